@@ -1,0 +1,114 @@
+//! What a proxy is told to do: routes, each with a listener, an upstream and a profile.
+
+use crate::profile::Profile;
+use std::fmt;
+use std::time::Duration;
+
+/// One route, checked and complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Who the route is, in its draws, in counters and in events: its `name`, or its ordinal (`1`, `2` …).
+    pub name: String,
+    /// Which transports are relayed.
+    pub transport: Transport,
+    /// Where it listens.
+    pub listen: HostPort,
+    /// Where the packets go.
+    pub upstream: HostPort,
+    /// What happens to them.
+    pub profile: Profile,
+    /// The seed of its draws; the run's seed when `None`.
+    pub seed: Option<u64>,
+    /// Whether it starts.
+    pub enabled: bool,
+    /// What the profile means on TCP.
+    pub tcp: TcpMode,
+    /// Whether answers from other ports of the upstream's address are relayed (TFTP answers so).
+    pub follow: bool,
+    /// After which silence a UDP flow is forgotten.
+    pub idle: Duration,
+}
+
+impl Route {
+    /// After which silence a UDP flow is forgotten unless told otherwise: the least that a NAT may keep a binding (RFC 4787 REQ-5).
+    pub const IDLE_DEFAULT: Duration = Duration::from_secs(120);
+}
+
+/// Which transports a route relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP datagrams.
+    Udp,
+    /// TCP connections.
+    Tcp,
+    /// Both, on one port number.
+    Both,
+}
+
+impl Transport {
+    /// Whether UDP is relayed.
+    pub const fn has_udp(self) -> bool {
+        matches!(self, Self::Udp | Self::Both)
+    }
+
+    /// Whether TCP is relayed.
+    pub const fn has_tcp(self) -> bool {
+        matches!(self, Self::Tcp | Self::Both)
+    }
+}
+
+/// What loss means on a TCP route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpMode {
+    /// The stream crosses the links as the segments of a modelled sender: loss costs time, every byte arrives.
+    Model(CongestionControl),
+    /// The rules act on pieces of the stream itself.
+    Raw(Unit),
+}
+
+impl Default for TcpMode {
+    fn default() -> Self {
+        Self::Model(CongestionControl::default())
+    }
+}
+
+/// The congestion control of the modelled sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// CUBIC with HyStart (RFC 9438), what Linux does by default.
+    #[default]
+    Cubic,
+    /// NewReno's additive increase and halving (RFC 5681).
+    Reno,
+}
+
+/// The pieces of a stream that share one fate on a raw route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Lines, held until their newline, 64 KiB or 200 ms.
+    #[default]
+    Line,
+    /// Pieces of so many bytes, cut by stream offset.
+    Bytes(u64),
+    /// Whatever one read returned; not repeatable.
+    Read,
+}
+
+/// A host name or address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an address; IPv6 without its brackets.
+    pub host: String,
+    /// The port; 0 lets the system pick one for a listener.
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Times in a profile: `"50ms"`, `"1.5s"`, `"2m 30s"`.
+
+use super::UnitError;
+use super::number::Decimal;
+use std::time::Duration;
+
+/// Reads a time such as `"50ms"`, `"1.5s"` or `"2m 30s"` (humantime's units). `0` needs no unit.
+///
+/// ```
+/// use jostle_common::units::parse_duration;
+/// use std::time::Duration;
+/// assert_eq!(parse_duration("1.5ms").unwrap(), Duration::from_micros(1500));
+/// assert_eq!(parse_duration("50").unwrap_err().to_string(), "\"50\" has no unit; write \"50ms\"");
+/// ```
+///
+/// # Errors
+/// When there is no number, no unit or an unknown one.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    if let Some((number, unit)) = Decimal::split(text) {
+        // humantime reads whole numbers only; a person writes 0.5ms.
+        let scale = match unit {
+            "" if number.is_zero() => return Ok(Duration::ZERO),
+            "" => {
+                return Err(UnitError::new(
+                    format!("\"{text}\" has no unit"),
+                    format!("write \"{}ms\"", text.trim()),
+                ));
+            }
+            "ns" => Some(1),
+            "us" | "µs" => Some(1_000),
+            "ms" => Some(1_000_000),
+            "s" => Some(1_000_000_000),
+            _ => None,
+        };
+        if let Some(scale) = scale {
+            return number.scaled(scale).map(Duration::from_nanos);
+        }
+    }
+    humantime::parse_duration(text).map_err(|_| {
+        UnitError::new(
+            format!("\"{text}\" is not a time"),
+            "write a time such as \"50ms\" (ns, us, ms, s, m, h)",
+        )
+    })
+}
+
+/// Prints a time the way [`parse_duration`] reads it.
+pub fn format_duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, nanos) in [
+            ("50ms", 50_000_000),
+            ("0.5ms", 500_000),
+            ("1us", 1_000),
+            ("0", 0),
+            ("2m 30s", 150_000_000_000),
+            ("1.5 s", 1_500_000_000),
+        ] {
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_nanos(nanos), "{text}");
+        }
+        for text in ["", "50", "ms", "5 parsecs", "-5ms", "5%"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn prints_what_it_parses(nanos in 0u64..1 << 60) {
+            let duration = Duration::from_nanos(nanos);
+            prop_assert_eq!(parse_duration(&format_duration(duration)).unwrap(), duration);
+        }
+    }
+}

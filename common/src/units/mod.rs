@@ -1,0 +1,28 @@
+//! Quantities with their units: what a profile says (`"2%"`, `"50ms"`, `"10Mbit/s"`, `"64KiB"`) and what the engine computes with.
+//!
+//! Each parses what it prints. A missing or foreign unit is refused with what to write instead; `0` needs none.
+
+mod bit_rate;
+mod byte_size;
+mod duration;
+mod number;
+mod probability;
+
+pub use bit_rate::BitRate;
+pub use byte_size::ByteSize;
+pub use duration::{format_duration, parse_duration};
+pub use probability::Probability;
+
+/// Why a quantity was refused: what was found, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{finding}; {remedy}")]
+pub struct UnitError {
+    finding: String,
+    remedy: String,
+}
+
+impl UnitError {
+    fn new(finding: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { finding: finding.into(), remedy: remedy.into() }
+    }
+}

@@ -1,0 +1,84 @@
+//! A packet on its way through a link.
+
+use crate::tcp::Segment;
+use bytes::Bytes;
+use jostle_common::time::Instant;
+
+/// What travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a mark in a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packet {
+    /// Its place among the packets that entered the link: 1, 2, 3 …; copies share it. The link sets it.
+    pub number: u64,
+    /// 0 for the original, a number of its own for each copy.
+    pub copy: u32,
+    /// Whose packet it is: the ordinal of its flow or connection, from 1. No rule looks at it unless it counts per flow.
+    pub flow: u32,
+    /// When it entered the link.
+    pub entered: Instant,
+    /// Where it is in time: when it arrived at this stage, or when it was due to leave the last one.
+    pub at: Instant,
+    /// The bytes that rules count: the payload and what the route counts as overhead.
+    pub size: u32,
+    /// What was done to it so far.
+    pub trace: Trace,
+    /// What it carries.
+    pub body: Body,
+}
+
+impl Packet {
+    /// A packet of `flow` that arrives at `at`. Its size is that of its body.
+    pub fn new(flow: u32, at: Instant, body: Body) -> Self {
+        let size = body.size();
+        Self { number: 0, copy: 0, flow, entered: at, at, size, trace: Trace::default(), body }
+    }
+
+    /// Whether it is a mark, which no rule drops, damages, copies or moves.
+    pub const fn is_mark(&self) -> bool {
+        matches!(self.body, Body::End | Body::Reset)
+    }
+
+    /// Whether a rule flipped bits in it.
+    pub const fn is_damaged(&self) -> bool {
+        self.trace.flipped_bits > 0
+    }
+}
+
+/// What a packet carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The payload of a datagram or of a piece of a stream.
+    Data(Bytes),
+    /// A segment of the TCP model; its payload stays at the sender until it has arrived.
+    Segment(Box<Segment>),
+    /// The stream ends here (FIN).
+    End,
+    /// The stream is torn down here (RST).
+    Reset,
+}
+
+impl Body {
+    /// The bytes it counts on the wire, without the route's overhead.
+    pub fn size(&self) -> u32 {
+        match self {
+            Self::Data(bytes) => bytes.len() as u32,
+            Self::Segment(segment) => segment.wire_size(),
+            Self::End | Self::Reset => 0,
+        }
+    }
+}
+
+/// What rules did to a packet, for counters and events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// One bit per rule that acted on it, by the rule's place in its link.
+    pub rules: u64,
+    /// How many bits were flipped.
+    pub flipped_bits: u32,
+}
+
+impl Trace {
+    /// Notes that the rule at `place` acted.
+    pub const fn note(&mut self, place: u8) {
+        self.rules |= 1 << place;
+    }
+}

@@ -1,0 +1,77 @@
+//! The contract of everything that packets pass: instant rules, and stages that hold packets for a time.
+
+use crate::packet::Packet;
+use jostle_common::time::Instant;
+
+/// An impairment that decides at once.
+pub trait Rule {
+    /// Judges a packet, and may change its body. Called with marks too, which it must let pass untouched.
+    fn judge(&mut self, packet: &mut Packet) -> Verdict;
+}
+
+/// What a [`Rule`] decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The packet goes on.
+    Pass,
+    /// The packet ends here.
+    Discard(Reason),
+    /// The packet goes on, followed by so many copies of it.
+    Copies(u32),
+}
+
+/// An impairment that holds packets for a time; a whole link is one too.
+///
+/// The caller's rule: arrivals never go back in time, and before `handle` is called with a packet that arrives at *t*, `poll(t)` has
+/// returned `None`, so that work due at or before *t* is done first. Then the outputs do not depend on when or how often `poll` was
+/// called: late is not different.
+pub trait Stage {
+    /// Takes in a packet that arrives at `packet.at`.
+    fn handle(&mut self, packet: Packet);
+
+    /// The next packet whose time here is over at or before `now`; its `at` says when it was due, in order of time.
+    fn poll(&mut self, now: Instant) -> Option<Output>;
+
+    /// When `poll` next has something; `None`: not before another packet comes.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// How many packets are inside.
+    fn held(&self) -> usize;
+}
+
+/// How a packet leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// It goes on.
+    Deliver(Packet),
+    /// It ends here.
+    Discard(Packet, Reason),
+}
+
+impl Output {
+    /// The packet, whatever became of it.
+    pub const fn packet(&self) -> &Packet {
+        match self {
+            Self::Deliver(packet) | Self::Discard(packet, _) => packet,
+        }
+    }
+}
+
+/// Why a packet was discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// A drop rule chose it.
+    Drop,
+    /// The queue in front of a rate was full.
+    QueueFull,
+}
+
+impl Reason {
+    /// The name in counters and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::QueueFull => "queue_full",
+        }
+    }
+}
