@@ -1,1 +1,3 @@
-//! placeholder
+//! The relays of jostle.
+
+mod sys;
