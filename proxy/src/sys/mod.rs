@@ -12,9 +12,9 @@ mod timer;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub(crate) use inbox::{Inbox, Received};
+pub(crate) use inbox::{Inbox, SLOTS};
 pub(crate) use limits::{is_out_of_descriptors, raise_descriptor_limit};
-pub(crate) use outbox::{Message, Outbox};
+pub(crate) use outbox::{MESSAGES, Message, Outbox};
 pub(crate) use timer::Timer;
 
 use socket2::Socket;
