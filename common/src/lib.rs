@@ -8,5 +8,6 @@ pub mod clock;
 pub mod philox;
 pub mod profile;
 pub mod route;
+pub mod setting;
 pub mod time;
 pub mod units;
