@@ -8,5 +8,7 @@ pub mod clock;
 pub mod philox;
 pub mod profile;
 pub mod route;
+pub mod setting;
+pub mod statistics;
 pub mod time;
 pub mod units;
