@@ -17,6 +17,7 @@ mod resolve;
 mod settings;
 mod summary;
 mod sys;
+mod table;
 mod tcp;
 mod turn;
 mod udp;

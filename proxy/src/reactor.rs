@@ -87,7 +87,9 @@ impl Reactor {
         } else {
             let token = Token(entries.insert(Entry::Internal));
             Timer::new(poll.registry(), token)
-                .inspect_err(|error| log::debug!("no fine timer, deadlines are met to a millisecond: {error}"))
+                .inspect_err(|error| {
+                    log::debug!("no fine timer, deadlines are met to a millisecond: {error}")
+                })
                 .ok()
         };
         Ok(Self {
@@ -116,7 +118,12 @@ impl Reactor {
     }
 
     /// Registers a socket for all it can report.
-    pub(crate) fn add(&mut self, socket: &mut impl Source, owner: Owner, interest: Interest) -> io::Result<Token> {
+    pub(crate) fn add(
+        &mut self,
+        socket: &mut impl Source,
+        owner: Owner,
+        interest: Interest,
+    ) -> io::Result<Token> {
         let entry = self.entries.vacant_entry();
         let token = Token(entry.key());
         self.poll.registry().register(socket, token, interest)?;
@@ -165,7 +172,8 @@ impl Reactor {
         loop {
             let now = self.clock.now();
             let due = deadline.is_some_and(|at| at <= now);
-            let spinning = now < self.last_event + self.spin || deadline.is_some_and(|at| at <= now + self.spin);
+            let spinning =
+                now < self.last_event + self.spin || deadline.is_some_and(|at| at <= now + self.spin);
             let timeout = if due || spinning || !self.again.is_empty() {
                 Some(Duration::ZERO)
             } else {

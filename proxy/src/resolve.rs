@@ -33,7 +33,7 @@ pub(crate) fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Where a relay sends what it gets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     target: HostPort,
     addresses: Vec<SocketAddr>,

@@ -21,8 +21,6 @@ pub(crate) struct Turn {
     pub(crate) stopping: bool,
     /// How many more sockets the process may open.
     pub(crate) descriptors: Budget,
-    /// How many more bytes the streams may hold inside.
-    pub(crate) memory: Budget,
     pub(crate) portable: bool,
     pub(crate) connect_timeout: std::time::Duration,
 }
@@ -54,10 +52,5 @@ impl Budget {
     /// Gives `amount` back.
     pub(crate) const fn give(&mut self, amount: usize) {
         self.left += amount;
-    }
-
-    /// How much is left.
-    pub(crate) const fn left(&self) -> usize {
-        self.left
     }
 }

@@ -42,7 +42,7 @@ fn set_int(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()>
             level,
             name,
             ptr::from_ref(&value).cast(),
-            mem::size_of::<i32>() as libc::socklen_t,
+            size_of::<i32>() as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -92,11 +92,11 @@ pub(super) fn receive<'a>(
         vectors[index] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
         let header = &mut headers[index].msg_hdr;
         header.msg_name = ptr::from_mut(&mut beside.names[index]).cast();
-        header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
         header.msg_iov = &raw mut vectors[index];
         header.msg_iovlen = 1;
         header.msg_control = beside.controls[index].as_mut_ptr().cast();
-        header.msg_controllen = mem::size_of::<ControlIn>() as _;
+        header.msg_controllen = size_of::<ControlIn>() as _;
         count += 1;
     }
     // SAFETY: the first `count` headers point at names, vectors, controls and slots that outlive the call, with their true lengths; no two
@@ -186,13 +186,15 @@ pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<u
         write_control(header, &mut controls[index], message);
     }
     // SAFETY: the first `count` headers point at addresses, pieces and controls that outlive the call, with their true lengths.
-    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, libc::MSG_DONTWAIT as _) };
+    let sent = unsafe {
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, libc::MSG_DONTWAIT as _)
+    };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 fn write_control(header: &mut libc::msghdr, control: &mut ControlOut, message: &Message<'_>) {
     header.msg_control = control.as_mut_ptr().cast();
-    header.msg_controllen = mem::size_of::<ControlOut>() as _;
+    header.msg_controllen = size_of::<ControlOut>() as _;
     let mut used = 0;
     // SAFETY: the header's control buffer is `control`, 64 zeroed bytes, and the at most two messages written take no more: the macros stay
     // inside it, and what they point at is written with the size given to CMSG_LEN.
@@ -227,7 +229,7 @@ fn write_control(header: &mut libc::msghdr, control: &mut ControlOut, message: &
 /// # Safety
 /// `message` points at room for a header and a `T`.
 unsafe fn put<T>(message: *mut libc::cmsghdr, level: i32, kind: i32, value: T) -> usize {
-    let size = mem::size_of::<T>() as u32;
+    let size = size_of::<T>() as u32;
     // SAFETY: the caller's promise; the data is written unaligned because nothing aligns it to a T.
     unsafe {
         (*message).cmsg_level = level;

@@ -6,7 +6,8 @@ mod with_timerfd {
     use mio::{Interest, Registry, Token};
     use rustix::fd::{AsRawFd, OwnedFd};
     use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
     };
     use std::io;
     use std::time::Duration;
@@ -20,10 +21,8 @@ mod with_timerfd {
     impl Timer {
         /// Makes a timer that reports with `token`.
         pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-            let fd = timerfd_create(
-                TimerfdClockId::Monotonic,
-                TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-            )?;
+            let fd =
+                timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
             registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
             Ok(Self { fd })
         }
@@ -34,7 +33,7 @@ mod with_timerfd {
             let wait = wait.max(Duration::from_nanos(1));
             let it_value = Timespec {
                 tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(wait.subsec_nanos()).try_into().expect("nanoseconds fit every C long"),
+                tv_nsec: wait.subsec_nanos() as _,
             };
             let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
             timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &spec)?;

@@ -1,14 +1,12 @@
 //! The UDP flows of a relay: found by client, by ordinal, and in the order in which they fell silent.
 
+use crate::table::Table;
 use bytes::Bytes;
 use jostle_common::time::Instant;
 use mio::Token;
 use mio::net::UdpSocket;
 use slab::Slab;
 use std::net::{IpAddr, SocketAddr};
-
-#[expect(clippy::disallowed_types, reason = "looked up for every packet; nothing depends on its order")]
-type Table<K> = std::collections::HashMap<K, usize>;
 
 /// Who a flow's client is. One that asks two of our addresses has two flows, as it would with two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

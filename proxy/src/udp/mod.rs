@@ -66,7 +66,6 @@ pub(crate) struct UdpRelay {
 struct Listening {
     socket: UdpSocket,
     token: Token,
-    is_ipv6: bool,
     missed: u32,
     again: bool,
 }
@@ -81,11 +80,11 @@ impl UdpRelay {
         reactor: &mut Reactor,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
-        for Opened { address, socket, .. } in opened {
+        for Opened { socket, .. } in opened {
             let mut socket = UdpSocket::from_std(socket.into());
             let owner = Owner { relay: index, part: Part::Listener(listeners.len()) };
             let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
-            listeners.push(Listening { socket, token, is_ipv6: address.is_ipv6(), missed: 0, again: false });
+            listeners.push(Listening { socket, token, missed: 0, again: false });
         }
         let lanes = Direction::BOTH.map(|direction| Lane::new(&route, seed, direction));
         Ok(Self {
@@ -185,7 +184,14 @@ impl UdpRelay {
             let found = self.flows.find(&client);
             let opened = || self.open(client, now, reactor, descriptors, *portable);
             let Some(flow) = found.or_else(opened) else { continue };
-            self.enter(flow, Direction::Up, now, arrival(received.stamp, now, wall), received.bytes, received.segment);
+            self.enter(
+                flow,
+                Direction::Up,
+                now,
+                arrival(received.stamp, now, wall),
+                received.bytes,
+                received.segment,
+            );
         }
     }
 
@@ -222,7 +228,7 @@ impl UdpRelay {
         let lane = &mut self.lanes[direction.index()];
         let bytes = Bytes::copy_from_slice(bytes);
         let size = segment.unwrap_or(bytes.len());
-        let mut start = 0;
+        let mut start = 0usize;
         loop {
             let end = start.saturating_add(size).min(bytes.len());
             if lane.enter(flow.ordinal, stamp, bytes.slice(start..end)) {

@@ -7,15 +7,18 @@
 //! The caller's rule: time never goes back from one call to the next.
 
 mod blocks;
+mod event;
 mod lines;
 
-use crate::link::{Link, LinkKey};
+pub use event::Event;
+
+use crate::link::Link;
 use crate::packet::{Body, Packet};
 use crate::stage::{Output, Stage};
 use blocks::{Blocks, Piece};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, RuleKind};
+use jostle_common::profile::Rule;
 use jostle_common::route::Unit;
 use jostle_common::time::Instant;
 use lines::Lines;
@@ -33,19 +36,6 @@ const UNIT_OVERHEAD: usize = 256;
 
 /// The largest unit: lines are cut there, and blocks cannot be set larger.
 pub const UNIT_BYTES_MAX: usize = 64 << 10;
-
-/// What comes out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A unit left its link; for counters and logs. What it means for the stream follows.
-    Packet(Direction, Output),
-    /// Bytes for the receiver of this direction of a connection.
-    Data(u32, Direction, Bytes),
-    /// The sender of this direction has finished.
-    End(u32, Direction),
-    /// The sender of this direction has torn the connection down, which is forgotten now.
-    Reset(u32, Direction),
-}
 
 /// All raw connections of a route.
 #[derive(Debug)]
@@ -76,6 +66,8 @@ struct Stream {
     timer: Option<Instant>,
     /// Whether nobody wants what comes out any more.
     unwanted: bool,
+    /// Whether its end has come out.
+    ended: bool,
 }
 
 /// How a stream is cut.
@@ -87,39 +79,29 @@ enum Cut {
 }
 
 impl RawStreams {
-    /// The connections of a route whose links have these keys (up, down), cut into `unit`s. Blocks larger than [`UNIT_BYTES_MAX`] are cut
-    /// to that.
-    pub fn new(keys: [LinkKey; 2], profile: &Profile, unit: Unit) -> Self {
+    /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`] are cut to that. `copies` says whether
+    /// a rule of the links makes copies.
+    pub fn new(links: [Link; 2], unit: Unit, copies: bool) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
             Unit::Line | Unit::Read => 0,
         };
         Self {
-            links: keys.map(|key| {
-                let rules = profile.rules(key.direction);
-                Link::new(key, rules)
-            }),
+            links,
             unit,
             connections: BTreeMap::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
             inside: 0,
             blank: vec![0; block].into(),
-            copies: profile
-                .up
-                .iter()
-                .chain(&profile.down)
-                .any(|rule| matches!(rule.kind, RuleKind::Duplicate(_))),
+            copies,
         }
     }
 
-    /// Replaces the rules.
-    pub fn set_rules(&mut self, now: Instant, profile: &Profile) {
+    /// Changes the rules of one direction.
+    pub fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
         self.advance(now);
-        for link in &mut self.links {
-            let rules = profile.rules(link.key().direction);
-            link.set_rules(now, rules);
-        }
+        self.links[direction.index()].set_rules(now, rules);
     }
 
     /// The link of a direction.
@@ -127,8 +109,9 @@ impl RawStreams {
         &self.links[direction.index()]
     }
 
-    /// Takes in a connection, whose `id` is new and the ordinal of its flow.
-    pub fn open(&mut self, id: u32) {
+    /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at once.
+    pub fn open(&mut self, now: Instant, id: u32) {
+        self.advance(now);
         let stream = || Stream {
             cut: match self.unit {
                 Unit::Line => Cut::Lines(Lines::default()),
@@ -139,8 +122,10 @@ impl RawStreams {
             units: 0,
             timer: None,
             unwanted: false,
+            ended: false,
         };
         self.connections.insert(id, [stream(), stream()]);
+        self.events.push_back(Event::Established { id });
     }
 
     /// How many bytes a connection takes in this direction now.
@@ -211,22 +196,13 @@ impl RawStreams {
     }
 
     /// The receiver's socket took so many of the bytes that came out.
-    pub fn consumed(&mut self, id: u32, direction: Direction, bytes: usize) {
+    pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
+        self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
             let bytes = bytes.min(stream.inside);
             stream.inside -= bytes;
             self.inside -= bytes;
-        }
-    }
-
-    /// Forgets a connection. Its packets still leave the links, for the counters.
-    pub fn close(&mut self, id: u32) {
-        let Some(streams) = self.connections.remove(&id) else { return };
-        for (stream, direction) in streams.into_iter().zip(Direction::BOTH) {
-            self.inside -= stream.inside;
-            if let Some(at) = stream.timer {
-                self.timers.remove(&(at, id, direction));
-            }
+            self.close_if_over(id);
         }
     }
 
@@ -298,15 +274,15 @@ impl RawStreams {
                 }
             }
             Cut::Blocks(blocks) => {
-                while let Some(piece) = blocks.poll(at) {
-                    let wanted = !stream.unwanted;
-                    give_out(&mut self.events, id, direction, piece, wanted);
+                let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(at)).collect();
+                for piece in pieces {
+                    give_out(&mut self.events, id, direction, piece, stream);
                 }
             }
             Cut::Reads => {}
         }
         self.set_timer(id, direction);
-        self.forget_reset();
+        self.close_if_over(id);
     }
 
     /// Sets the timer of a stream to what it says now.
@@ -345,9 +321,9 @@ impl RawStreams {
             let piece = bytes.split_to(bytes.len().min(blocks.missing()));
             let growth = blocks.fill(now, piece);
             change(&mut self.inside, &mut stream.inside, growth);
-            let wanted = !stream.unwanted;
-            while let Some(piece) = blocks.poll(now) {
-                give_out(&mut self.events, id, direction, piece, wanted);
+            let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(now)).collect();
+            for piece in pieces {
+                give_out(&mut self.events, id, direction, piece, stream);
             }
         }
         self.set_timer(id, direction);
@@ -357,11 +333,8 @@ impl RawStreams {
     fn take_output(&mut self, direction: Direction, output: Output) {
         let packet = output.packet();
         let id = packet.flow;
-        if !packet.is_mark() {
-            self.events.push_back(Event::Packet(direction, output.clone()));
-        }
+        self.events.push_back(Event::Packet(direction, output.clone()));
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        let wanted = !stream.unwanted;
         if output.packet().copy == 0 && !output.packet().is_mark() {
             stream.units -= 1;
         }
@@ -369,11 +342,12 @@ impl RawStreams {
             let at = output.packet().at;
             let growth = blocks.take_output(output);
             change(&mut self.inside, &mut stream.inside, growth);
-            while let Some(piece) = blocks.poll(at) {
-                give_out(&mut self.events, id, direction, piece, wanted);
+            let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(at)).collect();
+            for piece in pieces {
+                give_out(&mut self.events, id, direction, piece, stream);
             }
             self.set_timer(id, direction);
-            return self.forget_reset();
+            return self.close_if_over(id);
         }
         let piece = match output {
             Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
@@ -392,15 +366,25 @@ impl RawStreams {
                 return;
             }
         };
-        give_out(&mut self.events, id, direction, piece, wanted);
-        self.forget_reset();
+        give_out(&mut self.events, id, direction, piece, stream);
+        self.close_if_over(id);
     }
 
-    /// Forgets a connection whose reset has just come out.
-    fn forget_reset(&mut self) {
-        if let Some(Event::Reset(id, _)) = self.events.back() {
-            self.close(*id);
+    /// Forgets a connection whose reset has just come out, or whose both streams are over.
+    fn close_if_over(&mut self, id: u32) {
+        let Some(streams) = self.connections.get(&id) else { return };
+        let over = streams.iter().all(|stream| stream.ended && stream.inside == 0);
+        let reset = matches!(self.events.back(), Some(Event::Reset { id: last, .. }) if *last == id);
+        if !over && !reset {
+            return;
         }
+        for (stream, direction) in self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH) {
+            self.inside -= stream.inside;
+            if let Some(at) = stream.timer {
+                self.timers.remove(&(at, id, direction));
+            }
+        }
+        self.events.push_back(Event::Closed { id });
     }
 }
 
@@ -419,12 +403,15 @@ fn change(total: &mut usize, of_stream: &mut usize, growth: isize) {
 }
 
 /// A reset is always wanted: it tells the receiver, and forgets the connection.
-fn give_out(events: &mut VecDeque<Event>, id: u32, direction: Direction, piece: Piece, wanted: bool) {
+fn give_out(events: &mut VecDeque<Event>, id: u32, direction: Direction, piece: Piece, stream: &mut Stream) {
     match piece {
-        Piece::Data(bytes) if wanted => events.push_back(Event::Data(id, direction, bytes)),
-        Piece::End if wanted => events.push_back(Event::End(id, direction)),
-        Piece::Data(_) | Piece::End => {}
-        Piece::Reset => events.push_back(Event::Reset(id, direction)),
+        Piece::Reset => events.push_back(Event::Reset { id, direction }),
+        Piece::Data(_) | Piece::End if stream.unwanted => {}
+        Piece::Data(bytes) => events.push_back(Event::Data { id, direction, bytes }),
+        Piece::End => {
+            stream.ended = true;
+            events.push_back(Event::End { id, direction });
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! stream came or when it was polled.
 
 use super::*;
-use jostle_common::profile::{Corrupt, Delay, Drop, Duplicate, Flips, Rate, Rule, Shape};
+use crate::link::LinkKey;
+use jostle_common::profile::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, RuleKind, Shape};
 use jostle_common::units::Probability;
 use std::time::Duration;
 
@@ -32,8 +33,13 @@ fn chance(p: f64) -> Probability {
 }
 
 fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
-    let keys = Direction::BOTH.map(|direction| LinkKey { seed: 11, route: "raw".into(), direction });
-    RawStreams::new(keys, &profile(kinds), unit)
+    let profile = profile(kinds);
+    let copies = profile.up.iter().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
+    let links = Direction::BOTH.map(|direction| {
+        let key = LinkKey { seed: 11, route: "raw".into(), direction };
+        Link::new(key, profile.rules(direction))
+    });
+    RawStreams::new(links, unit, copies)
 }
 
 /// What a receiver sees of one stream.
@@ -48,15 +54,17 @@ struct Seen {
 fn take(raw: &mut RawStreams, now: Instant, seen: &mut Seen) {
     while let Some(event) = raw.poll(now) {
         match event {
+            Event::Packet(_, output) if output.packet().is_mark() => {}
             Event::Packet(_, Output::Deliver(_)) => seen.packets += 1,
             Event::Packet(_, Output::Discard(..)) => seen.lost += 1,
-            Event::Data(id, direction, bytes) => {
+            Event::Data { id, direction, bytes } => {
                 assert_eq!(seen.end, None, "nothing follows the end");
-                raw.consumed(id, direction, bytes.len());
+                raw.consumed(now, id, direction, bytes.len());
                 seen.bytes.extend_from_slice(&bytes);
             }
-            Event::End(..) => seen.end = Some("end"),
-            Event::Reset(..) => seen.end = Some("reset"),
+            Event::End { .. } => seen.end = Some("end"),
+            Event::Reset { .. } => seen.end = Some("reset"),
+            Event::Established { .. } | Event::Closed { .. } => {}
         }
     }
 }
@@ -64,7 +72,7 @@ fn take(raw: &mut RawStreams, now: Instant, seen: &mut Seen) {
 /// Sends `text` up in pieces of `piece` bytes, a millisecond apart, with a poll every `poll` milliseconds.
 fn send(kinds: Vec<RuleKind>, unit: Unit, text: &[u8], piece: usize, poll: u64) -> Seen {
     let mut raw = streams(kinds, unit);
-    raw.open(1);
+    raw.open(ms(0), 1);
     let mut seen = Seen::default();
     let mut now = 0;
     for bytes in text.chunks(piece) {
@@ -148,9 +156,10 @@ fn every_third_block_vanishes() {
 #[test]
 fn blocks_do_not_wait_to_be_whole() {
     let mut raw = streams(vec![delay(20, 0)], Unit::Bytes(4096));
-    raw.open(1);
+    raw.open(ms(0), 1);
     let mut seen = Seen::default();
     raw.push(ms(5), 1, UP, "first".into());
+    take(&mut raw, ms(5), &mut seen);
     assert_eq!(raw.deadline(), Some(ms(25)));
     raw.push(ms(10), 1, UP, "second".into());
     take(&mut raw, ms(25), &mut seen);
@@ -194,19 +203,21 @@ fn nothing_depends_on_when_it_was_polled() {
 #[test]
 fn an_unfinished_line_goes_after_200_ms() {
     let mut raw = streams(vec![], Unit::Line);
-    raw.open(1);
-    raw.open(2);
+    raw.open(ms(0), 1);
+    raw.open(ms(0), 2);
     let mut seen = Seen::default();
     raw.push(ms(10), 1, UP, "login: ".into());
     raw.push(ms(60), 2, UP, "password: ".into());
+    take(&mut raw, ms(60), &mut seen);
     assert_eq!(raw.deadline(), Some(ms(210)));
     take(&mut raw, ms(209), &mut seen);
     assert_eq!(seen.bytes, b"");
     take(&mut raw, ms(210), &mut seen);
     assert_eq!(seen.bytes, b"login: ");
     assert_eq!(raw.deadline(), Some(ms(260)));
-    raw.close(2);
-    assert_eq!(raw.deadline(), None);
+    raw.reset(ms(220), 2, UP);
+    take(&mut raw, ms(220), &mut seen);
+    assert_eq!(raw.deadline(), None, "an unfinished line goes with its connection");
     assert_eq!(raw.memory(), 0);
 }
 
@@ -214,7 +225,7 @@ fn an_unfinished_line_goes_after_200_ms() {
 fn a_reset_follows_what_is_under_way_and_ends_the_other_direction() {
     for unit in [Unit::Line, Unit::Bytes(4), Unit::Read] {
         let mut raw = streams(vec![delay(20, 0)], unit);
-        raw.open(1);
+        raw.open(ms(0), 1);
         let (mut up, mut down) = (Vec::new(), Vec::new());
         raw.push(ms(0), 1, Direction::Down, "answer\n".into());
         raw.push(ms(1), 1, UP, "line\n".into());
@@ -224,10 +235,10 @@ fn a_reset_follows_what_is_under_way_and_ends_the_other_direction() {
         for now in 3..100 {
             while let Some(event) = raw.poll(ms(now)) {
                 match event {
-                    Event::Data(_, Direction::Up, bytes) => up.extend_from_slice(&bytes),
-                    Event::Data(_, Direction::Down, bytes) => down.extend_from_slice(&bytes),
-                    Event::Reset(1, Direction::Up) => reset_at = Some(now),
-                    Event::Packet(..) => {}
+                    Event::Data { direction: UP, bytes, .. } => up.extend_from_slice(&bytes),
+                    Event::Data { bytes, .. } => down.extend_from_slice(&bytes),
+                    Event::Reset { id: 1, direction: UP } => reset_at = Some(now),
+                    Event::Packet(..) | Event::Established { .. } | Event::Closed { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -244,7 +255,7 @@ fn a_reset_follows_what_is_under_way_and_ends_the_other_direction() {
 #[test]
 fn both_directions_end_on_their_own() {
     let mut raw = streams(vec![delay(20, 0)], Unit::Line);
-    raw.open(7);
+    raw.open(ms(0), 7);
     raw.push(ms(0), 7, UP, "question".into());
     raw.finish(ms(0), 7, UP);
     let mut seen = Seen::default();
@@ -260,14 +271,14 @@ fn both_directions_end_on_their_own() {
 #[test]
 fn room_is_bounded_in_bytes_and_in_units() {
     let mut raw = streams(vec![delay(1000, 0)], Unit::Line);
-    raw.open(1);
+    raw.open(ms(0), 1);
     assert_eq!(raw.room(1, UP), UNITS_MAX);
     raw.push(ms(0), 1, UP, vec![b'\n'; UNITS_MAX].into());
     assert_eq!(raw.room(1, UP), 0);
     assert_eq!(raw.room(1, Direction::Down), UNITS_MAX);
     assert!(raw.memory() >= UNITS_MAX * UNIT_OVERHEAD);
     let mut raw = streams(vec![delay(1000, 0)], Unit::Read);
-    raw.open(1);
+    raw.open(ms(0), 1);
     while raw.room(1, UP) > 0 {
         raw.push(ms(0), 1, UP, vec![0; raw.room(1, UP)].into());
     }
@@ -275,14 +286,33 @@ fn room_is_bounded_in_bytes_and_in_units() {
 }
 
 #[test]
-fn closed_connections_still_count() {
+fn packets_of_a_forgotten_connection_still_count() {
     let mut raw = streams(vec![delay(20, 0)], Unit::Line);
-    raw.open(1);
-    raw.push(ms(0), 1, UP, "gone\n".into());
-    raw.close(1);
-    assert_eq!(raw.poll(ms(10)), None);
-    assert!(matches!(raw.poll(ms(20)), Some(Event::Packet(Direction::Up, Output::Deliver(_)))));
-    assert_eq!(raw.poll(ms(20)), None);
-    let counters = raw.link(UP).counters();
+    raw.open(ms(0), 1);
+    raw.reset(ms(0), 1, UP);
+    raw.push(ms(10), 1, Direction::Down, "for nobody\n".into());
+    let mut seen = Seen::default();
+    take(&mut raw, ms(20), &mut seen);
+    assert_eq!((seen.end, raw.room(1, UP)), (Some("reset"), 0));
+    take(&mut raw, ms(30), &mut seen);
+    assert_eq!((seen.packets, seen.bytes.len()), (1, 0));
+    let counters = raw.link(Direction::Down).counters();
     assert_eq!((counters.entered, counters.delivered, counters.held), (1, 1, 0));
+}
+
+#[test]
+fn a_connection_is_closed_when_both_streams_are_consumed() {
+    let mut raw = streams(vec![], Unit::Read);
+    raw.open(ms(0), 1);
+    assert_eq!(raw.poll(ms(0)), Some(Event::Established { id: 1 }));
+    raw.push(ms(0), 1, UP, "abc".into());
+    raw.finish(ms(0), 1, UP);
+    raw.finish(ms(0), 1, Direction::Down);
+    let ended =
+        std::iter::from_fn(|| raw.poll(ms(1))).filter(|event| matches!(event, Event::End { .. })).count();
+    assert_eq!(ended, 2);
+    raw.consumed(ms(2), 1, UP, 2);
+    assert_eq!(raw.poll(ms(2)), None);
+    raw.consumed(ms(2), 1, UP, 1);
+    assert_eq!(raw.poll(ms(2)), Some(Event::Closed { id: 1 }));
 }
