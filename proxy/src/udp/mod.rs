@@ -322,7 +322,7 @@ impl UdpRelay {
             return;
         }
         for output in &mut outputs {
-            self.stage(output);
+            self.stage(output, turn.now);
         }
         let mut total = Sent::default();
         for index in self.dirty.drain(..) {
@@ -352,13 +352,14 @@ impl UdpRelay {
     }
 
     /// Puts a delivered datagram with its flow.
-    fn stage(&mut self, output: &mut Output) {
+    fn stage(&mut self, output: &mut Output, now: Instant) {
         let packet = output.packet();
         let Some(index) = self.flows.by_ordinal(packet.flow) else {
             // Only a copy can be late for its flow.
             self.counts.orphaned += 1;
             return;
         };
+        self.flows.touch(index, now);
         let flow = self.flows.get_mut(index).expect("the table of ordinals is exact");
         if packet.copy == 0 {
             flow.inside -= 1;
