@@ -54,10 +54,10 @@ impl Proxy {
         let routes: Vec<Route> = routes.into_iter().filter(|route| route.enabled).collect();
         let mut opened = Vec::new();
         for route in &routes {
-            let upstream = Upstream::new(&route.upstream).map_err(|source| StartError::Resolve {
+            let upstream = Upstream::new(&route.upstream).map_err(|cause| StartError::Resolve {
                 route: route.name.clone(),
                 address: route.upstream.to_string(),
-                source,
+                cause,
             })?;
             opened.push((listener::open(route, portable)?, upstream));
         }
