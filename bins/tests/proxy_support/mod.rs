@@ -28,7 +28,12 @@ pub(crate) fn jostle() -> Command {
 impl Jostle {
     /// Starts it and waits for `listeners` ready lines.
     pub(crate) fn start(arguments: &[&str], listeners: usize) -> Self {
-        let mut child = jostle()
+        Self::start_with(jostle(), arguments, listeners)
+    }
+
+    /// The same with a command that runs it.
+    pub(crate) fn start_with(mut command: Command, arguments: &[&str], listeners: usize) -> Self {
+        let mut child = command
             .args(["proxy", "--json"])
             .args(arguments)
             .stdin(Stdio::null())
