@@ -1,6 +1,12 @@
 //! The impairments of jostle, sans-I/O: no socket, no thread, no clock.
+//!
+//! A [`packet::Packet`] crosses a [`link::Link`], which applies the rules of a profile in one direction. Time and chance come in as
+//! arguments, so the same code runs behind sockets and in virtual time.
 
+pub mod counters;
 pub mod link;
 pub mod packet;
+mod rules;
 pub mod stage;
+mod stages;
 pub mod tcp;

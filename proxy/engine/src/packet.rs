@@ -70,15 +70,20 @@ impl Body {
 /// What rules did to a packet, for counters and events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// One bit per rule that acted on it, by the rule's place in its link.
+    /// One bit per rule that chose this packet (dropped, damaged, copied or held it back), by [`crate::link::Link::rule_key`]'s place.
     pub rules: u64,
     /// How many bits were flipped.
     pub flipped_bits: u32,
+    /// Set by the rule that just chose the packet; the link turns it into a bit of `rules`.
+    pub(crate) chosen: bool,
 }
 
 impl Trace {
-    /// Notes that the rule at `place` acted.
-    pub const fn note(&mut self, place: u8) {
-        self.rules |= 1 << place;
+    /// Turns a choice just made into a bit of `rules`.
+    pub(crate) const fn sign(&mut self, place: u8) {
+        if self.chosen {
+            self.rules |= 1 << place;
+            self.chosen = false;
+        }
     }
 }

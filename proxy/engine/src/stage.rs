@@ -67,6 +67,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons, in the order of their declaration.
+    pub const ALL: [Self; 2] = [Self::Drop, Self::QueueFull];
+
     /// The name in counters and events.
     pub const fn name(self) -> &'static str {
         match self {
