@@ -26,7 +26,7 @@ impl Probability {
     /// The probability `fraction`, if it lies in 0..=1.
     pub fn new(fraction: f64) -> Option<Self> {
         // Adding zero turns -0 into 0.
-        (0.0..=1.0).contains(&fraction).then(|| Self(fraction + 0.0))
+        (0.0..=1.0).contains(&fraction).then_some(Self(fraction + 0.0))
     }
 
     /// The probability as a fraction.
