@@ -132,7 +132,7 @@ impl Line {
         match self {
             Self::Constant(packets) => packets.drain(..).collect(),
             Self::Ordered(packets, dues) => {
-                packets.drain(..).zip(dues.drain()).map(|(packet, at)| Packet { at, ..packet }).collect()
+                packets.drain(..).zip(dues.drain()).map(|(packet, at)| packet.moved_to(at)).collect()
             }
             Self::Free(packets) => packets.drain().map(|timed| timed.packet).collect(),
         }
@@ -140,6 +140,7 @@ impl Line {
 }
 
 impl Stage for Delay {
+    #[inline]
     fn handle(&mut self, mut packet: Packet) {
         let due = if packet.is_mark() {
             let due = packet.at.plus_nanos(self.sampler.mean());
@@ -156,18 +157,20 @@ impl Stage for Delay {
         self.insert(packet);
     }
 
+    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
         let packet = match &mut self.line {
             Line::Constant(packets) => packets.pop_front_if(|packet| packet.at <= now)?,
             Line::Ordered(packets, dues) => {
                 let at = dues.pop(now)?;
-                Packet { at, ..packets.pop_front().expect("there is a due time for each packet") }
+                packets.pop_front().expect("there is a due time for each packet").moved_to(at)
             }
             Line::Free(packets) => packets.pop(now)?.packet,
         };
         Some(Output::Deliver(packet))
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         match &self.line {
             Line::Constant(packets) => packets.front().map(|packet| packet.at),

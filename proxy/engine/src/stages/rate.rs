@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const QUEUE_TIME_DEFAULT: Duration = Duration::from_millis(100);
 const QUEUE_PACKETS_DEFAULT: u64 = 10;
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Serialises packets.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(crate) struct Rate {
 
 #[derive(Debug)]
 struct InService {
+    /// Its `at` is when it is due to leave.
     packet: Packet,
     end: End,
 }
@@ -35,7 +36,7 @@ struct InService {
 #[derive(Clone, Copy, Debug)]
 struct End {
     nanos: u64,
-    fraction: u128,
+    fraction: u64,
 }
 
 impl End {
@@ -77,20 +78,22 @@ impl Rate {
         let end = match self.setting {
             None => from,
             Some(setting) => {
-                let rate = u128::from(setting.limit.bits_per_second());
-                let work = u128::from(self.bytes(&packet)) * 8 * NANOS_PER_SECOND + from.fraction;
-                let nanos = u64::try_from(work / rate).unwrap_or(u64::MAX);
-                End { nanos: from.nanos.saturating_add(nanos), fraction: work % rate }
+                let rate = setting.limit.bits_per_second();
+                // A packet of a gigabyte would still fit 64 bits; saturation only keeps the arithmetic total.
+                let work =
+                    (self.bytes(&packet) * 8).saturating_mul(NANOS_PER_SECOND).saturating_add(from.fraction);
+                End { nanos: from.nanos.saturating_add(work / rate), fraction: work % rate }
             }
         };
-        self.in_service = Some(InService { packet, end });
+        let service = self.in_service.insert(InService { packet, end });
+        service.packet.at = end.due();
     }
 
     /// Whether the queue has no room for a packet that arrives at `now` while `service` is under way.
     fn refuses(&self, packet: &Packet, service: &InService) -> bool {
         let Some(setting) = self.setting else { return false };
         let too_long =
-            |bound: Duration| self.wait_exceeds(bound, setting.limit, service.end.due().since(packet.at));
+            |bound: Duration| self.wait_exceeds(bound, setting.limit, service.packet.at.since(packet.at));
         let waiting = self.waiting.len() as u64;
         match setting.queue {
             Queue::Default => waiting >= QUEUE_PACKETS_DEFAULT && too_long(QUEUE_TIME_DEFAULT),
@@ -104,40 +107,43 @@ impl Rate {
     /// multiplied out by the rate, so that nothing is rounded.
     fn wait_exceeds(&self, bound: Duration, limit: BitRate, rest: Duration) -> bool {
         let rate = u128::from(limit.bits_per_second());
-        let queued = u128::from(self.waiting_bytes) * 8 * NANOS_PER_SECOND;
+        let queued = u128::from(self.waiting_bytes * 8) * u128::from(NANOS_PER_SECOND);
         queued + u128::from(nanos(rest)) * rate > u128::from(nanos(bound)) * rate
     }
 }
 
 impl Stage for Rate {
+    #[inline]
     fn handle(&mut self, mut packet: Packet) {
         let Some(service) = &self.in_service else {
             let from = End { nanos: packet.at.as_nanos(), fraction: 0 };
             return self.start(packet, from);
         };
         if !packet.is_mark() && self.refuses(&packet, service) {
-            packet.trace.chosen = true;
+            packet.trace.choose();
             return self.refused.push_back(packet);
         }
         self.waiting_bytes += self.bytes(&packet);
         self.waiting.push_back(packet);
     }
 
+    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
         if let Some(packet) = self.refused.pop_front() {
             return Some(Output::Discard(packet, Reason::QueueFull));
         }
-        let service = self.in_service.take_if(|service| service.end.due() <= now)?;
+        let service = self.in_service.take_if(|service| service.packet.at <= now)?;
         if let Some(next) = self.waiting.pop_front() {
             self.waiting_bytes -= self.bytes(&next);
             self.start(next, service.end);
         }
-        Some(Output::Deliver(Packet { at: service.end.due(), ..service.packet }))
+        Some(Output::Deliver(service.packet))
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         let refused = self.refused.front().map(|packet| packet.at);
-        refused.or_else(|| self.in_service.as_ref().map(|service| service.end.due()))
+        refused.or_else(|| self.in_service.as_ref().map(|service| service.packet.at))
     }
 
     fn held(&self) -> usize {
