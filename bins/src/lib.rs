@@ -1,1 +1,3 @@
-//! placeholder
+//! What the programs of jostle are made of.
+
+pub mod audit;
