@@ -9,5 +9,6 @@ pub mod philox;
 pub mod profile;
 pub mod route;
 pub mod setting;
+pub mod statistics;
 pub mod time;
 pub mod units;
