@@ -8,6 +8,7 @@ pub mod clock;
 pub mod philox;
 pub mod profile;
 pub mod route;
+pub mod rows;
 pub mod setting;
 pub mod statistics;
 pub mod time;
