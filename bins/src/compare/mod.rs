@@ -1,0 +1,10 @@
+//! `jostle compare`: the same file through the same bad weather over TCP, plain UDP and reliable UDP, side by side.
+
+mod finished;
+mod page;
+mod table;
+mod verdict;
+mod words;
+
+#[cfg(test)]
+mod made_up;
