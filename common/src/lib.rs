@@ -7,6 +7,7 @@ pub mod chance;
 pub mod clock;
 pub mod philox;
 pub mod profile;
+pub mod protocol;
 pub mod route;
 pub mod rows;
 pub mod setting;

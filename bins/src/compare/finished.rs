@@ -1,6 +1,7 @@
 //! What a comparison has found out: its rows, and what the table, the verdict and the page need beside them.
 
 use crate::audit::Audit;
+pub(super) use jostle_common::protocol::file::ChunkState as Chunk;
 use jostle_common::rows::Row;
 use jostle_common::units::Probability;
 use std::time::Duration;
@@ -40,17 +41,6 @@ impl Transport {
             Self::Saw => "reliable UDP",
         }
     }
-}
-
-/// What became of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
-    /// An undamaged copy arrived.
-    Intact,
-    /// No copy arrived.
-    Missing,
-    /// Only damaged copies arrived.
-    Damaged,
 }
 
 /// A received file in the output folder.
