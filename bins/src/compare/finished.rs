@@ -10,8 +10,8 @@ use std::time::Duration;
 pub(super) const CHUNK_BYTES: usize = 4096;
 
 /// A way to carry the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Transport {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Transport {
     /// A TCP stream.
     Tcp,
     /// UDP datagrams that nobody repeats.
