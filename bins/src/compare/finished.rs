@@ -33,7 +33,16 @@ impl Transport {
         }
     }
 
-    /// The name for people.
+    /// The name at the beginning of a line.
+    pub(super) const fn heading(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "Plain UDP",
+            Self::Saw => "Reliable UDP",
+        }
+    }
+
+    /// The name in a sentence.
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",

@@ -69,7 +69,7 @@ fn opening(comparison: &Comparison, title: &str) -> String {
             format!(
                 "<div class=\"card {}\"><h3>{}</h3><p>{}</p></div>\n",
                 transport.name(),
-                heading(*transport),
+                transport.heading(),
                 escape(text)
             )
         })
@@ -81,15 +81,6 @@ fn opening(comparison: &Comparison, title: &str) -> String {
         escape(&comparison.weather),
         escape(&verdict.headline)
     )
-}
-
-/// A transport's name at the beginning of a line.
-const fn heading(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "TCP",
-        Transport::Udp => "Plain UDP",
-        Transport::Saw => "Reliable UDP",
-    }
 }
 
 fn pictures(comparison: &Comparison) -> String {
@@ -125,7 +116,7 @@ fn file(finished: &Finished) -> String {
     format!(
         "<div class=\"file {}\"><div class=\"what\"><b>{}</b> {}<br>{player}</div>{}</div>\n",
         finished.transport.name(),
-        heading(finished.transport),
+        finished.transport.heading(),
         escape(&outcome(finished)),
         picture::draw(&finished.chunks)
     )
@@ -166,7 +157,7 @@ fn markers(comparison: &Comparison) -> String {
         Transport::Saw => r#"<path d="M7 1.5 13 12H1z"/>"#,
     };
     let marker = |transport: Transport| {
-        let (name, heading, shape) = (transport.name(), heading(transport), shape(transport));
+        let (name, heading, shape) = (transport.name(), transport.heading(), shape(transport));
         format!(
             r#"<span class="{name}"><svg viewBox="0 0 14 14" aria-hidden="true">{shape}</svg> {heading}</span> "#
         )
