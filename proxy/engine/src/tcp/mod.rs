@@ -1,5 +1,48 @@
 //! The TCP model: what loss costs a TCP stream, without losing a byte of it.
+//!
+//! A relay ends its client's TCP and starts its own, so it cannot lose a real segment. Here the stream crosses the route's links as the
+//! segments of a modelled sender: a lost or damaged one costs time, as in life, and every byte arrives. The mechanisms are those that
+//! decide a Linux transfer's time (checked against the kernel's in `tests/tcp_kernel.rs`), each in its own file:
+//!
+//! | file | mechanism |
+//! |---|---|
+//! | `handshake` | SYN and SYN-ACK cross the links and may be lost |
+//! | `sender` | initial window 10, limited transmit, the phases, the timer |
+//! | `scoreboard`, `ranges` | what is out, sacked, lost, sent again |
+//! | `rack`, `tlp`, `rtt` | when a segment is taken to be lost (RFC 8985, RFC 6298 as in Linux) |
+//! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
+//! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
+//! | `connection`, `stream`, `budget` | both directions, the bytes, their bound |
+//! | `model`, `timers`, `event` | all connections of a route over its two links |
+//! | `transfer` | one transfer in virtual time |
 
+mod budget;
+mod connection;
+mod counters;
+mod cubic;
+mod event;
+mod handshake;
+mod hystart;
+mod model;
+mod prr;
+mod rack;
+mod ranges;
+mod receiver;
+mod reno;
+mod rtt;
+mod scoreboard;
 mod segment;
+mod sender;
+mod stream;
+mod timers;
+mod tlp;
+mod transfer;
+mod usage;
+mod window;
 
-pub use segment::Segment;
+pub use budget::Budget;
+pub use counters::Counters;
+pub use event::Event;
+pub use model::Model;
+pub use segment::{Ack, Blocks, Data, Segment};
+pub use transfer::{Outcome, transfer};

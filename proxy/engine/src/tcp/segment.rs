@@ -1,15 +1,147 @@
-//! A segment of the modelled TCP.
+//! A segment of the modelled TCP: what its header says. The payload itself stays with the connection, which hands it out when the
+//! receiver has it in order.
+
+use jostle_common::time::Instant;
+use std::ops::Range;
+
+/// IP and TCP headers with timestamps, in bytes.
+const HEADER: u32 = 52;
+
+/// IP and TCP headers of a SYN, with its options, in bytes.
+const SYN: u32 = 60;
+
+/// The most SACK blocks that fit beside timestamps (RFC 2018 §3).
+pub(super) const SACK_BLOCKS_MAX: usize = 3;
 
 /// A segment on the wire.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Segment {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// The client asks for a connection.
+    Syn {
+        /// When it was sent (its timestamp).
+        sent: Instant,
+    },
+    /// The server agrees.
+    SynAck {
+        /// When it was sent.
+        sent: Instant,
+        /// When the SYN that it answers was sent (the echoed timestamp).
+        echo: Instant,
+    },
+    /// Bytes of the stream.
+    Data(Data),
+    /// What the receiver has.
+    Ack(Ack),
+}
+
+/// A piece of the stream on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The offset of its first byte in the stream.
+    pub start: u64,
     /// Bytes of payload.
     pub payload: u32,
+    /// Whether the stream ends behind it; the end takes one place in the stream of its own.
+    pub fin: bool,
+    /// When it was sent.
+    pub sent: Instant,
+}
+
+impl Data {
+    /// The first offset behind it.
+    pub const fn end(&self) -> u64 {
+        self.start + self.payload as u64 + self.fin as u64
+    }
+}
+
+/// What the receiver had when it sent this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Everything before this offset has arrived.
+    pub next: u64,
+    /// What has arrived beyond, the block with the latest arrival first.
+    pub blocks: Blocks,
+    /// When the segment that caused it was sent: for a delayed one, the first that waited (RFC 7323 §4.3).
+    pub echo: Instant,
+}
+
+/// The SACK blocks of an acknowledgement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    ranges: [Range<u64>; SACK_BLOCKS_MAX],
+    count: u8,
+}
+
+impl Blocks {
+    /// Adds a block; one too many is left out.
+    pub(super) fn push(&mut self, block: Range<u64>) {
+        if let Some(place) = self.ranges.get_mut(usize::from(self.count)) {
+            *place = block;
+            self.count += 1;
+        }
+    }
+
+    /// The blocks.
+    pub fn as_slice(&self) -> &[Range<u64>] {
+        &self.ranges[..usize::from(self.count)]
+    }
 }
 
 impl Segment {
-    /// The bytes on the wire: payload and 52 bytes of IP and TCP headers with timestamps.
+    /// Bytes of payload.
+    pub const fn payload(&self) -> u32 {
+        match self {
+            Self::Data(data) => data.payload,
+            Self::Syn { .. } | Self::SynAck { .. } | Self::Ack(_) => 0,
+        }
+    }
+
+    /// Bytes on the wire, headers and options included.
     pub const fn wire_size(&self) -> u32 {
-        52 + self.payload
+        match self {
+            Self::Syn { .. } | Self::SynAck { .. } => SYN,
+            Self::Data(data) => HEADER + data.payload,
+            // Two bytes of padding, kind and length, then two sequence numbers each (RFC 2018 §3).
+            Self::Ack(Ack { blocks, .. }) => match blocks.count {
+                0 => HEADER,
+                count => HEADER + 4 + 8 * count as u32,
+            },
+        }
+    }
+
+    /// The kind of segment, for events.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Syn { .. } => "syn",
+            Self::SynAck { .. } => "syn_ack",
+            Self::Data(Data { fin: true, .. }) => "fin",
+            Self::Data(_) => "data",
+            Self::Ack(_) => "ack",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_linux_with_timestamps() {
+        let sent = Instant::START;
+        assert_eq!(Segment::Syn { sent }.wire_size(), 60);
+        assert_eq!(Segment::SynAck { sent, echo: sent }.wire_size(), 60);
+        assert_eq!(Segment::Data(Data { start: 0, payload: 1448, fin: true, sent }).wire_size(), 1500);
+        let mut ack = Ack { next: 7, blocks: Blocks::default(), echo: sent };
+        for size in [52, 64, 72, 80, 80] {
+            assert_eq!(Segment::Ack(ack.clone()).wire_size(), size);
+            ack.blocks.push(10..20);
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_stream_takes_a_place() {
+        let data = Data { start: 10, payload: 5, fin: false, sent: Instant::START };
+        assert_eq!(data.end(), 15);
+        assert_eq!(Data { fin: true, ..data }.end(), 16);
     }
 }

@@ -1,0 +1,314 @@
+//! One modelled connection: two handshakes, and for each direction a stream, its sender and its receiver.
+//!
+//! A direction names an end too, the one that sends in it: up is the client, down the server.
+
+use super::budget::Budget;
+use super::counters::Counters;
+use super::event::Event;
+use super::handshake::{ClientHandshake, ServerHandshake};
+use super::receiver::Receiver;
+use super::segment::{Data, Segment};
+use super::sender::Sender;
+use super::stream::Stream;
+use super::timers::Entry;
+use crate::packet::Body;
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::route::CongestionControl;
+use jostle_common::time::Instant;
+use std::collections::VecDeque;
+
+/// What one direction of a connection holds at most, in bytes: pushed and not yet consumed. It is the receive window too (Linux's
+/// tcp_rmem allows 6 MiB by default); as the sender learns of room out of band, no lost window update can stop it.
+pub(super) const WINDOW: u64 = 6 << 20;
+
+/// The most pieces one direction holds, so that a stream pushed byte by byte is bounded too.
+const PIECES_MAX: usize = 8192;
+
+/// Where a connection puts what comes out of it.
+pub(super) struct Outlet<'a> {
+    pub(super) now: Instant,
+    pub(super) id: u32,
+    /// What is to enter the links.
+    pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
+    pub(super) events: &'a mut VecDeque<Event>,
+}
+
+impl Outlet<'_> {
+    fn send(&mut self, direction: Direction, segment: Segment) {
+        self.sends.push_back((direction, self.id, Body::Segment(Box::new(segment))));
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: ClientHandshake,
+    server: ServerHandshake,
+    halves: [Half; 2],
+    /// Which ends have reset the connection and are no more.
+    gone: [bool; 2],
+    budget: Budget,
+    pub(super) timer: Entry,
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Half {
+    stream: Stream,
+    sender: Sender,
+    receiver: Receiver,
+    /// Bytes pushed and not yet consumed.
+    held: u64,
+    /// Whether the end of the stream was handed out.
+    ended: bool,
+}
+
+impl Connection {
+    /// A connection whose handshake begins now.
+    pub(super) fn open(control: CongestionControl, budget: Budget, out: &mut Outlet<'_>) -> Self {
+        let half = || Half {
+            stream: Stream::default(),
+            sender: Sender::new(control),
+            receiver: Receiver::default(),
+            held: 0,
+            ended: false,
+        };
+        out.send(Direction::Up, Segment::Syn { sent: out.now });
+        Self {
+            client: ClientHandshake::new(out.now),
+            server: ServerHandshake::Listening,
+            halves: [half(), half()],
+            gone: [false; 2],
+            budget,
+            timer: Entry::default(),
+        }
+    }
+
+    fn half(&mut self, direction: Direction) -> &mut Half {
+        &mut self.halves[direction.index()]
+    }
+
+    /// Whether the end that sends in `direction` has reset the connection.
+    const fn is_gone(&self, direction: Direction) -> bool {
+        self.gone[direction.index()]
+    }
+
+    /// Whether the end that sends in `direction` knows that the connection stands.
+    const fn is_established(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Up => self.client.is_established(),
+            Direction::Down => matches!(self.server, ServerHandshake::Established),
+        }
+    }
+
+    /// How many bytes may be pushed.
+    pub(super) fn room(&self, direction: Direction) -> u64 {
+        let half = &self.halves[direction.index()];
+        if half.sender.is_finished() || self.is_gone(direction) || half.stream.pieces() >= PIECES_MAX {
+            return 0;
+        }
+        WINDOW.saturating_sub(half.held).min(self.budget.share())
+    }
+
+    /// Adds bytes to a stream.
+    pub(super) fn push(&mut self, direction: Direction, bytes: Bytes, out: &mut Outlet<'_>) {
+        // Behind the end there is no stream, and an end that is gone takes nothing.
+        if self.is_gone(direction)
+            || self.is_gone(direction.opposite())
+            || self.half(direction).sender.is_finished()
+        {
+            return;
+        }
+        let length = bytes.len() as u64;
+        self.budget.take(length);
+        let half = self.half(direction);
+        half.held += length;
+        half.sender.write(length);
+        half.stream.push(bytes);
+        self.transmit(direction, out);
+    }
+
+    /// Ends a stream behind what was pushed.
+    pub(super) fn finish(&mut self, direction: Direction, out: &mut Outlet<'_>) {
+        self.half(direction).sender.finish();
+        self.transmit(direction, out);
+    }
+
+    /// Frees bytes that the program at the end of `direction` has taken.
+    pub(super) fn consumed(&mut self, direction: Direction, bytes: u64) {
+        let half = self.half(direction);
+        let waiting = half.stream.end() - half.stream.start();
+        let bytes = bytes.min(half.held.saturating_sub(waiting));
+        half.held -= bytes;
+        self.budget.give_back(bytes);
+    }
+
+    /// Tears the connection down at the end that sends in `direction`: what it has not sent is gone, what it was sent is not wanted.
+    pub(super) fn reset(&mut self, direction: Direction, out: &mut Outlet<'_>) {
+        if std::mem::replace(&mut self.gone[direction.index()], true) {
+            return;
+        }
+        out.sends.push_back((direction, out.id, Body::Reset));
+        let sent = self.half(direction).sender.sent();
+        self.drop_stream(direction, sent);
+        self.drop_stream(direction.opposite(), 0);
+    }
+
+    /// Forgets what a stream holds from `offset` on.
+    fn drop_stream(&mut self, direction: Direction, offset: u64) {
+        let half = self.half(direction);
+        let end = half.stream.end();
+        half.stream.truncate(offset);
+        let freed = (end - half.stream.end()).min(half.held);
+        half.held -= freed;
+        self.budget.give_back(freed);
+    }
+
+    /// Takes in a segment that crossed the link of `direction` whole.
+    pub(super) fn handle(&mut self, direction: Direction, segment: &Segment, out: &mut Outlet<'_>) {
+        if self.is_gone(direction.opposite()) {
+            return;
+        }
+        match (direction, segment) {
+            (Direction::Up, Segment::Syn { sent }) => {
+                if self.server.handle_syn(out.now, *sent) {
+                    out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: *sent });
+                }
+            }
+            (Direction::Down, Segment::SynAck { echo, .. }) => self.handle_syn_ack(*echo, out),
+            (_, Segment::Data(data)) if self.is_reached(direction, out) => {
+                self.handle_data(direction, data, out);
+            }
+            (_, Segment::Ack(ack)) if self.is_reached(direction, out) => {
+                self.half(direction.opposite()).sender.handle_ack(out.now, ack);
+                self.transmit(direction.opposite(), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_syn_ack(&mut self, echo: Instant, out: &mut Outlet<'_>) {
+        if let Some(repetitions) = self.client.handle_syn_ack() {
+            let rtt = out.now.as_nanos() - echo.as_nanos();
+            self.half(Direction::Up).sender.start(out.now, Some(rtt), repetitions);
+        }
+        self.half(Direction::Down).receiver.request_ack();
+        self.acknowledge(Direction::Down, out);
+        self.transmit(Direction::Up, out);
+    }
+
+    /// Whether the end that a segment of `direction` reaches is established, if only by this segment.
+    fn is_reached(&mut self, direction: Direction, out: &mut Outlet<'_>) -> bool {
+        if direction == Direction::Up
+            && let Some((rtt, repetitions)) = self.server.handle_acknowledgement(out.now)
+        {
+            self.half(Direction::Down).sender.start(out.now, rtt, repetitions);
+            out.events.push_back(Event::Established { id: out.id });
+            self.transmit(Direction::Down, out);
+        }
+        self.is_established(direction.opposite())
+    }
+
+    fn handle_data(&mut self, direction: Direction, data: &Data, out: &mut Outlet<'_>) {
+        let half = self.half(direction);
+        half.receiver.handle(out.now, data);
+        let in_order = half.receiver.in_order();
+        while let Some(bytes) = half.stream.take_before(in_order) {
+            out.events.push_back(Event::Data { id: out.id, direction, bytes });
+        }
+        if half.receiver.is_complete() && !std::mem::replace(&mut half.ended, true) {
+            out.events.push_back(Event::End { id: out.id, direction });
+        }
+        self.acknowledge(direction, out);
+    }
+
+    /// Takes in the mark of a reset that crossed the link of `direction`.
+    pub(super) fn handle_reset(&mut self, direction: Direction, out: &mut Outlet<'_>) {
+        // A server that never heard of the connection does not hear of its end.
+        if !self.is_gone(direction.opposite()) && self.is_established(Direction::Down) {
+            out.events.push_back(Event::Reset { id: out.id, direction });
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timers(&mut self, out: &mut Outlet<'_>) {
+        if !self.is_gone(Direction::Up) && self.client.handle_timer(out.now) {
+            out.send(Direction::Up, Segment::Syn { sent: out.now });
+        }
+        if !self.is_gone(Direction::Down)
+            && let Some(echo) = self.server.handle_timer(out.now)
+        {
+            out.send(Direction::Down, Segment::SynAck { sent: out.now, echo });
+        }
+        for direction in Direction::BOTH {
+            if !self.is_gone(direction) {
+                self.half(direction).sender.handle_timer(out.now);
+                self.transmit(direction, out);
+            }
+            if !self.is_gone(direction.opposite()) {
+                self.acknowledge(direction, out);
+            }
+        }
+    }
+
+    /// When `handle_timers` has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let mut earliest: Option<Instant> = None;
+        let mut consider = |deadline: Option<Instant>| {
+            if let Some(at) = deadline {
+                earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+            }
+        };
+        let [up, down] = &self.halves;
+        if !self.is_gone(Direction::Up) {
+            consider(self.client.deadline());
+            consider(up.sender.deadline());
+            consider(down.receiver.deadline());
+        }
+        if !self.is_gone(Direction::Down) {
+            consider(self.server.deadline());
+            consider(down.sender.deadline());
+            consider(up.receiver.deadline());
+        }
+        earliest
+    }
+
+    /// Sends what may be sent of a stream.
+    fn transmit(&mut self, direction: Direction, out: &mut Outlet<'_>) {
+        if !self.is_established(direction) || self.is_gone(direction) {
+            return;
+        }
+        let sender = &mut self.half(direction).sender;
+        while let Some(data) = sender.poll(out.now) {
+            out.send(direction, Segment::Data(data));
+        }
+    }
+
+    /// Sends the acknowledgement of a stream, if one is due.
+    fn acknowledge(&mut self, direction: Direction, out: &mut Outlet<'_>) {
+        if let Some(ack) = self.half(direction).receiver.poll(out.now) {
+            out.send(direction.opposite(), Segment::Ack(ack));
+        }
+    }
+
+    /// Whether both streams have ended, were acknowledged and consumed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
+    }
+
+    /// What both senders did.
+    pub(super) fn counters(&self) -> Counters {
+        let mut counters = *self.halves[0].sender.counters();
+        counters += *self.halves[1].sender.counters();
+        counters
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for half in &self.halves {
+            self.budget.give_back(half.held);
+        }
+    }
+}

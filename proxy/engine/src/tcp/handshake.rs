@@ -1,0 +1,183 @@
+//! The handshake: SYN, SYN-ACK and the acknowledgement, repeated until they cross.
+//!
+//! Neither side gives up: a connection that neither program ended is not ended here.
+
+use super::rtt::RTO_MAX;
+use jostle_common::time::{Instant, nanos};
+
+/// Repetitions of a SYN before the wait doubles (1 s each; Linux's tcp_syn_linear_timeouts, which adds four to the first).
+const LINEAR_REPETITIONS: u32 = 4;
+
+const WAIT_NANOS: u64 = 1_000_000_000;
+
+/// A timer that fires again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Repeat {
+    at: Instant,
+    wait: u64,
+    /// How often it has fired.
+    count: u32,
+}
+
+impl Repeat {
+    const fn new(now: Instant) -> Self {
+        Self { at: now.plus_nanos(WAIT_NANOS), wait: WAIT_NANOS, count: 0 }
+    }
+
+    /// Fires at `now`; the first `linear` waits are alike, then each is twice the one before.
+    fn fire(&mut self, now: Instant, linear: u32) {
+        self.count += 1;
+        if self.count > linear {
+            self.wait = (self.wait * 2).min(nanos(RTO_MAX));
+        }
+        self.at = now.plus_nanos(self.wait);
+    }
+}
+
+/// The handshake as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClientHandshake {
+    /// `None` once the connection stands.
+    repeat: Option<Repeat>,
+}
+
+impl ClientHandshake {
+    /// A handshake whose first SYN goes at `now`.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { repeat: Some(Repeat::new(now)) }
+    }
+
+    pub(super) const fn is_established(&self) -> bool {
+        self.repeat.is_none()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.repeat.map(|repeat| repeat.at)
+    }
+
+    /// Whether a SYN is to be sent again at `now`.
+    pub(super) fn handle_timer(&mut self, now: Instant) -> bool {
+        let Some(repeat) = self.repeat.as_mut().filter(|repeat| repeat.at <= now) else { return false };
+        repeat.fire(now, LINEAR_REPETITIONS);
+        true
+    }
+
+    /// Takes in a SYN-ACK; the first one establishes the connection, and this says how often the SYN had been repeated.
+    pub(super) fn handle_syn_ack(&mut self) -> Option<u32> {
+        self.repeat.take().map(|repeat| repeat.count)
+    }
+}
+
+/// The handshake as its server sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerHandshake {
+    /// Nothing has come yet.
+    Listening,
+    /// A SYN-ACK is on its way.
+    Answered(Answered),
+    /// The connection stands.
+    Established,
+}
+
+/// What a server remembers of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answered {
+    repeat: Repeat,
+    /// When the SYN that was answered was sent.
+    syn_sent: Instant,
+    /// When the answer was sent; `None` once it was sent again, as then nobody knows which one was answered.
+    sent: Option<Instant>,
+}
+
+impl ServerHandshake {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Answered(answered) => Some(answered.repeat.at),
+            Self::Listening | Self::Established => None,
+        }
+    }
+
+    /// Takes in a SYN sent at `syn_sent`; whether a SYN-ACK is to be sent. A repeated one is answered again, and puts off the timer.
+    pub(super) fn handle_syn(&mut self, now: Instant, syn_sent: Instant) -> bool {
+        match self {
+            Self::Listening => {
+                *self = Self::Answered(Answered { repeat: Repeat::new(now), syn_sent, sent: Some(now) });
+                true
+            }
+            Self::Answered(answered) => {
+                answered.repeat.at = now.plus_nanos(answered.repeat.wait);
+                answered.sent = None;
+                answered.syn_sent = answered.syn_sent.max(syn_sent);
+                true
+            }
+            Self::Established => false,
+        }
+    }
+
+    /// When the answered SYN was sent, if the SYN-ACK is to be sent again at `now`.
+    pub(super) fn handle_timer(&mut self, now: Instant) -> Option<Instant> {
+        let Self::Answered(answered) = self else { return None };
+        if answered.repeat.at > now {
+            return None;
+        }
+        answered.repeat.fire(now, 0);
+        answered.sent = None;
+        Some(answered.syn_sent)
+    }
+
+    /// Takes in the client's first segment behind its SYN: the connection stands. The first time it returns the round-trip time, if it is
+    /// known, in nanoseconds, and how often the timer had repeated the SYN-ACK.
+    pub(super) fn handle_acknowledgement(&mut self, now: Instant) -> Option<(Option<u64>, u32)> {
+        let Self::Answered(answered) = *self else { return None };
+        *self = Self::Established;
+        let rtt = answered.sent.map(|sent| now.as_nanos() - sent.as_nanos());
+        Some((rtt, answered.repeat.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Instant = Instant::from_millis;
+
+    #[test]
+    fn a_syn_is_repeated_five_times_each_second_then_ever_more_slowly() {
+        let mut client = ClientHandshake::new(MS(0));
+        let mut seconds = Vec::new();
+        for _ in 0..16 {
+            let at = client.deadline().unwrap();
+            assert!(!client.handle_timer(at - std::time::Duration::from_nanos(1)));
+            assert!(client.handle_timer(at));
+            seconds.push(at.as_nanos() / 1_000_000_000);
+        }
+        assert_eq!(seconds[..8], [1, 2, 3, 4, 5, 7, 11, 19]);
+        assert_eq!(seconds[15] - seconds[14], 120, "the longest wait");
+        assert_eq!(client.handle_syn_ack(), Some(16));
+        assert_eq!((client.handle_syn_ack(), client.deadline()), (None, None));
+    }
+
+    #[test]
+    fn a_syn_ack_is_repeated_by_its_timer_and_by_a_repeated_syn() {
+        let mut server = ServerHandshake::Listening;
+        assert!(server.handle_syn(MS(0), MS(0)));
+        assert_eq!(server.deadline(), Some(MS(1000)));
+        assert!(server.handle_timer(MS(1000)).is_some());
+        assert_eq!(server.deadline(), Some(MS(3000)));
+        assert!(server.handle_syn(MS(1500), MS(1400)));
+        assert_eq!(server.deadline(), Some(MS(3500)));
+        assert_eq!(server.handle_timer(MS(3500)), Some(MS(1400)));
+        assert_eq!(server.deadline(), Some(MS(7500)));
+        assert_eq!(server.handle_acknowledgement(MS(3600)), Some((None, 2)), "which one was answered?");
+        assert_eq!(server.handle_acknowledgement(MS(3700)), None);
+        assert!(!server.handle_syn(MS(4000), MS(3900)) && server.deadline().is_none());
+    }
+
+    #[test]
+    fn a_handshake_without_repetition_measures_the_round_trip() {
+        let mut server = ServerHandshake::Listening;
+        assert_eq!(server.handle_acknowledgement(MS(0)), None, "nothing was answered");
+        server.handle_syn(MS(10), MS(0));
+        assert_eq!(server.handle_acknowledgement(MS(30)), Some((Some(20_000_000), 0)));
+    }
+}

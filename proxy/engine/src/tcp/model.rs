@@ -1,0 +1,249 @@
+//! The TCP model of one route: its two links, and the connections that share them.
+
+use super::budget::Budget;
+use super::connection::{Connection, Outlet};
+use super::counters::Counters;
+use super::event::Event;
+use super::timers::Timers;
+use crate::link::Link;
+use crate::packet::{Body, Packet};
+use crate::stage::{Output, Stage};
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::profile::Rule;
+use jostle_common::route::CongestionControl;
+use jostle_common::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Modelled TCP over two links, sans-I/O.
+///
+/// A connection is known by an id which the shell chooses, and never uses again. A direction names a stream, and the end that writes it:
+/// [`Direction::Up`] is the client. Call `open`, then `push`, `finish` or `reset` for what the programs at both ends do and `consumed` for
+/// what they take; after each call, and whenever [`deadline`](Self::deadline) has come, `poll` until there is nothing more. All calls take
+/// the time, which never goes back. Late is not different: what was due is done at the time when it was due.
+#[derive(Debug)]
+pub struct Model {
+    links: [Link; 2],
+    control: CongestionControl,
+    budget: Budget,
+    /// Boxed: a connection is large, and a tree moves its values.
+    connections: BTreeMap<u32, Box<Connection>>,
+    timers: Timers,
+    events: VecDeque<Event>,
+    /// What enters the links at `clock`, as soon as they have done what is due then.
+    sends: VecDeque<(Direction, u32, Body)>,
+    /// How far things are done.
+    clock: Instant,
+    /// What connections did that are gone.
+    counters: Counters,
+}
+
+/// What is due next.
+#[derive(Clone, Copy)]
+enum Work {
+    Link(Direction),
+    Timer(u32),
+}
+
+impl Model {
+    /// A model over these links, up first. `budget` is shared by all models of the process.
+    pub fn new(links: [Link; 2], control: CongestionControl, budget: Budget) -> Self {
+        Self {
+            links,
+            control,
+            budget,
+            connections: BTreeMap::new(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            sends: VecDeque::new(),
+            clock: Instant::START,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The link of one direction.
+    pub const fn link(&self, direction: Direction) -> &Link {
+        &self.links[direction.index()]
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// What all senders did so far.
+    pub fn counters(&self) -> Counters {
+        let mut sum = self.counters;
+        for connection in self.connections.values() {
+            sum += connection.counters();
+        }
+        sum
+    }
+
+    /// Changes the rules of one direction. What is in the link keeps to the contract of [`Link::set_rules`].
+    pub fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
+        self.catch_up(now);
+        self.links[direction.index()].set_rules(now, rules);
+    }
+
+    /// A client has connected: the handshake begins to cross the links. An id that is in use is left alone.
+    pub fn open(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        if self.connections.contains_key(&id) {
+            return;
+        }
+        let mut out = Outlet { now, id, sends: &mut self.sends, events: &mut self.events };
+        let connection = Connection::open(self.control, self.budget.clone(), &mut out);
+        self.connections.insert(id, Box::new(connection));
+        self.settle(id);
+    }
+
+    /// How many bytes may be pushed into a stream now; 0 once it is finished, and for an unknown connection.
+    pub fn room(&self, id: u32, direction: Direction) -> usize {
+        let room = self.connections.get(&id).map_or(0, |connection| connection.room(direction));
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Adds bytes to a stream: no more than [`room`](Self::room) says, or memory is not bounded.
+    pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
+        self.with(now, id, |connection, out| connection.push(direction, bytes, out));
+    }
+
+    /// Ends a stream behind what was pushed (FIN). The other direction goes on.
+    pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
+        self.with(now, id, |connection, out| connection.finish(direction, out));
+    }
+
+    /// Tears a connection down at the end that writes `direction` (RST): what was not sent is discarded, the reset follows what was, and is
+    /// never lost.
+    pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
+        self.with(now, id, |connection, out| connection.reset(direction, out));
+    }
+
+    /// The program at the end of `direction` has taken so many of the bytes that were handed out, which makes room for as many.
+    pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
+        self.with(now, id, |connection, _| connection.consumed(direction, bytes as u64));
+    }
+
+    fn with(&mut self, now: Instant, id: u32, action: impl FnOnce(&mut Connection, &mut Outlet<'_>)) {
+        self.catch_up(now);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            let mut out = Outlet { now, id, sends: &mut self.sends, events: &mut self.events };
+            action(connection, &mut out);
+            self.settle(id);
+        }
+    }
+
+    /// The next event at or before `now`.
+    pub fn poll(&mut self, now: Instant) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let work = self.next_work();
+            if work.is_none_or(|(at, _)| at > self.clock) && self.flush() {
+                continue;
+            }
+            let (at, work) = work.filter(|(at, _)| *at <= now)?;
+            self.clock = self.clock.max(at);
+            if let Some(event) = self.work(work) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// When `poll` may have something; `None`: not before another call.
+    pub fn deadline(&self) -> Option<Instant> {
+        if !self.events.is_empty() || !self.sends.is_empty() {
+            return Some(self.clock);
+        }
+        self.next_work().map(|(at, _)| at)
+    }
+
+    /// Does all that is due at or before `now`, and keeps the events for `poll`.
+    fn catch_up(&mut self, now: Instant) {
+        let mut events = std::mem::take(&mut self.events);
+        while let Some(event) = self.poll(now) {
+            events.push_back(event);
+        }
+        self.events = events;
+        self.clock = self.clock.max(now);
+    }
+
+    /// What is due first: at the same time links go before timers, up before down.
+    fn next_work(&self) -> Option<(Instant, Work)> {
+        let links = Direction::BOTH.into_iter().filter_map(|direction| {
+            let at = self.links[direction.index()].deadline()?;
+            Some((at, Work::Link(direction)))
+        });
+        let timer = self.timers.first().map(|(at, id)| (at, Work::Timer(id)));
+        links.chain(timer).min_by_key(|(at, _)| *at)
+    }
+
+    fn work(&mut self, work: Work) -> Option<Event> {
+        match work {
+            Work::Link(direction) => {
+                let output = self.links[direction.index()].poll(self.clock)?;
+                if let Output::Deliver(packet) = &output {
+                    self.deliver(direction, packet);
+                }
+                Some(Event::Packet(direction, output))
+            }
+            Work::Timer(id) => {
+                let connection = self.connections.get_mut(&id).expect("a timer's connection lives");
+                self.timers.pop(&mut connection.timer);
+                let mut out =
+                    Outlet { now: self.clock, id, sends: &mut self.sends, events: &mut self.events };
+                connection.handle_timers(&mut out);
+                self.settle(id);
+                None
+            }
+        }
+    }
+
+    /// Takes in a packet that crossed the link of `direction`. A damaged one is discarded, as its checksum is wrong.
+    fn deliver(&mut self, direction: Direction, packet: &Packet) {
+        let id = packet.flow;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let mut out = Outlet { now: self.clock, id, sends: &mut self.sends, events: &mut self.events };
+        match &packet.body {
+            Body::Segment(segment) if !packet.is_damaged() => connection.handle(direction, segment, &mut out),
+            Body::Reset => {
+                connection.handle_reset(direction, &mut out);
+                return self.close(id);
+            }
+            Body::Segment(_) | Body::Data(_) | Body::End => return,
+        }
+        self.settle(id);
+    }
+
+    /// Keeps a connection's timer, or removes it when it is done.
+    fn settle(&mut self, id: u32) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.is_closed() {
+            self.close(id);
+        } else {
+            let deadline = connection.deadline();
+            self.timers.wake(id, &mut connection.timer, deadline);
+        }
+    }
+
+    fn close(&mut self, id: u32) {
+        if let Some(connection) = self.connections.remove(&id) {
+            self.timers.forget(id, connection.timer);
+            self.counters += connection.counters();
+            self.events.push_back(Event::Closed { id });
+        }
+    }
+
+    /// Lets what is to be sent at `clock` enter the links; whether there was something.
+    fn flush(&mut self) -> bool {
+        if self.sends.is_empty() {
+            return false;
+        }
+        for (direction, flow, body) in self.sends.drain(..) {
+            self.links[direction.index()].handle(Packet::new(flow, self.clock, body));
+        }
+        true
+    }
+}

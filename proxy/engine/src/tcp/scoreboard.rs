@@ -1,0 +1,286 @@
+//! The sender's scoreboard: every segment that was sent and is not acknowledged, and what is known of it.
+//!
+//! Terms are those of RFC 6675: in flight = out − sacked − lost + retransmitted.
+
+use super::rack::{Clock, Rack};
+use super::ranges::RangeSet;
+use jostle_common::time::Instant;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// A segment that was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    /// Its first offset.
+    pub(super) start: u64,
+    /// The places it takes in the stream, the end's included.
+    pub(super) length: u32,
+    /// When it was last sent.
+    pub(super) at: Instant,
+    pub(super) sacked: bool,
+    pub(super) lost: bool,
+    /// Whether a retransmission of it is taken to be in flight.
+    pub(super) retransmitted: bool,
+    /// Whether it was ever sent again.
+    pub(super) ever_retransmitted: bool,
+}
+
+impl Sent {
+    pub(super) const fn end(&self) -> u64 {
+        self.start + self.length as u64
+    }
+
+    /// Whether it waits to be sent again.
+    const fn is_missing(&self) -> bool {
+        self.lost && !self.retransmitted
+    }
+}
+
+/// What one acknowledgement brought.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    /// Segments newly known to have arrived, in order or not.
+    pub(super) delivered: u32,
+    /// Whether everything up to a later offset has arrived.
+    pub(super) advanced: bool,
+    /// Whether a retransmitted segment was acknowledged in order.
+    pub(super) retransmission: bool,
+    /// When the first and the last segment were sent that were acknowledged in order and never retransmitted.
+    pub(super) acked: Option<(Instant, Instant)>,
+    /// The same for segments acknowledged out of order.
+    pub(super) sacked: Option<(Instant, Instant)>,
+    /// Whether a segment arrived behind later ones though it was sent but once: the network reorders.
+    pub(super) reordered: bool,
+    /// The end of what was known to have arrived before this acknowledgement. Compared with what it brings itself, a lost
+    /// acknowledgement would look like reordering.
+    highest_before: u64,
+}
+
+/// Notes a sending time as the last, and as the first if there was none.
+fn note(times: &mut Option<(Instant, Instant)>, at: Instant) {
+    *times = Some((times.map_or(at, |(first, _)| first), at));
+}
+
+/// The segments in flight, in order of the stream.
+#[derive(Debug, Default)]
+pub(super) struct Scoreboard {
+    segments: VecDeque<Sent>,
+    /// The ordinal of the first of `segments`; each ever sent has one.
+    first: u64,
+    /// What is known to have arrived out of order.
+    known: RangeSet,
+    /// Every transmission (ordinal, time) in order of time, until its segment is resolved or sent again.
+    transmissions: VecDeque<(u64, Instant)>,
+    acknowledged: u64,
+    next: u64,
+    sacked: u32,
+    lost: u32,
+    retransmitted: u32,
+    /// No segment that waits to be sent again has a smaller ordinal.
+    missing_from: u64,
+}
+
+impl Scoreboard {
+    /// Everything before this offset has arrived.
+    pub(super) const fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// The first offset that was never sent.
+    pub(super) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Segments out, in order of the stream.
+    pub(super) fn out(&self) -> u32 {
+        self.segments.len() as u32
+    }
+
+    /// Segments taken to be in the network.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.out() - self.sacked - self.lost + self.retransmitted
+    }
+
+    /// Segments taken to be lost, sent again or not.
+    pub(super) const fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// Segments known to have arrived out of order.
+    pub(super) const fn sacked(&self) -> u32 {
+        self.sacked
+    }
+
+    /// Retransmissions in flight.
+    pub(super) const fn retransmitted(&self) -> u32 {
+        self.retransmitted
+    }
+
+    /// The first segment that is not acknowledged.
+    pub(super) fn head(&self) -> Option<&Sent> {
+        self.segments.front()
+    }
+
+    /// Notes a new segment of `length` places, sent at `now`.
+    pub(super) fn send_new(&mut self, now: Instant, length: u32) {
+        let ordinal = self.first + self.segments.len() as u64;
+        self.segments.push_back(Sent {
+            start: self.next,
+            length,
+            at: now,
+            sacked: false,
+            lost: false,
+            retransmitted: false,
+            ever_retransmitted: false,
+        });
+        self.next += u64::from(length);
+        self.transmissions.push_back((ordinal, now));
+    }
+
+    /// Sends the first segment that waits to be sent again; whether it is the head.
+    pub(super) fn send_missing(&mut self, now: Instant) -> Option<(Sent, bool)> {
+        if self.lost == self.retransmitted {
+            return None;
+        }
+        let from = self.missing_from.max(self.first);
+        let skipped =
+            self.segments.range((from - self.first) as usize..).position(Sent::is_missing)? as u64;
+        let ordinal = from + skipped;
+        self.missing_from = ordinal + 1;
+        let segment = &mut self.segments[(ordinal - self.first) as usize];
+        segment.retransmitted = true;
+        segment.ever_retransmitted = true;
+        segment.at = now;
+        self.retransmitted += 1;
+        self.transmissions.push_back((ordinal, now));
+        Some((segment.clone(), ordinal == self.first))
+    }
+
+    /// Sends the last segment once more, as a probe: it does not count as in flight twice.
+    pub(super) fn send_last(&mut self, now: Instant) -> Option<Sent> {
+        let segment = self.segments.back_mut()?;
+        segment.ever_retransmitted = true;
+        segment.at = now;
+        self.transmissions.push_back((self.first + self.segments.len() as u64 - 1, now));
+        self.segments.back().cloned()
+    }
+
+    /// The account of an acknowledgement that is about to be taken in.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { highest_before: self.known.end().unwrap_or(self.acknowledged), ..Progress::default() }
+    }
+
+    /// Takes in a block that arrived out of order.
+    pub(super) fn sack(&mut self, block: &Range<u64>, now: Instant, rack: &mut Clock, progress: &mut Progress) {
+        let mut rest = block.start.max(self.acknowledged)..block.end.min(self.next);
+        while let Some(gap) = self.known.first_gap(&rest) {
+            let mut index = self.segments.partition_point(|segment| segment.start < gap.start);
+            while let Some(segment) = self.segments.get_mut(index).filter(|segment| segment.end() <= gap.end) {
+                rack.advance(now, segment);
+                progress.delivered += 1;
+                if !segment.ever_retransmitted {
+                    progress.reordered |= segment.start < progress.highest_before;
+                    note(&mut progress.sacked, segment.at);
+                }
+                if segment.lost {
+                    self.lost -= 1;
+                    self.retransmitted -= u32::from(segment.retransmitted);
+                }
+                (segment.lost, segment.retransmitted, segment.sacked) = (false, false, true);
+                self.sacked += 1;
+                index += 1;
+            }
+            rest.start = gap.end;
+            self.known.insert(gap);
+        }
+    }
+
+    /// Takes in that everything before `offset` has arrived.
+    pub(super) fn acknowledge(&mut self, offset: u64, now: Instant, rack: &mut Clock, progress: &mut Progress) {
+        if offset <= self.acknowledged {
+            return;
+        }
+        while let Some(segment) = self.segments.pop_front_if(|segment| segment.end() <= offset) {
+            self.first += 1;
+            if segment.ever_retransmitted {
+                progress.retransmission = true;
+            } else if !segment.sacked {
+                note(&mut progress.acked, segment.at);
+                progress.reordered |= segment.start < progress.highest_before;
+            }
+            if segment.sacked {
+                self.sacked -= 1;
+            } else {
+                progress.delivered += 1;
+                rack.advance(now, &segment);
+            }
+            self.lost -= u32::from(segment.lost);
+            self.retransmitted -= u32::from(segment.retransmitted);
+        }
+        progress.advanced = true;
+        self.acknowledged = offset;
+        self.known.remove_below(offset);
+    }
+
+    /// Marks lost what RACK takes to be lost at `now`; returns how many, and how long until the next would be (the longest such wait).
+    pub(super) fn mark_lost(&mut self, now: Instant, rack: &Rack) -> (u32, Option<u64>) {
+        let (mut marked, mut wait, mut place) = (0, None, 0);
+        while let Some(&(ordinal, at)) = self.transmissions.get(place) {
+            let pending = ordinal
+                .checked_sub(self.first)
+                .and_then(|index| self.segments.get_mut(index as usize))
+                .filter(|segment| segment.at == at && !segment.sacked && !segment.is_missing());
+            if let Some(segment) = pending {
+                if !rack.is_later_than(segment) {
+                    break;
+                }
+                let left = rack.time_left(segment.at, now);
+                if left > 0 {
+                    wait = wait.max(Some(left));
+                    place += 1;
+                    continue;
+                }
+                self.mark(ordinal);
+                marked += 1;
+            }
+            if place == 0 {
+                self.transmissions.pop_front();
+            } else {
+                place += 1;
+            }
+        }
+        (marked, wait)
+    }
+
+    /// Marks lost what is out after a timeout: the head, and everything that was sent long enough ago; returns how many.
+    pub(super) fn mark_timed_out(&mut self, now: Instant, rack: &Rack) -> u32 {
+        let mut marked = 0;
+        for index in 0..self.segments.len() {
+            let segment = &self.segments[index];
+            let due = index == 0 || rack.time_left(segment.at, now) == 0;
+            if due && !segment.sacked && !segment.is_missing() {
+                self.mark(self.first + index as u64);
+                marked += 1;
+            }
+        }
+        marked
+    }
+
+    fn mark(&mut self, ordinal: u64) {
+        let segment = &mut self.segments[(ordinal - self.first) as usize];
+        if segment.retransmitted {
+            segment.retransmitted = false;
+            self.retransmitted -= 1;
+        }
+        if !segment.lost {
+            segment.lost = true;
+            self.lost += 1;
+        }
+        self.missing_from = self.missing_from.min(ordinal);
+    }
+
+    /// Whether the head was ever sent again, or a retransmission is in flight.
+    pub(super) fn is_repairing(&self) -> bool {
+        self.retransmitted > 0 || self.head().is_some_and(|head| head.ever_retransmitted)
+    }
+}

@@ -1,0 +1,489 @@
+//! The sending half of one direction of a connection: decides which segment goes when.
+//!
+//! Sans-I/O: `write`, `handle_ack` and `handle_timer` take in, then `poll` gives out the segments to send until it has none. It knows
+//! offsets only; the bytes stay with the connection. The structure follows Linux's, so that its times come out the same.
+
+use super::counters::Counters;
+use super::hystart::Sight;
+use super::prr::Reduction;
+use super::rack::{self, Clock, TIMER_SLACK_NANOS};
+use super::rtt::RoundTrip;
+use super::scoreboard::{Progress, Scoreboard};
+use super::segment::{Ack, Data};
+use super::tlp::{self, Probe};
+use super::usage::Usage;
+use super::window::Window;
+use jostle_common::route::CongestionControl;
+use jostle_common::time::Instant;
+
+/// The most payload in a segment: 1500 bytes less headers with timestamps.
+pub(super) const PAYLOAD_MAX: u32 = 1448;
+
+/// Where the sender stands (Linux's congestion states).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// All is well.
+    Open,
+    /// Something arrived out of order; new data still goes (limited transmit, RFC 3042).
+    Disorder,
+    /// Losses are being repaired under a reduced window.
+    Recovery,
+    /// A timeout said that all is lost; slow start repairs it.
+    Loss,
+}
+
+/// The one timer, and what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Timer {
+    kind: TimerKind,
+    at: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimerKind {
+    Retransmission,
+    Probe,
+    /// The patience for reordering runs out.
+    Reordering,
+}
+
+/// The sending half.
+#[derive(Debug)]
+pub(super) struct Sender {
+    board: Scoreboard,
+    /// The end of what was written.
+    written: u64,
+    finished: bool,
+    rtt: RoundTrip,
+    clock: Clock,
+    window: Window,
+    usage: Usage,
+    phase: Phase,
+    /// What was sent when the phase began: its acknowledgement ends Recovery and Loss.
+    phase_end: u64,
+    reduction: Reduction,
+    probe: Probe,
+    /// Whether a probe is to be sent now.
+    probing: bool,
+    timer: Option<Timer>,
+    /// Timeouts since the last advance.
+    timeouts: u32,
+    /// When a segment was last sent.
+    last_sent: Instant,
+    /// Whether new data was sent since the last probe timer was set.
+    sent_new: bool,
+    counters: Counters,
+}
+
+impl Sender {
+    pub(super) fn new(control: CongestionControl) -> Self {
+        Self {
+            board: Scoreboard::default(),
+            written: 0,
+            finished: false,
+            rtt: RoundTrip::default(),
+            clock: Clock::default(),
+            window: Window::new(control),
+            usage: Usage::default(),
+            phase: Phase::Open,
+            phase_end: 0,
+            reduction: Reduction::default(),
+            probe: Probe::default(),
+            probing: false,
+            timer: None,
+            timeouts: 0,
+            last_sent: Instant::START,
+            sent_new: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Begins at the end of a handshake which took `rtt` nanoseconds; one that needed several attempts begins with a window of one
+    /// segment (RFC 5681 §3.1, from the second repetition on as in Linux).
+    pub(super) fn start(&mut self, now: Instant, rtt: Option<u64>, repetitions: u32) {
+        self.last_sent = now;
+        if let Some(rtt) = rtt {
+            self.sample_rtt(rtt, rtt);
+        }
+        if repetitions >= 2 {
+            self.window.set(1);
+        }
+    }
+
+    /// Adds bytes to what is to be sent.
+    pub(super) const fn write(&mut self, bytes: u64) {
+        self.written += bytes;
+    }
+
+    /// Ends the stream behind what was written.
+    pub(super) const fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(super) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the end of the stream was acknowledged.
+    pub(super) const fn is_done(&self) -> bool {
+        self.finished && self.board.acknowledged() > self.written
+    }
+
+    /// The end of what was ever sent, without the end's own place.
+    pub(super) fn sent(&self) -> u64 {
+        self.board.next().min(self.written)
+    }
+
+    /// When `handle_timer` has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.timer.map(|timer| timer.at)
+    }
+
+    pub(super) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Takes in an acknowledgement.
+    pub(super) fn handle_ack(&mut self, now: Instant, ack: &Ack) {
+        if ack.next > self.board.next() {
+            return;
+        }
+        let mut progress = self.board.progress();
+        for block in ack.blocks.as_slice() {
+            self.board.sack(block, now, &mut self.clock, &mut progress);
+        }
+        self.board.acknowledge(ack.next, now, &mut self.clock, &mut progress);
+        if progress.advanced {
+            self.timeouts = 0;
+        }
+        if progress.reordered {
+            self.clock.set_reordering();
+        }
+        let sampled = self.take_samples(now, ack, &progress);
+        self.answer_probe(&progress);
+        let mut restart_timer = progress.advanced || self.is_sack_of_earlier_data(&progress, sampled);
+        let lost = self.update_phase(now, &mut restart_timer);
+        if restart_timer {
+            self.restart_timer(now);
+        }
+        self.update_window(now, &progress, lost);
+    }
+
+    /// Samples the round-trip time; whether there was a sample.
+    fn take_samples(&mut self, now: Instant, ack: &Ack, progress: &Progress) -> bool {
+        let since = |at: Instant| now.as_nanos() - at.as_nanos();
+        let ordered = progress.acked.filter(|_| !progress.retransmission);
+        let (first, last) = match (ordered, progress.sacked) {
+            (Some((first, _)), Some((_, last))) => (first, last),
+            (Some(times), None) | (None, Some(times)) => times,
+            // Retransmitted segments say nothing by themselves (Karn), but the echoed timestamp does.
+            (None, None) if progress.advanced => (ack.echo, ack.echo),
+            (None, None) => return false,
+        };
+        let (rtt, last_rtt) = (since(first), since(last));
+        self.sample_rtt(rtt, last_rtt);
+        self.window.sample(Sight {
+            now,
+            acknowledged: self.board.acknowledged(),
+            next: self.board.next(),
+            rtt: last_rtt,
+            least_rtt: last_rtt,
+            pacing_rate: self.pacing_rate(),
+        });
+        true
+    }
+
+    fn sample_rtt(&mut self, rtt: u64, last: u64) {
+        self.rtt.sample(rtt, last);
+        self.clock.set_least(self.rtt.least());
+    }
+
+    /// Bytes per second at which Linux would pace: twice the window per round trip.
+    fn pacing_rate(&self) -> u64 {
+        let bytes = 2 * u64::from(self.window.segments()) * u64::from(PAYLOAD_MAX);
+        bytes.saturating_mul(1_000_000_000) / self.rtt.smoothed().unwrap_or(0).max(1)
+    }
+
+    fn answer_probe(&mut self, progress: &Progress) {
+        let bare = !progress.advanced && progress.delivered == 0;
+        if self.probe.handle_ack(self.board.acknowledged(), bare) {
+            // The probe repaired a loss that nobody else saw: the window answers for it at once.
+            self.window.reduce();
+            self.window.set(self.window.threshold());
+            self.probe.end();
+            self.phase_end = self.board.next();
+            self.phase = self.calm_phase();
+        }
+    }
+
+    /// Whether something that was sent before the head was (again) has arrived. Of what was sent after it, it says nothing: there the
+    /// timer runs on, or it would be put off for as long as anything arrives.
+    fn is_sack_of_earlier_data(&self, progress: &Progress, sampled: bool) -> bool {
+        sampled
+            && !progress.advanced
+            && match (progress.sacked, self.board.head()) {
+                (Some((first, _)), Some(head)) => first < head.at,
+                _ => false,
+            }
+    }
+
+    /// Open, or Disorder while something is missing.
+    fn calm_phase(&self) -> Phase {
+        let left = self.board.sacked() + self.board.lost();
+        if left > 0 || self.board.is_repairing() { Phase::Disorder } else { Phase::Open }
+    }
+
+    /// Moves between the phases; returns how many segments were found lost.
+    fn update_phase(&mut self, now: Instant, restart_timer: &mut bool) -> u32 {
+        if matches!(self.phase, Phase::Recovery | Phase::Loss) && self.board.acknowledged() >= self.phase_end {
+            if self.phase == Phase::Recovery {
+                self.window.set(self.window.threshold());
+            }
+            self.phase = Phase::Open;
+        }
+        let retransmitted_before = self.board.retransmitted();
+        let lost = self.detect_losses(now, restart_timer);
+        let lost_again = self.board.retransmitted() < retransmitted_before;
+        match self.phase {
+            Phase::Recovery => {}
+            Phase::Loss if !lost_again => {}
+            _ if self.board.lost() > 0 => self.enter_recovery(),
+            _ => {
+                let phase = self.calm_phase();
+                if phase != self.phase {
+                    self.phase = phase;
+                    self.phase_end = self.board.next();
+                }
+            }
+        }
+        lost
+    }
+
+    /// Marks losses; if some are only suspected, sets the timer for them.
+    fn detect_losses(&mut self, now: Instant, restart_timer: &mut bool) -> u32 {
+        if !self.clock.take_advanced() {
+            return 0;
+        }
+        let rack = self.rack();
+        let (lost, wait) = self.board.mark_lost(now, &rack);
+        if let Some(wait) = wait {
+            let at = now.plus_nanos((wait + TIMER_SLACK_NANOS).min(self.rtt.timeout()));
+            self.timer = Some(Timer { kind: TimerKind::Reordering, at });
+            *restart_timer = false;
+        }
+        lost
+    }
+
+    fn rack(&self) -> rack::Rack {
+        let recovering = matches!(self.phase, Phase::Recovery | Phase::Loss);
+        self.clock.rack(recovering, self.board.sacked(), self.rtt.smoothed().unwrap_or(0))
+    }
+
+    fn enter_recovery(&mut self) {
+        if self.phase == Phase::Recovery {
+            return;
+        }
+        self.phase = Phase::Recovery;
+        self.phase_end = self.board.next();
+        self.probe.end();
+        self.reduction = Reduction::new(self.window.segments());
+        self.window.reduce();
+    }
+
+    /// Reduces or grows the window by what an acknowledgement brought.
+    fn update_window(&mut self, now: Instant, progress: &Progress, lost: u32) {
+        if self.phase == Phase::Recovery {
+            let clean = progress.advanced && lost == 0;
+            self.reduce_window(progress.delivered, clean);
+        } else if progress.advanced
+            && self.usage.may_grow(self.window.segments(), self.window.in_slow_start())
+        {
+            self.window.grow(now, progress.delivered);
+        }
+    }
+
+    fn reduce_window(&mut self, delivered: u32, clean: bool) {
+        let (in_flight, threshold) = (self.board.in_flight(), self.window.threshold());
+        if let Some(window) = self.reduction.window(in_flight, threshold, delivered, clean) {
+            self.window.set(window);
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn handle_timer(&mut self, now: Instant) {
+        let Some(timer) = self.timer.filter(|timer| timer.at <= now) else { return };
+        match timer.kind {
+            TimerKind::Reordering => self.end_patience(now),
+            TimerKind::Probe if !self.probe.is_out() => self.probing = true,
+            TimerKind::Probe => self.restart_retransmission_timer(now),
+            TimerKind::Retransmission => self.time_out(now),
+        }
+    }
+
+    /// What was only suspected to be lost is taken to be lost.
+    fn end_patience(&mut self, now: Instant) {
+        let rack = self.rack();
+        let (lost, wait) = self.board.mark_lost(now, &rack);
+        if lost > 0 && self.phase != Phase::Recovery {
+            self.enter_recovery();
+            self.reduce_window(1, false);
+        }
+        self.restart_retransmission_timer(now);
+        if let Some(wait) = wait {
+            let at = now.plus_nanos((wait + TIMER_SLACK_NANOS).min(self.rtt.timeout()));
+            self.timer = Some(Timer { kind: TimerKind::Reordering, at });
+        }
+    }
+
+    /// The retransmission timeout: all that was sent a round trip ago or earlier is lost (RFC 8985 §6.3).
+    fn time_out(&mut self, now: Instant) {
+        if self.board.head().is_none() {
+            self.timer = None;
+            return;
+        }
+        self.board.mark_timed_out(now, &self.clock.with_patience(0));
+        let fresh = match self.phase {
+            Phase::Open | Phase::Disorder => true,
+            Phase::Loss => self.timeouts == 0 || self.board.acknowledged() >= self.phase_end,
+            Phase::Recovery => self.board.acknowledged() >= self.phase_end,
+        };
+        if fresh {
+            self.window.reduce();
+        }
+        self.window.time_out(now, self.board.next(), self.board.in_flight() + 1);
+        self.phase = Phase::Loss;
+        self.phase_end = self.board.next();
+        self.probe.end();
+        self.timeouts += 1;
+        self.counters.timeouts += 1;
+        self.rtt.back_off();
+        self.timer =
+            Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
+    }
+
+    /// Sets the timer after an advance: for a probe if one may go, else for the retransmission.
+    fn restart_timer(&mut self, now: Instant) {
+        let timeout_at = now.plus_nanos(self.rtt.timeout());
+        if !self.set_probe_timer(now, timeout_at) {
+            self.restart_retransmission_timer(now);
+        }
+    }
+
+    /// Sets the timer for a probe, not behind the retransmission timeout; whether a probe may go.
+    fn set_probe_timer(&mut self, now: Instant, timeout_at: Instant) -> bool {
+        let Some(smoothed) = self.rtt.smoothed().filter(|_| self.phase == Phase::Open) else { return false };
+        let out = self.board.out();
+        if out == 0 {
+            return false;
+        }
+        let mut at = now.plus_nanos(tlp::timeout(smoothed, out));
+        if timeout_at > now {
+            at = at.min(timeout_at);
+        }
+        self.timer = Some(Timer { kind: TimerKind::Probe, at });
+        true
+    }
+
+    /// Sets the retransmission timer: from now, but from when the head was sent if another timer ran in between.
+    fn restart_retransmission_timer(&mut self, now: Instant) {
+        let timeout = self.rtt.timeout();
+        self.timer = self.board.head().map(|head| {
+            let from = match self.timer {
+                Some(Timer { kind: TimerKind::Probe | TimerKind::Reordering, .. }) => head.at,
+                _ => now,
+            };
+            Timer { kind: TimerKind::Retransmission, at: from.plus_nanos(timeout).max(now) }
+        });
+    }
+
+    /// The next segment to send at `now`.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Data> {
+        if std::mem::take(&mut self.probing)
+            && let Some(data) = self.send_probe(now)
+        {
+            return Some(data);
+        }
+        if self.board.in_flight() < self.window.segments() {
+            if matches!(self.phase, Phase::Recovery | Phase::Loss)
+                && let Some(data) = self.send_again(now)
+            {
+                return Some(data);
+            }
+            if let Some(data) = self.send_new(now) {
+                self.sent_new = true;
+                return Some(data);
+            }
+        }
+        let limited = self.board.in_flight() >= self.window.segments();
+        if std::mem::take(&mut self.sent_new) {
+            if let Some(head) = self.board.head() {
+                self.set_probe_timer(now, head.at.plus_nanos(self.rtt.timeout()));
+            }
+            self.usage.note(self.board.out(), limited, self.board.acknowledged(), self.board.next());
+        } else if limited {
+            self.usage.note(self.board.out(), limited, self.board.acknowledged(), self.board.next());
+        }
+        None
+    }
+
+    /// Sends one new segment, else the last one again.
+    fn send_probe(&mut self, now: Instant) -> Option<Data> {
+        let new = self.send_new(now);
+        let retransmission = new.is_none();
+        let data = new.or_else(|| {
+            let sent = self.board.send_last(now)?;
+            self.counters.retransmissions += 1;
+            Some(self.data(now, sent.start, sent.end()))
+        });
+        if data.is_some() {
+            self.counters.probes += 1;
+            self.probe.sent(self.board.next(), retransmission);
+            // From now: counted from the head, the timeout would follow the probe too soon.
+            self.timer = None;
+        }
+        self.restart_retransmission_timer(now);
+        data
+    }
+
+    fn send_again(&mut self, now: Instant) -> Option<Data> {
+        let (sent, is_head) = self.board.send_missing(now)?;
+        self.counters.retransmissions += 1;
+        if self.phase == Phase::Recovery {
+            self.reduction.handle_sent();
+        }
+        if is_head && self.timer.is_none_or(|timer| timer.kind != TimerKind::Reordering) {
+            self.timer =
+                Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
+        }
+        Some(self.data(now, sent.start, sent.end()))
+    }
+
+    fn send_new(&mut self, now: Instant) -> Option<Data> {
+        let start = self.board.next();
+        let left = self.written.checked_sub(start)?;
+        let payload = left.min(u64::from(PAYLOAD_MAX)) as u32;
+        let fin = self.finished && left == u64::from(payload);
+        if payload == 0 && !fin {
+            return None;
+        }
+        let was_idle = self.board.out() == 0;
+        if was_idle {
+            self.window.restart(now.as_nanos() - self.last_sent.as_nanos(), self.rtt.timeout());
+        }
+        self.board.send_new(now, payload + u32::from(fin));
+        if was_idle || matches!(self.timer, Some(Timer { kind: TimerKind::Probe, .. })) {
+            self.restart_retransmission_timer(now);
+        }
+        if self.phase == Phase::Recovery {
+            self.reduction.handle_sent();
+        }
+        Some(self.data(now, start, self.board.next()))
+    }
+
+    fn data(&mut self, now: Instant, start: u64, end: u64) -> Data {
+        self.last_sent = now;
+        self.counters.segments += 1;
+        let fin = end > self.written;
+        Data { start, payload: (end - start) as u32 - u32::from(fin), fin, sent: now }
+    }
+}

@@ -1,0 +1,60 @@
+//! One transfer in virtual time: a client connects, sends, and ends its stream.
+
+use super::budget::Budget;
+use super::counters::Counters;
+use super::event::Event;
+use super::model::Model;
+use crate::link::Link;
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::route::CongestionControl;
+use jostle_common::time::Instant;
+use std::time::Duration;
+
+/// The bytes that are sent, again and again; nobody looks at them.
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+
+/// What became of a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How long it took from before the client connected until the server had read everything; `None` when it was stopped before.
+    pub time: Option<Duration>,
+    /// Bytes that the server read.
+    pub received: u64,
+    /// What the client's sender did.
+    pub counters: Counters,
+}
+
+/// Sends `bytes` from client to server over these links, up first, for at most `limit`. Virtual time begins with zero.
+pub fn transfer(links: [Link; 2], control: CongestionControl, bytes: u64, limit: Duration) -> Outcome {
+    const ID: u32 = 1;
+    let mut model = Model::new(links, control, Budget::default());
+    let mut now = Instant::START;
+    let (mut unsent, mut received, mut time) = (bytes, 0, None);
+    model.open(now, ID);
+    loop {
+        while unsent > 0 && model.room(ID, Direction::Up) > 0 {
+            let piece = unsent.min(model.room(ID, Direction::Up).min(ZEROS.len()) as u64);
+            model.push(now, ID, Direction::Up, Bytes::from_static(&ZEROS[..piece as usize]));
+            unsent -= piece;
+            if unsent == 0 {
+                model.finish(now, ID, Direction::Up);
+            }
+        }
+        while let Some(event) = model.poll(now) {
+            if let Event::Data { bytes, .. } = event {
+                received += bytes.len() as u64;
+                model.consumed(now, ID, Direction::Up, bytes.len());
+            }
+        }
+        if received == bytes {
+            time = Some(now.since(Instant::START));
+            break;
+        }
+        match model.deadline() {
+            Some(at) if at <= Instant::START + limit => now = at,
+            _ => break,
+        }
+    }
+    Outcome { time, received, counters: model.counters() }
+}

@@ -1,0 +1,217 @@
+//! The congestion window, in segments: slow start and congestion avoidance under either control.
+
+use super::cubic::Cubic;
+use super::hystart::{HyStart, Sight};
+use super::reno;
+use jostle_common::route::CongestionControl;
+use jostle_common::time::Instant;
+
+/// The window of a new connection (RFC 6928).
+pub(super) const INITIAL: u32 = 10;
+
+/// The window never grows beyond this: twice as many full segments as the receive window holds.
+const SEGMENTS_MAX: u32 = 8192;
+
+/// Samples this soon after a loss say nothing about the path (Linux discards them), in nanoseconds.
+const SETTLING_NANOS: u64 = 1_000_000_000;
+
+/// A congestion window.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    segments: u32,
+    /// The slow start threshold; none until the first loss.
+    threshold: Option<u32>,
+    /// Segments acknowledged in congestion avoidance that have not grown the window yet.
+    credit: u32,
+    control: Control,
+}
+
+#[derive(Clone, Debug)]
+enum Control {
+    Cubic(Box<(Cubic, HyStart)>),
+    Reno,
+}
+
+impl Window {
+    pub(super) fn new(control: CongestionControl) -> Self {
+        let control = match control {
+            CongestionControl::Cubic => Control::Cubic(Box::default()),
+            CongestionControl::Reno => Control::Reno,
+        };
+        Self { segments: INITIAL, threshold: None, credit: 0, control }
+    }
+
+    /// How many segments may be in flight.
+    pub(super) const fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    /// Sets how many segments may be in flight.
+    pub(super) const fn set(&mut self, segments: u32) {
+        self.segments = segments;
+    }
+
+    /// The slow start threshold.
+    pub(super) fn threshold(&self) -> u32 {
+        self.threshold.unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn in_slow_start(&self) -> bool {
+        self.segments < self.threshold()
+    }
+
+    /// Takes in a sample of the round-trip time. It may end slow start.
+    pub(super) fn sample(&mut self, sight: Sight) {
+        let in_slow_start = self.in_slow_start();
+        let Control::Cubic(state) = &mut self.control else { return };
+        let (cubic, hystart) = &mut **state;
+        let settling = |epoch: Instant| sight.now.as_nanos() < epoch.as_nanos() + SETTLING_NANOS;
+        if cubic.epoch().is_some_and(settling) {
+            return;
+        }
+        cubic.sample(sight.rtt);
+        let sight = Sight { least_rtt: cubic.least_rtt().unwrap_or(sight.rtt), ..sight };
+        if in_slow_start && hystart.handle_ack(self.segments, &sight) {
+            self.threshold = Some(self.segments);
+        }
+    }
+
+    /// Grows with `delivered` segments that arrived: one segment each in slow start, then as the control says.
+    pub(super) fn grow(&mut self, now: Instant, delivered: u32) {
+        let mut delivered = delivered;
+        if self.in_slow_start() {
+            let step = delivered.min(self.threshold() - self.segments);
+            self.segments = (self.segments + step).min(SEGMENTS_MAX);
+            delivered -= step;
+            if delivered == 0 {
+                return;
+            }
+        }
+        let interval = match &mut self.control {
+            Control::Cubic(state) => state.0.growth_interval(now, self.segments, delivered),
+            Control::Reno => reno::growth_interval(self.segments),
+        };
+        // Credit from a larger window is worth one segment now, not many.
+        if self.credit >= interval {
+            self.credit = 0;
+            self.segments += 1;
+        }
+        self.credit += delivered;
+        self.segments = (self.segments + self.credit / interval).min(SEGMENTS_MAX);
+        self.credit %= interval;
+    }
+
+    /// Lowers the threshold because of a loss.
+    pub(super) fn reduce(&mut self) {
+        self.threshold = Some(match &mut self.control {
+            Control::Cubic(state) => state.0.reduced(self.segments),
+            Control::Reno => reno::reduced(self.segments),
+        });
+    }
+
+    /// Restarts from `segments` after a timeout at `now`, when everything up to `next` had been sent.
+    pub(super) fn time_out(&mut self, now: Instant, next: u64, segments: u32) {
+        self.segments = segments;
+        self.credit = 0;
+        if let Control::Cubic(state) = &mut self.control {
+            state.0.reset();
+            state.1.reset(now, next);
+        }
+    }
+
+    /// Shrinks after nothing was sent for `idle` nanoseconds: the network may have changed (RFC 5681 §4.1; half per timeout, as in
+    /// RFC 2861).
+    pub(super) fn restart(&mut self, idle: u64, timeout: u64) {
+        if idle <= timeout {
+            return;
+        }
+        self.threshold = self.threshold.map(|threshold| threshold.max(self.segments / 4 * 3));
+        let halvings = u32::try_from((idle - 1) / timeout).unwrap_or(u32::MAX);
+        let least = self.segments.min(INITIAL);
+        self.segments = self.segments.checked_shr(halvings).unwrap_or(0).max(least);
+        if let Control::Cubic(state) = &mut self.control {
+            state.0.pause(idle);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(segments: u32, threshold: Option<u32>) -> Window {
+        Window { segments, threshold, ..Window::new(CongestionControl::Reno) }
+    }
+
+    #[test]
+    fn slow_start_counts_segments_not_acknowledgements() {
+        let mut window = window(10, Some(15));
+        window.grow(Instant::START, 4);
+        assert_eq!(window.segments(), 14);
+        // One more to the threshold, two go to congestion avoidance.
+        window.grow(Instant::START, 3);
+        assert_eq!((window.segments(), window.credit), (15, 2));
+    }
+
+    #[test]
+    fn reno_grows_by_one_segment_per_window() {
+        let mut window = window(20, Some(20));
+        for _ in 0..10 {
+            window.grow(Instant::START, 2);
+        }
+        assert_eq!((window.segments(), window.credit), (21, 0));
+        window.reduce();
+        assert_eq!(window.threshold(), 10);
+        window.set(3);
+        window.reduce();
+        assert_eq!(window.threshold(), 2);
+    }
+
+    #[test]
+    fn has_a_bound() {
+        let mut window = window(10, None);
+        for _ in 0..10_000 {
+            window.grow(Instant::START, 1000);
+        }
+        assert_eq!(window.segments(), SEGMENTS_MAX);
+    }
+
+    #[test]
+    fn idleness_halves_the_window_down_to_the_initial_one() {
+        for (idle, want) in [(1, 100), (250, 100), (251, 50), (500, 50), (501, 25), (751, 12), (1001, 10), (u64::MAX, 10)] {
+            let mut window = window(100, None);
+            window.restart(idle, 250);
+            assert_eq!(window.segments(), want, "idle for {idle}");
+        }
+        let mut small = window(4, Some(4));
+        small.restart(10_000, 250);
+        assert_eq!(small.segments(), 4);
+    }
+
+    #[test]
+    fn cubic_leaves_slow_start_by_hystart_and_forgets_after_a_timeout() {
+        let mut window = Window::new(CongestionControl::Cubic);
+        window.set(50);
+        let sight = |rtt_ms: u64, at_ms| Sight {
+            now: Instant::from_millis(at_ms),
+            acknowledged: 1,
+            next: 1000,
+            rtt: rtt_ms * 1_000_000,
+            least_rtt: 0,
+            pacing_rate: 1,
+        };
+        window.sample(sight(40, 1));
+        assert!(window.in_slow_start());
+        for at in 2..20 {
+            window.sample(sight(60, at * 3));
+        }
+        assert!(window.in_slow_start(), "the least of the round is still 40 ms");
+        for at in 20..40 {
+            window.sample(Sight { acknowledged: 1001, next: 2000, ..sight(60, at * 3) });
+        }
+        assert_eq!(window.threshold(), 50);
+        window.reduce();
+        window.time_out(Instant::from_secs(1), 2000, 1);
+        assert_eq!((window.segments(), window.threshold()), (1, 35));
+    }
+}
