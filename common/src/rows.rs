@@ -29,7 +29,8 @@ pub struct Row {
     pub ok: bool,
     /// Why it did not.
     pub error: Option<String>,
-    /// From the client's first packet or connect until it knew the outcome, in seconds.
+    /// How long the file took, in seconds: from the client's first packet or connect until the server confirmed it (`tcp`), the last
+    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`).
     pub seconds: Option<f64>,
     /// Undamaged bytes of the file that arrived, in bits per second of `seconds`.
     pub goodput_bps: Option<u64>,

@@ -110,7 +110,6 @@ fn agrees_with_ffmpeg_frame_by_frame() {
         let kept: u64 = reference.iter().map(|(sum, times)| *times.min(heard.get(sum).unwrap_or(&0))).sum();
         let theirs = 2298 - kept;
         let ours = original().compare(&file).frames_lost;
-        println!("{name}: {ours} frames by symphonia, {theirs} by ffmpeg");
         // Flips decode alike everywhere. At a hole the decoders differ in how much of a frame they dare to play without its reservoir.
         let tolerance = match name {
             "flipped" | "doubled" => 0,

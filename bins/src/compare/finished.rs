@@ -11,7 +11,7 @@ pub(super) const CHUNK_BYTES: usize = 4096;
 
 /// A way to carry the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Transport {
+pub(super) enum Transport {
     /// A TCP stream.
     Tcp,
     /// UDP datagrams that nobody repeats.

@@ -53,6 +53,8 @@ impl Folder {
             remove(&path.join(name))?;
         }
         folder.write(LIST, &lines(&ours))?;
+        // Only when it is empty: somebody may have put something there.
+        let _ = std::fs::remove_dir(path.join(PARTIAL));
         folder.clear_incoming()?;
         Ok(folder)
     }

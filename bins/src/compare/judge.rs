@@ -82,7 +82,7 @@ impl Judge<'_> {
     fn save(&self, outcome: &Outcome) -> anyhow::Result<Option<Saved>> {
         let Some((path, complete)) = &outcome.received else { return Ok(None) };
         let name = received_name(self.cell, self.subject);
-        self.folder.keep(path, &name, *complete && outcome.ending.is_done()).map(Some)
+        self.folder.keep(path, &name, *complete).map(Some)
     }
 
     /// Why the row is not as it should be, if so.
@@ -106,7 +106,9 @@ impl Judge<'_> {
         let of = |state| chunks.iter().filter(|chunk| **chunk == state).count() as u64;
         let counts = self.route_counts();
         let seconds = (!outcome.elapsed.is_zero()).then_some(outcome.elapsed.as_secs_f64());
-        let entered = counts.as_ref().map(|counts| counts.up.entered + counts.down.entered);
+        // The proxy sees every packet of both endpoints, or at least that one is missing.
+        let sent = |link: &LinkCounts| link.entered + link.missed_by_kernel;
+        let packets = counts.as_ref().map(|counts| sent(&counts.up) + sent(&counts.down));
         Row {
             protocol: self.cell.transport.name().to_owned(),
             loss: self.cell.loss,
@@ -125,7 +127,7 @@ impl Judge<'_> {
             damaged: Some(of(Chunk::Damaged)),
             doubled: outcome.doubled,
             late: outcome.late,
-            packets: outcome.packets.or(entered),
+            packets,
             retransmissions: outcome.retransmissions.or_else(|| self.segments_again()),
             proxy: counts,
             more: self.more(audit, saved),

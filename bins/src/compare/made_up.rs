@@ -156,7 +156,6 @@ fn part(verdict: &Verdict, transport: Transport) -> String {
 #[test]
 fn the_table_fits_a_terminal() {
     let table = table::draw(&fair(&LOSSES), false);
-    println!("{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 100));
     assert!(table.is_ascii() && table.lines().count() >= 20);
     assert!(table::draw(&fair(&LOSSES), true).contains('\u{1b}'));

@@ -22,7 +22,7 @@ mod made_up;
 pub use options::CompareArgs;
 
 use crate::stop::Stop;
-use finished::{Comparison, Finished};
+use finished::{Comparison, Finished, Transport};
 use folder::{Folder, PAGE, ROWS};
 use plan::Plan;
 use std::io::{self, IsTerminal, Write};
@@ -30,7 +30,7 @@ use subject::Subject;
 use verdict::Verdict;
 
 impl CompareArgs {
-    /// Compares. True when every row was run, whatever came of it, and nothing arrived otherwise than its protocol promises.
+    /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP say is whole is whole.
     ///
     /// # Errors
     /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the machine.
@@ -58,10 +58,11 @@ impl CompareArgs {
     }
 }
 
-/// Whether the row is a result: done as its protocol promises, or out of time. Otherwise something is broken.
+/// Whether the row is a result, whatever it is: only a file that was taken for whole and is not cannot be one.
 fn is_as_promised(row: &Finished) -> bool {
-    let promised_whole = row.transport != finished::Transport::Udp;
-    !(row.row.ok && promised_whole && !row.is_whole())
+    let taken_for_whole =
+        row.transport != Transport::Udp && row.saved.as_ref().is_some_and(|saved| saved.complete);
+    !taken_for_whole || row.row.digest_equal == Some(true)
 }
 
 fn comparison(plan: Plan, subject: &Subject, rows: Vec<Finished>) -> Comparison {

@@ -63,7 +63,7 @@ impl Plan {
             duplicate: args.duplicate,
             corrupt: args.corrupt.or_else(|| Probability::new(CORRUPT_DEFAULT).filter(|_| alone)),
             rate: args.rate,
-            delay: args.delay.or(Some(DELAY_DEFAULT).filter(|_| alone)),
+            delay: args.delay.or_else(|| alone.then_some(DELAY_DEFAULT)),
             jitter: args.jitter,
             reorder: args.reorder,
         };

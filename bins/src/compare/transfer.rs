@@ -26,7 +26,7 @@ const RECEIVED_PART: &str = "received.part";
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) ending: Ending,
-    /// From the client's first packet or connect until it knew the outcome.
+    /// From the client's first packet or connect until the file was there.
     pub(super) elapsed: Duration,
     /// What arrived, and whether the transfer came to its end; `None` when nothing arrived.
     pub(super) received: Option<(PathBuf, bool)>,
@@ -34,8 +34,7 @@ pub(super) struct Outcome {
     pub(super) account: Option<Vec<Chunk>>,
     pub(super) doubled: Option<u64>,
     pub(super) late: Option<u64>,
-    /// Packets of both endpoints; `None` where only the proxy knows.
-    pub(super) packets: Option<u64>,
+    /// `None` where only the proxy knows.
     pub(super) retransmissions: Option<u64>,
 }
 
@@ -163,7 +162,6 @@ fn send_tcp(
         account: None,
         doubled: None,
         late: None,
-        packets: None,
         retransmissions: None,
     })
 }
@@ -181,8 +179,10 @@ fn send_udp(
         udp::send(&settings, &mut Shared(subject), stop, |report| tell(report.packets * CHUNK_BYTES as u64))?;
     let arrival = sent.report.arrival;
     let counts = arrival.as_ref().map(|arrival| arrival.counts);
-    let elapsed = match (sent.report.started, sent.report.ended) {
-        (Some(started), Some(ended)) => ended.since(started),
+    let elapsed = match (&arrival, sent.report.started, sent.report.ended) {
+        // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
+        (Some(arrival), _, _) => arrival.elapsed,
+        (None, Some(started), Some(ended)) => ended.since(started),
         _ => Duration::ZERO,
     };
     Ok(Outcome {
@@ -192,7 +192,6 @@ fn send_udp(
         doubled: counts.map(|counts| counts.doubled),
         late: counts.map(|counts| u64::from(counts.late)),
         account: arrival.map(|arrival| states(&arrival.cells)),
-        packets: Some(sent.report.packets + sent.report.control),
         retransmissions: Some(0),
     })
 }
@@ -218,7 +217,6 @@ fn fetch_saw(folder: &Path, route: SocketAddr, stop: &Stop, tell: impl Fn(u64)) 
         account: None,
         doubled: Some(report.duplicates),
         late: None,
-        packets: Some(report.requests + report.packets + report.duplicates),
         retransmissions: Some(report.retransmissions),
     })
 }
