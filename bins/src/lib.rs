@@ -3,8 +3,13 @@
 pub mod address;
 pub mod audit;
 pub mod compare;
+pub mod datagrams;
+pub mod ending;
 pub mod exit;
+pub mod file;
 pub mod progress;
+pub mod saw;
 pub mod signals;
 pub mod stop;
+pub mod storage;
 pub mod terminal;
