@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn moments_agree_with_the_sums() {
         let mut moments = Moments::default();
-        [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].map(|value| moments.add(value));
+        [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].into_iter().for_each(|value| moments.add(value));
         assert_eq!((moments.count(), moments.mean()), (8, 5.0));
         assert!((moments.sd() - (32.0f64 / 7.0).sqrt()).abs() < 1e-12);
         assert_eq!(Moments::default().sd(), 0.0);

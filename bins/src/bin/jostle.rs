@@ -2,7 +2,8 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 use jostle_bins::commands::proxy::ProxyArgs;
-use jostle_bins::exit;
+use jostle_bins::compare::CompareArgs;
+use jostle_bins::{exit, signals};
 use std::process::ExitCode;
 
 /// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP, repeatably
@@ -16,6 +17,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Proxy(Box<ProxyArgs>),
+    Compare(Box<CompareArgs>),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -23,7 +25,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
+    let filter = env_logger::Env::default().default_filter_or("warn,symphonia=off");
+    env_logger::Builder::from_env(filter).init();
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => exit::status("jostle", Err(error)),
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Proxy(args) => args.run(),
+        Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "jostle", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

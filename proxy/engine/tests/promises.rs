@@ -1,5 +1,7 @@
 //! The numbers that a profile promises, checked against formulas in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use jostle_common::statistics::{Moments, Z_999, proportion_margin};

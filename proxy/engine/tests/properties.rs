@@ -1,5 +1,7 @@
 //! What holds for every profile, whatever its rules.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use jostle_common::profile::{

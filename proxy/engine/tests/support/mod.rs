@@ -1,6 +1,7 @@
 //! What the engine's tests share: building links and feeding them in virtual time.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
