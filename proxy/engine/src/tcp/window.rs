@@ -101,8 +101,9 @@ impl Window {
         self.credit %= interval;
     }
 
-    /// Lowers the threshold because of a loss.
+    /// Lowers the threshold because of a loss; growth starts over.
     pub(super) fn reduce(&mut self) {
+        self.credit = 0;
         self.threshold = Some(match &mut self.control {
             Control::Cubic(state) => state.0.reduced(self.segments),
             Control::Reno => reno::reduced(self.segments),
