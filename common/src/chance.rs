@@ -88,6 +88,7 @@ impl Stream {
     }
 
     /// The draw for copy `copy` of packet `number`. `flow` is 0 unless the rule counts per flow.
+    #[inline]
     pub const fn draw(self, number: u64, flow: u32, copy: u32) -> Draw {
         Draw(philox4x32([number as u32, (number >> 32) as u32, flow, copy], self.0))
     }

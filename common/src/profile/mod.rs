@@ -3,9 +3,14 @@
 //! The types here are the valid ones: a value of them can be built into a link without further checks. What a person writes is read by
 //! `raw` and refused there with the place and the remedy.
 
+pub mod library;
+mod raw;
 mod rule;
+mod shorthand;
 
 pub use rule::{Corrupt, Delay, Drop, Duplicate, Flips, Queue, Rate, Reorder, Rule, RuleKind, Shape};
+
+pub use shorthand::Shorthand;
 
 use crate::chance::Direction;
 

@@ -73,6 +73,31 @@ pub enum Drop {
     Every(u64),
 }
 
+impl Drop {
+    /// Bursts of `length` packets on average that lose a share `mean` of all.
+    ///
+    /// # Errors
+    /// When no such bursts exist: the field that is wrong (`length` or `mean`), and the problem.
+    pub fn burst(mean: Probability, length: f64) -> Result<Self, (&'static str, String)> {
+        if !(1.0..=1e6).contains(&length) {
+            return Err((
+                "length",
+                format!("a burst of {length} packets is none; write a mean length from 1 to 1000000"),
+            ));
+        }
+        // Between two bursts at least one packet arrives.
+        let most = length / (length + 1.0);
+        if mean.as_f64() > most {
+            let most = (most * 1000.0).floor() / 10.0;
+            let problem = format!(
+                "bursts of {length} packets cannot lose more than {most}%; write a longer burst or a lower mean"
+            );
+            return Err(("mean", problem));
+        }
+        Ok(Self::Burst { mean, length })
+    }
+}
+
 /// Which bits are flipped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Corrupt {
@@ -137,6 +162,11 @@ pub struct Reorder {
     pub behind: u32,
     /// The longest it waits for them.
     pub at_most: Duration,
+}
+
+impl Reorder {
+    /// The longest hold-back unless told otherwise.
+    pub const AT_MOST_DEFAULT: Duration = Duration::from_millis(50);
 }
 
 /// How fast packets are serialised.

@@ -7,11 +7,13 @@ mod byte_size;
 mod duration;
 mod number;
 mod probability;
+mod read;
 
 pub use bit_rate::BitRate;
 pub use byte_size::ByteSize;
 pub use duration::{format_duration, parse_duration};
 pub use probability::Probability;
+pub use read::Span;
 
 /// Why a quantity was refused: what was found, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -42,7 +42,10 @@ impl Decimal {
 
 /// Prints `value` in the largest of `units` (name, size; ascending) that divides it, so that it parses back to the same value.
 pub(super) fn in_largest_unit(value: u64, units: &[(&str, u64)]) -> String {
-    let (name, size) =
-        units.iter().rev().find(|(_, size)| value >= *size && value % size == 0).unwrap_or(&units[0]);
+    let (name, size) = units
+        .iter()
+        .rev()
+        .find(|(_, size)| value >= *size && value.is_multiple_of(*size))
+        .unwrap_or(&units[0]);
     format!("{}{name}", value / size)
 }

@@ -26,7 +26,7 @@ impl Probability {
     /// The probability `fraction`, if it lies in 0..=1.
     pub fn new(fraction: f64) -> Option<Self> {
         // Adding zero turns -0 into 0.
-        (0.0..=1.0).contains(&fraction).then(|| Self(fraction + 0.0))
+        (0.0..=1.0).contains(&fraction).then_some(Self(fraction + 0.0))
     }
 
     /// The probability as a fraction.
@@ -41,6 +41,7 @@ impl Probability {
 
     /// Whether an event of this probability happens when the random number is `bits`: the lowest share of all numbers are hits, so a
     /// higher probability hits a superset.
+    #[inline]
     pub fn covers(self, bits: u64) -> bool {
         // 2^64·p is exact: a multiplication by a power of two, and p < 1 there. 1 covers all, which no threshold below 2^64 says.
         self.0 >= 1.0 || bits < (self.0 * 18_446_744_073_709_551_616.0) as u64

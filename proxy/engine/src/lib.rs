@@ -6,6 +6,7 @@
 pub mod counters;
 pub mod link;
 pub mod packet;
+pub mod raw;
 mod rules;
 pub mod stage;
 mod stages;

@@ -77,7 +77,7 @@ impl Link {
     /// Replaces the rules at `now`. Rules of the same key and kind live on with new parameters; a removed stage lets pass what still
     /// comes, behind what it holds, until it is empty.
     pub fn set_rules(&mut self, now: Instant, rules: &[Rule]) {
-        while self.step(now) {}
+        self.catch_up(now);
         let mut old: VecDeque<Element> = std::mem::take(&mut self.elements).into();
         for rule in rules {
             let same = |element: &Element| element.rule.key == rule.key && element.part.fits(&rule.kind);
@@ -140,8 +140,8 @@ impl Link {
         }
     }
 
-    /// Does the next piece of work due at or before `now`; whether there was one.
-    fn step(&mut self, now: Instant) -> bool {
+    /// The stage whose work is due first, and when; of several the one nearest to the exit.
+    fn next_due(&self) -> Option<(Instant, usize)> {
         let mut next: Option<(Instant, usize)> = None;
         for (index, element) in self.elements.iter().enumerate().rev() {
             if let Some(due) = element.part.deadline()
@@ -150,24 +150,40 @@ impl Link {
                 next = Some((due, index));
             }
         }
-        let Some((due, index)) = next.filter(|(due, _)| *due <= now) else { return false };
-        let element = &mut self.elements[index];
-        match element.part.poll(due) {
-            Some(Output::Deliver(mut packet)) => {
-                packet.trace.sign(element.place);
-                let emptied = element.retired && element.part.held() == 0;
-                self.pass(index + 1, packet);
-                if emptied {
-                    self.elements.remove(index);
-                }
+        next
+    }
+
+    /// Does all work due at or before `now`; what leaves the link waits among the outputs.
+    fn catch_up(&mut self, now: Instant) {
+        while let Some((due, index)) = self.next_due().filter(|(due, _)| *due <= now) {
+            if let Some(output) = self.work(due, index) {
+                self.outputs.push_back(output);
             }
-            Some(Output::Discard(mut packet, reason)) => {
-                packet.trace.sign(element.place);
-                self.outputs.push_back(Output::Discard(packet, reason));
-            }
-            None => {}
         }
-        true
+    }
+
+    /// Does the work of the stage at `index` that is due at `due`. What leaves the link is returned, unless other outputs came of it.
+    fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
+        let element = &mut self.elements[index];
+        match element.part.poll(due)? {
+            Output::Deliver(mut packet) => {
+                packet.trace.sign(element.place);
+                if element.retired && element.part.held() == 0 {
+                    self.elements.remove(index);
+                    self.pass(index, packet);
+                    return None;
+                }
+                if index + 1 == self.elements.len() {
+                    return Some(Output::Deliver(packet));
+                }
+                self.pass(index + 1, packet);
+                None
+            }
+            Output::Discard(mut packet, reason) => {
+                packet.trace.sign(element.place);
+                Some(Output::Discard(packet, reason))
+            }
+        }
     }
 
     /// Takes a packet through the elements from `start` on, up to the first that holds it.
@@ -213,7 +229,7 @@ impl Link {
 
 impl Stage for Link {
     fn handle(&mut self, mut packet: Packet) {
-        while self.step(packet.at) {}
+        self.catch_up(packet.at);
         if packet.is_mark() {
             packet.number = 0;
         } else {
@@ -225,15 +241,17 @@ impl Stage for Link {
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
-        loop {
-            if let Some(output) = self.outputs.pop_front_if(|output| output.packet().at <= now) {
-                self.counters.leave(&output);
-                return Some(output);
+        let output = loop {
+            if !self.outputs.is_empty() {
+                break self.outputs.pop_front_if(|output| output.packet().at <= now)?;
             }
-            if !self.outputs.is_empty() || !self.step(now) {
-                return None;
+            let (due, index) = self.next_due().filter(|(due, _)| *due <= now)?;
+            if let Some(output) = self.work(due, index) {
+                break output;
             }
-        }
+        };
+        self.counters.leave(&output);
+        Some(output)
     }
 
     /// The next time at which something happens inside, which may be only a step from one stage to the next.
@@ -241,7 +259,7 @@ impl Stage for Link {
         if let Some(output) = self.outputs.front() {
             return Some(output.packet().at);
         }
-        self.elements.iter().filter_map(|element| element.part.deadline()).min()
+        self.next_due().map(|(due, _)| due)
     }
 
     fn held(&self) -> usize {
@@ -294,21 +312,22 @@ impl Part {
         matches!(self, Self::Drop(_) | Self::Corrupt(_) | Self::Duplicate(_))
     }
 
-    fn stage(&self) -> Option<&dyn Stage> {
+    fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Delay(stage) => Some(&**stage),
-            Self::Rate(stage) => Some(&**stage),
-            Self::Reorder(stage) => Some(&**stage),
+            Self::Delay(stage) => stage.deadline(),
+            Self::Rate(stage) => stage.deadline(),
+            Self::Reorder(stage) => stage.deadline(),
             Self::Drop(_) | Self::Corrupt(_) | Self::Duplicate(_) => None,
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.stage().and_then(Stage::deadline)
-    }
-
     fn held(&self) -> usize {
-        self.stage().map_or(0, Stage::held)
+        match self {
+            Self::Delay(stage) => stage.held(),
+            Self::Rate(stage) => stage.held(),
+            Self::Reorder(stage) => stage.held(),
+            Self::Drop(_) | Self::Corrupt(_) | Self::Duplicate(_) => 0,
+        }
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {

@@ -140,6 +140,7 @@ impl Line {
 }
 
 impl Stage for Delay {
+    #[inline]
     fn handle(&mut self, mut packet: Packet) {
         let due = if packet.is_mark() {
             let due = packet.at.plus_nanos(self.sampler.mean());
@@ -156,6 +157,7 @@ impl Stage for Delay {
         self.insert(packet);
     }
 
+    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
         let packet = match &mut self.line {
             Line::Constant(packets) => packets.pop_front_if(|packet| packet.at <= now)?,
@@ -168,6 +170,7 @@ impl Stage for Delay {
         Some(Output::Deliver(packet))
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         match &self.line {
             Line::Constant(packets) => packets.front().map(|packet| packet.at),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const QUEUE_TIME_DEFAULT: Duration = Duration::from_millis(100);
 const QUEUE_PACKETS_DEFAULT: u64 = 10;
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Serialises packets.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct InService {
 #[derive(Clone, Copy, Debug)]
 struct End {
     nanos: u64,
-    fraction: u128,
+    fraction: u64,
 }
 
 impl End {
@@ -77,10 +77,11 @@ impl Rate {
         let end = match self.setting {
             None => from,
             Some(setting) => {
-                let rate = u128::from(setting.limit.bits_per_second());
-                let work = u128::from(self.bytes(&packet)) * 8 * NANOS_PER_SECOND + from.fraction;
-                let nanos = u64::try_from(work / rate).unwrap_or(u64::MAX);
-                End { nanos: from.nanos.saturating_add(nanos), fraction: work % rate }
+                let rate = setting.limit.bits_per_second();
+                // A packet of a gigabyte would still fit 64 bits; saturation only keeps the arithmetic total.
+                let work =
+                    (self.bytes(&packet) * 8).saturating_mul(NANOS_PER_SECOND).saturating_add(from.fraction);
+                End { nanos: from.nanos.saturating_add(work / rate), fraction: work % rate }
             }
         };
         self.in_service = Some(InService { packet, end });
@@ -104,12 +105,13 @@ impl Rate {
     /// multiplied out by the rate, so that nothing is rounded.
     fn wait_exceeds(&self, bound: Duration, limit: BitRate, rest: Duration) -> bool {
         let rate = u128::from(limit.bits_per_second());
-        let queued = u128::from(self.waiting_bytes) * 8 * NANOS_PER_SECOND;
+        let queued = u128::from(self.waiting_bytes * 8) * u128::from(NANOS_PER_SECOND);
         queued + u128::from(nanos(rest)) * rate > u128::from(nanos(bound)) * rate
     }
 }
 
 impl Stage for Rate {
+    #[inline]
     fn handle(&mut self, mut packet: Packet) {
         let Some(service) = &self.in_service else {
             let from = End { nanos: packet.at.as_nanos(), fraction: 0 };
@@ -123,6 +125,7 @@ impl Stage for Rate {
         self.waiting.push_back(packet);
     }
 
+    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
         if let Some(packet) = self.refused.pop_front() {
             return Some(Output::Discard(packet, Reason::QueueFull));
@@ -135,6 +138,7 @@ impl Stage for Rate {
         Some(Output::Deliver(Packet { at: service.end.due(), ..service.packet }))
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         let refused = self.refused.front().map(|packet| packet.at);
         refused.or_else(|| self.in_service.as_ref().map(|service| service.end.due()))

@@ -61,6 +61,7 @@ impl Reorder {
 }
 
 impl Stage for Reorder {
+    #[inline]
     fn handle(&mut self, mut packet: Packet) {
         if packet.is_mark() {
             return self.pass_mark(packet);
@@ -80,6 +81,7 @@ impl Stage for Reorder {
         }
     }
 
+    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
         if let Some(packet) = self.ready.pop_front_if(|packet| packet.at <= now) {
             return Some(Output::Deliver(packet));
@@ -88,6 +90,7 @@ impl Stage for Reorder {
         Some(Output::Deliver(Packet { at: held.latest, ..held.packet }))
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         let ready = self.ready.front().map(|packet| packet.at);
         ready.or_else(|| self.held.front().map(|held| held.latest))

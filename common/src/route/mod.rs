@@ -1,5 +1,11 @@
 //! What a proxy is told to do: routes, each with a listener, an upstream and a profile.
 
+mod raw;
+
+pub use raw::{
+    Configuration, ReadProfile, named_profile, parse_listen, parse_route, parse_unit, parse_upstream,
+};
+
 use crate::profile::Profile;
 use std::fmt;
 use std::time::Duration;

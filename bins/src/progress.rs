@@ -1,0 +1,17 @@
+//! A progress bar on stderr, when somebody looks at it.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal};
+
+/// A bar over `total` bytes; a hidden one unless stderr is a terminal.
+pub fn bytes(total: u64, what: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{prefix} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {wide_msg}",
+    )
+    .expect("the template is well-formed")
+    .progress_chars("=> ");
+    ProgressBar::new(total).with_style(style).with_prefix(crate::terminal::escaped(what))
+}

@@ -1,0 +1,126 @@
+//! What the programs say on stdout: the ready line, lines of text or of JSON, and bytes from the wire made harmless.
+
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+/// Replaces control characters, so that a name or a message from the wire cannot steer the reader's terminal.
+///
+/// ```
+/// assert_eq!(jostle_bins::terminal::escaped("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+/// ```
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Bidirectional marks and overrides are no control characters to Unicode, but reorder what a person reads.
+        let steers = c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if steers {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// The same for bytes that may not be text.
+pub fn escaped_bytes(bytes: &[u8]) -> String {
+    escaped(&String::from_utf8_lossy(bytes))
+}
+
+/// Where a program's results go: lines for people, or an object per line for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    /// Prints objects when `json`, text otherwise.
+    pub const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether objects are printed.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Says that a listener is ready: `listening NAME udp://127.0.0.1:40123`. Scripts wait for this line.
+    pub fn ready(self, name: &str, url: &str) {
+        self.event("listening", json!({ "name": name, "address": url }), || {
+            format!("listening {} {url}", escaped(name))
+        });
+    }
+
+    /// Prints one result: an object that starts with `"event": event`, or its text.
+    pub fn event(self, event: &str, fields: Value, text: impl FnOnce() -> String) {
+        if !self.json {
+            line(&text());
+            return;
+        }
+        let mut object = Map::new();
+        object.insert("event".to_owned(), event.into());
+        if let Value::Object(fields) = fields {
+            object.extend(fields);
+        }
+        line(&Value::Object(object).to_string());
+    }
+}
+
+/// Prints `text` and a newline, at once. A reader that has gone (`| head`) is no error of ours.
+pub fn line(text: &str) {
+    let mut stdout = io::stdout().lock();
+    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+        log::debug!("stdout is closed");
+    }
+}
+
+/// A number with its thousands apart: `1,048,576`.
+///
+/// ```
+/// assert_eq!(jostle_bins::terminal::grouped(1048576), "1,048,576");
+/// assert_eq!(jostle_bins::terminal::grouped(12), "12");
+/// ```
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate for people: `9.87 Mbit/s`.
+pub fn rate(bits_per_second: f64) -> String {
+    let (scale, unit) = match bits_per_second {
+        r if r >= 1e9 => (1e9, "Gbit/s"),
+        r if r >= 1e6 => (1e6, "Mbit/s"),
+        r if r >= 1e3 => (1e3, "kbit/s"),
+        _ => (1.0, "bit/s"),
+    };
+    let mut text = String::new();
+    let _ = write!(text, "{:.2} {unit}", bits_per_second / scale);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_the_wire_steers_a_terminal() {
+        assert_eq!(escaped_bytes(b"ok\x07\xff\r"), "ok\\u{7}\u{fffd}\\r");
+        assert_eq!(escaped("safe\u{202e}txt"), "safe\\u{202e}txt");
+        assert_eq!(escaped("naïve ü 音"), "naïve ü 音");
+    }
+
+    #[test]
+    fn rates_keep_their_unit() {
+        assert_eq!(rate(9_870_000.0), "9.87 Mbit/s");
+        assert_eq!(rate(12.0), "12.00 bit/s");
+    }
+}

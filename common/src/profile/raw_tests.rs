@@ -1,0 +1,178 @@
+//! What a profile may say, and what it is told when it says something else.
+
+use super::*;
+
+fn error(text: &str) -> String {
+    Profile::from_json(text).expect_err(text).to_string()
+}
+
+#[test]
+fn every_rule_and_field_is_read() {
+    let profile = Profile::from_json(
+        r#"{ "about": "all of it",
+             "both": [ { "rule": "drop", "chance": 0.5 } ],
+             "up": [ { "rule": "drop", "burst": { "mean": "2%", "length": 3 } },
+                     { "rule": "drop", "gilbert_elliott": { "p": "1%", "r": "20%", "loss_bad": "50%", "loss_good": "0.1%" } },
+                     { "rule": "drop", "every": 10, "name": "tenth" },
+                     { "rule": "rate", "limit": "5Mbit/s", "queue": "100ms", "overhead": 28 },
+                     { "rule": "rate", "limit": "5Mbit/s", "queue": "64KiB" },
+                     { "rule": "rate", "limit": "5Mbit/s", "queue": "50 packets" },
+                     { "rule": "delay", "time": "15ms", "jitter": "5ms", "shape": "normal", "reorder": true } ],
+             "down": [ { "rule": "corrupt", "chance": "0.1%", "bits": 4, "where": { "offset": 8, "length": 8 } },
+                       { "rule": "corrupt", "bit_error_rate": 1e-6 },
+                       { "rule": "duplicate", "chance": "1%", "copies": 2 },
+                       { "rule": "reorder", "chance": "1%", "behind": 3, "at_most": "20ms" } ] }"#,
+    )
+    .unwrap();
+    assert_eq!(profile.about, "all of it");
+    let keys = |rules: &[Rule]| rules.iter().map(|rule| rule.key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&profile.up), ["drop", "drop#2", "drop#3", "tenth", "rate", "rate#2", "rate#3", "delay"]);
+    assert_eq!(keys(&profile.down), ["drop", "corrupt", "corrupt#2", "duplicate", "reorder"]);
+    let queues: Vec<Queue> = profile
+        .up
+        .iter()
+        .filter_map(|rule| match rule.kind {
+            RuleKind::Rate(rate) => Some(rate.queue),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        queues,
+        [Queue::Time(Duration::from_millis(100)), Queue::Bytes(ByteSize::new(65536)), Queue::Packets(50)]
+    );
+    let RuleKind::Corrupt(corrupt) = &profile.down[1].kind else { panic!() };
+    assert_eq!(corrupt.range, Some(8..16));
+}
+
+#[test]
+fn mistakes_are_named_with_place_and_remedy() {
+    let cases = [
+        ("{", "this is not JSON: EOF while parsing an object at line 1 column 1"),
+        ("[]", "here belongs an object; write { … }"),
+        (r#"{ "upp": [] }"#, "upp: unknown field `upp`, expected one of `about`, `both`, `up`, `down`"),
+        (
+            r#"{ "up": [ 5 ] }"#,
+            r#"up[0]: a rule is an object; write { "rule": "drop", "chance": "2%" }, say"#,
+        ),
+        (
+            r#"{ "up": [ { "chance": "2%" } ] }"#,
+            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder or rate"#,
+        ),
+        (
+            r#"{ "down": [ { "rule": "dorp" } ] }"#,
+            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder or rate"#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop" } ] }"#,
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott or every; none is here",
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "chance": "1%", "every": 3 } ] }"#,
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott or every; here are chance and every",
+        ),
+        (
+            r#"{ "both": [ { "rule": "drop", "chance": "3" } ] }"#,
+            r#"both[0].chance: "3" has no unit; write "3%""#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "chance": 3 } ] }"#,
+            r#"up[0].chance: 3 is not between 0 and 1; write "3%""#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "chance": "120%" } ] }"#,
+            r#"up[0].chance: "120%" is more than 100%; write 0 to 100%"#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "chance": true } ] }"#,
+            r#"up[0].chance: invalid type: boolean `true`, expected a probability such as "2%" or 0.02"#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "burst": { "mean": "80%", "length": 3 } } ] }"#,
+            "up[0].burst.mean: bursts of 3 packets cannot lose more than 75%; write a longer burst or a lower mean",
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "burst": { "mean": "8%", "length": 0.5 } } ] }"#,
+            "up[0].burst.length: a burst of 0.5 packets is none; write a mean length from 1 to 1000000",
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "burst": { "mean": "8%" } } ] }"#,
+            "up[0].burst: missing field `length`",
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "gilbert_elliott": { "p": 0, "r": 0 } } ] }"#,
+            "up[0].gilbert_elliott: p + r is so small that the state never changes; write at least 0.00001%",
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "every": 0 } ] }"#,
+            "up[0].every: 0 means nothing; write 1 for every packet, 2 for every second",
+        ),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": "50" } ] }"#,
+            r#"up[0].time: "50" has no unit; write "50ms""#,
+        ),
+        (r#"{ "up": [ { "rule": "delay", "time": 50 } ] }"#, r#"up[0].time: "50" has no unit; write "50ms""#),
+        (r#"{ "up": [ { "rule": "delay" } ] }"#, "up[0]: missing field `time`"),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "6ms" } ] }"#,
+            "up[0].jitter: 6ms of jitter around 5ms would be before the packet came; write a jitter of at most the time",
+        ),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "4ms", "shape": "normal" } ] }"#,
+            "up[0].jitter: a normal jitter of 4ms does not fit between 0 and twice 5ms; write at most 57% of the time",
+        ),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,
+            "up[0].shape: unknown variant `gauss`, expected `uniform` or `normal`",
+        ),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": "5ms", "jiter": "1ms" } ] }"#,
+            "up[0].jiter: unknown field `jiter`, expected one of `time`, `jitter`, `shape`, `reorder`",
+        ),
+        (
+            r#"{ "up": [ { "rule": "rate", "limit": "10" } ] }"#,
+            r#"up[0].limit: "10" has no unit; write "10Mbit/s", say"#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "rate", "limit": "1Mbit/s", "queue": "long" } ] }"#,
+            r#"up[0].queue: "long" is not a queue; write a time ("100ms"), bytes ("64KiB") or packets ("50 packets")"#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "corrupt", "chance": "1%", "bits": 0 } ] }"#,
+            "up[0].bits: 0 is out of bounds; write 1 to 256",
+        ),
+        (
+            r#"{ "up": [ { "rule": "corrupt", "bit_error_rate": "1%", "bits": 2 } ] }"#,
+            "up[0].bits: a bit_error_rate draws how many; leave bits out",
+        ),
+        (
+            r#"{ "up": [ { "rule": "corrupt", "chance": "1%", "where": { "offset": 3, "length": 0 } } ] }"#,
+            "up[0].where.length: 0 bytes cannot be hit; write at least 1",
+        ),
+        (
+            r#"{ "up": [ { "rule": "duplicate", "chance": "1%", "copies": 64 } ] }"#,
+            "up[0].copies: 64 copies are out of bounds; write 1 to 63",
+        ),
+        (
+            r#"{ "up": [ { "rule": "reorder", "chance": "1%", "behind": 0 } ] }"#,
+            "up[0].behind: 0 packets are out of bounds; write 1 to 1000",
+        ),
+        (
+            r#"{ "both": [ { "rule": "drop", "chance": "1%", "name": "x" } ], "up": [ { "rule": "drop", "chance": "1%", "name": "x" } ] }"#,
+            r#"up[0].name: a second rule is called "x"; give each rule of a direction its own name"#,
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(error(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn whole_directions_are_bounded() {
+    let rule = r#"{ "rule": "drop", "every": 2 }"#;
+    let many = |count: usize, rule: &str| format!(r#"{{ "up": [ {} ] }}"#, vec![rule; count].join(","));
+    assert!(Profile::from_json(&many(64, rule)).is_ok());
+    assert_eq!(error(&many(65, rule)), "up: 65 rules are too many; at most 64 per direction");
+    let copies = r#"{ "rule": "duplicate", "chance": "1%" }"#;
+    assert!(Profile::from_json(&many(5, copies)).is_ok());
+    assert_eq!(error(&many(6, copies)), "up[5]: at most 5 duplicate rules per direction");
+}

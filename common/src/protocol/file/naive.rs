@@ -1,0 +1,158 @@
+//! The receiver of bare datagrams: what anyone sends is appended as it comes, until the sender falls silent.
+
+use super::receiver::{Received, ReceiverReport};
+use crate::protocol::digest::Hasher;
+use crate::protocol::storage::{Folder, Partial};
+use crate::protocol::{Endpoint, Transmit};
+use crate::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How a [`NaiveReceiver`] receives.
+#[derive(Clone, Copy, Debug)]
+pub struct NaiveSettings {
+    /// The largest file it accepts, in bytes; what goes beyond ends the transfer as failed.
+    pub size_max: u64,
+    /// How many senders may be open at once; datagrams of further ones are ignored.
+    pub transfers_max: usize,
+    /// After how long a silence a file is complete.
+    pub idle: Duration,
+    /// Whether it ends after one file.
+    pub once: bool,
+}
+
+impl Default for NaiveSettings {
+    fn default() -> Self {
+        Self { size_max: 4 << 30, transfers_max: 64, idle: Duration::from_secs(2), once: false }
+    }
+}
+
+/// What one sender has sent so far.
+#[derive(Debug)]
+struct Stream<P> {
+    file: Option<P>,
+    hasher: Hasher,
+    size: u64,
+    started: Instant,
+    last: Instant,
+    failure: Option<String>,
+}
+
+/// Appends bare datagrams to files, one file per sender's address.
+#[derive(Debug)]
+pub struct NaiveReceiver<F: Folder> {
+    settings: NaiveSettings,
+    folder: F,
+    streams: BTreeMap<SocketAddr, Stream<F::File>>,
+    received: VecDeque<Received>,
+    report: ReceiverReport,
+}
+
+impl<F: Folder> NaiveReceiver<F> {
+    /// A receiver that stores what it gets in `folder`.
+    pub fn new(settings: NaiveSettings, folder: F) -> Self {
+        let (received, report) = (VecDeque::new(), ReceiverReport::default());
+        Self { settings, folder, streams: BTreeMap::new(), received, report }
+    }
+
+    /// What it has done so far.
+    pub const fn report(&self) -> &ReceiverReport {
+        &self.report
+    }
+
+    /// The next file that is complete, in the order in which they were.
+    pub fn next_received(&mut self) -> Option<Received> {
+        self.received.pop_front()
+    }
+
+    fn append(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        let stream = self.streams.entry(from).or_insert_with(|| Stream {
+            file: None,
+            hasher: Hasher::new(),
+            size: 0,
+            started: now,
+            last: now,
+            failure: None,
+        });
+        stream.last = now;
+        if stream.failure.is_some() {
+            return Ok(());
+        }
+        if stream.size + datagram.len() as u64 > self.settings.size_max {
+            let limit = self.settings.size_max;
+            stream.failure = Some(format!("more than the {limit} bytes that the server takes"));
+            return Ok(());
+        }
+        let file = match &mut stream.file {
+            Some(file) => file,
+            none => none.insert(self.folder.create()?),
+        };
+        file.write_at(stream.size, datagram)?;
+        stream.hasher.update(datagram);
+        stream.size += datagram.len() as u64;
+        Ok(())
+    }
+
+    /// Finishes the files whose senders have fallen silent.
+    fn advance(&mut self, now: Instant) {
+        while let Some(peer) = self.next_due().filter(|(due, _)| *due <= now).map(|(_, peer)| peer) {
+            let Some(stream) = self.streams.remove(&peer) else { return };
+            let received = stream.finish(peer);
+            match received.stored {
+                Ok(_) => self.report.stored += 1,
+                Err(_) => self.report.failed += 1,
+            }
+            self.received.push_back(received);
+        }
+    }
+
+    fn next_due(&self) -> Option<(Instant, SocketAddr)> {
+        self.streams.iter().map(|(peer, stream)| (stream.last + self.settings.idle, *peer)).min()
+    }
+}
+
+impl<P: Partial> Stream<P> {
+    fn finish(self, peer: SocketAddr) -> Received {
+        let stored = match (self.failure, self.file) {
+            (None, Some(file)) => file
+                .finish()
+                .map(|name| (name, self.hasher.finish()))
+                .map_err(|error| format!("cannot store the file: {error}")),
+            (failure, _) => Err(failure.unwrap_or_default()),
+        };
+        let elapsed = self.last.since(self.started);
+        Received { peer, stored, size: self.size, sent: None, elapsed, account: None }
+    }
+}
+
+impl<F: Folder> Endpoint for NaiveReceiver<F> {
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.advance(now);
+        let is_full = self.streams.len() >= self.settings.transfers_max && !self.streams.contains_key(&from);
+        if datagram.is_empty() || is_full {
+            self.report.ignored += 1;
+            return;
+        }
+        self.report.data += 1;
+        if let Err(error) = self.append(now, from, datagram)
+            && let Some(stream) = self.streams.get_mut(&from)
+        {
+            stream.failure = Some(format!("cannot store the file: {error}"));
+        }
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Transmit> {
+        self.advance(now);
+        None
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.next_due().map(|(due, _)| due)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.settings.once && self.report.stored + self.report.failed > 0
+    }
+}

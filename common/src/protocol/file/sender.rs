@@ -1,0 +1,343 @@
+//! The sender of a file over plain UDP: announces it, sends every chunk once at a rate, and asks what came of them.
+
+use super::account::{Cell, Counts, unpacked};
+use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
+use super::data::Data;
+use crate::protocol::digest::Digest;
+use crate::protocol::pacer::Pacer;
+use crate::protocol::storage::Source;
+use crate::protocol::timer::{RetransmissionTimer, Timing};
+use crate::protocol::wire::Unreadable;
+use crate::protocol::{CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in};
+use crate::time::Instant;
+use crate::units::{BitRate, format_duration};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How often a finished sender says goodbye: each alone may be lost, and nothing depends on them.
+const GOODBYES: u32 = 3;
+/// How many refusals by the network in a row end a transfer that was accepted.
+const REFUSALS_MAX: u32 = 8;
+
+/// How a [`Sender`] sends.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderSettings {
+    /// Where the server is.
+    pub server: SocketAddr,
+    /// A random number that tells this transfer from others of the same sender.
+    pub transfer: u64,
+    /// The rate of the data datagrams, by their payload.
+    pub rate: BitRate,
+    /// After how long without an answer to a control datagram the sender gives up.
+    pub patience: Duration,
+}
+
+impl SenderSettings {
+    /// The rate unless told otherwise: what a receiver with Linux's default buffer keeps up with through a scheduling gap of 100 ms.
+    pub const RATE: BitRate = BitRate::new(10_000_000).expect("it is not zero");
+    /// The patience unless told otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// The defaults for a server and a transfer.
+    pub const fn new(server: SocketAddr, transfer: u64) -> Self {
+        Self { server, transfer, rate: Self::RATE, patience: Self::PATIENCE }
+    }
+}
+
+/// Why no report arrived.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nobody listens where the server should be.
+    #[error("connection refused: no server listens at {0}")]
+    Refused(SocketAddr),
+    /// Control datagrams went unanswered for too long.
+    #[error("no answer from {server} for {}", format_duration(*.patience))]
+    Silence {
+        /// Who was asked.
+        server: SocketAddr,
+        /// How long.
+        patience: Duration,
+    },
+    /// The server refused the file, or failed to store it.
+    #[error("the server at {server} refused the file: {reason}")]
+    Rejected {
+        /// Who refused it.
+        server: SocketAddr,
+        /// What it said; not to be printed without escaping.
+        reason: String,
+    },
+    /// The file has too many chunks to be numbered.
+    #[error("the file is too large to be numbered in chunks")]
+    TooLarge,
+    /// The file could not be read to its end.
+    #[error("cannot read the file: {0}")]
+    Storage(io::Error),
+}
+
+/// What came of the file, as the server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The name that the server gave it; not to be printed without escaping.
+    pub name: String,
+    /// The digest of what the server stored.
+    pub digest: Digest,
+    /// What became of the chunks.
+    pub counts: Counts,
+    /// What became of each chunk, in order.
+    pub cells: Vec<Cell>,
+    /// From the announcement's arrival to the last data datagram's.
+    pub elapsed: Duration,
+}
+
+/// What a sender has done so far.
+#[derive(Clone, Debug, Default)]
+pub struct SenderReport {
+    /// Data datagrams sent.
+    pub packets: u64,
+    /// Control datagrams sent.
+    pub control: u64,
+    /// Datagrams with a wrong CRC that arrived.
+    pub damaged: u64,
+    /// Datagrams that were whole and made no sense.
+    pub ignored: u64,
+    /// What came of the file; `None` until the whole report has arrived.
+    pub arrival: Option<Arrival>,
+    /// When the first announcement was sent.
+    pub started: Option<Instant>,
+    /// When it ended, well or not.
+    pub ended: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Sending(u32),
+    Asking(Vec<Cell>),
+    Over,
+}
+
+/// Sends a [`Source`].
+#[derive(Debug)]
+pub struct Sender<F> {
+    settings: SenderSettings,
+    source: F,
+    chunks: u32,
+    phase: Phase,
+    pacer: Pacer,
+    timer: RetransmissionTimer,
+    /// When the next control datagram goes; `None`: at once.
+    next: Option<Instant>,
+    /// When the server was last heard, or a phase that waits for it began.
+    heard: Instant,
+    refusals: u32,
+    goodbyes: u32,
+    outcome: Option<Result<(), Failure>>,
+    report: SenderReport,
+}
+
+impl<F: Source> Sender<F> {
+    /// A sender of `source`.
+    pub fn new(settings: SenderSettings, source: F) -> Self {
+        let chunks = chunks_in(source.size());
+        let outcome = chunks.is_none().then_some(Err(Failure::TooLarge));
+        Self {
+            chunks: chunks.unwrap_or(0),
+            phase: if outcome.is_none() { Phase::Opening } else { Phase::Over },
+            pacer: Pacer::new(settings.rate),
+            timer: RetransmissionTimer::new(Timing::Adaptive),
+            settings,
+            source,
+            next: None,
+            heard: Instant::START,
+            refusals: 0,
+            goodbyes: 0,
+            outcome,
+            report: SenderReport::default(),
+        }
+    }
+
+    /// What it has done so far.
+    pub const fn report(&self) -> &SenderReport {
+        &self.report
+    }
+
+    /// The file it sends.
+    pub const fn source(&self) -> &F {
+        &self.source
+    }
+
+    /// How it ended, if it has.
+    pub const fn outcome(&self) -> Option<&Result<(), Failure>> {
+        self.outcome.as_ref()
+    }
+
+    /// The report, and how it ended, if it has.
+    pub fn into_parts(self) -> (SenderReport, Option<Result<(), Failure>>) {
+        (self.report, self.outcome)
+    }
+
+    fn end(&mut self, now: Instant, outcome: Result<(), Failure>) {
+        self.report.ended = Some(now);
+        let server_waits = matches!(outcome, Ok(()) | Err(Failure::Rejected { .. }));
+        self.goodbyes = if server_waits { GOODBYES } else { 0 };
+        self.phase = Phase::Over;
+        self.outcome = Some(outcome);
+    }
+
+    fn handle_control(&mut self, now: Instant, control: ServerControl) {
+        let transfer = match &control {
+            ServerControl::Accept { transfer }
+            | ServerControl::Wait { transfer }
+            | ServerControl::Refuse { transfer, .. }
+            | ServerControl::Report { transfer, .. } => *transfer,
+        };
+        if transfer != self.settings.transfer {
+            self.report.ignored += 1;
+            return;
+        }
+        self.heard = now;
+        self.refusals = 0;
+        self.timer.reset();
+        match control {
+            ServerControl::Accept { .. } if self.phase == Phase::Opening => {
+                self.phase = Phase::Sending(0);
+            }
+            ServerControl::Refuse { reason, .. } => {
+                let server = self.settings.server;
+                self.end(now, Err(Failure::Rejected { server, reason }));
+            }
+            ServerControl::Report { page, .. } => self.handle_page(now, page),
+            // A late copy of what was answered before.
+            ServerControl::Accept { .. } | ServerControl::Wait { .. } => {}
+        }
+    }
+
+    /// Takes the page of the report that was asked for, and asks for the next one.
+    fn handle_page(&mut self, now: Instant, page: ReportPage) {
+        let Phase::Asking(cells) = &mut self.phase else { return };
+        let known = cells.len() as u32;
+        let expected = (self.chunks - known).min(PAGE_CHUNKS);
+        let fits = page.counts.chunks == self.chunks
+            && page.map.len() as u32 == expected.div_ceil(2)
+            && page.page == known / PAGE_CHUNKS;
+        if !fits {
+            // The page before, once more; or a server that counts otherwise.
+            self.report.ignored += u64::from(page.counts.chunks != self.chunks);
+            return;
+        }
+        cells.extend(unpacked(&page.map).take(expected as usize));
+        self.next = None;
+        if cells.len() as u32 == self.chunks {
+            let ReportPage { name, digest, counts, nanos, .. } = page;
+            let (cells, elapsed) = (std::mem::take(cells), Duration::from_nanos(nanos));
+            self.report.arrival = Some(Arrival { name, digest, counts, cells, elapsed });
+            self.end(now, Ok(()));
+        }
+    }
+
+    fn chunk(&mut self, now: Instant, number: u32) -> Option<Transmit> {
+        if !self.pacer.allows(now) {
+            return None;
+        }
+        let mut buffer = [0; CHUNK];
+        let chunk = &mut buffer[..chunk_length(self.source.size(), number)];
+        if let Err(error) = self.source.read_at(u64::from(number) * CHUNK_BYTES, chunk) {
+            self.end(now, Err(Failure::Storage(error)));
+            return None;
+        }
+        let payload = Data { transfer: self.settings.transfer, number, chunk }.encode();
+        self.pacer.note(now, payload.len());
+        self.report.packets += 1;
+        self.phase = Phase::Sending(number + 1);
+        Some(Transmit { to: self.settings.server, payload })
+    }
+
+    /// Sends `control` when it is due, and again until it is answered.
+    fn control(&mut self, now: Instant, control: &ClientControl) -> Option<Transmit> {
+        match self.next {
+            Some(_) if now >= self.heard + self.settings.patience => {
+                let SenderSettings { server, patience, .. } = self.settings;
+                self.end(now, Err(Failure::Silence { server, patience }));
+                return None;
+            }
+            Some(next) if now < next => return None,
+            Some(_) => self.timer.back_off(),
+            None => {}
+        }
+        self.next = Some(now + self.timer.timeout());
+        self.report.control += 1;
+        Some(Transmit { to: self.settings.server, payload: control.encode() })
+    }
+}
+
+impl<F: Source> Endpoint for Sender<F> {
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        if self.outcome.is_some() || from != self.settings.server {
+            self.report.ignored += 1;
+            return;
+        }
+        match ServerControl::decode(datagram) {
+            Ok(control) => self.handle_control(now, control),
+            Err(Unreadable::Damaged) => self.report.damaged += 1,
+            Err(Unreadable::Senseless) => self.report.ignored += 1,
+        }
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Transmit> {
+        let transfer = self.settings.transfer;
+        if self.report.started.is_none() {
+            self.report.started = Some(now);
+            self.heard = now;
+        }
+        if let Phase::Sending(number) = self.phase {
+            if number < self.chunks {
+                return self.chunk(now, number);
+            }
+            self.phase = Phase::Asking(Vec::new());
+            (self.heard, self.next) = (now, None);
+            self.timer.reset();
+        }
+        match &self.phase {
+            Phase::Opening => {
+                let (size, digest) = (self.source.size(), self.source.digest());
+                self.control(now, &ClientControl::Start { transfer, size, digest })
+            }
+            Phase::Asking(cells) => {
+                let page = cells.len() as u32 / PAGE_CHUNKS;
+                self.control(now, &ClientControl::Done { transfer, page })
+            }
+            Phase::Sending(_) => None,
+            Phase::Over => {
+                self.goodbyes = self.goodbyes.checked_sub(1)?;
+                let payload = ClientControl::Bye { transfer }.encode();
+                Some(Transmit { to: self.settings.server, payload })
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Sending(number) if *number < self.chunks => Some(self.pacer.due().unwrap_or_default()),
+            Phase::Sending(_) => Some(Instant::START),
+            Phase::Opening | Phase::Asking(_) => Some(match self.next {
+                Some(next) => next.min(self.heard + self.settings.patience),
+                None => Instant::START,
+            }),
+            Phase::Over => (self.goodbyes > 0).then_some(Instant::START),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcome.is_some() && self.goodbyes == 0
+    }
+
+    fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
+        self.refusals += 1;
+        let opening = self.phase == Phase::Opening;
+        if self.outcome.is_none() && to == self.settings.server && (opening || self.refusals >= REFUSALS_MAX)
+        {
+            self.end(now, Err(Failure::Refused(to)));
+        }
+    }
+}

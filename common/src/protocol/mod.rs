@@ -1,0 +1,103 @@
+//! The protocols of the endpoints as sans-I/O state machines: datagrams and time go in, datagrams and deadlines come out.
+//!
+//! An [`Endpoint`] is driven by a real socket in the programs and by virtual time in the engine's `simulate`, so what is measured in
+//! one holds in the other. The caller's rule, after every event: send what [`Endpoint::poll`] returns until it returns `None`, then
+//! wait for a datagram or for [`Endpoint::deadline`]. The formats on the wire are specified in `docs/protocols.md`; whatever else
+//! arrives is counted and ignored.
+
+pub mod digest;
+pub mod file;
+pub mod pacer;
+pub mod rtt;
+pub mod saw;
+pub mod storage;
+pub mod timer;
+pub mod wire;
+
+use crate::time::Instant;
+use bytes::Bytes;
+use std::net::{IpAddr, SocketAddr};
+
+/// The bytes of a file that one packet carries.
+pub const CHUNK: usize = 4096;
+
+/// The same, for sums with file sizes.
+pub const CHUNK_BYTES: u64 = CHUNK as u64;
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// What it carries.
+    pub payload: Bytes,
+}
+
+/// One end of a protocol over datagrams.
+pub trait Endpoint {
+    /// Takes in a datagram that arrived from `from` at `now`. Never panics, whatever it holds.
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]);
+
+    /// The next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or another datagram.
+    fn poll(&mut self, now: Instant) -> Option<Transmit>;
+
+    /// When `poll` next has something to do by itself; `None`: not before another datagram comes.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Whether this end has done its job, well or not: nothing is left to send or to wait for.
+    fn is_finished(&self) -> bool;
+
+    /// Takes in that the network said at `now` that nobody listens at `to` (an ICMP refusal).
+    fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
+        let _ = (now, to);
+    }
+}
+
+/// Whether an address is this machine's own, so that nobody else can be flooded through it.
+pub const fn is_loopback(address: SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => ip.is_loopback(),
+            None => ip.is_loopback(),
+        },
+    }
+}
+
+/// How many packets a file of `size` bytes takes; `None` when their numbers do not fit 32 bits (16 TiB).
+pub fn chunks_in(size: u64) -> Option<u32> {
+    u32::try_from(size.div_ceil(CHUNK_BYTES)).ok()
+}
+
+/// How many bytes of a file of `size` bytes packet `number` carries: 0 beyond the end.
+pub fn chunk_length(size: u64, number: u32) -> usize {
+    size.saturating_sub(u64::from(number) * CHUNK_BYTES).min(CHUNK_BYTES) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_cut_into_chunks_without_rest() {
+        for (size, chunks, last) in
+            [(0, 0, 0), (1, 1, 1), (4096, 1, 4096), (4097, 2, 1), (1 << 20, 256, 4096), (960_000, 235, 1536)]
+        {
+            assert_eq!(chunks_in(size), Some(chunks), "{size}");
+            assert_eq!(chunk_length(size, chunks.saturating_sub(1)), last, "{size}");
+            assert_eq!(chunk_length(size, chunks), 0, "{size}");
+        }
+        assert_eq!(chunks_in(u64::MAX), None);
+        assert_eq!(chunk_length(u64::MAX, u32::MAX), CHUNK);
+    }
+
+    #[test]
+    fn loopback_is_known_in_every_family() {
+        for own in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(is_loopback(own.parse().unwrap()), "{own}");
+        }
+        for other in ["10.0.0.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
+            assert!(!is_loopback(other.parse().unwrap()), "{other}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A summary of measured round trips in bounded memory.
+
+use crate::time::nanos;
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// The longest round trip that is told apart from longer ones.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Percentiles are right to two significant digits.
+const DIGITS: u8 = 2;
+
+/// Measured round trips: least, mean, most, and percentiles to within a percent.
+#[derive(Clone)]
+pub struct RoundTrips {
+    histogram: Histogram<u64>,
+    least: Duration,
+    most: Duration,
+}
+
+impl Default for RoundTrips {
+    fn default() -> Self {
+        let histogram = Histogram::new_with_bounds(1, nanos(LONGEST), DIGITS).expect("the bounds are valid");
+        Self { histogram, least: Duration::MAX, most: Duration::ZERO }
+    }
+}
+
+impl RoundTrips {
+    /// Counts one round trip.
+    pub fn record(&mut self, round_trip: Duration) {
+        self.histogram.saturating_record(nanos(round_trip));
+        self.least = self.least.min(round_trip);
+        self.most = self.most.max(round_trip);
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// The shortest, if any.
+    pub fn least(&self) -> Option<Duration> {
+        self.any(self.least)
+    }
+
+    /// The longest, if any.
+    pub fn most(&self) -> Option<Duration> {
+        self.any(self.most)
+    }
+
+    /// The mean, if any.
+    pub fn mean(&self) -> Option<Duration> {
+        self.any(Duration::from_nanos(self.histogram.mean() as u64))
+    }
+
+    /// The standard deviation, if any were counted.
+    pub fn deviation(&self) -> Option<Duration> {
+        self.any(Duration::from_nanos(self.histogram.stdev() as u64))
+    }
+
+    /// The round trip that `percent` of all do not exceed, if any.
+    pub fn percentile(&self, percent: f64) -> Option<Duration> {
+        let nanos = self.histogram.value_at_percentile(percent);
+        self.any(Duration::from_nanos(nanos).min(self.most).max(self.least))
+    }
+
+    fn any(&self, duration: Duration) -> Option<Duration> {
+        (self.count() > 0).then_some(duration)
+    }
+}
+
+impl std::fmt::Debug for RoundTrips {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} round trips, median {:?}", self.count(), self.percentile(50.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_right_within_a_percent() {
+        let mut trips = RoundTrips::default();
+        assert_eq!((trips.percentile(50.0), trips.mean(), trips.least()), (None, None, None));
+        for micros in 1..=10_000u64 {
+            trips.record(Duration::from_micros(micros));
+        }
+        for (percent, micros) in [(1.0, 100.0), (50.0, 5_000.0), (90.0, 9_000.0), (100.0, 10_000.0)] {
+            let found = trips.percentile(percent).unwrap().as_secs_f64() * 1e6;
+            assert!((0.99..1.01).contains(&(found / micros)), "p{percent}: {found}");
+        }
+        assert_eq!(trips.least(), Some(Duration::from_micros(1)));
+        assert_eq!(trips.most(), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn extremes_are_counted() {
+        let mut trips = RoundTrips::default();
+        trips.record(Duration::ZERO);
+        trips.record(Duration::MAX);
+        assert_eq!(
+            (trips.count(), trips.least(), trips.most()),
+            (2, Some(Duration::ZERO), Some(Duration::MAX))
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! Where endpoints read files from and write them to, as values that the caller brings: files in the programs, memory in tests and
+//! in virtual time.
+
+use super::digest::Digest;
+use crate::time::Instant;
+use std::io;
+
+/// A file that is sent.
+pub trait Source {
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// The digest of its contents.
+    fn digest(&self) -> Digest;
+
+    /// Fills `buffer` from `offset`.
+    ///
+    /// # Errors
+    /// When the file cannot be read there, or ends before the buffer is full.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Looks whether the file has changed, and takes on its new size and digest. False while it cannot be served.
+    fn refresh(&mut self, now: Instant) -> bool {
+        let _ = now;
+        true
+    }
+}
+
+/// A file that is received, from front to back.
+pub trait Sink {
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// When they cannot be written, as on a full disk.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Where received files are made. Until a file is finished it is kept apart from the finished ones.
+pub trait Folder {
+    /// A file in the making.
+    type File: Partial;
+
+    /// Makes a new, empty file.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    fn create(&mut self) -> io::Result<Self::File>;
+}
+
+/// A received file in the making. Dropping it unfinished leaves it apart from the finished ones.
+pub trait Partial {
+    /// Writes `bytes` at `offset`; what lies between the end and `offset` becomes a hole of zeros.
+    ///
+    /// # Errors
+    /// When they cannot be written, as on a full disk.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Fills `buffer` from `offset`, for the digest of what was written.
+    ///
+    /// # Errors
+    /// When the file cannot be read there.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Makes it `size` bytes long, with a hole of zeros at the end if need be.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn set_size(&mut self, size: u64) -> io::Result<()>;
+
+    /// Gives it its final name, which it returns.
+    ///
+    /// # Errors
+    /// When the system refuses; the file stays apart then.
+    fn finish(self) -> io::Result<String>;
+}
+
+/// A file in memory.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    bytes: Vec<u8>,
+    digest: Digest,
+}
+
+impl Memory {
+    /// A file of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        let digest = Digest::of(&bytes);
+        Self { bytes, digest }
+    }
+}
+
+impl Source for Memory {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        read_at(&self.bytes, offset, buffer)
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A sink that forgets what it is given, for measurements in virtual time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn append(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A folder in memory: finished files by name, unfinished ones vanish.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFolder {
+    finished: std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
+}
+
+impl MemoryFolder {
+    /// The contents of the finished files, in the order in which they were finished.
+    pub fn finished(&self) -> Vec<Vec<u8>> {
+        self.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// A file in the making in a [`MemoryFolder`].
+#[derive(Clone, Debug)]
+pub struct MemoryFile {
+    bytes: Vec<u8>,
+    folder: MemoryFolder,
+}
+
+impl Folder for MemoryFolder {
+    type File = MemoryFile;
+
+    fn create(&mut self) -> io::Result<MemoryFile> {
+        Ok(MemoryFile { bytes: Vec::new(), folder: self.clone() })
+    }
+}
+
+impl Partial for MemoryFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        read_at(&self.bytes, offset, buffer)
+    }
+
+    fn set_size(&mut self, size: u64) -> io::Result<()> {
+        self.bytes.resize(usize::try_from(size).map_err(io::Error::other)?, 0);
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<String> {
+        let mut finished = self.folder.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        finished.push(self.bytes);
+        Ok(format!("received-{}", finished.len()))
+    }
+}
+
+fn read_at(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let from = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)?.get(..buffer.len()));
+    buffer.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! When to ask again: the retransmission timer of RFC 6298, with bounds that suit a request and its answer.
+
+use crate::time::nanos;
+use std::time::Duration;
+
+/// The least timeout: below it the scheduler's own delays would look like losses.
+pub const FLOOR: Duration = Duration::from_millis(5);
+/// The longest timeout, backoff included.
+pub const CAP: Duration = Duration::from_secs(1);
+/// The first timeout, when no round trip is known. RFC 6298 says 1 s, because its senders cannot tell which copy was answered; here
+/// an answer names its attempt, so asking early costs a packet and nothing else.
+pub const INITIAL: Duration = Duration::from_millis(50);
+/// How many times the timeout may double.
+const DOUBLINGS_MAX: u32 = 2;
+
+/// How the timeout is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timing {
+    /// From the round trips that were measured.
+    #[default]
+    Adaptive,
+    /// Always the same, without backoff: for experiments.
+    Fixed(Duration),
+}
+
+/// A retransmission timer: RTO = SRTT + 4·RTTVAR (RFC 6298 §2), doubled after each timeout up to fourfold.
+#[derive(Clone, Copy, Debug)]
+pub struct RetransmissionTimer {
+    timing: Timing,
+    /// Smoothed round trip and its variation, in nanoseconds.
+    smoothed: Option<(u64, u64)>,
+    doublings: u32,
+}
+
+impl RetransmissionTimer {
+    /// A timer that has measured nothing.
+    pub const fn new(timing: Timing) -> Self {
+        Self { timing, smoothed: None, doublings: 0 }
+    }
+
+    /// Takes in a measured round trip, and ends the backoff.
+    pub fn sample(&mut self, round_trip: Duration) {
+        let r = nanos(round_trip);
+        self.smoothed = Some(match self.smoothed {
+            None => (r, r / 2),
+            // RTTVAR first, from the old SRTT: alpha is 1/8, beta 1/4.
+            Some((mean, variation)) => {
+                let variation = weighted(variation, mean.abs_diff(r), 4);
+                (weighted(mean, r, 8), variation)
+            }
+        });
+        self.reset();
+    }
+
+    /// Ends the backoff: something valid arrived.
+    pub const fn reset(&mut self) {
+        self.doublings = 0;
+    }
+
+    /// Doubles the timeout, up to fourfold: nothing arrived in time.
+    pub const fn back_off(&mut self) {
+        if self.doublings < DOUBLINGS_MAX {
+            self.doublings += 1;
+        }
+    }
+
+    /// How long to wait for an answer now.
+    pub fn timeout(&self) -> Duration {
+        let base = match (self.timing, self.smoothed) {
+            (Timing::Fixed(timeout), _) => return timeout,
+            (Timing::Adaptive, None) => INITIAL,
+            (Timing::Adaptive, Some((mean, variation))) => {
+                Duration::from_nanos(mean.saturating_add(variation.saturating_mul(4))).max(FLOOR)
+            }
+        };
+        base.saturating_mul(1 << self.doublings).min(CAP)
+    }
+}
+
+/// (old·(parts−1) + new) / parts, without overflow.
+fn weighted(old: u64, new: u64, parts: u64) -> u64 {
+    let sum = u128::from(old) * u128::from(parts - 1) + u128::from(new);
+    (sum / u128::from(parts)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn follows_the_arithmetic_of_rfc_6298() {
+        let mut timer = RetransmissionTimer::new(Timing::Adaptive);
+        assert_eq!(timer.timeout(), INITIAL);
+        timer.sample(ms(100));
+        assert_eq!(timer.timeout(), ms(300), "SRTT = R, RTTVAR = R/2");
+        timer.sample(ms(60));
+        // RTTVAR = 3/4·50 + 1/4·40 = 47.5 ms; SRTT = 7/8·100 + 1/8·60 = 95 ms.
+        assert_eq!(timer.timeout(), ms(285));
+    }
+
+    #[test]
+    fn backs_off_fourfold_at_most_and_any_answer_ends_it() {
+        let mut timer = RetransmissionTimer::new(Timing::Adaptive);
+        timer.sample(ms(20));
+        for expected in [60, 120, 240, 240, 240] {
+            assert_eq!(timer.timeout(), ms(expected));
+            timer.back_off();
+        }
+        timer.reset();
+        assert_eq!(timer.timeout(), ms(60));
+    }
+
+    #[test]
+    fn keeps_between_floor_and_cap() {
+        let mut timer = RetransmissionTimer::new(Timing::Adaptive);
+        timer.sample(Duration::from_micros(30));
+        assert_eq!(timer.timeout(), FLOOR);
+        timer.sample(Duration::from_secs(30));
+        assert_eq!(timer.timeout(), CAP);
+        timer.back_off();
+        assert_eq!(timer.timeout(), CAP);
+    }
+
+    #[test]
+    fn a_fixed_timeout_stays() {
+        let mut timer = RetransmissionTimer::new(Timing::Fixed(ms(40)));
+        timer.sample(ms(3));
+        timer.back_off();
+        assert_eq!(timer.timeout(), ms(40));
+    }
+
+    proptest! {
+        #[test]
+        fn no_sample_breaks_the_bounds(samples: Vec<u64>) {
+            let mut timer = RetransmissionTimer::new(Timing::Adaptive);
+            for sample in samples {
+                timer.sample(Duration::from_nanos(sample));
+                prop_assert!((FLOOR..=CAP).contains(&timer.timeout()));
+            }
+        }
+    }
+}

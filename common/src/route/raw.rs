@@ -1,0 +1,292 @@
+//! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on the command line.
+
+use super::{CongestionControl, HostPort, Route, TcpMode, Transport, Unit};
+use crate::profile::{Profile, library};
+use crate::setting::{SettingError, decode, parse_json, within};
+use crate::units::{ByteSize, Span};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Routes beyond this are surely a mistake.
+const ROUTES_MAX: usize = 4096;
+const UNIT_BYTES_MAX: u64 = 64 * 1024;
+
+/// A whole configuration: its seed, if it has one, and its routes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// The seed of the run.
+    pub seed: Option<u64>,
+    /// The routes, in the order of the file.
+    pub routes: Vec<Route>,
+}
+
+/// Finds the text of a profile that is no built-in one: reads the file, or says why it cannot.
+pub type ReadProfile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfiguration {
+    seed: Option<u64>,
+    proxies: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    name: Option<String>,
+    listen: String,
+    upstream: String,
+    #[serde(default)]
+    profile: Value,
+    seed: Option<u64>,
+    enabled: Option<bool>,
+    tcp: Option<Value>,
+    unit: Option<String>,
+    #[serde(default)]
+    follow: bool,
+    idle: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawModel {
+    model: RawCongestionControl,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawCongestionControl {
+    Cubic,
+    Reno,
+}
+
+impl Configuration {
+    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, or the array that Toxiproxy takes.
+    ///
+    /// # Errors
+    /// When the text is not JSON or says something impossible; with the place and the remedy.
+    pub fn from_json(text: &str, read_profile: ReadProfile<'_>) -> Result<Self, SettingError> {
+        let (seed, place, values) = match parse_json(text)? {
+            Value::Array(values) => (None, "", values),
+            value => {
+                let raw: RawConfiguration = decode("", value)?;
+                (raw.seed, "proxies", raw.proxies)
+            }
+        };
+        if values.is_empty() {
+            return Err(SettingError::new(
+                place,
+                "there is no route; write [ { \"listen\": …, \"upstream\": … } ]",
+            ));
+        }
+        if values.len() > ROUTES_MAX {
+            return Err(SettingError::new(
+                place,
+                format!("{} routes are too many; at most {ROUTES_MAX}", values.len()),
+            ));
+        }
+        let mut routes: Vec<Route> = Vec::new();
+        let mut names = BTreeSet::new();
+        for (index, value) in values.into_iter().enumerate() {
+            let place = format!("{place}[{index}]");
+            let route = route(&place, index + 1, value, read_profile)?;
+            if !names.insert(route.name.clone()) {
+                let problem = format!("a second route is called \"{}\"; give each its own name", route.name);
+                return Err(SettingError::new(within(&place, "name"), problem));
+            }
+            routes.push(route);
+        }
+        Ok(Self { seed, routes })
+    }
+}
+
+fn route(
+    place: &str,
+    ordinal: usize,
+    mut value: Value,
+    read_profile: ReadProfile<'_>,
+) -> Result<Route, SettingError> {
+    if let Some(fields) = value.as_object_mut() {
+        // Toxiproxy's own files may carry them; it ignores them too.
+        fields.remove("toxics");
+    }
+    let raw: RawRoute = decode(place, value)?;
+    let at = |field: &str| within(place, field);
+    let name = raw.name.unwrap_or_else(|| ordinal.to_string());
+    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+        return Err(SettingError::new(at("name"), "a name has 1 to 64 printable characters"));
+    }
+    let (transport, listen) =
+        parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
+    let upstream =
+        parse_upstream(&raw.upstream).map_err(|problem| SettingError::new(at("upstream"), problem))?;
+    let tcp = tcp_mode(place, raw.tcp, raw.unit.as_deref())?;
+    if raw.follow && !transport.has_udp() {
+        return Err(SettingError::new(
+            at("follow"),
+            format!("route \"{name}\" relays no UDP; leave follow out"),
+        ));
+    }
+    Ok(Route {
+        profile: profile(&at("profile"), raw.profile, read_profile)?,
+        name,
+        transport,
+        listen,
+        upstream,
+        seed: raw.seed,
+        enabled: raw.enabled.unwrap_or(true),
+        tcp,
+        follow: raw.follow,
+        idle: raw.idle.map_or(Route::IDLE_DEFAULT, |idle| idle.0),
+    })
+}
+
+fn profile(place: &str, value: Value, read_profile: ReadProfile<'_>) -> Result<Profile, SettingError> {
+    match value {
+        Value::Null => Ok(Profile::default()),
+        Value::String(name) => {
+            let problem = |problem: String| SettingError::new(place, problem);
+            named_profile(&name, read_profile).map_err(|error| problem(format!("\"{name}\": {error}")))
+        }
+        value => Profile::from_value(place, value),
+    }
+}
+
+/// The built-in profile called `name`, or else the one in the file of that name.
+///
+/// # Errors
+/// When neither is there, or the file says something impossible.
+pub fn named_profile(name: &str, read_profile: ReadProfile<'_>) -> Result<Profile, SettingError> {
+    if let Some(text) = library::text(name) {
+        return Profile::from_json(text);
+    }
+    let text = read_profile(name).map_err(|problem| {
+        let names: Vec<&str> = library::names().collect();
+        SettingError::new("", format!("{problem}; built-in profiles are {}", names.join(", ")))
+    })?;
+    Profile::from_json(&text)
+}
+
+/// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is every address.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub fn parse_listen(text: &str) -> Result<(Transport, HostPort), String> {
+    let (transport, rest) = match text.split_once("://") {
+        Some(("udp", rest)) => (Transport::Udp, rest),
+        Some(("tcp", rest)) => (Transport::Tcp, rest),
+        Some(("both", rest)) => (Transport::Both, rest),
+        Some((other, _)) => {
+            return Err(format!("\"{other}://\" is not relayed; write udp://, tcp:// or both://"));
+        }
+        None => (Transport::Tcp, text),
+    };
+    let mut listen = parse_host_port(rest)?;
+    if listen.host.is_empty() {
+        listen.host = "::".into();
+    }
+    Ok((transport, listen))
+}
+
+/// Reads `HOST:PORT` of a server.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub fn parse_upstream(text: &str) -> Result<HostPort, String> {
+    let upstream = parse_host_port(text)?;
+    if upstream.host.is_empty() {
+        return Err(format!("\"{text}\" names no host; write 127.0.0.1{text}, say"));
+    }
+    if upstream.port == 0 {
+        return Err(format!(
+            "\"{text}\" has port 0, which nobody can be reached at; write the server's port"
+        ));
+    }
+    Ok(upstream)
+}
+
+/// Reads `HOST:PORT`; an IPv6 address stands in brackets.
+fn parse_host_port(text: &str) -> Result<HostPort, String> {
+    let (host, port) = text
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.contains(':') || (host.starts_with('[') && host.ends_with(']')))
+        .ok_or_else(|| {
+            format!("\"{text}\" is not an address; write HOST:PORT, an IPv6 address as [::1]:PORT")
+        })?;
+    let port =
+        port.parse().map_err(|_| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.contains(char::is_whitespace) || host.contains('/') {
+        return Err(format!("\"{host}\" is not a host; write a name or an address"));
+    }
+    Ok(HostPort { host: host.into(), port })
+}
+
+fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMode, SettingError> {
+    const REMEDY: &str = "write \"model\", \"raw\" or { \"model\": \"cubic\" }";
+    let place_tcp = within(place, "tcp");
+    let mode = match tcp {
+        None => TcpMode::default(),
+        Some(Value::String(text)) => match text.as_str() {
+            "model" => TcpMode::default(),
+            "raw" => TcpMode::Raw(Unit::default()),
+            _ => {
+                return Err(SettingError::new(
+                    place_tcp,
+                    format!("\"{text}\" is not a way to treat TCP; {REMEDY}"),
+                ));
+            }
+        },
+        Some(value @ Value::Object(_)) => {
+            let raw: RawModel = decode(&place_tcp, value)?;
+            TcpMode::Model(match raw.model {
+                RawCongestionControl::Cubic => CongestionControl::Cubic,
+                RawCongestionControl::Reno => CongestionControl::Reno,
+            })
+        }
+        Some(other) => {
+            return Err(SettingError::new(place_tcp, format!("{other} is not a way to treat TCP; {REMEDY}")));
+        }
+    };
+    let Some(unit) = unit else { return Ok(mode) };
+    let place = within(place, "unit");
+    match mode {
+        TcpMode::Raw(_) => {
+            parse_unit(unit).map(TcpMode::Raw).map_err(|problem| SettingError::new(place, problem))
+        }
+        TcpMode::Model(_) => Err(SettingError::new(place, "units are for raw streams; add \"tcp\": \"raw\"")),
+    }
+}
+
+/// Reads the unit of a raw stream: `line`, `read` or a size.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub fn parse_unit(text: &str) -> Result<Unit, String> {
+    match text {
+        "line" => Ok(Unit::Line),
+        "read" => Ok(Unit::Read),
+        _ => match text.parse::<ByteSize>().map(ByteSize::bytes) {
+            Ok(bytes @ 1..=UNIT_BYTES_MAX) => Ok(Unit::Bytes(bytes)),
+            Ok(_) => Err(format!("\"{text}\" is out of bounds; write 1B to 64KiB")),
+            Err(_) => Err(format!("\"{text}\" is not a unit; write line, read or a size such as 4KiB")),
+        },
+    }
+}
+
+/// Reads one route of the command line, `udp://LISTEN=UPSTREAM`.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub fn parse_route(text: &str) -> Result<(Transport, HostPort, HostPort), String> {
+    let (listen, upstream) = text.split_once('=').ok_or_else(|| {
+        format!("\"{text}\" does not say where the packets go; write udp://127.0.0.1:5353=127.0.0.1:53, say")
+    })?;
+    let (transport, listen) = parse_listen(listen)?;
+    Ok((transport, listen, parse_upstream(upstream)?))
+}
+
+#[cfg(test)]
+#[path = "raw_tests.rs"]
+mod tests;

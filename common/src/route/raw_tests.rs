@@ -1,0 +1,125 @@
+//! What a configuration may say, and what it is told when it says something else.
+
+use super::*;
+use std::time::Duration;
+
+fn no_files(name: &str) -> Result<String, String> {
+    match name {
+        "mine.json" => Ok(r#"{ "up": [ { "rule": "drop", "every": 2 } ] }"#.into()),
+        "broken.json" => Ok(r#"{ "up": [ { "rule": "drop", "every": 0 } ] }"#.into()),
+        _ => Err("no such file".into()),
+    }
+}
+
+fn read(text: &str) -> Result<Configuration, SettingError> {
+    Configuration::from_json(text, &no_files)
+}
+
+#[test]
+fn every_key_is_read() {
+    let configuration = read(
+        r#"{ "seed": 7, "proxies": [
+            { "name": "dns", "listen": "udp://127.0.0.1:5353", "upstream": "localhost:53", "profile": "coffee-shop-wifi",
+              "seed": 8, "enabled": false, "follow": true, "idle": "30s" },
+            { "listen": "[::1]:8080", "upstream": "[::1]:80", "profile": "mine.json", "tcp": "raw", "unit": "4KiB" },
+            { "listen": "both://:5201", "upstream": "10.0.0.1:5201", "profile": { "down": [] }, "tcp": { "model": "reno" } } ] }"#,
+    )
+    .unwrap();
+    assert_eq!(configuration.seed, Some(7));
+    let [dns, web, both] = &configuration.routes[..] else { panic!() };
+    assert_eq!(
+        (dns.name.as_str(), dns.transport, dns.seed, dns.enabled),
+        ("dns", Transport::Udp, Some(8), false)
+    );
+    assert_eq!((dns.idle, dns.follow, dns.profile.is_empty()), (Duration::from_secs(30), true, false));
+    assert_eq!((web.name.as_str(), web.tcp), ("2", TcpMode::Raw(Unit::Bytes(4096))));
+    assert_eq!((web.listen.to_string().as_str(), web.profile.up.len()), ("[::1]:8080", 1));
+    assert_eq!((both.transport, both.tcp), (Transport::Both, TcpMode::Model(CongestionControl::Reno)));
+    assert_eq!(both.listen, HostPort { host: "::".into(), port: 5201 });
+}
+
+#[test]
+fn a_toxiproxy_configuration_is_read_as_it_is() {
+    let text = r#"[ { "name": "redis", "listen": "[::]:26379", "upstream": "127.0.0.1:6379", "enabled": true, "toxics": [] },
+                    { "name": "web", "listen": "localhost:0", "upstream": "example.org:80" } ]"#;
+    let configuration = read(text).unwrap();
+    assert_eq!(configuration.routes.len(), 2);
+    assert!(
+        configuration
+            .routes
+            .iter()
+            .all(|route| route.transport == Transport::Tcp && route.profile.is_empty())
+    );
+}
+
+#[test]
+fn mistakes_are_named_with_place_and_remedy() {
+    let route = |fields: &str| format!(r#"{{ "proxies": [ {{ {fields} }} ] }}"#);
+    let with = |fields: &str| route(&format!(r#""listen": "udp://:1", "upstream": "a:1", {fields}"#));
+    let cases = [
+        (
+            r#"{ "proxies": [] }"#.into(),
+            r#"proxies: there is no route; write [ { "listen": …, "upstream": … } ]"#,
+        ),
+        (r#"{ "proxy": [] }"#.into(), "proxy: unknown field `proxy`, expected `seed` or `proxies`"),
+        (route(r#""listen": "udp://:1""#), "proxies[0]: missing field `upstream`"),
+        (
+            route(r#""listen": "sctp://:1", "upstream": "a:1""#),
+            r#"proxies[0].listen: "sctp://" is not relayed; write udp://, tcp:// or both://"#,
+        ),
+        (
+            route(r#""listen": "::1:80", "upstream": "a:1""#),
+            r#"proxies[0].listen: "::1:80" is not an address; write HOST:PORT, an IPv6 address as [::1]:PORT"#,
+        ),
+        (
+            route(r#""listen": "a:99999", "upstream": "a:1""#),
+            r#"proxies[0].listen: "99999" is not a port; write a number from 0 to 65535"#,
+        ),
+        (
+            route(r#""listen": "a:1", "upstream": "a:0""#),
+            r#"proxies[0].upstream: "a:0" has port 0, which nobody can be reached at; write the server's port"#,
+        ),
+        (
+            route(r#""listen": "a:1", "upstream": ":80""#),
+            r#"proxies[0].upstream: ":80" names no host; write 127.0.0.1:80, say"#,
+        ),
+        (with(r#""idle": 5"#), r#"proxies[0].idle: "5" has no unit; write "5ms""#),
+        (
+            with(r#""tcp": "fast""#),
+            r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,
+        ),
+        (with(r#""unit": "line""#), r#"proxies[0].unit: units are for raw streams; add "tcp": "raw""#),
+        (
+            with(r#""tcp": "raw", "unit": "1MiB""#),
+            r#"proxies[0].unit: "1MiB" is out of bounds; write 1B to 64KiB"#,
+        ),
+        (
+            with(r#""profile": { "up": [ { "rule": "drop", "chance": "5" } ] }"#),
+            r#"proxies[0].profile.up[0].chance: "5" has no unit; write "5%""#,
+        ),
+        (
+            with(r#""profile": "broken.json""#),
+            r#"proxies[0].profile: "broken.json": up[0].every: 0 means nothing; write 1 for every packet, 2 for every second"#,
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(read(&text).expect_err(&text).to_string(), expected, "{text}");
+    }
+    let missing = read(&with(r#""profile": "sunny""#)).unwrap_err().to_string();
+    assert!(
+        missing.starts_with(r#"proxies[0].profile: "sunny": no such file; built-in profiles are "#),
+        "{missing}"
+    );
+    let two = r#"[ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ]"#;
+    assert_eq!(
+        read(two).unwrap_err().to_string(),
+        r#"[1].name: a second route is called "a"; give each its own name"#
+    );
+}
+
+#[test]
+fn a_route_of_the_command_line_is_read() {
+    let (transport, listen, upstream) = parse_route("udp://127.0.0.1:0=[::1]:53").unwrap();
+    assert_eq!((transport, listen.port, upstream.host.as_str()), (Transport::Udp, 0, "::1"));
+    assert!(parse_route("udp://127.0.0.1:53").unwrap_err().contains("does not say where"));
+}

@@ -1,0 +1,94 @@
+//! The little statistics that reports and tests need.
+
+/// The two-sided 99.9 % quantile of the normal distribution.
+pub const Z_999: f64 = 3.2905;
+
+/// Mean and standard deviation of values that need not be kept (Welford, Technometrics 1962).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    count: u64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    /// Takes in a value.
+    pub fn add(&mut self, value: f64) {
+        self.count += 1;
+        let step = value - self.mean;
+        self.mean += step / self.count as f64;
+        self.squares += step * (value - self.mean);
+    }
+
+    /// How many values there were.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their mean; 0 of none.
+    pub const fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Their sample standard deviation; 0 of fewer than two.
+    pub fn sd(&self) -> f64 {
+        if self.count < 2 { 0.0 } else { libm::sqrt(self.squares / (self.count - 1) as f64) }
+    }
+}
+
+/// The quantile `q` (0 to 1) of values in ascending order, interpolated between neighbours (type 7 of Hyndman and Fan, 1996); `None` of none.
+pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let position = q.clamp(0.0, 1.0) * last as f64;
+    let below = position as usize;
+    let above = (below + 1).min(last);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64))
+}
+
+/// The median of values in any order; `None` of none.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    quantile(&sorted, 0.5)
+}
+
+/// The geometric mean of positive values; `None` of none.
+pub fn geometric_mean(values: &[f64]) -> Option<f64> {
+    let logs: f64 = values.iter().map(|value| libm::log(*value)).sum();
+    (!values.is_empty()).then(|| libm::exp(logs / values.len() as f64))
+}
+
+/// The half-width of the interval around a proportion `p` of `count` trials, `z` standard deviations wide, when the outcome of one trial
+/// is correlated with the next by `lambda` and with the k-th next by its k-th power (0 for independent trials).
+pub fn proportion_margin(p: f64, count: f64, lambda: f64, z: f64) -> f64 {
+    z * libm::sqrt(p * (1.0 - p) / count * (1.0 + lambda) / (1.0 - lambda))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_agree_with_the_sums() {
+        let mut moments = Moments::default();
+        [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].into_iter().for_each(|value| moments.add(value));
+        assert_eq!((moments.count(), moments.mean()), (8, 5.0));
+        assert!((moments.sd() - (32.0f64 / 7.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Moments::default().sd(), 0.0);
+    }
+
+    #[test]
+    fn quantiles_interpolate() {
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), Some(2.5));
+        assert_eq!(quantile(&[1.0, 2.0], 1.0), Some(2.0));
+        assert_eq!((quantile(&[], 0.5), quantile(&[7.0], 0.9)), (None, Some(7.0)));
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+    }
+
+    #[test]
+    fn means_and_margins() {
+        assert!((geometric_mean(&[0.5, 2.0]).unwrap() - 1.0).abs() < 1e-12);
+        assert!((proportion_margin(0.5, 100.0, 0.0, 2.0) - 0.1).abs() < 1e-12);
+        assert!(proportion_margin(0.5, 100.0, 0.5, 2.0) > 0.17, "correlation widens it by sqrt(3)");
+    }
+}

@@ -1,0 +1,45 @@
+//! What raw streams tell the shell.
+
+use crate::stage::Output;
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+
+/// Something that happened to raw streams.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The server would accept the connection now.
+    Established {
+        /// Which connection.
+        id: u32,
+    },
+    /// Bytes for the receiver of a stream.
+    Data {
+        /// Of which connection.
+        id: u32,
+        /// In which direction.
+        direction: Direction,
+        /// The next bytes. Once they are taken by the program at its end, [`super::RawStreams::consumed`] is to be told.
+        bytes: Bytes,
+    },
+    /// A stream has ended (FIN), behind what arrived of it.
+    End {
+        /// Of which connection.
+        id: u32,
+        /// In which direction.
+        direction: Direction,
+    },
+    /// The other end has torn the connection down (RST); [`Event::Closed`] follows.
+    Reset {
+        /// Which connection.
+        id: u32,
+        /// In which direction the reset crossed.
+        direction: Direction,
+    },
+    /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of the connection.
+    Closed {
+        /// Which connection.
+        id: u32,
+    },
+    /// A unit or a mark has left the link of this direction, one way or the other; its `flow` is the connection.
+    Packet(Direction, Output),
+}

@@ -1,0 +1,104 @@
+//! Cutting a stream into lines, which are held until their newline, 64 KiB or 200 ms.
+
+use super::UNIT_BYTES_MAX;
+use bytes::{Bytes, BytesMut};
+use jostle_common::time::Instant;
+use std::time::Duration;
+
+/// How long an unfinished line waits for its newline, from its first byte on: a prompt has none.
+pub(super) const LINE_WAIT: Duration = Duration::from_millis(200);
+
+/// The unfinished line of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    unfinished: BytesMut,
+    /// When its first byte came.
+    since: Option<Instant>,
+}
+
+impl Lines {
+    /// Takes bytes and returns the lines that are finished by them.
+    pub(super) fn push(&mut self, now: Instant, mut bytes: Bytes) -> Vec<Bytes> {
+        let mut finished = Vec::new();
+        while !bytes.is_empty() {
+            let room = UNIT_BYTES_MAX - self.unfinished.len();
+            let part = &bytes[..bytes.len().min(room)];
+            let newline = part.iter().position(|byte| *byte == b'\n');
+            let end = newline.map_or(part.len(), |at| at + 1);
+            let piece = bytes.split_to(end);
+            if newline.is_none() && end < room {
+                self.unfinished.extend_from_slice(&piece);
+                self.since = self.since.or(Some(now));
+                break;
+            }
+            finished.push(match self.take() {
+                // Nothing to put in front: no copy.
+                None => piece,
+                Some(start) => {
+                    let mut line = BytesMut::from(start);
+                    line.extend_from_slice(&piece);
+                    line.freeze()
+                }
+            });
+        }
+        finished
+    }
+
+    /// The unfinished line, as far as it came.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        self.since = None;
+        (!self.unfinished.is_empty()).then(|| self.unfinished.split().freeze())
+    }
+
+    /// When the unfinished line goes anyway.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.since.map(|since| since + LINE_WAIT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(pieces: &[&str]) -> (Vec<String>, Option<String>) {
+        let mut lines = Lines::default();
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let finished = pieces
+            .iter()
+            .flat_map(|piece| lines.push(Instant::START, Bytes::copy_from_slice(piece.as_bytes())))
+            .map(text)
+            .collect();
+        (finished, lines.take().map(text))
+    }
+
+    #[test]
+    fn lines_do_not_depend_on_how_the_stream_came() {
+        let whole = (vec!["one\n".to_owned(), "\n".into(), "two\r\n".into()], Some("rest".to_owned()));
+        assert_eq!(cut(&["one\n\ntwo\r\nrest"]), whole);
+        assert_eq!(cut(&["o", "ne", "\n", "\ntwo", "\r\nre", "st"]), whole);
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_at_64_kib() {
+        let long = "x".repeat(150_000);
+        let (finished, rest) = cut(&[&long]);
+        assert_eq!(finished.iter().map(String::len).collect::<Vec<_>>(), [65_536, 65_536]);
+        assert_eq!(rest.unwrap().len(), 150_000 - 2 * 65_536);
+        let bytes: Vec<&str> =
+            long.as_bytes().chunks(7).map(|chunk| std::str::from_utf8(chunk).unwrap()).collect();
+        assert_eq!(cut(&bytes).0, finished);
+        let (finished, rest) = cut(&[&"x".repeat(65_535), "\n"]);
+        assert_eq!((finished.len(), rest), (1, None), "the newline still fits");
+    }
+
+    #[test]
+    fn the_wait_counts_from_the_first_byte() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.deadline(), None);
+        assert!(lines.push(Instant::from_millis(10), "a".into()).is_empty());
+        assert!(lines.push(Instant::from_millis(150), "b".into()).is_empty());
+        assert_eq!(lines.deadline(), Some(Instant::from_millis(210)));
+        assert_eq!(lines.push(Instant::from_millis(160), "c\nd".into()), ["abc\n"]);
+        assert_eq!(lines.deadline(), Some(Instant::from_millis(360)));
+    }
+}

@@ -1,0 +1,334 @@
+//! What holds for every profile, whatever its rules.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use jostle_common::profile::{
+    Corrupt, Delay, Drop, Duplicate, Flips, Queue, Rate, Reorder, Rule, RuleKind, Shape,
+};
+use jostle_common::time::Instant;
+use jostle_common::units::{BitRate, ByteSize, Probability};
+use jostle_engine::link::Link;
+use jostle_engine::packet::{Body, Packet};
+use jostle_engine::stage::{Output, Stage};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use support::{drain, drain_all, link};
+
+fn probability() -> impl Strategy<Value = Probability> {
+    prop_oneof![Just(0.0), Just(1.0), 0.0..1.0].prop_map(|p| Probability::new(p).unwrap())
+}
+
+fn drop() -> impl Strategy<Value = RuleKind> {
+    let burst = (0.0..0.5, 1.0..6.0)
+        .prop_map(|(mean, length)| Drop::burst(Probability::new(mean).unwrap(), length).unwrap());
+    let states =
+        (0.01..1.0, 0.01..1.0, probability(), probability()).prop_map(|(p, r, loss_bad, loss_good)| {
+            let [p, r] = [p, r].map(|p| Probability::new(p).unwrap());
+            Drop::GilbertElliott { p, r, loss_bad, loss_good }
+        });
+    prop_oneof![probability().prop_map(Drop::Chance), burst, states, (1u64..9).prop_map(Drop::Every)]
+        .prop_map(RuleKind::Drop)
+}
+
+fn corrupt() -> impl Strategy<Value = RuleKind> {
+    let bits = (probability(), 1u32..20).prop_map(|(chance, bits)| Flips::Bits { chance, bits });
+    let flips = prop_oneof![bits, (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))];
+    let range =
+        proptest::option::of((0u64..100, 1u64..100).prop_map(|(offset, length)| offset..offset + length));
+    (flips, range).prop_map(|(flips, range)| RuleKind::Corrupt(Corrupt { flips, range }))
+}
+
+fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind> {
+    (0u64..60_000_000, 0.0..0.55, any::<bool>(), reorder).prop_map(|(time, share, normal, reorder)| {
+        let time = Duration::from_nanos(time);
+        let shape = if normal { Shape::Normal } else { Shape::Uniform };
+        RuleKind::Delay(Delay { time, jitter: time.mul_f64(share), shape, reorder })
+    })
+}
+
+fn rate() -> impl Strategy<Value = RuleKind> {
+    let queue = prop_oneof![
+        Just(Queue::Default),
+        (0u64..50).prop_map(|ms| Queue::Time(Duration::from_millis(ms))),
+        (0u64..20_000).prop_map(|bytes| Queue::Bytes(ByteSize::new(bytes))),
+        (0u64..20).prop_map(Queue::Packets),
+    ];
+    (10_000u64..50_000_000, queue, 0u32..50).prop_map(|(bits, queue, overhead)| {
+        RuleKind::Rate(Rate { limit: BitRate::new(bits).unwrap(), queue, overhead })
+    })
+}
+
+fn duplicate() -> impl Strategy<Value = RuleKind> {
+    (probability(), 1u32..4).prop_map(|(chance, copies)| RuleKind::Duplicate(Duplicate { chance, copies }))
+}
+
+fn reorder() -> impl Strategy<Value = RuleKind> {
+    (probability(), 1u32..5, 0u64..80).prop_map(|(chance, behind, ms)| {
+        RuleKind::Reorder(Reorder { chance, behind, at_most: Duration::from_millis(ms) })
+    })
+}
+
+fn rules_of(kinds: Vec<RuleKind>) -> Vec<Rule> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut rules = Vec::new();
+    for kind in kinds {
+        let count = counts.entry(kind.name()).or_default();
+        let key = if *count == 0 { kind.name().into() } else { format!("{}#{}", kind.name(), *count + 1) };
+        rules.push(Rule { key, ordinal: *count, kind: kind.clone() });
+        *count += 1;
+    }
+    rules
+}
+
+/// Any rules at all, at most three of a kind.
+fn any_rules() -> impl Strategy<Value = Vec<Rule>> {
+    let kind = prop_oneof![drop(), corrupt(), delay(any::<bool>()), rate(), duplicate(), reorder()];
+    vec(kind, 0..6).prop_map(|kinds| {
+        let mut copying = 0;
+        let few = kinds.into_iter().filter(|kind| {
+            copying += usize::from(matches!(kind, RuleKind::Duplicate(_)));
+            !matches!(kind, RuleKind::Duplicate(_)) || copying <= 2
+        });
+        rules_of(few.collect())
+    })
+}
+
+/// Rules that ask for no reordering.
+fn ordered_rules() -> impl Strategy<Value = Vec<Rule>> {
+    vec(prop_oneof![drop(), corrupt(), delay(Just(false)), rate()], 0..6).prop_map(rules_of)
+}
+
+/// What comes: gap to the last arrival, flow, size; size 0 ends the flow.
+fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
+    let gap = prop_oneof![Just(0u64), 0u64..100_000, 0u64..30_000_000];
+    vec((gap, 1u32..4, 0usize..1500), 1..200).prop_map(|steps| {
+        let mut at = Instant::START;
+        let mut ended = BTreeSet::new();
+        let mut packets = Vec::new();
+        for (gap, flow, size) in steps {
+            at = at.plus_nanos(gap);
+            if ended.contains(&flow) {
+                continue;
+            }
+            let body = if size == 0 {
+                ended.insert(flow);
+                Body::End
+            } else {
+                Body::Data(vec![flow as u8; size].into())
+            };
+            packets.push(Packet::new(flow, at, body));
+        }
+        packets
+    })
+}
+
+/// Feeds all arrivals, polling `polls` more times before each (at even steps of the gap).
+fn run(link: &mut Link, arrivals: &[Packet], polls: u64) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    let mut now = 0;
+    for packet in arrivals {
+        let gap = packet.at.as_nanos() - now;
+        for poll in 1..=polls {
+            outputs.extend(drain(link, Instant::from_nanos(now + gap * poll / polls)));
+        }
+        now = packet.at.as_nanos();
+        link.handle(packet.clone());
+    }
+    outputs.extend(drain_all(link));
+    outputs
+}
+
+/// The numbers of the original packets that the rule called `key` discarded.
+fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
+    let by_rule = |packet: &Packet| {
+        (0..64).any(|place| packet.trace.rules & (1 << place) != 0 && link.rule_key(place) == key)
+    };
+    outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Discard(packet, _) if packet.copy == 0 && by_rule(packet) => Some(packet.number),
+            _ => None,
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_disappears(rules in any_rules(), arrivals in arrivals(), stop in 0usize..200) {
+        let mut link = link(1, &rules);
+        let (before, after) = arrivals.split_at(stop.min(arrivals.len()));
+        for part in [before, after] {
+            for packet in part {
+                link.handle(packet.clone());
+                drain(&mut link, packet.at);
+            }
+            let counters = *link.counters();
+            prop_assert_eq!(
+                counters.entered + counters.copies,
+                counters.delivered + counters.discarded_total() + counters.held
+            );
+        }
+        drain_all(&mut link);
+        prop_assert_eq!((link.counters().held, link.held()), (0, 0));
+        let data = arrivals.iter().filter(|packet| !packet.is_mark()).count() as u64;
+        prop_assert_eq!(link.counters().entered, data);
+    }
+
+    #[test]
+    fn late_is_not_different(rules in any_rules(), arrivals in arrivals(), polls in 1u64..40) {
+        let never = run(&mut link(2, &rules), &arrivals, 0);
+        let often = run(&mut link(2, &rules), &arrivals, polls);
+        prop_assert_eq!(&never, &often);
+        prop_assert!(never.is_sorted_by_key(|output| output.packet().at));
+    }
+
+    #[test]
+    fn the_deadline_is_when_something_comes(rules in any_rules(), arrivals in arrivals()) {
+        let eager = run(&mut link(2, &rules), &arrivals, 0);
+        let mut link = link(2, &rules);
+        let mut outputs = Vec::new();
+        let mut rest = arrivals.iter().peekable();
+        loop {
+            let due = link.deadline();
+            match rest.next_if(|packet| due.is_none_or(|due| packet.at < due)) {
+                Some(packet) => link.handle(packet.clone()),
+                None => match due {
+                    Some(due) => {
+                        let before = due.plus_nanos(0).as_nanos().saturating_sub(1);
+                        prop_assert!(due.as_nanos() == 0 || link.poll(Instant::from_nanos(before)).is_none());
+                        outputs.extend(drain(&mut link, due));
+                    }
+                    None => break,
+                },
+            }
+        }
+        prop_assert_eq!(outputs, eager);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes(rules in any_rules(), arrivals in arrivals(), seed: u64) {
+        prop_assert_eq!(run(&mut link(seed, &rules), &arrivals, 3), run(&mut link(seed, &rules), &arrivals, 3));
+    }
+
+    #[test]
+    fn a_rule_does_the_same_to_a_packet_whatever_stands_beside_it(
+        rule in drop(), others in vec(prop_oneof![drop(), corrupt(), duplicate(), delay(Just(false))], 0..4),
+        place in 0usize..4, arrivals in arrivals(),
+    ) {
+        let rule = Rule { key: "watched".into(), ordinal: 9, kind: rule };
+        let mut alone = link(3, std::slice::from_ref(&rule));
+        let outputs = run(&mut alone, &arrivals, 0);
+        let expected = discarded_by(&alone, &outputs, "watched");
+
+        let mut rules = rules_of(others);
+        rules.insert(place.min(rules.len()), rule);
+        let mut among = link(3, &rules);
+        let outputs = run(&mut among, &arrivals, 0);
+        let found = discarded_by(&among, &outputs, "watched");
+        let taken: BTreeSet<u64> = rules.iter().filter(|rule| rule.key != "watched")
+            .flat_map(|rule| discarded_by(&among, &outputs, &rule.key)).collect();
+        prop_assert!(found.is_subset(&expected));
+        prop_assert!(expected.difference(&found).all(|number| taken.contains(number)), "only an earlier rule may take it away");
+    }
+
+    #[test]
+    fn a_higher_loss_loses_a_superset(low in 0.0..0.6, more in 0.0..0.3, length in 2.0..6.0, arrivals in arrivals()) {
+        let lost = |kind: Drop| {
+            let mut link = link(4, &rules_of(vec![RuleKind::Drop(kind)]));
+            let outputs = run(&mut link, &arrivals, 0);
+            discarded_by(&link, &outputs, "drop")
+        };
+        let [low, high] = [low, low + more].map(|p| Probability::new(p).unwrap());
+        prop_assert!(lost(Drop::Chance(low)).is_subset(&lost(Drop::Chance(high))));
+        // A burst length of at least 2 keeps 1 − r above p as long as the mean is at most one half.
+        let [low, high] = [low, high].map(|p| Probability::new(p.as_f64() / 2.0).unwrap());
+        let burst = |mean| Drop::burst(mean, length).unwrap();
+        prop_assert!(lost(burst(low)).is_subset(&lost(burst(high))));
+    }
+
+    #[test]
+    fn nothing_is_reordered_unless_asked(rules in ordered_rules(), arrivals in arrivals()) {
+        let outputs = run(&mut link(5, &rules), &arrivals, 0);
+        let delivered: Vec<u64> = outputs.iter().filter_map(|output| match output {
+            Output::Deliver(packet) if !packet.is_mark() => Some(packet.number),
+            _ => None,
+        }).collect();
+        prop_assert!(delivered.is_sorted());
+    }
+
+    #[test]
+    fn marks_stay_behind_their_data(rules in any_rules(), arrivals in arrivals()) {
+        let mut link = link(6, &rules);
+        let mut left: BTreeMap<u32, i64> = BTreeMap::new();
+        for packet in arrivals.iter().filter(|packet| !packet.is_mark()) {
+            *left.entry(packet.flow).or_default() += 1;
+        }
+        let copies_before = link.counters().copies;
+        let outputs = run(&mut link, &arrivals, 0);
+        let mut marks = 0;
+        for output in &outputs {
+            let packet = output.packet();
+            if packet.is_mark() {
+                marks += 1;
+                prop_assert!(matches!(output, Output::Deliver(_)), "marks are never dropped");
+                prop_assert_eq!(left.get(&packet.flow).copied().unwrap_or_default(), 0, "its data went first");
+            } else if packet.copy == 0 {
+                *left.entry(packet.flow).or_default() -= 1;
+            } else {
+                prop_assert!(link.counters().copies > copies_before);
+            }
+        }
+        prop_assert_eq!(marks, arrivals.iter().filter(|packet| packet.is_mark()).count());
+    }
+
+    #[test]
+    fn a_live_change_loses_and_moves_nothing(
+        before in ordered_rules(), after in ordered_rules(), arrivals in arrivals(), at in 0usize..200,
+    ) {
+        let mut link = link(7, &before);
+        let mut outputs = Vec::new();
+        for (index, packet) in arrivals.iter().enumerate() {
+            if index == at.min(arrivals.len() - 1) {
+                link.set_rules(packet.at, &after);
+            }
+            link.handle(packet.clone());
+            outputs.extend(drain(&mut link, packet.at));
+        }
+        outputs.extend(drain_all(&mut link));
+        let counters = link.counters();
+        prop_assert_eq!(counters.entered, counters.delivered + counters.discarded_total());
+        let delivered: Vec<u64> = outputs.iter().filter_map(|output| match output {
+            Output::Deliver(packet) if !packet.is_mark() => Some(packet.number),
+            _ => None,
+        }).collect();
+        prop_assert!(delivered.is_sorted());
+        prop_assert!(outputs.is_sorted_by_key(|output| output.packet().at));
+    }
+
+    #[test]
+    fn switching_off_and_on_again_keeps_every_fate(rule in drop(), arrivals in arrivals(), off in 0usize..100, length in 0usize..100) {
+        let rules = rules_of(vec![rule]);
+        let mut steady = link(8, &rules);
+        let outputs = run(&mut steady, &arrivals, 0);
+        let expected = discarded_by(&steady, &outputs, "drop");
+        let mut switched = link(8, &rules);
+        let mut spared = BTreeSet::new();
+        for (index, packet) in arrivals.iter().enumerate() {
+            let now = packet.at;
+            switched.set_rules(now, if (off..off + length).contains(&index) { &[] } else { &rules });
+            switched.handle(packet.clone());
+            if (off..off + length).contains(&index) {
+                spared.insert(switched.counters().entered);
+            }
+        }
+        let outputs = drain_all(&mut switched);
+        let found = discarded_by(&switched, &outputs, "drop");
+        prop_assert_eq!(found, expected.difference(&spared).copied().collect::<BTreeSet<_>>());
+    }
+}

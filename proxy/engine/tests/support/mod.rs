@@ -1,0 +1,50 @@
+//! What the engine's tests share: building links and feeding them in virtual time.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::profile::{Profile, Rule};
+use jostle_common::time::Instant;
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::packet::{Body, Packet};
+use jostle_engine::stage::{Output, Stage};
+
+/// The rules of `{ "up": [ … ] }`.
+pub(crate) fn rules(json: &str) -> Vec<Rule> {
+    Profile::from_json(&format!(r#"{{ "up": [ {json} ] }}"#)).unwrap().up
+}
+
+/// A link with these rules.
+pub(crate) fn link(seed: u64, rules: &[Rule]) -> Link {
+    Link::new(LinkKey { seed, route: "test".into(), direction: Direction::Up }, rules)
+}
+
+/// A packet of `size` bytes that arrives at `nanos`.
+pub(crate) fn packet(nanos: u64, size: usize) -> Packet {
+    static ZEROS: [u8; 65_536] = [0; 65_536];
+    Packet::new(1, Instant::from_nanos(nanos), Body::Data(Bytes::from_static(&ZEROS[..size])))
+}
+
+/// Takes out everything due by `now`.
+pub(crate) fn drain(link: &mut Link, now: Instant) -> Vec<Output> {
+    std::iter::from_fn(|| link.poll(now)).collect()
+}
+
+/// Takes out everything there is.
+pub(crate) fn drain_all(link: &mut Link) -> Vec<Output> {
+    drain(link, Instant::from_nanos(u64::MAX))
+}
+
+/// Feeds `count` packets of `size` bytes, `gap` nanoseconds apart, and hands every output to `see`.
+pub(crate) fn feed(link: &mut Link, count: u64, gap: u64, size: usize, mut see: impl FnMut(Output)) {
+    for n in 0..count {
+        let packet = packet(n * gap, size);
+        while let Some(output) = link.poll(packet.at) {
+            see(output);
+        }
+        link.handle(packet);
+    }
+    drain_all(link).into_iter().for_each(see);
+}

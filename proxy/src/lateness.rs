@@ -1,0 +1,73 @@
+//! How late packets are released: the time between when a packet was due and when its send had returned.
+
+use hdrhistogram::Histogram;
+use jostle_common::time::nanos;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The latest that is told apart; later is counted as this.
+const LATEST: Duration = Duration::from_secs(60);
+
+/// A distribution of latenesses, in bounded memory and to two digits.
+#[derive(Debug)]
+pub(crate) struct Lateness(Histogram<u64>);
+
+impl Lateness {
+    pub(crate) fn new() -> Self {
+        Self(Histogram::new_with_max(nanos(LATEST), 2).expect("2 digits and a maximum above 2 are valid"))
+    }
+
+    pub(crate) fn record(&mut self, lateness: Duration) {
+        self.0.saturating_record(nanos(lateness));
+    }
+
+    pub(crate) fn summary(&self) -> LatenessSummary {
+        let micros = |value: u64| value as f64 / 1e3;
+        LatenessSummary {
+            packets: self.0.len(),
+            p50_us: micros(self.0.value_at_quantile(0.5)),
+            p99_us: micros(self.0.value_at_quantile(0.99)),
+            max_us: micros(self.0.max()),
+        }
+    }
+}
+
+/// How late packets were released, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LatenessSummary {
+    /// How many packets were released.
+    pub packets: u64,
+    /// The median.
+    pub p50_us: f64,
+    /// What 99 % stay below.
+    pub p99_us: f64,
+    /// The latest.
+    pub max_us: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_to_two_digits() {
+        let mut lateness = Lateness::new();
+        for micros in 1..=1000 {
+            lateness.record(Duration::from_micros(micros));
+        }
+        let summary = lateness.summary();
+        assert_eq!(summary.packets, 1000);
+        assert!((summary.p50_us - 500.0).abs() <= 5.0, "{summary:?}");
+        assert!((summary.p99_us - 990.0).abs() <= 10.0, "{summary:?}");
+        assert!((summary.max_us - 1000.0).abs() <= 10.0, "{summary:?}");
+    }
+
+    #[test]
+    fn what_is_later_than_the_latest_still_counts() {
+        let mut lateness = Lateness::new();
+        lateness.record(Duration::MAX);
+        let summary = lateness.summary();
+        assert_eq!(summary.packets, 1);
+        assert!(summary.max_us >= 60e6, "{summary:?}");
+    }
+}

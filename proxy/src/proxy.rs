@@ -1,0 +1,305 @@
+//! The proxy: all relays of a process on one event loop.
+
+use crate::control::{Control, Orders};
+use crate::events::EventLog;
+use crate::listener::{self, Listener, Opened};
+use crate::reactor::{Owner, Reactor, Readiness};
+use crate::resolve::{Resolver, Upstream};
+use crate::settings::{Settings, StartError};
+use crate::summary::{LinkSummary, Protocol, SocketSummary, Summary};
+use crate::sys::{Inbox, Outbox, raise_descriptor_limit};
+use crate::tcp::TcpRelay;
+use crate::turn::{Budget, SCRATCH_BYTES, Turn};
+use crate::udp::UdpRelay;
+use jostle_common::clock::Clock;
+use jostle_common::route::{HostPort, Route};
+use jostle_common::time::Instant;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a stopping proxy delivers what it holds.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Descriptors left for the loop itself, the resolver, logs and whatever else the process does.
+const DESCRIPTORS_RESERVED: usize = 64;
+
+/// A proxy whose listeners are open.
+pub struct Proxy {
+    seed: u64,
+    listeners: Vec<Listener>,
+    relays: Vec<Relay>,
+    /// When which relay has something to do.
+    agenda: Agenda,
+    orders: Arc<Orders>,
+    turn: Turn,
+    rules_on: bool,
+}
+
+enum Relay {
+    Udp(Box<UdpRelay>),
+    Tcp(Box<TcpRelay>),
+}
+
+impl Proxy {
+    /// Opens the listeners of all routes, or none.
+    ///
+    /// # Errors
+    /// When a listener cannot be opened or a name has no address; the error names the route and the address.
+    pub fn bind(settings: Settings) -> Result<Self, StartError> {
+        let Settings { routes, seed, portable, events, spin, connect_timeout } = settings;
+        let limit = raise_descriptor_limit();
+        let routes: Vec<Route> = routes.into_iter().filter(|route| route.enabled).collect();
+        let mut opened = Vec::new();
+        for route in &routes {
+            let upstream = Upstream::new(&route.upstream).map_err(|source| StartError::Resolve {
+                route: route.name.clone(),
+                address: route.upstream.to_string(),
+                source,
+            })?;
+            opened.push((listener::open(route, portable)?, upstream));
+        }
+        let sockets: usize = opened.iter().map(|(opened, _)| opened.len()).sum();
+        let reactor = Reactor::new(Clock::start(), portable, spin)?;
+        let names = routes.iter().any(|route| is_name(&route.upstream));
+        let resolver = if names { Some(Resolver::start(reactor.waker())?) } else { None };
+        let turn = Turn {
+            reactor,
+            resolver,
+            events: EventLog::new(events),
+            inbox: Inbox::new(portable),
+            outbox: Outbox::new(portable),
+            scratch: vec![0; SCRATCH_BYTES],
+            now: Instant::START,
+            stopping: false,
+            descriptors: Budget::new(limit.saturating_sub(DESCRIPTORS_RESERVED + sockets)),
+            portable,
+            connect_timeout,
+        };
+        let mut proxy = Self {
+            seed,
+            listeners: Vec::new(),
+            relays: Vec::new(),
+            agenda: Agenda::default(),
+            orders: Orders::new(),
+            turn,
+            rules_on: true,
+        };
+        for (route, (opened, upstream)) in routes.into_iter().zip(opened) {
+            proxy.add(route, opened, upstream)?;
+        }
+        Ok(proxy)
+    }
+
+    fn add(&mut self, route: Route, opened: Vec<Opened>, upstream: Upstream) -> Result<(), StartError> {
+        let seed = route.seed.unwrap_or(self.seed);
+        let (udp, tcp): (Vec<_>, Vec<_>) = opened.into_iter().partition(|one| one.protocol == Protocol::Udp);
+        for one in udp.iter().chain(&tcp) {
+            let Opened { protocol, address, .. } = *one;
+            self.listeners.push(Listener { route: route.name.clone(), protocol, address });
+        }
+        let reactor = &mut self.turn.reactor;
+        if !udp.is_empty() {
+            let (index, route, upstream) = (self.relays.len(), route.clone(), upstream.clone());
+            let relay = UdpRelay::new(index, route, seed, upstream, udp, reactor)?;
+            self.relays.push(Relay::Udp(Box::new(relay)));
+        }
+        if !tcp.is_empty() {
+            let relay = TcpRelay::new(self.relays.len(), route, seed, upstream, tcp, reactor)?;
+            self.relays.push(Relay::Tcp(Box::new(relay)));
+        }
+        Ok(())
+    }
+
+    /// The sockets it listens on, route by route, UDP first.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// A handle to stop it or to switch its rules.
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.orders), self.turn.reactor.waker())
+    }
+
+    /// Relays on this thread until it is stopped, then delivers what it holds, for two seconds at most.
+    pub fn run(mut self) -> Summary {
+        let started = self.turn.reactor.now();
+        let mut stop_at = None;
+        let (mut reports, mut due) = (Vec::new(), Vec::new());
+        loop {
+            let deadline = [self.agenda.first(), self.turn.events.deadline(), stop_at];
+            let now = match self.turn.reactor.wait(deadline.into_iter().flatten().min()) {
+                Ok(now) => now,
+                Err(error) => {
+                    log::error!("the event loop failed: {error}");
+                    break;
+                }
+            };
+            self.turn.now = now;
+            self.obey(now);
+            reports.clear();
+            reports.extend(self.turn.reactor.reports());
+            for &(token, readiness) in &reports {
+                if let Some(owner) = self.turn.reactor.owner(token) {
+                    self.handle(owner, readiness);
+                }
+            }
+            // Those who ask once more meanwhile wait for the next turn.
+            for _ in 0..self.turn.reactor.agains() {
+                if let Some(owner) =
+                    self.turn.reactor.next_again().and_then(|token| self.turn.reactor.owner(token))
+                {
+                    self.go_on(owner);
+                }
+            }
+            self.agenda.take_due(now, &mut due);
+            for &relay in &due {
+                let next = match &mut self.relays[relay] {
+                    Relay::Udp(udp) => udp.work(&mut self.turn),
+                    Relay::Tcp(tcp) => tcp.work(&mut self.turn),
+                };
+                self.agenda.set(relay, next);
+            }
+            if self.turn.events.deadline().is_some_and(|at| at <= now) {
+                self.turn.events.flush();
+            }
+            if self.orders.stop() && stop_at.is_none() {
+                stop_at = Some(now + DRAIN);
+                self.stop_listening();
+            }
+            if stop_at.is_some_and(|at| at <= now || self.is_drained()) {
+                break;
+            }
+        }
+        self.finish(started)
+    }
+
+    /// Carries out what was ordered from outside, and takes what the resolver has found.
+    fn obey(&mut self, now: Instant) {
+        let on = self.orders.rules_on();
+        if on != self.rules_on {
+            self.rules_on = on;
+            log::info!("rules {}", if on { "on" } else { "off" });
+            for (index, relay) in self.relays.iter_mut().enumerate() {
+                match relay {
+                    Relay::Udp(udp) => udp.switch(now, on),
+                    Relay::Tcp(tcp) => tcp.switch(now, on),
+                }
+                self.agenda.touch(index);
+            }
+        }
+        while let Some((index, addresses)) = self.turn.resolver.as_ref().and_then(Resolver::answer) {
+            match &mut self.relays[index] {
+                Relay::Udp(udp) => udp.set_addresses(addresses),
+                Relay::Tcp(tcp) => tcp.set_addresses(addresses),
+            }
+        }
+    }
+
+    fn handle(&mut self, Owner { relay, part }: Owner, readiness: Readiness) {
+        match &mut self.relays[relay] {
+            Relay::Udp(udp) => udp.read(part, &mut self.turn),
+            Relay::Tcp(tcp) => tcp.handle(part, readiness, &mut self.turn),
+        }
+        self.agenda.touch(relay);
+    }
+
+    fn go_on(&mut self, Owner { relay, part }: Owner) {
+        match &mut self.relays[relay] {
+            Relay::Udp(udp) => udp.read(part, &mut self.turn),
+            Relay::Tcp(tcp) => tcp.go_on(part, &mut self.turn),
+        }
+        self.agenda.touch(relay);
+    }
+
+    fn stop_listening(&mut self) {
+        self.turn.stopping = true;
+        for relay in &mut self.relays {
+            match relay {
+                // Replies may still come to its clients' flows, and are not read: what is inside goes out.
+                Relay::Udp(_) => {}
+                Relay::Tcp(tcp) => tcp.stop_listening(&mut self.turn),
+            }
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.relays.iter().all(|relay| match relay {
+            Relay::Udp(udp) => udp.is_drained(),
+            Relay::Tcp(tcp) => tcp.is_drained(),
+        })
+    }
+
+    fn finish(mut self, started: Instant) -> Summary {
+        let seconds = self.turn.reactor.now().since(started).as_secs_f64();
+        let (mut links, mut sockets): (Vec<LinkSummary>, Vec<SocketSummary>) = Default::default();
+        for relay in &mut self.relays {
+            match relay {
+                Relay::Udp(udp) => {
+                    links.extend(udp.links());
+                    sockets.push(udp.sockets());
+                }
+                Relay::Tcp(tcp) => {
+                    tcp.cut(&mut self.turn);
+                    links.extend(tcp.links());
+                    sockets.push(tcp.sockets());
+                }
+            }
+        }
+        self.turn.events.flush();
+        Summary { seed: self.seed, seconds, events_lost: self.turn.events.lost(), links, sockets }
+    }
+}
+
+fn is_name(target: &HostPort) -> bool {
+    target.host.parse::<IpAddr>().is_err()
+}
+
+/// Which relay has something to do, and when.
+#[derive(Debug, Default)]
+struct Agenda {
+    times: BTreeSet<(Instant, usize)>,
+    of_relay: Vec<Option<Instant>>,
+    /// Those to be looked at in this turn whatever the time.
+    touched: Vec<usize>,
+}
+
+impl Agenda {
+    /// Wants a relay looked at in this turn.
+    fn touch(&mut self, relay: usize) {
+        if self.touched.last() != Some(&relay) {
+            self.touched.push(relay);
+        }
+    }
+
+    /// Fills `due` with those to be looked at now, each once.
+    fn take_due(&mut self, now: Instant, due: &mut Vec<usize>) {
+        due.clear();
+        due.append(&mut self.touched);
+        due.extend(self.times.range(..=(now, usize::MAX)).map(|(_, relay)| relay));
+        due.sort_unstable();
+        due.dedup();
+    }
+
+    /// Sets when a relay is to be looked at.
+    fn set(&mut self, relay: usize, at: Option<Instant>) {
+        if self.of_relay.len() <= relay {
+            self.of_relay.resize(relay + 1, None);
+        }
+        if self.of_relay[relay] == at {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut self.of_relay[relay], at) {
+            self.times.remove(&(old, relay));
+        }
+        if let Some(at) = at {
+            self.times.insert((at, relay));
+        }
+    }
+
+    /// When the next relay is due.
+    fn first(&self) -> Option<Instant> {
+        self.times.first().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,129 @@
+//! Names become addresses, never on the event loop: before it starts, and later on a thread of its own.
+
+use jostle_common::route::HostPort;
+use jostle_common::time::Instant;
+use mio::Waker;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+/// How old an answer may be when a new flow or connection uses it without asking again.
+const FRESH_FOR: Duration = Duration::from_secs(5);
+
+/// The most addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 8;
+
+/// Looks a name up; blocks. There is at least one address in an answer.
+pub(crate) fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = target.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, target.port)]);
+    }
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in (target.host.as_str(), target.port).to_socket_addrs()? {
+        if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// Where a relay sends what it gets.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstream {
+    target: HostPort,
+    addresses: Vec<SocketAddr>,
+    is_name: bool,
+    asked: Instant,
+}
+
+impl Upstream {
+    /// Looks up the name, if it is one; blocks.
+    pub(crate) fn new(target: &HostPort) -> io::Result<Self> {
+        let is_name = target.host.parse::<IpAddr>().is_err();
+        Ok(Self { target: target.clone(), addresses: resolve(target)?, is_name, asked: Instant::START })
+    }
+
+    /// The addresses to try in order: those of the client's own family first, as `localhost` has one of each.
+    pub(crate) fn addresses(&self, client: SocketAddr) -> Vec<SocketAddr> {
+        let mut addresses = self.addresses.clone();
+        addresses.sort_by_key(|address| address.is_ipv4() != client.is_ipv4());
+        addresses
+    }
+
+    /// Asks for the name again, in the background, if the answer at hand is old.
+    pub(crate) fn refresh(&mut self, relay: usize, now: Instant, resolver: &Resolver) {
+        if self.is_name && self.asked + FRESH_FOR <= now {
+            self.asked = now;
+            resolver.ask(relay, self.target.clone());
+        }
+    }
+
+    /// Takes the answer to [`refresh`](Self::refresh).
+    pub(crate) fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+        self.addresses = addresses;
+    }
+}
+
+/// Looks names up on a thread of its own.
+pub(crate) struct Resolver {
+    questions: Sender<(usize, HostPort)>,
+    answers: Receiver<(usize, Vec<SocketAddr>)>,
+}
+
+impl Resolver {
+    /// Starts the thread. It ends with the resolver, or when its current look-up does.
+    pub(crate) fn start(waker: Arc<Waker>) -> io::Result<Self> {
+        let (questions, asked) = mpsc::channel::<(usize, HostPort)>();
+        let (answered, answers) = mpsc::channel();
+        std::thread::Builder::new().name("resolver".into()).spawn(move || {
+            for (relay, target) in asked {
+                match resolve(&target) {
+                    Ok(addresses) => {
+                        if answered.send((relay, addresses)).is_err() || waker.wake().is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => log::debug!("{target}: {error}; keeping the addresses from before"),
+                }
+            }
+        })?;
+        Ok(Self { questions, answers })
+    }
+
+    fn ask(&self, relay: usize, target: HostPort) {
+        // The thread ends only with us.
+        let _ = self.questions.send((relay, target));
+    }
+
+    /// The next answer: for which relay, and the addresses.
+    pub(crate) fn answer(&self) -> Option<(usize, Vec<SocketAddr>)> {
+        self.answers.try_recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_need_no_look_up() {
+        let upstream = Upstream::new(&HostPort { host: "::1".into(), port: 53 }).unwrap();
+        assert!(!upstream.is_name);
+        assert_eq!(upstream.addresses("127.0.0.1:1".parse().unwrap()), ["[::1]:53".parse().unwrap()]);
+    }
+
+    #[test]
+    fn the_client_s_family_comes_first() {
+        let mut upstream = Upstream::new(&HostPort { host: "127.0.0.1".into(), port: 53 }).unwrap();
+        let (four, six): (SocketAddr, SocketAddr) =
+            ("127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap());
+        upstream.set_addresses(vec![six, four]);
+        assert_eq!(upstream.addresses("127.0.0.1:1".parse().unwrap()), [four, six]);
+        assert_eq!(upstream.addresses("[::1]:1".parse().unwrap()), [six, four]);
+    }
+}

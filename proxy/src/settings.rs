@@ -1,0 +1,70 @@
+//! What a proxy is started with, and why it may not start.
+
+use jostle_common::route::Route;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// What a proxy is to do.
+pub struct Settings {
+    /// The routes; disabled ones are left out.
+    pub routes: Vec<Route>,
+    /// The seed of the routes that have none of their own.
+    pub seed: u64,
+    /// Keep to mio alone, as on systems that are not Linux.
+    pub portable: bool,
+    /// Where the fate of each packet is written, a line each.
+    pub events: Option<Box<dyn Write + Send>>,
+    /// How long to look for work without sleeping, after some and before a deadline. It costs processor time and spares the wake-up,
+    /// which takes tens of microseconds. Zero: never.
+    pub spin: Duration,
+    /// How long an upstream may take to answer a TCP connect.
+    pub connect_timeout: Duration,
+}
+
+impl Settings {
+    /// Longer than two lost SYNs take (1 s and 2 s more), shorter than people wait.
+    pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+    /// Where the median of a 20 ms delay's lateness stops to fall (30 µs without, 5 µs with it).
+    pub const SPIN_DEFAULT: Duration = Duration::from_micros(50);
+
+    /// Settings with no more than the routes and the seed.
+    pub const fn new(routes: Vec<Route>, seed: u64) -> Self {
+        Self {
+            routes,
+            seed,
+            portable: false,
+            events: None,
+            spin: Self::SPIN_DEFAULT,
+            connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+/// Why a proxy did not start. Nothing is left open then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be opened.
+    #[error("route {route}: cannot listen on {address}: {source}")]
+    Listen {
+        /// The route's name.
+        route: String,
+        /// Where it was to listen, with its scheme.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name has no address.
+    #[error("route {route}: cannot resolve {address}: {source}")]
+    Resolve {
+        /// The route's name.
+        route: String,
+        /// The name and port.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The event loop could not be set up.
+    #[error("cannot set up the event loop: {0}")]
+    Loop(#[from] io::Error),
+}

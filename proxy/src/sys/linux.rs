@@ -1,0 +1,241 @@
+//! Datagrams in batches: recvmmsg and sendmmsg with what Linux tells and takes beside the bytes.
+#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and their control messages have no safe wrapper")]
+
+use super::DatagramOptions;
+use super::inbox::{Note, SLOTS};
+use super::outbox::{MESSAGES, Message};
+use mio::net::UdpSocket;
+use socket2::{SockAddr, SockAddrStorage, Socket};
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+use std::{io, ptr};
+
+/// Room for the control messages that come with one datagram, aligned as they must be: the stamp, both kinds of address, the drop count
+/// and the segment size take 152 bytes.
+type ControlIn = [u64; 24];
+
+/// Room for the control messages that go with one: segment size and IPv6 address take 64 bytes.
+type ControlOut = [u64; 8];
+
+/// What the kernel writes beside the bytes. Kept between reads, so that none has to clear it.
+pub(super) struct Beside {
+    names: [libc::sockaddr_storage; SLOTS],
+    controls: [ControlIn; SLOTS],
+}
+
+impl Beside {
+    /// Empty buffers.
+    pub(super) fn new() -> Box<Self> {
+        // SAFETY: a plain C struct of integers, for which zero is a value.
+        let name = unsafe { mem::zeroed() };
+        Box::new(Self { names: [name; SLOTS], controls: [[0; 24]; SLOTS] })
+    }
+}
+
+fn set_int(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the pointer and length name one readable int for the duration of the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets what Linux offers on a UDP socket; what it refuses is done without.
+pub(super) fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions, buffer_bytes: usize) {
+    let bytes = i32::try_from(buffer_bytes).unwrap_or(i32::MAX);
+    // The forced sizes need CAP_NET_ADMIN; without it the system's maximum caps the request.
+    if set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
+        let _ = socket.set_recv_buffer_size(buffer_bytes);
+    }
+    if set_int(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_err() {
+        let _ = socket.set_send_buffer_size(buffer_bytes);
+    }
+    let mut wanted = vec![
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
+        (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
+        (libc::SOL_UDP, libc::UDP_GRO),
+    ];
+    if options.asked_address {
+        wanted.push((libc::IPPROTO_IP, libc::IP_PKTINFO));
+        if options.ipv6 {
+            wanted.push((libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO));
+        }
+    }
+    for (level, name) in wanted {
+        if let Err(error) = set_int(socket, level, name, 1) {
+            log::debug!("socket option {level}/{name}: {error}");
+        }
+    }
+}
+
+/// Reads one datagram, or one run of datagrams, into each slot, as many as there are notes for.
+pub(super) fn receive<'a>(
+    socket: &UdpSocket,
+    slots: impl Iterator<Item = &'a mut [u8]>,
+    beside: &mut Beside,
+    notes: &mut [Note],
+) -> io::Result<usize> {
+    // SAFETY: both are plain C structs of integers and pointers, for which zero is a value.
+    let mut vectors: [libc::iovec; SLOTS] = unsafe { mem::zeroed() };
+    // SAFETY: as above.
+    let mut headers: [libc::mmsghdr; SLOTS] = unsafe { mem::zeroed() };
+    let mut count = 0;
+    for (index, slot) in slots.take(notes.len().min(SLOTS)).enumerate() {
+        vectors[index] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+        let header = &mut headers[index].msg_hdr;
+        header.msg_name = ptr::from_mut(&mut beside.names[index]).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_iov = &raw mut vectors[index];
+        header.msg_iovlen = 1;
+        header.msg_control = beside.controls[index].as_mut_ptr().cast();
+        header.msg_controllen = size_of::<ControlIn>() as _;
+        count += 1;
+    }
+    // SAFETY: the first `count` headers point at names, vectors, controls and slots that outlive the call, with their true lengths; no two
+    // share memory, for the slots are distinct mutable borrows.
+    let read = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count,
+            libc::MSG_DONTWAIT as _,
+            ptr::null_mut(),
+        )
+    };
+    let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+    for ((header, note), name) in headers[..read].iter().zip(notes).zip(&beside.names) {
+        *note = Note { len: header.msg_len as usize, ..Note::default() };
+        read_control(&header.msg_hdr, note);
+        note.from = address(name, header.msg_hdr.msg_namelen);
+    }
+    Ok(read)
+}
+
+fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<std::net::SocketAddr> {
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: a SockAddrStorage may be viewed as the system's sockaddr_storage, which is what `name` is.
+    unsafe { *storage.view_as::<libc::sockaddr_storage>() = *name };
+    // SAFETY: the kernel wrote a socket address of `len` bytes there.
+    unsafe { SockAddr::new(storage, len) }.as_socket()
+}
+
+fn read_control(header: &libc::msghdr, note: &mut Note) {
+    // SAFETY: the kernel filled the control buffer of this header and set its length, and the buffer is still borrowed by the caller;
+    // the macros stay inside that length. A control message's data may be unaligned, so it is copied out by its stated type.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while let Some(control) = message.as_ref() {
+            let data = libc::CMSG_DATA(message);
+            match (control.cmsg_level, control.cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let stamp = data.cast::<libc::timespec>().read_unaligned();
+                    note.stamp = u64::try_from(stamp.tv_sec)
+                        .ok()
+                        .zip(u32::try_from(stamp.tv_nsec).ok())
+                        .map(|(secs, nanos)| Duration::new(secs, nanos));
+                }
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    note.missed = Some(data.cast::<u32>().read_unaligned());
+                }
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let size = data.cast::<i32>().read_unaligned();
+                    note.segment = usize::try_from(size).ok().filter(|&size| size > 0 && size < note.len);
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    // Not the header's destination, which may be a broadcast address that no answer can leave from.
+                    note.asked = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                    note.asked = (!asked.is_multicast()).then_some(asked.into());
+                }
+                _ => {}
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+}
+
+/// Sends messages from the first on and returns how many went.
+pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+    let addresses: [Option<SockAddr>; MESSAGES] =
+        std::array::from_fn(|index| messages.get(index).and_then(|message| message.to).map(SockAddr::from));
+    let mut controls: [ControlOut; MESSAGES] = [[0; 8]; MESSAGES];
+    // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
+    let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { mem::zeroed() };
+    let count = messages.len().min(MESSAGES);
+    for (index, message) in messages[..count].iter().enumerate() {
+        let header = &mut headers[index].msg_hdr;
+        if let Some(address) = &addresses[index] {
+            header.msg_name = address.as_ptr().cast_mut().cast();
+            header.msg_namelen = address.len();
+        }
+        // An IoSlice is an iovec by its documentation; sending does not write through it.
+        header.msg_iov = message.pieces.as_ptr().cast_mut().cast();
+        header.msg_iovlen = message.pieces.len() as _;
+        write_control(header, &mut controls[index], message);
+    }
+    // SAFETY: the first `count` headers point at addresses, pieces and controls that outlive the call, with their true lengths.
+    let sent = unsafe {
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, libc::MSG_DONTWAIT as _)
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+fn write_control(header: &mut libc::msghdr, control: &mut ControlOut, message: &Message<'_>) {
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = size_of::<ControlOut>() as _;
+    let mut used = 0;
+    // SAFETY: the header's control buffer is `control`, 64 zeroed bytes, and the at most two messages written take no more: the macros stay
+    // inside it, and what they point at is written with the size given to CMSG_LEN.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(header);
+        if let Some(segment) = message.segment() {
+            used += put(next, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+            next = libc::CMSG_NXTHDR(header, next);
+        }
+        match message.source {
+            Some(IpAddr::V4(source)) => {
+                let mut info: libc::in_pktinfo = mem::zeroed();
+                info.ipi_spec_dst.s_addr = u32::from_ne_bytes(source.octets());
+                used += put(next, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            }
+            Some(IpAddr::V6(source)) => {
+                let mut info: libc::in6_pktinfo = mem::zeroed();
+                info.ipi6_addr.s6_addr = source.octets();
+                used += put(next, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+            }
+            None => {}
+        }
+    }
+    header.msg_controllen = used as _;
+    if used == 0 {
+        header.msg_control = ptr::null_mut();
+    }
+}
+
+/// Writes a control message and returns the room it takes.
+///
+/// # Safety
+/// `message` points at room for a header and a `T`.
+unsafe fn put<T>(message: *mut libc::cmsghdr, level: i32, kind: i32, value: T) -> usize {
+    let size = size_of::<T>() as u32;
+    // SAFETY: the caller's promise; the data is written unaligned because nothing aligns it to a T.
+    unsafe {
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(size) as _;
+        libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
+        libc::CMSG_SPACE(size) as usize
+    }
+}

@@ -1,0 +1,82 @@
+//! One relayed connection: its two sockets, and how far it is.
+
+use super::end::End;
+use crate::turn::Turn;
+use jostle_common::chance::Direction;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// From 1, in the order of appearance.
+    pub(super) id: u32,
+    pub(super) client_address: SocketAddr,
+    pub(super) stage: Stage,
+    /// The upstream's addresses that are still to be tried.
+    pub(super) addresses: VecDeque<SocketAddr>,
+    /// How many descriptors are counted for it.
+    pub(super) descriptors: usize,
+    /// The client, and the upstream; `None` before it is there, and once it is torn down.
+    ends: [Option<End>; 2],
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its handshake is crossing the links.
+    Opening,
+    /// The upstream has yet to answer.
+    Connecting,
+    /// Both sides are connected.
+    Open,
+}
+
+impl Connection {
+    pub(super) fn new(id: u32, client_address: SocketAddr, client: End) -> Self {
+        let (stage, addresses) = (Stage::Opening, VecDeque::new());
+        Self { id, client_address, stage, addresses, descriptors: 2, ends: [Some(client), None] }
+    }
+
+    /// The end that writes `direction`.
+    pub(super) const fn source(&mut self, direction: Direction) -> Option<&mut End> {
+        self.ends[direction.index()].as_mut()
+    }
+
+    /// The end that reads `direction`.
+    pub(super) const fn target(&mut self, direction: Direction) -> Option<&mut End> {
+        self.ends[direction.opposite().index()].as_mut()
+    }
+
+    /// Both: the end that writes `direction`, and the one that reads it.
+    pub(super) fn pair(&mut self, direction: Direction) -> (Option<&mut End>, Option<&mut End>) {
+        let [client, upstream] = &mut self.ends;
+        match direction {
+            Direction::Up => (client.as_mut(), upstream.as_mut()),
+            Direction::Down => (upstream.as_mut(), client.as_mut()),
+        }
+    }
+
+    /// Puts the upstream's end in.
+    pub(super) fn set_upstream(&mut self, end: End) {
+        self.ends[1] = Some(end);
+    }
+
+    /// Closes the end that writes `direction`.
+    pub(super) fn drop_source(&mut self, direction: Direction, turn: &mut Turn) {
+        if let Some(mut end) = self.ends[direction.index()].take() {
+            turn.reactor.remove(&mut end.stream, end.token);
+        }
+    }
+
+    /// Whether both directions have ended: each side was told so, behind all data.
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Open && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
+    }
+
+    /// Whether nothing is to be read or written now.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.stage == Stage::Open
+            && self.ends.iter().flatten().all(|end| (!end.readable || end.ended) && !end.is_blocked())
+    }
+}

@@ -1,0 +1,77 @@
+//! The relay of a route without rules: bytes go from socket to socket.
+
+use super::TcpRelay;
+use super::connection::Stage;
+use super::end::Found;
+use crate::turn::{SCRATCH_BYTES, Turn};
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+
+/// How many reads a connection gets before the others have their turn.
+const READS_PER_TURN: usize = 8;
+
+impl TcpRelay {
+    /// Copies from one end to the other until there is nothing to read, no room to write, or others should have a turn.
+    pub(super) fn copy(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(index) else { return };
+            if connection.stage != Stage::Open {
+                return;
+            }
+            let (Some(source), Some(target)) = connection.pair(direction) else { return };
+            if source.ended {
+                // A reset may still follow the end.
+                if source.failed {
+                    self.reset_by(direction);
+                    self.tear_down(index, direction, turn);
+                }
+                return;
+            }
+            if target.is_blocked() {
+                // What the source's kernel still holds would never have reached a receiver that does not read.
+                if source.failed {
+                    self.reset_by(direction);
+                    self.tear_down(index, direction, turn);
+                }
+                return;
+            }
+            if !source.readable {
+                return;
+            }
+            match source.read(&mut turn.scratch[..SCRATCH_BYTES]) {
+                Found::Bytes(count) => {
+                    let ledger = &mut self.ledgers[direction.index()];
+                    ledger.bytes_in += count as u64;
+                    let written = target.write_now(&turn.scratch[..count]);
+                    ledger.bytes_out += written as u64;
+                    target.keep(Bytes::copy_from_slice(&turn.scratch[written..count]));
+                    let counters = &mut self.plain[direction.index()];
+                    counters.entered += 1;
+                    counters.delivered += 1;
+                    if target.is_broken() {
+                        self.ask_again(index, direction.opposite(), turn);
+                        return;
+                    }
+                }
+                Found::Nothing => return,
+                Found::End => {
+                    target.end();
+                    return self.close_if_over(index, turn);
+                }
+                Found::Reset => {
+                    self.reset_by(direction);
+                    return self.tear_down(index, direction, turn);
+                }
+            }
+        }
+        self.ask_again(index, direction, turn);
+    }
+
+    /// Counts who tore a connection down.
+    pub(super) const fn reset_by(&mut self, direction: Direction) {
+        match direction {
+            Direction::Up => self.counts.reset_by_client += 1,
+            Direction::Down => self.counts.reset_by_upstream += 1,
+        }
+    }
+}

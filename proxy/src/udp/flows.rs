@@ -1,0 +1,231 @@
+//! The UDP flows of a relay: found by client, by ordinal, and in the order in which they fell silent.
+
+use crate::table::Table;
+use bytes::Bytes;
+use jostle_common::time::Instant;
+use mio::Token;
+use mio::net::UdpSocket;
+use slab::Slab;
+use std::net::{IpAddr, SocketAddr};
+
+/// Who a flow's client is. One that asks two of our addresses has two flows, as it would with two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Client {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// The listener it uses, by its place in the relay.
+    pub(crate) listener: usize,
+    /// Which of our addresses it asked, if the listener has many.
+    pub(crate) asked: Option<IpAddr>,
+}
+
+/// What one client and the upstream say to each other.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// From 1, in the order of appearance.
+    pub(crate) ordinal: u32,
+    pub(crate) client: Client,
+    /// The socket to the upstream, connected unless `peer` is set.
+    pub(crate) socket: UdpSocket,
+    pub(crate) token: Token,
+    /// Where to send when answers may come from any port of the upstream's address: the port that answered last.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Packets in the links, copies not counted.
+    pub(crate) inside: u32,
+    /// What is to be sent in the current pass.
+    pub(crate) staged: Vec<Bytes>,
+    /// Whether the system still takes runs of datagrams, per direction.
+    pub(crate) runs: [bool; 2],
+    /// The kernel's drop count of the socket when last told.
+    pub(crate) missed: u32,
+    /// Whether the relay asked to read the socket again.
+    pub(crate) again: bool,
+    last: Instant,
+    older: Option<usize>,
+    newer: Option<usize>,
+}
+
+/// All flows of a relay.
+#[derive(Debug, Default)]
+pub(crate) struct Flows {
+    slab: Slab<Flow>,
+    by_client: Table<Client>,
+    by_ordinal: Table<u32>,
+    last_ordinal: u32,
+    /// The ends of the list by silence.
+    oldest: Option<usize>,
+    newest: Option<usize>,
+}
+
+/// How far to look for a flow that may be closed when there are too many.
+const SEARCH_MAX: usize = 64;
+
+impl Flows {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// The flow of a client.
+    pub(crate) fn find(&self, client: &Client) -> Option<usize> {
+        self.by_client.get(client).copied()
+    }
+
+    /// The flow with this ordinal, unless it was closed.
+    pub(crate) fn by_ordinal(&self, ordinal: u32) -> Option<usize> {
+        self.by_ordinal.get(&ordinal).copied()
+    }
+
+    /// The flow at `index`, unless it was closed.
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Flow> {
+        self.slab.get_mut(index)
+    }
+
+    /// Where the next flow will be.
+    pub(crate) fn next_index(&self) -> usize {
+        self.slab.vacant_key()
+    }
+
+    /// Adds the flow of `client`, which had none.
+    pub(crate) fn add(
+        &mut self,
+        client: Client,
+        socket: UdpSocket,
+        token: Token,
+        peer: Option<SocketAddr>,
+        now: Instant,
+    ) -> usize {
+        self.last_ordinal = self.last_ordinal.wrapping_add(1).max(1);
+        let index = self.slab.insert(Flow {
+            ordinal: self.last_ordinal,
+            client,
+            socket,
+            token,
+            peer,
+            inside: 0,
+            staged: Vec::new(),
+            runs: [true; 2],
+            missed: 0,
+            again: false,
+            last: now,
+            older: None,
+            newer: None,
+        });
+        self.by_client.insert(client, index);
+        self.by_ordinal.insert(self.last_ordinal, index);
+        self.append(index);
+        index
+    }
+
+    /// Notes that a flow is alive.
+    pub(crate) fn touch(&mut self, index: usize, now: Instant) {
+        self.slab[index].last = now;
+        if self.newest != Some(index) {
+            self.unlink(index);
+            self.append(index);
+        }
+    }
+
+    /// Removes a flow.
+    pub(crate) fn remove(&mut self, index: usize) -> Flow {
+        self.unlink(index);
+        let flow = self.slab.remove(index);
+        self.by_client.remove(&flow.client);
+        self.by_ordinal.remove(&flow.ordinal);
+        flow
+    }
+
+    /// When the longest-silent flow was last alive.
+    pub(crate) fn oldest(&self) -> Option<(usize, Instant)> {
+        self.oldest.map(|index| (index, self.slab[index].last))
+    }
+
+    /// The longest-silent flow that has no packets inside, among the first few.
+    pub(crate) fn evictable(&self) -> Option<usize> {
+        let next = |index: &usize| self.slab[*index].newer;
+        std::iter::successors(self.oldest, next).take(SEARCH_MAX).find(|&index| self.slab[index].inside == 0)
+    }
+
+    fn append(&mut self, index: usize) {
+        self.slab[index].older = self.newest;
+        match self.newest {
+            Some(newest) => self.slab[newest].newer = Some(index),
+            None => self.oldest = Some(index),
+        }
+        self.newest = Some(index);
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let (older, newer) = (self.slab[index].older.take(), self.slab[index].newer.take());
+        match older {
+            Some(older) => self.slab[older].newer = newer,
+            None => self.oldest = newer,
+        }
+        match newer {
+            Some(newer) => self.slab[newer].older = older,
+            None => self.newest = older,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flows(count: u16) -> Flows {
+        let mut flows = Flows::default();
+        for port in 1..=count {
+            let client = Client { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
+            let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let at = Instant::from_millis(u64::from(port));
+            flows.add(client, socket, Token(0), None, at);
+        }
+        flows
+    }
+
+    fn order(flows: &Flows) -> Vec<u32> {
+        std::iter::successors(flows.oldest, |&index| flows.slab[index].newer)
+            .map(|index| flows.slab[index].ordinal)
+            .collect()
+    }
+
+    #[test]
+    fn the_longest_silent_is_first() {
+        let mut flows = flows(4);
+        assert_eq!(order(&flows), [1, 2, 3, 4]);
+        let first = flows.by_ordinal(1).unwrap();
+        flows.touch(first, Instant::from_millis(10));
+        let third = flows.by_ordinal(3).unwrap();
+        flows.touch(third, Instant::from_millis(11));
+        flows.touch(third, Instant::from_millis(12));
+        assert_eq!(order(&flows), [2, 4, 1, 3]);
+        assert_eq!(flows.oldest().unwrap().1, Instant::from_millis(2));
+    }
+
+    #[test]
+    fn removing_keeps_the_order_of_the_others() {
+        let mut flows = flows(4);
+        for (ordinal, left) in [(2, vec![1, 3, 4]), (4, vec![1, 3]), (1, vec![3]), (3, vec![])] {
+            let index = flows.by_ordinal(ordinal).unwrap();
+            let flow = flows.remove(index);
+            assert_eq!(flow.ordinal, ordinal);
+            assert_eq!(order(&flows), left);
+            assert_eq!(flows.find(&flow.client), None);
+            assert_eq!(flows.by_ordinal(ordinal), None);
+        }
+        assert_eq!(flows.oldest(), None);
+    }
+
+    #[test]
+    fn flows_with_packets_inside_are_not_evicted() {
+        let mut flows = flows(3);
+        let first = flows.by_ordinal(1).unwrap();
+        flows.get_mut(first).unwrap().inside = 1;
+        assert_eq!(flows.evictable(), flows.by_ordinal(2));
+        for ordinal in 2..=3 {
+            let index = flows.by_ordinal(ordinal).unwrap();
+            flows.get_mut(index).unwrap().inside = 1;
+        }
+        assert_eq!(flows.evictable(), None);
+    }
+}

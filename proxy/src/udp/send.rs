@@ -1,0 +1,162 @@
+//! Sending the datagrams of one flow, as few system calls as possible.
+
+use crate::sys::{MESSAGES, Message, Outbox};
+use bytes::Bytes;
+use mio::net::UdpSocket;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+
+/// The most datagrams in a run: UDP_MAX_SEGMENTS was 64 until Linux 6.9.
+const RUN_MAX: usize = 64;
+
+/// The most bytes in a run: what fits an IPv4 datagram.
+const RUN_BYTES_MAX: usize = 65_507;
+
+/// What became of datagrams that were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Payload handed to the system.
+    pub(crate) bytes: u64,
+    /// Sends that reported an earlier datagram's refusal.
+    pub(crate) refused: u64,
+    /// Datagrams lost because the socket's buffer was full.
+    pub(crate) no_buffer: u64,
+    /// Datagrams that the system will not send for their size.
+    pub(crate) too_big: u64,
+    /// Datagrams that the system did not send for another reason.
+    pub(crate) failed: u64,
+}
+
+/// Whereto and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way<'a> {
+    pub(crate) socket: &'a UdpSocket,
+    /// The receiver; `None` when the socket is connected.
+    pub(crate) to: Option<SocketAddr>,
+    /// Which of our addresses it leaves from; `None` lets the system choose.
+    pub(crate) source: Option<IpAddr>,
+}
+
+/// Sends `payloads` in their order. `runs` says whether to try runs of equal size as one message, and is cleared if the system refuses.
+pub(crate) fn send(outbox: Outbox, way: Way<'_>, payloads: &[Bytes], runs: &mut bool) -> Sent {
+    let mut sent = Sent::default();
+    let mut rest = payloads;
+    // A refusal is repeated once per datagram: the report was about an earlier one.
+    let mut repeated = false;
+    while !rest.is_empty() {
+        let batch = &rest[..rest.len().min(RUN_MAX)];
+        let mut pieces = [IoSlice::new(&[]); RUN_MAX];
+        for (piece, payload) in pieces.iter_mut().zip(batch) {
+            *piece = IoSlice::new(payload);
+        }
+        let pieces = &pieces[..batch.len()];
+        let mut messages = [Message { pieces: &[], to: way.to, source: way.source }; MESSAGES];
+        let count = split(pieces, *runs && outbox.takes_runs(), &mut messages);
+        let messages = &messages[..count];
+        let result = outbox.send(way.socket, messages);
+        let done = match result {
+            Ok(done) => {
+                repeated = false;
+                let pieces = messages[..done].iter().flat_map(|message| message.pieces);
+                sent.bytes += pieces.map(|piece| piece.len() as u64).sum::<u64>();
+                datagrams(&messages[..done])
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sent.no_buffer += rest.len() as u64;
+                return sent;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && !repeated => {
+                sent.refused += 1;
+                repeated = true;
+                0
+            }
+            Err(_) if messages[0].pieces.len() > 1 => {
+                *runs = false;
+                0
+            }
+            Err(error) => {
+                repeated = false;
+                if error.raw_os_error() == Some(libc::EMSGSIZE) {
+                    sent.too_big += 1;
+                } else {
+                    log::debug!("sending to {:?}: {error}", way.to);
+                    sent.failed += 1;
+                }
+                1
+            }
+        };
+        rest = &rest[done..];
+    }
+    sent
+}
+
+fn datagrams(messages: &[Message<'_>]) -> usize {
+    messages.iter().map(|message| message.pieces.len()).sum()
+}
+
+/// Cuts pieces into messages: runs of equal size, of which the last may be shorter, or single ones. Returns how many messages were made.
+fn split<'a>(pieces: &'a [IoSlice<'a>], runs: bool, messages: &mut [Message<'a>; MESSAGES]) -> usize {
+    let mut rest = pieces;
+    let mut count = 0;
+    while !rest.is_empty() && count < MESSAGES {
+        let length = if runs { run_length(rest) } else { 1 };
+        let (run, others) = rest.split_at(length);
+        messages[count].pieces = run;
+        count += 1;
+        rest = others;
+    }
+    count
+}
+
+fn run_length(pieces: &[IoSlice<'_>]) -> usize {
+    let size = pieces[0].len();
+    // An empty datagram cannot be part of a run.
+    if size == 0 {
+        return 1;
+    }
+    let mut length = 1;
+    for piece in &pieces[1..] {
+        let bytes = size * length + piece.len();
+        if piece.is_empty() || piece.len() > size || bytes > RUN_BYTES_MAX || length == RUN_MAX {
+            break;
+        }
+        length += 1;
+        if piece.len() < size {
+            break;
+        }
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(sizes: &[usize]) -> Vec<usize> {
+        let payloads: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![0; size]).collect();
+        let pieces: Vec<IoSlice<'_>> = payloads.iter().map(|payload| IoSlice::new(payload)).collect();
+        let mut messages = [Message { pieces: &[], to: None, source: None }; MESSAGES];
+        let count = split(&pieces, true, &mut messages);
+        messages[..count].iter().map(|message| message.pieces.len()).collect()
+    }
+
+    #[test]
+    fn equal_sizes_make_a_run_that_a_shorter_one_ends() {
+        assert_eq!(runs(&[100, 100, 100]), [3]);
+        assert_eq!(runs(&[100, 100, 40, 40]), [3, 1]);
+        assert_eq!(runs(&[100, 200, 200, 1, 200]), [1, 3, 1]);
+    }
+
+    #[test]
+    fn an_empty_datagram_is_on_its_own() {
+        assert_eq!(runs(&[100, 0, 100]), [1, 1, 1]);
+        assert_eq!(runs(&[0, 0]), [1, 1]);
+    }
+
+    #[test]
+    fn a_run_fits_an_ip_datagram() {
+        assert_eq!(runs(&[30_000; 5]), [2, 2, 1]);
+        assert_eq!(runs(&[1; 64]), [64]);
+    }
+}

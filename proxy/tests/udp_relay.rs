@@ -1,0 +1,339 @@
+//! What a UDP route promises: datagrams cross whole, each is accounted for, and flows keep to their clients.
+
+mod support;
+
+use jostle_common::chance::Direction;
+use jostle_proxy::{LinkSummary, Protocol, Summary};
+use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+use support::{PATIENCE, Running};
+
+fn socket(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// A client socket that sends to the proxy.
+fn client(proxy: SocketAddr) -> UdpSocket {
+    let client = socket(if proxy.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+    client.connect(proxy).unwrap();
+    client
+}
+
+fn start(listen: &str, upstream: SocketAddr, more: &str, portable: bool) -> Running {
+    let mut settings =
+        support::settings(&format!(r#"{{ "listen": "{listen}", "upstream": "{upstream}" {more} }}"#));
+    settings.portable = portable;
+    Running::with(settings)
+}
+
+fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = vec![0; 65_536];
+    let length = socket.recv(&mut buffer).expect("something comes");
+    buffer.truncate(length);
+    buffer
+}
+
+/// All that comes until `until` does.
+fn receive_until(socket: &UdpSocket, until: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let datagram = receive(socket);
+        if datagram == until {
+            return all;
+        }
+        all.push(datagram);
+    }
+}
+
+fn links(summary: &Summary) -> [&LinkSummary; 2] {
+    Direction::BOTH.map(|direction| summary.link("1", Protocol::Udp, direction).unwrap())
+}
+
+fn assert_conserved(summary: &Summary) {
+    for link in &summary.links {
+        assert_eq!(
+            link.entered + link.copies,
+            link.delivered + link.discarded_total() + link.held,
+            "{link:?}"
+        );
+    }
+}
+
+#[test]
+fn datagrams_of_all_sizes_cross_whole_and_apart() {
+    for portable in [false, true] {
+        let server = socket("127.0.0.1:0");
+        let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), "", portable);
+        let client = client(proxy.address(Protocol::Udp));
+        // Runs of equal size, empty ones, and the largest.
+        let mut sent: Vec<Vec<u8>> = Vec::new();
+        for size in [1, 1200, 1200, 1200, 0, 0, 700, 1200, 65_507, 1472] {
+            sent.push(vec![sent.len() as u8; size]);
+            client.send(sent.last().unwrap()).unwrap();
+        }
+        client.send(b"last").unwrap();
+        assert!(receive_until(&server, b"last") == sent, "portable: {portable}");
+        let (length, peer) = {
+            client.send(b"who").unwrap();
+            server.recv_from(&mut [0; 10]).unwrap()
+        };
+        assert_eq!(length, 3);
+        for datagram in &sent {
+            server.send_to(datagram, peer).unwrap();
+        }
+        server.send_to(b"last", peer).unwrap();
+        assert!(receive_until(&client, b"last") == sent, "portable: {portable}");
+        let summary = proxy.stop();
+        let [up, down] = links(&summary);
+        assert_eq!((up.entered, up.delivered, down.entered, down.delivered), (12, 12, 11, 11));
+        assert_eq!(up.bytes_in, up.bytes_out);
+        assert_eq!(summary.socket_count("1", Protocol::Udp, "flows"), 1);
+        assert_conserved(&summary);
+    }
+}
+
+#[test]
+fn each_client_gets_its_own_answers() {
+    let server = socket("127.0.0.1:0");
+    let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), "", false);
+    let clients: Vec<UdpSocket> = (0..50).map(|_| client(proxy.address(Protocol::Udp))).collect();
+    for round in 0..3u8 {
+        let mut peers = BTreeSet::new();
+        for (number, client) in clients.iter().enumerate() {
+            client.send(&[number as u8, round]).unwrap();
+        }
+        for _ in &clients {
+            let mut buffer = [0; 10];
+            let (length, peer) = server.recv_from(&mut buffer).unwrap();
+            peers.insert(peer);
+            server.send_to(&buffer[..length], peer).unwrap();
+        }
+        assert_eq!(peers.len(), clients.len(), "one upstream socket per client");
+        for (number, client) in clients.iter().enumerate() {
+            assert_eq!(receive(client), [number as u8, round]);
+        }
+    }
+    assert_eq!(proxy.stop().socket_count("1", Protocol::Udp, "flows"), 50);
+}
+
+/// The datagrams that arrive of 500 numbered ones, and the summary.
+fn numbered(profile: &str, portable: bool) -> (Vec<Vec<u8>>, Summary) {
+    let server = socket("127.0.0.1:0");
+    let (address, end) = (server.local_addr().unwrap(), socket("127.0.0.1:0"));
+    let more = format!(r#", "profile": {profile}"#);
+    let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), &more, portable);
+    let client = client(proxy.address(Protocol::Udp));
+    // Reads all the time: its buffer does not hold 500 datagrams.
+    let reader = std::thread::spawn(move || receive_until(&server, b"stop"));
+    for number in 0..500u16 {
+        client.send(&number.to_be_bytes()).unwrap();
+        if number % 50 == 49 {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+    let begun = Instant::now();
+    while !reader.is_finished() {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::park_timeout(Duration::from_millis(100));
+        end.send_to(b"stop", address).unwrap();
+    }
+    let arrived = reader.join().unwrap();
+    let summary = proxy.stop();
+    assert_conserved(&summary);
+    (arrived, summary)
+}
+
+#[test]
+fn counters_say_what_the_receiver_sees_and_the_seed_repeats_it() {
+    let profile = r#"{ "up": [ { "rule": "drop", "chance": "10%" }, { "rule": "duplicate", "chance": "10%" },
+        { "rule": "corrupt", "chance": "10%" }, { "rule": "delay", "time": "5ms" } ] }"#;
+    let (arrived, summary) = numbered(profile, false);
+    let [up, _] = links(&summary);
+    assert_eq!((up.entered, up.missed_by_kernel, up.held), (500, 0, 0));
+    assert_eq!(up.delivered, arrived.len() as u64);
+    assert_eq!(up.discarded.get("drop"), Some(&up.discarded_total()));
+    // 50 expected, sd 6.7; five of them.
+    assert!((17..=83).contains(&up.discarded_total()), "{up:?}");
+    assert!((17..=83).contains(&up.copies), "{up:?}");
+    assert!((17..=83).contains(&up.corrupted), "{up:?}");
+    for portable in [false, true] {
+        let (again, other) = numbered(profile, portable);
+        assert!(again == arrived, "portable: {portable}");
+        let [other, _] = links(&other);
+        let counts = |link: &LinkSummary| {
+            (link.entered, link.copies, link.delivered, link.discarded.clone(), link.corrupted)
+        };
+        assert_eq!(counts(other), counts(up), "portable: {portable}");
+    }
+}
+
+#[test]
+fn the_rules_can_be_switched_off_and_on() {
+    let server = socket("127.0.0.1:0");
+    let profile = r#", "profile": { "up": [ { "rule": "drop", "chance": "100%" } ] }"#;
+    let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), profile, false);
+    let client = client(proxy.address(Protocol::Udp));
+    server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let arrives = |text: &[u8]| {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            client.send(text).unwrap();
+            let mut buffer = [0; 10];
+            if let Ok(length) = server.recv(&mut buffer)
+                && &buffer[..length] == text
+            {
+                return true;
+            }
+            if text == b"lost" {
+                return false;
+            }
+        }
+        false
+    };
+    assert!(!arrives(b"lost"));
+    assert!(!proxy.control.toggle(), "they are off now");
+    assert!(arrives(b"passes"));
+    assert!(proxy.control.toggle(), "they are on now");
+    // Until the loop has seen it.
+    while server.recv(&mut [0; 10]).is_ok() {}
+    let begun = Instant::now();
+    while arrives(b"lost") {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let summary = proxy.stop();
+    let [up, _] = links(&summary);
+    assert!(up.delivered >= 1 && up.discarded_total() >= 2, "{up:?}");
+}
+
+#[test]
+fn idle_flows_are_forgotten_but_not_with_packets_inside() {
+    let server = socket("127.0.0.1:0");
+    let more = r#", "idle": "100ms", "profile": { "up": [ { "rule": "delay", "time": "400ms" } ] }"#;
+    let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
+    let client = client(proxy.address(Protocol::Udp));
+    client.send(b"slow").unwrap();
+    let mut buffer = [0; 10];
+    let (_, first) = server.recv_from(&mut buffer).unwrap();
+    server.send_to(b"answer", first).unwrap();
+    assert_eq!(receive(&client), b"answer", "the flow outlived its idle time");
+    std::thread::park_timeout(Duration::from_millis(400));
+    client.send(b"again").unwrap();
+    let (_, second) = server.recv_from(&mut buffer).unwrap();
+    assert_ne!(first, second, "a new flow");
+    let summary = proxy.stop();
+    assert_eq!(summary.socket_count("1", Protocol::Udp, "flows"), 2);
+    assert_eq!(summary.socket_count("1", Protocol::Udp, "flows_idle"), 1);
+}
+
+#[test]
+fn an_earlier_refusal_costs_no_datagram() {
+    for portable in [false, true] {
+        let server = socket("127.0.0.1:0");
+        let address = server.local_addr().unwrap();
+        let more = r#", "profile": { "up": [ { "rule": "delay", "time": "30ms" } ] }"#;
+        let proxy = start("udp://127.0.0.1:0", address, more, portable);
+        let client = client(proxy.address(Protocol::Udp));
+        drop(server);
+        client.send(b"refused").unwrap();
+        std::thread::park_timeout(Duration::from_millis(100));
+        let server = socket(&address.to_string());
+        client.send(b"one").unwrap();
+        client.send(b"two").unwrap();
+        assert_eq!(receive(&server), b"one", "portable: {portable}");
+        assert_eq!(receive(&server), b"two", "portable: {portable}");
+        let summary = proxy.stop();
+        assert_eq!(
+            summary.socket_count("1", Protocol::Udp, "refused_by_upstream"),
+            1,
+            "portable: {portable}"
+        );
+    }
+}
+
+#[test]
+fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
+    let server = socket("127.0.0.1:0");
+    let proxy = start("udp://0.0.0.0:0", server.local_addr().unwrap(), "", false);
+    let port = proxy.address(Protocol::Udp).port();
+    // A client that asks two addresses of the proxy has two flows; a connected socket takes no answer from a wrong address.
+    let client = socket("127.0.0.1:0");
+    let mut peers = Vec::new();
+    for asked in ["127.0.0.2", "127.0.0.3"] {
+        client.connect((asked, port)).unwrap();
+        client.send(asked.as_bytes()).unwrap();
+        let mut buffer = [0; 20];
+        let (length, peer) = server.recv_from(&mut buffer).unwrap();
+        server.send_to(&buffer[..length], peer).unwrap();
+        assert_eq!(receive(&client), asked.as_bytes());
+        peers.push(peer);
+    }
+    assert_ne!(peers[0], peers[1]);
+}
+
+#[test]
+fn ipv6_and_localhost_work() {
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    }
+    let server = socket("[::1]:0");
+    for portable in [false, true] {
+        let proxy = start("udp://localhost:0", server.local_addr().unwrap(), "", portable);
+        let addresses: Vec<SocketAddr> = proxy.listeners.iter().map(|listener| listener.address).collect();
+        assert_eq!(addresses.len(), 2);
+        assert_eq!(addresses[0].port(), addresses[1].port(), "one port number");
+        for address in addresses {
+            let client = client(address);
+            client.send(b"hello").unwrap();
+            let mut buffer = [0; 20];
+            let (length, peer) = server.recv_from(&mut buffer).unwrap();
+            server.send_to(&buffer[..length], peer).unwrap();
+            assert_eq!(receive(&client), b"hello", "{address}");
+        }
+    }
+}
+
+#[test]
+fn follow_takes_answers_from_other_ports_of_the_upstream_only() {
+    for portable in [false, true] {
+        let server = socket("127.0.0.1:0");
+        let (other_port, other_host) = (socket("127.0.0.1:0"), socket("127.0.0.9:0"));
+        let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), r#", "follow": true"#, portable);
+        let client = client(proxy.address(Protocol::Udp));
+        client.send(b"read file").unwrap();
+        let (_, peer) = server.recv_from(&mut [0; 20]).unwrap();
+        let peer = SocketAddr::new([127, 0, 0, 1].into(), peer.port());
+        other_host.send_to(b"foreign", peer).unwrap();
+        other_port.send_to(b"block 1", peer).unwrap();
+        assert_eq!(receive(&client), b"block 1");
+        client.send(b"ack 1").unwrap();
+        assert_eq!(receive(&other_port), b"ack 1", "the answer goes to the port that spoke last");
+        let summary = proxy.stop();
+        assert_eq!(summary.socket_count("1", Protocol::Udp, "foreign"), 1);
+    }
+}
+
+#[test]
+fn what_is_inside_is_delivered_before_the_end() {
+    let server = socket("127.0.0.1:0");
+    let more = r#", "profile": { "up": [ { "rule": "delay", "time": "300ms" } ] }"#;
+    let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
+    client(proxy.address(Protocol::Udp)).send(b"late").unwrap();
+    std::thread::park_timeout(Duration::from_millis(100));
+    let summary = proxy.stop();
+    assert_eq!(links(&summary)[0].delivered, 1);
+    assert_eq!(receive(&server), b"late");
+    // More than two seconds are not waited for.
+    let more = r#", "profile": { "up": [ { "rule": "delay", "time": "1h" } ] }"#;
+    let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
+    client(proxy.address(Protocol::Udp)).send(b"never").unwrap();
+    std::thread::park_timeout(Duration::from_millis(100));
+    let begun = Instant::now();
+    let summary = proxy.stop();
+    assert!((1.9..3.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    assert_eq!(links(&summary)[0].held, 1);
+    assert_conserved(&summary);
+}

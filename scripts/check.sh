@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything a change must pass beside the tests: format, lints, docs, and the commands that the README shows.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "format"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --workspace --all-targets -- -D warnings
+
+step "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+step "licences"
+if command -v cargo-deny >/dev/null; then
+  cargo deny --offline check licenses bans sources
+else
+  echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"
+fi
+
+step "shell scripts"
+for script in scripts/*.sh .ci/run; do bash -n "$script"; done
+
+step "README commands"
+bash scripts/readme-commands.sh

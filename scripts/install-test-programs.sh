@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs the programs that some tests put the proxy in front of. Without them those tests skip themselves, and say so.
+# Debian and Ubuntu, as root; elsewhere it only says what is missing.
+set -uo pipefail
+programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 ffmpeg:ffmpeg chromium:chromium)
+missing=()
+for entry in "${programs[@]}"; do
+  command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  # Servers are installed, not started: a test starts its own on a port of its own.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+  fi
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+else
+  echo "not installed, so the tests that need them will skip: ${missing[*]}" >&2
+fi
+exit 0
