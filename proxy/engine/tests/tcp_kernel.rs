@@ -57,12 +57,8 @@ impl Cell {
         let limit = BitRate::new(self.rate_mbit * 1_000_000).unwrap();
         let queue = limit.bytes_in(self.rtt.max(Duration::from_millis(50)));
         let rate = Rate { limit, queue: Queue::Bytes(ByteSize::new(queue)), overhead: 0 };
-        let delay = Delay {
-            time: self.rtt / 2,
-            jitter: Duration::ZERO,
-            shape: Shape::Uniform,
-            reorder: false,
-        };
+        let delay =
+            Delay { time: self.rtt / 2, jitter: Duration::ZERO, shape: Shape::Uniform, reorder: false };
         let rules = [
             RuleKind::Drop(Drop::Chance(Probability::new(self.loss).unwrap())),
             RuleKind::Rate(rate),

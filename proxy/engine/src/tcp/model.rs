@@ -253,8 +253,8 @@ impl Model {
     }
 
     fn close(&mut self, id: u32) {
-        if let Some(connection) = self.connections.remove(&id) {
-            self.timers.forget(id, connection.timer);
+        if let Some(mut connection) = self.connections.remove(&id) {
+            self.timers.forget(id, &mut connection.timer);
             self.counters += connection.counters();
             self.events.push_back(Event::Closed { id });
         }

@@ -22,7 +22,13 @@ impl Reduction {
     }
 
     /// The window after `delivered` more segments arrived. `clean` says that the acknowledgement advanced and found no new loss.
-    pub(super) fn window(&mut self, in_flight: u32, threshold: u32, delivered: u32, clean: bool) -> Option<u32> {
+    pub(super) fn window(
+        &mut self,
+        in_flight: u32,
+        threshold: u32,
+        delivered: u32,
+        clean: bool,
+    ) -> Option<u32> {
         if delivered == 0 || self.window_before == 0 {
             return None;
         }

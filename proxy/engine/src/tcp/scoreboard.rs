@@ -143,8 +143,7 @@ impl Scoreboard {
             return None;
         }
         let from = self.missing_from.max(self.first);
-        let skipped =
-            self.segments.range((from - self.first) as usize..).position(Sent::is_missing)? as u64;
+        let skipped = self.segments.range((from - self.first) as usize..).position(Sent::is_missing)? as u64;
         let ordinal = from + skipped;
         self.missing_from = ordinal + 1;
         let segment = &mut self.segments[(ordinal - self.first) as usize];
@@ -171,11 +170,18 @@ impl Scoreboard {
     }
 
     /// Takes in a block that arrived out of order.
-    pub(super) fn sack(&mut self, block: &Range<u64>, now: Instant, rack: &mut Clock, progress: &mut Progress) {
+    pub(super) fn sack(
+        &mut self,
+        block: &Range<u64>,
+        now: Instant,
+        rack: &mut Clock,
+        progress: &mut Progress,
+    ) {
         let mut rest = block.start.max(self.acknowledged)..block.end.min(self.next);
         while let Some(gap) = self.known.first_gap(&rest) {
             let mut index = self.segments.partition_point(|segment| segment.start < gap.start);
-            while let Some(segment) = self.segments.get_mut(index).filter(|segment| segment.end() <= gap.end) {
+            while let Some(segment) = self.segments.get_mut(index).filter(|segment| segment.end() <= gap.end)
+            {
                 rack.advance(now, segment);
                 progress.delivered += 1;
                 if !segment.ever_retransmitted {
@@ -196,7 +202,13 @@ impl Scoreboard {
     }
 
     /// Takes in that everything before `offset` has arrived.
-    pub(super) fn acknowledge(&mut self, offset: u64, now: Instant, rack: &mut Clock, progress: &mut Progress) {
+    pub(super) fn acknowledge(
+        &mut self,
+        offset: u64,
+        now: Instant,
+        rack: &mut Clock,
+        progress: &mut Progress,
+    ) {
         if offset <= self.acknowledged {
             return;
         }

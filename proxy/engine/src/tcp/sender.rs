@@ -235,7 +235,8 @@ impl Sender {
 
     /// Moves between the phases; returns how many segments were found lost.
     fn update_phase(&mut self, now: Instant, restart_timer: &mut bool) -> u32 {
-        if matches!(self.phase, Phase::Recovery | Phase::Loss) && self.board.acknowledged() >= self.phase_end {
+        if matches!(self.phase, Phase::Recovery | Phase::Loss) && self.board.acknowledged() >= self.phase_end
+        {
             if self.phase == Phase::Recovery {
                 self.window.set(self.window.threshold());
             }
@@ -357,8 +358,7 @@ impl Sender {
         self.timeouts += 1;
         self.counters.timeouts += 1;
         self.rtt.back_off();
-        self.timer =
-            Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
+        self.timer = Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
     }
 
     /// Sets the timer after an advance: for a probe if one may go, else for the retransmission.

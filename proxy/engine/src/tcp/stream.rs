@@ -41,11 +41,8 @@ impl Stream {
     pub(super) fn take_before(&mut self, offset: u64) -> Option<Bytes> {
         let room = offset.checked_sub(self.start).filter(|room| *room > 0)?;
         let first = self.pieces.front_mut()?;
-        let piece = if first.len() as u64 <= room {
-            self.pieces.pop_front()?
-        } else {
-            first.split_to(room as usize)
-        };
+        let piece =
+            if first.len() as u64 <= room { self.pieces.pop_front()? } else { first.split_to(room as usize) };
         self.start += piece.len() as u64;
         Some(piece)
     }

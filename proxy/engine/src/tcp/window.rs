@@ -179,7 +179,9 @@ mod tests {
 
     #[test]
     fn idleness_halves_the_window_down_to_the_initial_one() {
-        for (idle, want) in [(1, 100), (250, 100), (251, 50), (500, 50), (501, 25), (751, 12), (1001, 10), (u64::MAX, 10)] {
+        for (idle, want) in
+            [(1, 100), (250, 100), (251, 50), (500, 50), (501, 25), (751, 12), (1001, 10), (u64::MAX, 10)]
+        {
             let mut window = window(100, None);
             window.restart(idle, 250);
             assert_eq!(window.segments(), want, "idle for {idle}");
