@@ -203,7 +203,12 @@ impl Model {
             // At the same time up goes first.
             (Direction::Down, Some(up)) => Instant::from_nanos(up.as_nanos().saturating_sub(1)),
         };
-        let output = self.links[direction.index()].poll(now.min(timer).min(other));
+        let mut until = now.min(timer).min(other);
+        if !self.sends.is_empty() {
+            // What is to be sent at `clock` may come before the next output.
+            until = until.min(self.clock);
+        }
+        let output = self.links[direction.index()].poll(until);
         self.refresh(direction);
         let output = output?;
         self.clock = self.clock.max(output.packet().at);

@@ -78,7 +78,8 @@ impl Sender {
         }
         let was_idle = self.board.out() == 0;
         if was_idle {
-            self.window.restart(now.as_nanos() - self.last_sent.as_nanos(), self.rtt.timeout());
+            let idle = now.as_nanos() - self.last_sent.as_nanos();
+            self.window.restart(now, idle, self.rtt.timeout());
         }
         self.board.send_new(now, payload + u32::from(fin));
         if was_idle || matches!(self.timer, Some(Timer { kind: TimerKind::Probe, .. })) {
