@@ -11,7 +11,7 @@ use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::stage::Output;
-use jostle_engine::tcp::{Budget, Event, Model};
+use jostle_engine::tcp::{Budget, Event, Model, transfer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -466,6 +466,27 @@ fn a_live_change_repairs_a_dead_link() {
     ends.push(UP, 300_000, 300_000);
     ends.take();
     assert!(ends.received(UP) == bytes(0, 0, 600_000), "links without rules take no time");
+}
+
+#[test]
+fn mild_reordering_costs_next_to_nothing() {
+    let seconds = |json: &str| {
+        let links = Direction::BOTH
+            .map(|direction| Link::new(LinkKey { seed: 1, route: "test".into(), direction }, &rules(json)));
+        let outcome = transfer(links, CongestionControl::Cubic, 10_000_000, Duration::from_secs(100));
+        assert_eq!(outcome.received, 10_000_000);
+        outcome.time.unwrap().as_secs_f64()
+    };
+    let line = r#"{ "rule": "rate", "limit": "20Mbit/s" }, { "rule": "delay", "time": "20ms" }"#;
+    let base = seconds(line);
+    for reorder in [
+        r#"{ "rule": "reorder", "chance": "1%" }"#,
+        r#"{ "rule": "reorder", "chance": "1%", "behind": 5 }"#,
+        r#"{ "rule": "duplicate", "chance": "10%" }"#,
+    ] {
+        let time = seconds(&format!("{line}, {reorder}"));
+        assert!(time < 1.1 * base, "{reorder}: {time} s, {base} s without");
+    }
 }
 
 #[test]

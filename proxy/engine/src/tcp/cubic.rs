@@ -153,8 +153,9 @@ mod tests {
         cubic.sample(RTT);
         let (mut credit, mut course) = (0, Vec::new());
         for round in 0..seconds * 10 {
-            for part in 0..window {
-                let now = Instant::from_nanos(round * RTT + u64::from(part) * RTT / u64::from(window));
+            let acks = window;
+            for part in 0..acks {
+                let now = Instant::from_nanos(round * RTT + u64::from(part) * RTT / u64::from(acks));
                 let interval = cubic.growth_interval(now, window, 1);
                 credit += 1;
                 if credit >= interval {

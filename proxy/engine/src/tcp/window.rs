@@ -110,6 +110,12 @@ impl Window {
         });
     }
 
+    /// Goes back to a window and a threshold from before a reduction, or stays where it is further.
+    pub(super) fn restore(&mut self, segments: u32, threshold: u32) {
+        self.segments = self.segments.max(segments);
+        self.threshold = Some(self.threshold().max(threshold)).filter(|threshold| *threshold < u32::MAX);
+    }
+
     /// Restarts from `segments` after a timeout at `now`, when everything up to `next` had been sent.
     pub(super) fn time_out(&mut self, now: Instant, next: u64, segments: u32) {
         self.segments = segments;

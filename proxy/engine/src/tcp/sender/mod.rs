@@ -17,6 +17,7 @@ use crate::tcp::rtt::RoundTrip;
 use crate::tcp::scoreboard::{Progress, Scoreboard};
 use crate::tcp::segment::Ack;
 use crate::tcp::tlp::Probe;
+use crate::tcp::undo::Undo;
 use crate::tcp::usage::Usage;
 use crate::tcp::window::Window;
 use jostle_common::route::CongestionControl;
@@ -54,6 +55,8 @@ pub(in crate::tcp) struct Sender {
     /// What was sent when the phase began: its acknowledgement ends Recovery and Loss.
     phase_end: u64,
     reduction: Reduction,
+    /// What to go back to if the reduction under way turns out to be needless.
+    undo: Option<Undo>,
     probe: Probe,
     /// Whether a probe is to be sent now.
     probing: bool,
@@ -80,6 +83,7 @@ impl Sender {
             phase: Phase::Open,
             phase_end: 0,
             reduction: Reduction::default(),
+            undo: None,
             probe: Probe::default(),
             probing: false,
             timer: None,
@@ -153,6 +157,9 @@ impl Sender {
         }
         let sampled = self.take_samples(now, ack, &progress);
         self.answer_probe(&progress);
+        if progress.advanced {
+            self.undo_if_needless(ack.echo);
+        }
         let mut restart_timer = progress.advanced || self.is_sack_of_earlier_data(&progress, sampled);
         let lost = self.update_phase(now, &mut restart_timer);
         if restart_timer {
@@ -208,6 +215,23 @@ impl Sender {
         }
     }
 
+    /// Undoes the reduction under way if this timestamp shows that what was sent again had not been lost.
+    fn undo_if_needless(&mut self, echo: Instant) {
+        let Some(undo) = self.undo.take_if(|undo| undo.is_due(echo)) else { return };
+        if self.phase == Phase::Recovery {
+            self.clock.set_reordering();
+            if self.board.retransmitted() > 0 {
+                // Others may have been lost in earnest.
+                self.undo = Some(undo);
+                return;
+            }
+        }
+        self.board.unmark_lost();
+        self.window.restore(undo.window, undo.threshold);
+        self.phase_end = self.board.next();
+        self.phase = self.calm_phase();
+    }
+
     /// Whether something that was sent before the head was (again) has arrived. Of what was sent after it, it says nothing: there the
     /// timer runs on, or it would be put off for as long as anything arrives.
     fn is_sack_of_earlier_data(&self, progress: &Progress, sampled: bool) -> bool {
@@ -233,6 +257,7 @@ impl Sender {
                 self.window.set(self.window.threshold());
             }
             self.phase = Phase::Open;
+            self.undo = None;
         }
         let retransmitted_before = self.board.retransmitted();
         let lost = self.detect_losses(now, restart_timer);
@@ -279,6 +304,12 @@ impl Sender {
         self.phase_end = self.board.next();
         self.probe.end();
         self.reduction = Reduction::new(self.window.segments());
+        self.reduce();
+    }
+
+    /// Lowers the slow start threshold, and remembers what it was.
+    fn reduce(&mut self) {
+        self.undo = Some(Undo::new(self.window.segments(), self.window.threshold()));
         self.window.reduce();
     }
 

@@ -1,5 +1,7 @@
 //! The sender's mechanisms, one by one, without a network.
 
+#![allow(clippy::single_range_in_vec_init, reason = "one block is reported")]
+
 use super::timer::TimerKind;
 use super::*;
 use crate::tcp::segment::{Blocks, Data};
@@ -32,10 +34,15 @@ impl Bench {
     /// After `ms` milliseconds, acknowledges segments below `next` and those in `blocks`; what is sent then.
     fn ack(&mut self, ms: u64, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         self.now = self.now.plus_nanos(ms * MS);
+        self.echo(self.now, next, blocks)
+    }
+
+    /// The same at once, caused by a segment sent at `echo`.
+    fn echo(&mut self, echo: Instant, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         let size = u64::from(PAYLOAD_MAX);
         let mut reported = Blocks::default();
         blocks.iter().for_each(|block| reported.push(block.start * size..block.end * size));
-        self.sender.handle_ack(self.now, &Ack { next: next * size, blocks: reported, echo: self.now });
+        self.sender.handle_ack(self.now, &Ack { next: next * size, blocks: reported, echo });
         self.send()
     }
 
@@ -132,6 +139,38 @@ fn a_filled_hole_was_only_reordered_and_patience_stays() {
     // From now on three segments beyond a hole do not prove a loss.
     assert!(!bench.ack(1, 2, &[3..6]).contains(&2));
     assert_eq!(bench.timer().0, TimerKind::Reordering);
+}
+
+#[test]
+fn a_needless_recovery_is_undone() {
+    let mut bench = Bench::new(100, 1000);
+    bench.send();
+    let first_sent = bench.now;
+    bench.ack(100, 0, &[1..4]);
+    assert_eq!((bench.sender.phase, bench.sender.window.threshold()), (Phase::Recovery, 5));
+    // The original comes after all, and its timestamp is older than the retransmission.
+    bench.now = bench.now.plus_nanos(5 * MS);
+    bench.echo(first_sent, 4, &[]);
+    assert_eq!((bench.sender.phase, bench.sender.board.lost()), (Phase::Open, 0));
+    assert!(bench.window() >= 10 && bench.sender.window.threshold() >= 8, "{}", bench.window());
+    // The network reorders: three segments beyond a hole do not prove a loss any more.
+    bench.ack(50, 4, &[5..9]);
+    assert_eq!((bench.sender.phase, bench.timer().0), (Phase::Disorder, TimerKind::Reordering));
+}
+
+#[test]
+fn a_needless_timeout_is_undone() {
+    let mut bench = Bench::new(100, 1000);
+    bench.send();
+    let first_sent = bench.now;
+    bench.wait();
+    assert_eq!(bench.wait().1, [0]);
+    assert_eq!((bench.sender.phase, bench.sender.board.lost()), (Phase::Loss, 11));
+    // All was only late.
+    bench.echo(first_sent, 2, &[]);
+    assert_eq!((bench.sender.phase, bench.sender.board.lost()), (Phase::Open, 0));
+    assert!(bench.window() >= 10, "{}", bench.window());
+    assert_eq!(bench.sender.board.in_flight(), bench.sender.board.out());
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Sender {
             Phase::Recovery => self.board.acknowledged() >= self.phase_end,
         };
         if fresh {
-            self.window.reduce();
+            self.reduce();
         }
         self.window.time_out(now, self.board.next(), self.board.in_flight() + 1);
         self.phase = Phase::Loss;

@@ -58,6 +58,9 @@ impl Sender {
     fn send_again(&mut self, now: Instant) -> Option<Data> {
         let (sent, is_head) = self.board.send_missing(now)?;
         self.counters.retransmissions += 1;
+        if let Some(undo) = &mut self.undo {
+            undo.handle_retransmission(now);
+        }
         if self.phase == Phase::Recovery {
             self.reduction.handle_sent();
         }
