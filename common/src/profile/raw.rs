@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// A link signs packets with one bit per rule.
-const RULES_MAX: usize = 64;
+const RULES_MAX: usize = 63;
 /// Copies are numbered with six bits per duplicate rule.
 const DUPLICATE_RULES_MAX: u32 = 5;
 const COPIES_MAX: u32 = 63;

@@ -170,8 +170,8 @@ fn mistakes_are_named_with_place_and_remedy() {
 fn whole_directions_are_bounded() {
     let rule = r#"{ "rule": "drop", "every": 2 }"#;
     let many = |count: usize, rule: &str| format!(r#"{{ "up": [ {} ] }}"#, vec![rule; count].join(","));
-    assert!(Profile::from_json(&many(64, rule)).is_ok());
-    assert_eq!(error(&many(65, rule)), "up: 65 rules are too many; at most 64 per direction");
+    assert!(Profile::from_json(&many(63, rule)).is_ok());
+    assert_eq!(error(&many(64, rule)), "up: 64 rules are too many; at most 63 per direction");
     let copies = r#"{ "rule": "duplicate", "chance": "1%" }"#;
     assert!(Profile::from_json(&many(5, copies)).is_ok());
     assert_eq!(error(&many(6, copies)), "up[5]: at most 5 duplicate rules per direction");

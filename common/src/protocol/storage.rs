@@ -38,7 +38,7 @@ pub trait Sink {
 /// Where received files are made. Until a file is finished it is kept apart from the finished ones.
 pub trait Folder {
     /// A file in the making.
-    type File: Partial;
+    type File: Partial + std::fmt::Debug;
 
     /// Makes a new, empty file.
     ///
@@ -100,6 +100,24 @@ impl Source for Memory {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         read_at(&self.bytes, offset, buffer)
+    }
+}
+
+impl<F: Source + ?Sized> Source for &mut F {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn digest(&self) -> Digest {
+        (**self).digest()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buffer)
+    }
+
+    fn refresh(&mut self, now: Instant) -> bool {
+        (**self).refresh(now)
     }
 }
 

@@ -5,7 +5,7 @@
 //! arrivals alone, never on when the link was polled.
 
 use crate::counters::Counters;
-use crate::packet::Packet;
+use crate::packet::{Packet, Trace};
 use crate::rules::{self, copy_number};
 use crate::stage::{Output, Rule as _, Stage, Verdict};
 use crate::stages;
@@ -56,9 +56,6 @@ enum Part {
     Rate(Box<stages::Rate>),
     Reorder(Box<stages::Reorder>),
 }
-
-/// A link signs a packet with one bit per rule; rules beyond the last place share it.
-const PLACES_MAX: usize = 64;
 
 impl Link {
     /// A link that applies `rules` from top to bottom.
@@ -123,9 +120,10 @@ impl Link {
 
     fn element(&mut self, rule: &Rule) -> Element {
         let place = self.places.iter().position(|key| *key == rule.key).unwrap_or_else(|| {
-            if self.places.len() < PLACES_MAX {
+            if self.places.len() < Trace::PLACES_MAX {
                 self.places.push(rule.key.clone());
             }
+            // Rules beyond the last place share it.
             self.places.len() - 1
         });
         let part = Part::new(rule, &self.key);
@@ -205,7 +203,7 @@ impl Link {
             match verdict {
                 Verdict::Pass => packet.trace.sign(place),
                 Verdict::Discard(reason) => {
-                    packet.trace.chosen = true;
+                    packet.trace.choose();
                     packet.trace.sign(place);
                     return self.outputs.push_back(Output::Discard(packet, reason));
                 }

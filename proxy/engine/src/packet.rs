@@ -32,6 +32,15 @@ impl Packet {
         Self { number: 0, copy: 0, flow, entered: at, at, size, trace: Trace::default(), body }
     }
 
+    /// The packet, at another time.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn moved_to(mut self, at: Instant) -> Self {
+        // Written in place: rebuilding the packet field by field costs more than the rule that asked for it.
+        self.at = at;
+        self
+    }
+
     /// Whether it is a mark, which no rule drops, damages, copies or moves.
     pub const fn is_mark(&self) -> bool {
         matches!(self.body, Body::End | Body::Reset)
@@ -74,16 +83,24 @@ pub struct Trace {
     pub rules: u64,
     /// How many bits were flipped.
     pub flipped_bits: u32,
-    /// Set by the rule that just chose the packet; the link turns it into a bit of `rules`.
-    pub(crate) chosen: bool,
 }
 
 impl Trace {
-    /// Turns a choice just made into a bit of `rules`.
+    /// How many rules have a bit of their own; the last bit is the link's.
+    pub const PLACES_MAX: usize = 63;
+
+    /// Set by the rule that just chose the packet, which does not know its place.
+    const CHOSEN: u64 = 1 << 63;
+
+    /// Notes that the rule now looking at the packet chose it.
+    pub(crate) const fn choose(&mut self) {
+        self.rules |= Self::CHOSEN;
+    }
+
+    /// Turns a choice just made into the bit of the rule at `place`.
     pub(crate) const fn sign(&mut self, place: u8) {
-        if self.chosen {
-            self.rules |= 1 << place;
-            self.chosen = false;
+        if self.rules & Self::CHOSEN != 0 {
+            self.rules = self.rules & !Self::CHOSEN | 1 << place;
         }
     }
 }

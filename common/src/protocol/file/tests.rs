@@ -200,6 +200,7 @@ fn a_file_beyond_the_limit_is_refused_with_the_reason() {
 /// A folder on a disk that is full after so many bytes.
 struct Full(u64);
 
+#[derive(Debug)]
 struct FullFile(MemoryFile, u64);
 
 impl Folder for Full {

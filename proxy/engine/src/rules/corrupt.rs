@@ -43,7 +43,7 @@ impl Rule for Corrupt {
         };
         if !bits.is_empty() {
             packet.trace.flipped_bits += bits.len() as u32;
-            packet.trace.chosen = true;
+            packet.trace.choose();
             if let Body::Data(bytes) = &mut packet.body {
                 *bytes = flipped(bytes, &bits);
             }

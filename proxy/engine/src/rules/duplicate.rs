@@ -21,7 +21,7 @@ impl Duplicate {
 impl Rule for Duplicate {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         if self.stream.draw(packet.number, 0, packet.copy).hits(self.setting.chance) {
-            packet.trace.chosen = true;
+            packet.trace.choose();
             Verdict::Copies(self.setting.copies)
         } else {
             Verdict::Pass

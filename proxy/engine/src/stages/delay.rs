@@ -132,7 +132,7 @@ impl Line {
         match self {
             Self::Constant(packets) => packets.drain(..).collect(),
             Self::Ordered(packets, dues) => {
-                packets.drain(..).zip(dues.drain()).map(|(packet, at)| Packet { at, ..packet }).collect()
+                packets.drain(..).zip(dues.drain()).map(|(packet, at)| packet.moved_to(at)).collect()
             }
             Self::Free(packets) => packets.drain().map(|timed| timed.packet).collect(),
         }
@@ -163,7 +163,7 @@ impl Stage for Delay {
             Line::Constant(packets) => packets.pop_front_if(|packet| packet.at <= now)?,
             Line::Ordered(packets, dues) => {
                 let at = dues.pop(now)?;
-                Packet { at, ..packets.pop_front().expect("there is a due time for each packet") }
+                packets.pop_front().expect("there is a due time for each packet").moved_to(at)
             }
             Line::Free(packets) => packets.pop(now)?.packet,
         };

@@ -26,6 +26,7 @@ pub(crate) struct Rate {
 
 #[derive(Debug)]
 struct InService {
+    /// Its `at` is when it is due to leave.
     packet: Packet,
     end: End,
 }
@@ -84,14 +85,15 @@ impl Rate {
                 End { nanos: from.nanos.saturating_add(work / rate), fraction: work % rate }
             }
         };
-        self.in_service = Some(InService { packet, end });
+        let service = self.in_service.insert(InService { packet, end });
+        service.packet.at = end.due();
     }
 
     /// Whether the queue has no room for a packet that arrives at `now` while `service` is under way.
     fn refuses(&self, packet: &Packet, service: &InService) -> bool {
         let Some(setting) = self.setting else { return false };
         let too_long =
-            |bound: Duration| self.wait_exceeds(bound, setting.limit, service.end.due().since(packet.at));
+            |bound: Duration| self.wait_exceeds(bound, setting.limit, service.packet.at.since(packet.at));
         let waiting = self.waiting.len() as u64;
         match setting.queue {
             Queue::Default => waiting >= QUEUE_PACKETS_DEFAULT && too_long(QUEUE_TIME_DEFAULT),
@@ -118,7 +120,7 @@ impl Stage for Rate {
             return self.start(packet, from);
         };
         if !packet.is_mark() && self.refuses(&packet, service) {
-            packet.trace.chosen = true;
+            packet.trace.choose();
             return self.refused.push_back(packet);
         }
         self.waiting_bytes += self.bytes(&packet);
@@ -130,18 +132,18 @@ impl Stage for Rate {
         if let Some(packet) = self.refused.pop_front() {
             return Some(Output::Discard(packet, Reason::QueueFull));
         }
-        let service = self.in_service.take_if(|service| service.end.due() <= now)?;
+        let service = self.in_service.take_if(|service| service.packet.at <= now)?;
         if let Some(next) = self.waiting.pop_front() {
             self.waiting_bytes -= self.bytes(&next);
             self.start(next, service.end);
         }
-        Some(Output::Deliver(Packet { at: service.end.due(), ..service.packet }))
+        Some(Output::Deliver(service.packet))
     }
 
     #[inline]
     fn deadline(&self) -> Option<Instant> {
         let refused = self.refused.front().map(|packet| packet.at);
-        refused.or_else(|| self.in_service.as_ref().map(|service| service.end.due()))
+        refused.or_else(|| self.in_service.as_ref().map(|service| service.packet.at))
     }
 
     fn held(&self) -> usize {

@@ -45,7 +45,7 @@ impl Reorder {
         self.ready.push_back(packet);
         self.passed += 1;
         while let Some(held) = self.held.pop_front_if(|held| held.passed <= self.passed) {
-            self.ready.push_back(Packet { at: now, ..held.packet });
+            self.ready.push_back(held.packet.moved_to(now));
         }
     }
 
@@ -55,7 +55,7 @@ impl Reorder {
             std::mem::take(&mut self.held).into_iter().partition(|held| held.packet.flow == mark.flow);
         self.held = others;
         let before: VecDeque<Held> = before;
-        self.ready.extend(before.into_iter().map(|held| Packet { at: mark.at, ..held.packet }));
+        self.ready.extend(before.into_iter().map(|held| held.packet.moved_to(mark.at)));
         self.ready.push_back(mark);
     }
 }
@@ -68,7 +68,7 @@ impl Stage for Reorder {
         }
         match self.setting {
             Some(setting) if self.stream.draw(packet.number, 0, packet.copy).hits(setting.chance) => {
-                packet.trace.chosen = true;
+                packet.trace.choose();
                 // A live change may shorten either bound; the order of leaving stays that of arrival.
                 let last = self.held.back();
                 let passed =
@@ -87,7 +87,7 @@ impl Stage for Reorder {
             return Some(Output::Deliver(packet));
         }
         let held = self.held.pop_front_if(|held| held.latest <= now)?;
-        Some(Output::Deliver(Packet { at: held.latest, ..held.packet }))
+        Some(Output::Deliver(held.packet.moved_to(held.latest)))
     }
 
     #[inline]

@@ -1,0 +1,44 @@
+//! `jostle-client`: the clean clients that talk to jostle-server, through bad weather or none.
+
+use clap::{CommandFactory, Parser, Subcommand};
+use jostle_bins::{exit, file, saw, signals};
+use std::process::ExitCode;
+
+/// Clean clients: they never lose, delay or damage anything themselves.
+#[derive(Parser)]
+#[command(name = "jostle-client", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Subcommand)]
+enum Kind {
+    Saw(saw::command::FetchArgs),
+    File(file::command::SendArgs),
+    /// Print the completions for a shell
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    exit::status("jostle-client", run(Arguments::parse().kind))
+}
+
+fn run(kind: Kind) -> anyhow::Result<bool> {
+    match kind {
+        Kind::Saw(args) => args.run(&signals::stop()?),
+        Kind::File(args) => args.run(&signals::stop()?),
+        Kind::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "jostle-client",
+                &mut std::io::stdout(),
+            );
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Drives a protocol's state machine over a UDP socket, in real time.
+//!
+//! Timers follow mio, which rounds a wait up to the next millisecond: a timeout of 5 ms or more does not mind, and paced data go in
+//! small bursts (a packet per wake-up up to some 30 Mbit/s, then a few), whose mean rate is exact.
+
+use crate::stop::{STOP, Stop};
+use jostle_common::clock::Clock;
+use jostle_common::protocol::{Endpoint, Transmit};
+use jostle_common::time::Instant;
+use mio::{Events, Interest, Poll, Token};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+const SOCKET: Token = Token(0);
+/// How many datagrams are taken in before the clock, the stop request and the progress get their turn.
+const BATCH: usize = 64;
+/// The longest UDP payload is 65,507 bytes over IPv4.
+const DATAGRAM_MAX: usize = 1 << 16;
+/// What is asked for as receive buffer; the system may grant less. At 10 Mbit/s it is three seconds of data.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The endpoint has finished.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// A UDP socket and the loop around it.
+#[derive(Debug)]
+pub struct Driver {
+    socket: mio::net::UdpSocket,
+    /// The only peer, when the socket is connected: then refusals by the network are told.
+    peer: Option<SocketAddr>,
+    poll: Poll,
+    /// A datagram that the socket had no room for.
+    waiting: Option<Transmit>,
+    buffer: Box<[u8]>,
+}
+
+impl Driver {
+    /// A socket that listens on `address`.
+    ///
+    /// # Errors
+    /// When the address cannot be taken; the error names it.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on udp://{address}: {error}"))
+        };
+        Self::new(mio::net::UdpSocket::bind(address).map_err(named)?, None)
+    }
+
+    /// A socket that talks to `server` only.
+    ///
+    /// # Errors
+    /// When there is no way to that address.
+    pub fn connect(server: SocketAddr) -> io::Result<Self> {
+        let any: SocketAddr = if server.is_ipv4() {
+            (Ipv4Addr::UNSPECIFIED, 0).into()
+        } else {
+            (Ipv6Addr::UNSPECIFIED, 0).into()
+        };
+        let socket = mio::net::UdpSocket::bind(any)?;
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("cannot reach udp://{server}: {error}"));
+        socket.connect(server).map_err(named)?;
+        Self::new(socket, Some(server))
+    }
+
+    fn new(mut socket: mio::net::UdpSocket, peer: Option<SocketAddr>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        // A smaller buffer than asked for is no error; the system's own limit stands.
+        let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+        Ok(Self { socket, peer, poll, waiting: None, buffer: vec![0; DATAGRAM_MAX].into() })
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Runs `endpoint` until it is finished or `stop` is requested; `each_turn` sees it at least once per wake-up.
+    ///
+    /// # Errors
+    /// When the system refuses to wait for events. What the network refuses is the endpoint's to know.
+    pub fn run<E: Endpoint>(
+        &mut self,
+        endpoint: &mut E,
+        stop: &Stop,
+        clock: &Clock,
+        mut each_turn: impl FnMut(&mut E),
+    ) -> io::Result<Ended> {
+        let _attached = stop.attach(&self.poll)?;
+        let mut events = Events::with_capacity(8);
+        loop {
+            self.send_due(endpoint, clock);
+            let drained = self.receive(endpoint, clock);
+            each_turn(endpoint);
+            if endpoint.is_finished() && self.waiting.is_none() {
+                return Ok(Ended::Finished);
+            }
+            if stop.is_requested() {
+                return Ok(Ended::Stopped);
+            }
+            let wait = if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => debug_assert!(events.iter().all(|event| [SOCKET, STOP].contains(&event.token()))),
+            }
+        }
+    }
+
+    /// How long there is nothing to do. A full socket waits for its event, whatever is due.
+    fn wait<E: Endpoint>(&self, endpoint: &E, now: Instant) -> Option<Duration> {
+        if self.waiting.is_some() {
+            return None;
+        }
+        endpoint.deadline().map(|deadline| deadline.since(now))
+    }
+
+    /// Sends what is due, until the socket is full.
+    fn send_due<E: Endpoint>(&mut self, endpoint: &mut E, clock: &Clock) {
+        for _ in 0..BATCH {
+            let Some(transmit) = self.waiting.take().or_else(|| endpoint.poll(clock.now())) else { return };
+            let mut sent = self.send(&transmit);
+            if self.refused(&sent, endpoint, clock) {
+                // The error was an earlier datagram's: this one was not sent.
+                sent = self.send(&transmit);
+            }
+            match sent {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.waiting = Some(transmit);
+                    return;
+                }
+                // As good as lost on the way: the protocols live with that.
+                Err(error) => log::debug!("cannot send to {}: {error}", transmit.to),
+            }
+        }
+    }
+
+    fn send(&self, transmit: &Transmit) -> io::Result<usize> {
+        match self.peer {
+            Some(_) => self.socket.send(&transmit.payload),
+            None => self.socket.send_to(&transmit.payload, transmit.to),
+        }
+    }
+
+    /// Takes in up to a batch of datagrams, and sends what they give rise to. True when there are no more.
+    fn receive<E: Endpoint>(&mut self, endpoint: &mut E, clock: &Clock) -> bool {
+        for _ in 0..BATCH {
+            if self.waiting.is_some() {
+                // Answers pile up in the kernel's queue of requests, not in ours of answers.
+                return true;
+            }
+            let received = self.socket.recv_from(&mut self.buffer);
+            if self.refused(&received, endpoint, clock) {
+                continue;
+            }
+            match received {
+                Ok((length, from)) => {
+                    // The kernel lets only the peer through, but may write its address with another scope.
+                    let from = self.peer.unwrap_or(from);
+                    endpoint.handle(clock.now(), from, &self.buffer[..length]);
+                    self.send_due(endpoint, clock);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) => log::debug!("cannot receive: {error}"),
+            }
+        }
+        false
+    }
+
+    /// Whether a call reported that an earlier datagram was refused; the endpoint is told.
+    fn refused<T, E: Endpoint>(&self, result: &io::Result<T>, endpoint: &mut E, clock: &Clock) -> bool {
+        let is_refusal = matches!(result, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+        if let (true, Some(peer)) = (is_refusal, self.peer) {
+            endpoint.handle_refusal(clock.now(), peer);
+        }
+        is_refusal
+    }
+}

@@ -1,0 +1,163 @@
+//! `jostle-server file`: receives files over TCP, over plain UDP, or as bare datagrams.
+
+use super::{Over, counts_json, counts_text, goodput, map_text};
+use crate::address::resolve_listener;
+use crate::exit::Usage;
+use crate::file::{PORT, tcp, udp};
+use crate::stop::Stop;
+use crate::storage::Directory;
+use crate::terminal::{self, Printer, escaped, grouped};
+use clap::Args;
+use jostle_common::protocol::file::{NaiveSettings, Received, ReceiverSettings};
+use jostle_common::units::{ByteSize, parse_duration};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Receives files into a folder: received.mp3, then received-2.mp3. What is incomplete stays apart as received.mp3.part.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle-server file --over tcp --dir incoming
+  jostle-server file --over udp --dir incoming --once --json
+  jostle-server file --over udp --naive --dir incoming     # bare datagrams from any script; 2 s of silence end a file")]
+pub struct ReceiveArgs {
+    /// The transport
+    #[arg(long, value_enum)]
+    over: Over,
+    /// The folder for what arrives; made if need be
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// What received files are called
+    #[arg(long, value_name = "NAME", default_value = crate::storage::NAME)]
+    name: String,
+    /// Over UDP: append bare datagrams as they come, a file per sender
+    #[arg(long)]
+    naive: bool,
+    /// Give a sender up after so long a silence (60s; with --naive the end of the file, 2s)
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    idle: Option<Duration>,
+    /// The largest file to accept
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    max_size: ByteSize,
+    /// How many senders may be served at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
+    max_clients: u16,
+    /// Where to listen; port 0 lets the system pick one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9003")]
+    listen: String,
+    /// End after one file; the status tells whether it was stored
+    #[arg(long)]
+    once: bool,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl ReceiveArgs {
+    /// Receives until stopped. False when the one file of `--once` was not stored.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the address not be taken.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        if self.naive && self.over == Over::Tcp {
+            return Err(Usage::error("--naive takes bare datagrams; write --over udp --naive"));
+        }
+        if self.idle.is_some_and(|idle| idle.is_zero()) {
+            return Err(Usage::error("--idle 0 would give up every sender; write a time such as 2s"));
+        }
+        let listen = resolve_listener(&self.listen, self.over.scheme(), PORT)?;
+        let folder = Directory::open(&self.dir, &self.name)?;
+        let printer = Printer::new(self.json);
+        let tell = |received: &Received| self.print(printer, received);
+        let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.scheme()));
+        let (stored, failed) = match self.over {
+            Over::Tcp => {
+                let server = tcp::Server::bind(listen, self.tcp_settings(), folder)?;
+                ready(server.address());
+                let totals = server.run(stop, tell)?;
+                (totals.stored, totals.failed)
+            }
+            Over::Udp => {
+                let server = match self.naive {
+                    true => udp::Server::bind_naive(listen, self.naive_settings(), folder)?,
+                    false => udp::Server::bind(listen, self.udp_settings(), folder)?,
+                };
+                ready(server.address());
+                let totals = server.run(stop, tell)?;
+                (totals.stored, totals.failed)
+            }
+        };
+        let fields =
+            json!({ "kind": "file", "over": self.over.scheme(), "stored": stored, "failed": failed });
+        printer.event("summary", fields, || format!("stored {stored} failed {failed}"));
+        Ok(!self.once || failed == 0)
+    }
+
+    fn tcp_settings(&self) -> tcp::ServerSettings {
+        let defaults = tcp::ServerSettings::default();
+        tcp::ServerSettings {
+            size_max: self.max_size.bytes(),
+            clients_max: self.max_clients.into(),
+            idle: self.idle.unwrap_or(defaults.idle),
+            once: self.once,
+        }
+    }
+
+    fn udp_settings(&self) -> ReceiverSettings {
+        let defaults = ReceiverSettings::default();
+        ReceiverSettings {
+            size_max: self.max_size.bytes(),
+            transfers_max: self.max_clients.into(),
+            idle: self.idle.unwrap_or(defaults.idle),
+            once: self.once,
+            ..defaults
+        }
+    }
+
+    fn naive_settings(&self) -> NaiveSettings {
+        NaiveSettings {
+            size_max: self.max_size.bytes(),
+            transfers_max: self.max_clients.into(),
+            idle: self.idle.unwrap_or_else(|| NaiveSettings::default().idle),
+            once: self.once,
+        }
+    }
+
+    fn print(&self, printer: Printer, received: &Received) {
+        let seconds = received.elapsed.as_secs_f64();
+        let (name, digest) = match &received.stored {
+            Ok((name, digest)) => (Some(name), Some(digest)),
+            Err(_) => (None, None),
+        };
+        let counts = received.counts();
+        let mut fields = json!({
+            "ok": name.is_some(), "error": received.stored.as_ref().err(), "peer": received.peer.to_string(), "file": name,
+            "size": received.size, "sha256": digest, "digest_equal": received.sent.map(|_| received.is_equal()),
+            "seconds": seconds, "goodput_bps": goodput(received.size, seconds),
+        });
+        if let (Some(fields), Some(account)) = (fields.as_object_mut(), &received.account) {
+            fields.extend(counts_json(&account.counts()).as_object().cloned().unwrap_or_default());
+            fields.insert("map".to_owned(), map_text(account.cells()).into());
+        }
+        printer.event("received", fields, || {
+            let size = grouped(received.size);
+            let mut text = match (&received.stored, received.sent) {
+                (Err(reason), _) => {
+                    format!("{}: {size} bytes, incomplete: {}", received.peer, escaped(reason))
+                }
+                (Ok((name, _)), None) => format!("{}: {size} bytes from {}", escaped(name), received.peer),
+                (Ok((name, _)), Some(_)) => {
+                    let state = if received.is_equal() { "whole" } else { "damaged" };
+                    format!("{}: {size} bytes from {}, {state}", escaped(name), received.peer)
+                }
+            };
+            text.push_str(&format!(
+                " in {seconds:.3} s, {}",
+                terminal::rate(goodput(received.size, seconds))
+            ));
+            digest.into_iter().for_each(|digest| text.push_str(&format!("\nsha256 {digest}")));
+            counts.iter().for_each(|counts| text.push_str(&format!("\n{}", counts_text(counts))));
+            text
+        });
+    }
+}

@@ -1,0 +1,186 @@
+//! `jostle-client file`: sends a file over TCP or over plain UDP.
+
+use super::{Over, counts_json, counts_text, goodput, map_text, ranges};
+use crate::address::resolve;
+use crate::ending::Ending;
+use crate::exit::Usage;
+use crate::file::{PORT, tcp, udp};
+use crate::progress;
+use crate::stop::Stop;
+use crate::storage::FileSource;
+use crate::terminal::{self, Printer, escaped, grouped};
+use clap::Args;
+use jostle_common::protocol::file::{ChunkState, SenderSettings};
+use jostle_common::protocol::storage::Source as _;
+use jostle_common::protocol::{CHUNK_BYTES, digest::Digest};
+use jostle_common::units::{BitRate, parse_duration};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How many ranges of missing or damaged chunks are listed for people; `--json` has them all.
+const RANGES_MAX: usize = 12;
+
+/// Sends a file: over TCP it arrives whole or not at all, over UDP what is lost stays lost and is accounted for.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle-client file 127.0.0.1:9003 song.mp3 --over tcp
+  jostle-client file 127.0.0.1:9003 song.mp3 --over udp --rate 5Mbit/s
+  jostle-client file 127.0.0.1:9003 song.mp3 --over udp --strict --json     # damage is status 1")]
+pub struct SendArgs {
+    /// The server; the port is 9003 unless given
+    #[arg(value_name = "HOST:PORT")]
+    server: String,
+    /// The file to send
+    file: PathBuf,
+    /// The transport
+    #[arg(long, value_enum)]
+    over: Over,
+    /// Over UDP: how fast data go [default: 10Mbit/s]
+    #[arg(long, value_name = "RATE")]
+    rate: Option<BitRate>,
+    /// Give up after so long without a sign of the server [default: 60s over TCP, 30s over UDP]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    patience: Option<Duration>,
+    /// End with status 1 unless the file arrived undamaged
+    #[arg(long)]
+    strict: bool,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// What both transports report.
+struct Summary<'a> {
+    ending: &'a Ending,
+    size: u64,
+    digest: Digest,
+    seconds: f64,
+    bytes: u64,
+    /// What only one of them has, as fields and as text.
+    fields: Value,
+    text: String,
+}
+
+impl SendArgs {
+    /// Sends the file. False when it arrived damaged and `--strict` minds.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the server does not report that it stored it.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        if self.over == Over::Tcp && self.rate.is_some() {
+            return Err(Usage::error("--rate paces UDP; TCP finds its own rate"));
+        }
+        if self.patience.is_some_and(|patience| patience.is_zero()) {
+            return Err(Usage::error("--patience 0 would give up at once; write a time such as 30s"));
+        }
+        let server = resolve(&self.server, self.over.scheme(), PORT)?;
+        let mut source = FileSource::open(&self.file)?;
+        let bar = progress::bytes(source.size(), &self.file.display().to_string());
+        let (ending, is_equal) = match self.over {
+            Over::Tcp => {
+                let mut settings = tcp::SendSettings::new(server);
+                settings.patience = self.patience.unwrap_or(settings.patience);
+                let sent = tcp::send(&settings, &mut source, stop, |bytes| bar.set_position(bytes));
+                bar.finish_and_clear();
+                self.report_tcp(sent?)
+            }
+            Over::Udp => {
+                let mut settings = udp::SendSettings::new(server);
+                settings.rate = self.rate.unwrap_or(SenderSettings::RATE);
+                settings.patience = self.patience.unwrap_or(settings.patience);
+                let size = source.size();
+                let sent = udp::send(&settings, &mut source, stop, |report| {
+                    bar.set_position((report.packets * CHUNK_BYTES).min(size));
+                });
+                bar.finish_and_clear();
+                self.report_udp(sent?)
+            }
+        };
+        match ending {
+            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
+            Ending::Stopped => Ok(true),
+            Ending::Done => Ok(is_equal || !self.strict),
+        }
+    }
+
+    fn report_tcp(&self, sent: tcp::Sent) -> (Ending, bool) {
+        let name = sent.answer.as_ref().map(|answer| answer.name.clone());
+        let text = name.as_ref().map_or_else(String::new, |name| format!("stored as {}", escaped(name)));
+        let is_equal = sent.ending.is_done();
+        self.print(Summary {
+            ending: &sent.ending,
+            size: sent.size,
+            digest: sent.digest,
+            seconds: sent.elapsed.as_secs_f64(),
+            bytes: if is_equal { sent.size } else { 0 },
+            fields: json!({ "server": sent.server.to_string(), "name": name, "digest_equal": is_equal }),
+            text,
+        });
+        (sent.ending, is_equal)
+    }
+
+    fn report_udp(&self, sent: udp::Sent) -> (Ending, bool) {
+        let is_equal = sent.is_equal();
+        let report = &sent.report;
+        let mut fields = json!({ "server": sent.server.to_string(), "name": report.arrival.as_ref().map(|arrival| &arrival.name),
+            "digest_equal": is_equal, "packets": report.packets, "control": report.control });
+        let mut text = format!("packets {} control {}", report.packets, report.control);
+        let (mut seconds, mut bytes) = (0.0, 0);
+        if let Some(arrival) = &report.arrival {
+            let counts = arrival.counts;
+            seconds = arrival.elapsed.as_secs_f64();
+            bytes = (u64::from(counts.intact) * CHUNK_BYTES).min(sent.size);
+            if let Some(fields) = fields.as_object_mut() {
+                fields.extend(counts_json(&counts).as_object().cloned().unwrap_or_default());
+                fields.insert("map".to_owned(), map_text(arrival.cells.iter().copied()).into());
+            }
+            text = format!("{text}\n{}", counts_text(&counts));
+            for (state, name) in [(ChunkState::Missing, "missing"), (ChunkState::Damaged, "damaged")] {
+                let ranges = ranges(&arrival.cells, state, RANGES_MAX);
+                if !ranges.is_empty() {
+                    text = format!("{text}\n{name} chunks: {ranges}");
+                }
+            }
+            let state = if is_equal == Some(true) { "whole" } else { "damaged" };
+            text =
+                format!("{text}\nstored as {}, {state}: sha256 {}", escaped(&arrival.name), arrival.digest);
+        }
+        let summary = Summary {
+            ending: &sent.ending,
+            size: sent.size,
+            digest: sent.digest,
+            seconds,
+            bytes,
+            fields,
+            text,
+        };
+        self.print(summary);
+        (sent.ending, is_equal == Some(true))
+    }
+
+    fn print(&self, summary: Summary<'_>) {
+        let Summary { ending, size, digest, seconds, bytes, fields, text } = summary;
+        let rate = goodput(bytes, seconds);
+        let mut all = json!({ "kind": "file", "over": self.over.scheme(), "ok": ending.is_done(),
+            "stopped": *ending == Ending::Stopped, "error": ending.failure(), "size": size, "sha256": digest, "seconds": seconds,
+            "goodput_bps": rate });
+        if let (Some(all), Value::Object(fields)) = (all.as_object_mut(), fields) {
+            all.extend(fields);
+        }
+        Printer::new(self.json).event("summary", all, || {
+            let name = escaped(&self.file.display().to_string());
+            let state = match ending {
+                Ending::Done => "sent",
+                Ending::Stopped => "stopped",
+                Ending::Failed(_) => "failed",
+            };
+            let text = if text.is_empty() { text } else { format!("{text}\n") };
+            format!(
+                "{name}: {} bytes, {state}\nsha256 {digest}\n{text}time {seconds:.3} s, goodput {}",
+                grouped(size),
+                terminal::rate(rate)
+            )
+        });
+    }
+}

@@ -1,0 +1,219 @@
+//! `jostle-server saw` and `jostle-client saw`.
+
+use super::{FetchSettings, Fetched, PORT, Server, fetch};
+use crate::address::{resolve, resolve_listener};
+use crate::ending::Ending;
+use crate::exit::Usage;
+use crate::progress;
+use crate::stop::Stop;
+use crate::storage::{FileSource, Output};
+use crate::terminal::{self, Printer, escaped, grouped};
+use anyhow::Context;
+use clap::Args;
+use jostle_common::protocol::saw::ServerReport;
+use jostle_common::protocol::storage::Source as _;
+use jostle_common::protocol::timer::Timing;
+use jostle_common::units::{ByteSize, parse_duration};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Serves a file by stop-and-wait over UDP, to any number of clients at once.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle-server saw song.mp3
+  jostle-server saw song.mp3 --listen '[::1]:0' --once --json")]
+pub struct ServeArgs {
+    /// The file to serve
+    file: PathBuf,
+    /// Where to listen; port 0 lets the system pick one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9001")]
+    listen: String,
+    /// End when one client has the whole file
+    #[arg(long)]
+    once: bool,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl ServeArgs {
+    /// Serves until stopped. True when all went well.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the address not be taken.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let listen = resolve_listener(&self.listen, "udp", PORT)?;
+        let source = FileSource::open(&self.file)?;
+        let printer = Printer::new(self.json);
+        let server = Server::bind(listen, source, self.once)?;
+        printer.ready("saw", &format!("udp://{}", server.address()));
+        if !self.json {
+            let (path, source) = (self.file.display().to_string(), server.source());
+            eprintln!("{}: {} bytes, sha256 {}", escaped(&path), grouped(source.size()), source.digest());
+        }
+        let report = server.run(stop, |_| {})?;
+        print_served(printer, &report);
+        Ok(true)
+    }
+}
+
+fn print_served(printer: Printer, report: &ServerReport) {
+    let ServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } = *report;
+    let fields = json!({ "kind": "saw", "requests": requests, "answers": answers, "finished": finished, "damaged": damaged,
+        "ignored": ignored, "too_short": too_short, "unanswered": unanswered });
+    printer.event("summary", fields, || {
+        format!(
+            "requests {requests} answers {answers} finished {finished} damaged {damaged} ignored {ignored} \
+             too_short {too_short} unanswered {unanswered}"
+        )
+    });
+}
+
+/// Fetches a file by stop-and-wait over UDP: whole and in order under any loss below 100 %.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle-client saw 127.0.0.1:9001 -o song.mp3
+  jostle-client saw server.example -o song.mp3 --timeout fixed:200ms --json")]
+pub struct FetchArgs {
+    /// The server; the port is 9001 unless given
+    #[arg(value_name = "HOST:PORT")]
+    server: String,
+    /// Where the file goes; it is called OUT.part until it is whole
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// When to ask again: from measured round trips, or always after the same time ("fixed:200ms")
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = parse_timing)]
+    timeout: Timing,
+    /// Give up after so long without any valid answer ("never" is a time too)
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_patience)]
+    patience: Patience,
+    /// The largest file to accept
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    max_size: ByteSize,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long to wait for any valid answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Patience(Option<Duration>);
+
+fn parse_patience(text: &str) -> Result<Patience, String> {
+    if text == "never" {
+        return Ok(Patience(None));
+    }
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("write a time, or \"never\"".to_owned()),
+        Ok(time) => Ok(Patience(Some(time))),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_timing(text: &str) -> Result<Timing, String> {
+    let fixed = match (text, text.strip_prefix("fixed:")) {
+        ("adaptive", _) => return Ok(Timing::Adaptive),
+        (_, Some(fixed)) => fixed,
+        (_, None) => {
+            return Err("write \"adaptive\", or \"fixed:\" and a time, such as \"fixed:200ms\"".to_owned());
+        }
+    };
+    match parse_duration(fixed) {
+        Ok(Duration::ZERO) => {
+            Err("a timeout of 0 would ask without end; write one such as \"fixed:200ms\"".to_owned())
+        }
+        Ok(timeout) => Ok(Timing::Fixed(timeout)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl FetchArgs {
+    /// Fetches the file. True when it arrived whole, or when the user ended it before.
+    ///
+    /// # Errors
+    /// When the file does not arrive or cannot be written.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        if self.output.as_os_str().is_empty() {
+            return Err(Usage::error("-o names no file"));
+        }
+        let settings = FetchSettings {
+            server: resolve(&self.server, "udp", PORT)?,
+            timing: self.timeout,
+            patience: self.patience.0,
+            size_max: self.max_size.bytes(),
+        };
+        let output = Output::create(&self.output)?;
+        let bar = progress::bytes(0, &self.server);
+        let fetched = fetch(&settings, output, stop, |report| {
+            bar.set_length(report.file.map_or(0, |(size, _)| size));
+            bar.set_position(report.bytes);
+        });
+        bar.finish_and_clear();
+        let (fetched, output) = fetched?;
+        let kept = if fetched.ending.is_done() {
+            output.finish().context("the file arrived and cannot be kept")?;
+            Some(self.output.clone())
+        } else {
+            output.abandon()
+        };
+        self.print(&fetched, kept.as_ref());
+        match fetched.ending {
+            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
+            Ending::Done | Ending::Stopped => Ok(true),
+        }
+    }
+
+    fn print(&self, fetched: &Fetched, kept: Option<&PathBuf>) {
+        let Fetched { server, report, ending } = fetched;
+        let seconds = report.elapsed().as_secs_f64();
+        let goodput = if seconds > 0.0 { report.bytes as f64 * 8.0 / seconds } else { 0.0 };
+        let (size, digest) = report.file.map_or((None, None), |(size, digest)| (Some(size), Some(digest)));
+        let rtt = |percent| report.round_trips.percentile(percent).map(|time| time.as_secs_f64() * 1e3);
+        let most = report.round_trips.most().map(|time| time.as_secs_f64() * 1e3);
+        let kept = kept.map(|path| path.display().to_string());
+        let fields = json!({
+            "kind": "saw", "server": server.to_string(), "ok": ending.is_done(), "stopped": *ending == Ending::Stopped,
+            "error": ending.failure(), "file": kept, "size": size, "bytes": report.bytes,
+            "sha256": digest, "digest_equal": ending.is_done(), "seconds": seconds, "goodput_bps": goodput,
+            "packets": report.packets, "requests": report.requests, "retransmissions": report.retransmissions,
+            "duplicates": report.duplicates, "damaged": report.damaged, "ignored": report.ignored,
+            "rtt_ms": { "samples": report.round_trips.count(), "p50": rtt(50.0), "p90": rtt(90.0), "p99": rtt(99.0), "max": most },
+        });
+        Printer::new(self.json).event("summary", fields, || {
+            let state = match ending {
+                Ending::Done => "whole",
+                Ending::Stopped => "incomplete: stopped",
+                Ending::Failed(_) => "incomplete: failed",
+            };
+            let name = kept.map_or_else(|| "nothing".to_owned(), |name| escaped(&name));
+            let of = size.map_or_else(String::new, |size| format!(" of {}", grouped(size)));
+            let digest = digest.map_or_else(String::new, |digest| format!("sha256 {digest}\n"));
+            let ms = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"));
+            format!(
+                "{name}: {}{of} bytes, {state}\n{digest}packets {} requests {} retransmissions {} duplicates {} damaged {} \
+                 ignored {}\nrtt p50 {} p90 {} p99 {} max {}\ntime {seconds:.3} s, goodput {}",
+                grouped(report.bytes), report.packets, report.requests, report.retransmissions, report.duplicates,
+                report.damaged, report.ignored, ms(rtt(50.0)), ms(rtt(90.0)), ms(rtt(99.0)), ms(most),
+                terminal::rate(goodput),
+            )
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_and_patience_are_read_and_zero_is_refused() {
+        assert_eq!(parse_timing("adaptive"), Ok(Timing::Adaptive));
+        assert_eq!(parse_timing("fixed:200ms"), Ok(Timing::Fixed(Duration::from_millis(200))));
+        for text in ["", "fixed", "fixed:", "fixed:0", "fixed:200", "200ms"] {
+            assert!(parse_timing(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_patience("never"), Ok(Patience(None)));
+        assert_eq!(parse_patience("2m"), Ok(Patience(Some(Duration::from_secs(120)))));
+        assert!(parse_patience("0").is_err() && parse_patience("5").is_err());
+    }
+}
