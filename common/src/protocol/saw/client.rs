@@ -7,7 +7,6 @@ use crate::protocol::storage::Sink;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Transmit, chunks_in, is_loopback};
 use crate::time::Instant;
-use crate::units::format_duration;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -30,20 +29,30 @@ pub struct ClientSettings {
     pub timing: Timing,
     /// After how long without any valid answer the client gives up; never when `None`.
     pub patience: Option<Duration>,
+    /// How often it has to have asked in vain for a packet before it gives up, however long that takes.
+    pub attempts_min: u32,
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
 }
 
 impl ClientSettings {
-    /// How long a client waits for any valid answer unless told otherwise. At 90 % loss each way one attempt in a hundred succeeds,
-    /// and a minute of unanswered first attempts has three hundred.
+    /// How long a client waits for any valid answer unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
+    /// How often it asks at the least unless told otherwise. At 90 % loss each way one attempt in a hundred succeeds, and five hundred
+    /// fail together less than once in 150 packets.
+    pub const ATTEMPTS_MIN: u32 = 500;
     /// The largest file unless told otherwise.
     pub const SIZE_MAX: u64 = 4 << 30;
 
     /// The defaults for a server.
     pub const fn new(server: SocketAddr) -> Self {
-        Self { server, timing: Timing::Adaptive, patience: Some(Self::PATIENCE), size_max: Self::SIZE_MAX }
+        Self {
+            server,
+            timing: Timing::Adaptive,
+            patience: Some(Self::PATIENCE),
+            attempts_min: Self::ATTEMPTS_MIN,
+            size_max: Self::SIZE_MAX,
+        }
     }
 }
 
@@ -54,12 +63,14 @@ pub enum Failure {
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing valid arrived for too long.
-    #[error("no valid answer from {server} for {}", format_duration(*.patience))]
+    #[error("no valid answer from {server} for {} s, to {attempts} requests", .silence.as_secs())]
     Silence {
         /// Who was asked.
         server: SocketAddr,
         /// How long.
-        patience: Duration,
+        silence: Duration,
+        /// How often the packet in flight was asked for.
+        attempts: u32,
     },
     /// The server began to answer with another file.
     #[error("the file changed on the server while it was fetched; fetch it again")]
@@ -256,7 +267,12 @@ impl<S: Sink> Client<S> {
     }
 
     fn gives_up_at(&self) -> Option<Instant> {
-        Some(self.heard + self.settings.patience?)
+        let by_time = self.heard + self.settings.patience?;
+        match self.settings.attempts_min {
+            0 => Some(by_time),
+            // The last attempt is waited for like every other.
+            least => (self.attempt >= least).then(|| by_time.max(self.next.unwrap_or_default())),
+        }
     }
 }
 
@@ -293,10 +309,9 @@ impl<S: Sink> Endpoint for Client<S> {
             self.heard = now;
             return Some(self.request(now));
         };
-        if let Some(patience) = self.settings.patience
-            && self.gives_up_at().is_some_and(|at| at <= now)
-        {
-            self.end(now, Err(Failure::Silence { server: self.settings.server, patience }));
+        if self.gives_up_at().is_some_and(|at| at <= now) {
+            let (server, attempts) = (self.settings.server, self.attempt);
+            self.end(now, Err(Failure::Silence { server, silence: now.since(self.heard), attempts }));
             return None;
         }
         (next <= now).then(|| self.request(now))
@@ -306,8 +321,8 @@ impl<S: Sink> Endpoint for Client<S> {
         if self.outcome.is_some() {
             return (self.thanks > 0).then_some(Instant::START);
         }
-        let next = self.next.unwrap_or_default();
-        Some(self.gives_up_at().map_or(next, |at| if self.next.is_some() { next.min(at) } else { next }))
+        let Some(next) = self.next else { return Some(Instant::START) };
+        Some(self.gives_up_at().map_or(next, |at| next.min(at)))
     }
 
     fn is_finished(&self) -> bool {
@@ -393,9 +408,9 @@ mod tests {
         assert_eq!((server.report().too_short, client.report().retransmissions), (1, 1));
     }
 
-    #[test]
-    fn an_unanswered_request_is_repeated_with_backoff_until_patience_ends() {
-        let mut client = client(LOCAL);
+    /// When requests go that nobody answers, and when the client gives up.
+    fn unanswered(settings: ClientSettings) -> (Vec<Instant>, Instant) {
+        let mut client = Client::new(settings, Vec::new());
         let mut times = Vec::new();
         let mut now = Instant::START;
         while !client.is_finished() {
@@ -404,10 +419,20 @@ mod tests {
             }
             now = client.deadline().unwrap_or(now);
         }
-        assert_eq!(times[..5], [at(0), at(50), at(150), at(350), at(550)]);
-        assert_eq!(now, Instant::START + ClientSettings::PATIENCE);
         assert!(matches!(client.outcome(), Some(Err(Failure::Silence { .. }))));
         assert_eq!(client.report().retransmissions, times.len() as u64 - 1);
+        (times, now)
+    }
+
+    #[test]
+    fn an_unanswered_request_is_repeated_with_backoff_until_patience_ends() {
+        let settings = ClientSettings::new(LOCAL.parse().unwrap());
+        let (times, end) = unanswered(settings.clone());
+        assert_eq!(times[..5], [at(0), at(50), at(150), at(350), at(550)]);
+        assert_eq!((times.len(), end), (500, at(350 + 200 * 497)), "the last one is waited for");
+        let brief = ClientSettings { patience: Some(Duration::from_secs(1)), attempts_min: 0, ..settings };
+        let (times, end) = unanswered(brief);
+        assert_eq!((times.len(), end), (7, at(1000)));
     }
 
     #[test]
