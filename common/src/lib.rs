@@ -9,6 +9,7 @@ pub mod philox;
 pub mod profile;
 pub mod protocol;
 pub mod route;
+pub mod rows;
 pub mod setting;
 pub mod statistics;
 pub mod time;

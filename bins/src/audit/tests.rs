@@ -1,0 +1,172 @@
+use super::*;
+use jostle_common::chance::{Direction, Stream, below};
+use std::process::Command;
+
+const TUNE: &[u8] = include_bytes!("../../assets/jostle-tune.mp3");
+const CHUNK: usize = 4096;
+/// Six chunks, spread over the file so that none touches another.
+const HIT: [usize; 6] = [20, 57, 93, 130, 171, 215];
+
+fn original() -> Original {
+    Original::read(TUNE).expect("the tune is an MP3")
+}
+
+fn with_chunks(mut change: impl FnMut(usize, &mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (number, chunk) in TUNE.chunks(CHUNK).enumerate() {
+        let mut chunk = chunk.to_vec();
+        if HIT.contains(&number) {
+            change(number, &mut chunk);
+        }
+        out.extend(chunk);
+    }
+    out
+}
+
+fn flipped() -> Vec<u8> {
+    with_chunks(|_, chunk| chunk[2000] ^= 0x10)
+}
+
+fn zeroed() -> Vec<u8> {
+    with_chunks(|_, chunk| chunk.fill(0))
+}
+
+fn dropped() -> Vec<u8> {
+    with_chunks(|_, chunk| chunk.clear())
+}
+
+fn doubled() -> Vec<u8> {
+    with_chunks(|_, chunk| chunk.extend_from_within(..))
+}
+
+fn truncated() -> Vec<u8> {
+    TUNE[..TUNE.len() / 2].to_vec()
+}
+
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let stream = Stream::new(seed, "noise", Direction::Up, "noise");
+    (0..len as u64).map(|n| stream.draw(n, 0, 0).first() as u8).collect()
+}
+
+#[test]
+fn the_tune_has_a_minute_of_frames_and_loses_none() {
+    let audit = original().compare(TUNE);
+    assert_eq!(audit, original().intact());
+    assert_eq!((audit.frames, audit.frames_lost), (2298, 0));
+    assert!((audit.seconds - 60.03).abs() < 0.01, "{}", audit.seconds);
+}
+
+#[test]
+fn a_flipped_bit_changes_about_two_frames() {
+    let lost = original().compare(&flipped()).frames_lost;
+    assert!((6..=18).contains(&lost), "{lost}");
+}
+
+#[test]
+fn a_lost_chunk_costs_the_frames_it_held_and_its_neighbours() {
+    // A chunk holds 9.8 frames of 418 bytes; of each hole's edges at most three more frames are hurt by reservoir and overlap.
+    for file in [zeroed(), dropped()] {
+        let lost = original().compare(&file).frames_lost;
+        assert!((6 * 9..=6 * 17).contains(&lost), "{lost}");
+    }
+    // The seconds are the frames'.
+    let audit = original().compare(&zeroed());
+    assert!((audit.seconds_lost - audit.frames_lost as f64 * 1152.0 / 44_100.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_doubled_chunk_costs_hardly_anything_and_half_a_file_half() {
+    let lost = original().compare(&doubled()).frames_lost;
+    assert!(lost <= 6, "{lost}");
+    let lost = original().compare(&truncated()).frames_lost;
+    assert!((1149..=1153).contains(&lost), "{lost}");
+}
+
+#[test]
+fn a_lost_beginning_costs_only_the_beginning() {
+    let mut file = TUNE.to_vec();
+    file[..CHUNK].fill(0);
+    let lost = original().compare(&file).frames_lost;
+    assert!((8..=16).contains(&lost), "{lost}");
+    assert_eq!(original().compare(&[]).frames_lost, 2298);
+}
+
+#[test]
+fn agrees_with_ffmpeg_frame_by_frame() {
+    let files = [
+        ("flipped", flipped()),
+        ("zeroed", zeroed()),
+        ("dropped", dropped()),
+        ("doubled", doubled()),
+        ("truncated", truncated()),
+    ];
+    let Some(reference) = ffmpeg_frames(TUNE) else {
+        eprintln!("SKIPPED: ffmpeg is not installed, so nothing checks the audit from outside");
+        return;
+    };
+    assert_eq!(reference.values().sum::<u64>(), 2298);
+    for (name, file) in files {
+        let heard = ffmpeg_frames(&file).expect("ffmpeg was there a moment ago");
+        let kept: u64 = reference.iter().map(|(sum, times)| *times.min(heard.get(sum).unwrap_or(&0))).sum();
+        let theirs = 2298 - kept;
+        let ours = original().compare(&file).frames_lost;
+        // Flips decode alike everywhere. At a hole the decoders differ in how much of a frame they dare to play without its reservoir.
+        let tolerance = match name {
+            "flipped" | "doubled" => 0,
+            "truncated" => 1,
+            _ => 6 * 2,
+        };
+        assert!(ours.abs_diff(theirs) <= tolerance, "{name}: {ours} frames by symphonia, {theirs} by ffmpeg");
+    }
+}
+
+/// The checksums of the frames that ffmpeg decodes, with how often each occurs; `None` without ffmpeg.
+fn ffmpeg_frames(file: &[u8]) -> Option<BTreeMap<String, u64>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp3");
+    std::fs::write(&path, file).unwrap();
+    let run = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "quiet", "-i"])
+        .arg(&path)
+        .args(["-f", "framecrc", "-"])
+        .output()
+        .ok()?;
+    let mut frames = BTreeMap::new();
+    for line in String::from_utf8_lossy(&run.stdout).lines().filter(|line| !line.starts_with('#')) {
+        *frames.entry(line.rsplit(',').next().unwrap_or_default().to_owned()).or_insert(0) += 1;
+    }
+    Some(frames)
+}
+
+#[test]
+fn what_is_no_mp3_is_said_to_be_none() {
+    for file in [Vec::new(), vec![0; 100_000], vec![0xFF; 100_000], include_bytes!("mod.rs").to_vec()] {
+        assert!(Original::read(&file).is_none());
+    }
+    for seed in 0..20 {
+        assert!(Original::read(&noise(seed, 100_000)).is_none(), "seed {seed}");
+    }
+}
+
+#[test]
+fn garbage_never_panics() {
+    let original = original();
+    let mut lost_all = 0;
+    for seed in 0..60 {
+        // Noise over ever more of a piece of the tune: headers survive here and there, with nonsense behind them.
+        let mut file = TUNE[..60_000].to_vec();
+        let stream = Stream::new(seed, "noise", Direction::Up, "noise");
+        for n in 0..seed * seed {
+            let draw = stream.draw(n, 0, 0);
+            file[below(draw.first(), 60_000) as usize] = draw.second() as u8;
+        }
+        let audit = original.compare(&file);
+        assert!(audit.frames_lost >= 2298 - 144 && audit.frames_lost <= 2298);
+        lost_all += u64::from(audit.frames_lost == 2298);
+    }
+    assert!(lost_all > 0, "the noise never got through to the decoder");
+    // Nothing but headers, each at the start of the next one's body.
+    let headers: Vec<u8> = TUNE[143..147].iter().copied().cycle().take(50_000).collect();
+    original.compare(&headers);
+    original.compare(&noise(1, 200_000));
+}

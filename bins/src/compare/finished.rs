@@ -1,0 +1,129 @@
+//! What a comparison has found out: its rows, and what the table, the verdict and the page need beside them.
+
+use crate::audit::Audit;
+pub(super) use jostle_common::protocol::file::ChunkState as Chunk;
+use jostle_common::rows::Row;
+use jostle_common::units::Probability;
+use std::time::Duration;
+
+/// The bytes of a chunk: what one datagram of the UDP protocols carries of the file, and one cell of its picture.
+pub(super) const CHUNK_BYTES: usize = 4096;
+
+/// A way to carry the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(super) enum Transport {
+    /// A TCP stream.
+    Tcp,
+    /// UDP datagrams that nobody repeats.
+    Udp,
+    /// Stop-and-wait over UDP.
+    Saw,
+}
+
+impl Transport {
+    /// All of them, in the order of the rows.
+    pub(super) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Saw];
+
+    /// The name in rows and file names.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Saw => "saw",
+        }
+    }
+
+    /// The name at the beginning of a line.
+    pub(super) const fn heading(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "Plain UDP",
+            Self::Saw => "Reliable UDP",
+        }
+    }
+
+    /// The name in a sentence.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "plain UDP",
+            Self::Saw => "reliable UDP",
+        }
+    }
+}
+
+/// A received file in the output folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Saved {
+    /// Its path below the folder.
+    pub(super) path: String,
+    /// Whether the transfer came to its end; if not, the file ends where it stopped.
+    pub(super) complete: bool,
+}
+
+/// One row, and what does not fit into it.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    pub(super) transport: Transport,
+    pub(super) row: Row,
+    /// The file, chunk by chunk.
+    pub(super) chunks: Vec<Chunk>,
+    /// What a listener loses; `None` unless the file is an MP3 and something arrived.
+    pub(super) audit: Option<Audit>,
+    /// What arrived; `None` when nothing did.
+    pub(super) saved: Option<Saved>,
+}
+
+impl Finished {
+    /// Whether the file arrived as it was sent.
+    pub(super) fn is_whole(&self) -> bool {
+        self.row.ok && self.row.digest_equal == Some(true)
+    }
+
+    /// How many chunks are not intact.
+    pub(super) fn lost_chunks(&self) -> u64 {
+        self.row.missing.unwrap_or(0) + self.row.damaged.unwrap_or(0)
+    }
+}
+
+/// The whole comparison.
+#[derive(Clone, Debug)]
+pub(super) struct Comparison {
+    /// The file's name, for people.
+    pub(super) file: String,
+    /// The file's size.
+    pub(super) file_bytes: u64,
+    /// The file's SHA-256, in hexadecimal.
+    pub(super) digest: String,
+    /// How long the music plays, in seconds; `None` when the file is no MP3.
+    pub(super) music_seconds: Option<f64>,
+    /// What the network does beside losing packets, for people: `5 ms of delay each way, …`.
+    pub(super) weather: String,
+    /// The seed of all chance.
+    pub(super) seed: u64,
+    /// The command that does it all again.
+    pub(super) command: String,
+    /// How long a row may take.
+    pub(super) limit: Duration,
+    /// Every row, by loss and then by transport.
+    pub(super) rows: Vec<Finished>,
+}
+
+impl Comparison {
+    /// The loss rates, ascending, each once.
+    pub(super) fn losses(&self) -> Vec<Probability> {
+        let mut losses: Vec<Probability> = self.rows.iter().map(|finished| finished.row.loss).collect();
+        losses.dedup();
+        losses
+    }
+
+    /// The rows of one transport, by loss.
+    pub(super) fn of(&self, transport: Transport) -> Vec<&Finished> {
+        self.rows.iter().filter(|finished| finished.transport == transport).collect()
+    }
+
+    /// The file's number of chunks.
+    pub(super) fn chunks(&self) -> u64 {
+        self.file_bytes.div_ceil(CHUNK_BYTES as u64)
+    }
+}

@@ -1,0 +1,121 @@
+//! `jostle compare`: the same file through the same bad weather over TCP, plain UDP and reliable UDP, side by side.
+//!
+//! The [plan](plan) is everything that is decided before the first packet; the [race] runs all rows at once over real sockets and one
+//! real proxy; the [judge] looks at the received bytes; the table, the verdict and the page say what came of it.
+
+mod finished;
+mod folder;
+mod judge;
+mod options;
+mod page;
+mod plan;
+mod race;
+mod subject;
+mod table;
+mod transfer;
+mod verdict;
+mod words;
+
+#[cfg(test)]
+mod made_up;
+
+pub use options::CompareArgs;
+
+use crate::stop::Stop;
+use finished::{Comparison, Finished, Transport};
+use folder::{Folder, PAGE, ROWS};
+use plan::Plan;
+use std::io::{self, IsTerminal, Write};
+use subject::Subject;
+use verdict::Verdict;
+
+impl CompareArgs {
+    /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP say is whole is whole.
+    ///
+    /// # Errors
+    /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the machine.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let plan = Plan::new(self)?;
+        let subject = Subject::read(self.file.as_deref())?;
+        let received: Vec<String> =
+            plan.cells.iter().map(|cell| judge::received_name(cell, &subject)).collect();
+        let folder = Folder::claim(&self.out, &received)?;
+        let rows = race::run(&plan, &subject, &folder, self.events, stop)
+            .and_then(|run| judge::judge(&plan, &subject, &folder, run));
+        // What a failed run has received is of no use to anybody.
+        folder.clear_incoming()?;
+        let comparison = comparison(plan, &subject, rows?);
+        let lines = lines(&comparison)?;
+        folder.write(ROWS, &lines)?;
+        folder.write(PAGE, &page::draw(&comparison))?;
+        if self.json {
+            io::stdout().write_all(lines.as_bytes())?;
+        } else {
+            print(&comparison)?;
+        }
+        eprintln!("\nseed {}; see and hear it: {}", comparison.seed, folder.join(PAGE).display());
+        Ok(comparison.rows.iter().all(is_as_promised))
+    }
+}
+
+/// Whether the row is a result, whatever it is: only a file that was taken for whole and is not cannot be one.
+fn is_as_promised(row: &Finished) -> bool {
+    let taken_for_whole =
+        row.transport != Transport::Udp && row.saved.as_ref().is_some_and(|saved| saved.complete);
+    !taken_for_whole || row.row.digest_equal == Some(true)
+}
+
+fn comparison(plan: Plan, subject: &Subject, rows: Vec<Finished>) -> Comparison {
+    Comparison {
+        file: subject.name.clone(),
+        file_bytes: subject.bytes.len() as u64,
+        digest: subject.digest.to_string(),
+        music_seconds: subject.music.as_ref().map(|music| music.intact().seconds),
+        weather: plan.weather,
+        seed: plan.seed,
+        command: plan.command,
+        limit: plan.limit,
+        rows,
+    }
+}
+
+fn lines(comparison: &Comparison) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    for finished in &comparison.rows {
+        lines.push_str(&serde_json::to_string(&finished.row)?);
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// The table and the verdict.
+fn print(comparison: &Comparison) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let verdict = Verdict::of(comparison);
+    writeln!(out, "{}", table::draw(comparison, io::stdout().is_terminal()))?;
+    writeln!(out, "{}", wrapped(&verdict.headline))?;
+    for (transport, text) in &verdict.parts {
+        writeln!(out, "\n{}", wrapped(&format!("{}: {text}", transport.heading())))?;
+    }
+    Ok(())
+}
+
+/// Breaks a paragraph into lines of a width that reads well.
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 88;
+    let mut lines = String::new();
+    let mut length = 0;
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if length > 0 && length + 1 + width > WIDTH {
+            lines.push('\n');
+            length = 0;
+        } else if length > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += width;
+    }
+    lines
+}

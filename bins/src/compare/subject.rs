@@ -1,0 +1,106 @@
+//! The file that is sent.
+
+use crate::audit::Original;
+use anyhow::{Context, bail};
+use jostle_common::protocol::digest::Digest;
+use std::path::Path;
+
+const TUNE: &[u8] = include_bytes!("../../assets/jostle-tune.mp3");
+const TUNE_NAME: &str = "jostle-tune.mp3";
+
+/// Every row holds what it received in memory for a while, next to the original.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// The file that is sent.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// Its name, for people.
+    pub(super) name: String,
+    /// What received files are called at their end: `.mp3`; empty when the file has none.
+    pub(super) extension: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: Digest,
+    /// What it sounds like; `None` when it is no MP3.
+    pub(super) music: Option<Original>,
+}
+
+impl Subject {
+    /// Reads the file, or takes the tune that is built in.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is empty or too large.
+    pub(super) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = file else { return Ok(Self::new(TUNE_NAME.to_owned(), TUNE.to_vec())) };
+        let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+        if size > BYTES_MAX {
+            bail!("{} is too large: files of up to 256 MiB can be compared", path.display());
+        }
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if bytes.is_empty() {
+            bail!("{} is empty: there is nothing to lose", path.display());
+        }
+        let name = path
+            .file_name()
+            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        Ok(Self::new(name, bytes))
+    }
+
+    fn new(name: String, bytes: Vec<u8>) -> Self {
+        let extension = extension(&name);
+        let digest = Digest::of(&bytes);
+        let music = Original::read(&bytes);
+        Self { name, extension, bytes, digest, music }
+    }
+}
+
+/// The extension, if it is one that any system and any link can hold.
+fn extension(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, end))
+            if !stem.is_empty()
+                && (1..=8).contains(&end.len())
+                && end.chars().all(|c| c.is_ascii_alphanumeric()) =>
+        {
+            format!(".{end}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_file_is_music() {
+        let tune = Subject::read(None).unwrap();
+        assert_eq!((tune.extension.as_str(), tune.bytes.len()), (".mp3", 960_613));
+        assert!(tune.music.is_some_and(|music| music.intact().frames == 2298));
+        assert_eq!(
+            tune.digest.to_string(),
+            "1dfec67933eac329e3708b4065b27edc41c80bcf290e3f0e05ed19ecc632ae2a"
+        );
+    }
+
+    #[test]
+    fn only_harmless_extensions_are_kept() {
+        let kept =
+            ["a.mp3", "a.tar.GZ", "a", ".hidden", "a.m p", "a.\"><b", "a.toolongtokeep"].map(extension);
+        assert_eq!(kept, [".mp3", ".GZ", "", "", "", "", ""]);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.mp3");
+        std::fs::write(&empty, "").unwrap();
+        for (path, problem) in [
+            (empty.as_path(), "is empty"),
+            (&folder.path().join("none"), "cannot read"),
+            (folder.path(), "cannot read"),
+        ] {
+            let error = format!("{:#}", Subject::read(Some(path)).unwrap_err());
+            assert!(error.contains(problem) && error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}

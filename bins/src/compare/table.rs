@@ -1,0 +1,78 @@
+//! The comparison as a table for a terminal of 80 to 100 columns.
+
+use super::finished::{Comparison, Finished, Transport};
+use super::words::{grouped, percent, rate, seconds};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+
+/// Draws the table, in colour or not.
+pub(super) fn draw(comparison: &Comparison, coloured: bool) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if coloured {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    let heads = columns(comparison);
+    table.set_header(heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    let mut loss_before = None;
+    for finished in &comparison.rows {
+        let loss = finished.row.loss;
+        // A loss rate is written once, with a gap above: the three rows below it belong together.
+        let first = loss_before != Some(loss);
+        if first && loss_before.is_some() {
+            table.add_row([""]);
+        }
+        loss_before = Some(loss);
+        let mut cells = vec![
+            Cell::new(if first { percent(loss.as_f64()) } else { String::new() }),
+            Cell::new(finished.transport.title()),
+            arrived(finished),
+        ];
+        cells.extend(numbers(finished, comparison.music_seconds.is_some()).into_iter().map(Cell::new));
+        table.add_row(cells);
+    }
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if place == 0 || place > 2 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn columns(comparison: &Comparison) -> Vec<&'static str> {
+    let mut heads =
+        vec!["loss", "over", "arrived", "time", "goodput", "intact", "missing", "damaged", "resent"];
+    if comparison.music_seconds.is_some() {
+        heads.push("music lost");
+    }
+    heads
+}
+
+fn arrived(finished: &Finished) -> Cell {
+    let (text, color) = match () {
+        () if finished.is_whole() => ("whole", Color::Green),
+        () if !finished.row.ok => ("failed", Color::Red),
+        () if finished.transport == Transport::Udp => ("with holes", Color::Yellow),
+        () => ("different", Color::Red),
+    };
+    Cell::new(text).fg(color)
+}
+
+fn numbers(finished: &Finished, music: bool) -> Vec<String> {
+    let row = &finished.row;
+    let known = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), grouped);
+    let mut numbers = vec![
+        row.seconds.map_or_else(|| "-".to_owned(), seconds),
+        row.goodput_bps.map_or_else(|| "-".to_owned(), rate),
+        known(row.intact),
+        known(row.missing),
+        known(row.damaged),
+        known(row.retransmissions),
+    ];
+    if music {
+        numbers.push(finished.audit.map_or_else(|| "-".to_owned(), |audit| seconds(audit.seconds_lost)));
+    }
+    numbers
+}

@@ -1,0 +1,203 @@
+//! What the comparison means, in sentences that need no table.
+
+use super::finished::{Comparison, Finished, Transport};
+use super::words::{count, grouped, list, percent, seconds, share};
+
+/// The verdict: one sentence over all, and a few on each transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// The whole in one sentence.
+    pub(super) headline: String,
+    /// What became of the file over each transport.
+    pub(super) parts: Vec<(Transport, String)>,
+}
+
+impl Verdict {
+    /// Judges a comparison.
+    pub(super) fn of(comparison: &Comparison) -> Self {
+        let parts = Transport::ALL.iter().filter_map(|&transport| {
+            let rows = comparison.of(transport);
+            let text = match transport {
+                _ if rows.is_empty() => return None,
+                Transport::Udp => unreliable(&rows, comparison),
+                Transport::Tcp | Transport::Saw => reliable(&rows, comparison),
+            };
+            Some((transport, text))
+        });
+        Self { headline: headline(comparison), parts: parts.collect() }
+    }
+}
+
+fn loss(row: &Finished) -> String {
+    percent(row.row.loss.as_f64())
+}
+
+fn losses(rows: &[&Finished]) -> String {
+    list(&rows.iter().map(|row| loss(row)).collect::<Vec<_>>())
+}
+
+fn time(row: &Finished) -> String {
+    row.row.seconds.map_or_else(|| "an unknown time".to_owned(), seconds)
+}
+
+/// What all transports made of the worst weather.
+fn headline(comparison: &Comparison) -> String {
+    let Some(worst) = comparison.losses().pop() else { return "Nothing was compared.".to_owned() };
+    let parts: Vec<String> = comparison
+        .rows
+        .iter()
+        .filter(|row| row.row.loss == worst)
+        .map(|row| format!("{} {}", row.transport.title(), fate(row)))
+        .collect();
+    format!("When the network loses {} of all packets, {}.", percent(worst.as_f64()), list(&parts))
+}
+
+/// One row in half a sentence.
+fn fate(row: &Finished) -> String {
+    let chunks = row.chunks.len() as u64;
+    if row.is_whole() {
+        format!("delivers the file whole in {}", time(row))
+    } else if row.row.ok && row.transport == Transport::Udp {
+        format!(
+            "is done in {} with {} of the file lost or damaged",
+            time(row),
+            share(row.lost_chunks(), chunks)
+        )
+    } else {
+        "does not deliver the file".to_owned()
+    }
+}
+
+/// A transport that promises to deliver everything: what does the promise cost?
+fn reliable(rows: &[&Finished], comparison: &Comparison) -> String {
+    let (whole, not): (Vec<&Finished>, Vec<&Finished>) = rows.iter().partition(|row| row.is_whole());
+    let mut sentences = Vec::new();
+    if not.is_empty() {
+        let everywhere = if rows.len() > 1 { " at every loss rate" } else { "" };
+        sentences.push(format!("Arrived whole{everywhere}: {}.", identical(rows.len())));
+    } else if !whole.is_empty() {
+        sentences.push(format!("Arrived whole at {} loss.", losses(&whole)));
+    }
+    if let (Some(first), Some(last)) = (whole.first(), whole.last()) {
+        sentences.push(price(first, last));
+        if last.row.retransmissions.is_some_and(|again| again > 0) {
+            sentences.push(effort(last));
+        }
+    }
+    sentences.extend(not.iter().map(|row| failure(row, comparison)));
+    sentences.join(" ")
+}
+
+fn identical(rows: usize) -> &'static str {
+    if rows > 1 { "every byte, every time" } else { "every byte" }
+}
+
+/// What the worst weather cost in time against the best.
+fn price(best: &Finished, worst: &Finished) -> String {
+    let (Some(before), Some(after)) = (best.row.seconds, worst.row.seconds) else {
+        return String::new();
+    };
+    if best.row.loss == worst.row.loss || before <= 0.0 {
+        return format!("It took {}.", seconds(after));
+    }
+    let times = after / before;
+    let comparison = match times {
+        times if times >= 1.95 => format!(", {times:.0} times as long"),
+        times if times >= 1.15 => format!(", {} longer", percent(times - 1.0)),
+        _ => String::new(),
+    };
+    format!(
+        "It took {} at {} loss and {} at {}{comparison}.",
+        seconds(before),
+        loss(best),
+        seconds(after),
+        loss(worst)
+    )
+}
+
+fn effort(row: &Finished) -> String {
+    let (again, all) = (row.row.retransmissions.unwrap_or(0), row.row.packets.unwrap_or(0));
+    let what = if row.transport == Transport::Tcp { "segment" } else { "packet" };
+    let verb = if again == 1 { "was" } else { "were" };
+    format!("At {} loss {} of {} {verb} sent again.", loss(row), grouped(again), count(all, what))
+}
+
+fn failure(row: &Finished, comparison: &Comparison) -> String {
+    if row.row.ok {
+        return format!(
+            "At {} loss what arrived is NOT what was sent: that is a fault of jostle.",
+            loss(row)
+        );
+    }
+    let arrived = share(row.row.intact.unwrap_or(0), comparison.chunks());
+    let reason = row.row.error.as_deref().unwrap_or("it did not end");
+    format!("At {} loss it failed ({reason}); {arrived} of the file had arrived.", loss(row))
+}
+
+/// The transport that promises nothing: what is lost?
+fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
+    let (done, failed): (Vec<&Finished>, Vec<&Finished>) = rows.iter().partition(|row| row.row.ok);
+    let (hurt, whole): (Vec<&Finished>, Vec<&Finished>) = done.iter().partition(|row| !row.is_whole());
+    let mut sentences = Vec::new();
+    if let (Some(fastest), Some(slowest)) = (extreme(&done, f64::min), extreme(&done, f64::max)) {
+        sentences.push(if slowest < fastest * 1.15 {
+            format!("Never waits and never repeats: done in {}.", seconds(slowest))
+        } else {
+            format!("Never waits and never repeats: done in {} to {}.", seconds(fastest), seconds(slowest))
+        });
+    }
+    if !whole.is_empty() {
+        sentences.push(format!("At {} loss the file arrived whole.", losses(&whole)));
+    }
+    let shown = samples(&hurt);
+    if !shown.is_empty() {
+        sentences.push(format!("What is lost stays lost: {}.", holes(&shown, comparison.chunks())));
+        sentences.extend(silence(&shown, comparison));
+    }
+    sentences.extend(failed.iter().map(|row| failure(row, comparison)));
+    sentences.join(" ")
+}
+
+/// `at 1% loss 2 of 235 chunks (0.85%) are missing or damaged, at 5% 12 (5.11%)`.
+fn holes(rows: &[&Finished], chunks: u64) -> String {
+    let parts = rows.iter().enumerate().map(|(place, row)| {
+        let (lost, part) = (grouped(row.lost_chunks()), share(row.lost_chunks(), chunks));
+        match place {
+            0 => format!(
+                "at {} loss {lost} of {} ({part}) are missing or damaged",
+                loss(row),
+                count(chunks, "chunk")
+            ),
+            _ => format!("at {} {lost} ({part})", loss(row)),
+        }
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// What that does to the music.
+fn silence(rows: &[&Finished], comparison: &Comparison) -> Option<String> {
+    let all = comparison.music_seconds?;
+    let parts: Vec<String> = rows
+        .iter()
+        .filter_map(|row| Some(format!("{} at {}", seconds(row.audit?.seconds_lost), loss(row))))
+        .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Of {} of music a listener loses {}: that much sounds different or is gone.",
+            seconds(all),
+            list(&parts)
+        )
+    })
+}
+
+fn extreme(rows: &[&Finished], choose: fn(f64, f64) -> f64) -> Option<f64> {
+    rows.iter().filter_map(|row| row.row.seconds).reduce(choose)
+}
+
+/// The first, the middle and the last: enough to see the trend.
+fn samples<'a>(rows: &[&'a Finished]) -> Vec<&'a Finished> {
+    match rows.len() {
+        0..=3 => rows.to_vec(),
+        n => vec![rows[0], rows[n / 2], rows[n - 1]],
+    }
+}

@@ -1,0 +1,132 @@
+//! Quantities as people read them: three digits and a unit.
+
+use std::time::Duration;
+
+/// Three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
+fn three_digits(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let decimals = match value.abs() {
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.decimals$}");
+    if decimals == 0 { grouped(text.parse().unwrap_or(0)) } else { text }
+}
+
+/// The same without trailing zeros, for what somebody chose and nobody measured: `5`, `0.1`.
+fn short(value: f64) -> String {
+    let text = three_digits(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A whole number in groups of three: `960,613`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `12.4 s`.
+pub(super) fn seconds(seconds: f64) -> String {
+    format!("{} s", three_digits(seconds))
+}
+
+/// `50 s`, `5 ms`: a time that was chosen.
+pub(super) fn duration(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", short(duration.as_secs_f64() * 1e3))
+    } else {
+        format!("{} s", short(duration.as_secs_f64()))
+    }
+}
+
+/// `5.1%` of a fraction.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{}%", short(fraction * 100.0))
+}
+
+/// The share that `part` is of `whole`: `5.1%`, never rounded to none or all of it.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "0%".to_owned();
+    }
+    let fraction = part as f64 / whole as f64;
+    if part > 0 && fraction < 0.0001 {
+        return "under 0.01%".to_owned();
+    }
+    if part < whole && fraction > 0.999 {
+        return "over 99.9%".to_owned();
+    }
+    percent(fraction)
+}
+
+/// `12.4 Mbit/s`.
+pub(super) fn rate(bits_per_second: u64) -> String {
+    let value = bits_per_second as f64;
+    match bits_per_second {
+        0..1_000 => format!("{bits_per_second} bit/s"),
+        1_000..1_000_000 => format!("{} kbit/s", three_digits(value / 1e3)),
+        1_000_000..1_000_000_000 => format!("{} Mbit/s", three_digits(value / 1e6)),
+        _ => format!("{} Gbit/s", three_digits(value / 1e9)),
+    }
+}
+
+/// `1 chunk`, `12 chunks`.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `a`, `a and b`, `a, b, and c`: the items may be half sentences.
+pub(super) fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, last] => format!("{first} and {last}"),
+        [most @ .., last] => format!("{}, and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_and_a_unit() {
+        let texts = [0.0, 0.004, 0.617, 0.999, 9.99, 9.996, 12.44, 99.96, 1234.5].map(seconds);
+        assert_eq!(
+            texts,
+            ["0 s", "0.00 s", "0.62 s", "1.00 s", "9.99 s", "10.0 s", "12.4 s", "100 s", "1,234 s"]
+        );
+        assert_eq!(
+            [999, 12_345, 12_345_678, 2_000_000_000].map(rate),
+            ["999 bit/s", "12.3 kbit/s", "12.3 Mbit/s", "2.00 Gbit/s"]
+        );
+        assert_eq!([5, 1_500].map(|ms| duration(Duration::from_millis(ms))), ["5 ms", "1.5 s"]);
+        assert_eq!([0, 12, 960_613, 1_000_000].map(grouped), ["0", "12", "960,613", "1,000,000"]);
+    }
+
+    #[test]
+    fn a_share_is_never_rounded_to_none_or_all() {
+        assert_eq!([(0, 9), (12, 235), (9, 9)].map(|(a, b)| share(a, b)), ["0%", "5.11%", "100%"]);
+        assert_eq!(
+            [(1, 100_000), (99_999, 100_000), (0, 0)].map(|(a, b)| share(a, b)),
+            ["under 0.01%", "over 99.9%", "0%"]
+        );
+    }
+
+    #[test]
+    fn lists_read_as_sentences() {
+        let items = ["a", "b", "c"].map(String::from);
+        assert_eq!([0, 1, 2, 3].map(|n| list(&items[..n])), ["", "a", "a and b", "a, b, and c"]);
+        assert_eq!([count(1, "chunk"), count(1200, "chunk")], ["1 chunk", "1,200 chunks"]);
+    }
+}

@@ -1,0 +1,174 @@
+//! The result row: one cell of a comparison, trial or sweep, with the same keys everywhere.
+//!
+//! A row is one JSON object on one line. What depends on the machine or on the moment stands in `host`, and in the times of a run on
+//! real sockets; of a row in virtual time all the rest is a pure function of the cell. A number that was not measured is `null`.
+
+use crate::units::{Probability, Span};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The outcome of one transfer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which protocol carried the file: `tcp`, `udp` (plain, without retransmission), `saw` (stop-and-wait over UDP) …
+    pub protocol: String,
+    /// The share of packets that the route loses in each direction, as a fraction: `0.05`. Reads `"5%"` too.
+    #[serde(serialize_with = "fraction")]
+    pub loss: Probability,
+    /// The one-way delay of the route, in each direction: `"5ms"`.
+    pub delay: Span,
+    /// Which repetition of the cell it is, from 1.
+    pub repeat: u32,
+    /// The seed of all chance in the row.
+    pub seed: u64,
+    /// Whether time was virtual: no socket, no waiting, exactly repeatable.
+    #[serde(rename = "virtual")]
+    pub is_virtual: bool,
+    /// Whether the protocol did what it promises. For `udp` that is to account for the file, damaged or not.
+    pub ok: bool,
+    /// Why it did not.
+    pub error: Option<String>,
+    /// How long the file took, in seconds: from the client's first packet or connect until the server confirmed it (`tcp`), the last
+    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`).
+    pub seconds: Option<f64>,
+    /// Undamaged bytes of the file that arrived, in bits per second of `seconds`.
+    pub goodput_bps: Option<u64>,
+    /// Whether what was received is the file: the same SHA-256. `null` when nothing was.
+    pub digest_equal: Option<bool>,
+    /// Chunks of which an undamaged copy arrived. `intact + missing + damaged` is the number of chunks.
+    pub intact: Option<u64>,
+    /// Chunks of which no copy arrived.
+    pub missing: Option<u64>,
+    /// Chunks of which only damaged copies arrived.
+    pub damaged: Option<u64>,
+    /// Copies beyond each chunk's first.
+    pub doubled: Option<u64>,
+    /// Chunks whose first copy arrived after a later chunk.
+    pub late: Option<u64>,
+    /// Packets that both endpoints sent: datagrams, or the segments of a modelled TCP; first sendings, repetitions and control.
+    pub packets: Option<u64>,
+    /// How many of them repeated an earlier one.
+    pub retransmissions: Option<u64>,
+    /// What the proxy did to the packets of this row.
+    pub proxy: Option<RouteCounts>,
+    /// The cell's other parameters, such as `size` and `corrupt`, and results that only one command has, such as `frames_lost`.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+    /// What depends on the machine or the moment. Empty in virtual time.
+    pub host: Map<String, Value>,
+}
+
+/// What became of the packets of a route. `in + copies = delivered + discarded + held`, each way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteCounts {
+    /// From client to server.
+    pub up: LinkCounts,
+    /// From server to client.
+    pub down: LinkCounts,
+}
+
+/// What became of the packets of one direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCounts {
+    /// Packets that came in.
+    #[serde(rename = "in")]
+    pub entered: u64,
+    /// Copies that rules made.
+    pub copies: u64,
+    /// Packets and copies that went out.
+    pub delivered: u64,
+    /// Packets and copies that ended here, by reason; reasons that never occurred are left out.
+    pub discarded: BTreeMap<String, u64>,
+    /// Of the delivered, how many had bits flipped.
+    pub corrupted: u64,
+    /// Packets and copies that were still inside at the end.
+    pub held: u64,
+    /// Datagrams that the kernel dropped before they could be read.
+    pub missed_by_kernel: u64,
+}
+
+impl LinkCounts {
+    /// How many packets and copies were discarded, for whatever reason.
+    pub fn discarded_total(&self) -> u64 {
+        self.discarded.values().sum()
+    }
+}
+
+/// Bits per second of `bytes` in `seconds`, to the nearest bit; `None` for no time at all.
+pub fn goodput_bps(bytes: u64, seconds: f64) -> Option<u64> {
+    (seconds > 0.0).then(|| libm::round(bytes as f64 * 8.0 / seconds) as u64)
+}
+
+// A number is what `jq` and plotting programs want on an axis.
+fn fraction<S: Serializer>(probability: &Probability, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(probability.as_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn row() -> Row {
+        let up = LinkCounts {
+            entered: 235,
+            delivered: 223,
+            discarded: BTreeMap::from([("drop".to_owned(), 12)]),
+            ..LinkCounts::default()
+        };
+        Row {
+            protocol: "udp".to_owned(),
+            loss: "5%".parse().unwrap(),
+            delay: Span(Duration::from_millis(5)),
+            repeat: 1,
+            seed: 7,
+            is_virtual: false,
+            ok: true,
+            error: None,
+            seconds: Some(1.25),
+            goodput_bps: goodput_bps(1_000_000, 1.25),
+            digest_equal: Some(false),
+            intact: Some(223),
+            missing: Some(12),
+            damaged: Some(0),
+            doubled: Some(0),
+            late: None,
+            packets: Some(241),
+            retransmissions: Some(0),
+            proxy: Some(RouteCounts { up, down: LinkCounts::default() }),
+            more: Map::from_iter([("corrupt".to_owned(), json!("0.1%"))]),
+            host: Map::from_iter([("cpus".to_owned(), json!(2))]),
+        }
+    }
+
+    #[test]
+    fn keys_stand_in_their_order_and_values_carry_their_units() {
+        assert_eq!(
+            serde_json::to_string(&row()).unwrap(),
+            concat!(
+                r#"{"protocol":"udp","loss":0.05,"delay":"5ms","repeat":1,"seed":7,"virtual":false,"ok":true,"error":null,"#,
+                r#""seconds":1.25,"goodput_bps":6400000,"digest_equal":false,"intact":223,"missing":12,"damaged":0,"#,
+                r#""doubled":0,"late":null,"packets":241,"retransmissions":0,"proxy":{"up":{"in":235,"copies":0,"#,
+                r#""delivered":223,"discarded":{"drop":12},"corrupted":0,"held":0,"missed_by_kernel":0},"#,
+                r#""down":{"in":0,"copies":0,"delivered":0,"discarded":{},"corrupted":0,"held":0,"missed_by_kernel":0}},"#,
+                r#""corrupt":"0.1%","host":{"cpus":2}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_row_reads_back_as_it_was() {
+        let text = serde_json::to_string(&row()).unwrap();
+        assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row());
+        let by_hand = text.replace("\"loss\":0.05", "\"loss\":\"5%\"");
+        assert_eq!(serde_json::from_str::<Row>(&by_hand).unwrap(), row());
+    }
+
+    #[test]
+    fn goodput_needs_a_time() {
+        assert_eq!(goodput_bps(960_000, 60.0), Some(128_000));
+        assert_eq!(goodput_bps(1, 0.0), None);
+    }
+}
