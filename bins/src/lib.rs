@@ -2,11 +2,13 @@
 
 pub mod address;
 pub mod audit;
+pub mod commands;
 pub mod compare;
 pub mod datagrams;
 pub mod ending;
 pub mod exit;
 pub mod file;
+pub mod keys;
 pub mod progress;
 pub mod saw;
 pub mod signals;

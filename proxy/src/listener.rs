@@ -58,10 +58,10 @@ pub(crate) fn open(route: &Route, portable: bool) -> Result<Vec<Opened>, StartEr
         attempts -= 1;
         match open_on_one_port(&route.listen, &addresses, &protocols, portable) {
             Ok(opened) => return Ok(opened),
-            Err(failure) if attempts > 0 && failure.source.kind() == io::ErrorKind::AddrInUse => {}
-            Err(Failure { protocol, address, source }) => {
+            Err(failure) if attempts > 0 && failure.cause.kind() == io::ErrorKind::AddrInUse => {}
+            Err(Failure { protocol, address, cause }) => {
                 let address = format!("{protocol}://{address}");
-                return Err(StartError::Listen { route: route.name.clone(), address, source });
+                return Err(StartError::Listen { route: route.name.clone(), address, cause });
             }
         }
     }
@@ -72,10 +72,10 @@ fn addresses(route: &Route) -> Result<Vec<IpAddr>, StartError> {
     if route.listen.host == "localhost" {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    let resolved = resolve(&route.listen).map_err(|source| StartError::Resolve {
+    let resolved = resolve(&route.listen).map_err(|cause| StartError::Resolve {
         route: route.name.clone(),
         address: route.listen.to_string(),
-        source,
+        cause,
     })?;
     Ok(resolved.into_iter().map(|address| address.ip()).collect())
 }
@@ -83,7 +83,7 @@ fn addresses(route: &Route) -> Result<Vec<IpAddr>, StartError> {
 struct Failure {
     protocol: Protocol,
     address: SocketAddr,
-    source: io::Error,
+    cause: io::Error,
 }
 
 fn open_on_one_port(
@@ -102,10 +102,10 @@ fn open_on_one_port(
                     port = one.address.port();
                     opened.push(one);
                 }
-                Err(source) if is_missing_ipv6(listen, address, &source) && !opened.is_empty() => {
-                    log::warn!("not listening on {protocol}://{address}: {source}");
+                Err(cause) if is_missing_ipv6(listen, address, &cause) && !opened.is_empty() => {
+                    log::warn!("not listening on {protocol}://{address}: {cause}");
                 }
-                Err(source) => return Err(Failure { protocol, address, source }),
+                Err(cause) => return Err(Failure { protocol, address, cause }),
             }
         }
     }

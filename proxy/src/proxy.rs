@@ -14,6 +14,7 @@ use crate::udp::UdpRelay;
 use jostle_common::clock::Clock;
 use jostle_common::route::{HostPort, Route};
 use jostle_common::time::Instant;
+use jostle_engine::tcp::Budget as Memory;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,10 +54,10 @@ impl Proxy {
         let routes: Vec<Route> = routes.into_iter().filter(|route| route.enabled).collect();
         let mut opened = Vec::new();
         for route in &routes {
-            let upstream = Upstream::new(&route.upstream).map_err(|source| StartError::Resolve {
+            let upstream = Upstream::new(&route.upstream).map_err(|cause| StartError::Resolve {
                 route: route.name.clone(),
                 address: route.upstream.to_string(),
-                source,
+                cause,
             })?;
             opened.push((listener::open(route, portable)?, upstream));
         }
@@ -86,13 +87,20 @@ impl Proxy {
             turn,
             rules_on: true,
         };
+        let memory = Memory::default();
         for (route, (opened, upstream)) in routes.into_iter().zip(opened) {
-            proxy.add(route, opened, upstream)?;
+            proxy.add(route, opened, upstream, memory.clone())?;
         }
         Ok(proxy)
     }
 
-    fn add(&mut self, route: Route, opened: Vec<Opened>, upstream: Upstream) -> Result<(), StartError> {
+    fn add(
+        &mut self,
+        route: Route,
+        opened: Vec<Opened>,
+        upstream: Upstream,
+        memory: Memory,
+    ) -> Result<(), StartError> {
         let seed = route.seed.unwrap_or(self.seed);
         let (udp, tcp): (Vec<_>, Vec<_>) = opened.into_iter().partition(|one| one.protocol == Protocol::Udp);
         for one in udp.iter().chain(&tcp) {
@@ -106,7 +114,7 @@ impl Proxy {
             self.relays.push(Relay::Udp(Box::new(relay)));
         }
         if !tcp.is_empty() {
-            let relay = TcpRelay::new(self.relays.len(), route, seed, upstream, tcp, reactor)?;
+            let relay = TcpRelay::new(self.relays.len(), route, seed, upstream, tcp, memory, reactor)?;
             self.relays.push(Relay::Tcp(Box::new(relay)));
         }
         Ok(())

@@ -41,30 +41,39 @@ impl Settings {
     }
 }
 
-/// Why a proxy did not start. Nothing is left open then.
+/// Why a proxy did not start. Nothing is left open then. The message has it all, so there is no source behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be opened.
-    #[error("route {route}: cannot listen on {address}: {source}")]
+    #[error("route {route}: cannot listen on {address}: {cause}")]
     Listen {
         /// The route's name.
         route: String,
         /// Where it was to listen, with its scheme.
         address: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A name has no address.
-    #[error("route {route}: cannot resolve {address}: {source}")]
+    #[error("route {route}: cannot resolve {address}: {cause}")]
     Resolve {
         /// The route's name.
         route: String,
         /// The name and port.
         address: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The event loop could not be set up.
-    #[error("cannot set up the event loop: {0}")]
-    Loop(#[from] io::Error),
+    #[error("cannot set up the event loop: {cause}")]
+    Loop {
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl From<io::Error> for StartError {
+    fn from(cause: io::Error) -> Self {
+        Self::Loop { cause }
+    }
 }

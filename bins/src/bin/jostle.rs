@@ -1,10 +1,12 @@
-//! `jostle`: the middlebox, and the jobs that it is there for.
+//! `jostle`: a middlebox that does to your packets what the network might.
 
-use clap::{Parser, Subcommand};
-use jostle_bins::{compare, exit, signals};
+use clap::{CommandFactory, Parser, Subcommand};
+use jostle_bins::commands::proxy::ProxyArgs;
+use jostle_bins::compare::CompareArgs;
+use jostle_bins::{exit, signals};
 use std::process::ExitCode;
 
-/// Pushes your packets around: a middlebox for UDP and TCP.
+/// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP, repeatably
 #[derive(Parser)]
 #[command(name = "jostle", version, arg_required_else_help = true)]
 struct Arguments {
@@ -14,18 +16,31 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Compare(Box<compare::CompareArgs>),
+    Proxy(Box<ProxyArgs>),
+    Compare(Box<CompareArgs>),
+    /// Print the completions for a shell
+    Completions {
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
     // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
     let filter = env_logger::Env::default().default_filter_or("warn,symphonia=off");
     env_logger::Builder::from_env(filter).init();
-    exit::status("jostle", run(Arguments::parse().command))
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => exit::status("jostle", Err(error)),
+    }
 }
 
-fn run(command: Command) -> anyhow::Result<bool> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Compare(args) => args.run(&signals::stop()?),
+        Command::Proxy(args) => args.run(),
+        Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "jostle", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::end::Found;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_engine::raw::Event;
+use jostle_engine::tcp::Event;
 use std::time::Duration;
 
 /// How many reads a connection gets before the others have their turn.

@@ -3,24 +3,35 @@
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::profile::{Rule, RuleKind};
-use jostle_common::route::{Route, TcpMode, Unit};
+use jostle_common::route::{Route, TcpMode};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
-use jostle_engine::raw::{Event, RawStreams};
+use jostle_engine::raw::RawStreams;
+use jostle_engine::stage::Stage;
+use jostle_engine::tcp::{Budget, Event, Model};
 
 /// A route's streams and links.
 #[derive(Debug)]
 pub(super) enum Carrier {
     /// The rules act on the stream.
     Raw(RawStreams),
+    /// The rules act on the segments of a modelled sender.
+    Model(Model),
 }
 
-/// What raw streams of a relay may hold together.
-const RAW_BYTES_MAX: usize = 512 << 20;
+/// Calls the same method of either.
+macro_rules! either {
+    ($carrier:expr, $method:ident($($argument:expr),*)) => {
+        match $carrier {
+            Self::Raw(raw) => raw.$method($($argument),*),
+            Self::Model(model) => model.$method($($argument),*),
+        }
+    };
+}
 
 impl Carrier {
-    /// A carrier over the links of the route's profile.
-    pub(super) fn new(route: &Route, seed: u64) -> Self {
+    /// A carrier over the links of the route's profile. `budget` is shared by all carriers of the process.
+    pub(super) fn new(route: &Route, seed: u64, budget: Budget) -> Self {
         let links = Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.name.clone(), direction };
             Link::new(key, route.profile.rules(direction))
@@ -28,76 +39,59 @@ impl Carrier {
         let mut rules = Direction::BOTH.iter().flat_map(|&direction| route.profile.rules(direction));
         let copies = rules.any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
         match route.tcp {
-            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, copies)),
-            TcpMode::Model(_) => Self::Raw(RawStreams::new(links, Unit::Read, copies)),
+            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, copies, budget)),
+            TcpMode::Model(control) => Self::Model(Model::new(links, control, budget)),
         }
     }
 
     pub(super) const fn link(&self, direction: Direction) -> &Link {
-        match self {
-            Self::Raw(raw) => raw.link(direction),
-        }
+        either!(self, link(direction))
     }
 
     pub(super) fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
-        match self {
-            Self::Raw(raw) => raw.set_rules(now, direction, rules),
-        }
+        either!(self, set_rules(now, direction, rules));
     }
 
     pub(super) fn open(&mut self, now: Instant, id: u32) {
-        match self {
-            Self::Raw(raw) => raw.open(now, id),
-        }
+        either!(self, open(now, id));
     }
 
     pub(super) fn room(&self, id: u32, direction: Direction) -> usize {
-        match self {
-            Self::Raw(raw) if raw.memory() >= RAW_BYTES_MAX => 0,
-            Self::Raw(raw) => raw.room(id, direction),
-        }
+        either!(self, room(id, direction))
     }
 
     pub(super) fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
-        match self {
-            Self::Raw(raw) => raw.push(now, id, direction, bytes),
-        }
+        either!(self, push(now, id, direction, bytes));
     }
 
     pub(super) fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
-        match self {
-            Self::Raw(raw) => raw.finish(now, id, direction),
-        }
+        either!(self, finish(now, id, direction));
     }
 
     pub(super) fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
-        match self {
-            Self::Raw(raw) => raw.reset(now, id, direction),
-        }
+        either!(self, reset(now, id, direction));
     }
 
     pub(super) fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
-        match self {
-            Self::Raw(raw) => raw.consumed(now, id, direction, bytes),
-        }
+        either!(self, consumed(now, id, direction, bytes));
     }
 
     pub(super) fn poll(&mut self, now: Instant) -> Option<Event> {
-        match self {
-            Self::Raw(raw) => raw.poll(now),
-        }
+        either!(self, poll(now))
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self {
-            Self::Raw(raw) => raw.deadline(),
-        }
+        either!(self, deadline())
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way. A modelled connection has something under way as long as a segment or a timer is.
     pub(super) fn is_drained(&self) -> bool {
         match self {
             Self::Raw(raw) => raw.is_drained(),
+            Self::Model(model) => {
+                model.deadline().is_none()
+                    && Direction::BOTH.iter().all(|&direction| model.link(direction).held() == 0)
+            }
         }
     }
 }

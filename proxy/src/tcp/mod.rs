@@ -22,6 +22,7 @@ use jostle_common::route::Route;
 use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
 use jostle_engine::stage::Output;
+use jostle_engine::tcp::Budget;
 use mio::Interest;
 use mio::net::TcpListener;
 use slab::Slab;
@@ -75,6 +76,7 @@ impl TcpRelay {
         seed: u64,
         upstream: Upstream,
         opened: Vec<Opened>,
+        budget: Budget,
         reactor: &mut Reactor,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
@@ -84,7 +86,7 @@ impl TcpRelay {
             let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
             listeners.push(Listening::new(socket, token));
         }
-        let carrier = (!route.profile.is_empty()).then(|| Carrier::new(&route, seed));
+        let carrier = (!route.profile.is_empty()).then(|| Carrier::new(&route, seed, budget));
         let ledgers = Direction::BOTH.map(|direction| Ledger::new(&route.name, Protocol::Tcp, direction));
         Ok(Self {
             index,

@@ -7,14 +7,12 @@
 //! The caller's rule: time never goes back from one call to the next.
 
 mod blocks;
-mod event;
 mod lines;
-
-pub use event::Event;
 
 use crate::link::Link;
 use crate::packet::{Body, Packet};
 use crate::stage::{Output, Stage};
+use crate::tcp::{Budget, Event};
 use blocks::{Blocks, Piece};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
@@ -32,7 +30,7 @@ pub const ROOM: usize = 4 << 20;
 const UNITS_MAX: usize = 64 << 10;
 
 /// What a unit costs beside its bytes.
-const UNIT_OVERHEAD: usize = 256;
+const UNIT_OVERHEAD: u64 = 256;
 
 /// The largest unit: lines are cut there, and blocks cannot be set larger.
 pub const UNIT_BYTES_MAX: usize = 64 << 10;
@@ -46,8 +44,7 @@ pub struct RawStreams {
     /// When something happens in a stream without anybody's doing: an unfinished line goes, or a part of a block is due.
     timers: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
-    /// Bytes inside, of all connections.
-    inside: usize,
+    budget: Budget,
     /// Zeros of a block's size: the shape in which blocks cross the link.
     blank: Bytes,
     /// Whether a rule makes copies.
@@ -80,8 +77,8 @@ enum Cut {
 
 impl RawStreams {
     /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`] are cut to that. `copies` says whether
-    /// a rule of the links makes copies.
-    pub fn new(links: [Link; 2], unit: Unit, copies: bool) -> Self {
+    /// a rule of the links makes copies. `budget` is shared by all streams of the process.
+    pub fn new(links: [Link; 2], unit: Unit, copies: bool, budget: Budget) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
             Unit::Line | Unit::Read => 0,
@@ -92,7 +89,7 @@ impl RawStreams {
             connections: BTreeMap::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
-            inside: 0,
+            budget,
             blank: vec![0; block].into(),
             copies,
         }
@@ -131,15 +128,10 @@ impl RawStreams {
     /// How many bytes a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
+            let share = usize::try_from(self.budget.share()).unwrap_or(usize::MAX);
             // A byte may be a unit.
-            ROOM.saturating_sub(stream.inside).min(UNITS_MAX.saturating_sub(stream.units))
+            ROOM.saturating_sub(stream.inside).min(UNITS_MAX.saturating_sub(stream.units)).min(share)
         })
-    }
-
-    /// The memory that all connections take.
-    pub fn memory(&self) -> usize {
-        let units: usize = self.links.iter().map(Stage::held).sum();
-        self.inside + units * UNIT_OVERHEAD
     }
 
     /// Packets in the links and bytes in unfinished lines: whether anything is still to come.
@@ -151,8 +143,7 @@ impl RawStreams {
     pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         self.advance(now);
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        self.inside += bytes.len();
-        stream.inside += bytes.len();
+        stream.change(bytes.len() as isize, &self.budget);
         match &mut stream.cut {
             Cut::Reads => self.enter(now, id, direction, Body::Data(bytes)),
             Cut::Lines(lines) => {
@@ -188,8 +179,7 @@ impl RawStreams {
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
         if let Cut::Lines(lines) = &mut stream.cut {
             let lost = lines.take().map_or(0, |line| line.len());
-            stream.inside -= lost;
-            self.inside -= lost;
+            stream.change(-(lost as isize), &self.budget);
             self.set_timer(id, direction);
         }
         self.enter(now, id, direction, Body::Reset);
@@ -199,9 +189,7 @@ impl RawStreams {
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
-            let bytes = bytes.min(stream.inside);
-            stream.inside -= bytes;
-            self.inside -= bytes;
+            stream.change(-(bytes.min(stream.inside) as isize), &self.budget);
             self.close_if_over(id);
         }
     }
@@ -258,6 +246,7 @@ impl RawStreams {
             && !packet.is_mark()
         {
             stream.units += 1;
+            self.budget.take(UNIT_OVERHEAD);
         }
         self.links[direction.index()].handle(packet);
         while let Some(output) = self.links[direction.index()].poll(at) {
@@ -320,8 +309,8 @@ impl RawStreams {
             let Cut::Blocks(blocks) = &mut stream.cut else { return };
             let piece = bytes.split_to(bytes.len().min(blocks.missing()));
             let growth = blocks.fill(now, piece);
-            change(&mut self.inside, &mut stream.inside, growth);
             let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(now)).collect();
+            stream.change(growth, &self.budget);
             for piece in pieces {
                 give_out(&mut self.events, id, direction, piece, stream);
             }
@@ -334,15 +323,19 @@ impl RawStreams {
         let packet = output.packet();
         let id = packet.flow;
         self.events.push_back(Event::Packet(direction, output.clone()));
+        let is_unit = output.packet().copy == 0 && !output.packet().is_mark();
+        if is_unit {
+            self.budget.give_back(UNIT_OVERHEAD);
+        }
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        if output.packet().copy == 0 && !output.packet().is_mark() {
+        if is_unit {
             stream.units -= 1;
         }
         if let Cut::Blocks(blocks) = &mut stream.cut {
             let at = output.packet().at;
             let growth = blocks.take_output(output);
-            change(&mut self.inside, &mut stream.inside, growth);
             let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(at)).collect();
+            stream.change(growth, &self.budget);
             for piece in pieces {
                 give_out(&mut self.events, id, direction, piece, stream);
             }
@@ -352,7 +345,7 @@ impl RawStreams {
         let piece = match output {
             Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
                 if copy > 0 {
-                    change(&mut self.inside, &mut stream.inside, bytes.len() as isize);
+                    stream.change(bytes.len() as isize, &self.budget);
                 }
                 Piece::Data(bytes)
             }
@@ -361,7 +354,7 @@ impl RawStreams {
             Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {
-                    change(&mut self.inside, &mut stream.inside, -(packet.body.size() as isize));
+                    stream.change(-(packet.body.size() as isize), &self.budget);
                 }
                 return;
             }
@@ -379,7 +372,7 @@ impl RawStreams {
             return;
         }
         for (stream, direction) in self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH) {
-            self.inside -= stream.inside;
+            self.budget.give_back(stream.inside as u64);
             if let Some(at) = stream.timer {
                 self.timers.remove(&(at, id, direction));
             }
@@ -396,10 +389,16 @@ fn stream_mut(
     connections.get_mut(&id).map(|streams| &mut streams[direction.index()])
 }
 
-/// Adds to what is inside, or takes from it.
-fn change(total: &mut usize, of_stream: &mut usize, growth: isize) {
-    *total = total.saturating_add_signed(growth);
-    *of_stream = of_stream.saturating_add_signed(growth);
+impl Stream {
+    /// Adds to what is inside, or takes from it.
+    fn change(&mut self, growth: isize, budget: &Budget) {
+        self.inside = self.inside.saturating_add_signed(growth);
+        if growth > 0 {
+            budget.take(growth.unsigned_abs() as u64);
+        } else {
+            budget.give_back(growth.unsigned_abs() as u64);
+        }
+    }
 }
 
 /// A reset is always wanted: it tells the receiver, and forgets the connection.

@@ -1,0 +1,137 @@
+//! What a command line asks the proxy to do: its routes and its seed, checked before anything starts.
+
+use super::ProxyArgs;
+use crate::exit::Usage;
+use clap::ValueEnum;
+use jostle_common::chance::fresh_seed;
+use jostle_common::profile::Profile;
+use jostle_common::route::{
+    Configuration, CongestionControl, Route, TcpMode, Unit, named_profile, parse_route,
+};
+use jostle_common::setting::SettingError;
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What loss means on a TCP route.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Tcp {
+    /// Loss costs time, as with the CUBIC of Linux
+    #[value(alias = "cubic")]
+    Model,
+    /// Loss costs time, as with Reno
+    Reno,
+    /// Bytes of the stream vanish, flip and double
+    Raw,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) routes: Vec<Route>,
+    pub(super) seed: u64,
+    /// Whether the seed was drawn just now.
+    pub(super) drawn: bool,
+}
+
+/// Checks the command line and reads the files it names.
+pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
+    let (seed, mut routes) = match &args.config {
+        Some(path) => from_file(path)?,
+        None => (None, from_arguments(args)?),
+    };
+    for route in &mut routes {
+        let profile = std::mem::take(&mut route.profile);
+        route.profile = args.weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
+    }
+    if !routes.iter().any(|route| route.enabled) {
+        return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
+    }
+    let given = args.seed.or(seed);
+    Ok(Plan { routes, seed: given.unwrap_or_else(fresh_seed), drawn: given.is_none() })
+}
+
+fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    // Profiles named in the file stand beside it.
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let files = Files::new(folder);
+    let configuration = Configuration::from_json(&text, &|name| files.read(name))
+        .map_err(|error| files.judge(&format!("{}: ", path.display()), &error))?;
+    Ok((configuration.seed, configuration.routes))
+}
+
+fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
+    let profile = match &args.profile {
+        None => Profile::default(),
+        Some(name) => {
+            let files = Files::new(PathBuf::new());
+            named_profile(name, &|name| files.read(name))
+                .map_err(|error| files.judge(&format!("--profile {name}: "), &error))?
+        }
+    };
+    let tcp = tcp_mode(args)?;
+    let mut routes = Vec::new();
+    for (index, text) in args.routes.iter().enumerate() {
+        let (transport, listen, upstream) = parse_route(text).map_err(Usage::error)?;
+        routes.push(Route {
+            name: (index + 1).to_string(),
+            transport,
+            listen,
+            upstream,
+            profile: profile.clone(),
+            seed: None,
+            enabled: true,
+            tcp,
+            follow: args.follow,
+            idle: Route::IDLE_DEFAULT,
+        });
+    }
+    if args.follow && !routes.iter().any(|route| route.transport.has_udp()) {
+        return Err(Usage::error("--follow is for UDP, and no route relays it; leave it out"));
+    }
+    Ok(routes)
+}
+
+fn tcp_mode(args: &ProxyArgs) -> anyhow::Result<TcpMode> {
+    match (args.tcp, args.unit) {
+        (None | Some(Tcp::Model), None) => Ok(TcpMode::default()),
+        (Some(Tcp::Reno), None) => Ok(TcpMode::Model(CongestionControl::Reno)),
+        (Some(Tcp::Raw), unit) => Ok(TcpMode::Raw(unit.unwrap_or(Unit::Line))),
+        (_, Some(_)) => Err(Usage::error("--unit is for raw streams; add --tcp raw")),
+    }
+}
+
+/// Reads the profiles that settings name, and remembers whether one was there and could not be read: that is no mistake in the setting.
+struct Files {
+    folder: PathBuf,
+    unreadable: RefCell<Option<String>>,
+}
+
+impl Files {
+    const fn new(folder: PathBuf) -> Self {
+        Self { folder, unreadable: RefCell::new(None) }
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        let path = self.folder.join(name);
+        std::fs::read_to_string(&path).map_err(|error| {
+            let looks_like_a_name = !name.contains(['/', '.']);
+            if error.kind() == io::ErrorKind::NotFound && looks_like_a_name {
+                return "there is neither a built-in profile nor a file of this name".to_owned();
+            }
+            let problem = format!("cannot read {}: {error}", path.display());
+            *self.unreadable.borrow_mut() = Some(problem.clone());
+            problem
+        })
+    }
+
+    /// The error to end with.
+    fn judge(&self, place: &str, error: &SettingError) -> anyhow::Error {
+        match self.unreadable.borrow_mut().take() {
+            Some(problem) => anyhow::anyhow!(problem),
+            None => Usage::error(format!("{place}{error}")),
+        }
+    }
+}

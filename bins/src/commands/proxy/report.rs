@@ -1,0 +1,65 @@
+//! The summary of a run, as text for people or as objects for machines.
+
+use crate::terminal::{Printer, escaped, grouped};
+use jostle_proxy::{LinkSummary, SocketSummary, Summary};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Prints the summary: a line per route, protocol and direction, one per route and protocol for its sockets, and one for the run.
+pub(super) fn print(printer: Printer, summary: &Summary) {
+    for link in &summary.links {
+        let fields = serde_json::to_value(link).unwrap_or(Value::Null);
+        printer.event("link", fields, || link_line(link));
+    }
+    for sockets in &summary.sockets {
+        let fields = serde_json::to_value(sockets).unwrap_or(Value::Null);
+        printer.event("sockets", fields, || sockets_line(sockets));
+    }
+    let Summary { seed, seconds, events_lost, .. } = summary;
+    let fields = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost });
+    printer.event("summary", fields, || {
+        let mut text = format!("seed {seed}, {seconds:.1} s");
+        if *events_lost > 0 {
+            let _ = write!(text, ", {} lines of the event log lost", grouped(*events_lost));
+        }
+        text
+    });
+}
+
+fn link_line(link: &LinkSummary) -> String {
+    let mut text = format!("{} {} {}:", escaped(&link.route), link.protocol, link.direction);
+    let _ = write!(text, " in {}, copies {},", grouped(link.entered), grouped(link.copies));
+    let _ =
+        write!(text, " delivered {}, discarded {}", grouped(link.delivered), grouped(link.discarded_total()));
+    let reasons = link.discarded.iter().filter(|(_, count)| **count > 0);
+    let reasons: Vec<String> =
+        reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
+    if !reasons.is_empty() {
+        let _ = write!(text, " ({})", reasons.join(", "));
+    }
+    let _ = write!(
+        text,
+        ", corrupted {}, held {}, missed by kernel {}",
+        grouped(link.corrupted),
+        grouped(link.held),
+        grouped(link.missed_by_kernel)
+    );
+    let lateness = &link.lateness;
+    if lateness.packets > 0 {
+        let _ = write!(
+            text,
+            "; late by p50 {:.0} µs, p99 {:.0} µs, max {:.0} µs",
+            lateness.p50_us, lateness.p99_us, lateness.max_us
+        );
+    }
+    text
+}
+
+/// Only what happened.
+fn sockets_line(sockets: &SocketSummary) -> String {
+    let counts = sockets.counts.iter().filter(|(_, count)| **count > 0);
+    let counts: Vec<String> =
+        counts.map(|(name, count)| format!("{} {}", name.replace('_', " "), grouped(*count))).collect();
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    format!("{} {} sockets: {counts}", escaped(&sockets.route), sockets.protocol)
+}
