@@ -46,7 +46,7 @@ pub(super) fn run(
     let transfers = plan
         .cells
         .iter()
-        .map(|cell| Transfer::open(cell, subject, folder.incoming(&cell.name)?))
+        .map(|cell| Transfer::open(plan, cell, subject, folder.incoming(&cell.name)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let routes = plan.cells.iter().zip(&transfers).map(|(cell, transfer)| route(cell, transfer.address()));
     let mut settings = Settings::new(routes.collect(), plan.seed);
