@@ -16,6 +16,11 @@
 //! | `connection`, `stream`, `budget` | both directions, the bytes, their bound |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
 //! | `transfer` | one transfer in virtual time |
+//!
+//! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick acknowledgements, F-RTO, pacing, ECN.
+//! Left out, and to be known: acknowledgements do not ride on data of the other direction; Nagle's delay is not modelled (small pieces go
+//! at once); without D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time) costs more than it
+//! would cost Linux; a connection never gives up by itself.
 
 mod budget;
 mod connection;

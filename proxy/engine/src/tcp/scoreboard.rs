@@ -255,11 +255,8 @@ impl Scoreboard {
                 self.mark(ordinal);
                 marked += 1;
             }
-            if place == 0 {
-                self.transmissions.pop_front();
-            } else {
-                place += 1;
-            }
+            // Few wait in front of it, so this moves little.
+            self.transmissions.remove(place);
         }
         (marked, wait)
     }
