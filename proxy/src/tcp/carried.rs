@@ -2,7 +2,6 @@
 
 use super::TcpRelay;
 use super::carrier::Carrier;
-use super::connection::Stage;
 use super::end::Found;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
@@ -33,9 +32,6 @@ impl TcpRelay {
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(index) else { return };
             let Some(carrier) = &mut self.carrier else { return };
-            if connection.stage == Stage::Opening {
-                return;
-            }
             let id = connection.id;
             let Some(source) = connection.source(direction) else { return };
             if source.ended {
