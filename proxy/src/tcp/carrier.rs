@@ -33,7 +33,7 @@ impl Carrier {
     /// A carrier over the links of the route's profile. `budget` is shared by all carriers of the process.
     pub(super) fn new(route: &Route, seed: u64, budget: Budget) -> Self {
         let links = Direction::BOTH.map(|direction| {
-            let key = LinkKey { seed, route: route.name.clone(), direction };
+            let key = LinkKey { seed, route: route.drawn_as().into(), direction };
             Link::new(key, route.profile.rules(direction))
         });
         let mut rules = Direction::BOTH.iter().flat_map(|&direction| route.profile.rules(direction));

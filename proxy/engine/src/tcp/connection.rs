@@ -171,11 +171,7 @@ impl Connection {
             return;
         }
         match (direction, segment) {
-            (Direction::Up, Segment::Syn { sent }) => {
-                if self.server.handle_syn(out.now, *sent) {
-                    out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: *sent });
-                }
-            }
+            (Direction::Up, Segment::Syn { sent }) => self.handle_syn(*sent, out),
             (Direction::Down, Segment::SynAck { echo, .. }) => self.handle_syn_ack(*echo, out),
             (_, Segment::Data(data)) if self.is_reached(direction, out) => {
                 self.handle_data(direction, data, out);
@@ -185,6 +181,12 @@ impl Connection {
                 self.transmit(direction.opposite(), out);
             }
             _ => {}
+        }
+    }
+
+    fn handle_syn(&mut self, sent: Instant, out: &mut Outlet<'_>) {
+        if self.server.handle_syn(out.now, sent) {
+            out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: sent });
         }
     }
 

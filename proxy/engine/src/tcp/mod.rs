@@ -10,6 +10,7 @@
 //! | `sender` | initial window 10, limited transmit, the phases, the timer |
 //! | `scoreboard`, `ranges` | what is out, sacked, lost, sent again |
 //! | `rack`, `tlp`, `rtt` | when a segment is taken to be lost (RFC 8985, RFC 6298 as in Linux) |
+//! | `undo` | what happens when it was not (RFC 4015) |
 //! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
 //! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
 //! | `connection`, `stream`, `budget` | both directions, the bytes, their bound |
@@ -37,6 +38,7 @@ mod stream;
 mod timers;
 mod tlp;
 mod transfer;
+mod undo;
 mod usage;
 mod window;
 
