@@ -289,5 +289,5 @@ pub fn parse_route(text: &str) -> Result<(Transport, HostPort, HostPort), String
 }
 
 #[cfg(test)]
-#[path = "raw_tests.rs"]
+#[path = "tests.rs"]
 mod tests;
