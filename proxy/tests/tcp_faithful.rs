@@ -1,5 +1,7 @@
 //! What a client and a server see of each other through a TCP route is what they see directly: half-close, reset and refusal, for plain,
 //! raw and modelled routes alike.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod support;
 

@@ -1,4 +1,6 @@
 //! What a UDP route promises: datagrams cross whole, each is accounted for, and flows keep to their clients.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod support;
 

@@ -135,6 +135,7 @@ fn route(
         listen,
         upstream,
         seed: raw.seed,
+        paired: None,
         enabled: raw.enabled.unwrap_or(true),
         tcp,
         follow: raw.follow,

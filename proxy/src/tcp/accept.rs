@@ -157,8 +157,13 @@ impl TcpRelay {
             Ok(None) => upstream.stream.peer_addr().map(drop),
             Ok(Some(error)) | Err(error) => Err(error),
         };
+        let outcome = outcome.map_err(|error| error.kind());
         match outcome {
-            Ok(()) => {
+            Ok(()) | Err(io::ErrorKind::ConnectionReset) => {
+                if outcome.is_err() {
+                    // It accepted, and tore the connection down before we looked.
+                    upstream.break_off();
+                }
                 upstream.writable = true;
                 connection.stage = Stage::Open;
                 connection.addresses.clear();
@@ -167,14 +172,14 @@ impl TcpRelay {
                 self.serve(index, Direction::Down, turn);
             }
             // An event too early: it has not been answered yet.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected && !readiness.failed => {}
-            Err(error) => {
-                log::debug!("route {}: the upstream: {error}", self.route.name);
+            Err(io::ErrorKind::NotConnected) if !readiness.failed => {}
+            Err(kind) => {
+                log::debug!("route {}: the upstream: {kind}", self.route.name);
                 connection.drop_source(Direction::Down, turn);
                 if !connection.addresses.is_empty() {
                     return self.connect_next(index, turn);
                 }
-                if error.kind() == io::ErrorKind::ConnectionRefused {
+                if kind == io::ErrorKind::ConnectionRefused {
                     self.counts.refused += 1;
                 } else {
                     self.counts.connect_failed += 1;

@@ -1,7 +1,7 @@
 //! The relay of a route with rules: bytes go from a socket into the links, and what comes out goes to the other socket.
 
 use super::TcpRelay;
-use super::connection::Stage;
+use super::carrier::Carrier;
 use super::end::Found;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// How many reads a connection gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
+
+/// How many packets they may amount to: a stream of short lines is thousands per read.
+const PACKETS_PER_TURN: u64 = 4096;
 
 /// The most that is taken out of the links before sockets are read again.
 const EVENTS_PER_TURN: usize = 1024;
@@ -24,12 +27,11 @@ pub(super) const STARVED_RETRY: Duration = Duration::from_millis(10);
 impl TcpRelay {
     /// Reads what the end that writes `direction` has, as far as there is room.
     pub(super) fn take_in(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
+        let entered = |carrier: &Carrier| carrier.link(direction).counters().entered;
+        let before = self.carrier.as_ref().map_or(0, entered);
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(index) else { return };
             let Some(carrier) = &mut self.carrier else { return };
-            if connection.stage == Stage::Opening {
-                return;
-            }
             let id = connection.id;
             let Some(source) = connection.source(direction) else { return };
             if source.ended {
@@ -57,6 +59,9 @@ impl TcpRelay {
                 Found::Bytes(count) => {
                     self.ledgers[direction.index()].bytes_in += count as u64;
                     carrier.push(turn.now, id, direction, Bytes::copy_from_slice(&turn.scratch[..count]));
+                    if entered(carrier) - before > PACKETS_PER_TURN {
+                        break;
+                    }
                 }
                 Found::Nothing => return,
                 Found::End => return carrier.finish(turn.now, id, direction),

@@ -29,7 +29,7 @@ pub(crate) struct End {
     pub(crate) starved: bool,
     /// Whether the relay asked to be called again for it.
     pub(crate) again: bool,
-    /// Whether a write said that its peer has torn the connection down.
+    /// Whether a write, or the end of the connect, said that its peer has torn the connection down.
     broken: bool,
     pending: VecDeque<Bytes>,
     /// How far our end is.
@@ -167,6 +167,13 @@ impl End {
         self.broken
     }
 
+    /// Notes that the peer has torn the connection down; what it wrote before is still to be read.
+    pub(crate) fn break_off(&mut self) {
+        self.broken = true;
+        self.readable = true;
+        self.pending.clear();
+    }
+
     /// Makes the close of this socket a reset (RST instead of FIN).
     pub(crate) fn reset_on_close(&self) {
         if let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)) {
@@ -193,10 +200,7 @@ impl End {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => {
                 log::debug!("{:?}: {error}", self.token);
-                // What the peer had sent before is still to be read, and then its reset.
-                self.broken = true;
-                self.readable = true;
-                self.pending.clear();
+                self.break_off();
                 0
             }
         }

@@ -1,5 +1,6 @@
 //! A proxy on a thread of its own, stopped when it is done with.
 #![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use jostle_common::route::Configuration;
 use jostle_proxy::{Control, Listener, Protocol, Proxy, Settings, Summary};

@@ -132,8 +132,10 @@ fn outcome(finished: &Finished) -> String {
     if !row.ok {
         return format!("failed: {}", row.error.as_deref().unwrap_or("it did not end"));
     }
-    let mut text =
-        format!("done{time}, {} lost", share(finished.lost_chunks(), finished.chunks.len() as u64));
+    let mut text = format!(
+        "done{time}, {} lost or damaged",
+        share(finished.lost_chunks(), finished.chunks.len() as u64)
+    );
     if let Some(audit) = finished.audit {
         let _ = write!(text, ", {} of music gone or different", seconds(audit.seconds_lost));
     }
@@ -195,16 +197,10 @@ fn table(comparison: &Comparison) -> String {
 fn cells(finished: &Finished, music: bool) -> String {
     let row = &finished.row;
     let known = |number: Option<u64>| number.map_or_else(|| "–".to_owned(), grouped);
-    let arrived = match () {
-        () if finished.is_whole() => "whole",
-        () if !row.ok => "failed",
-        () if finished.transport == Transport::Udp => "with holes",
-        () => "different",
-    };
     let mut cells = vec![
         percent(row.loss.as_f64()),
         format!("<b class=\"{}\">{}</b>", finished.transport.name(), finished.transport.title()),
-        arrived.to_owned(),
+        finished.state().to_owned(),
         row.seconds.map_or_else(|| "–".to_owned(), seconds),
         row.goodput_bps.map_or_else(|| "–".to_owned(), rate),
     ];

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub const ROOM: usize = 4 << 20;
 
 /// The most units of one direction of a connection that are in its link.
-const UNITS_MAX: usize = 64 << 10;
+const UNITS_MAX: usize = 16 << 10;
 
 /// What a unit costs beside its bytes.
 const UNIT_OVERHEAD: u64 = 256;

@@ -1,0 +1,303 @@
+//! `jostle proxy` as scripts see it: ready lines, exit codes, signals, files left alone.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
+
+mod proxy_support;
+
+use proxy_support::{Jostle, PATIENCE, jostle};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs `jostle proxy` to its end.
+fn run(arguments: &[&str]) -> Output {
+    jostle().arg("proxy").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Asserts that it ended with `code`, said `words` on stderr and nothing on stdout.
+fn refused(arguments: &[&str], code: i32, words: &str) {
+    let output = run(arguments);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(text.contains(words), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments:?} printed");
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_a_remedy() {
+    let route = "udp://127.0.0.1:0=127.0.0.1:9";
+    for (arguments, words) in [
+        (&[][..], "<ROUTE>"),
+        (&["udp://127.0.0.1:0"], "does not say where the packets go"),
+        (&["sctp://127.0.0.1:0=127.0.0.1:9"], "write udp://, tcp:// or both://"),
+        (&["127.0.0.1:0=127.0.0.1:0"], "port 0"),
+        (&[route, "--drop", "5"], "write \"5%\""),
+        (&[route, "--drop", "120%"], "write 0 to 100%"),
+        (&[route, "--delay", "20"], "20ms"),
+        (&[route, "--jitter", "5ms"], "add --delay"),
+        (&[route, "--burst", "3"], "add --drop"),
+        (&[route, "--tcp", "lossy"], "possible values"),
+        (&[route, "--unit", "line"], "--tcp raw"),
+        (&[route, "--tcp", "raw", "--unit", "words"], "write line, read or a size"),
+        (&["tcp://127.0.0.1:0=127.0.0.1:9", "--follow"], "leave it out"),
+        (&[route, "--profile", "cofee-shop"], "coffee-shop-wifi"),
+        (&[route, "--seed", "seven"], "--seed"),
+        (&["--config", "x.json", "--profile", "y"], "cannot be used with"),
+    ] {
+        refused(arguments, 2, words);
+    }
+}
+
+#[test]
+fn a_wrong_file_ends_with_2_and_an_unreadable_one_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        path(name)
+    };
+    let route = "udp://127.0.0.1:0=127.0.0.1:9";
+    let profile = write("profile.json", r#"{ "up": [ { "rule": "drop", "chance": "3" } ] }"#);
+    refused(&[route, "--profile", &profile], 2, "up[0].chance");
+    let broken = write("broken.json", "{ not json");
+    refused(&["--config", &broken], 2, "not JSON");
+    let config = write(
+        "config.json",
+        r#"{ "proxies": [ { "listen": "udp://127.0.0.1:0", "upstraem": "127.0.0.1:9" } ] }"#,
+    );
+    refused(&["--config", &config], 2, "proxies[0]");
+    let disabled = write(
+        "disabled.json",
+        r#"{ "proxies": [ { "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "enabled": false } ] }"#,
+    );
+    refused(&["--config", &disabled], 2, "every route is disabled");
+    refused(&["--config", &path("missing.json")], 1, "missing.json");
+    refused(&[route, "--profile", &path("missing.json")], 1, "missing.json");
+    let names = write(
+        "names.json",
+        r#"{ "proxies": [ { "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "profile": "missing.json" } ] }"#,
+    );
+    refused(&["--config", &names], 1, "missing.json");
+    refused(&[route, "--events", &path("no/such/folder.jsonl")], 1, "folder.jsonl");
+}
+
+#[test]
+fn a_port_in_use_ends_with_1_and_overwrites_nothing() {
+    let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old.jsonl"), folder.path().join("new.jsonl"));
+    std::fs::write(&old, "kept\n").unwrap();
+    for (scheme, address) in [("udp", udp.local_addr().unwrap()), ("tcp", tcp.local_addr().unwrap())] {
+        for events in [&old, &new] {
+            // The first route could start, and does not.
+            let (first, second) =
+                ("udp://127.0.0.1:0=127.0.0.1:9", format!("{scheme}://{address}=127.0.0.1:9"));
+            let named = format!("route 2: cannot listen on {scheme}://{address}: Address already in use");
+            refused(&[first, &second, "--events", events.to_str().unwrap()], 1, &named);
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "kept\n");
+    assert!(!new.exists());
+}
+
+#[test]
+fn an_unknown_upstream_ends_with_1() {
+    refused(
+        &["tcp://127.0.0.1:0=no-such-host.invalid:80"],
+        1,
+        "route 1: cannot resolve no-such-host.invalid:80",
+    );
+    refused(
+        &["tcp://no-such-host.invalid:80=127.0.0.1:80"],
+        1,
+        "route 1: cannot resolve no-such-host.invalid:80",
+    );
+}
+
+#[test]
+fn it_says_where_it_listens_and_ends_after_a_time() {
+    let output = run(&["both://127.0.0.1:0=127.0.0.1:9", "--for", "100ms", "--seed", "7"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let port = |line: &str, scheme: &str| -> u16 {
+        line.strip_prefix(&format!("listening 1 {scheme}://127.0.0.1:")).expect(line).parse().unwrap()
+    };
+    assert_eq!(port(lines[0], "udp"), port(lines[1], "tcp"), "both on one port number");
+    assert!(lines[2].starts_with("1 udp up: in 0, copies 0, delivered 0, discarded 0"), "{text}");
+    assert!(lines.last().unwrap().starts_with("seed 7, 0."), "{text}");
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_drawn_seed_is_told() {
+    let output = run(&["udp://127.0.0.1:0=127.0.0.1:9", "--for", "10ms"]);
+    let drawn = stderr(&output).trim().strip_prefix("seed ").expect("it is told at once").to_owned();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().last().unwrap().starts_with(&format!("seed {drawn}, ")), "{text}");
+}
+
+#[test]
+fn signals_end_it_cleanly() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let jostle = Jostle::start(&["udp://127.0.0.1:0=127.0.0.1:9", "--delay", "1h"], 1);
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"held", jostle.address("udp")).unwrap();
+        // It is inside before the signal comes.
+        std::thread::park_timeout(Duration::from_millis(200));
+        let begun = Instant::now();
+        jostle.signal(signal);
+        let (status, summary) = jostle.wait();
+        assert!(status.success(), "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(4), "two seconds of drain: {:?}", begun.elapsed());
+        assert_eq!(summary.link("udp", "up")["held"], 1);
+        summary.assert_conserved();
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let jostle = Jostle::start(&["udp://127.0.0.1:0=127.0.0.1:9", "--delay", "1h"], 1);
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"held", jostle.address("udp")).unwrap();
+    std::thread::park_timeout(Duration::from_millis(200));
+    let begun = Instant::now();
+    jostle.signal(Signal::TERM);
+    std::thread::park_timeout(Duration::from_millis(200));
+    jostle.signal(Signal::TERM);
+    let (status, _) = jostle.wait();
+    assert_eq!(status.code(), Some(143));
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn sigusr1_switches_the_rules() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let route = format!("udp://127.0.0.1:0={}", server.local_addr().unwrap());
+    let jostle = Jostle::start(&[&route, "--drop", "100%"], 1);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let passes = || {
+        client.send_to(b"probe", jostle.address("udp")).unwrap();
+        server.recv(&mut [0; 10]).is_ok()
+    };
+    let becomes = |wanted: bool| {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if passes() == wanted {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(!passes());
+    jostle.signal(Signal::USR1);
+    assert!(becomes(true), "off");
+    jostle.signal(Signal::USR1);
+    assert!(becomes(false), "on again");
+    jostle.stop();
+}
+
+#[test]
+fn a_command_s_status_is_passed_on() {
+    let route = "tcp://127.0.0.1:0=127.0.0.1:9";
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
+        let output = run(&[route, "--", "sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(code), "{script}");
+    }
+    let output = run(&[route, "--seed", "1", "--", "sh", "-c", "echo \"it is $JOSTLE_LISTEN\""]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("it is tcp://127.0.0.1:"), "{text}");
+    let output = run(&[route, "--", "no-such-program-anywhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot run no-such-program-anywhere"));
+    // A command that outlives the time is asked to end.
+    let begun = Instant::now();
+    let output = run(&[route, "--for", "100ms", "--", "sleep", "60"]);
+    assert_eq!(output.status.code(), Some(143));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn events_tell_each_packet_s_fate() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.jsonl");
+    std::fs::write(&events, "something old\n").unwrap();
+    let route = format!("udp://127.0.0.1:0={}", server.local_addr().unwrap());
+    let arguments = [
+        &route,
+        "--up-drop",
+        "20%",
+        "--up-corrupt",
+        "20%",
+        "--up-duplicate",
+        "20%",
+        "--seed",
+        "7",
+        "--delay",
+        "2ms",
+    ];
+    let jostle = Jostle::start(&[&arguments[..], &["--events", events.to_str().unwrap()]].concat(), 1);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..200u32 {
+        client.send_to(&number.to_be_bytes(), jostle.address("udp")).unwrap();
+    }
+    let summary = jostle.stop();
+    let text = std::fs::read_to_string(&events).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |wanted: &dyn Fn(&Value) -> bool| lines.iter().filter(|line| wanted(line)).count() as u64;
+    let up = summary.link("udp", "up");
+    assert_eq!(up["in"], 200);
+    assert_eq!(lines.len() as u64, 200 + up["copies"].as_u64().unwrap(), "a line per packet and copy");
+    assert_eq!(up["delivered"], count(&|line| line["fate"] == "delivered"));
+    assert_eq!(
+        up["discarded"]["drop"],
+        count(&|line| line["fate"] == "discarded" && line["reason"] == "drop")
+    );
+    let flipped = |line: &Value| line["fate"] == "delivered" && line["flipped_bits"] == 1;
+    assert_eq!(up["corrupted"], count(&flipped));
+    assert!(count(&flipped) > 10 && count(&|line| line["copy"] != 0) > 10, "the test saw something");
+    for line in &lines {
+        let acted = |rule: &str| line["rules"].as_array().unwrap().iter().any(|key| key == rule);
+        assert_eq!(acted("--drop"), line["fate"] == "discarded", "{line}");
+        assert_eq!(acted("--corrupt"), line["flipped_bits"] != 0, "{line}");
+        if line["fate"] == "delivered" {
+            assert_eq!(line["delay"].as_f64(), Some(0.002), "{line}");
+            assert!(line["lateness"].as_f64().unwrap() >= 0.0, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_file_holds_many_routes() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let upstream = server.local_addr().unwrap();
+    let routes: Vec<String> = (0..300)
+        .map(|n| format!(r#"{{ "name": "route-{n}", "listen": "udp://127.0.0.1:0", "upstream": "{upstream}", "profile": "coffee-shop-wifi" }}"#))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("routes.json");
+    std::fs::write(&config, format!(r#"{{ "seed": 7, "proxies": [ {} ] }}"#, routes.join(","))).unwrap();
+    let jostle = Jostle::start(&["--config", config.to_str().unwrap()], 300);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut names = std::collections::BTreeSet::new();
+    for (name, address) in &jostle.listeners {
+        client.send_to(name.as_bytes(), address.strip_prefix("udp://").unwrap()).unwrap();
+        names.insert(name.clone());
+    }
+    assert_eq!(names.len(), 300);
+    let summary = jostle.stop();
+    let links: Vec<&Value> = summary.0.iter().filter(|value| value["event"] == "link").collect();
+    assert_eq!(links.len(), 600);
+    let sum = |name: &str| links.iter().map(|link| link[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(sum("in"), 300);
+    assert!(sum("delivered") > 250, "{}", sum("delivered"));
+    summary.assert_conserved();
+}
