@@ -286,7 +286,7 @@ fn the_rows_are_rows_of_the_project() {
         let row: jostle_common::rows::Row = serde_json::from_str(line).unwrap();
         assert_eq!((row.seed, row.repeat, row.is_virtual), (9, 1, false));
         assert_eq!(row.delay.to_string(), "1ms");
-        assert_eq!(row.more["corrupt"], 0.002);
+        assert_eq!(row.more["corrupt"], 0.005);
         let proxy = row.proxy.expect("the proxy has counted");
         for link in [&proxy.up, &proxy.down] {
             assert_eq!(link.entered + link.copies, link.delivered + link.discarded_total() + link.held);

@@ -224,7 +224,8 @@ fn origin(comparison: &Comparison) -> String {
     format!(
         "<h2>How this was made</h2>\n<p>Every row is one transfer over real sockets on one machine, through its own route of one proxy; all ran \
          at the same time. The proxy alone makes the weather. What it does to a packet follows from the seed and the packet's number, so \
-         the same command meets the same weather again; times vary a little with the machine.</p>\n{frames}<dl>\n\
+         the same command meets the same weather again; times vary a little with the machine. All rows draw the same chances: the n-th \
+         packet, if it is lost at a low rate, is lost at every higher one.</p>\n{frames}<dl>\n\
          <dt>again</dt><dd><code>{}</code></dd>\n<dt>seed</dt><dd class=\"num\">{}</dd>\n<dt>file</dt><dd><code>{}</code></dd>\n\
          <dt>its SHA-256</dt><dd><code>{}</code></dd>\n<dt>limit</dt><dd>{} for each row</dd>\n\
          <dt>rows</dt><dd><a href=\"rows.jsonl\">rows.jsonl</a>, the same numbers for machines</dd>\n\
