@@ -31,7 +31,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(route: &Route, seed: u64, direction: Direction) -> Self {
-        let key = LinkKey { seed, route: route.name.clone(), direction };
+        let key = LinkKey { seed, route: route.drawn_as().into(), direction };
         Self {
             link: Link::new(key, route.profile.rules(direction)),
             ledger: Ledger::new(&route.name, Protocol::Udp, direction),

@@ -80,6 +80,18 @@ impl Finished {
         self.row.ok && self.row.digest_equal == Some(true)
     }
 
+    /// How the file arrived, in a word or two.
+    pub(super) fn state(&self) -> &'static str {
+        match () {
+            () if self.is_whole() => "whole",
+            () if !self.row.ok => "failed",
+            // Only plain UDP may be done with a file that is not whole.
+            () if self.transport != Transport::Udp => "different",
+            () if self.row.missing == Some(0) => "damaged",
+            () => "with holes",
+        }
+    }
+
     /// How many chunks are not intact.
     pub(super) fn lost_chunks(&self) -> u64 {
         self.row.missing.unwrap_or(0) + self.row.damaged.unwrap_or(0)

@@ -6,9 +6,10 @@ use super::table;
 use super::verdict::Verdict;
 use crate::audit::Audit;
 use jostle_common::chance::{Direction, Stream};
-use jostle_common::rows::{Row, goodput_bps};
+use jostle_common::rows::{RouteCounts, Row, goodput_bps};
 use jostle_common::units::{Probability, Span};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn chunks(loss: Probability, count: u64) -> Vec<Chunk> {
@@ -134,6 +135,19 @@ fn the_verdict_says_what_failed_and_what_is_not_as_it_should_be() {
     assert!(Verdict::of(&comparison).headline.contains("TCP does not deliver the file,"));
     comparison.rows[0].row.digest_equal = Some(false);
     assert!(part(&Verdict::of(&comparison), Transport::Tcp).contains("that is a fault of jostle"));
+}
+
+#[test]
+fn plain_udp_is_told_when_it_was_too_fast() {
+    let mut comparison = fair(&[0.05]);
+    let said = |comparison: &Comparison| part(&Verdict::of(comparison), Transport::Udp);
+    let mut counts = RouteCounts::default();
+    counts.up.discarded = BTreeMap::from([("drop".to_owned(), 9), ("queue_full".to_owned(), 8)]);
+    comparison.rows[1].row.proxy = Some(counts.clone());
+    assert!(!said(&comparison).contains("queue"));
+    counts.up.discarded.insert("queue_full".to_owned(), 1200);
+    comparison.rows[1].row.proxy = Some(counts);
+    assert!(said(&comparison).ends_with("1,200 packets found the queue full (see --pace)."));
 }
 
 #[test]

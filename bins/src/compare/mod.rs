@@ -1,7 +1,7 @@
 //! `jostle compare`: the same file through the same bad weather over TCP, plain UDP and reliable UDP, side by side.
 //!
-//! The [plan](plan) is everything that is decided before the first packet; the [race] runs all rows at once over real sockets and one
-//! real proxy; the [judge] looks at the received bytes; the table, the verdict and the page say what came of it.
+//! The plan is everything that is decided before the first packet; the race runs all rows at once over real sockets and one
+//! real proxy; the judge looks at the received bytes; the table, the verdict and the page say what came of it.
 
 mod finished;
 mod folder;

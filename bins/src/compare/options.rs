@@ -39,7 +39,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub(super) jitter: Option<Span>,
 
-    /// Share of packets in which a bit is flipped [default: 0.1%, or what the profile says]
+    /// Share of packets in which a bit is flipped [default: 0.5%, or what the profile says]
     #[arg(long, value_name = "SHARE")]
     pub(super) corrupt: Option<Probability>,
 

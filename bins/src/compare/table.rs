@@ -1,6 +1,6 @@
 //! The comparison as a table for a terminal of 80 to 100 columns.
 
-use super::finished::{Comparison, Finished, Transport};
+use super::finished::{Comparison, Finished};
 use super::words::{grouped, percent, rate, seconds};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
@@ -51,13 +51,13 @@ fn columns(comparison: &Comparison) -> Vec<&'static str> {
 }
 
 fn arrived(finished: &Finished) -> Cell {
-    let (text, color) = match () {
-        () if finished.is_whole() => ("whole", Color::Green),
-        () if !finished.row.ok => ("failed", Color::Red),
-        () if finished.transport == Transport::Udp => ("with holes", Color::Yellow),
-        () => ("different", Color::Red),
+    let state = finished.state();
+    let color = match state {
+        "whole" => Color::Green,
+        "damaged" | "with holes" => Color::Yellow,
+        _ => Color::Red,
     };
-    Cell::new(text).fg(color)
+    Cell::new(state).fg(color)
 }
 
 fn numbers(finished: &Finished, music: bool) -> Vec<String> {

@@ -9,9 +9,11 @@ use crate::saw;
 use crate::stop::Stop;
 use crate::storage::{Directory, Output};
 use anyhow::Context;
+use jostle_common::clock::Clock;
 use jostle_common::protocol::digest::Digest;
 use jostle_common::protocol::file::{Cell as ChunkCell, ReceiverSettings};
 use jostle_common::protocol::storage::Source;
+use jostle_common::time::Instant;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ const RECEIVED_PART: &str = "received.part";
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) ending: Ending,
-    /// From the client's first packet or connect until the file was there.
+    /// From the client's first packet or connect until the file was there, or until the row was given up.
     pub(super) elapsed: Duration,
     /// What arrived, and whether the transfer came to its end; `None` when nothing arrived.
     pub(super) received: Option<(PathBuf, bool)>,
@@ -76,15 +78,23 @@ impl<'a> Transfer<'a> {
     ///
     /// # Errors
     /// When it cannot listen or write there.
-    pub(super) fn open(cell: &Cell, subject: &'a Subject, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        plan: &Plan,
+        cell: &Cell,
+        subject: &'a Subject,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let directory = || Directory::open(&folder, RECEIVED);
+        let idle = patience(plan);
         let server = match cell.transport {
             Transport::Tcp => {
-                Server::Tcp(tcp::Server::bind(loopback, tcp::ServerSettings::default(), directory()?)?)
+                let settings = tcp::ServerSettings { idle, ..tcp::ServerSettings::default() };
+                Server::Tcp(tcp::Server::bind(loopback, settings, directory()?)?)
             }
             Transport::Udp => {
-                Server::Udp(udp::Server::bind(loopback, ReceiverSettings::default(), directory()?)?)
+                let settings = ReceiverSettings { idle, ..ReceiverSettings::default() };
+                Server::Udp(udp::Server::bind(loopback, settings, directory()?)?)
             }
             Transport::Saw => Server::Saw(saw::Server::bind(loopback, Shared(subject), false)?),
         };
@@ -117,11 +127,12 @@ impl<'a> Transfer<'a> {
         let served = Stop::new();
         let tell = |bytes: u64| progress.store(bytes, Ordering::Relaxed);
         let folder = self.folder;
-        std::thread::scope(|scope| {
+        let clock = Clock::start();
+        let outcome = std::thread::scope(|scope| {
             let client = match self.server {
                 Server::Tcp(server) => {
                     scope.spawn(|| server.run(&served, |_| {}));
-                    send_tcp(subject, route, stop, tell)
+                    send_tcp(plan, subject, route, stop, tell)
                 }
                 Server::Udp(server) => {
                     scope.spawn(|| server.run(&served, |_| {}));
@@ -134,9 +145,17 @@ impl<'a> Transfer<'a> {
             };
             served.request();
             client
-        })
-        .map(|outcome| Outcome { received: received(&folder), ..outcome })
+        })?;
+        // What has not ended has taken all the time there was.
+        let elapsed =
+            if outcome.ending.is_done() { outcome.elapsed } else { clock.now().since(Instant::START) };
+        Ok(Outcome { elapsed, received: received(&folder), ..outcome })
     }
+}
+
+/// No endpoint gives up on its own: the row's limit ends it, whoever is silent.
+const fn patience(plan: &Plan) -> Duration {
+    plan.limit.saturating_mul(2)
 }
 
 /// What lies in a row's folder when it has ended.
@@ -148,12 +167,13 @@ fn received(folder: &Path) -> Option<(PathBuf, bool)> {
 }
 
 fn send_tcp(
+    plan: &Plan,
     subject: &Subject,
     route: SocketAddr,
     stop: &Stop,
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
-    let settings = tcp::SendSettings::new(vec![route]);
+    let settings = tcp::SendSettings { server: vec![route], patience: patience(plan) };
     let sent = tcp::send(&settings, &mut Shared(subject), stop, tell)?;
     Ok(Outcome {
         ending: sent.ending,
@@ -173,18 +193,13 @@ fn send_udp(
     stop: &Stop,
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
-    let settings =
-        udp::SendSettings { rate: plan.pace, patience: plan.limit, ..udp::SendSettings::new(vec![route]) };
+    let settings = udp::SendSettings { server: vec![route], rate: plan.pace, patience: patience(plan) };
     let sent =
         udp::send(&settings, &mut Shared(subject), stop, |report| tell(report.packets * CHUNK_BYTES as u64))?;
     let arrival = sent.report.arrival;
     let counts = arrival.as_ref().map(|arrival| arrival.counts);
-    let elapsed = match (&arrival, sent.report.started, sent.report.ended) {
-        // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
-        (Some(arrival), _, _) => arrival.elapsed,
-        (None, Some(started), Some(ended)) => ended.since(started),
-        _ => Duration::ZERO,
-    };
+    // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
+    let elapsed = arrival.as_ref().map(|arrival| arrival.elapsed).unwrap_or_default();
     Ok(Outcome {
         ending: sent.ending,
         elapsed,

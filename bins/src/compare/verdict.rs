@@ -140,7 +140,7 @@ fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
     let (hurt, whole): (Vec<&Finished>, Vec<&Finished>) = done.iter().partition(|row| !row.is_whole());
     let mut sentences = Vec::new();
     if let (Some(fastest), Some(slowest)) = (extreme(&done, f64::min), extreme(&done, f64::max)) {
-        sentences.push(if slowest < fastest * 1.15 {
+        sentences.push(if slowest < fastest * 1.15 || seconds(slowest) == seconds(fastest) {
             format!("Never waits and never repeats: done in {}.", seconds(slowest))
         } else {
             format!("Never waits and never repeats: done in {} to {}.", seconds(fastest), seconds(slowest))
@@ -153,6 +153,7 @@ fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
     if !shown.is_empty() {
         sentences.push(format!("What is lost stays lost: {}.", holes(&shown, comparison.chunks())));
         sentences.extend(silence(&shown, comparison));
+        sentences.extend(haste(&done));
     }
     sentences.extend(failed.iter().map(|row| failure(row, comparison)));
     sentences.join(" ")
@@ -186,6 +187,21 @@ fn silence(rows: &[&Finished], comparison: &Comparison) -> Option<String> {
             "Of {} of music a listener loses {}: that much sounds different or is gone.",
             seconds(all),
             list(&parts)
+        )
+    })
+}
+
+/// Whether it was its own speed that cost most.
+fn haste(rows: &[&Finished]) -> Option<String> {
+    let discarded = |reason: &str| -> u64 {
+        let links = rows.iter().filter_map(|row| Some(&row.row.proxy.as_ref()?.up));
+        links.filter_map(|link| link.discarded.get(reason)).sum()
+    };
+    let (queue, weather) = (discarded("queue_full"), discarded("drop"));
+    (queue > weather).then(|| {
+        format!(
+            "Most of that is its own doing: it sends faster than the network is, and {} found the queue full (see --pace).",
+            count(queue, "packet")
         )
     })
 }

@@ -85,9 +85,10 @@ pub struct FetchArgs {
     /// When to ask again: from measured round trips, or always after the same time ("fixed:200ms")
     #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = parse_timing)]
     timeout: Timing,
-    /// Give up after so long without any valid answer ("never" is a time too)
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_patience)]
-    patience: Patience,
+    /// Give up after so long without any valid answer, or "never" [default: 60s and 500 requests,
+    /// whichever is later]
+    #[arg(long, value_name = "TIME", value_parser = parse_patience)]
+    patience: Option<Patience>,
     /// The largest file to accept
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
     max_size: ByteSize,
@@ -137,12 +138,12 @@ impl FetchArgs {
         if self.output.as_os_str().is_empty() {
             return Err(Usage::error("-o names no file"));
         }
-        let settings = FetchSettings {
-            server: resolve(&self.server, "udp", PORT)?,
-            timing: self.timeout,
-            patience: self.patience.0,
-            size_max: self.max_size.bytes(),
-        };
+        let mut settings = FetchSettings::new(resolve(&self.server, "udp", PORT)?);
+        settings.timing = self.timeout;
+        settings.size_max = self.max_size.bytes();
+        if let Some(Patience(patience)) = self.patience {
+            (settings.patience, settings.attempts_min) = (patience, 0);
+        }
         let output = Output::create(&self.output)?;
         let bar = progress::bytes(0, &self.server);
         let fetched = fetch(&settings, output, stop, |report| {

@@ -86,6 +86,8 @@ pub struct FetchSettings {
     pub timing: Timing,
     /// After how long without any valid answer to give up; never when `None`.
     pub patience: Option<Duration>,
+    /// How often a packet is asked for at the least before giving up.
+    pub attempts_min: u32,
     /// The largest file that is accepted, in bytes.
     pub size_max: u64,
 }
@@ -93,8 +95,13 @@ pub struct FetchSettings {
 impl FetchSettings {
     /// The defaults for a server.
     pub const fn new(server: Vec<SocketAddr>) -> Self {
-        let (patience, size_max) = (Some(ClientSettings::PATIENCE), ClientSettings::SIZE_MAX);
-        Self { server, timing: Timing::Adaptive, patience, size_max }
+        Self {
+            server,
+            timing: Timing::Adaptive,
+            patience: Some(ClientSettings::PATIENCE),
+            attempts_min: ClientSettings::ATTEMPTS_MIN,
+            size_max: ClientSettings::SIZE_MAX,
+        }
     }
 }
 
@@ -123,8 +130,9 @@ pub fn fetch<S: Sink>(
     let mut addresses = settings.server.iter().copied().peekable();
     loop {
         let server = addresses.next().ok_or_else(|| anyhow::anyhow!("no address to ask"))?;
-        let FetchSettings { timing, patience, size_max, .. } = *settings;
-        let mut client = Client::new(ClientSettings { server, timing, patience, size_max }, sink);
+        let FetchSettings { timing, patience, attempts_min, size_max, .. } = *settings;
+        let asking = ClientSettings { server, timing, patience, attempts_min, size_max };
+        let mut client = Client::new(asking, sink);
         let run = Driver::connect(server).and_then(|mut driver| {
             driver.run(&mut client, stop, &clock, |client| each_turn(client.report()))
         });

@@ -1,6 +1,6 @@
 //! The rules of a profile, as valid values.
 
-use crate::units::{BitRate, ByteSize, Probability};
+use crate::units::{BitRate, ByteSize, Probability, Span};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -132,6 +132,29 @@ pub struct Delay {
     pub shape: Shape,
     /// Whether jitter may let a packet overtake another.
     pub reorder: bool,
+}
+
+/// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it has become the even distribution.
+const NORMAL_JITTER_MAX: f64 = 0.57;
+
+impl Delay {
+    /// Checks that no packet would have to arrive before it was sent; the error is the problem with the jitter.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { time, jitter, .. } = *self;
+        match self.shape {
+            Shape::Uniform if jitter > time => Err(format!(
+                "{} of jitter around {} would be before the packet came; write a jitter of at most the time",
+                Span(jitter),
+                Span(time)
+            )),
+            Shape::Normal if jitter > time.mul_f64(NORMAL_JITTER_MAX) => Err(format!(
+                "a normal jitter of {} does not fit between 0 and twice {}; write at most 57% of the time",
+                Span(jitter),
+                Span(time)
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The distribution of jitter.

@@ -1,6 +1,5 @@
 //! Profiles from the command line: `--drop 5% --delay 20ms`, without a file.
 
-use super::raw::check_delay;
 use super::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Queue, Rate, Reorder, Rule, RuleKind, Shape};
 use crate::chance::Direction;
 use crate::setting::SettingError;
@@ -88,7 +87,7 @@ impl Shorthand {
         };
         let jitter = self.jitter.map_or(Duration::ZERO, |jitter| jitter.0);
         let delay = Delay { time, jitter, shape: Shape::Uniform, reorder: false };
-        check_delay(&delay).map_err(|problem| SettingError::new("--jitter", problem))?;
+        delay.check().map_err(|problem| SettingError::new("--jitter", problem))?;
         Ok(Some(RuleKind::Delay(delay)))
     }
 }

@@ -3,7 +3,9 @@
 use crate::time::nanos;
 use std::time::Duration;
 
-/// The least timeout: below it the scheduler's own delays would look like losses.
+/// The least that is added to the smoothed round trip, and so the least timeout: below it the scheduler's own delays would look like
+/// losses. It stands where RFC 6298 has the granularity of the clock: on a link whose delay never varies, RTTVAR decays to nothing,
+/// and a timeout of exactly one round trip would expire as the answer arrives.
 pub const FLOOR: Duration = Duration::from_millis(5);
 /// The longest timeout, backoff included.
 pub const CAP: Duration = Duration::from_secs(1);
@@ -23,7 +25,7 @@ pub enum Timing {
     Fixed(Duration),
 }
 
-/// A retransmission timer: RTO = SRTT + 4·RTTVAR (RFC 6298 §2), doubled after each timeout up to fourfold.
+/// A retransmission timer: RTO = SRTT + max(5 ms, 4·RTTVAR) (RFC 6298 §2), doubled after each timeout up to fourfold.
 #[derive(Clone, Copy, Debug)]
 pub struct RetransmissionTimer {
     timing: Timing,
@@ -70,7 +72,8 @@ impl RetransmissionTimer {
             (Timing::Fixed(timeout), _) => return timeout,
             (Timing::Adaptive, None) => INITIAL,
             (Timing::Adaptive, Some((mean, variation))) => {
-                Duration::from_nanos(mean.saturating_add(variation.saturating_mul(4))).max(FLOOR)
+                let margin = Duration::from_nanos(variation.saturating_mul(4)).max(FLOOR);
+                Duration::from_nanos(mean).saturating_add(margin)
             }
         };
         base.saturating_mul(1 << self.doublings).min(CAP)
@@ -119,11 +122,18 @@ mod tests {
     fn keeps_between_floor_and_cap() {
         let mut timer = RetransmissionTimer::new(Timing::Adaptive);
         timer.sample(Duration::from_micros(30));
-        assert_eq!(timer.timeout(), FLOOR);
+        assert_eq!(timer.timeout(), FLOOR + Duration::from_micros(30));
         timer.sample(Duration::from_secs(30));
         assert_eq!(timer.timeout(), CAP);
         timer.back_off();
         assert_eq!(timer.timeout(), CAP);
+    }
+
+    #[test]
+    fn a_steady_round_trip_leaves_a_margin() {
+        let mut timer = RetransmissionTimer::new(Timing::Adaptive);
+        (0..200).for_each(|_| timer.sample(ms(40)));
+        assert_eq!(timer.timeout(), ms(45));
     }
 
     #[test]

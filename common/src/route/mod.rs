@@ -25,6 +25,9 @@ pub struct Route {
     pub profile: Profile,
     /// The seed of its draws; the run's seed when `None`.
     pub seed: Option<u64>,
+    /// Under which name its draws are made, when not its own. Routes that share it and the seed meet paired losses: packet *n* of each
+    /// gets the same random number, so the route with the higher loss loses what the other loses and more.
+    pub paired: Option<String>,
     /// Whether it starts.
     pub enabled: bool,
     /// What the profile means on TCP.
@@ -38,6 +41,11 @@ pub struct Route {
 impl Route {
     /// After which silence a UDP flow is forgotten unless told otherwise: the least that a NAT may keep a binding (RFC 4787 REQ-5).
     pub const IDLE_DEFAULT: Duration = Duration::from_secs(120);
+
+    /// The name under which its draws are made.
+    pub fn drawn_as(&self) -> &str {
+        self.paired.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// Which transports a route relays.

@@ -135,6 +135,7 @@ fn route(
         listen,
         upstream,
         seed: raw.seed,
+        paired: None,
         enabled: raw.enabled.unwrap_or(true),
         tcp,
         follow: raw.follow,
@@ -288,5 +289,5 @@ pub fn parse_route(text: &str) -> Result<(Transport, HostPort, HostPort), String
 }
 
 #[cfg(test)]
-#[path = "raw_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

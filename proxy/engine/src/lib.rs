@@ -8,6 +8,7 @@ pub mod link;
 pub mod packet;
 pub mod raw;
 mod rules;
+pub mod simulate;
 pub mod stage;
 mod stages;
 pub mod tcp;

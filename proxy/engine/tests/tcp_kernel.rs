@@ -3,7 +3,9 @@
 //! The fixture says how the kernel was measured. Two samples of the kernel agree within ±10 % in about 86 % of the cells and within ±20 %
 //! in about 94 %; the model has to be nearly as close.
 
-use jostle_common::chance::Direction;
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use jostle_common::chance::{Direction, derived_seed};
 use jostle_common::profile::{Delay, Drop, Queue, Rate, Rule, RuleKind, Shape};
 use jostle_common::route::CongestionControl;
 use jostle_common::units::{BitRate, ByteSize, Probability};
@@ -68,20 +70,22 @@ impl Cell {
         Link::new(LinkKey { seed, route: "kernel".to_owned(), direction }, &rules)
     }
 
-    /// How many seeds it takes: without random losses every run is the same.
-    fn seeds(&self) -> u64 {
+    /// How many runs it takes: without random losses all are the same.
+    fn runs(&self) -> u64 {
         match self.bytes {
             _ if self.loss == 0.0 => 1,
-            102_400 => 60,
-            1_048_576 => 30,
-            _ => 11,
+            102_400 => 240,
+            1_048_576 => 120,
+            _ => 22,
         }
     }
 
     /// The model's median, in seconds.
     fn median(&self) -> f64 {
-        let mut times: Vec<f64> = (1..=self.seeds())
-            .map(|seed| {
+        let mut times: Vec<f64> = (1..=self.runs())
+            .map(|run| {
+                // Seeds of its own, or a stroke of luck in one cell would be one in all.
+                let seed = derived_seed(run, &self.name);
                 let links = Direction::BOTH.map(|direction| self.link(seed, direction));
                 let outcome = transfer(links, self.control, self.bytes, LIMIT);
                 outcome.time.unwrap_or(LIMIT).as_secs_f64()
@@ -123,7 +127,7 @@ fn share(ratios: &[f64], bound: f64) -> f64 {
 }
 
 fn geometric_mean(ratios: &[f64]) -> f64 {
-    (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp()
+    libm::exp(ratios.iter().map(|ratio| libm::log(*ratio)).sum::<f64>() / ratios.len() as f64)
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn medians_match_the_kernels() {
     let ratios = ratios(&cells);
     let (within_10, within_20, mean) = (share(&ratios, 0.1), share(&ratios, 0.2), geometric_mean(&ratios));
     let mut worst: Vec<(&Cell, f64)> = cells.iter().zip(ratios.iter().copied()).collect();
-    worst.sort_by(|(_, a), (_, b)| b.ln().abs().total_cmp(&a.ln().abs()));
+    worst.sort_by(|(_, a), (_, b)| libm::log(*b).abs().total_cmp(&libm::log(*a).abs()));
     let listed: Vec<String> =
         worst.iter().take(25).map(|(cell, ratio)| format!("{ratio:.3}  {}", cell.name)).collect();
     let summary = format!(
@@ -142,7 +146,7 @@ fn medians_match_the_kernels() {
         100.0 * within_20,
         listed.join("\n")
     );
-    println!("{summary}");
+    eprintln!("{summary}");
     assert!(within_10 >= 0.80, "{summary}");
     assert!(within_20 >= 0.92, "{summary}");
     assert!((0.97..=1.03).contains(&mean), "{summary}");

@@ -8,7 +8,7 @@ use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::raw::RawStreams;
 use jostle_engine::stage::Stage;
-use jostle_engine::tcp::{Budget, Event, Model};
+use jostle_engine::tcp::{Budget, Counters, Event, Model};
 
 /// A route's streams and links.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Carrier {
     /// A carrier over the links of the route's profile. `budget` is shared by all carriers of the process.
     pub(super) fn new(route: &Route, seed: u64, budget: Budget) -> Self {
         let links = Direction::BOTH.map(|direction| {
-            let key = LinkKey { seed, route: route.name.clone(), direction };
+            let key = LinkKey { seed, route: route.drawn_as().into(), direction };
             Link::new(key, route.profile.rules(direction))
         });
         let mut rules = Direction::BOTH.iter().flat_map(|&direction| route.profile.rules(direction));
@@ -46,6 +46,14 @@ impl Carrier {
 
     pub(super) const fn link(&self, direction: Direction) -> &Link {
         either!(self, link(direction))
+    }
+
+    /// What the modelled senders did; `None` when nothing is modelled.
+    pub(super) fn senders(&self) -> Option<Counters> {
+        match self {
+            Self::Raw(_) => None,
+            Self::Model(model) => Some(model.counters()),
+        }
     }
 
     pub(super) fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {

@@ -22,7 +22,7 @@ use jostle_common::route::Route;
 use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
 use jostle_engine::stage::Output;
-use jostle_engine::tcp::Budget;
+use jostle_engine::tcp::{self, Budget};
 use mio::Interest;
 use mio::net::TcpListener;
 use slab::Slab;
@@ -297,7 +297,7 @@ impl TcpRelay {
         let Counts { accepted, finished, reset_by_client, reset_by_upstream, refused, timed_out, .. } =
             self.counts;
         let Counts { connect_failed, accept_failed, accept_paused, starved, cut, .. } = self.counts;
-        let counts = BTreeMap::from([
+        let mut counts = BTreeMap::from([
             ("connections", accepted),
             ("connections_open", self.connections.len() as u64),
             ("finished", finished),
@@ -311,6 +311,14 @@ impl TcpRelay {
             ("starved", starved),
             ("cut", cut),
         ]);
+        if let Some(senders) = self.carrier.as_ref().and_then(Carrier::senders) {
+            let tcp::Counters { segments, retransmissions, timeouts, .. } = senders;
+            counts.extend([
+                ("segments", segments),
+                ("retransmissions", retransmissions),
+                ("timeouts", timeouts),
+            ]);
+        }
         SocketSummary { route: self.route.name.clone(), protocol: Protocol::Tcp, counts }
     }
 }

@@ -82,6 +82,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             upstream,
             profile: profile.clone(),
             seed: None,
+            paired: None,
             enabled: true,
             tcp,
             follow: args.follow,

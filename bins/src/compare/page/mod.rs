@@ -132,8 +132,10 @@ fn outcome(finished: &Finished) -> String {
     if !row.ok {
         return format!("failed: {}", row.error.as_deref().unwrap_or("it did not end"));
     }
-    let mut text =
-        format!("done{time}, {} lost", share(finished.lost_chunks(), finished.chunks.len() as u64));
+    let mut text = format!(
+        "done{time}, {} lost or damaged",
+        share(finished.lost_chunks(), finished.chunks.len() as u64)
+    );
     if let Some(audit) = finished.audit {
         let _ = write!(text, ", {} of music gone or different", seconds(audit.seconds_lost));
     }
@@ -195,16 +197,10 @@ fn table(comparison: &Comparison) -> String {
 fn cells(finished: &Finished, music: bool) -> String {
     let row = &finished.row;
     let known = |number: Option<u64>| number.map_or_else(|| "–".to_owned(), grouped);
-    let arrived = match () {
-        () if finished.is_whole() => "whole",
-        () if !row.ok => "failed",
-        () if finished.transport == Transport::Udp => "with holes",
-        () => "different",
-    };
     let mut cells = vec![
         percent(row.loss.as_f64()),
         format!("<b class=\"{}\">{}</b>", finished.transport.name(), finished.transport.title()),
-        arrived.to_owned(),
+        finished.state().to_owned(),
         row.seconds.map_or_else(|| "–".to_owned(), seconds),
         row.goodput_bps.map_or_else(|| "–".to_owned(), rate),
     ];
@@ -228,7 +224,8 @@ fn origin(comparison: &Comparison) -> String {
     format!(
         "<h2>How this was made</h2>\n<p>Every row is one transfer over real sockets on one machine, through its own route of one proxy; all ran \
          at the same time. The proxy alone makes the weather. What it does to a packet follows from the seed and the packet's number, so \
-         the same command meets the same weather again; times vary a little with the machine.</p>\n{frames}<dl>\n\
+         the same command meets the same weather again; times vary a little with the machine. All rows draw the same chances: the n-th \
+         packet, if it is lost at a low rate, is lost at every higher one.</p>\n{frames}<dl>\n\
          <dt>again</dt><dd><code>{}</code></dd>\n<dt>seed</dt><dd class=\"num\">{}</dd>\n<dt>file</dt><dd><code>{}</code></dd>\n\
          <dt>its SHA-256</dt><dd><code>{}</code></dd>\n<dt>limit</dt><dd>{} for each row</dd>\n\
          <dt>rows</dt><dd><a href=\"rows.jsonl\">rows.jsonl</a>, the same numbers for machines</dd>\n\

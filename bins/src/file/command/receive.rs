@@ -8,7 +8,7 @@ use crate::stop::Stop;
 use crate::storage::Directory;
 use crate::terminal::{self, Printer, escaped, grouped};
 use clap::Args;
-use jostle_common::protocol::file::{NaiveSettings, Received, ReceiverSettings};
+use jostle_common::protocol::file::{NaiveSettings, Received, ReceiverSettings, intact_bytes};
 use jostle_common::units::{ByteSize, parse_duration};
 use serde_json::json;
 use std::path::PathBuf;
@@ -130,10 +130,16 @@ impl ReceiveArgs {
             Err(_) => (None, None),
         };
         let counts = received.counts();
+        let bytes = match (&received.stored, &received.account) {
+            (Err(_), _) => 0,
+            (Ok(_), Some(account)) => intact_bytes(received.size, account.cells()),
+            (Ok(_), None) => received.size,
+        };
+        let goodput = goodput(bytes, seconds);
         let mut fields = json!({
             "ok": name.is_some(), "error": received.stored.as_ref().err(), "peer": received.peer.to_string(), "file": name,
             "size": received.size, "sha256": digest, "digest_equal": received.sent.map(|_| received.is_equal()),
-            "seconds": seconds, "goodput_bps": goodput(received.size, seconds),
+            "seconds": seconds, "goodput_bps": goodput,
         });
         if let (Some(fields), Some(account)) = (fields.as_object_mut(), &received.account) {
             fields.extend(counts_json(&account.counts()).as_object().cloned().unwrap_or_default());
@@ -151,10 +157,9 @@ impl ReceiveArgs {
                     format!("{}: {size} bytes from {}, {state}", escaped(name), received.peer)
                 }
             };
-            text.push_str(&format!(
-                " in {seconds:.3} s, {}",
-                terminal::rate(goodput(received.size, seconds))
-            ));
+            if name.is_some() {
+                text.push_str(&format!(" in {seconds:.3} s, goodput {}", terminal::rate(goodput)));
+            }
             digest.into_iter().for_each(|digest| text.push_str(&format!("\nsha256 {digest}")));
             counts.iter().for_each(|counts| text.push_str(&format!("\n{}", counts_text(counts))));
             text

@@ -10,7 +10,7 @@ use crate::stop::Stop;
 use crate::storage::FileSource;
 use crate::terminal::{self, Printer, escaped, grouped};
 use clap::Args;
-use jostle_common::protocol::file::{ChunkState, SenderSettings};
+use jostle_common::protocol::file::{ChunkState, SenderSettings, intact_bytes};
 use jostle_common::protocol::storage::Source as _;
 use jostle_common::protocol::{CHUNK_BYTES, digest::Digest};
 use jostle_common::units::{BitRate, parse_duration};
@@ -130,7 +130,7 @@ impl SendArgs {
         if let Some(arrival) = &report.arrival {
             let counts = arrival.counts;
             seconds = arrival.elapsed.as_secs_f64();
-            bytes = (u64::from(counts.intact) * CHUNK_BYTES).min(sent.size);
+            bytes = intact_bytes(sent.size, arrival.cells.iter().copied());
             if let Some(fields) = fields.as_object_mut() {
                 fields.extend(counts_json(&counts).as_object().cloned().unwrap_or_default());
                 fields.insert("map".to_owned(), map_text(arrival.cells.iter().copied()).into());

@@ -1,5 +1,7 @@
 //! What became of every chunk of a file.
 
+use crate::protocol::chunk_length;
+
 /// What is known of a chunk's content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +60,12 @@ pub struct Counts {
     pub late: u32,
     /// Damaged datagrams that no longer told their number: they belong to chunks that are counted as missing, or to further copies.
     pub unknown: u64,
+}
+
+/// How many bytes of a file of `size` bytes stand in intact chunks.
+pub fn intact_bytes(size: u64, cells: impl Iterator<Item = Cell>) -> u64 {
+    let intact = (0..).zip(cells).filter(|(_, cell)| cell.state == ChunkState::Intact);
+    intact.map(|(number, _)| chunk_length(size, number) as u64).sum()
 }
 
 /// Whether a copy's content is to be written.
@@ -161,6 +169,13 @@ mod tests {
         let Counts { intact, missing, damaged, doubled, late, .. } = account.counts();
         assert_eq!((intact, missing, damaged, doubled, late), (2, 1, 0, 3, 1));
         assert_eq!(account.packed(0, 100), [0x59, 0x00]);
+    }
+
+    #[test]
+    fn the_last_chunk_counts_with_its_own_length() {
+        let cells = [1, 0, 2, 9].map(Cell::from_code);
+        assert_eq!(intact_bytes(3 * 4096 + 5, cells.into_iter()), 4096 + 5);
+        assert_eq!(intact_bytes(3 * 4096, cells.into_iter()), 4096);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Cell, ChunkState, Counts};
+pub use account::{Account, Cell, ChunkState, Counts, intact_bytes};
 pub use control::{
     CLIENT_CONTROL_SIZE, CONTROL_SIZE_MAX, ClientControl, NAME_MAX, PAGE_CHUNKS, REASON_MAX, ReportPage,
     ServerControl,

@@ -32,8 +32,8 @@ enum Phase {
     Digesting(u64, Hasher),
     /// The file has its name and its digest.
     Finished(String, Digest),
-    /// It came to nothing, for this reason.
-    Failed(String),
+    /// It came to nothing: the reason as it is known here, and as the sender is told, without this machine's paths.
+    Failed { reason: String, told: String },
 }
 
 /// A transfer.
@@ -90,7 +90,7 @@ impl<P: Partial> Transfer<P> {
 
     /// Whether it has ended, well or not.
     pub(super) const fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Finished(..) | Phase::Failed(_))
+        matches!(self.phase, Phase::Finished(..) | Phase::Failed { .. })
     }
 
     /// Whether the file has its name.
@@ -153,7 +153,7 @@ impl<P: Partial> Transfer<P> {
                 let page = ReportPage { page, counts, nanos, digest: *digest, name: name.clone(), map };
                 ServerControl::Report { transfer, page }
             }
-            Phase::Failed(reason) => ServerControl::Refuse { transfer, reason: reason.clone() },
+            Phase::Failed { told, .. } => ServerControl::Refuse { transfer, reason: told.clone() },
             Phase::Receiving => ServerControl::Accept { transfer },
             Phase::Settling(_) | Phase::Digesting(..) => ServerControl::Wait { transfer },
         }
@@ -186,7 +186,7 @@ impl<P: Partial> Transfer<P> {
 
     fn step<F: Folder<File = P>>(&mut self, folder: &mut F) {
         match &self.phase {
-            Phase::Receiving => self.fail("the sender went silent".to_owned()),
+            Phase::Receiving => self.fail("the sender went silent".to_owned(), "you went silent".to_owned()),
             Phase::Settling(_) => {
                 let size = self.announced.size;
                 self.phase = Phase::Digesting(0, Hasher::new());
@@ -197,7 +197,7 @@ impl<P: Partial> Transfer<P> {
                 let stepped = self.digest_step();
                 self.fail_on(stepped);
             }
-            Phase::Finished(..) | Phase::Failed(_) => {}
+            Phase::Finished(..) | Phase::Failed { .. } => {}
         }
     }
 
@@ -208,8 +208,8 @@ impl<P: Partial> Transfer<P> {
             Phase::Settling(since) if self.is_clean() => since,
             Phase::Settling(since) => self.last_data.map_or(since, |last| last.max(since)) + settings.settle,
             Phase::Digesting(..) => Instant::START,
-            Phase::Finished(..) | Phase::Failed(_) if self.released => Instant::START,
-            Phase::Finished(..) | Phase::Failed(_) => self.heard + settings.linger,
+            Phase::Finished(..) | Phase::Failed { .. } if self.released => Instant::START,
+            Phase::Finished(..) | Phase::Failed { .. } => self.heard + settings.linger,
         }
     }
 
@@ -234,14 +234,17 @@ impl<P: Partial> Transfer<P> {
 
     fn fail_on(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
-            self.fail(format!("the server cannot store the file: {error}"));
+            self.fail(
+                format!("cannot store the file: {error}"),
+                format!("cannot store it: {}", error.kind()),
+            );
         }
     }
 
     /// Ends it without a file; what was stored stays apart.
-    fn fail(&mut self, reason: String) {
+    fn fail(&mut self, reason: String, told: String) {
         self.file = None;
-        self.phase = Phase::Failed(reason);
+        self.phase = Phase::Failed { reason, told };
     }
 
     fn digest_step(&mut self) -> io::Result<()> {
@@ -265,7 +268,7 @@ impl<P: Partial> Transfer<P> {
     fn received(&self) -> Received {
         let stored = match &self.phase {
             Phase::Finished(name, digest) => Ok((name.clone(), *digest)),
-            Phase::Failed(reason) => Err(reason.clone()),
+            Phase::Failed { reason, .. } => Err(reason.clone()),
             _ => Err(String::new()),
         };
         Received {

@@ -7,7 +7,6 @@ use crate::protocol::storage::Sink;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Transmit, chunks_in, is_loopback};
 use crate::time::Instant;
-use crate::units::format_duration;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +18,7 @@ const ATTEMPTS_REMEMBERED: usize = 64;
 /// How often a finished client says thanks: each alone may be lost, and nothing depends on them.
 const THANKS: u32 = 3;
 /// How many refusals in a row end a transfer that has begun: by then the server was gone at each of as many attempts.
-const REFUSALS_MAX: u32 = 8;
+pub(super) const REFUSALS_MAX: u32 = 8;
 
 /// How a [`Client`] asks.
 #[derive(Clone, Debug)]
@@ -30,20 +29,30 @@ pub struct ClientSettings {
     pub timing: Timing,
     /// After how long without any valid answer the client gives up; never when `None`.
     pub patience: Option<Duration>,
+    /// How often it has to have asked in vain for a packet before it gives up, however long that takes.
+    pub attempts_min: u32,
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
 }
 
 impl ClientSettings {
-    /// How long a client waits for any valid answer unless told otherwise. At 90 % loss each way one attempt in a hundred succeeds,
-    /// and a minute of unanswered first attempts has three hundred.
+    /// How long a client waits for any valid answer unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
+    /// How often it asks at the least unless told otherwise. At 90 % loss each way one attempt in a hundred succeeds, and five hundred
+    /// fail together less than once in 150 packets.
+    pub const ATTEMPTS_MIN: u32 = 500;
     /// The largest file unless told otherwise.
     pub const SIZE_MAX: u64 = 4 << 30;
 
     /// The defaults for a server.
     pub const fn new(server: SocketAddr) -> Self {
-        Self { server, timing: Timing::Adaptive, patience: Some(Self::PATIENCE), size_max: Self::SIZE_MAX }
+        Self {
+            server,
+            timing: Timing::Adaptive,
+            patience: Some(Self::PATIENCE),
+            attempts_min: Self::ATTEMPTS_MIN,
+            size_max: Self::SIZE_MAX,
+        }
     }
 }
 
@@ -54,12 +63,14 @@ pub enum Failure {
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing valid arrived for too long.
-    #[error("no valid answer from {server} for {}", format_duration(*.patience))]
+    #[error("no valid answer from {server} for {} s, to {attempts} requests", .silence.as_secs())]
     Silence {
         /// Who was asked.
         server: SocketAddr,
         /// How long.
-        patience: Duration,
+        silence: Duration,
+        /// How often the packet in flight was asked for.
+        attempts: u32,
     },
     /// The server began to answer with another file.
     #[error("the file changed on the server while it was fetched; fetch it again")]
@@ -256,7 +267,12 @@ impl<S: Sink> Client<S> {
     }
 
     fn gives_up_at(&self) -> Option<Instant> {
-        Some(self.heard + self.settings.patience?)
+        let by_time = self.heard + self.settings.patience?;
+        match self.settings.attempts_min {
+            0 => Some(by_time),
+            // The last attempt is waited for like every other.
+            least => (self.attempt >= least).then(|| by_time.max(self.next.unwrap_or_default())),
+        }
     }
 }
 
@@ -293,10 +309,9 @@ impl<S: Sink> Endpoint for Client<S> {
             self.heard = now;
             return Some(self.request(now));
         };
-        if let Some(patience) = self.settings.patience
-            && self.gives_up_at().is_some_and(|at| at <= now)
-        {
-            self.end(now, Err(Failure::Silence { server: self.settings.server, patience }));
+        if self.gives_up_at().is_some_and(|at| at <= now) {
+            let (server, attempts) = (self.settings.server, self.attempt);
+            self.end(now, Err(Failure::Silence { server, silence: now.since(self.heard), attempts }));
             return None;
         }
         (next <= now).then(|| self.request(now))
@@ -306,8 +321,8 @@ impl<S: Sink> Endpoint for Client<S> {
         if self.outcome.is_some() {
             return (self.thanks > 0).then_some(Instant::START);
         }
-        let next = self.next.unwrap_or_default();
-        Some(self.gives_up_at().map_or(next, |at| if self.next.is_some() { next.min(at) } else { next }))
+        let Some(next) = self.next else { return Some(Instant::START) };
+        Some(self.gives_up_at().map_or(next, |at| next.min(at)))
     }
 
     fn is_finished(&self) -> bool {
@@ -320,183 +335,5 @@ impl<S: Sink> Endpoint for Client<S> {
         if self.outcome.is_none() && to == self.settings.server && (!begun || self.refusals >= REFUSALS_MAX) {
             self.end(now, Err(Failure::Refused(to)));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Server;
-    use super::*;
-    use crate::protocol::CHUNK;
-    use crate::protocol::storage::Memory;
-
-    const LOCAL: &str = "127.0.0.1:9001";
-    const FAR: &str = "192.0.2.1:9001";
-
-    fn client(server: &str) -> Client<Vec<u8>> {
-        Client::new(ClientSettings::new(server.parse().unwrap()), Vec::new())
-    }
-
-    fn file(size: usize) -> Vec<u8> {
-        (0..size).map(|place| (place * 31 % 251) as u8).collect()
-    }
-
-    const fn at(millis: u64) -> Instant {
-        Instant::from_millis(millis)
-    }
-
-    /// One exchange without loss: every request is answered a millisecond later. Returns the time at the end.
-    fn run(client: &mut Client<Vec<u8>>, server: &mut Server<Memory>, peer: &str) -> Instant {
-        let (mut now, asker) = (Instant::START, peer.parse().unwrap());
-        for _ in 0..10_000 {
-            let Some(request) = client.poll(now) else { return now };
-            now += Duration::from_millis(1);
-            server.handle(now, asker, &request.payload);
-            while let Some(answer) = server.poll(now) {
-                assert_eq!(answer.to, asker);
-                client.handle(now, request.to, &answer.payload);
-            }
-        }
-        panic!("the exchange does not end");
-    }
-
-    #[test]
-    fn files_of_every_shape_arrive_whole() {
-        for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 10 * CHUNK, 10 * CHUNK + 100] {
-            let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(size)), None));
-            run(&mut client, &mut server, "127.0.0.1:5555");
-            assert!(client.is_finished() && matches!(client.outcome(), Some(Ok(()))), "{size}");
-            let (report, received, _) = client.into_parts();
-            assert_eq!(received, file(size), "{size}");
-            assert_eq!(report.packets, size.div_ceil(CHUNK) as u64, "{size}");
-            assert_eq!(report.requests, report.packets.max(1), "{size}");
-            assert_eq!(report.round_trips.count(), report.requests);
-            assert_eq!((report.retransmissions, report.duplicates, report.damaged), (0, 0, 0));
-            assert_eq!(server.report().finished, 1, "three thanks are one client");
-        }
-    }
-
-    #[test]
-    fn a_server_on_another_machine_is_asked_with_padding() {
-        let (mut client, mut server) = (client(FAR), Server::new(Memory::new(file(9000)), None));
-        run(&mut client, &mut server, "198.51.100.7:5555");
-        assert!(matches!(client.outcome(), Some(Ok(()))));
-        assert_eq!(server.report().too_short, 0);
-    }
-
-    #[test]
-    fn a_client_behind_a_relay_learns_to_pad() {
-        // The client sees a relay on its own machine; the server sees a stranger.
-        let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(9000)), None));
-        run(&mut client, &mut server, "198.51.100.7:5555");
-        assert!(matches!(client.outcome(), Some(Ok(()))));
-        assert_eq!((server.report().too_short, client.report().retransmissions), (1, 1));
-    }
-
-    #[test]
-    fn an_unanswered_request_is_repeated_with_backoff_until_patience_ends() {
-        let mut client = client(LOCAL);
-        let mut times = Vec::new();
-        let mut now = Instant::START;
-        while !client.is_finished() {
-            if client.poll(now).is_some() {
-                times.push(now);
-            }
-            now = client.deadline().unwrap_or(now);
-        }
-        assert_eq!(times[..5], [at(0), at(50), at(150), at(350), at(550)]);
-        assert_eq!(now, Instant::START + ClientSettings::PATIENCE);
-        assert!(matches!(client.outcome(), Some(Err(Failure::Silence { .. }))));
-        assert_eq!(client.report().retransmissions, times.len() as u64 - 1);
-    }
-
-    #[test]
-    fn a_late_answer_to_the_first_attempt_is_a_true_sample() {
-        let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(9000)), None));
-        let peer = "127.0.0.1:5555".parse().unwrap();
-        let first = client.poll(at(0)).unwrap();
-        let second = client.poll(at(50)).unwrap();
-        for request in [&first, &second] {
-            server.handle(at(60), peer, &request.payload);
-        }
-        let answers: Vec<_> = std::iter::from_fn(|| server.poll(at(60))).collect();
-        client.handle(at(80), first.to, &answers[0].payload);
-        assert_eq!(client.report().round_trips.least(), Some(Duration::from_millis(80)));
-        client.handle(at(81), first.to, &answers[1].payload);
-        assert_eq!((client.report().duplicates, client.report().packets), (1, 1));
-    }
-
-    #[test]
-    fn damage_strangers_and_nonsense_are_counted_and_ignored() {
-        let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(9000)), None));
-        let request = client.poll(at(0)).unwrap();
-        server.handle(at(1), "127.0.0.1:5555".parse().unwrap(), &request.payload);
-        let answer = server.poll(at(1)).unwrap().payload;
-        let mut damaged = answer.to_vec();
-        damaged[100] ^= 4;
-        client.handle(at(2), request.to, &damaged);
-        client.handle(at(2), "127.0.0.1:6666".parse().unwrap(), &answer);
-        client.handle(at(2), request.to, &request.payload);
-        client.handle(at(2), request.to, &[]);
-        assert_eq!((client.report().damaged, client.report().ignored, client.report().packets), (2, 2, 0));
-        client.handle(at(2), request.to, &answer);
-        assert_eq!(client.report().packets, 1);
-    }
-
-    #[test]
-    fn a_changed_file_is_noticed() {
-        let mut client = client(LOCAL);
-        let peer = "127.0.0.1:5555".parse().unwrap();
-        for contents in [file(9000), vec![1; 9000]] {
-            let request = client.poll(at(0)).unwrap();
-            let mut server = Server::new(Memory::new(contents), None);
-            server.handle(at(0), peer, &request.payload);
-            client.handle(at(0), request.to, &server.poll(at(0)).unwrap().payload);
-        }
-        assert!(matches!(client.outcome(), Some(Err(Failure::Changed))));
-        assert!(client.is_finished(), "no thanks for that");
-    }
-
-    #[test]
-    fn a_file_that_is_too_large_is_refused_before_a_byte_is_kept() {
-        let digest = Digest::of(b"");
-        for size in [ClientSettings::SIZE_MAX + 1, u64::MAX] {
-            let mut client = client(LOCAL);
-            let request = client.poll(at(0)).unwrap();
-            let data = [0; CHUNK];
-            let answer = Answer { number: 0, attempt: 1, size, digest, data: &data };
-            client.handle(at(1), request.to, &answer.encode());
-            assert!(matches!(client.outcome(), Some(Err(Failure::TooLarge { .. }))));
-            assert_eq!(client.report().bytes, 0);
-        }
-    }
-
-    #[test]
-    fn a_file_with_another_digest_is_no_success() {
-        let mut client = client(LOCAL);
-        let request = client.poll(at(0)).unwrap();
-        let answer = Answer { number: 0, attempt: 1, size: 3, digest: Digest::of(b"abd"), data: b"abc" };
-        client.handle(at(1), request.to, &answer.encode());
-        assert!(matches!(client.outcome(), Some(Err(Failure::Digest { .. }))));
-    }
-
-    #[test]
-    fn a_refusal_ends_it_at_once_before_the_first_answer_and_later_only_when_repeated() {
-        let mut early = client(LOCAL);
-        let to = early.poll(at(0)).unwrap().to;
-        early.handle_refusal(at(1), to);
-        assert!(matches!(early.outcome(), Some(Err(Failure::Refused(_)))));
-
-        let mut late = client(LOCAL);
-        let mut server = Server::new(Memory::new(file(9000)), None);
-        let request = late.poll(at(0)).unwrap();
-        server.handle(at(1), "127.0.0.1:5555".parse().unwrap(), &request.payload);
-        late.handle(at(1), to, &server.poll(at(1)).unwrap().payload);
-        for _ in 1..REFUSALS_MAX {
-            late.handle_refusal(at(2), to);
-        }
-        assert!(late.outcome().is_none());
-        late.handle_refusal(at(2), to);
-        assert!(late.is_finished());
     }
 }

@@ -9,6 +9,9 @@ mod client;
 mod server;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{Client, ClientSettings, Failure, Report};
 pub use server::{Server, ServerReport};
 pub use wire::{ANSWER_SIZE_MAX, Answer, HEADER_SIZE, PADDED_SIZE, Request, Thanks, TooShort, pad_to};

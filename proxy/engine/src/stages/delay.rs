@@ -95,22 +95,27 @@ impl Delay {
             self.floor = last.at;
         }
         for packet in inside {
-            self.insert(packet);
+            let due = packet.at;
+            self.insert(packet, due);
         }
     }
 
-    /// Takes in a packet whose `at` is its due time.
-    fn insert(&mut self, packet: Packet) {
-        self.latest = self.latest.max(packet.at);
+    /// Takes in a packet that is due to leave at `due`.
+    fn insert(&mut self, packet: Packet, due: Instant) {
+        self.latest = self.latest.max(due);
         match &mut self.line {
-            Line::Constant(packets) => packets.push_back(packet),
+            Line::Constant(packets) => {
+                // Written where it stands: a packet that is changed and then moved stalls the processor.
+                packets.push_back(packet);
+                packets.back_mut().expect("it was just pushed").at = due;
+            }
             Line::Ordered(packets, dues) => {
-                dues.push(packet.at);
+                dues.push(due);
                 packets.push_back(packet);
             }
             Line::Free(packets) => {
                 self.arrivals += 1;
-                packets.push(Timed { packet, arrival: self.arrivals });
+                packets.push(Timed { packet: packet.moved_to(due), arrival: self.arrivals });
             }
         }
     }
@@ -141,7 +146,7 @@ impl Line {
 
 impl Stage for Delay {
     #[inline]
-    fn handle(&mut self, mut packet: Packet) {
+    fn handle(&mut self, packet: Packet) {
         let due = if packet.is_mark() {
             let due = packet.at.plus_nanos(self.sampler.mean());
             // A mark stays behind everything that came before it, also where packets overtake.
@@ -153,8 +158,7 @@ impl Stage for Delay {
             };
             packet.at.plus_nanos(self.sampler.sample(bits))
         };
-        packet.at = due.max(self.floor);
-        self.insert(packet);
+        self.insert(packet, due.max(self.floor));
     }
 
     #[inline]

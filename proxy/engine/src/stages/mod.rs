@@ -3,6 +3,7 @@
 mod calendar;
 mod delay;
 mod jitter;
+mod normal;
 mod rate;
 mod reorder;
 

@@ -8,7 +8,7 @@ use super::event::Event;
 use super::handshake::{ClientHandshake, ServerHandshake};
 use super::receiver::Receiver;
 use super::segment::{Data, Segment};
-use super::sender::Sender;
+use super::sender::{PAYLOAD_MAX, Sender};
 use super::stream::Stream;
 use super::timers::Entry;
 use crate::packet::Body;
@@ -108,7 +108,9 @@ impl Connection {
         if half.sender.is_finished() || self.is_gone(direction) || half.stream.pieces() >= PIECES_MAX {
             return 0;
         }
-        WINDOW.saturating_sub(half.held).min(self.budget.share())
+        let room = WINDOW.saturating_sub(half.held).min(self.budget.share());
+        // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293 §3.8.6.2.2).
+        if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
     }
 
     /// Adds bytes to a stream.
@@ -171,11 +173,7 @@ impl Connection {
             return;
         }
         match (direction, segment) {
-            (Direction::Up, Segment::Syn { sent }) => {
-                if self.server.handle_syn(out.now, *sent) {
-                    out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: *sent });
-                }
-            }
+            (Direction::Up, Segment::Syn { sent }) => self.handle_syn(*sent, out),
             (Direction::Down, Segment::SynAck { echo, .. }) => self.handle_syn_ack(*echo, out),
             (_, Segment::Data(data)) if self.is_reached(direction, out) => {
                 self.handle_data(direction, data, out);
@@ -185,6 +183,12 @@ impl Connection {
                 self.transmit(direction.opposite(), out);
             }
             _ => {}
+        }
+    }
+
+    fn handle_syn(&mut self, sent: Instant, out: &mut Outlet<'_>) {
+        if self.server.handle_syn(out.now, sent) {
+            out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: sent });
         }
     }
 

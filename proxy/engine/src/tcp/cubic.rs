@@ -76,8 +76,8 @@ impl Cubic {
     }
 
     /// Shifts growth by a time in which nothing was sent (RFC 9438 §5.8).
-    pub(super) fn pause(&mut self, nanos: u64) {
-        self.epoch = self.epoch.map(|epoch| epoch.plus_nanos(nanos));
+    pub(super) fn pause(&mut self, now: Instant, nanos: u64) {
+        self.epoch = self.epoch.map(|epoch| epoch.plus_nanos(nanos).min(now));
     }
 
     /// How many segments must be acknowledged for one segment of growth, now that `acked` more are.
@@ -153,8 +153,9 @@ mod tests {
         cubic.sample(RTT);
         let (mut credit, mut course) = (0, Vec::new());
         for round in 0..seconds * 10 {
-            for part in 0..window {
-                let now = Instant::from_nanos(round * RTT + u64::from(part) * RTT / u64::from(window));
+            let acks = window;
+            for part in 0..acks {
+                let now = Instant::from_nanos(round * RTT + u64::from(part) * RTT / u64::from(acks));
                 let interval = cubic.growth_interval(now, window, 1);
                 credit += 1;
                 if credit >= interval {
@@ -203,6 +204,16 @@ mod tests {
         cubic.reset();
         assert_eq!(cubic.window_max, 0);
         assert_eq!(cubic.reduced(2), 2);
+    }
+
+    #[test]
+    fn a_pause_shifts_the_curve_but_not_into_the_future() {
+        let mut cubic = Cubic::default();
+        cubic.growth_interval(Instant::from_secs(10), 100, 1);
+        cubic.pause(Instant::from_secs(15), 3_000_000_000);
+        assert_eq!(cubic.epoch(), Some(Instant::from_secs(13)));
+        cubic.pause(Instant::from_secs(16), 5_000_000_000);
+        assert_eq!(cubic.epoch(), Some(Instant::from_secs(16)));
     }
 
     #[test]

@@ -57,13 +57,17 @@ impl HyStart {
 
     /// Whether slow start should end now, at this window. It says so once.
     pub(super) fn handle_ack(&mut self, window: u32, sight: &Sight) -> bool {
-        if self.found || window < WINDOW_LEAST {
+        if self.found {
             return false;
         }
+        // Rounds are counted below the least window too, so that they begin with the first acknowledgement of a flight.
         let began = match self.round {
             Some((began, end)) if sight.acknowledged <= end => began,
             _ => self.begin_round(sight),
         };
+        if window < WINDOW_LEAST {
+            return false;
+        }
         self.found = self.train_is_long(began, sight) | self.delay_has_grown(sight);
         self.found
     }

@@ -10,11 +10,17 @@
 //! | `sender` | initial window 10, limited transmit, the phases, the timer |
 //! | `scoreboard`, `ranges` | what is out, sacked, lost, sent again |
 //! | `rack`, `tlp`, `rtt` | when a segment is taken to be lost (RFC 8985, RFC 6298 as in Linux) |
+//! | `undo` | what happens when it was not (RFC 4015) |
 //! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
 //! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
 //! | `connection`, `stream`, `budget` | both directions, the bytes, their bound |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
 //! | `transfer` | one transfer in virtual time |
+//!
+//! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick acknowledgements, F-RTO, pacing, ECN.
+//! Left out, and to be known: acknowledgements do not ride on data of the other direction; Nagle's delay is not modelled (small pieces go
+//! at once); without D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time) costs more than it
+//! would cost Linux; a connection never gives up by itself.
 
 mod budget;
 mod connection;
@@ -37,6 +43,7 @@ mod stream;
 mod timers;
 mod tlp;
 mod transfer;
+mod undo;
 mod usage;
 mod window;
 

@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug)]
 pub struct Model {
     links: [Link; 2],
+    /// Each link's deadline: it is asked for more often than it changes.
+    due: [Option<Instant>; 2],
     control: CongestionControl,
     budget: Budget,
     /// Boxed: a connection is large, and a tree moves its values.
@@ -49,6 +51,7 @@ impl Model {
     /// A model over these links, up first. `budget` is shared by all models of the process.
     pub fn new(links: [Link; 2], control: CongestionControl, budget: Budget) -> Self {
         Self {
+            due: links.each_ref().map(Link::deadline),
             links,
             control,
             budget,
@@ -84,6 +87,7 @@ impl Model {
     pub fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
         self.catch_up(now);
         self.links[direction.index()].set_rules(now, rules);
+        self.refresh(direction);
     }
 
     /// A client has connected: the handshake begins to cross the links. An id that is in use is left alone.
@@ -145,9 +149,16 @@ impl Model {
                 continue;
             }
             let (at, work) = work.filter(|(at, _)| *at <= now)?;
-            self.clock = self.clock.max(at);
-            if let Some(event) = self.work(work) {
-                return Some(event);
+            match work {
+                Work::Link(direction) => {
+                    if let Some(output) = self.poll_link(direction, now) {
+                        return Some(Event::Packet(direction, output));
+                    }
+                }
+                Work::Timer(id) => {
+                    self.clock = self.clock.max(at);
+                    self.handle_timer(id);
+                }
             }
         }
     }
@@ -172,33 +183,51 @@ impl Model {
 
     /// What is due first: at the same time links go before timers, up before down.
     fn next_work(&self) -> Option<(Instant, Work)> {
-        let links = Direction::BOTH.into_iter().filter_map(|direction| {
-            let at = self.links[direction.index()].deadline()?;
-            Some((at, Work::Link(direction)))
-        });
-        let timer = self.timers.first().map(|(at, id)| (at, Work::Timer(id)));
-        links.chain(timer).min_by_key(|(at, _)| *at)
-    }
-
-    fn work(&mut self, work: Work) -> Option<Event> {
-        match work {
-            Work::Link(direction) => {
-                let output = self.links[direction.index()].poll(self.clock)?;
-                if let Output::Deliver(packet) = &output {
-                    self.deliver(direction, packet);
-                }
-                Some(Event::Packet(direction, output))
-            }
-            Work::Timer(id) => {
-                let connection = self.connections.get_mut(&id).expect("a timer's connection lives");
-                self.timers.pop(&mut connection.timer);
-                let mut out =
-                    Outlet { now: self.clock, id, sends: &mut self.sends, events: &mut self.events };
-                connection.handle_timers(&mut out);
-                self.settle(id);
-                None
+        let mut first = self.timers.first().map(|(at, id)| (at, Work::Timer(id)));
+        for direction in [Direction::Down, Direction::Up] {
+            if let Some(at) = self.due[direction.index()]
+                && first.is_none_or(|(earliest, _)| at <= earliest)
+            {
+                first = Some((at, Work::Link(direction)));
             }
         }
+        first
+    }
+
+    /// Takes the next output of a link, if it comes before anything else is to be done.
+    fn poll_link(&mut self, direction: Direction, now: Instant) -> Option<Output> {
+        let timer = self.timers.first().map_or(now, |(at, _)| at);
+        let other = match (direction, self.due[direction.opposite().index()]) {
+            (_, None) => now,
+            (Direction::Up, Some(down)) => down,
+            // At the same time up goes first.
+            (Direction::Down, Some(up)) => Instant::from_nanos(up.as_nanos().saturating_sub(1)),
+        };
+        let mut until = now.min(timer).min(other);
+        if !self.sends.is_empty() {
+            // What is to be sent at `clock` may come before the next output.
+            until = until.min(self.clock);
+        }
+        let output = self.links[direction.index()].poll(until);
+        self.refresh(direction);
+        let output = output?;
+        self.clock = self.clock.max(output.packet().at);
+        if let Output::Deliver(packet) = &output {
+            self.deliver(direction, packet);
+        }
+        Some(output)
+    }
+
+    fn refresh(&mut self, direction: Direction) {
+        self.due[direction.index()] = self.links[direction.index()].deadline();
+    }
+
+    fn handle_timer(&mut self, id: u32) {
+        let connection = self.connections.get_mut(&id).expect("a timer's connection lives");
+        self.timers.pop(&mut connection.timer);
+        let mut out = Outlet { now: self.clock, id, sends: &mut self.sends, events: &mut self.events };
+        connection.handle_timers(&mut out);
+        self.settle(id);
     }
 
     /// Takes in a packet that crossed the link of `direction`. A damaged one is discarded, as its checksum is wrong.
@@ -229,8 +258,8 @@ impl Model {
     }
 
     fn close(&mut self, id: u32) {
-        if let Some(connection) = self.connections.remove(&id) {
-            self.timers.forget(id, connection.timer);
+        if let Some(mut connection) = self.connections.remove(&id) {
+            self.timers.forget(id, &mut connection.timer);
             self.counters += connection.counters();
             self.events.push_back(Event::Closed { id });
         }
@@ -244,6 +273,7 @@ impl Model {
         for (direction, flow, body) in self.sends.drain(..) {
             self.links[direction.index()].handle(Packet::new(flow, self.clock, body));
         }
+        Direction::BOTH.into_iter().for_each(|direction| self.refresh(direction));
         true
     }
 }

@@ -117,6 +117,7 @@ impl Receiver {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one block is reported")]
 mod tests {
     use super::*;
 

@@ -255,11 +255,8 @@ impl Scoreboard {
                 self.mark(ordinal);
                 marked += 1;
             }
-            if place == 0 {
-                self.transmissions.pop_front();
-            } else {
-                place += 1;
-            }
+            // Few wait in front of it, so this moves little.
+            self.transmissions.remove(place);
         }
         (marked, wait)
     }
@@ -278,6 +275,25 @@ impl Scoreboard {
         marked
     }
 
+    /// Takes back that segments are lost which were not sent again; those that were are in flight.
+    pub(super) fn unmark_lost(&mut self) {
+        if self.lost == 0 {
+            return;
+        }
+        for (ordinal, segment) in (self.first..).zip(&mut self.segments) {
+            if segment.is_missing() {
+                // Its transmission is no longer waited for: it was taken out when it was marked.
+                self.transmissions.push_back((ordinal, segment.at));
+            }
+            if segment.lost {
+                self.lost -= 1;
+                self.retransmitted -= u32::from(segment.retransmitted);
+            }
+            (segment.lost, segment.retransmitted) = (false, false);
+        }
+        self.transmissions.make_contiguous().sort_by_key(|(ordinal, at)| (*at, *ordinal));
+    }
+
     fn mark(&mut self, ordinal: u64) {
         let segment = &mut self.segments[(ordinal - self.first) as usize];
         if segment.retransmitted {
@@ -294,5 +310,93 @@ impl Scoreboard {
     /// Whether the head was ever sent again, or a retransmission is in flight.
     pub(super) fn is_repairing(&self) -> bool {
         self.retransmitted > 0 || self.head().is_some_and(|head| head.ever_retransmitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    impl Scoreboard {
+        /// Counts anew, and compares with the running counts.
+        fn assert_consistent(&self) {
+            let count =
+                |what: fn(&Sent) -> bool| self.segments.iter().filter(|sent| what(sent)).count() as u32;
+            assert_eq!(self.sacked, count(|sent| sent.sacked));
+            assert_eq!(self.lost, count(|sent| sent.lost));
+            assert_eq!(self.retransmitted, count(|sent| sent.retransmitted));
+            assert_eq!(0, count(|sent| sent.sacked && sent.lost || sent.retransmitted && !sent.lost));
+            assert!(self.in_flight() <= self.out());
+            let missing = (self.first..).zip(&self.segments).find(|(_, sent)| sent.is_missing());
+            assert!(missing.is_none_or(|(ordinal, _)| ordinal >= self.missing_from));
+            assert!(
+                self.segments
+                    .iter()
+                    .all(|sent| sent.sacked == self.known.first_gap(&(sent.start..sent.end())).is_none())
+            );
+            let waited_for = |sent: &Sent, ordinal| {
+                sent.sacked || sent.is_missing() || self.transmissions.contains(&(ordinal, sent.at))
+            };
+            assert!((self.first..).zip(&self.segments).all(|(ordinal, sent)| waited_for(sent, ordinal)));
+            assert!(self.transmissions.iter().is_sorted_by_key(|(_, at)| *at));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn its_counts_hold_whatever_happens(steps in prop::collection::vec((0u8..8, 0u64..40, 1u64..10), 1..200)) {
+            let mut board = Scoreboard::default();
+            let mut clock = Clock::default();
+            let mut missing_sent = 0;
+            for (step, (action, offset, length)) in (1u64..).zip(steps) {
+                let now = Instant::from_millis(step);
+                let mut progress = board.progress();
+                // Blocks and acknowledgements end where segments do: each has ten places.
+                let start = board.acknowledged() + offset * 10;
+                let end = (start + length * 10).min(board.next());
+                match action {
+                    0 | 1 => (0..length).for_each(|_| board.send_new(now, 10)),
+                    2 | 3 => board.sack(&(start.min(end)..end), now, &mut clock, &mut progress),
+                    4 if offset < 5 => board.acknowledge(end.min(start), now, &mut clock, &mut progress),
+                    5 => drop(board.mark_lost(now, &clock.with_patience(0))),
+                    6 if offset < 10 => drop(board.mark_timed_out(now, &clock.with_patience(0))),
+                    6 if offset < 15 => board.unmark_lost(),
+                    6 if offset < 20 => drop(board.send_last(now)),
+                    _ => {
+                        if let Some((sent, is_head)) = board.send_missing(now) {
+                            missing_sent += 1;
+                            prop_assert_eq!(is_head, sent.start == board.acknowledged());
+                        }
+                    }
+                }
+                board.assert_consistent();
+            }
+            prop_assert!(missing_sent < 200);
+        }
+    }
+
+    #[test]
+    fn the_first_missing_segment_goes_first() {
+        let mut board = Scoreboard::default();
+        let mut clock = Clock::default();
+        (0..6).for_each(|ms| board.send_new(Instant::from_millis(ms), 10));
+        let now = Instant::from_millis(100);
+        let mut progress = board.progress();
+        board.sack(&(10..20), now, &mut clock, &mut progress);
+        board.sack(&(50..60), now, &mut clock, &mut progress);
+        assert_eq!((progress.delivered, board.sacked(), board.in_flight()), (2, 2, 4));
+        let later = Instant::from_millis(200);
+        assert_eq!(board.mark_lost(later, &clock.with_patience(0)), (4, None));
+        let starts: Vec<u64> =
+            std::iter::from_fn(|| board.send_missing(later)).map(|(sent, _)| sent.start).collect();
+        assert_eq!(starts, [0, 20, 30, 40]);
+        assert_eq!((board.lost(), board.retransmitted(), board.in_flight()), (4, 4, 4));
+        // A segment sent after these retransmissions arrives: they are lost again.
+        board.send_new(Instant::from_millis(201), 10);
+        let mut progress = board.progress();
+        board.sack(&(60..70), Instant::from_millis(300), &mut clock, &mut progress);
+        assert_eq!(board.mark_lost(Instant::from_millis(400), &clock.with_patience(0)).0, 4);
+        assert_eq!(board.in_flight(), 0);
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Timers {
 }
 
 /// The entry of one connection, kept by the connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Entry(Option<Instant>);
 
 impl Timers {
@@ -28,19 +28,22 @@ impl Timers {
         entry.0 = None;
     }
 
-    /// Sees to it that `id` is looked at no later than at `deadline`.
+    /// Sees to it that `id` is looked at no later than at `deadline`; not at all without one.
     pub(super) fn wake(&mut self, id: u32, entry: &mut Entry, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else { return };
-        if entry.0.is_none_or(|at| deadline < at) {
-            self.forget(id, *entry);
-            self.entries.insert((deadline, id));
-            entry.0 = Some(deadline);
+        match deadline {
+            Some(deadline) if entry.0.is_none_or(|at| deadline < at) => {
+                self.forget(id, entry);
+                self.entries.insert((deadline, id));
+                entry.0 = Some(deadline);
+            }
+            Some(_) => {}
+            None => self.forget(id, entry),
         }
     }
 
-    /// Removes the entry of a connection that is gone.
-    pub(super) fn forget(&mut self, id: u32, entry: Entry) {
-        if let Some(at) = entry.0 {
+    /// Removes the entry of a connection.
+    pub(super) fn forget(&mut self, id: u32, entry: &mut Entry) {
+        if let Some(at) = entry.0.take() {
             self.entries.remove(&(at, id));
         }
     }
@@ -57,13 +60,12 @@ mod tests {
         for ms in [50, 80, 30, 40] {
             timers.wake(1, &mut entry, Some(Instant::from_millis(ms)));
         }
-        timers.wake(1, &mut entry, None);
         assert_eq!(timers.entries.len(), 1);
         assert_eq!(timers.first(), Some((Instant::from_millis(30), 1)));
         timers.pop(&mut entry);
         assert_eq!(timers.first(), None);
         timers.wake(1, &mut entry, Some(Instant::from_millis(80)));
-        timers.forget(1, entry);
+        timers.wake(1, &mut entry, None);
         assert_eq!(timers.first(), None);
     }
 }

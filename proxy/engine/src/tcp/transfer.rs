@@ -41,11 +41,12 @@ pub fn transfer(links: [Link; 2], control: CongestionControl, bytes: u64, limit:
                 model.finish(now, ID, Direction::Up);
             }
         }
-        while let Some(event) = model.poll(now) {
+        if let Some(event) = model.poll(now) {
             if let Event::Data { bytes, .. } = event {
                 received += bytes.len() as u64;
                 model.consumed(now, ID, Direction::Up, bytes.len());
             }
+            continue;
         }
         if received == bytes {
             time = Some(now.since(Instant::START));

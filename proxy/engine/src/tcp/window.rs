@@ -101,12 +101,19 @@ impl Window {
         self.credit %= interval;
     }
 
-    /// Lowers the threshold because of a loss.
+    /// Lowers the threshold because of a loss; growth starts over.
     pub(super) fn reduce(&mut self) {
+        self.credit = 0;
         self.threshold = Some(match &mut self.control {
             Control::Cubic(state) => state.0.reduced(self.segments),
             Control::Reno => reno::reduced(self.segments),
         });
+    }
+
+    /// Goes back to a window and a threshold from before a reduction, or stays where it is further.
+    pub(super) fn restore(&mut self, segments: u32, threshold: u32) {
+        self.segments = self.segments.max(segments);
+        self.threshold = Some(self.threshold().max(threshold)).filter(|threshold| *threshold < u32::MAX);
     }
 
     /// Restarts from `segments` after a timeout at `now`, when everything up to `next` had been sent.
@@ -119,18 +126,17 @@ impl Window {
         }
     }
 
-    /// Shrinks after nothing was sent for `idle` nanoseconds: the network may have changed (RFC 5681 §4.1; half per timeout, as in
-    /// RFC 2861).
-    pub(super) fn restart(&mut self, idle: u64, timeout: u64) {
-        if idle <= timeout {
-            return;
-        }
-        self.threshold = self.threshold.map(|threshold| threshold.max(self.segments / 4 * 3));
-        let halvings = u32::try_from((idle - 1) / timeout).unwrap_or(u32::MAX);
-        let least = self.segments.min(INITIAL);
-        self.segments = self.segments.checked_shr(halvings).unwrap_or(0).max(least);
+    /// Begins to send again at `now`, after nothing was sent for `idle` nanoseconds. When that was longer than the timeout the window
+    /// shrinks, as the network may have changed (RFC 5681 §4.1; half per timeout, as in RFC 2861).
+    pub(super) fn restart(&mut self, now: Instant, idle: u64, timeout: u64) {
         if let Control::Cubic(state) = &mut self.control {
-            state.0.pause(idle);
+            state.0.pause(now, idle);
+        }
+        if idle > timeout {
+            self.threshold = self.threshold.map(|threshold| threshold.max(self.segments / 4 * 3));
+            let halvings = u32::try_from((idle - 1) / timeout).unwrap_or(u32::MAX);
+            let least = self.segments.min(INITIAL);
+            self.segments = self.segments.checked_shr(halvings).unwrap_or(0).max(least);
         }
     }
 }
@@ -182,11 +188,11 @@ mod tests {
             [(1, 100), (250, 100), (251, 50), (500, 50), (501, 25), (751, 12), (1001, 10), (u64::MAX, 10)]
         {
             let mut window = window(100, None);
-            window.restart(idle, 250);
+            window.restart(Instant::from_secs(1), idle, 250);
             assert_eq!(window.segments(), want, "idle for {idle}");
         }
         let mut small = window(4, Some(4));
-        small.restart(10_000, 250);
+        small.restart(Instant::from_secs(1), 10_000, 250);
         assert_eq!(small.segments(), 4);
     }
 

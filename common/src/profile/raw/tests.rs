@@ -1,6 +1,9 @@
 //! What a profile may say, and what it is told when it says something else.
 
 use super::*;
+use crate::profile::Queue;
+use crate::units::ByteSize;
+use std::time::Duration;
 
 fn error(text: &str) -> String {
     Profile::from_json(text).expect_err(text).to_string()

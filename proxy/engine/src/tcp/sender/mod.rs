@@ -3,21 +3,29 @@
 //! Sans-I/O: `write`, `handle_ack` and `handle_timer` take in, then `poll` gives out the segments to send until it has none. It knows
 //! offsets only; the bytes stay with the connection. The structure follows Linux's, so that its times come out the same.
 
-use super::counters::Counters;
-use super::hystart::Sight;
-use super::prr::Reduction;
-use super::rack::{self, Clock, TIMER_SLACK_NANOS};
-use super::rtt::RoundTrip;
-use super::scoreboard::{Progress, Scoreboard};
-use super::segment::{Ack, Data};
-use super::tlp::{self, Probe};
-use super::usage::Usage;
-use super::window::Window;
+mod timer;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+use crate::tcp::counters::Counters;
+use crate::tcp::hystart::Sight;
+use crate::tcp::prr::Reduction;
+use crate::tcp::rack::{Clock, Rack};
+use crate::tcp::rtt::RoundTrip;
+use crate::tcp::scoreboard::{Progress, Scoreboard};
+use crate::tcp::segment::Ack;
+use crate::tcp::tlp::Probe;
+use crate::tcp::undo::Undo;
+use crate::tcp::usage::Usage;
+use crate::tcp::window::Window;
 use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
+use timer::Timer;
 
 /// The most payload in a segment: 1500 bytes less headers with timestamps.
-pub(super) const PAYLOAD_MAX: u32 = 1448;
+pub(in crate::tcp) const PAYLOAD_MAX: u32 = 1448;
 
 /// Where the sender stands (Linux's congestion states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,24 +40,9 @@ enum Phase {
     Loss,
 }
 
-/// The one timer, and what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Timer {
-    kind: TimerKind,
-    at: Instant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TimerKind {
-    Retransmission,
-    Probe,
-    /// The patience for reordering runs out.
-    Reordering,
-}
-
 /// The sending half.
 #[derive(Debug)]
-pub(super) struct Sender {
+pub(in crate::tcp) struct Sender {
     board: Scoreboard,
     /// The end of what was written.
     written: u64,
@@ -62,6 +55,8 @@ pub(super) struct Sender {
     /// What was sent when the phase began: its acknowledgement ends Recovery and Loss.
     phase_end: u64,
     reduction: Reduction,
+    /// What to go back to if the reduction under way turns out to be needless.
+    undo: Option<Undo>,
     probe: Probe,
     /// Whether a probe is to be sent now.
     probing: bool,
@@ -76,7 +71,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(control: CongestionControl) -> Self {
+    pub(in crate::tcp) fn new(control: CongestionControl) -> Self {
         Self {
             board: Scoreboard::default(),
             written: 0,
@@ -88,6 +83,7 @@ impl Sender {
             phase: Phase::Open,
             phase_end: 0,
             reduction: Reduction::default(),
+            undo: None,
             probe: Probe::default(),
             probing: false,
             timer: None,
@@ -100,7 +96,7 @@ impl Sender {
 
     /// Begins at the end of a handshake which took `rtt` nanoseconds; one that needed several attempts begins with a window of one
     /// segment (RFC 5681 §3.1, from the second repetition on as in Linux).
-    pub(super) fn start(&mut self, now: Instant, rtt: Option<u64>, repetitions: u32) {
+    pub(in crate::tcp) fn start(&mut self, now: Instant, rtt: Option<u64>, repetitions: u32) {
         self.last_sent = now;
         if let Some(rtt) = rtt {
             self.sample_rtt(rtt, rtt);
@@ -111,40 +107,40 @@ impl Sender {
     }
 
     /// Adds bytes to what is to be sent.
-    pub(super) const fn write(&mut self, bytes: u64) {
+    pub(in crate::tcp) const fn write(&mut self, bytes: u64) {
         self.written += bytes;
     }
 
     /// Ends the stream behind what was written.
-    pub(super) const fn finish(&mut self) {
+    pub(in crate::tcp) const fn finish(&mut self) {
         self.finished = true;
     }
 
-    pub(super) const fn is_finished(&self) -> bool {
+    pub(in crate::tcp) const fn is_finished(&self) -> bool {
         self.finished
     }
 
     /// Whether the end of the stream was acknowledged.
-    pub(super) const fn is_done(&self) -> bool {
+    pub(in crate::tcp) const fn is_done(&self) -> bool {
         self.finished && self.board.acknowledged() > self.written
     }
 
     /// The end of what was ever sent, without the end's own place.
-    pub(super) fn sent(&self) -> u64 {
+    pub(in crate::tcp) fn sent(&self) -> u64 {
         self.board.next().min(self.written)
     }
 
     /// When `handle_timer` has something to do.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::tcp) fn deadline(&self) -> Option<Instant> {
         self.timer.map(|timer| timer.at)
     }
 
-    pub(super) const fn counters(&self) -> &Counters {
+    pub(in crate::tcp) const fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Takes in an acknowledgement.
-    pub(super) fn handle_ack(&mut self, now: Instant, ack: &Ack) {
+    pub(in crate::tcp) fn handle_ack(&mut self, now: Instant, ack: &Ack) {
         if ack.next > self.board.next() {
             return;
         }
@@ -161,6 +157,9 @@ impl Sender {
         }
         let sampled = self.take_samples(now, ack, &progress);
         self.answer_probe(&progress);
+        if progress.advanced {
+            self.undo_if_needless(ack.echo);
+        }
         let mut restart_timer = progress.advanced || self.is_sack_of_earlier_data(&progress, sampled);
         let lost = self.update_phase(now, &mut restart_timer);
         if restart_timer {
@@ -216,6 +215,23 @@ impl Sender {
         }
     }
 
+    /// Undoes the reduction under way if this timestamp shows that what was sent again had not been lost.
+    fn undo_if_needless(&mut self, echo: Instant) {
+        let Some(undo) = self.undo.take_if(|undo| undo.is_due(echo)) else { return };
+        if self.phase == Phase::Recovery {
+            self.clock.set_reordering();
+            if self.board.retransmitted() > 0 {
+                // Others may have been lost in earnest.
+                self.undo = Some(undo);
+                return;
+            }
+        }
+        self.board.unmark_lost();
+        self.window.restore(undo.window, undo.threshold);
+        self.phase_end = self.board.next();
+        self.phase = self.calm_phase();
+    }
+
     /// Whether something that was sent before the head was (again) has arrived. Of what was sent after it, it says nothing: there the
     /// timer runs on, or it would be put off for as long as anything arrives.
     fn is_sack_of_earlier_data(&self, progress: &Progress, sampled: bool) -> bool {
@@ -241,6 +257,7 @@ impl Sender {
                 self.window.set(self.window.threshold());
             }
             self.phase = Phase::Open;
+            self.undo = None;
         }
         let retransmitted_before = self.board.retransmitted();
         let lost = self.detect_losses(now, restart_timer);
@@ -268,14 +285,13 @@ impl Sender {
         let rack = self.rack();
         let (lost, wait) = self.board.mark_lost(now, &rack);
         if let Some(wait) = wait {
-            let at = now.plus_nanos((wait + TIMER_SLACK_NANOS).min(self.rtt.timeout()));
-            self.timer = Some(Timer { kind: TimerKind::Reordering, at });
+            self.be_patient(now, wait);
             *restart_timer = false;
         }
         lost
     }
 
-    fn rack(&self) -> rack::Rack {
+    fn rack(&self) -> Rack {
         let recovering = matches!(self.phase, Phase::Recovery | Phase::Loss);
         self.clock.rack(recovering, self.board.sacked(), self.rtt.smoothed().unwrap_or(0))
     }
@@ -288,6 +304,12 @@ impl Sender {
         self.phase_end = self.board.next();
         self.probe.end();
         self.reduction = Reduction::new(self.window.segments());
+        self.reduce();
+    }
+
+    /// Lowers the slow start threshold, and remembers what it was.
+    fn reduce(&mut self) {
+        self.undo = Some(Undo::new(self.window.segments(), self.window.threshold()));
         self.window.reduce();
     }
 
@@ -308,182 +330,5 @@ impl Sender {
         if let Some(window) = self.reduction.window(in_flight, threshold, delivered, clean) {
             self.window.set(window);
         }
-    }
-
-    /// Does what is due at `now`.
-    pub(super) fn handle_timer(&mut self, now: Instant) {
-        let Some(timer) = self.timer.filter(|timer| timer.at <= now) else { return };
-        match timer.kind {
-            TimerKind::Reordering => self.end_patience(now),
-            TimerKind::Probe if !self.probe.is_out() => self.probing = true,
-            TimerKind::Probe => self.restart_retransmission_timer(now),
-            TimerKind::Retransmission => self.time_out(now),
-        }
-    }
-
-    /// What was only suspected to be lost is taken to be lost.
-    fn end_patience(&mut self, now: Instant) {
-        let rack = self.rack();
-        let (lost, wait) = self.board.mark_lost(now, &rack);
-        if lost > 0 && self.phase != Phase::Recovery {
-            self.enter_recovery();
-            self.reduce_window(1, false);
-        }
-        self.restart_retransmission_timer(now);
-        if let Some(wait) = wait {
-            let at = now.plus_nanos((wait + TIMER_SLACK_NANOS).min(self.rtt.timeout()));
-            self.timer = Some(Timer { kind: TimerKind::Reordering, at });
-        }
-    }
-
-    /// The retransmission timeout: all that was sent a round trip ago or earlier is lost (RFC 8985 §6.3).
-    fn time_out(&mut self, now: Instant) {
-        if self.board.head().is_none() {
-            self.timer = None;
-            return;
-        }
-        self.board.mark_timed_out(now, &self.clock.with_patience(0));
-        let fresh = match self.phase {
-            Phase::Open | Phase::Disorder => true,
-            Phase::Loss => self.timeouts == 0 || self.board.acknowledged() >= self.phase_end,
-            Phase::Recovery => self.board.acknowledged() >= self.phase_end,
-        };
-        if fresh {
-            self.window.reduce();
-        }
-        self.window.time_out(now, self.board.next(), self.board.in_flight() + 1);
-        self.phase = Phase::Loss;
-        self.phase_end = self.board.next();
-        self.probe.end();
-        self.timeouts += 1;
-        self.counters.timeouts += 1;
-        self.rtt.back_off();
-        self.timer = Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
-    }
-
-    /// Sets the timer after an advance: for a probe if one may go, else for the retransmission.
-    fn restart_timer(&mut self, now: Instant) {
-        let timeout_at = now.plus_nanos(self.rtt.timeout());
-        if !self.set_probe_timer(now, timeout_at) {
-            self.restart_retransmission_timer(now);
-        }
-    }
-
-    /// Sets the timer for a probe, not behind the retransmission timeout; whether a probe may go.
-    fn set_probe_timer(&mut self, now: Instant, timeout_at: Instant) -> bool {
-        let Some(smoothed) = self.rtt.smoothed().filter(|_| self.phase == Phase::Open) else { return false };
-        let out = self.board.out();
-        if out == 0 {
-            return false;
-        }
-        let mut at = now.plus_nanos(tlp::timeout(smoothed, out));
-        if timeout_at > now {
-            at = at.min(timeout_at);
-        }
-        self.timer = Some(Timer { kind: TimerKind::Probe, at });
-        true
-    }
-
-    /// Sets the retransmission timer: from now, but from when the head was sent if another timer ran in between.
-    fn restart_retransmission_timer(&mut self, now: Instant) {
-        let timeout = self.rtt.timeout();
-        self.timer = self.board.head().map(|head| {
-            let from = match self.timer {
-                Some(Timer { kind: TimerKind::Probe | TimerKind::Reordering, .. }) => head.at,
-                _ => now,
-            };
-            Timer { kind: TimerKind::Retransmission, at: from.plus_nanos(timeout).max(now) }
-        });
-    }
-
-    /// The next segment to send at `now`.
-    pub(super) fn poll(&mut self, now: Instant) -> Option<Data> {
-        if std::mem::take(&mut self.probing)
-            && let Some(data) = self.send_probe(now)
-        {
-            return Some(data);
-        }
-        if self.board.in_flight() < self.window.segments() {
-            if matches!(self.phase, Phase::Recovery | Phase::Loss)
-                && let Some(data) = self.send_again(now)
-            {
-                return Some(data);
-            }
-            if let Some(data) = self.send_new(now) {
-                self.sent_new = true;
-                return Some(data);
-            }
-        }
-        let limited = self.board.in_flight() >= self.window.segments();
-        if std::mem::take(&mut self.sent_new) {
-            if let Some(head) = self.board.head() {
-                self.set_probe_timer(now, head.at.plus_nanos(self.rtt.timeout()));
-            }
-            self.usage.note(self.board.out(), limited, self.board.acknowledged(), self.board.next());
-        } else if limited {
-            self.usage.note(self.board.out(), limited, self.board.acknowledged(), self.board.next());
-        }
-        None
-    }
-
-    /// Sends one new segment, else the last one again.
-    fn send_probe(&mut self, now: Instant) -> Option<Data> {
-        let new = self.send_new(now);
-        let retransmission = new.is_none();
-        let data = new.or_else(|| {
-            let sent = self.board.send_last(now)?;
-            self.counters.retransmissions += 1;
-            Some(self.data(now, sent.start, sent.end()))
-        });
-        if data.is_some() {
-            self.counters.probes += 1;
-            self.probe.sent(self.board.next(), retransmission);
-            // From now: counted from the head, the timeout would follow the probe too soon.
-            self.timer = None;
-        }
-        self.restart_retransmission_timer(now);
-        data
-    }
-
-    fn send_again(&mut self, now: Instant) -> Option<Data> {
-        let (sent, is_head) = self.board.send_missing(now)?;
-        self.counters.retransmissions += 1;
-        if self.phase == Phase::Recovery {
-            self.reduction.handle_sent();
-        }
-        if is_head && self.timer.is_none_or(|timer| timer.kind != TimerKind::Reordering) {
-            self.timer =
-                Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
-        }
-        Some(self.data(now, sent.start, sent.end()))
-    }
-
-    fn send_new(&mut self, now: Instant) -> Option<Data> {
-        let start = self.board.next();
-        let left = self.written.checked_sub(start)?;
-        let payload = left.min(u64::from(PAYLOAD_MAX)) as u32;
-        let fin = self.finished && left == u64::from(payload);
-        if payload == 0 && !fin {
-            return None;
-        }
-        let was_idle = self.board.out() == 0;
-        if was_idle {
-            self.window.restart(now.as_nanos() - self.last_sent.as_nanos(), self.rtt.timeout());
-        }
-        self.board.send_new(now, payload + u32::from(fin));
-        if was_idle || matches!(self.timer, Some(Timer { kind: TimerKind::Probe, .. })) {
-            self.restart_retransmission_timer(now);
-        }
-        if self.phase == Phase::Recovery {
-            self.reduction.handle_sent();
-        }
-        Some(self.data(now, start, self.board.next()))
-    }
-
-    fn data(&mut self, now: Instant, start: u64, end: u64) -> Data {
-        self.last_sent = now;
-        self.counters.segments += 1;
-        let fin = end > self.written;
-        Data { start, payload: (end - start) as u32 - u32::from(fin), fin, sent: now }
     }
 }

@@ -1,0 +1,10 @@
+//! Servers and clients as people run them, on loopback without a proxy.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod commands;
+mod python;
+mod saw;
+mod support;
+mod tcp;
+mod udp;

@@ -1,0 +1,65 @@
+//! Reads a `corrupt` rule.
+
+use super::exactly_one;
+use crate::profile::{Corrupt, Flips, RuleKind};
+use crate::setting::{SettingError, decode, within};
+use crate::units::Probability;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// More flips per packet than this are better said as a bit error rate.
+const BITS_MAX: u32 = 256;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCorrupt {
+    chance: Option<Probability>,
+    bits: Option<u32>,
+    bit_error_rate: Option<Probability>,
+    r#where: Option<RawRange>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRange {
+    offset: u64,
+    length: u64,
+}
+
+pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+    let raw: RawCorrupt = decode(place, value)?;
+    let bits = raw.bits.unwrap_or(1);
+    if !(1..=BITS_MAX).contains(&bits) {
+        return Err(SettingError::new(
+            within(place, "bits"),
+            format!("{bits} is out of bounds; write 1 to {BITS_MAX}"),
+        ));
+    }
+    if raw.bits.is_some() && raw.bit_error_rate.is_some() {
+        return Err(SettingError::new(
+            within(place, "bits"),
+            "a bit_error_rate draws how many; leave bits out",
+        ));
+    }
+    let flips = exactly_one(
+        place,
+        "corrupt",
+        [
+            ("chance", raw.chance.map(|chance| Flips::Bits { chance, bits })),
+            ("bit_error_rate", raw.bit_error_rate.map(Flips::Rate)),
+            ("", None),
+            ("", None),
+        ],
+    )?;
+    let range = match raw.r#where {
+        None => None,
+        Some(RawRange { length: 0, .. }) => {
+            return Err(SettingError::new(
+                within(place, "where.length"),
+                "0 bytes cannot be hit; write at least 1",
+            ));
+        }
+        Some(RawRange { offset, length }) => Some(offset..offset.saturating_add(length)),
+    };
+    Ok(RuleKind::Corrupt(Corrupt { flips, range }))
+}

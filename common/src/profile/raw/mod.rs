@@ -1,0 +1,185 @@
+//! Profiles as people write them, and how they become valid ones or an error that names the place and the remedy. Each kind of rule has a
+//! file of its own.
+
+mod corrupt;
+mod delay;
+mod drop;
+mod duplicate;
+mod rate;
+mod reorder;
+
+use super::{Profile, Rule, RuleKind};
+use crate::setting::{SettingError, decode, one_of, parse_json, within};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A link signs packets with one bit per rule.
+const RULES_MAX: usize = 63;
+/// Copies are numbered with six bits per duplicate rule.
+const DUPLICATE_RULES_MAX: u32 = 5;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProfile {
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    both: Vec<Value>,
+    #[serde(default)]
+    up: Vec<Value>,
+    #[serde(default)]
+    down: Vec<Value>,
+}
+
+impl Profile {
+    /// Reads a profile from JSON text.
+    ///
+    /// ```
+    /// use jostle_common::profile::Profile;
+    /// let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "2%" } ] }"#).unwrap();
+    /// assert_eq!(profile.up, profile.down);
+    /// let error = Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "2" } ] }"#).unwrap_err();
+    /// assert_eq!(error.to_string(), r#"up[0].chance: "2" has no unit; write "2%""#);
+    /// ```
+    ///
+    /// # Errors
+    /// When the text is not JSON, or says something impossible; with the place and the remedy.
+    pub fn from_json(text: &str) -> Result<Self, SettingError> {
+        Self::from_value("", parse_json(text)?)
+    }
+
+    /// Reads a profile that stands at `place` of a larger JSON value.
+    ///
+    /// # Errors
+    /// When it says something impossible.
+    pub fn from_value(place: &str, value: Value) -> Result<Self, SettingError> {
+        let raw: RawProfile = decode(place, value)?;
+        let both: Vec<RawRule> = rules(&within(place, "both"), raw.both)?;
+        let direction = |name: &str, own: Vec<Value>| {
+            let place = within(place, name);
+            let all = both.iter().cloned().chain(rules(&place, own)?).collect();
+            numbered(&place, all)
+        };
+        Ok(Self { about: raw.about, up: direction("up", raw.up)?, down: direction("down", raw.down)? })
+    }
+}
+
+/// A rule that does not yet know its place among its kind.
+#[derive(Clone)]
+struct RawRule {
+    place: String,
+    name: Option<String>,
+    kind: RuleKind,
+}
+
+fn rules(place: &str, values: Vec<Value>) -> Result<Vec<RawRule>, SettingError> {
+    values.into_iter().enumerate().map(|(index, value)| rule(format!("{place}[{index}]"), value)).collect()
+}
+
+/// Gives each rule its key, and holds the bounds of a whole direction.
+fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, SettingError> {
+    if raw.len() > RULES_MAX {
+        return Err(SettingError::new(
+            place,
+            format!("{} rules are too many; at most {RULES_MAX} per direction", raw.len()),
+        ));
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    for RawRule { place, name, kind } in raw {
+        let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
+        if matches!(kind, RuleKind::Duplicate(_)) && ordinal >= DUPLICATE_RULES_MAX {
+            return Err(SettingError::new(
+                place,
+                format!("at most {DUPLICATE_RULES_MAX} duplicate rules per direction"),
+            ));
+        }
+        let key = name.unwrap_or_else(|| match ordinal {
+            0 => kind.name().into(),
+            _ => format!("{}#{}", kind.name(), ordinal + 1),
+        });
+        if rules.iter().any(|rule| rule.key == key) {
+            let problem =
+                format!("a second rule is called \"{key}\"; give each rule of a direction its own name");
+            return Err(SettingError::new(within(&place, "name"), problem));
+        }
+        rules.push(Rule { key, ordinal, kind });
+    }
+    Ok(rules)
+}
+
+type Reader = fn(&str, Value) -> Result<RuleKind, SettingError>;
+
+const KINDS: [(&str, Reader); 6] = [
+    ("drop", drop::rule),
+    ("corrupt", corrupt::rule),
+    ("delay", delay::rule),
+    ("duplicate", duplicate::rule),
+    ("reorder", reorder::rule),
+    ("rate", rate::rule),
+];
+
+fn rule(place: String, value: Value) -> Result<RawRule, SettingError> {
+    let kinds = || one_of(&KINDS.map(|(name, _)| name));
+    let Value::Object(mut fields) = value else {
+        return Err(SettingError::new(
+            place,
+            "a rule is an object; write { \"rule\": \"drop\", \"chance\": \"2%\" }, say",
+        ));
+    };
+    let kind = match fields.remove("rule") {
+        Some(Value::String(kind)) => kind,
+        Some(other) => {
+            return Err(SettingError::new(
+                within(&place, "rule"),
+                format!("{other} is not a rule; write {}", kinds()),
+            ));
+        }
+        None => {
+            return Err(SettingError::new(
+                place,
+                format!("no \"rule\" says what it is; write \"rule\": {}", kinds()),
+            ));
+        }
+    };
+    let Some((_, reader)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+        return Err(SettingError::new(
+            within(&place, "rule"),
+            format!("\"{kind}\" is not a rule; write {}", kinds()),
+        ));
+    };
+    let name = rule_name(&place, &mut fields)?;
+    let kind = reader(&place, Value::Object(fields))?;
+    Ok(RawRule { place, name, kind })
+}
+
+fn rule_name(place: &str, fields: &mut Map<String, Value>) -> Result<Option<String>, SettingError> {
+    match fields.remove("name") {
+        None => Ok(None),
+        Some(Value::String(name)) if !name.is_empty() && name.len() <= 64 => Ok(Some(name)),
+        Some(other) => Err(SettingError::new(
+            within(place, "name"),
+            format!("{other} is not a name; write 1 to 64 characters"),
+        )),
+    }
+}
+
+/// The one of several alternatives that is given.
+fn exactly_one<T>(place: &str, kind: &str, choices: [(&str, Option<T>); 4]) -> Result<T, SettingError> {
+    let names = choices.each_ref().map(|(name, _)| *name);
+    let mut given = choices.into_iter().filter_map(|(name, choice)| Some((name, choice?)));
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    match (given.next(), given.next()) {
+        (Some((_, choice)), None) => Ok(choice),
+        (None, _) => Err(SettingError::new(
+            place,
+            format!("{kind} says how by exactly one of {}; none is here", one_of(&names)),
+        )),
+        (Some((first, _)), Some((second, _))) => Err(SettingError::new(
+            place,
+            format!("{kind} says how by exactly one of {}; here are {first} and {second}", one_of(&names)),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

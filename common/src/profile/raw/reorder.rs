@@ -1,0 +1,28 @@
+//! Reads a `reorder` rule.
+
+use crate::profile::{Reorder, RuleKind};
+use crate::setting::{SettingError, decode, within};
+use crate::units::{Probability, Span};
+use serde::Deserialize;
+use serde_json::Value;
+
+const BEHIND_MAX: u32 = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReorder {
+    chance: Probability,
+    behind: Option<u32>,
+    at_most: Option<Span>,
+}
+
+pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+    let raw: RawReorder = decode(place, value)?;
+    let behind = raw.behind.unwrap_or(1);
+    if !(1..=BEHIND_MAX).contains(&behind) {
+        let problem = format!("{behind} packets are out of bounds; write 1 to {BEHIND_MAX}");
+        return Err(SettingError::new(within(place, "behind"), problem));
+    }
+    let at_most = raw.at_most.map_or(Reorder::AT_MOST_DEFAULT, |at_most| at_most.0);
+    Ok(RuleKind::Reorder(Reorder { chance: raw.chance, behind, at_most }))
+}

@@ -1,0 +1,43 @@
+//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay. `cargo bench -p jostle-engine --bench tcp`; the throughput is in
+//! segments with data, so its inverse is the time per segment, acknowledgements included.
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use jostle_common::chance::Direction;
+use jostle_common::profile::{Profile, Rule};
+use jostle_common::route::CongestionControl;
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::tcp::{Outcome, transfer};
+use std::time::Duration;
+
+const BYTES: u64 = 10 << 20;
+
+fn rules(loss: &str) -> Vec<Rule> {
+    let json = format!(
+        r#"{{ "up": [ {{ "rule": "drop", "chance": "{loss}" }}, {{ "rule": "rate", "limit": "50Mbit/s" }},
+                      {{ "rule": "delay", "time": "25ms" }} ] }}"#
+    );
+    Profile::from_json(&json).expect("the profile is valid").up
+}
+
+fn links(rules: &[Rule]) -> [Link; 2] {
+    Direction::BOTH.map(|direction| Link::new(LinkKey { seed: 1, route: "bench".into(), direction }, rules))
+}
+
+fn run(links: [Link; 2]) -> Outcome {
+    transfer(links, CongestionControl::Cubic, BYTES, Duration::from_secs(10_000))
+}
+
+fn transfers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tcp");
+    for loss in ["0", "1%", "5%"] {
+        let rules = rules(loss);
+        group.throughput(Throughput::Elements(run(links(&rules)).counters.segments));
+        group.bench_function(BenchmarkId::new("transfer", loss), |bencher| {
+            bencher.iter_batched(|| links(&rules), run, BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, transfers);
+criterion_main!(benches);

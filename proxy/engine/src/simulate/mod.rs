@@ -1,0 +1,196 @@
+//! A protocol in virtual time: a client and a server, two links between them, one clock that jumps from event to event.
+//!
+//! The endpoints are the machines that run on real sockets. Here sending and computing take no time, so a run's every count is a
+//! function of the profile and the seed.
+//!
+//! ```
+//! use jostle_common::profile::Profile;
+//! use jostle_common::protocol::{saw, storage::Memory};
+//! use jostle_engine::simulate::{Limits, SERVER, Simulation};
+//!
+//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let mut client = saw::Client::new(saw::ClientSettings::new(SERVER), Vec::new());
+//! let mut server = saw::Server::new(Memory::new(vec![7; 65_536]), None);
+//! let outcome = Simulation::new(&mut client, &mut server, &profile, 7, "saw").run(Limits::default(), |_, _| {});
+//! assert!(outcome.is_finished());
+//! assert_eq!(client.report().bytes, 65_536);
+//! assert!(outcome.elapsed.as_millis() > 160);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::counters::Counters;
+use crate::link::{Link, LinkKey};
+use crate::packet::{Body, Packet};
+use crate::stage::{Output, Stage};
+use jostle_common::chance::Direction;
+use jostle_common::profile::Profile;
+use jostle_common::protocol::Endpoint;
+use jostle_common::time::Instant;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// The client's address. Both are on one machine as far as a protocol can tell.
+pub const CLIENT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_152));
+/// The server's address.
+pub const SERVER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_000));
+
+/// When a run ends though its client has not finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The virtual time it may take.
+    pub time: Duration,
+    /// The packets that may enter the links, both together: without delay endless talk takes no time.
+    pub packets: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(24 * 3600), packets: 100_000_000 }
+    }
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client has finished, well or not, and the links are empty.
+    Finished,
+    /// Nobody has anything left to do, and the client has not finished.
+    Stalled,
+    /// The virtual time was over.
+    TimeOver,
+    /// Too many packets were sent.
+    PacketsOver,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// The virtual time until the client had finished, or until the run ended.
+    pub elapsed: Duration,
+    /// What the link from client to server did.
+    pub up: Counters,
+    /// What the link from server to client did.
+    pub down: Counters,
+}
+
+impl Outcome {
+    /// Whether the client has finished.
+    pub fn is_finished(&self) -> bool {
+        self.end == End::Finished
+    }
+}
+
+/// Two endpoints and the two links between them.
+pub struct Simulation<'a> {
+    client: &'a mut dyn Endpoint,
+    server: &'a mut dyn Endpoint,
+    links: [Link; 2],
+    now: Instant,
+    finished: Option<Instant>,
+}
+
+impl<'a> Simulation<'a> {
+    /// A run under `profile`, with the draws that a route called `route` has under `seed`.
+    pub fn new(
+        client: &'a mut dyn Endpoint,
+        server: &'a mut dyn Endpoint,
+        profile: &Profile,
+        seed: u64,
+        route: &str,
+    ) -> Self {
+        let links = Direction::BOTH.map(|direction| {
+            let key = LinkKey { seed, route: route.to_owned(), direction };
+            Link::new(key, profile.rules(direction))
+        });
+        Self { client, server, links, now: Instant::START, finished: None }
+    }
+
+    /// Runs until the client has finished and the links are empty. `observe` sees everything that leaves a link.
+    pub fn run(mut self, limits: Limits, mut observe: impl FnMut(Direction, &Output)) -> Outcome {
+        let over = Instant::START + limits.time;
+        let end = loop {
+            self.settle(limits.packets, &mut observe);
+            if self.client.is_finished() {
+                self.finished.get_or_insert(self.now);
+                if self.links.iter().all(|link| link.held() == 0) {
+                    break End::Finished;
+                }
+            }
+            if self.packets() >= limits.packets {
+                break End::PacketsOver;
+            }
+            match self.deadline() {
+                None => break End::Stalled,
+                Some(next) if next > over => {
+                    self.now = over;
+                    break End::TimeOver;
+                }
+                Some(next) => self.now = self.now.max(next),
+            }
+        };
+        let [up, down] = [0, 1].map(|index: usize| *self.links[index].counters());
+        Outcome { end, elapsed: self.finished.unwrap_or(self.now).since(Instant::START), up, down }
+    }
+
+    /// Lets everything happen that is due now.
+    fn settle(&mut self, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
+        let mut moved = true;
+        while moved && self.packets() < packets_max {
+            moved = false;
+            for direction in Direction::BOTH {
+                moved |= self.arrive(direction, observe);
+                moved |= self.send(direction);
+            }
+        }
+    }
+
+    /// Delivers what has crossed a link by now. Whether there was anything.
+    fn arrive(&mut self, direction: Direction, observe: &mut impl FnMut(Direction, &Output)) -> bool {
+        let mut any = false;
+        while let Some(output) = self.links[direction.index()].poll(self.now) {
+            any = true;
+            observe(direction, &output);
+            let Output::Deliver(packet) = output else { continue };
+            let Body::Data(datagram) = packet.body else { continue };
+            match direction {
+                Direction::Up => self.server.handle(packet.at, CLIENT, &datagram),
+                Direction::Down => self.client.handle(packet.at, SERVER, &datagram),
+            }
+        }
+        any
+    }
+
+    /// Lets an endpoint send its next datagram. Whether it had one.
+    fn send(&mut self, direction: Direction) -> bool {
+        let endpoint = match direction {
+            Direction::Up => &mut self.client,
+            Direction::Down => &mut self.server,
+        };
+        let Some(transmit) = endpoint.poll(self.now) else { return false };
+        self.links[direction.index()].handle(Packet::new(1, self.now, Body::Data(transmit.payload)));
+        true
+    }
+
+    fn packets(&self) -> u64 {
+        self.links.iter().map(|link| link.counters().entered).sum()
+    }
+
+    /// When something next happens. Once the client has finished the server is no longer waited for.
+    fn deadline(&self) -> Option<Instant> {
+        let links = self.links.iter().filter_map(Stage::deadline);
+        let client = self.client.deadline();
+        let server = self.server.deadline().filter(|_| self.finished.is_none());
+        links.chain(client).chain(server).min()
+    }
+}
+
+impl std::fmt::Debug for Simulation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Simulation at {}", self.now)
+    }
+}

@@ -1,0 +1,530 @@
+//! What the TCP model promises about streams, whatever the links do: every byte, in order, both ways at once; ends and resets in their
+//! place; the same times from the same seed.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::route::CongestionControl;
+use jostle_common::time::Instant;
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::stage::Output;
+use jostle_engine::tcp::{Budget, Event, Model, transfer};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use support::rules;
+
+const UP: Direction = Direction::Up;
+const DOWN: Direction = Direction::Down;
+
+/// A model over two links with these rules in each direction.
+fn model(seed: u64, json: &str, budget: Budget) -> Model {
+    let links = Direction::BOTH
+        .map(|direction| Link::new(LinkKey { seed, route: "test".into(), direction }, &rules(json)));
+    Model::new(links, CongestionControl::Cubic, budget)
+}
+
+/// `count` bytes of a stream, from `start` on; no two places nearby look alike.
+fn bytes(stream: u64, start: u64, count: u64) -> Bytes {
+    (start..start + count).map(|at| ((at + stream * 77).wrapping_mul(0x9E37_79B9) >> 16) as u8).collect()
+}
+
+/// What has come of one direction of a connection.
+#[derive(Debug, Default)]
+struct Received {
+    bytes: Vec<u8>,
+    ended: Option<Instant>,
+    reset: Option<Instant>,
+}
+
+/// Two programs at the ends of a model, and what they saw.
+struct Ends {
+    model: Model,
+    now: Instant,
+    received: BTreeMap<(u32, Direction), Received>,
+    established: BTreeMap<u32, Instant>,
+    closed: Vec<u32>,
+    fates: [u64; 2],
+    /// Whether what arrives is consumed at once.
+    reading: bool,
+}
+
+impl Ends {
+    fn new(model: Model) -> Self {
+        Self {
+            model,
+            now: Instant::START,
+            received: BTreeMap::new(),
+            established: BTreeMap::new(),
+            closed: Vec::new(),
+            fates: [0; 2],
+            reading: true,
+        }
+    }
+
+    /// A connection over links with these rules.
+    fn connected(seed: u64, json: &str) -> Self {
+        let mut ends = Self::new(model(seed, json, Budget::default()));
+        ends.model.open(ends.now, 1);
+        ends
+    }
+
+    /// Takes in all events of this moment.
+    fn take(&mut self) {
+        while let Some(event) = self.model.poll(self.now) {
+            match event {
+                Event::Established { id } => assert!(self.established.insert(id, self.now).is_none()),
+                Event::Data { id, direction, bytes } => {
+                    let received = self.received.entry((id, direction)).or_default();
+                    assert!(received.ended.is_none() && received.reset.is_none() && !bytes.is_empty());
+                    received.bytes.extend_from_slice(&bytes);
+                    if self.reading {
+                        self.model.consumed(self.now, id, direction, bytes.len());
+                    }
+                }
+                Event::End { id, direction } => {
+                    let received = self.received.entry((id, direction)).or_default();
+                    assert!(received.ended.replace(self.now).is_none() && received.reset.is_none());
+                }
+                Event::Reset { id, direction } => {
+                    let received = self.received.entry((id, direction)).or_default();
+                    assert!(received.reset.replace(self.now).is_none());
+                }
+                Event::Closed { id } => {
+                    assert!(!self.closed.contains(&id));
+                    self.closed.push(id);
+                }
+                Event::Packet(direction, output) => {
+                    let (Output::Deliver(packet) | Output::Discard(packet, _)) = &output;
+                    self.fates[direction.index()] += u64::from(!packet.is_mark());
+                }
+            }
+        }
+    }
+
+    /// Goes through time up to `until`, or until nothing is left to happen.
+    fn run(&mut self, until: Instant) {
+        self.take();
+        while let Some(at) = self.model.deadline().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.take();
+        }
+        self.now = self.now.max(until);
+    }
+
+    fn run_for(&mut self, ms: u64) {
+        self.run(self.now + Duration::from_millis(ms));
+    }
+
+    fn push(&mut self, direction: Direction, start: u64, count: u64) {
+        let piece = bytes(direction.index() as u64, start, count);
+        self.model.push(self.now, 1, direction, piece);
+    }
+
+    fn received(&self, direction: Direction) -> &[u8] {
+        self.received.get(&(1, direction)).map_or(&[], |received| &received.bytes)
+    }
+
+    fn ended(&self, direction: Direction) -> Option<Instant> {
+        self.received.get(&(1, direction)).and_then(|received| received.ended)
+    }
+
+    fn reset(&self, direction: Direction) -> Option<Instant> {
+        self.received.get(&(1, direction)).and_then(|received| received.reset)
+    }
+
+    /// Every packet that entered a link, and every copy, has come out and was reported.
+    fn assert_conserved(&self) {
+        for direction in Direction::BOTH {
+            let counters = self.model.link(direction).counters();
+            assert_eq!(counters.held, 0);
+            assert_eq!(counters.entered + counters.copies, counters.delivered + counters.discarded_total());
+            assert_eq!(self.fates[direction.index()], counters.delivered + counters.discarded_total());
+        }
+    }
+}
+
+/// Rules of one direction: none, one or several of each kind, mild or severe.
+fn weather() -> impl Strategy<Value = String> {
+    let maybe = |rule: BoxedStrategy<String>| prop::option::of(rule);
+    (
+        maybe((0u32..40).prop_map(|p| format!(r#"{{ "rule": "drop", "chance": "{p}%" }}"#)).boxed()),
+        maybe((0u32..30).prop_map(|p| format!(r#"{{ "rule": "duplicate", "chance": "{p}%" }}"#)).boxed()),
+        maybe((0u32..20).prop_map(|p| format!(r#"{{ "rule": "corrupt", "chance": "{p}%" }}"#)).boxed()),
+        maybe(
+            (1u32..20, 1u32..64)
+                .prop_map(|(mbit, kib)| {
+                    format!(r#"{{ "rule": "rate", "limit": "{mbit}Mbit/s", "queue": "{kib}KiB" }}"#)
+                })
+                .boxed(),
+        ),
+        maybe(
+            (1u32..100)
+                .prop_map(|ms| {
+                    format!(
+                        r#"{{ "rule": "delay", "time": "{ms}ms", "jitter": "{}ms", "reorder": {} }}"#,
+                        ms / 2,
+                        ms % 3 == 0
+                    )
+                })
+                .boxed(),
+        ),
+        maybe(
+            (0u32..50, 1u32..6)
+                .prop_map(|(p, behind)| {
+                    format!(r#"{{ "rule": "reorder", "chance": "{p}%", "behind": {behind} }}"#)
+                })
+                .boxed(),
+        ),
+    )
+        .prop_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f].into_iter().flatten().collect::<Vec<_>>().join(","))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_byte_arrives_in_order_in_both_directions(
+        seed: u64,
+        weather in weather(),
+        pieces in prop::collection::vec((0u64..60, any::<bool>(), 1u64..20_000), 0..30),
+    ) {
+        let mut ends = Ends::connected(seed, &weather);
+        let mut sent = [0, 0];
+        for (gap, up, count) in pieces {
+            ends.run_for(gap);
+            let direction = if up { UP } else { DOWN };
+            ends.push(direction, sent[direction.index()], count);
+            sent[direction.index()] += count;
+        }
+        ends.model.finish(ends.now, 1, UP);
+        ends.run_for(50);
+        ends.model.finish(ends.now, 1, DOWN);
+        ends.run(Instant::from_secs(100_000));
+        for direction in Direction::BOTH {
+            let expected = bytes(direction.index() as u64, 0, sent[direction.index()]);
+            prop_assert!(ends.received(direction) == expected, "{} bytes {direction}", expected.len());
+            prop_assert!(ends.ended(direction).is_some());
+        }
+        prop_assert_eq!(&ends.closed, &[1]);
+        prop_assert_eq!(ends.model.connections(), 0);
+        prop_assert_eq!(ends.model.deadline(), None);
+        ends.assert_conserved();
+    }
+
+    #[test]
+    fn late_is_not_different(
+        seed: u64,
+        weather in weather(),
+        pieces in prop::collection::vec((0u64..60, any::<bool>(), 1u64..20_000), 1..20),
+        wakes in prop::collection::vec(1u64..3_000_000, 1..100),
+    ) {
+        // One shell wakes for every deadline, the other now and then.
+        let mut outcomes = [false, true].map(|sleepy| {
+            let mut model = model(seed, &weather, Budget::default());
+            let mut wakes = wakes.iter().cycle();
+            let (mut now, mut events) = (Instant::START, Vec::new());
+            let mut wait_until = |model: &mut Model, until: Instant, now: &mut Instant, events: &mut Vec<Event>| {
+                while *now < until {
+                    let next = if sleepy {
+                        now.plus_nanos(*wakes.next().unwrap() * 1000)
+                    } else {
+                        model.deadline().unwrap_or(until)
+                    };
+                    *now = until.min(next.max(*now));
+                    events.extend(std::iter::from_fn(|| model.poll(*now)));
+                    if !sleepy && model.deadline().is_none() {
+                        *now = until;
+                    }
+                }
+            };
+            model.open(now, 1);
+            let mut sent = 0;
+            for &(gap, up, count) in &pieces {
+                let until = now + Duration::from_millis(gap);
+                wait_until(&mut model, until, &mut now, &mut events);
+                model.push(now, 1, if up { UP } else { DOWN }, bytes(0, sent, count));
+                sent += count;
+            }
+            let until = now + Duration::from_secs(30);
+            wait_until(&mut model, until, &mut now, &mut events);
+            events
+        });
+        let [prompt, sleepy] = &mut outcomes;
+        prop_assert!(prompt.len() > 3, "the test saw something");
+        prop_assert_eq!(prompt, sleepy);
+    }
+}
+
+const LINE: &str = r#"{ "rule": "rate", "limit": "10Mbit/s" }, { "rule": "delay", "time": "20ms" }"#;
+
+#[test]
+fn the_handshake_takes_its_round_trip_and_data_follows_at_once() {
+    let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "20ms" }"#);
+    ends.push(UP, 0, 100);
+    ends.run(Instant::from_millis(39));
+    assert!(ends.established.is_empty());
+    ends.run(Instant::from_millis(59));
+    assert!(ends.established.is_empty() && ends.received(UP).is_empty());
+    ends.run(Instant::from_millis(60));
+    assert_eq!(ends.established[&1], Instant::from_millis(60));
+    assert_eq!(ends.received(UP).len(), 100, "the data came right behind the client's acknowledgement");
+}
+
+#[test]
+fn a_half_closed_connection_still_carries_the_reply() {
+    let mut ends = Ends::connected(1, LINE);
+    ends.push(UP, 0, 5000);
+    ends.model.finish(ends.now, 1, UP);
+    ends.run_for(1500);
+    assert!(ends.ended(UP).is_some() && ends.ended(DOWN).is_none());
+    assert_eq!(ends.model.room(1, UP), 0, "nothing goes behind the end");
+    ends.push(UP, 5000, 1000);
+    ends.push(DOWN, 0, 200_000);
+    ends.run_for(1000);
+    assert!(ends.received(DOWN) == bytes(1, 0, 200_000));
+    assert!(ends.closed.is_empty() && ends.received(UP).len() == 5000);
+    ends.model.finish(ends.now, 1, DOWN);
+    ends.run_for(1000);
+    assert!(ends.ended(DOWN).is_some());
+    assert_eq!(ends.closed, [1]);
+}
+
+#[test]
+fn an_idle_connection_has_nothing_to_do() {
+    let mut ends = Ends::connected(1, LINE);
+    ends.push(UP, 0, 5000);
+    ends.run_for(1000);
+    assert_eq!(ends.model.deadline(), None);
+    assert_eq!(ends.model.connections(), 1);
+}
+
+#[test]
+fn a_reset_follows_what_was_sent_and_discards_the_rest() {
+    for direction in Direction::BOTH {
+        let mut ends = Ends::connected(1, LINE);
+        ends.run_for(100);
+        ends.push(direction, 0, 1_000_000);
+        ends.run_for(100);
+        ends.model.reset(ends.now, 1, direction);
+        assert_eq!(ends.model.room(1, direction), 0);
+        let at = ends.now;
+        ends.run_for(10_000);
+        let got = ends.received(direction);
+        assert!((50_000..500_000).contains(&got.len()), "{} bytes", got.len());
+        assert!(got == bytes(direction.index() as u64, 0, got.len() as u64), "what was sent came first");
+        let reset = ends.reset(direction).unwrap();
+        // Behind the queue of up to 100 ms, and 20 ms of delay.
+        assert!((20..=125).contains(&reset.since(at).as_millis()), "{reset}");
+        assert_eq!((ends.closed.as_slice(), ends.reset(direction.opposite())), ([1].as_slice(), None));
+        assert_eq!((ends.model.connections(), ends.model.deadline()), (0, None));
+        ends.assert_conserved();
+    }
+}
+
+#[test]
+fn a_reset_is_never_lost() {
+    let json = r#"{ "rule": "drop", "chance": "50%" }, { "rule": "delay", "time": "10ms" }"#;
+    for seed in 1..=50 {
+        let mut ends = Ends::connected(seed, json);
+        ends.run_for(10_000_000);
+        assert!(ends.established.contains_key(&1));
+        ends.push(UP, 0, 10_000);
+        ends.model.reset(ends.now, 1, DOWN);
+        ends.run_for(10);
+        assert!(ends.reset(DOWN).is_some() && ends.closed == [1]);
+        ends.run_for(1_000_000);
+        assert_eq!(ends.model.deadline(), None);
+    }
+}
+
+#[test]
+fn a_refused_upstream_reaches_the_client() {
+    let mut ends = Ends::connected(1, LINE);
+    ends.push(UP, 0, 100);
+    ends.run_for(100);
+    ends.model.reset(ends.now, 1, DOWN);
+    ends.run_for(100);
+    assert!(ends.reset(DOWN).is_some());
+}
+
+#[test]
+fn a_client_that_leaves_early_is_never_heard_of_by_the_server() {
+    let mut ends = Ends::connected(1, LINE);
+    ends.push(UP, 0, 100);
+    ends.run_for(5);
+    ends.model.reset(ends.now, 1, UP);
+    ends.run_for(100_000);
+    assert!(ends.established.is_empty() && ends.received.is_empty());
+    assert_eq!((ends.closed.as_slice(), ends.model.deadline()), ([1].as_slice(), None));
+}
+
+#[test]
+fn resets_from_both_ends_cross() {
+    let mut ends = Ends::connected(1, LINE);
+    ends.run_for(100);
+    ends.model.reset(ends.now, 1, UP);
+    ends.model.reset(ends.now, 1, DOWN);
+    ends.run_for(1000);
+    assert!(ends.reset(UP).is_none() && ends.reset(DOWN).is_none(), "nobody is left to hear of it");
+    assert_eq!(ends.closed, [1]);
+}
+
+#[test]
+fn calls_for_a_connection_that_is_gone_are_ignored() {
+    let mut ends = Ends::connected(1, LINE);
+    ends.model.reset(ends.now, 1, UP);
+    ends.run_for(1000);
+    ends.push(UP, 0, 100);
+    ends.model.finish(ends.now, 1, DOWN);
+    ends.model.reset(ends.now, 1, DOWN);
+    ends.model.consumed(ends.now, 1, UP, 100);
+    assert_eq!((ends.model.room(1, UP), ends.model.room(77, DOWN), ends.model.deadline()), (0, 0, None));
+}
+
+#[test]
+fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
+    const WINDOW: u64 = 6 << 20;
+    let budget = Budget::default();
+    let mut ends = Ends::new(model(1, r#"{ "rule": "delay", "time": "5ms" }"#, budget.clone()));
+    ends.model.open(ends.now, 1);
+    ends.reading = false;
+    let mut pushed = 0;
+    for _ in 0..200 {
+        let count = (ends.model.room(1, UP) as u64).min(1 << 16);
+        ends.push(UP, pushed, count);
+        pushed += count;
+        ends.run_for(50);
+    }
+    assert_eq!((pushed, ends.received(UP).len() as u64, budget.used()), (WINDOW, WINDOW, WINDOW));
+    assert_eq!((ends.model.room(1, UP), ends.model.deadline()), (0, None), "nothing to do until it reads");
+    ends.model.consumed(ends.now, 1, UP, 1447);
+    assert_eq!(ends.model.room(1, UP), 0, "less than a segment");
+    ends.model.consumed(ends.now, 1, UP, 1_000_000 - 1447);
+    assert_eq!(ends.model.room(1, UP), 1_000_000);
+    ends.push(UP, pushed, 1_000_000);
+    ends.run_for(1000);
+    assert!(ends.received(UP) == bytes(0, 0, pushed + 1_000_000));
+    // More than it was given cannot be consumed.
+    ends.model.consumed(ends.now, 1, UP, usize::MAX);
+    assert_eq!((budget.used(), ends.model.room(1, UP) as u64), (0, WINDOW));
+}
+
+#[test]
+fn the_budget_bounds_all_connections_together() {
+    const LIMIT: u64 = 8 << 20;
+    let budget = Budget::new(LIMIT);
+    let mut ends = Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, budget.clone()));
+    for id in 1..=40 {
+        ends.model.open(ends.now, id);
+    }
+    let mut rooms = Vec::new();
+    for id in 1..=40 {
+        let room = ends.model.room(id, UP);
+        rooms.push(room);
+        ends.model.push(ends.now, id, UP, Bytes::from(vec![0; room]));
+    }
+    assert!(budget.used() <= LIMIT && budget.used() > LIMIT / 2, "{}", budget.used());
+    assert!(rooms.windows(2).all(|pair| pair[1] <= pair[0]) && rooms[39] > 0, "{rooms:?}");
+    for id in 1..=40 {
+        ends.model.reset(ends.now, id, UP);
+    }
+    ends.run_for(1);
+    assert_eq!((budget.used(), ends.model.connections()), (0, 0));
+    drop(ends);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn a_stream_of_single_bytes_is_bounded_too() {
+    let mut ends = Ends::connected(1, r#"{ "rule": "drop", "chance": "100%" }"#);
+    let mut pushed = 0;
+    while ends.model.room(1, UP) > 0 {
+        ends.push(UP, pushed, 1);
+        pushed += 1;
+        assert!(pushed < 10_000);
+    }
+    assert!(pushed > 1000);
+}
+
+#[test]
+fn a_live_change_repairs_a_dead_link() {
+    let mut ends = Ends::connected(1, r#"{ "rule": "drop", "chance": "100%" }"#);
+    ends.push(UP, 0, 300_000);
+    ends.run_for(10_000);
+    assert!(ends.established.is_empty());
+    for direction in Direction::BOTH {
+        ends.model.set_rules(ends.now, direction, &rules(LINE));
+    }
+    // The next SYN goes at 11 s, and 300 KB take 0.25 s.
+    ends.run_for(2_000);
+    assert!(ends.received(UP) == bytes(0, 0, 300_000));
+    for direction in Direction::BOTH {
+        ends.model.set_rules(ends.now, direction, &[]);
+    }
+    ends.push(UP, 300_000, 300_000);
+    ends.take();
+    assert!(ends.received(UP) == bytes(0, 0, 600_000), "links without rules take no time");
+}
+
+#[test]
+fn mild_reordering_costs_next_to_nothing() {
+    let seconds = |json: &str| {
+        let links = Direction::BOTH
+            .map(|direction| Link::new(LinkKey { seed: 1, route: "test".into(), direction }, &rules(json)));
+        let outcome = transfer(links, CongestionControl::Cubic, 10_000_000, Duration::from_secs(100));
+        assert_eq!(outcome.received, 10_000_000);
+        outcome.time.unwrap().as_secs_f64()
+    };
+    let line = r#"{ "rule": "rate", "limit": "20Mbit/s" }, { "rule": "delay", "time": "20ms" }"#;
+    let base = seconds(line);
+    for reorder in [
+        r#"{ "rule": "reorder", "chance": "1%" }"#,
+        r#"{ "rule": "reorder", "chance": "1%", "behind": 5 }"#,
+        r#"{ "rule": "duplicate", "chance": "10%" }"#,
+    ] {
+        let time = seconds(&format!("{line}, {reorder}"));
+        assert!(time < 1.1 * base, "{reorder}: {time} s, {base} s without");
+    }
+}
+
+#[test]
+fn thousands_of_connections_share_the_links() {
+    const CONNECTIONS: u32 = 5000;
+    let json = r#"{ "rule": "drop", "chance": "1%" }, { "rule": "rate", "limit": "1Gbit/s" }, { "rule": "delay", "time": "10ms" }"#;
+    let mut ends = Ends::new(model(1, json, Budget::default()));
+    for id in 1..=CONNECTIONS {
+        ends.model.open(ends.now, id);
+        ends.model.push(ends.now, id, UP, bytes(u64::from(id), 0, 3000));
+        ends.model.push(ends.now, id, DOWN, bytes(u64::from(id), 0, 10_000));
+        ends.model.finish(ends.now, id, UP);
+        ends.model.finish(ends.now, id, DOWN);
+    }
+    ends.run(Instant::from_secs(1000));
+    assert_eq!((ends.closed.len(), ends.model.connections()), (CONNECTIONS as usize, 0));
+    assert!(ends.model.link(DOWN).counters().discarded_total() > 100, "some segments were lost");
+    for id in 1..=CONNECTIONS {
+        assert!(ends.received[&(id, UP)].bytes == bytes(u64::from(id), 0, 3000));
+        assert!(ends.received[&(id, DOWN)].bytes == bytes(u64::from(id), 0, 10_000));
+    }
+    ends.assert_conserved();
+}
+
+#[test]
+fn the_same_seed_gives_the_same_times() {
+    let json = r#"{ "rule": "drop", "chance": "5%" }, { "rule": "delay", "time": "20ms", "jitter": "3ms" }"#;
+    let times = |seed| {
+        let mut ends = Ends::connected(seed, json);
+        ends.push(UP, 0, 200_000);
+        ends.model.finish(ends.now, 1, UP);
+        ends.model.finish(ends.now, 1, DOWN);
+        ends.run(Instant::from_secs(1000));
+        (ends.ended(UP), ends.ended(DOWN), ends.fates, ends.model.counters())
+    };
+    assert_eq!(times(1), times(1));
+    assert_ne!(times(1), times(2));
+    assert!(times(1).3.retransmissions > 0);
+}
