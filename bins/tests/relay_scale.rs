@@ -104,7 +104,7 @@ fn talk_over_tcp(jostle: &Jostle, server: &TcpListener) {
             assert_eq!((up, down), ([round; 3], [round; 4]));
         }
     }
-    println!("{COUNT} connections open: {} KiB resident", resident_kib(jostle.pid()));
+    eprintln!("{COUNT} connections open: {} KiB resident", resident_kib(jostle.pid()));
     for (client, mut server) in pairs {
         drop(client);
         assert_eq!(server.read(&mut [0]).unwrap(), 0, "the end comes through");
@@ -120,7 +120,7 @@ fn run(weather: &[&str]) {
     let tcp = format!("tcp://127.0.0.1:0={}", listener.local_addr().unwrap());
     let jostle = Jostle::start(&[&[udp.as_str(), "--seed", "7"], weather].concat(), 1);
     talk_over_udp(&jostle);
-    println!("{COUNT} flows open: {} KiB resident", resident_kib(jostle.pid()));
+    eprintln!("{COUNT} flows open: {} KiB resident", resident_kib(jostle.pid()));
     let summary = jostle.stop();
     assert_eq!(summary.sockets("udp", "flows_open"), COUNT as u64);
     assert_eq!(summary.sockets("udp", "flows_evicted"), 0);

@@ -74,7 +74,7 @@ fn a_transfer_takes_what_virtual_time_says() {
             seen.push(took);
             took.abs_diff(expected) <= margin
         });
-        println!("loss {loss}, delay {delay_ms} ms: simulated {expected:?}, measured {seen:?}");
+        eprintln!("loss {loss}, delay {delay_ms} ms: simulated {expected:?}, measured {seen:?}");
         assert!(near, "loss {loss}, delay {delay_ms} ms: simulated {expected:?}, measured {seen:?}");
     }
 }

@@ -48,7 +48,7 @@ fn latenesses() -> Vec<Duration> {
     sender.join().unwrap();
     let summary = proxy.stop();
     assert_eq!(summary.links[0].delivered, u64::from(PACKETS));
-    println!("the proxy's own books: {:?}", summary.links[0].lateness);
+    eprintln!("the proxy's own books: {:?}", summary.links[0].lateness);
     late.sort_unstable();
     late
 }
@@ -60,7 +60,7 @@ fn a_delay_of_20_ms_is_never_early_and_hardly_late() {
     for _ in 0..3 {
         let late = latenesses();
         let (median, p99) = (late[late.len() / 2], late[late.len() * 99 / 100]);
-        println!("late by p50 {median:?}, p99 {p99:?}, max {:?}", late[late.len() - 1]);
+        eprintln!("late by p50 {median:?}, p99 {p99:?}, max {:?}", late[late.len() - 1]);
         if median < Duration::from_micros(300) {
             return;
         }

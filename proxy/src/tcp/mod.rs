@@ -4,6 +4,7 @@ mod accept;
 mod carried;
 mod carrier;
 mod connection;
+mod counts;
 mod end;
 mod plain;
 
@@ -17,6 +18,7 @@ use crate::turn::Turn;
 use accept::Listening;
 use carrier::Carrier;
 use connection::{Connection, Stage};
+use counts::Counts;
 use jostle_common::chance::Direction;
 use jostle_common::route::Route;
 use jostle_common::time::Instant;
@@ -26,25 +28,9 @@ use jostle_engine::tcp::{self, Budget};
 use mio::Interest;
 use mio::net::TcpListener;
 use slab::Slab;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-
-/// How often what happened at the sockets.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    accepted: u64,
-    finished: u64,
-    reset_by_client: u64,
-    reset_by_upstream: u64,
-    refused: u64,
-    timed_out: u64,
-    connect_failed: u64,
-    accept_failed: u64,
-    accept_paused: u64,
-    starved: u64,
-    cut: u64,
-}
 
 /// The TCP half of a route.
 pub(crate) struct TcpRelay {
@@ -294,23 +280,7 @@ impl TcpRelay {
     }
 
     pub(crate) fn sockets(&self) -> SocketSummary {
-        let Counts { accepted, finished, reset_by_client, reset_by_upstream, refused, timed_out, .. } =
-            self.counts;
-        let Counts { connect_failed, accept_failed, accept_paused, starved, cut, .. } = self.counts;
-        let mut counts = BTreeMap::from([
-            ("connections", accepted),
-            ("connections_open", self.connections.len() as u64),
-            ("finished", finished),
-            ("reset_by_client", reset_by_client),
-            ("reset_by_upstream", reset_by_upstream),
-            ("refused_by_upstream", refused),
-            ("connect_timed_out", timed_out),
-            ("connect_failed", connect_failed),
-            ("accept_failed", accept_failed),
-            ("accept_paused", accept_paused),
-            ("starved", starved),
-            ("cut", cut),
-        ]);
+        let mut counts = self.counts.named(self.connections.len());
         if let Some(senders) = self.carrier.as_ref().and_then(Carrier::senders) {
             let tcp::Counters { segments, retransmissions, timeouts, .. } = senders;
             counts.extend([

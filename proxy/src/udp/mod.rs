@@ -1,5 +1,6 @@
 //! The UDP relay of a route: a socket to the upstream for each client, one link per direction for all of them.
 
+mod counts;
 mod flows;
 mod send;
 
@@ -11,6 +12,7 @@ use crate::summary::{LinkSummary, Protocol, SocketSummary};
 use crate::sys::{DatagramOptions, Inbox, SLOTS, is_out_of_descriptors, prepare_datagram_socket};
 use crate::turn::{Budget, Turn};
 use bytes::Bytes;
+use counts::Counts;
 use flows::{Client, Flow, Flows};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
@@ -22,7 +24,6 @@ use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use send::{Sent, Way, send};
 use socket2::{Domain, Socket, Type};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -32,23 +33,6 @@ const FLOWS_MAX: usize = 16_384;
 
 /// How many full reads a socket gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
-
-/// How often what happened at the sockets.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    opened: u64,
-    idle: u64,
-    evicted: u64,
-    no_room: u64,
-    refused: u64,
-    no_buffer: u64,
-    too_big: u64,
-    send_failed: u64,
-    receive_failed: u64,
-    no_upstream: u64,
-    foreign: u64,
-    orphaned: u64,
-}
 
 /// The UDP half of a route.
 pub(crate) struct UdpRelay {
@@ -384,23 +368,7 @@ impl UdpRelay {
     }
 
     pub(crate) fn sockets(&self) -> SocketSummary {
-        let Counts { opened, idle, evicted, no_room, refused, no_buffer, .. } = self.counts;
-        let Counts { too_big, send_failed, receive_failed, no_upstream, foreign, orphaned, .. } = self.counts;
-        let counts = BTreeMap::from([
-            ("flows", opened),
-            ("flows_open", self.flows.len() as u64),
-            ("flows_idle", idle),
-            ("flows_evicted", evicted),
-            ("no_room", no_room),
-            ("refused_by_upstream", refused),
-            ("no_send_buffer", no_buffer),
-            ("too_big", too_big),
-            ("send_failed", send_failed),
-            ("receive_failed", receive_failed),
-            ("no_upstream", no_upstream),
-            ("foreign", foreign),
-            ("orphaned", orphaned),
-        ]);
+        let counts = self.counts.named(self.flows.len());
         SocketSummary { route: self.route.name.clone(), protocol: Protocol::Udp, counts }
     }
 }

@@ -4,31 +4,34 @@
 //! block's own bytes stay here. Delivered, they go on with the block's delay each, whenever they come; a copy follows once the block is
 //! whole.
 
+use super::{ROOM, UNITS_MAX};
 use crate::packet::{Body, Packet};
 use crate::stage::Output;
 use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Whole blocks, and bytes of them, that are kept for copies that are still under way. A copy that comes later says nothing.
-const KEPT_MAX: usize = 64;
-const KEPT_BYTES_MAX: usize = 256 << 10;
+/// How many blocks are kept for copies that are still under way when the fate of the original is known. A copy that comes out when so many
+/// others have come out behind the original says nothing.
+const KEPT_MAX: usize = UNITS_MAX;
 
 /// One direction of a stream.
 #[derive(Debug)]
 pub(super) struct Blocks {
     size: usize,
-    /// The last blocks, oldest first. Only the newest can be incomplete.
-    blocks: VecDeque<Block>,
+    /// The last blocks, by their number in the link. Only the newest can be incomplete.
+    blocks: BTreeMap<u64, Block>,
+    /// Those whose fate is known, in the order in which it became known.
+    decided: VecDeque<u64>,
+    /// How many of them are kept.
+    keep: usize,
+    /// Bytes of them.
+    kept: usize,
     /// What is on its way out, in order.
     leaving: VecDeque<(Instant, Piece)>,
     /// When the last piece leaves; none overtakes it.
     last_due: Instant,
-    /// How many blocks are kept whose fate is known.
-    keep: usize,
-    /// How many there are.
-    decided: usize,
 }
 
 /// What a stream gives out.
@@ -41,7 +44,6 @@ pub(super) enum Piece {
 
 #[derive(Debug)]
 struct Block {
-    number: u64,
     entered: Instant,
     filled: usize,
     /// The bytes as they came, and when.
@@ -62,70 +64,65 @@ enum Fate {
 type Mask = Option<Bytes>;
 
 impl Blocks {
-    /// Blocks of `size` bytes. Without `copies` a block is forgotten once it has gone.
+    /// Blocks of `size` bytes. Without `copies` a block is forgotten once its fate is known.
     pub(super) fn new(size: usize, copies: bool) -> Self {
-        let keep = if copies { (KEPT_BYTES_MAX / size).clamp(1, KEPT_MAX) } else { 0 };
+        let keep = if copies { (ROOM / size).clamp(1, KEPT_MAX) } else { 0 };
         Self {
             size,
-            blocks: VecDeque::new(),
+            blocks: BTreeMap::new(),
+            decided: VecDeque::new(),
+            keep,
+            kept: 0,
             leaving: VecDeque::new(),
             last_due: Instant::START,
-            keep,
-            decided: 0,
         }
     }
 
     /// Whether the next byte begins a block.
     pub(super) fn is_at_start(&self) -> bool {
-        self.blocks.back().is_none_or(|block| block.filled == self.size)
-    }
-
-    /// Begins a block, which enters the link as packet `number`.
-    pub(super) fn begin(&mut self, number: u64, now: Instant) {
-        let (chunks, copies) = (Vec::new(), Vec::new());
-        self.blocks.push_back(Block { number, entered: now, filled: 0, chunks, fate: Fate::Open, copies });
-    }
-
-    /// Forgets the oldest blocks, as far as they are whole and their fate is known.
-    fn trim(&mut self) {
-        while self.decided > self.keep
-            && let Some(block) = self.blocks.front()
-            && block.filled == self.size
-            && !matches!(block.fate, Fate::Open)
-        {
-            self.blocks.pop_front();
-            self.decided -= 1;
-        }
+        self.missing() == 0
     }
 
     /// How many bytes the newest block still takes.
     pub(super) fn missing(&self) -> usize {
-        self.blocks.back().map_or(0, |block| self.size - block.filled)
+        self.blocks.last_key_value().map_or(0, |(_, block)| self.size - block.filled)
+    }
+
+    /// Begins a block, which enters the link as packet `number`.
+    pub(super) fn begin(&mut self, number: u64, now: Instant) {
+        let block =
+            Block { entered: now, filled: 0, chunks: Vec::new(), fate: Fate::Open, copies: Vec::new() };
+        self.blocks.insert(number, block);
     }
 
     /// Adds bytes to the newest block. Returns by how much what is inside grows thereby, beside the bytes themselves: it shrinks by them
     /// when the block is lost, and grows by the copies.
     pub(super) fn fill(&mut self, now: Instant, bytes: Bytes) -> isize {
-        let block = self.blocks.back_mut().expect("a block was begun");
+        let mut entry = self.blocks.last_entry().expect("a block was begun");
+        let block = entry.get_mut();
         let (offset, length) = (block.filled, bytes.len());
         block.filled += length;
+        let mut growth = 0;
+        let mut leaving = None;
         match &block.fate {
-            Fate::Discarded => {
-                self.trim();
-                return -(length as isize);
-            }
-            Fate::Open => block.chunks.push((now, bytes)),
+            Fate::Discarded => growth = -(length as isize),
+            Fate::Open => {}
             Fate::Delivered(delay, mask) => {
-                let piece = masked(&bytes, mask.as_ref(), offset);
-                let due = now + *delay;
-                if self.keep > 0 {
-                    block.chunks.push((now, bytes));
-                }
-                self.leave(due, Piece::Data(piece));
+                leaving = Some((now + *delay, Piece::Data(masked(&bytes, mask.as_ref(), offset))));
             }
         }
-        let growth = self.release_copies();
-        self.trim();
+        let open = matches!(block.fate, Fate::Open);
+        if open || self.keep > 0 {
+            block.chunks.push((now, bytes));
+        }
+        self.kept += if open { 0 } else { length };
+        if let Some((due, piece)) = leaving {
+            self.leave(due, piece);
+        }
+        if self.is_at_start() {
+            growth += self.give_newest_copies();
+        }
+        self.trim(self.keep);
         growth
     }
 
@@ -133,18 +130,23 @@ impl Blocks {
     pub(super) fn take_output(&mut self, output: Output) -> isize {
         match output {
             Output::Discard(Packet { number, copy: 0, .. }, _) => {
-                let Some(block) = self.block_mut(number) else { return 0 };
+                let Some(block) = self.blocks.get_mut(&number) else { return 0 };
                 block.fate = Fate::Discarded;
-                block.chunks = Vec::new();
                 let filled = block.filled;
-                self.decided += 1;
-                self.trim();
+                self.decide(number);
                 -(filled as isize)
             }
             Output::Discard(..) => 0,
             Output::Deliver(Packet { at, body: Body::End, .. }) => {
+                // The last block will not become whole any more, and nothing comes out behind the end.
+                let growth = self.give_newest_copies();
+                let lost = std::mem::take(&mut self.blocks).into_values();
+                let lost: usize =
+                    lost.filter(|block| matches!(block.fate, Fate::Open)).map(|block| block.filled).sum();
+                self.decided.clear();
+                self.kept = 0;
                 self.leave(at, Piece::End);
-                0
+                growth - lost as isize
             }
             Output::Deliver(Packet { at, body: Body::Reset, .. }) => {
                 self.leave(at, Piece::Reset);
@@ -158,14 +160,11 @@ impl Blocks {
         let damaged = packet.is_damaged();
         let Body::Data(zeros) = packet.body else { return 0 };
         let mask = damaged.then_some(zeros);
-        let size = self.size;
-        let Some(block) = self.block_mut(packet.number) else { return 0 };
+        let Some(block) = self.blocks.get_mut(&packet.number) else { return 0 };
         if packet.copy > 0 {
             block.copies.push(mask);
-            if block.filled < size {
-                return 0;
-            }
-            return self.give_copies(packet.number, packet.at);
+            let whole = block.filled == self.size;
+            return if whole { self.give_copies(packet.number, packet.at) } else { 0 };
         }
         let delay = packet.at.since(block.entered);
         let mut pieces = Vec::with_capacity(block.chunks.len());
@@ -178,24 +177,49 @@ impl Blocks {
         for (due, piece) in pieces {
             self.leave(due, piece);
         }
-        self.decided += 1;
-        self.trim();
+        self.decide(packet.number);
         0
     }
 
-    /// Lets the copies of the newest block go if it has just become whole.
-    fn release_copies(&mut self) -> isize {
-        match self.blocks.back() {
-            Some(block) if block.filled == self.size && !block.copies.is_empty() => {
-                let number = block.number;
-                self.give_copies(number, self.last_due)
+    /// Notes that the fate of a block is known.
+    fn decide(&mut self, number: u64) {
+        self.kept += self.blocks.get(&number).map_or(0, |block| block.filled);
+        self.decided.push_back(number);
+        self.trim(self.keep);
+    }
+
+    /// Bytes kept for copies that may still come out.
+    pub(super) const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// No copy is under way any more.
+    pub(super) fn forget_kept(&mut self) {
+        self.trim(0);
+    }
+
+    /// Forgets blocks that no copy is waited for any more. One that is not whole yet stays, for its later bytes to share its fate.
+    fn trim(&mut self, keep: usize) {
+        while self.decided.len() > keep {
+            let oldest = self.decided[0];
+            if self.blocks.get(&oldest).is_some_and(|block| block.filled < self.size) {
+                return;
             }
-            _ => 0,
+            self.decided.pop_front();
+            self.kept -= self.blocks.remove(&oldest).map_or(0, |block| block.filled);
         }
     }
 
+    /// Lets the copies go that waited for the newest block.
+    fn give_newest_copies(&mut self) -> isize {
+        let newest = self.blocks.last_key_value().map(|(number, _)| *number);
+        newest.map_or(0, |number| self.give_copies(number, self.last_due))
+    }
+
     fn give_copies(&mut self, number: u64, at: Instant) -> isize {
-        let Some(block) = self.block_mut(number) else { return 0 };
+        let Some(block) = self.blocks.get_mut(&number).filter(|block| !block.copies.is_empty()) else {
+            return 0;
+        };
         let mut whole = BytesMut::with_capacity(block.filled);
         for (_, bytes) in &block.chunks {
             whole.extend_from_slice(bytes);
@@ -208,11 +232,6 @@ impl Blocks {
             self.leave(at, piece);
         }
         growth
-    }
-
-    fn block_mut(&mut self, number: u64) -> Option<&mut Block> {
-        let index = self.blocks.binary_search_by_key(&number, |block| block.number).ok()?;
-        self.blocks.get_mut(index)
     }
 
     fn leave(&mut self, due: Instant, piece: Piece) {

@@ -8,6 +8,7 @@
 
 mod blocks;
 mod lines;
+mod stream;
 
 use crate::link::Link;
 use crate::packet::{Body, Packet};
@@ -21,6 +22,7 @@ use jostle_common::route::Unit;
 use jostle_common::time::Instant;
 use lines::Lines;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use stream::{Cut, Stream};
 
 /// The most bytes of one direction of a connection that are inside: read from the sender and not yet taken by the receiver's socket.
 /// With 100 ms of delay it allows 40 MB/s.
@@ -49,30 +51,8 @@ pub struct RawStreams {
     blank: Bytes,
     /// Whether a rule makes copies.
     copies: bool,
-}
-
-/// One direction of a connection.
-#[derive(Debug)]
-struct Stream {
-    cut: Cut,
-    /// Bytes read from the sender and not yet taken by the receiver's socket.
-    inside: usize,
-    /// Units in the link, copies not counted.
-    units: usize,
-    /// The time of its timer.
-    timer: Option<Instant>,
-    /// Whether nobody wants what comes out any more.
-    unwanted: bool,
-    /// Whether its end has come out.
-    ended: bool,
-}
-
-/// How a stream is cut.
-#[derive(Debug)]
-enum Cut {
-    Lines(Lines),
-    Blocks(Blocks),
-    Reads,
+    /// Streams that keep something for copies.
+    keeping: BTreeSet<(Direction, u32)>,
 }
 
 impl RawStreams {
@@ -92,6 +72,7 @@ impl RawStreams {
             budget,
             blank: vec![0; block].into(),
             copies,
+            keeping: BTreeSet::new(),
         }
     }
 
@@ -109,17 +90,12 @@ impl RawStreams {
     /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at once.
     pub fn open(&mut self, now: Instant, id: u32) {
         self.advance(now);
-        let stream = || Stream {
-            cut: match self.unit {
+        let stream = || {
+            Stream::new(match self.unit {
                 Unit::Line => Cut::Lines(Lines::default()),
                 Unit::Bytes(_) => Cut::Blocks(Blocks::new(self.blank.len(), self.copies)),
                 Unit::Read => Cut::Reads,
-            },
-            inside: 0,
-            units: 0,
-            timer: None,
-            unwanted: false,
-            ended: false,
+            })
         };
         self.connections.insert(id, [stream(), stream()]);
         self.events.push_back(Event::Established { id });
@@ -262,12 +238,7 @@ impl RawStreams {
                     self.enter(at, id, direction, Body::Data(line));
                 }
             }
-            Cut::Blocks(blocks) => {
-                let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(at)).collect();
-                for piece in pieces {
-                    give_out(&mut self.events, id, direction, piece, stream);
-                }
-            }
+            Cut::Blocks(_) => return self.settle_blocks(at, id, direction, 0),
             Cut::Reads => {}
         }
         self.set_timer(id, direction);
@@ -309,13 +280,44 @@ impl RawStreams {
             let Cut::Blocks(blocks) = &mut stream.cut else { return };
             let piece = bytes.split_to(bytes.len().min(blocks.missing()));
             let growth = blocks.fill(now, piece);
+            self.settle_blocks(now, id, direction, growth);
+        }
+    }
+
+    /// Takes over what a stream of blocks has done: `growth` of what is inside, and what left it.
+    fn settle_blocks(&mut self, now: Instant, id: u32, direction: Direction, growth: isize) {
+        let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
+        stream.change(growth, &self.budget);
+        if let Cut::Blocks(blocks) = &mut stream.cut {
             let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(now)).collect();
-            stream.change(growth, &self.budget);
             for piece in pieces {
                 give_out(&mut self.events, id, direction, piece, stream);
             }
         }
+        if stream.settle_kept(&self.budget) {
+            self.keeping.insert((direction, id));
+        } else {
+            self.keeping.remove(&(direction, id));
+        }
         self.set_timer(id, direction);
+        self.close_if_over(id);
+    }
+
+    /// With nothing in a link, no copy is under way either.
+    fn forget_kept(&mut self, now: Instant, direction: Direction) {
+        if self.keeping.is_empty() || self.links[direction.index()].held() > 0 {
+            return;
+        }
+        let whole = (direction, 0)..=(direction, u32::MAX);
+        let ids: Vec<u32> = self.keeping.range(whole).map(|(_, id)| *id).collect();
+        for id in ids {
+            if let Some(Stream { cut: Cut::Blocks(blocks), .. }) =
+                stream_mut(&mut self.connections, id, direction)
+            {
+                blocks.forget_kept();
+            }
+            self.settle_blocks(now, id, direction, 0);
+        }
     }
 
     /// What left a link is told, and becomes bytes of its stream.
@@ -334,13 +336,8 @@ impl RawStreams {
         if let Cut::Blocks(blocks) = &mut stream.cut {
             let at = output.packet().at;
             let growth = blocks.take_output(output);
-            let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(at)).collect();
-            stream.change(growth, &self.budget);
-            for piece in pieces {
-                give_out(&mut self.events, id, direction, piece, stream);
-            }
-            self.set_timer(id, direction);
-            return self.close_if_over(id);
+            self.settle_blocks(at, id, direction, growth);
+            return self.forget_kept(at, direction);
         }
         let piece = match output {
             Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
@@ -372,7 +369,8 @@ impl RawStreams {
             return;
         }
         for (stream, direction) in self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH) {
-            self.budget.give_back(stream.inside as u64);
+            self.budget.give_back((stream.inside + stream.kept) as u64);
+            self.keeping.remove(&(direction, id));
             if let Some(at) = stream.timer {
                 self.timers.remove(&(at, id, direction));
             }
@@ -387,18 +385,6 @@ fn stream_mut(
     direction: Direction,
 ) -> Option<&mut Stream> {
     connections.get_mut(&id).map(|streams| &mut streams[direction.index()])
-}
-
-impl Stream {
-    /// Adds to what is inside, or takes from it.
-    fn change(&mut self, growth: isize, budget: &Budget) {
-        self.inside = self.inside.saturating_add_signed(growth);
-        if growth > 0 {
-            budget.take(growth.unsigned_abs() as u64);
-        } else {
-            budget.give_back(growth.unsigned_abs() as u64);
-        }
-    }
 }
 
 /// A reset is always wanted: it tells the receiver, and forgets the connection.

@@ -129,7 +129,11 @@ fn blocks_share_a_fate_however_the_stream_came() {
         vec![RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance: chance(0.3), bits: 3 }, range: None })],
         vec![RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 2 })],
         vec![RuleKind::Drop(Drop::Chance(chance(0.2))), delay(20, 0)],
-        vec![RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 1 }), delay(20, 0)],
+        vec![
+            RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 1 }),
+            RuleKind::Drop(Drop::Chance(chance(0.3))),
+            delay(20, 0),
+        ],
     ] {
         // A length that blocks divide: a copy of a block that never becomes whole would not come.
         let text = &text[..text.len() / 96 * 96];
@@ -141,6 +145,29 @@ fn blocks_share_a_fate_however_the_stream_came() {
                 "{kinds:?} {piece}"
             );
         }
+    }
+}
+
+#[test]
+fn a_copy_comes_though_its_original_is_lost_and_its_block_is_the_last() {
+    // The copy has a draw of its own.
+    let kinds = || {
+        vec![
+            RuleKind::Duplicate(Duplicate { chance: Probability::ALWAYS, copies: 1 }),
+            RuleKind::Drop(Drop::Chance(chance(0.5))),
+            delay(20, 0),
+        ]
+    };
+    let text: Vec<u8> = (0..96 * 400 + 50).map(|n| (n / 96 % 251) as u8).collect();
+    for piece in [1, 50, 1000] {
+        let seen = send(kinds(), Unit::Bytes(96), &text, piece, 1);
+        assert_eq!(seen.packets + seen.lost, 802);
+        // 401 expected, sd 14; five of them.
+        assert!((331..=471).contains(&seen.packets), "{}", seen.packets);
+        let short = seen.bytes.len() % 96 / 50 + if seen.bytes.len() % 96 == 4 { 2 } else { 0 };
+        assert!(short <= 2, "the last block has 50 bytes, once or twice");
+        let whole = (seen.bytes.len() - 50 * short) / 96;
+        assert_eq!((whole + short) as u64, seen.packets);
     }
 }
 

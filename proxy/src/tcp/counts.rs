@@ -1,0 +1,50 @@
+//! What happened at the sockets of a TCP relay.
+
+use std::collections::BTreeMap;
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Connections accepted.
+    pub(super) accepted: u64,
+    /// Connections that both sides finished.
+    pub(super) finished: u64,
+    /// Connections that the client tore down.
+    pub(super) reset_by_client: u64,
+    /// Connections that the upstream tore down.
+    pub(super) reset_by_upstream: u64,
+    /// Connections that the upstream refused.
+    pub(super) refused: u64,
+    /// Connections that the upstream did not answer in time.
+    pub(super) timed_out: u64,
+    /// Connections that did not reach the upstream for another reason.
+    pub(super) connect_failed: u64,
+    /// Accepts that failed.
+    pub(super) accept_failed: u64,
+    /// How often clients were left in the system's backlog for want of descriptors.
+    pub(super) accept_paused: u64,
+    /// How often an end was not read for want of room.
+    pub(super) starved: u64,
+    /// Connections torn down because the proxy ended.
+    pub(super) cut: u64,
+}
+
+impl Counts {
+    /// The counts by name, with the number of connections that are open.
+    pub(super) fn named(&self, open: usize) -> BTreeMap<&'static str, u64> {
+        BTreeMap::from([
+            ("connections", self.accepted),
+            ("connections_open", open as u64),
+            ("finished", self.finished),
+            ("reset_by_client", self.reset_by_client),
+            ("reset_by_upstream", self.reset_by_upstream),
+            ("refused_by_upstream", self.refused),
+            ("connect_timed_out", self.timed_out),
+            ("connect_failed", self.connect_failed),
+            ("accept_failed", self.accept_failed),
+            ("accept_paused", self.accept_paused),
+            ("starved", self.starved),
+            ("cut", self.cut),
+        ])
+    }
+}

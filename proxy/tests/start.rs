@@ -1,0 +1,126 @@
+//! How a proxy starts: all listeners or none, on the ports that were asked for, with names resolved.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod support;
+
+use jostle_proxy::{Protocol, Proxy, StartError};
+use std::io::{Read, Write};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use support::{PATIENCE, Running, settings};
+
+#[test]
+fn all_listeners_are_opened_or_none() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let routes = format!(
+        r#"{{ "name": "first", "listen": "both://{free}", "upstream": "127.0.0.1:9" }},
+           {{ "name": "second", "listen": "tcp://{address}", "upstream": "127.0.0.1:9" }}"#
+    );
+    let Err(error) = Proxy::bind(settings(&routes)) else { panic!("the port is in use") };
+    assert!(matches!(&error, StartError::Listen { route, .. } if route == "second"), "{error}");
+    let expected = format!("route second: cannot listen on tcp://{address}: Address already in use");
+    assert!(error.to_string().starts_with(&expected), "{error}");
+    // The first route's sockets are free again.
+    TcpListener::bind(free).unwrap();
+    UdpSocket::bind(free).unwrap();
+    drop(taken);
+    let proxy = Proxy::bind(settings(&routes)).unwrap();
+    let found: Vec<String> = proxy.listeners().iter().map(ToString::to_string).collect();
+    let expected = [
+        format!("listening first udp://{free}"),
+        format!("listening first tcp://{free}"),
+        format!("listening second tcp://{address}"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn unknown_names_are_told() {
+    for (listen, upstream) in
+        [("127.0.0.1:0", "no-such-host.invalid:1"), ("no-such-host.invalid:1", "127.0.0.1:1")]
+    {
+        let routes = format!(r#"{{ "name": "web", "listen": "{listen}", "upstream": "{upstream}" }}"#);
+        let Err(error) = Proxy::bind(settings(&routes)) else { panic!("nobody has that name") };
+        let text = error.to_string();
+        assert!(text.starts_with("route web: cannot resolve no-such-host.invalid:1: "), "{text}");
+    }
+}
+
+#[test]
+fn disabled_routes_do_not_start() {
+    let proxy = Running::start(
+        r#"{ "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "enabled": false }, { "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9" }"#,
+    );
+    assert_eq!(proxy.listeners.len(), 1);
+    assert_eq!(proxy.listeners[0].route, "2");
+    assert_eq!(proxy.stop().links.len(), 2);
+}
+
+#[test]
+fn both_has_one_port_number_even_on_localhost() {
+    for _ in 0..20 {
+        let proxy = Running::start(r#"{ "listen": "both://localhost:0", "upstream": "127.0.0.1:9" }"#);
+        let port = proxy.listeners[0].address.port();
+        assert!(proxy.listeners.iter().all(|listener| listener.address.port() == port));
+        let families = if has_ipv6() { 2 } else { 1 };
+        assert_eq!(proxy.listeners.len(), 2 * families);
+    }
+}
+
+fn has_ipv6() -> bool {
+    let found = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !found {
+        eprintln!("SKIPPED in part: this machine has no IPv6");
+    }
+    found
+}
+
+/// Checks that a connection through the proxy reaches the server.
+fn reaches(server: &TcpListener, proxy: SocketAddr) {
+    let server = server.try_clone().unwrap();
+    std::thread::spawn(move || server.accept().unwrap().0.write_all(b"welcome").unwrap());
+    let mut client = TcpStream::connect(proxy).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "welcome");
+}
+
+#[test]
+fn an_upstream_name_is_tried_on_all_its_addresses() {
+    // `localhost` has two; the server is on one.
+    let known: Vec<SocketAddr> = ("localhost", 0).to_socket_addrs().unwrap().collect();
+    for host in ["127.0.0.1", "::1"] {
+        if !known.iter().any(|address| address.ip().to_string() == host) || (host == "::1" && !has_ipv6()) {
+            eprintln!("SKIPPED in part: localhost is not {host} here");
+            continue;
+        }
+        let server = TcpListener::bind((host, 0)).unwrap();
+        let port = server.local_addr().unwrap().port();
+        for profile in ["{}", r#"{ "both": [ { "rule": "delay", "time": "1ms" } ] }"#] {
+            let proxy = Running::start(&format!(
+                r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "localhost:{port}", "profile": {profile} }}"#
+            ));
+            reaches(&server, proxy.address(Protocol::Tcp));
+            assert_eq!(proxy.stop().socket_count("1", Protocol::Tcp, "refused_by_upstream"), 0);
+        }
+    }
+}
+
+#[test]
+fn a_thousand_routes_work_in_one_process() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = server.local_addr().unwrap();
+    let routes: Vec<String> = (0..1000)
+        .map(|n| format!(r#"{{ "name": "r{n}", "listen": "127.0.0.1:0", "upstream": "{upstream}" }}"#))
+        .collect();
+    let proxy = Running::start(&routes.join(","));
+    assert_eq!(proxy.listeners.len(), 1000);
+    for listener in proxy.listeners.iter().step_by(37) {
+        reaches(&server, listener.address);
+    }
+    let summary = proxy.stop();
+    assert_eq!(summary.socket_count("r37", Protocol::Tcp, "finished"), 1);
+    assert_eq!(summary.socket_count("r38", Protocol::Tcp, "connections"), 0);
+}
