@@ -1,5 +1,6 @@
 //! Quantities as people read them: three digits and a unit.
 
+pub(super) use crate::terminal::grouped;
 use std::time::Duration;
 
 /// Three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
@@ -20,19 +21,6 @@ fn three_digits(value: f64) -> String {
 fn short(value: f64) -> String {
     let text = three_digits(value);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-/// A whole number in groups of three: `960,613`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `12.4 s`.

@@ -11,6 +11,7 @@ mod account;
 mod control;
 mod data;
 mod naive;
+mod received;
 mod receiver;
 mod sender;
 mod transfer;
@@ -25,5 +26,6 @@ pub use control::{
 };
 pub use data::{Copy, DATA_SIZE, Data};
 pub use naive::{NaiveReceiver, NaiveSettings};
-pub use receiver::{Received, Receiver, ReceiverReport, ReceiverSettings};
+pub use received::{Received, ReceiverReport, ReceiverSettings};
+pub use receiver::Receiver;
 pub use sender::{Arrival, Failure, Sender, SenderReport, SenderSettings};

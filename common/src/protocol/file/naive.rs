@@ -1,6 +1,6 @@
 //! The receiver of bare datagrams: what anyone sends is appended as it comes, until the sender falls silent.
 
-use super::receiver::{Received, ReceiverReport};
+use super::received::{Received, ReceiverReport};
 use crate::protocol::digest::Hasher;
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{Endpoint, Transmit};

@@ -3,7 +3,7 @@
 use super::account::{Account, Keep};
 use super::control::{PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Copy;
-use super::receiver::{Received, ReceiverSettings};
+use super::received::{Received, ReceiverSettings};
 use crate::protocol::digest::{Digest, Hasher};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{CHUNK_BYTES, chunk_length};

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `handshake` | SYN and SYN-ACK cross the links and may be lost |
 //! | `sender` | initial window 10, limited transmit, the phases, the timer |
-//! | `scoreboard`, `ranges` | what is out, sacked, lost, sent again |
+//! | `scoreboard`, `sent`, `ranges` | what is out, sacked, lost, sent again |
 //! | `rack`, `tlp`, `rtt` | when a segment is taken to be lost (RFC 8985, RFC 6298 as in Linux) |
 //! | `undo` | what happens when it was not (RFC 4015) |
 //! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
@@ -39,6 +39,7 @@ mod rtt;
 mod scoreboard;
 mod segment;
 mod sender;
+mod sent;
 mod stream;
 mod timers;
 mod tlp;

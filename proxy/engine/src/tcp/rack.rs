@@ -3,7 +3,7 @@
 //! A segment is lost when one that was sent later has arrived and a round trip (and a little, for reordering) has passed since it was
 //! sent. The same rule holds for retransmissions, which the counting of duplicate acknowledgements cannot see lost.
 
-use super::scoreboard::Sent;
+use super::sent::Sent;
 use jostle_common::time::Instant;
 
 /// The least time that a timer waits beyond what it computed (Linux's TCP_TIMEOUT_MIN).

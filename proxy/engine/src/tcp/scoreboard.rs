@@ -4,37 +4,10 @@
 
 use super::rack::{Clock, Rack};
 use super::ranges::RangeSet;
+use super::sent::Sent;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::ops::Range;
-
-/// A segment that was sent.
-#[derive(Clone, Debug)]
-pub(super) struct Sent {
-    /// Its first offset.
-    pub(super) start: u64,
-    /// The places it takes in the stream, the end's included.
-    pub(super) length: u32,
-    /// When it was last sent.
-    pub(super) at: Instant,
-    pub(super) sacked: bool,
-    pub(super) lost: bool,
-    /// Whether a retransmission of it is taken to be in flight.
-    pub(super) retransmitted: bool,
-    /// Whether it was ever sent again.
-    pub(super) ever_retransmitted: bool,
-}
-
-impl Sent {
-    pub(super) const fn end(&self) -> u64 {
-        self.start + self.length as u64
-    }
-
-    /// Whether it waits to be sent again.
-    const fn is_missing(&self) -> bool {
-        self.lost && !self.retransmitted
-    }
-}
 
 /// What one acknowledgement brought.
 #[derive(Clone, Debug, Default)]

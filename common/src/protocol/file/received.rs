@@ -1,0 +1,87 @@
+//! What a receiver is told, and what it tells: its settings, what became of one transfer, and of all.
+
+use super::account::{Account, Counts};
+use crate::protocol::digest::Digest;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How a [`Receiver`](super::Receiver) receives.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverSettings {
+    /// The largest file it accepts, in bytes.
+    pub size_max: u64,
+    /// How many transfers may be open at once.
+    pub transfers_max: usize,
+    /// After how long a silence an unfinished transfer is given up.
+    pub idle: Duration,
+    /// How long it waits, after the sender is done and after the last chunk, for chunks that were overtaken.
+    pub settle: Duration,
+    /// How long it still answers for a transfer that has ended.
+    pub linger: Duration,
+    /// Whether it ends after one transfer.
+    pub once: bool,
+}
+
+impl Default for ReceiverSettings {
+    fn default() -> Self {
+        Self {
+            size_max: 4 << 30,
+            transfers_max: 64,
+            idle: Duration::from_secs(60),
+            settle: Duration::from_millis(500),
+            // The client asks every 200 ms: fifty requests would have to be lost in a row.
+            linger: Duration::from_secs(10),
+            once: false,
+        }
+    }
+}
+
+/// What became of one transfer.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The name and the digest of what was stored, or why nothing was.
+    pub stored: Result<(String, Digest), String>,
+    /// The size of the file in bytes.
+    pub size: u64,
+    /// The digest of what was sent, if the sender said it.
+    pub sent: Option<Digest>,
+    /// From the announcement to the last data datagram.
+    pub elapsed: Duration,
+    /// What became of each chunk; `None` for bare datagrams, which tell nothing of the kind.
+    pub account: Option<Account>,
+}
+
+impl Received {
+    /// Whether what was stored is what was sent; false when that is not known.
+    pub fn is_equal(&self) -> bool {
+        matches!((&self.stored, self.sent), (Ok((_, stored)), Some(sent)) if *stored == sent)
+    }
+
+    /// What became of the chunks, if they were numbered.
+    pub fn counts(&self) -> Option<Counts> {
+        self.account.as_ref().map(Account::counts)
+    }
+}
+
+/// What a receiver has done so far, over all transfers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiverReport {
+    /// Data datagrams that arrived for an open transfer.
+    pub data: u64,
+    /// Data datagrams for a transfer that is over or was never announced.
+    pub stray: u64,
+    /// Control datagrams that made sense.
+    pub control: u64,
+    /// Datagrams with a wrong CRC that belong to no chunk's account.
+    pub damaged: u64,
+    /// Datagrams that were whole and made no sense.
+    pub ignored: u64,
+    /// Announcements that were refused.
+    pub refused: u64,
+    /// Transfers that ended with a stored file.
+    pub stored: u64,
+    /// Transfers that failed.
+    pub failed: u64,
+}
