@@ -24,6 +24,9 @@ use std::time::Duration;
 /// How long a stopping proxy delivers what it holds.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// How long nothing must come before a stopping proxy takes itself for drained: the end of a stream may be on its way to us.
+const QUIET: Duration = Duration::from_millis(5);
+
 /// How long sockets are served before the links are looked after again.
 const TURN: Duration = Duration::from_micros(500);
 
@@ -140,7 +143,8 @@ impl Proxy {
         let mut stop_at = None;
         let (mut reports, mut due) = (Vec::new(), Vec::new());
         loop {
-            let deadline = [self.agenda.first(), self.turn.events.deadline(), stop_at];
+            let look_again = stop_at.map(|_| self.turn.now + QUIET);
+            let deadline = [self.agenda.first(), self.turn.events.deadline(), look_again];
             let now = match self.turn.reactor.wait(deadline.into_iter().flatten().min()) {
                 Ok(now) => now,
                 Err(error) => {
@@ -150,26 +154,28 @@ impl Proxy {
             };
             self.turn.now = now;
             self.obey(now);
-            self.serve(now, &mut reports);
+            let heard = self.serve(now, &mut reports);
             self.work(now, &mut due);
-            if self.orders.stop() && stop_at.is_none() {
-                stop_at = Some(now + DRAIN);
-                self.stop_listening();
-            }
-            if stop_at.is_some_and(|at| at <= now || self.is_drained()) {
-                break;
+            match stop_at {
+                None if self.orders.stop() => {
+                    stop_at = Some(now + DRAIN);
+                    self.stop_listening();
+                }
+                Some(at) if at <= now || (!heard && self.is_drained()) => break,
+                _ => {}
             }
         }
         self.finish(started)
     }
 
-    /// Lets the sockets have their turns.
-    fn serve(&mut self, now: Instant, reports: &mut Vec<(Token, Readiness)>) {
+    /// Lets the sockets have their turns. Returns whether one that matters had an event.
+    fn serve(&mut self, now: Instant, reports: &mut Vec<(Token, Readiness)>) -> bool {
         reports.clear();
         reports.extend(self.turn.reactor.reports());
+        let mut heard = false;
         for &(token, readiness) in reports.iter() {
             if let Some(owner) = self.turn.reactor.owner(token) {
-                self.note(owner, readiness);
+                heard |= self.note(owner, readiness);
             }
         }
         // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is due must not wait for them.
@@ -179,9 +185,10 @@ impl Proxy {
                 self.go_on(owner);
             }
             if self.turn.reactor.now() > now + TURN {
-                return;
+                break;
             }
         }
+        heard
     }
 
     /// Does what is due.
@@ -221,13 +228,14 @@ impl Proxy {
         }
     }
 
-    /// Notes what an event said; the work is done in turn.
-    fn note(&mut self, Owner { relay, part }: Owner, readiness: Readiness) {
+    /// Notes what an event said; the work is done in turn. Returns whether it matters: a stopping UDP relay takes in nothing new.
+    fn note(&mut self, Owner { relay, part }: Owner, readiness: Readiness) -> bool {
         match &mut self.relays[relay] {
-            Relay::Udp(_) if self.turn.stopping => {}
+            Relay::Udp(_) if self.turn.stopping => return false,
             Relay::Udp(udp) => udp.ask_again(part, &mut self.turn.reactor),
             Relay::Tcp(tcp) => tcp.note(part, readiness, &mut self.turn.reactor),
         }
+        true
     }
 
     /// Lets a socket have its turn.

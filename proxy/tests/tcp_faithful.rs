@@ -252,6 +252,71 @@ fn a_silent_upstream_is_given_up() {
 }
 
 #[test]
+fn a_connection_that_ends_at_once_reaches_the_server() {
+    for way in WAYS {
+        for text in ["", "hello"] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (address, proxy) = reach(way, listener.local_addr().unwrap());
+            for _ in 0..20 {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(text.as_bytes()).unwrap();
+                drop(client);
+            }
+            for _ in 0..20 {
+                let (mut server, _) = listener.accept().unwrap();
+                server.set_read_timeout(Some(PATIENCE)).unwrap();
+                assert_eq!(read_out(&mut server), (text.as_bytes().to_vec(), Ok(())), "{way:?}");
+            }
+            if let Some(proxy) = proxy {
+                assert_eq!(proxy.stop().socket_count("1", Protocol::Tcp, "cut"), 0, "{way:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn connections_torn_down_at_once_leave_nothing_behind() {
+    for way in WAYS {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, proxy) = reach(way, listener.local_addr().unwrap());
+        // The server hangs up on everybody, with a reset on every other.
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                if number % 2 == 0 {
+                    reset(stream.unwrap());
+                }
+            }
+        });
+        let Some(proxy) = proxy else { continue };
+        for number in 0..60 {
+            let mut client = TcpStream::connect(address).unwrap();
+            match number % 3 {
+                0 => reset(client),
+                1 => drop(client),
+                _ => {
+                    let _ = client.write_all(&[b'\n'; 1000]);
+                    let _ = client.shutdown(Shutdown::Write);
+                }
+            }
+        }
+        // Accepted in their order: once this one has met its end, all have been accepted.
+        let mut last = TcpStream::connect(address).unwrap();
+        last.set_read_timeout(Some(PATIENCE)).unwrap();
+        last.shutdown(Shutdown::Write).unwrap();
+        let _ = read_out(&mut last);
+        let begun = Instant::now();
+        let summary = proxy.stop();
+        assert!(
+            begun.elapsed() < Duration::from_millis(1500),
+            "{way:?}: something hangs: {:?}",
+            summary.sockets
+        );
+        assert_eq!(summary.socket_count("1", Protocol::Tcp, "connections"), 61, "{way:?}");
+        assert_eq!(summary.socket_count("1", Protocol::Tcp, "cut"), 0, "{way:?}: {:?}", summary.sockets);
+    }
+}
+
+#[test]
 fn megabytes_cross_unchanged_both_ways_at_once() {
     for way in WAYS {
         let (client, server, _proxy) = connected(way);

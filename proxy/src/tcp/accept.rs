@@ -101,7 +101,7 @@ impl TcpRelay {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let id = self.last_id;
         self.counts.accepted += 1;
-        self.connections.insert(Connection::new(id, address, End::new(stream, token)));
+        self.connections.insert(Connection::new(id, address, End::accepted(stream, token)));
         self.by_id.insert(id, index);
         match &mut self.carrier {
             Some(carrier) => carrier.open(turn.now, id),
@@ -134,7 +134,7 @@ impl TcpRelay {
             match begun {
                 Ok((stream, token)) => {
                     prepare(&stream);
-                    connection.set_upstream(End::new(stream, token));
+                    connection.set_upstream(End::connecting(stream, token));
                     return;
                 }
                 Err(error) => {
@@ -168,7 +168,7 @@ impl TcpRelay {
                     // It accepted, and tore the connection down before we looked.
                     upstream.break_off();
                 }
-                upstream.writable = true;
+                upstream.set_connected();
                 connection.stage = Stage::Open;
                 connection.addresses.clear();
                 self.flush(index, Direction::Up, turn);

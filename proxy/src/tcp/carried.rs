@@ -35,8 +35,8 @@ impl TcpRelay {
             let id = connection.id;
             let Some(source) = connection.source(direction) else { return };
             if source.ended {
-                // A reset may still follow the end.
-                if source.failed {
+                // A reset may still follow the end: an event tells, or a write that failed.
+                if source.failed || source.is_broken() {
                     self.take_reset(index, direction, turn);
                 }
                 return;
@@ -106,7 +106,12 @@ impl TcpRelay {
                         self.tear_down(index, direction, turn);
                     }
                 }
-                Event::Closed { .. } => {}
+                Event::Closed { id } => {
+                    // Nothing more will come of it. If its sockets have not ended by now, one of them was torn down.
+                    if let Some(index) = self.by_id.get(&id).copied() {
+                        self.give_up(index, turn);
+                    }
+                }
             }
         }
         if self.fates.is_empty() {

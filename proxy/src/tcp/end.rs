@@ -18,6 +18,8 @@ const PIECES_MAX: usize = 64;
 pub(crate) struct End {
     pub(crate) stream: TcpStream,
     pub(crate) token: Token,
+    /// Whether it is connected. Before that nothing is written, and its end waits.
+    connected: bool,
     /// Whether it may have something to read: an event said so, and no read has found it empty since.
     pub(crate) readable: bool,
     /// Whether it may take something: as above.
@@ -59,10 +61,17 @@ pub(crate) enum Found {
 }
 
 impl End {
-    pub(crate) const fn new(stream: TcpStream, token: Token) -> Self {
+    /// An accepted socket.
+    pub(crate) fn accepted(stream: TcpStream, token: Token) -> Self {
+        Self { connected: true, ..Self::connecting(stream, token) }
+    }
+
+    /// A socket that is about to connect.
+    pub(crate) const fn connecting(stream: TcpStream, token: Token) -> Self {
         Self {
             stream,
             token,
+            connected: false,
             readable: false,
             writable: false,
             failed: false,
@@ -133,7 +142,7 @@ impl End {
             self.drop_written(count);
             written += count;
         }
-        if self.output == Output::Ending && self.pending.is_empty() {
+        if self.output == Output::Ending && self.pending.is_empty() && self.connected {
             self.output = Output::Ended;
             if !self.broken
                 && let Err(error) = self.stream.shutdown(Shutdown::Write)
@@ -155,7 +164,7 @@ impl End {
 
     /// Whether there is something to write, and room for it.
     pub(crate) fn wants_to_write(&self) -> bool {
-        self.writable && (!self.pending.is_empty() || self.output == Output::Ending)
+        self.can_write() && (!self.pending.is_empty() || self.output == Output::Ending)
     }
 
     /// Asks to be called for it in its turn.
@@ -180,6 +189,12 @@ impl End {
         self.broken
     }
 
+    /// Notes that it is connected.
+    pub(crate) const fn set_connected(&mut self) {
+        self.connected = true;
+        self.writable = true;
+    }
+
     /// Notes that the peer has torn the connection down; what it wrote before is still to be read.
     pub(crate) fn break_off(&mut self) {
         self.broken = true;
@@ -195,7 +210,7 @@ impl End {
     }
 
     fn can_write(&self) -> bool {
-        self.writable && !self.broken
+        self.connected && self.writable && !self.broken
     }
 
     fn attempt(&mut self, write: impl FnOnce(&mut TcpStream) -> io::Result<usize>) -> usize {

@@ -253,14 +253,19 @@ impl TcpRelay {
     pub(crate) fn cut(&mut self, turn: &mut Turn) {
         let left: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
         for index in left {
-            for direction in Direction::BOTH {
-                if let Some(end) = self.connections[index].source(direction) {
-                    end.reset_on_close();
-                }
-            }
             self.counts.cut += 1;
-            self.close(index, turn);
+            self.give_up(index, turn);
         }
+    }
+
+    /// Tears a connection down towards both sides.
+    fn give_up(&mut self, index: usize, turn: &mut Turn) {
+        for direction in Direction::BOTH {
+            if let Some(end) = self.connections[index].source(direction) {
+                end.reset_on_close();
+            }
+        }
+        self.close(index, turn);
     }
 
     pub(crate) fn links(&self) -> impl Iterator<Item = LinkSummary> {

@@ -20,8 +20,8 @@ impl TcpRelay {
             }
             let (Some(source), Some(target)) = connection.pair(direction) else { return };
             if source.ended {
-                // A reset may still follow the end.
-                if source.failed {
+                // A reset may still follow the end: an event tells, or a write that failed.
+                if source.failed || source.is_broken() {
                     self.reset_by(direction);
                     self.tear_down(index, direction, turn);
                 }
