@@ -15,6 +15,7 @@ use jostle_common::clock::Clock;
 use jostle_common::route::{HostPort, Route};
 use jostle_common::time::Instant;
 use jostle_engine::tcp::Budget as Memory;
+use mio::Token;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use std::time::Duration;
 
 /// How long a stopping proxy delivers what it holds.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// How long sockets are served before the links are looked after again.
+const TURN: Duration = Duration::from_micros(500);
 
 /// Descriptors left for the loop itself, the resolver, logs and whatever else the process does.
 const DESCRIPTORS_RESERVED: usize = 64;
@@ -146,32 +150,8 @@ impl Proxy {
             };
             self.turn.now = now;
             self.obey(now);
-            reports.clear();
-            reports.extend(self.turn.reactor.reports());
-            for &(token, readiness) in &reports {
-                if let Some(owner) = self.turn.reactor.owner(token) {
-                    self.handle(owner, readiness);
-                }
-            }
-            // Those who ask once more meanwhile wait for the next turn.
-            for _ in 0..self.turn.reactor.agains() {
-                if let Some(owner) =
-                    self.turn.reactor.next_again().and_then(|token| self.turn.reactor.owner(token))
-                {
-                    self.go_on(owner);
-                }
-            }
-            self.agenda.take_due(now, &mut due);
-            for &relay in &due {
-                let next = match &mut self.relays[relay] {
-                    Relay::Udp(udp) => udp.work(&mut self.turn),
-                    Relay::Tcp(tcp) => tcp.work(&mut self.turn),
-                };
-                self.agenda.set(relay, next);
-            }
-            if self.turn.events.deadline().is_some_and(|at| at <= now) {
-                self.turn.events.flush();
-            }
+            self.serve(now, &mut reports);
+            self.work(now, &mut due);
             if self.orders.stop() && stop_at.is_none() {
                 stop_at = Some(now + DRAIN);
                 self.stop_listening();
@@ -181,6 +161,42 @@ impl Proxy {
             }
         }
         self.finish(started)
+    }
+
+    /// Lets the sockets have their turns.
+    fn serve(&mut self, now: Instant, reports: &mut Vec<(Token, Readiness)>) {
+        reports.clear();
+        reports.extend(self.turn.reactor.reports());
+        for &(token, readiness) in reports.iter() {
+            if let Some(owner) = self.turn.reactor.owner(token) {
+                self.note(owner, readiness);
+            }
+        }
+        // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is due must not wait for them.
+        for _ in 0..self.turn.reactor.agains() {
+            let token = self.turn.reactor.next_again();
+            if let Some(owner) = token.and_then(|token| self.turn.reactor.owner(token)) {
+                self.go_on(owner);
+            }
+            if self.turn.reactor.now() > now + TURN {
+                return;
+            }
+        }
+    }
+
+    /// Does what is due.
+    fn work(&mut self, now: Instant, due: &mut Vec<usize>) {
+        self.agenda.take_due(now, due);
+        for &relay in due.iter() {
+            let next = match &mut self.relays[relay] {
+                Relay::Udp(udp) => udp.work(&mut self.turn),
+                Relay::Tcp(tcp) => tcp.work(&mut self.turn),
+            };
+            self.agenda.set(relay, next);
+        }
+        if self.turn.events.deadline().is_some_and(|at| at <= now) {
+            self.turn.events.flush();
+        }
     }
 
     /// Carries out what was ordered from outside, and takes what the resolver has found.
@@ -205,14 +221,16 @@ impl Proxy {
         }
     }
 
-    fn handle(&mut self, Owner { relay, part }: Owner, readiness: Readiness) {
+    /// Notes what an event said; the work is done in turn.
+    fn note(&mut self, Owner { relay, part }: Owner, readiness: Readiness) {
         match &mut self.relays[relay] {
-            Relay::Udp(udp) => udp.read(part, &mut self.turn),
-            Relay::Tcp(tcp) => tcp.handle(part, readiness, &mut self.turn),
+            Relay::Udp(_) if self.turn.stopping => {}
+            Relay::Udp(udp) => udp.ask_again(part, &mut self.turn.reactor),
+            Relay::Tcp(tcp) => tcp.note(part, readiness, &mut self.turn.reactor),
         }
-        self.agenda.touch(relay);
     }
 
+    /// Lets a socket have its turn.
     fn go_on(&mut self, Owner { relay, part }: Owner) {
         match &mut self.relays[relay] {
             Relay::Udp(udp) => udp.read(part, &mut self.turn),
@@ -221,19 +239,20 @@ impl Proxy {
         self.agenda.touch(relay);
     }
 
+    /// Takes in what has come so far, and from then on nothing new.
     fn stop_listening(&mut self) {
         self.turn.stopping = true;
         for relay in &mut self.relays {
             match relay {
-                // Replies may still come to its clients' flows, and are not read: what is inside goes out.
-                Relay::Udp(_) => {}
+                Relay::Udp(udp) => udp.read_out(&mut self.turn.reactor),
                 Relay::Tcp(tcp) => tcp.stop_listening(&mut self.turn),
             }
         }
     }
 
     fn is_drained(&self) -> bool {
-        self.relays.iter().all(|relay| match relay {
+        let read = self.turn.reactor.agains() == 0;
+        read && self.relays.iter().all(|relay| match relay {
             Relay::Udp(udp) => udp.is_drained(),
             Relay::Tcp(tcp) => tcp.is_drained(),
         })

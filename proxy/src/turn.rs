@@ -17,7 +17,7 @@ pub(crate) struct Turn {
     pub(crate) scratch: Vec<u8>,
     /// When this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
-    /// Whether the proxy is stopping: nothing new is taken in.
+    /// Whether the proxy is stopping: what has come is taken in, and nothing after it.
     pub(crate) stopping: bool,
     /// How many more sockets the process may open.
     pub(crate) descriptors: Budget,

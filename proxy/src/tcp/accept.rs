@@ -3,7 +3,7 @@
 use super::TcpRelay;
 use super::connection::{Connection, Stage};
 use super::end::End;
-use crate::reactor::{Owner, Part, Readiness};
+use crate::reactor::{Owner, Part, Reactor};
 use crate::sys::is_out_of_descriptors;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -32,6 +32,13 @@ pub(super) struct Listening {
 impl Listening {
     pub(super) const fn new(socket: TcpListener, token: Token) -> Self {
         Self { socket, token, paused_until: None, again: false }
+    }
+
+    /// Asks to be called for it in its turn.
+    pub(super) fn ask_again(&mut self, reactor: &mut Reactor) {
+        if !std::mem::replace(&mut self.again, true) {
+            reactor.again(self.token);
+        }
     }
 }
 
@@ -69,10 +76,7 @@ impl TcpRelay {
                 self.counts.accept_failed += 1;
             }
         }
-        let listener = &mut self.listeners[index];
-        if !std::mem::replace(&mut listener.again, true) {
-            turn.reactor.again(listener.token);
-        }
+        self.listeners[index].ask_again(&mut turn.reactor);
     }
 
     fn pause_accept(&mut self, index: usize, now: Instant) {
@@ -150,7 +154,7 @@ impl TcpRelay {
     }
 
     /// The upstream has answered, one way or the other.
-    pub(super) fn conclude_connect(&mut self, index: usize, readiness: Readiness, turn: &mut Turn) {
+    pub(super) fn conclude_connect(&mut self, index: usize, turn: &mut Turn) {
         let connection = &mut self.connections[index];
         let Some(upstream) = connection.source(Direction::Down) else { return };
         let outcome = match upstream.stream.take_error() {
@@ -172,7 +176,7 @@ impl TcpRelay {
                 self.serve(index, Direction::Down, turn);
             }
             // An event too early: it has not been answered yet.
-            Err(io::ErrorKind::NotConnected) if !readiness.failed => {}
+            Err(io::ErrorKind::NotConnected) if !upstream.failed => {}
             Err(kind) => {
                 log::debug!("route {}: the upstream: {kind}", self.route.name);
                 connection.drop_source(Direction::Down, turn);

@@ -1,5 +1,6 @@
 //! One of the two sockets of a relayed connection: what it can do now, and what waits to be written to it.
 
+use crate::reactor::Reactor;
 use bytes::{Buf, Bytes};
 use mio::Token;
 use mio::net::TcpStream;
@@ -150,6 +151,18 @@ impl End {
             self.output = Output::Ending;
         }
         self.flush();
+    }
+
+    /// Whether there is something to write, and room for it.
+    pub(crate) fn wants_to_write(&self) -> bool {
+        self.writable && (!self.pending.is_empty() || self.output == Output::Ending)
+    }
+
+    /// Asks to be called for it in its turn.
+    pub(crate) fn ask_again(&mut self, reactor: &mut Reactor) {
+        if !std::mem::replace(&mut self.again, true) {
+            reactor.again(self.token);
+        }
     }
 
     /// Whether our side has ended.

@@ -106,17 +106,24 @@ impl TcpRelay {
         }
     }
 
-    /// Takes an event about one of the sockets.
-    pub(crate) fn handle(&mut self, part: Part, readiness: Readiness, turn: &mut Turn) {
-        match part {
-            Part::Listener(index) => self.accept(index, turn),
-            Part::Client(index) => self.handle_end(index, Direction::Up, readiness, turn),
-            Part::Upstream(index) => self.handle_end(index, Direction::Down, readiness, turn),
+    /// Notes what an event said about one of the sockets, and asks to be called for it in its turn.
+    pub(crate) fn note(&mut self, part: Part, readiness: Readiness, reactor: &mut Reactor) {
+        let (index, direction) = match part {
+            Part::Listener(index) => return self.listeners[index].ask_again(reactor),
+            Part::Client(index) => (index, Direction::Up),
+            Part::Upstream(index) => (index, Direction::Down),
             Part::Flow(_) => unreachable!("a TCP relay has no flows"),
+        };
+        let connection = self.connections.get_mut(index);
+        if let Some(end) = connection.and_then(|connection| connection.source(direction)) {
+            end.readable |= readiness.readable | readiness.failed;
+            end.writable |= readiness.writable;
+            end.failed |= readiness.failed;
+            end.ask_again(reactor);
         }
     }
 
-    /// Goes on with a socket that asked to be called again.
+    /// Serves a socket in its turn.
     pub(crate) fn go_on(&mut self, part: Part, turn: &mut Turn) {
         let (index, direction) = match part {
             Part::Listener(index) => return self.accept(index, turn),
@@ -124,27 +131,15 @@ impl TcpRelay {
             Part::Upstream(index) => (index, Direction::Down),
             Part::Flow(_) => unreachable!("a TCP relay has no flows"),
         };
-        if let Some(connection) = self.connections.get_mut(index) {
-            if let Some(end) = connection.source(direction) {
-                end.again = false;
-            }
-            self.serve(index, direction, turn);
-        }
-    }
-
-    /// An event about the end that writes `direction`.
-    fn handle_end(&mut self, index: usize, direction: Direction, readiness: Readiness, turn: &mut Turn) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let connecting = connection.stage == Stage::Connecting;
+        let stage = connection.stage;
         let Some(end) = connection.source(direction) else { return };
-        end.readable |= readiness.readable | readiness.failed;
-        end.failed |= readiness.failed;
-        if connecting && direction == Direction::Down {
-            // Whatever it is, the connect has come to an end.
-            return self.conclude_connect(index, readiness, turn);
+        end.again = false;
+        if stage == Stage::Connecting && direction == Direction::Down {
+            // Whatever the event was, the connect has come to an end.
+            return self.conclude_connect(index, turn);
         }
-        end.writable |= readiness.writable;
-        if readiness.writable {
+        if end.wants_to_write() {
             self.flush(index, direction.opposite(), turn);
         }
         self.serve(index, direction, turn);
@@ -184,9 +179,8 @@ impl TcpRelay {
     /// Asks to be called again for the end that writes `direction`.
     fn ask_again(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let Some(end) = connection.source(direction) else { return };
-        if !std::mem::replace(&mut end.again, true) {
-            turn.reactor.again(end.token);
+        if let Some(end) = connection.source(direction) {
+            end.ask_again(&mut turn.reactor);
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 
 /// How many reads a connection gets before the others have their turn.
-const READS_PER_TURN: usize = 8;
+const READS_PER_TURN: usize = 2;
 
 impl TcpRelay {
     /// Copies from one end to the other until there is nothing to read, no room to write, or others should have a turn.

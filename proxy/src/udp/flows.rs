@@ -66,6 +66,11 @@ impl Flows {
         self.slab.len()
     }
 
+    /// The places of all flows.
+    pub(crate) fn indices(&self) -> Vec<usize> {
+        self.slab.iter().map(|(index, _)| index).collect()
+    }
+
     /// The flow of a client.
     pub(crate) fn find(&self, client: &Client) -> Option<usize> {
         self.by_client.get(client).copied()

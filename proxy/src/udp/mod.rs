@@ -98,9 +98,6 @@ impl UdpRelay {
 
     /// Reads a socket that has something, up to a fair share.
     pub(crate) fn read(&mut self, part: Part, turn: &mut Turn) {
-        if turn.stopping {
-            return;
-        }
         for _ in 0..READS_PER_TURN {
             let (socket, again) = match part {
                 Part::Listener(index) => {
@@ -141,7 +138,18 @@ impl UdpRelay {
         self.ask_again(part, &mut turn.reactor);
     }
 
-    fn ask_again(&mut self, part: Part, reactor: &mut Reactor) {
+    /// Asks to be called for all sockets, for the last time.
+    pub(crate) fn read_out(&mut self, reactor: &mut Reactor) {
+        for index in 0..self.listeners.len() {
+            self.ask_again(Part::Listener(index), reactor);
+        }
+        for index in self.flows.indices() {
+            self.ask_again(Part::Flow(index), reactor);
+        }
+    }
+
+    /// Asks to be called for a socket in its turn.
+    pub(crate) fn ask_again(&mut self, part: Part, reactor: &mut Reactor) {
         let (token, again) = match part {
             Part::Listener(index) => (self.listeners[index].token, &mut self.listeners[index].again),
             Part::Flow(index) => match self.flows.get_mut(index) {
