@@ -22,7 +22,7 @@ mod made_up;
 pub use options::CompareArgs;
 
 use crate::stop::Stop;
-use crate::terminal::columns;
+use crate::terminal::{columns, escaped};
 use finished::{Comparison, Finished, Transport};
 use folder::{Folder, PAGE, ROWS};
 use plan::Plan;
@@ -96,6 +96,9 @@ fn print(comparison: &Comparison) -> io::Result<()> {
     let columns = columns();
     let wrapped =
         |text: &str| wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)));
+    let size = words::grouped(comparison.file_bytes);
+    let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
+    writeln!(out, "{}\n", wrapped(&escaped(&opening)))?;
     writeln!(out, "{}", table::draw(comparison, columns))?;
     writeln!(out, "{}", wrapped(&verdict.headline))?;
     for (transport, text) in &verdict.parts {
