@@ -8,6 +8,7 @@ pub mod datagrams;
 pub mod ending;
 pub mod exit;
 pub mod file;
+pub mod files;
 pub mod keys;
 pub mod progress;
 pub mod saw;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 /// Replaces control characters, so that a name or a message from the wire cannot steer the reader's terminal.
 ///
@@ -74,6 +74,34 @@ pub fn line(text: &str) {
     if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
         log::debug!("stdout is closed");
     }
+}
+
+/// Prints the completions of `command` for a shell.
+///
+/// # Errors
+/// When they cannot be written; that a reader has gone is none.
+pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> anyhow::Result<()> {
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    // Into memory first: the generator panics when it cannot write.
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(&script).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write the completions"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many columns the terminal on stdout has, if it is one.
+pub fn columns() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
 /// A number with its thousands apart: `1,048,576`.

@@ -46,6 +46,8 @@ fn wrong_usage_ends_with_2_and_a_remedy() {
         (&[route, "--unit", "line"], "--tcp raw"),
         (&[route, "--tcp", "raw", "--unit", "words"], "write line, read or a size"),
         (&["tcp://127.0.0.1:0=127.0.0.1:9", "--follow"], "leave it out"),
+        (&[route, "--tcp", "raw"], "leave it out"),
+        (&["udp://127.0.0.1:4999=127.0.0.1:4999"], "write the address of the server"),
         (&[route, "--profile", "cofee-shop"], "coffee-shop-wifi"),
         (&[route, "--seed", "seven"], "--seed"),
         (&["--config", "x.json", "--profile", "y"], "cannot be used with"),
@@ -293,6 +295,10 @@ fn a_file_holds_many_routes() {
         names.insert(name.clone());
     }
     assert_eq!(names.len(), 300);
+    // Stopped at once, a busy machine's proxy has not read them all.
+    while server.recv(&mut [0; 100]).is_ok() {
+        server.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    }
     let summary = jostle.stop();
     let links: Vec<&Value> = summary.0.iter().filter(|value| value["event"] == "link").collect();
     assert_eq!(links.len(), 600);
@@ -300,4 +306,13 @@ fn a_file_holds_many_routes() {
     assert_eq!(sum("in"), 300);
     assert!(sum("delivered") > 250, "{}", sum("delivered"));
     summary.assert_conserved();
+}
+
+#[test]
+fn completions_for_a_full_disk_are_an_error_and_no_panic() {
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else { return };
+    let mut command = jostle();
+    let output = command.args(["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("jostle: cannot write the completions: "), "{}", stderr(&output));
 }

@@ -17,7 +17,7 @@ use jostle_common::time::Instant;
 use jostle_engine::tcp::Budget as Memory;
 use mio::Token;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +68,7 @@ impl Proxy {
             })?;
             opened.push((listener::open(route, portable)?, upstream));
         }
+        refuse_circles(&routes, &opened)?;
         let sockets: usize = opened.iter().map(|(opened, _)| opened.len()).sum();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let names = routes.iter().any(|route| is_name(&route.upstream));
@@ -285,6 +286,29 @@ impl Proxy {
         self.turn.events.flush();
         Summary { seed: self.seed, seconds, events_lost: self.turn.events.lost(), links, sockets }
     }
+}
+
+/// Refuses routes that lead, perhaps through others, to themselves: one packet would go round for ever and open a flow each time.
+fn refuse_circles(routes: &[Route], opened: &[(Vec<Opened>, Upstream)]) -> Result<(), StartError> {
+    for protocol in [Protocol::Udp, Protocol::Tcp] {
+        let listeners: Vec<Vec<(Protocol, SocketAddr)>> = opened
+            .iter()
+            .map(|(sockets, _)| sockets.iter().map(|one| (one.protocol, one.address)).collect())
+            .collect();
+        let listens = |index: usize| listeners[index].iter().any(|(of, _)| *of == protocol);
+        let next: Vec<Option<usize>> = opened
+            .iter()
+            .map(|(_, upstream)| (0..opened.len()).find(|&to| upstream.is_any_of(&listeners[to], protocol)))
+            .collect();
+        for start in (0..opened.len()).filter(|&index| listens(index)) {
+            let walk = std::iter::successors(next[start], |&index| next[index]);
+            if walk.take(opened.len()).any(|index| index == start) {
+                let Route { name, upstream, .. } = &routes[start];
+                return Err(StartError::Circle { route: name.clone(), upstream: upstream.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_name(target: &HostPort) -> bool {

@@ -1,5 +1,6 @@
 //! Names become addresses, never on the event loop: before it starts, and later on a thread of its own.
 
+use crate::summary::Protocol;
 use jostle_common::route::HostPort;
 use jostle_common::time::Instant;
 use mio::Waker;
@@ -55,6 +56,13 @@ impl Upstream {
         addresses
     }
 
+    /// Whether it leads to one of these listeners.
+    pub(crate) fn is_any_of(&self, listeners: &[(Protocol, SocketAddr)], of: Protocol) -> bool {
+        listeners.iter().any(|&(protocol, listener)| {
+            protocol == of && self.addresses.iter().any(|&address| leads_to(address, listener))
+        })
+    }
+
     /// Asks for the name again, in the background, if the answer at hand is old.
     pub(crate) fn refresh(&mut self, relay: usize, now: Instant, resolver: &Resolver) {
         if self.is_name && self.asked + FRESH_FOR <= now {
@@ -67,6 +75,16 @@ impl Upstream {
     pub(crate) fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
         self.addresses = addresses;
     }
+}
+
+/// Whether what is sent to `address` comes to `listener`, as far as the addresses tell.
+fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
+    let (to, at) = (address.ip(), listener.ip());
+    // A wildcard hears loopback, and whoever sends to a wildcard sends to loopback.
+    let same = to == at
+        || (at.is_unspecified() && to.is_loopback())
+        || (to.is_unspecified() && (at.is_loopback() || at.is_unspecified()));
+    address.port() == listener.port() && same
 }
 
 /// Looks names up on a thread of its own.

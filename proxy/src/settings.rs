@@ -1,6 +1,6 @@
 //! What a proxy is started with, and why it may not start.
 
-use jostle_common::route::Route;
+use jostle_common::route::{HostPort, Route};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -64,6 +64,16 @@ pub enum StartError {
         address: String,
         /// What the system said.
         cause: io::Error,
+    },
+    /// What a route relays comes back to it.
+    #[error(
+        "route {route}: what it sends to {upstream} comes back to it, for ever; write the address of the server"
+    )]
+    Circle {
+        /// The route's name.
+        route: String,
+        /// Where it was to send.
+        upstream: HostPort,
     },
     /// The event loop could not be set up.
     #[error("cannot set up the event loop: {cause}")]

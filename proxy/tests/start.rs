@@ -36,6 +36,38 @@ fn all_listeners_are_opened_or_none() {
 }
 
 #[test]
+fn a_route_that_leads_to_itself_is_refused() {
+    let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    let circle = |routes: &str| match Proxy::bind(settings(routes)) {
+        Err(StartError::Circle { route, .. }) => Some(route),
+        Err(error) => panic!("{error}"),
+        Ok(_) => None,
+    };
+    let route = |scheme: &str, listen: &str, from: u16, upstream: &str, to: u16| {
+        format!(r#"{{ "listen": "{scheme}://{listen}:{from}", "upstream": "{upstream}:{to}" }}"#)
+    };
+    for scheme in ["udp", "tcp", "both"] {
+        assert_eq!(circle(&route(scheme, "127.0.0.1", one, "127.0.0.1", one)).as_deref(), Some("1"));
+        assert_eq!(circle(&route(scheme, "0.0.0.0", one, "127.0.0.1", one)).as_deref(), Some("1"));
+        assert_eq!(circle(&route(scheme, "localhost", one, "localhost", one)).as_deref(), Some("1"));
+        // Two routes in a row are a way to add weather; in a circle they are not.
+        let first = route(scheme, "127.0.0.1", one, "127.0.0.1", two);
+        let chain = format!("{first}, {}", route(scheme, "127.0.0.1", two, "127.0.0.1", 9));
+        assert_eq!(circle(&chain), None);
+        let both = format!("{first}, {}", route(scheme, "127.0.0.1", two, "127.0.0.1", one));
+        assert_eq!(circle(&both).as_deref(), Some("1"));
+    }
+    // A UDP route on the port number of its TCP server is no circle.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let across = format!(
+        "{}, {}",
+        route("udp", "127.0.0.1", server, "127.0.0.1", two),
+        route("tcp", "127.0.0.1", two, "127.0.0.1", server)
+    );
+    assert_eq!(circle(&across), None);
+}
+
+#[test]
 fn unknown_names_are_told() {
     for (listen, upstream) in
         [("127.0.0.1:0", "no-such-host.invalid:1"), ("no-such-host.invalid:1", "127.0.0.1:1")]

@@ -1,7 +1,7 @@
 //! `jostle-client`: the clean clients that talk to jostle-server, through bad weather or none.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{exit, file, saw, signals};
+use jostle_bins::{exit, file, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean clients: they never lose, delay or damage anything themselves.
@@ -32,12 +32,7 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
         Kind::Saw(args) => args.run(&signals::stop()?),
         Kind::File(args) => args.run(&signals::stop()?),
         Kind::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Arguments::command(),
-                "jostle-client",
-                &mut std::io::stdout(),
-            );
+            terminal::completions(shell, Arguments::command())?;
             Ok(true)
         }
     }

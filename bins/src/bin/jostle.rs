@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use jostle_bins::commands::proxy::ProxyArgs;
 use jostle_bins::compare::CompareArgs;
-use jostle_bins::{exit, signals};
+use jostle_bins::{exit, signals, terminal};
 use std::process::ExitCode;
 
 /// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP, repeatably
@@ -39,7 +39,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Proxy(args) => args.run(),
         Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "jostle", &mut std::io::stdout());
+            terminal::completions(shell, Arguments::command())?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -5,6 +5,7 @@ mod plan;
 mod report;
 
 use super::weather::Weather;
+use crate::exit::Usage;
 use crate::keys;
 use crate::signals;
 use crate::terminal::Printer;
@@ -13,7 +14,7 @@ use child::Child;
 use clap::Args;
 use jostle_common::route::Unit;
 use jostle_common::units::{Span, UnitError, parse_duration};
-use jostle_proxy::{Control, Proxy, Settings};
+use jostle_proxy::{Control, Proxy, Settings, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use std::ffi::OsString;
 use std::fs::File;
@@ -38,6 +39,9 @@ pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
     #[arg(value_name = "ROUTE", required_unless_present = "config")]
     routes: Vec<String>,
+    /// Run this while relaying, and end with its status. JOSTLE_LISTEN holds the addresses
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
     /// Take the routes from a JSON file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow"])]
     config: Option<PathBuf>,
@@ -70,9 +74,6 @@ pub struct ProxyArgs {
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
-    /// Run this while relaying, and end with its status. JOSTLE_LISTEN holds the addresses
-    #[arg(last = true, value_name = "CMD")]
-    command: Vec<OsString>,
 }
 
 fn span(text: &str) -> Result<Span, UnitError> {
@@ -100,7 +101,10 @@ impl ProxyArgs {
                 if let Some(events) = events {
                     events.withdraw();
                 }
-                return Err(error.into());
+                return Err(match error {
+                    StartError::Circle { .. } => Usage::error(error.to_string()),
+                    error => error.into(),
+                });
             }
         };
         if let Some(events) = &events {

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The bytes of a chunk: what one datagram of the UDP protocols carries of the file, and one cell of its picture.
 pub(super) const CHUNK_BYTES: usize = 4096;
 
+/// What a row that the user ended says of its end.
+pub(super) const STOPPED: &str = "stopped by the user";
+
 /// A way to carry the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(super) enum Transport {
@@ -80,10 +83,16 @@ impl Finished {
         self.row.ok && self.row.digest_equal == Some(true)
     }
 
+    /// Whether the user ended it: that says nothing about the network.
+    pub(super) fn was_stopped(&self) -> bool {
+        self.row.error.as_deref() == Some(STOPPED)
+    }
+
     /// How the file arrived, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match () {
             () if self.is_whole() => "whole",
+            () if self.was_stopped() => "stopped",
             () if !self.row.ok => "failed",
             // Only plain UDP may be done with a file that is not whole.
             () if self.transport != Transport::Udp => "different",

@@ -1,6 +1,6 @@
 //! What came of a row, judged by the received bytes themselves: digest, chunks, music.
 
-use super::finished::{CHUNK_BYTES, Chunk, Finished, Saved, Transport};
+use super::finished::{CHUNK_BYTES, Chunk, Finished, STOPPED, Saved, Transport};
 use super::folder::Folder;
 use super::plan::{Cell, Plan};
 use super::race::Run;
@@ -89,7 +89,7 @@ impl Judge<'_> {
     fn error(&self, outcome: &Outcome) -> Option<String> {
         match &outcome.ending {
             Ending::Done => None,
-            Ending::Stopped if self.interrupted => Some("stopped by the user".to_owned()),
+            Ending::Stopped if self.interrupted => Some(STOPPED.to_owned()),
             Ending::Stopped => Some(format!("not done after {}", duration(self.plan.limit))),
             Ending::Failed(reason) => Some(reason.clone()),
         }

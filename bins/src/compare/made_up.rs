@@ -1,6 +1,6 @@
 //! Made-up comparisons, to look at what is said about them without waiting for a network.
 
-use super::finished::{Chunk, Comparison, Finished, Saved, Transport};
+use super::finished::{Chunk, Comparison, Finished, STOPPED, Saved, Transport};
 use super::page;
 use super::table;
 use super::verdict::Verdict;
@@ -160,7 +160,7 @@ fn one_loss_rate_and_a_file_without_music_make_sense_too() {
     assert!(!part(&verdict, Transport::Udp).contains("music"));
     let page = page::draw(&comparison);
     assert!(!page.contains("music") && !page.contains("<svg"), "one loss rate is no chart");
-    assert!(!table::draw(&comparison, false).contains("music"));
+    assert!(!table::draw(&comparison, None).contains("music"));
 }
 
 fn part(verdict: &Verdict, transport: Transport) -> String {
@@ -169,10 +169,42 @@ fn part(verdict: &Verdict, transport: Transport) -> String {
 
 #[test]
 fn the_table_fits_a_terminal() {
-    let table = table::draw(&fair(&LOSSES), false);
+    let table = table::draw(&fair(&LOSSES), None);
     assert!(table.lines().all(|line| line.chars().count() <= 100));
     assert!(table.is_ascii() && table.lines().count() >= 20);
-    assert!(table::draw(&fair(&LOSSES), true).contains('\u{1b}'));
+    assert!(table::draw(&fair(&LOSSES), Some(120)).contains('\u{1b}'));
+    // A narrow one gets what cannot be told from the rest.
+    for (columns, head) in [
+        (80, "loss  over          arrived       time  missing  damaged  resent  music lost"),
+        (60, "loss  over          arrived       time  missing  damaged"),
+        (20, "loss  over          arrived       time  missing"),
+    ] {
+        let table = without_colour(&table::draw(&fair(&LOSSES), Some(columns)));
+        assert_eq!(
+            table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
+            head.split_whitespace().collect::<Vec<_>>()
+        );
+        assert!(columns < 60 || table.lines().all(|line| line.chars().count() <= columns), "{table}");
+    }
+}
+
+/// The text without its escape sequences.
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
+#[test]
+fn what_the_user_stopped_is_not_blamed_on_the_network() {
+    let mut comparison = unfair();
+    let last = comparison.rows.len() - 3;
+    comparison.rows[last].row.error = Some(STOPPED.to_owned());
+    let verdict = Verdict::of(&comparison);
+    assert!(verdict.headline.contains("TCP was stopped before its end,"), "{}", verdict.headline);
+    let tcp = part(&verdict, Transport::Tcp);
+    assert!(tcp.ends_with("At 10% loss it was stopped by the user; 42.6% of the file had arrived."), "{tcp}");
+    assert!(table::draw(&comparison, None).contains("stopped"));
 }
 
 #[test]

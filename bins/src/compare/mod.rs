@@ -22,10 +22,11 @@ mod made_up;
 pub use options::CompareArgs;
 
 use crate::stop::Stop;
+use crate::terminal::columns;
 use finished::{Comparison, Finished, Transport};
 use folder::{Folder, PAGE, ROWS};
 use plan::Plan;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use subject::Subject;
 use verdict::Verdict;
 
@@ -92,7 +93,10 @@ fn lines(comparison: &Comparison) -> anyhow::Result<String> {
 fn print(comparison: &Comparison) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let verdict = Verdict::of(comparison);
-    writeln!(out, "{}", table::draw(comparison, io::stdout().is_terminal()))?;
+    let columns = columns();
+    let wrapped =
+        |text: &str| wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)));
+    writeln!(out, "{}", table::draw(comparison, columns))?;
     writeln!(out, "{}", wrapped(&verdict.headline))?;
     for (transport, text) in &verdict.parts {
         writeln!(out, "\n{}", wrapped(&format!("{}: {text}", transport.heading())))?;
@@ -100,14 +104,16 @@ fn print(comparison: &Comparison) -> io::Result<()> {
     Ok(())
 }
 
-/// Breaks a paragraph into lines of a width that reads well.
-fn wrapped(text: &str) -> String {
-    const WIDTH: usize = 88;
+/// A width that reads well.
+const TEXT_COLUMNS: usize = 88;
+
+/// Breaks a paragraph into lines of at most `columns`.
+fn wrapped(text: &str, columns: usize) -> String {
     let mut lines = String::new();
     let mut length = 0;
     for word in text.split(' ') {
         let width = word.chars().count();
-        if length > 0 && length + 1 + width > WIDTH {
+        if length > 0 && length + 1 + width > columns {
             lines.push('\n');
             length = 0;
         } else if length > 0 {

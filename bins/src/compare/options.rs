@@ -7,13 +7,14 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  jostle compare                                    a minute of music at five loss rates, in under a minute
-  jostle compare song.mp3 --loss 0,3% --delay 20ms  a file of yours
-  jostle compare --profile coffee-shop-wifi         a network that people know by name
+  jostle compare                               a minute of music, five loss rates
+  jostle compare song.mp3 --loss 0,3%          a file of yours
+  jostle compare --profile coffee-shop-wifi    a network that people know by name
   jostle compare --seed 7 --json | jq -c '[.protocol, .loss, .seconds, .intact]'
 
 Open index.html in the output folder to see and hear what arrived.
-The status is 0 when every row was run: a damaged file over plain UDP, or a row that was over its limit, is a result.";
+The status is 0 when every row was run: a damaged file over plain UDP is a result, and so is
+a row that was over its limit.";
 
 /// Send one file through the same bad network over TCP, plain UDP and reliable UDP, and compare what arrives.
 #[derive(Clone, Debug, clap::Args)]

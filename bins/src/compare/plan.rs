@@ -4,6 +4,7 @@ use super::finished::Transport;
 use super::options::CompareArgs;
 use super::words::{duration, list, percent, rate};
 use crate::exit::Usage;
+use crate::files;
 use anyhow::Context;
 use jostle_common::chance::fresh_seed;
 use jostle_common::profile::{Profile, Shorthand, library};
@@ -121,7 +122,7 @@ fn profile(name: &str) -> anyhow::Result<Profile> {
         return Profile::from_json(text).with_context(|| format!("built-in profile {name}"));
     }
     let known: Vec<&str> = library::names().collect();
-    let text = std::fs::read_to_string(name).with_context(|| {
+    let text = files::read_text(name.as_ref()).with_context(|| {
         format!(
             "--profile {name} is no file that can be read; the built-in profiles are {}",
             known.join(", ")

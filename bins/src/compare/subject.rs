@@ -1,6 +1,7 @@
 //! The file that is sent.
 
 use crate::audit::Original;
+use crate::files;
 use anyhow::{Context, bail};
 use jostle_common::protocol::digest::Digest;
 use std::path::Path;
@@ -35,7 +36,9 @@ impl Subject {
         if size > BYTES_MAX {
             bail!("{} is too large: files of up to 256 MiB can be compared", path.display());
         }
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        // A device has no size and no end.
+        let bytes =
+            files::read(path, BYTES_MAX).with_context(|| format!("cannot read {}", path.display()))?;
         if bytes.is_empty() {
             bail!("{} is empty: there is nothing to lose", path.display());
         }
@@ -98,6 +101,7 @@ mod tests {
             (empty.as_path(), "is empty"),
             (&folder.path().join("none"), "cannot read"),
             (folder.path(), "cannot read"),
+            (Path::new("/dev/zero"), "larger than 256 MiB"),
         ] {
             let error = format!("{:#}", Subject::read(Some(path)).unwrap_err());
             assert!(error.contains(problem) && error.contains(path.to_str().unwrap()), "{error}");

@@ -4,8 +4,22 @@ use super::finished::{Comparison, Finished};
 use super::words::{grouped, percent, rate, seconds};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
-/// Draws the table, in colour or not.
-pub(super) fn draw(comparison: &Comparison, coloured: bool) -> String {
+/// What a narrow terminal leaves out first: goodput follows from the time, intact from what is missing and damaged; the page has all.
+const DISPENSABLE: [&str; 5] = ["goodput", "intact", "resent", "music lost", "damaged"];
+
+/// Draws the table for a terminal of `columns`, or for a file.
+pub(super) fn draw(comparison: &Comparison, columns: Option<usize>) -> String {
+    let width = columns.unwrap_or(usize::MAX);
+    let fits = |left_out: &&[&str]| {
+        let text = draw_without(comparison, left_out, false);
+        text.lines().all(|line| line.chars().count() <= width)
+    };
+    let left_out =
+        (0..DISPENSABLE.len()).map(|count| &DISPENSABLE[..count]).find(fits).unwrap_or(&DISPENSABLE);
+    draw_without(comparison, left_out, columns.is_some())
+}
+
+fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if coloured {
@@ -14,7 +28,16 @@ pub(super) fn draw(comparison: &Comparison, coloured: bool) -> String {
         table.force_no_tty();
     }
     let heads = columns(comparison);
-    table.set_header(heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    let shown = |place: usize| !left_out.contains(&heads[place]);
+    let kept = |cells: Vec<Cell>| {
+        cells
+            .into_iter()
+            .enumerate()
+            .filter(|(place, _)| shown(*place))
+            .map(|(_, cell)| cell)
+            .collect::<Vec<_>>()
+    };
+    table.set_header(kept(heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)).collect()));
     let mut loss_before = None;
     for finished in &comparison.rows {
         let loss = finished.row.loss;
@@ -30,7 +53,7 @@ pub(super) fn draw(comparison: &Comparison, coloured: bool) -> String {
             arrived(finished),
         ];
         cells.extend(numbers(finished, comparison.music_seconds.is_some()).into_iter().map(Cell::new));
-        table.add_row(cells);
+        table.add_row(kept(cells));
     }
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));

@@ -63,6 +63,8 @@ fn fate(row: &Finished) -> String {
             time(row),
             share(row.lost_chunks(), chunks)
         )
+    } else if row.was_stopped() {
+        "was stopped before its end".to_owned()
     } else {
         "does not deliver the file".to_owned()
     }
@@ -131,7 +133,8 @@ fn failure(row: &Finished, comparison: &Comparison) -> String {
     }
     let arrived = share(row.row.intact.unwrap_or(0), comparison.chunks());
     let reason = row.row.error.as_deref().unwrap_or("it did not end");
-    format!("At {} loss it failed ({reason}); {arrived} of the file had arrived.", loss(row))
+    let end = if row.was_stopped() { format!("was {reason}") } else { format!("failed ({reason})") };
+    format!("At {} loss it {end}; {arrived} of the file had arrived.", loss(row))
 }
 
 /// The transport that promises nothing: what is lost?

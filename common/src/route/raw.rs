@@ -128,6 +128,11 @@ fn route(
             format!("route \"{name}\" relays no UDP; leave follow out"),
         ));
     }
+    let idle = raw.idle.map_or(Route::IDLE_DEFAULT, |idle| idle.0);
+    if idle.is_zero() {
+        let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
+        return Err(SettingError::new(at("idle"), problem));
+    }
     Ok(Route {
         profile: profile(&at("profile"), raw.profile, read_profile)?,
         name,
@@ -139,7 +144,7 @@ fn route(
         enabled: raw.enabled.unwrap_or(true),
         tcp,
         follow: raw.follow,
-        idle: raw.idle.map_or(Route::IDLE_DEFAULT, |idle| idle.0),
+        idle,
     })
 }
 

@@ -85,6 +85,11 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (with(r#""idle": 5"#), r#"proxies[0].idle: "5" has no unit; write "5ms""#),
         (
+            with(r#""idle": 0"#),
+            r#"proxies[0].idle: a flow that is forgotten at once never gets an answer; write "120s", say"#,
+        ),
+        ("{}".to_owned(), "missing field `proxies`"),
+        (
             with(r#""tcp": "fast""#),
             r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,
         ),

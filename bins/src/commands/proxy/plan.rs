@@ -2,6 +2,7 @@
 
 use super::ProxyArgs;
 use crate::exit::Usage;
+use crate::files;
 use clap::ValueEnum;
 use jostle_common::chance::fresh_seed;
 use jostle_common::profile::Profile;
@@ -52,8 +53,8 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
 }
 
 fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    let text =
+        files::read_text(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
     // Profiles named in the file stand beside it.
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let files = Files::new(folder);
@@ -89,6 +90,9 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             idle: Route::IDLE_DEFAULT,
         });
     }
+    if args.tcp.is_some() && !routes.iter().any(|route| route.transport.has_tcp()) {
+        return Err(Usage::error("--tcp is for TCP, and no route relays it; leave it out"));
+    }
     if args.follow && !routes.iter().any(|route| route.transport.has_udp()) {
         return Err(Usage::error("--follow is for UDP, and no route relays it; leave it out"));
     }
@@ -117,7 +121,7 @@ impl Files {
 
     fn read(&self, name: &str) -> Result<String, String> {
         let path = self.folder.join(name);
-        std::fs::read_to_string(&path).map_err(|error| {
+        files::read_text(&path).map_err(|error| {
             let looks_like_a_name = !name.contains(['/', '.']);
             if error.kind() == io::ErrorKind::NotFound && looks_like_a_name {
                 return "there is neither a built-in profile nor a file of this name".to_owned();

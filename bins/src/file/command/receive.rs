@@ -19,7 +19,7 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   jostle-server file --over tcp --dir incoming
   jostle-server file --over udp --dir incoming --once --json
-  jostle-server file --over udp --naive --dir incoming     # bare datagrams from any script; 2 s of silence end a file")]
+  jostle-server file --over udp --naive       # bare datagrams from any script")]
 pub struct ReceiveArgs {
     /// The transport
     #[arg(long, value_enum)]

@@ -26,7 +26,7 @@ const RANGES_MAX: usize = 12;
 #[command(after_help = "Examples:
   jostle-client file 127.0.0.1:9003 song.mp3 --over tcp
   jostle-client file 127.0.0.1:9003 song.mp3 --over udp --rate 5Mbit/s
-  jostle-client file 127.0.0.1:9003 song.mp3 --over udp --strict --json     # damage is status 1")]
+  jostle-client file 127.0.0.1:9003 song.mp3 --over udp --strict --json")]
 pub struct SendArgs {
     /// The server; the port is 9003 unless given
     #[arg(value_name = "HOST:PORT")]

@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 const RULES_MAX: usize = 63;
 /// Copies are numbered with six bits per duplicate rule.
 const DUPLICATE_RULES_MAX: u32 = 5;
+/// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever drives the link.
+const PACKETS_OF_ONE_MAX: u64 = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +87,7 @@ fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, SettingError> {
         ));
     }
     let mut rules: Vec<Rule> = Vec::new();
+    let mut packets_of_one = 1;
     for RawRule { place, name, kind } in raw {
         let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
         if matches!(kind, RuleKind::Duplicate(_)) && ordinal >= DUPLICATE_RULES_MAX {
@@ -92,6 +95,15 @@ fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, SettingError> {
                 place,
                 format!("at most {DUPLICATE_RULES_MAX} duplicate rules per direction"),
             ));
+        }
+        if let RuleKind::Duplicate(duplicate) = &kind {
+            packets_of_one *= 1 + u64::from(duplicate.copies);
+        }
+        if packets_of_one > PACKETS_OF_ONE_MAX {
+            let problem = format!(
+                "with the duplicate rules before it a packet becomes {packets_of_one}; write fewer copies, for {PACKETS_OF_ONE_MAX} in all"
+            );
+            return Err(SettingError::new(within(&place, "copies"), problem));
         }
         let key = name.unwrap_or_else(|| match ordinal {
             0 => kind.name().into(),

@@ -152,6 +152,15 @@ fn mistakes_are_named_with_place_and_remedy() {
             "up[0].where.length: 0 bytes cannot be hit; write at least 1",
         ),
         (
+            r#"{ "up": [ { "rule": "drop", "chance": "5%" } ], "up": [] }"#,
+            "\"up\" is here a second time; write it once at line 1 column 52",
+        ),
+        (
+            r#"{ "up": [ { "rule": "drop", "every": -1 } ] }"#,
+            "up[0].every: invalid value: number `-1`, expected a whole number",
+        ),
+        (r#"{ "up": { "rule": "drop" } }"#, "up: invalid type: an object, expected a list in [ … ]"),
+        (
             r#"{ "up": [ { "rule": "duplicate", "chance": "1%", "copies": 64 } ] }"#,
             "up[0].copies: 64 copies are out of bounds; write 1 to 63",
         ),
@@ -178,4 +187,11 @@ fn whole_directions_are_bounded() {
     let copies = r#"{ "rule": "duplicate", "chance": "1%" }"#;
     assert!(Profile::from_json(&many(5, copies)).is_ok());
     assert_eq!(error(&many(6, copies)), "up[5]: at most 5 duplicate rules per direction");
+    // Two rules of 63 copies would make 4,096 packets of one, five of them a thousand million.
+    let copies = r#"{ "rule": "duplicate", "chance": "1%", "copies": 7 }"#;
+    assert!(Profile::from_json(&many(2, copies)).is_ok());
+    assert_eq!(
+        error(&many(3, copies)),
+        "up[2].copies: with the duplicate rules before it a packet becomes 512; write fewer copies, for 64 in all"
+    );
 }
