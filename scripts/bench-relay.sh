@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the relays of jostle cost on loopback, beside a direct run: packets/s and MB/s as iperf3 sees them, and the proxy's processor time
-# per packet and per KiB. Other relays run too if they are installed. Usage: scripts/bench-relay.sh [SECONDS]
+# per packet and per KiB. HAProxy runs too if it is installed. Usage: scripts/bench-relay.sh [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-3}
@@ -12,75 +12,80 @@ cargo build --release --quiet --bin jostle
 scratch=$(mktemp -d)
 background=()
 trap 'kill "${background[@]}" 2>/dev/null || true; rm -rf "$scratch"' EXIT
-iperf3 -s -p "$server_port" >/dev/null &
+iperf3 -s -p "$server_port" >/dev/null 2>&1 &
 background+=($!)
 sleep 0.5
 
-# Processor time of a process and its children so far, in nanoseconds.
+# Processor time of a process so far, in nanoseconds.
 processor_ns() {
-  local total=0 pid task
-  for pid in "$1" $(pgrep -P "$1" || true); do
-    for task in /proc/"$pid"/task/*/schedstat; do
-      total=$((total + $(cut -d' ' -f1 "$task")))
-    done
+  local total=0 task
+  for task in /proc/"$1"/task/*/schedstat; do
+    total=$((total + $(cut -d' ' -f1 "$task")))
   done
   echo "$total"
 }
 
-# One run of iperf3 against port $2, whose relay is process $3 (0: none); the other arguments go to iperf3.
-run() {
-  local name=$1 port=$2 pid=$3 before=0 after=0
-  shift 3
-  [ "$pid" = 0 ] || before=$(processor_ns "$pid")
-  iperf3 -J -c 127.0.0.1 -p "$port" -t "$seconds" "$@" >"$scratch/report.json" || { echo "$name: failed"; return; }
-  [ "$pid" = 0 ] || after=$(processor_ns "$pid")
-  python3 - "$name" $((after - before)) "$scratch/report.json" <<'PYTHON'
+# iperf3 over $1 (tcp, udp) against port $2; its report goes to a file.
+measure() {
+  local options=()
+  [ "$1" = tcp ] || options=(-u -b 0 -l 1200)
+  iperf3 -J -c 127.0.0.1 -p "$2" -t "$seconds" "${options[@]}" >"$scratch/report.json"
+}
+
+# One line about the last report: $1 is the name, $2 the relay's processor time in nanoseconds, or 0.
+# The cost per packet is that of those relayed, as jostle counts them: the receiver is slower than the relay and loses some.
+line() {
+  python3 - "$1" "$2" "$scratch/report.json" "$scratch/summary" "$seconds" <<'PYTHON'
 import json, sys
-name, nanos, report = sys.argv[1], int(sys.argv[2]), json.load(open(sys.argv[3]))
-end = report["end"]
-if "sum" in end and "packets" in end["sum"]:
-    total = end["sum"]
-    arrived = total["packets"] - total["lost_packets"]
-    cost = f"{nanos / arrived:8.0f} ns/packet" if nanos else ""
-    print(f"{name:34} {arrived / total['seconds']:10.0f} packets/s {total['lost_percent']:6.2f} % lost {cost}")
+name, nanos, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[5])
+end = json.load(open(sys.argv[3]))["end"]
+if "packets" in end.get("sum", {}):
+    arrived = end["sum"]["packets"] - end["sum"]["lost_packets"]
+    text = f"{arrived / seconds:9.0f} packets/s arrive"
+    try:
+        links = [json.loads(line) for line in open(sys.argv[4])]
+        relayed = next(l for l in links if l.get("protocol") == "udp" and l.get("direction") == "up")["delivered"]
+        text += f", {relayed / seconds:9.0f}/s relayed, {nanos / relayed:6.0f} ns each"
+    except (OSError, ValueError, StopIteration):
+        pass
 else:
     total = end["sum_received"]
-    cost = f"{nanos / (total['bytes'] / 1024):8.0f} ns/KiB" if nanos else ""
-    print(f"{name:34} {total['bytes'] / total['seconds'] / 1e6:10.0f} MB/s {cost}")
+    text = f"{total['bytes'] / total['seconds'] / 1e6:9.0f} MB/s"
+    if nanos:
+        text += f", {nanos / (total['bytes'] / 1024):6.0f} ns/KiB"
+print(f"{name:34} {text}")
 PYTHON
 }
 
-# Starts a relay, runs TCP and UDP through it, and ends it.
+# Starts a relay, runs $2 (tcp, udp) through it, and ends it.
 relay() {
-  local name=$1 kinds=$2 pid
+  local name=$1 kind=$2 pid before after
   shift 2
-  "$@" >/dev/null 2>&1 &
+  "$@" >"$scratch/summary" 2>/dev/null &
   pid=$!
   background+=("$pid")
   sleep 0.5
-  for kind in $kinds; do
-    case $kind in
-      tcp) run "$name, TCP" "$proxy_port" "$pid" ;;
-      udp) run "$name, UDP 1200 B" "$proxy_port" "$pid" -u -b 0 -l 1200 ;;
-    esac
-  done
+  before=$(processor_ns "$pid")
+  measure "$kind" "$proxy_port" || { echo "$name: failed"; return; }
+  after=$(processor_ns "$pid")
   kill "$pid" 2>/dev/null || true
   wait "$pid" 2>/dev/null || true
+  line "$kind: $name" $((after - before))
 }
 
 jostle=target/release/jostle
 route=both://127.0.0.1:$proxy_port=127.0.0.1:$server_port
-run "direct, TCP" "$server_port" 0
-run "direct, UDP 1200 B" "$server_port" 0 -u -b 0 -l 1200
-relay "jostle" "tcp udp" "$jostle" proxy "$route"
-relay "jostle --portable" "tcp udp" "$jostle" proxy "$route" --portable
-relay "jostle --drop 1%" "udp" "$jostle" proxy "$route" --up-drop 1%
-relay "jostle --delay 1ms" "udp" "$jostle" proxy "$route" --up-delay 1ms
-relay "jostle --delay 1ms (model)" "tcp" "$jostle" proxy "$route" --delay 1ms
-relay "jostle --delay 1ms (raw, read)" "tcp" "$jostle" proxy "$route" --delay 1ms --tcp raw --unit read
-if command -v socat >/dev/null; then
-  relay "socat -b65536" "tcp" socat -b65536 "TCP-LISTEN:$proxy_port,fork,reuseaddr" "TCP:127.0.0.1:$server_port"
-fi
+for kind in tcp udp; do
+  rm -f "$scratch/summary"
+  measure "$kind" "$server_port"
+  line "$kind: direct" 0
+  relay "jostle" "$kind" "$jostle" proxy --json "$route"
+  relay "jostle --portable" "$kind" "$jostle" proxy --json "$route" --portable
+done
+relay "jostle --drop 1%" udp "$jostle" proxy --json "$route" --up-drop 1%
+relay "jostle --delay 1ms" udp "$jostle" proxy --json "$route" --up-delay 1ms
+relay "jostle --delay 1ms, model" tcp "$jostle" proxy --json "$route" --delay 1ms
+relay "jostle --delay 1ms, raw read" tcp "$jostle" proxy --json "$route" --delay 1ms --tcp raw --unit read
 if command -v haproxy >/dev/null; then
   cat >"$scratch/haproxy.cfg" <<CONFIG
 defaults
@@ -92,5 +97,5 @@ listen bench
   bind 127.0.0.1:$proxy_port
   server iperf3 127.0.0.1:$server_port
 CONFIG
-  relay "haproxy" "tcp" haproxy -db -f "$scratch/haproxy.cfg"
+  relay "haproxy" tcp haproxy -db -f "$scratch/haproxy.cfg"
 fi

@@ -51,7 +51,7 @@ enum Relay {
 }
 
 impl Proxy {
-    /// Opens the listeners of all routes, or none.
+    /// Opens the listeners of all routes, or none, and raises the process's soft limit of open descriptors to the hard one.
     ///
     /// # Errors
     /// When a listener cannot be opened or a name has no address; the error names the route and the address.

@@ -10,7 +10,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// The seed of the routes that have none of their own.
     pub seed: u64,
-    /// Keep to mio alone, as on systems that are not Linux.
+    /// Keep to mio alone, as on systems that are not Linux: a datagram per call, deadlines met to a millisecond. Arrivals are stamped when
+    /// they are read, what the kernel dropped is not told, and a wildcard listener answers from the address that the system chooses.
     pub portable: bool,
     /// Where the fate of each packet is written, a line each.
     pub events: Option<Box<dyn Write + Send>>,
