@@ -8,6 +8,7 @@ use jostle_proxy::Protocol;
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc;
 use std::time::Duration;
 use support::{PATIENCE, Running};
 
@@ -94,6 +95,14 @@ fn misbehave(address: std::net::SocketAddr, kind: usize) {
     }
 }
 
+/// Opens a connection, closes it for writing and waits for its end.
+fn meet_the_end(address: std::net::SocketAddr) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let _ = stream.shutdown(Shutdown::Write);
+    while let Ok(1..) = stream.read(&mut [0; 10_000]) {}
+}
+
 #[test]
 fn connections_of_any_kind_leave_nothing_behind() {
     for (tcp, portable) in [
@@ -106,10 +115,11 @@ fn connections_of_any_kind_leave_nothing_behind() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let upstream = listener.local_addr().unwrap();
             // The server is no better.
+            let (served, serving) = mpsc::channel();
             std::thread::spawn(move || {
                 for (kind, stream) in listener.incoming().enumerate() {
                     let Ok(mut stream) = stream else { return };
-                    std::thread::spawn(move || {
+                    let server = std::thread::spawn(move || {
                         let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
                         match kind % 5 {
                             0 => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap(),
@@ -127,6 +137,9 @@ fn connections_of_any_kind_leave_nothing_behind() {
                             }
                         }
                     });
+                    if served.send(server).is_err() {
+                        return;
+                    }
                 }
             });
             let mut settings = support::settings(&format!(
@@ -141,11 +154,11 @@ fn connections_of_any_kind_leave_nothing_behind() {
                 })
                 .collect();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
-            // Connections are accepted in their order: once this one has met its end, all have been.
-            let mut last = TcpStream::connect(address).unwrap();
-            last.set_read_timeout(Some(PATIENCE)).unwrap();
-            let _ = last.shutdown(Shutdown::Write);
-            while let Ok(1..) = last.read(&mut [0; 10_000]) {}
+            // Connections are accepted in their order, at the proxy and at the server: once this one has met its end, all have been.
+            meet_the_end(address);
+            serving.try_iter().for_each(|server| server.join().unwrap());
+            // Both ends of all are closed. The proxy was told before it is told of this one.
+            meet_the_end(address);
             let summary = proxy.stop();
             let count = |name: &str| summary.socket_count("1", Protocol::Tcp, name);
             assert!(count("connections") >= 390, "{tcp} {weather}: {:?}", summary.sockets);
