@@ -112,7 +112,9 @@ fn mistakes_are_named_with_place_and_remedy() {
     }
     let missing = read(&with(r#""profile": "sunny""#)).unwrap_err().to_string();
     assert!(
-        missing.starts_with(r#"proxies[0].profile: "sunny": no such file; jostle profile list shows the built-in profiles"#),
+        missing.starts_with(
+            r#"proxies[0].profile: "sunny": no such file; jostle profile list shows the built-in profiles"#
+        ),
         "{missing}"
     );
     let two = r#"[ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ]"#;

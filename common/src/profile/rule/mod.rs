@@ -50,6 +50,13 @@ pub enum RuleKind {
     Size(Size),
 }
 
+impl Rule {
+    /// The only rule of its kind, for every packet.
+    pub fn only(kind: RuleKind) -> Self {
+        Self { key: kind.name().to_owned(), ordinal: 0, selection: Selection::default(), kind }
+    }
+}
+
 impl RuleKind {
     /// The name of the kind, as written in a profile.
     pub const fn name(&self) -> &'static str {
