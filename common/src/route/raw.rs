@@ -161,7 +161,8 @@ pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingE
         return Profile::from_json(text);
     }
     let text = read(name).map_err(|problem| {
-        let meant = library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
+        let meant =
+            library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
         SettingError::new("", format!("{problem}; {meant}jostle profile list shows the built-in profiles"))
     })?;
     // What the profile names stands beside it.
