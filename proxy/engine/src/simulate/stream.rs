@@ -55,9 +55,9 @@ impl<'a> StreamSimulation<'a> {
     ) -> Self {
         let links = Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.to_owned(), direction };
-            Link::new(key, profile.rules(direction))
+            Link::new(key, profile.timeline(direction))
         });
-        let mut rules = Direction::BOTH.into_iter().flat_map(|direction| profile.rules(direction));
+        let mut rules = Direction::BOTH.iter().flat_map(|direction| profile.timeline(*direction).rules());
         let copies = rules.any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
         let mut raw = RawStreams::new(links, unit, copies, Budget::default());
         raw.open(Instant::START, ID);
