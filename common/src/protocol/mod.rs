@@ -7,10 +7,12 @@
 
 pub mod digest;
 pub mod file;
+pub mod messages;
 pub mod pacer;
 pub mod rtt;
 pub mod saw;
 pub mod storage;
+pub mod stream;
 pub mod timer;
 pub mod wire;
 

@@ -29,8 +29,11 @@ use jostle_common::time::Instant;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+mod stream;
 #[cfg(test)]
 mod tests;
+
+pub use stream::StreamSimulation;
 
 /// The client's address. Both are on one machine as far as a protocol can tell.
 pub const CLIENT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_152));
