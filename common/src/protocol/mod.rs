@@ -7,7 +7,10 @@
 
 pub mod digest;
 pub mod file;
+pub mod jitter;
 pub mod pacer;
+pub mod ping;
+pub mod reflector;
 pub mod rtt;
 pub mod saw;
 pub mod storage;
