@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn two_reflectors_set_on_each_other_fall_silent() {
-        let addresses: [SocketAddr; 2] = ["192.0.2.1:1234".parse().unwrap(), "192.0.2.2:9002".parse().unwrap()];
+        let addresses: [SocketAddr; 2] =
+            ["192.0.2.1:1234".parse().unwrap(), "192.0.2.2:9002".parse().unwrap()];
         let mut servers = addresses.map(|address| {
             Reflector::new(ReflectorSettings { port: address.port(), ..ReflectorSettings::default() })
         });

@@ -30,6 +30,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 #[cfg(test)]
+mod ping_tests;
+#[cfg(test)]
 mod tests;
 
 /// The client's address. Both are on one machine as far as a protocol can tell.
