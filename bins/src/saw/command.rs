@@ -8,6 +8,7 @@ use crate::progress;
 use crate::stop::Stop;
 use crate::storage::{FileSource, Output};
 use crate::terminal::{self, Printer, escaped, grouped};
+use crate::timing;
 use anyhow::Context;
 use clap::Args;
 use jostle_common::protocol::saw::ServerReport;
@@ -83,7 +84,7 @@ pub struct FetchArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// When to ask again: from measured round trips, or always after the same time ("fixed:200ms")
-    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = parse_timing)]
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
     timeout: Timing,
     /// Give up after so long without any valid answer, or "never" [default: 60s and 500 requests,
     /// whichever is later]
@@ -108,23 +109,6 @@ fn parse_patience(text: &str) -> Result<Patience, String> {
     match parse_duration(text) {
         Ok(Duration::ZERO) => Err("write a time, or \"never\"".to_owned()),
         Ok(time) => Ok(Patience(Some(time))),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn parse_timing(text: &str) -> Result<Timing, String> {
-    let fixed = match (text, text.strip_prefix("fixed:")) {
-        ("adaptive", _) => return Ok(Timing::Adaptive),
-        (_, Some(fixed)) => fixed,
-        (_, None) => {
-            return Err("write \"adaptive\", or \"fixed:\" and a time, such as \"fixed:200ms\"".to_owned());
-        }
-    };
-    match parse_duration(fixed) {
-        Ok(Duration::ZERO) => {
-            Err("a timeout of 0 would ask without end; write one such as \"fixed:200ms\"".to_owned())
-        }
-        Ok(timeout) => Ok(Timing::Fixed(timeout)),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -207,12 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_and_patience_are_read_and_zero_is_refused() {
-        assert_eq!(parse_timing("adaptive"), Ok(Timing::Adaptive));
-        assert_eq!(parse_timing("fixed:200ms"), Ok(Timing::Fixed(Duration::from_millis(200))));
-        for text in ["", "fixed", "fixed:", "fixed:0", "fixed:200", "200ms"] {
-            assert!(parse_timing(text).is_err(), "{text}");
-        }
+    fn patience_is_read_and_zero_is_refused() {
         assert_eq!(parse_patience("never"), Ok(Patience(None)));
         assert_eq!(parse_patience("2m"), Ok(Patience(Some(Duration::from_secs(120)))));
         assert!(parse_patience("0").is_err() && parse_patience("5").is_err());

@@ -326,7 +326,11 @@ impl Client {
 
 impl Endpoint for Client {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        if self.outcome.is_some() || from != self.settings.server {
+        if self.outcome.is_some() {
+            // The accounts are closed.
+            return;
+        }
+        if from != self.settings.server {
             self.report.ignored += 1;
             return;
         }
