@@ -5,9 +5,11 @@
 //! wait for a datagram or for [`Endpoint::deadline`]. The formats on the wire are specified in `docs/protocols.md`; whatever else
 //! arrives is counted and ignored.
 
+pub mod clock;
 pub mod digest;
 pub mod file;
 pub mod jitter;
+pub mod lines;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
