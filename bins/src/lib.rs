@@ -1,9 +1,11 @@
 //! What the programs of jostle are made of: endpoints that run in a thread or behind a command, and what their commands share.
 
+pub mod accept;
 pub mod address;
 pub mod audit;
 pub mod commands;
 pub mod compare;
+pub mod connection;
 pub mod datagrams;
 pub mod ending;
 pub mod exit;
