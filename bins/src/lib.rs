@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod address;
 pub mod audit;
+pub mod clock;
 pub mod commands;
 pub mod compare;
 pub mod connection;
@@ -12,6 +13,7 @@ pub mod exit;
 pub mod file;
 pub mod files;
 pub mod keys;
+pub mod lines;
 pub mod ping;
 pub mod progress;
 pub mod saw;
