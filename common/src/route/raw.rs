@@ -168,7 +168,7 @@ pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingE
         SettingError::new("", format!("{problem}; {meant}jostle profile list shows the built-in profiles"))
     })?;
     // What the profile names stands beside it.
-    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
 }
 
