@@ -2,9 +2,7 @@
 
 mod raw;
 
-pub use raw::{
-    Configuration, ReadProfile, named_profile, parse_listen, parse_route, parse_unit, parse_upstream,
-};
+pub use raw::{Configuration, named_profile, parse_listen, parse_route, parse_unit, parse_upstream};
 
 use crate::profile::Profile;
 use std::fmt;

@@ -105,7 +105,7 @@ impl<'a> Simulation<'a> {
     ) -> Self {
         let links = Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.to_owned(), direction };
-            Link::new(key, profile.rules(direction))
+            Link::new(key, profile.timeline(direction))
         });
         Self { client, server, links, now: Instant::START, finished: None }
     }
@@ -172,6 +172,7 @@ impl<'a> Simulation<'a> {
             Direction::Down => &mut self.server,
         };
         let Some(transmit) = endpoint.poll(self.now) else { return false };
+        self.links.iter_mut().for_each(|link| link.begin(self.now));
         self.links[direction.index()].handle(Packet::new(1, self.now, Body::Data(transmit.payload)));
         true
     }
