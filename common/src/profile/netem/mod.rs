@@ -8,6 +8,7 @@ mod line;
 mod quantity;
 mod timing;
 
+use super::Profile;
 use crate::setting::SettingError;
 use crate::units::{Probability, Span};
 use line::Netem;
@@ -46,6 +47,11 @@ pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
     draft.slot(&netem);
     draft.whole_line(&netem);
     let profile = draft.profile(line, netem.device.as_deref());
+    // Where a table stands is for whoever keeps the profile.
+    let a_table = |_: &str| Ok("0".to_owned());
+    Profile::from_json_with(&profile, &a_table).map_err(|error| {
+        SettingError::new(error.place, format!("no profile can say that: {}", error.problem))
+    })?;
     Ok(Translation { profile, remarks: draft.remarks })
 }
 
