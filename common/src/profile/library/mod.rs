@@ -129,15 +129,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|(name, _)| *name)
 }
 
-/// What somebody who wrote `name` may have meant, the likeliest first: names with a word of it, or a few letters away.
+/// What somebody who wrote `name` may have meant, the likeliest first: names with a word of it, or a slip of the finger away.
 pub fn like(name: &str) -> Vec<&'static str> {
+    /// Two names of this similarity differ by a slip of the finger.
+    const SIMILAR: f64 = 0.85;
     let name = name.to_lowercase();
     let has_word = |known: &str| name.split('-').any(|word| known.split('-').any(|other| other == word));
-    let mut likely: Vec<(usize, &str)> = names()
-        .map(|known| (distance(&name, known), known))
-        .filter(|(distance, known)| *distance <= known.len() / 3 || has_word(known))
+    let mut likely: Vec<(f64, &str)> = names()
+        .map(|known| (strsim::jaro_winkler(known, &name), known))
+        .filter(|(similarity, known)| *similarity > SIMILAR || has_word(known))
         .collect();
-    likely.sort_unstable();
+    likely.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     likely.into_iter().take(LIKE_MAX).map(|(_, known)| known).collect()
 }
 
@@ -148,20 +150,6 @@ pub fn hint(name: &str) -> String {
         [] => LIST.into(),
         likely => format!("did you mean {}? {LIST}", one_of(likely)),
     }
-}
-
-/// How many letters must be changed, added or left out to make `a` into `b` (Levenshtein 1966).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -125,10 +125,14 @@ fn timelines_are_those_of_their_sources() {
 fn a_wrong_name_is_answered_with_likely_ones() {
     assert_eq!(like("cofee-shop")[0], "coffee-shop-wifi");
     assert_eq!(like("webpagetest3g")[0], "webpagetest-3g");
+    assert_eq!(like("webpagetest-cabel")[0], "webpagetest-cable");
     assert_eq!(like("Starlnk")[0], "starlink");
     assert_eq!(like("3g").len(), LIKE_MAX);
     assert!(like("3g").iter().all(|name| name.contains("3g")));
-    assert!(like("nowhere.json").is_empty());
-    assert_eq!(hint("nowhere.json"), "jostle profile list shows the built-in profiles");
-    assert_eq!(hint("starlnk"), "did you mean starlink? jostle profile list shows the built-in profiles");
+    assert!(like("profile.json").is_empty());
+    assert_eq!(hint("profile.json"), "jostle profile list shows the built-in profiles");
+    assert_eq!(
+        hint("starlnk"),
+        "did you mean starlink or starlink-outages? jostle profile list shows the built-in profiles"
+    );
 }
