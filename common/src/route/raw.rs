@@ -126,7 +126,7 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));
     }
-    Ok(Route {
+    let route = Route {
         profile: profile(&at("profile"), raw.profile, read)?,
         name,
         transport,
@@ -138,7 +138,9 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         tcp,
         follow: raw.follow,
         idle,
-    })
+    };
+    route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
+    Ok(route)
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {
