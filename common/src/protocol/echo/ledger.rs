@@ -2,9 +2,9 @@
 //!
 //! - An answer that equals a message belongs to the oldest such message without an intact answer; when there is none, it is a further
 //!   copy. So when the same text is sent twice, one lost and the other doubled, both seem to have come back.
-//! - An answer that equals no message is damaged. It belongs to the most similar message of the same length that has no intact answer,
-//!   if no more than one bit per byte differs (two texts of people differ in more); else to nobody. A flipped bit that makes one
-//!   message into another cannot be seen: number your messages in words, not in digits, when that matters.
+//! - An answer that equals no message is damaged. It belongs to the most similar message of the same length, if no more than one bit
+//!   per byte differs (two texts of people differ in more); else to nobody. A flipped bit that makes one message into another cannot
+//!   be seen.
 //!
 //! It remembers the last 4096 messages, and no more than 16 MiB of them.
 
@@ -103,16 +103,20 @@ impl Ledger {
     fn recognise_damaged(&mut self, answer: &[u8]) -> Recognised {
         let alike = (self.forgotten + 1..)
             .zip(&mut self.messages)
-            .filter(|(_, message)| message.fate != Fate::Intact && message.content.len() == answer.len());
-        let measured =
-            alike.map(|(number, message)| (differing_bits(&message.content, answer), number, message));
-        match measured.min_by_key(|(bits, number, _)| (*bits, *number)) {
-            Some((bits, number, message)) if bits as usize <= answer.len() => {
-                match std::mem::replace(&mut message.fate, Fate::Damaged) {
-                    Fate::Nothing => Recognised::Damaged { number, bits },
-                    Fate::Damaged | Fate::Intact => Recognised::Doubled { number },
+            .filter(|(_, message)| message.content.len() == answer.len());
+        let measured = alike.map(|(number, message)| {
+            // Of two that are equally similar, the one that is still missed.
+            let rank = (differing_bits(&message.content, answer), message.fate == Fate::Intact, number);
+            (rank, message)
+        });
+        match measured.min_by_key(|(rank, _)| *rank) {
+            Some(((bits, _, number), message)) if bits as usize <= answer.len() => match message.fate {
+                Fate::Nothing => {
+                    message.fate = Fate::Damaged;
+                    Recognised::Damaged { number, bits }
                 }
-            }
+                Fate::Damaged | Fate::Intact => Recognised::Doubled { number },
+            },
             _ => Recognised::Unknown,
         }
     }
@@ -168,6 +172,7 @@ mod tests {
         let again = Recognised::Intact { number: 1, sent: Instant::from_secs(1), again: true };
         assert_eq!(ledger.recognise(b"attack at dawn"), again, "the intact copy wins");
         assert_eq!(ledger.recognise(b"something else"), Recognised::Unknown);
+        assert_eq!(ledger.recognise(b"attack at nooN"), Recognised::Doubled { number: 3 }, "a damaged copy");
         assert_eq!(ledger.recognise(b"retreat by se"), Recognised::Unknown, "damage keeps the length");
     }
 
