@@ -1,7 +1,7 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{clock, echo, exit, file, ping, saw, signals, terminal};
+use jostle_bins::{clock, echo, exit, file, messages, ping, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean servers: they never lose, delay or damage anything themselves.
@@ -16,6 +16,7 @@ struct Arguments {
 enum Kind {
     Saw(saw::command::ServeArgs),
     File(file::command::ReceiveArgs),
+    Messages(messages::command::ServeArgs),
     Ping(ping::command::ServeArgs),
     Clock(clock::command::ServeArgs),
     Echo(echo::command::ServeArgs),
@@ -34,6 +35,7 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
     match kind {
         Kind::Saw(args) => args.run(&signals::stop()?),
         Kind::File(args) => args.run(&signals::stop()?),
+        Kind::Messages(args) => args.run(&signals::stop()?),
         Kind::Ping(args) => args.run(&signals::stop()?),
         Kind::Clock(args) => args.run(&signals::stop()?),
         Kind::Echo(args) => args.run(&signals::stop()?),

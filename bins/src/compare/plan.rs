@@ -238,7 +238,7 @@ mod tests {
             plan.command,
             "jostle compare --loss 0%,1%,2%,5%,10% --pace 10Mbit/s --over tcp,udp,saw --limit 50s --seed 7"
         );
-        let keys: Vec<&str> = plan.cells[0].profile.up.iter().map(|rule| rule.key.as_str()).collect();
+        let keys: Vec<&str> = plan.cells[0].profile.up.rules().map(|rule| rule.key.as_str()).collect();
         assert_eq!(keys, ["--drop", "--corrupt", "--delay"]);
         assert_eq!(plan.cells[14].profile.up, plan.cells[14].profile.down);
     }
@@ -254,7 +254,7 @@ mod tests {
     fn a_profile_brings_its_own_delay() {
         let plan = plan("--profile geo-satellite --loss 0").unwrap();
         assert_eq!(plan.delay.0, Duration::ZERO);
-        assert!(plan.cells[0].profile.up.iter().all(|rule| rule.key != "--delay"));
+        assert!(plan.cells[0].profile.up.rules().all(|rule| rule.key != "--delay"));
         assert!(plan.command.contains("--profile geo-satellite"));
         assert!(!plan.parameters.contains_key("corrupt"));
     }

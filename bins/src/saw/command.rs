@@ -4,6 +4,7 @@ use super::{FetchSettings, Fetched, PORT, Server, fetch};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
 use crate::exit::Usage;
+use crate::patience::{self, Patience};
 use crate::progress;
 use crate::stop::Stop;
 use crate::storage::{FileSource, Output};
@@ -14,10 +15,9 @@ use clap::Args;
 use jostle_common::protocol::saw::ServerReport;
 use jostle_common::protocol::storage::Source as _;
 use jostle_common::protocol::timer::Timing;
-use jostle_common::units::{ByteSize, parse_duration};
+use jostle_common::units::ByteSize;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Serves a file by stop-and-wait over UDP, to any number of clients at once.
 #[derive(Args, Debug)]
@@ -88,7 +88,7 @@ pub struct FetchArgs {
     timeout: Timing,
     /// Give up after so long without any valid answer, or "never" [default: 60s and 500 requests,
     /// whichever is later]
-    #[arg(long, value_name = "TIME", value_parser = parse_patience)]
+    #[arg(long, value_name = "TIME", value_parser = patience::parse)]
     patience: Option<Patience>,
     /// The largest file to accept
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
@@ -96,21 +96,6 @@ pub struct FetchArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
-}
-
-/// How long to wait for any valid answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Patience(Option<Duration>);
-
-fn parse_patience(text: &str) -> Result<Patience, String> {
-    if text == "never" {
-        return Ok(Patience(None));
-    }
-    match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("write a time, or \"never\"".to_owned()),
-        Ok(time) => Ok(Patience(Some(time))),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 impl FetchArgs {
@@ -183,17 +168,5 @@ impl FetchArgs {
                 terminal::rate(goodput),
             )
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_is_read_and_zero_is_refused() {
-        assert_eq!(parse_patience("never"), Ok(Patience(None)));
-        assert_eq!(parse_patience("2m"), Ok(Patience(Some(Duration::from_secs(120)))));
-        assert!(parse_patience("0").is_err() && parse_patience("5").is_err());
     }
 }

@@ -24,7 +24,8 @@ fn lines_come_back_as_they_are_and_the_server_prints_them() {
         let mut server = Server::start(&["echo", "--over", over, "--once"]);
         let long = "é".repeat(30_000);
         let lines = ["hello", "", "Grüße \u{1b}[2J", "hello", &long, "no newline"];
-        let run = client_fed(&["echo", &server.address.to_string(), "--over", over], &lines.join("\n"));
+        let run =
+            client_fed(&["echo", &server.address.to_string(), "--over", over], lines.join("\n").as_bytes());
         assert_eq!(counts(&run), [6, 6, 0, 0, 0, 0], "{over}");
         let answers: Vec<_> = run.lines.iter().filter(|line| line["event"] == "answer").collect();
         assert!(
@@ -44,10 +45,10 @@ fn a_line_that_is_too_long_is_not_sent_and_nothing_to_say_is_no_failure() {
         let server = Server::start(&["echo", "--over", over]);
         let address = server.address.to_string();
         let input = format!("one\n{}\ntwo\n", "x".repeat(70_000));
-        let run = client_fed(&["echo", &address, "--over", over], &input);
+        let run = client_fed(&["echo", &address, "--over", over], input.as_bytes());
         assert_eq!((counts(&run), &run.summary["too_long"]), ([2, 2, 0, 0, 0, 0], &1.into()), "{over}");
         assert!(run.stderr.contains("65507"), "{}", run.stderr);
-        assert_eq!(counts(&client_fed(&["echo", &address, "--over", over], "")), [0; 6]);
+        assert_eq!(counts(&client_fed(&["echo", &address, "--over", over], b"")), [0; 6]);
     }
 }
 
@@ -82,7 +83,8 @@ fn over_udp_what_the_proxy_did_is_what_the_client_says() {
     let weather = ["--up-drop", "15%", "--down-duplicate", "10%", "--down-corrupt", "10%", "--seed", "7"];
     let proxy = Jostle::start(&[&[route.as_str()], &weather[..]].concat(), 1);
     let address = proxy.address("udp").to_string();
-    let run = client_fed(&["echo", &address, "--over", "udp", "--linger", "500ms"], &unlike_lines(400));
+    let run =
+        client_fed(&["echo", &address, "--over", "udp", "--linger", "500ms"], unlike_lines(400).as_bytes());
     let summary = proxy.stop();
     let [sent, intact, damaged, missing, doubled, unknown] = counts(&run);
     let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
@@ -101,7 +103,7 @@ fn over_tcp_bad_weather_costs_time_and_a_raw_route_loses_lines() {
     let talk = |weather: &[&str]| {
         let proxy = Jostle::start(&[&[route.as_str(), "--seed", "7"], weather].concat(), 1);
         let address = proxy.address("tcp").to_string();
-        let run = client_fed(&["echo", &address, "--over", "tcp"], &unlike_lines(200));
+        let run = client_fed(&["echo", &address, "--over", "tcp"], unlike_lines(200).as_bytes());
         (counts(&run), proxy.stop())
     };
     let (modelled, _) = talk(&["--drop", "3%", "--corrupt", "2%", "--delay", "2ms"]);

@@ -5,6 +5,7 @@
 mod clock;
 mod commands;
 mod echo;
+mod messages;
 mod ping;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;

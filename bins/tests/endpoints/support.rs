@@ -110,7 +110,7 @@ pub(crate) fn client(arguments: &[&str]) -> Run {
 }
 
 /// The same with this on its stdin.
-pub(crate) fn client_fed(arguments: &[&str], input: &str) -> Run {
+pub(crate) fn client_fed(arguments: &[&str], input: &[u8]) -> Run {
     let mut child = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
         .args(arguments)
         .arg("--json")
@@ -120,7 +120,7 @@ pub(crate) fn client_fed(arguments: &[&str], input: &str) -> Run {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let input = input.as_bytes().to_vec();
+    let input = input.to_vec();
     // A client that fails early reads nothing more.
     let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();

@@ -11,12 +11,14 @@ pub mod echo;
 pub mod file;
 pub mod jitter;
 pub mod lines;
+pub mod messages;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
 pub mod rtt;
 pub mod saw;
 pub mod storage;
+pub mod stream;
 pub mod timer;
 pub mod wire;
 

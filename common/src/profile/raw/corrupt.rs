@@ -1,6 +1,7 @@
 //! Reads a `corrupt` rule.
 
-use super::exactly_one;
+use super::file::ReadFile;
+use super::rule::exactly_one;
 use crate::profile::{Corrupt, Flips, RuleKind};
 use crate::setting::{SettingError, decode, within};
 use crate::units::Probability;
@@ -26,7 +27,7 @@ struct RawRange {
     length: u64,
 }
 
-pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawCorrupt = decode(place, value)?;
     let bits = raw.bits.unwrap_or(1);
     if !(1..=BITS_MAX).contains(&bits) {
@@ -47,8 +48,6 @@ pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> 
         [
             ("chance", raw.chance.map(|chance| Flips::Bits { chance, bits })),
             ("bit_error_rate", raw.bit_error_rate.map(Flips::Rate)),
-            ("", None),
-            ("", None),
         ],
     )?;
     let range = match raw.r#where {

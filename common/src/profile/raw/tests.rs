@@ -1,7 +1,7 @@
 //! What a profile may say, and what it is told when it says something else.
 
 use super::*;
-use crate::profile::Queue;
+use crate::profile::{Queue, RuleKind, Timeline};
 use crate::units::ByteSize;
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ fn every_rule_and_field_is_read() {
     )
     .unwrap();
     assert_eq!(profile.about, "all of it");
-    let keys = |rules: &[Rule]| rules.iter().map(|rule| rule.key.clone()).collect::<Vec<_>>();
+    let keys = |timeline: &Timeline| timeline.rules().map(|rule| rule.key.clone()).collect::<Vec<_>>();
     assert_eq!(keys(&profile.up), ["drop", "drop#2", "drop#3", "tenth", "rate", "rate#2", "rate#3", "delay"]);
     assert_eq!(keys(&profile.down), ["drop", "corrupt", "corrupt#2", "duplicate", "reorder"]);
     let queues: Vec<Queue> = profile
         .up
-        .iter()
-        .filter_map(|rule| match rule.kind {
+        .rules()
+        .filter_map(|rule| match &rule.kind {
             RuleKind::Rate(rate) => Some(rate.queue),
             _ => None,
         })
@@ -43,7 +43,7 @@ fn every_rule_and_field_is_read() {
         queues,
         [Queue::Time(Duration::from_millis(100)), Queue::Bytes(ByteSize::new(65536)), Queue::Packets(50)]
     );
-    let RuleKind::Corrupt(corrupt) = &profile.down[1].kind else { panic!() };
+    let RuleKind::Corrupt(corrupt) = &profile.down.phases[0].rules[1].kind else { panic!() };
     assert_eq!(corrupt.range, Some(8..16));
 }
 
@@ -52,26 +52,29 @@ fn mistakes_are_named_with_place_and_remedy() {
     let cases = [
         ("{", "this is not JSON: EOF while parsing an object at line 1 column 1"),
         ("[]", "here belongs an object; write { … }"),
-        (r#"{ "upp": [] }"#, "upp: unknown field `upp`, expected one of `about`, `both`, `up`, `down`"),
+        (
+            r#"{ "upp": [] }"#,
+            "upp: unknown field `upp`, expected one of `about`, `both`, `up`, `down`, `phases`, `then`, `start`",
+        ),
         (
             r#"{ "up": [ 5 ] }"#,
             r#"up[0]: a rule is an object; write { "rule": "drop", "chance": "2%" }, say"#,
         ),
         (
             r#"{ "up": [ { "chance": "2%" } ] }"#,
-            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder or rate"#,
+            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder, rate, batch, outage or size"#,
         ),
         (
             r#"{ "down": [ { "rule": "dorp" } ] }"#,
-            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder or rate"#,
+            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder, rate, batch, outage or size"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop" } ] }"#,
-            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott or every; none is here",
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, every, packets or pattern; none is here",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": "1%", "every": 3 } ] }"#,
-            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott or every; here are chance and every",
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, every, packets or pattern; here are chance and every",
         ),
         (
             r#"{ "both": [ { "rule": "drop", "chance": "3" } ] }"#,
@@ -114,7 +117,10 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"up[0].time: "50" has no unit; write "50ms""#,
         ),
         (r#"{ "up": [ { "rule": "delay", "time": 50 } ] }"#, r#"up[0].time: "50" has no unit; write "50ms""#),
-        (r#"{ "up": [ { "rule": "delay" } ] }"#, "up[0]: missing field `time`"),
+        (
+            r#"{ "up": [ { "rule": "delay" } ] }"#,
+            "up[0]: delay says how by exactly one of time or trace; none is here",
+        ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "6ms" } ] }"#,
             "up[0].jitter: 6ms of jitter around 5ms would be before the packet came; write a jitter of at most the time",
@@ -125,11 +131,11 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,
-            "up[0].shape: unknown variant `gauss`, expected `uniform` or `normal`",
+            "up[0].shape: unknown variant `gauss`, expected one of `uniform`, `normal`, `pareto`, `paretonormal`, `table`",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jiter": "1ms" } ] }"#,
-            "up[0].jiter: unknown field `jiter`, expected one of `time`, `jitter`, `shape`, `reorder`",
+            "up[0].jiter: unknown field `jiter`, expected one of `time`, `jitter`, `shape`, `table`, `memory`, `reorder`, `trace`",
         ),
         (
             r#"{ "up": [ { "rule": "rate", "limit": "10" } ] }"#,

@@ -5,13 +5,13 @@
 //! state at *n* without having seen the packets between: coupling from the past (Propp and Wilson 1996). It also makes the chain
 //! stationary from the first packet on, as the walk may go back beyond packet 1.
 
-use jostle_common::chance::Stream;
+use crate::source::Source;
 use jostle_common::units::Probability;
 
 /// A chain with a good and a bad state.
 #[derive(Debug)]
 pub(super) struct Chain {
-    stream: Stream,
+    source: Source,
     /// From good to bad.
     enter: Probability,
     /// From bad to bad.
@@ -32,8 +32,8 @@ enum Step {
 
 impl Chain {
     /// A chain that goes from good to bad with probability `p` and from bad to good with probability `r`, once per packet.
-    pub(super) fn new(stream: Stream, p: Probability, r: Probability) -> Self {
-        Self { stream, enter: p, stay: r.complement(), known: None }
+    pub(super) fn new(source: Source, p: Probability, r: Probability) -> Self {
+        Self { source, enter: p, stay: r.complement(), known: None }
     }
 
     /// Whether the state at packet `number` is bad.
@@ -59,7 +59,7 @@ impl Chain {
     }
 
     fn step(&self, number: u64) -> Step {
-        let bits = self.stream.draw(number, 0, 0).first();
+        let bits = self.source.draw_at(number).first();
         match (self.enter.covers(bits), self.stay.covers(bits)) {
             (true, false) => Step::Flip,
             (false, true) => Step::Keep,
@@ -71,11 +71,11 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::chance::Direction;
+    use jostle_common::chance::{Direction, Stream};
 
     fn chain(p: f64, r: f64) -> Chain {
         let stream = Stream::new(1, "test", Direction::Up, "drop");
-        Chain::new(stream, Probability::new(p).unwrap(), Probability::new(r).unwrap())
+        Chain::new(Source::of_link(stream), Probability::new(p).unwrap(), Probability::new(r).unwrap())
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use super::chain::Chain;
 use crate::packet::Packet;
+use crate::source::{Origin, Source};
 use crate::stage::{Reason, Rule, Verdict};
-use jostle_common::chance::Stream;
-use jostle_common::profile;
+use jostle_common::profile::{self, BurstLength};
 use jostle_common::units::Probability;
 
 /// Loses packets.
 #[derive(Debug)]
 pub(crate) struct Drop {
-    stream: Stream,
+    source: Source,
     model: Model,
 }
 
@@ -23,19 +23,24 @@ enum Model {
 }
 
 impl Drop {
-    pub(crate) fn new(setting: &profile::Drop, stream: Stream) -> Self {
-        let model = match *setting {
+    pub(crate) fn new(setting: &profile::Drop, origin: Origin) -> Self {
+        let Origin { source, .. } = origin;
+        let model = match setting.clone() {
             profile::Drop::Chance(chance) => Model::Chance(chance),
-            profile::Drop::Burst { mean, length } => {
+            profile::Drop::Burst { mean, length: BurstLength::Packets(length) } => {
                 let (p, r) = burst_transitions(mean, length);
-                Model::States(Chain::new(stream, p, r), Probability::ALWAYS, Probability::NEVER)
+                Model::States(Chain::new(source, p, r), Probability::ALWAYS, Probability::NEVER)
             }
             profile::Drop::GilbertElliott { p, r, loss_bad, loss_good } => {
-                Model::States(Chain::new(stream, p, r), loss_bad, loss_good)
+                Model::States(Chain::new(source, p, r), loss_bad, loss_good)
             }
+            profile::Drop::Burst { length: BurstLength::Time(_), .. }
+            | profile::Drop::FourState(_)
+            | profile::Drop::Packets(_)
+            | profile::Drop::Pattern(_) => todo!("models"),
             profile::Drop::Every(n) => Model::Every(n),
         };
-        Self { stream, model }
+        Self { source, model }
     }
 }
 
@@ -51,15 +56,16 @@ fn burst_transitions(mean: Probability, length: f64) -> (Probability, Probabilit
 
 impl Rule for Drop {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
-        let draw = || self.stream.draw(packet.number, 0, packet.copy);
+        let number = self.source.number(packet);
+        let draw = || self.source.draw(packet);
         let lost = match &mut self.model {
             Model::Chance(chance) => draw().hits(*chance),
             Model::States(chain, loss_bad, loss_good) => {
-                let loss = if chain.is_bad(packet.number) { *loss_bad } else { *loss_good };
+                let loss = if chain.is_bad(number) { *loss_bad } else { *loss_good };
                 // The first 64 bits moved the chain.
                 loss.covers(draw().second())
             }
-            Model::Every(n) => packet.number.is_multiple_of(*n),
+            Model::Every(n) => number.is_multiple_of(*n),
         };
         if lost { Verdict::Discard(Reason::Drop) } else { Verdict::Pass }
     }

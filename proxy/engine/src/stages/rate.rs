@@ -1,8 +1,9 @@
 //! `rate`: serialises packets one after the other at a rate, with a bounded tail-drop queue in front.
 
 use crate::packet::Packet;
+use crate::source::Origin;
 use crate::stage::{Output, Reason, Stage};
-use jostle_common::profile::{self, Queue};
+use jostle_common::profile::{self, Queue, RateSource};
 use jostle_common::time::{Instant, nanos};
 use jostle_common::units::BitRate;
 use std::collections::VecDeque;
@@ -16,12 +17,26 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Rate {
     /// `None` once the rule was removed: what waits goes as soon as the packet in service has gone.
-    setting: Option<profile::Rate>,
+    setting: Option<Setting>,
     in_service: Option<InService>,
     waiting: VecDeque<Packet>,
     /// The sum of the waiting packets' sizes, overhead included.
     waiting_bytes: u64,
     refused: VecDeque<Packet>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    limit: BitRate,
+    queue: Queue,
+    overhead: u32,
+}
+
+impl Setting {
+    fn of(setting: &profile::Rate) -> Self {
+        let RateSource::Limit(limit) = setting.source else { todo!("traces") };
+        Self { limit, queue: setting.queue, overhead: setting.overhead }
+    }
 }
 
 #[derive(Debug)]
@@ -47,9 +62,9 @@ impl End {
 }
 
 impl Rate {
-    pub(crate) const fn new(setting: profile::Rate) -> Self {
+    pub(crate) fn new(setting: &profile::Rate, _origin: Origin) -> Self {
         Self {
-            setting: Some(setting),
+            setting: Some(Setting::of(setting)),
             in_service: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -58,8 +73,8 @@ impl Rate {
     }
 
     /// Changes the setting, or removes the limit: the packet in service keeps its end, waiting ones go at the new rate.
-    pub(crate) fn retune(&mut self, setting: Option<profile::Rate>) {
-        self.setting = setting;
+    pub(crate) fn retune(&mut self, setting: Option<&profile::Rate>) {
+        self.setting = setting.map(Setting::of);
         if let Some(service) = &mut self.in_service {
             // The fraction's denominator changes with the rate: the next transmission starts on a whole nanosecond.
             service.end = End { nanos: service.end.due().as_nanos(), fraction: 0 };
