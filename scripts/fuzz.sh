@@ -21,5 +21,5 @@ for target in "$@"; do
   case $target in
     profile | route) options+=(-dict=fuzz/words.dict) ;;
   esac
-  cargo +nightly fuzz run "$target" -- "${options[@]}" 2>&1 | grep -Ev '^(#[0-9]+|INFO|NEW_FUNC)' | tail -n 40
+  cargo +nightly fuzz run "$target" -- "${options[@]}" 2>&1 | grep -Ev '^(#[0-9]|INFO|[[:space:]]+NEW_FUNC|[[:space:]]*#[0-9]+ 0x)' || exit 1
 done
