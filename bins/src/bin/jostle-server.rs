@@ -1,7 +1,7 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{exit, file, messages, saw, signals, terminal};
+use jostle_bins::{clock, exit, file, messages, ping, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean servers: they never lose, delay or damage anything themselves.
@@ -17,6 +17,8 @@ enum Kind {
     Saw(saw::command::ServeArgs),
     File(file::command::ReceiveArgs),
     Messages(messages::command::ServeArgs),
+    Ping(ping::command::ServeArgs),
+    Clock(clock::command::ServeArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -33,6 +35,8 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
         Kind::Saw(args) => args.run(&signals::stop()?),
         Kind::File(args) => args.run(&signals::stop()?),
         Kind::Messages(args) => args.run(&signals::stop()?),
+        Kind::Ping(args) => args.run(&signals::stop()?),
+        Kind::Clock(args) => args.run(&signals::stop()?),
         Kind::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;
             Ok(true)

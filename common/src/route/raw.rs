@@ -126,7 +126,7 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));
     }
-    Ok(Route {
+    let route = Route {
         profile: profile(&at("profile"), raw.profile, read)?,
         name,
         transport,
@@ -138,7 +138,9 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         tcp,
         follow: raw.follow,
         idle,
-    })
+    };
+    route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
+    Ok(route)
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {
@@ -161,7 +163,8 @@ pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingE
         return Profile::from_json(text);
     }
     let text = read(name).map_err(|problem| {
-        let meant = library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
+        let meant =
+            library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
         SettingError::new("", format!("{problem}; {meant}jostle profile list shows the built-in profiles"))
     })?;
     // What the profile names stands beside it.

@@ -29,6 +29,8 @@ use jostle_common::time::Instant;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+#[cfg(test)]
+mod ping_tests;
 mod stream;
 #[cfg(test)]
 mod tests;
