@@ -91,11 +91,6 @@ impl<T: Due> Calendar<T> {
         entry
     }
 
-    /// Takes out everything, in order.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.pop(Instant::from_nanos(u64::MAX)))
-    }
-
     /// Puts an entry into a slot behind the current one.
     fn store(&mut self, slot: u64, entry: T) {
         if slot - self.current_slot < self.slots.len() as u64 {
@@ -259,6 +254,9 @@ mod tests {
         let mut expected: Vec<Instant> = dues.map(Instant::from_nanos).collect();
         expected.iter().for_each(|due| calendar.push(*due));
         expected.sort_unstable();
-        assert_eq!(calendar.drain().collect::<Vec<_>>(), expected);
+        assert_eq!(
+            std::iter::from_fn(|| calendar.pop(Instant::from_nanos(u64::MAX))).collect::<Vec<_>>(),
+            expected
+        );
     }
 }
