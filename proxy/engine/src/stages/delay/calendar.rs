@@ -9,8 +9,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// What a calendar can hold: ordered by its due time first.
-pub(super) trait Due: Ord {
+pub(super) trait Due: Ord + Sized {
     fn due(&self) -> Instant;
+
+    /// Sorts entries, the last one first.
+    fn sort_backwards(entries: &mut [Self]) {
+        entries.sort_unstable_by(|a, b| b.cmp(a));
+    }
 }
 
 impl Due for Instant {
@@ -154,7 +159,7 @@ impl<T: Due> Calendar<T> {
                 self.store(slot, entry);
             }
         }
-        self.current.sort_unstable_by(|a, b| b.cmp(a));
+        T::sort_backwards(&mut self.current);
     }
 
     /// The number of the first slot behind the current one that holds anything.

@@ -3,8 +3,11 @@
 use super::calendar::{Calendar, Due};
 use crate::packet::Packet;
 use jostle_common::time::Instant;
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::VecDeque;
+
+/// From so many packets on sorting keys pays for its allocation.
+const KEYED_MIN: usize = 16;
 
 /// The packets inside.
 #[derive(Debug)]
@@ -27,6 +30,15 @@ pub(super) struct Timed {
 impl Due for Timed {
     fn due(&self) -> Instant {
         self.packet.at
+    }
+
+    fn sort_backwards(entries: &mut [Self]) {
+        // Packets are large: of many, keys are sorted, and each packet is moved once.
+        if entries.len() > KEYED_MIN {
+            entries.sort_by_cached_key(|timed| Reverse((timed.packet.at, timed.arrival)));
+        } else {
+            entries.sort_unstable_by(|a, b| b.cmp(a));
+        }
     }
 }
 
