@@ -162,13 +162,10 @@ pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingE
     if let Some(text) = library::text(name) {
         return Profile::from_json(text);
     }
-    let text = read(name).map_err(|problem| {
-        let meant =
-            library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
-        SettingError::new("", format!("{problem}; {meant}jostle profile list shows the built-in profiles"))
-    })?;
+    let text =
+        read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))?;
     // What the profile names stands beside it.
-    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
 }
 
