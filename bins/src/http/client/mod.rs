@@ -1,0 +1,2 @@
+//! The HTTP client.
+pub mod command;
