@@ -5,9 +5,24 @@
 pub mod client;
 pub mod command;
 mod digest_field;
+mod file_body;
 mod names;
 pub mod pace;
 pub mod server;
 
+use std::io;
+
 /// The port of the server unless told otherwise.
 pub const PORT: u16 = 12345;
+
+/// Does what waits for the disk on a thread for that.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    match tokio::task::spawn_blocking(act).await {
+        Ok(result) => result,
+        // Let a panic be one, or else the server is ending.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(io::Error::other(error)),
+        },
+    }
+}

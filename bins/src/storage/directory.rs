@@ -120,6 +120,22 @@ impl Partial for PartFile {
     }
 }
 
+/// Gives a file the name `path`, or `NAME-2` and so on when that is taken; the name it got.
+///
+/// # Errors
+/// When no name can be given.
+pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+    let directory =
+        Directory { path: folder.to_owned(), stem: stem.to_owned(), extension: extension.to_owned() };
+    directory.first_free(|name| {
+        let path = folder.join(name);
+        take_name(part, &path).map(|()| path)
+    })
+}
+
 /// Renames without ever replacing a file: a hard link fails when the name is taken. Where there are no hard links, an empty file
 /// takes the name first.
 fn take_name(part: &Path, path: &Path) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use super::pages::{escaped, frame};
 use super::root::{Found, Root, names};
 use super::site::UPLOAD_PATH;
-use super::target::Target;
+use super::target::{Target, is_servable};
 use crate::http::names::encoded_bytes;
 use crate::terminal;
 use std::io;
@@ -43,6 +43,9 @@ pub(super) fn read(root: &Root, target: &Target, folder: &OwnedFd) -> io::Result
 
 /// What a request for this name would find; nothing when it would be refused.
 fn entry(root: &Root, target: &Target, name: Vec<u8>) -> Option<Entry> {
+    if !is_servable(&name) {
+        return None;
+    }
     let mut path = target.segments.clone();
     path.push(name.clone());
     match root.find(&path).ok()? {

@@ -11,7 +11,6 @@ mod conditions;
 mod connection;
 mod counts;
 mod digests;
-mod file_body;
 mod handler;
 mod listing;
 mod pages;
@@ -29,6 +28,7 @@ pub use counts::Totals;
 pub use handler::{Answering, Body, Event, Exchange, Handler};
 pub use settings::{Limits, Settings};
 
+use super::blocking;
 use crate::stop::Stop;
 use handler::Context;
 use std::io;
@@ -107,17 +107,5 @@ impl Server {
         // What does not end by itself now is dropped where it stands: half an upload is removed.
         self.runtime.shutdown_timeout(Duration::from_millis(500));
         context.counts.totals()
-    }
-}
-
-/// Does what waits for the disk on a thread for that.
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    match tokio::task::spawn_blocking(act).await {
-        Ok(result) => result,
-        // Let a panic be one, or else the server is ending.
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(io::Error::other(error)),
-        },
     }
 }

@@ -3,10 +3,10 @@
 use super::answer::{Refusal, empty};
 use super::conditions::{Validators, Verdict, judge};
 use super::digests::Digests;
-use super::file_body::FileBody;
 use super::handler::Body;
 use super::range::{Wanted, wanted};
 use crate::http::digest_field::{self, REPR_DIGEST};
+use crate::http::file_body::FileBody;
 use http_body_util::BodyExt as _;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,

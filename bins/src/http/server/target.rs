@@ -57,12 +57,19 @@ fn decode(segment: &str) -> Result<Vec<u8>, Wrong> {
         return Err(Wrong::Malformed);
     }
     let name: Vec<u8> = percent_decode_str(segment).collect();
+    if name.first() == Some(&b'.') {
+        return Err(Wrong::Hidden);
+    }
+    if is_servable(&name) { Ok(name) } else { Err(Wrong::Malformed) }
+}
+
+/// Whether a file of this name can be asked for.
+pub(super) fn is_servable(name: &[u8]) -> bool {
     // An encoded separator is no part of a name, and a backslash is one on Windows.
     let is_odd = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'/' | b'\\');
-    if name.len() > SEGMENT_BYTES_MAX || name.iter().any(is_odd) {
-        return Err(Wrong::Malformed);
-    }
-    if name.first() == Some(&b'.') { Err(Wrong::Hidden) } else { Ok(name) }
+    name.first().is_some_and(|byte| *byte != b'.')
+        && name.len() <= SEGMENT_BYTES_MAX
+        && !name.iter().any(is_odd)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Bytes of an open file as the body of an answer: two pieces in memory, however large the file is.
+//! Bytes of an open file as the body of a message: two pieces in memory, however large the file is.
 
 use super::blocking;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ const PIECE: u64 = 128 << 10;
 type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
 
 /// A range of a file.
-pub(super) struct FileBody {
+pub(crate) struct FileBody {
     file: Arc<File>,
     /// What is not being read yet.
     rest: Range<u64>,
@@ -27,8 +27,8 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    /// The bytes of `range`, of which the first are read at once: a file that cannot be read is an error, not a broken answer.
-    pub(super) async fn open(file: Arc<File>, range: Range<u64>) -> io::Result<Self> {
+    /// The bytes of `range`, of which the first are read at once: a file that cannot be read is an error, not a broken message.
+    pub(crate) async fn open(file: Arc<File>, range: Range<u64>) -> io::Result<Self> {
         let left = range.end - range.start;
         let mut body = Self { file, rest: range, left, first: None, reading: None };
         if let Some(reading) = body.next() {
@@ -48,7 +48,7 @@ impl FileBody {
         let file = self.file.clone();
         Some(Box::pin(blocking(move || {
             let mut piece = vec![0; length as usize];
-            // Shorter than it was: its length is promised already, so the answer must break off.
+            // Shorter than it was: its length is promised already, so the message must break off.
             file.read_exact_at(&mut piece, start)?;
             Ok(Bytes::from(piece))
         })))
