@@ -31,7 +31,13 @@ impl Pace {
 
     /// We wait for the other side, from `now` unless we do already.
     pub fn handle_wait(&mut self, now: Instant) {
-        self.waiting_since.get_or_insert(now);
+        if self.waiting_since.is_none() {
+            if self.waited.is_zero() {
+                // What went into empty buffers before says nothing about the other side.
+                self.moved = 0;
+            }
+            self.waiting_since = Some(now);
+        }
     }
 
     /// So many bytes have moved.
@@ -94,6 +100,14 @@ mod tests {
         assert_eq!(cut(120, Duration::from_secs(1)), None);
         assert_eq!(cut(2000, Duration::from_secs(9)), None);
         assert_eq!(cut(2000, Duration::from_secs(11)), Some(Instant::from_secs(10)));
+    }
+
+    #[test]
+    fn what_filled_the_buffers_at_first_counts_for_nobody() {
+        let mut pace = Pace::new(LEAST);
+        pace.handle_bytes(Instant::START, 1_000_000);
+        pace.handle_wait(Instant::START);
+        assert!(pace.is_too_slow(Instant::from_secs(10)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn read_head(stream: &mut TcpStream) -> String {
 
 fn with(head: &str, body: &[u8]) -> Vec<u8> {
     let head = head.trim().replace('\n', "\r\n");
-    [head.as_bytes(), b"\r\n\r\n", body].concat()
+    [head.as_bytes(), b"\r\nConnection: close\r\n\r\n", body].concat()
 }
 
 /// All objects that a run of the client prints.

@@ -136,7 +136,7 @@ fn a_listing_shows_what_can_be_had_and_only_when_told() {
     assert!(page.contains("<a href=\"%3Cb%3E%26amp%3B.txt\">&lt;b&gt;&amp;amp;.txt</a>"), "{page}");
     assert!(
         page.contains("<a href=\"deep/\">deep/</a>")
-            && !page.contains("hidden")
+            && !page.contains(".hidden")
             && !page.contains("link-out")
     );
     assert_eq!(curl(&[&format!("{base}%3Cb%3E%26amp%3B.txt")]).unwrap(), "odd");

@@ -107,7 +107,8 @@ async fn respond(
     let asked = context.limits.log.then(|| (request.method().to_string(), request.uri().to_string()));
     let peer = exchange.peer;
     let wants_html = answer::wants_html(request.headers());
-    let answering = caught(context.handler.clone().answer(request, exchange));
+    let handler = context.handler.clone();
+    let answering = caught(Box::pin(async move { handler.answer(request, exchange).await }));
     let mut response = answering.await.unwrap_or_else(|reason| {
         context.counts.panics.add(1);
         log::error!("an answer to {peer} failed: {reason}");

@@ -41,10 +41,12 @@ impl PacedBody {
         let now = self.context.clock.now();
         self.pace.handle_wait(now);
         while let Some(deadline) = self.pace.deadline() {
-            let mut timer = Box::pin(tokio::time::sleep(deadline.since(now)));
-            if timer.as_mut().poll(task).is_pending() {
-                self.timer = Some(timer);
-                return Poll::Pending;
+            if now < deadline {
+                let mut timer = Box::pin(tokio::time::sleep(deadline.since(now)));
+                if timer.as_mut().poll(task).is_pending() {
+                    self.timer = Some(timer);
+                    return Poll::Pending;
+                }
             }
             if self.pace.is_too_slow(now) {
                 self.context.counts.slow_bodies.add(1);
