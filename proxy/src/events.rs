@@ -125,13 +125,14 @@ fn write_line(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jostle_common::profile::Timeline;
     use jostle_engine::link::LinkKey;
     use jostle_engine::packet::{Body, Packet};
     use jostle_engine::stage::Stage;
     use std::sync::{Arc, Mutex};
 
     fn link() -> Link {
-        Link::new(LinkKey { seed: 1, route: "a\"b".into(), direction: Direction::Up }, &[])
+        Link::new(LinkKey { seed: 1, route: "a\"b".into(), direction: Direction::Up }, &Timeline::default())
     }
 
     fn subject() -> Subject {

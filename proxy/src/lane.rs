@@ -4,7 +4,7 @@ use crate::ledger::Ledger;
 use crate::summary::{LinkSummary, Protocol};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Rule;
+use jostle_common::profile::Timeline;
 use jostle_common::route::Route;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
@@ -33,7 +33,7 @@ impl Lane {
     pub(crate) fn new(route: &Route, seed: u64, direction: Direction) -> Self {
         let key = LinkKey { seed, route: route.drawn_as().into(), direction };
         Self {
-            link: Link::new(key, route.profile.rules(direction)),
+            link: Link::new(key, route.profile.timeline(direction)),
             ledger: Ledger::new(&route.name, Protocol::Udp, direction),
             outputs: Vec::new(),
             floor: Instant::START,
@@ -68,9 +68,9 @@ impl Lane {
     }
 
     /// Replaces the rules.
-    pub(crate) fn set_rules(&mut self, now: Instant, rules: &[Rule]) {
+    pub(crate) fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
         self.floor = self.floor.max(now);
-        self.link.set_rules(self.floor, rules);
+        self.link.set_timeline(self.floor, timeline);
     }
 
     fn take(&mut self, output: Output) {

@@ -34,7 +34,7 @@ fn simulated(profile: &str) -> Duration {
     let profile = Profile::from_json(profile).unwrap();
     let links = Direction::BOTH.map(|direction| {
         let key = LinkKey { seed: 7, route: "1".into(), direction };
-        Link::new(key, profile.rules(direction))
+        Link::new(key, profile.timeline(direction))
     });
     transfer(links, CongestionControl::Cubic, BYTES as u64, PATIENCE).time.expect("it ends")
 }

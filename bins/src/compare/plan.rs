@@ -121,13 +121,8 @@ fn profile(name: &str) -> anyhow::Result<Profile> {
     if let Some(text) = library::text(name) {
         return Profile::from_json(text).with_context(|| format!("built-in profile {name}"));
     }
-    let known: Vec<&str> = library::names().collect();
-    let text = files::read_text(name.as_ref()).with_context(|| {
-        format!(
-            "--profile {name} is no file that can be read; the built-in profiles are {}",
-            known.join(", ")
-        )
-    })?;
+    let text = files::read_text(name.as_ref())
+        .with_context(|| format!("--profile {name} is no file that can be read; {}", library::hint(name)))?;
     Profile::from_json(&text).map_err(|error| Usage::error(format!("--profile {name}: {error}")))
 }
 
@@ -238,7 +233,7 @@ mod tests {
             plan.command,
             "jostle compare --loss 0%,1%,2%,5%,10% --pace 10Mbit/s --over tcp,udp,saw --limit 50s --seed 7"
         );
-        let keys: Vec<&str> = plan.cells[0].profile.up.iter().map(|rule| rule.key.as_str()).collect();
+        let keys: Vec<&str> = plan.cells[0].profile.up.rules().map(|rule| rule.key.as_str()).collect();
         assert_eq!(keys, ["--drop", "--corrupt", "--delay"]);
         assert_eq!(plan.cells[14].profile.up, plan.cells[14].profile.down);
     }
@@ -254,7 +249,7 @@ mod tests {
     fn a_profile_brings_its_own_delay() {
         let plan = plan("--profile geo-satellite --loss 0").unwrap();
         assert_eq!(plan.delay.0, Duration::ZERO);
-        assert!(plan.cells[0].profile.up.iter().all(|rule| rule.key != "--delay"));
+        assert!(plan.cells[0].profile.up.rules().all(|rule| rule.key != "--delay"));
         assert!(plan.command.contains("--profile geo-satellite"));
         assert!(!plan.parameters.contains_key("corrupt"));
     }
@@ -269,7 +264,8 @@ mod tests {
             ("--burst 0.5", "--burst"),
             ("--limit 0", "--limit"),
             ("--over tcp,quic", "possible values"),
-            ("--profile nowhere.json", "built-in profiles are coffee-shop-wifi"),
+            ("--profile nowhere.json", "jostle profile list"),
+            ("--profile cofee-shop", "did you mean coffee-shop-wifi"),
         ] {
             let error = format!("{:#}", plan(line).map(|_| ()).unwrap_err());
             assert!(error.contains(remedy), "{line}: {error}");

@@ -1,7 +1,7 @@
 //! Headless Chromium: follows a link, plays and fetches the MP3, uploads through the page and through the bare form.
 
 use crate::proxy_support::installed;
-use crate::tools::{Site, names_in};
+use crate::tools::{Site, end, names_in};
 use serde_json::Value;
 use std::process::Command;
 
@@ -44,7 +44,7 @@ fn chromium_follows_plays_and_uploads() {
     }
     let picture = std::fs::read(site.path("upload.png")).unwrap();
     assert!(picture.starts_with(b"\x89PNG") && picture.len() > 5000);
-    let (_, lines) = server.terminate();
-    assert_eq!((&lines[0]["stored"], &lines[0]["failed"]), (&3.into(), &0.into()), "{}", lines[0]);
-    assert!(lines[0]["refused"].as_u64().unwrap() >= 1, "the page of nobody was refused: {}", lines[0]);
+    let (_, summary) = end(server.terminate());
+    assert_eq!((&summary["stored"], &summary["failed"]), (&3.into(), &0.into()), "{}", summary);
+    assert!(summary["refused"].as_u64().unwrap() >= 1, "the page of nobody was refused: {}", summary);
 }

@@ -1,7 +1,7 @@
 //! What happens when something inside fails: a 500, and the server lives on.
 
 use crate::support::{client, failing_server};
-use crate::tools::{Site, answer, connect, status};
+use crate::tools::{Site, answer, connect, end, status};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -85,6 +85,6 @@ fn once_ends_with_the_first_connection() {
         answer(&mut stream);
     }
     drop(stream);
-    let (status, lines) = server.wait();
-    assert_eq!((status, &lines[0]["requests"]), (Some(0), &2.into()));
+    let (status, summary) = end(server.wait());
+    assert_eq!((status, &summary["requests"]), (Some(0), &2.into()));
 }

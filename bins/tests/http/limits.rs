@@ -1,7 +1,7 @@
 //! Clients that ask nothing, ask slowly, send slowly or read slowly; and very many of them.
 
 use crate::support::bytes;
-use crate::tools::{Site, answer, connect, exchange, names_in, status};
+use crate::tools::{Site, answer, connect, end, exchange, names_in, status};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -42,9 +42,9 @@ fn five_thousand_idle_connections_are_held_and_still_answered() {
         begun.elapsed(),
         memory.lines().find(|l| l.starts_with("VmRSS")).unwrap()
     );
-    let (code, lines) = server.terminate();
+    let (code, summary) = end(server.terminate());
     assert_eq!(
-        (code, &lines[0]["connections"], &lines[0]["succeeded"]),
+        (code, &summary["connections"], &summary["succeeded"]),
         (Some(0), &(CONNECTIONS as u64 + 1).into(), &(2 * CONNECTIONS as u64 + 1).into())
     );
 }
@@ -80,8 +80,8 @@ fn a_hundred_slow_heads_do_not_stop_the_next_client_and_end_in_time() {
         "{:?}",
         begun.elapsed()
     );
-    let (_, lines) = server.terminate();
-    assert_eq!(lines[0]["slow_heads"], 100);
+    let (_, summary) = end(server.terminate());
+    assert_eq!(summary["slow_heads"], 100);
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn idle_connections_end_and_busy_ones_do_not() {
     assert!(begun.elapsed() < Duration::from_secs(5));
     busy.write_all(GET).unwrap();
     answer(&mut busy);
-    let (_, lines) = server.terminate();
-    assert_eq!(lines[0]["idle"], 2);
+    let (_, summary) = end(server.terminate());
+    assert_eq!(summary["idle"], 2);
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn a_reader_that_does_not_read_is_let_go_and_a_slow_one_is_not() {
     assert!(ended == "reset" && rest < 90 << 20, "{ended} after {rest}");
     assert!(slow.read(&mut buffer).unwrap() > 0);
     drop(slow);
-    let (_, lines) = server.terminate();
-    assert_eq!(lines[0]["slow_readers"], 1);
+    let (_, summary) = end(server.terminate());
+    assert_eq!(summary["slow_readers"], 1);
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn a_body_that_trickles_is_refused_and_leaves_nothing() {
         b"PUT /fast HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n".to_vec();
     request.extend(bytes(300_000));
     assert_eq!(status(&exchange(server.address, &request)), 201);
-    let (_, lines) = server.terminate();
-    assert_eq!(lines[0]["slow_bodies"], 1);
+    let (_, summary) = end(server.terminate());
+    assert_eq!(summary["slow_bodies"], 1);
 }
 
 #[test]

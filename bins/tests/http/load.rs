@@ -1,7 +1,7 @@
 //! Load generators: keep-alive traffic from many connections without an error.
 
 use crate::proxy_support::installed;
-use crate::tools::Site;
+use crate::tools::{Site, end};
 use std::process::Command;
 
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -24,10 +24,10 @@ fn wrk_finds_no_error() {
     let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).unwrap();
     assert!(rate.trim().parse::<f64>().unwrap() > 500.0, "{text}");
     eprintln!("{text}");
-    let (_, lines) = server.terminate();
-    let count = |name: &str| lines[0][name].as_u64().unwrap();
+    let (_, summary) = end(server.terminate());
+    let count = |name: &str| summary[name].as_u64().unwrap();
     assert_eq!((count("refused"), count("failed")), (0, 0));
-    assert!(count("succeeded") > 2500 && count("connections") <= 33, "{}", lines[0]);
+    assert!(count("succeeded") > 2500 && count("connections") <= 33, "{}", summary);
 }
 
 #[test]

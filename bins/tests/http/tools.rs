@@ -2,6 +2,7 @@
 
 use crate::proxy_support::installed;
 use crate::support::{Server, bytes};
+use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,13 @@ pub(crate) fn answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     (head, body)
+}
+
+/// How a server ended: its status, and its summary without what it printed before.
+pub(crate) fn end((status, lines): (Option<i32>, Vec<Value>)) -> (Option<i32>, Value) {
+    let summary = lines.last().unwrap();
+    assert_eq!(summary["event"], "summary");
+    (status, summary.clone())
 }
 
 /// The names in a folder that may not be there.

@@ -1,7 +1,7 @@
 //! Uploads as curl and bare connections send them.
 
 use crate::support::{Server, bytes};
-use crate::tools::{Site, connect, curl, exchange, headers, names_in, status};
+use crate::tools::{Site, connect, curl, end, exchange, headers, names_in, status};
 use jostle_common::protocol::digest::Digest;
 use std::io::Write;
 
@@ -128,8 +128,8 @@ fn what_is_damaged_or_too_large_or_breaks_off_leaves_nothing() {
         stream.write_all(&[7; 200]).unwrap();
         drop(stream);
     }
-    let (_, lines) = server.terminate();
-    assert_eq!((&lines[0]["stored"], &lines[0]["unstored"]), (&0.into(), &7.into()), "{}", lines[0]);
+    let (_, summary) = end(server.terminate());
+    assert_eq!((&summary["stored"], &summary["unstored"]), (&0.into(), &7.into()), "{}", summary);
     assert!(names_in(&site.path("incoming")).is_empty(), "{:?}", names_in(&site.path("incoming")));
 }
 

@@ -1,7 +1,7 @@
 //! What bare connections may do: pipelining, half-closes, old versions, broken requests.
 
 use crate::support::bytes;
-use crate::tools::{Site, answer, connect, exchange, status};
+use crate::tools::{Site, answer, connect, end, exchange, status};
 use std::io::{Read, Write};
 
 #[test]
@@ -92,9 +92,9 @@ fn it_ends_well_and_finishes_what_is_under_way() {
         std::thread::yield_now();
     }
     let begun = std::time::Instant::now();
-    let (status, lines) = server.terminate();
+    let (status, summary) = end(server.terminate());
     assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
-    assert_eq!((status, &lines[0]["event"], &lines[0]["requests"]), (Some(0), &"summary".into(), &2.into()));
+    assert_eq!((status, &summary["event"], &summary["requests"]), (Some(0), &"summary".into(), &2.into()));
     assert!(crate::tools::names_in(&site.path("incoming")).is_empty(), "half an upload is none");
     assert_eq!(idle.read(&mut [0; 10]).unwrap(), 0);
 }

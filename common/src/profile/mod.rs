@@ -1,16 +1,25 @@
-//! What can happen to packets: a profile is two lists of rules, one per direction, applied top to bottom.
+//! What can happen to packets: a profile is two lists of rules, one per direction, applied top to bottom; or several such pairs, one
+//! after the other in time.
 //!
 //! The types here are the valid ones: a value of them can be built into a link without further checks. What a person writes is read by
 //! `raw` and refused there with the place and the remedy.
 
 pub mod library;
+pub mod netem;
 mod raw;
 mod rule;
 mod shorthand;
+mod timeline;
+pub mod trace;
 
-pub use rule::{Corrupt, Delay, Drop, Duplicate, Flips, Queue, Rate, Reorder, Rule, RuleKind, Shape};
-
+pub use raw::{ReadFile, no_files};
+pub use rule::{
+    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop, Duplicate,
+    Flips, FourState, Match, MatchBytes, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind,
+    Selection, Shape, Size,
+};
 pub use shorthand::Shorthand;
+pub use timeline::{Phase, Start, Then, Timeline};
 
 use crate::chance::Direction;
 
@@ -19,15 +28,15 @@ use crate::chance::Direction;
 pub struct Profile {
     /// What the profile is, for people.
     pub about: String,
-    /// The rules from client to server, in the order in which they apply.
-    pub up: Vec<Rule>,
-    /// The rules from server to client, in the order in which they apply.
-    pub down: Vec<Rule>,
+    /// The rules from client to server, over time.
+    pub up: Timeline,
+    /// The rules from server to client, over time. Its phases are as long as those of `up`.
+    pub down: Timeline,
 }
 
 impl Profile {
-    /// The rules of one direction.
-    pub fn rules(&self, direction: Direction) -> &[Rule] {
+    /// The rules of one direction, over time.
+    pub const fn timeline(&self, direction: Direction) -> &Timeline {
         match direction {
             Direction::Up => &self.up,
             Direction::Down => &self.down,

@@ -1,6 +1,9 @@
 //! Profiles from the command line: `--drop 5% --delay 20ms`, without a file.
 
-use super::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Queue, Rate, Reorder, Rule, RuleKind, Shape};
+use super::{
+    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Reorder, Rule, RuleKind, Selection, Shape,
+    Timeline,
+};
 use crate::chance::Direction;
 use crate::setting::SettingError;
 use crate::units::{BitRate, Probability, Span};
@@ -47,14 +50,15 @@ impl Shorthand {
     fn kinds(self) -> Result<Vec<RuleKind>, SettingError> {
         Ok([
             self.drop_kind()?,
-            self.duplicate.map(|chance| RuleKind::Duplicate(Duplicate { chance, copies: 1 })),
+            self.duplicate
+                .map(|chance| RuleKind::Duplicate(Duplicate { chance, copies: 1, gap: Duration::ZERO })),
             self.corrupt.map(|chance| {
                 RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance, bits: 1 }, range: None })
             }),
-            self.rate.map(|limit| RuleKind::Rate(Rate { limit, queue: Queue::Default, overhead: 0 })),
+            self.rate.map(|limit| RuleKind::Rate(Rate::constant(limit))),
             self.delay_kind()?,
             self.reorder.map(|chance| {
-                RuleKind::Reorder(Reorder { chance, behind: 1, at_most: Reorder::AT_MOST_DEFAULT })
+                RuleKind::Reorder(Reorder::Behind { chance, behind: 1, at_most: Reorder::AT_MOST_DEFAULT })
             }),
         ]
         .into_iter()
@@ -86,7 +90,7 @@ impl Shorthand {
             };
         };
         let jitter = self.jitter.map_or(Duration::ZERO, |jitter| jitter.0);
-        let delay = Delay { time, jitter, shape: Shape::Uniform, reorder: false };
+        let delay = Delay::drawn(time, jitter, Shape::Uniform);
         delay.check().map_err(|problem| SettingError::new("--jitter", problem))?;
         Ok(Some(RuleKind::Delay(delay)))
     }
@@ -100,19 +104,27 @@ impl Profile {
     /// When a shorthand asks for something impossible; the place is the option.
     pub fn with_shorthands(mut self, up: Shorthand, down: Shorthand) -> Result<Self, SettingError> {
         for (direction, shorthand) in [(Direction::Up, up), (Direction::Down, down)] {
-            let rules = match direction {
+            let timeline = match direction {
                 Direction::Up => &mut self.up,
                 Direction::Down => &mut self.down,
             };
-            let front = shorthand.kinds()?.into_iter().map(|kind| {
-                // Counted behind the profile's own, which keep their ordinals.
-                let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
-                Rule { key: format!("--{}", kind.name()), ordinal, kind }
-            });
-            let front: Vec<Rule> = front.collect();
-            rules.splice(0..0, front);
+            put_in_front(timeline, &shorthand.kinds()?);
         }
         Ok(self)
+    }
+}
+
+/// Puts rules of these kinds in front of every phase.
+fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
+    for phase in &mut timeline.phases {
+        let front = kinds.iter().map(|kind| {
+            // Counted behind the profile's own, which keep their ordinals.
+            let ordinal = phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
+            let key = format!("--{}", kind.name());
+            Rule { key, ordinal, selection: Selection::default(), kind: kind.clone() }
+        });
+        let front: Vec<Rule> = front.collect();
+        phase.rules.splice(0..0, front);
     }
 }
 
@@ -138,7 +150,7 @@ mod tests {
             reorder: half(),
         };
         let mixed = profile.with_shorthands(all, Shorthand::default()).unwrap();
-        let keys: Vec<&str> = mixed.up.iter().map(|rule| rule.key.as_str()).collect();
+        let keys: Vec<&str> = mixed.up.rules().map(|rule| rule.key.as_str()).collect();
         assert_eq!(keys, ["--drop", "--duplicate", "--corrupt", "--rate", "--delay", "--reorder", "drop"]);
         assert!(mixed.down.is_empty());
     }

@@ -1,12 +1,13 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on the command line.
 
 use super::{CongestionControl, HostPort, Route, TcpMode, Transport, Unit};
-use crate::profile::{Profile, library};
+use crate::profile::{Profile, ReadFile, library};
 use crate::setting::{SettingError, decode, parse_json, within};
 use crate::units::{ByteSize, Span};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Routes beyond this are surely a mistake.
 const ROUTES_MAX: usize = 4096;
@@ -20,9 +21,6 @@ pub struct Configuration {
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
 }
-
-/// Finds the text of a profile that is no built-in one: reads the file, or says why it cannot.
-pub type ReadProfile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +64,7 @@ impl Configuration {
     ///
     /// # Errors
     /// When the text is not JSON or says something impossible; with the place and the remedy.
-    pub fn from_json(text: &str, read_profile: ReadProfile<'_>) -> Result<Self, SettingError> {
+    pub fn from_json(text: &str, read: ReadFile<'_>) -> Result<Self, SettingError> {
         let (seed, place, values) = match parse_json(text)? {
             Value::Array(values) => (None, "", values),
             value => {
@@ -90,7 +88,7 @@ impl Configuration {
         let mut names = BTreeSet::new();
         for (index, value) in values.into_iter().enumerate() {
             let place = format!("{place}[{index}]");
-            let route = route(&place, index + 1, value, read_profile)?;
+            let route = route(&place, index + 1, value, read)?;
             if !names.insert(route.name.clone()) {
                 let problem = format!("a second route is called \"{}\"; give each its own name", route.name);
                 return Err(SettingError::new(within(&place, "name"), problem));
@@ -101,12 +99,7 @@ impl Configuration {
     }
 }
 
-fn route(
-    place: &str,
-    ordinal: usize,
-    mut value: Value,
-    read_profile: ReadProfile<'_>,
-) -> Result<Route, SettingError> {
+fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> Result<Route, SettingError> {
     if let Some(fields) = value.as_object_mut() {
         // Toxiproxy's own files may carry them; it ignores them too.
         fields.remove("toxics");
@@ -133,8 +126,8 @@ fn route(
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));
     }
-    Ok(Route {
-        profile: profile(&at("profile"), raw.profile, read_profile)?,
+    let route = Route {
+        profile: profile(&at("profile"), raw.profile, read)?,
         name,
         transport,
         listen,
@@ -145,33 +138,35 @@ fn route(
         tcp,
         follow: raw.follow,
         idle,
-    })
+    };
+    route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
+    Ok(route)
 }
 
-fn profile(place: &str, value: Value, read_profile: ReadProfile<'_>) -> Result<Profile, SettingError> {
+fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {
     match value {
         Value::Null => Ok(Profile::default()),
         Value::String(name) => {
             let problem = |problem: String| SettingError::new(place, problem);
-            named_profile(&name, read_profile).map_err(|error| problem(format!("\"{name}\": {error}")))
+            named_profile(&name, read).map_err(|error| problem(format!("\"{name}\": {error}")))
         }
-        value => Profile::from_value(place, value),
+        value => Profile::from_value(place, value, read),
     }
 }
 
-/// The built-in profile called `name`, or else the one in the file of that name.
+/// The built-in profile called `name`, or else the one in the file of that name. `read` finds files, traces and tables too.
 ///
 /// # Errors
 /// When neither is there, or the file says something impossible.
-pub fn named_profile(name: &str, read_profile: ReadProfile<'_>) -> Result<Profile, SettingError> {
+pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingError> {
     if let Some(text) = library::text(name) {
         return Profile::from_json(text);
     }
-    let text = read_profile(name).map_err(|problem| {
-        let names: Vec<&str> = library::names().collect();
-        SettingError::new("", format!("{problem}; built-in profiles are {}", names.join(", ")))
-    })?;
-    Profile::from_json(&text)
+    let text =
+        read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))?;
+    // What the profile names stands beside it.
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
+    Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
 }
 
 /// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is every address.

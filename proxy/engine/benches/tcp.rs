@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, Rule};
+use jostle_common::profile::{Profile, Timeline};
 use jostle_common::route::CongestionControl;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::tcp::{Outcome, transfer};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const BYTES: u64 = 10 << 20;
 
-fn rules(loss: &str) -> Vec<Rule> {
+fn rules(loss: &str) -> Timeline {
     let json = format!(
         r#"{{ "up": [ {{ "rule": "drop", "chance": "{loss}" }}, {{ "rule": "rate", "limit": "50Mbit/s" }},
                       {{ "rule": "delay", "time": "25ms" }} ] }}"#
@@ -19,8 +19,9 @@ fn rules(loss: &str) -> Vec<Rule> {
     Profile::from_json(&json).expect("the profile is valid").up
 }
 
-fn links(rules: &[Rule]) -> [Link; 2] {
-    Direction::BOTH.map(|direction| Link::new(LinkKey { seed: 1, route: "bench".into(), direction }, rules))
+fn links(timeline: &Timeline) -> [Link; 2] {
+    Direction::BOTH
+        .map(|direction| Link::new(LinkKey { seed: 1, route: "bench".into(), direction }, timeline))
 }
 
 fn run(links: [Link; 2]) -> Outcome {

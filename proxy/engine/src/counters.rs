@@ -34,9 +34,9 @@ impl Counters {
         self.held += 1;
     }
 
-    pub(crate) const fn copy(&mut self) {
-        self.copies += 1;
-        self.held += 1;
+    pub(crate) const fn copies_made(&mut self, count: u32) {
+        self.copies += count as u64;
+        self.held += count as u64;
     }
 
     pub(crate) const fn leave(&mut self, output: &Output) {

@@ -9,6 +9,8 @@ pub mod packet;
 pub mod raw;
 mod rules;
 pub mod simulate;
+mod sojourns;
+mod source;
 pub mod stage;
 mod stages;
 pub mod tcp;

@@ -13,12 +13,16 @@ pub struct Packet {
     pub copy: u32,
     /// Whose packet it is: the ordinal of its flow or connection, from 1. No rule looks at it unless it counts per flow.
     pub flow: u32,
+    /// Its place among the packets of its flow: 1, 2, 3 …; 0 unless a rule of the link counts per flow. The link sets it.
+    pub flow_number: u64,
     /// When it entered the link.
     pub entered: Instant,
     /// Where it is in time: when it arrived at this stage, or when it was due to leave the last one.
     pub at: Instant,
     /// The bytes that rules count: the payload and what the route counts as overhead.
     pub size: u32,
+    /// Whether it skips every wait that is still in front of it.
+    pub ahead: bool,
     /// What was done to it so far.
     pub trace: Trace,
     /// What it carries.
@@ -29,7 +33,18 @@ impl Packet {
     /// A packet of `flow` that arrives at `at`. Its size is that of its body.
     pub fn new(flow: u32, at: Instant, body: Body) -> Self {
         let size = body.size();
-        Self { number: 0, copy: 0, flow, entered: at, at, size, trace: Trace::default(), body }
+        Self {
+            number: 0,
+            copy: 0,
+            flow,
+            flow_number: 0,
+            entered: at,
+            at,
+            size,
+            ahead: false,
+            trace: Trace::default(),
+            body,
+        }
     }
 
     /// The packet, at another time.

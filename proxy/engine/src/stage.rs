@@ -66,17 +66,30 @@ pub enum Reason {
     Drop,
     /// The queue in front of a rate was full.
     QueueFull,
+    /// It waited too long in front of a rate (CoDel).
+    QueueDelay,
+    /// The link was cut.
+    Outage,
+    /// It was larger than the link lets through.
+    TooLarge,
+    /// It was in a batch that was dropped.
+    Batch,
 }
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 2] = [Self::Drop, Self::QueueFull];
+    pub const ALL: [Self; 6] =
+        [Self::Drop, Self::QueueFull, Self::QueueDelay, Self::Outage, Self::TooLarge, Self::Batch];
 
     /// The name in counters and events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Drop => "drop",
             Self::QueueFull => "queue_full",
+            Self::QueueDelay => "queue_delay",
+            Self::Outage => "outage",
+            Self::TooLarge => "too_large",
+            Self::Batch => "batch",
         }
     }
 }

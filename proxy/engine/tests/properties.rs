@@ -5,7 +5,7 @@
 mod support;
 
 use jostle_common::profile::{
-    Corrupt, Delay, Drop, Duplicate, Flips, Queue, Rate, Reorder, Rule, RuleKind, Shape,
+    Corrupt, Delay, Drop, Duplicate, Flips, Queue, Rate, Reorder, Rule, RuleKind, Shape, Timeline,
 };
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
@@ -46,7 +46,7 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
     (0u64..60_000_000, 0.0..0.55, any::<bool>(), reorder).prop_map(|(time, share, normal, reorder)| {
         let time = Duration::from_nanos(time);
         let shape = if normal { Shape::Normal } else { Shape::Uniform };
-        RuleKind::Delay(Delay { time, jitter: time.mul_f64(share), shape, reorder })
+        RuleKind::Delay(Delay { reorder, ..Delay::drawn(time, time.mul_f64(share), shape) })
     })
 }
 
@@ -58,34 +58,35 @@ fn rate() -> impl Strategy<Value = RuleKind> {
         (0u64..20).prop_map(Queue::Packets),
     ];
     (10_000u64..50_000_000, queue, 0u32..50).prop_map(|(bits, queue, overhead)| {
-        RuleKind::Rate(Rate { limit: BitRate::new(bits).unwrap(), queue, overhead })
+        RuleKind::Rate(Rate { queue, overhead, ..Rate::constant(BitRate::new(bits).unwrap()) })
     })
 }
 
 fn duplicate() -> impl Strategy<Value = RuleKind> {
-    (probability(), 1u32..4).prop_map(|(chance, copies)| RuleKind::Duplicate(Duplicate { chance, copies }))
+    (probability(), 1u32..4)
+        .prop_map(|(chance, copies)| RuleKind::Duplicate(Duplicate { chance, copies, gap: Duration::ZERO }))
 }
 
 fn reorder() -> impl Strategy<Value = RuleKind> {
     (probability(), 1u32..5, 0u64..80).prop_map(|(chance, behind, ms)| {
-        RuleKind::Reorder(Reorder { chance, behind, at_most: Duration::from_millis(ms) })
+        RuleKind::Reorder(Reorder::Behind { chance, behind, at_most: Duration::from_millis(ms) })
     })
 }
 
-fn rules_of(kinds: Vec<RuleKind>) -> Vec<Rule> {
+fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     let mut rules = Vec::new();
     for kind in kinds {
         let count = counts.entry(kind.name()).or_default();
         let key = if *count == 0 { kind.name().into() } else { format!("{}#{}", kind.name(), *count + 1) };
-        rules.push(Rule { key, ordinal: *count, kind: kind.clone() });
+        rules.push(Rule { key, ordinal: *count, ..Rule::only(kind.clone()) });
         *count += 1;
     }
-    rules
+    Timeline::constant(rules)
 }
 
 /// Any rules at all, at most three of a kind.
-fn any_rules() -> impl Strategy<Value = Vec<Rule>> {
+fn any_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![drop(), corrupt(), delay(any::<bool>()), rate(), duplicate(), reorder()];
     vec(kind, 0..6).prop_map(|kinds| {
         let mut copying = 0;
@@ -98,7 +99,7 @@ fn any_rules() -> impl Strategy<Value = Vec<Rule>> {
 }
 
 /// Rules that ask for no reordering.
-fn ordered_rules() -> impl Strategy<Value = Vec<Rule>> {
+fn ordered_rules() -> impl Strategy<Value = Timeline> {
     vec(prop_oneof![drop(), corrupt(), delay(Just(false)), rate()], 0..6).prop_map(rules_of)
 }
 
@@ -221,17 +222,18 @@ proptest! {
         rule in drop(), others in vec(prop_oneof![drop(), corrupt(), duplicate(), delay(Just(false))], 0..4),
         place in 0usize..4, arrivals in arrivals(),
     ) {
-        let rule = Rule { key: "watched".into(), ordinal: 9, kind: rule };
-        let mut alone = link(3, std::slice::from_ref(&rule));
+        let rule = Rule { key: "watched".into(), ordinal: 9, ..Rule::only(rule) };
+        let mut alone = link(3, &Timeline::constant(vec![rule.clone()]));
         let outputs = run(&mut alone, &arrivals, 0);
         let expected = discarded_by(&alone, &outputs, "watched");
 
         let mut rules = rules_of(others);
-        rules.insert(place.min(rules.len()), rule);
+        let rules_there = &mut rules.phases[0].rules;
+        rules_there.insert(place.min(rules_there.len()), rule);
         let mut among = link(3, &rules);
         let outputs = run(&mut among, &arrivals, 0);
         let found = discarded_by(&among, &outputs, "watched");
-        let taken: BTreeSet<u64> = rules.iter().filter(|rule| rule.key != "watched")
+        let taken: BTreeSet<u64> = rules.rules().filter(|rule| rule.key != "watched")
             .flat_map(|rule| discarded_by(&among, &outputs, &rule.key)).collect();
         prop_assert!(found.is_subset(&expected));
         prop_assert!(expected.difference(&found).all(|number| taken.contains(number)), "only an earlier rule may take it away");
@@ -295,7 +297,7 @@ proptest! {
         let mut outputs = Vec::new();
         for (index, packet) in arrivals.iter().enumerate() {
             if index == at.min(arrivals.len() - 1) {
-                link.set_rules(packet.at, &after);
+                link.set_timeline(packet.at, &after);
             }
             link.handle(packet.clone());
             outputs.extend(drain(&mut link, packet.at));
@@ -317,11 +319,11 @@ proptest! {
         let mut steady = link(8, &rules);
         let outputs = run(&mut steady, &arrivals, 0);
         let expected = discarded_by(&steady, &outputs, "drop");
-        let mut switched = link(8, &rules);
+        let (mut switched, none) = (link(8, &rules), Timeline::default());
         let mut spared = BTreeSet::new();
         for (index, packet) in arrivals.iter().enumerate() {
             let now = packet.at;
-            switched.set_rules(now, if (off..off + length).contains(&index) { &[] } else { &rules });
+            switched.set_timeline(now, if (off..off + length).contains(&index) { &none } else { &rules });
             switched.handle(packet.clone());
             if (off..off + length).contains(&index) && !packet.is_mark() {
                 spared.insert(switched.counters().entered);

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use jostle_common::chance::{Direction, derived_seed};
-use jostle_common::profile::{Delay, Drop, Queue, Rate, Rule, RuleKind, Shape};
+use jostle_common::profile::{Delay, Drop, Queue, Rate, Rule, RuleKind, Timeline};
 use jostle_common::route::CongestionControl;
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::{Link, LinkKey};
@@ -58,16 +58,15 @@ impl Cell {
     fn link(&self, seed: u64, direction: Direction) -> Link {
         let limit = BitRate::new(self.rate_mbit * 1_000_000).unwrap();
         let queue = limit.bytes_in(self.rtt.max(Duration::from_millis(50)));
-        let rate = Rate { limit, queue: Queue::Bytes(ByteSize::new(queue)), overhead: 0 };
-        let delay =
-            Delay { time: self.rtt / 2, jitter: Duration::ZERO, shape: Shape::Uniform, reorder: false };
+        let rate = Rate { queue: Queue::Bytes(ByteSize::new(queue)), ..Rate::constant(limit) };
+        let delay = Delay::constant(self.rtt / 2);
         let rules = [
             RuleKind::Drop(Drop::Chance(Probability::new(self.loss).unwrap())),
             RuleKind::Rate(rate),
             RuleKind::Delay(delay),
         ]
-        .map(|kind| Rule { key: kind.name().to_owned(), ordinal: 0, kind });
-        Link::new(LinkKey { seed, route: "kernel".to_owned(), direction }, &rules)
+        .map(Rule::only);
+        Link::new(LinkKey { seed, route: "kernel".to_owned(), direction }, &Timeline::constant(rules.into()))
     }
 
     /// How many runs it takes: without random losses all are the same.

@@ -7,6 +7,7 @@ mod support;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::profile::Timeline;
 use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
@@ -457,13 +458,13 @@ fn a_live_change_repairs_a_dead_link() {
     ends.run_for(10_000);
     assert!(ends.established.is_empty());
     for direction in Direction::BOTH {
-        ends.model.set_rules(ends.now, direction, &rules(LINE));
+        ends.model.set_timeline(ends.now, direction, &rules(LINE));
     }
     // The next SYN goes at 11 s, and 300 KB take 0.25 s.
     ends.run_for(2_000);
     assert!(ends.received(UP) == bytes(0, 0, 300_000));
     for direction in Direction::BOTH {
-        ends.model.set_rules(ends.now, direction, &[]);
+        ends.model.set_timeline(ends.now, direction, &Timeline::default());
     }
     ends.push(UP, 300_000, 300_000);
     ends.take();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Rule, RuleKind};
+use jostle_common::profile::{RuleKind, Timeline};
 use jostle_common::route::{Route, TcpMode};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
@@ -34,9 +34,10 @@ impl Carrier {
     pub(super) fn new(route: &Route, seed: u64, budget: Budget) -> Self {
         let links = Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.drawn_as().into(), direction };
-            Link::new(key, route.profile.rules(direction))
+            Link::new(key, route.profile.timeline(direction))
         });
-        let mut rules = Direction::BOTH.iter().flat_map(|&direction| route.profile.rules(direction));
+        let mut rules =
+            Direction::BOTH.iter().flat_map(|&direction| route.profile.timeline(direction).rules());
         let copies = rules.any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
         match route.tcp {
             TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, copies, budget)),
@@ -56,8 +57,8 @@ impl Carrier {
         }
     }
 
-    pub(super) fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
-        either!(self, set_rules(now, direction, rules));
+    pub(super) fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
+        either!(self, set_timeline(now, direction, timeline));
     }
 
     pub(super) fn open(&mut self, now: Instant, id: u32) {

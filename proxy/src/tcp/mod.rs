@@ -20,6 +20,7 @@ use carrier::Carrier;
 use connection::{Connection, Stage};
 use counts::Counts;
 use jostle_common::chance::Direction;
+use jostle_common::profile::Timeline;
 use jostle_common::route::Route;
 use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
@@ -100,9 +101,10 @@ impl TcpRelay {
     /// Switches the rules off or on. Streams stay with their links even while these have no rules, so that they can be switched on again.
     pub(crate) fn switch(&mut self, now: Instant, on: bool) {
         let Some(carrier) = &mut self.carrier else { return };
+        let none = Timeline::default();
         for direction in Direction::BOTH {
-            let rules = if on { self.route.profile.rules(direction) } else { &[] };
-            carrier.set_rules(now, direction, rules);
+            let timeline = if on { self.route.profile.timeline(direction) } else { &none };
+            carrier.set_timeline(now, direction, timeline);
         }
     }
 

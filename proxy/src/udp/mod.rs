@@ -16,6 +16,7 @@ use counts::Counts;
 use flows::{Client, Flow, Flows};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
+use jostle_common::profile::Timeline;
 use jostle_common::route::Route;
 use jostle_common::time::Instant;
 use jostle_engine::packet::Body;
@@ -90,9 +91,10 @@ impl UdpRelay {
 
     /// Switches the rules off or on.
     pub(crate) fn switch(&mut self, now: Instant, on: bool) {
+        let none = Timeline::default();
         for direction in Direction::BOTH {
-            let rules = if on { self.route.profile.rules(direction) } else { &[] };
-            self.lanes[direction.index()].set_rules(now, rules);
+            let timeline = if on { self.route.profile.timeline(direction) } else { &none };
+            self.lanes[direction.index()].set_timeline(now, timeline);
         }
     }
 
@@ -217,6 +219,8 @@ impl UdpRelay {
     ) {
         self.flows.touch(index, now);
         let flow = self.flows.get_mut(index).expect("the caller just found it");
+        // The first packet starts the clock of both directions.
+        self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
         let lane = &mut self.lanes[direction.index()];
         let bytes = Bytes::copy_from_slice(bytes);
         let size = segment.unwrap_or(bytes.len());
@@ -279,7 +283,8 @@ impl UdpRelay {
     }
 
     fn close(&mut self, index: usize, reactor: &mut Reactor, descriptors: &mut Budget) {
-        let Flow { mut socket, token, .. } = self.flows.remove(index);
+        let Flow { mut socket, token, ordinal, .. } = self.flows.remove(index);
+        self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
         reactor.remove(&mut socket, token);
         descriptors.give(1);
     }

@@ -87,7 +87,7 @@ pub(super) fn page(listed: &Listed, has_uploads: bool) -> String {
     };
     let body = format!(
         "<h1>{title}</h1>\n<p class=\"soft\">{count}</p>\n{upload}<div class=\"wide\"><table>\n\
-         <thead><tr><th>Name</th><th class=\"number\">Size</th><th class=\"number\">Changed</th></tr></thead>\n<tbody>\n{rows}</tbody>\n\
+         <thead><tr><th>Name</th><th class=\"number\">Size</th><th class=\"number\">Changed (UTC)</th></tr></thead>\n<tbody>\n{rows}</tbody>\n\
          </table></div>\n"
     );
     frame(&title, &body)

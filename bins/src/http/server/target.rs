@@ -113,14 +113,13 @@ mod tests {
             "/.git/config",
             "/a/.ssh",
             "/%2ehtaccess",
+            "/..%2fa",
+            "/..%5ca",
             "/...",
         ] {
             assert_eq!(Target::parse(path), Err(Wrong::Hidden), "{path}");
         }
-        for path in [
-            "", "a", "*", "/a%00", "/%2f", "/..%2fa", "/..%5ca", "/a\\b", "/%", "/%4", "/%zz", "/a%0a",
-            "/%7f",
-        ] {
+        for path in ["", "a", "*", "/a%00", "/%2f", "/a%5cb", "/a\\b", "/%", "/%4", "/%zz", "/a%0a", "/%7f"] {
             assert_eq!(Target::parse(path), Err(Wrong::Malformed), "{path}");
         }
         assert_eq!(Target::parse(&"/a".repeat(SEGMENTS_MAX + 1)), Err(Wrong::Malformed));

@@ -1,8 +1,9 @@
 //! Reads a `corrupt` rule.
 
-use super::exactly_one;
+use super::file::ReadFile;
+use super::rule::exactly_one;
 use crate::profile::{Corrupt, Flips, RuleKind};
-use crate::setting::{SettingError, decode, within};
+use crate::setting::{Object, SettingError, decode, within};
 use crate::units::Probability;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +17,7 @@ struct RawCorrupt {
     chance: Option<Probability>,
     bits: Option<u32>,
     bit_error_rate: Option<Probability>,
-    r#where: Option<RawRange>,
+    r#where: Option<Object<RawRange>>,
 }
 
 #[derive(Deserialize)]
@@ -26,7 +27,7 @@ struct RawRange {
     length: u64,
 }
 
-pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawCorrupt = decode(place, value)?;
     let bits = raw.bits.unwrap_or(1);
     if !(1..=BITS_MAX).contains(&bits) {
@@ -47,19 +48,17 @@ pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> 
         [
             ("chance", raw.chance.map(|chance| Flips::Bits { chance, bits })),
             ("bit_error_rate", raw.bit_error_rate.map(Flips::Rate)),
-            ("", None),
-            ("", None),
         ],
     )?;
     let range = match raw.r#where {
         None => None,
-        Some(RawRange { length: 0, .. }) => {
+        Some(Object(RawRange { length: 0, .. })) => {
             return Err(SettingError::new(
                 within(place, "where.length"),
                 "0 bytes cannot be hit; write at least 1",
             ));
         }
-        Some(RawRange { offset, length }) => Some(offset..offset.saturating_add(length)),
+        Some(Object(RawRange { offset, length })) => Some(offset..offset.saturating_add(length)),
     };
     Ok(RuleKind::Corrupt(Corrupt { flips, range }))
 }

@@ -1,43 +1,182 @@
 //! Reads a `delay` rule.
 
-use crate::profile::{Delay, RuleKind, Shape};
+use super::file::ReadFile;
+use super::rule::exactly_one;
+use crate::profile::trace::DelayTrace;
+use crate::profile::{Delay, DelaySource, RuleKind, Shape};
 use crate::setting::{SettingError, decode, within};
 use crate::units::Span;
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// What the kernel takes (`NETEM_DIST_MAX`).
+const TABLE_MAX: usize = 16_384;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDelay {
-    time: Span,
+    time: Option<Span>,
     jitter: Option<Span>,
-    #[serde(default)]
-    shape: RawShape,
+    shape: Option<RawShape>,
+    table: Option<RawTable>,
+    memory: Option<Span>,
     #[serde(default)]
     reorder: bool,
+    trace: Option<RawTrace>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum RawShape {
-    #[default]
     Uniform,
     Normal,
+    Pareto,
+    ParetoNormal,
+    Table,
 }
 
-pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+/// The numbers of a table in tc's `.dist` format, or the file that holds them.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a .dist file, or a list of its whole numbers from -32768 to 32767"
+)]
+enum RawTable {
+    File(String),
+    List(Vec<i16>),
+}
+
+/// Pairs of milliseconds and delays, or the file that holds them.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a file, or a list of pairs of milliseconds and delays such as [[0, \"20ms\"], [500, \"35ms\"]]"
+)]
+enum RawTrace {
+    File(String),
+    List(Vec<(f64, Span)>),
+}
+
+pub(super) fn rule(place: &str, value: Value, read: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawDelay = decode(place, value)?;
-    let shape = match raw.shape {
-        RawShape::Uniform => Shape::Uniform,
-        RawShape::Normal => Shape::Normal,
-    };
-    let delay = Delay {
-        time: raw.time.0,
-        jitter: raw.jitter.map_or(Duration::ZERO, |jitter| jitter.0),
-        shape,
-        reorder: raw.reorder,
-    };
+    let reorder = raw.reorder;
+    if raw.trace.is_some() {
+        only_trace(place, &raw)?;
+    }
+    let trace =
+        raw.trace.as_ref().map(|trace| self::trace(&within(place, "trace"), trace, read)).transpose()?;
+    let drawn = raw.time.map(|time| drawn(place, time.0, &raw, read)).transpose()?;
+    let source = exactly_one(place, "delay", [("time", drawn), ("trace", trace)])?;
+    let delay = Delay { source, reorder };
     delay.check().map_err(|problem| SettingError::new(within(place, "jitter"), problem))?;
     Ok(RuleKind::Delay(delay))
+}
+
+/// A trace says everything about the delay.
+fn only_trace(place: &str, raw: &RawDelay) -> Result<(), SettingError> {
+    let given = [
+        ("jitter", raw.jitter.is_some()),
+        ("shape", raw.shape.is_some()),
+        ("table", raw.table.is_some()),
+        ("memory", raw.memory.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((field, _)) => Err(SettingError::new(
+            within(place, field),
+            "a trace draws nothing; leave it out, or write a second delay rule",
+        )),
+    }
+}
+
+fn drawn(
+    place: &str,
+    time: Duration,
+    raw: &RawDelay,
+    read: ReadFile<'_>,
+) -> Result<DelaySource, SettingError> {
+    let at = |field: &str| within(place, field);
+    let shape = match (raw.shape, &raw.table) {
+        (None | Some(RawShape::Table), Some(table)) => Shape::Table(self::table(&at("table"), table, read)?),
+        (Some(_), Some(_)) => {
+            return Err(SettingError::new(
+                at("table"),
+                "it is for \"shape\": \"table\"; leave one of the two out",
+            ));
+        }
+        (Some(RawShape::Table), None) => {
+            return Err(SettingError::new(
+                place,
+                "no \"table\" says what the shape is; write \"table\": \"wifi.dist\", say",
+            ));
+        }
+        (None | Some(RawShape::Uniform), None) => Shape::Uniform,
+        (Some(RawShape::Normal), None) => Shape::Normal,
+        (Some(RawShape::Pareto), None) => Shape::Pareto,
+        (Some(RawShape::ParetoNormal), None) => Shape::ParetoNormal,
+    };
+    let jitter = raw.jitter.map_or(Duration::ZERO, |jitter| jitter.0);
+    let memory = raw.memory.map_or(Duration::ZERO, |memory| memory.0);
+    if jitter.is_zero()
+        && let Some(field) =
+            [("shape", raw.shape.is_some()), ("table", raw.table.is_some()), ("memory", !memory.is_zero())]
+                .into_iter()
+                .find_map(|(field, given)| given.then_some(field))
+    {
+        return Err(SettingError::new(
+            at(field),
+            "it is about jitter, and there is none; write \"jitter\": \"5ms\", say",
+        ));
+    }
+    Ok(DelaySource::Drawn { time, jitter, shape, memory })
+}
+
+/// tc's format: whole numbers between spaces and line ends, 8192 to a standard deviation; `#` begins a comment.
+fn table(place: &str, raw: &RawTable, read: ReadFile<'_>) -> Result<Arc<[i16]>, SettingError> {
+    let refuse = |problem: String| SettingError::new(place, problem);
+    let numbers: Vec<i16> = match raw {
+        RawTable::List(numbers) => numbers.clone(),
+        RawTable::File(name) => {
+            let text = read(name).map_err(refuse)?;
+            let words =
+                text.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+            words
+                .map(|word| {
+                    word.parse().map_err(|_| {
+                        let word: String = word.chars().take(20).collect();
+                        refuse(format!("{name}: \"{word}\" is not a whole number from -32768 to 32767"))
+                    })
+                })
+                .collect::<Result<_, _>>()?
+        }
+    };
+    if !(1..=TABLE_MAX).contains(&numbers.len()) {
+        return Err(refuse(format!(
+            "{} numbers are out of bounds; a table has 1 to {TABLE_MAX}",
+            numbers.len()
+        )));
+    }
+    Ok(numbers.into())
+}
+
+fn trace(place: &str, raw: &RawTrace, read: ReadFile<'_>) -> Result<DelaySource, SettingError> {
+    let refuse = |problem: String| SettingError::new(place, problem);
+    let trace = match raw {
+        RawTrace::File(name) => {
+            let text = read(name).map_err(refuse)?;
+            DelayTrace::parse(&text).map_err(|problem| refuse(format!("{name}: {problem}")))?
+        }
+        RawTrace::List(list) => {
+            let steps = list.iter().map(|(millis, delay)| {
+                let from = Duration::try_from_secs_f64(*millis / 1000.0).map_err(|_| {
+                    refuse(format!("{millis} is not a number of milliseconds since the start"))
+                })?;
+                Ok((from, delay.0))
+            });
+            DelayTrace::new(steps.collect::<Result<_, _>>()?).map_err(refuse)?
+        }
+    };
+    Ok(DelaySource::Trace(Arc::new(trace)))
 }

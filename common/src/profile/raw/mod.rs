@@ -5,20 +5,23 @@ mod corrupt;
 mod delay;
 mod drop;
 mod duplicate;
+mod file;
+mod gates;
+mod phases;
 mod rate;
 mod reorder;
+mod rule;
+mod select;
 
-use super::{Profile, Rule, RuleKind};
-use crate::setting::{SettingError, decode, one_of, parse_json, within};
+pub use file::{ReadFile, no_files};
+
+use super::{Profile, Timeline};
+use crate::chance::Direction;
+use crate::setting::{SettingError, decode, parse_json, within};
+use phases::RawThen;
+use rule::{RawRule, numbered, rules};
 use serde::Deserialize;
-use serde_json::{Map, Value};
-
-/// A link signs packets with one bit per rule.
-const RULES_MAX: usize = 63;
-/// Copies are numbered with six bits per duplicate rule.
-const DUPLICATE_RULES_MAX: u32 = 5;
-/// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever drives the link.
-const PACKETS_OF_ONE_MAX: u64 = 64;
+use serde_json::Value;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,10 +34,14 @@ struct RawProfile {
     up: Vec<Value>,
     #[serde(default)]
     down: Vec<Value>,
+    phases: Option<Vec<Value>>,
+    then: Option<RawThen>,
+    #[serde(default)]
+    start: phases::RawStart,
 }
 
 impl Profile {
-    /// Reads a profile from JSON text.
+    /// Reads a profile from JSON text that names no files.
     ///
     /// ```
     /// use jostle_common::profile::Profile;
@@ -47,149 +54,67 @@ impl Profile {
     /// # Errors
     /// When the text is not JSON, or says something impossible; with the place and the remedy.
     pub fn from_json(text: &str) -> Result<Self, SettingError> {
-        Self::from_value("", parse_json(text)?)
+        Self::from_json_with(text, &no_files)
+    }
+
+    /// Reads a profile from JSON text; `read` finds the traces and tables that it names.
+    ///
+    /// # Errors
+    /// When the text is not JSON, names a file that cannot be read, or says something impossible.
+    pub fn from_json_with(text: &str, read: ReadFile<'_>) -> Result<Self, SettingError> {
+        Self::from_value("", parse_json(text)?, read)
     }
 
     /// Reads a profile that stands at `place` of a larger JSON value.
     ///
     /// # Errors
-    /// When it says something impossible.
-    pub fn from_value(place: &str, value: Value) -> Result<Self, SettingError> {
+    /// When it names a file that cannot be read, or says something impossible.
+    pub fn from_value(place: &str, value: Value, read: ReadFile<'_>) -> Result<Self, SettingError> {
         let raw: RawProfile = decode(place, value)?;
-        let both: Vec<RawRule> = rules(&within(place, "both"), raw.both)?;
-        let direction = |name: &str, own: Vec<Value>| {
-            let place = within(place, name);
-            let all = both.iter().cloned().chain(rules(&place, own)?).collect();
-            numbered(&place, all)
+        let front = Lists::read(place, [raw.both, raw.up, raw.down], read)?;
+        let (start, then) = (raw.start.into(), raw.then);
+        let [up, down] = match raw.phases {
+            Some(values) => phases::timelines(place, &front, values, then, read)?,
+            None if then.is_some() => {
+                let problem = "nothing follows rules that have no phases; leave it out, or write \"phases\"";
+                return Err(SettingError::new(within(place, "then"), problem));
+            }
+            None => front.numbered(place)?.map(Timeline::constant),
         };
-        Ok(Self { about: raw.about, up: direction("up", raw.up)?, down: direction("down", raw.down)? })
+        let timeline = |timeline| Timeline { start, ..timeline };
+        Ok(Self { about: raw.about, up: timeline(up), down: timeline(down) })
     }
 }
 
-/// A rule that does not yet know its place among its kind.
-#[derive(Clone)]
-struct RawRule {
-    place: String,
-    name: Option<String>,
-    kind: RuleKind,
-}
+/// The rules of a profile or of a phase, by direction, before they are numbered.
+#[derive(Clone, Default)]
+struct Lists([Vec<RawRule>; 2]);
 
-fn rules(place: &str, values: Vec<Value>) -> Result<Vec<RawRule>, SettingError> {
-    values.into_iter().enumerate().map(|(index, value)| rule(format!("{place}[{index}]"), value)).collect()
-}
-
-/// Gives each rule its key, and holds the bounds of a whole direction.
-fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, SettingError> {
-    if raw.len() > RULES_MAX {
-        return Err(SettingError::new(
-            place,
-            format!("{} rules are too many; at most {RULES_MAX} per direction", raw.len()),
-        ));
+impl Lists {
+    /// Reads the lists `both`, `up` and `down` of the object at `place`.
+    fn read(
+        place: &str,
+        [both, up, down]: [Vec<Value>; 3],
+        read: ReadFile<'_>,
+    ) -> Result<Self, SettingError> {
+        let both = rules(&within(place, "both"), both, read)?;
+        let direction = |name: &str, own: Vec<Value>| -> Result<Vec<RawRule>, SettingError> {
+            Ok(both.iter().cloned().chain(rules(&within(place, name), own, read)?).collect())
+        };
+        Ok(Self([direction("up", up)?, direction("down", down)?]))
     }
-    let mut rules: Vec<Rule> = Vec::new();
-    let mut packets_of_one = 1;
-    for RawRule { place, name, kind } in raw {
-        let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
-        if matches!(kind, RuleKind::Duplicate(_)) && ordinal >= DUPLICATE_RULES_MAX {
-            return Err(SettingError::new(
-                place,
-                format!("at most {DUPLICATE_RULES_MAX} duplicate rules per direction"),
-            ));
-        }
-        if let RuleKind::Duplicate(duplicate) = &kind {
-            packets_of_one *= 1 + u64::from(duplicate.copies);
-        }
-        if packets_of_one > PACKETS_OF_ONE_MAX {
-            let problem = format!(
-                "with the duplicate rules before it a packet becomes {packets_of_one}; write fewer copies, for {PACKETS_OF_ONE_MAX} in all"
-            );
-            return Err(SettingError::new(within(&place, "copies"), problem));
-        }
-        let key = name.unwrap_or_else(|| match ordinal {
-            0 => kind.name().into(),
-            _ => format!("{}#{}", kind.name(), ordinal + 1),
-        });
-        if rules.iter().any(|rule| rule.key == key) {
-            let problem =
-                format!("a second rule is called \"{key}\"; give each rule of a direction its own name");
-            return Err(SettingError::new(within(&place, "name"), problem));
-        }
-        rules.push(Rule { key, ordinal, kind });
+
+    /// These rules, and behind them those of `other`.
+    fn followed_by(&self, other: Self) -> Self {
+        let Self([up, down]) = other;
+        Self([self.0[0].iter().cloned().chain(up).collect(), self.0[1].iter().cloned().chain(down).collect()])
     }
-    Ok(rules)
-}
 
-type Reader = fn(&str, Value) -> Result<RuleKind, SettingError>;
-
-const KINDS: [(&str, Reader); 6] = [
-    ("drop", drop::rule),
-    ("corrupt", corrupt::rule),
-    ("delay", delay::rule),
-    ("duplicate", duplicate::rule),
-    ("reorder", reorder::rule),
-    ("rate", rate::rule),
-];
-
-fn rule(place: String, value: Value) -> Result<RawRule, SettingError> {
-    let kinds = || one_of(&KINDS.map(|(name, _)| name));
-    let Value::Object(mut fields) = value else {
-        return Err(SettingError::new(
-            place,
-            "a rule is an object; write { \"rule\": \"drop\", \"chance\": \"2%\" }, say",
-        ));
-    };
-    let kind = match fields.remove("rule") {
-        Some(Value::String(kind)) => kind,
-        Some(other) => {
-            return Err(SettingError::new(
-                within(&place, "rule"),
-                format!("{other} is not a rule; write {}", kinds()),
-            ));
-        }
-        None => {
-            return Err(SettingError::new(
-                place,
-                format!("no \"rule\" says what it is; write \"rule\": {}", kinds()),
-            ));
-        }
-    };
-    let Some((_, reader)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-        return Err(SettingError::new(
-            within(&place, "rule"),
-            format!("\"{kind}\" is not a rule; write {}", kinds()),
-        ));
-    };
-    let name = rule_name(&place, &mut fields)?;
-    let kind = reader(&place, Value::Object(fields))?;
-    Ok(RawRule { place, name, kind })
-}
-
-fn rule_name(place: &str, fields: &mut Map<String, Value>) -> Result<Option<String>, SettingError> {
-    match fields.remove("name") {
-        None => Ok(None),
-        Some(Value::String(name)) if !name.is_empty() && name.len() <= 64 => Ok(Some(name)),
-        Some(other) => Err(SettingError::new(
-            within(place, "name"),
-            format!("{other} is not a name; write 1 to 64 characters"),
-        )),
-    }
-}
-
-/// The one of several alternatives that is given.
-fn exactly_one<T>(place: &str, kind: &str, choices: [(&str, Option<T>); 4]) -> Result<T, SettingError> {
-    let names = choices.each_ref().map(|(name, _)| *name);
-    let mut given = choices.into_iter().filter_map(|(name, choice)| Some((name, choice?)));
-    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
-    match (given.next(), given.next()) {
-        (Some((_, choice)), None) => Ok(choice),
-        (None, _) => Err(SettingError::new(
-            place,
-            format!("{kind} says how by exactly one of {}; none is here", one_of(&names)),
-        )),
-        (Some((first, _)), Some((second, _))) => Err(SettingError::new(
-            place,
-            format!("{kind} says how by exactly one of {}; here are {first} and {second}", one_of(&names)),
-        )),
+    /// Gives the rules their keys.
+    fn numbered(self, place: &str) -> Result<[Vec<super::Rule>; 2], SettingError> {
+        let Self([up, down]) = self;
+        let direction = |direction: Direction, rules| numbered(&within(place, direction.name()), rules);
+        Ok([direction(Direction::Up, up)?, direction(Direction::Down, down)?])
     }
 }
 

@@ -1,26 +1,118 @@
 //! Reads a `rate` rule.
 
-use crate::profile::{Queue, Rate, RuleKind};
+use super::file::ReadFile;
+use super::rule::exactly_one;
+use crate::profile::trace::RateTrace;
+use crate::profile::{Discipline, Queue, Rate, RateSource, RuleKind};
 use crate::setting::{SettingError, decode, within};
-use crate::units::{BitRate, ByteSize, parse_duration};
+use crate::units::{BitRate, ByteSize, Span, parse_duration};
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
+
+/// More bytes than any header has.
+const OVERHEAD_MAX: u32 = 65_535;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRate {
-    limit: BitRate,
+    limit: Option<BitRate>,
+    trace: Option<RawTrace>,
     queue: Option<String>,
+    discipline: Option<RawDiscipline>,
     overhead: Option<u32>,
+    burst: Option<ByteSize>,
 }
 
-pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+/// Milliseconds of delivery opportunities, or the file that holds them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected the name of a file, or a list of milliseconds such as [0, 1, 1, 2]")]
+enum RawTrace {
+    File(String),
+    List(Vec<u64>),
+}
+
+/// A discipline by its name, or CoDel with its parameters.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \"interval\": \"100ms\" } }"
+)]
+enum RawDiscipline {
+    Name(RawName),
+    Codel { codel: RawCodel },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawName {
+    Tail,
+    Head,
+    Codel,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCodel {
+    target: Span,
+    interval: Span,
+}
+
+pub(super) fn rule(place: &str, value: Value, read: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawRate = decode(place, value)?;
+    let at = |field: &str| within(place, field);
+    let trace = raw.trace.map(|raw| trace(&at("trace"), raw, read)).transpose()?;
+    let is_trace = trace.is_some();
+    let source = exactly_one(place, "rate", [("limit", raw.limit.map(RateSource::Limit)), ("trace", trace)])?;
     let queue = match raw.queue {
         None => Queue::Default,
-        Some(text) => queue(&text).map_err(|problem| SettingError::new(within(place, "queue"), problem))?,
+        Some(text) => queue(&text).map_err(|problem| SettingError::new(at("queue"), problem))?,
     };
-    Ok(RuleKind::Rate(Rate { limit: raw.limit, queue, overhead: raw.overhead.unwrap_or(0) }))
+    if is_trace && matches!(queue, Queue::Time(_)) {
+        let problem = "with a trace nobody knows how long a queue will take; write bytes (\"64KiB\") or packets (\"50 packets\")";
+        return Err(SettingError::new(at("queue"), problem));
+    }
+    if is_trace && raw.burst.is_some() {
+        return Err(SettingError::new(at("burst"), "a trace says when packets go; leave it out"));
+    }
+    let discipline =
+        raw.discipline.map_or(Ok(Discipline::Tail), |raw| discipline(&at("discipline"), &raw))?;
+    let overhead = raw.overhead.unwrap_or(0);
+    if overhead > OVERHEAD_MAX {
+        let problem = format!("{overhead} bytes per packet are out of bounds; write 0 to {OVERHEAD_MAX}");
+        return Err(SettingError::new(at("overhead"), problem));
+    }
+    let burst = raw.burst.unwrap_or(ByteSize::new(0));
+    Ok(RuleKind::Rate(Rate { source, queue, discipline, overhead, burst }))
+}
+
+fn trace(place: &str, raw: RawTrace, read: ReadFile<'_>) -> Result<RateSource, SettingError> {
+    let refuse = |problem: String| SettingError::new(place, problem);
+    let trace = match raw {
+        RawTrace::List(millis) => RateTrace::new(millis).map_err(refuse)?,
+        RawTrace::File(name) => {
+            let text = read(&name).map_err(refuse)?;
+            RateTrace::parse(&text).map_err(|problem| refuse(format!("{name}: {problem}")))?
+        }
+    };
+    Ok(RateSource::Trace(Arc::new(trace)))
+}
+
+fn discipline(place: &str, raw: &RawDiscipline) -> Result<Discipline, SettingError> {
+    match raw {
+        RawDiscipline::Name(RawName::Tail) => Ok(Discipline::Tail),
+        RawDiscipline::Name(RawName::Head) => Ok(Discipline::Head),
+        RawDiscipline::Name(RawName::Codel) => Ok(Discipline::CODEL_DEFAULT),
+        RawDiscipline::Codel { codel: RawCodel { target, interval } } => {
+            if target.0.is_zero() || target > interval {
+                let problem = format!(
+                    "a target of {target} within an interval of {interval} is none; write 5ms and 100ms, say: the interval is a round trip"
+                );
+                return Err(SettingError::new(within(place, "codel"), problem));
+            }
+            Ok(Discipline::Codel { target: target.0, interval: interval.0 })
+        }
+    }
 }
 
 /// Reads the bound of a queue: a time, a number of packets or a number of bytes, told apart by the unit.

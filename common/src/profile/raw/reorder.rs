@@ -1,5 +1,6 @@
 //! Reads a `reorder` rule.
 
+use super::file::ReadFile;
 use crate::profile::{Reorder, RuleKind};
 use crate::setting::{SettingError, decode, within};
 use crate::units::{Probability, Span};
@@ -14,15 +15,25 @@ struct RawReorder {
     chance: Probability,
     behind: Option<u32>,
     at_most: Option<Span>,
+    #[serde(default)]
+    ahead: bool,
 }
 
-pub(super) fn rule(place: &str, value: Value) -> Result<RuleKind, SettingError> {
+pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawReorder = decode(place, value)?;
+    if raw.ahead {
+        let given = [("behind", raw.behind.is_some()), ("at_most", raw.at_most.is_some())];
+        if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
+            let problem = "a packet that goes ahead waits for nobody; leave it out";
+            return Err(SettingError::new(within(place, field), problem));
+        }
+        return Ok(RuleKind::Reorder(Reorder::Ahead { chance: raw.chance }));
+    }
     let behind = raw.behind.unwrap_or(1);
     if !(1..=BEHIND_MAX).contains(&behind) {
         let problem = format!("{behind} packets are out of bounds; write 1 to {BEHIND_MAX}");
         return Err(SettingError::new(within(place, "behind"), problem));
     }
     let at_most = raw.at_most.map_or(Reorder::AT_MOST_DEFAULT, |at_most| at_most.0);
-    Ok(RuleKind::Reorder(Reorder { chance: raw.chance, behind, at_most }))
+    Ok(RuleKind::Reorder(Reorder::Behind { chance: raw.chance, behind, at_most }))
 }

@@ -1,7 +1,7 @@
 //! What a profile may say, and what it is told when it says something else.
 
 use super::*;
-use crate::profile::Queue;
+use crate::profile::{Queue, RuleKind, Timeline};
 use crate::units::ByteSize;
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ fn every_rule_and_field_is_read() {
     )
     .unwrap();
     assert_eq!(profile.about, "all of it");
-    let keys = |rules: &[Rule]| rules.iter().map(|rule| rule.key.clone()).collect::<Vec<_>>();
+    let keys = |timeline: &Timeline| timeline.rules().map(|rule| rule.key.clone()).collect::<Vec<_>>();
     assert_eq!(keys(&profile.up), ["drop", "drop#2", "drop#3", "tenth", "rate", "rate#2", "rate#3", "delay"]);
     assert_eq!(keys(&profile.down), ["drop", "corrupt", "corrupt#2", "duplicate", "reorder"]);
     let queues: Vec<Queue> = profile
         .up
-        .iter()
-        .filter_map(|rule| match rule.kind {
+        .rules()
+        .filter_map(|rule| match &rule.kind {
             RuleKind::Rate(rate) => Some(rate.queue),
             _ => None,
         })
@@ -43,7 +43,7 @@ fn every_rule_and_field_is_read() {
         queues,
         [Queue::Time(Duration::from_millis(100)), Queue::Bytes(ByteSize::new(65536)), Queue::Packets(50)]
     );
-    let RuleKind::Corrupt(corrupt) = &profile.down[1].kind else { panic!() };
+    let RuleKind::Corrupt(corrupt) = &profile.down.phases[0].rules[1].kind else { panic!() };
     assert_eq!(corrupt.range, Some(8..16));
 }
 
@@ -52,26 +52,26 @@ fn mistakes_are_named_with_place_and_remedy() {
     let cases = [
         ("{", "this is not JSON: EOF while parsing an object at line 1 column 1"),
         ("[]", "here belongs an object; write { … }"),
-        (r#"{ "upp": [] }"#, "upp: unknown field `upp`, expected one of `about`, `both`, `up`, `down`"),
+        (r#"{ "upp": [] }"#, r#"upp: "upp" is unknown here; did you mean "up"?"#),
         (
             r#"{ "up": [ 5 ] }"#,
             r#"up[0]: a rule is an object; write { "rule": "drop", "chance": "2%" }, say"#,
         ),
         (
             r#"{ "up": [ { "chance": "2%" } ] }"#,
-            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder or rate"#,
+            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder, rate, batch, outage or size"#,
         ),
         (
             r#"{ "down": [ { "rule": "dorp" } ] }"#,
-            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder or rate"#,
+            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder, rate, batch, outage or size"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop" } ] }"#,
-            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott or every; none is here",
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, every, packets or pattern; none is here",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": "1%", "every": 3 } ] }"#,
-            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott or every; here are chance and every",
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, every, packets or pattern; here are chance and every",
         ),
         (
             r#"{ "both": [ { "rule": "drop", "chance": "3" } ] }"#,
@@ -87,7 +87,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": true } ] }"#,
-            r#"up[0].chance: invalid type: boolean `true`, expected a probability such as "2%" or 0.02"#,
+            r#"up[0].chance: true does not belong here; write a probability such as "2%" or 0.02"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "80%", "length": 3 } } ] }"#,
@@ -99,7 +99,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "8%" } } ] }"#,
-            "up[0].burst: missing field `length`",
+            r#"up[0].burst: "length" is missing; write it too"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop", "gilbert_elliott": { "p": 0, "r": 0 } } ] }"#,
@@ -114,7 +114,10 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"up[0].time: "50" has no unit; write "50ms""#,
         ),
         (r#"{ "up": [ { "rule": "delay", "time": 50 } ] }"#, r#"up[0].time: "50" has no unit; write "50ms""#),
-        (r#"{ "up": [ { "rule": "delay" } ] }"#, "up[0]: missing field `time`"),
+        (
+            r#"{ "up": [ { "rule": "delay" } ] }"#,
+            "up[0]: delay says how by exactly one of time or trace; none is here",
+        ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "6ms" } ] }"#,
             "up[0].jitter: 6ms of jitter around 5ms would be before the packet came; write a jitter of at most the time",
@@ -125,11 +128,11 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,
-            "up[0].shape: unknown variant `gauss`, expected `uniform` or `normal`",
+            r#"up[0].shape: "gauss" is none of the choices; write uniform, normal, pareto, paretonormal or table"#,
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jiter": "1ms" } ] }"#,
-            "up[0].jiter: unknown field `jiter`, expected one of `time`, `jitter`, `shape`, `reorder`",
+            r#"up[0].jiter: "jiter" is unknown here; did you mean "jitter"?"#,
         ),
         (
             r#"{ "up": [ { "rule": "rate", "limit": "10" } ] }"#,
@@ -153,13 +156,16 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": "5%" } ], "up": [] }"#,
-            "\"up\" is here a second time; write it once at line 1 column 52",
+            "line 1, column 52: \"up\" is here a second time; write it once",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "every": -1 } ] }"#,
-            "up[0].every: invalid value: number `-1`, expected a whole number",
+            "up[0].every: -1 does not belong here; write a whole number, 0 or more",
         ),
-        (r#"{ "up": { "rule": "drop" } }"#, "up: invalid type: an object, expected a list in [ … ]"),
+        (
+            r#"{ "up": { "rule": "drop" } }"#,
+            "up: an object { … } does not belong here; write a list in [ … ]",
+        ),
         (
             r#"{ "up": [ { "rule": "duplicate", "chance": "1%", "copies": 64 } ] }"#,
             "up[0].copies: 64 copies are out of bounds; write 1 to 63",

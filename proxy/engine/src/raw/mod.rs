@@ -17,7 +17,7 @@ use crate::tcp::{Budget, Event};
 use blocks::{Blocks, Piece};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Rule;
+use jostle_common::profile::Timeline;
 use jostle_common::route::Unit;
 use jostle_common::time::Instant;
 use lines::Lines;
@@ -77,9 +77,9 @@ impl RawStreams {
     }
 
     /// Changes the rules of one direction.
-    pub fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
+    pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.advance(now);
-        self.links[direction.index()].set_rules(now, rules);
+        self.links[direction.index()].set_timeline(now, timeline);
     }
 
     /// The link of a direction.
@@ -224,6 +224,7 @@ impl RawStreams {
             stream.units += 1;
             self.budget.take(UNIT_OVERHEAD);
         }
+        self.links.iter_mut().for_each(|link| link.begin(at));
         self.links[direction.index()].handle(packet);
         while let Some(output) = self.links[direction.index()].poll(at) {
             self.take_output(direction, output);
@@ -375,6 +376,7 @@ impl RawStreams {
                 self.timers.remove(&(at, id, direction));
             }
         }
+        self.links.iter_mut().for_each(|link| link.forget(id));
         self.events.push_back(Event::Closed { id });
     }
 }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::link::LinkKey;
-use jostle_common::profile::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, RuleKind, Shape};
+use jostle_common::profile::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Rule, RuleKind, Shape};
 use jostle_common::units::Probability;
 use std::time::Duration;
 
@@ -14,18 +14,16 @@ fn ms(millis: u64) -> Instant {
 }
 
 fn profile(kinds: Vec<RuleKind>) -> Profile {
-    let rules: Vec<Rule> =
-        kinds.into_iter().map(|kind| Rule { key: kind.name().into(), ordinal: 0, kind }).collect();
+    let rules = Timeline::constant(kinds.into_iter().map(Rule::only).collect());
     Profile { up: rules.clone(), down: rules, ..Profile::default() }
 }
 
 fn delay(millis: u64, jitter: u64) -> RuleKind {
-    RuleKind::Delay(Delay {
-        time: Duration::from_millis(millis),
-        jitter: Duration::from_millis(jitter),
-        shape: Shape::Uniform,
-        reorder: false,
-    })
+    RuleKind::Delay(Delay::drawn(
+        Duration::from_millis(millis),
+        Duration::from_millis(jitter),
+        Shape::Uniform,
+    ))
 }
 
 fn chance(p: f64) -> Probability {
@@ -34,10 +32,10 @@ fn chance(p: f64) -> Probability {
 
 fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
     let profile = profile(kinds);
-    let copies = profile.up.iter().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
+    let copies = profile.up.rules().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
     let links = Direction::BOTH.map(|direction| {
         let key = LinkKey { seed: 11, route: "raw".into(), direction };
-        Link::new(key, profile.rules(direction))
+        Link::new(key, profile.timeline(direction))
     });
     RawStreams::new(links, unit, copies, Budget::default())
 }
@@ -127,10 +125,10 @@ fn blocks_share_a_fate_however_the_stream_came() {
     for kinds in [
         vec![RuleKind::Drop(Drop::Every(3))],
         vec![RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance: chance(0.3), bits: 3 }, range: None })],
-        vec![RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 2 })],
+        vec![RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 2, gap: Duration::ZERO })],
         vec![RuleKind::Drop(Drop::Chance(chance(0.2))), delay(20, 0)],
         vec![
-            RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 1 }),
+            RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 1, gap: Duration::ZERO }),
             RuleKind::Drop(Drop::Chance(chance(0.3))),
             delay(20, 0),
         ],
@@ -153,7 +151,7 @@ fn a_copy_comes_though_its_original_is_lost_and_its_block_is_the_last() {
     // The copy has a draw of its own.
     let kinds = || {
         vec![
-            RuleKind::Duplicate(Duplicate { chance: Probability::ALWAYS, copies: 1 }),
+            RuleKind::Duplicate(Duplicate { chance: Probability::ALWAYS, copies: 1, gap: Duration::ZERO }),
             RuleKind::Drop(Drop::Chance(chance(0.5))),
             delay(20, 0),
         ]
@@ -215,9 +213,8 @@ fn corruption_flips_exactly_so_many_bits_of_a_block() {
 fn nothing_depends_on_when_it_was_polled() {
     let text = lines(500);
     let rate = RuleKind::Rate(Rate {
-        limit: "1Mbit/s".parse().unwrap(),
         queue: jostle_common::profile::Queue::Packets(40),
-        overhead: 0,
+        ..Rate::constant("1Mbit/s".parse().unwrap())
     });
     for unit in [Unit::Line, Unit::Bytes(64), Unit::Read] {
         let kinds = || vec![RuleKind::Drop(Drop::Chance(chance(0.1))), rate.clone(), delay(30, 20)];

@@ -1,6 +1,7 @@
 //! `corrupt`: flips bits of the payload, an exact number of distinct ones or each with a probability.
 
 use crate::packet::{Body, Packet};
+use crate::source::{Origin, Source};
 use crate::stage::{Rule, Verdict};
 use bytes::{Bytes, BytesMut};
 use jostle_common::chance::{Stream, below};
@@ -11,13 +12,13 @@ use std::ops::Range;
 /// Flips bits.
 #[derive(Debug)]
 pub(crate) struct Corrupt {
-    stream: Stream,
+    source: Source,
     setting: profile::Corrupt,
 }
 
 impl Corrupt {
-    pub(crate) fn new(setting: &profile::Corrupt, stream: Stream) -> Self {
-        Self { stream, setting: setting.clone() }
+    pub(crate) fn new(setting: &profile::Corrupt, origin: Origin) -> Self {
+        Self { source: origin.source, setting: setting.clone() }
     }
 
     /// The bits of a body of `bytes` bytes that may be hit.
@@ -35,7 +36,7 @@ impl Rule for Corrupt {
         if range.is_empty() {
             return Verdict::Pass;
         }
-        let draw = self.stream.draw(packet.number, 0, packet.copy);
+        let draw = self.source.draw(packet);
         let bits = match self.setting.flips {
             Flips::Bits { chance, .. } if !draw.hits(chance) => return Verdict::Pass,
             Flips::Bits { bits, .. } => distinct_bits(draw.more(), u64::from(bits), &range),
@@ -105,7 +106,7 @@ mod tests {
 
     fn damaged(flips: Flips, range: Option<Range<u64>>, size: usize, packets: u64) -> Vec<Vec<u64>> {
         let stream = Stream::new(3, "test", Direction::Up, "corrupt");
-        let mut rule = Corrupt::new(&profile::Corrupt { flips, range }, stream);
+        let mut rule = Corrupt::new(&profile::Corrupt { flips, range }, Origin::of_link(stream));
         let original = vec![0xA5u8; size];
         (1..=packets)
             .map(|number| {

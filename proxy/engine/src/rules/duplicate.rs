@@ -1,26 +1,26 @@
 //! `duplicate`: sends copies of a packet right behind it.
 
 use crate::packet::Packet;
+use crate::source::{Origin, Source};
 use crate::stage::{Rule, Verdict};
-use jostle_common::chance::Stream;
 use jostle_common::profile;
 
 /// Copies packets.
 #[derive(Debug)]
 pub(crate) struct Duplicate {
-    stream: Stream,
+    source: Source,
     setting: profile::Duplicate,
 }
 
 impl Duplicate {
-    pub(crate) const fn new(setting: profile::Duplicate, stream: Stream) -> Self {
-        Self { stream, setting }
+    pub(crate) const fn new(setting: profile::Duplicate, origin: Origin) -> Self {
+        Self { source: origin.source, setting }
     }
 }
 
 impl Rule for Duplicate {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
-        if self.stream.draw(packet.number, 0, packet.copy).hits(self.setting.chance) {
+        if self.source.draw(packet).hits(self.setting.chance) {
             packet.trace.choose();
             Verdict::Copies(self.setting.copies)
         } else {

@@ -30,7 +30,12 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 #[cfg(test)]
+mod ping_tests;
+mod stream;
+#[cfg(test)]
 mod tests;
+
+pub use stream::StreamSimulation;
 
 /// The client's address. Both are on one machine as far as a protocol can tell.
 pub const CLIENT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_152));
@@ -105,7 +110,7 @@ impl<'a> Simulation<'a> {
     ) -> Self {
         let links = Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.to_owned(), direction };
-            Link::new(key, profile.rules(direction))
+            Link::new(key, profile.timeline(direction))
         });
         Self { client, server, links, now: Instant::START, finished: None }
     }
@@ -172,6 +177,7 @@ impl<'a> Simulation<'a> {
             Direction::Down => &mut self.server,
         };
         let Some(transmit) = endpoint.poll(self.now) else { return false };
+        self.links.iter_mut().for_each(|link| link.begin(self.now));
         self.links[direction.index()].handle(Packet::new(1, self.now, Body::Data(transmit.payload)));
         true
     }

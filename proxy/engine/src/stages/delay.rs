@@ -6,8 +6,8 @@
 use super::calendar::{Calendar, Due};
 use super::jitter::Sampler;
 use crate::packet::Packet;
+use crate::source::{Origin, Source};
 use crate::stage::{Output, Stage};
-use jostle_common::chance::Stream;
 use jostle_common::profile;
 use jostle_common::time::Instant;
 use std::cmp::Ordering;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Holds packets for a time.
 #[derive(Debug)]
 pub(crate) struct Delay {
-    stream: Stream,
+    source: Source,
     sampler: Sampler,
     line: Line,
     /// No packet to come is due before this: the last due time that was inside when the setting changed.
@@ -71,18 +71,20 @@ impl PartialEq for Timed {
 
 impl Eq for Timed {}
 
-const NONE: profile::Delay = profile::Delay {
-    time: Duration::ZERO,
-    jitter: Duration::ZERO,
-    shape: profile::Shape::Uniform,
-    reorder: false,
-};
+static NONE: profile::Delay = profile::Delay::constant(Duration::ZERO);
 
 impl Delay {
-    pub(crate) fn new(setting: &profile::Delay, stream: Stream) -> Self {
+    pub(crate) fn new(setting: &profile::Delay, origin: Origin) -> Self {
         let sampler = Sampler::new(setting);
         let line = Line::for_setting(setting, &sampler);
-        Self { stream, sampler, line, floor: Instant::START, latest: Instant::START, arrivals: 0 }
+        Self {
+            source: origin.source,
+            sampler,
+            line,
+            floor: Instant::START,
+            latest: Instant::START,
+            arrivals: 0,
+        }
     }
 
     /// Changes the setting, or removes the delay: packets inside keep their times, later ones queue behind.
@@ -154,7 +156,7 @@ impl Stage for Delay {
         } else {
             let bits = match self.sampler {
                 Sampler::Constant(_) => 0,
-                _ => self.stream.draw(packet.number, 0, packet.copy).first(),
+                _ => self.source.draw(&packet).first(),
             };
             packet.at.plus_nanos(self.sampler.sample(bits))
         };

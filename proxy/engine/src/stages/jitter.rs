@@ -2,7 +2,7 @@
 
 use super::normal::CutNormal;
 use jostle_common::chance::below;
-use jostle_common::profile::{Delay, Shape};
+use jostle_common::profile::{Delay, DelaySource, Shape};
 use jostle_common::time::nanos;
 
 /// Turns 64 random bits into a delay in nanoseconds.
@@ -19,10 +19,12 @@ pub(super) enum Sampler {
 
 impl Sampler {
     pub(super) fn new(setting: &Delay) -> Self {
-        let (time, jitter) = (nanos(setting.time), nanos(setting.jitter).min(nanos(setting.time)));
-        match setting.shape {
+        let DelaySource::Drawn { time, jitter, shape, .. } = &setting.source else { todo!("traces") };
+        let (time, jitter) = (nanos(*time), nanos(*jitter).min(nanos(*time)));
+        match shape {
             _ if jitter == 0 => Self::Constant(time),
             Shape::Uniform => Self::Uniform { least: time - jitter, values: 2 * jitter + 1 },
+            Shape::Pareto | Shape::ParetoNormal | Shape::Table(_) => todo!("shapes"),
             Shape::Normal => Self::Normal(Box::new(CutNormal::new(time as f64, jitter as f64))),
         }
     }
@@ -58,12 +60,7 @@ mod tests {
 
     #[test]
     fn uniform_reaches_both_ends_and_no_further() {
-        let delay = |shape| Delay {
-            time: Duration::from_nanos(100),
-            jitter: Duration::from_nanos(40),
-            shape,
-            reorder: false,
-        };
+        let delay = |shape| Delay::drawn(Duration::from_nanos(100), Duration::from_nanos(40), shape);
         let sampler = Sampler::new(&delay(Shape::Uniform));
         assert_eq!((sampler.sample(0), sampler.sample(u64::MAX), sampler.mean()), (60, 140, 100));
         let normal = Sampler::new(&delay(Shape::Normal));

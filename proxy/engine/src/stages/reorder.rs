@@ -1,18 +1,30 @@
 //! `reorder`: holds a packet back until a number of later ones have passed it.
 
 use crate::packet::Packet;
+use crate::source::{Origin, Source};
 use crate::stage::{Output, Stage};
-use jostle_common::chance::Stream;
-use jostle_common::profile;
 use jostle_common::time::Instant;
+use jostle_common::units::Probability;
 use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How packets are held back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// The probability that a packet is held back.
+    pub(crate) chance: Probability,
+    /// How many later packets pass it.
+    pub(crate) behind: u32,
+    /// The longest it waits for them.
+    pub(crate) at_most: Duration,
+}
 
 /// Lets later packets overtake.
 #[derive(Debug)]
 pub(crate) struct Reorder {
-    stream: Stream,
+    source: Source,
     /// `None` once the rule was removed: nothing is held back any more.
-    setting: Option<profile::Reorder>,
+    setting: Option<Setting>,
     /// Packets held back, in order of arrival. Both bounds grow with arrival, so the first one always leaves first.
     held: VecDeque<Held>,
     /// Packets on their way out; their `at` says since when.
@@ -31,12 +43,12 @@ struct Held {
 }
 
 impl Reorder {
-    pub(crate) const fn new(setting: profile::Reorder, stream: Stream) -> Self {
-        Self { stream, setting: Some(setting), held: VecDeque::new(), ready: VecDeque::new(), passed: 0 }
+    pub(crate) const fn new(setting: Option<Setting>, origin: Origin) -> Self {
+        Self { source: origin.source, setting, held: VecDeque::new(), ready: VecDeque::new(), passed: 0 }
     }
 
     /// Changes the setting for packets to come; `None` holds none back any more.
-    pub(crate) const fn retune(&mut self, setting: Option<profile::Reorder>) {
+    pub(crate) const fn retune(&mut self, setting: Option<Setting>) {
         self.setting = setting;
     }
 
@@ -67,7 +79,7 @@ impl Stage for Reorder {
             return self.pass_mark(packet);
         }
         match self.setting {
-            Some(setting) if self.stream.draw(packet.number, 0, packet.copy).hits(setting.chance) => {
+            Some(setting) if self.source.draw(&packet).hits(setting.chance) => {
                 packet.trace.choose();
                 // A live change may shorten either bound; the order of leaving stays that of arrival.
                 let last = self.held.back();

@@ -10,7 +10,7 @@ use crate::packet::{Body, Packet};
 use crate::stage::{Output, Stage};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Rule;
+use jostle_common::profile::Timeline;
 use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -83,10 +83,10 @@ impl Model {
         sum
     }
 
-    /// Changes the rules of one direction. What is in the link keeps to the contract of [`Link::set_rules`].
-    pub fn set_rules(&mut self, now: Instant, direction: Direction, rules: &[Rule]) {
+    /// Changes the rules of one direction. What is in the link keeps to the contract of [`Link::set_timeline`].
+    pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);
-        self.links[direction.index()].set_rules(now, rules);
+        self.links[direction.index()].set_timeline(now, timeline);
         self.refresh(direction);
     }
 
@@ -260,6 +260,7 @@ impl Model {
     fn close(&mut self, id: u32) {
         if let Some(mut connection) = self.connections.remove(&id) {
             self.timers.forget(id, &mut connection.timer);
+            self.links.iter_mut().for_each(|link| link.forget(id));
             self.counters += connection.counters();
             self.events.push_back(Event::Closed { id });
         }
@@ -271,6 +272,7 @@ impl Model {
             return false;
         }
         for (direction, flow, body) in self.sends.drain(..) {
+            self.links.iter_mut().for_each(|link| link.begin(self.clock));
             self.links[direction.index()].handle(Packet::new(flow, self.clock, body));
         }
         Direction::BOTH.into_iter().for_each(|direction| self.refresh(direction));

@@ -5,20 +5,20 @@
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, Rule};
+use jostle_common::profile::{Profile, Timeline};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::stage::{Output, Stage};
 
 /// The rules of `{ "up": [ … ] }`.
-pub(crate) fn rules(json: &str) -> Vec<Rule> {
+pub(crate) fn rules(json: &str) -> Timeline {
     Profile::from_json(&format!(r#"{{ "up": [ {json} ] }}"#)).unwrap().up
 }
 
 /// A link with these rules.
-pub(crate) fn link(seed: u64, rules: &[Rule]) -> Link {
-    Link::new(LinkKey { seed, route: "test".into(), direction: Direction::Up }, rules)
+pub(crate) fn link(seed: u64, timeline: &Timeline) -> Link {
+    Link::new(LinkKey { seed, route: "test".into(), direction: Direction::Up }, timeline)
 }
 
 /// A packet of `size` bytes that arrives at `nanos`.

@@ -1,0 +1,92 @@
+//! Reads the rules `batch`, `outage` and `size`.
+
+use super::file::ReadFile;
+use crate::profile::{Batch, BatchThen, BatchTrigger, Outage, RuleKind, Size};
+use crate::setting::{SettingError, decode, within};
+use crate::units::{ByteSize, Probability, Span};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Drawn times this short would take more steps than packets come.
+const DRAWN_MIN: Duration = Duration::from_millis(1);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBatch {
+    window: Span,
+    chance: Option<Probability>,
+    packets: Option<u64>,
+    bytes: Option<ByteSize>,
+    #[serde(default)]
+    then: RawThen,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawThen {
+    #[default]
+    Release,
+    Drop,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOutage {
+    up: Span,
+    down: Span,
+    #[serde(default)]
+    random: bool,
+    #[serde(default)]
+    hold: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSize {
+    max: ByteSize,
+}
+
+pub(super) fn batch(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
+    let raw: RawBatch = decode(place, value)?;
+    let refuse = |field: &str, problem: &str| Err(SettingError::new(within(place, field), problem));
+    if raw.window.0.is_zero() {
+        return refuse("window", "nothing gathers in no time; write \"30ms\", say");
+    }
+    let trigger = match (raw.chance, raw.packets, raw.bytes) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            return refuse(
+                "chance",
+                "a window that opens by chance lasts its whole time; leave out packets and bytes",
+            );
+        }
+        (Some(chance), None, None) => BatchTrigger::Chance(chance),
+        (None, Some(0), _) => return refuse("packets", "a slot of 0 packets never fills; write at least 1"),
+        (None, packets, bytes) => BatchTrigger::Slot { packets, bytes },
+    };
+    let then = match raw.then {
+        RawThen::Release => BatchThen::Release,
+        RawThen::Drop => BatchThen::Drop,
+    };
+    Ok(RuleKind::Batch(Batch { window: raw.window.0, trigger, then }))
+}
+
+pub(super) fn outage(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
+    let raw: RawOutage = decode(place, value)?;
+    let least = if raw.random { DRAWN_MIN } else { Duration::from_nanos(1) };
+    for (field, time) in [("up", raw.up), ("down", raw.down)] {
+        if time.0 < least {
+            let problem = format!("{time} is too short; write at least {}", Span(least));
+            return Err(SettingError::new(within(place, field), problem));
+        }
+    }
+    Ok(RuleKind::Outage(Outage { up: raw.up.0, down: raw.down.0, random: raw.random, hold: raw.hold }))
+}
+
+pub(super) fn size(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
+    let raw: RawSize = decode(place, value)?;
+    let max = u32::try_from(raw.max.bytes()).map_err(|_| {
+        SettingError::new(within(place, "max"), "no packet is that large; write at most 64KiB")
+    })?;
+    Ok(RuleKind::Size(Size { max }))
+}

@@ -1,0 +1,158 @@
+//! Reads one rule, and numbers the rules of a direction.
+
+use super::file::ReadFile;
+use super::select::RawSelection;
+use super::{corrupt, delay, drop, duplicate, gates, rate, reorder};
+use crate::profile::{Rule, RuleKind, Selection};
+use crate::setting::{SettingError, one_of, within};
+use serde_json::{Map, Value};
+
+/// A link signs packets with one bit per rule.
+pub(super) const RULES_MAX: usize = 63;
+/// Copies are numbered with six bits per duplicate rule.
+const DUPLICATE_RULES_MAX: u32 = 5;
+/// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever drives the link.
+const PACKETS_OF_ONE_MAX: u64 = 64;
+
+/// A rule that does not yet know its place among its kind.
+#[derive(Clone)]
+pub(super) struct RawRule {
+    place: String,
+    name: Option<String>,
+    selection: Selection,
+    kind: RuleKind,
+}
+
+pub(super) fn rules(
+    place: &str,
+    values: Vec<Value>,
+    read: ReadFile<'_>,
+) -> Result<Vec<RawRule>, SettingError> {
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| rule(format!("{place}[{index}]"), value, read))
+        .collect()
+}
+
+/// Gives each rule its key, and holds the bounds of a whole direction.
+pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, SettingError> {
+    if raw.len() > RULES_MAX {
+        return Err(SettingError::new(
+            place,
+            format!("{} rules are too many; at most {RULES_MAX} per direction", raw.len()),
+        ));
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut packets_of_one = 1;
+    for RawRule { place, name, selection, kind } in raw {
+        let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
+        if matches!(kind, RuleKind::Duplicate(_)) && ordinal >= DUPLICATE_RULES_MAX {
+            return Err(SettingError::new(
+                place,
+                format!("at most {DUPLICATE_RULES_MAX} duplicate rules per direction"),
+            ));
+        }
+        if let RuleKind::Duplicate(duplicate) = &kind {
+            packets_of_one *= 1 + u64::from(duplicate.copies);
+        }
+        if packets_of_one > PACKETS_OF_ONE_MAX {
+            let problem = format!(
+                "with the duplicate rules before it a packet becomes {packets_of_one}; write fewer copies, for {PACKETS_OF_ONE_MAX} in all"
+            );
+            return Err(SettingError::new(within(&place, "copies"), problem));
+        }
+        let key = name.unwrap_or_else(|| match ordinal {
+            0 => kind.name().into(),
+            _ => format!("{}#{}", kind.name(), ordinal + 1),
+        });
+        if rules.iter().any(|rule| rule.key == key) {
+            let problem =
+                format!("a second rule is called \"{key}\"; give each rule of a direction its own name");
+            return Err(SettingError::new(within(&place, "name"), problem));
+        }
+        rules.push(Rule { key, ordinal, selection, kind });
+    }
+    Ok(rules)
+}
+
+type Reader = fn(&str, Value, ReadFile<'_>) -> Result<RuleKind, SettingError>;
+
+const KINDS: [(&str, Reader); 9] = [
+    ("drop", drop::rule),
+    ("corrupt", corrupt::rule),
+    ("delay", delay::rule),
+    ("duplicate", duplicate::rule),
+    ("reorder", reorder::rule),
+    ("rate", rate::rule),
+    ("batch", gates::batch),
+    ("outage", gates::outage),
+    ("size", gates::size),
+];
+
+fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, SettingError> {
+    let kinds = || one_of(&KINDS.map(|(name, _)| name));
+    let Value::Object(mut fields) = value else {
+        return Err(SettingError::new(
+            place,
+            "a rule is an object; write { \"rule\": \"drop\", \"chance\": \"2%\" }, say",
+        ));
+    };
+    let kind = match fields.remove("rule") {
+        Some(Value::String(kind)) => kind,
+        Some(other) => {
+            return Err(SettingError::new(
+                within(&place, "rule"),
+                format!("{other} is not a rule; write {}", kinds()),
+            ));
+        }
+        None => {
+            return Err(SettingError::new(
+                place,
+                format!("no \"rule\" says what it is; write \"rule\": {}", kinds()),
+            ));
+        }
+    };
+    let Some((_, reader)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+        return Err(SettingError::new(
+            within(&place, "rule"),
+            format!("\"{kind}\" is not a rule; write {}", kinds()),
+        ));
+    };
+    let name = rule_name(&place, &mut fields)?;
+    let selection = RawSelection::taken_from(&place, &mut fields)?.selection(&place)?;
+    let kind = reader(&place, Value::Object(fields), read)?;
+    Ok(RawRule { place, name, selection, kind })
+}
+
+fn rule_name(place: &str, fields: &mut Map<String, Value>) -> Result<Option<String>, SettingError> {
+    match fields.remove("name") {
+        None => Ok(None),
+        Some(Value::String(name)) if !name.is_empty() && name.len() <= 64 => Ok(Some(name)),
+        Some(other) => Err(SettingError::new(
+            within(place, "name"),
+            format!("{other} is not a name; write 1 to 64 characters"),
+        )),
+    }
+}
+
+/// The one of several alternatives that is given.
+pub(super) fn exactly_one<T, const N: usize>(
+    place: &str,
+    kind: &str,
+    choices: [(&str, Option<T>); N],
+) -> Result<T, SettingError> {
+    let names = choices.each_ref().map(|(name, _)| *name);
+    let mut given = choices.into_iter().filter_map(|(name, choice)| Some((name, choice?)));
+    match (given.next(), given.next()) {
+        (Some((_, choice)), None) => Ok(choice),
+        (None, _) => Err(SettingError::new(
+            place,
+            format!("{kind} says how by exactly one of {}; none is here", one_of(&names)),
+        )),
+        (Some((first, _)), Some((second, _))) => Err(SettingError::new(
+            place,
+            format!("{kind} says how by exactly one of {}; here are {first} and {second}", one_of(&names)),
+        )),
+    }
+}

@@ -1,0 +1,83 @@
+//! `delay`: how long packets are held.
+
+use crate::profile::trace::DelayTrace;
+use crate::units::Span;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long packets are held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delay {
+    /// Where the delay of a packet comes from.
+    pub source: DelaySource,
+    /// Whether jitter may let a packet overtake another.
+    pub reorder: bool,
+}
+
+/// Where the delay of a packet comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DelaySource {
+    /// It is drawn.
+    Drawn {
+        /// The mean of the drawn delay for symmetric shapes; for the others see [`Shape`].
+        time: Duration,
+        /// The spread, which each shape reads in its own way.
+        jitter: Duration,
+        /// How the spread is distributed.
+        shape: Shape,
+        /// The half-life of the correlation between the delays of successive packets; zero draws each on its own.
+        memory: Duration,
+    },
+    /// It follows a trace.
+    Trace(Arc<DelayTrace>),
+}
+
+/// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it has become the even distribution.
+const NORMAL_JITTER_MAX: f64 = 0.57;
+
+impl Delay {
+    /// The same delay for every packet.
+    pub const fn constant(time: Duration) -> Self {
+        Self::drawn(time, Duration::ZERO, Shape::Uniform)
+    }
+
+    /// A delay that is drawn for each packet on its own, with order kept.
+    pub const fn drawn(time: Duration, jitter: Duration, shape: Shape) -> Self {
+        Self { source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO }, reorder: false }
+    }
+
+    /// Checks that no packet would have to arrive before it was sent; the error is the problem with the jitter.
+    pub(in crate::profile) fn check(&self) -> Result<(), String> {
+        let DelaySource::Drawn { time, jitter, shape, .. } = &self.source else { return Ok(()) };
+        let (time, jitter) = (*time, *jitter);
+        match shape {
+            Shape::Uniform if jitter > time => Err(format!(
+                "{} of jitter around {} would be before the packet came; write a jitter of at most the time",
+                Span(jitter),
+                Span(time)
+            )),
+            Shape::Normal if jitter > time.mul_f64(NORMAL_JITTER_MAX) => Err(format!(
+                "a normal jitter of {} does not fit between 0 and twice {}; write at most 57% of the time",
+                Span(jitter),
+                Span(time)
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The distribution of a drawn delay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Even over time ± jitter.
+    #[default]
+    Uniform,
+    /// Gaussian with mean time and sd jitter, cut symmetrically at 0 and 2·time.
+    Normal,
+    /// A Pareto tail behind a least delay, with mean time and sd jitter after the cut: see `docs/models.md`.
+    Pareto,
+    /// A quarter Gaussian and three quarters Pareto, the mixture of netem's `paretonormal`, with mean time and sd jitter.
+    ParetoNormal,
+    /// time + jitter · T/8192 for an entry T of the table, drawn evenly: tc's `.dist` format. At least 0.
+    Table(Arc<[i16]>),
+}

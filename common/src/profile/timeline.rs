@@ -1,0 +1,108 @@
+//! What a direction's rules are over time.
+
+use super::Rule;
+use std::time::Duration;
+
+/// The rules of one direction over time: phases, of which a profile without any has one that never ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// When time begins to count.
+    pub start: Start,
+    /// What follows the last phase.
+    pub then: Then,
+    /// At least one.
+    pub phases: Vec<Phase>,
+}
+
+/// The rules of a span of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Phase {
+    /// How long they hold; `None`: for ever. Never zero.
+    pub length: Option<Duration>,
+    /// The rules, in the order in which they apply.
+    pub rules: Vec<Rule>,
+}
+
+/// When phases, outages, traces and bursts in time begin to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the first packet that reaches the route, in either direction.
+    #[default]
+    Packet,
+    /// With the process.
+    Run,
+}
+
+/// What follows the last phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// It stays.
+    #[default]
+    Stay,
+    /// The first phase again, and so on.
+    Repeat,
+    /// No rules at all.
+    Clear,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self::constant(Vec::new())
+    }
+}
+
+impl Timeline {
+    /// These rules, for ever.
+    pub fn constant(rules: Vec<Rule>) -> Self {
+        let phase = Phase { length: None, rules };
+        Self { start: Start::default(), then: Then::default(), phases: vec![phase] }
+    }
+
+    /// Whether there is no rule at any time.
+    pub fn is_empty(&self) -> bool {
+        self.rules().next().is_none()
+    }
+
+    /// The rules of all phases, one after the other.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.phases.iter().flat_map(|phase| &phase.rules)
+    }
+
+    /// The rules in force `elapsed` after the start, and at which time after the start others follow, if ever.
+    pub fn at(&self, elapsed: Duration) -> (&[Rule], Option<Duration>) {
+        let total = self.phases.iter().try_fold(Duration::ZERO, |sum, phase| sum.checked_add(phase.length?));
+        let (mut begin, rest) = match (self.then, total) {
+            (Then::Repeat, Some(total)) => {
+                let rest = Duration::from_nanos_u128(elapsed.as_nanos() % total.as_nanos());
+                (elapsed - rest, rest)
+            }
+            _ => (Duration::ZERO, elapsed),
+        };
+        let mut sum = Duration::ZERO;
+        for phase in &self.phases {
+            let Some(length) = phase.length else { return (&phase.rules, None) };
+            sum += length;
+            if rest < sum {
+                begin += sum;
+                return (&phase.rules, (!self.is_last(phase) || self.changes_at_end()).then_some(begin));
+            }
+        }
+        match self.then {
+            Then::Clear => (&[], None),
+            Then::Stay | Then::Repeat => (self.phases.last().map_or(&[], |phase| &phase.rules), None),
+        }
+    }
+
+    fn is_last(&self, phase: &Phase) -> bool {
+        self.phases.last().is_some_and(|last| std::ptr::eq(last, phase))
+    }
+
+    /// Whether the end of the last phase changes anything.
+    fn changes_at_end(&self) -> bool {
+        match self.then {
+            Then::Stay => false,
+            Then::Repeat => self.phases.len() > 1,
+            Then::Clear => true,
+        }
+    }
+}

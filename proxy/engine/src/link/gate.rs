@@ -1,0 +1,55 @@
+//! Which packets a rule of the link looks at.
+
+use super::LinkKey;
+use crate::packet::{Body, Packet};
+use jostle_common::chance::Stream;
+use jostle_common::profile::{Match, MatchBytes, Per, Rule};
+use jostle_common::units::Probability;
+
+/// Lets a rule see some packets and not others. A rule that looks at all has none.
+#[derive(Debug)]
+pub(super) struct Gate {
+    per: Per,
+    flows: Option<(Stream, Probability)>,
+    matching: Option<Match>,
+}
+
+/// The copy number under which a flow's own fate is drawn: no packet has it.
+const FLOW_DRAW: u32 = u32::MAX;
+
+impl Gate {
+    pub(super) fn new(rule: &Rule, link: &LinkKey) -> Option<Self> {
+        let selection = &rule.selection;
+        let some_flows = selection.flows < Probability::ALWAYS;
+        if !some_flows && selection.matching.is_none() {
+            return None;
+        }
+        let flows = some_flows.then(|| (link.stream(&rule.key), selection.flows));
+        Some(Self { per: selection.per, flows, matching: selection.matching.clone() })
+    }
+
+    /// Whether the rule looks at this packet. A mark goes where its flow goes, whatever it is like.
+    pub(super) fn admits(&self, packet: &Packet) -> bool {
+        if let Some((stream, share)) = &self.flows
+            && !stream.draw(0, packet.flow, FLOW_DRAW).hits(*share)
+        {
+            return false;
+        }
+        let Some(matching) = self.matching.as_ref().filter(|_| !packet.is_mark()) else { return true };
+        let number = match self.per {
+            Per::Link => packet.number,
+            Per::Flow => packet.flow_number,
+        };
+        matching.number.contains(&number)
+            && matching.size.contains(&packet.size)
+            && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
+    }
+}
+
+/// Whether a payload has these bytes. The payload of a modelled segment stays at its sender.
+fn holds(body: &Body, bytes: &MatchBytes) -> bool {
+    match body {
+        Body::Data(payload) => payload.get(bytes.offset..).is_some_and(|rest| rest.starts_with(&bytes.value)),
+        Body::Segment(_) | Body::End | Body::Reset => false,
+    }
+}

@@ -1,0 +1,404 @@
+//! A link: one direction of a route, as instant rules and stages in the order of the profile.
+//!
+//! What happens inside is a sequence of events, ordered by time; at the same time the stage nearest to the exit goes first, so that work
+//! due at *t* is done before a packet arriving at *t* is handled. Outputs come in the order of these events. The order depends on the
+//! arrivals alone, never on when the link was polled.
+
+mod gate;
+mod part;
+mod per_flow;
+
+use crate::counters::Counters;
+use crate::packet::{Packet, Trace};
+use crate::rules::copy_number;
+use crate::source::{Origin, Source};
+use crate::stage::{Output, Stage, Verdict};
+use gate::Gate;
+use jostle_common::chance::{Direction, Stream};
+use jostle_common::profile::{Per, Rule, Start, Timeline};
+use jostle_common::time::Instant;
+use part::{Part, Role};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Who a link is: with the rules' keys, all that its draws depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkKey {
+    /// The seed of the run, or of the route.
+    pub seed: u64,
+    /// The route's name, or its ordinal.
+    pub route: String,
+    /// Which of the route's two links it is.
+    pub direction: Direction,
+}
+
+impl LinkKey {
+    /// The draws of a rule of this link.
+    fn stream(&self, rule: &str) -> Stream {
+        Stream::new(self.seed, &self.route, self.direction, rule)
+    }
+}
+
+/// One direction of a route.
+#[derive(Debug)]
+pub struct Link {
+    key: LinkKey,
+    timeline: Timeline,
+    /// When the timeline began to count; `None` before the first packet.
+    epoch: Option<Instant>,
+    /// When the rules change next by the timeline.
+    change: Option<Instant>,
+    elements: Vec<Element>,
+    /// The key of each rule that ever was in the link, at its place.
+    places: Vec<String>,
+    /// How many packets of each flow have entered, if a rule counts them.
+    flow_numbers: Option<BTreeMap<u32, u64>>,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+}
+
+/// A rule in the link.
+#[derive(Debug)]
+struct Element {
+    rule: Rule,
+    place: u8,
+    role: Role,
+    /// Whether the rule was removed, and stays only until its stage is empty.
+    retired: bool,
+    gate: Option<Gate>,
+    part: Part,
+}
+
+impl Link {
+    /// A link that applies the rules of `timeline` from top to bottom.
+    pub fn new(key: LinkKey, timeline: &Timeline) -> Self {
+        let mut link = Self {
+            key,
+            timeline: Timeline::default(),
+            epoch: None,
+            change: None,
+            elements: Vec::new(),
+            places: Vec::new(),
+            flow_numbers: None,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+        };
+        link.set_timeline(Instant::START, timeline);
+        link
+    }
+
+    /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so too; whoever drives both links of a
+    /// route tells the other one, so that both keep the same time.
+    pub fn begin(&mut self, at: Instant) {
+        if self.epoch.is_none() {
+            self.epoch = Some(at);
+            self.apply(at, at);
+        }
+    }
+
+    /// Replaces the rules at `now`, whose time goes on from when the old ones began. Rules of the same key and kind live on with new
+    /// parameters; a removed stage lets pass what still comes, behind what it holds, until it is empty.
+    pub fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
+        self.catch_up(now);
+        self.timeline = timeline.clone();
+        if self.flow_numbers.is_none() && timeline.rules().any(|rule| rule.selection.per == Per::Flow) {
+            self.flow_numbers = Some(BTreeMap::new());
+        }
+        match (self.epoch, timeline.start) {
+            (Some(epoch), _) => self.apply(now, epoch),
+            (None, Start::Run) => self.begin(Instant::START),
+            (None, Start::Packet) => {}
+        }
+    }
+
+    /// Forgets a flow of which no packet will come any more.
+    pub fn forget(&mut self, flow: u32) {
+        if let Some(numbers) = &mut self.flow_numbers {
+            numbers.remove(&flow);
+            for element in &mut self.elements {
+                element.part.forget(flow);
+            }
+        }
+    }
+
+    /// Puts the rules in force that the timeline has for `now`.
+    fn apply(&mut self, now: Instant, epoch: Instant) {
+        let timeline = std::mem::take(&mut self.timeline);
+        let (rules, next) = timeline.at(now.since(epoch));
+        self.change = next.map(|elapsed| epoch + elapsed);
+        self.replace(now, rules, epoch);
+        self.timeline = timeline;
+    }
+
+    fn replace(&mut self, now: Instant, rules: &[Rule], epoch: Instant) {
+        let mut old: VecDeque<Element> = std::mem::take(&mut self.elements).into();
+        for rule in rules {
+            let Some(found) = old.iter().position(|element| element.serves(rule)) else {
+                let element = self.element(rule, epoch);
+                self.elements.push(element);
+                continue;
+            };
+            // What stood in front of it was removed, or moved down and is set anew there; what it holds drains where it stood.
+            for element in old.drain(..found) {
+                self.retire(now, element, epoch);
+            }
+            let mut element = old.pop_front().expect("its position was just found");
+            element.retune(now, rule, &self.key, epoch);
+            self.elements.push(element);
+        }
+        for element in old {
+            self.retire(now, element, epoch);
+        }
+    }
+
+    /// The key of the rule at `place` of a packet's trace.
+    pub fn rule_key(&self, place: u8) -> &str {
+        self.places.get(usize::from(place)).map_or("", String::as_str)
+    }
+
+    /// Whether packets cross unchanged and at once.
+    pub fn is_transparent(&self) -> bool {
+        self.elements.is_empty() && self.timeline.is_empty()
+    }
+
+    /// Which link it is.
+    pub const fn key(&self) -> &LinkKey {
+        &self.key
+    }
+
+    /// What it has done so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn element(&mut self, rule: &Rule, epoch: Instant) -> Element {
+        let place = self.places.iter().position(|key| *key == rule.key).unwrap_or_else(|| {
+            if self.places.len() < Trace::PLACES_MAX {
+                self.places.push(rule.key.clone());
+            }
+            // Rules beyond the last place share it.
+            self.places.len() - 1
+        });
+        Element {
+            rule: rule.clone(),
+            place: place as u8,
+            role: Role::of(&rule.kind),
+            retired: false,
+            gate: Gate::new(rule, &self.key),
+            part: Part::new(rule, &self.key, epoch),
+        }
+    }
+
+    fn retire(&mut self, now: Instant, mut element: Element, epoch: Instant) {
+        let origin = Origin { source: Source::of_link(self.key.stream(&element.rule.key)), epoch };
+        element.part.retune(now, None, element.rule.ordinal, origin);
+        element.retired = true;
+        if element.part.held() > 0 {
+            self.elements.push(element);
+        }
+    }
+
+    /// Packets inside that are not on their way out.
+    fn waiting(&self) -> usize {
+        self.elements.iter().map(|element| element.part.held()).sum()
+    }
+
+    /// When the timeline changes the rules under what is inside. An empty link has no need to follow every change: the next packet finds
+    /// the rules of its time.
+    fn next_change(&self) -> Option<Instant> {
+        self.change.filter(|_| self.waiting() > 0)
+    }
+
+    /// What happens next inside: the work of the stage at an index, or a change of the rules; the work first if both are due.
+    fn next_event(&self) -> Option<(Instant, Event)> {
+        let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));
+        let Some(change) = self.next_change() else { return due };
+        due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change)))
+    }
+
+    /// The stage whose work is due first, and when; of several the one nearest to the exit.
+    fn next_due(&self) -> Option<(Instant, usize)> {
+        let mut next: Option<(Instant, usize)> = None;
+        for (index, element) in self.elements.iter().enumerate().rev() {
+            if let Some(due) = element.part.deadline()
+                && next.is_none_or(|(earliest, _)| due < earliest)
+            {
+                next = Some((due, index));
+            }
+        }
+        next
+    }
+
+    /// Does all work due at or before `now`; what leaves the link waits among the outputs.
+    fn catch_up(&mut self, now: Instant) {
+        while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
+            if let Some(output) = self.happen(at, event) {
+                self.outputs.push_back(output);
+            }
+        }
+    }
+
+    fn happen(&mut self, at: Instant, event: Event) -> Option<Output> {
+        match event {
+            Event::Work(index) => self.work(at, index),
+            Event::Change => {
+                self.apply(at, self.epoch.expect("only what has begun changes"));
+                None
+            }
+        }
+    }
+
+    /// Does the work of the stage at `index` that is due at `due`. What leaves the link is returned, unless other outputs came of it.
+    fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
+        let element = &mut self.elements[index];
+        match element.part.poll(due)? {
+            Output::Deliver(mut packet) => {
+                packet.trace.sign(element.place);
+                if element.retired && element.part.held() == 0 {
+                    self.elements.remove(index);
+                    self.pass(index, packet);
+                    return None;
+                }
+                if index + 1 == self.elements.len() {
+                    return Some(Output::Deliver(packet));
+                }
+                self.pass(index + 1, packet);
+                None
+            }
+            Output::Discard(mut packet, reason) => {
+                packet.trace.sign(element.place);
+                Some(Output::Discard(packet, reason))
+            }
+        }
+    }
+
+    /// Takes a packet through the elements from `start` on, up to the first that holds it.
+    fn pass(&mut self, start: usize, mut packet: Packet) {
+        for index in start..self.elements.len() {
+            let element = &mut self.elements[index];
+            if element.is_passed_by(&packet) {
+                continue;
+            }
+            if !element.role.is_instant() {
+                self.counters.copies_made(element.part.handle(packet));
+                return;
+            }
+            let verdict = element.part.judge(&mut packet);
+            let place = element.place;
+            match verdict {
+                Verdict::Pass => packet.trace.sign(place),
+                Verdict::Discard(reason) => {
+                    packet.trace.choose();
+                    packet.trace.sign(place);
+                    return self.outputs.push_back(Output::Discard(packet, reason));
+                }
+                Verdict::Copies(count) => {
+                    packet.trace.sign(place);
+                    let ordinal = element.rule.ordinal;
+                    let (parent, original) = (packet.copy, packet.clone());
+                    self.pass(index + 1, packet);
+                    for copy in 1..=count {
+                        self.counters.copies_made(1);
+                        let copy = copy_number(parent, ordinal, copy);
+                        self.pass(index + 1, Packet { copy, ..original.clone() });
+                    }
+                    return;
+                }
+            }
+        }
+        self.outputs.push_back(Output::Deliver(packet));
+    }
+}
+
+impl Stage for Link {
+    fn handle(&mut self, mut packet: Packet) {
+        match self.epoch {
+            None => self.begin(packet.at),
+            Some(epoch) => {
+                self.catch_up(packet.at);
+                if self.change.is_some_and(|change| change <= packet.at) {
+                    self.apply(packet.at, epoch);
+                }
+            }
+        }
+        if let Some(numbers) = &mut self.flow_numbers {
+            let number = numbers.entry(packet.flow).or_default();
+            *number += u64::from(!packet.is_mark());
+            packet.flow_number = *number;
+        }
+        if packet.is_mark() {
+            packet.number = 0;
+        } else {
+            self.counters.enter();
+            packet.number = self.counters.entered;
+        }
+        packet.entered = packet.at;
+        self.pass(0, packet);
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Output> {
+        let output = loop {
+            if !self.outputs.is_empty() {
+                break self.outputs.pop_front_if(|output| output.packet().at <= now)?;
+            }
+            let (at, event) = self.next_event().filter(|(at, _)| *at <= now)?;
+            if let Some(output) = self.happen(at, event) {
+                break output;
+            }
+        };
+        self.counters.leave(&output);
+        Some(output)
+    }
+
+    /// The next time at which something happens inside, which may be only a step from one stage to the next.
+    fn deadline(&self) -> Option<Instant> {
+        if let Some(output) = self.outputs.front() {
+            return Some(output.packet().at);
+        }
+        self.next_event().map(|(at, _)| at)
+    }
+
+    fn held(&self) -> usize {
+        self.outputs.len() + self.waiting()
+    }
+}
+
+/// What can happen inside a link without a packet coming.
+enum Event {
+    /// The stage at this index has work.
+    Work(usize),
+    /// The timeline puts other rules in force.
+    Change,
+}
+
+impl Element {
+    /// Whether it can live on under this rule.
+    fn serves(&self, rule: &Rule) -> bool {
+        self.rule.key == rule.key
+            && self.rule.selection.per == rule.selection.per
+            && self.role == Role::of(&rule.kind)
+    }
+
+    fn retune(&mut self, now: Instant, rule: &Rule, link: &LinkKey, epoch: Instant) {
+        let was_retired = std::mem::take(&mut self.retired);
+        if self.rule == *rule && !was_retired {
+            return;
+        }
+        let origin = Origin { source: Source::of_link(link.stream(&rule.key)), epoch };
+        self.part.retune(now, Some(&rule.kind), rule.ordinal, origin);
+        self.gate = Gate::new(rule, link);
+        self.rule = rule.clone();
+    }
+
+    /// Whether the rule does not look at this packet.
+    #[inline]
+    fn is_passed_by(&self, packet: &Packet) -> bool {
+        if self.role.is_instant() {
+            packet.is_mark() || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
+        } else {
+            // Copies that come later are made of every packet, and keep none waiting.
+            (packet.ahead && self.role != Role::Copies)
+                || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
+                || matches!(&self.part, Part::PerFlow(flows) if !flows.serves(packet.flow))
+        }
+    }
+}
