@@ -126,7 +126,7 @@ impl Partial for PartFile {
 /// When no name can be given.
 pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
     let directory =
         Directory { path: folder.to_owned(), stem: stem.to_owned(), extension: extension.to_owned() };

@@ -80,9 +80,8 @@ impl Connection {
     /// The next piece of an answer's body; `None` at its end.
     pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
         loop {
-            let frame = match tokio::time::timeout(self.timeout, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) => return Err(self.silent("the answer stands still")),
+            let Ok(frame) = tokio::time::timeout(self.timeout, body.frame()).await else {
+                return Err(self.silent("the answer stands still"));
             };
             match frame {
                 None => return Ok(None),

@@ -84,7 +84,9 @@ impl Part {
 
     /// Takes the next bytes.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes).map_err(at(self.path.as_deref().unwrap_or(Path::new("the output"))))?;
+        self.file
+            .write_all(bytes)
+            .map_err(at(self.path.as_deref().unwrap_or_else(|| Path::new("the output"))))?;
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())
