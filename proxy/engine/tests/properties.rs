@@ -4,10 +4,10 @@
 
 mod support;
 
-use jostle_common::profile::trace::RateTrace;
+use jostle_common::profile::trace::{DelayTrace, RateTrace};
 use jostle_common::profile::{
-    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, Discipline, Drop, Duplicate, Flips,
-    FourState, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind, Shape, Size, Timeline,
+    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop, Duplicate,
+    Flips, FourState, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind, Shape, Size, Timeline,
 };
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
@@ -86,11 +86,30 @@ fn corrupt() -> impl Strategy<Value = RuleKind> {
 }
 
 fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind> {
-    (0u64..60_000_000, 0.0..0.55, any::<bool>(), reorder).prop_map(|(time, share, normal, reorder)| {
-        let time = Duration::from_nanos(time);
-        let shape = if normal { Shape::Normal } else { Shape::Uniform };
-        RuleKind::Delay(Delay { reorder, ..Delay::drawn(time, time.mul_f64(share), shape) })
-    })
+    let table = vec(any::<i16>(), 1..20).prop_map(|entries| Shape::Table(entries.into()));
+    let shape = prop_oneof![
+        Just(Shape::Uniform),
+        Just(Shape::Normal),
+        Just(Shape::Pareto),
+        Just(Shape::ParetoNormal),
+        table
+    ];
+    let memory = prop_oneof![Just(0u64), 1u64..100_000_000];
+    let drawn = (0u64..60_000_000, 0.0..0.55, shape, memory).prop_map(|(time, share, shape, memory)| {
+        let (time, memory) = (Duration::from_nanos(time), Duration::from_nanos(memory));
+        DelaySource::Drawn { time, jitter: time.mul_f64(share), shape, memory }
+    });
+    let trace = vec((1u64..20_000_000, 0u64..60_000_000), 2..6).prop_map(|steps| {
+        let mut from = 0;
+        let steps = steps.into_iter().map(|(span, delay)| {
+            let at = from;
+            from += span;
+            (Duration::from_nanos(at), Duration::from_nanos(delay))
+        });
+        DelaySource::Trace(Arc::new(DelayTrace::new(steps.collect()).unwrap()))
+    });
+    (prop_oneof![3 => drawn, 1 => trace], reorder)
+        .prop_map(|(source, reorder)| RuleKind::Delay(Delay { source, reorder }))
 }
 
 fn rate() -> impl Strategy<Value = RuleKind> {
