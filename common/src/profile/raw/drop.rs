@@ -177,7 +177,7 @@ fn packets(place: &str, mut list: Vec<u64>) -> Result<Drop, SettingError> {
     }
     list.sort_unstable();
     list.dedup();
-    Ok(Drop::Packets(list))
+    Ok(Drop::Packets(list.into()))
 }
 
 fn pattern(place: &str, list: Vec<Probability>) -> Result<Drop, SettingError> {
