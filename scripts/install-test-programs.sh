@@ -2,8 +2,8 @@
 # Installs the programs that some tests put the proxy in front of. Without them those tests skip themselves, and say so.
 # Debian and Ubuntu, as root; elsewhere it only says what is missing.
 set -uo pipefail
-programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 ffmpeg:ffmpeg chromium:chromium nc:netcat-openbsd
-  dnsperf:dnsperf tftp:tftp-hpa in.tftpd:tftpd-hpa)
+programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
+  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf tftp:tftp-hpa in.tftpd:tftpd-hpa)
 missing=()
 for entry in "${programs[@]}"; do
   PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

@@ -36,6 +36,14 @@ fn lines_become_the_rules_that_were_asked_for() {
             &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "paretonormal" }"#],
         ),
         (
+            "delay 10ms 20ms distribution pareto",
+            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "14ms 400us", "shape": "pareto" }"#],
+        ),
+        (
+            "delay 10ms 10ms distribution paretonormal",
+            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "7ms 200us", "shape": "paretonormal" }"#],
+        ),
+        (
             "delay 100ms 20ms distribution experimental",
             &[
                 r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "table", "table": "experimental.dist" }"#,
@@ -264,11 +272,13 @@ mod properties {
     use proptest::test_runner::TestRunner;
     use std::cell::Cell;
 
-    const PHRASES: [&str; 34] = [
+    const PHRASES: [&str; 36] = [
         "delay 100ms 10ms 25%",
         "delay 1ns",
         "delay 1000000s 1000000s",
         "delay 3 7 99.999%",
+        "delay 1234567ns 1s",
+        "delay 3333us 77ms",
         "delay 0",
         "loss 99.999% 50%",
         "loss 0.000001% 25%",
