@@ -121,13 +121,8 @@ fn profile(name: &str) -> anyhow::Result<Profile> {
     if let Some(text) = library::text(name) {
         return Profile::from_json(text).with_context(|| format!("built-in profile {name}"));
     }
-    let known: Vec<&str> = library::names().collect();
-    let text = files::read_text(name.as_ref()).with_context(|| {
-        format!(
-            "--profile {name} is no file that can be read; the built-in profiles are {}",
-            known.join(", ")
-        )
-    })?;
+    let text = files::read_text(name.as_ref())
+        .with_context(|| format!("--profile {name} is no file that can be read; {}", library::hint(name)))?;
     Profile::from_json(&text).map_err(|error| Usage::error(format!("--profile {name}: {error}")))
 }
 
@@ -269,7 +264,8 @@ mod tests {
             ("--burst 0.5", "--burst"),
             ("--limit 0", "--limit"),
             ("--over tcp,quic", "possible values"),
-            ("--profile nowhere.json", "built-in profiles are coffee-shop-wifi"),
+            ("--profile nowhere.json", "jostle profile list"),
+            ("--profile cofee-shop", "did you mean coffee-shop-wifi"),
         ] {
             let error = format!("{:#}", plan(line).map(|_| ()).unwrap_err());
             assert!(error.contains(remedy), "{line}: {error}");

@@ -200,7 +200,8 @@ fn haste(rows: &[&Finished]) -> Option<String> {
         let links = rows.iter().filter_map(|row| Some(&row.row.proxy.as_ref()?.up));
         links.filter_map(|link| link.discarded.get(reason)).sum()
     };
-    let (queue, weather) = (discarded("queue_full"), discarded("drop"));
+    let queue = discarded("queue_full") + discarded("queue_delay");
+    let weather = ["drop", "outage", "too_large", "batch"].map(discarded).iter().sum();
     (queue > weather).then(|| {
         format!(
             "Most of that is its own doing: it sends faster than the network is, and {} found the queue full (see --pace).",

@@ -1,8 +1,15 @@
-//! Servers and clients as people run them, on loopback without a proxy.
+//! Servers and clients as people run them, on loopback: with each other, with programs nobody here wrote, and through the proxy.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod clock;
 mod commands;
+mod echo;
+mod exercises;
+mod messages;
+mod ping;
+#[path = "../proxy_support/mod.rs"]
+mod proxy_support;
 mod python;
 mod saw;
 mod support;

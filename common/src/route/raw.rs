@@ -126,7 +126,7 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));
     }
-    Ok(Route {
+    let route = Route {
         profile: profile(&at("profile"), raw.profile, read)?,
         name,
         transport,
@@ -138,7 +138,9 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         tcp,
         follow: raw.follow,
         idle,
-    })
+    };
+    route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
+    Ok(route)
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {
@@ -160,11 +162,10 @@ pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingE
     if let Some(text) = library::text(name) {
         return Profile::from_json(text);
     }
-    let text = read(name).map_err(|problem| {
-        SettingError::new("", format!("{problem}; jostle profile list shows the built-in profiles"))
-    })?;
+    let text =
+        read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))?;
     // What the profile names stands beside it.
-    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
 }
 

@@ -61,8 +61,8 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"{ "proxies": [] }"#.into(),
             r#"proxies: there is no route; write [ { "listen": …, "upstream": … } ]"#,
         ),
-        (r#"{ "proxy": [] }"#.into(), "proxy: unknown field `proxy`, expected `seed` or `proxies`"),
-        (route(r#""listen": "udp://:1""#), "proxies[0]: missing field `upstream`"),
+        (r#"{ "proxy": [] }"#.into(), r#"proxy: "proxy" is unknown here; did you mean "proxies"?"#),
+        (route(r#""listen": "udp://:1""#), r#"proxies[0]: "upstream" is missing; write it too"#),
         (
             route(r#""listen": "sctp://:1", "upstream": "a:1""#),
             r#"proxies[0].listen: "sctp://" is not relayed; write udp://, tcp:// or both://"#,
@@ -88,7 +88,7 @@ fn mistakes_are_named_with_place_and_remedy() {
             with(r#""idle": 0"#),
             r#"proxies[0].idle: a flow that is forgotten at once never gets an answer; write "120s", say"#,
         ),
-        ("{}".to_owned(), "missing field `proxies`"),
+        ("{}".to_owned(), r#""proxies" is missing; write it too"#),
         (
             with(r#""tcp": "fast""#),
             r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,
@@ -117,6 +117,15 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         "{missing}"
     );
+    let bytes = r#""profile": { "up": [ { "rule": "drop", "every": 2, "match": { "bytes": { "offset": 0, "text": "GET" } } } ] }"#;
+    let tcp =
+        |fields: &str| read(&route(&format!(r#""listen": "127.0.0.1:1", "upstream": "a:1", {fields}"#)));
+    let problem = tcp(bytes).unwrap_err().to_string();
+    assert!(
+        problem.starts_with(r#"proxies[0].profile: route "1": rule "drop" looks for bytes"#),
+        "{problem}"
+    );
+    assert!(tcp(&format!(r#"{bytes}, "tcp": "raw""#)).is_ok());
     let two = r#"[ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ]"#;
     assert_eq!(
         read(two).unwrap_err().to_string(),

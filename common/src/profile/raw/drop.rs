@@ -3,7 +3,7 @@
 use super::file::ReadFile;
 use super::rule::exactly_one;
 use crate::profile::{BurstLength, Drop, FourState, RuleKind};
-use crate::setting::{SettingError, decode, within};
+use crate::setting::{Object, SettingError, decode, within};
 use crate::units::{Probability, Span, parse_duration};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,9 +22,9 @@ const PATTERN_MAX: usize = 64;
 #[serde(deny_unknown_fields)]
 struct RawDrop {
     chance: Option<Probability>,
-    burst: Option<RawBurst>,
-    gilbert_elliott: Option<RawGilbertElliott>,
-    four_state: Option<RawFourState>,
+    burst: Option<Object<RawBurst>>,
+    gilbert_elliott: Option<Object<RawGilbertElliott>>,
+    four_state: Option<Object<RawFourState>>,
     every: Option<u64>,
     packets: Option<Vec<u64>>,
     pattern: Option<Vec<Probability>>,
@@ -39,10 +39,7 @@ struct RawBurst {
 
 /// A number of packets, or a time.
 #[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a burst is as long as a number of packets such as 3, or a time such as \"200ms\""
-)]
+#[serde(untagged, expecting = "expected a number of packets such as 3, or a time such as \"200ms\"")]
 enum RawLength {
     Packets(f64),
     Time(String),
@@ -70,9 +67,10 @@ struct RawFourState {
 pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawDrop = decode(place, value)?;
     let at = |field: &str| within(place, field);
-    let burst = raw.burst.map(|raw| burst(&at("burst"), &raw)).transpose()?;
-    let states = raw.gilbert_elliott.map(|raw| gilbert_elliott(&at("gilbert_elliott"), &raw)).transpose()?;
-    let four = raw.four_state.map(|raw| four_state(&at("four_state"), &raw)).transpose()?;
+    let burst = raw.burst.map(|Object(raw)| burst(&at("burst"), &raw)).transpose()?;
+    let states =
+        raw.gilbert_elliott.map(|Object(raw)| gilbert_elliott(&at("gilbert_elliott"), &raw)).transpose()?;
+    let four = raw.four_state.map(|Object(raw)| four_state(&at("four_state"), &raw)).transpose()?;
     if raw.every == Some(0) {
         return Err(SettingError::new(
             at("every"),
@@ -179,7 +177,7 @@ fn packets(place: &str, mut list: Vec<u64>) -> Result<Drop, SettingError> {
     }
     list.sort_unstable();
     list.dedup();
-    Ok(Drop::Packets(list))
+    Ok(Drop::Packets(list.into()))
 }
 
 fn pattern(place: &str, list: Vec<Probability>) -> Result<Drop, SettingError> {
