@@ -10,6 +10,7 @@ pub mod exit;
 pub mod file;
 pub mod files;
 pub mod keys;
+pub mod profiles;
 pub mod progress;
 pub mod saw;
 pub mod signals;

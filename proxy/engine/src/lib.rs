@@ -6,6 +6,7 @@
 pub mod counters;
 pub mod link;
 pub mod packet;
+pub mod probe;
 pub mod raw;
 mod rules;
 pub mod simulate;
