@@ -5,15 +5,12 @@
 
 use crate::exit::Usage;
 use crate::files;
-use jostle_common::profile::{Profile, library};
-use jostle_common::route::named_profile;
+use jostle_common::profile::Profile;
+use jostle_common::route::{named_profile, named_text};
 use jostle_common::setting::SettingError;
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// Names further from every built-in one than this are no slip of the finger.
-const SIMILARITY_MIN: f64 = 0.8;
 
 /// The profile that `name` names, for a message that begins with `place`.
 ///
@@ -29,11 +26,8 @@ pub fn load(place: &str, name: &str) -> anyhow::Result<Profile> {
 /// # Errors
 /// As for [`load`].
 pub fn text(name: &str) -> anyhow::Result<String> {
-    if let Some(text) = library::text(name) {
-        return Ok(text.to_owned());
-    }
     let files = ProfileFiles::new(PathBuf::new());
-    files.read(name).map_err(|problem| files.judge("", &SettingError { place: String::new(), problem }))
+    named_text(name, &|name| files.read(name)).map_err(|error| files.judge("", &error))
 }
 
 /// Reads the files that settings name, and remembers whether one was there and could not be read: that is no mistake in the setting.
@@ -57,7 +51,7 @@ impl ProfileFiles {
         files::read_text(&path).map_err(|error| {
             let looks_like_a_name = !name.contains(['/', '.']);
             if error.kind() == io::ErrorKind::NotFound && looks_like_a_name {
-                return not_there(name);
+                return format!("there is neither a built-in profile nor a file called \"{name}\"");
             }
             self.note(&path, &error)
         })
@@ -78,17 +72,6 @@ impl ProfileFiles {
     }
 }
 
-/// What to say of a name that nothing has.
-fn not_there(name: &str) -> String {
-    let similarity = |known: &&str| strsim::jaro_winkler(name, known);
-    let nearest = library::names().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    let hint = nearest
-        .filter(|known| similarity(known) >= SIMILARITY_MIN)
-        .map(|known| format!("; did you mean {known}?"))
-        .unwrap_or_default();
-    format!("there is neither a built-in profile nor a file called \"{name}\"{hint}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +84,10 @@ mod tests {
     fn names_files_and_mistakes_end_as_stated() {
         assert!(load("", "webpagetest-3g").is_ok());
         let error = load("--profile: ", "cofee-shop-wifi").unwrap_err();
-        assert!(is_usage(&error) && error.to_string().contains("did you mean coffee-shop-wifi?"), "{error}");
+        assert!(
+            is_usage(&error) && error.to_string().contains("did you mean \"coffee-shop-wifi\"?"),
+            "{error}"
+        );
         assert!(error.to_string().starts_with("--profile: there is neither"), "{error}");
         assert!(!load("", "xyz").unwrap_err().to_string().contains("mean"));
         assert!(!is_usage(&load("", "nowhere/none.json").unwrap_err()));

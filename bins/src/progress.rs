@@ -1,4 +1,4 @@
-//! A progress bar on stderr, when somebody looks at it.
+//! Progress on stderr, when somebody looks at it.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
@@ -14,4 +14,13 @@ pub fn bytes(total: u64, what: &str) -> ProgressBar {
     .expect("the template is well-formed")
     .progress_chars("=> ");
     ProgressBar::new(total).with_style(style).with_prefix(crate::terminal::escaped(what))
+}
+
+/// A line of text that the caller sets; a hidden one unless stderr is a terminal.
+pub fn line() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is well-formed");
+    ProgressBar::new_spinner().with_style(style)
 }

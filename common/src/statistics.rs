@@ -30,6 +30,11 @@ impl Moments {
         self.mean
     }
 
+    /// Their standard deviation, when they are all there are; 0 of none.
+    pub fn population_sd(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { libm::sqrt(self.squares / self.count as f64) }
+    }
+
     /// Their sample standard deviation; 0 of fewer than two.
     pub fn sd(&self) -> f64 {
         if self.count < 2 { 0.0 } else { libm::sqrt(self.squares / (self.count - 1) as f64) }
@@ -88,7 +93,8 @@ mod tests {
         [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].into_iter().for_each(|value| moments.add(value));
         assert_eq!((moments.count(), moments.mean()), (8, 5.0));
         assert!((moments.sd() - (32.0f64 / 7.0).sqrt()).abs() < 1e-12);
-        assert_eq!(Moments::default().sd(), 0.0);
+        assert!((moments.population_sd() - 2.0).abs() < 1e-12);
+        assert_eq!((Moments::default().sd(), Moments::default().population_sd()), (0.0, 0.0));
     }
 
     #[test]

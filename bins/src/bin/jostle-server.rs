@@ -1,7 +1,7 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{exit, file, saw, signals, terminal};
+use jostle_bins::{clock, exit, file, messages, ping, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean servers: they never lose, delay or damage anything themselves.
@@ -16,6 +16,9 @@ struct Arguments {
 enum Kind {
     Saw(saw::command::ServeArgs),
     File(file::command::ReceiveArgs),
+    Messages(messages::command::ServeArgs),
+    Ping(ping::command::ServeArgs),
+    Clock(clock::command::ServeArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -31,6 +34,9 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
     match kind {
         Kind::Saw(args) => args.run(&signals::stop()?),
         Kind::File(args) => args.run(&signals::stop()?),
+        Kind::Messages(args) => args.run(&signals::stop()?),
+        Kind::Ping(args) => args.run(&signals::stop()?),
+        Kind::Clock(args) => args.run(&signals::stop()?),
         Kind::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;
             Ok(true)

@@ -2,9 +2,9 @@
 
 use super::finished::Transport;
 use super::options::CompareArgs;
-use super::words::{duration, list, percent, rate};
 use crate::exit::Usage;
 use crate::profiles;
+use crate::words::{duration, list, percent, rate};
 use jostle_common::chance::fresh_seed;
 use jostle_common::profile::{Profile, Shorthand};
 use jostle_common::units::{BitRate, Probability, Span, format_duration};
@@ -254,7 +254,7 @@ mod tests {
             ("--limit 0", "--limit"),
             ("--over tcp,quic", "possible values"),
             ("--profile nowhere.json", "cannot read nowhere.json"),
-            ("--profile cofee-shop-wifi", "did you mean coffee-shop-wifi?"),
+            ("--profile cofee-shop-wifi", "did you mean \"coffee-shop-wifi\"?"),
         ] {
             let error = format!("{:#}", plan(line).map(|_| ()).unwrap_err());
             assert!(error.contains(remedy), "{line}: {error}");

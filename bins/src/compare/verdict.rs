@@ -1,7 +1,7 @@
 //! What the comparison means, in sentences that need no table.
 
 use super::finished::{Comparison, Finished, Transport};
-use super::words::{count, grouped, list, percent, seconds, share};
+use crate::words::{count, grouped, list, percent, seconds, share};
 
 /// The verdict: one sentence over all, and a few on each transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +200,8 @@ fn haste(rows: &[&Finished]) -> Option<String> {
         let links = rows.iter().filter_map(|row| Some(&row.row.proxy.as_ref()?.up));
         links.filter_map(|link| link.discarded.get(reason)).sum()
     };
-    let (queue, weather) = (discarded("queue_full"), discarded("drop"));
+    let queue = discarded("queue_full") + discarded("queue_delay");
+    let weather = ["drop", "outage", "too_large", "batch"].map(discarded).iter().sum();
     (queue > weather).then(|| {
         format!(
             "Most of that is its own doing: it sends faster than the network is, and {} found the queue full (see --pace).",

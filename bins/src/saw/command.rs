@@ -4,19 +4,20 @@ use super::{FetchSettings, Fetched, PORT, Server, fetch};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
 use crate::exit::Usage;
+use crate::patience::{self, Patience};
 use crate::progress;
 use crate::stop::Stop;
 use crate::storage::{FileSource, Output};
 use crate::terminal::{self, Printer, escaped, grouped};
+use crate::timing;
 use anyhow::Context;
 use clap::Args;
 use jostle_common::protocol::saw::ServerReport;
 use jostle_common::protocol::storage::Source as _;
 use jostle_common::protocol::timer::Timing;
-use jostle_common::units::{ByteSize, parse_duration};
+use jostle_common::units::ByteSize;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Serves a file by stop-and-wait over UDP, to any number of clients at once.
 #[derive(Args, Debug)]
@@ -83,11 +84,11 @@ pub struct FetchArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// When to ask again: from measured round trips, or always after the same time ("fixed:200ms")
-    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = parse_timing)]
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
     timeout: Timing,
     /// Give up after so long without any valid answer, or "never" [default: 60s and 500 requests,
     /// whichever is later]
-    #[arg(long, value_name = "TIME", value_parser = parse_patience)]
+    #[arg(long, value_name = "TIME", value_parser = patience::parse)]
     patience: Option<Patience>,
     /// The largest file to accept
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
@@ -95,38 +96,6 @@ pub struct FetchArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
-}
-
-/// How long to wait for any valid answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Patience(Option<Duration>);
-
-fn parse_patience(text: &str) -> Result<Patience, String> {
-    if text == "never" {
-        return Ok(Patience(None));
-    }
-    match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("write a time, or \"never\"".to_owned()),
-        Ok(time) => Ok(Patience(Some(time))),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn parse_timing(text: &str) -> Result<Timing, String> {
-    let fixed = match (text, text.strip_prefix("fixed:")) {
-        ("adaptive", _) => return Ok(Timing::Adaptive),
-        (_, Some(fixed)) => fixed,
-        (_, None) => {
-            return Err("write \"adaptive\", or \"fixed:\" and a time, such as \"fixed:200ms\"".to_owned());
-        }
-    };
-    match parse_duration(fixed) {
-        Ok(Duration::ZERO) => {
-            Err("a timeout of 0 would ask without end; write one such as \"fixed:200ms\"".to_owned())
-        }
-        Ok(timeout) => Ok(Timing::Fixed(timeout)),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 impl FetchArgs {
@@ -199,22 +168,5 @@ impl FetchArgs {
                 terminal::rate(goodput),
             )
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_and_patience_are_read_and_zero_is_refused() {
-        assert_eq!(parse_timing("adaptive"), Ok(Timing::Adaptive));
-        assert_eq!(parse_timing("fixed:200ms"), Ok(Timing::Fixed(Duration::from_millis(200))));
-        for text in ["", "fixed", "fixed:", "fixed:0", "fixed:200", "200ms"] {
-            assert!(parse_timing(text).is_err(), "{text}");
-        }
-        assert_eq!(parse_patience("never"), Ok(Patience(None)));
-        assert_eq!(parse_patience("2m"), Ok(Patience(Some(Duration::from_secs(120)))));
-        assert!(parse_patience("0").is_err() && parse_patience("5").is_err());
     }
 }

@@ -22,6 +22,10 @@ fn wrong_usage_is_status_two_and_leaves_nothing() {
         &["file", "127.0.0.1:9003", song, "--over", "sctp"],
         &["file", "127.0.0.1:9003", song, "--over", "tcp", "--rate", "1Mbit/s"],
         &["file", "127.0.0.1:9003", song, "--over", "udp", "--rate", "0"],
+        &["messages"],
+        &["messages", "udp://127.0.0.1:9000", "hello"],
+        &["messages", "127.0.0.1:9000", "hello", "--timeout", "soon"],
+        &["messages", "127.0.0.1:9000", "hello", "--patience", "0"],
     ] {
         let run = client(arguments);
         assert_eq!(run.status, Some(2), "{arguments:?}: {}", run.stderr);
@@ -31,6 +35,8 @@ fn wrong_usage_is_status_two_and_leaves_nothing() {
         &["file", "--over", "tcp", "--naive"][..],
         &["file", "--over", "tcp", "--name", "../escape"],
         &["file", "--over", "tcp", "--idle", "0"],
+        &["messages", "--max-clients", "0"],
+        &["messages", "--idle", "0"],
         &["saw", song, "--listen", "nowhere"],
         &["nonsense"],
     ] {
@@ -61,6 +67,7 @@ fn failures_name_their_cause_and_keep_what_was_there() {
         &["saw", &address, "-o", out.to_str().unwrap()][..],
         &["file", &address, song, "--over", "udp"],
         &["file", &address, song, "--over", "tcp"],
+        &["messages", &address, "hello"],
     ] {
         let run = client(arguments);
         assert_eq!(run.status, Some(1), "{}", run.stderr);
@@ -127,7 +134,7 @@ fn a_client_that_is_interrupted_ends_well_and_keeps_its_part_apart() {
 #[test]
 fn help_shows_examples_and_text_output_starts_with_the_ready_line() {
     for program in [env!("CARGO_BIN_EXE_jostle-server"), env!("CARGO_BIN_EXE_jostle-client")] {
-        for kind in ["saw", "file"] {
+        for kind in ["saw", "file", "messages"] {
             let help = Command::new(program).args([kind, "--help"]).output().unwrap();
             assert!(help.status.success());
             assert!(String::from_utf8(help.stdout).unwrap().contains("Examples:"), "{program} {kind}");

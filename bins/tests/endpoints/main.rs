@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod commands;
+mod messages;
+#[path = "../proxy_support/mod.rs"]
+mod proxy_support;
 mod python;
 mod saw;
 mod support;

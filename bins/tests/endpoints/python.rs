@@ -7,7 +7,7 @@ use jostle_common::protocol::saw::{Answer, Request};
 use std::path::Path;
 use std::process::{Command, Output};
 
-const DOCUMENT: &str = include_str!("../../../docs/protocols.md");
+pub(crate) const DOCUMENT: &str = include_str!("../../../docs/protocols.md");
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -53,7 +53,7 @@ fn the_examples_are_what_we_send() {
 }
 
 /// The script of the document that begins with `# name`.
-fn script(name: &str) -> &'static str {
+pub(crate) fn script(name: &str) -> &'static str {
     let start = DOCUMENT.find(&format!("```python\n# {name} ")).unwrap() + "```python\n".len();
     DOCUMENT[start..].split("```").next().unwrap()
 }

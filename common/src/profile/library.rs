@@ -19,6 +19,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|(name, _)| *name)
 }
 
+/// The built-in profile whose name is most like `name`, if one is like it at all.
+pub fn closest(name: &str) -> Option<&'static str> {
+    /// Two names of this similarity differ by a slip of the finger.
+    const SIMILAR: f64 = 0.85;
+    let similarity = |known: &str| strsim::jaro_winkler(known, name);
+    names().filter(|known| similarity(known) > SIMILAR).max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +40,13 @@ mod tests {
             let profile = Profile::from_json(text(name).expect("it is listed")).expect(name);
             assert!(!profile.is_empty() && profile.about.len() > 20, "{name}");
         }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        assert_eq!(closest("cofee-shop"), Some("coffee-shop-wifi"));
+        assert_eq!(closest("webpagetest-cabel"), Some("webpagetest-cable"));
+        assert_eq!(closest("profile.json"), None);
     }
 
     #[test]

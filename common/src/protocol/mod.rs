@@ -5,12 +5,19 @@
 //! wait for a datagram or for [`Endpoint::deadline`]. The formats on the wire are specified in `docs/protocols.md`; whatever else
 //! arrives is counted and ignored.
 
+pub mod clock;
 pub mod digest;
 pub mod file;
+pub mod jitter;
+pub mod lines;
+pub mod messages;
 pub mod pacer;
+pub mod ping;
+pub mod reflector;
 pub mod rtt;
 pub mod saw;
 pub mod storage;
+pub mod stream;
 pub mod timer;
 pub mod wire;
 

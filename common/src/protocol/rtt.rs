@@ -1,5 +1,6 @@
 //! A summary of measured round trips in bounded memory.
 
+use crate::statistics::Moments;
 use crate::time::nanos;
 use hdrhistogram::Histogram;
 use std::time::Duration;
@@ -9,10 +10,12 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Percentiles are right to two significant digits.
 const DIGITS: u8 = 2;
 
-/// Measured round trips: least, mean, most, and percentiles to within a percent.
+/// Measured round trips: least, mean, deviation and most as they are, percentiles to within a percent.
 #[derive(Clone)]
 pub struct RoundTrips {
     histogram: Histogram<u64>,
+    /// In nanoseconds.
+    moments: Moments,
     least: Duration,
     most: Duration,
 }
@@ -20,7 +23,7 @@ pub struct RoundTrips {
 impl Default for RoundTrips {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, nanos(LONGEST), DIGITS).expect("the bounds are valid");
-        Self { histogram, least: Duration::MAX, most: Duration::ZERO }
+        Self { histogram, moments: Moments::default(), least: Duration::MAX, most: Duration::ZERO }
     }
 }
 
@@ -28,6 +31,7 @@ impl RoundTrips {
     /// Counts one round trip.
     pub fn record(&mut self, round_trip: Duration) {
         self.histogram.saturating_record(nanos(round_trip));
+        self.moments.add(nanos(round_trip) as f64);
         self.least = self.least.min(round_trip);
         self.most = self.most.max(round_trip);
     }
@@ -49,12 +53,12 @@ impl RoundTrips {
 
     /// The mean, if any.
     pub fn mean(&self) -> Option<Duration> {
-        self.any(Duration::from_nanos(self.histogram.mean() as u64))
+        self.any(Duration::from_nanos(self.moments.mean() as u64))
     }
 
-    /// The standard deviation, if any were counted.
+    /// The standard deviation of what was measured, as `ping` prints it under `mdev`, if any were counted.
     pub fn deviation(&self) -> Option<Duration> {
-        self.any(Duration::from_nanos(self.histogram.stdev() as u64))
+        self.any(Duration::from_nanos(self.moments.population_sd() as u64))
     }
 
     /// The round trip that `percent` of all do not exceed, if any.
@@ -91,6 +95,16 @@ mod tests {
         }
         assert_eq!(trips.least(), Some(Duration::from_micros(1)));
         assert_eq!(trips.most(), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn mean_and_deviation_are_exact() {
+        let mut trips = RoundTrips::default();
+        for millis in [2, 4, 4, 4, 5, 5, 7, 9] {
+            trips.record(Duration::from_millis(millis));
+        }
+        let expected = (Some(Duration::from_millis(5)), Some(Duration::from_millis(2)));
+        assert_eq!((trips.mean(), trips.deviation()), expected);
     }
 
     #[test]

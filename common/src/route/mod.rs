@@ -2,9 +2,11 @@
 
 mod raw;
 
-pub use raw::{Configuration, named_profile, parse_listen, parse_route, parse_unit, parse_upstream};
+pub use raw::{
+    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
+};
 
-use crate::profile::Profile;
+use crate::profile::{Profile, Rule};
 use std::fmt;
 use std::time::Duration;
 
@@ -39,6 +41,26 @@ pub struct Route {
 impl Route {
     /// After which silence a UDP flow is forgotten unless told otherwise: the least that a NAT may keep a binding (RFC 4787 REQ-5).
     pub const IDLE_DEFAULT: Duration = Duration::from_secs(120);
+
+    /// Checks that each rule can act on what the route relays; the error names the rule.
+    ///
+    /// # Errors
+    /// When a rule looks for bytes in the segments of a modelled TCP stream, which carry none through the links.
+    pub fn check_rules(&self) -> Result<(), String> {
+        if self.transport != Transport::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {
+            return Ok(());
+        }
+        let looks_for_bytes =
+            |rule: &&Rule| rule.selection.matching.as_ref().is_some_and(|matching| matching.bytes.is_some());
+        match self.profile.up.rules().chain(self.profile.down.rules()).find(looks_for_bytes) {
+            None => Ok(()),
+            Some(rule) => Err(format!(
+                "route \"{}\": rule \"{}\" looks for bytes, and modelled TCP segments carry none through the link; \
+                 add \"tcp\": \"raw\" (--tcp raw), or leave \"bytes\" out",
+                self.name, rule.key
+            )),
+        }
+    }
 
     /// The name under which its draws are made.
     pub fn drawn_as(&self) -> &str {

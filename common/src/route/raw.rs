@@ -126,7 +126,7 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));
     }
-    Ok(Route {
+    let route = Route {
         profile: profile(&at("profile"), raw.profile, read)?,
         name,
         transport,
@@ -138,7 +138,9 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
         tcp,
         follow: raw.follow,
         idle,
-    })
+    };
+    route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
+    Ok(route)
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {
@@ -157,15 +159,25 @@ fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, Set
 /// # Errors
 /// When neither is there, or the file says something impossible.
 pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingError> {
-    if let Some(text) = library::text(name) {
-        return Profile::from_json(text);
-    }
-    let text = read(name).map_err(|problem| {
-        SettingError::new("", format!("{problem}; jostle profile list shows the built-in profiles"))
-    })?;
+    let text = named_text(name, read)?;
     // What the profile names stands beside it.
     let folder = Path::new(name).parent().unwrap_or(Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
+}
+
+/// The JSON text of the built-in profile called `name`, or else of the file of that name.
+///
+/// # Errors
+/// When neither is there.
+pub fn named_text(name: &str, read: ReadFile<'_>) -> Result<String, SettingError> {
+    if let Some(text) = library::text(name) {
+        return Ok(text.to_owned());
+    }
+    read(name).map_err(|problem| {
+        let meant =
+            library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
+        SettingError::new("", format!("{problem}; {meant}jostle profile list shows the built-in profiles"))
+    })
 }
 
 /// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is every address.

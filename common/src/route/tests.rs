@@ -117,6 +117,15 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         "{missing}"
     );
+    let bytes = r#""profile": { "up": [ { "rule": "drop", "every": 2, "match": { "bytes": { "offset": 0, "text": "GET" } } } ] }"#;
+    let tcp =
+        |fields: &str| read(&route(&format!(r#""listen": "127.0.0.1:1", "upstream": "a:1", {fields}"#)));
+    let problem = tcp(bytes).unwrap_err().to_string();
+    assert!(
+        problem.starts_with(r#"proxies[0].profile: route "1": rule "drop" looks for bytes"#),
+        "{problem}"
+    );
+    assert!(tcp(&format!(r#"{bytes}, "tcp": "raw""#)).is_ok());
     let two = r#"[ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ]"#;
     assert_eq!(
         read(two).unwrap_err().to_string(),

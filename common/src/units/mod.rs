@@ -9,6 +9,7 @@ mod number;
 mod packet_rate;
 mod probability;
 mod read;
+mod schema;
 
 pub use bit_rate::BitRate;
 pub use byte_size::ByteSize;

@@ -20,7 +20,8 @@ fn rules(loss: &str) -> Timeline {
 }
 
 fn links(timeline: &Timeline) -> [Link; 2] {
-    Direction::BOTH.map(|direction| Link::new(LinkKey { seed: 1, route: "bench".into(), direction }, rules))
+    Direction::BOTH
+        .map(|direction| Link::new(LinkKey { seed: 1, route: "bench".into(), direction }, timeline))
 }
 
 fn run(links: [Link; 2]) -> Outcome {

@@ -68,7 +68,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
     let mut routes = Vec::new();
     for (index, text) in args.routes.iter().enumerate() {
         let (transport, listen, upstream) = parse_route(text).map_err(Usage::error)?;
-        routes.push(Route {
+        let route = Route {
             name: (index + 1).to_string(),
             transport,
             listen,
@@ -80,7 +80,9 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             tcp,
             follow: args.follow,
             idle: Route::IDLE_DEFAULT,
-        });
+        };
+        route.check_rules().map_err(Usage::error)?;
+        routes.push(route);
     }
     if args.tcp.is_some() && !routes.iter().any(|route| route.transport.has_tcp()) {
         return Err(Usage::error("--tcp is for TCP, and no route relays it; leave it out"));

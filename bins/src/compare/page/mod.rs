@@ -5,7 +5,7 @@ mod picture;
 
 use super::finished::{Comparison, Finished, Transport};
 use super::verdict::Verdict;
-use super::words::{count, duration, grouped, percent, rate, seconds, share};
+use crate::words::{count, duration, grouped, percent, rate, seconds, share};
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");

@@ -1,13 +1,14 @@
 //! The server: many connections at once, a file from each.
 
 use super::PIECE;
+use crate::accept::Acceptor;
 use crate::stop::{STOP, Stop};
 use jostle_common::clock::Clock;
 use jostle_common::protocol::digest::{Digest, Hasher};
 use jostle_common::protocol::file::Received;
 use jostle_common::protocol::storage::{Folder, Partial};
 use jostle_common::time::Instant;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -17,8 +18,6 @@ use std::time::Duration;
 const LISTENER: Token = Token(0);
 /// How many pieces of one connection are taken before the others get their turn.
 const TURN: usize = 16;
-/// How long to wait before accepting again when the process has no descriptor left.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// How a [`Server`] receives.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +54,10 @@ pub struct Totals {
 pub struct Server<F: Folder> {
     settings: ServerSettings,
     folder: F,
-    listener: TcpListener,
-    address: SocketAddr,
+    acceptor: Acceptor,
     poll: Poll,
     connections: BTreeMap<Token, Connection<F::File>>,
     next_token: usize,
-    /// When to try to accept: the listener was readable and is not known to be empty.
-    accept_at: Option<Instant>,
     totals: Totals,
 }
 
@@ -100,30 +96,15 @@ impl<F: Folder> Server<F> {
     /// # Errors
     /// When the address cannot be taken; the error names it.
     pub fn bind(listen: SocketAddr, settings: ServerSettings, folder: F) -> io::Result<Self> {
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {error}"))
-        };
-        let mut listener = TcpListener::bind(listen).map_err(named)?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let address = listener.local_addr()?;
+        let acceptor = Acceptor::bind(listen, &poll, LISTENER)?;
         let (connections, totals) = (BTreeMap::new(), Totals::default());
-        Ok(Self {
-            settings,
-            folder,
-            listener,
-            address,
-            poll,
-            connections,
-            next_token: 1,
-            accept_at: None,
-            totals,
-        })
+        Ok(Self { settings, folder, acceptor, poll, connections, next_token: 1, totals })
     }
 
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.acceptor.address()
     }
 
     /// Receives until `stop` is requested, or until one file has come when it was set so. `on_received` is told of each file.
@@ -153,7 +134,7 @@ impl<F: Folder> Server<F> {
 
     fn note(&mut self, now: Instant, token: Token) {
         match token {
-            LISTENER => self.accept_at = Some(now),
+            LISTENER => self.acceptor.note(now),
             STOP => {}
             token => {
                 self.connections
@@ -166,7 +147,7 @@ impl<F: Folder> Server<F> {
 
     /// When there is something to do without an event.
     fn deadline(&self) -> Option<Instant> {
-        let accept = self.accept_at.filter(|_| self.has_room());
+        let accept = self.acceptor.deadline().filter(|_| self.has_room());
         let idle = self.settings.idle;
         let due = |connection: &Connection<_>| {
             if connection.is_ready { Instant::START } else { connection.heard + idle }
@@ -180,28 +161,19 @@ impl<F: Folder> Server<F> {
     }
 
     fn accept(&mut self, now: Instant) {
-        while self.has_room() && self.accept_at.is_some_and(|at| at <= now) {
-            match self.listener.accept() {
-                Ok((mut stream, peer)) => {
-                    let token = Token(self.next_token);
-                    self.next_token += 1;
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
-                        log::warn!("cannot serve {peer}: {error}");
-                        continue;
-                    }
-                    let phase = Phase::Receiving { file: None, hasher: Hasher::new(), size: 0 };
-                    let (started, heard) = (now, now);
-                    let connection = Connection { stream, peer, started, heard, is_ready: true, phase };
-                    self.connections.insert(token, connection);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.accept_at = None,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    log::warn!("cannot accept: {error}");
-                    self.accept_at = Some(now + RETRY);
-                }
+        while self.has_room() {
+            let Some((mut stream, peer)) = self.acceptor.accept(now) else { return };
+            let token = Token(self.next_token);
+            self.next_token += 1;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+                log::warn!("cannot serve {peer}: {error}");
+                continue;
             }
+            let phase = Phase::Receiving { file: None, hasher: Hasher::new(), size: 0 };
+            let (started, heard) = (now, now);
+            let connection = Connection { stream, peer, started, heard, is_ready: true, phase };
+            self.connections.insert(token, connection);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::profile::trace::DelayTrace;
 use crate::profile::{Delay, DelaySource, RuleKind, Shape};
 use crate::setting::{SettingError, decode, within};
 use crate::units::Span;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -14,20 +15,28 @@ use std::time::Duration;
 /// What the kernel takes (`NETEM_DIST_MAX`).
 const TABLE_MAX: usize = 16_384;
 
-#[derive(Deserialize)]
+/// Holds packets for a time that is drawn, or that follows a trace.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawDelay {
+pub(super) struct RawDelay {
+    /// How long packets are held, one way.
     time: Option<Span>,
+    /// How far the delay is spread around the time.
     jitter: Option<Span>,
+    /// How the spread is distributed; uniform unless stated.
     shape: Option<RawShape>,
+    /// The distribution in tc's .dist format: a file beside the profile, or its numbers.
     table: Option<RawTable>,
+    /// The half-life of the correlation between the delays of successive packets; none unless stated.
     memory: Option<Span>,
+    /// Whether jitter may let packets overtake each other; they keep their order unless stated.
     #[serde(default)]
     reorder: bool,
+    /// Delays over time: a file beside the profile, or pairs of a millisecond and the delay from then on.
     trace: Option<RawTrace>,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawShape {
     Uniform,
@@ -38,7 +47,7 @@ enum RawShape {
 }
 
 /// The numbers of a table in tc's `.dist` format, or the file that holds them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a table is the name of a .dist file, or a list of its numbers")]
 enum RawTable {
     File(String),
@@ -46,7 +55,7 @@ enum RawTable {
 }
 
 /// Pairs of milliseconds and delays, or the file that holds them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a delay trace is the name of a file, or a list of pairs such as [[0, \"20ms\"], [500, \"35ms\"]]"

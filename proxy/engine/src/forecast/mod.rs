@@ -24,7 +24,8 @@ pub use warnings::Warning;
 
 use crate::probe::Stream;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Outage, Per, Profile, Rule, RuleKind};
+use jostle_common::profile::{Batch, BatchThen, BurstLength, Drop, Outage, Per, Profile, Rule, RuleKind};
+use jostle_common::units::Probability;
 use std::time::Duration;
 
 /// Phases beyond these are counted, not looked at.
@@ -74,7 +75,7 @@ pub struct PhaseForecast {
 pub struct DirectionForecast {
     /// Rule by rule, in order.
     pub rules: Vec<RuleForecast>,
-    /// What its drop, outage and size rules lose together by formula; `None` where there is no formula.
+    /// What its drop, outage and size rules lose together by formula, full queues aside; `None` where there is no formula.
     pub loss: Option<Losses>,
     /// The sum of the mean delays in seconds, without queues.
     pub delay: f64,
@@ -123,37 +124,46 @@ fn direction(rules: &[Rule], direction: Direction, load: &Load, packets: usize) 
     }
 }
 
-/// What the rules of a direction lose together, as one chain; `None` where something is lost that no chain describes.
+/// What the rules of a direction lose together, as one chain, full queues aside; `None` where something is lost that no chain describes. With
+/// a stream it is what a run of it should come to, without one what is lost in the long run over many flows.
 pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
     let stream = load.stream.as_ref();
     let gap = stream.map(|stream| 1.0 / stream.pace.packets_per_second(load.size));
-    let flows = stream.map_or(1, |stream| stream.flows);
+    let one_flow = stream.is_none_or(|stream| stream.flows == 1);
     let mut whole = LossModel::independent(0.0);
+    let mut copies = false;
     for rule in rules {
-        let looks_at = effects::share_of(rule, load.size)?;
+        let looks_at = effects::share_of(rule, load.size);
         let model = match &rule.kind {
-            _ if looks_at == 0.0 => continue,
-            RuleKind::Drop(drop) if rule.selection.per == Per::Link || flows == 1 => {
-                LossModel::of(drop, gap)?
+            RuleKind::Drop(drop) if rule.selection.per == Per::Link || one_flow => LossModel::of(drop, gap),
+            RuleKind::Size(size) => Some(LossModel::independent(f64::from(u8::from(load.size > size.max)))),
+            RuleKind::Outage(outage) if !outage.hold => cut(outage, gap),
+            RuleKind::Batch(Batch { then: BatchThen::Drop, .. }) | RuleKind::Drop(_) => None,
+            RuleKind::Duplicate(_) => {
+                copies = true;
+                continue;
             }
-            RuleKind::Size(size) => LossModel::independent(f64::from(u8::from(load.size > size.max))),
-            RuleKind::Outage(outage) if !outage.hold => cut(outage, gap)?,
-            RuleKind::Corrupt(_) | RuleKind::Delay(_) | RuleKind::Reorder(_) => continue,
-            // A queue that is never full loses nothing, a busy one what no formula here says. Copies replace what is lost behind them.
-            RuleKind::Rate(_) if stream.is_none() => continue,
-            RuleKind::Outage(_) => continue,
-            _ => return None,
+            _ => continue,
         };
-        // A flow is affected for good or not at all: over the flows together its share counts, over one flow it does not.
-        whole = whole.with(&model.thinned(looks_at))?;
+        // A copy replaces what is lost behind it.
+        if copies {
+            return None;
+        }
+        let whole_stream = rule.selection.flows == Probability::ALWAYS
+            && rule.selection.matching.as_ref().is_none_or(|matching| matching.number == (1..=u64::MAX));
+        if stream.is_some() && !whole_stream {
+            return None;
+        }
+        match looks_at? {
+            0.0 => {}
+            share => whole = whole.with(&model?.thinned(share))?,
+        }
     }
     Some(whole)
 }
 
 /// An outage at random times is a burst in time; one at fixed times is no chain.
 fn cut(outage: &Outage, gap: Option<f64>) -> Option<LossModel> {
-    use jostle_common::profile::{BurstLength, Drop};
-    use jostle_common::units::Probability;
     let (up, down) = (outage.up.as_secs_f64(), outage.down.as_secs_f64());
     let mean = Probability::new(down / (up + down))?;
     if !outage.random {

@@ -56,15 +56,16 @@ fn burst_transitions(mean: Probability, length: f64) -> (Probability, Probabilit
 
 impl Rule for Drop {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
+        let number = self.source.number(packet);
         let draw = || self.source.draw(packet);
         let lost = match &mut self.model {
             Model::Chance(chance) => draw().hits(*chance),
             Model::States(chain, loss_bad, loss_good) => {
-                let loss = if chain.is_bad(packet.number) { *loss_bad } else { *loss_good };
+                let loss = if chain.is_bad(number) { *loss_bad } else { *loss_good };
                 // The first 64 bits moved the chain.
                 loss.covers(draw().second())
             }
-            Model::Every(n) => packet.number.is_multiple_of(*n),
+            Model::Every(n) => number.is_multiple_of(*n),
         };
         if lost { Verdict::Discard(Reason::Drop) } else { Verdict::Pass }
     }

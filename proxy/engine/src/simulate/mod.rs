@@ -30,7 +30,12 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 #[cfg(test)]
+mod ping_tests;
+mod stream;
+#[cfg(test)]
 mod tests;
+
+pub use stream::StreamSimulation;
 
 /// The client's address. Both are on one machine as far as a protocol can tell.
 pub const CLIENT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_152));

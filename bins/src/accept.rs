@@ -1,0 +1,66 @@
+//! A TCP listener on an event loop: takes in what waits, and tries again later when the process has no descriptor left.
+
+use jostle_common::time::Instant;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Poll, Token};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long to wait before accepting again when the process has no descriptor left.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A listener, and when it is worth asking.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    address: SocketAddr,
+    /// When to try: the listener was readable and is not known to be empty.
+    at: Option<Instant>,
+}
+
+impl Acceptor {
+    /// A listener on `listen`, whose events carry `token`; port 0 lets the system pick one.
+    ///
+    /// # Errors
+    /// When the address cannot be taken; the error names it.
+    pub fn bind(listen: SocketAddr, poll: &Poll, token: Token) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {error}"))
+        };
+        let mut listener = TcpListener::bind(listen).map_err(named)?;
+        poll.registry().register(&mut listener, token, Interest::READABLE)?;
+        Ok(Self { address: listener.local_addr()?, listener, at: None })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Notes that the listener was readable.
+    pub const fn note(&mut self, now: Instant) {
+        self.at = Some(now);
+    }
+
+    /// When to ask for connections; `None`: not before an event.
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// The next connection that waits.
+    pub fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
+        while self.at.is_some_and(|at| at <= now) {
+            match self.listener.accept() {
+                Ok(accepted) => return Some(accepted),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at = None,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    log::warn!("cannot accept: {error}");
+                    self.at = Some(now + RETRY);
+                }
+            }
+        }
+        None
+    }
+}

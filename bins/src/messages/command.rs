@@ -1,0 +1,229 @@
+//! `jostle-server messages` and `jostle-client messages`.
+
+use super::{Input, Notice, PORT, Peer, SEPARATOR, SendSettings, Sent, Server, ServerSettings, Totals, send};
+use crate::address::{resolve, resolve_listener};
+use crate::ending::Ending;
+use crate::patience::{self, Patience};
+use crate::stdin;
+use crate::stop::Stop;
+use crate::terminal::{Printer, escaped, escaped_bytes};
+use crate::timing;
+use clap::Args;
+use jostle_common::protocol::messages::{Acknowledged, Ended, Message, SessionReport};
+use jostle_common::protocol::timer::Timing;
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Takes checked messages over TCP and prints each once and in order, whatever happens to the lines on their way.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle-server messages
+  jostle-server messages --max-clients 1 --json
+  printf '0 c2912e81 hello\\n' | nc -N 127.0.0.1 9000       # answers: ACK 0 e5820718")]
+pub struct ServeArgs {
+    /// How many clients are served at once; the next ones wait until a place is free
+    #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
+    max_clients: u16,
+    /// Give a client's place to the next after so long a silence, or "never"
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience::parse)]
+    idle: Patience,
+    /// Where to listen; port 0 lets the system pick one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
+    listen: String,
+    /// End after one client
+    #[arg(long)]
+    once: bool,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl ServeArgs {
+    /// Serves until stopped. True when all went well.
+    ///
+    /// # Errors
+    /// When the address cannot be taken.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let listen = resolve_listener(&self.listen, "tcp", PORT)?;
+        let settings =
+            ServerSettings { clients_max: self.max_clients.into(), idle: self.idle.0, once: self.once };
+        let printer = Printer::new(self.json);
+        let server = Server::bind(listen, settings)?;
+        printer.ready("messages", &format!("tcp://{}", server.address()));
+        let Totals { sessions, counts } = server.run(stop, |peer, messages, end| {
+            messages.iter().for_each(|message| print_message(printer, peer, message));
+            if let Some((ended, report)) = end {
+                print_end(printer, peer, ended, &report);
+            }
+        })?;
+        let mut fields = json!({ "kind": "messages", "sessions": sessions });
+        extend(&mut fields, counts_json(&counts));
+        printer.event("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));
+        Ok(true)
+    }
+}
+
+fn print_message(printer: Printer, peer: Peer, message: &Message) {
+    let Message { sequence, bytes } = message;
+    let mut fields =
+        json!({ "peer": peer.address.to_string(), "session": peer.session, "sequence": sequence });
+    extend(&mut fields, message_json(bytes));
+    printer.event("message", fields, || format!("{} {sequence} {}", peer.address, escaped_bytes(bytes)));
+}
+
+fn print_end(printer: Printer, peer: Peer, ended: Option<Ended>, report: &SessionReport) {
+    let (word, text) = match ended {
+        Some(Ended::Goodbye) => ("goodbye", "said TCHAU"),
+        Some(Ended::Left) => ("left", "left without TCHAU"),
+        Some(Ended::Silent) => ("silent", "went silent"),
+        None => ("stopped", "was stopped"),
+    };
+    let mut fields = json!({ "peer": peer.address.to_string(), "session": peer.session, "how": word });
+    extend(&mut fields, counts_json(report));
+    printer.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
+}
+
+/// The message as text; one that is no UTF-8 also in hex digits, from which nothing is lost.
+fn message_json(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json!({ "message": text }),
+        Err(_) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({ "message": String::from_utf8_lossy(bytes), "hex": hex })
+        }
+    }
+}
+
+fn extend(fields: &mut Value, more: Value) {
+    if let (Value::Object(fields), Value::Object(more)) = (fields, more) {
+        fields.extend(more);
+    }
+}
+
+fn counts_json(report: &SessionReport) -> Value {
+    let SessionReport { delivered, goodbyes, doubled, damaged, early, acks, nacks } = *report;
+    json!({ "lines": report.lines(), "delivered": delivered, "goodbyes": goodbyes, "doubled": doubled, "damaged": damaged,
+        "early": early, "acks": acks, "nacks": nacks })
+}
+
+fn counts_text(report: &SessionReport) -> String {
+    let SessionReport { delivered, goodbyes, doubled, damaged, early, acks, nacks } = *report;
+    format!(
+        "lines {} delivered {delivered} goodbyes {goodbyes} doubled {doubled} damaged {damaged} early {early} acks {acks} nacks {nacks}",
+        report.lines()
+    )
+}
+
+/// Sends messages over TCP, each until it is acknowledged: once and in order, whatever happens to the lines on their way.
+///
+/// Without MESSAGES they are read from stdin, a line each. TCHAU, or the end of the input, ends the session.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle-client messages 127.0.0.1:9000 'one||two||TCHAU'
+  jostle-client messages 127.0.0.1:9000                     # type; Ctrl-D or TCHAU ends
+  seq 1000 | jostle-client messages server.example --json")]
+pub struct SendArgs {
+    /// The server; the port is 9000 unless given
+    #[arg(value_name = "HOST:PORT")]
+    server: String,
+    /// The messages
+    messages: Option<String>,
+    /// What stands between messages on a line; an empty one leaves lines whole
+    #[arg(long, value_name = "TEXT", default_value = SEPARATOR)]
+    separator: String,
+    /// When to send again: from measured round trips, or always after the same time ("fixed:200ms")
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
+    timeout: Timing,
+    /// Give up a message after so long without its ACK, or "never" [default: 60s and 500 times, whichever is later]
+    #[arg(long, value_name = "TIME", value_parser = patience::parse)]
+    patience: Option<Patience>,
+    /// Print the summary only
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl SendArgs {
+    /// Sends the messages. True when all were acknowledged, or when the user ended it before.
+    ///
+    /// # Errors
+    /// When a message is not acknowledged, or cannot be sent.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let mut settings = SendSettings::new(resolve(&self.server, "tcp", PORT)?);
+        settings.protocol.timing = self.timeout;
+        if let Some(Patience(patience)) = self.patience {
+            (settings.protocol.patience, settings.protocol.attempts_min) = (patience, 0);
+        }
+        let input = match &self.messages {
+            Some(text) => Input::text(text, &self.separator),
+            None => Input::pipe(stdin::open()?, &self.separator),
+        };
+        let is_typed = self.messages.is_none() && std::io::stdin().is_terminal();
+        let printer = Printer::new(self.json);
+        let sent = send(&settings, input, stop, |notice| match notice {
+            Notice::Connected(server) if is_typed => {
+                eprintln!("connected to tcp://{server}: a message per line; TCHAU or Ctrl-D ends");
+            }
+            Notice::Connected(_) => {}
+            Notice::Waiting => {
+                eprintln!(
+                    "no answer yet: waiting for a place at the server, or for a line to get through (Ctrl-C ends)"
+                );
+            }
+            Notice::Acknowledged(acknowledged) if !self.quiet => print_acknowledged(printer, &acknowledged),
+            Notice::Acknowledged(_) => {}
+        })?;
+        print_sent(printer, &sent);
+        match sent.ending {
+            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
+            Ending::Done | Ending::Stopped => Ok(true),
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn print_acknowledged(printer: Printer, acknowledged: &Acknowledged) {
+    let Acknowledged { sequence, message, sends, elapsed } = acknowledged;
+    let ms = millis(*elapsed);
+    let mut fields = json!({ "sequence": sequence, "sends": sends, "ms": ms });
+    extend(&mut fields, message_json(message));
+    printer.event("acknowledged", fields, || {
+        let times = if *sends == 1 { String::new() } else { format!(", sent {sends} times") };
+        format!("ACK {sequence} after {ms:.2} ms{times}: {}", escaped_bytes(message))
+    });
+}
+
+fn print_sent(printer: Printer, sent: &Sent) {
+    let Sent { server, report, ending } = sent;
+    let rtt = |percent| report.round_trips.percentile(percent).map(millis);
+    let most = report.round_trips.most().map(millis);
+    let fields = json!({
+        "kind": "messages", "server": server.to_string(), "ok": ending.is_done(), "stopped": *ending == Ending::Stopped,
+        "error": ending.failure(), "acknowledged": report.acknowledged, "goodbye_acknowledged": report.goodbye_acknowledged,
+        "sent": report.sent, "resends": report.resends, "timeouts": report.timeouts, "acks": report.acks, "nacks": report.nacks,
+        "stale": report.stale, "senseless": report.senseless, "damaged": report.damaged, "seconds": report.elapsed().as_secs_f64(),
+        "rtt_ms": { "samples": report.round_trips.count(), "p50": rtt(50.0), "p90": rtt(90.0), "p99": rtt(99.0), "max": most },
+    });
+    printer.event("summary", fields, || {
+        let state = match ending {
+            Ending::Done if report.goodbye_acknowledged => "all and the goodbye".to_owned(),
+            Ending::Done => "all; the server left before it acknowledged the goodbye".to_owned(),
+            Ending::Stopped => "stopped".to_owned(),
+            Ending::Failed(reason) => format!("failed: {}", escaped(reason)),
+        };
+        let ms = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"));
+        format!(
+            "acknowledged {} ({state})\nsent {} resends {} timeouts {} acks {} nacks {} stale {} senseless {} damaged {}\n\
+             rtt p50 {} p90 {} p99 {} max {}\ntime {:.3} s",
+            report.acknowledged, report.sent, report.resends, report.timeouts, report.acks, report.nacks, report.stale,
+            report.senseless, report.damaged, ms(rtt(50.0)), ms(rtt(90.0)), ms(rtt(99.0)), ms(most),
+            report.elapsed().as_secs_f64(),
+        )
+    });
+}

@@ -1,0 +1,194 @@
+//! Where a client's messages come from: a text, or stdin line by line; several on a line with a separator between them.
+
+use bytes::Bytes;
+use jostle_common::protocol::messages::{GOODBYE, Line, Lines, fits};
+use mio::unix::pipe;
+use mio::{Interest, Registry, Token};
+use std::collections::VecDeque;
+use std::io::{self, Read};
+
+/// The longest line of stdin, with its newline: room for several of the longest messages.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A message.
+    Message(Bytes),
+    /// A message on this line, counted from 1, is too long to be sent.
+    TooLong(u64),
+    /// Nothing before the source is readable again.
+    Waits,
+    /// No more messages.
+    End,
+}
+
+/// Messages, in order.
+#[derive(Debug)]
+pub struct Input {
+    lines: Lines,
+    line: u64,
+    separator: Vec<u8>,
+    entries: VecDeque<Entry>,
+    /// Where more lines come from.
+    source: Option<pipe::Receiver>,
+    has_ended: bool,
+}
+
+impl Input {
+    /// The messages of a text, whose lines are read as those of stdin. An empty separator leaves lines whole.
+    pub fn text(text: &str, separator: &str) -> Self {
+        let mut input = Self::new(separator);
+        text.split('\n')
+            .for_each(|line| input.take_line(Line::Whole(Bytes::copy_from_slice(line.as_bytes()))));
+        input
+    }
+
+    /// The messages that come through a pipe, such as that of [`crate::stdin::open`].
+    pub fn pipe(source: pipe::Receiver, separator: &str) -> Self {
+        Self { source: Some(source), ..Self::new(separator) }
+    }
+
+    fn new(separator: &str) -> Self {
+        Self {
+            lines: Lines::new(LINE_BYTES_MAX),
+            line: 0,
+            separator: separator.as_bytes().to_vec(),
+            entries: VecDeque::new(),
+            source: None,
+            has_ended: false,
+        }
+    }
+
+    /// Lets a loop wait for the source, if it has one.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.source {
+            Some(source) => registry.register(source, token, Interest::READABLE),
+            None => Ok(()),
+        }
+    }
+
+    /// What comes next.
+    pub fn next_entry(&mut self) -> Entry {
+        loop {
+            if let Some(entry) = self.entries.pop_front() {
+                return entry;
+            }
+            if self.has_ended {
+                return Entry::End;
+            }
+            if let Some(line) = self.lines.next_line() {
+                self.take_line(line);
+            } else if let Some(wait) = self.read() {
+                return wait;
+            }
+        }
+    }
+
+    /// Reads a piece of the source; what to say when there is none.
+    fn read(&mut self) -> Option<Entry> {
+        let mut buffer = [0; 4096];
+        let length = match self.source.as_mut().map_or(Ok(0), |source| source.read(&mut buffer)) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(Entry::Waits),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+            Err(error) => {
+                log::warn!("cannot read the messages: {error}");
+                0
+            }
+        };
+        if length > 0 {
+            self.lines.push(&buffer[..length]);
+            return None;
+        }
+        self.has_ended = true;
+        if let Some(line) = self.lines.finish() {
+            self.take_line(line);
+        }
+        None
+    }
+
+    fn take_line(&mut self, line: Line) {
+        self.line += 1;
+        let Line::Whole(line) = line else {
+            self.entries.push_back(Entry::TooLong(self.line));
+            return;
+        };
+        let mut rest = line;
+        while let Some(end) = self.find_separator(&rest) {
+            self.take_message(rest.split_to(end));
+            let _ = rest.split_to(self.separator.len());
+        }
+        self.take_message(rest);
+    }
+
+    fn find_separator(&self, line: &[u8]) -> Option<usize> {
+        if self.separator.is_empty() {
+            return None;
+        }
+        line.windows(self.separator.len()).position(|window| window == self.separator)
+    }
+
+    fn take_message(&mut self, message: Bytes) {
+        // `one || TCHAU` is a goodbye too; every other blank is the message's own.
+        let is_goodbye = message.trim_ascii() == GOODBYE;
+        self.entries.push_back(match fits(&message) {
+            _ if is_goodbye => Entry::Message(Bytes::from_static(GOODBYE)),
+            true => Entry::Message(message),
+            false => Entry::TooLong(self.line),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::protocol::messages::MESSAGE_BYTES_MAX;
+    use std::io::Write;
+
+    fn read(mut input: Input) -> Vec<String> {
+        let entry = |entry| match entry {
+            Entry::Message(message) => Some(String::from_utf8_lossy(&message).into_owned()),
+            Entry::TooLong(line) => Some(format!("line {line} is too long")),
+            Entry::Waits | Entry::End => None,
+        };
+        std::iter::from_fn(|| entry(input.next_entry())).collect()
+    }
+
+    #[test]
+    fn separators_part_messages_and_take_nothing_from_them() {
+        assert_eq!(read(Input::text("one||two| | ||||TCHAU", "||")), ["one", "two| | ", "", "TCHAU"]);
+        assert_eq!(read(Input::text("one || TCHAU ", "||")), ["one ", "TCHAU"]);
+        assert_eq!(read(Input::text("a|||b", "||")), ["a", "|b"]);
+        assert_eq!(read(Input::text("a||b", "")), ["a||b"]);
+        assert_eq!(read(Input::text("a, b, c", ", ")), ["a", "b", "c"]);
+        assert_eq!(read(Input::text("a||b\nc", "||")), ["a", "b", "c"]);
+        assert_eq!(read(Input::text("", "||")), [""]);
+    }
+
+    #[test]
+    fn a_pipe_is_read_as_far_as_it_has_come() {
+        let (mut sender, receiver) = pipe::new().unwrap();
+        let mut input = Input::pipe(receiver, "||");
+        assert_eq!(input.next_entry(), Entry::Waits);
+        sender.write_all(b"one||two\n\nth").unwrap();
+        for expected in ["one", "two", ""] {
+            assert_eq!(input.next_entry(), Entry::Message(expected.into()));
+        }
+        assert_eq!(input.next_entry(), Entry::Waits);
+        sender.write_all(b"ree").unwrap();
+        drop(sender);
+        assert_eq!(input.next_entry(), Entry::Message("three".into()));
+        assert_eq!((input.next_entry(), input.next_entry()), (Entry::End, Entry::End));
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_with_its_line() {
+        let long = "x".repeat(MESSAGE_BYTES_MAX + 1);
+        let text = format!("short\n{long}||{}", &long[1..]);
+        assert_eq!(read(Input::text(&text, "||")), ["short", "line 2 is too long", &long[1..]]);
+    }
+}

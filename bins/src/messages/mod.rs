@@ -1,0 +1,35 @@
+//! System 9, checked messages over TCP, on real sockets.
+//!
+//! ```
+//! use jostle_bins::messages::{Input, SendSettings, Server, ServerSettings, send};
+//! use jostle_bins::stop::Stop;
+//!
+//! let server = Server::bind("127.0.0.1:0".parse()?, ServerSettings::default())?;
+//! let (address, stop) = (server.address(), Stop::new());
+//! let stopped = stop.clone();
+//! let serving = std::thread::spawn(move || {
+//!     let mut said = Vec::new();
+//!     server.run(&stopped, |_, messages, _| said.extend(messages)).map(|totals| (totals, said))
+//! });
+//! let input = Input::text("one||two", "||");
+//! let sent = send(&SendSettings::new(vec![address]), input, &Stop::new(), |_| {})?;
+//! assert!(sent.ending.is_done());
+//! stop.request();
+//! let (totals, said) = serving.join().unwrap()?;
+//! assert_eq!((said[1].bytes.as_ref(), totals.counts.delivered), (&b"two"[..], 2));
+//! # anyhow::Ok(())
+//! ```
+
+mod client;
+pub mod command;
+mod input;
+mod server;
+
+pub use client::{Notice, SendSettings, Sent, send};
+pub use input::{Entry, Input};
+pub use server::{Peer, Server, ServerSettings, Totals};
+
+/// The port unless told otherwise.
+pub const PORT: u16 = 9000;
+/// What stands between several messages on a line unless told otherwise.
+pub const SEPARATOR: &str = "||";

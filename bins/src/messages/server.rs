@@ -1,0 +1,101 @@
+//! The server: a session per connection, a set maximum of them at once.
+
+use crate::stop::Stop;
+use crate::streams;
+use jostle_common::protocol::messages::{Ended, Message, Session, SessionReport};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// How a [`Server`] serves.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerSettings {
+    /// How many clients are served at once; the next ones wait until a place is free.
+    pub clients_max: usize,
+    /// After how long a silence a client loses its place; never when `None`.
+    pub idle: Option<Duration>,
+    /// Whether it ends after one session.
+    pub once: bool,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { clients_max: 8, idle: Some(Duration::from_secs(600)), once: false }
+    }
+}
+
+/// What a server has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Sessions in which a line came.
+    pub sessions: u64,
+    /// The counts of all of them.
+    pub counts: SessionReport,
+}
+
+/// Whose messages they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Which connection: 1, 2, 3 … in the order in which they got a place.
+    pub session: u64,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// A server with its listener.
+#[derive(Debug)]
+pub struct Server {
+    settings: ServerSettings,
+    inner: streams::Server<Session>,
+}
+
+impl Server {
+    /// A server on `listen`; port 0 lets the system pick one.
+    ///
+    /// # Errors
+    /// When the address cannot be taken; the error names it.
+    pub fn bind(listen: SocketAddr, settings: ServerSettings) -> io::Result<Self> {
+        let clients_max = if settings.once { 1 } else { settings.clients_max };
+        let listening = streams::ServerSettings { clients_max, patience: settings.idle };
+        Ok(Self { settings, inner: streams::Server::bind(listen, listening)? })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.inner.address()
+    }
+
+    /// Serves until `stop` is requested, or until one session is over when it was set so. `tell` is given messages as they are delivered, and
+    /// at the end of a session how it ended (`None` inside when the server stopped) and what it counted.
+    ///
+    /// # Errors
+    /// When the system refuses to wait for events.
+    pub fn run(
+        self,
+        stop: &Stop,
+        mut tell: impl FnMut(Peer, Vec<Message>, Option<(Option<Ended>, SessionReport)>),
+    ) -> io::Result<Totals> {
+        let ServerSettings { idle, once, .. } = self.settings;
+        let mut totals = Totals::default();
+        self.inner.run(
+            stop,
+            |now| Session::new(now, idle),
+            |visit| {
+                let (messages, report) = (visit.endpoint.take_messages(), *visit.endpoint.report());
+                // A connection without a line is a port probe.
+                let end = (visit.is_over && report.lines() > 0).then(|| (visit.endpoint.ended(), report));
+                if !messages.is_empty() || end.is_some() {
+                    tell(Peer { session: visit.ordinal, address: visit.peer }, messages, end);
+                }
+                if end.is_none() {
+                    return ControlFlow::Continue(());
+                }
+                totals.sessions += 1;
+                totals.counts.add(&report);
+                if once { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        )?;
+        Ok(totals)
+    }
+}

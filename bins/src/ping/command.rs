@@ -1,0 +1,208 @@
+//! `jostle-server ping` and `jostle-client ping`.
+
+use super::words::{counts, print_event, print_summary};
+use super::{PORT, Server, ping};
+use crate::address::{resolve, resolve_listener};
+use crate::ending::Ending;
+use crate::progress;
+use crate::stop::Stop;
+use crate::terminal::Printer;
+use crate::timing::{self, parse_span};
+use clap::Args;
+use jostle_common::protocol::ping::{ClientSettings, Pace, SIZE_MAX, SIZE_MIN};
+use jostle_common::protocol::reflector::ReflectorReport;
+use jostle_common::protocol::timer::Timing;
+use jostle_common::units::ByteSize;
+use serde_json::json;
+use std::time::Duration;
+
+/// How many requests of a flood may be open: enough to keep any loopback busy, few enough for a default socket buffer.
+const FLOOD_WINDOW: u32 = 64;
+
+/// Answers any datagram with itself, over UDP.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Nothing is answered that comes from a port below 1024, from ports 1234 and 9002, or from the server's own port
+number: other services that answer anything live there, and two of them would talk for ever.
+
+Examples:
+  jostle-server ping
+  jostle-server ping --listen '[::1]:0' --once --json"
+)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 lets the system pick one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
+    listen: String,
+    /// End when the first client has been silent for 2 s
+    #[arg(long)]
+    once: bool,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl ServeArgs {
+    /// Answers until stopped. True when all went well.
+    ///
+    /// # Errors
+    /// When the address cannot be taken.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let server = Server::bind(resolve_listener(&self.listen, "udp", PORT)?, self.once)?;
+        let printer = Printer::new(self.json);
+        printer.ready("ping", &format!("udp://{}", server.address()));
+        let ReflectorReport { received, answered, bytes, refused, unanswered } = server.run(stop)?;
+        let fields = json!({ "kind": "ping", "received": received, "answered": answered, "bytes": bytes, "refused": refused,
+            "unanswered": unanswered });
+        printer.event("summary", fields, || {
+            format!("received {received} answered {answered} refused {refused} unanswered {unanswered}")
+        });
+        Ok(true)
+    }
+}
+
+/// Sends datagrams and measures when each comes back.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Loss counts datagrams, retries included. An answer belongs to the datagram it answers, however late it comes.
+
+Examples:
+  jostle-client ping 127.0.0.1:1234
+  jostle-client ping 127.0.0.1:1234 --count 1000 --interval 10ms --json
+  jostle-client ping 127.0.0.1:1234 --flood --size 1400 --deadline 5s"
+)]
+pub struct PingArgs {
+    /// The server; the port is 1234 unless given
+    #[arg(value_name = "HOST:PORT")]
+    server: String,
+    /// How many requests [default: 10; without end with --flood or --deadline]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Begin a request so often, whatever is answered [default: as soon as the one before is answered]
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    interval: Option<Duration>,
+    /// Keep 64 requests open, and print the sums only
+    #[arg(long, conflicts_with = "interval")]
+    flood: bool,
+    /// The length of a datagram in bytes, 24 to 65507
+    #[arg(long, value_name = "BYTES", default_value = "56", value_parser = parse_size)]
+    size: usize,
+    /// How often a request without an answer is tried again [default: 3; 0 with --interval]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
+    retries: Option<u32>,
+    /// When an answer is late: from measured round trips, doubled on silence, or always after the same time ("fixed:200ms")
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
+    timeout: Timing,
+    /// End after so long, whatever is still open
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    deadline: Option<Duration>,
+    /// Print an object per line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let size = match text.parse::<u64>() {
+        Ok(bytes) => bytes,
+        Err(_) => text.parse::<ByteSize>().map_err(|error| error.to_string())?.bytes(),
+    };
+    match usize::try_from(size) {
+        Ok(size @ SIZE_MIN..=SIZE_MAX) => Ok(size),
+        _ => Err(format!("a datagram of ping has {SIZE_MIN} to {SIZE_MAX} bytes")),
+    }
+}
+
+impl PingArgs {
+    fn settings(&self, run: u32) -> ClientSettings {
+        // The address is replaced by the one that is resolved.
+        let defaults = ClientSettings::new(([0, 0, 0, 0], 0).into(), run);
+        let is_endless = self.flood || self.deadline.is_some();
+        let (pace, retries) = match self.interval {
+            Some(interval) => (Pace::Interval(interval), 0),
+            None if self.flood => (Pace::Answers { window: FLOOD_WINDOW }, defaults.retries),
+            None => (defaults.pace, defaults.retries),
+        };
+        ClientSettings {
+            count: self.count.or(if is_endless { None } else { defaults.count }),
+            size: self.size,
+            pace,
+            retries: self.retries.unwrap_or(retries),
+            timing: self.timeout,
+            deadline: self.deadline,
+            tell: !self.flood,
+            ..defaults
+        }
+    }
+
+    /// Pings. True when something was answered, or when the user ended it before.
+    ///
+    /// # Errors
+    /// When nothing is answered.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let servers = resolve(&self.server, "udp", PORT)?;
+        let settings = self.settings(rand::random());
+        let printer = Printer::new(self.json);
+        let line = if self.flood { progress::line() } else { indicatif::ProgressBar::hidden() };
+        let pinged = ping(&servers, &settings, stop, |server, event, report| match event {
+            Some(event) => print_event(printer, server, self.size, event),
+            None if !line.is_hidden() => line.set_message(counts(report).replace('\n', ", ")),
+            None => {}
+        });
+        line.finish_and_clear();
+        let pinged = pinged?;
+        print_summary(printer, &pinged);
+        match pinged.ending {
+            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
+            Ending::Done | Ending::Stopped => Ok(true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PingArgs,
+    }
+
+    fn settings(line: &str) -> Result<ClientSettings, String> {
+        let line = Line::try_parse_from(["ping", "host"].into_iter().chain(line.split_whitespace()));
+        line.map(|line| line.args.settings(1)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_follow_the_pace() {
+        let plain = settings("").unwrap();
+        assert_eq!((plain.count, plain.retries, plain.size), (Some(10), 3, 56));
+        assert_eq!(plain.pace, Pace::Answers { window: 1 });
+        let paced = settings("--interval 10ms").unwrap();
+        assert_eq!((paced.count, paced.retries), (Some(10), 0));
+        assert_eq!(settings("--interval 10ms --retries 2").unwrap().retries, 2);
+        let flood = settings("--flood").unwrap();
+        assert_eq!((flood.count, flood.retries, flood.tell), (None, 3, false));
+        assert_eq!(settings("--deadline 1s").unwrap().count, None);
+        assert_eq!(settings("--deadline 1s --count 5").unwrap().count, Some(5));
+        assert_eq!((settings("--size 1KiB").unwrap().size, settings("--size 24").unwrap().size), (1024, 24));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "--count 0",
+            "--interval 0",
+            "--interval 5",
+            "--flood --interval 1ms",
+            "--size 23",
+            "--size 65508",
+            "--size x",
+            "--retries 1001",
+            "--deadline 0",
+            "--timeout 5",
+        ] {
+            assert!(settings(line).is_err(), "{line}");
+        }
+    }
+}

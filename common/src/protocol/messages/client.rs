@@ -1,0 +1,419 @@
+//! The client: one message in flight, sent again on `NACK` or on silence, until its `ACK` comes.
+
+use super::lines::{Line, Lines};
+use super::wire::{GOODBYE, Reply, Verdict, encode, fits};
+use crate::protocol::rtt::RoundTrips;
+use crate::protocol::stream::StreamEndpoint;
+use crate::protocol::timer::{CAP, INITIAL, RetransmissionTimer, Timing};
+use crate::time::Instant;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The longest line that is taken for a reply; the longest reply has 35 bytes, and several may be joined by damage.
+const REPLY_BYTES_MAX: usize = 1024;
+/// How many messages wait to be sent at the most, and how many bytes they have together.
+const WAITING_MAX: usize = 1024;
+const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// How a [`Client`] sends.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientSettings {
+    /// How timeouts are found.
+    pub timing: Timing,
+    /// How long the client waits for the `ACK` of a message before it gives up; for ever when `None`.
+    pub patience: Option<Duration>,
+    /// How often it has to have sent a message in vain before it gives up, however long that takes.
+    pub attempts_min: u32,
+}
+
+impl Default for ClientSettings {
+    /// 60 s and 500 attempts, as stop-and-wait over UDP. Before the first reply attempts come a second apart, so a client waits some eight
+    /// minutes for a place at a full server.
+    fn default() -> Self {
+        Self { timing: Timing::Adaptive, patience: Some(Duration::from_secs(60)), attempts_min: 500 }
+    }
+}
+
+/// Why not every message was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No `ACK` came for too long.
+    #[error("no ACK for message {sequence} for {} s, sent {sends} times: it may have been delivered or not", .silence.as_secs())]
+    Silence {
+        /// The message in flight.
+        sequence: u64,
+        /// How long it was in flight.
+        silence: Duration,
+        /// How often it was sent.
+        sends: u32,
+    },
+    /// The connection ended.
+    #[error("the connection ended before every message was acknowledged{}", doubt(*.in_doubt))]
+    Ended {
+        /// The message in flight, of which nobody here knows whether it was delivered.
+        in_doubt: Option<u64>,
+    },
+}
+
+fn doubt(sequence: Option<u64>) -> String {
+    sequence.map_or_else(String::new, |sequence| {
+        format!("; message {sequence} was in flight and may have been delivered or not")
+    })
+}
+
+/// A message whose `ACK` has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its number.
+    pub sequence: u64,
+    /// What it says.
+    pub message: Bytes,
+    /// How often it was sent.
+    pub sends: u32,
+    /// From its first sending to its `ACK`.
+    pub elapsed: Duration,
+}
+
+/// What a client has done so far. Every line that came is in one of `acks`, `nacks` and `damaged`.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Messages whose `ACK` has come, the goodbye not counted.
+    pub acknowledged: u64,
+    /// Whether the goodbye's `ACK` has come.
+    pub goodbye_acknowledged: bool,
+    /// Lines sent.
+    pub sent: u64,
+    /// Of those, how many repeated a message.
+    pub resends: u64,
+    /// Resends because no reply came in time.
+    pub timeouts: u64,
+    /// `ACK`s that came.
+    pub acks: u64,
+    /// `NACK`s that came.
+    pub nacks: u64,
+    /// Of both, how many were about a message that had been acknowledged before.
+    pub stale: u64,
+    /// Of both, how many were about a message that was not sent yet.
+    pub senseless: u64,
+    /// Lines with a wrong checksum, or that are no reply.
+    pub damaged: u64,
+    /// The round trips of messages that were sent once: of others nobody knows which copy was answered (Karn's rule).
+    pub round_trips: RoundTrips,
+    /// When the first line was sent.
+    pub started: Option<Instant>,
+    /// When it ended.
+    pub ended: Option<Instant>,
+}
+
+impl Report {
+    /// From the first line to the end.
+    pub fn elapsed(&self) -> Duration {
+        self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
+    }
+}
+
+/// The message that is waited for.
+#[derive(Debug)]
+struct Flight {
+    message: Bytes,
+    line: Bytes,
+    is_goodbye: bool,
+    sends: u32,
+    first: Instant,
+    last: Instant,
+}
+
+/// Sends messages in order, each until it is acknowledged.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    timer: RetransmissionTimer,
+    waiting: VecDeque<Bytes>,
+    waiting_bytes: usize,
+    /// Whether no more messages will be pushed.
+    is_closed: bool,
+    /// The number of the message in flight, or of the next one.
+    sequence: u64,
+    flight: Option<Flight>,
+    /// When the message in flight is sent again.
+    next: Instant,
+    /// Whether that will be because no reply came in time.
+    timed_out: bool,
+    lines: Lines,
+    /// Whether any reply came.
+    heard: bool,
+    /// Whether a reply with a checksum came: from then on one without is a damaged one.
+    checked: bool,
+    /// The last message if it was sent more than once, and the time from its first sending to its `ACK`.
+    repeated: Option<(u64, Duration)>,
+    acknowledged: Option<Acknowledged>,
+    outcome: Option<Result<(), Failure>>,
+    report: Report,
+}
+
+impl Client {
+    /// A client without messages.
+    pub fn new(settings: ClientSettings) -> Self {
+        Self {
+            timer: RetransmissionTimer::new(settings.timing),
+            settings,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            is_closed: false,
+            sequence: 0,
+            flight: None,
+            next: Instant::START,
+            timed_out: false,
+            lines: Lines::new(REPLY_BYTES_MAX),
+            heard: false,
+            checked: false,
+            repeated: None,
+            acknowledged: None,
+            outcome: None,
+            report: Report::default(),
+        }
+    }
+
+    /// Whether it takes another message now.
+    pub fn has_room(&self) -> bool {
+        !self.is_closed && self.waiting.len() < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
+    }
+
+    /// Takes the next message to send. The goodbye closes the client, and nothing is sent behind it.
+    ///
+    /// # Panics
+    /// When the message is longer than [`super::MESSAGE_BYTES_MAX`] or contains a newline: ask [`fits`] first.
+    pub fn push(&mut self, message: Bytes) {
+        assert!(fits(&message), "a message is one line of bounded length");
+        if message == GOODBYE {
+            self.close();
+        } else if !self.is_closed {
+            self.waiting_bytes += message.len();
+            self.waiting.push_back(message);
+        }
+    }
+
+    /// Says that no more messages will be pushed: behind the last one goes the goodbye.
+    pub const fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Whether no more messages are taken.
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Whether any reply came; before that the client may be waiting for a place at the server.
+    pub const fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// The message whose `ACK` came last, once. There is at most one after each [`StreamEndpoint::handle`].
+    pub const fn take_acknowledged(&mut self) -> Option<Acknowledged> {
+        self.acknowledged.take()
+    }
+
+    /// What it has done so far.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// How it ended, if it has.
+    pub const fn outcome(&self) -> Option<&Result<(), Failure>> {
+        self.outcome.as_ref()
+    }
+
+    /// The timeout of the next message.
+    #[cfg(test)]
+    pub(super) fn timer_timeout(&self) -> Duration {
+        self.timer.timeout()
+    }
+
+    fn end(&mut self, now: Instant, outcome: Result<(), Failure>) {
+        self.report.ended = Some(now);
+        self.outcome = Some(outcome);
+    }
+
+    fn handle_line(&mut self, now: Instant, line: &Line) {
+        let reply = match line {
+            Line::Whole(line) => Reply::decode(line),
+            Line::TooLong => None,
+        };
+        // Damage could take the checksum off a reply and leave a wrong number.
+        let Some(reply) = reply.filter(|reply| reply.is_checked || !self.checked) else {
+            self.report.damaged += 1;
+            return;
+        };
+        (self.heard, self.checked) = (true, reply.is_checked);
+        self.timer.reset();
+        match reply.verdict {
+            Verdict::Ack => self.report.acks += 1,
+            Verdict::Nack => self.report.nacks += 1,
+        }
+        if reply.sequence < self.sequence {
+            return self.handle_stale(&reply);
+        }
+        match reply.verdict {
+            Verdict::Nack => self.handle_nack(now),
+            Verdict::Ack if reply.sequence > self.sequence => self.report.senseless += 1,
+            Verdict::Ack => self.handle_ack(now),
+        }
+    }
+
+    fn handle_ack(&mut self, now: Instant) {
+        let Some(Flight { message, is_goodbye, sends, first, .. }) = self.flight.take() else {
+            self.report.senseless += 1;
+            return;
+        };
+        let elapsed = now.since(first);
+        if sends == 1 {
+            self.timer.sample(elapsed);
+            self.report.round_trips.record(elapsed);
+        }
+        self.repeated = (sends > 1).then_some((self.sequence, elapsed));
+        if is_goodbye {
+            self.report.goodbye_acknowledged = true;
+            return self.end(now, Ok(()));
+        }
+        self.report.acknowledged += 1;
+        self.acknowledged = Some(Acknowledged { sequence: self.sequence, message, sends, elapsed });
+        self.sequence += 1;
+    }
+
+    /// A second `ACK` of a message that was sent more than once: a copy was needless, so the first one was answered, and the timeout is
+    /// shorter than the round trip. Without this a round trip longer than every backoff would never be measured.
+    fn handle_stale(&mut self, reply: &Reply) {
+        self.report.stale += 1;
+        if let (Verdict::Ack, Some((sequence, elapsed))) = (reply.verdict, self.repeated)
+            && sequence == reply.sequence
+        {
+            self.timer.sample(elapsed);
+            self.repeated = None;
+        }
+    }
+
+    /// The server cannot know which message a damaged line was, so a `NACK` of any number from ours on asks for ours.
+    fn handle_nack(&mut self, now: Instant) {
+        let Some(flight) = &self.flight else {
+            self.report.senseless += 1;
+            return;
+        };
+        // One that comes sooner than any answer can is about an earlier copy; answering each would breed copies where lines are doubled.
+        if now.since(flight.last) >= self.report.round_trips.least().unwrap_or_default() {
+            (self.next, self.timed_out) = (now, false);
+        }
+    }
+
+    fn send_again(&mut self, now: Instant) -> Option<Bytes> {
+        let sequence = self.sequence;
+        let flight = self.flight.as_ref()?;
+        if self.gives_up_at(flight).is_some_and(|at| at <= now) {
+            let (silence, sends) = (now.since(flight.first), flight.sends);
+            self.end(now, Err(Failure::Silence { sequence, silence, sends }));
+            return None;
+        }
+        if self.next > now {
+            return None;
+        }
+        if self.timed_out {
+            self.timer.back_off();
+            self.report.timeouts += 1;
+        }
+        self.report.resends += 1;
+        Some(self.send(now))
+    }
+
+    /// Puts the next message into flight, if there is one.
+    fn launch(&mut self, now: Instant) -> Option<Bytes> {
+        let message = self.waiting.pop_front();
+        let is_goodbye = message.is_none();
+        if is_goodbye && !self.is_closed {
+            return None;
+        }
+        let message = message.unwrap_or(Bytes::from_static(GOODBYE));
+        self.waiting_bytes -= if is_goodbye { 0 } else { message.len() };
+        let line = encode(self.sequence, &message);
+        self.flight = Some(Flight { message, line, is_goodbye, sends: 0, first: now, last: now });
+        self.report.started.get_or_insert(now);
+        Some(self.send(now))
+    }
+
+    fn send(&mut self, now: Instant) -> Bytes {
+        self.report.sent += 1;
+        let flight = self.flight.as_mut().expect("the callers have one in flight");
+        flight.sends = flight.sends.saturating_add(1);
+        flight.last = now;
+        let line = flight.line.clone();
+        let timeout = self.timeout();
+        (self.next, self.timed_out) = (now + timeout, true);
+        line
+    }
+
+    /// Before the first reply the server may be full and not have looked at us yet: copies are spread out to one a second.
+    fn timeout(&self) -> Duration {
+        let sends = self.flight.as_ref().map_or(1, |flight| flight.sends);
+        match self.settings.timing {
+            Timing::Adaptive if !self.heard => INITIAL.saturating_mul(1 << (sends - 1).min(8)).min(CAP),
+            Timing::Adaptive | Timing::Fixed(_) => self.timer.timeout(),
+        }
+    }
+
+    fn gives_up_at(&self, flight: &Flight) -> Option<Instant> {
+        let by_time = flight.first + self.settings.patience?;
+        match self.settings.attempts_min {
+            0 => Some(by_time),
+            // The last attempt is waited for like every other.
+            least => (flight.sends >= least).then(|| by_time.max(self.next)),
+        }
+    }
+}
+
+impl StreamEndpoint for Client {
+    fn handle(&mut self, now: Instant, bytes: &[u8]) {
+        self.lines.push(bytes);
+        while let Some(line) = self.lines.next_line() {
+            if self.outcome.is_none() {
+                self.handle_line(now, &line);
+            }
+        }
+    }
+
+    fn handle_end(&mut self, now: Instant) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if let Some(line) = self.lines.finish() {
+            self.handle_line(now, &line);
+        }
+        // A server that has gone behind our goodbye has everything: each message was acknowledged before.
+        let has_everything = match &self.flight {
+            Some(flight) => flight.is_goodbye,
+            None => self.is_closed && self.waiting.is_empty(),
+        };
+        if self.outcome.is_none() {
+            let in_doubt = self.flight.is_some().then_some(self.sequence);
+            self.end(now, if has_everything { Ok(()) } else { Err(Failure::Ended { in_doubt }) });
+        }
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Bytes> {
+        match (&self.outcome, &self.flight) {
+            (Some(_), _) => None,
+            (None, Some(_)) => self.send_again(now),
+            (None, None) => self.launch(now),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match (&self.outcome, &self.flight) {
+            (Some(_), _) => None,
+            (None, Some(flight)) => Some(self.gives_up_at(flight).map_or(self.next, |at| at.min(self.next))),
+            (None, None) => (self.is_closed || !self.waiting.is_empty()).then_some(Instant::START),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcome.is_some()
+    }
+}

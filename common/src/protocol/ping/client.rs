@@ -1,0 +1,406 @@
+//! The client: requests at an interval or as fast as answers come, each tried again on silence.
+
+use super::report::{Event, Failure, Report};
+use super::wire::Ping;
+use crate::protocol::pacer::CATCH_UP;
+use crate::protocol::timer::{RetransmissionTimer, Timing};
+use crate::protocol::wire::Unreadable;
+use crate::protocol::{Endpoint, Transmit};
+use crate::time::Instant;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How many of the last requests are remembered: an answer to an older one is ignored. At 1,000 a second they are a minute.
+pub(super) const REQUESTS_MAX: usize = 1 << 16;
+/// How many events may wait to be taken; on a socket they are taken after each turn, which makes fewer.
+const EVENTS_MAX: usize = 1 << 13;
+/// How long a client waits at the least for stragglers behind its last datagram, when something is missing: as long as a packet that
+/// was held back for reordering, and a burst of jitter, may take.
+const LINGER_MIN: Duration = Duration::from_millis(200);
+/// The same when nothing ever came back, so that no round trip is known: longer than any that `ping` meets on this planet.
+const LINGER_SILENT: Duration = Duration::from_secs(3);
+/// How many refusals in a row end a run in which something was answered: the server was gone at each of as many datagrams.
+const REFUSALS_MAX: u32 = 8;
+
+/// When the next request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// So long after the one before, whatever is answered.
+    Interval(Duration),
+    /// As soon as fewer than so many are neither answered nor given up.
+    Answers {
+        /// How many may be open; at least 1.
+        window: u32,
+    },
+}
+
+/// How a [`Client`] pings.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientSettings {
+    /// Where the server is.
+    pub server: SocketAddr,
+    /// A number that an earlier client at the same port did not have.
+    pub run: u32,
+    /// How many requests; without end when `None`.
+    pub count: Option<u64>,
+    /// The length of a datagram in bytes, at least [`super::SIZE_MIN`].
+    pub size: usize,
+    /// When the next request goes.
+    pub pace: Pace,
+    /// How often an unanswered request is tried again.
+    pub retries: u32,
+    /// How timeouts are found.
+    pub timing: Timing,
+    /// After how long the run ends, whatever is still open.
+    pub deadline: Option<Duration>,
+    /// Whether [`Client::next_event`] tells what happened to each datagram.
+    pub tell: bool,
+}
+
+impl ClientSettings {
+    /// Ten requests of 56 bytes (as many as `ping` sends), each as soon as the one before is answered or was tried four times.
+    pub const fn new(server: SocketAddr, run: u32) -> Self {
+        Self {
+            server,
+            run,
+            count: Some(10),
+            size: 56,
+            pace: Pace::Answers { window: 1 },
+            retries: 3,
+            timing: Timing::Adaptive,
+            deadline: None,
+            tell: true,
+        }
+    }
+}
+
+/// A datagram that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    at: Instant,
+    state: AttemptState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AttemptState {
+    /// Its answer is in time until then.
+    Waiting(Instant),
+    Silent,
+    Answered,
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    attempts: Vec<Attempt>,
+    state: RequestState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RequestState {
+    Open,
+    GivenUp,
+    Answered,
+}
+
+/// Pings a server.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    timer: RetransmissionTimer,
+    /// The last requests; the first of them has the number `first`.
+    requests: VecDeque<Request>,
+    first: u64,
+    /// How many of them are open.
+    open: u32,
+    /// When the timeouts of waiting attempts pass: (when, request, attempt).
+    due: BTreeSet<(Instant, u64, u32)>,
+    /// Requests to try again now.
+    again: VecDeque<u64>,
+    /// At an interval: when the next request is due.
+    next: Instant,
+    last_sent: Instant,
+    refusals: u32,
+    outcome: Option<Result<(), Failure>>,
+    events: VecDeque<Event>,
+    report: Report,
+}
+
+impl Client {
+    /// A client that has sent nothing.
+    pub fn new(settings: ClientSettings) -> Self {
+        Self {
+            settings,
+            timer: RetransmissionTimer::new(settings.timing),
+            requests: VecDeque::new(),
+            first: 1,
+            open: 0,
+            due: BTreeSet::new(),
+            again: VecDeque::new(),
+            next: Instant::START,
+            last_sent: Instant::START,
+            refusals: 0,
+            outcome: None,
+            events: VecDeque::new(),
+            report: Report::default(),
+        }
+    }
+
+    /// What it has done so far.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The next thing that happened to a datagram, in order, when it was set to tell.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The report, and how it ended, if it has.
+    pub fn into_parts(self) -> (Report, Option<Result<(), Failure>>) {
+        (self.report, self.outcome)
+    }
+
+    fn tell(&mut self, event: Event) {
+        if !self.settings.tell {
+            return;
+        }
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
+        } else {
+            self.report.untold += 1;
+        }
+    }
+
+    fn request_mut(&mut self, number: u64) -> Option<&mut Request> {
+        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.requests.get_mut(place)
+    }
+
+    /// Notes the timeouts that passed before `now`, or at it.
+    fn expire(&mut self, now: Instant, at_now: bool) {
+        while let Some((until, number, attempt)) = self.due.first().copied() {
+            if until > now || until == now && !at_now {
+                return;
+            }
+            self.due.pop_first();
+            self.timer.back_off();
+            let retries = self.settings.retries;
+            let request = self.request_mut(number).expect("what is forgotten is not waited for");
+            let place = attempt as usize - 1;
+            request.attempts[place].state = AttemptState::Silent;
+            let timeout = until.since(request.attempts[place].at);
+            let is_open = request.state == RequestState::Open;
+            let again = is_open && request.attempts.len() <= retries as usize;
+            if again {
+                self.again.push_back(number);
+            } else if is_open {
+                request.state = RequestState::GivenUp;
+                self.open -= 1;
+            }
+            self.tell(Event::Silence { number, attempt, timeout, again });
+        }
+    }
+
+    fn handle_answer(&mut self, now: Instant, ping: Ping) {
+        let Ping { number, attempt, .. } = ping;
+        let place = (attempt as usize).wrapping_sub(1);
+        let Some(found) = self.request_mut(number).and_then(|request| request.attempts.get_mut(place)) else {
+            self.report.ignored += 1;
+            return;
+        };
+        let round_trip = now.since(found.at);
+        let before = std::mem::replace(&mut found.state, AttemptState::Answered);
+        let (late, doubled) = (before == AttemptState::Silent, before == AttemptState::Answered);
+        self.refusals = 0;
+        self.timer.reset();
+        self.tell(Event::Answer { number, attempt, round_trip, late, doubled });
+        if doubled {
+            self.report.doubled += 1;
+            return;
+        }
+        if let AttemptState::Waiting(until) = before {
+            self.due.remove(&(until, number, attempt));
+        }
+        self.report.received += 1;
+        self.report.late += u64::from(late);
+        self.report.ended = Some(now);
+        self.report.round_trips.record(round_trip);
+        self.report.jitter.record(round_trip);
+        self.timer.sample(round_trip);
+        let Some(request) = self.request_mut(number) else { return };
+        let state = std::mem::replace(&mut request.state, RequestState::Answered);
+        self.report.answered += u64::from(state != RequestState::Answered);
+        self.open -= u32::from(state == RequestState::Open);
+    }
+
+    /// Sends an attempt at a remembered request.
+    fn attempt(&mut self, now: Instant, number: u64) -> Transmit {
+        let until = now + self.timer.timeout();
+        let request = self.request_mut(number).expect("only remembered requests are tried");
+        request.attempts.push(Attempt { at: now, state: AttemptState::Waiting(until) });
+        let attempt = request.attempts.len() as u32;
+        self.due.insert((until, number, attempt));
+        self.last_sent = now;
+        self.report.sent += 1;
+        self.report.waiting = self.due.len() as u64;
+        let ClientSettings { server, run, size, .. } = self.settings;
+        Transmit { to: server, payload: Ping { run, number, attempt }.encode(size) }
+    }
+
+    /// Begins the next request.
+    fn begin(&mut self, now: Instant) -> Transmit {
+        if self.requests.len() == REQUESTS_MAX {
+            self.forget();
+        }
+        self.report.requests += 1;
+        self.open += 1;
+        if let Pace::Interval(interval) = self.settings.pace {
+            // A client that woke late catches up a little, as a sender of data does.
+            self.next = self.next.max(now - CATCH_UP) + interval;
+        }
+        self.requests.push_back(Request { attempts: Vec::with_capacity(1), state: RequestState::Open });
+        self.attempt(now, self.report.requests)
+    }
+
+    /// Forgets the oldest request: its answer, should it come, is ignored.
+    fn forget(&mut self) {
+        let Some(request) = self.requests.pop_front() else { return };
+        for (attempt, sent) in (1..).zip(&request.attempts) {
+            if let AttemptState::Waiting(until) = sent.state {
+                self.due.remove(&(until, self.first, attempt));
+            }
+        }
+        self.open -= u32::from(request.state == RequestState::Open);
+        self.first += 1;
+    }
+
+    fn has_more(&self) -> bool {
+        self.settings.count.is_none_or(|count| self.report.requests < count)
+    }
+
+    /// When the next request may begin; `None`: not before something else happens.
+    fn begins_at(&self) -> Option<Instant> {
+        if !self.has_more() {
+            return None;
+        }
+        match self.settings.pace {
+            Pace::Interval(_) => Some(self.next),
+            Pace::Answers { window } => (self.open < window.max(1)).then_some(Instant::START),
+        }
+    }
+
+    /// When the run ends: at once when all is answered, after a while when something is missing; `None` while there is more to do.
+    fn ends_at(&self) -> Option<Instant> {
+        let started = self.report.started?;
+        let over = self.settings.deadline.map(|deadline| started + deadline);
+        if self.has_more() || self.open > 0 {
+            return over;
+        }
+        if self.report.received == self.report.sent {
+            return Some(Instant::START);
+        }
+        let linger = match (self.settings.timing, self.report.round_trips.most()) {
+            (Timing::Fixed(timeout), _) => timeout,
+            (Timing::Adaptive, Some(longest)) => longest.saturating_mul(2).max(LINGER_MIN),
+            (Timing::Adaptive, None) => LINGER_SILENT,
+        };
+        let stragglers = self.last_sent + linger;
+        Some(over.map_or(stragglers, |over| over.min(stragglers)))
+    }
+
+    fn end(&mut self, now: Instant) {
+        let is_over = |deadline| self.report.started.unwrap_or_default() + deadline <= now;
+        if self.report.received < self.report.sent {
+            self.report.ended = Some(now);
+        }
+        if !self.settings.deadline.is_some_and(is_over) {
+            // Stragglers had their time.
+            self.due.clear();
+        }
+        let (server, sent) = (self.settings.server, self.report.sent);
+        let heard = self.report.received > 0;
+        self.outcome = Some(if heard { Ok(()) } else { Err(Failure::Silence { server, sent }) });
+    }
+}
+
+impl Endpoint for Client {
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        if self.outcome.is_some() {
+            // The accounts are closed.
+            return;
+        }
+        if from != self.settings.server {
+            self.report.ignored += 1;
+            return;
+        }
+        // Whoever wakes late learns first what was due before.
+        self.expire(now, false);
+        match Ping::decode(datagram) {
+            Ok(ping) if ping.run == self.settings.run => self.handle_answer(now, ping),
+            Ok(_) | Err(Unreadable::Senseless) => self.report.ignored += 1,
+            Err(Unreadable::Damaged) => {
+                self.report.damaged += 1;
+                self.tell(Event::Damaged { size: datagram.len() });
+            }
+        }
+        self.report.waiting = self.due.len() as u64;
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Transmit> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        if self.report.started.is_none() {
+            (self.report.started, self.next) = (Some(now), now);
+        }
+        self.expire(now, true);
+        let sent = if self.ends_at().is_some_and(|at| at <= now) {
+            self.end(now);
+            None
+        } else {
+            self.next_attempt(now)
+        };
+        self.report.waiting = self.due.len() as u64;
+        sent
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        if self.report.started.is_none() || !self.again.is_empty() {
+            return Some(Instant::START);
+        }
+        let timeout = self.due.first().map(|(until, ..)| *until);
+        [timeout, self.begins_at(), self.ends_at()].into_iter().flatten().min()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
+        self.report.refused += 1;
+        self.refusals += 1;
+        let begun = self.report.received > 0;
+        let is_server = self.outcome.is_none() && to == self.settings.server;
+        if is_server && (!begun || self.refusals >= REFUSALS_MAX) {
+            self.report.ended = Some(now);
+            self.outcome = Some(Err(Failure::Refused(to)));
+        }
+    }
+}
+
+impl Client {
+    /// The next datagram that may go: a retry before a new request.
+    fn next_attempt(&mut self, now: Instant) -> Option<Transmit> {
+        while let Some(number) = self.again.pop_front() {
+            // Its late answer may have come meanwhile, or it may be forgotten.
+            if self.request_mut(number).is_some_and(|request| request.state == RequestState::Open) {
+                return Some(self.attempt(now, number));
+            }
+        }
+        self.begins_at().is_some_and(|at| at <= now).then(|| self.begin(now))
+    }
+}

@@ -1,0 +1,110 @@
+//! What a client has to tell: each answer and each silence, what they come to, and why it failed.
+
+use crate::protocol::jitter::Jitter;
+use crate::protocol::rtt::RoundTrips;
+use crate::time::Instant;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What happened to one datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its answer came, the first or another one.
+    Answer {
+        /// The request, from 1.
+        number: u64,
+        /// The attempt at it, from 1.
+        attempt: u32,
+        /// From sending it until now.
+        round_trip: Duration,
+        /// Whether its timeout had passed.
+        late: bool,
+        /// Whether it had been answered before.
+        doubled: bool,
+    },
+    /// Its timeout passed.
+    Silence {
+        /// The request.
+        number: u64,
+        /// The attempt at it.
+        attempt: u32,
+        /// How long it was waited for.
+        timeout: Duration,
+        /// Whether the request is tried again.
+        again: bool,
+    },
+    /// Something came back with a wrong CRC; whose answer it was cannot be known.
+    Damaged {
+        /// Its length in bytes.
+        size: usize,
+    },
+}
+
+/// What a client has done so far. Sent = received + lost + waiting, and they count datagrams, not requests.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Requests begun.
+    pub requests: u64,
+    /// Requests of which an attempt was answered, in time or late.
+    pub answered: u64,
+    /// Datagrams sent: requests and retries.
+    pub sent: u64,
+    /// Datagrams whose answer came.
+    pub received: u64,
+    /// Of those, answers that came when their timeout had passed.
+    pub late: u64,
+    /// Further answers to the same datagram.
+    pub doubled: u64,
+    /// Datagrams that came back with a wrong CRC; what they answered counts as lost.
+    pub damaged: u64,
+    /// Datagrams that were whole and answered nothing that is remembered.
+    pub ignored: u64,
+    /// Times when the network said that nobody listens.
+    pub refused: u64,
+    /// Datagrams without an answer whose timeout has not passed.
+    pub waiting: u64,
+    /// The round trips of the received.
+    pub round_trips: RoundTrips,
+    /// How much they change from one to the next.
+    pub jitter: Jitter,
+    /// When the first datagram was sent.
+    pub started: Option<Instant>,
+    /// When the last answer came, or when the client gave up.
+    pub ended: Option<Instant>,
+    /// Events that nobody took in time.
+    pub untold: u64,
+}
+
+impl Report {
+    /// Datagrams that were not answered in time, nor late.
+    pub const fn lost(&self) -> u64 {
+        self.sent - self.received - self.waiting
+    }
+
+    /// The share of lost datagrams among those whose fate is known; `None` of none.
+    pub fn loss(&self) -> Option<f64> {
+        let known = self.sent - self.waiting;
+        (known > 0).then(|| self.lost() as f64 / known as f64)
+    }
+
+    /// From the first datagram to the end.
+    pub fn elapsed(&self) -> Duration {
+        self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
+    }
+}
+
+/// Why a client failed. Loss is a result, not a failure, as long as anything comes back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nobody listens where the server should be.
+    #[error("connection refused: no server listens at {0}")]
+    Refused(SocketAddr),
+    /// Nothing came back.
+    #[error("no answer from {server} to {sent} datagrams")]
+    Silence {
+        /// Who was asked.
+        server: SocketAddr,
+        /// How often.
+        sent: u64,
+    },
+}
