@@ -15,6 +15,7 @@ pub mod files;
 pub mod keys;
 pub mod lines;
 pub mod messages;
+mod page;
 pub mod patience;
 pub mod ping;
 pub mod profiles;

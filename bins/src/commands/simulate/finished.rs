@@ -9,7 +9,7 @@ use jostle_engine::counters::Counters;
 use jostle_engine::forecast::{Load, Losses, loss_model};
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::probe::{Arrival, Tally, run};
-use jostle_engine::stage::Output;
+use jostle_engine::stage::{Output, Reason};
 use serde_json::Value;
 
 /// Bins of a picture over the time of the stream.
@@ -65,13 +65,11 @@ impl Finished {
         });
         let chosen = (0u8..).zip(chosen).filter(|(_, count)| *count > 0);
         let chosen = chosen.map(|(place, count)| (link.rule_key(place).to_owned(), count));
-        Self {
-            direction: key.direction,
-            counters: *link.counters(),
-            chosen: chosen.collect(),
-            expected: expected(profile, key.direction, stream),
-            tally,
-        }
+        let counters = *link.counters();
+        // Queues that overflow lose what no formula here says.
+        let queues = counters.discarded(Reason::QueueFull) + counters.discarded(Reason::QueueDelay);
+        let expected = expected(profile, key.direction, stream).filter(|_| queues == 0);
+        Self { direction: key.direction, counters, chosen: chosen.collect(), expected, tally }
     }
 
     /// The share of packets lost.

@@ -3,6 +3,7 @@
 mod capture;
 mod finished;
 mod packet;
+mod page;
 mod report;
 pub(super) mod stream;
 
@@ -57,6 +58,9 @@ pub struct SimulateArgs {
     /// Write what became of each packet, a JSON object per line
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    /// Draw delay, losses, throughput and what was inside over time, as one HTML page
+    #[arg(long, value_name = "FILE", conflicts_with = "packet", help_heading = "The run")]
+    html: Option<PathBuf>,
     /// Print an object instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
@@ -130,6 +134,10 @@ impl SimulateArgs {
             route: self.route,
             directions,
         };
+        if let Some(path) = &self.html {
+            std::fs::write(path, page::draw(&simulated))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
         if self.json {
             line(&report::json(&simulated).to_string());
         } else {

@@ -48,7 +48,8 @@ fn says(step: &Step) -> String {
             let relation = if number < below { "below" } else { "not below" };
             format!("drew {number:.6}, {relation} {below}: ")
         }
-        _ => String::new(),
+        Some(Drawn { number, below: None }) => format!("drew {number:.6}: "),
+        None => String::new(),
     };
     format!("{drew}{}", verdict(step))
 }

@@ -19,7 +19,20 @@ pub fn schema() -> String {
         properties.insert("$schema".into(), json!({ "type": "string", "description": description }));
     }
     RecursiveTransform(simplify).transform(&mut schema);
-    format!("{:#}\n", schema.to_value())
+    let mut rest = schema.to_value();
+    // What it is comes first, what it is made of last.
+    let first = ["$schema", "title", "description"];
+    let mut ordered = Map::new();
+    if let Value::Object(fields) = &mut rest {
+        ordered
+            .extend(first.iter().filter_map(|name| Some(((*name).to_owned(), fields.shift_remove(*name)?))));
+        let definitions = fields.shift_remove("definitions");
+        ordered.append(fields);
+        ordered.extend(definitions.map(|all| ("definitions".to_owned(), all)));
+    }
+    // The types are named after their being raw, which means nothing outside.
+    let text = format!("{:#}\n", Value::Object(ordered));
+    text.replace("\"#/definitions/Raw", "\"#/definitions/").replace("    \"Raw", "    \"")
 }
 
 /// Takes out what says nothing to a person: that a field may be left out by writing null, and how wide an integer is in memory.

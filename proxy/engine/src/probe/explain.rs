@@ -4,7 +4,9 @@ use super::{Arrival, packet};
 use crate::link::{Link, LinkKey, Visit};
 use crate::stage::{Output, Reason, Stage};
 use jostle_common::chance::Stream as Chance;
-use jostle_common::profile::{Drop, Duplicate, Flips, Per, Reorder, Rule, RuleKind, Timeline};
+use jostle_common::profile::{
+    BurstLength, Delay, DelaySource, Drop, Duplicate, Flips, Per, Reorder, Rule, RuleKind, Timeline,
+};
 use jostle_common::time::Instant;
 use jostle_common::units::Probability;
 
@@ -51,7 +53,8 @@ pub struct Step {
 pub struct Drawn {
     /// The number, from 0 to 1.
     pub number: f64,
-    /// The probability below which it is a hit; `None` where the number is a quantile.
+    /// The probability below which it is a hit; `None` where the number is a quantile, or moves
+    /// the state of a model.
     pub below: Option<f64>,
 }
 
@@ -144,6 +147,13 @@ fn chance_of(rule: &Rule) -> Option<Option<Probability>> {
             Flips::Bits { chance, .. } => Some(Some(chance)),
             Flips::Rate(_) => None,
         },
+        // The number moves the state of the model.
+        RuleKind::Drop(Drop::Burst { length: BurstLength::Packets(_), .. } | Drop::GilbertElliott { .. }) => {
+            Some(None)
+        }
+        RuleKind::Delay(Delay { source: DelaySource::Drawn { jitter, memory, .. }, .. }) => {
+            (!jitter.is_zero() && memory.is_zero()).then_some(None)
+        }
         _ => None,
     }
 }
