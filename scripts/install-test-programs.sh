@@ -2,7 +2,7 @@
 # Installs the programs that some tests put the proxy in front of. Without them those tests skip themselves, and say so.
 # Debian and Ubuntu, as root; elsewhere it only says what is missing.
 set -uo pipefail
-programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 ffmpeg:ffmpeg chromium:chromium nc:netcat-openbsd)
+programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd ffmpeg:ffmpeg chromium:chromium)
 missing=()
 for entry in "${programs[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

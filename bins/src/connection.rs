@@ -11,6 +11,8 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 const SOCKET: Token = Token(0);
+/// What else wakes the loop.
+const OTHER: Token = Token(1);
 
 /// Why a connection came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,14 @@ impl<'a> Connection<'a> {
         let attached = stop.attach(&poll).map_err(failed)?;
         let (events, moved) = (Events::with_capacity(8), clock.now());
         Ok(Self { stream, poll, events, stop, _attached: attached, clock, patience, moved })
+    }
+
+    /// Lets `source` end a wait too.
+    ///
+    /// # Errors
+    /// When the system cannot wait for it.
+    pub fn watch(&mut self, source: &mut impl mio::event::Source) -> Result<(), Broken> {
+        self.poll.registry().register(source, OTHER, Interest::READABLE).map_err(failed)
     }
 
     /// Waits until the connection stands.

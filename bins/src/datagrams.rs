@@ -13,6 +13,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 const SOCKET: Token = Token(0);
+/// What else wakes the loop.
+const OTHER: Token = Token(1);
 /// How many datagrams are taken in before the clock, the stop request and the progress get their turn.
 const BATCH: usize = 64;
 /// The longest UDP payload is 65,507 bytes over IPv4.
@@ -78,6 +80,14 @@ impl Driver {
         Ok(Self { socket, peer, poll, waiting: None, buffer: vec![0; DATAGRAM_MAX].into() })
     }
 
+    /// Lets `source` wake the loop too, for whoever reads from it in `each_turn` of [`Self::run`].
+    ///
+    /// # Errors
+    /// When the system cannot wait for it.
+    pub fn watch(&mut self, source: &mut impl mio::event::Source) -> io::Result<()> {
+        self.poll.registry().register(source, OTHER, Interest::READABLE)
+    }
+
     /// The address of this end.
     ///
     /// # Errors
@@ -112,7 +122,7 @@ impl Driver {
             let wait = if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => debug_assert!(events.iter().all(|event| [SOCKET, STOP].contains(&event.token()))),
+                _ => debug_assert!(events.iter().all(|event| [SOCKET, OTHER, STOP].contains(&event.token()))),
             }
         }
     }

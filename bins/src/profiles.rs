@@ -84,10 +84,7 @@ mod tests {
     fn names_files_and_mistakes_end_as_stated() {
         assert!(load("", "webpagetest-3g").is_ok());
         let error = load("--profile: ", "cofee-shop-wifi").unwrap_err();
-        assert!(
-            is_usage(&error) && error.to_string().contains("did you mean \"coffee-shop-wifi\"?"),
-            "{error}"
-        );
+        assert!(is_usage(&error) && error.to_string().contains("did you mean coffee-shop-wifi?"), "{error}");
         assert!(error.to_string().starts_with("--profile: there is neither"), "{error}");
         assert!(!load("", "xyz").unwrap_err().to_string().contains("mean"));
         assert!(!is_usage(&load("", "nowhere/none.json").unwrap_err()));

@@ -21,7 +21,7 @@ fn every_profile_is_valid() {
         let profile = Profile::from_json(&std::fs::read_to_string(file).unwrap());
         assert!(profile.is_ok(), "{}: {}", file.display(), profile.unwrap_err());
     }
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 102);
 }
 
 #[test]
@@ -32,5 +32,5 @@ fn every_configuration_is_valid() {
         let configuration = Configuration::from_json(&std::fs::read_to_string(file).unwrap(), &no_files);
         assert!(configuration.is_ok(), "{}: {}", file.display(), configuration.unwrap_err());
     }
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 5);
 }

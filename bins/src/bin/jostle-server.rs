@@ -1,7 +1,7 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{clock, exit, file, messages, ping, saw, signals, terminal};
+use jostle_bins::{clock, echo, exit, file, messages, ping, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean servers: they never lose, delay or damage anything themselves.
@@ -19,6 +19,7 @@ enum Kind {
     Messages(messages::command::ServeArgs),
     Ping(ping::command::ServeArgs),
     Clock(clock::command::ServeArgs),
+    Echo(echo::command::ServeArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -37,6 +38,7 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
         Kind::Messages(args) => args.run(&signals::stop()?),
         Kind::Ping(args) => args.run(&signals::stop()?),
         Kind::Clock(args) => args.run(&signals::stop()?),
+        Kind::Echo(args) => args.run(&signals::stop()?),
         Kind::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;
             Ok(true)

@@ -254,7 +254,7 @@ mod tests {
             ("--limit 0", "--limit"),
             ("--over tcp,quic", "possible values"),
             ("--profile nowhere.json", "cannot read nowhere.json"),
-            ("--profile cofee-shop-wifi", "did you mean \"coffee-shop-wifi\"?"),
+            ("--profile cofee-shop", "did you mean coffee-shop-wifi"),
         ] {
             let error = format!("{:#}", plan(line).map(|_| ()).unwrap_err());
             assert!(error.contains(remedy), "{line}: {error}");

@@ -22,6 +22,13 @@ fn wrong_usage_is_status_two_and_leaves_nothing() {
         &["file", "127.0.0.1:9003", song, "--over", "sctp"],
         &["file", "127.0.0.1:9003", song, "--over", "tcp", "--rate", "1Mbit/s"],
         &["file", "127.0.0.1:9003", song, "--over", "udp", "--rate", "0"],
+        &["ping", "tcp://127.0.0.1:1234"],
+        &["ping", "127.0.0.1", "--size", "23"],
+        &["ping", "127.0.0.1", "--flood", "--interval", "1ms"],
+        &["clock", "127.0.0.1", "--count", "0"],
+        &["clock", "udp://127.0.0.1"],
+        &["echo", "127.0.0.1"],
+        &["echo", "127.0.0.1", "--over", "udp", "--linger", "0"],
         &["messages"],
         &["messages", "udp://127.0.0.1:9000", "hello"],
         &["messages", "127.0.0.1:9000", "hello", "--timeout", "soon"],
@@ -38,6 +45,10 @@ fn wrong_usage_is_status_two_and_leaves_nothing() {
         &["messages", "--max-clients", "0"],
         &["messages", "--idle", "0"],
         &["saw", song, "--listen", "nowhere"],
+        &["clock", "--format", "iso"],
+        &["clock", "--max-clients", "0"],
+        &["echo"],
+        &["ping", "--listen", "127.0.0.1:x"],
         &["nonsense"],
     ] {
         let run = failing_server(arguments);
@@ -67,6 +78,9 @@ fn failures_name_their_cause_and_keep_what_was_there() {
         &["saw", &address, "-o", out.to_str().unwrap()][..],
         &["file", &address, song, "--over", "udp"],
         &["file", &address, song, "--over", "tcp"],
+        &["ping", &address],
+        &["clock", &address],
+        &["echo", &address, "--over", "tcp"],
         &["messages", &address, "hello"],
     ] {
         let run = client(arguments);
@@ -134,7 +148,7 @@ fn a_client_that_is_interrupted_ends_well_and_keeps_its_part_apart() {
 #[test]
 fn help_shows_examples_and_text_output_starts_with_the_ready_line() {
     for program in [env!("CARGO_BIN_EXE_jostle-server"), env!("CARGO_BIN_EXE_jostle-client")] {
-        for kind in ["saw", "file", "messages"] {
+        for kind in ["saw", "file", "messages", "ping", "clock", "echo"] {
             let help = Command::new(program).args([kind, "--help"]).output().unwrap();
             assert!(help.status.success());
             assert!(String::from_utf8(help.stdout).unwrap().contains("Examples:"), "{program} {kind}");

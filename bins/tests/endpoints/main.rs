@@ -1,9 +1,12 @@
-//! Servers and clients as people run them, on loopback without a proxy.
+//! Servers and clients as people run them, on loopback: with each other, with programs nobody here wrote, and through the proxy.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod clock;
 mod commands;
+mod echo;
 mod messages;
+mod ping;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 mod python;

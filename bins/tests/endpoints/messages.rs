@@ -2,7 +2,7 @@
 
 use crate::proxy_support::{Jostle, installed};
 use crate::python::{DOCUMENT, script};
-use crate::support::{Run, Server, client};
+use crate::support::{Run, Server, client, client_fed};
 use jostle_common::protocol::messages::{MESSAGE_BYTES_MAX, Reply, Verdict, encode};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,18 +12,7 @@ use std::time::Duration;
 
 /// Runs our client with these lines on its stdin.
 fn client_with_stdin(arguments: &[&str], stdin: &[u8]) -> Run {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
-        .args(arguments)
-        .args(["--json", "--quiet"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(stdin).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let summary = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    Run { status: output.status.code(), summary, stderr: String::from_utf8(output.stderr).unwrap() }
+    client_fed(&[arguments, &["--quiet"]].concat(), stdin)
 }
 
 /// The next messages that the server prints, up to the end of a session, and that end.

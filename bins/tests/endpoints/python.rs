@@ -1,11 +1,15 @@
 //! The document of the protocols: its examples are what we send, and its Python clients work.
 
 use crate::support::{Server, bytes, folder_with};
+use jostle_common::clock::Clock;
+use jostle_common::protocol::clock::{ERROR, QUESTION, TimeFormat, parse_time};
 use jostle_common::protocol::digest::Digest;
 use jostle_common::protocol::file::{ClientControl, Counts, Data, ReportPage, ServerControl};
+use jostle_common::protocol::ping::Ping;
 use jostle_common::protocol::saw::{Answer, Request};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 pub(crate) const DOCUMENT: &str = include_str!("../../../docs/protocols.md");
 
@@ -35,6 +39,7 @@ fn the_examples_are_what_we_send() {
         &ServerControl::Accept { transfer }.encode(),
         &data[..28],
         &data[28 + 4096..],
+        &Ping { run: 7, number: 1, attempt: 1 }.encode(24),
         &ServerControl::Report { transfer, page }.encode(),
     ] {
         assert!(examples.contains(&hex(datagram)), "{}", hex(datagram));
@@ -50,6 +55,11 @@ fn the_examples_are_what_we_send() {
         assert!(written.into_iter().any(|written| examples.contains(&written)), "{fields} … {crc}");
     }
     assert!(examples.contains(&format!("received.mp35{digest}")));
+    let wall = Duration::new(1_000_000_000, 7);
+    assert!(DOCUMENT.contains(&format!("{QUESTION}\n{}\nhello\n{ERROR}\n", TimeFormat::Rfc3339.print(wall))));
+    for format in TimeFormat::ALL {
+        assert!(DOCUMENT.contains(&format!("`{}`", format.print(wall))), "{format}");
+    }
 }
 
 /// The script of the document that begins with `# name`.
@@ -60,9 +70,14 @@ pub(crate) fn script(name: &str) -> &'static str {
 
 /// Runs a script of the document; `None`, said aloud, where there is no Python.
 fn python(name: &str, server: &Server, file: &Path) -> Option<Output> {
+    python_with(name, server, &[file.to_str().unwrap()])
+}
+
+fn python_with(name: &str, server: &Server, arguments: &[&str]) -> Option<Output> {
     let output = Command::new("python3")
         .args(["-c", script(name), &server.address.ip().to_string(), &server.address.port().to_string()])
-        .arg(file)
+        .args(arguments)
+        .env("PYTHONIOENCODING", "utf-8")
         .output();
     match output {
         Ok(output) => {
@@ -112,5 +127,33 @@ fn python_clients_send_files() {
             (&"received.mp3".into(), &digest.to_string().into())
         );
         assert_eq!(std::fs::read(incoming.join("received.mp3")).unwrap(), bytes(50_000));
+    }
+}
+
+#[test]
+fn python_clients_ping_ask_the_time_and_hear_their_echo() {
+    let said = |name, server: &Server, arguments: &[&str]| {
+        python_with(name, server, arguments).map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    if let Some(said) = said("ping.py", &Server::start(&["ping"]), &[]) {
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 4, "{said}");
+        assert!(lines.iter().all(|line| line.starts_with("ping ") && line.ends_with(" ms")), "{said}");
+    }
+    for format in TimeFormat::ALL {
+        let server = Server::start(&["clock", "--format", format.name()]);
+        let Some(said) = said("clock.py", &server, &[]) else { continue };
+        let now = Clock::wall();
+        let times = said.lines().map(|line| parse_time(line.split_once(" after ").unwrap().0).unwrap());
+        let near = times.filter(|time| time.wall <= now && now < time.wall + Duration::from_secs(20));
+        assert_eq!(near.count(), 3, "{said}");
+    }
+    for over in ["tcp", "udp"] {
+        let mut server = Server::start(&["echo", "--over", over]);
+        let Some(said) = said("echo.py", &server, &[over]) else { continue };
+        assert_eq!(said, "hello\nworld\nGrüße\n");
+        for text in ["hello", "world", "Grüße"] {
+            assert_eq!(server.line()["text"], text);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Running the programs, and files to send.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -96,7 +96,9 @@ impl Drop for Server {
 /// What a client came to.
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,
-    /// The last object on stdout; null when there is none.
+    /// The objects on stdout.
+    pub(crate) lines: Vec<Value>,
+    /// The last of them; null when there is none.
     pub(crate) summary: Value,
     pub(crate) stderr: String,
 }
@@ -107,6 +109,25 @@ pub(crate) fn client(arguments: &[&str]) -> Run {
     run(Command::new(program).args(arguments).arg("--json").output().unwrap())
 }
 
+/// The same with this on its stdin.
+pub(crate) fn client_fed(arguments: &[&str], input: &[u8]) -> Run {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
+        .args(arguments)
+        .arg("--json")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A client that fails early reads nothing more.
+    let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    run(output)
+}
+
 /// Runs `jostle-server` with arguments that let it end by itself.
 pub(crate) fn failing_server(arguments: &[&str]) -> Run {
     run(Command::new(env!("CARGO_BIN_EXE_jostle-server")).args(arguments).output().unwrap())
@@ -114,6 +135,7 @@ pub(crate) fn failing_server(arguments: &[&str]) -> Run {
 
 fn run(output: Output) -> Run {
     let stdout = String::from_utf8(output.stdout).unwrap();
-    let summary = stdout.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-    Run { status: output.status.code(), summary, stderr: String::from_utf8(output.stderr).unwrap() }
+    let lines: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let summary = lines.last().cloned().unwrap_or_default();
+    Run { status: output.status.code(), lines, summary, stderr: String::from_utf8(output.stderr).unwrap() }
 }

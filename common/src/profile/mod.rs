@@ -5,6 +5,7 @@
 //! `raw` and refused there with the place and the remedy.
 
 pub mod library;
+pub mod netem;
 mod raw;
 mod rule;
 mod shorthand;

@@ -100,7 +100,10 @@ impl DelayTrace {
     /// What is wrong with them, and where.
     pub fn new(mut steps: Vec<(Duration, Duration)>) -> Result<Self, String> {
         if let Some(line) = steps.windows(2).position(|pair| pair[0].0 >= pair[1].0) {
-            return Err(format!("line {}: its time is not later than that of the line before", line + 2));
+            return Err(format!(
+                "line {}: its time is not later than that of the line before; let times ascend",
+                line + 2
+            ));
         }
         if steps.len() < 2 {
             return Err("it needs two lines or more: the last says when it begins again".into());
@@ -203,7 +206,7 @@ mod tests {
         for (text, problem) in [
             ("0 20\n", "it needs two lines or more: the last says when it begins again"),
             ("5 20\n9 20\n", "line 1: the trace begins at 0; write \"0 20\", say"),
-            ("0 20\n0 30\n", "line 2: its time is not later than that of the line before"),
+            ("0 20\n0 30\n", "line 2: its time is not later than that of the line before; let times ascend"),
             (
                 "0 20\n9\n",
                 "line 2: \"9\" is not two numbers of milliseconds, a time and the delay from then on",

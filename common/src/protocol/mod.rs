@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod digest;
+pub mod echo;
 pub mod file;
 pub mod jitter;
 pub mod lines;

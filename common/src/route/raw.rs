@@ -161,7 +161,7 @@ fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, Set
 pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingError> {
     let text = named_text(name, read)?;
     // What the profile names stands beside it.
-    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
 }
 
@@ -173,11 +173,7 @@ pub fn named_text(name: &str, read: ReadFile<'_>) -> Result<String, SettingError
     if let Some(text) = library::text(name) {
         return Ok(text.to_owned());
     }
-    read(name).map_err(|problem| {
-        let meant =
-            library::closest(name).map_or_else(String::new, |known| format!("did you mean \"{known}\"? "));
-        SettingError::new("", format!("{problem}; {meant}jostle profile list shows the built-in profiles"))
-    })
+    read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))
 }
 
 /// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is every address.

@@ -61,8 +61,8 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"{ "proxies": [] }"#.into(),
             r#"proxies: there is no route; write [ { "listen": …, "upstream": … } ]"#,
         ),
-        (r#"{ "proxy": [] }"#.into(), "proxy: unknown field `proxy`, expected `seed` or `proxies`"),
-        (route(r#""listen": "udp://:1""#), "proxies[0]: missing field `upstream`"),
+        (r#"{ "proxy": [] }"#.into(), r#"proxy: "proxy" is unknown here; did you mean "proxies"?"#),
+        (route(r#""listen": "udp://:1""#), r#"proxies[0]: "upstream" is missing; write it too"#),
         (
             route(r#""listen": "sctp://:1", "upstream": "a:1""#),
             r#"proxies[0].listen: "sctp://" is not relayed; write udp://, tcp:// or both://"#,
@@ -88,7 +88,7 @@ fn mistakes_are_named_with_place_and_remedy() {
             with(r#""idle": 0"#),
             r#"proxies[0].idle: a flow that is forgotten at once never gets an answer; write "120s", say"#,
         ),
-        ("{}".to_owned(), "missing field `proxies`"),
+        ("{}".to_owned(), r#""proxies" is missing; write it too"#),
         (
             with(r#""tcp": "fast""#),
             r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,

@@ -55,9 +55,11 @@ impl FromStr for BitRate {
             return Err(UnitError::new(format!("\"{text}\" is not a rate"), REMEDY));
         };
         if unit.is_empty() && !number.is_zero() {
+            // Nobody means terabits.
+            let unit = if number.as_f64() < 1000.0 { "Mbit/s" } else { "bit/s" };
             return Err(UnitError::new(
                 format!("\"{text}\" has no unit"),
-                format!("write \"{}Mbit/s\", say", text.trim()),
+                format!("write \"{}{unit}\", say", text.trim()),
             ));
         }
         let scale =

@@ -1,6 +1,7 @@
 //! `jostle profile`: which profiles there are, what they do, and whether they are right.
 
 mod check;
+mod from_netem;
 mod list;
 mod report;
 mod show;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
   jostle profile show webpagetest-3g > mine.json
   jostle profile check mine.json --rate 1000/s
   jostle profile check configs/profiles/*.json --json
+  jostle profile from-netem 'delay 100ms 10ms loss 1% 25%'
   jostle profile schema > profile.schema.json")]
 pub struct ProfileArgs {
     #[command(subcommand)]
@@ -31,6 +33,7 @@ enum Command {
         after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete and check it."
     )]
     Schema,
+    FromNetem(from_netem::FromNetemArgs),
 }
 
 impl ProfileArgs {
@@ -43,6 +46,7 @@ impl ProfileArgs {
             Command::List(args) => args.run(),
             Command::Show(args) => return args.run(),
             Command::Check(args) => return args.run(),
+            Command::FromNetem(args) => args.run()?,
             Command::Schema => crate::terminal::text(&jostle_common::profile::schema()),
         }
         Ok(ExitCode::SUCCESS)

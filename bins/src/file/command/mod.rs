@@ -6,28 +6,9 @@ mod send;
 pub use receive::ReceiveArgs;
 pub use send::SendArgs;
 
-use clap::ValueEnum;
+use crate::over::Over;
 use jostle_common::protocol::file::{Cell, ChunkState, Counts};
 use serde_json::{Value, json};
-
-/// Which transport carries the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Over {
-    /// Whole, however long it takes.
-    Tcp,
-    /// On time, with whatever is lost.
-    Udp,
-}
-
-impl Over {
-    /// `tcp` or `udp`, as in a URL.
-    const fn scheme(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
-}
 
 fn counts_json(counts: &Counts) -> Value {
     let Counts { chunks, intact, missing, damaged, doubled, late, unknown } = *counts;

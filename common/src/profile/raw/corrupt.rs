@@ -3,7 +3,7 @@
 use super::file::ReadFile;
 use super::rule::exactly_one;
 use crate::profile::{Corrupt, Flips, RuleKind};
-use crate::setting::{SettingError, decode, within};
+use crate::setting::{Object, SettingError, decode, within};
 use crate::units::Probability;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub(super) struct RawCorrupt {
     /// Flip each bit on its own, with this probability.
     bit_error_rate: Option<Probability>,
     /// The part of the payload that may be hit; all of it unless stated.
-    r#where: Option<RawRange>,
+    r#where: Option<Object<RawRange>>,
 }
 
 /// A part of the payload.
@@ -61,13 +61,13 @@ pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKin
     )?;
     let range = match raw.r#where {
         None => None,
-        Some(RawRange { length: 0, .. }) => {
+        Some(Object(RawRange { length: 0, .. })) => {
             return Err(SettingError::new(
                 within(place, "where.length"),
                 "0 bytes cannot be hit; write at least 1",
             ));
         }
-        Some(RawRange { offset, length }) => Some(offset..offset.saturating_add(length)),
+        Some(Object(RawRange { offset, length })) => Some(offset..offset.saturating_add(length)),
     };
     Ok(RuleKind::Corrupt(Corrupt { flips, range }))
 }

@@ -48,7 +48,10 @@ enum RawShape {
 
 /// The numbers of a table in tc's `.dist` format, or the file that holds them.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a table is the name of a .dist file, or a list of its numbers")]
+#[serde(
+    untagged,
+    expecting = "expected the name of a .dist file, or a list of its whole numbers from -32768 to 32767"
+)]
 enum RawTable {
     File(String),
     List(Vec<i16>),
@@ -58,7 +61,7 @@ enum RawTable {
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "a delay trace is the name of a file, or a list of pairs such as [[0, \"20ms\"], [500, \"35ms\"]]"
+    expecting = "expected the name of a file, or a list of pairs of milliseconds and delays such as [[0, \"20ms\"], [500, \"35ms\"]]"
 )]
 enum RawTrace {
     File(String),

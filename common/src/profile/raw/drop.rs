@@ -3,7 +3,7 @@
 use super::file::ReadFile;
 use super::rule::exactly_one;
 use crate::profile::{BurstLength, Drop, FourState, RuleKind};
-use crate::setting::{SettingError, decode, within};
+use crate::setting::{Object, SettingError, decode, within};
 use crate::units::{Probability, Span, parse_duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,11 +26,11 @@ pub(super) struct RawDrop {
     /// Lose each packet on its own, with this probability.
     chance: Option<Probability>,
     /// Lose in bursts of a mean length, and this share of all packets (or of time) in all.
-    burst: Option<RawBurst>,
+    burst: Option<Object<RawBurst>>,
     /// Lose by a good and a bad state, with one transition per packet.
-    gilbert_elliott: Option<RawGilbertElliott>,
+    gilbert_elliott: Option<Object<RawGilbertElliott>>,
     /// Lose by the four-state model of netem: its `loss state`.
-    four_state: Option<RawFourState>,
+    four_state: Option<Object<RawFourState>>,
     /// Lose each n-th packet.
     every: Option<u64>,
     /// Lose the packets of these numbers, counted from 1.
@@ -51,10 +51,7 @@ struct RawBurst {
 
 /// A number of packets, or a time.
 #[derive(Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a burst is as long as a number of packets such as 3, or a time such as \"200ms\""
-)]
+#[serde(untagged, expecting = "expected a number of packets such as 3, or a time such as \"200ms\"")]
 enum RawLength {
     Packets(f64),
     Time(String),
@@ -93,9 +90,10 @@ struct RawFourState {
 pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {
     let raw: RawDrop = decode(place, value)?;
     let at = |field: &str| within(place, field);
-    let burst = raw.burst.map(|raw| burst(&at("burst"), &raw)).transpose()?;
-    let states = raw.gilbert_elliott.map(|raw| gilbert_elliott(&at("gilbert_elliott"), &raw)).transpose()?;
-    let four = raw.four_state.map(|raw| four_state(&at("four_state"), &raw)).transpose()?;
+    let burst = raw.burst.map(|Object(raw)| burst(&at("burst"), &raw)).transpose()?;
+    let states =
+        raw.gilbert_elliott.map(|Object(raw)| gilbert_elliott(&at("gilbert_elliott"), &raw)).transpose()?;
+    let four = raw.four_state.map(|Object(raw)| four_state(&at("four_state"), &raw)).transpose()?;
     if raw.every == Some(0) {
         return Err(SettingError::new(
             at("every"),
@@ -202,7 +200,7 @@ fn packets(place: &str, mut list: Vec<u64>) -> Result<Drop, SettingError> {
     }
     list.sort_unstable();
     list.dedup();
-    Ok(Drop::Packets(list))
+    Ok(Drop::Packets(list.into()))
 }
 
 fn pattern(place: &str, list: Vec<Probability>) -> Result<Drop, SettingError> {

@@ -34,10 +34,7 @@ pub(super) struct RawRate {
 
 /// Milliseconds of delivery opportunities, or the file that holds them.
 #[derive(Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a rate trace is the name of a file, or a list of milliseconds such as [0, 1, 1, 2]"
-)]
+#[serde(untagged, expecting = "expected the name of a file, or a list of milliseconds such as [0, 1, 1, 2]")]
 enum RawTrace {
     File(String),
     List(Vec<u64>),
@@ -47,7 +44,7 @@ enum RawTrace {
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "a discipline is \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \"interval\": \"100ms\" } }"
+    expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \"interval\": \"100ms\" } }"
 )]
 enum RawDiscipline {
     Name(RawName),

@@ -3,6 +3,7 @@
 //! What takes two fields to judge (a jitter above its time) only the reader sees; whatever the reader takes, the schema takes.
 
 use super::{RawProfile, corrupt, delay, drop, duplicate, gates, rate, reorder, select};
+use crate::setting::Object;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -72,6 +73,20 @@ trait Emptiness {
 impl Emptiness for Schema {
     fn is_empty_object(&self) -> bool {
         self.as_object().is_some_and(Map::is_empty)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads what every rule may say about the packets it looks at: `per`, `flows` and `match`.
 
 use crate::profile::{Match, MatchBytes, Per, Selection};
-use crate::setting::{SettingError, decode, within};
+use crate::setting::{Object, SettingError, decode, within};
 use crate::units::{ByteSize, Probability};
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -37,13 +37,13 @@ enum RawPer {
 #[serde(deny_unknown_fields)]
 struct RawMatch {
     /// Its size in bytes, overhead included.
-    size: Option<RawSizes>,
+    size: Option<Object<RawSizes>>,
     /// It is among so many first packets.
     first: Option<u64>,
     /// It comes after so many packets.
     after: Option<u64>,
     /// What stands in its payload.
-    bytes: Option<RawBytes>,
+    bytes: Option<Object<RawBytes>>,
 }
 
 /// A range of sizes.
@@ -103,7 +103,8 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
             "it says nothing about a packet; write \"size\", \"first\", \"after\" or \"bytes\", or leave it out",
         ));
     }
-    let size = raw.size.map_or(Ok(0..=u32::MAX), |sizes| size_range(&within(place, "size"), &sizes))?;
+    let size =
+        raw.size.map_or(Ok(0..=u32::MAX), |Object(sizes)| size_range(&within(place, "size"), &sizes))?;
     if raw.first == Some(0) {
         return Err(SettingError::new(
             within(place, "first"),
@@ -117,7 +118,7 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
         );
         return Err(SettingError::new(within(place, "after"), problem));
     }
-    let bytes = raw.bytes.map(|raw| bytes(&within(place, "bytes"), raw)).transpose()?;
+    let bytes = raw.bytes.map(|Object(raw)| bytes(&within(place, "bytes"), raw)).transpose()?;
     Ok(Match { size, number: after + 1..=first, bytes })
 }
 

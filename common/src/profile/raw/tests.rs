@@ -52,10 +52,7 @@ fn mistakes_are_named_with_place_and_remedy() {
     let cases = [
         ("{", "this is not JSON: EOF while parsing an object at line 1 column 1"),
         ("[]", "here belongs an object; write { … }"),
-        (
-            r#"{ "upp": [] }"#,
-            "upp: unknown field `upp`, expected one of `about`, `both`, `up`, `down`, `phases`, `then`, `start`",
-        ),
+        (r#"{ "upp": [] }"#, r#"upp: "upp" is unknown here; did you mean "up"?"#),
         (
             r#"{ "up": [ 5 ] }"#,
             r#"up[0]: a rule is an object; write { "rule": "drop", "chance": "2%" }, say"#,
@@ -90,7 +87,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": true } ] }"#,
-            r#"up[0].chance: invalid type: boolean `true`, expected a probability such as "2%" or 0.02"#,
+            r#"up[0].chance: true does not belong here; write a probability such as "2%" or 0.02"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "80%", "length": 3 } } ] }"#,
@@ -102,7 +99,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "8%" } } ] }"#,
-            "up[0].burst: missing field `length`",
+            r#"up[0].burst: "length" is missing; write it too"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop", "gilbert_elliott": { "p": 0, "r": 0 } } ] }"#,
@@ -131,11 +128,11 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,
-            "up[0].shape: unknown variant `gauss`, expected one of `uniform`, `normal`, `pareto`, `paretonormal`, `table`",
+            r#"up[0].shape: "gauss" is none of the choices; write uniform, normal, pareto, paretonormal or table"#,
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jiter": "1ms" } ] }"#,
-            "up[0].jiter: unknown field `jiter`, expected one of `time`, `jitter`, `shape`, `table`, `memory`, `reorder`, `trace`",
+            r#"up[0].jiter: "jiter" is unknown here; did you mean "jitter"?"#,
         ),
         (
             r#"{ "up": [ { "rule": "rate", "limit": "10" } ] }"#,
@@ -159,13 +156,16 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": "5%" } ], "up": [] }"#,
-            "\"up\" is here a second time; write it once at line 1 column 52",
+            "line 1, column 52: \"up\" is here a second time; write it once",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "every": -1 } ] }"#,
-            "up[0].every: invalid value: number `-1`, expected a whole number",
+            "up[0].every: -1 does not belong here; write a whole number, 0 or more",
         ),
-        (r#"{ "up": { "rule": "drop" } }"#, "up: invalid type: an object, expected a list in [ … ]"),
+        (
+            r#"{ "up": { "rule": "drop" } }"#,
+            "up: an object { … } does not belong here; write a list in [ … ]",
+        ),
         (
             r#"{ "up": [ { "rule": "duplicate", "chance": "1%", "copies": 64 } ] }"#,
             "up[0].copies: 64 copies are out of bounds; write 1 to 63",

@@ -1,6 +1,7 @@
 //! `drop`: which packets are lost.
 
 use crate::units::Probability;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which packets are lost.
@@ -30,8 +31,8 @@ pub enum Drop {
     FourState(FourState),
     /// Each n-th packet: the n-th, the 2n-th …
     Every(u64),
-    /// The packets of these numbers, ascending.
-    Packets(Vec<u64>),
+    /// The packets of these numbers, ascending. Shared, for a rule per flow has it many times.
+    Packets(Arc<[u64]>),
     /// After *k* losses in a row the next packet is lost with the *k*-th probability; after more than the list has, with its last.
     Pattern(Vec<Probability>),
 }

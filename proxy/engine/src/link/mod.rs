@@ -130,11 +130,11 @@ impl Link {
         let timeline = std::mem::take(&mut self.timeline);
         let (rules, next) = timeline.at(now.since(epoch));
         self.change = next.map(|elapsed| epoch + elapsed);
-        self.replace(rules, epoch);
+        self.replace(now, rules, epoch);
         self.timeline = timeline;
     }
 
-    fn replace(&mut self, rules: &[Rule], epoch: Instant) {
+    fn replace(&mut self, now: Instant, rules: &[Rule], epoch: Instant) {
         let mut old: VecDeque<Element> = std::mem::take(&mut self.elements).into();
         for rule in rules {
             let Some(found) = old.iter().position(|element| element.serves(rule)) else {
@@ -144,14 +144,14 @@ impl Link {
             };
             // What stood in front of it was removed, or moved down and is set anew there; what it holds drains where it stood.
             for element in old.drain(..found) {
-                self.retire(element, epoch);
+                self.retire(now, element, epoch);
             }
             let mut element = old.pop_front().expect("its position was just found");
-            element.retune(rule, &self.key, epoch);
+            element.retune(now, rule, &self.key, epoch);
             self.elements.push(element);
         }
         for element in old {
-            self.retire(element, epoch);
+            self.retire(now, element, epoch);
         }
     }
 
@@ -208,9 +208,9 @@ impl Link {
         }
     }
 
-    fn retire(&mut self, mut element: Element, epoch: Instant) {
+    fn retire(&mut self, now: Instant, mut element: Element, epoch: Instant) {
         let origin = Origin { source: Source::of_link(self.key.stream(&element.rule.key)), epoch };
-        element.part.retune(None, element.rule.ordinal, origin);
+        element.part.retune(now, None, element.rule.ordinal, origin);
         element.retired = true;
         if element.part.held() > 0 {
             self.elements.push(element);
@@ -420,13 +420,13 @@ impl Element {
             && self.role == Role::of(&rule.kind)
     }
 
-    fn retune(&mut self, rule: &Rule, link: &LinkKey, epoch: Instant) {
+    fn retune(&mut self, now: Instant, rule: &Rule, link: &LinkKey, epoch: Instant) {
         let was_retired = std::mem::take(&mut self.retired);
         if self.rule == *rule && !was_retired {
             return;
         }
         let origin = Origin { source: Source::of_link(link.stream(&rule.key)), epoch };
-        self.part.retune(Some(&rule.kind), rule.ordinal, origin);
+        self.part.retune(now, Some(&rule.kind), rule.ordinal, origin);
         self.gate = Gate::new(rule, link);
         self.rule = rule.clone();
     }
@@ -437,7 +437,8 @@ impl Element {
         if self.role.is_instant() {
             packet.is_mark() || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
         } else {
-            packet.ahead
+            // Copies that come later are made of every packet, and keep none waiting.
+            (packet.ahead && self.role != Role::Copies)
                 || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
                 || matches!(&self.part, Part::PerFlow(flows) if !flows.serves(packet.flow))
         }

@@ -126,23 +126,23 @@ impl Part {
         }
     }
 
-    /// Takes on a new setting of the same role; without one a stage lets packets pass. An instant rule has nothing to keep: its draws
-    /// depend on packet numbers and on time alone.
-    pub(super) fn retune(&mut self, kind: Option<&RuleKind>, ordinal: u32, origin: Origin) {
+    /// Takes on a new setting of the same role at `now`; without one a stage lets packets pass. An instant rule has nothing to keep: its
+    /// draws depend on packet numbers and on time alone.
+    pub(super) fn retune(&mut self, now: Instant, kind: Option<&RuleKind>, ordinal: u32, origin: Origin) {
         match (self, kind) {
             (Self::Delay(stage), Some(RuleKind::Delay(setting))) => stage.retune(Some(setting)),
             (Self::Delay(stage), None) => stage.retune(None),
-            (Self::Rate(stage), Some(RuleKind::Rate(setting))) => stage.retune(Some(setting)),
-            (Self::Rate(stage), None) => stage.retune(None),
+            (Self::Rate(stage), Some(RuleKind::Rate(setting))) => stage.retune(now, Some(setting), origin),
+            (Self::Rate(stage), None) => stage.retune(now, None, origin),
             (Self::Reorder(stage), Some(kind)) => stage.retune(held_back(kind)),
             (Self::Reorder(stage), None) => stage.retune(None),
             (Self::Copies(stage), Some(RuleKind::Duplicate(setting))) => stage.retune(Some(*setting)),
             (Self::Copies(stage), None) => stage.retune(None),
-            (Self::Batch(stage), Some(RuleKind::Batch(setting))) => stage.retune(Some(*setting)),
-            (Self::Batch(stage), None) => stage.retune(None),
-            (Self::Hold(stage), Some(RuleKind::Outage(setting))) => stage.retune(Some(setting), origin),
-            (Self::Hold(stage), None) => stage.retune(None, origin),
-            (Self::PerFlow(flows), kind) => flows.retune(kind),
+            (Self::Batch(stage), Some(RuleKind::Batch(setting))) => stage.retune(now, Some(*setting)),
+            (Self::Batch(stage), None) => stage.retune(now, None),
+            (Self::Hold(stage), Some(RuleKind::Outage(setting))) => stage.retune(now, Some(setting), origin),
+            (Self::Hold(stage), None) => stage.retune(now, None, origin),
+            (Self::PerFlow(flows), kind) => flows.retune(now, kind),
             (part, Some(kind)) => *part = Self::of_kind(kind, ordinal, origin),
             (_, None) => {}
         }

@@ -90,14 +90,14 @@ impl PerFlow {
         self.held
     }
 
-    /// Takes on a new setting for every flow.
-    pub(super) fn retune(&mut self, kind: Option<&RuleKind>) {
+    /// Takes on a new setting for every flow at `now`.
+    pub(super) fn retune(&mut self, now: Instant, kind: Option<&RuleKind>) {
         self.kind = kind.cloned();
         let flows: Vec<u32> = self.flows.keys().copied().collect();
         for flow in flows {
             let (ordinal, origin) = (self.ordinal, self.origin(flow));
             if let Some(share) = self.flows.get_mut(&flow) {
-                share.part.retune(kind, ordinal, origin);
+                share.part.retune(now, kind, ordinal, origin);
             }
             self.settle(flow);
         }

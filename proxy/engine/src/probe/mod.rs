@@ -56,7 +56,7 @@ pub fn run(
 ) {
     let mut drain = |link: &mut Link, tally: &mut Tally, now| {
         while let Some(output) = link.poll(now) {
-            tally.leave(&output);
+            tally.leave(&output, link.held());
             observe(link, &output);
         }
     };

@@ -27,8 +27,10 @@ pub struct Bin {
     pub delay_sum: u64,
     /// The longest of them.
     pub delay_max: u64,
-    /// The most packets that were inside when one came.
+    /// The most packets that were inside.
     pub held_max: u64,
+    /// How many were inside at the end; `None` if nothing came or went.
+    pub held_last: Option<u64>,
 }
 
 impl Bin {
@@ -41,6 +43,13 @@ impl Bin {
         self.delay_sum += other.delay_sum;
         self.delay_max = self.delay_max.max(other.delay_max);
         self.held_max = self.held_max.max(other.held_max);
+        self.held_last = other.held_last.or(self.held_last);
+    }
+
+    /// So many packets are inside now.
+    pub(super) fn hold(&mut self, held: u64) {
+        self.held_max = self.held_max.max(held);
+        self.held_last = Some(held);
     }
 
     /// The mean delay of what arrived, in seconds; `None` if nothing did.

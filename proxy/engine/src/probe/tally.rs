@@ -82,14 +82,15 @@ impl Tally {
             let bin = series.at(at);
             bin.offered += 1;
             bin.offered_bytes += u64::from(size);
-            bin.held_max = bin.held_max.max(held as u64);
+            bin.hold(held as u64);
         }
     }
 
-    /// Something left.
-    pub(super) fn leave(&mut self, output: &Output) {
+    /// Something left; without it, so many are inside.
+    pub(super) fn leave(&mut self, output: &Output, held: usize) {
         let packet = output.packet();
         self.last = self.last.max(packet.at);
+        self.course.at(packet.at).hold(held as u64);
         match output {
             Output::Deliver(packet) => self.deliver(packet),
             Output::Discard(packet, _) => {

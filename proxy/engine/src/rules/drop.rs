@@ -1,11 +1,17 @@
-//! `drop`: loses packets, one by one, in bursts, by the Gilbert–Elliott model, or each n-th.
+//! `drop`: loses packets, one by one, in bursts of packets or of time, by a Markov chain, or by their numbers.
+//!
+//! What depends on packets before counts by number, so copies of a packet share the state of the link and draw only their own luck in it.
 
 use super::chain::Chain;
+use super::states::{FourStates, Pattern, TwoStates};
 use crate::packet::Packet;
+use crate::sojourns::Sojourns;
 use crate::source::{Origin, Source};
 use crate::stage::{Reason, Rule, Verdict};
 use jostle_common::profile::{self, BurstLength};
 use jostle_common::units::Probability;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Loses packets.
 #[derive(Debug)]
@@ -17,28 +23,47 @@ pub(crate) struct Drop {
 #[derive(Debug)]
 enum Model {
     Chance(Probability),
+    /// Loses all in the bad state.
+    Bursts(Box<Chain<TwoStates>>),
     /// Loses with the first probability in the bad state, with the second in the good one.
-    States(Chain, Probability, Probability),
+    GilbertElliott(Box<Chain<TwoStates>>, Probability, Probability),
+    FourState(Box<Chain<FourStates>>),
+    Pattern(Box<Chain<Pattern>>),
+    /// Loses all while it is down.
+    Spans(Box<Sojourns>),
     Every(u64),
+    Packets(Arc<[u64]>),
 }
 
 impl Drop {
     pub(crate) fn new(setting: &profile::Drop, origin: Origin) -> Self {
-        let Origin { source, .. } = origin;
-        let model = match setting.clone() {
-            profile::Drop::Chance(chance) => Model::Chance(chance),
+        let source = origin.source;
+        let two_states = |p, r| Box::new(Chain::new(source, TwoStates::new(p, r)));
+        let model = match setting {
+            profile::Drop::Chance(chance) => Model::Chance(*chance),
             profile::Drop::Burst { mean, length: BurstLength::Packets(length) } => {
-                let (p, r) = burst_transitions(mean, length);
-                Model::States(Chain::new(source, p, r), Probability::ALWAYS, Probability::NEVER)
+                let (p, r) = burst_transitions(*mean, *length);
+                Model::Bursts(two_states(p, r))
             }
+            profile::Drop::Burst { mean, length: BurstLength::Time(length) } => match gap(*mean, *length) {
+                Some(gap) => Model::Spans(Box::new(Sojourns::stationary(gap, *length, origin))),
+                None => Model::Chance(*mean),
+            },
             profile::Drop::GilbertElliott { p, r, loss_bad, loss_good } => {
-                Model::States(Chain::new(source, p, r), loss_bad, loss_good)
+                if *loss_bad == Probability::ALWAYS && loss_good.is_never() {
+                    Model::Bursts(two_states(*p, *r))
+                } else {
+                    Model::GilbertElliott(two_states(*p, *r), *loss_bad, *loss_good)
+                }
             }
-            profile::Drop::Burst { length: BurstLength::Time(_), .. }
-            | profile::Drop::FourState(_)
-            | profile::Drop::Packets(_)
-            | profile::Drop::Pattern(_) => todo!("models"),
-            profile::Drop::Every(n) => Model::Every(n),
+            profile::Drop::FourState(setting) => {
+                Model::FourState(Box::new(Chain::new(source, FourStates::new(*setting))))
+            }
+            profile::Drop::Pattern(chances) => {
+                Model::Pattern(Box::new(Chain::new(source, Pattern::new(chances))))
+            }
+            profile::Drop::Every(n) => Model::Every(*n),
+            profile::Drop::Packets(numbers) => Model::Packets(Arc::clone(numbers)),
         };
         Self { source, model }
     }
@@ -54,19 +79,95 @@ fn burst_transitions(mean: Probability, length: f64) -> (Probability, Probabilit
     (probability(p), probability(r))
 }
 
+/// The mean time between bursts of mean length L that cover a share m of time: L·(1 − m)/m. `None` where all or nothing is lost.
+fn gap(mean: Probability, length: Duration) -> Option<Duration> {
+    let mean = mean.as_f64();
+    let gap = length.as_secs_f64() * (1.0 - mean) / mean;
+    (mean > 0.0 && mean < 1.0).then(|| Duration::try_from_secs_f64(gap).unwrap_or(Duration::MAX))
+}
+
 impl Rule for Drop {
+    #[inline]
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         let number = self.source.number(packet);
-        let draw = || self.source.draw(packet);
         let lost = match &mut self.model {
-            Model::Chance(chance) => draw().hits(*chance),
-            Model::States(chain, loss_bad, loss_good) => {
-                let loss = if chain.is_bad(number) { *loss_bad } else { *loss_good };
+            Model::Chance(chance) => self.source.draw(packet).hits(*chance),
+            Model::Bursts(chain) => chain.state(number) == 1,
+            Model::GilbertElliott(chain, loss_bad, loss_good) => {
+                let loss = if chain.state(number) == 1 { *loss_bad } else { *loss_good };
                 // The first 64 bits moved the chain.
-                loss.covers(draw().second())
+                loss.covers(self.source.draw(packet).second())
             }
+            Model::FourState(chain) => FourStates::loses(chain.state(number)),
+            Model::Pattern(chain) => chain.state(number) > 0,
+            Model::Spans(spans) => !spans.at(packet.at).0,
             Model::Every(n) => number.is_multiple_of(*n),
+            Model::Packets(numbers) => numbers.binary_search(&number).is_ok(),
         };
         if lost { Verdict::Discard(Reason::Drop) } else { Verdict::Pass }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Body;
+    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::time::Instant;
+
+    fn lost(setting: &profile::Drop, flow: u32, numbers: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+        let stream = Stream::new(1, "test", Direction::Up, "drop");
+        let source = Source::of_link(stream);
+        let source = if flow == 0 { source } else { source.of_flow(flow) };
+        let mut rule = Drop::new(setting, Origin { source, epoch: Instant::START });
+        numbers
+            .filter(|number| {
+                let body = Body::Data(bytes::Bytes::new());
+                // As the third of each three packets of the link.
+                let packet = Packet::new(1, Instant::from_millis(*number), body);
+                let mut packet = Packet { number: 3 * number, flow_number: *number, ..packet };
+                if flow == 0 {
+                    packet.number = *number;
+                }
+                rule.judge(&mut packet) != Verdict::Pass
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_list_loses_exactly_its_packets() {
+        let list = profile::Drop::Packets([1, 4, 5, 4711].into());
+        assert_eq!(lost(&list, 0, 1..=10_000), [1, 4, 5, 4711]);
+    }
+
+    #[test]
+    fn a_rule_per_flow_counts_the_packets_of_the_flow() {
+        assert_eq!(lost(&profile::Drop::Packets([1, 4].into()), 7, 1..=100), [1, 4]);
+        assert_eq!(lost(&profile::Drop::Every(4), 7, 1..=12), [4, 8, 12]);
+        let bursts = profile::Drop::burst(Probability::new(0.3).unwrap(), 4.0).unwrap();
+        let runs: Vec<u64> = lost(&bursts, 7, 1..=1000);
+        assert!((200..400).contains(&runs.len()), "{}", runs.len());
+        let joined = runs.windows(2).filter(|pair| pair[1] == pair[0] + 1).count();
+        assert!(
+            joined * 10 > runs.len() * 6,
+            "three of four losses follow another: {joined} of {}",
+            runs.len()
+        );
+    }
+
+    #[test]
+    fn bursts_that_lose_nothing_or_alternate_are_possible() {
+        let burst = |mean, length| profile::Drop::burst(Probability::new(mean).unwrap(), length).unwrap();
+        assert!(lost(&burst(0.0, 3.0), 0, 1..=1000).is_empty());
+        let alternate = lost(&burst(0.5, 1.0), 0, 1..=1000);
+        assert_eq!(alternate.len(), 500);
+        assert!(alternate.windows(2).all(|pair| pair[1] == pair[0] + 2));
+        let time = |mean| profile::Drop::Burst {
+            mean: Probability::new(mean).unwrap(),
+            length: BurstLength::Time(Duration::from_millis(5)),
+        };
+        assert!(lost(&time(0.0), 0, 1..=1000).is_empty());
+        assert_eq!(lost(&time(1.0), 0, 1..=1000).len(), 1000);
+        assert!(lost(&time(1e-300), 0, 1..=1000).is_empty());
     }
 }

@@ -7,6 +7,7 @@ mod cut;
 mod drop;
 mod duplicate;
 mod size;
+mod states;
 
 pub(crate) use ahead::Ahead;
 pub(crate) use corrupt::Corrupt;

@@ -94,3 +94,82 @@ impl Stage for Copies {
         self.passing.len() + self.later.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Body;
+    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::units::Probability;
+    use std::time::Duration;
+
+    fn stage(chance: f64, copies: u32, gap: u64) -> Copies {
+        let chance = Probability::new(chance).unwrap();
+        let setting = Duplicate { chance, copies, gap: Duration::from_millis(gap) };
+        Copies::new(setting, 1, Origin::of_link(Stream::new(1, "test", Direction::Up, "duplicate")))
+    }
+
+    fn packet(number: u64, flow: u32, millis: u64, body: Body) -> Packet {
+        Packet { number, ..Packet::new(flow, Instant::from_millis(millis), body) }
+    }
+
+    fn data(number: u64, flow: u32, millis: u64) -> Packet {
+        packet(number, flow, millis, Body::Data(bytes::Bytes::new()))
+    }
+
+    /// Number, copy and time of everything that leaves.
+    fn outputs(stage: &mut Copies, packets: impl IntoIterator<Item = Packet>) -> Vec<(u64, u32, u64)> {
+        let mut outputs = Vec::new();
+        for packet in packets {
+            outputs.extend(std::iter::from_fn(|| stage.poll(packet.at)));
+            stage.handle(packet);
+        }
+        outputs.extend(std::iter::from_fn(|| stage.poll(Instant::from_secs(3600))));
+        assert_eq!(stage.held(), 0);
+        let seen = |packet: &Packet| (packet.number, packet.copy, packet.at.as_nanos() / 1_000_000);
+        outputs.iter().map(|output| seen(output.packet())).collect()
+    }
+
+    #[test]
+    fn copies_come_a_gap_behind_each_other() {
+        let left = outputs(&mut stage(1.0, 2, 10), [data(1, 1, 0), data(2, 1, 5), data(3, 1, 10)]);
+        // The second rule of its direction counts its copies in the second digit in base 64. A copy due at 10 goes before what comes then.
+        let expected = [
+            (1, 0, 0),
+            (2, 0, 5),
+            (1, 64, 10),
+            (3, 0, 10),
+            (2, 64, 15),
+            (1, 128, 20),
+            (3, 64, 20),
+            (2, 128, 25),
+            (3, 128, 30),
+        ];
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn a_share_of_packets_is_copied_and_says_so() {
+        let mut stage = stage(0.25, 3, 1);
+        let copies: u32 = (1..=40_000).map(|number| stage.take(data(number, 1, number))).sum();
+        // 30,000 expected, sd 3·87.
+        assert!((28_960..=31_040).contains(&copies), "{copies}");
+        assert_eq!(stage.held(), 40_000 + copies as usize);
+    }
+
+    #[test]
+    fn a_mark_comes_behind_the_copies_of_its_flow_only() {
+        let mark = packet(0, 1, 2, Body::End);
+        let left = outputs(&mut stage(1.0, 2, 10), [data(1, 1, 0), data(2, 2, 1), mark]);
+        let expected = [(1, 0, 0), (2, 0, 1), (1, 64, 2), (1, 128, 2), (0, 0, 2), (2, 64, 11), (2, 128, 21)];
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn a_removed_rule_makes_no_more_copies_and_keeps_the_times_of_those_it_made() {
+        let mut stage = stage(1.0, 1, 10);
+        stage.handle(data(1, 1, 0));
+        stage.retune(None);
+        assert_eq!(outputs(&mut stage, [data(2, 1, 3)]), [(1, 0, 0), (2, 0, 3), (1, 64, 10)]);
+    }
+}

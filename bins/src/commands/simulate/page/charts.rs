@@ -16,9 +16,14 @@ pub(super) fn delays(one: &Finished) -> Option<String> {
     let samples = one.tally.samples();
     let arrived: Vec<(f64, f64)> =
         samples.iter().filter_map(|sample| Some((sample.at, sample.delay?))).collect();
-    let lost: Vec<(f64, f64)> =
-        samples.iter().filter(|sample| sample.delay.is_none()).map(|sample| (sample.at, 0.0)).collect();
     let longest = arrived.iter().map(|(_, delay)| *delay).fold(0.0, f64::max);
+    let top = if longest > 0.0 { longest * 1.06 } else { 0.001 };
+    // Just above the axis, or half of each cross would be cut off.
+    let lost: Vec<(f64, f64)> = samples
+        .iter()
+        .filter(|sample| sample.delay.is_none())
+        .map(|sample| (sample.at, 0.022 * top))
+        .collect();
     if samples.is_empty() {
         return None;
     }
@@ -31,7 +36,6 @@ pub(super) fn delays(one: &Finished) -> Option<String> {
         let crosses = ScatterPlot::new().with_data(lost).with_color("var(--lost)").with_size(4.0);
         plots.push(crosses.with_marker(MarkerShape::Cross).into());
     }
-    let top = if longest > 0.0 { longest * 1.06 } else { 0.001 };
     Some(over_time(one, plots, top, seconds_label, "Delay of packets over time"))
 }
 
@@ -92,7 +96,13 @@ pub(super) fn throughput(one: &Finished) -> Option<String> {
 
 /// The most packets inside in each bin.
 pub(super) fn held(one: &Finished) -> Option<String> {
-    let points = line(one, |bin, _| (bin.offered > 0).then_some(bin.held_max as f64));
+    let mut level = 0;
+    let points = line(one, |bin, _| {
+        // Where nothing comes or goes it stays as it was.
+        let most = bin.held_max.max(level);
+        level = bin.held_last.unwrap_or(level);
+        Some(most as f64)
+    });
     let top = points.iter().map(|(_, held)| *held).fold(0.0, f64::max);
     if points.len() < 2 || top == 0.0 {
         return None;
@@ -102,7 +112,7 @@ pub(super) fn held(one: &Finished) -> Option<String> {
 }
 
 /// A point in the middle of each bin that has a value.
-fn line(one: &Finished, value: impl Fn(&Bin, f64) -> Option<f64>) -> Vec<(f64, f64)> {
+fn line(one: &Finished, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<(f64, f64)> {
     let course = one.tally.course();
     let width = course.width();
     let bins = course.bins();

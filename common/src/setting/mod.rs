@@ -1,10 +1,15 @@
 //! Reading settings out of JSON: each mistake is reported with its place, what was found and what to write instead.
 
+mod plain;
+
+use plain::plain;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// A mistake in a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +50,13 @@ pub(crate) fn within(place: &str, field: &str) -> String {
 pub(crate) fn parse_json(text: &str) -> Result<Value, SettingError> {
     match serde_json::from_str(text) {
         Ok(Unique(value)) => Ok(value),
-        Err(error) if error.classify() == Category::Data => Err(SettingError::new("", error.to_string())),
+        Err(error) if error.classify() == Category::Data => {
+            let (line, column) = (error.line(), error.column());
+            let problem = error.to_string();
+            let problem =
+                problem.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&problem);
+            Err(SettingError::new("", format!("line {line}, column {column}: {problem}")))
+        }
         Err(error) => Err(SettingError::new("", format!("this is not JSON: {error}"))),
     }
 }
@@ -119,24 +130,33 @@ pub(crate) fn decode<T: DeserializeOwned>(place: &str, value: Value) -> Result<T
         // serde would take an array for a struct, field by field.
         return Err(SettingError::new(place, "here belongs an object; write { … }"));
     }
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        SettingError::new(within(place, &error.path().to_string()), plain(&error.inner().to_string()))
+    serde_path_to_error::deserialize(&value).map_err(|error| {
+        let problem = plain(&error.inner().to_string(), error.path(), &value);
+        SettingError::new(within(place, &error.path().to_string()), problem)
     })
 }
 
-/// What serde says, without the names of Rust's types.
-fn plain(problem: &str) -> String {
-    const WORDS: [(&str, &str); 8] = [
-        ("expected u64", "expected a whole number"),
-        ("expected u32", "expected a whole number below 2^32"),
-        ("expected f64", "expected a number"),
-        ("expected a sequence", "expected a list in [ … ]"),
-        ("invalid type: map", "invalid type: an object"),
-        ("invalid type: sequence", "invalid type: a list"),
-        ("floating point `", "number `"),
-        ("integer `", "number `"),
-    ];
-    WORDS.iter().fold(problem.to_owned(), |text, (rust, plain)| text.replace(rust, plain))
+/// An object within a setting. A derived struct would take a list too, field by field.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object { … }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields))
+    }
 }
 
 /// `a, b or c`: what a remedy offers.

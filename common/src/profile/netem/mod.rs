@@ -1,0 +1,136 @@
+//! Translates a `tc netem` line into a profile, and says what netem would really have done.
+//!
+//! The profile keeps the numbers that were asked for. Where netem does something else with them, a remark says what, also in `about`.
+
+mod chances;
+mod correlated;
+mod line;
+mod quantity;
+mod timing;
+
+use super::Profile;
+use crate::setting::SettingError;
+use crate::units::{Probability, Span};
+use line::Netem;
+use std::time::Duration;
+
+/// A netem line as a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// The profile, as JSON text with a rule per line.
+    pub profile: String,
+    /// What netem would really have done, and what is different here; a sentence or two each.
+    pub remarks: Vec<String>,
+}
+
+/// Translates the options of a netem line (`delay 100ms 10ms loss 1% 25%`), with or without `tc qdisc add dev eth0 root netem` in front.
+///
+/// ```
+/// use jostle_common::profile::netem::from_netem;
+/// let translation = from_netem("delay 100ms loss 5% 25%").unwrap();
+/// assert!(translation.profile.contains(r#""mean": "5%""#));
+/// assert!(translation.remarks.iter().any(|remark| remark.contains("netem loses 0.19%")));
+/// ```
+///
+/// # Errors
+/// When tc would refuse the line, or nothing here is like what it asks for; the place is the option.
+pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
+    let netem = Netem::parse(line)?;
+    let mut draft = Draft::default();
+    // netem's order: duplicate, lose, corrupt, then either jump ahead or wait; the rate comes behind the delay, the slots behind both.
+    draft.duplicate(&netem);
+    draft.loss(&netem)?;
+    draft.corrupt(&netem);
+    draft.reorder(&netem);
+    draft.delay(&netem);
+    draft.rate(&netem);
+    draft.slot(&netem);
+    draft.whole_line(&netem);
+    let profile = draft.profile(line, netem.device.as_deref());
+    // Where a table stands is for whoever keeps the profile.
+    let a_table = |_: &str| Ok("0".to_owned());
+    Profile::from_json_with(&profile, &a_table).map_err(|error| {
+        SettingError::new(error.place, format!("no profile can say that: {}", error.problem))
+    })?;
+    Ok(Translation { profile, remarks: draft.remarks })
+}
+
+/// A translation that is being written.
+#[derive(Default)]
+struct Draft {
+    rules: Vec<String>,
+    remarks: Vec<String>,
+}
+
+impl Draft {
+    fn rule(&mut self, fields: &[(&str, String)]) {
+        self.rules.push(object(fields));
+    }
+
+    fn remark(&mut self, text: impl Into<String>) {
+        self.remarks.push(text.into());
+    }
+
+    /// What is to say about the line as a whole.
+    fn whole_line(&mut self, netem: &Netem) {
+        if let Some(seed) = netem.seed {
+            self.remark(format!(
+                "A seed is no part of a profile: run jostle with --seed {seed}. netem's seed covers neither its correlations' first values nor the corrupted bits nor slot times."
+            ));
+        }
+        match netem.device.as_deref() {
+            Some("lo") => self.remark(
+                "On the loopback device netem meets both directions, so the rules stand in \"both\".",
+            ),
+            _ => self.remark(
+                "netem acts on what leaves one interface, so the rules stand in \"up\"; for the other direction, or for both, write \"down\" or \"both\".",
+            ),
+        }
+    }
+
+    /// The profile, in the layout of those that are built in.
+    fn profile(&self, line: &str, device: Option<&str>) -> String {
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let about = format!("Translated from netem: {line}. {}", self.remarks.join(" "));
+        let list = if device == Some("lo") { "both" } else { "up" };
+        let rules = match self.rules.as_slice() {
+            [] => "[]".to_owned(),
+            rules => format!("[\n    {}\n  ]", rules.join(",\n    ")),
+        };
+        format!("{{\n  \"about\": {},\n  \"{list}\": {rules}\n}}\n", quoted(&about))
+    }
+}
+
+/// A JSON object on one line; the values are JSON already.
+fn object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+    format!("{{ {} }}", fields.join(", "))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A fraction as a percentage that parses back to it.
+fn percent(fraction: f64) -> String {
+    Probability::new(fraction.clamp(0.0, 1.0)).unwrap_or(Probability::NEVER).to_string()
+}
+
+/// A fraction as a percentage for reading: two significant digits.
+fn roughly(fraction: f64) -> String {
+    let value = fraction * 100.0;
+    if value < 0.0001 {
+        return "less than 0.0001%".into();
+    }
+    let digits = (1.0 - libm::floor(libm::log10(value))).clamp(0.0, 6.0) as usize;
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}%")
+}
+
+fn span(duration: Duration) -> String {
+    Span(duration).to_string()
+}
+
+#[cfg(test)]
+mod tests;

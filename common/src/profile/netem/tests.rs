@@ -1,0 +1,258 @@
+//! Lines that people write, and what they become.
+
+use super::*;
+
+/// The rules of a translation, and its remarks in one text.
+fn translated(line: &str) -> (Vec<String>, String) {
+    let translation = from_netem(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let rules = translation.profile.lines().filter(|line| line.starts_with("    {"));
+    let rules = rules.map(|rule| rule.trim().trim_end_matches(',').to_owned()).collect();
+    (rules, translation.remarks.join("\n"))
+}
+
+#[test]
+fn lines_become_the_rules_that_were_asked_for() {
+    let cases: &[(&str, &[&str])] = &[
+        ("delay 100ms", &[r#"{ "rule": "delay", "time": "100ms" }"#]),
+        ("latency 20ms", &[r#"{ "rule": "delay", "time": "20ms" }"#]),
+        ("delay 250", &[r#"{ "rule": "delay", "time": "250us" }"#]),
+        ("delay 100ms 10ms", &[r#"{ "rule": "delay", "time": "100ms", "jitter": "10ms" }"#]),
+        ("delay 100ms 10ms 25%", &[r#"{ "rule": "delay", "time": "100ms", "jitter": "10ms" }"#]),
+        ("delay 10ms 20ms", &[r#"{ "rule": "delay", "time": "10ms", "jitter": "10ms" }"#]),
+        (
+            "delay 100ms 20ms distribution normal",
+            &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "normal" }"#],
+        ),
+        (
+            "delay 10ms 10ms dist normal",
+            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "5ms 700us", "shape": "normal" }"#],
+        ),
+        (
+            "delay 100ms 20ms distribution pareto",
+            &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "pareto" }"#],
+        ),
+        (
+            "delay 100ms 20ms distribution paretonormal",
+            &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "paretonormal" }"#],
+        ),
+        (
+            "delay 100ms 20ms distribution experimental",
+            &[
+                r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "table", "table": "experimental.dist" }"#,
+            ],
+        ),
+        ("loss 1%", &[r#"{ "rule": "drop", "chance": "1%" }"#]),
+        ("loss random 0.3%", &[r#"{ "rule": "drop", "chance": "0.3%" }"#]),
+        ("drop 2", &[r#"{ "rule": "drop", "chance": "2%" }"#]),
+        ("loss 0%", &[]),
+        ("loss 100% 50%", &[r#"{ "rule": "drop", "chance": "100%" }"#]),
+        ("loss 1% 25%", &[r#"{ "rule": "drop", "burst": { "mean": "1%", "length": 1.3468 } }"#]),
+        ("loss random 20% 50%", &[r#"{ "rule": "drop", "burst": { "mean": "20%", "length": 2.5 } }"#]),
+        (
+            "loss gemodel 1% 10% 70% 0.1%",
+            &[
+                r#"{ "rule": "drop", "gilbert_elliott": { "p": "1%", "r": "10%", "loss_bad": "70%", "loss_good": "0.1%" } }"#,
+            ],
+        ),
+        (
+            "loss gemodel 1%",
+            &[
+                r#"{ "rule": "drop", "gilbert_elliott": { "p": "1%", "r": "99%", "loss_bad": "100%", "loss_good": "0%" } }"#,
+            ],
+        ),
+        (
+            "loss state 1% 20% 10% 50% 0.5%",
+            &[
+                r#"{ "rule": "drop", "four_state": { "p13": "1%", "p31": "20%", "p32": "10%", "p23": "50%", "p14": "0.5%" } }"#,
+            ],
+        ),
+        (
+            "loss state 5%",
+            &[
+                r#"{ "rule": "drop", "four_state": { "p13": "5%", "p31": "95%", "p32": "0%", "p23": "100%", "p14": "0%" } }"#,
+            ],
+        ),
+        ("loss 1% ecn", &[r#"{ "rule": "drop", "chance": "1%" }"#]),
+        ("corrupt 0.1%", &[r#"{ "rule": "corrupt", "chance": "0.1%" }"#]),
+        ("duplicate 1%", &[r#"{ "rule": "duplicate", "chance": "1%" }"#]),
+        (
+            "delay 10ms reorder 25% 50%",
+            &[
+                r#"{ "rule": "reorder", "chance": "25%", "ahead": true }"#,
+                r#"{ "rule": "delay", "time": "10ms" }"#,
+            ],
+        ),
+        (
+            "gap 5 delay 10ms reorder 100%",
+            &[
+                r#"{ "rule": "reorder", "chance": "20%", "ahead": true }"#,
+                r#"{ "rule": "delay", "time": "10ms" }"#,
+            ],
+        ),
+        (
+            "rate 1mbit",
+            &[r#"{ "rule": "rate", "limit": "1Mbit/s", "queue": "1000 packets", "overhead": 42 }"#],
+        ),
+        (
+            "rate 5kbit 20 100 5 limit 50",
+            &[r#"{ "rule": "rate", "limit": "4761bit/s", "queue": "50 packets", "overhead": 112 }"#],
+        ),
+        (
+            "rate 100mbit -14",
+            &[r#"{ "rule": "rate", "limit": "100Mbit/s", "queue": "1000 packets", "overhead": 28 }"#],
+        ),
+        (
+            "slot 800us 10ms packets 42 bytes 64k",
+            &[r#"{ "rule": "batch", "window": "5ms 400us", "packets": 42, "bytes": "65536B" }"#],
+        ),
+        ("slot distribution normal 10ms 2ms", &[r#"{ "rule": "batch", "window": "10ms" }"#]),
+        ("tc qdisc add dev eth0 root netem delay 50ms seed 7", &[r#"{ "rule": "delay", "time": "50ms" }"#]),
+        (
+            "sudo tc qdisc change dev eth0 parent 1:1 handle 10: netem loss 5%",
+            &[r#"{ "rule": "drop", "chance": "5%" }"#],
+        ),
+        (
+            "limit 100000 rate 10mbit delay 40ms 5ms distribution normal corrupt 1% dup 2% loss 3%",
+            &[
+                r#"{ "rule": "duplicate", "chance": "2%" }"#,
+                r#"{ "rule": "drop", "chance": "3%" }"#,
+                r#"{ "rule": "corrupt", "chance": "1%" }"#,
+                r#"{ "rule": "delay", "time": "40ms", "jitter": "5ms", "shape": "normal" }"#,
+                r#"{ "rule": "rate", "limit": "10Mbit/s", "queue": "100000 packets", "overhead": 42 }"#,
+            ],
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(translated(line).0, *expected, "{line}");
+    }
+    assert!(cases.len() >= 25);
+}
+
+#[test]
+fn remarks_say_what_netem_would_really_have_done() {
+    for (line, expected) in [
+        ("loss 1% 25%", "netem loses 0.00024% of the packets"),
+        ("loss 5% 25%", "netem loses 0.19% of the packets"),
+        ("loss 0.3% 25%", "netem loses less than 0.0001% of the packets"),
+        ("delay 10ms reorder 25% 50%", "netem sends ahead 6.9% of the packets"),
+        ("duplicate 1% 50%", "does not send it to the kernel"),
+        ("duplicate 10% 50% loss 5% 25%", "netem copies 0.11% of the packets"),
+        ("duplicate 1% loss 1%", "arrives exactly once"),
+        ("corrupt 1% 25%", "netem damages 0.00024% of the packets"),
+        ("corrupt 1%", "loss by another name"),
+        (
+            "loss gemodel 1% 10% 70% 0.1%",
+            "This gemodel loses 6.5% of the packets. It stays bad for 10.0 packets",
+        ),
+        ("loss state 1% 20% 10% 50% 0.5%", "loses 5.2% of the packets, within bursts 3.3 in a row"),
+        ("loss 1% ecn", "marks packets instead of losing them"),
+        ("loss 1%", "up to 64 KiB as one"),
+        ("delay 100ms 10ms 25%", "delay correlation (25%) does nothing"),
+        ("delay 100ms 10ms", "overtake each other"),
+        ("delay 100ms 10ms", "a standard deviation of 5ms 774us"),
+        ("delay 100ms 10ms rate 1mbit", "With a rate netem's jitter does not reorder"),
+        (
+            "delay 10ms 20ms",
+            "send 25% of the packets at once, as their time lies in the past, and the mean delay 11ms 250us",
+        ),
+        ("delay 10ms 10ms dist normal", "5ms 700us is the widest that fits"),
+        ("delay 100ms 20ms distribution pareto", "no long tail"),
+        ("delay 100ms 20ms distribution experimental", "experimental.dist is tc's"),
+        ("delay 100ms", "drops whatever is above 10000 packets/s (121 Mbit/s of full frames)"),
+        ("delay 250", "without a unit"),
+        ("rate 1mbit", "limit of 1000 packets is 12s of full frames at 1 Mbit/s"),
+        ("rate 1mbit", "whole Ethernet frames"),
+        ("rate 5kbit 20 100 5", "cells of 100 bytes that take 105"),
+        ("gap 5 delay 10ms reorder 100%", "one packet in 5.0"),
+        ("slot 800us 10ms", "from 800us to 10ms"),
+        ("loss 1% seed 7", "--seed 7"),
+        ("loss 1%", "leaves one interface"),
+        ("tc qdisc add dev lo root netem loss 1%", "loopback"),
+    ] {
+        let (_, remarks) = translated(line);
+        assert!(remarks.contains(expected), "{line}: {expected:?} is not in\n{remarks}");
+    }
+    let (_, remarks) = translated("tc qdisc add dev eth0 root netem rate 1mbit 14");
+    assert!(!remarks.contains("reorder") && !remarks.contains("correlation"), "{remarks}");
+}
+
+#[test]
+fn the_profile_is_json_with_the_line_and_the_remarks_in_about() {
+    let translation = from_netem("tc qdisc add dev lo root   netem  delay 5ms").unwrap();
+    assert!(
+        translation
+            .profile
+            .ends_with("\n  \"both\": [\n    { \"rule\": \"delay\", \"time\": \"5ms\" }\n  ]\n}\n")
+    );
+    let value: serde_json::Value = serde_json::from_str(&translation.profile).unwrap();
+    let about = value["about"].as_str().unwrap();
+    assert!(
+        about.starts_with("Translated from netem: tc qdisc add dev lo root netem delay 5ms. "),
+        "{about}"
+    );
+    assert!(translation.remarks.iter().all(|remark| about.contains(remark.as_str())));
+}
+
+#[test]
+fn mistakes_name_the_option_and_the_remedy() {
+    for (line, expected) in [
+        ("", "the line is empty; write delay 100ms 10ms loss 1%, say"),
+        ("delay", "delay: its value is missing; write delay 100ms, say"),
+        ("delay soon", "delay: \"soon\" is not a time; write 100ms, say (s, ms, us, ns)"),
+        ("delay 100ms 10m", "delay: \"10m\" is not a time; write 100ms, say (s, ms, us, ns)"),
+        ("loss lots", "loss: \"lots\" is not a percentage; write 1%, say"),
+        ("loss 101%", "loss: \"101%\" is more than 100%; write 0% to 100%"),
+        ("loss gemodel", "loss gemodel: its value is missing; write loss gemodel 1%, say"),
+        (
+            "loss gemodel 0 0",
+            "loss gemodel: with p and r of 0 its state never changes; write gemodel 1% 20%, say",
+        ),
+        (
+            "loss state 60% 20% 10% 50% 60%",
+            "loss state: P13 and P14 leave the same state and are more than 100% together; write smaller ones",
+        ),
+        ("loss 5% 100%", "loss: a correlation of 100% repeats one draw for ever; write less, 90% say"),
+        ("loss 1% loss 2%", "loss: it is here a second time; write it once"),
+        ("drop 1% loss 2%", "loss: it is here a second time; write it once"),
+        (
+            "rate 50%",
+            "rate: \"50%\" is a share of the device's speed, which is not known here; write the rate itself, 10mbit say",
+        ),
+        ("rate 0", "rate: a rate of 0 is no limit at all in netem; leave it out"),
+        ("rate 1mbit 0 48 -48", "rate: its cells would take no time; write a larger cell overhead"),
+        (
+            "reorder 25%",
+            "reorder: netem lets packets jump ahead of a delay, and there is none; add delay 10ms, say",
+        ),
+        ("delay 10ms gap 5", "gap: it belongs to reorder, and there is none; add reorder 25%, say"),
+        ("ecn", "ecn: it marks instead of losing, and there is no loss; add loss 1%, say"),
+        (
+            "delay 10ms distribution normal",
+            "distribution: there is no jitter to distribute; write delay 100ms 10ms, say",
+        ),
+        (
+            "delay 10ms 2ms distribution ../../etc/passwd",
+            "distribution: \"../../etc/passwd\" is not the name of a distribution; write normal, pareto or paretonormal, say",
+        ),
+        (
+            "delay 0 10ms",
+            "delay: half of the jitter around a delay of 0 is before the packet came; for 0 to 10 ms write delay 5ms 5ms",
+        ),
+        ("slot 10ms 1ms", "slot: its longest time is shorter than its shortest; swap them"),
+        (
+            "jitter 5ms",
+            "jitter: netem has no such option; write limit, delay, distribution, loss, ecn, corrupt, duplicate, reorder, gap, rate, slot or seed",
+        ),
+        (
+            "tc qdisc add dev eth0 root tbf rate 1mbit",
+            "tc: no netem is in this command; write tc qdisc add dev eth0 root netem …",
+        ),
+        (
+            "ip netem delay 5ms",
+            "ip: in front of netem belongs tc qdisc add dev eth0 root, or nothing; leave it out",
+        ),
+        ("limit many", "limit: \"many\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)"),
+    ] {
+        assert_eq!(from_netem(line).unwrap_err().to_string(), expected, "{line}");
+    }
+}

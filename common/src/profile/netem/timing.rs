@@ -1,0 +1,240 @@
+//! The options that make packets wait: `delay` with its distribution, `rate`, `slot`, and the `limit` over all of them.
+
+use super::line::{Netem, Rate, SlotTimes};
+use super::{Draft, percent, quoted, span};
+use crate::units::BitRate;
+use std::time::Duration;
+
+/// Packets that netem holds unless told otherwise, waiting for whatever.
+const LIMIT_DEFAULT: u64 = 1000;
+/// What a frame has on top of a UDP payload: 14 bytes of Ethernet, 20 of IPv4, 8 of UDP.
+const FRAME_BYTES: i64 = 42;
+/// A full Ethernet frame, for sums.
+const FRAME_FULL_BITS: f64 = 1514.0 * 8.0;
+/// A Gaussian that is cut at 0 and at twice its mean can spread no further.
+const NORMAL_SHARE_MAX: f64 = 0.57;
+
+impl Draft {
+    pub(super) fn delay(&mut self, netem: &Netem) {
+        let Some(delay) = netem.delay.filter(|delay| !delay.time.value.is_zero()) else { return };
+        let time = delay.time.value;
+        if delay.time.is_bare || delay.jitter.is_some_and(|jitter| jitter.is_bare) {
+            self.remark(
+                "A delay without a unit is read as microseconds, as tc has done for long; newer versions of tc, which compute in 64 bits, take nanoseconds. Write the unit.",
+            );
+        }
+        let mut fields = vec![("rule", quoted("delay")), ("time", quoted(&span(time)))];
+        if let Some(jitter) = delay.jitter.map(|jitter| jitter.value).filter(|jitter| !jitter.is_zero()) {
+            fields.extend(self.jitter(time, jitter, netem.distribution.as_deref()));
+            if netem.rate.is_some() {
+                self.remark("With a rate netem's jitter does not reorder; nor does it here.");
+            } else {
+                self.remark(format!(
+                    "netem's jitter reorders: packets that are closer together than {} overtake each other. Here order is kept; write \"reorder\": true in the delay rule to have that.",
+                    span(jitter)
+                ));
+            }
+        }
+        self.rule(&fields);
+        if delay.correlation > 0.0 {
+            self.remark(format!(
+                "netem's delay correlation ({}) does nothing for jitter below about a second: only the low bits of the random number are used, and they are not correlated. Here delays are drawn one by one; for slow jitter write \"memory\": \"100ms\", the half-life of the correlation.",
+                percent(delay.correlation)
+            ));
+        }
+        if netem.rate.is_none() {
+            self.limit_of_the_delay(netem.limit, time);
+        }
+    }
+
+    /// The fields that say how the delay spreads.
+    fn jitter(
+        &mut self,
+        time: Duration,
+        jitter: Duration,
+        distribution: Option<&str>,
+    ) -> Vec<(&'static str, String)> {
+        let field = |jitter: Duration| ("jitter", quoted(&span(jitter)));
+        match distribution {
+            None | Some("uniform") => {
+                if distribution.is_some() {
+                    self.remark("tc has no table called uniform and refuses the word; an even distribution is what there is without it.");
+                }
+                self.remark(format!(
+                    "Without a distribution netem's jitter is even over ±{}, a standard deviation of {} (0.577 of it); so it is here.",
+                    span(jitter),
+                    span(thousandths(jitter.mul_f64(0.577_350_27)))
+                ));
+                if jitter <= time {
+                    return vec![field(jitter)];
+                }
+                let (j, t) = (jitter.as_secs_f64(), time.as_secs_f64());
+                self.remark(format!(
+                    "A jitter of {} around {} makes netem send {} of the packets at once, as their time lies in the past, and the mean delay {}. Here the jitter is at most the delay, so the mean is {}.",
+                    span(jitter),
+                    span(time),
+                    percent(libm::round((j - t) / (2.0 * j) * 1000.0) / 1000.0),
+                    span(thousandths(Duration::from_secs_f64((t + j) * (t + j) / (4.0 * j)))),
+                    span(time)
+                ));
+                vec![field(time)]
+            }
+            Some("normal") => {
+                let most = thousandths(time.mul_f64(NORMAL_SHARE_MAX));
+                let fits = jitter.min(most);
+                if fits < jitter {
+                    self.remark(format!(
+                        "A Gaussian of {} around {} reaches far below zero; netem sends those packets at once. Here it is cut at 0 and at twice the delay, and {} is the widest that fits.",
+                        span(jitter),
+                        span(time),
+                        span(fits)
+                    ));
+                } else {
+                    self.remark("netem's normal table is cut at 4 standard deviations, and what falls below zero is sent at once; here the Gaussian is cut at 0 and at twice the delay and still has the standard deviation asked for.");
+                }
+                vec![field(fits), ("shape", quoted("normal"))]
+            }
+            Some(name @ ("pareto" | "paretonormal")) => {
+                let (mean, sd, top) =
+                    if name == "pareto" { ("0.034", "0.82", "4.0") } else { ("0.025", "0.83", "3.9") };
+                self.remark(format!(
+                    "netem's {name} table has a mean of −{mean} and a standard deviation of {sd} times the jitter, and nothing beyond {top} times: there is no long tail. Here {} is the mean and {} the standard deviation.",
+                    span(time),
+                    span(jitter)
+                ));
+                vec![field(jitter), ("shape", quoted(name))]
+            }
+            Some(name) => {
+                self.remark(format!(
+                    "The table {name}.dist is tc's: copy it from /usr/lib/tc (Debian: /usr/lib/x86_64-linux-gnu/tc) beside the profile."
+                ));
+                vec![field(jitter), ("shape", quoted("table")), ("table", quoted(&format!("{name}.dist")))]
+            }
+        }
+    }
+
+    /// A limit covers the packets in the delay too, which caps their rate.
+    fn limit_of_the_delay(&mut self, limit: Option<u64>, time: Duration) {
+        let limit = limit.unwrap_or(LIMIT_DEFAULT);
+        let rate = limit as f64 / time.as_secs_f64();
+        self.remark(format!(
+            "netem holds at most {limit} packets, those in the delay included: at {} it drops whatever is above {rate:.0} packets/s ({} of full frames). Here a delay drops nothing.",
+            span(time),
+            rounded_rate(rate * FRAME_FULL_BITS),
+        ));
+    }
+
+    pub(super) fn rate(&mut self, netem: &Netem) {
+        let Some(rate) = netem.rate else {
+            if netem.delay.is_none() && netem.limit.is_some() {
+                self.remark("A limit without delay, rate or slot bounds a queue in which nothing waits; it has no rule here.");
+            }
+            return;
+        };
+        let limit = netem.limit.unwrap_or(LIMIT_DEFAULT);
+        let (bits, overhead) = self.framing(rate);
+        let queue = format!("{limit} packets");
+        self.rule(&[
+            ("rule", quoted("rate")),
+            ("limit", quoted(&BitRate::new(bits).map_or_else(String::new, |rate| rate.to_string()))),
+            ("queue", quoted(&queue)),
+            ("overhead", overhead.to_string()),
+        ]);
+        let seconds = limit as f64 * FRAME_FULL_BITS / rate.bits as f64;
+        self.remark(format!(
+            "netem's limit of {limit} packets is {} of full frames at {}, and those in the delay count too. Here the queue holds {queue} in front of the rate and none of the delay; a time such as \"queue\": \"100ms\" says more.",
+            span(two_digits(seconds)),
+            rounded_rate(rate.bits as f64),
+        ));
+    }
+
+    /// The rate and the bytes per packet that give netem's time on the wire.
+    fn framing(&mut self, rate: Rate) -> (u64, i64) {
+        self.remark(format!(
+            "netem counts whole Ethernet frames, {FRAME_BYTES} bytes more than a UDP payload, so \"overhead\" says that; for a modelled TCP route, whose segments count their IP and TCP headers already, write 28 less."
+        ));
+        let mut overhead = FRAME_BYTES + rate.packet_overhead;
+        let mut bits = rate.bits;
+        if rate.cell_size > 0 {
+            let cell = rate.cell_size as f64;
+            let whole = (rate.cell_size + rate.cell_overhead) as f64;
+            bits = ((bits as f64 * cell / whole) as u64).max(1);
+            // The last cell is filled by half on average.
+            overhead += rate.cell_size / 2;
+            self.remark(format!(
+                "netem rounds each packet up to cells of {cell} bytes that take {whole}; here the rate is {cell}/{whole} of it and half a cell is added to each packet, which is the same on average."
+            ));
+        }
+        if overhead < 0 {
+            self.remark("An overhead below zero is taken as zero.");
+        }
+        (bits, overhead.clamp(0, 65_535))
+    }
+
+    pub(super) fn slot(&mut self, netem: &Netem) {
+        let Some(slot) = &netem.slot else { return };
+        let window = match &slot.times {
+            SlotTimes::Between(least, most) => (*least + *most) / 2,
+            SlotTimes::Distribution { delay, .. } => *delay,
+        };
+        if window.is_zero() {
+            self.remark("A slot that opens at once holds nothing back; it has no rule here.");
+            return;
+        }
+        let mut fields = vec![("rule", quoted("batch")), ("window", quoted(&span(window)))];
+        if slot.packets > 0 {
+            fields.push(("packets", slot.packets.to_string()));
+        }
+        if slot.bytes > 0 {
+            fields.push(("bytes", quoted(&format!("{}B", slot.bytes))));
+        }
+        self.rule(&fields);
+        let drawn = match &slot.times {
+            SlotTimes::Between(least, most) if least == most => String::new(),
+            SlotTimes::Between(least, most) => {
+                format!(
+                    " netem draws the time between slots from {} to {}; here it is their mean.",
+                    span(*least),
+                    span(*most)
+                )
+            }
+            SlotTimes::Distribution { name, delay, jitter } => format!(
+                " netem draws the time between slots from its {name} table, {} ± {}; here it is always the first.",
+                span(*delay),
+                span(*jitter)
+            ),
+        };
+        self.remark(format!(
+            "A slot of netem lets a number of packets through and then opens again after a time; a batch here gathers packets until the number or the time is reached and lets them go together.{drawn}"
+        ));
+    }
+}
+
+/// Rounded to microseconds, or to a thousandth where that is finer than anyone reads.
+fn thousandths(time: Duration) -> Duration {
+    let step = match time.as_nanos() {
+        0..1_000_000 => 1,
+        1_000_000..1_000_000_000 => 1_000,
+        _ => 1_000_000,
+    };
+    Duration::from_nanos((time.as_nanos() as u64 + step / 2) / step * step)
+}
+
+/// A time in seconds to two significant digits.
+fn two_digits(seconds: f64) -> Duration {
+    let scale = libm::pow(10.0, 1.0 - libm::floor(libm::log10(seconds.max(1e-9))));
+    Duration::from_nanos((libm::round(seconds * scale) / scale * 1e9 + 0.5) as u64)
+}
+
+/// A rate to three significant digits in its unit.
+fn rounded_rate(bits: f64) -> String {
+    let (scale, unit) = match bits {
+        1e9.. => (1e9, "Gbit/s"),
+        1e6.. => (1e6, "Mbit/s"),
+        1e3.. => (1e3, "kbit/s"),
+        _ => (1.0, "bit/s"),
+    };
+    let value = bits / scale;
+    let digits = if value >= 99.95 { 0 } else { 1 };
+    format!("{} {unit}", format!("{value:.digits$}").trim_end_matches(".0"))
+}

@@ -1,0 +1,354 @@
+//! The client: sends messages as they are given, a few at a time, and says what came back.
+
+use super::ledger::{Ledger, Recognised};
+use crate::protocol::rtt::RoundTrips;
+use crate::protocol::timer::{RetransmissionTimer, Timing};
+use crate::protocol::{Endpoint, Transmit};
+use crate::time::Instant;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How many messages may wait for their answers; further ones wait for them, so that a file does not flood the network.
+const WINDOW: usize = 16;
+/// How many events may wait to be taken; on a socket they are taken after each turn, which makes fewer.
+const EVENTS_MAX: usize = 4096;
+/// How many refusals in a row end a conversation in which something came back.
+const REFUSALS_MAX: u32 = 8;
+
+/// How a [`Client`] talks.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientSettings {
+    /// Where the server is.
+    pub server: SocketAddr,
+    /// How long answers that are missing are waited for behind the last message.
+    pub linger: Duration,
+}
+
+impl ClientSettings {
+    /// How long a datagram may be under way, unless told otherwise.
+    pub const LINGER: Duration = Duration::from_secs(2);
+
+    /// The defaults for a server.
+    pub const fn new(server: SocketAddr) -> Self {
+        Self { server, linger: Self::LINGER }
+    }
+}
+
+/// An answer that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What it carried; not to be printed without escaping.
+    pub content: Bytes,
+    /// What it is.
+    pub recognised: Recognised,
+    /// How long after the message it came, when it is the first intact one.
+    pub round_trip: Option<Duration>,
+}
+
+/// What a client has done so far. Sent = intact + damaged + missing.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages that came back as they were.
+    pub intact: u64,
+    /// Messages that came back damaged only.
+    pub damaged: u64,
+    /// Further answers to a message.
+    pub doubled: u64,
+    /// Answers to no message that is remembered: damaged beyond recognition, or from a stranger.
+    pub unknown: u64,
+    /// The round trips of the intact.
+    pub round_trips: RoundTrips,
+}
+
+impl Report {
+    /// Messages that never came back.
+    pub const fn missing(&self) -> u64 {
+        self.sent - self.intact - self.damaged
+    }
+}
+
+/// Why a client failed. What is lost is a result, not a failure, as long as anything comes back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nobody listens where the server should be.
+    #[error("connection refused: no server listens at {0}")]
+    Refused(SocketAddr),
+    /// Nothing came back.
+    #[error("no answer from {server} to {sent} messages")]
+    Silence {
+        /// Who was asked.
+        server: SocketAddr,
+        /// How often.
+        sent: u64,
+    },
+}
+
+/// Talks to an echo server.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    timer: RetransmissionTimer,
+    ledger: Ledger,
+    /// Messages that are still to be sent.
+    queue: VecDeque<Bytes>,
+    /// Whether no more will be given.
+    is_closed: bool,
+    /// Until when the sent are waited for, by number.
+    waiting: BTreeMap<u64, Instant>,
+    last_sent: Instant,
+    refusals: u32,
+    outcome: Option<Result<(), Failure>>,
+    events: VecDeque<Event>,
+    report: Report,
+}
+
+impl Client {
+    /// A client that has nothing to say yet.
+    pub fn new(settings: ClientSettings) -> Self {
+        Self {
+            settings,
+            timer: RetransmissionTimer::new(Timing::Adaptive),
+            ledger: Ledger::default(),
+            queue: VecDeque::new(),
+            is_closed: false,
+            waiting: BTreeMap::new(),
+            last_sent: Instant::START,
+            refusals: 0,
+            outcome: None,
+            events: VecDeque::new(),
+            report: Report::default(),
+        }
+    }
+
+    /// What it has done so far.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Whether it wants a message more. Give none otherwise: that bounds what it holds.
+    pub fn wants_message(&self) -> bool {
+        !self.is_closed && self.queue.is_empty() && self.waiting.len() < WINDOW
+    }
+
+    /// Takes a message to send.
+    pub fn push(&mut self, message: Bytes) {
+        self.queue.push_back(message);
+    }
+
+    /// Takes in that no more messages will be given.
+    pub const fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Whether everything that was given is sent, and no more will be.
+    pub fn has_said_all(&self) -> bool {
+        self.is_closed && self.queue.is_empty()
+    }
+
+    /// The next answer, in order.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The report, and how it ended, if it has.
+    pub fn into_parts(self) -> (Report, Option<Result<(), Failure>>) {
+        (self.report, self.outcome)
+    }
+
+    /// Takes in that nothing more can come, as when a stream has ended.
+    pub fn end(&mut self) {
+        if self.outcome.is_none() {
+            let (server, sent) = (self.settings.server, self.report.sent);
+            let came = self.report.intact + self.report.damaged + self.report.unknown;
+            let is_silent = sent > 0 && came == 0;
+            self.outcome = Some(if is_silent { Err(Failure::Silence { server, sent }) } else { Ok(()) });
+        }
+    }
+
+    /// Stops waiting for what is overdue, so that others may be sent.
+    fn expire(&mut self, now: Instant) {
+        let before = self.waiting.len();
+        self.waiting.retain(|_, until| *until > now);
+        if self.waiting.len() < before {
+            self.timer.back_off();
+        }
+    }
+
+    /// When it ends by itself; `None` while there is more to say.
+    fn ends_at(&self) -> Option<Instant> {
+        if !self.has_said_all() {
+            return None;
+        }
+        let is_complete = self.report.missing() == 0;
+        Some(if is_complete { Instant::START } else { self.last_sent + self.settings.linger })
+    }
+}
+
+impl Endpoint for Client {
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        if self.outcome.is_some() || from != self.settings.server {
+            return;
+        }
+        self.refusals = 0;
+        self.timer.reset();
+        let recognised = self.ledger.recognise(datagram);
+        let mut round_trip = None;
+        match recognised {
+            Recognised::Intact { number, sent, again } => {
+                let trip = now.since(sent);
+                round_trip = Some(trip);
+                self.report.intact += 1;
+                self.report.damaged -= u64::from(again);
+                self.report.doubled += u64::from(again);
+                self.report.round_trips.record(trip);
+                self.timer.sample(trip);
+                self.waiting.remove(&number);
+            }
+            Recognised::Damaged { number, .. } => {
+                self.report.damaged += 1;
+                self.waiting.remove(&number);
+            }
+            Recognised::Doubled { .. } => self.report.doubled += 1,
+            Recognised::Unknown => self.report.unknown += 1,
+        }
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(Event {
+                content: Bytes::copy_from_slice(datagram),
+                recognised,
+                round_trip,
+            });
+        }
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Transmit> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        self.expire(now);
+        if self.ends_at().is_some_and(|at| at <= now) {
+            self.end();
+            return None;
+        }
+        if self.waiting.len() >= WINDOW {
+            return None;
+        }
+        let payload = self.queue.pop_front()?;
+        let number = self.ledger.sent(now, payload.clone());
+        self.waiting.insert(number, now + self.timer.timeout());
+        self.last_sent = now;
+        self.report.sent += 1;
+        Some(Transmit { to: self.settings.server, payload })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        let has_room = self.waiting.len() < WINDOW;
+        let next = (!self.queue.is_empty() && has_room).then_some(Instant::START);
+        let overdue = self.waiting.values().min().copied();
+        [next, overdue, self.ends_at()].into_iter().flatten().min()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    fn handle_refusal(&mut self, _now: Instant, to: SocketAddr) {
+        self.refusals += 1;
+        let begun = self.report.intact + self.report.damaged > 0;
+        let is_server = self.outcome.is_none() && to == self.settings.server;
+        if is_server && (!begun || self.refusals >= REFUSALS_MAX) {
+            self.outcome = Some(Err(Failure::Refused(to)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> SocketAddr {
+        "127.0.0.1:9002".parse().unwrap()
+    }
+
+    fn client() -> Client {
+        Client::new(ClientSettings::new(server()))
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn what_never_came_back_is_waited_for_and_named() {
+        let mut client = client();
+        for message in ["one", "two", "three"] {
+            assert!(client.wants_message());
+            client.push(Bytes::from_static(message.as_bytes()));
+            assert_eq!(client.poll(at(0)).unwrap().payload, message);
+        }
+        client.handle(at(5), server(), b"three");
+        client.handle(at(6), server(), b"three");
+        client.handle(at(7), server(), b"ond");
+        client.close();
+        while let Some(now) = client.deadline() {
+            assert_eq!(client.poll(now), None);
+        }
+        let events: Vec<_> = std::iter::from_fn(|| client.next_event()).collect();
+        assert_eq!(events[0].round_trip, Some(Duration::from_millis(5)));
+        assert_eq!(events[1].recognised, Recognised::Doubled { number: 3 });
+        assert_eq!(events[2].recognised, Recognised::Damaged { number: 1, bits: 1 });
+        let (report, outcome) = client.into_parts();
+        assert_eq!(outcome, Some(Ok(())));
+        assert_eq!((report.sent, report.intact, report.damaged, report.doubled), (3, 1, 1, 1));
+        assert_eq!(report.missing(), 1);
+    }
+
+    #[test]
+    fn it_ends_at_once_when_all_came_back_and_when_nothing_was_said() {
+        let mut silent = client();
+        assert_eq!(silent.deadline(), None, "it waits for somebody to type");
+        silent.close();
+        assert_eq!((silent.poll(at(1)), silent.is_finished()), (None, true));
+        let mut done = client();
+        done.push(Bytes::from_static(b"x"));
+        done.poll(at(0));
+        done.handle(at(1), server(), b"x");
+        done.close();
+        assert_eq!((done.poll(at(1)), done.into_parts().1), (None, Some(Ok(()))));
+    }
+
+    #[test]
+    fn silence_is_a_failure_and_frees_the_window() {
+        let mut client = client();
+        let mut sent = 0;
+        for millis in 0..40 {
+            while client.wants_message() {
+                client.push(Bytes::from_static(b"again"));
+            }
+            sent += u64::from(client.poll(at(millis)).is_some());
+        }
+        assert_eq!((sent, client.wants_message()), (16, false), "50 ms have not passed");
+        client.poll(at(51));
+        assert!(client.wants_message());
+        client.close();
+        while let Some(now) = client.deadline() {
+            client.poll(now);
+        }
+        assert_eq!(client.into_parts().1, Some(Err(Failure::Silence { server: server(), sent: 16 })));
+    }
+
+    #[test]
+    fn a_refusal_ends_it_before_anything_came_back() {
+        let mut client = client();
+        client.push(Bytes::from_static(b"x"));
+        client.poll(at(0));
+        client.handle_refusal(at(1), server());
+        assert_eq!(client.into_parts().1, Some(Err(Failure::Refused(server()))));
+    }
+}

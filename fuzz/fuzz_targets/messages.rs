@@ -1,0 +1,63 @@
+//! Both ends of checked messages, against any bytes.
+#![no_main]
+
+use jostle_common::protocol::messages::{Client, ClientSettings, Reply, Session, Verdict, encode};
+use jostle_common::protocol::stream::StreamEndpoint;
+use jostle_common::time::Instant;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use std::time::Duration;
+
+#[derive(Arbitrary, Debug)]
+enum Arrival {
+    Bytes(Vec<u8>),
+    /// So many of a byte: lines that are too long.
+    Run(u8, u16),
+    Message(u8, Vec<u8>),
+    Goodbye(u8),
+    Reply(bool, u8),
+    Wait(u16),
+    End,
+}
+
+impl Arrival {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Run(byte, count) => vec![*byte; usize::from(*count) * 2],
+            Self::Message(sequence, message) => encode(u64::from(*sequence % 8), message).to_vec(),
+            Self::Goodbye(sequence) => encode(u64::from(*sequence % 8), b"TCHAU").to_vec(),
+            Self::Reply(is_ack, sequence) => {
+                let verdict = if *is_ack { Verdict::Ack } else { Verdict::Nack };
+                Reply::new(verdict, u64::from(*sequence % 8)).encode().to_vec()
+            }
+            Self::Wait(_) | Self::End => Vec::new(),
+        }
+    }
+}
+
+fuzz_target!(|arrivals: Vec<Arrival>| {
+    let mut client = Client::new(ClientSettings::default());
+    (0..4).for_each(|number| client.push(vec![b'x'; number].into()));
+    client.close();
+    let mut session = Session::new(Instant::START, Some(Duration::from_secs(60)));
+    let mut now = Instant::START;
+    for arrival in &arrivals {
+        if let Arrival::Wait(millis) = arrival {
+            now += Duration::from_millis((*millis).into());
+        }
+        for end in [&mut client as &mut dyn StreamEndpoint, &mut session] {
+            end.handle(now, &arrival.bytes());
+            if matches!(arrival, Arrival::End) {
+                end.handle_end(now);
+            }
+            while end.poll(now).is_some() {}
+            assert!(end.is_finished() || end.deadline().is_none_or(|due| due > now));
+        }
+        client.take_acknowledged();
+    }
+    let messages = session.take_messages();
+    assert!(messages.iter().enumerate().all(|(place, message)| message.sequence == place as u64));
+    let report = session.report();
+    assert_eq!((report.acks + report.nacks, report.delivered), (report.lines(), messages.len() as u64));
+});

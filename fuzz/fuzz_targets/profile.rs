@@ -1,0 +1,19 @@
+//! Profiles and traces as text. What is accepted is put to use.
+#![no_main]
+
+use jostle_common::profile::Profile;
+use jostle_common::profile::trace::{DelayTrace, RateTrace};
+use jostle_fuzz::use_profile;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    // Tables and traces that a profile names hold the same text.
+    let read = |_: &str| Ok(text.to_owned());
+    if let Ok(profile) = Profile::from_json_with(text, &read) {
+        use_profile(&profile);
+    }
+    if let Ok(trace) = RateTrace::parse(text) {
+        let _ = (trace.mean_bits_per_second(), trace.opportunity(1 << 40));
+    }
+    let _ = DelayTrace::parse(text);
+});

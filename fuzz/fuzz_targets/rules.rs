@@ -1,0 +1,102 @@
+//! Profiles made of known rules with any values: most are accepted, and all of those are put to use.
+#![no_main]
+
+use jostle_common::profile::Profile;
+use jostle_fuzz::use_profile;
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+
+/// `%p` is a chance, `%t` a time, `%n` a count, `%s` a size, `%r` a rate, `%b` a boolean.
+const RULES: [&str; 24] = [
+    r#""rule": "drop", "chance": %p"#,
+    r#""rule": "drop", "burst": { "mean": %p, "length": %n }"#,
+    r#""rule": "drop", "burst": { "mean": %p, "length": %t }"#,
+    r#""rule": "drop", "gilbert_elliott": { "p": %p, "r": %p, "loss_bad": %p, "loss_good": %p }"#,
+    r#""rule": "drop", "four_state": { "p13": %p, "p31": %p, "p32": %p, "p23": %p, "p14": %p }"#,
+    r#""rule": "drop", "every": %n"#,
+    r#""rule": "drop", "packets": [%n, %n, %n]"#,
+    r#""rule": "drop", "pattern": [%p, %p, %p]"#,
+    r#""rule": "corrupt", "chance": %p, "bits": %n, "where": { "offset": %n, "length": %n }"#,
+    r#""rule": "corrupt", "bit_error_rate": %p"#,
+    r#""rule": "delay", "time": %t, "jitter": %t, "reorder": %b"#,
+    r#""rule": "delay", "time": %t, "jitter": %t, "shape": "normal", "memory": %t"#,
+    r#""rule": "delay", "time": %t, "jitter": %t, "shape": "pareto", "memory": %t"#,
+    r#""rule": "delay", "time": %t, "jitter": %t, "shape": "paretonormal", "reorder": %b"#,
+    r#""rule": "delay", "time": %t, "jitter": %t, "shape": "table", "table": [%n, %n, %n, %n]"#,
+    r#""rule": "delay", "trace": [ { "at": 0, "time": %t }, { "at": %t, "time": %t } ]"#,
+    r#""rule": "duplicate", "chance": %p, "copies": %n"#,
+    r#""rule": "duplicate", "chance": %p, "gap": %t"#,
+    r#""rule": "reorder", "chance": %p, "behind": %n, "at_most": %t"#,
+    r#""rule": "rate", "limit": %r, "queue": %t, "overhead": %n, "burst": %s"#,
+    r#""rule": "rate", "limit": %r, "queue": %s, "discipline": "codel""#,
+    r#""rule": "batch", "window": %t, "packets": %n"#,
+    r#""rule": "outage", "up": %t, "down": %t, "random": %b, "hold": %b"#,
+    r#""rule": "size", "max": %s"#,
+];
+const SELECTIONS: [&str; 8] = [
+    "",
+    "",
+    r#", "per": "flow""#,
+    r#", "flows": %p"#,
+    r#", "match": { "first": %n }"#,
+    r#", "match": { "after": %n }"#,
+    r#", "match": { "size": { "min": %s, "max": %s } }"#,
+    r#", "match": { "bytes": { "offset": %n, "hex": "00ff" } }"#,
+];
+const CHANCES: [&str; 8] = ["0", "1", "\"50%\"", "\"0.001%\"", "1e-300", "0.999999999999", "\"99.9%\"", "0.1"];
+const TIMES: [&str; 10] =
+    ["0", "\"1ns\"", "\"1us\"", "\"1ms\"", "\"7ms\"", "\"20ms\"", "\"1s\"", "\"1h\"", "\"300years\"", "\"3s\""];
+const COUNTS: [&str; 9] = ["0", "1", "2", "3", "63", "1000", "65535", "4294967295", "18446744073709551615"];
+const SIZES: [&str; 8] = ["0", "\"1B\"", "\"100B\"", "\"1KiB\"", "\"64KiB\"", "\"1MiB\"", "\"16EiB\"", "\"1GB\""];
+const RATES: [&str; 6] = ["\"1bit/s\"", "\"8kbit/s\"", "\"1Mbit/s\"", "\"1Gbit/s\"", "\"100Tbit/s\"", "\"3bit/s\""];
+
+fn filled(template: &str, from: &mut Unstructured<'_>) -> Result<String> {
+    let mut parts = template.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let values: &[&str] = match &part[..1] {
+            "p" => &CHANCES,
+            "t" => &TIMES,
+            "n" => &COUNTS,
+            "s" => &SIZES,
+            "r" => &RATES,
+            _ => &["true", "false"],
+        };
+        text.push_str(from.choose(values)?);
+        text.push_str(&part[1..]);
+    }
+    Ok(text)
+}
+
+fn list(from: &mut Unstructured<'_>) -> Result<String> {
+    let mut rules = Vec::new();
+    for number in 0..from.int_in_range(0..=3)? {
+        let rule = filled(from.choose(&RULES)?, from)?;
+        let selection = filled(from.choose(&SELECTIONS)?, from)?;
+        rules.push(format!("{{ {rule}{selection}, \"name\": \"rule {number}\" }}"));
+    }
+    Ok(format!("[ {} ]", rules.join(", ")))
+}
+
+fn profile(from: &mut Unstructured<'_>) -> Result<String> {
+    let front = list(from)?;
+    if from.arbitrary()? {
+        return Ok(format!(r#"{{ "both": {front}, "up": {} }}"#, list(from)?));
+    }
+    let mut phases = Vec::new();
+    for _ in 0..from.int_in_range(1..=4)? {
+        phases.push(format!(r#"{{ "for": {}, "both": {} }}"#, from.choose(&TIMES)?, list(from)?));
+    }
+    let then = from.choose(&["stay", "repeat", "clear"])?;
+    let start = from.choose(&["packet", "run"])?;
+    Ok(format!(r#"{{ "both": {front}, "phases": [ {} ], "then": "{then}", "start": "{start}" }}"#, phases.join(", ")))
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut from = Unstructured::new(bytes);
+    if let Ok(text) = profile(&mut from)
+        && let Ok(profile) = Profile::from_json(&text)
+    {
+        use_profile(&profile);
+    }
+});

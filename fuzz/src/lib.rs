@@ -1,0 +1,124 @@
+//! What the fuzz targets share: datagrams that reach behind the checksums, endpoints driven through time, and links put to use.
+
+use jostle_common::chance::Direction;
+use jostle_common::profile::Profile;
+use jostle_common::protocol::{Endpoint, wire};
+use jostle_common::time::Instant;
+use jostle_engine::counters::Counters;
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::packet::{Body, Packet};
+use jostle_engine::stage::Stage;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+/// The other end.
+pub const PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_000));
+/// What an endpoint may send, or a link give out, at one moment before that counts as endless.
+const TALK_MAX: usize = 100_000;
+
+/// A datagram that arrives, after a while.
+#[derive(Arbitrary, Debug)]
+pub struct Datagram {
+    /// Milliseconds since the one before.
+    wait: u16,
+    shape: Shape,
+    /// Of how many bytes, when sealed: what is short is padded with zeros.
+    size: Size,
+    bytes: Vec<u8>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Shape {
+    Bare,
+    /// With a right checksum.
+    Sealed,
+    /// The same, behind the start of a real datagram.
+    Known(u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Size {
+    AsItIs,
+    Control,
+    Chunk,
+}
+
+impl Datagram {
+    /// Its bytes; `known` are starts of real datagrams.
+    pub fn bytes(&self, known: &[&[u8]]) -> Vec<u8> {
+        let start = match self.shape {
+            Shape::Bare => return self.bytes.clone(),
+            Shape::Sealed => &[][..],
+            Shape::Known(which) => known[usize::from(which) % known.len()],
+        };
+        let mut body = [start, &self.bytes].concat();
+        match self.size {
+            Size::AsItIs => {}
+            Size::Control => body.resize(396, 0),
+            Size::Chunk => body.resize(52 + 4096, 0),
+        }
+        wire::seal(body).to_vec()
+    }
+
+    /// When it arrives, if the one before arrived at `last`.
+    pub fn at(&self, last: Instant) -> Instant {
+        last + Duration::from_millis(self.wait.into())
+    }
+}
+
+/// Lets an endpoint take these datagrams, and do what it does by itself between them.
+pub fn drive(endpoint: &mut dyn Endpoint, datagrams: &[Datagram], known: &[&[u8]]) {
+    let mut now = Instant::START;
+    talk(endpoint, now);
+    for datagram in datagrams {
+        let next = datagram.at(now);
+        for _ in 0..100 {
+            let Some(due) = endpoint.deadline().filter(|due| *due <= next) else { break };
+            now = now.max(due);
+            talk(endpoint, now);
+        }
+        now = next;
+        endpoint.handle(now, PEER, &datagram.bytes(known));
+        talk(endpoint, now);
+    }
+}
+
+fn talk(endpoint: &mut dyn Endpoint, now: Instant) {
+    let sent = std::iter::from_fn(|| endpoint.poll(now)).take(TALK_MAX).count();
+    assert!(sent < TALK_MAX, "it sends without end");
+}
+
+/// Sends packets through both links of a profile and checks that none disappears.
+pub fn use_profile(profile: &Profile) {
+    for direction in Direction::BOTH {
+        let key = LinkKey { seed: 7, route: "fuzz".to_owned(), direction };
+        let mut link = Link::new(key, profile.timeline(direction));
+        let mut now = Instant::START;
+        for number in 0..48u32 {
+            let body = Body::Data(vec![number as u8; (number as usize * 37) % 1500].into());
+            link.handle(Packet::new(number % 3 + 1, now, body));
+            drain(&mut link, now);
+            now += Duration::from_millis(u64::from(number % 4));
+        }
+        for _ in 0..2000 {
+            let Some(due) = link.deadline() else { break };
+            now = now.max(due);
+            drain(&mut link, now);
+        }
+        assert_conserved(link.counters());
+    }
+}
+
+fn drain(link: &mut Link, now: Instant) {
+    let out = std::iter::from_fn(|| link.poll(now)).take(TALK_MAX).count();
+    assert!(out < TALK_MAX, "it gives out without end");
+}
+
+/// Checks that nothing disappeared.
+pub fn assert_conserved(counters: &Counters) {
+    assert_eq!(
+        counters.entered + counters.copies,
+        counters.delivered + counters.discarded_total() + counters.held
+    );
+}

@@ -1,0 +1,86 @@
+//! The packets that wait for their turn, and how much they are.
+
+use crate::packet::Packet;
+use std::collections::VecDeque;
+
+/// A queue of packets, and of marks, which count as nothing.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// In order of arrival; each `at` says when it came.
+    line: VecDeque<Packet>,
+    /// Counted per packet on top of its size.
+    overhead: u32,
+    amount: Amount,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) packets: u64,
+    /// Overhead included.
+    pub(super) bytes: u64,
+}
+
+impl Waiting {
+    /// Sets the bytes counted per packet on top of its size.
+    pub(super) fn set_overhead(&mut self, overhead: u32) {
+        if self.overhead != overhead {
+            self.overhead = overhead;
+            self.amount.bytes = self.line.iter().map(|packet| self.bytes(packet)).sum();
+        }
+    }
+
+    /// The bytes a packet takes on the link.
+    #[inline]
+    pub(super) fn bytes(&self, packet: &Packet) -> u64 {
+        if packet.is_mark() { 0 } else { u64::from(packet.size) + u64::from(self.overhead) }
+    }
+
+    #[inline]
+    pub(super) const fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// How many packets and marks wait.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    pub(super) fn front(&self) -> Option<&Packet> {
+        self.line.front()
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, packet: Packet) {
+        self.amount.bytes += self.bytes(&packet);
+        self.amount.packets += u64::from(!packet.is_mark());
+        self.line.push_back(packet);
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Packet> {
+        let packet = self.line.pop_front()?;
+        self.forget(&packet);
+        Some(packet)
+    }
+
+    /// Takes out the packet that has waited longest, from between the marks.
+    pub(super) fn pop_packet(&mut self) -> Option<Packet> {
+        let place = self.line.iter().position(|packet| !packet.is_mark())?;
+        let packet = self.line.remove(place)?;
+        self.forget(&packet);
+        Some(packet)
+    }
+
+    #[inline]
+    fn forget(&mut self, packet: &Packet) {
+        self.amount.bytes -= self.bytes(packet);
+        self.amount.packets -= u64::from(!packet.is_mark());
+    }
+}
