@@ -24,7 +24,7 @@ text_with_unit!(
     json_schema!({
         "description": "A percentage in quotes (\"2%\"), or a fraction from 0 to 1.",
         "anyOf": [
-            { "type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*%|0|0?0\.\d+)\s*$" },
+            { "type": "string", "pattern": r"^\s*(0*(100(\.0+)?|\d{1,2}(\.\d+)?)\s*%|0+(\.\d+)?)\s*$" },
             { "type": "number", "minimum": 0, "maximum": 1 }
         ],
         "examples": ["2%", 0.02]
@@ -36,7 +36,7 @@ text_with_unit!(
     json_schema!({
         "description": "A time with its unit: \"50ms\", \"1.5s\", \"2m 30s\" (ns, us, ms, s, m, h).",
         "anyOf": [
-            { "type": "string", "pattern": r"^\s*(0+(\.0+)?|\d+(\.\d+)?\s*(ns|us|µs|ms|s)|(\d+\s*[a-zµ]+\s*)+)\s*$" },
+            { "type": "string", "pattern": r"^\s*(0+(\.0+)?|\d+(\.\d+)?\s*(ns|us|µs|ms|s)|(\d+\s*(nsec|ns|usec|us|µs|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+)\s*$" },
             { "const": 0 }
         ],
         "examples": ["50ms", "1.5s"]

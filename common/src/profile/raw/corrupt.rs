@@ -19,6 +19,7 @@ pub(super) struct RawCorrupt {
     /// Hit each packet with this probability.
     chance: Option<Probability>,
     /// How many distinct bits are flipped in a packet that is hit; 1 unless stated.
+    #[schemars(range(min = 1, max = 256))]
     bits: Option<u32>,
     /// Flip each bit on its own, with this probability.
     bit_error_rate: Option<Probability>,
@@ -33,6 +34,7 @@ struct RawRange {
     /// The first byte of the payload that may be hit, from 0.
     offset: u64,
     /// How many bytes may be hit.
+    #[schemars(range(min = 1))]
     length: u64,
 }
 

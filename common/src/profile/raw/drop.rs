@@ -32,10 +32,13 @@ pub(super) struct RawDrop {
     /// Lose by the four-state model of netem: its `loss state`.
     four_state: Option<Object<RawFourState>>,
     /// Lose each n-th packet.
+    #[schemars(range(min = 1))]
     every: Option<u64>,
     /// Lose the packets of these numbers, counted from 1.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
     packets: Option<Vec<u64>>,
     /// The chance of loss after 0, 1, 2 … losses in a row; the last one holds for all beyond.
+    #[schemars(length(min = 1, max = 64))]
     pattern: Option<Vec<Probability>>,
 }
 

@@ -19,6 +19,7 @@ pub(super) struct RawDuplicate {
     /// Copy each packet with this probability.
     chance: Probability,
     /// How many copies are made beside the original; 1 unless stated.
+    #[schemars(range(min = 1, max = 63))]
     copies: Option<u32>,
     /// The time from the original to the first copy and from copy to copy; none unless stated.
     gap: Option<Span>,

@@ -21,6 +21,7 @@ pub(super) struct RawBatch {
     /// A packet opens a window with this probability; it lasts its whole time (clumsy's throttle).
     chance: Option<Probability>,
     /// A window closes when it holds so many packets (netem's slots).
+    #[schemars(range(min = 1))]
     packets: Option<u64>,
     /// A window closes when it holds so many bytes.
     bytes: Option<ByteSize>,

@@ -47,7 +47,7 @@ struct RawProfile {
     #[schemars(with = "Vec<AnyRule>")]
     down: Vec<Value>,
     /// Rules that change over time.
-    #[schemars(with = "Option<Vec<phases::RawPhase>>")]
+    #[schemars(with = "Option<Vec<phases::RawPhase>>", length(min = 1))]
     phases: Option<Vec<Value>>,
     /// What follows the last phase; it stays unless stated.
     then: Option<RawThen>,

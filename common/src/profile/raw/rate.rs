@@ -2,6 +2,7 @@
 
 use super::file::ReadFile;
 use super::rule::exactly_one;
+use super::schema::QueueText;
 use crate::profile::trace::RateTrace;
 use crate::profile::{Discipline, Queue, Rate, RateSource, RuleKind};
 use crate::setting::{SettingError, decode, within};
@@ -23,10 +24,12 @@ pub(super) struct RawRate {
     /// Delivery opportunities in mahimahi's format: a file beside the profile, or its milliseconds.
     trace: Option<RawTrace>,
     /// What may wait: a time ("100ms"), bytes ("64KiB") or packets ("50 packets"); 100 ms or 10 packets unless stated, whichever is more.
+    #[schemars(with = "Option<QueueText>")]
     queue: Option<String>,
     /// Which packet a full queue loses; the one that comes last unless stated.
     discipline: Option<RawDiscipline>,
     /// Bytes counted per packet on top of its size.
+    #[schemars(range(max = 65535))]
     overhead: Option<u32>,
     /// Bytes that pass at once after a pause.
     burst: Option<ByteSize>,

@@ -17,6 +17,7 @@ pub(super) struct RawReorder {
     /// Choose each packet with this probability.
     chance: Probability,
     /// How many later packets pass it; 1 unless stated.
+    #[schemars(range(min = 1, max = 1000))]
     behind: Option<u32>,
     /// The longest it waits for them; 50ms unless stated.
     at_most: Option<Span>,

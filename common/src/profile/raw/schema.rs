@@ -4,6 +4,7 @@
 
 use super::{RawProfile, corrupt, delay, drop, duplicate, gates, rate, reorder, select};
 use crate::setting::Object;
+use crate::units::{ByteSize, Span};
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -90,6 +91,26 @@ impl<T: JsonSchema> JsonSchema for Object<T> {
     }
 }
 
+/// The bound of a queue: a time, bytes or packets.
+pub(super) struct QueueText;
+
+impl JsonSchema for QueueText {
+    fn schema_name() -> Cow<'static, str> {
+        "Queue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let packets = json!({ "type": "string", "pattern": r"^\s*\d+\s*packets?$" });
+        let text = |schema: Schema| json!({ "type": "string", "allOf": [schema] });
+        let (time, size) = (generator.subschema_for::<Span>(), generator.subschema_for::<ByteSize>());
+        json_schema!({ "anyOf": [text(time), text(size), packets] })
+    }
+}
+
 /// A rule of any kind.
 pub(super) struct AnyRule;
 
@@ -167,6 +188,9 @@ mod tests {
     #[test]
     fn the_shipped_schema_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/profile.schema.json");
+        if std::env::var_os("JOSTLE_BLESS").is_some() {
+            std::fs::write(path, schema()).unwrap();
+        }
         let shipped = std::fs::read_to_string(path).unwrap_or_default();
         assert!(shipped == schema(), "write it again: jostle profile schema > configs/profile.schema.json");
     }

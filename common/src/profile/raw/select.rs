@@ -39,6 +39,7 @@ struct RawMatch {
     /// Its size in bytes, overhead included.
     size: Option<Object<RawSizes>>,
     /// It is among so many first packets.
+    #[schemars(range(min = 1))]
     first: Option<u64>,
     /// It comes after so many packets.
     after: Option<u64>,
@@ -63,8 +64,10 @@ struct RawBytes {
     /// Where, in bytes from the start of the payload.
     offset: u32,
     /// What, as two hexadecimal digits per byte.
+    #[schemars(regex(pattern = "^([0-9a-fA-F]{2})+$"))]
     hex: Option<String>,
     /// What, as text.
+    #[schemars(length(min = 1))]
     text: Option<String>,
 }
 
