@@ -88,6 +88,14 @@ impl Driver {
         self.poll.registry().register(source, OTHER, Interest::READABLE)
     }
 
+    /// Ends [`Self::watch`], so that another loop can.
+    ///
+    /// # Errors
+    /// When it was not watched.
+    pub fn release(&mut self, source: &mut impl mio::event::Source) -> io::Result<()> {
+        self.poll.registry().deregister(source)
+    }
+
     /// The address of this end.
     ///
     /// # Errors

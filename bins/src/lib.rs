@@ -13,6 +13,7 @@ pub mod ending;
 pub mod exit;
 pub mod file;
 pub mod files;
+pub mod http;
 pub mod keys;
 pub mod lines;
 pub mod messages;

@@ -1,6 +1,7 @@
 //! A request to end: set once, seen by every event loop that is attached to it.
 
 use mio::{Poll, Token, Waker};
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,17 +15,19 @@ pub struct Stop {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     requested: AtomicBool,
-    wakers: Mutex<Vec<Arc<Waker>>>,
+    wakers: Mutex<Vec<Wake>>,
 }
 
+/// What wakes a loop.
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// Keeps a loop attached; dropping it detaches the loop.
-#[derive(Debug)]
 pub struct Attached {
     stop: Stop,
-    waker: Arc<Waker>,
+    wake: Wake,
 }
 
 impl Stop {
@@ -36,10 +39,7 @@ impl Stop {
     /// Makes the request, and wakes every attached loop.
     pub fn request(&self) {
         self.inner.requested.store(true, Ordering::SeqCst);
-        for waker in self.wakers().iter() {
-            // A loop that cannot be woken has gone.
-            let _ = waker.wake();
-        }
+        self.wakers().iter().for_each(|wake| wake());
     }
 
     /// Whether the request was made.
@@ -52,15 +52,24 @@ impl Stop {
     /// # Errors
     /// When the system has no descriptor left for the waker.
     pub fn attach(&self, poll: &Poll) -> io::Result<Attached> {
-        let waker = Arc::new(Waker::new(poll.registry(), STOP)?);
-        self.wakers().push(waker.clone());
-        if self.is_requested() {
-            waker.wake()?;
-        }
-        Ok(Attached { stop: self.clone(), waker })
+        let waker = Waker::new(poll.registry(), STOP)?;
+        Ok(self.attach_with(move || {
+            // A loop that cannot be woken has gone.
+            let _ = waker.wake();
+        }))
     }
 
-    fn wakers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Waker>>> {
+    /// Attaches a loop of another kind: [`Self::request`] calls `wake` from now on, also when it was made before. It must not wait.
+    pub fn attach_with(&self, wake: impl Fn() + Send + Sync + 'static) -> Attached {
+        let wake: Wake = Arc::new(wake);
+        self.wakers().push(wake.clone());
+        if self.is_requested() {
+            wake();
+        }
+        Attached { stop: self.clone(), wake }
+    }
+
+    fn wakers(&self) -> std::sync::MutexGuard<'_, Vec<Wake>> {
         // A list of wakers is whole whatever a panicking holder did.
         self.inner.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +77,19 @@ impl Stop {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.stop.wakers().retain(|waker| !Arc::ptr_eq(waker, &self.waker));
+        self.stop.wakers().retain(|wake| !Arc::ptr_eq(wake, &self.wake));
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("requested", &self.requested).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached").field("stop", &self.stop).finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Drives protocols over byte streams on TCP sockets, in real time: one conversation, or a server of many.
 
+use crate::accept::Acceptor;
 use crate::stop::{STOP, Stop};
 use bytes::{Buf, Bytes};
 use jostle_common::clock::Clock;
 use jostle_common::protocol::stream::StreamEndpoint;
 use jostle_common::time::Instant;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -17,8 +18,6 @@ use std::time::Duration;
 pub const PIECE: usize = 16 * 1024;
 /// How many steps of one conversation are taken before the others, the clock and the stop request get their turn.
 pub const TURN: usize = 32;
-/// How long to wait before accepting again when the process has no descriptor left.
-const RETRY: Duration = Duration::from_millis(100);
 const LISTENER: Token = Token(0);
 
 /// A connected socket, and the endpoint that speaks through it.
@@ -172,13 +171,10 @@ pub struct ServerSettings {
 #[derive(Debug)]
 pub struct Server<E> {
     settings: ServerSettings,
-    listener: TcpListener,
-    address: SocketAddr,
+    acceptor: Acceptor,
     poll: Poll,
     conversations: BTreeMap<Token, (SocketAddr, Conversation<E>)>,
     accepted: usize,
-    /// When to try to accept: the listener was readable and is not known to be empty.
-    accept_at: Option<Instant>,
 }
 
 impl<E: StreamEndpoint> Server<E> {
@@ -187,20 +183,14 @@ impl<E: StreamEndpoint> Server<E> {
     /// # Errors
     /// When the address cannot be taken; the error names it.
     pub fn bind(listen: SocketAddr, settings: ServerSettings) -> io::Result<Self> {
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {error}"))
-        };
-        let mut listener = TcpListener::bind(listen).map_err(named)?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let address = listener.local_addr()?;
-        let conversations = BTreeMap::new();
-        Ok(Self { settings, listener, address, poll, conversations, accepted: 0, accept_at: None })
+        let acceptor = Acceptor::bind(listen, &poll, LISTENER)?;
+        Ok(Self { settings, acceptor, poll, conversations: BTreeMap::new(), accepted: 0 })
     }
 
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.acceptor.address()
     }
 
     /// Serves each connection with an endpoint made by `open`, until `stop` is requested or `watch` breaks off. `watch` sees an endpoint
@@ -238,7 +228,7 @@ impl<E: StreamEndpoint> Server<E> {
 
     fn note(&mut self, now: Instant, token: Token) {
         match token {
-            LISTENER => self.accept_at = Some(now),
+            LISTENER => self.acceptor.note(now),
             STOP => {}
             token => {
                 if let Some((_, conversation)) = self.conversations.get_mut(&token) {
@@ -249,7 +239,7 @@ impl<E: StreamEndpoint> Server<E> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let accept = self.accept_at.filter(|_| self.has_room());
+        let accept = self.acceptor.deadline().filter(|_| self.has_room());
         self.conversations
             .values()
             .filter_map(|(_, conversation)| conversation.deadline())
@@ -262,26 +252,17 @@ impl<E: StreamEndpoint> Server<E> {
     }
 
     fn accept(&mut self, now: Instant, open: &mut impl FnMut(Instant) -> E) {
-        while self.has_room() && self.accept_at.is_some_and(|at| at <= now) {
-            match self.listener.accept() {
-                Ok((mut stream, peer)) => {
-                    self.accepted += 1;
-                    let token = Token(self.accepted);
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
-                        log::warn!("cannot serve {peer}: {error}");
-                        continue;
-                    }
-                    let conversation = Conversation::new(now, stream, open(now), self.settings.patience);
-                    self.conversations.insert(token, (peer, conversation));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.accept_at = None,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    log::warn!("cannot accept: {error}");
-                    self.accept_at = Some(now + RETRY);
-                }
+        while self.has_room() {
+            let Some((mut stream, peer)) = self.acceptor.accept(now) else { return };
+            self.accepted += 1;
+            let token = Token(self.accepted);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+                log::warn!("cannot serve {peer}: {error}");
+                continue;
             }
+            let conversation = Conversation::new(now, stream, open(now), self.settings.patience);
+            self.conversations.insert(token, (peer, conversation));
         }
     }
 

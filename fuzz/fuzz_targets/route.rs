@@ -9,5 +9,10 @@ fuzz_target!(|text: &str| {
     let no_files = |name: &str| Err(format!("{name} is not there"));
     let _ = Configuration::from_json(text, &no_files);
     let _ = (parse_listen(text), parse_upstream(text), parse_unit(text), parse_route(text));
-    let _ = (text.parse::<BitRate>(), text.parse::<ByteSize>(), text.parse::<Probability>(), parse_duration(text));
+    let _ = (
+        text.parse::<BitRate>(),
+        text.parse::<ByteSize>(),
+        text.parse::<Probability>(),
+        parse_duration(text),
+    );
 });

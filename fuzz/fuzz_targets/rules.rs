@@ -43,12 +43,25 @@ const SELECTIONS: [&str; 8] = [
     r#", "match": { "size": { "min": %s, "max": %s } }"#,
     r#", "match": { "bytes": { "offset": %n, "hex": "00ff" } }"#,
 ];
-const CHANCES: [&str; 8] = ["0", "1", "\"50%\"", "\"0.001%\"", "1e-300", "0.999999999999", "\"99.9%\"", "0.1"];
-const TIMES: [&str; 10] =
-    ["0", "\"1ns\"", "\"1us\"", "\"1ms\"", "\"7ms\"", "\"20ms\"", "\"1s\"", "\"1h\"", "\"300years\"", "\"3s\""];
+const CHANCES: [&str; 8] =
+    ["0", "1", "\"50%\"", "\"0.001%\"", "1e-300", "0.999999999999", "\"99.9%\"", "0.1"];
+const TIMES: [&str; 10] = [
+    "0",
+    "\"1ns\"",
+    "\"1us\"",
+    "\"1ms\"",
+    "\"7ms\"",
+    "\"20ms\"",
+    "\"1s\"",
+    "\"1h\"",
+    "\"300years\"",
+    "\"3s\"",
+];
 const COUNTS: [&str; 9] = ["0", "1", "2", "3", "63", "1000", "65535", "4294967295", "18446744073709551615"];
-const SIZES: [&str; 8] = ["0", "\"1B\"", "\"100B\"", "\"1KiB\"", "\"64KiB\"", "\"1MiB\"", "\"16EiB\"", "\"1GB\""];
-const RATES: [&str; 6] = ["\"1bit/s\"", "\"8kbit/s\"", "\"1Mbit/s\"", "\"1Gbit/s\"", "\"100Tbit/s\"", "\"3bit/s\""];
+const SIZES: [&str; 8] =
+    ["0", "\"1B\"", "\"100B\"", "\"1KiB\"", "\"64KiB\"", "\"1MiB\"", "\"16EiB\"", "\"1GB\""];
+const RATES: [&str; 6] =
+    ["\"1bit/s\"", "\"8kbit/s\"", "\"1Mbit/s\"", "\"1Gbit/s\"", "\"100Tbit/s\"", "\"3bit/s\""];
 
 fn filled(template: &str, from: &mut Unstructured<'_>) -> Result<String> {
     let mut parts = template.split('%');
@@ -89,7 +102,10 @@ fn profile(from: &mut Unstructured<'_>) -> Result<String> {
     }
     let then = from.choose(&["stay", "repeat", "clear"])?;
     let start = from.choose(&["packet", "run"])?;
-    Ok(format!(r#"{{ "both": {front}, "phases": [ {} ], "then": "{then}", "start": "{start}" }}"#, phases.join(", ")))
+    Ok(format!(
+        r#"{{ "both": {front}, "phases": [ {} ], "then": "{then}", "start": "{start}" }}"#,
+        phases.join(", ")
+    ))
 }
 
 fuzz_target!(|bytes: &[u8]| {

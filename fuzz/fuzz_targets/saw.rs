@@ -6,8 +6,14 @@ use jostle_common::protocol::storage::Memory;
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
 
-const KNOWN: [&[u8]; 6] =
-    [b"SAW?", b"SAW!", b"SAW!\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x05", b"SAW+", b"SAW.", b"SAW!\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x20\0"];
+const KNOWN: [&[u8]; 6] = [
+    b"SAW?",
+    b"SAW!",
+    b"SAW!\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x05",
+    b"SAW+",
+    b"SAW.",
+    b"SAW!\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x20\0",
+];
 
 fuzz_target!(|datagrams: Vec<Datagram>| {
     drive(&mut Client::new(ClientSettings::new(PEER), Vec::new()), &datagrams, &KNOWN);

@@ -29,3 +29,4 @@ pub use listener::Listener;
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};
 pub use summary::{LinkSummary, Protocol, SocketSummary, Summary};
+pub use sys::{is_out_of_descriptors, raise_descriptor_limit};

@@ -1,7 +1,7 @@
 //! `jostle-client`: the clean clients that talk to jostle-server, through bad weather or none.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{clock, echo, exit, file, messages, ping, saw, signals, terminal};
+use jostle_bins::{clock, echo, exit, file, http, messages, ping, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean clients: they never lose, delay or damage anything themselves.
@@ -20,6 +20,7 @@ enum Kind {
     Ping(ping::command::PingArgs),
     Clock(clock::command::AskArgs),
     Echo(echo::command::TalkArgs),
+    Http(http::command::ClientArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -39,6 +40,7 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
         Kind::Ping(args) => args.run(&signals::stop()?),
         Kind::Clock(args) => args.run(&signals::stop()?),
         Kind::Echo(args) => args.run(&signals::stop()?),
+        Kind::Http(args) => args.run(&signals::stop()?),
         Kind::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;
             Ok(true)

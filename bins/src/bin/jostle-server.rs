@@ -1,7 +1,7 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{clock, echo, exit, file, messages, ping, saw, signals, terminal};
+use jostle_bins::{clock, echo, exit, file, http, messages, ping, saw, signals, terminal};
 use std::process::ExitCode;
 
 /// Clean servers: they never lose, delay or damage anything themselves.
@@ -20,6 +20,7 @@ enum Kind {
     Ping(ping::command::ServeArgs),
     Clock(clock::command::ServeArgs),
     Echo(echo::command::ServeArgs),
+    Http(http::command::ServeArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -39,6 +40,7 @@ fn run(kind: Kind) -> anyhow::Result<bool> {
         Kind::Ping(args) => args.run(&signals::stop()?),
         Kind::Clock(args) => args.run(&signals::stop()?),
         Kind::Echo(args) => args.run(&signals::stop()?),
+        Kind::Http(args) => args.run(&signals::stop()?),
         Kind::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;
             Ok(true)

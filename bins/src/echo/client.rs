@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How one talks to an echo server.
 #[derive(Clone, Debug)]
 pub struct TalkSettings {
-    /// The server's addresses; over TCP the next is tried when one cannot be connected to, over UDP the first is used.
+    /// The server's addresses; the next is tried when nobody listens at one.
     pub server: Vec<SocketAddr>,
     /// The transport.
     pub over: Over,
@@ -76,8 +76,18 @@ pub fn talk(
     let (client, broken) = match settings.over {
         Over::Udp => {
             let mut client = begin(server);
-            over_udp(server, &mut client, &mut input, stop, &mut told)?;
-            (client, None)
+            let mut others = settings.server.iter().skip(1);
+            loop {
+                let run = over_udp(server, &mut client, &mut input, stop, &mut told);
+                let is_unreachable = run.is_err() || client.is_refused();
+                match others.next().filter(|_| is_unreachable) {
+                    Some(next) => (server, client) = (*next, client.redirected(*next)),
+                    None => {
+                        run?;
+                        break (client, None);
+                    }
+                }
+            }
         }
         Over::Tcp => {
             let clock = Clock::start();
@@ -116,7 +126,7 @@ fn over_udp(
         take(client, input, told);
         tell(client, told);
     })?;
-    Ok(())
+    driver.release(input.source())
 }
 
 fn over_tcp(

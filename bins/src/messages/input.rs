@@ -1,7 +1,8 @@
 //! Where a client's messages come from: a text, or stdin line by line; several on a line with a separator between them.
 
 use bytes::Bytes;
-use jostle_common::protocol::messages::{GOODBYE, Line, Lines, fits};
+use jostle_common::protocol::lines::{Line, Lines, Overlong};
+use jostle_common::protocol::messages::{GOODBYE, fits};
 use mio::unix::pipe;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
@@ -39,8 +40,7 @@ impl Input {
     /// The messages of a text, whose lines are read as those of stdin. An empty separator leaves lines whole.
     pub fn text(text: &str, separator: &str) -> Self {
         let mut input = Self::new(separator);
-        text.split('\n')
-            .for_each(|line| input.take_line(Line::Whole(Bytes::copy_from_slice(line.as_bytes()))));
+        text.split('\n').for_each(|line| input.take_line(Line::Whole(line.as_bytes())));
         input
     }
 
@@ -51,7 +51,7 @@ impl Input {
 
     fn new(separator: &str) -> Self {
         Self {
-            lines: Lines::new(LINE_BYTES_MAX),
+            lines: Lines::new(LINE_BYTES_MAX, Overlong::Skip),
             line: 0,
             separator: separator.as_bytes().to_vec(),
             entries: VecDeque::new(),
@@ -80,9 +80,7 @@ impl Input {
             if self.has_ended {
                 return Entry::End;
             }
-            if let Some(line) = self.lines.next_line() {
-                self.take_line(line);
-            } else if let Some(wait) = self.read() {
+            if let Some(wait) = self.read() {
                 return wait;
             }
         }
@@ -101,23 +99,25 @@ impl Input {
             }
         };
         if length > 0 {
-            self.lines.push(&buffer[..length]);
+            let mut lines = self.lines.take();
+            lines.push(&buffer[..length], |line| self.take_line(line));
+            self.lines = lines;
             return None;
         }
         self.has_ended = true;
         if let Some(line) = self.lines.finish() {
-            self.take_line(line);
+            self.take_line(Line::Whole(&line));
         }
         None
     }
 
-    fn take_line(&mut self, line: Line) {
+    fn take_line(&mut self, line: Line<'_>) {
         self.line += 1;
         let Line::Whole(line) = line else {
             self.entries.push_back(Entry::TooLong(self.line));
             return;
         };
-        let mut rest = line;
+        let mut rest = Bytes::copy_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
         while let Some(end) = self.find_separator(&rest) {
             self.take_message(rest.split_to(end));
             let _ = rest.split_to(self.separator.len());

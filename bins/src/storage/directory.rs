@@ -79,6 +79,27 @@ pub struct PartFile {
     directory: Directory,
 }
 
+impl PartFile {
+    /// Gives the file the directory's name, or fails with [`io::ErrorKind::AlreadyExists`] when that is taken. The part is gone either way.
+    ///
+    /// # Errors
+    /// When the name is taken, or cannot be given.
+    pub fn finish_as_named(self) -> io::Result<()> {
+        let taken = take_name(&self.path, &self.directory.path.join(self.directory.name(1)));
+        if taken.is_err() {
+            self.discard();
+        }
+        taken
+    }
+
+    /// Removes what was written: nobody wants a part of it.
+    pub fn discard(self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            log::warn!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}
+
 impl Partial for PartFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset).map_err(at(&self.path))
@@ -97,6 +118,22 @@ impl Partial for PartFile {
             take_name(&self.path, &self.directory.path.join(name)).map(|()| name.to_owned())
         })
     }
+}
+
+/// Gives a file the name `path`, or `NAME-2` and so on when that is taken; the name it got.
+///
+/// # Errors
+/// When no name can be given.
+pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+    let directory =
+        Directory { path: folder.to_owned(), stem: stem.to_owned(), extension: extension.to_owned() };
+    directory.first_free(|name| {
+        let path = folder.join(name);
+        take_name(part, &path).map(|()| path)
+    })
 }
 
 /// Renames without ever replacing a file: a hard link fails when the name is taken. Where there are no hard links, an empty file
@@ -143,6 +180,21 @@ mod tests {
             ["received-2.mp3", "received-2.mp3.part", "received.mp3"]
         );
         assert_eq!(std::fs::read(folder.path().join("in/received-2.mp3")).unwrap(), [2]);
+    }
+
+    #[test]
+    fn a_name_of_its_own_is_given_once_and_a_part_can_be_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut directory = Directory::open(folder.path(), "a.bin").unwrap();
+        for (byte, is_free) in [(1, true), (2, false)] {
+            let mut file = directory.create().unwrap();
+            file.write_at(0, &[byte]).unwrap();
+            let taken = file.finish_as_named().map_err(|error| error.kind());
+            assert_eq!(taken.err(), (!is_free).then_some(io::ErrorKind::AlreadyExists));
+        }
+        directory.create().unwrap().discard();
+        assert_eq!(names(folder.path()), ["a.bin"]);
+        assert_eq!(std::fs::read(folder.path().join("a.bin")).unwrap(), [1]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod directory;
 mod output;
 mod source;
 
-pub use directory::{Directory, NAME, PartFile};
+pub use directory::{Directory, NAME, PartFile, take_free_name};
 pub use output::Output;
 pub use source::FileSource;
 

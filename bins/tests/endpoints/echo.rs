@@ -4,7 +4,7 @@ use crate::proxy_support::Jostle;
 use crate::support::{Run, Server, client_fed};
 use jostle_common::protocol::digest::Digest;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Lines of which any two differ in many bits.
@@ -113,4 +113,25 @@ fn over_tcp_bad_weather_costs_time_and_a_raw_route_loses_lines() {
     let missing = lost("up") + lost("down");
     assert_eq!(raw, [200, 200 - missing, 0, missing, 0, 0]);
     assert!(missing > 15);
+}
+
+#[test]
+fn a_name_with_two_addresses_is_tried_at_both() {
+    for over in ["tcp", "udp"] {
+        for listen in ["127.0.0.1:0", "[::1]:0"] {
+            let server = Server::start_on(listen, &["echo", "--over", over]);
+            if server.address.is_ipv6() && !names_ipv6() {
+                eprintln!("SKIPPED: localhost has no IPv6 address here");
+                continue;
+            }
+            let address = format!("localhost:{}", server.address.port());
+            let run = client_fed(&["echo", &address, "--over", over], b"one\ntwo\nthree\n");
+            assert_eq!(counts(&run), [3, 3, 0, 0, 0, 0], "{over} {listen}");
+            assert_eq!(run.summary["server"], server.address.to_string());
+        }
+    }
+}
+
+fn names_ipv6() -> bool {
+    ("localhost", 0).to_socket_addrs().unwrap().any(|address| address.is_ipv6())
 }

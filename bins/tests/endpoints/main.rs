@@ -5,6 +5,7 @@
 mod clock;
 mod commands;
 mod echo;
+mod exercises;
 mod messages;
 mod ping;
 #[path = "../proxy_support/mod.rs"]

@@ -62,6 +62,12 @@ impl Server {
         Self { child, stdout, address }
     }
 
+    /// Its process, to be looked at.
+    #[allow(dead_code, reason = "not every test file looks")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next object that it prints.
     pub(crate) fn line(&mut self) -> Value {
         let mut line = String::new();

@@ -70,6 +70,13 @@ impl Lines {
         }
     }
 
+    /// The lines as they stand, leaving the beginning of a stream: for an owner whose handler of lines needs the rest of it.
+    #[must_use]
+    pub const fn take(&mut self) -> Self {
+        let fresh = Self::new(self.bytes_max, self.overlong);
+        std::mem::replace(self, fresh)
+    }
+
     /// What the stream ended with behind its last newline, if anything.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         let rest = std::mem::take(&mut self.unfinished);

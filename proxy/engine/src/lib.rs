@@ -4,6 +4,7 @@
 //! arguments, so the same code runs behind sockets and in virtual time.
 
 pub mod counters;
+pub mod delay;
 pub mod forecast;
 pub mod link;
 pub mod packet;

@@ -55,6 +55,14 @@ impl Output {
             Self::Deliver(packet) | Self::Discard(packet, _) => packet,
         }
     }
+
+    /// The packet, to note something about it.
+    #[inline]
+    pub(crate) const fn packet_mut(&mut self) -> &mut Packet {
+        match self {
+            Self::Deliver(packet) | Self::Discard(packet, _) => packet,
+        }
+    }
 }
 
 /// Why a packet was discarded.

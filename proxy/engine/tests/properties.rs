@@ -4,8 +4,10 @@
 
 mod support;
 
+use jostle_common::profile::trace::{DelayTrace, RateTrace};
 use jostle_common::profile::{
-    Corrupt, Delay, Drop, Duplicate, Flips, Queue, Rate, Reorder, Rule, RuleKind, Shape, Timeline,
+    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop, Duplicate,
+    Flips, FourState, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind, Shape, Size, Timeline,
 };
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
@@ -15,6 +17,7 @@ use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use support::{drain, drain_all, link};
 
@@ -22,6 +25,7 @@ fn probability() -> impl Strategy<Value = Probability> {
     prop_oneof![Just(0.0), Just(1.0), 0.0..1.0].prop_map(|p| Probability::new(p).unwrap())
 }
 
+/// Rules that decide by packet number.
 fn drop() -> impl Strategy<Value = RuleKind> {
     let burst = (0.0..0.5, 1.0..6.0)
         .prop_map(|(mean, length)| Drop::burst(Probability::new(mean).unwrap(), length).unwrap());
@@ -30,8 +34,47 @@ fn drop() -> impl Strategy<Value = RuleKind> {
             let [p, r] = [p, r].map(|p| Probability::new(p).unwrap());
             Drop::GilbertElliott { p, r, loss_bad, loss_good }
         });
-    prop_oneof![probability().prop_map(Drop::Chance), burst, states, (1u64..9).prop_map(Drop::Every)]
-        .prop_map(RuleKind::Drop)
+    let four =
+        (0.0..0.5, 0.0..0.5, probability(), probability(), 0.0..0.5).prop_map(|(p13, p31, p23, p32, p14)| {
+            let [p13, p31, p14] = [p13, p31, p14].map(|p| Probability::new(p).unwrap());
+            let p32 = Probability::new(p32.as_f64() * (1.0 - p31.as_f64())).unwrap();
+            Drop::FourState(FourState { p13, p31, p32, p23, p14 })
+        });
+    let packets = proptest::collection::btree_set(1u64..200, 0..40)
+        .prop_map(|numbers| Drop::Packets(numbers.into_iter().collect()));
+    let pattern = vec(probability(), 1..9).prop_map(Drop::Pattern);
+    prop_oneof![
+        probability().prop_map(Drop::Chance),
+        burst,
+        states,
+        (1u64..9).prop_map(Drop::Every),
+        four,
+        packets,
+        pattern
+    ]
+    .prop_map(RuleKind::Drop)
+}
+
+/// Rules that decide by the time at which a packet comes, or by its size.
+fn gate() -> impl Strategy<Value = RuleKind> {
+    let burst = (probability(), 1u64..50).prop_map(|(mean, ms)| {
+        RuleKind::Drop(Drop::Burst { mean, length: BurstLength::Time(Duration::from_millis(ms)) })
+    });
+    let outage = (1u64..100, 1u64..100, any::<bool>(), any::<bool>()).prop_map(|(up, down, random, hold)| {
+        let [up, down] = [up, down].map(Duration::from_millis);
+        RuleKind::Outage(Outage { up, down, random, hold })
+    });
+    prop_oneof![burst, outage, (0u32..1500).prop_map(|max| RuleKind::Size(Size { max }))]
+}
+
+fn batch() -> impl Strategy<Value = RuleKind> {
+    let slot = (proptest::option::of(1u64..9), proptest::option::of(0u64..5000))
+        .prop_map(|(packets, bytes)| BatchTrigger::Slot { packets, bytes: bytes.map(ByteSize::new) });
+    let trigger = prop_oneof![probability().prop_map(BatchTrigger::Chance), slot];
+    (1u64..60, trigger, any::<bool>()).prop_map(|(ms, trigger, drops)| {
+        let then = if drops { BatchThen::Drop } else { BatchThen::Release };
+        RuleKind::Batch(Batch { window: Duration::from_millis(ms), trigger, then })
+    })
 }
 
 fn corrupt() -> impl Strategy<Value = RuleKind> {
@@ -43,11 +86,30 @@ fn corrupt() -> impl Strategy<Value = RuleKind> {
 }
 
 fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind> {
-    (0u64..60_000_000, 0.0..0.55, any::<bool>(), reorder).prop_map(|(time, share, normal, reorder)| {
-        let time = Duration::from_nanos(time);
-        let shape = if normal { Shape::Normal } else { Shape::Uniform };
-        RuleKind::Delay(Delay { reorder, ..Delay::drawn(time, time.mul_f64(share), shape) })
-    })
+    let table = vec(any::<i16>(), 1..20).prop_map(|entries| Shape::Table(entries.into()));
+    let shape = prop_oneof![
+        Just(Shape::Uniform),
+        Just(Shape::Normal),
+        Just(Shape::Pareto),
+        Just(Shape::ParetoNormal),
+        table
+    ];
+    let memory = prop_oneof![Just(0u64), 1u64..100_000_000];
+    let drawn = (0u64..60_000_000, 0.0..0.55, shape, memory).prop_map(|(time, share, shape, memory)| {
+        let (time, memory) = (Duration::from_nanos(time), Duration::from_nanos(memory));
+        DelaySource::Drawn { time, jitter: time.mul_f64(share), shape, memory }
+    });
+    let trace = vec((1u64..20_000_000, 0u64..60_000_000), 2..6).prop_map(|steps| {
+        let mut from = 0;
+        let steps = steps.into_iter().map(|(span, delay)| {
+            let at = from;
+            from += span;
+            (Duration::from_nanos(at), Duration::from_nanos(delay))
+        });
+        DelaySource::Trace(Arc::new(DelayTrace::new(steps.collect()).unwrap()))
+    });
+    (prop_oneof![3 => drawn, 1 => trace], reorder)
+        .prop_map(|(source, reorder)| RuleKind::Delay(Delay { source, reorder }))
 }
 
 fn rate() -> impl Strategy<Value = RuleKind> {
@@ -57,20 +119,39 @@ fn rate() -> impl Strategy<Value = RuleKind> {
         (0u64..20_000).prop_map(|bytes| Queue::Bytes(ByteSize::new(bytes))),
         (0u64..20).prop_map(Queue::Packets),
     ];
-    (10_000u64..50_000_000, queue, 0u32..50).prop_map(|(bits, queue, overhead)| {
-        RuleKind::Rate(Rate { queue, overhead, ..Rate::constant(BitRate::new(bits).unwrap()) })
+    let limit = (10_000u64..50_000_000).prop_map(|bits| RateSource::Limit(BitRate::new(bits).unwrap()));
+    let trace = vec(0u64..20, 1..30).prop_map(|mut millis| {
+        millis.sort_unstable();
+        millis.push(20);
+        RateSource::Trace(Arc::new(RateTrace::new(millis).unwrap()))
+    });
+    let source = prop_oneof![3 => limit, 2 => trace];
+    let discipline = prop_oneof![
+        2 => Just(Discipline::Tail),
+        1 => Just(Discipline::Head),
+        1 => (1u64..10, 1u64..10).prop_map(|(target, more)| Discipline::Codel {
+            target: Duration::from_millis(target),
+            interval: Duration::from_millis(target + more),
+        }),
+    ];
+    let burst = prop_oneof![2 => Just(0u64), 1 => 1u64..20_000].prop_map(ByteSize::new);
+    (source, queue, discipline, 0u32..50, burst).prop_map(|(source, queue, discipline, overhead, burst)| {
+        RuleKind::Rate(Rate { source, queue, discipline, overhead, burst })
     })
 }
 
 fn duplicate() -> impl Strategy<Value = RuleKind> {
-    (probability(), 1u32..4)
-        .prop_map(|(chance, copies)| RuleKind::Duplicate(Duplicate { chance, copies, gap: Duration::ZERO }))
+    let gap = prop_oneof![Just(0u64), 1u64..30];
+    (probability(), 1u32..4, gap).prop_map(|(chance, copies, gap)| {
+        RuleKind::Duplicate(Duplicate { chance, copies, gap: Duration::from_millis(gap) })
+    })
 }
 
 fn reorder() -> impl Strategy<Value = RuleKind> {
-    (probability(), 1u32..5, 0u64..80).prop_map(|(chance, behind, ms)| {
+    let behind = (probability(), 1u32..5, 0u64..80).prop_map(|(chance, behind, ms)| {
         RuleKind::Reorder(Reorder::Behind { chance, behind, at_most: Duration::from_millis(ms) })
-    })
+    });
+    prop_oneof![2 => behind, 1 => probability().prop_map(|chance| RuleKind::Reorder(Reorder::Ahead { chance }))]
 }
 
 fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
@@ -87,20 +168,33 @@ fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
 
 /// Any rules at all, at most three of a kind.
 fn any_rules() -> impl Strategy<Value = Timeline> {
-    let kind = prop_oneof![drop(), corrupt(), delay(any::<bool>()), rate(), duplicate(), reorder()];
-    vec(kind, 0..6).prop_map(|kinds| {
+    let kind = prop_oneof![
+        2 => drop(), 1 => gate(), 1 => corrupt(), 2 => delay(any::<bool>()), 3 => rate(), 2 => duplicate(),
+        2 => reorder(), 2 => batch()
+    ];
+    (vec(kind, 0..6), any::<u8>()).prop_map(|(kinds, per_flow)| {
         let mut copying = 0;
         let few = kinds.into_iter().filter(|kind| {
             copying += usize::from(matches!(kind, RuleKind::Duplicate(_)));
             !matches!(kind, RuleKind::Duplicate(_)) || copying <= 2
         });
-        rules_of(few.collect())
+        let mut rules = rules_of(few.collect());
+        for (index, rule) in rules.phases[0].rules.iter_mut().enumerate() {
+            // A quarter of them have a part for each flow.
+            if per_flow >> index & 1 == 1 && per_flow >> (index + 2) & 1 == 1 {
+                rule.selection.per = Per::Flow;
+            }
+        }
+        rules
     })
 }
 
 /// Rules that ask for no reordering.
 fn ordered_rules() -> impl Strategy<Value = Timeline> {
-    vec(prop_oneof![drop(), corrupt(), delay(Just(false)), rate()], 0..6).prop_map(rules_of)
+    let kind = prop_oneof![
+        1 => drop(), 1 => gate(), 1 => corrupt(), 1 => delay(Just(false)), 3 => rate(), 1 => batch()
+    ];
+    vec(kind, 0..6).prop_map(rules_of)
 }
 
 /// What comes: gap to the last arrival, flow, size; size 0 ends the flow.
@@ -311,6 +405,49 @@ proptest! {
         }).collect();
         prop_assert!(delivered.is_sorted());
         prop_assert!(outputs.is_sorted_by_key(|output| output.packet().at));
+    }
+
+    #[test]
+    fn no_change_of_any_rules_loses_a_packet_or_moves_a_mark(
+        settings in vec(any_rules(), 2..5), arrivals in arrivals(), every in 1usize..40,
+    ) {
+        let run = |polls: u64| {
+            let mut link = link(9, &settings[0]);
+            let (mut outputs, mut now) = (Vec::new(), 0);
+            for (index, packet) in arrivals.iter().enumerate() {
+                let gap = packet.at.as_nanos() - now;
+                for poll in 1..=polls {
+                    outputs.extend(drain(&mut link, Instant::from_nanos(now + gap * poll / polls)));
+                }
+                now = packet.at.as_nanos();
+                if index % every == 0 {
+                    link.set_timeline(packet.at, &settings[index / every % settings.len()]);
+                }
+                link.handle(packet.clone());
+                let counters = *link.counters();
+                assert_eq!(
+                    counters.entered + counters.copies,
+                    counters.delivered + counters.discarded_total() + counters.held
+                );
+            }
+            outputs.extend(drain_all(&mut link));
+            assert_eq!((link.counters().held, link.held()), (0, 0));
+            outputs
+        };
+        let outputs = run(0);
+        prop_assert_eq!(&outputs, &run(3));
+        prop_assert!(outputs.is_sorted_by_key(|output| output.packet().at));
+        let mut ended = BTreeSet::new();
+        for output in &outputs {
+            let packet = output.packet();
+            if packet.is_mark() {
+                prop_assert!(matches!(output, Output::Deliver(_)) && ended.insert(packet.flow));
+            } else {
+                prop_assert!(!ended.contains(&packet.flow), "nothing comes behind the end of a stream");
+            }
+        }
+        let marks = arrivals.iter().filter(|packet| packet.is_mark()).count();
+        prop_assert_eq!(ended.len(), marks);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 
 /// Raises the soft limit of open descriptors to the hard one and returns it.
-pub(crate) fn raise_descriptor_limit() -> usize {
+pub fn raise_descriptor_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum || limit.maximum.is_none() {
         let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -17,6 +17,6 @@ pub(crate) fn raise_descriptor_limit() -> usize {
 }
 
 /// Whether an error says that the process, or the machine, has no descriptor or memory left for another socket.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

@@ -13,7 +13,7 @@ mod timer;
 mod linux;
 
 pub(crate) use inbox::{Inbox, SLOTS};
-pub(crate) use limits::{is_out_of_descriptors, raise_descriptor_limit};
+pub use limits::{is_out_of_descriptors, raise_descriptor_limit};
 pub(crate) use outbox::{MESSAGES, Message, Outbox};
 pub(crate) use timer::Timer;
 

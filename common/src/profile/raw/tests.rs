@@ -127,6 +127,14 @@ fn mistakes_are_named_with_place_and_remedy() {
             "up[0].jitter: a normal jitter of 4ms does not fit between 0 and twice 5ms; write at most 57% of the time",
         ),
         (
+            r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "8ms", "shape": "pareto" } ] }"#,
+            "up[0].jitter: a pareto jitter of 8ms around 5ms would begin before the packet came; write at most 144% of the time, 7ms 200us",
+        ),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "4ms", "shape": "paretonormal" } ] }"#,
+            "up[0].jitter: a paretonormal jitter of 4ms around 5ms would begin before the packet came; write at most 72% of the time, 3ms 600us",
+        ),
+        (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,
             r#"up[0].shape: "gauss" is none of the choices; write uniform, normal, pareto, paretonormal or table"#,
         ),

@@ -34,6 +34,10 @@ pub enum DelaySource {
 
 /// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it has become the even distribution.
 const NORMAL_JITTER_MAX: f64 = 0.57;
+/// The cut Pareto distribution begins 0.6928 standard deviations below its mean, and 1/0.6928 = 1.443.
+const PARETO_JITTER_MAX: f64 = 1.44;
+/// The cut mixture of Gaussian and Pareto begins 1.3869 standard deviations below its mean, and 1/1.3869 = 0.721.
+const PARETO_NORMAL_JITTER_MAX: f64 = 0.72;
 
 impl Delay {
     /// The same delay for every packet.
@@ -61,9 +65,26 @@ impl Delay {
                 Span(jitter),
                 Span(time)
             )),
+            Shape::Pareto => check_tail("pareto", time, jitter, PARETO_JITTER_MAX),
+            Shape::ParetoNormal => check_tail("paretonormal", time, jitter, PARETO_NORMAL_JITTER_MAX),
             _ => Ok(()),
         }
     }
+}
+
+/// Checks that a shape with a long tail above begins at 0 or later.
+fn check_tail(shape: &str, time: Duration, jitter: Duration, most: f64) -> Result<(), String> {
+    let largest = time.mul_f64(most);
+    if jitter <= largest {
+        return Ok(());
+    }
+    Err(format!(
+        "a {shape} jitter of {} around {} would begin before the packet came; write at most {}% of the time, {}",
+        Span(jitter),
+        Span(time),
+        most * 100.0,
+        Span(largest)
+    ))
 }
 
 /// The distribution of a drawn delay.

@@ -159,6 +159,21 @@ impl Client {
         (self.report, self.outcome)
     }
 
+    /// A client that says everything again to another server, because nobody listens at the first.
+    #[must_use]
+    pub fn redirected(self, server: SocketAddr) -> Self {
+        let mut again = Self::new(ClientSettings { server, ..self.settings });
+        again.is_closed = self.is_closed;
+        again.queue.extend(self.ledger.into_messages().chain(self.queue));
+        again
+    }
+
+    /// Whether nobody listens at the server, and nothing ever came from it.
+    pub const fn is_refused(&self) -> bool {
+        matches!(self.outcome, Some(Err(Failure::Refused(_))))
+            && self.report.intact + self.report.damaged == 0
+    }
+
     /// Takes in that nothing more can come, as when a stream has ended.
     pub fn end(&mut self) {
         if self.outcome.is_none() {
@@ -348,7 +363,16 @@ mod tests {
         let mut client = client();
         client.push(Bytes::from_static(b"x"));
         client.poll(at(0));
+        client.push(Bytes::from_static(b"y"));
         client.handle_refusal(at(1), server());
-        assert_eq!(client.into_parts().1, Some(Err(Failure::Refused(server()))));
+        assert!(client.is_finished() && client.is_refused());
+        let other = "127.0.0.1:9102".parse().unwrap();
+        let mut again = client.redirected(other);
+        for message in ["x", "y"] {
+            let transmit = again.poll(at(2)).unwrap();
+            assert_eq!((transmit.to, &transmit.payload[..]), (other, message.as_bytes()));
+        }
+        again.handle_refusal(at(3), other);
+        assert_eq!(again.into_parts().1, Some(Err(Failure::Refused(other))));
     }
 }

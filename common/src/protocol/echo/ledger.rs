@@ -81,6 +81,11 @@ impl Ledger {
         self.forgotten + self.messages.len() as u64
     }
 
+    /// The messages that are remembered, in order.
+    pub fn into_messages(self) -> impl Iterator<Item = Bytes> {
+        self.messages.into_iter().map(|message| message.content)
+    }
+
     /// Finds out what an answer is.
     pub fn recognise(&mut self, answer: &[u8]) -> Recognised {
         let mut twin = None;

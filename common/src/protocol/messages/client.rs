@@ -1,7 +1,7 @@
 //! The client: one message in flight, sent again on `NACK` or on silence, until its `ACK` comes.
 
-use super::lines::{Line, Lines};
 use super::wire::{GOODBYE, Reply, Verdict, encode, fits};
+use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::rtt::RoundTrips;
 use crate::protocol::stream::StreamEndpoint;
 use crate::protocol::timer::{CAP, INITIAL, RetransmissionTimer, Timing};
@@ -165,7 +165,7 @@ impl Client {
             flight: None,
             next: Instant::START,
             timed_out: false,
-            lines: Lines::new(REPLY_BYTES_MAX),
+            lines: Lines::new(REPLY_BYTES_MAX, Overlong::Skip),
             heard: false,
             checked: false,
             repeated: None,
@@ -235,11 +235,8 @@ impl Client {
         self.outcome = Some(outcome);
     }
 
-    fn handle_line(&mut self, now: Instant, line: &Line) {
-        let reply = match line {
-            Line::Whole(line) => Reply::decode(line),
-            Line::TooLong => None,
-        };
+    fn handle_line(&mut self, now: Instant, line: Line<'_>) {
+        let reply = line.text().and_then(Reply::decode);
         // Damage could take the checksum off a reply and leave a wrong number.
         let Some(reply) = reply.filter(|reply| reply.is_checked || !self.checked) else {
             self.report.damaged += 1;
@@ -371,12 +368,13 @@ impl Client {
 
 impl StreamEndpoint for Client {
     fn handle(&mut self, now: Instant, bytes: &[u8]) {
-        self.lines.push(bytes);
-        while let Some(line) = self.lines.next_line() {
+        let mut lines = self.lines.take();
+        lines.push(bytes, |line| {
             if self.outcome.is_none() {
-                self.handle_line(now, &line);
+                self.handle_line(now, line);
             }
-        }
+        });
+        self.lines = lines;
     }
 
     fn handle_end(&mut self, now: Instant) {
@@ -384,7 +382,7 @@ impl StreamEndpoint for Client {
             return;
         }
         if let Some(line) = self.lines.finish() {
-            self.handle_line(now, &line);
+            self.handle_line(now, Line::Whole(&line));
         }
         // A server that has gone behind our goodbye has everything: each message was acknowledged before.
         let has_everything = match &self.flight {

@@ -7,13 +7,11 @@
 //! A connection is a session: its numbers begin with 0. When it breaks, at most one message is in doubt, and the client says which.
 
 mod client;
-mod lines;
 mod session;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use client::{Acknowledged, Client, ClientSettings, Failure, Report};
-pub use lines::{Line, Lines};
 pub use session::{Ended, Message, Session, SessionReport};
 pub use wire::{GOODBYE, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Reply, Verdict, decode, encode, fits};

@@ -1,7 +1,7 @@
 //! The server's side of one connection: takes the line it waits for, and answers every line.
 
-use super::lines::{Line, Lines};
 use super::wire::{GOODBYE, LINE_BYTES_MAX, Reply, Verdict, decode};
+use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::stream::StreamEndpoint;
 use crate::time::Instant;
 use bytes::{Bytes, BytesMut};
@@ -90,7 +90,7 @@ impl Session {
     pub fn new(now: Instant, idle: Option<Duration>) -> Self {
         Self {
             idle,
-            lines: Lines::new(LINE_BYTES_MAX),
+            lines: Lines::new(LINE_BYTES_MAX, Overlong::Skip),
             expected: 0,
             messages: Vec::new(),
             replies: BytesMut::new(),
@@ -119,9 +119,10 @@ impl Session {
         self.report.goodbyes > 0
     }
 
-    fn handle_line(&mut self, line: Line) {
+    fn handle_line(&mut self, line: Line<'_>) {
         let message = match line {
-            Line::Whole(line) => decode(&line),
+            // A carriage return may be the message's own.
+            Line::Whole(line) => decode(line.strip_suffix(b"\n").unwrap_or(line)),
             Line::TooLong => None,
         };
         let reply = match message {
@@ -135,7 +136,7 @@ impl Session {
                 Reply::new(Verdict::Ack, sequence)
             }
             Some((sequence, message)) if sequence == self.expected && !self.said_goodbye() => {
-                self.accept(sequence, &message);
+                self.accept(sequence, message);
                 Reply::new(Verdict::Ack, sequence)
             }
             Some(_) => {
@@ -169,10 +170,9 @@ impl StreamEndpoint for Session {
             return;
         }
         self.heard = now;
-        self.lines.push(bytes);
-        while let Some(line) = self.lines.next_line() {
-            self.handle_line(line);
-        }
+        let mut lines = self.lines.take();
+        lines.push(bytes, |line| self.handle_line(line));
+        self.lines = lines;
     }
 
     fn handle_end(&mut self, _now: Instant) {
@@ -181,7 +181,7 @@ impl StreamEndpoint for Session {
         }
         // `printf '0 …' | nc -N` may send no newline behind its last line.
         if let Some(line) = self.lines.finish() {
-            self.handle_line(line);
+            self.handle_line(Line::Whole(&line));
         }
         self.ended = Some(if self.said_goodbye() { Ended::Goodbye } else { Ended::Left });
     }

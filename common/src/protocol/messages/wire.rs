@@ -31,7 +31,7 @@ pub fn encode(sequence: u64, message: &[u8]) -> Bytes {
 ///
 /// A carriage return in front of the newline belongs to the message if the checksum says so; otherwise it is taken for the sender's way to
 /// end a line (telnet, `nc -C`).
-pub fn decode(line: &Bytes) -> Option<(u64, Bytes)> {
+pub fn decode(line: &[u8]) -> Option<(u64, &[u8])> {
     let digits = line.iter().position(|byte| *byte == b' ')?;
     let sequence = decimal(&line[..digits])?;
     let sum = hexadecimal(line.get(digits + 1..digits + 1 + CRC_DIGITS)?)?;
@@ -45,12 +45,12 @@ pub fn decode(line: &Bytes) -> Option<(u64, Bytes)> {
         hasher.update(message);
         hasher.finalize() == sum
     };
-    let message = line.slice(frame..);
-    if is_right(&message) {
+    let message = &line[frame..];
+    if is_right(message) {
         return Some((sequence, message));
     }
-    let message = message.slice(..message.strip_suffix(b"\r")?.len());
-    is_right(&message).then_some((sequence, message))
+    let message = message.strip_suffix(b"\r")?;
+    is_right(message).then_some((sequence, message))
 }
 
 /// What a server says of a message.
@@ -133,10 +133,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn line(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
-    }
-
     #[test]
     fn lines_look_as_documented() {
         assert_eq!(encode(0, b"hello"), "0 c2912e81 hello\n");
@@ -147,9 +143,9 @@ mod tests {
 
     #[test]
     fn a_carriage_return_is_the_message_s_own_only_if_the_checksum_says_so() {
-        assert_eq!(decode(&line("0 c2912e81 hello\r")), Some((0, line("hello"))));
+        assert_eq!(decode(b"0 c2912e81 hello\r"), Some((0, &b"hello"[..])));
         let own = encode(0, b"hello\r");
-        assert_eq!(decode(&own.slice(..own.len() - 1)), Some((0, line("hello\r"))));
+        assert_eq!(decode(&own[..own.len() - 1]), Some((0, &b"hello\r"[..])));
     }
 
     #[test]
@@ -168,7 +164,7 @@ mod tests {
             "18446744073709551616 c2912e81 hello",
             "\r",
         ] {
-            assert_eq!(decode(&line(wrong)), None, "{wrong}");
+            assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");
         }
         for wrong in [
             "",
@@ -209,12 +205,12 @@ mod tests {
         fn what_is_written_is_read_and_one_flipped_bit_never(sequence: u64, message: Vec<u8>, place: prop::sample::Index) {
             let message: Vec<u8> = message.into_iter().filter(|byte| *byte != b'\n').collect();
             let whole = encode(sequence, &message);
-            let whole = whole.slice(..whole.len() - 1);
-            prop_assert_eq!(decode(&whole), Some((sequence, message.into())));
+            let whole = &whole[..whole.len() - 1];
+            prop_assert_eq!(decode(whole), Some((sequence, &message[..])));
             let mut damaged = whole.to_vec();
             let bit = place.index(damaged.len() * 8);
             damaged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(decode(&damaged.into()), None);
+            prop_assert_eq!(decode(&damaged), None);
         }
 
         #[test]
@@ -233,7 +229,7 @@ mod tests {
         #[test]
         fn no_bytes_make_a_reader_panic(bytes: Vec<u8>, digits in "[0-9]{1,22} [0-9a-f]{7,9}") {
             for line in [bytes.clone(), [digits.as_bytes(), &bytes].concat(), [b"ACK ", digits.as_bytes(), &bytes].concat()] {
-                let _ = (decode(&line.clone().into()), Reply::decode(&line));
+                let _ = (decode(&line), Reply::decode(&line));
             }
         }
     }

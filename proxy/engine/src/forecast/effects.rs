@@ -2,6 +2,7 @@
 
 use super::losses::{LossModel, Losses};
 use super::trial;
+use crate::delay::DrawnDelay;
 use crate::probe::{Spread, Stream};
 use jostle_common::profile::{
     Batch, BatchThen, BatchTrigger, Corrupt, Delay, DelaySource, Drop, Duplicate, Flips, Outage, Queue, Rate,
@@ -210,15 +211,16 @@ fn delays(delay: &Delay, stream: Option<&Stream>) -> DelayForecast {
         DelaySource::Drawn { memory, .. } => *memory,
         DelaySource::Trace(_) => Duration::ZERO,
     };
-    let [mean, sd, p1, p50, p99] = trial::drawn_delay(delay);
-    let narrows = sd > 0.0 && !delay.reorder;
+    let drawn = DrawnDelay::new(delay);
+    let (mean, sd) = (drawn.mean().as_secs_f64(), drawn.sd().as_secs_f64());
+    let narrows = sd > 0.0 && !delay.reorder && matches!(delay.source, DelaySource::Drawn { .. });
     let sd_in_order = stream
         .filter(|_| narrows)
         .map(|stream| trial::sd_in_order(delay, &Stream { spread: Spread::Constant, ..*stream }));
     DelayForecast {
         mean,
         sd,
-        percentiles: [p1, p50, p99],
+        percentiles: [0.01, 0.5, 0.99].map(|share| drawn.quantile(share).as_secs_f64()),
         memory: memory.as_secs_f64(),
         reorders: delay.reorder,
         sd_in_order,

@@ -70,6 +70,8 @@ struct Element {
     retired: bool,
     gate: Option<Gate>,
     part: Part,
+    /// When the part has work next: asked for once after each change of it, since the link looks at every element before each step.
+    due: Option<Instant>,
 }
 
 impl Link {
@@ -121,6 +123,7 @@ impl Link {
             numbers.remove(&flow);
             for element in &mut self.elements {
                 element.part.forget(flow);
+                element.due = element.part.deadline();
             }
         }
     }
@@ -205,12 +208,14 @@ impl Link {
             retired: false,
             gate: Gate::new(rule, &self.key),
             part: Part::new(rule, &self.key, epoch),
+            due: None,
         }
     }
 
     fn retire(&mut self, now: Instant, mut element: Element, epoch: Instant) {
         let origin = Origin { source: Source::of_link(self.key.stream(&element.rule.key)), epoch };
         element.part.retune(now, None, element.rule.ordinal, origin);
+        element.due = element.part.deadline();
         element.retired = true;
         if element.part.held() > 0 {
             self.elements.push(element);
@@ -239,7 +244,7 @@ impl Link {
     fn next_due(&self) -> Option<(Instant, usize)> {
         let mut next: Option<(Instant, usize)> = None;
         for (index, element) in self.elements.iter().enumerate().rev() {
-            if let Some(due) = element.part.deadline()
+            if let Some(due) = element.due
                 && next.is_none_or(|(earliest, _)| due < earliest)
             {
                 next = Some((due, index));
@@ -270,32 +275,23 @@ impl Link {
     /// Does the work of the stage at `index` that is due at `due`. What leaves the link is returned, unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
         let element = &mut self.elements[index];
-        match element.part.poll(due)? {
-            Output::Deliver(mut packet) => {
-                packet.trace.sign(element.place);
-                if self.watch.is_on(&packet) {
-                    let chosen = packet.trace.is_signed(element.place);
-                    self.watch.released(&element.rule.key, &packet, true, chosen);
-                }
-                if element.retired && element.part.held() == 0 {
-                    self.elements.remove(index);
-                    self.pass(index, packet);
-                    return None;
-                }
-                if index + 1 == self.elements.len() {
-                    return Some(Output::Deliver(packet));
-                }
-                self.pass(index + 1, packet);
-                None
-            }
-            Output::Discard(mut packet, reason) => {
-                packet.trace.sign(element.place);
-                if self.watch.is_on(&packet) {
-                    self.watch.released(&element.rule.key, &packet, false, true);
-                }
-                Some(Output::Discard(packet, reason))
-            }
+        // It stays where it is written: each move of a packet costs as much as a rule.
+        let mut output = element.part.poll(due);
+        element.due = element.part.deadline();
+        output.as_mut()?.packet_mut().trace.sign(element.place);
+        if let Some(output) = output.as_ref().filter(|output| self.watch.is_on(output.packet())) {
+            self.watch.released(&element.rule.key, element.place, output);
         }
+        let emptied = element.retired && element.part.held() == 0;
+        if index + 1 == self.elements.len() && !emptied || matches!(output, Some(Output::Discard(..))) {
+            return output;
+        }
+        if emptied {
+            self.elements.remove(index);
+        }
+        let Some(Output::Deliver(packet)) = output else { return None };
+        self.pass(index + usize::from(!emptied), packet);
+        None
     }
 
     /// Takes a packet through the elements from `start` on, up to the first that holds it.
@@ -314,11 +310,11 @@ impl Link {
             }
             if !element.role.is_instant() {
                 let copies = element.part.handle(packet);
-                self.counters.copies_made(copies);
+                element.due = element.part.deadline();
                 if watched {
                     self.watch.held(copies);
                 }
-                return;
+                return self.counters.copies_made(copies);
             }
             let verdict = element.part.judge(&mut packet);
             let place = element.place;
@@ -427,6 +423,7 @@ impl Element {
         }
         let origin = Origin { source: Source::of_link(link.stream(&rule.key)), epoch };
         self.part.retune(now, Some(&rule.kind), rule.ordinal, origin);
+        self.due = self.part.deadline();
         self.gate = Gate::new(rule, link);
         self.rule = rule.clone();
     }

@@ -1,6 +1,7 @@
 //! Follows one packet, and its copies, from rule to rule.
 
 use crate::packet::Packet;
+use crate::stage::Output;
 use jostle_common::profile::Rule;
 use jostle_common::time::Instant;
 
@@ -94,12 +95,17 @@ impl Watch {
         self.inside += 1 + copies as u64;
     }
 
-    /// A stage has let the packet go. A copy that the stage made itself never came to it.
-    pub(super) fn released(&mut self, rule: &str, packet: &Packet, goes_on: bool, chosen: bool) {
+    /// The stage of a rule has let the packet go. A copy that the stage made itself never came to it.
+    pub(super) fn released(&mut self, rule: &str, place: u8, output: &Output) {
         self.inside -= 1;
+        let packet = output.packet();
         let here = |visit: &&mut Visit| visit.rule.key == rule && visit.copy == packet.copy;
-        if let Some(visit) = self.visits.iter_mut().rev().find(here) {
-            (visit.went_on, visit.chosen) = (goes_on.then_some(packet.at), chosen);
+        let Some(visit) = self.visits.iter_mut().rev().find(here) else { return };
+        match output {
+            Output::Deliver(_) => {
+                (visit.went_on, visit.chosen) = (Some(packet.at), packet.trace.is_signed(place));
+            }
+            Output::Discard(..) => visit.chosen = true,
         }
     }
 }

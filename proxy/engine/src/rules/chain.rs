@@ -105,7 +105,7 @@ impl<M: Model> Chain<M> {
     fn anew(&self, number: u64) -> u8 {
         let bits = self.bits(number);
         let drawn = self.stationary.iter().find(|(_, share)| share.covers(bits));
-        drawn.or(self.stationary.last()).map_or(0, |(state, _)| *state)
+        drawn.or_else(|| self.stationary.last()).map_or(0, |(state, _)| *state)
     }
 
     /// The state at `number`, by walking back to where it no longer depends on the past.

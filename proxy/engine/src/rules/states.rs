@@ -106,7 +106,7 @@ impl Pattern {
 impl Model for Pattern {
     fn next(&self, state: u8, bits: u64) -> u8 {
         let losses = usize::from(state);
-        let Some(chance) = self.chances.get(losses).or(self.chances.last()) else { return 0 };
+        let Some(chance) = self.chances.get(losses).or_else(|| self.chances.last()) else { return 0 };
         if chance.covers(bits) { (losses + 1).min(self.chances.len()) as u8 } else { 0 }
     }
 

@@ -235,8 +235,7 @@ mod tests {
             assert_eq!((report.acknowledged, session.delivered), (1000, 1000));
             if report.goodbye_acknowledged {
                 let [up, down] = ways.each_ref().map(Way::lines);
-                let unreadable =
-                    up.iter().filter(|line| decode(&line.to_vec().into()).is_none()).count() as u64;
+                let unreadable = up.iter().filter(|line| decode(line).is_none()).count() as u64;
                 assert_eq!((session.lines(), session.damaged), (up.len() as u64, unreadable));
                 let unreadable = down.iter().filter(|line| Reply::decode(line).is_none()).count() as u64;
                 // What comes behind the goodbye's ACK is no longer read.

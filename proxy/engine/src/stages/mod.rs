@@ -1,12 +1,9 @@
 //! The stages, which hold packets for a time: one file each.
 
 mod batch;
-mod calendar;
 mod copies;
 mod delay;
 mod hold;
-mod jitter;
-mod normal;
 mod rate;
 mod reorder;
 

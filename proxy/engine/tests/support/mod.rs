@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod fit;
+
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::profile::{Profile, Timeline};

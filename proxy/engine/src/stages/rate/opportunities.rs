@@ -58,7 +58,7 @@ impl Opportunities {
             return now;
         }
         let more = (bytes - self.left).div_ceil(u64::from(OPPORTUNITY_BYTES));
-        self.left += more * u64::from(OPPORTUNITY_BYTES) - bytes;
+        self.left = self.left + more * u64::from(OPPORTUNITY_BYTES) - bytes;
         let last = self.next + more - 1;
         let left_at = self.time(last);
         self.go_to(last + 1);

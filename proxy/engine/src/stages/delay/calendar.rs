@@ -9,8 +9,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// What a calendar can hold: ordered by its due time first.
-pub(super) trait Due: Ord {
+pub(super) trait Due: Ord + Sized {
     fn due(&self) -> Instant;
+
+    /// Sorts entries, the last one first.
+    fn sort_backwards(entries: &mut [Self]) {
+        entries.sort_unstable_by(|a, b| b.cmp(a));
+    }
 }
 
 impl Due for Instant {
@@ -91,11 +96,6 @@ impl<T: Due> Calendar<T> {
         entry
     }
 
-    /// Takes out everything, in order.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.pop(Instant::from_nanos(u64::MAX)))
-    }
-
     /// Puts an entry into a slot behind the current one.
     fn store(&mut self, slot: u64, entry: T) {
         if slot - self.current_slot < self.slots.len() as u64 {
@@ -159,7 +159,7 @@ impl<T: Due> Calendar<T> {
                 self.store(slot, entry);
             }
         }
-        self.current.sort_unstable_by(|a, b| b.cmp(a));
+        T::sort_backwards(&mut self.current);
     }
 
     /// The number of the first slot behind the current one that holds anything.
@@ -259,6 +259,9 @@ mod tests {
         let mut expected: Vec<Instant> = dues.map(Instant::from_nanos).collect();
         expected.iter().for_each(|due| calendar.push(*due));
         expected.sort_unstable();
-        assert_eq!(calendar.drain().collect::<Vec<_>>(), expected);
+        assert_eq!(
+            std::iter::from_fn(|| calendar.pop(Instant::from_nanos(u64::MAX))).collect::<Vec<_>>(),
+            expected
+        );
     }
 }

@@ -1,0 +1,191 @@
+//! The connection: opened when needed, kept as long as the server keeps it, watched for progress.
+
+use super::Totals;
+use super::failure::Failure;
+use super::url::Url;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use jostle_common::units::format_duration;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// The body of a request.
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+const PROGRAM: HeaderValue = HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
+/// The largest head of an answer.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How much of a refusal's text is read.
+const SAID_BYTES_MAX: usize = 16 << 10;
+
+/// The connection to one server at a time.
+#[derive(Debug)]
+pub(super) struct Connection {
+    timeout: Duration,
+    open: Option<(String, SendRequest<Counted>)>,
+    pub(super) totals: Totals,
+}
+
+impl Connection {
+    pub(super) const fn new(timeout: Duration) -> Self {
+        Self { timeout, open: None, totals: Totals { connections: 0, requests: 0 } }
+    }
+
+    /// Sends a request, over the connection that is open if it leads there, and returns the head of the answer. `sent` is told how much
+    /// of the body has gone out.
+    pub(super) async fn send(
+        &mut self,
+        url: &Url,
+        mut request: Request<Body>,
+        sent: Arc<AtomicU64>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut sender = self.sender(url).await?;
+        let authority = HeaderValue::try_from(url.authority());
+        let host = authority.map_err(|_| Failure::Final(format!("\"{}\" is no host", url.authority())))?;
+        request.headers_mut().insert(HOST, host);
+        request.headers_mut().insert(USER_AGENT, PROGRAM);
+        self.totals.requests += 1;
+        let counted = request.map(|inner| Counted { inner, sent: sent.clone() });
+        let mut answer = pin!(sender.send_request(counted));
+        let response = loop {
+            let before = sent.load(Ordering::Relaxed);
+            match tokio::time::timeout(self.timeout, answer.as_mut()).await {
+                Ok(Ok(response)) => break response,
+                Ok(Err(error)) => {
+                    return Err(Failure::Passing(format!(
+                        "no answer from {}: {}",
+                        url.authority(),
+                        cause(&error)
+                    )));
+                }
+                Err(_) if sent.load(Ordering::Relaxed) > before => {}
+                Err(_) => return Err(self.silent("no answer")),
+            }
+        };
+        self.open = Some((url.authority(), sender));
+        Ok(response)
+    }
+
+    /// The next piece of an answer's body; `None` at its end.
+    pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let Ok(frame) = tokio::time::timeout(self.timeout, body.frame()).await else {
+                return Err(self.silent("the answer stands still"));
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.close();
+                    return Err(Failure::Passing(format!("the answer broke off: {}", cause(&error))));
+                }
+            }
+        }
+    }
+
+    /// The beginning of an answer's text; what is longer costs the connection.
+    pub(super) async fn text(&mut self, mut body: Incoming) -> Result<String, Failure> {
+        let mut text = Vec::new();
+        while let Some(piece) = self.piece(&mut body).await? {
+            if text.len() + piece.len() > SAID_BYTES_MAX {
+                self.close();
+                break;
+            }
+            text.extend_from_slice(&piece);
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Gives the connection up.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
+    fn silent(&mut self, what: &str) -> Failure {
+        self.close();
+        Failure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
+    }
+
+    async fn sender(&mut self, url: &Url) -> Result<SendRequest<Counted>, Failure> {
+        if let Some((authority, mut sender)) = self.open.take()
+            && authority == url.authority()
+            && tokio::time::timeout(self.timeout, sender.ready()).await.is_ok_and(|ready| ready.is_ok())
+        {
+            return Ok(sender);
+        }
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::Passing(format!("cannot connect to {}: {error}", url.authority()))
+        };
+        let stream = match tokio::time::timeout(self.timeout, TcpStream::connect(url.host())).await {
+            Ok(stream) => stream.map_err(|error| failed(&error))?,
+            Err(_) => return Err(failed(&format!("no answer for {}", format_duration(self.timeout)))),
+        };
+        // What the system refuses is done without.
+        let _ = stream.set_nodelay(true);
+        self.totals.connections += 1;
+        let shaken =
+            http1::Builder::new().max_header_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shaken.map_err(|error| failed(&error))?;
+        tokio::spawn(async move {
+            // What goes wrong is told to whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok(sender)
+    }
+}
+
+/// What lies behind hyper's word for it.
+fn cause(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+/// A body whose progress can be seen from outside.
+pub(super) struct Counted {
+    inner: Body,
+    sent: Arc<AtomicU64>,
+}
+
+impl hyper::body::Body for Counted {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(task);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.sent.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,230 @@
+//! GET: a file into a folder, whole and checked, however often it breaks off on the way.
+
+use super::connection::Connection;
+use super::look::request;
+use super::part::Part;
+use super::report::{Check, Head, Report};
+use super::{Client, Failure, Url, persist};
+use crate::http::{digest_field, names};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LOCATION, RANGE,
+};
+use hyper::{Method, Response, StatusCode};
+use indicatif::ProgressBar;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const REDIRECTIONS_MAX: u32 = 10;
+/// The name of a file that has none.
+const NAMELESS: &str = "download";
+
+/// Where a fetched file goes.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Under this name, over what is there.
+    File(PathBuf),
+    /// Into this folder, under the name that the server or the URL gives it, or the next that is free.
+    Folder(PathBuf),
+}
+
+/// A fetch under way.
+struct Fetch<'a> {
+    connection: &'a mut Connection,
+    target: &'a Target,
+    resume: bool,
+    bar: &'a ProgressBar,
+    report: Report,
+    part: Option<Part>,
+    /// The last answer's `Content-Disposition`.
+    disposition: Option<String>,
+}
+
+/// Fetches a file. `resume` goes on with what an earlier run has left.
+pub async fn download(
+    client: &mut Client,
+    url: &Url,
+    target: &Target,
+    resume: bool,
+    bar: &ProgressBar,
+) -> Report {
+    let clock = Clock::start();
+    let Client { settings, connection } = client;
+    let report = Report::new(url.clone());
+    let mut fetch = Fetch { connection, target, resume, bar, report, part: None, disposition: None };
+    let mut retries = 0;
+    let done = persist(settings.retries, &mut retries, async || fetch.attempt().await).await;
+    let mut report = fetch.report;
+    if let Err(reason) = done {
+        report.failure = Some(reason);
+        if let Some(part) = fetch.part {
+            part.abandon();
+        }
+    }
+    report.retries = retries;
+    report.elapsed = clock.now().since(Instant::START);
+    report
+}
+
+impl Fetch<'_> {
+    async fn attempt(&mut self) -> Result<(), Failure> {
+        if self.part.is_none() && self.resume && Part::is_left(&self.path()) {
+            self.part = Some(Part::open(&self.path(), true).map_err(local)?);
+        }
+        let response = self.follow().await?;
+        let head = Head::of(&response);
+        let status = head.status;
+        let digest = digest_field::parse(&head.headers);
+        let field = head.headers.get(CONTENT_DISPOSITION);
+        self.disposition =
+            field.and_then(|field| std::str::from_utf8(field.as_bytes()).ok()).map(str::to_owned);
+        let length = response.body().size_hint().exact();
+        self.report.head = Some(head);
+        if let Err(failure) = self.begin(&response) {
+            let said = self.connection.text(response.into_body()).await.unwrap_or_default();
+            return Err(match failure {
+                Some(failure) => failure,
+                None => Failure::of_status(status, &said),
+            });
+        }
+        let total = length.map(|length| length + self.report.resumed);
+        self.receive(response.into_body(), total).await?;
+        self.check(digest, total)
+    }
+
+    /// Asks, and asks again where a redirection leads.
+    async fn follow(&mut self) -> Result<Response<Incoming>, Failure> {
+        for _ in 0..=REDIRECTIONS_MAX {
+            let mut request = request(&self.report.url, Method::GET);
+            let part = self.part.as_ref().and_then(|part| Some((part.size(), part.etag()?)));
+            if let Some((size, etag)) = part
+                && let (Ok(range), Ok(etag)) =
+                    (HeaderValue::try_from(format!("bytes={size}-")), HeaderValue::try_from(etag))
+            {
+                request.headers_mut().insert(RANGE, range);
+                request.headers_mut().insert(IF_RANGE, etag);
+            }
+            let response = self.connection.send(&self.report.url, request, Arc::default()).await?;
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            match (response.status().as_u16(), location) {
+                (301 | 302 | 303 | 307 | 308, Some(location)) => {
+                    self.report.url = self.report.url.join(location)?;
+                    self.connection.text(response.into_body()).await?;
+                }
+                _ => return Ok(response),
+            }
+        }
+        Err(Failure::Final(format!("it is redirected more than {REDIRECTIONS_MAX} times")))
+    }
+
+    /// Makes ready for the body: behind what is there, or from the start. `Err(None)` when the status is no success.
+    fn begin(&mut self, response: &Response<Incoming>) -> Result<(), Option<Failure>> {
+        let headers = response.headers();
+        let wrong = |reason: &str| Some(Failure::Passing(reason.to_owned()));
+        let there = self.part.as_ref().map_or(0, Part::size);
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if there > 0 && first_byte(headers) == Some(there) => {
+                self.report.resumed = there;
+                Ok(())
+            }
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if there > 0 => {
+                self.restart(None).map_err(Some)?;
+                Err(wrong("the server has another part than was asked for"))
+            }
+            StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
+                // Weak tags name no bytes.
+                let etag = headers
+                    .get(ETAG)
+                    .and_then(|etag| etag.to_str().ok())
+                    .filter(|etag| etag.starts_with('"'));
+                self.report.resumed = 0;
+                self.restart(etag).map_err(Some)
+            }
+            status if status.is_success() => Err(Some(Failure::Final(format!("{status} is no file")))),
+            _ => Err(None),
+        }
+    }
+
+    fn restart(&mut self, etag: Option<&str>) -> Result<(), Failure> {
+        let path = self.path();
+        let part = match self.part.take() {
+            Some(part) => part,
+            None => Part::open(&path, false).map_err(local)?,
+        };
+        self.part.insert(part).restart(etag).map_err(local)
+    }
+
+    async fn receive(&mut self, mut body: Incoming, total: Option<u64>) -> Result<(), Failure> {
+        self.bar.set_length(total.unwrap_or(0));
+        let part = self.part.as_mut().expect("begin has opened it");
+        self.bar.set_position(part.size());
+        while let Some(piece) = self.connection.piece(&mut body).await? {
+            part.append(&piece).map_err(local)?;
+            self.bar.set_position(part.size());
+        }
+        Ok(())
+    }
+
+    /// All has come: is it what was sent?
+    fn check(
+        &mut self,
+        expected: Option<jostle_common::protocol::digest::Digest>,
+        total: Option<u64>,
+    ) -> Result<(), Failure> {
+        let part = self.part.as_mut().expect("begin has opened it");
+        let (size, digest) = (part.size(), part.digest());
+        (self.report.size, self.report.digest) = (size, Some(digest));
+        if let Some(expected) = expected
+            && expected != digest
+        {
+            self.report.damaged += 1;
+            part.restart(None).map_err(local)?;
+            return Err(Failure::Passing(format!(
+                "it was damaged on the way: its sha256 is {digest}, the server's {expected}"
+            )));
+        }
+        self.report.check = match (expected, total) {
+            (Some(_), _) => Check::Digest,
+            // Less would have been an answer that broke off.
+            (None, Some(_)) => Check::Length,
+            (None, None) => Check::None,
+        };
+        let path = self.path();
+        let replace = matches!(self.target, Target::File(_));
+        let part = self.part.take().expect("it was there a moment ago");
+        self.report.path = Some(part.finish(&path, replace).map_err(local)?);
+        Ok(())
+    }
+
+    /// The name it shall have. Nothing in it is the server's but a plain name.
+    fn path(&self) -> PathBuf {
+        match self.target {
+            Target::File(path) => path.clone(),
+            Target::Folder(folder) => {
+                let said = self
+                    .disposition
+                    .as_deref()
+                    .and_then(names::of_disposition)
+                    .and_then(|name| names::safe(&name));
+                folder.join(said.or_else(|| self.report.url.name()).unwrap_or_else(|| NAMELESS.to_owned()))
+            }
+        }
+    }
+}
+
+/// The first byte of the range that is sent.
+fn first_byte(headers: &HeaderMap) -> Option<u64> {
+    let range = field(headers, &CONTENT_RANGE)?.strip_prefix("bytes ")?;
+    range.split_once('-')?.0.parse().ok()
+}
+
+fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A failure of ours: another try would meet it too.
+fn local(error: std::io::Error) -> Failure {
+    Failure::Final(error.to_string())
+}

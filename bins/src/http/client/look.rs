@@ -1,0 +1,53 @@
+//! HEAD: what a server says about a file, without the file.
+
+use super::connection::Body;
+use super::report::{Head, Report};
+use super::{Client, Failure, Url, persist};
+use crate::http::digest_field::{self, WANT_REPR_DIGEST};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::{Method, Request};
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
+use std::sync::Arc;
+
+/// Asks for the head of a file. A status that is no success is a failure in the report.
+pub async fn look(client: &mut Client, url: &Url) -> Report {
+    let (clock, mut report) = (Clock::start(), Report::new(url.clone()));
+    let Client { settings, connection } = client;
+    let mut retries = 0;
+    let asked = persist(settings.retries, &mut retries, async || {
+        let response = connection.send(url, request(url, Method::HEAD), Arc::default()).await?;
+        let head = Head::of(&response);
+        match head.status.is_server_error() {
+            true => Err(Failure::of_status(head.status, "")),
+            false => Ok(head),
+        }
+    });
+    match asked.await {
+        Ok(head) => {
+            let is_fine = !head.status.is_client_error();
+            report.failure = (!is_fine).then(|| head.status.to_string());
+            report.size = length(&head).unwrap_or(0);
+            report.digest = digest_field::parse(&head.headers);
+            report.head = Some(head);
+        }
+        Err(reason) => report.failure = Some(reason),
+    }
+    report.retries = retries;
+    report.elapsed = clock.now().since(Instant::START);
+    report
+}
+
+/// A request without a body that wants the digest of the file.
+pub(super) fn request(url: &Url, method: Method) -> Request<Body> {
+    let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    *request.method_mut() = method;
+    *request.uri_mut() = url.path().parse().expect("the URL was read from a path");
+    request.headers_mut().insert(WANT_REPR_DIGEST, HeaderValue::from_static("sha-256=1"));
+    request
+}
+
+fn length(head: &Head) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

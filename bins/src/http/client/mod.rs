@@ -1,0 +1,118 @@
+//! The HTTP client: files over one connection, checked by length and digest, resumed when they break off.
+//!
+//! It stands on the same hyper as the server, not on a blocking library: a wait that is bounded by progress rather than by total
+//! time, and an end at once when the user asks for it, need a hand on every read.
+
+mod chained_body;
+pub mod command;
+mod connection;
+mod download;
+mod failure;
+mod look;
+mod part;
+mod report;
+mod upload;
+mod url;
+
+pub use download::{Target, download};
+pub use look::look;
+pub use report::{Check, Head, Report};
+pub use upload::{Sending, upload};
+pub use url::Url;
+
+use crate::stop::Stop;
+use connection::Connection;
+use failure::Failure;
+use std::time::Duration;
+
+/// How patient a client is.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// After how long without any progress to give a connection up.
+    pub timeout: Duration,
+    /// How often to try again, for each file.
+    pub retries: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), retries: 3 }
+    }
+}
+
+/// A client with its connection, which is kept between files.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    connection: Connection,
+}
+
+/// What a client has done in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Requests that were sent.
+    pub requests: u64,
+}
+
+impl Client {
+    /// A client without a connection yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, connection: Connection::new(settings.timeout) }
+    }
+
+    /// What it has done.
+    pub const fn totals(&self) -> Totals {
+        self.connection.totals
+    }
+}
+
+/// Runs `job` to its end, or until `stop` is requested: then `None`.
+///
+/// # Errors
+/// When the system gives no event loop.
+pub fn run<T>(stop: &Stop, job: impl Future<Output = T>) -> std::io::Result<Option<T>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stopping, mut is_stopping) = tokio::sync::watch::channel(false);
+    let _attached = stop.attach_with(move || {
+        stopping.send_replace(true);
+    });
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = is_stopping.wait_for(|stopping| *stopping) => None,
+            ended = job => Some(ended),
+        }
+    });
+    runtime.shutdown_background();
+    Ok(ended)
+}
+
+/// How long to wait before trying again for the `n`-th time, from 1: 0.1 s, doubled up to 3.2 s.
+fn backoff(n: u32) -> Duration {
+    Duration::from_millis(100) * 2_u32.pow(n.saturating_sub(1).min(5))
+}
+
+/// Repeats `attempt` until it is done, fails for good, or has been tried often enough. Counts the repetitions.
+async fn persist<T>(
+    retries: u32,
+    count: &mut u32,
+    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+) -> Result<T, String> {
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(Failure::Final(reason)) => return Err(reason),
+            Err(Failure::Passing(reason)) if *count >= retries => {
+                let times = if *count == 1 { "retry" } else { "retries" };
+                return Err(if *count == 0 { reason } else { format!("{reason} (after {count} {times})") });
+            }
+            Err(Failure::Passing(reason)) => {
+                *count += 1;
+                eprintln!("{}; trying again", crate::terminal::escaped(&reason));
+                tokio::time::sleep(backoff(*count)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Bytes of an open file as the body of a message: two pieces in memory, however large the file is.
+
+use super::blocking;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+const PIECE: u64 = 128 << 10;
+
+type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
+
+/// A range of a file.
+pub(crate) struct FileBody {
+    file: Arc<File>,
+    /// What is not being read yet.
+    rest: Range<u64>,
+    /// How many bytes are still to be given out.
+    left: u64,
+    first: Option<Bytes>,
+    reading: Option<Reading>,
+}
+
+impl FileBody {
+    /// The bytes of `range`, of which the first are read at once: a file that cannot be read is an error, not a broken message.
+    pub(crate) async fn open(file: Arc<File>, range: Range<u64>) -> io::Result<Self> {
+        let left = range.end - range.start;
+        let mut body = Self { file, rest: range, left, first: None, reading: None };
+        if let Some(reading) = body.next() {
+            body.first = Some(reading.await?);
+        }
+        Ok(body)
+    }
+
+    /// Begins to read the next piece, if there is one.
+    fn next(&mut self) -> Option<Reading> {
+        let start = self.rest.start;
+        let length = (self.rest.end - start).min(PIECE);
+        if length == 0 {
+            return None;
+        }
+        self.rest.start += length;
+        let file = self.file.clone();
+        Some(Box::pin(blocking(move || {
+            let mut piece = vec![0; length as usize];
+            // Shorter than it was: its length is promised already, so the message must break off.
+            file.read_exact_at(&mut piece, start)?;
+            Ok(Bytes::from(piece))
+        })))
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let piece = match (self.first.take(), &mut self.reading) {
+            (Some(first), _) => first,
+            (None, Some(reading)) => {
+                let piece = ready!(reading.as_mut().poll(task));
+                self.reading = None;
+                piece?
+            }
+            (None, None) => return Poll::Ready(None),
+        };
+        self.left -= piece.len() as u64;
+        // The next piece is read while this one is sent.
+        self.reading = self.next();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,102 @@
+//! Accepting connections, as many at once as the limits allow.
+
+use super::connection;
+use super::handler::Context;
+use jostle_proxy::is_out_of_descriptors;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// Connections that may wait to be accepted; the system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+/// How long to wait before accepting again when the process has no descriptor left.
+const RETRY: Duration = Duration::from_millis(100);
+/// How much unsent data the system holds for a connection. More would hide from us who does not read.
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
+/// Binds the listener. The error names its address.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bind()
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on http://{address}: {error}")))
+}
+
+/// The connections that are still open.
+pub(super) struct Connections(mpsc::Receiver<()>);
+
+impl Connections {
+    /// Waits until all have ended, at most for `most`.
+    pub(super) async fn ended(mut self, most: Duration) {
+        // Each connection holds a sender; the channel closes with the last.
+        let _ = tokio::time::timeout(most, self.0.recv()).await;
+    }
+}
+
+/// Accepts until asked to stop, or until the first connection has ended when the limits say so.
+pub(super) async fn serve(
+    listener: TcpListener,
+    context: &Arc<Context>,
+    mut is_stopping: watch::Receiver<bool>,
+) -> Connections {
+    let room = Arc::new(Semaphore::new(context.limits.connections));
+    let (open, connections) = mpsc::channel(1);
+    loop {
+        let accepted = async {
+            // Never closed: this function holds it.
+            let place = room.clone().acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            biased;
+            _ = is_stopping.wait_for(|stopping| *stopping) => break,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                prepare(&stream);
+                let once = context.limits.once;
+                let (context, stop, open) = (context.clone(), is_stopping.clone(), open.clone());
+                let serving = tokio::spawn(async move {
+                    connection::serve(stream, peer, context, stop).await;
+                    drop((place, open));
+                });
+                if once {
+                    tokio::select! {
+                        _ = is_stopping.wait_for(|stopping| *stopping) => {}
+                        _ = serving => {}
+                    }
+                    break;
+                }
+            }
+            Err(error) if is_out_of_descriptors(&error) => {
+                if context.counts.accept_paused.add(1) == 1 {
+                    log::warn!("no descriptor is left, so further connections wait: {error}");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            // The client has gone already, or the network has a problem that is no listener's.
+            Err(error) => log::debug!("cannot accept: {error}"),
+        }
+    }
+    Connections(connections)
+}
+
+fn prepare(stream: &tokio::net::TcpStream) {
+    // What the system refuses is done without.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    #[cfg(not(target_os = "linux"))]
+    let _ = SockRef::from(stream).set_send_buffer_size(UNSENT_BYTES_MAX as usize);
+}

@@ -1,0 +1,175 @@
+//! One connection: its requests, one after the other, and a proper end.
+
+use super::answer;
+use super::caught::caught;
+use super::handler::{Body, Context, Event, Exchange};
+use super::watched::{Course, Expiry, Watched};
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::header::{HeaderValue, SERVER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+const HEADERS_MAX: usize = 100;
+/// How long a client that is still sending may take to read the answer that refuses it.
+const LINGER: Duration = Duration::from_secs(2);
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+const PROGRAM: HeaderValue = HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    context: Arc<Context>,
+    mut is_stopping: watch::Receiver<bool>,
+) {
+    context.counts.connections.add(1);
+    let course = Arc::new(Course::default());
+    let watched = Watched::new(stream, context.clone(), course.clone());
+    let exchange = Exchange { peer, context: context.clone() };
+    let service = service_fn(|request| {
+        course.begin();
+        Box::pin(respond(request, exchange.clone(), Ended(course.clone())))
+    });
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(context.limits.head_bytes)
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(watched), service);
+    let mut stop = pin!(is_stopping.wait_for(|stopping| *stopping));
+    let mut stopped = false;
+    let result = poll_fn(|task| {
+        if !stopped && stop.as_mut().poll(task).is_ready() {
+            stopped = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        connection.poll_without_shutdown(task)
+    });
+    let result = result.await;
+    let watched = connection.into_parts().io.into_inner();
+    let expired = watched.expired();
+    let mut stream = watched.into_stream();
+    match expired {
+        Some(Expiry::Idle) => drop(context.counts.idle.add(1)),
+        Some(Expiry::Head) => {
+            context.counts.slow_heads.add(1);
+            let _ = stream.try_write(TOO_SLOW);
+        }
+        Some(Expiry::Reader) => {
+            context.counts.slow_readers.add(1);
+            // There is no end to be said to someone who does not read.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            return;
+        }
+        None => {
+            if let Err(error) = result {
+                log::debug!("{peer}: {error}");
+                // Broken answers must not look whole: a reset says so where the length does not.
+                if error.is_user() || error.is_body_write_aborted() {
+                    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                    return;
+                }
+            }
+        }
+    }
+    let _ = tokio::time::timeout(LINGER, linger(&mut stream)).await;
+}
+
+/// Ends our half, and waits for the other's end: closing over unread bytes is a reset, which may overtake the answer.
+async fn linger(stream: &mut TcpStream) {
+    let mut sink = [0; 4096];
+    if stream.shutdown().await.is_ok() {
+        while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+    }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    exchange: Exchange,
+    ended: Ended,
+) -> Result<Response<Watching>, Infallible> {
+    let context = exchange.context.clone();
+    context.counts.requests.add(1);
+    let asked = context.limits.log.then(|| (request.method().to_string(), request.uri().to_string()));
+    let peer = exchange.peer;
+    let wants_html = answer::wants_html(request.headers());
+    let handler = context.handler.clone();
+    let answering = caught(Box::pin(async move { handler.answer(request, exchange).await }));
+    let mut response = answering.await.unwrap_or_else(|reason| {
+        context.counts.panics.add(1);
+        log::error!("an answer to {peer} failed: {reason}");
+        answer::failure(wants_html)
+    });
+    response.headers_mut().entry(SERVER).or_insert(PROGRAM);
+    let status = response.status().as_u16();
+    context.counts.status(status);
+    Ok(response.map(|inner| Watching { inner, status, bytes: 0, asked, peer, context, _ended: ended }))
+}
+
+/// Says that an answer has ended, when dropped.
+struct Ended(Arc<Course>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The body of an answer on its way, which is counted.
+struct Watching {
+    inner: Body,
+    status: u16,
+    bytes: u64,
+    asked: Option<(String, String)>,
+    peer: SocketAddr,
+    context: Arc<Context>,
+    _ended: Ended,
+}
+
+impl hyper::body::Body for Watching {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(task);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.context.counts.bytes.add(self.bytes);
+        if let Some((method, target)) = self.asked.take() {
+            let Self { status, bytes, peer, .. } = *self;
+            (self.context.on_event)(Event::Answered { peer, method, target, status, bytes });
+        }
+    }
+}

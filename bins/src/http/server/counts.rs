@@ -1,0 +1,97 @@
+//! What the server has done, counted by all its threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A count that many threads add to.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, more: u64) -> u64 {
+        self.0.fetch_add(more, Ordering::Relaxed) + more
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) connections: Count,
+    pub(super) requests: Count,
+    statuses: [Count; 5],
+    pub(super) bytes: Count,
+    pub(super) stored: Count,
+    pub(super) unstored: Count,
+    pub(super) panics: Count,
+    pub(super) idle: Count,
+    pub(super) slow_heads: Count,
+    pub(super) slow_bodies: Count,
+    pub(super) slow_readers: Count,
+    pub(super) accept_paused: Count,
+}
+
+impl Counts {
+    /// Counts an answer with this status.
+    pub(super) fn status(&self, status: u16) {
+        if let Some(count) = self.statuses.get(usize::from(status / 100).wrapping_sub(1)) {
+            count.add(1);
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            connections: self.connections.now(),
+            requests: self.requests.now(),
+            succeeded: self.statuses[1].now(),
+            redirected: self.statuses[2].now(),
+            refused: self.statuses[3].now(),
+            failed: self.statuses[4].now(),
+            bytes: self.bytes.now(),
+            stored: self.stored.now(),
+            unstored: self.unstored.now(),
+            panics: self.panics.now(),
+            idle: self.idle.now(),
+            slow_heads: self.slow_heads.now(),
+            slow_bodies: self.slow_bodies.now(),
+            slow_readers: self.slow_readers.now(),
+            accept_paused: self.accept_paused.now(),
+        }
+    }
+}
+
+/// What a server has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Answers with a status from 200 to 299.
+    pub succeeded: u64,
+    /// Answers with a status from 300 to 399.
+    pub redirected: u64,
+    /// Answers with a status from 400 to 499.
+    pub refused: u64,
+    /// Answers with a status from 500.
+    pub failed: u64,
+    /// Bytes of answers' bodies.
+    pub bytes: u64,
+    /// Uploads that were stored.
+    pub stored: u64,
+    /// Uploads that were begun and not stored.
+    pub unstored: u64,
+    /// Answers that panicked.
+    pub panics: u64,
+    /// Connections closed because nothing was asked.
+    pub idle: u64,
+    /// Connections closed because a request's head took too long.
+    pub slow_heads: u64,
+    /// Uploads that came too slowly.
+    pub slow_bodies: u64,
+    /// Connections closed because the answer was not read.
+    pub slow_readers: u64,
+    /// How often there was no descriptor left for a connection.
+    pub accept_paused: u64,
+}

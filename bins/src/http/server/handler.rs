@@ -1,0 +1,91 @@
+//! What answers a request, and what answers share.
+
+use super::counts::Counts;
+use super::settings::Limits;
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use jostle_common::clock::Clock;
+use jostle_common::protocol::digest::Digest;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// An answer that is being made.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// Answers requests.
+pub trait Handler: fmt::Debug + Send + Sync {
+    /// Answers one. A panic becomes a 500, and the server lives on.
+    fn answer(self: Arc<Self>, request: Request<Incoming>, exchange: Exchange) -> Answering;
+}
+
+/// What an answer may know beside its request.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Who asks.
+    pub peer: SocketAddr,
+    /// What all connections share.
+    pub(super) context: Arc<Context>,
+}
+
+/// Something that a user of the server may want to know.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An answer was given, or broke off.
+    Answered {
+        /// Who asked.
+        peer: SocketAddr,
+        /// With which method.
+        method: String,
+        /// For what; not to be printed without escaping.
+        target: String,
+        /// The status of the answer.
+        status: u16,
+        /// How many bytes of the answer's body were given to the connection.
+        bytes: u64,
+    },
+    /// An upload was stored.
+    Stored {
+        /// Who sent it.
+        peer: SocketAddr,
+        /// The name it got.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Its digest.
+        digest: Digest,
+    },
+}
+
+/// What all connections share.
+pub(super) struct Context {
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    pub(super) counts: Counts,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) on_event: OnEvent,
+}
+
+pub(super) type OnEvent = Box<dyn Fn(Event) + Send + Sync>;
+
+impl Context {
+    pub(super) fn new(limits: Limits, handler: Arc<dyn Handler>, on_event: OnEvent) -> Self {
+        Self { limits, clock: Clock::start(), counts: Counts::default(), handler, on_event }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("limits", &self.limits)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}

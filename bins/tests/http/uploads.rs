@@ -1,0 +1,198 @@
+//! Uploads as curl and bare connections send them.
+
+use crate::support::{Server, bytes};
+use crate::tools::{Site, connect, curl, end, exchange, headers, names_in, status};
+use jostle_common::protocol::digest::Digest;
+use std::io::Write;
+
+#[test]
+fn curl_stores_files_in_every_way_it_knows() {
+    let site = Site::new();
+    let mut server = site.serve(&[]);
+    let base = format!("http://{}", server.address);
+    let song = site.text("public/song.mp3");
+    let digest = Digest::of(&bytes(300_000));
+    let Some(text) = curl(&["-i", "-T", &song, &format!("{base}/")]) else { return };
+    assert!(text.contains("201 Created") && text.ends_with(&format!("song.mp3 300000 {digest}\n")), "{text}");
+    let stored = server.line();
+    assert_eq!(
+        (&stored["event"], &stored["file"], &stored["sha256"]),
+        (&"stored".into(), &"song.mp3".into(), &digest.to_string().into())
+    );
+    let data = format!("@{song}");
+    let text = curl(&["--data-binary", &data, &format!("{base}/raw.bin")]).unwrap();
+    assert_eq!(text, format!("raw.bin 300000 {digest}\n"));
+    let form = format!("file=@{song}");
+    let text = curl(&[
+        "-F",
+        &form,
+        "-F",
+        "note=not a file",
+        "-F",
+        &format!("other=@{song};filename=C:\\dir\\b.mp3"),
+        &base,
+    ])
+    .unwrap();
+    assert_eq!(text, format!("song-2.mp3 300000 {digest}\nb.mp3 300000 {digest}\n"));
+    let text =
+        curl(&["-H", "Accept: application/json", "-F", &form, &format!("{base}/_jostle/upload")]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["files"][0]["name"], "song-3.mp3");
+    assert_eq!(
+        (&json["files"][0]["size"], &json["files"][0]["sha256"]),
+        (&300_000.into(), &digest.to_string().into())
+    );
+    let page = curl(&["-H", "Accept: text/html", "-F", &form, &base]).unwrap();
+    assert!(page.contains("<h1>Stored</h1>") && page.contains("song-4.mp3"), "{page}");
+    let empty = curl(&["-X", "PUT", "-d", "", "-i", &format!("{base}/empty")]).unwrap();
+    assert!(status(&empty) == 201 && empty.contains("empty 0 e3b0c442"), "{empty}");
+    let names = names_in(&site.path("incoming"));
+    assert_eq!(names, ["b.mp3", "empty", "raw.bin", "song-2.mp3", "song-3.mp3", "song-4.mp3", "song.mp3"]);
+    for name in names.iter().filter(|name| *name != "empty") {
+        assert_eq!(std::fs::read(site.path("incoming").join(name)).unwrap(), bytes(300_000), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_and_the_same_again_is_no_conflict() {
+    let site = Site::new();
+    site.write("other", b"other bytes!");
+    site.write("longer", b"longer than the first");
+    let server = site.serve(&[]);
+    let url = format!("http://{}/name", server.address);
+    let put = |file: &str| curl(&["-i", "-H", "Expect:", "-T", &site.text(file), &url]);
+    let Some(first) = put("public/hello.txt") else { return };
+    let statuses = ["public/hello.txt", "other", "longer"].map(|file| status(&put(file).unwrap()));
+    assert_eq!((status(&first), statuses), (201, [200, 409, 409]));
+    assert_eq!(std::fs::read(site.path("incoming/name")).unwrap(), b"hello world\n");
+    assert_eq!(names_in(&site.path("incoming")), ["name"]);
+}
+
+#[test]
+fn many_at_once_get_names_of_their_own() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    std::thread::scope(|scope| {
+        for n in 0..20 {
+            let address = server.address;
+            scope.spawn(move || {
+                let body = vec![n; 100_000];
+                let mut request = format!(
+                    "POST /same.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                )
+                .into_bytes();
+                request.extend(&body);
+                assert_eq!(status(&exchange(address, &request)), 201);
+            });
+        }
+    });
+    let mut first_bytes: Vec<u8> = names_in(&site.path("incoming"))
+        .iter()
+        .map(|name| {
+            let content = std::fs::read(site.path("incoming").join(name)).unwrap();
+            assert!(content.len() == 100_000 && content.iter().all(|byte| *byte == content[0]), "{name}");
+            content[0]
+        })
+        .collect();
+    first_bytes.sort_unstable();
+    assert_eq!(first_bytes, (0..20).collect::<Vec<u8>>());
+}
+
+#[test]
+fn what_is_damaged_or_too_large_or_breaks_off_leaves_nothing() {
+    let site = Site::new();
+    let server = site.serve(&["--max-size", "100KiB"]);
+    let base = format!("http://{}", server.address);
+    let wrong = format!("Repr-Digest: {}", "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:");
+    let Some(text) = curl(&["-i", "-H", &wrong, "--data-binary", "damaged", &format!("{base}/a")]) else {
+        return;
+    };
+    assert!(status(&text) == 400 && text.contains("damaged on the way"), "{text}");
+    let song = site.text("public/song.mp3");
+    for arguments in [
+        &["-T", &song][..],
+        &["-H", "Expect:", "-T", &song],
+        &["-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T", &song],
+        &["-F", &format!("file=@{song}")],
+    ] {
+        let text = curl(&[&["-i"], arguments, &[&format!("{base}/")]].concat()).unwrap();
+        assert!(text.contains(" 413 "), "{arguments:?}: {text}");
+    }
+    for head in [
+        "PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 50000",
+        "PUT /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked",
+    ] {
+        let mut stream = connect(server.address);
+        stream.write_all(format!("{head}\r\n\r\n100\r\n").as_bytes()).unwrap();
+        stream.write_all(&[7; 200]).unwrap();
+        drop(stream);
+    }
+    let (_, summary) = end(server.terminate());
+    assert_eq!((&summary["stored"], &summary["unstored"]), (&0.into(), &7.into()), "{}", summary);
+    assert!(names_in(&site.path("incoming")).is_empty(), "{:?}", names_in(&site.path("incoming")));
+}
+
+#[test]
+fn other_sites_pages_may_not_upload_and_nobody_may_without_a_folder() {
+    let site = Site::new();
+    let server = site.serve(&["--host", "files.example"]);
+    let base = format!("http://{}/", server.address);
+    for (origin, host, expected) in [
+        ("http://evil.example".to_owned(), server.address.to_string(), 403),
+        ("null".to_owned(), server.address.to_string(), 403),
+        ("http://rebound.example".to_owned(), "rebound.example".to_owned(), 403),
+        (format!("http://{}", server.address), server.address.to_string(), 201),
+        ("http://files.example".to_owned(), "files.example".to_owned(), 201),
+    ] {
+        let (origin, host) = (format!("Origin: {origin}"), format!("Host: {host}"));
+        let Some(text) = curl(&["-i", "-H", &origin, "-H", &host, "-d", "x", &base]) else { return };
+        assert_eq!(status(&text), expected, "{origin} {host}: {text}");
+    }
+    let root = site.text("public");
+    let closed = Server::start(&["http", "--root", &root]);
+    for method in ["PUT", "POST"] {
+        let text = curl(&["-i", "-X", method, "-d", "x", &format!("http://{}/x", closed.address)]).unwrap();
+        assert_eq!((status(&text), headers(&text, "allow")[0]), (405, "GET, HEAD, OPTIONS"));
+        assert!(text.contains("--uploads"), "{text}");
+    }
+    assert_eq!(status(&curl(&["-i", &format!("http://{}/_jostle/upload", closed.address)]).unwrap()), 404);
+}
+
+#[test]
+fn uploads_below_the_root_can_be_had_at_once() {
+    let site = Site::new();
+    let (root, uploads) = (site.text("public"), site.text("public/new things"));
+    let server = Server::start(&["http", "--root", &root, "--uploads", &uploads]);
+    let base = format!("http://{}", server.address);
+    let Some(text) = curl(&["-i", "-d", "fresh", &format!("{base}/a%20b.txt")]) else { return };
+    assert_eq!((status(&text), headers(&text, "location")), (201, vec!["/new%20things/a%20b.txt"]));
+    assert_eq!(curl(&[&format!("{base}/new%20things/a%20b.txt")]).unwrap(), "fresh");
+    let again = curl(&["-i", "-X", "PUT", "-d", "fresh", &format!("{base}/new%20things/a%20b.txt")]).unwrap();
+    assert_eq!(status(&again), 200);
+}
+
+#[test]
+fn a_form_without_end_or_bound_is_refused_in_little_memory() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // A part's head that never ends, and no part at all.
+    for start in ["--b\r\nX: ", ""] {
+        let mut stream = connect(server.address);
+        stream.write_all(head.as_bytes()).unwrap();
+        let filler = "a".repeat(60_000);
+        let mut text = format!("{start}{filler}");
+        for _ in 0..500 {
+            let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+            if stream.write_all(chunk.as_bytes()).is_err() {
+                break;
+            }
+            text.clone_from(&filler);
+        }
+        let mut answer = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
+        assert_eq!(status(&String::from_utf8_lossy(&answer)), 400);
+    }
+    assert!(names_in(&site.path("incoming")).is_empty());
+}

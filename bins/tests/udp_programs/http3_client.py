@@ -1,0 +1,45 @@
+"""Gets / over HTTP/3 (aioquic) from a port of 127.0.0.1 and prints the status, the length and the SHA-256 of what came."""
+
+import asyncio
+import hashlib
+import ssl
+import sys
+
+from aioquic.asyncio import QuicConnectionProtocol, connect
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+
+
+class Client(QuicConnectionProtocol):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.http = H3Connection(self._quic)
+        self.status, self.body = None, b""
+        self.done = asyncio.get_running_loop().create_future()
+
+    def quic_event_received(self, event):
+        for answer in self.http.handle_event(event):
+            if isinstance(answer, HeadersReceived):
+                self.status = dict(answer.headers)[b":status"].decode()
+            if isinstance(answer, DataReceived):
+                self.body += answer.data
+            if getattr(answer, "stream_ended", False) and not self.done.done():
+                self.done.set_result(None)
+
+    async def get(self):
+        stream = self._quic.get_next_available_stream_id()
+        headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"localhost"), (b":path", b"/")]
+        self.http.send_headers(stream, headers, end_stream=True)
+        self.transmit()
+        await self.done
+
+
+async def main():
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE)
+    async with connect("127.0.0.1", int(sys.argv[1]), configuration=configuration, create_protocol=Client) as client:
+        await asyncio.wait_for(client.get(), 30)
+        print(client.status, len(client.body), hashlib.sha256(client.body).hexdigest(), flush=True)
+
+
+asyncio.run(main())

@@ -1,0 +1,222 @@
+//! UDP programs that nobody here wrote, through `jostle proxy`: a DNS load tester, TFTP with its wandering port, HTTP/3.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
+
+#[path = "../proxy_support/mod.rs"]
+mod proxy_support;
+
+use proxy_support::{Background, Jostle, free_port, installed};
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Answers every DNS query with its own question and no records, until the process ends.
+fn dns_responder() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 1500];
+        while let Ok((length, from)) = socket.recv_from(&mut query) {
+            if length > 3 {
+                // QR: it is an answer (RFC 1035, 4.1.1).
+                query[2] |= 0x80;
+                let _ = socket.send_to(&query[..length], from);
+            }
+        }
+    });
+    address
+}
+
+/// The number behind `label` in what a program printed.
+fn number(text: &str, label: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(label));
+    let line = line.unwrap_or_else(|| panic!("{label} is in {text}"));
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn dnsperf_loses_exactly_the_queries_that_were_dropped() {
+    const QUERIES: u64 = 3000;
+    if !installed("dnsperf") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let queries = folder.path().join("queries");
+    let mut text = String::new();
+    for n in 0..QUERIES {
+        writeln!(text, "host{n}.example.org A").unwrap();
+    }
+    fs::write(&queries, text).unwrap();
+    let route = format!("udp://127.0.0.1:0={}", dns_responder());
+    let jostle = Jostle::start(&[&route, "--drop", "2%", "--delay", "5ms", "--seed", "7"], 1);
+    let address = jostle.address("udp");
+    let output = Command::new("dnsperf")
+        .args([
+            "-s",
+            "127.0.0.1",
+            "-p",
+            &address.port().to_string(),
+            "-n",
+            "1",
+            "-t",
+            "1",
+            "-q",
+            "1000",
+            "-d",
+        ])
+        .arg(&queries)
+        .args(["-Q", "2000"])
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{report}");
+    let summary = jostle.stop();
+    let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
+    let dropped = |link: &serde_json::Value| link["discarded"]["drop"].as_u64().unwrap();
+    assert_eq!(number(&report, "Queries sent:"), QUERIES);
+    assert_eq!(up["in"], QUERIES, "{up}");
+    assert_eq!(down["in"], QUERIES - dropped(up), "{down}");
+    assert_eq!(number(&report, "Queries lost:"), dropped(up) + dropped(down), "{report}");
+    assert_eq!(number(&report, "Queries completed:"), down["delivered"].as_u64().unwrap());
+    // 2 % each way of 3000: 119 on average, with a standard deviation of 11.
+    assert!((75..=165).contains(&(dropped(up) + dropped(down))), "{up} {down}");
+    summary.assert_conserved();
+}
+
+/// The bytes of a file that no two places share.
+fn bytes(count: u32) -> Vec<u8> {
+    (0..count).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// A folder that everybody may read, so that a server that gave up its rights may.
+fn public_folder(name: &str, body: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let file = folder.path().join(name);
+    fs::write(&file, body).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    folder
+}
+
+/// The path of a server that lives where only root looks.
+fn server_program(name: &str) -> Option<PathBuf> {
+    let found = ["/usr/sbin", "/usr/local/sbin"].iter().map(|folder| Path::new(folder).join(name));
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        eprintln!("SKIPPED: {name} is not installed");
+    }
+    found
+}
+
+#[test]
+fn tftp_gets_a_file_whole_through_a_following_route_under_loss() {
+    let Some(server) = server_program("in.tftpd") else { return };
+    if !installed("tftp") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: in.tftpd changes its root folder, which only root may");
+        return;
+    }
+    // 94 blocks of 512 bytes and a last one that is shorter.
+    let body = bytes(48_200);
+    let folder = public_folder("song.mp3", &body);
+    let port = free_port();
+    let _server = Command::new(server)
+        // It repeats an unanswered block after 50 ms.
+        .args([
+            "--listen",
+            "--foreground",
+            "--retransmit",
+            "50000",
+            "--address",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .arg("--secure")
+        .arg(folder.path())
+        .spawn()
+        .map(Background)
+        .unwrap();
+    let profile = folder.path().join("profile.json");
+    // A lost request would be repeated after 5 s: the first two packets are spared.
+    let lossy = r#"{ "both": [ { "rule": "drop", "chance": "5%", "match": { "after": 2 } } ] }"#;
+    fs::write(&profile, lossy).unwrap();
+    let route = format!("udp://127.0.0.1:0=127.0.0.1:{port}");
+    let jostle =
+        Jostle::start(&[&route, "--follow", "--profile", profile.to_str().unwrap(), "--seed", "3"], 1);
+    let received = folder.path().join("received.mp3");
+    let begun = Instant::now();
+    let port = jostle.address("udp").port().to_string();
+    let get = format!("get song.mp3 {}", received.display());
+    // tftp takes the rest of its line as the command.
+    let output = Command::new("tftp")
+        .args(["-m", "binary", "127.0.0.1", &port, "-c"])
+        .args(get.split(' '))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let summary = jostle.stop();
+    let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
+    assert!(fs::read(&received).unwrap() == body, "after {:?}: {text} {up} {down}", begun.elapsed());
+    let dropped = |link: &serde_json::Value| link["discarded"]["drop"].as_u64().unwrap();
+    assert!(dropped(up) + dropped(down) >= 3, "it was no clean network: {up} {down}");
+    assert!(down["in"].as_u64().unwrap() >= 95 + dropped(down), "lost blocks came again: {down}");
+    assert_eq!(summary.sockets("udp", "flows"), 1);
+    summary.assert_conserved();
+}
+
+/// The interpreter of the environment that `scripts/install-test-programs.sh` makes.
+fn aioquic() -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/aioquic/bin/python");
+    let works =
+        Command::new(&python).args(["-c", "import aioquic"]).output().is_ok_and(|o| o.status.success());
+    if !works {
+        eprintln!("SKIPPED: aioquic is not installed (scripts/install-test-programs.sh)");
+    }
+    works.then_some(python)
+}
+
+#[test]
+fn http3_gets_a_body_whole_through_a_lossy_route() {
+    const LENGTH: usize = 500_000;
+    let Some(python) = aioquic() else { return };
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/udp_programs");
+    let mut server = Command::new(&python)
+        .arg(scripts.join("http3_server.py"))
+        .arg(LENGTH.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(Background)
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let (port, digest) = ready.trim().split_once(' ').expect(&ready);
+    let route = format!("udp://127.0.0.1:0=127.0.0.1:{port}");
+    let jostle = Jostle::start(&[&route, "--drop", "5%", "--delay", "5ms", "--seed", "7"], 1);
+    let begun = Instant::now();
+    let output = Command::new(&python)
+        .arg(scripts.join("http3_client.py"))
+        .arg(jostle.address("udp").port().to_string())
+        .output()
+        .unwrap();
+    let took = begun.elapsed();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.trim(), format!("200 {LENGTH} {digest}"));
+    let summary = jostle.stop();
+    let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
+    let dropped = down["discarded"]["drop"].as_u64().unwrap();
+    // 500 kB in packets of at most 1472 bytes are 340 and more; 17 of them are lost on average.
+    assert!(dropped >= 5, "{down}");
+    assert!(up["in"].as_u64().unwrap() > 10, "{up}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    summary.assert_conserved();
+}
