@@ -76,6 +76,11 @@ pub fn line(text: &str) {
     }
 }
 
+/// Prints a text that ends with a newline of its own.
+pub fn text(text: &str) {
+    line(text.strip_suffix('\n').unwrap_or(text));
+}
+
 /// Prints the completions of `command` for a shell.
 ///
 /// # Errors
@@ -102,6 +107,30 @@ pub fn columns() -> Option<usize> {
     }
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
+}
+
+/// `text` in lines of at most `width` columns, all but the first indented by so many; a word that is longer than a line stands alone.
+///
+/// ```
+/// assert_eq!(jostle_bins::terminal::wrapped("one two three", 8, 2), "one two\n  three");
+/// ```
+pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
 }
 
 /// A number with its thousands apart: `1,048,576`.

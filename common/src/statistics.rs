@@ -69,6 +69,20 @@ pub fn proportion_margin(p: f64, count: f64, lambda: f64, z: f64) -> f64 {
     z * libm::sqrt(p * (1.0 - p) / count * (1.0 + lambda) / (1.0 - lambda))
 }
 
+/// The interval around the proportion of `hits` among `count` trials, `z` standard deviations wide, when correlation between the trials
+/// makes the variance of their mean `inflation` times that of independent ones (Wilson, JASA 1927, with the effective number of trials).
+pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f64, f64) {
+    if count == 0 {
+        return (0.0, 1.0);
+    }
+    let p = hits as f64 / count as f64;
+    let n = count as f64 / inflation.max(1e-9);
+    let spread = z * z / n;
+    let centre = (p + spread / 2.0) / (1.0 + spread);
+    let half = z * libm::sqrt(p * (1.0 - p) / n + spread / (4.0 * n)) / (1.0 + spread);
+    ((centre - half).max(0.0), (centre + half).min(1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +110,16 @@ mod tests {
         assert!((geometric_mean(&[0.5, 2.0]).unwrap() - 1.0).abs() < 1e-12);
         assert!((proportion_margin(0.5, 100.0, 0.0, 2.0) - 0.1).abs() < 1e-12);
         assert!(proportion_margin(0.5, 100.0, 0.5, 2.0) > 0.17, "correlation widens it by sqrt(3)");
+    }
+
+    #[test]
+    fn intervals_around_proportions() {
+        // Wilson's 95 % interval for 10 of 100, by the textbook.
+        let (low, high) = proportion_interval(10, 100, 1.0, 1.96);
+        assert!((low - 0.0552).abs() < 1e-4 && (high - 0.1744).abs() < 1e-4, "{low} {high}");
+        let (low, high) = proportion_interval(0, 1000, 1.0, 1.96);
+        assert!(low == 0.0 && (0.003..0.004).contains(&high), "{high}");
+        let (low, high) = proportion_interval(10, 100, 4.0, 1.96);
+        assert!(low < 0.0552 && high > 0.1744, "correlation widens it");
     }
 }

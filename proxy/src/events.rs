@@ -83,6 +83,21 @@ impl EventLog {
     }
 }
 
+/// Writes the line of a packet that left a link in virtual time: released when it was due.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_event(
+    file: &mut impl Write,
+    route: &str,
+    direction: Direction,
+    link: &Link,
+    output: &Output,
+) -> io::Result<()> {
+    let subject = Subject { route: route.to_owned(), protocol: Protocol::Udp, direction };
+    write_line(file, &subject, link, output, output.packet().at)
+}
+
 /// Times are seconds since the run began, with all nanoseconds.
 fn write_line(
     file: &mut impl Write,

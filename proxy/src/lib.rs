@@ -23,6 +23,7 @@ mod turn;
 mod udp;
 
 pub use control::Control;
+pub use events::write_event;
 pub use lateness::LatenessSummary;
 pub use listener::Listener;
 pub use proxy::Proxy;

@@ -1,7 +1,9 @@
 //! `jostle`: a middlebox that does to your packets what the network might.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use jostle_bins::commands::profile::ProfileArgs;
 use jostle_bins::commands::proxy::ProxyArgs;
+use jostle_bins::commands::simulate::SimulateArgs;
 use jostle_bins::compare::CompareArgs;
 use jostle_bins::{exit, signals, terminal};
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ struct Arguments {
 enum Command {
     Proxy(Box<ProxyArgs>),
     Compare(Box<CompareArgs>),
+    Simulate(Box<SimulateArgs>),
+    Profile(ProfileArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -38,6 +42,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Proxy(args) => args.run(),
         Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Simulate(args) => args.run(),
+        Command::Profile(args) => args.run(),
         Command::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;
             Ok(ExitCode::SUCCESS)

@@ -1,4 +1,6 @@
 //! The commands of `jostle`: one file each, and what they share.
 
+pub mod profile;
 pub mod proxy;
+pub mod simulate;
 pub mod weather;

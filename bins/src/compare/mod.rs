@@ -14,7 +14,6 @@ mod subject;
 mod table;
 mod transfer;
 mod verdict;
-mod words;
 
 #[cfg(test)]
 mod made_up;
@@ -96,7 +95,7 @@ fn print(comparison: &Comparison) -> io::Result<()> {
     let columns = columns();
     let wrapped =
         |text: &str| wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)));
-    let size = words::grouped(comparison.file_bytes);
+    let size = crate::words::grouped(comparison.file_bytes);
     let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
     writeln!(out, "{}\n", wrapped(&escaped(&opening)))?;
     writeln!(out, "{}", table::draw(comparison, columns))?;

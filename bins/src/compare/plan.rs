@@ -2,12 +2,11 @@
 
 use super::finished::Transport;
 use super::options::CompareArgs;
-use super::words::{duration, list, percent, rate};
 use crate::exit::Usage;
-use crate::files;
-use anyhow::Context;
+use crate::profiles;
+use crate::words::{duration, list, percent, rate};
 use jostle_common::chance::fresh_seed;
-use jostle_common::profile::{Profile, Shorthand, library};
+use jostle_common::profile::{Profile, Shorthand};
 use jostle_common::units::{BitRate, Probability, Span, format_duration};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -55,7 +54,7 @@ impl Plan {
     /// Wrong usage, and a profile that cannot be read.
     pub(super) fn new(args: &CompareArgs) -> anyhow::Result<Self> {
         let base = match &args.profile {
-            Some(name) => profile(name)?,
+            Some(name) => profiles::load(&format!("--profile {name}: "), name)?,
             None => Profile::default(),
         };
         let alone = args.profile.is_none();
@@ -114,16 +113,6 @@ fn ascending<T: Copy + PartialOrd>(values: &[T]) -> Vec<T> {
     values.sort_by(|a, b| a.partial_cmp(b).expect("loss rates and transports are ordered"));
     values.dedup();
     values
-}
-
-/// The profile in a file, or the built-in one of that name.
-fn profile(name: &str) -> anyhow::Result<Profile> {
-    if let Some(text) = library::text(name) {
-        return Profile::from_json(text).with_context(|| format!("built-in profile {name}"));
-    }
-    let text = files::read_text(name.as_ref())
-        .with_context(|| format!("--profile {name} is no file that can be read; {}", library::hint(name)))?;
-    Profile::from_json(&text).map_err(|error| Usage::error(format!("--profile {name}: {error}")))
 }
 
 /// What the network does beside losing packets.
@@ -264,7 +253,7 @@ mod tests {
             ("--burst 0.5", "--burst"),
             ("--limit 0", "--limit"),
             ("--over tcp,quic", "possible values"),
-            ("--profile nowhere.json", "jostle profile list"),
+            ("--profile nowhere.json", "cannot read nowhere.json"),
             ("--profile cofee-shop", "did you mean coffee-shop-wifi"),
         ] {
             let error = format!("{:#}", plan(line).map(|_| ()).unwrap_err());

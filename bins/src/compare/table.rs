@@ -1,7 +1,7 @@
 //! The comparison as a table for a terminal of 80 to 100 columns.
 
 use super::finished::{Comparison, Finished};
-use super::words::{grouped, percent, rate, seconds};
+use crate::words::{grouped, percent, rate, seconds};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
 /// What a narrow terminal leaves out first: goodput follows from the time, intact from what is missing and damaged; the page has all.

@@ -1,7 +1,7 @@
 //! What the comparison means, in sentences that need no table.
 
 use super::finished::{Comparison, Finished, Transport};
-use super::words::{count, grouped, list, percent, seconds, share};
+use crate::words::{count, grouped, list, percent, seconds, share};
 
 /// The verdict: one sentence over all, and a few on each transport.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ mod shorthand;
 mod timeline;
 pub mod trace;
 
-pub use raw::{ReadFile, no_files};
+pub use raw::{ReadFile, no_files, schema};
 pub use rule::{
     Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop, Duplicate,
     Flips, FourState, Match, MatchBytes, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind,

@@ -2,7 +2,9 @@
 
 mod raw;
 
-pub use raw::{Configuration, named_profile, parse_listen, parse_route, parse_unit, parse_upstream};
+pub use raw::{
+    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
+};
 
 use crate::profile::{Profile, Rule};
 use std::fmt;

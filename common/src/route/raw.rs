@@ -159,14 +159,21 @@ fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, Set
 /// # Errors
 /// When neither is there, or the file says something impossible.
 pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingError> {
-    if let Some(text) = library::text(name) {
-        return Profile::from_json(text);
-    }
-    let text =
-        read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))?;
+    let text = named_text(name, read)?;
     // What the profile names stands beside it.
     let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
+}
+
+/// The JSON text of the built-in profile called `name`, or else of the file of that name.
+///
+/// # Errors
+/// When neither is there.
+pub fn named_text(name: &str, read: ReadFile<'_>) -> Result<String, SettingError> {
+    if let Some(text) = library::text(name) {
+        return Ok(text.to_owned());
+    }
+    read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))
 }
 
 /// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is every address.

@@ -6,12 +6,15 @@ mod bit_rate;
 mod byte_size;
 mod duration;
 mod number;
+mod packet_rate;
 mod probability;
 mod read;
+mod schema;
 
 pub use bit_rate::BitRate;
 pub use byte_size::ByteSize;
 pub use duration::{format_duration, parse_duration};
+pub use packet_rate::PacketRate;
 pub use probability::Probability;
 pub use read::Span;
 

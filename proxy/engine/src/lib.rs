@@ -5,8 +5,10 @@
 
 pub mod counters;
 pub mod delay;
+pub mod forecast;
 pub mod link;
 pub mod packet;
+pub mod probe;
 pub mod raw;
 mod rules;
 pub mod simulate;

@@ -115,6 +115,16 @@ impl Trace {
         self.rules |= Self::CHOSEN;
     }
 
+    /// Whether the rule now looking at the packet chose it.
+    pub(crate) const fn is_chosen(&self) -> bool {
+        self.rules & Self::CHOSEN != 0
+    }
+
+    /// Whether the rule at `place` chose the packet.
+    pub(crate) const fn is_signed(&self, place: u8) -> bool {
+        self.rules & 1 << place != 0
+    }
+
     /// Turns a choice just made into the bit of the rule at `place`.
     pub(crate) const fn sign(&mut self, place: u8) {
         if self.rules & Self::CHOSEN != 0 {

@@ -3,16 +3,12 @@
 use super::ProxyArgs;
 use crate::exit::Usage;
 use crate::files;
+use crate::profiles::{self, ProfileFiles};
 use clap::ValueEnum;
 use jostle_common::chance::fresh_seed;
 use jostle_common::profile::Profile;
-use jostle_common::route::{
-    Configuration, CongestionControl, Route, TcpMode, Unit, named_profile, parse_route,
-};
-use jostle_common::setting::SettingError;
-use std::cell::RefCell;
-use std::io;
-use std::path::{Path, PathBuf};
+use jostle_common::route::{Configuration, CongestionControl, Route, TcpMode, Unit, parse_route};
+use std::path::Path;
 
 /// What loss means on a TCP route.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -57,7 +53,7 @@ fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
         files::read_text(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
     // Profiles named in the file stand beside it.
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let files = Files::new(folder);
+    let files = ProfileFiles::new(folder);
     let configuration = Configuration::from_json(&text, &|name| files.read(name))
         .map_err(|error| files.judge(&format!("{}: ", path.display()), &error))?;
     Ok((configuration.seed, configuration.routes))
@@ -66,11 +62,7 @@ fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
 fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
     let profile = match &args.profile {
         None => Profile::default(),
-        Some(name) => {
-            let files = Files::new(PathBuf::new());
-            named_profile(name, &|name| files.read(name))
-                .map_err(|error| files.judge(&format!("--profile {name}: "), &error))?
-        }
+        Some(name) => profiles::load(&format!("--profile {name}: "), name)?,
     };
     let tcp = tcp_mode(args)?;
     let mut routes = Vec::new();
@@ -107,38 +99,5 @@ fn tcp_mode(args: &ProxyArgs) -> anyhow::Result<TcpMode> {
         (Some(Tcp::Reno), None) => Ok(TcpMode::Model(CongestionControl::Reno)),
         (Some(Tcp::Raw), unit) => Ok(TcpMode::Raw(unit.unwrap_or(Unit::Line))),
         (_, Some(_)) => Err(Usage::error("--unit is for raw streams; add --tcp raw")),
-    }
-}
-
-/// Reads the profiles that settings name, and remembers whether one was there and could not be read: that is no mistake in the setting.
-struct Files {
-    folder: PathBuf,
-    unreadable: RefCell<Option<String>>,
-}
-
-impl Files {
-    const fn new(folder: PathBuf) -> Self {
-        Self { folder, unreadable: RefCell::new(None) }
-    }
-
-    fn read(&self, name: &str) -> Result<String, String> {
-        let path = self.folder.join(name);
-        files::read_text(&path).map_err(|error| {
-            let looks_like_a_name = !name.contains(['/', '.']);
-            if error.kind() == io::ErrorKind::NotFound && looks_like_a_name {
-                return "there is neither a built-in profile nor a file of this name".to_owned();
-            }
-            let problem = format!("cannot read {}: {error}", path.display());
-            *self.unreadable.borrow_mut() = Some(problem.clone());
-            problem
-        })
-    }
-
-    /// The error to end with.
-    fn judge(&self, place: &str, error: &SettingError) -> anyhow::Error {
-        match self.unreadable.borrow_mut().take() {
-            Some(problem) => anyhow::anyhow!(problem),
-            None => Usage::error(format!("{place}{error}")),
-        }
     }
 }

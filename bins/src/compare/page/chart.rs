@@ -1,7 +1,8 @@
 //! Goodput against loss, a line per transport, as SVG in the colours of the page.
 
 use super::super::finished::{Comparison, Transport};
-use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, Theme, TickFormat, render_to_svg};
+use crate::page::{scalable, theme};
+use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
 use std::sync::Arc;
 
 const WIDTH: f64 = 560.0;
@@ -53,9 +54,7 @@ pub(super) fn draw(comparison: &Comparison) -> Option<String> {
         .with_force_margins(92.0, 10.0)
         .with_force_margins_y(14.0, 58.0);
     // The page writes the legend itself, and scales the chart to the width there is.
-    let size = format!(r#"width="{WIDTH}" height="{HEIGHT}""#);
-    let scalable = format!(r#"viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Goodput against loss""#);
-    Some(render_to_svg(plots, layout).replacen(&size, &scalable, 1))
+    Some(scalable(&render_to_svg(plots, layout), (WIDTH, HEIGHT), "Goodput against loss"))
 }
 
 /// Loss in percent, and goodput in bits per second. A row without goodput has no place on a logarithmic axis.
@@ -84,21 +83,5 @@ fn rate_label(bits_per_second: f64) -> String {
         rate if rate >= 1e6 => format!("{} Mbit/s", rate / 1e6),
         rate if rate >= 1e3 => format!("{} kbit/s", rate / 1e3),
         rate => format!("{rate} bit/s"),
-    }
-}
-
-/// The page's colours by name, so that the chart turns dark with the page.
-fn theme() -> Theme {
-    let ink = || "var(--ink)".to_owned();
-    let faint = || "var(--line)".to_owned();
-    Theme {
-        background: "none".to_owned(),
-        axis_color: faint(),
-        grid_color: faint(),
-        tick_color: faint(),
-        text_color: ink(),
-        legend_bg: "none".to_owned(),
-        legend_border: "none".to_owned(),
-        ..Theme::light()
     }
 }

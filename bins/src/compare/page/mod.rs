@@ -5,7 +5,8 @@ mod picture;
 
 use super::finished::{Comparison, Finished, Transport};
 use super::verdict::Verdict;
-use super::words::{count, duration, grouped, percent, rate, seconds, share};
+use crate::page::{self, escape};
+use crate::words::{count, duration, grouped, percent, rate, seconds, share};
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -20,40 +21,7 @@ pub(super) fn draw(comparison: &Comparison) -> String {
         table(comparison),
         origin(comparison),
     ];
-    format!(
-        r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; media-src 'self'">
-<title>{title} · jostle compare</title>
-<style>
-{STYLE}</style>
-</head>
-<body>
-{}</body>
-</html>
-"#,
-        sections.concat()
-    )
-}
-
-/// Makes text harmless between tags and in quoted attributes. Control characters are no part of HTML at all.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c if c.is_control() => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
+    page::document(&format!("{title} · jostle compare"), STYLE, "media-src 'self'", &sections.concat())
 }
 
 fn opening(comparison: &Comparison, title: &str) -> String {

@@ -1,7 +1,7 @@
 //! The picture of a file: a cell per chunk, in the order of the file, left to right and top to bottom.
 
 use super::super::finished::Chunk;
-use super::super::words::{count, grouped};
+use crate::words::{count, grouped};
 use std::fmt::Write as _;
 
 /// More cells than this are not worth looking at one by one: then a cell stands for several chunks.

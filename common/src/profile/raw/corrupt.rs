@@ -5,25 +5,36 @@ use super::rule::exactly_one;
 use crate::profile::{Corrupt, Flips, RuleKind};
 use crate::setting::{Object, SettingError, decode, within};
 use crate::units::Probability;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// More flips per packet than this are better said as a bit error rate.
 const BITS_MAX: u32 = 256;
 
-#[derive(Deserialize)]
+/// Flips bits.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawCorrupt {
+pub(super) struct RawCorrupt {
+    /// Hit each packet with this probability.
     chance: Option<Probability>,
+    /// How many distinct bits are flipped in a packet that is hit; 1 unless stated.
+    #[schemars(range(min = 1, max = 256))]
     bits: Option<u32>,
+    /// Flip each bit on its own, with this probability.
     bit_error_rate: Option<Probability>,
+    /// The part of the payload that may be hit; all of it unless stated.
     r#where: Option<Object<RawRange>>,
 }
 
-#[derive(Deserialize)]
+/// A part of the payload.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawRange {
+    /// The first byte of the payload that may be hit, from 0.
     offset: u64,
+    /// How many bytes may be hit.
+    #[schemars(range(min = 1))]
     length: u64,
 }
 

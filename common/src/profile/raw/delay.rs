@@ -6,6 +6,7 @@ use crate::profile::trace::DelayTrace;
 use crate::profile::{Delay, DelaySource, RuleKind, Shape};
 use crate::setting::{SettingError, decode, within};
 use crate::units::Span;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -17,20 +18,28 @@ const TABLE_MAX: usize = 16_384;
 /// Light takes five hours to Pluto.
 const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
-#[derive(Deserialize)]
+/// Holds packets for a time that is drawn, or that follows a trace.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawDelay {
+pub(super) struct RawDelay {
+    /// How long packets are held, one way.
     time: Option<Span>,
+    /// How far the delay is spread around the time.
     jitter: Option<Span>,
+    /// How the spread is distributed; uniform unless stated.
     shape: Option<RawShape>,
+    /// The distribution in tc's .dist format: a file beside the profile, or its numbers.
     table: Option<RawTable>,
+    /// The half-life of the correlation between the delays of successive packets; none unless stated.
     memory: Option<Span>,
+    /// Whether jitter may let packets overtake each other; they keep their order unless stated.
     #[serde(default)]
     reorder: bool,
+    /// Delays over time: a file beside the profile, or pairs of a millisecond and the delay from then on.
     trace: Option<RawTrace>,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawShape {
     Uniform,
@@ -41,7 +50,7 @@ enum RawShape {
 }
 
 /// The numbers of a table in tc's `.dist` format, or the file that holds them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected the name of a .dist file, or a list of its whole numbers from -32768 to 32767"
@@ -52,7 +61,7 @@ enum RawTable {
 }
 
 /// Pairs of milliseconds and delays, or the file that holds them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected the name of a file, or a list of pairs of milliseconds and delays such as [[0, \"20ms\"], [500, \"35ms\"]]"

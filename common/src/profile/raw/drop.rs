@@ -5,6 +5,7 @@ use super::rule::exactly_one;
 use crate::profile::{BurstLength, Drop, FourState, RuleKind};
 use crate::setting::{Object, SettingError, decode, within};
 use crate::units::{Probability, Span, parse_duration};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -18,49 +19,74 @@ const PACKETS_MAX: usize = 1_000_000;
 /// A pattern that remembers more losses than this says nothing new.
 const PATTERN_MAX: usize = 64;
 
-#[derive(Deserialize)]
+/// Loses packets, by exactly one of the models.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawDrop {
+pub(super) struct RawDrop {
+    /// Lose each packet on its own, with this probability.
     chance: Option<Probability>,
+    /// Lose in bursts of a mean length, and this share of all packets (or of time) in all.
     burst: Option<Object<RawBurst>>,
+    /// Lose by a good and a bad state, with one transition per packet.
     gilbert_elliott: Option<Object<RawGilbertElliott>>,
+    /// Lose by the four-state model of netem: its `loss state`.
     four_state: Option<Object<RawFourState>>,
+    /// Lose each n-th packet.
+    #[schemars(range(min = 1))]
     every: Option<u64>,
+    /// Lose the packets of these numbers, counted from 1.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
     packets: Option<Vec<u64>>,
+    /// The chance of loss after 0, 1, 2 … losses in a row; the last one holds for all beyond.
+    #[schemars(length(min = 1, max = 64))]
     pattern: Option<Vec<Probability>>,
 }
 
-#[derive(Deserialize)]
+/// Bursts of geometric length; of exponential length in time.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawBurst {
+    /// The share of packets lost; of time, for a length in time.
     mean: Probability,
+    /// The mean length of a burst, in packets or in time.
     length: RawLength,
 }
 
 /// A number of packets, or a time.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number of packets such as 3, or a time such as \"200ms\"")]
 enum RawLength {
     Packets(f64),
     Time(String),
 }
 
-#[derive(Deserialize)]
+/// A good and a bad state with a chance of loss each.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawGilbertElliott {
+    /// The chance per packet to go from good to bad.
     p: Probability,
+    /// The chance per packet to go from bad to good.
     r: Probability,
+    /// The chance of loss in the bad state; 100% unless stated.
     loss_bad: Option<Probability>,
+    /// The chance of loss in the good state; 0 unless stated.
     loss_good: Option<Probability>,
 }
 
-#[derive(Deserialize)]
+/// Transitions of the four-state model, as in netem's `loss state`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawFourState {
+    /// The chance per packet to go from the gap into a burst.
     p13: Probability,
+    /// The chance to go out of a burst; 1 − p13 unless stated.
     p31: Option<Probability>,
+    /// The chance to go from a loss to an arrival within a burst; 0 unless stated.
     p32: Option<Probability>,
+    /// The chance to go from an arrival to a loss within a burst; 100% unless stated.
     p23: Option<Probability>,
+    /// The chance of a loss on its own in the gap; 0 unless stated.
     p14: Option<Probability>,
 }
 

@@ -4,6 +4,7 @@ use super::file::ReadFile;
 use crate::profile::{Duplicate, RuleKind};
 use crate::setting::{SettingError, decode, within};
 use crate::units::{Probability, Span};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -11,11 +12,16 @@ use std::time::Duration;
 /// Copies are numbered with six bits per duplicate rule.
 const COPIES_MAX: u32 = 63;
 
-#[derive(Deserialize)]
+/// Sends copies behind a packet.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawDuplicate {
+pub(super) struct RawDuplicate {
+    /// Copy each packet with this probability.
     chance: Probability,
+    /// How many copies are made beside the original; 1 unless stated.
+    #[schemars(range(min = 1, max = 63))]
     copies: Option<u32>,
+    /// The time from the original to the first copy and from copy to copy; none unless stated.
     gap: Option<Span>,
 }
 

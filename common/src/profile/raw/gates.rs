@@ -4,6 +4,7 @@ use super::file::ReadFile;
 use crate::profile::{Batch, BatchThen, BatchTrigger, Outage, RuleKind, Size};
 use crate::setting::{SettingError, decode, within};
 use crate::units::{ByteSize, Probability, Span};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -11,18 +12,25 @@ use std::time::Duration;
 /// Drawn times this short would take more steps than packets come.
 const DRAWN_MIN: Duration = Duration::from_millis(1);
 
-#[derive(Deserialize)]
+/// Gathers packets and lets them go together.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawBatch {
+pub(super) struct RawBatch {
+    /// The longest that a packet is held.
     window: Span,
+    /// A packet opens a window with this probability; it lasts its whole time (clumsy's throttle).
     chance: Option<Probability>,
+    /// A window closes when it holds so many packets (netem's slots).
+    #[schemars(range(min = 1))]
     packets: Option<u64>,
+    /// A window closes when it holds so many bytes.
     bytes: Option<ByteSize>,
+    /// What becomes of the packets in it; they are released unless stated.
     #[serde(default)]
     then: RawThen,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawThen {
     #[default]
@@ -30,20 +38,27 @@ enum RawThen {
     Drop,
 }
 
-#[derive(Deserialize)]
+/// Cuts the link from time to time.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawOutage {
+pub(super) struct RawOutage {
+    /// How long the link works.
     up: Span,
+    /// How long it is cut.
     down: Span,
+    /// Whether both times are drawn, with these means.
     #[serde(default)]
     random: bool,
+    /// Whether packets wait for the link instead of being lost.
     #[serde(default)]
     hold: bool,
 }
 
-#[derive(Deserialize)]
+/// Loses larger packets: an MTU black hole.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawSize {
+pub(super) struct RawSize {
+    /// The largest packet that passes.
     max: ByteSize,
 }
 

@@ -11,31 +11,47 @@ mod phases;
 mod rate;
 mod reorder;
 mod rule;
+mod schema;
 mod select;
 
 pub use file::{ReadFile, no_files};
+pub use schema::schema;
 
 use super::{Profile, Timeline};
 use crate::chance::Direction;
 use crate::setting::{SettingError, decode, parse_json, within};
 use phases::RawThen;
 use rule::{RawRule, numbered, rules};
+use schema::AnyRule;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
+/// A profile of jostle: what happens to packets, as lists of rules per direction.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawProfile {
+    /// What the profile is, where its numbers come from, and what is doubtful.
     #[serde(default)]
     about: String,
+    /// Rules in both directions, in front of the others.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRule>")]
     both: Vec<Value>,
+    /// Rules from client to server, applied from top to bottom.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRule>")]
     up: Vec<Value>,
+    /// Rules from server to client, applied from top to bottom.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRule>")]
     down: Vec<Value>,
+    /// Rules that change over time.
+    #[schemars(with = "Option<Vec<phases::RawPhase>>", length(min = 1))]
     phases: Option<Vec<Value>>,
+    /// What follows the last phase; it stays unless stated.
     then: Option<RawThen>,
+    /// When time begins to count; with the first packet unless stated.
     #[serde(default)]
     start: phases::RawStart,
 }
@@ -69,7 +85,11 @@ impl Profile {
     ///
     /// # Errors
     /// When it names a file that cannot be read, or says something impossible.
-    pub fn from_value(place: &str, value: Value, read: ReadFile<'_>) -> Result<Self, SettingError> {
+    pub fn from_value(place: &str, mut value: Value, read: ReadFile<'_>) -> Result<Self, SettingError> {
+        if let Value::Object(fields) = &mut value {
+            // It is for editors.
+            fields.remove("$schema");
+        }
         let raw: RawProfile = decode(place, value)?;
         let front = Lists::read(place, [raw.both, raw.up, raw.down], read)?;
         let (start, then) = (raw.start.into(), raw.then);

@@ -3,9 +3,11 @@
 use super::Lists;
 use super::file::ReadFile;
 use super::rule::RULES_MAX;
+use super::schema::AnyRule;
 use crate::profile::{Phase, Start, Then, Timeline};
 use crate::setting::{SettingError, decode, within};
 use crate::units::Span;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,19 +18,27 @@ const PHASES_MAX: usize = 10_000;
 /// Shorter phases would be changed more often than packets come.
 const LENGTH_MIN: Duration = Duration::from_micros(100);
 
-#[derive(Deserialize)]
+/// Rules for a span of time, behind those of the whole profile.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawPhase {
+pub(super) struct RawPhase {
+    /// How long the phase lasts; only the last one may leave it out.
     r#for: Option<Span>,
+    /// Rules of the phase in both directions.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRule>")]
     both: Vec<Value>,
+    /// Rules of the phase from client to server.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRule>")]
     up: Vec<Value>,
+    /// Rules of the phase from server to client.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRule>")]
     down: Vec<Value>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawThen {
     Stay,
@@ -36,7 +46,7 @@ pub(super) enum RawThen {
     Clear,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawStart {
     #[default]

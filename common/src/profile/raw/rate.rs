@@ -2,10 +2,12 @@
 
 use super::file::ReadFile;
 use super::rule::exactly_one;
+use super::schema::QueueText;
 use crate::profile::trace::RateTrace;
 use crate::profile::{Discipline, Queue, Rate, RateSource, RuleKind};
 use crate::setting::{SettingError, decode, within};
 use crate::units::{BitRate, ByteSize, Span, parse_duration};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -13,19 +15,28 @@ use std::sync::Arc;
 /// More bytes than any header has.
 const OVERHEAD_MAX: u32 = 65_535;
 
-#[derive(Deserialize)]
+/// Serialises packets at a speed, behind a bounded queue.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawRate {
+pub(super) struct RawRate {
+    /// The speed of the link.
     limit: Option<BitRate>,
+    /// Delivery opportunities in mahimahi's format: a file beside the profile, or its milliseconds.
     trace: Option<RawTrace>,
+    /// What may wait: a time ("100ms"), bytes ("64KiB") or packets ("50 packets"); 100 ms or 10 packets unless stated, whichever is more.
+    #[schemars(with = "Option<QueueText>")]
     queue: Option<String>,
+    /// Which packet a full queue loses; the one that comes last unless stated.
     discipline: Option<RawDiscipline>,
+    /// Bytes counted per packet on top of its size.
+    #[schemars(range(max = 65535))]
     overhead: Option<u32>,
+    /// Bytes that pass at once after a pause.
     burst: Option<ByteSize>,
 }
 
 /// Milliseconds of delivery opportunities, or the file that holds them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the name of a file, or a list of milliseconds such as [0, 1, 1, 2]")]
 enum RawTrace {
     File(String),
@@ -33,7 +44,7 @@ enum RawTrace {
 }
 
 /// A discipline by its name, or CoDel with its parameters.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \"interval\": \"100ms\" } }"
@@ -43,7 +54,7 @@ enum RawDiscipline {
     Codel { codel: RawCodel },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawName {
     Tail,
@@ -51,10 +62,13 @@ enum RawName {
     Codel,
 }
 
-#[derive(Deserialize)]
+/// CoDel's parameters (RFC 8289).
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawCodel {
+    /// The wait that is acceptable for long: 5ms.
     target: Span,
+    /// How long it may be exceeded, the order of a round trip: 100ms.
     interval: Span,
 }
 

@@ -4,17 +4,24 @@ use super::file::ReadFile;
 use crate::profile::{Reorder, RuleKind};
 use crate::setting::{SettingError, decode, within};
 use crate::units::{Probability, Span};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 const BEHIND_MAX: u32 = 1000;
 
-#[derive(Deserialize)]
+/// Lets later packets overtake a chosen one, or a chosen one overtake earlier ones.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawReorder {
+pub(super) struct RawReorder {
+    /// Choose each packet with this probability.
     chance: Probability,
+    /// How many later packets pass it; 1 unless stated.
+    #[schemars(range(min = 1, max = 1000))]
     behind: Option<u32>,
+    /// The longest it waits for them; 50ms unless stated.
     at_most: Option<Span>,
+    /// Whether it skips every later wait instead, as netem does.
     #[serde(default)]
     ahead: bool,
 }

@@ -4,22 +4,27 @@ use crate::profile::{Match, MatchBytes, Per, Selection};
 use crate::setting::{Object, SettingError, decode, within};
 use crate::units::{ByteSize, Probability};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The part of a payload that is worth comparing.
 const BYTES_MAX: usize = 1024;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSelection {
+    /// Whether the rule counts, and holds, all packets together or those of each flow; link unless stated.
     #[serde(default)]
     per: RawPer,
+    /// The chance that a flow is affected at all; 100% unless stated.
     flows: Option<Probability>,
+    /// What a packet must be like for the rule to look at it.
+    #[schemars(with = "Option<RawMatch>")]
     r#match: Option<Value>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawPer {
     #[default]
@@ -27,27 +32,42 @@ enum RawPer {
     Flow,
 }
 
-#[derive(Deserialize)]
+/// What a packet must be like; all that is given must hold.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawMatch {
+    /// Its size in bytes, overhead included.
     size: Option<Object<RawSizes>>,
+    /// It is among so many first packets.
+    #[schemars(range(min = 1))]
     first: Option<u64>,
+    /// It comes after so many packets.
     after: Option<u64>,
+    /// What stands in its payload.
     bytes: Option<Object<RawBytes>>,
 }
 
-#[derive(Deserialize)]
+/// A range of sizes.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSizes {
+    /// The smallest size.
     min: Option<ByteSize>,
+    /// The largest size.
     max: Option<ByteSize>,
 }
 
-#[derive(Deserialize)]
+/// Bytes that must stand in the payload.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawBytes {
+    /// Where, in bytes from the start of the payload.
     offset: u32,
+    /// What, as two hexadecimal digits per byte.
+    #[schemars(regex(pattern = "^([0-9a-fA-F]{2})+$"))]
     hex: Option<String>,
+    /// What, as text.
+    #[schemars(length(min = 1))]
     text: Option<String>,
 }
 

@@ -7,6 +7,7 @@
 mod gate;
 mod part;
 mod per_flow;
+mod watch;
 
 use crate::counters::Counters;
 use crate::packet::{Packet, Trace};
@@ -19,6 +20,8 @@ use jostle_common::profile::{Per, Rule, Start, Timeline};
 use jostle_common::time::Instant;
 use part::{Part, Role};
 use std::collections::{BTreeMap, VecDeque};
+pub use watch::Visit;
+use watch::Watch;
 
 /// Who a link is: with the rules' keys, all that its draws depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,7 @@ pub struct Link {
     flow_numbers: Option<BTreeMap<u32, u64>>,
     counters: Counters,
     outputs: VecDeque<Output>,
+    watch: Watch,
 }
 
 /// A rule in the link.
@@ -83,6 +87,7 @@ impl Link {
             flow_numbers: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
+            watch: Watch::default(),
         };
         link.set_timeline(Instant::START, timeline);
         link
@@ -166,6 +171,21 @@ impl Link {
     /// Which link it is.
     pub const fn key(&self) -> &LinkKey {
         &self.key
+    }
+
+    /// Notes from now on which rules packet `number` meets, and its copies.
+    pub fn watch(&mut self, number: u64) {
+        self.watch = Watch::on(number);
+    }
+
+    /// The rules that the watched packet has met, in order.
+    pub fn visits(&self) -> &[Visit] {
+        self.watch.visits()
+    }
+
+    /// Whether the watched packet, or a copy of it, is in a stage.
+    pub fn is_watched_inside(&self) -> bool {
+        self.watch.is_inside()
     }
 
     /// What it has done so far.
@@ -259,6 +279,9 @@ impl Link {
         let mut output = element.part.poll(due);
         element.due = element.part.deadline();
         output.as_mut()?.packet_mut().trace.sign(element.place);
+        if let Some(output) = output.as_ref().filter(|output| self.watch.is_on(output.packet())) {
+            self.watch.released(&element.rule.key, element.place, output);
+        }
         let emptied = element.retired && element.part.held() == 0;
         if index + 1 == self.elements.len() && !emptied || matches!(output, Some(Output::Discard(..))) {
             return output;
@@ -275,16 +298,30 @@ impl Link {
     fn pass(&mut self, start: usize, mut packet: Packet) {
         for index in start..self.elements.len() {
             let element = &mut self.elements[index];
+            let watched = self.watch.is_on(&packet);
             if element.is_passed_by(&packet) {
+                if watched {
+                    self.watch.pass_by(&element.rule, &packet);
+                }
                 continue;
+            }
+            if watched {
+                self.watch.arrive(&element.rule, &packet);
             }
             if !element.role.is_instant() {
                 let copies = element.part.handle(packet);
                 element.due = element.part.deadline();
+                if watched {
+                    self.watch.held(copies);
+                }
                 return self.counters.copies_made(copies);
             }
             let verdict = element.part.judge(&mut packet);
             let place = element.place;
+            if watched {
+                let goes_on = !matches!(verdict, Verdict::Discard(_));
+                self.watch.judged(goes_on, !goes_on || packet.trace.is_chosen());
+            }
             match verdict {
                 Verdict::Pass => packet.trace.sign(place),
                 Verdict::Discard(reason) => {

@@ -1,6 +1,6 @@
 //! Quantities as people read them: three digits and a unit.
 
-pub(super) use crate::terminal::grouped;
+pub(crate) use crate::terminal::grouped;
 use std::time::Duration;
 
 /// Three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
@@ -24,12 +24,12 @@ fn short(value: f64) -> String {
 }
 
 /// `12.4 s`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     format!("{} s", three_digits(seconds))
 }
 
 /// `50 s`, `5 ms`: a time that was chosen.
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", short(duration.as_secs_f64() * 1e3))
     } else {
@@ -37,13 +37,47 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// `12.4 ms` of a fraction of a second, whatever its size.
+pub(crate) fn time(seconds: f64) -> String {
+    let (scale, unit) = match seconds.abs() {
+        size if size >= 0.99995 => (1.0, "s"),
+        size if size >= 0.00099995 || size == 0.0 => (1e3, "ms"),
+        size if size >= 0.000_000_999_95 => (1e6, "µs"),
+        _ => (1e9, "ns"),
+    };
+    format!("{} {unit}", short(seconds * scale))
+}
+
+/// `62.5 kB` of bytes.
+pub(crate) fn bytes(bytes: f64) -> String {
+    match bytes {
+        size if size >= 999_500.0 => format!("{} MB", short(size / 1e6)),
+        size if size >= 9_999.5 => format!("{} kB", short(size / 1e3)),
+        size => format!("{} bytes", grouped(size.round() as u64)),
+    }
+}
+
+/// `5.1%` of a fraction, with digits enough for a small one.
+pub(crate) fn fine_percent(fraction: f64) -> String {
+    let percent = fraction * 100.0;
+    if percent == 0.0 || percent >= 1.0 {
+        return self::percent(fraction);
+    }
+    if percent < 1e-7 {
+        return "under 0.0000001%".to_owned();
+    }
+    let decimals = (2.0 - percent.log10().floor()) as usize;
+    let text = format!("{percent:.decimals$}");
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// `5.1%` of a fraction.
-pub(super) fn percent(fraction: f64) -> String {
+pub(crate) fn percent(fraction: f64) -> String {
     format!("{}%", short(fraction * 100.0))
 }
 
 /// The share that `part` is of `whole`: `5.1%`, never rounded to none or all of it.
-pub(super) fn share(part: u64, whole: u64) -> String {
+pub(crate) fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "0%".to_owned();
     }
@@ -58,7 +92,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
 }
 
 /// `12.4 Mbit/s`.
-pub(super) fn rate(bits_per_second: u64) -> String {
+pub(crate) fn rate(bits_per_second: u64) -> String {
     let value = bits_per_second as f64;
     match bits_per_second {
         0..1_000 => format!("{bits_per_second} bit/s"),
@@ -69,12 +103,12 @@ pub(super) fn rate(bits_per_second: u64) -> String {
 }
 
 /// `1 chunk`, `12 chunks`.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// `a`, `a and b`, `a, b, and c`: the items may be half sentences.
-pub(super) fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
@@ -108,6 +142,19 @@ mod tests {
         assert_eq!(
             [(1, 100_000), (99_999, 100_000), (0, 0)].map(|(a, b)| share(a, b)),
             ["under 0.01%", "over 99.9%", "0%"]
+        );
+    }
+
+    #[test]
+    fn times_and_bytes_take_the_unit_that_fits() {
+        assert_eq!(
+            [0.0, 0.015, 0.001_92, 1.5, 0.000_35, 12e-9].map(time),
+            ["0 ms", "15 ms", "1.92 ms", "1.5 s", "350 µs", "12 ns"]
+        );
+        assert_eq!([350.0, 62_500.0, 2.5e6].map(bytes), ["350 bytes", "62.5 kB", "2.5 MB"]);
+        assert_eq!(
+            [0.0, 0.02, 0.001, 0.000_012_34, 1.0].map(fine_percent),
+            ["0%", "2%", "0.1%", "0.00123%", "100%"]
         );
     }
 

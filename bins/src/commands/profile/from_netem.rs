@@ -1,0 +1,42 @@
+//! `jostle profile from-netem`: a `tc netem` line as a profile.
+
+use crate::exit::Usage;
+use crate::terminal::{self, escaped, line, wrapped};
+use anyhow::Context;
+use clap::Args;
+use jostle_common::profile::netem::from_netem;
+use serde_json::{Value, json};
+
+/// Translate a tc netem line into a profile, and say what netem would really have done
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle profile from-netem 'delay 100ms 10ms loss 1% 25%' > mine.json
+  jostle profile from-netem 'tc qdisc add dev eth0 root netem rate 5mbit limit 50'
+
+The profile goes to stdout, remarks go to stderr; the profile's \"about\" holds them too.")]
+pub(super) struct FromNetemArgs {
+    /// What stands behind netem, or the whole command
+    #[arg(value_name = "LINE", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    line: Vec<String>,
+    /// Print an object with the profile and the remarks
+    #[arg(long)]
+    json: bool,
+}
+
+impl FromNetemArgs {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let translation =
+            from_netem(&self.line.join(" ")).map_err(|error| Usage::error(error.to_string()))?;
+        if self.json {
+            let profile: Value =
+                serde_json::from_str(&translation.profile).context("the translation is JSON")?;
+            line(&json!({ "profile": profile, "remarks": translation.remarks }).to_string());
+            return Ok(());
+        }
+        for remark in &translation.remarks {
+            eprintln!("{}", wrapped(&escaped(&format!("netem: {remark}")), 100, 7));
+        }
+        terminal::text(&translation.profile);
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! `jostle profile`: which profiles there are, what they do, and whether they are right.
+
+mod check;
+mod from_netem;
+mod list;
+mod report;
+mod show;
+
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// List, show and check profiles
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle profile list
+  jostle profile show webpagetest-3g > mine.json
+  jostle profile check mine.json --rate 1000/s
+  jostle profile check configs/profiles/*.json --json
+  jostle profile from-netem 'delay 100ms 10ms loss 1% 25%'
+  jostle profile schema > profile.schema.json")]
+pub struct ProfileArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Check(check::CheckArgs),
+    /// Print the JSON Schema of profiles, for editors
+    #[command(
+        after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete and check it."
+    )]
+    Schema,
+    FromNetem(from_netem::FromNetemArgs),
+}
+
+impl ProfileArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A [`crate::exit::Usage`] when a profile is wrong, or there is none of its name; another error when one cannot be read.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::List(args) => args.run(),
+            Command::Show(args) => return args.run(),
+            Command::Check(args) => return args.run(),
+            Command::FromNetem(args) => args.run()?,
+            Command::Schema => crate::terminal::text(&jostle_common::profile::schema()),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

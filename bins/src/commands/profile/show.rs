@@ -1,0 +1,21 @@
+//! `jostle profile show`: the JSON text of a profile.
+
+use crate::profiles;
+use crate::terminal;
+use clap::Args;
+use std::process::ExitCode;
+
+/// Print a profile's JSON text, to read it or to begin one's own
+#[derive(Args, Debug)]
+pub(super) struct ShowArgs {
+    /// A built-in profile, or a file
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+impl ShowArgs {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        terminal::text(&profiles::text(&self.name)?);
+        Ok(ExitCode::SUCCESS)
+    }
+}

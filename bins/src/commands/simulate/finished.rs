@@ -1,0 +1,94 @@
+//! What a simulation came to.
+
+use super::stream::StreamArgs;
+use jostle_common::chance::Direction;
+use jostle_common::profile::{Profile, RuleKind};
+use jostle_common::statistics::{Z_999, proportion_interval};
+use jostle_common::time::Instant;
+use jostle_engine::counters::Counters;
+use jostle_engine::forecast::{Load, Losses, loss_model};
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::probe::{Arrival, Tally, run};
+use jostle_engine::stage::{Output, Reason};
+use serde_json::Value;
+
+/// Bins of a picture over the time of the stream.
+const COURSE_BINS: u32 = 240;
+
+/// A whole simulation.
+pub(super) struct Simulated {
+    /// The profile's name or file, if there is one.
+    pub(super) name: Option<String>,
+    pub(super) about: String,
+    /// The stream in words, and for machines.
+    pub(super) stream: String,
+    pub(super) stream_json: Value,
+    pub(super) seed: u64,
+    pub(super) route: String,
+    pub(super) directions: Vec<Finished>,
+}
+
+/// One direction of it.
+pub(super) struct Finished {
+    pub(super) direction: Direction,
+    pub(super) tally: Tally,
+    pub(super) counters: Counters,
+    /// How many packets and copies each rule chose.
+    pub(super) chosen: Vec<(String, u64)>,
+    /// What the rules lose by formula, if one says all.
+    pub(super) expected: Option<Losses>,
+}
+
+impl Finished {
+    /// Sends packets through the rules of one direction.
+    pub(super) fn run(
+        key: &LinkKey,
+        profile: &Profile,
+        stream: &StreamArgs,
+        arrivals: impl Iterator<Item = Arrival>,
+        mut observe: impl FnMut(&Link, &Output),
+    ) -> Self {
+        let timeline = profile.timeline(key.direction);
+        let copies = timeline.rules().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
+        let mut link = Link::new(key.clone(), timeline);
+        // Both directions keep the same time, whichever packet comes first.
+        link.begin(Instant::START);
+        let mut tally = Tally::new(copies, stream.duration() / COURSE_BINS);
+        let mut chosen = [0u64; 64];
+        run(&mut link, arrivals, &mut tally, |link, output| {
+            let mut rules = output.packet().trace.rules;
+            while rules != 0 {
+                chosen[rules.trailing_zeros() as usize] += 1;
+                rules &= rules - 1;
+            }
+            observe(link, output);
+        });
+        let chosen = (0u8..).zip(chosen).filter(|(_, count)| *count > 0);
+        let chosen = chosen.map(|(place, count)| (link.rule_key(place).to_owned(), count));
+        let counters = *link.counters();
+        // Queues that overflow lose what no formula here says.
+        let queues = counters.discarded(Reason::QueueFull) + counters.discarded(Reason::QueueDelay);
+        let expected = expected(profile, key.direction, stream).filter(|_| queues == 0);
+        Self { direction: key.direction, counters, chosen: chosen.collect(), expected, tally }
+    }
+
+    /// The share of packets lost.
+    pub(super) fn loss(&self) -> f64 {
+        self.tally.runs().lost() as f64 / self.tally.entered().max(1) as f64
+    }
+
+    /// The 99.9 % interval around it, with the correlation of the model, or else that of what happened.
+    pub(super) fn loss_interval(&self) -> (f64, f64) {
+        let runs = self.tally.runs();
+        let inflation = self.expected.as_ref().map_or_else(|| runs.inflation(), |losses| losses.inflation);
+        proportion_interval(runs.lost(), self.tally.entered(), inflation, Z_999)
+    }
+}
+
+/// What the rules lose by formula; none for rules that change, and for streams whose packets differ.
+fn expected(profile: &Profile, direction: Direction, stream: &StreamArgs) -> Option<Losses> {
+    let [phase] = profile.timeline(direction).phases.as_slice() else { return None };
+    let described = stream.described()?;
+    let load = Load { size: described.size, stream: Some(described) };
+    Some(loss_model(&phase.rules, &load)?.losses())
+}

@@ -1,0 +1,199 @@
+//! `jostle simulate`: what a profile does to a described stream, in virtual time.
+
+mod capture;
+mod finished;
+mod packet;
+mod page;
+mod report;
+pub(super) mod stream;
+
+use super::weather::Weather;
+use crate::exit::Usage;
+use crate::profiles;
+use crate::terminal::line;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use finished::{Finished, Simulated};
+use jostle_common::chance::{Direction, fresh_seed};
+use jostle_common::clock::Clock;
+use jostle_common::profile::Profile;
+use jostle_engine::link::LinkKey;
+use jostle_proxy::write_event;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use stream::StreamArgs;
+
+/// Send a described stream through a profile in virtual time, and count what happens
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jostle simulate coffee-shop-wifi --send 400/s --for 10m
+  jostle simulate --drop 5% --burst 3 --delay 20ms --jitter 5ms --send 1000/s
+  jostle simulate mine.json --send 8Mbit/s --arrivals onoff --on 2s --off 1s --html mine.html
+  jostle simulate mine.json --pcap call.pcapng --direction up --json
+  jostle simulate mine.json --seed 7 --packet 4711
+
+No packet is sent and no time passes; what happens is what a proxy of the same seed would do to the same arrivals.")]
+pub struct SimulateArgs {
+    /// The profile: a file, or the name of a built-in one
+    #[arg(value_name = "PROFILE")]
+    profile: Option<String>,
+    #[command(flatten)]
+    stream: StreamArgs,
+    #[command(flatten)]
+    weather: Weather,
+    /// Which way the packets go
+    #[arg(long, value_enum, default_value = "both", help_heading = "The run")]
+    direction: Way,
+    /// The seed of all draws; without it one is drawn and printed
+    #[arg(long, value_name = "NUMBER", help_heading = "The run")]
+    seed: Option<u64>,
+    /// Draw as the proxy's route of this name does; routes of a command line are called 1, 2 …
+    #[arg(long, value_name = "NAME", default_value = "1", help_heading = "The run")]
+    route: String,
+    /// Explain what happens to the packet of this number, rule by rule, instead of counting
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "events", help_heading = "The run")]
+    packet: Option<u64>,
+    /// Write what became of each packet, a JSON object per line
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    events: Option<PathBuf>,
+    /// Draw delay, losses, throughput and what was inside over time, as one HTML page
+    #[arg(long, value_name = "FILE", conflicts_with = "packet", help_heading = "The run")]
+    html: Option<PathBuf>,
+    /// Print an object instead of text
+    #[arg(long, help_heading = "The run")]
+    json: bool,
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Way {
+    /// From client to server
+    Up,
+    /// From server to client
+    Down,
+    /// Both, each on its own
+    Both,
+}
+
+impl SimulateArgs {
+    /// Runs the simulation.
+    ///
+    /// # Errors
+    /// A [`Usage`] when the command line or the profile says something impossible; another error when a file cannot be read or written.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        self.stream.check()?;
+        let profile = self.profile()?;
+        let seed = self.seed.unwrap_or_else(fresh_seed);
+        if let Some(number) = self.packet {
+            return self.explain(&profile, seed, number);
+        }
+        let mut events = self.events.as_ref().map(|path| {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            anyhow::Ok((path, BufWriter::new(file)))
+        });
+        let mut events = events.take().transpose()?;
+        let clock = Clock::start();
+        let mut directions = Vec::new();
+        for direction in self.directions() {
+            let arrivals = self.stream.arrivals(seed, direction)?;
+            let mut failure = None;
+            let finished = Finished::run(
+                &self.key(seed, direction),
+                &profile,
+                &self.stream,
+                arrivals,
+                |link, output| {
+                    if let Some((_, file)) = &mut events
+                        && failure.is_none()
+                    {
+                        failure = write_event(file, &self.route, direction, link, output).err();
+                    }
+                },
+            );
+            if let (Some(error), Some((path, _))) = (failure, &events) {
+                return Err(error).with_context(|| format!("cannot write {}", path.display()));
+            }
+            directions.push(finished);
+        }
+        let elapsed = clock.now().as_secs_f64();
+        if let Some((path, mut file)) = events {
+            file.flush().with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let packets: u64 = directions.iter().map(|one| one.tally.entered()).sum();
+        if packets == 0 {
+            return Err(Usage::error("the stream has no packet in this direction"));
+        }
+        let simulated = Simulated {
+            name: self.profile.clone(),
+            about: profile.about,
+            stream: self.stream.words(),
+            stream_json: self.stream.json(),
+            seed,
+            route: self.route,
+            directions,
+        };
+        if let Some(path) = &self.html {
+            std::fs::write(path, page::draw(&simulated))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if self.json {
+            line(&report::json(&simulated).to_string());
+        } else {
+            line(report::text(&simulated).trim_end());
+        }
+        eprintln!(
+            "{} in {elapsed:.2} s: {:.2} million packets/s",
+            crate::words::count(packets, "packet"),
+            packets as f64 / elapsed.max(1e-9) / 1e6
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn profile(&self) -> anyhow::Result<Profile> {
+        let base = match &self.profile {
+            Some(name) => profiles::load(&format!("{name}: "), name)?,
+            None => Profile::default(),
+        };
+        let profile = self.weather.in_front_of(base).map_err(|error| Usage::error(error.to_string()))?;
+        if profile.is_empty() {
+            return Err(Usage::error("there is no rule to simulate; name a profile, or add --drop 5%, say"));
+        }
+        Ok(profile)
+    }
+
+    fn directions(&self) -> Vec<Direction> {
+        match self.direction {
+            Way::Up => vec![Direction::Up],
+            Way::Down => vec![Direction::Down],
+            Way::Both => Direction::BOTH.to_vec(),
+        }
+    }
+
+    fn key(&self, seed: u64, direction: Direction) -> LinkKey {
+        LinkKey { seed, route: self.route.clone(), direction }
+    }
+
+    fn explain(&self, profile: &Profile, seed: u64, number: u64) -> anyhow::Result<ExitCode> {
+        let mut told = Vec::new();
+        for direction in self.directions() {
+            let arrivals = self.stream.arrivals(seed, direction)?;
+            let timeline = profile.timeline(direction);
+            let explanation =
+                jostle_engine::probe::explain(&self.key(seed, direction), timeline, arrivals, number);
+            told.extend(explanation.map(|one| (direction, one)));
+        }
+        if told.is_empty() {
+            return Err(Usage::error(format!(
+                "--packet {number}: the stream is over before; add --count {number}, or a longer --for"
+            )));
+        }
+        if self.json {
+            line(&packet::json(&told, seed).to_string());
+        } else {
+            line(packet::text(&told, seed).trim_end());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,206 @@
+//! What a simulation came to, as a table and as JSON.
+
+use super::finished::{Finished, Simulated};
+use crate::terminal::escaped;
+use crate::words::{count, fine_percent, grouped, rate, time};
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use jostle_engine::probe::{Bin, Series};
+use jostle_engine::stage::Reason;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+/// Percentiles of the delay in tables and JSON, as names and shares.
+const PERCENTILES: [(&str, f64); 6] =
+    [("p1", 0.01), ("p5", 0.05), ("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+/// Lengths of runs that a terminal shows.
+const LENGTHS_SHOWN: usize = 10;
+
+pub(super) fn text(simulated: &Simulated) -> String {
+    let mut text = format!("{}\n\n", escaped(&opening(simulated)));
+    text.push_str(&table(&simulated.directions));
+    for one in &simulated.directions {
+        text.push_str(&runs(one));
+    }
+    text
+}
+
+/// What was sent through what.
+pub(super) fn opening(simulated: &Simulated) -> String {
+    let name = simulated.name.as_deref().unwrap_or("the weather of the command line");
+    let packets: Vec<String> = simulated
+        .directions
+        .iter()
+        .map(|one| format!("{} {}", count(one.tally.entered(), "packet"), one.direction))
+        .collect();
+    format!("{name}: {} {}; seed {}", packets.join(", "), simulated.stream, simulated.seed)
+}
+
+fn table(directions: &[Finished]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.force_no_tty();
+    let heads = directions.iter().map(|one| one.direction.name());
+    table.set_header(std::iter::once("").chain(heads));
+    for (name, cells) in rows(directions) {
+        table.add_row(std::iter::once(Cell::new(name)).chain(cells.into_iter().map(Cell::new)));
+    }
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 3));
+        if place > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The rows that say something for at least one direction.
+pub(super) fn rows(directions: &[Finished]) -> Vec<(String, Vec<String>)> {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    let mut row = |name: &str, value: &dyn Fn(&Finished) -> Option<String>| {
+        let cells: Vec<Option<String>> = directions.iter().map(value).collect();
+        if cells.iter().any(Option::is_some) {
+            let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "-".to_owned())).collect();
+            rows.push((name.to_owned(), cells));
+        }
+    };
+    let some = |number: u64| (number > 0).then(|| grouped(number));
+    row("lost", &|one| Some(fine_percent(one.loss())));
+    row("  99.9% interval", &|one| {
+        let (low, high) = one.loss_interval();
+        (one.tally.runs().lost() > 0).then(|| format!("{} to {}", fine_percent(low), fine_percent(high)))
+    });
+    row("  by formula", &|one| one.expected.as_ref().map(|losses| fine_percent(losses.share)));
+    row("  in a row, mean", &|one| {
+        (one.tally.runs().count() > 0).then(|| format!("{:.2}", one.tally.runs().mean()))
+    });
+    row("  by formula", &|one| {
+        let losses = one.expected.as_ref().filter(|_| one.tally.runs().count() > 0)?;
+        losses.burst.map(|burst| format!("{burst:.2}"))
+    });
+    row("  in a row, most", &|one| some(one.tally.runs().longest()));
+    for reason in Reason::ALL {
+        let name = format!("discarded: {}", reason.name());
+        row(&name, &|one| some(one.counters.discarded(reason)));
+    }
+    row("delay, mean", &|one| delay(one).map(|_| time(one.tally.delay_moments().mean())));
+    row("  sd", &|one| delay(one).map(|_| time(one.tally.delay_moments().sd())));
+    for (name, share) in PERCENTILES {
+        row(&format!("  {name}"), &|one| one.tally.delay_quantile(share).map(time));
+    }
+    row("  most", &|one| delay(one).map(|(_, most)| time(most)));
+    row("out of order", &|one| {
+        let order = one.tally.reordering();
+        (order.reordered() > 0).then(|| fine_percent(order.ratio()))
+    });
+    row("  furthest, packets", &|one| some(one.tally.reordering().extent_max()));
+    row("duplicates", &|one| some(one.tally.duplicates()));
+    row("damaged", &|one| some(one.counters.corrupted));
+    row("throughput, mean", &|one| throughput(one.tally.seconds()).map(|[_, mean, _]| rate(mean as u64)));
+    row("  least second", &|one| throughput(one.tally.seconds()).map(|[least, _, _]| rate(least as u64)));
+    row("  most", &|one| throughput(one.tally.seconds()).map(|[_, _, most]| rate(most as u64)));
+    rows
+}
+
+/// The shortest and the longest delay.
+fn delay(one: &Finished) -> Option<(f64, f64)> {
+    one.tally.delay_range()
+}
+
+/// The least, the mean and the most bits per second that arrived, over the whole seconds in which something was sent.
+fn throughput(seconds: &Series) -> Option<[f64; 3]> {
+    let sent = seconds.bins().iter().rposition(|bin| bin.offered > 0)?;
+    // The last second may be half empty; a stream of less than two has nothing else.
+    let bins = &seconds.bins()[..sent.max(1)];
+    let rate = |bin: &Bin| bin.delivered_bytes as f64 * 8.0 / seconds.width();
+    let rates = bins.iter().map(rate);
+    let (least, most) =
+        rates.clone().fold((f64::INFINITY, 0.0f64), |(least, most), rate| (least.min(rate), most.max(rate)));
+    Some([least, rates.sum::<f64>() / bins.len() as f64, most])
+}
+
+/// How many losses came in a row, against the model.
+fn runs(one: &Finished) -> String {
+    let runs = one.tally.runs();
+    if runs.count() == 0 {
+        return String::new();
+    }
+    let mut text = format!("\nlost in a row, {}\n", one.direction);
+    let expected = |from: usize, to: usize| -> String {
+        let Some(losses) = &one.expected else { return String::new() };
+        let share: f64 = losses.lengths.iter().skip(from).take(to - from).sum();
+        format!("{:>14}", format!("{:.1} expected", share * runs.count() as f64))
+    };
+    let mut line = |name: String, count: u64, expected: String| {
+        let _ = writeln!(text, "  {name:>8}  {:>10}  {expected}", grouped(count));
+    };
+    let lengths = runs.lengths();
+    for (index, count) in lengths.iter().take(LENGTHS_SHOWN).enumerate() {
+        line((index + 1).to_string(), *count, expected(index, index + 1));
+    }
+    if lengths.len() > LENGTHS_SHOWN {
+        let rest = lengths[LENGTHS_SHOWN..].iter().sum();
+        line("more".to_owned(), rest, expected(LENGTHS_SHOWN, usize::MAX));
+    }
+    text
+}
+
+/// Times are seconds, shares fractions, rates bits per second.
+pub(super) fn json(simulated: &Simulated) -> Value {
+    let mut object = Map::new();
+    object.insert("profile".into(), simulated.name.clone().into());
+    object.insert("seed".into(), simulated.seed.into());
+    object.insert("route".into(), simulated.route.clone().into());
+    object.insert("stream".into(), simulated.stream_json.clone());
+    for one in &simulated.directions {
+        object.insert(one.direction.name().into(), direction(one));
+    }
+    Value::Object(object)
+}
+
+fn direction(one: &Finished) -> Value {
+    let (tally, counters, runs) = (&one.tally, &one.counters, one.tally.runs());
+    let (low, high) = one.loss_interval();
+    let expected = one.expected.as_ref();
+    let discarded: Map<String, Value> = Reason::ALL
+        .into_iter()
+        .filter(|reason| counters.discarded(*reason) > 0)
+        .map(|reason| (reason.name().to_owned(), counters.discarded(reason).into()))
+        .collect();
+    let mut delay = Map::new();
+    delay.insert("mean".into(), tally.delay_moments().mean().into());
+    delay.insert("sd".into(), tally.delay_moments().sd().into());
+    delay.insert("min".into(), tally.delay_range().map(|(least, _)| least).into());
+    for (name, share) in PERCENTILES {
+        delay.insert(name.into(), tally.delay_quantile(share).into());
+    }
+    delay.insert("max".into(), tally.delay_range().map(|(_, most)| most).into());
+    let seconds = tally.seconds();
+    let bits = |of: fn(&Bin) -> u64| -> Vec<u64> {
+        seconds.bins().iter().map(|bin| (of(bin) as f64 * 8.0 / seconds.width()) as u64).collect()
+    };
+    json!({
+        "in": counters.entered, "copies": counters.copies, "delivered": counters.delivered,
+        "discarded": discarded, "corrupted": counters.corrupted, "held": counters.held,
+        "flipped_bits": tally.flipped_bits(),
+        "in_bytes": tally.entered_bytes(), "delivered_bytes": tally.delivered_bytes(),
+        "loss": {
+            "lost": runs.lost(), "share": one.loss(), "low": low, "high": high,
+            "expected": expected.map(|losses| losses.share),
+        },
+        "bursts": {
+            "count": runs.count(), "mean": runs.mean(), "max": runs.longest(),
+            "expected_mean": expected.and_then(|losses| losses.burst), "lengths": runs.lengths(),
+        },
+        "delay": delay,
+        "reordering": {
+            "reordered": tally.reordering().reordered(), "ratio": tally.reordering().ratio(),
+            "extent_max": tally.reordering().extent_max(), "extent_mean": tally.reordering().extent_mean(),
+        },
+        "duplicates": tally.duplicates(),
+        "chosen": one.chosen.iter().map(|(rule, count)| (rule.clone(), Value::from(*count))).collect::<Map<_, _>>(),
+        "seconds": {
+            "width": seconds.width(), "offered_bps": bits(|bin| bin.offered_bytes),
+            "delivered_bps": bits(|bin| bin.delivered_bytes),
+        },
+    })
+}

@@ -1,0 +1,227 @@
+//! `jostle profile` and `jostle simulate` as people and scripts see them.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+
+fn jostle(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jostle"));
+    command.args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = jostle(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&stdout(arguments)).unwrap()
+}
+
+/// Asserts that it ended with `code` and said `words` on stderr.
+fn refused(arguments: &[&str], code: i32, words: &str) {
+    let output = jostle(arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(text.contains(words), "{arguments:?}: {text}");
+}
+
+#[test]
+fn every_built_in_profile_is_listed_and_shown() {
+    let list = stdout(&["profile", "list"]);
+    let rows = stdout(&["profile", "list", "--json"]);
+    assert!(rows.lines().count() >= 40);
+    for row in rows.lines() {
+        let row: Value = serde_json::from_str(row).unwrap();
+        let name = row["name"].as_str().unwrap();
+        assert!(list.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name}");
+        assert!(row["about"].as_str().unwrap().len() > 20, "{name}");
+    }
+    let shown: Value = json(&["profile", "show", "webpagetest-3g"]);
+    assert!(shown["about"].as_str().unwrap().contains("WebPageTest"));
+}
+
+#[test]
+fn every_built_in_profile_is_forecast() {
+    let mut seen = 0;
+    for row in stdout(&["profile", "list", "--json"]).lines() {
+        let row: Value = serde_json::from_str(row).unwrap();
+        let report = json(&["profile", "check", row["name"].as_str().unwrap(), "--json"]);
+        assert!(report["ok"] == true && !report["phases"].as_array().unwrap().is_empty(), "{report}");
+        seen += 1;
+    }
+    assert!(seen >= 40, "{seen}");
+}
+
+#[test]
+fn a_forecast_reads_as_shown_in_the_documentation() {
+    let text = stdout(&["profile", "check", "coffee-shop-wifi"]);
+    for line in [
+        "coffee-shop-wifi: ok",
+        "up    drop     loses 2% of packets, 3.00 in a row on average",
+        "      rate     lets 5.00 Mbit/s through, a packet of 1200 bytes in 1.92 ms; its queue holds 62.5 kB,",
+        "               which is 100 ms",
+        "      corrupt  damages 0.1% of packets of 1200 bytes, 1 bit in each",
+        "      in all   loses 2% of packets, 3.00 in a row on average",
+        "warning: down, corrupt: on a modelled TCP route a damaged segment is lost, as its checksum says:",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn wrong_profiles_end_with_2_and_unreadable_ones_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("wrong.json");
+    std::fs::write(&wrong, r#"{ "up": [ { "rule": "drop", "chance": "5" } ] }"#).unwrap();
+    let wrong = wrong.to_str().unwrap();
+    let missing = folder.path().join("missing.json");
+    let missing = missing.to_str().unwrap();
+    for command in [&["profile", "check"][..], &["simulate"]] {
+        let with = |name| [command, &[name]].concat();
+        refused(&with(wrong), 2, "up[0].chance: \"5\" has no unit; write \"5%\"");
+        refused(&with(missing), 1, "cannot read");
+        refused(&with("cofee-shop-wifi"), 2, "did you mean coffee-shop-wifi?");
+    }
+    refused(&["profile", "show", "cofee-shop-wifi"], 2, "did you mean coffee-shop-wifi?");
+    // One wrong file spoils the status, not the others.
+    let output = jostle(&["profile", "check", wrong, "geo-satellite", "--json"]);
+    let rows: Vec<Value> = output.stdout.lines_of_json();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(rows[0]["ok"] == false && rows[1]["ok"] == true, "{rows:?}");
+    refused(&["simulate", "--drop", "5%", "--send", "1000"], 2, "write packets per second");
+    refused(&["simulate"], 2, "there is no rule to simulate");
+    refused(&["simulate", "--drop", "5%", "--packet", "9", "--count", "3"], 2, "the stream is over");
+    refused(&["simulate", "--drop", "5%", "--pcap", missing], 1, "cannot read");
+    refused(&["profile", "from-netem", "delay soon"], 2, "jostle:");
+}
+
+trait JsonLines {
+    fn lines_of_json(&self) -> Vec<Value>;
+}
+
+impl JsonLines for Vec<u8> {
+    fn lines_of_json(&self) -> Vec<Value> {
+        String::from_utf8_lossy(self).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+#[test]
+fn a_netem_line_becomes_a_profile_that_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = jostle(&["profile", "from-netem", "delay 100ms 10ms loss 1% 25%"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("netem loses 0.00024%"));
+    let file = folder.path().join("translated.json");
+    std::fs::write(&file, &output.stdout).unwrap();
+    assert!(
+        stdout(&["profile", "check", file.to_str().unwrap()]).contains("loses 1% of packets, 1.35 in a row")
+    );
+}
+
+const BURSTS: [&str; 9] = ["simulate", "--drop", "5%", "--burst", "3", "--delay", "20ms", "--seed", "7"];
+
+#[test]
+fn a_simulation_agrees_with_its_formula_and_repeats_byte_for_byte() {
+    let arguments = [&BURSTS[..], &["--jitter", "5ms", "--count", "200000", "--json"]].concat();
+    let (first, second) = (stdout(&arguments), stdout(&arguments));
+    assert_eq!(first, second);
+    let report: Value = serde_json::from_str(&first).unwrap();
+    for direction in ["up", "down"] {
+        let one = &report[direction];
+        let number = |place: &str| one.pointer(place).and_then(Value::as_f64).unwrap();
+        assert_eq!(number("/in"), 200_000.0);
+        assert_eq!(number("/in"), number("/delivered") + number("/discarded/drop"));
+        assert_eq!(number("/loss/lost"), number("/chosen/--drop"));
+        assert_eq!(number("/loss/expected"), 0.05);
+        assert!(number("/loss/low") < 0.05 && 0.05 < number("/loss/high"), "{one}");
+        assert!(number("/loss/high") - number("/loss/low") < 0.01, "{one}");
+        // 3,300 runs of mean 3, whose lengths have a deviation of 2.45.
+        assert!((number("/bursts/mean") - 3.0).abs() < 0.15, "{one}");
+        assert!((number("/delay/mean") - 0.02).abs() < 0.0002, "{one}");
+        assert_eq!(number("/reordering/reordered"), 0.0);
+    }
+    assert_ne!(report["up"]["loss"], report["down"]["loss"], "each way has its own draws");
+}
+
+#[test]
+fn a_busy_link_delivers_its_rate_second_by_second() {
+    let report = json(&[
+        "simulate",
+        "--rate",
+        "8Mbit/s",
+        "--send",
+        "12Mbit/s",
+        "--for",
+        "20s",
+        "--direction",
+        "up",
+        "--seed",
+        "1",
+        "--json",
+    ]);
+    let seconds = report["up"]["seconds"]["delivered_bps"].as_array().unwrap();
+    assert!(seconds.len() >= 20, "{seconds:?}");
+    for rate in &seconds[..20] {
+        // A packet of 1,200 bytes more or less.
+        assert!((rate.as_f64().unwrap() - 8e6).abs() <= 9600.0 * 2.0, "{seconds:?}");
+    }
+    assert!(report["up"]["discarded"]["queue_full"].as_u64().unwrap() > 0);
+    assert!(report["up"]["loss"]["expected"].is_null(), "no formula knows a full queue");
+}
+
+#[test]
+fn one_packet_is_explained_as_the_run_had_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.jsonl");
+    let events_name = events.to_str().unwrap();
+    let common = [
+        "simulate",
+        "--drop",
+        "20%",
+        "--delay",
+        "20ms",
+        "--jitter",
+        "5ms",
+        "--seed",
+        "7",
+        "--direction",
+        "up",
+        "--json",
+    ];
+    stdout(&[&common[..], &["--count", "50", "--events", events_name]].concat());
+    let lines: Vec<Value> = std::fs::read(&events).unwrap().lines_of_json();
+    assert_eq!(lines.len(), 50);
+    let mut lost = 0;
+    for number in [1, 2, 3, 4, 5, 17, 23, 50] {
+        let text = number.to_string();
+        let told = json(&[&common[..], &["--count", "50", "--packet", &text]].concat());
+        let line = lines.iter().find(|line| line["packet"] == number).unwrap();
+        assert_eq!(told["up"]["left"][0]["fate"], line["fate"], "{told}");
+        assert_eq!(told["up"]["left"][0]["at"], line["t"], "{told}");
+        let drop = &told["up"]["steps"][0];
+        assert_eq!(drop["drew"].as_f64().unwrap() < 0.2, line["fate"] == "discarded", "{drop}");
+        lost += u32::from(line["fate"] == "discarded");
+    }
+    assert!(lost > 0 && lost < 8, "both fates are seen: {lost}");
+    let text = stdout(&["simulate", "--drop", "20%", "--seed", "7", "--packet", "1"]);
+    assert!(text.starts_with("packet 1, up: 1,200 bytes of flow 1, came at 0.000000000 s"), "{text}");
+}
+
+#[test]
+fn a_page_needs_nothing_but_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    stdout(&[&BURSTS[..], &["--for", "5s", "--html", page.to_str().unwrap()]].concat());
+    let html = std::fs::read_to_string(page).unwrap();
+    assert_eq!(html.matches("<svg").count(), 8, "four charts each way");
+    for chart in
+        ["Delay of packets over time", "Losses in a row", "Throughput over time", "Packets inside over time"]
+    {
+        assert!(html.contains(&format!("aria-label=\"{chart}\"")), "{chart}");
+    }
+    for foreign in ["<script", "src=", "@import", "href=\"http"] {
+        assert!(!html.contains(foreign), "{foreign}");
+    }
+}

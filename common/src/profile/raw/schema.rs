@@ -1,0 +1,213 @@
+//! The JSON Schema of profiles, from the types that read them, so that editors complete and check what a person writes.
+//!
+//! What takes two fields to judge (a jitter above its time) only the reader sees; whatever the reader takes, the schema takes.
+
+use super::{RawProfile, corrupt, delay, drop, duplicate, gates, rate, reorder, select};
+use crate::setting::Object;
+use crate::units::{ByteSize, Span};
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+/// The schema, as JSON text with a line end.
+pub fn schema() -> String {
+    // Draft 7 is what editors know best.
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<RawProfile>();
+    schema.insert("title".into(), "jostle profile".into());
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        let description = "Where this schema is, for editors.";
+        properties.insert("$schema".into(), json!({ "type": "string", "description": description }));
+    }
+    RecursiveTransform(simplify).transform(&mut schema);
+    let mut rest = schema.to_value();
+    // What it is comes first, what it is made of last.
+    let first = ["$schema", "title", "description"];
+    let mut ordered = Map::new();
+    if let Value::Object(fields) = &mut rest {
+        ordered
+            .extend(first.iter().filter_map(|name| Some(((*name).to_owned(), fields.shift_remove(*name)?))));
+        let definitions = fields.shift_remove("definitions");
+        ordered.append(fields);
+        ordered.extend(definitions.map(|all| ("definitions".to_owned(), all)));
+    }
+    // The types are named after their being raw, which means nothing outside.
+    let text = format!("{:#}\n", Value::Object(ordered));
+    text.replace("\"#/definitions/Raw", "\"#/definitions/").replace("    \"Raw", "    \"")
+}
+
+/// Takes out what says nothing to a person: that a field may be left out by writing null, and how wide an integer is in memory.
+fn simplify(schema: &mut Schema) {
+    schema.remove("format");
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".into(), only);
+        }
+    }
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
+    let Some(Value::Array(choices)) = schema.get_mut("anyOf") else { return };
+    choices.retain(|choice| choice != &json!({ "type": "null" }));
+    let [only] = choices.as_slice() else { return };
+    let only = only.clone();
+    schema.remove("anyOf");
+    match (only, schema.is_empty_object()) {
+        (Value::Object(only), true) => only.into_iter().for_each(|(key, value)| {
+            schema.insert(key, value);
+        }),
+        // Draft 7 ignores whatever stands beside a reference.
+        (only, _) => {
+            schema.insert("allOf".into(), json!([only]));
+        }
+    }
+}
+
+/// Whether there is nothing in a schema.
+trait Emptiness {
+    fn is_empty_object(&self) -> bool;
+}
+
+impl Emptiness for Schema {
+    fn is_empty_object(&self) -> bool {
+        self.as_object().is_some_and(Map::is_empty)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The bound of a queue: a time, bytes or packets.
+pub(super) struct QueueText;
+
+impl JsonSchema for QueueText {
+    fn schema_name() -> Cow<'static, str> {
+        "Queue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let packets = json!({ "type": "string", "pattern": r"^\s*\d+\s*packets?$" });
+        let text = |schema: Schema| json!({ "type": "string", "allOf": [schema] });
+        let (time, size) = (generator.subschema_for::<Span>(), generator.subschema_for::<ByteSize>());
+        json_schema!({ "anyOf": [text(time), text(size), packets] })
+    }
+}
+
+/// A rule of any kind.
+pub(super) struct AnyRule;
+
+/// The schema of the fields that one kind of rule has for itself.
+type Fields = fn(&mut SchemaGenerator) -> Schema;
+
+/// The kinds, with the fields of which exactly one must be there.
+const KINDS: [(&str, Fields, &[&str]); 9] = [
+    (
+        "drop",
+        drop::RawDrop::json_schema,
+        &["chance", "burst", "gilbert_elliott", "four_state", "every", "packets", "pattern"],
+    ),
+    ("corrupt", corrupt::RawCorrupt::json_schema, &["chance", "bit_error_rate"]),
+    ("delay", delay::RawDelay::json_schema, &["time", "trace"]),
+    ("duplicate", duplicate::RawDuplicate::json_schema, &[]),
+    ("reorder", reorder::RawReorder::json_schema, &[]),
+    ("rate", rate::RawRate::json_schema, &["limit", "trace"]),
+    ("batch", gates::RawBatch::json_schema, &[]),
+    ("outage", gates::RawOutage::json_schema, &[]),
+    ("size", gates::RawSize::json_schema, &[]),
+];
+
+impl JsonSchema for AnyRule {
+    fn schema_name() -> Cow<'static, str> {
+        "Rule".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds: Vec<Value> = KINDS
+            .iter()
+            .map(|(kind, fields, one_of)| rule(kind, fields(generator), one_of, generator).to_value())
+            .collect();
+        json_schema!({ "type": "object", "required": ["rule"], "oneOf": kinds })
+    }
+}
+
+/// The schema of a rule: what it is, its own fields, and those of every rule.
+fn rule(kind: &str, own: Schema, one_of: &[&str], generator: &mut SchemaGenerator) -> Schema {
+    let mut properties = Map::new();
+    properties.insert("rule".into(), json!({ "const": kind }));
+    let mut required = vec![Value::from("rule")];
+    for mut part in [own.clone(), select::RawSelection::json_schema(generator)] {
+        if let Some(Value::Object(fields)) = part.remove("properties") {
+            properties.extend(fields);
+        }
+        if let Some(Value::Array(names)) = part.remove("required") {
+            required.extend(names);
+        }
+    }
+    let name = json!({
+        "type": "string", "minLength": 1, "maxLength": 64,
+        "description": "Who the rule is, in its draws, in counters and in events; its kind and ordinal (drop, drop#2) unless stated.",
+    });
+    properties.insert("name".into(), name);
+    let mut schema = json_schema!({
+        "title": kind,
+        "description": own.get("description").cloned().unwrap_or_default(),
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    });
+    if !one_of.is_empty() {
+        let choices: Vec<Value> = one_of.iter().map(|field| json!({ "required": [field] })).collect();
+        schema.insert("oneOf".into(), choices.into());
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_schema_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/profile.schema.json");
+        if std::env::var_os("JOSTLE_BLESS").is_some() {
+            std::fs::write(path, schema()).unwrap();
+        }
+        let shipped = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(shipped == schema(), "write it again: jostle profile schema > configs/profile.schema.json");
+    }
+
+    #[test]
+    fn every_kind_and_field_has_its_words() {
+        let schema: Value = serde_json::from_str(&schema()).unwrap();
+        let kinds = schema["definitions"]["Rule"]["oneOf"].as_array().unwrap();
+        assert_eq!(kinds.len(), 9);
+        let mut fields = 0;
+        for kind in kinds {
+            assert!(kind["description"].as_str().unwrap().ends_with('.'), "{kind}");
+            for (name, field) in kind["properties"].as_object().unwrap() {
+                fields += 1;
+                assert!(name == "rule" || field["description"].is_string(), "{name}: {field}");
+            }
+        }
+        assert!(fields > 70, "{fields}");
+    }
+}

@@ -1,0 +1,47 @@
+//! What no formula says: short runs in virtual time.
+
+use crate::counters::Counters;
+use crate::link::{Link, LinkKey};
+use crate::probe::{Stream, Tally, run};
+use jostle_common::chance::Direction;
+use jostle_common::profile::{Delay, Rule, RuleKind, Timeline};
+use std::time::Duration;
+
+/// Packets of a run that looks at one delay: its standard deviation is off by half a percent.
+const DELAY_PACKETS: usize = 20_000;
+
+/// What a short run of a stream through the rules of one phase came to.
+#[derive(Debug)]
+pub struct Trial {
+    /// Packets sent.
+    pub packets: u64,
+    /// What became of them.
+    pub tally: Tally,
+    /// The same, by reason.
+    pub counters: Counters,
+}
+
+/// Sends `packets` of a stream through `rules`.
+pub(super) fn phase(rules: &[Rule], direction: Direction, stream: &Stream, packets: usize) -> Trial {
+    let mut link = link(rules.to_vec(), direction);
+    let mut tally = Tally::new(true, Duration::from_millis(100));
+    run(&mut link, stream.arrivals(1, direction).take(packets), &mut tally, |_, _| {});
+    Trial { packets: packets as u64, tally, counters: *link.counters() }
+}
+
+/// The standard deviation of the delays, in seconds, when packets of a stream keep their order.
+pub(super) fn sd_in_order(delay: &Delay, stream: &Stream) -> f64 {
+    alone(delay, stream).delay_moments().sd()
+}
+
+fn alone(delay: &Delay, stream: &Stream) -> Tally {
+    let mut link = link(vec![Rule::only(RuleKind::Delay(delay.clone()))], Direction::Up);
+    let mut tally = Tally::new(false, Duration::from_secs(1));
+    run(&mut link, stream.arrivals(1, Direction::Up).take(DELAY_PACKETS), &mut tally, |_, _| {});
+    tally
+}
+
+fn link(rules: Vec<Rule>, direction: Direction) -> Link {
+    let key = LinkKey { seed: 1, route: "1".into(), direction };
+    Link::new(key, &Timeline::constant(rules))
+}

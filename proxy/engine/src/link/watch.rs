@@ -1,0 +1,111 @@
+//! Follows one packet, and its copies, from rule to rule.
+
+use crate::packet::Packet;
+use crate::stage::Output;
+use jostle_common::profile::Rule;
+use jostle_common::time::Instant;
+
+/// A packet at a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    /// The rule, as it was then.
+    pub rule: Rule,
+    /// The packet's number in the link.
+    pub number: u64,
+    /// Its flow.
+    pub flow: u32,
+    /// Its number in the flow, if the link counts those.
+    pub flow_number: u64,
+    /// 0 for the packet itself, a number of its own for a copy.
+    pub copy: u32,
+    /// When it came to the rule.
+    pub arrived: Instant,
+    /// When it left the rule for the next; `None` if it did not, or not yet.
+    pub went_on: Option<Instant>,
+    /// Whether the rule looked at it.
+    pub looked: bool,
+    /// Whether the rule chose it: dropped, damaged, copied or held it back.
+    pub chosen: bool,
+}
+
+/// The rules that the packet of a number has met. A packet meets each rule once, so they are few.
+#[derive(Debug)]
+pub(super) struct Watch {
+    number: u64,
+    visits: Vec<Visit>,
+    /// How many of the packet and its copies are in stages.
+    inside: u64,
+}
+
+impl Default for Watch {
+    /// Watches none: no packet has this number.
+    fn default() -> Self {
+        Self::on(u64::MAX)
+    }
+}
+
+impl Watch {
+    pub(super) const fn on(number: u64) -> Self {
+        Self { number, visits: Vec::new(), inside: 0 }
+    }
+
+    #[inline]
+    pub(super) const fn is_on(&self, packet: &Packet) -> bool {
+        packet.number == self.number
+    }
+
+    pub(super) fn visits(&self) -> &[Visit] {
+        &self.visits
+    }
+
+    pub(super) const fn is_inside(&self) -> bool {
+        self.inside > 0
+    }
+
+    /// The packet comes to a rule.
+    pub(super) fn arrive(&mut self, rule: &Rule, packet: &Packet) {
+        self.visits.push(Visit {
+            rule: rule.clone(),
+            number: packet.number,
+            flow: packet.flow,
+            flow_number: packet.flow_number,
+            copy: packet.copy,
+            arrived: packet.at,
+            went_on: None,
+            looked: true,
+            chosen: false,
+        });
+    }
+
+    /// The rule does not look at the packet.
+    pub(super) fn pass_by(&mut self, rule: &Rule, packet: &Packet) {
+        self.arrive(rule, packet);
+        let visit = self.visits.last_mut().expect("it was just pushed");
+        (visit.looked, visit.went_on) = (false, Some(packet.at));
+    }
+
+    /// An instant rule has judged the packet that came last.
+    pub(super) fn judged(&mut self, goes_on: bool, chosen: bool) {
+        let visit = self.visits.last_mut().expect("it came to the rule before it was judged");
+        (visit.went_on, visit.chosen) = (goes_on.then_some(visit.arrived), chosen);
+    }
+
+    /// A stage has taken the packet in, and made so many copies.
+    pub(super) const fn held(&mut self, copies: u32) {
+        self.inside += 1 + copies as u64;
+    }
+
+    /// The stage of a rule has let the packet go. A copy that the stage made itself never came to it.
+    pub(super) fn released(&mut self, rule: &str, place: u8, output: &Output) {
+        self.inside -= 1;
+        let packet = output.packet();
+        let here = |visit: &&mut Visit| visit.rule.key == rule && visit.copy == packet.copy;
+        let Some(visit) = self.visits.iter_mut().rev().find(here) else { return };
+        match output {
+            Output::Deliver(_) => {
+                (visit.went_on, visit.chosen) = (Some(packet.at), packet.trace.is_signed(place));
+            }
+            Output::Discard(..) => visit.chosen = true,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What happened to one packet of a stream, rule by rule.
+
+use super::{Arrival, packet};
+use crate::link::{Link, LinkKey, Visit};
+use crate::stage::{Output, Reason, Stage};
+use jostle_common::chance::Stream as Chance;
+use jostle_common::profile::{
+    BurstLength, Delay, DelaySource, Drop, Duplicate, Flips, Per, Reorder, Rule, RuleKind, Timeline,
+};
+use jostle_common::time::Instant;
+use jostle_common::units::Probability;
+
+/// What happened to one packet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its flow.
+    pub flow: u32,
+    /// Its size in bytes.
+    pub size: u32,
+    /// When it entered the link.
+    pub entered: Instant,
+    /// The rules it met, in order, those of its copies among them.
+    pub steps: Vec<Step>,
+    /// How it and its copies left, in order.
+    pub left: Vec<Left>,
+}
+
+/// A packet, or a copy of it, at one rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The rule's key.
+    pub rule: String,
+    /// The rule's kind.
+    pub kind: &'static str,
+    /// 0 for the packet itself, a number for a copy.
+    pub copy: u32,
+    /// When it came to the rule.
+    pub arrived: Instant,
+    /// When it left the rule; `None` if it did not.
+    pub went_on: Option<Instant>,
+    /// Whether the rule looked at it at all: `match`, `flows`, or a packet that skips waits.
+    pub looked: bool,
+    /// What the rule drew, if what it decides follows from one draw.
+    pub drawn: Option<Drawn>,
+    /// Whether the rule chose it: dropped, damaged, copied or held it back.
+    pub chosen: bool,
+}
+
+/// A random number and what it was held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drawn {
+    /// The number, from 0 to 1.
+    pub number: f64,
+    /// The probability below which it is a hit; `None` where the number is a quantile, or moves
+    /// the state of a model.
+    pub below: Option<f64>,
+}
+
+/// How a packet or a copy of it left the link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    /// 0 for the packet itself, a number for a copy.
+    pub copy: u32,
+    /// When.
+    pub at: Instant,
+    /// Why it was discarded; `None` if it was delivered.
+    pub discarded: Option<Reason>,
+    /// How many bits of it were flipped.
+    pub flipped_bits: u32,
+}
+
+/// Feeds the arrivals of a stream to a link until everything of packet `number` has left it. `None` if the stream has fewer packets.
+pub fn explain(
+    key: &LinkKey,
+    timeline: &Timeline,
+    arrivals: impl Iterator<Item = Arrival>,
+    number: u64,
+) -> Option<Explanation> {
+    let mut link = Link::new(key.clone(), timeline);
+    link.watch(number);
+    let mut arrival_watched = None;
+    let mut left = Vec::new();
+    let mut arrivals = arrivals.enumerate();
+    // What comes later may push it out: reordering waits for packets behind, a queue at its bound discards its head.
+    loop {
+        let next = arrivals.next().map(|(index, arrival)| (index as u64 + 1, arrival));
+        let now = next.map_or(Instant::from_nanos(u64::MAX), |(_, arrival)| arrival.at);
+        while let Some(output) = link.poll(now) {
+            left.extend(
+                Some(output).filter(|output| output.packet().number == number).map(|one| leave(&one)),
+            );
+        }
+        let open = arrival_watched.is_some() && !link.is_watched_inside();
+        let Some((index, arrival)) = next.filter(|_| !open) else { break };
+        if index == number {
+            arrival_watched = Some(arrival);
+        }
+        link.handle(packet(arrival));
+    }
+    let Arrival { at, size, flow } = arrival_watched?;
+    let steps = link.visits().iter().map(|visit| step(key, visit)).collect();
+    Some(Explanation { number, flow, size, entered: at, steps, left })
+}
+
+fn leave(output: &Output) -> Left {
+    let packet = output.packet();
+    let discarded = match output {
+        Output::Deliver(_) => None,
+        Output::Discard(_, reason) => Some(*reason),
+    };
+    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits: packet.trace.flipped_bits }
+}
+
+fn step(key: &LinkKey, visit: &Visit) -> Step {
+    let stream = Chance::new(key.seed, &key.route, key.direction, &visit.rule.key);
+    let (number, flow) = match visit.rule.selection.per {
+        Per::Link => (visit.number, 0),
+        Per::Flow => (visit.flow_number, visit.flow),
+    };
+    let draw = stream.draw(number, flow, visit.copy);
+    Step {
+        rule: visit.rule.key.clone(),
+        kind: visit.rule.kind.name(),
+        copy: visit.copy,
+        arrived: visit.arrived,
+        went_on: visit.went_on,
+        looked: visit.looked,
+        drawn: chance_of(&visit.rule).filter(|_| visit.looked).map(|below| Drawn {
+            number: draw.first() as f64 / 2f64.powi(64),
+            below: below.map(Probability::as_f64),
+        }),
+        chosen: visit.chosen,
+    }
+}
+
+/// The chance that a rule holds its draw against; `Some(None)` where the draw is a quantile, `None` where there is no single draw.
+fn chance_of(rule: &Rule) -> Option<Option<Probability>> {
+    match &rule.kind {
+        RuleKind::Drop(Drop::Chance(chance))
+        | RuleKind::Duplicate(Duplicate { chance, .. })
+        | RuleKind::Reorder(Reorder::Ahead { chance } | Reorder::Behind { chance, .. }) => {
+            Some(Some(*chance))
+        }
+        RuleKind::Corrupt(corrupt) => match corrupt.flips {
+            Flips::Bits { chance, .. } => Some(Some(chance)),
+            Flips::Rate(_) => None,
+        },
+        // The number moves the state of the model.
+        RuleKind::Drop(Drop::Burst { length: BurstLength::Packets(_), .. } | Drop::GilbertElliott { .. }) => {
+            Some(None)
+        }
+        RuleKind::Delay(Delay { source: DelaySource::Drawn { jitter, memory, .. }, .. }) => {
+            (!jitter.is_zero() && memory.is_zero()).then_some(None)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{Pace, Spread, Stream, Tally, run};
+    use jostle_common::chance::Direction;
+    use jostle_common::profile::Profile;
+    use std::time::Duration;
+
+    const RULES: &str = r#"{ "up": [
+        { "rule": "drop", "chance": "30%" },
+        { "rule": "duplicate", "chance": "30%" },
+        { "rule": "size", "max": "9KiB", "match": { "first": 3 } },
+        { "rule": "rate", "limit": "12Mbit/s" },
+        { "rule": "reorder", "chance": "30%" },
+        { "rule": "delay", "time": "20ms", "jitter": "5ms" } ] }"#;
+
+    fn parts() -> (LinkKey, Timeline, Stream) {
+        let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
+        let pace = Pace::Packets("1000/s".parse().unwrap());
+        let stream = Stream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
+        (key, Profile::from_json(RULES).unwrap().up, stream)
+    }
+
+    #[test]
+    fn an_explanation_agrees_with_the_run_and_with_itself() {
+        let (key, timeline, stream) = parts();
+        let mut link = Link::new(key.clone(), &timeline);
+        let mut tally = Tally::new(true, Duration::from_millis(1));
+        let mut left = vec![Vec::new(); 201];
+        run(&mut link, stream.arrivals(7, Direction::Up).take(200), &mut tally, |_, output| {
+            left[output.packet().number as usize].push(leave(output));
+        });
+        let (mut dropped, mut copied, mut overtaken) = (0, 0, 0);
+        for number in 1..=200 {
+            let arrivals = stream.arrivals(7, Direction::Up).take(200);
+            let told = explain(&key, &timeline, arrivals, number).unwrap();
+            assert_eq!(told.left, left[number as usize], "{number}");
+            assert_eq!(told.steps[0].rule, "drop");
+            for step in told.steps.iter().filter(|step| step.looked) {
+                if let Some(Drawn { number, below: Some(below) }) = step.drawn {
+                    assert_eq!(number < below, step.chosen, "{step:?}");
+                }
+            }
+            let chosen = |rule: &str| told.steps.iter().any(|step| step.rule == rule && step.chosen);
+            dropped += u32::from(chosen("drop"));
+            copied += u32::from(chosen("duplicate"));
+            overtaken += u32::from(chosen("reorder"));
+            assert_eq!(told.steps.iter().any(|step| step.went_on.is_none()), chosen("drop"), "{told:?}");
+            let looked = |rule: &str| told.steps.iter().any(|step| step.rule == rule && step.looked);
+            assert_eq!(looked("size"), number <= 3 && !chosen("drop"));
+        }
+        assert!(dropped > 30 && copied > 20 && overtaken > 20, "{dropped} {copied} {overtaken}");
+    }
+
+    #[test]
+    fn a_packet_that_never_comes_is_not_explained() {
+        let (key, timeline, stream) = parts();
+        assert_eq!(explain(&key, &timeline, stream.arrivals(7, Direction::Up).take(5), 6), None);
+    }
+}

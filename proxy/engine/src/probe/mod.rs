@@ -1,0 +1,77 @@
+//! A link under a described stream in virtual time: packets go in, and what the link does to them is counted.
+//!
+//! The link is the one that stands behind sockets. Here no time passes but the packets' own, so everything counted is a function of the
+//! profile, the stream and the seed.
+//!
+//! ```
+//! use jostle_common::chance::Direction;
+//! use jostle_common::profile::Profile;
+//! use jostle_engine::link::{Link, LinkKey};
+//! use jostle_engine::probe::{Pace, Spread, Stream, Tally, run};
+//! use std::time::Duration;
+//!
+//! let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
+//! let stream = Stream { pace: Pace::Packets("1000/s".parse()?), size: 1200, spread: Spread::Constant, flows: 1 };
+//! let mut link = Link::new(key, &profile.up);
+//! let mut tally = Tally::new(false, Duration::from_millis(1));
+//! run(&mut link, stream.arrivals(7, Direction::Up).take(1000), &mut tally, |_, _| {});
+//! assert_eq!((tally.runs().lost(), tally.runs().longest()), (100, 1));
+//! assert!((tally.delay_quantile(0.5).unwrap() - 0.005).abs() < 1e-5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod arrivals;
+mod explain;
+mod reordering;
+mod runs;
+mod series;
+mod tally;
+
+pub use arrivals::{Arrival, Pace, Spread, Stream};
+pub use explain::{Drawn, Explanation, Left, Step, explain};
+pub use reordering::Reordering;
+pub use runs::Runs;
+pub use series::{Bin, Series};
+pub use tally::{Sample, Tally};
+
+use crate::link::Link;
+use crate::packet::{Body, Packet};
+use crate::stage::{Output, Stage};
+use bytes::Bytes;
+use jostle_common::time::Instant;
+
+/// The largest payload: what a UDP datagram may carry and a little more.
+pub const SIZE_MAX: u32 = 65_535;
+
+/// The payload of every packet. Rules look at sizes; what they write goes into a copy.
+static ZEROS: [u8; SIZE_MAX as usize] = [0; SIZE_MAX as usize];
+
+/// Feeds `arrivals`, which ascend in time, to a link, until all that came has left it. `observe` sees everything that leaves.
+pub fn run(
+    link: &mut Link,
+    arrivals: impl Iterator<Item = Arrival>,
+    tally: &mut Tally,
+    mut observe: impl FnMut(&Link, &Output),
+) {
+    let mut drain = |link: &mut Link, tally: &mut Tally, now| {
+        while let Some(output) = link.poll(now) {
+            tally.leave(&output, link.held());
+            observe(link, &output);
+        }
+    };
+    for arrival in arrivals {
+        drain(link, tally, arrival.at);
+        let packet = packet(arrival);
+        let size = packet.size;
+        link.handle(packet);
+        tally.enter(arrival.at, size, link.held());
+    }
+    drain(link, tally, Instant::from_nanos(u64::MAX));
+    tally.finish();
+}
+
+fn packet(arrival: Arrival) -> Packet {
+    let size = arrival.size.min(SIZE_MAX) as usize;
+    Packet::new(arrival.flow, arrival.at, Body::Data(Bytes::from_static(&ZEROS[..size])))
+}

@@ -1,0 +1,85 @@
+//! Reordering by RFC 4737: how many packets arrive behind a later one, and how far behind.
+
+use std::collections::VecDeque;
+
+/// How many arrivals in order are remembered; a packet that is further behind counts as this far.
+const REMEMBERED: usize = 65_536;
+
+/// Counts packets that arrive behind a later one. Copies are left out.
+#[derive(Debug, Default)]
+pub struct Reordering {
+    arrived: u64,
+    /// The number that the next packet in order has at least (RFC 4737 §3.3).
+    expected: u64,
+    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both ascend.
+    in_order: VecDeque<(u64, u64)>,
+    reordered: u64,
+    extent_max: u64,
+    extent_sum: u64,
+}
+
+impl Reordering {
+    /// Takes in the number of a packet that arrives.
+    pub(super) fn arrive(&mut self, number: u64) {
+        self.arrived += 1;
+        if number >= self.expected {
+            self.expected = number + 1;
+            if self.in_order.len() == REMEMBERED {
+                self.in_order.pop_front();
+            }
+            self.in_order.push_back((self.arrived, number));
+            return;
+        }
+        self.reordered += 1;
+        // The extent is the distance to the earliest arrival with a larger number (§4.2.2), which was one in order.
+        let first_larger = self.in_order.partition_point(|(_, other)| *other < number);
+        let extent = self.in_order.get(first_larger).map_or(0, |(arrival, _)| self.arrived - arrival);
+        self.extent_max = self.extent_max.max(extent);
+        self.extent_sum += extent;
+    }
+
+    /// How many packets arrived behind a later one.
+    pub const fn reordered(&self) -> u64 {
+        self.reordered
+    }
+
+    /// The share of arrived packets that did (§4.1.3).
+    pub fn ratio(&self) -> f64 {
+        self.reordered as f64 / self.arrived.max(1) as f64
+    }
+
+    /// The largest extent: how many arrivals lay between a packet and the place where it belonged.
+    pub const fn extent_max(&self) -> u64 {
+        self.extent_max
+    }
+
+    /// The mean extent of the reordered packets; 0 of none.
+    pub fn extent_mean(&self) -> f64 {
+        self.extent_sum as f64 / self.reordered.max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_examples_of_the_rfc_come_out() {
+        // RFC 4737 §7.1 (one early packet: 4 arrives before 2 and 3), §7.3 (two in one).
+        for (arrivals, reordered, extent) in [
+            (&[1, 2, 3, 4, 5][..], 0, 0),
+            (&[1, 2, 3, 5, 6, 7, 8, 4, 9, 10], 1, 4),
+            (&[1, 2, 3, 7, 8, 9, 10, 4, 5, 6, 11], 3, 6),
+            (&[2, 1], 1, 1),
+            (&[3, 2, 1], 2, 2),
+        ] {
+            let mut reordering = Reordering::default();
+            arrivals.iter().for_each(|number| reordering.arrive(*number));
+            assert_eq!(
+                (reordering.reordered(), reordering.extent_max()),
+                (reordered, extent),
+                "{arrivals:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What a link did to a stream, in bounded memory: nothing is kept per packet.
+
+use super::reordering::Reordering;
+use super::runs::Runs;
+use super::series::Series;
+use crate::packet::Packet;
+use crate::stage::Output;
+use hdrhistogram::Histogram;
+use jostle_common::statistics::Moments;
+use jostle_common::time::{Instant, nanos};
+use std::time::Duration;
+
+/// Longer delays count as this.
+const DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Packets whose delay is kept for a picture; when there are more, every second is forgotten, and so on.
+const SAMPLES_MAX: usize = 1200;
+/// Bins of the course over time.
+const COURSE_BINS_MAX: usize = 480;
+/// Seconds that are told apart: a day.
+const SECONDS_MAX: usize = 86_400;
+
+/// What a link did to a stream.
+#[derive(Debug)]
+pub struct Tally {
+    entered: u64,
+    entered_bytes: u64,
+    delivered_bytes: u64,
+    duplicates: u64,
+    flipped_bits: u64,
+    last: Instant,
+    runs: Runs,
+    reordering: Reordering,
+    delays: Histogram<u64>,
+    moments: Moments,
+    course: Series,
+    seconds: Series,
+    samples: Vec<Sample>,
+    /// Every so manieth packet is a sample.
+    stride: u64,
+}
+
+/// The fate of one of many packets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Its number.
+    pub number: u64,
+    /// When it came, in seconds.
+    pub at: f64,
+    /// How long it took, in seconds; `None` if it was discarded.
+    pub delay: Option<f64>,
+}
+
+impl Tally {
+    /// A tally for a link that makes `copies`, whose course begins with bins of width `resolution`.
+    pub fn new(copies: bool, resolution: Duration) -> Self {
+        Self {
+            entered: 0,
+            entered_bytes: 0,
+            delivered_bytes: 0,
+            duplicates: 0,
+            flipped_bits: 0,
+            last: Instant::START,
+            runs: Runs::new(copies),
+            reordering: Reordering::default(),
+            delays: Histogram::new_with_max(nanos(DELAY_MAX), 3)
+                .expect("3 digits of a day are within bounds"),
+            moments: Moments::default(),
+            course: Series::new(nanos(resolution).max(1), COURSE_BINS_MAX),
+            seconds: Series::new(1_000_000_000, SECONDS_MAX),
+            samples: Vec::new(),
+            stride: 1,
+        }
+    }
+
+    /// A packet came in; with it, so many are inside.
+    pub(super) fn enter(&mut self, at: Instant, size: u32, held: usize) {
+        self.entered += 1;
+        self.entered_bytes += u64::from(size);
+        self.last = self.last.max(at);
+        self.runs.enter();
+        for series in [&mut self.course, &mut self.seconds] {
+            let bin = series.at(at);
+            bin.offered += 1;
+            bin.offered_bytes += u64::from(size);
+            bin.hold(held as u64);
+        }
+    }
+
+    /// Something left; without it, so many are inside.
+    pub(super) fn leave(&mut self, output: &Output, held: usize) {
+        let packet = output.packet();
+        self.last = self.last.max(packet.at);
+        self.course.at(packet.at).hold(held as u64);
+        match output {
+            Output::Deliver(packet) => self.deliver(packet),
+            Output::Discard(packet, _) => {
+                if packet.copy == 0 {
+                    self.runs.lose(packet.number);
+                    self.sample(packet, None);
+                }
+                self.course.at(packet.at).discarded += 1;
+                self.seconds.at(packet.at).discarded += 1;
+            }
+        }
+    }
+
+    fn deliver(&mut self, packet: &Packet) {
+        let delay = nanos(packet.at.since(packet.entered));
+        self.delivered_bytes += u64::from(packet.size);
+        self.flipped_bits += u64::from(packet.trace.flipped_bits);
+        self.delays.saturating_record(delay);
+        self.moments.add(delay as f64 / 1e9);
+        if self.runs.deliver(packet.number) {
+            self.reordering.arrive(packet.number);
+        } else {
+            self.duplicates += 1;
+        }
+        for series in [&mut self.course, &mut self.seconds] {
+            let bin = series.at(packet.at);
+            bin.delivered += 1;
+            bin.delivered_bytes += u64::from(packet.size);
+            bin.delay_sum += delay;
+            bin.delay_max = bin.delay_max.max(delay);
+        }
+        if packet.copy == 0 {
+            self.sample(packet, Some(delay as f64 / 1e9));
+        }
+    }
+
+    fn sample(&mut self, packet: &Packet, delay: Option<f64>) {
+        if packet.number & (self.stride - 1) != 0 {
+            return;
+        }
+        self.samples.push(Sample { number: packet.number, at: packet.entered.as_secs_f64(), delay });
+        if self.samples.len() > SAMPLES_MAX {
+            self.stride *= 2;
+            let stride = self.stride;
+            self.samples.retain(|sample| sample.number & (stride - 1) == 0);
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.runs.finish();
+    }
+
+    /// Packets that came in.
+    pub const fn entered(&self) -> u64 {
+        self.entered
+    }
+
+    /// Their bytes.
+    pub const fn entered_bytes(&self) -> u64 {
+        self.entered_bytes
+    }
+
+    /// Bytes that went out, those of copies included.
+    pub const fn delivered_bytes(&self) -> u64 {
+        self.delivered_bytes
+    }
+
+    /// What went out of a packet that had already arrived.
+    pub const fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Bits that were flipped in what went out.
+    pub const fn flipped_bits(&self) -> u64 {
+        self.flipped_bits
+    }
+
+    /// When the last packet came in or out.
+    pub const fn last(&self) -> Instant {
+        self.last
+    }
+
+    /// Losses and their runs.
+    pub const fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// How far packets arrived out of order.
+    pub const fn reordering(&self) -> &Reordering {
+        &self.reordering
+    }
+
+    /// Mean and standard deviation of the delays, in seconds.
+    pub const fn delay_moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// The delay in seconds that a share `q` of what arrived did not exceed, to three digits; `None` if nothing arrived.
+    pub fn delay_quantile(&self, q: f64) -> Option<f64> {
+        (!self.delays.is_empty()).then(|| self.delays.value_at_quantile(q) as f64 / 1e9)
+    }
+
+    /// The shortest and the longest delay in seconds, to three digits; `None` if nothing arrived.
+    pub fn delay_range(&self) -> Option<(f64, f64)> {
+        (!self.delays.is_empty()).then(|| (self.delays.min() as f64 / 1e9, self.delays.max() as f64 / 1e9))
+    }
+
+    /// The course over the whole time, for a picture.
+    pub const fn course(&self) -> &Series {
+        &self.course
+    }
+
+    /// The course second by second; two by two beyond a day, and so on.
+    pub const fn seconds(&self) -> &Series {
+        &self.seconds
+    }
+
+    /// Some packets, evenly chosen by number.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+}
