@@ -1,4 +1,4 @@
-//! What a packet costs in a link: drop + rate + delay, with and without jitter, at a thousand and at a million packets in flight.
+//! What a packet costs in a link: drop + rate + delay, with and without jitter, from a thousand to a million packets in flight.
 //!
 //! `cargo bench -p jostle-engine`; the time per iteration is the time per packet.
 
@@ -60,7 +60,7 @@ fn link(criterion: &mut Criterion) {
         ("normal jitter", r#""jitter": "10ms", "shape": "normal""#),
         ("jitter that reorders", r#""jitter": "10ms", "reorder": true"#),
     ] {
-        for in_flight in [1_000, 1_000_000] {
+        for in_flight in [1_000, 10_000, 100_000, 1_000_000] {
             group.bench_function(BenchmarkId::new(name, in_flight), |bencher| {
                 let mut stream = Stream::new(jitter, in_flight);
                 bencher.iter(|| stream.packet());

@@ -29,6 +29,9 @@ pub struct Packet {
     pub body: Body,
 }
 
+// Packets are moved several times on their way, and a million may be in flight.
+const _: () = assert!(size_of::<Packet>() <= 104);
+
 impl Packet {
     /// A packet of `flow` that arrives at `at`. Its size is that of its body.
     pub fn new(flow: u32, at: Instant, body: Body) -> Self {

@@ -56,6 +56,13 @@ impl Output {
         }
     }
 
+    /// The packet alone.
+    pub(crate) fn into_packet(self) -> Packet {
+        match self {
+            Self::Deliver(packet) | Self::Discard(packet, _) => packet,
+        }
+    }
+
     /// The packet, to note something about it.
     #[inline]
     pub(crate) const fn packet_mut(&mut self) -> &mut Packet {

@@ -206,8 +206,8 @@ fn an_opportunity_carries_small_packets_and_parts_of_large_ones() {
     let arrivals = [(0, 1000), (0, 504), (0, 1505), (0, 3000), (0, 1), (0, 9000)];
     let (delivered, _) = fates(&mut link, &arrivals);
     let times: Vec<u64> = delivered.iter().map(|(_, at)| at / MS).collect();
-    // 1505 of the second 1504 bytes; 3000 end 7 before the end of the fourth; 9000 take six more.
-    assert_eq!(times, [10, 10, 20, 30, 30, 60]);
+    // 1505, 3000 and 1 bytes take three opportunities but for 6 bytes; the other 8994 of the last packet take six, up to that at 80.
+    assert_eq!(times, [10, 10, 20, 30, 30, 80]);
 }
 
 #[test]
@@ -252,8 +252,9 @@ fn marks_pass_in_order_and_take_no_opportunity() {
         (0, 0, true),
         (1, 3, false),
         (2, 5, false),
-        (0, 5, true),
-        (0, 5, true),
+        // They have come behind a packet, and go with the next.
+        (0, 10 * MS, true),
+        (0, 10 * MS, true),
         (3, 10 * MS, true),
         (0, 10 * MS, true),
     ];

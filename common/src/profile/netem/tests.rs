@@ -36,6 +36,14 @@ fn lines_become_the_rules_that_were_asked_for() {
             &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "paretonormal" }"#],
         ),
         (
+            "delay 10ms 20ms distribution pareto",
+            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "14ms 400us", "shape": "pareto" }"#],
+        ),
+        (
+            "delay 10ms 10ms distribution paretonormal",
+            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "7ms 200us", "shape": "paretonormal" }"#],
+        ),
+        (
             "delay 100ms 20ms distribution experimental",
             &[
                 r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "table", "table": "experimental.dist" }"#,
@@ -254,5 +262,76 @@ fn mistakes_name_the_option_and_the_remedy() {
         ("limit many", "limit: \"many\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)"),
     ] {
         assert_eq!(from_netem(line).unwrap_err().to_string(), expected, "{line}");
+    }
+}
+
+mod properties {
+    use super::*;
+    use crate::profile::Profile;
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+    use std::cell::Cell;
+
+    const PHRASES: [&str; 36] = [
+        "delay 100ms 10ms 25%",
+        "delay 1ns",
+        "delay 1000000s 1000000s",
+        "delay 3 7 99.999%",
+        "delay 1234567ns 1s",
+        "delay 3333us 77ms",
+        "delay 0",
+        "loss 99.999% 50%",
+        "loss 0.000001% 25%",
+        "loss gemodel 0% 0.001%",
+        "loss gemodel 100%",
+        "loss state 100%",
+        "loss state 1% 50% 50% 100% 99%",
+        "loss state 0.001% 0.001% 99% 0.001%",
+        "ecn",
+        "corrupt 100% 100%",
+        "corrupt 0.000000001%",
+        "duplicate 0.01% 99.9%",
+        "reorder 25% 50%",
+        "reorder 0.0000001%",
+        "gap 5",
+        "gap 18446744073709551615",
+        "rate 1bit",
+        "rate 9999999tbit 2147483647",
+        "rate 10mbit -2147483648 2147483647 2147483647",
+        "rate 1kbit 0 48 -47",
+        "slot 1ns",
+        "slot 0 1000000s packets 1 bytes 99999g",
+        "slot distribution normal 10ms 1ms",
+        "distribution normal",
+        "distribution pareto",
+        "distribution experimental",
+        "distribution uniform",
+        "limit 0",
+        "limit 99999999999999999999g",
+        "seed 18446744073709551615",
+    ];
+
+    #[test]
+    fn any_line_is_refused_or_becomes_a_valid_profile() {
+        let lines = prop::sample::subsequence(&PHRASES[..], 1..7).prop_shuffle();
+        let translated = Cell::new(0);
+        let seen = TestRunner::new(ProptestConfig::with_cases(2_000)).run(&lines, |phrases| {
+            if let Ok(translation) = from_netem(&phrases.join(" ")) {
+                translated.set(translated.get() + 1);
+                let table = |_: &str| Ok("0".to_owned());
+                prop_assert!(Profile::from_json_with(&translation.profile, &table).is_ok());
+                prop_assert!(!translation.remarks.is_empty());
+            }
+            Ok(())
+        });
+        assert_eq!(seen, Ok(()));
+        assert!(translated.get() > 200, "{} lines were netem's", translated.get());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_at_all_does_harm(line in "\\PC{0,60}") {
+            let _ = from_netem(&line);
+        }
     }
 }

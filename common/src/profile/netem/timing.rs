@@ -11,8 +11,10 @@ const LIMIT_DEFAULT: u64 = 1000;
 const FRAME_BYTES: i64 = 42;
 /// A full Ethernet frame, for sums.
 const FRAME_FULL_BITS: f64 = 1514.0 * 8.0;
-/// A Gaussian that is cut at 0 and at twice its mean can spread no further.
+/// How far each shape can spread, as a share of the delay, before it would begin below 0.
 const NORMAL_SHARE_MAX: f64 = 0.57;
+const PARETO_SHARE_MAX: f64 = 1.44;
+const PARETO_NORMAL_SHARE_MAX: f64 = 0.72;
 
 impl Draft {
     pub(super) fn delay(&mut self, netem: &Netem) {
@@ -80,8 +82,7 @@ impl Draft {
                 vec![field(time)]
             }
             Some("normal") => {
-                let most = thousandths(time.mul_f64(NORMAL_SHARE_MAX));
-                let fits = jitter.min(most);
+                let fits = jitter.min(widest(time, NORMAL_SHARE_MAX));
                 if fits < jitter {
                     self.remark(format!(
                         "A Gaussian of {} around {} reaches far below zero; netem sends those packets at once. Here it is cut at 0 and at twice the delay, and {} is the widest that fits.",
@@ -95,14 +96,25 @@ impl Draft {
                 vec![field(fits), ("shape", quoted("normal"))]
             }
             Some(name @ ("pareto" | "paretonormal")) => {
-                let (mean, sd, top) =
-                    if name == "pareto" { ("0.034", "0.82", "4.0") } else { ("0.025", "0.83", "3.9") };
+                let (mean, sd, top, share) = match name {
+                    "pareto" => ("0.034", "0.82", "4.0", PARETO_SHARE_MAX),
+                    _ => ("0.025", "0.83", "3.9", PARETO_NORMAL_SHARE_MAX),
+                };
+                let fits = jitter.min(widest(time, share));
+                if fits < jitter {
+                    self.remark(format!(
+                        "A jitter of {} around {} reaches below zero; netem sends those packets at once. Here {} is the widest that fits.",
+                        span(jitter),
+                        span(time),
+                        span(fits)
+                    ));
+                }
                 self.remark(format!(
                     "netem's {name} table has a mean of −{mean} and a standard deviation of {sd} times the jitter, and nothing beyond {top} times: there is no long tail. Here {} is the mean and {} the standard deviation.",
                     span(time),
-                    span(jitter)
+                    span(fits)
                 ));
-                vec![field(jitter), ("shape", quoted(name))]
+                vec![field(fits), ("shape", quoted(name))]
             }
             Some(name) => {
                 self.remark(format!(
@@ -208,6 +220,12 @@ impl Draft {
             "A slot of netem lets a number of packets through and then opens again after a time; a batch here gathers packets until the number or the time is reached and lets them go together.{drawn}"
         ));
     }
+}
+
+/// The widest jitter of a shape that spreads to `share` of its delay.
+fn widest(time: Duration, share: f64) -> Duration {
+    let most = time.mul_f64(share);
+    Some(thousandths(most)).filter(|rounded| *rounded <= most).unwrap_or(most)
 }
 
 /// Rounded to microseconds, or to a thousandth where that is finer than anyone reads.

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// What the kernel takes (`NETEM_DIST_MAX`).
 const TABLE_MAX: usize = 16_384;
 
+/// Light takes five hours to Pluto.
+const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// Holds packets for a time that is drawn, or that follows a trace.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +110,13 @@ fn drawn(
     read: ReadFile<'_>,
 ) -> Result<DelaySource, SettingError> {
     let at = |field: &str| within(place, field);
+    for (field, given) in [("time", raw.time), ("jitter", raw.jitter), ("memory", raw.memory)] {
+        if let Some(time) = given.filter(|time| time.0 > TIME_MAX) {
+            let problem =
+                format!("{time} is longer than any way a packet takes; write at most {}", Span(TIME_MAX));
+            return Err(SettingError::new(at(field), problem));
+        }
+    }
     let shape = match (raw.shape, &raw.table) {
         (None | Some(RawShape::Table), Some(table)) => Shape::Table(self::table(&at("table"), table, read)?),
         (Some(_), Some(_)) => {

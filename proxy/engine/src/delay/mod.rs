@@ -66,7 +66,10 @@ impl DrawnDelay {
             Shape::Uniform => {
                 // The profile refuses a jitter above the time.
                 let jitter = jitter.min(time);
-                Distribution::Uniform { least: time - jitter, values: (2 * jitter).saturating_add(1) }
+                Distribution::Uniform {
+                    least: time - jitter,
+                    values: jitter.saturating_mul(2).saturating_add(1),
+                }
             }
             Shape::Normal => Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_normal(mean / sd))),
             Shape::Pareto => Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_pareto)),

@@ -2,7 +2,7 @@
 //!
 //! The next second is divided into slots of 16.4 µs, each an unsorted list; a list is sorted when its turn comes. So the cost per entry
 //! does not grow with the number of entries, where a binary heap's cache misses make it ten times slower at a million. What is due
-//! later than the last slot waits in a heap. A small queue has few slots and grows them when the heap holds more entries than that.
+//! later than the last slot waits in a heap. A small queue has few slots, and more as the heap fills.
 
 use jostle_common::time::Instant;
 use std::cmp::Reverse;
@@ -28,6 +28,8 @@ impl Due for Instant {
 const SLOT_BITS: u32 = 14;
 const SLOTS_MIN: usize = 64;
 const SLOTS_MAX: usize = 1 << 16;
+/// How many slots an entry in the heap is worth: the heap costs several times what a slot does.
+const SLOTS_PER_LATE: usize = 8;
 
 /// A priority queue by due time; equal times leave in the order of `Ord`.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl<T: Due> Calendar<T> {
         self.current.last().map(Due::due)
     }
 
+    #[inline]
     pub(super) fn push(&mut self, entry: T) {
         let slot = slot_of(&entry);
         self.len += 1;
@@ -84,6 +87,7 @@ impl<T: Due> Calendar<T> {
     }
 
     /// Takes out the first entry, if it is due at or before `now`.
+    #[inline]
     pub(super) fn pop(&mut self, now: Instant) -> Option<T> {
         if self.first_due()? > now {
             return None;
@@ -97,6 +101,7 @@ impl<T: Due> Calendar<T> {
     }
 
     /// Puts an entry into a slot behind the current one.
+    #[inline]
     fn store(&mut self, slot: u64, entry: T) {
         if slot - self.current_slot < self.slots.len() as u64 {
             let index = self.index(slot);
@@ -104,7 +109,9 @@ impl<T: Due> Calendar<T> {
             self.occupied[index / 64] |= 1 << (index % 64);
         } else {
             self.later.push(Reverse(entry));
-            if self.later.len() > self.slots.len().max(SLOTS_MIN / 2) && self.slots.len() < SLOTS_MAX {
+            if self.later.len() > (self.slots.len() / SLOTS_PER_LATE).max(SLOTS_MIN / 2)
+                && self.slots.len() < SLOTS_MAX
+            {
                 self.grow();
             }
         }

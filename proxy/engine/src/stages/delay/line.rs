@@ -2,6 +2,7 @@
 
 use super::calendar::{Calendar, Due};
 use crate::packet::Packet;
+use crate::stage::Output;
 use jostle_common::time::Instant;
 use std::cmp::{Ordering, Reverse};
 use std::collections::VecDeque;
@@ -101,14 +102,17 @@ impl Line {
 
     /// Takes out the next packet, if it is due at or before `now`; its `at` says when.
     #[inline]
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Packet> {
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Output> {
         match self {
-            Self::Constant(packets) => packets.pop_front_if(|packet| packet.at <= now),
+            Self::Constant(packets) => packets.pop_front_if(|packet| packet.at <= now).map(Output::Deliver),
             Self::Ordered(packets, dues) => {
                 let at = dues.pop(now)?;
-                Some(packets.pop_front().expect("there is a due time for each packet").moved_to(at))
+                // Written where it comes to stand, as above.
+                let mut output = packets.pop_front().map(Output::Deliver);
+                output.as_mut().expect("there is a due time for each packet").packet_mut().at = at;
+                output
             }
-            Self::Free(packets, _) => Some(packets.pop(now)?.packet),
+            Self::Free(packets, _) => packets.pop(now).map(|timed| Output::Deliver(timed.packet)),
         }
     }
 
@@ -131,6 +135,7 @@ impl Line {
 
     /// Takes out everything in the order in which it would leave, each packet's `at` its due time.
     pub(super) fn take(&mut self) -> Vec<Packet> {
-        std::iter::from_fn(|| self.pop(Instant::from_nanos(u64::MAX))).collect()
+        let all = std::iter::from_fn(|| self.pop(Instant::from_nanos(u64::MAX)));
+        all.map(Output::into_packet).collect()
     }
 }

@@ -129,7 +129,7 @@ impl Stage for Delay {
 
     #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
-        self.line.pop(now).map(Output::Deliver)
+        self.line.pop(now)
     }
 
     #[inline]
