@@ -1,10 +1,11 @@
 //! What is in a folder, as a page or as text: folders first, hidden files and what leads out of the root left out.
 
-use super::pages::{escaped, frame};
+use super::pages::frame;
 use super::root::{Found, Root, names};
 use super::site::UPLOAD_PATH;
 use super::target::{Target, is_servable};
 use crate::http::names::encoded_bytes;
+use crate::page::escape;
 use crate::terminal;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -113,5 +114,5 @@ fn row(entry: &Entry) -> String {
 }
 
 fn name_text(name: &[u8]) -> String {
-    escaped(&terminal::escaped_bytes(name))
+    escape(&terminal::escaped_bytes(name))
 }

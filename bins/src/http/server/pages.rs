@@ -1,6 +1,7 @@
 //! The server's own pages, each complete in itself: no other host is asked for anything.
 
 use super::site::UPLOAD_PATH;
+use crate::page::escape;
 use hyper::StatusCode;
 use indicatif::HumanBytes;
 
@@ -10,22 +11,6 @@ const UPLOAD_SCRIPT: &str = include_str!("pages/upload.js");
 
 /// What `/` says when there is nothing else to show.
 pub(super) const WORKING: &str = "jostle-server http is working";
-
-/// Text as it stands in a page.
-pub(super) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
 
 /// A page around `body`; both are HTML already.
 pub(super) fn frame(title: &str, body: &str) -> String {
@@ -56,7 +41,7 @@ pub(super) fn working(has_uploads: bool) -> String {
 /// The page of a refusal.
 pub(super) fn refusal(status: StatusCode, reason: &str) -> String {
     let name = status.canonical_reason().unwrap_or("Refused");
-    let mut reason = escaped(reason);
+    let mut reason = escape(reason);
     if let Some(first) = reason.get(..1).map(str::to_ascii_uppercase) {
         reason.replace_range(..1, &first);
     }
@@ -80,7 +65,7 @@ pub(super) fn upload(limit: u64) -> String {
 /// What a browser without the script sees of its upload; `files` are name, size and digest.
 pub(super) fn stored(files: &[(String, u64, String)]) -> String {
     let row = |(name, size, digest): &(String, u64, String)| {
-        format!("<li><b>{}</b> {}<br><code>sha256 {digest}</code></li>\n", escaped(name), HumanBytes(*size))
+        format!("<li><b>{}</b> {}<br><code>sha256 {digest}</code></li>\n", escape(name), HumanBytes(*size))
     };
     let rows: String = files.iter().map(row).collect();
     let body = format!(
