@@ -76,13 +76,15 @@ const TIMES: [&str; 12] = [
     "\"300years\"",
     "\"3s\"",
 ];
+/// Of phases.
+const LENGTHS: [&str; 5] = ["\"100us\"", "\"7ms\"", "\"30ms\"", "\"1h\"", "\"300years\""];
 const COUNTS: [&str; 10] =
     ["0", "1", "2", "3", "5", "63", "1000", "65535", "4294967295", "18446744073709551615"];
 const ENTRIES: [&str; 6] = ["-32768", "-8192", "0", "1", "8192", "32767"];
 const SIZES: [&str; 8] =
-    ["0", "\"1B\"", "\"100B\"", "\"1KiB\"", "\"64KiB\"", "\"1MiB\"", "\"16EiB\"", "\"1GB\""];
+    ["0", "\"1B\"", "\"100B\"", "\"1KiB\"", "\"64KiB\"", "\"1MiB\"", "\"17179869183GiB\"", "\"1GB\""];
 const RATES: [&str; 6] =
-    ["\"1bit/s\"", "\"8kbit/s\"", "\"1Mbit/s\"", "\"1Gbit/s\"", "\"100Tbit/s\"", "\"3bit/s\""];
+    ["\"1bit/s\"", "\"8kbit/s\"", "\"1Mbit/s\"", "\"1Gbit/s\"", "\"100000Gbit/s\"", "\"3bit/s\""];
 const QUEUES: [&str; 9] = [
     "\"0ms\"",
     "\"1ns\"",
@@ -141,7 +143,7 @@ fn profile(from: &mut Unstructured<'_>) -> Result<String> {
     for _ in 0..from.int_in_range(1..=4)? {
         phases.push(format!(
             r#"{{ "for": {}, "both": {}, "up": {} }}"#,
-            from.choose(&TIMES)?,
+            from.choose(&LENGTHS)?,
             list(from)?,
             list(from)?
         ));
