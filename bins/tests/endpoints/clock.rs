@@ -141,15 +141,19 @@ fn the_true_offset_is_inside_the_bound_however_the_delay_is_spread() {
                 let run = client(&["clock", &proxy.address("tcp").to_string(), "--count", "50"]);
                 let answers = ask(&run);
                 assert_eq!(answers.len(), 50);
-                for (number, (offset, error)) in answers.iter().enumerate() {
+                for (offset, error) in &answers {
                     assert!(offset.abs() <= *error, "{offset} ± {error} ms does not hold 0");
-                    // The method's limit: nothing tells which way took the time. The first question also waits for the handshake.
-                    assert!(number == 0 || offset * side > 20.0, "{offset} ms");
+                    // The method's limit: nothing tells which way took the time. At least 50 ms of each round trip were on this side of the
+                    // server's answer, however long the machine makes the rest.
+                    assert!(offset * side >= 50.0 - error, "{offset} ± {error} ms");
                 }
                 let best = &run.summary["best"];
                 assert_eq!(best["rtt_ms"], run.summary["rtt_ms"]["min"]);
                 let [from, to] = [0, 1].map(|end: usize| best["interval_ms"][end].as_f64().unwrap());
                 assert!(from <= 0.0 && 0.0 <= to, "{best}");
+                // Of fifty round trips one is hardly longer than it must be, so what it says is wrong by nearly its whole bound.
+                let [offset, error] = ["offset_ms", "error_ms"].map(|name| best[name].as_f64().unwrap());
+                assert!(offset * side > 0.6 * error, "{best}");
                 proxy.stop().assert_conserved();
             });
         }
