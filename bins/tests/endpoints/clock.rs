@@ -1,6 +1,6 @@
 //! The clock service on real sockets, alone and through the proxy.
 
-use crate::proxy_support::{Jostle, installed};
+use crate::proxy_support::{Background, Jostle, installed};
 use crate::support::{Run, Server, client};
 use jostle_common::clock::Clock;
 use jostle_common::protocol::clock::parse_time;
@@ -113,6 +113,33 @@ fn further_clients_wait_their_turn_and_silence_is_ended() {
     // The first says nothing and is closed; then it is the second's turn.
     assert_eq!(first.read_to_end(&mut nothing).unwrap(), 0);
     assert!(parse_time(&line(&mut BufReader::new(second))).is_some());
+}
+
+#[test]
+fn without_a_descriptor_clients_wait_and_it_is_said_once() {
+    let command =
+        format!("ulimit -n 24; exec {} clock --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_jostle-server"));
+    let mut server = Command::new("sh")
+        .args(["-c", &command])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Background)
+        .unwrap();
+    let ready = line(&mut BufReader::new(server.0.stdout.take().unwrap()));
+    let address = ready.rsplit_once("//").unwrap().1;
+    let clients: Vec<_> = (0..30).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for mut client in clients {
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.write_all(b"what time is it?\n").unwrap();
+        // When it goes, there is room for one that waits.
+        assert!(parse_time(&line(&mut BufReader::new(client))).is_some());
+    }
+    server.0.kill().unwrap();
+    let mut said = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said.matches("no descriptor is left").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 fn ask(run: &Run) -> Vec<(f64, f64)> {
