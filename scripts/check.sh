@@ -21,6 +21,11 @@ else
   echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"
 fi
 
+step "the same decisions in every build"
+# The tests have checked the digest once; the builds of debugging and of release must come to the same.
+cargo test --quiet --profile dev -p jostle-engine --test decisions
+cargo test --quiet --release -p jostle-engine --test decisions
+
 step "shell scripts"
 for script in scripts/*.sh .ci/run; do bash -n "$script"; done
 

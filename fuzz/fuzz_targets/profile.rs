@@ -1,7 +1,8 @@
-//! Profiles and traces as text. What is accepted is put to use.
+//! Profiles, traces and netem's lines as text. What is accepted is put to use.
 #![no_main]
 
 use jostle_common::profile::Profile;
+use jostle_common::profile::netem::from_netem;
 use jostle_common::profile::trace::{DelayTrace, RateTrace};
 use jostle_fuzz::use_profile;
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +11,13 @@ fuzz_target!(|text: &str| {
     // Tables and traces that a profile names hold the same text.
     let read = |_: &str| Ok(text.to_owned());
     if let Ok(profile) = Profile::from_json_with(text, &read) {
-        use_profile(&profile);
+        use_profile(&profile, &Profile::default());
+    }
+    if let Ok(translation) = from_netem(text)
+        // It may name a file of tc's.
+        && let Ok(profile) = Profile::from_json_with(&translation.profile, &|_| Ok("0 8192 -8192".to_owned()))
+    {
+        use_profile(&profile, &Profile::default());
     }
     if let Ok(trace) = RateTrace::parse(text) {
         let _ = (trace.mean_bits_per_second(), trace.opportunity(1 << 40));

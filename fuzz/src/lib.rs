@@ -7,7 +7,7 @@ use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
-use jostle_engine::stage::Stage;
+use jostle_engine::stage::{Output, Stage};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub const PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_000));
 /// What an endpoint may send, or a link give out, at one moment before that counts as endless.
 const TALK_MAX: usize = 100_000;
+/// How many packets cross a link that is put to use.
+const PACKETS: u32 = 48;
 
 /// A datagram that arrives, after a while.
 #[derive(Arbitrary, Debug)]
@@ -89,30 +91,46 @@ fn talk(endpoint: &mut dyn Endpoint, now: Instant) {
     assert!(sent < TALK_MAX, "it sends without end");
 }
 
-/// Sends packets through both links of a profile and checks that none disappears.
-pub fn use_profile(profile: &Profile) {
+/// Sends packets through both links of a profile, which gives way to `next` halfway: none disappears, and polling late changes nothing.
+pub fn use_profile(profile: &Profile, next: &Profile) {
     for direction in Direction::BOTH {
         let key = LinkKey { seed: 7, route: "fuzz".to_owned(), direction };
-        let mut link = Link::new(key, profile.timeline(direction));
-        let mut now = Instant::START;
-        for number in 0..48u32 {
+        let mut prompt = Link::new(key.clone(), profile.timeline(direction));
+        let mut late = Link::new(key, profile.timeline(direction));
+        let (mut left, mut now) = (Vec::new(), Instant::START);
+        for number in 0..PACKETS {
             let body = Body::Data(vec![number as u8; (number as usize * 37) % 1500].into());
-            link.handle(Packet::new(number % 3 + 1, now, body));
-            drain(&mut link, now);
+            let packet = Packet::new(number % 3 + 1, now, body);
+            while let Some(due) = prompt.deadline().filter(|due| *due <= now) {
+                drain(&mut prompt, due, &mut left);
+            }
+            if number == PACKETS / 2 {
+                prompt.set_timeline(now, next.timeline(direction));
+                late.set_timeline(now, next.timeline(direction));
+            }
+            late.handle(packet.clone());
+            prompt.handle(packet);
+            drain(&mut prompt, now, &mut left);
             now += Duration::from_millis(u64::from(number % 4));
         }
         for _ in 0..2000 {
-            let Some(due) = link.deadline() else { break };
+            let Some(due) = prompt.deadline() else { break };
             now = now.max(due);
-            drain(&mut link, now);
+            drain(&mut prompt, now, &mut left);
         }
-        assert_conserved(link.counters());
+        let mut left_late = Vec::new();
+        drain(&mut late, now, &mut left_late);
+        assert_eq!(left, left_late, "polling late changes what comes out");
+        assert_conserved(prompt.counters());
+        prompt.forget(1);
+        assert_eq!(prompt.held() as u64, prompt.counters().held, "what is over is not lost");
     }
 }
 
-fn drain(link: &mut Link, now: Instant) {
-    let out = std::iter::from_fn(|| link.poll(now)).take(TALK_MAX).count();
-    assert!(out < TALK_MAX, "it gives out without end");
+fn drain(link: &mut Link, now: Instant, left: &mut Vec<Output>) {
+    let before = left.len();
+    left.extend(std::iter::from_fn(|| link.poll(now)).take(TALK_MAX));
+    assert!(left.len() - before < TALK_MAX, "it gives out without end");
 }
 
 /// Checks that nothing disappeared.

@@ -11,8 +11,11 @@ use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::stage::{Output, Stage};
 
-/// Payload that a lane may hold. At 1 Gbit/s it is two seconds of delay.
+/// Memory that the packets in a lane may take. At 1 Gbit/s it is two seconds of delay.
 const BYTES_MAX: usize = 256 << 20;
+
+/// What a packet takes beside its payload; an empty one is not free.
+const PACKET_BYTES: usize = size_of::<Packet>();
 
 /// The most packets taken out of a link in one go, so that sockets are read between.
 const OUTPUTS_MAX: usize = 1024;
@@ -45,10 +48,11 @@ impl Lane {
     #[must_use]
     pub(crate) fn enter(&mut self, flow: u32, stamp: Instant, payload: Bytes) -> bool {
         self.ledger.bytes_in += payload.len() as u64;
-        if self.bytes + payload.len() > BYTES_MAX {
+        let bytes = payload.len() + PACKET_BYTES;
+        if self.bytes + bytes > BYTES_MAX {
             return false;
         }
-        self.bytes += payload.len();
+        self.bytes += bytes;
         self.floor = self.floor.max(stamp);
         while let Some(output) = self.link.poll(self.floor) {
             self.take(output);
@@ -76,7 +80,7 @@ impl Lane {
     fn take(&mut self, output: Output) {
         let packet = output.packet();
         if packet.copy == 0 {
-            self.bytes -= packet.size as usize;
+            self.bytes -= packet.size as usize + PACKET_BYTES;
         }
         self.outputs.push(output);
     }

@@ -15,7 +15,7 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     let is_odd = |c: char| {
         c.is_control()
             || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     let replaced: String = last.chars().map(|c| if is_odd(c) { '_' } else { c }).collect();
     // Leading dots hide a file, and Windows drops dots and spaces at the end.
@@ -24,7 +24,8 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     let stem = name.split('.').next().unwrap_or_default();
     match name.is_empty() {
         true => None,
-        false if is_device(stem) => Some(format!("_{name}")),
+        // Shortened again, lest the answer be a name that is refused.
+        false if is_device(stem) => Some(shortened(&format!("_{name}"))),
         false => Some(name),
     }
 }
@@ -99,7 +100,7 @@ fn unquoted(value: &str) -> String {
     text
 }
 
-/// At most [`BYTES_MAX`] bytes, with a short extension kept.
+/// At most [`BYTES_MAX`] bytes, with a short extension kept, and no dot or space where it was cut.
 fn shortened(name: &str) -> String {
     if name.len() <= BYTES_MAX {
         return name.to_owned();
@@ -107,14 +108,15 @@ fn shortened(name: &str) -> String {
     let dot = name.rfind('.').filter(|dot| name.len() - dot <= 16).unwrap_or(name.len());
     let (stem, extension) = name.split_at(dot);
     let end = stem.floor_char_boundary(BYTES_MAX - extension.len());
-    format!("{}{extension}", &stem[..end])
+    format!("{}{extension}", stem[..end].trim_end_matches(['.', ' ']))
 }
 
-/// Names that are devices to Windows, in any folder and with any extension.
+/// Names that are devices to Windows, in any folder and with any extension; superscripts count as digits there.
 fn is_device(stem: &str) -> bool {
     let stem = stem.trim_end().to_ascii_uppercase();
     let is_numbered = |name: &str| {
-        stem.strip_prefix(name).is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit())
+        let number = stem.strip_prefix(name).and_then(|rest| rest.parse::<char>().ok());
+        number.is_some_and(|number| matches!(number, '0'..='9' | '¹' | '²' | '³'))
     };
     matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
         || is_numbered("COM")
@@ -144,6 +146,7 @@ mod tests {
             ("con", "_con"),
             ("COM1.txt", "_COM1.txt"),
             ("nul .tar.gz", "_nul .tar.gz"),
+            ("com².log", "_com².log"),
             ("COM10", "COM10"),
             ("console", "console"),
         ] {
@@ -160,6 +163,21 @@ mod tests {
         let name = safe(&format!("{}.mp3", "ü".repeat(300))).unwrap();
         assert!(name.len() <= BYTES_MAX && name.len() > BYTES_MAX - 2 && name.ends_with("ü.mp3"), "{name}");
         assert_eq!(safe(&format!("a.{}", "x".repeat(300))).unwrap().len(), BYTES_MAX);
+    }
+
+    #[test]
+    fn a_long_name_is_safe_where_it_is_cut() {
+        let spaces = " ".repeat(BYTES_MAX);
+        for (text, name) in [
+            (format!("a{spaces}b"), "a".to_owned()),
+            (format!("a{spaces}.mp3"), "a.mp3".to_owned()),
+            (format!("a{}b", ".".repeat(BYTES_MAX)), "a.b".to_owned()),
+            (format!("nul{spaces}x"), "_nul".to_owned()),
+            (format!("nul{}.mp3", &spaces[7..]), "_nul.mp3".to_owned()),
+        ] {
+            assert_eq!(safe(&text).as_deref(), Some(&*name), "{text:?}");
+            assert_eq!(safe(&name), Some(name), "what is safe stays as it is");
+        }
     }
 
     #[test]

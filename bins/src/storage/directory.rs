@@ -92,11 +92,18 @@ impl PartFile {
         taken
     }
 
+    /// Gives the file the first name of the directory that is free. The part is gone also when there is none.
+    ///
+    /// # Errors
+    /// When no name can be given.
+    pub fn finish_or_discard(self) -> io::Result<String> {
+        let path = self.path.clone();
+        self.finish().inspect_err(|_| remove(&path))
+    }
+
     /// Removes what was written: nobody wants a part of it.
     pub fn discard(self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            log::warn!("cannot remove {}: {error}", self.path.display());
-        }
+        remove(&self.path);
     }
 }
 
@@ -117,6 +124,12 @@ impl Partial for PartFile {
         self.directory.first_free(|name| {
             take_name(&self.path, &self.directory.path.join(name)).map(|()| name.to_owned())
         })
+    }
+}
+
+fn remove(part: &Path) {
+    if let Err(error) = std::fs::remove_file(part) {
+        log::warn!("cannot remove {}: {error}", part.display());
     }
 }
 
@@ -144,7 +157,8 @@ fn take_name(part: &Path, path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
         Err(_) => {
             File::options().write(true).create_new(true).open(path).map_err(at(path))?;
-            std::fs::rename(part, path).map_err(at(path))
+            // An empty file must not pass for what could not be named.
+            std::fs::rename(part, path).inspect_err(|_| remove(path)).map_err(at(path))
         }
     }
 }
@@ -205,6 +219,18 @@ mod tests {
         std::fs::write(&name, "old").unwrap();
         assert_eq!(take_name(&part, &name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&name).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_cannot_be_named_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut part = Directory::open(folder.path(), "a.bin").unwrap().create().unwrap();
+        part.directory.path = folder.path().join("gone");
+        assert_eq!(names(folder.path()), ["a.bin.part"]);
+        assert!(part.finish_or_discard().is_err());
+        let [no_part, name] = ["b.part", "b"].map(|name| folder.path().join(name));
+        assert!(take_name(&no_part, &name).is_err());
+        assert!(names(folder.path()).is_empty());
     }
 
     #[test]

@@ -196,3 +196,22 @@ fn a_form_without_end_or_bound_is_refused_in_little_memory() {
     }
     assert!(names_in(&site.path("incoming")).is_empty());
 }
+
+#[test]
+fn the_first_file_of_a_form_is_told_of_although_the_second_breaks_off() {
+    let site = Site::new();
+    let server = site.serve(&["--max-size", "100B"]);
+    let part = |name: &str, size: usize| {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n");
+        head + &"a".repeat(size) + "\r\n"
+    };
+    let body = format!("{}{}--b--\r\n", part("fits", 100), part("does-not", 101));
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    assert_eq!(status(&exchange(server.address, (head + &body).as_bytes())), 413);
+    assert_eq!(names_in(&site.path("incoming")), ["fits"]);
+    let (_, summary) = end(server.terminate());
+    assert_eq!((&summary["stored"], &summary["unstored"]), (&1.into(), &1.into()));
+}

@@ -122,10 +122,14 @@ impl DelayTrace {
     /// What is wrong with the text, and where.
     pub fn parse(text: &str) -> Result<Self, String> {
         let step = |(index, line): (usize, &str)| {
-            let mut numbers =
-                line.split_whitespace().map(|word| crate::units::parse_duration(&format!("{word}ms")));
+            // Numbers alone: with the unit behind it "1s5" would be a time too.
+            let millis = |word: &str| {
+                let is_number = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+                is_number.then(|| crate::units::parse_duration(&format!("{word}ms")).ok()).flatten()
+            };
+            let mut numbers = line.split_whitespace().map(millis);
             match (numbers.next(), numbers.next(), numbers.next()) {
-                (Some(Ok(from)), Some(Ok(delay)), None) => Ok((from, delay)),
+                (Some(Some(from)), Some(Some(delay)), None) => Ok((from, delay)),
                 _ => Err(format!(
                     "line {}: \"{}\" is not two numbers of milliseconds, a time and the delay from then on",
                     index + 1,
@@ -207,6 +211,10 @@ mod tests {
             ("0 20\n", "it needs two lines or more: the last says when it begins again"),
             ("5 20\n9 20\n", "line 1: the trace begins at 0; write \"0 20\", say"),
             ("0 20\n0 30\n", "line 2: its time is not later than that of the line before; let times ascend"),
+            (
+                "0 20\n1s5 20\n",
+                "line 2: \"1s5 20\" is not two numbers of milliseconds, a time and the delay from then on",
+            ),
             (
                 "0 20\n9\n",
                 "line 2: \"9\" is not two numbers of milliseconds, a time and the delay from then on",

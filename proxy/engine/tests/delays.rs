@@ -13,8 +13,11 @@ use support::{drain, drain_all, feed, link, packet, rules};
 const MS: u64 = 1_000_000;
 const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
 
+/// The share of delays at or below so many milliseconds.
+type Distribution = fn(f64) -> f64;
+
 /// The shapes, each as a rule of 50 ms ± 10 ms without its closing brace, and its distribution function of milliseconds.
-const SHAPES: [(&str, fn(f64) -> f64); 5] = [
+const SHAPES: [(&str, Distribution); 5] = [
     (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms""#, uniform),
     (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "normal""#, normal),
     (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "pareto""#, pareto),
@@ -51,7 +54,7 @@ fn pareto_normal(delay: f64) -> f64 {
     let (mut low, mut high) = (-3.090_232, 3.090_232);
     for _ in 0..40 {
         let z: f64 = 0.5 * (low + high);
-        if 0.25 * z + gaussian(-z).powf(-1.0 / 3.0) < x { low = z } else { high = z }
+        if 0.25 * z + 1.0 / libm::cbrt(gaussian(-z)) < x { low = z } else { high = z }
     }
     (gaussian(low) - 0.001) / 0.998
 }
@@ -75,7 +78,7 @@ fn delays(seed: u64, rules_json: &str, count: u64, gap: u64) -> Vec<u64> {
 
 /// √n times the largest distance between the delays' distribution and the stated one (Kolmogorov and Smirnov). For a distribution with
 /// steps both sides of a step are looked at, which makes the distance smaller if anything.
-fn distance(mut delays: Vec<u64>, distribution: fn(f64) -> f64) -> f64 {
+fn distance(mut delays: Vec<u64>, distribution: Distribution) -> f64 {
     delays.sort_unstable();
     let count = delays.len() as f64;
     let mut largest: f64 = 0.0;
@@ -148,7 +151,7 @@ fn memory_correlates_a_normal_jitter_by_its_half_life() {
     {
         let found = delays(seed, rule, count, gap_millis * MS);
         let found = lag_one(&found.iter().map(|delay| *delay as f64).collect::<Vec<_>>());
-        let expected = 0.5f64.powf(gap_millis as f64 / 100.0);
+        let expected = libm::exp2(-(gap_millis as f64) / 100.0);
         assert!((found - expected).abs() < 0.01, "{gap_millis} ms apart: {found} for {expected}");
     }
 }
@@ -165,7 +168,7 @@ fn memory_correlates_the_ranks_of_any_jitter() {
             let mut ranks = vec![0.0; found.len()];
             order.iter().enumerate().for_each(|(rank, index)| ranks[*index] = rank as f64);
             // Of two Gaussians with the correlation ρ (Pearson 1907).
-            let expected = 6.0 / PI * (0.5f64.powf(share) / 2.0).asin();
+            let expected = 6.0 / PI * libm::asin(libm::exp2(-share) / 2.0);
             let found = lag_one(&ranks);
             assert!((found - expected).abs() < 0.01, "{rule}: {found} for {expected}");
         }
@@ -185,7 +188,7 @@ fn mean_with_memory(seed: u64, shape: &str) {
     });
     // The delays of another shape are correlated less than the Gaussian below (Gebelein 1941): the margin is wide enough. That of a
     // proportion of a half is for a standard deviation of a half.
-    let margin = 20.0 * proportion_margin(0.5, count as f64, 0.5f64.powf(1.0 / half_life), Z_999);
+    let margin = 20.0 * proportion_margin(0.5, count as f64, libm::exp2(-1.0 / half_life), Z_999);
     assert!((moments.mean() - 50.0).abs() < margin, "{shape}: {} ± {margin}", moments.mean());
     assert_eq!(moments.count(), count);
 }

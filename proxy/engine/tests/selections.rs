@@ -259,3 +259,83 @@ fn phases_and_flows() {
     assert_eq!(flows_lost(0..100), flows_lost(100..200), "a flow keeps its lot from phase to phase");
     assert!((1..4).contains(&flows_lost(0..200).len()));
 }
+
+/// A delay that remembers; packets may overtake, so that each has the delay drawn for it.
+const REMEMBERS: &str = r#""rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "normal", "memory": "20ms", "reorder": true"#;
+
+/// The delays, in nanoseconds, of a packet of each flow each millisecond; of 100 bytes, and 900 when the millisecond is odd.
+fn delays(link: &mut Link, millis: u64, flows: &[u32]) -> BTreeMap<(u64, u32), u64> {
+    let mut outputs = Vec::new();
+    for at in 0..millis {
+        for flow in flows {
+            let now = Instant::from_millis(at);
+            outputs.extend(std::iter::from_fn(|| link.poll(now)));
+            let size = if at % 2 == 1 { 900 } else { 100 };
+            link.handle(Packet::new(*flow, now, Body::Data(vec![0; size].into())));
+        }
+    }
+    outputs.extend(std::iter::from_fn(|| link.poll(Instant::from_secs(3600))));
+    let delay = |output: &Output| {
+        let packet = output.packet();
+        (
+            (packet.entered.as_nanos() / 1_000_000, packet.flow),
+            packet.at.as_nanos() - packet.entered.as_nanos(),
+        )
+    };
+    outputs.iter().map(delay).collect()
+}
+
+fn delays_of(rule_fields: &str, flows: &[u32]) -> BTreeMap<(u64, u32), u64> {
+    delays(&mut link(4, &format!("{{ {REMEMBERS}{rule_fields} }}")), 500, flows)
+}
+
+#[test]
+fn memory_and_match() {
+    let all = delays_of("", &[1]);
+    let some = delays_of(r#", "match": { "size": { "min": "500B" } }"#, &[1]);
+    assert_eq!(some.len(), 500);
+    for (place, delay) in some {
+        let expected = if place.0 % 2 == 1 { all[&place] } else { 0 };
+        assert_eq!(delay, expected, "what is passed by changes nothing that is remembered");
+    }
+}
+
+#[test]
+fn memory_and_flows() {
+    let flows: Vec<u32> = (1..=8).collect();
+    let (all, some) = (delays_of("", &flows), delays_of(r#", "flows": "50%""#, &flows));
+    let affected = flows.iter().filter(|flow| some[&(0, **flow)] > 0).count();
+    assert!((1..8).contains(&affected));
+    assert!(some.iter().all(|(place, delay)| *delay == if some[&(0, place.1)] > 0 { all[place] } else { 0 }));
+}
+
+#[test]
+fn memory_and_per() {
+    let per_flow = |flows: &[u32]| delays_of(r#", "per": "flow""#, flows);
+    let (together, alone) = (per_flow(&[1, 2]), per_flow(&[2]));
+    assert!(alone.iter().all(|(place, delay)| together[place] == *delay), "flows do not disturb each other");
+    let differ = (0..500).filter(|at| together[&(*at, 1)] != together[&(*at, 2)]).count();
+    assert!(differ > 490, "each remembers for itself");
+    let shared = delays_of("", &[1, 2]);
+    assert!(
+        (0..500).all(|at| shared[&(at, 1)] == shared[&(at, 2)]),
+        "what comes at the same time has the same delay"
+    );
+}
+
+#[test]
+fn memory_and_phases() {
+    let rule = format!("{{ {REMEMBERS} }}");
+    let text = format!(
+        r#"{{ "phases": [ {{ "for": "100ms", "up": [ {rule} ] }},
+                          {{ "for": "50ms", "up": [ {{ "rule": "drop", "every": 2 }}, {rule} ] }} ], "then": "repeat" }}"#
+    );
+    let steady = delays_of("", &[1]);
+    let phased = delays(&mut phased(4, &Profile::from_json(&text).unwrap()), 500, &[1]);
+    let delivered = phased.iter().filter(|(_, delay)| **delay > 0);
+    assert!(delivered.clone().count() > 400);
+    assert!(
+        delivered.clone().all(|(place, delay)| steady[place] == *delay),
+        "it remembers through the phases"
+    );
+}

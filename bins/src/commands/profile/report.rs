@@ -52,7 +52,7 @@ fn keys(forecast: &Forecast) -> impl Iterator<Item = &str> {
 }
 
 fn heading(index: usize, phase: &PhaseForecast, begin: f64) -> String {
-    let end = phase.length.map_or("for ever".to_owned(), |length| format!("for {}", Span(length)));
+    let end = phase.length.map_or_else(|| "for ever".to_owned(), |length| format!("for {}", Span(length)));
     format!("phase {}, from {} on, {end}", index + 1, time(begin))
 }
 

@@ -81,7 +81,7 @@ impl Reader {
                         let (link, resolution) = interfaces
                             .get(packet.interface_id as usize)
                             .copied()
-                            .unwrap_or((u32::from(DataLink::ETHERNET), 6));
+                            .unwrap_or_else(|| (u32::from(DataLink::ETHERNET), 6));
                         break Some(Ok(Frame {
                             // The reader takes the units of the interface for nanoseconds.
                             nanos: in_nanos(packet.timestamp.as_nanos() as u64, resolution),

@@ -150,7 +150,8 @@ impl StreamArgs {
     /// The stream in words: `1,200 bytes at 1000/s`.
     pub(super) fn words(&self) -> String {
         let Some(stream) = self.described() else {
-            return format!("from {}", self.pcap.as_deref().unwrap_or("".as_ref()).display());
+            let capture = self.pcap.as_ref().map(|path| path.display().to_string());
+            return format!("from {}", capture.unwrap_or_default());
         };
         let pace = pace_words(stream.pace);
         let spread = match stream.spread {

@@ -114,7 +114,7 @@ impl From<io::Error> for Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do; try again")
                     .with(RETRY_AFTER, HeaderValue::from_static("1"))
             }
-            _ if error.kind() == io::ErrorKind::StorageFull => {
+            _ if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "there is no room left for it")
             }
             _ => {

@@ -13,7 +13,7 @@ use super::target::{Target, Wrong};
 use super::upload::Uploads;
 use anyhow::Context as _;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, HeaderValue, LOCATION};
+use hyper::header::{ALLOW, HOST, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::io;
@@ -59,6 +59,14 @@ impl Site {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
                 "a request has exactly one Host (RFC 9112, section 3.2)",
+            ));
+        }
+        // What gzip packed on the way would be stored packed. hyper has seen to it that `chunked` comes last.
+        let mut codings = request.headers().get_all(TRANSFER_ENCODING).into_iter();
+        if codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Refusal::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "of transfer codings only chunked is known here (RFC 9112, section 6.1)",
             ));
         }
         match (request.method(), &self.uploads) {

@@ -133,6 +133,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn like(name: &str) -> Vec<&'static str> {
     /// Two names of this similarity differ by a slip of the finger.
     const SIMILAR: f64 = 0.85;
+    /// With one as similar as this no other needs to be offered.
+    const CERTAIN: f64 = 0.95;
     let name = name.to_lowercase();
     let has_word = |known: &str| name.split('-').any(|word| known.split('-').any(|other| other == word));
     let mut likely: Vec<(f64, &str)> = names()
@@ -140,7 +142,8 @@ pub fn like(name: &str) -> Vec<&'static str> {
         .filter(|(similarity, known)| *similarity > SIMILAR || has_word(known))
         .collect();
     likely.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    likely.into_iter().take(LIKE_MAX).map(|(_, known)| known).collect()
+    let is_certain = likely.first().is_some_and(|(similarity, _)| *similarity > CERTAIN);
+    likely.into_iter().take(if is_certain { 1 } else { LIKE_MAX }).map(|(_, known)| known).collect()
 }
 
 /// Where to look for the name of a built-in profile, for somebody who wrote `name`.

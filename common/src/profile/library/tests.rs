@@ -133,6 +133,6 @@ fn a_wrong_name_is_answered_with_likely_ones() {
     assert_eq!(hint("profile.json"), "jostle profile list shows the built-in profiles");
     assert_eq!(
         hint("starlnk"),
-        "did you mean starlink or starlink-outages? jostle profile list shows the built-in profiles"
+        "did you mean starlink? jostle profile list shows the built-in profiles"
     );
 }

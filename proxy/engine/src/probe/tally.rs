@@ -35,7 +35,7 @@ pub struct Tally {
     course: Series,
     seconds: Series,
     samples: Vec<Sample>,
-    /// Every so manieth packet is a sample.
+    /// About every so manieth packet is a sample; a power of two.
     stride: u64,
 }
 
@@ -128,14 +128,14 @@ impl Tally {
     }
 
     fn sample(&mut self, packet: &Packet, delay: Option<f64>) {
-        if packet.number & (self.stride - 1) != 0 {
+        if !is_sample(packet.number, self.stride) {
             return;
         }
         self.samples.push(Sample { number: packet.number, at: packet.entered.as_secs_f64(), delay });
         if self.samples.len() > SAMPLES_MAX {
             self.stride *= 2;
             let stride = self.stride;
-            self.samples.retain(|sample| sample.number & (stride - 1) == 0);
+            self.samples.retain(|sample| is_sample(sample.number, stride));
         }
     }
 
@@ -211,5 +211,37 @@ impl Tally {
     /// Some packets, evenly chosen by number.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
+    }
+}
+
+/// Whether a packet is among one in `stride`. Scattered by its number (multiplied by the golden ratio, Knuth, "The art of computer
+/// programming", 6.4): a rule that treats every second packet alike must not show as one that treats all alike.
+const fn is_sample(number: u64, stride: u64) -> bool {
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) & (stride - 1) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Link, LinkKey};
+    use crate::probe::{Pace, Spread, Stream, run};
+    use jostle_common::chance::Direction;
+    use jostle_common::profile::Profile;
+
+    #[test]
+    fn samples_are_few_and_no_pattern_hides_in_them() {
+        let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 2 } ] }"#).unwrap();
+        let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
+        let pace = Pace::Packets("1000/s".parse().unwrap());
+        let stream = Stream { pace, size: 100, spread: Spread::Constant, flows: 1 };
+        let mut tally = Tally::new(false, Duration::from_millis(1));
+        let arrivals = stream.arrivals(7, Direction::Up).take(100_000);
+        run(&mut Link::new(key, &profile.up), arrivals, &mut tally, |_, _| {});
+        let lost = tally.samples().iter().filter(|sample| sample.delay.is_none()).count();
+        let all = tally.samples().len();
+        assert!((SAMPLES_MAX / 4..=SAMPLES_MAX).contains(&all), "{all}");
+        assert!((all * 2 / 5..=all * 3 / 5).contains(&lost), "{lost} of {all}");
+        assert_eq!((tally.runs().lost(), tally.runs().longest()), (50_000, 1));
+        assert_eq!(tally.seconds().bins()[..100].iter().map(|bin| bin.delivered).sum::<u64>(), 50_000);
     }
 }

@@ -46,10 +46,11 @@ fn card(one: &Finished) -> String {
     }];
     let quantile = |q| one.tally.delay_quantile(q).map(time);
     if let (Some(low), Some(middle), Some(high)) = (quantile(0.01), quantile(0.5), quantile(0.99)) {
+        let who = if one.tally.runs().lost() == 0 { "them" } else { "the others" };
         parts.push(if low == high {
-            format!("The others take {middle}.")
+            format!("All of {who} take {middle}.")
         } else {
-            format!("Half of the others take {middle} at most; 98% are between {low} and {high}.")
+            format!("Half of {who} take {middle} at most; 98% are between {low} and {high}.")
         });
     }
     let order = one.tally.reordering();

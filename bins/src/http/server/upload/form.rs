@@ -32,11 +32,12 @@ pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(content_type(headers)?).ok()
 }
 
-/// Stores each file of a form.
+/// Stores each file of a form, and tells `on_stored` of it at once: it stays, whatever becomes of the next.
 pub(super) async fn save(
     uploads: &Uploads,
     body: PacedBody,
     boundary: String,
+    on_stored: impl Fn(&Stored),
 ) -> Result<Vec<Stored>, Refusal> {
     let ration = Arc::new(AtomicUsize::new(0));
     let rationed = Rationed { frames: BodyStream::new(body), ration: ration.clone() };
@@ -66,9 +67,10 @@ pub(super) async fn save(
             None | Some("") => while part.piece().await?.is_some() {},
             Some(said) => {
                 let name = names::safe(said).unwrap_or_else(|| super::NAMELESS.to_owned());
-                stored.push(
-                    save_pieces(&uploads.folder, limit, &name, Naming::Counted, None, &mut part).await?,
-                );
+                let file =
+                    save_pieces(&uploads.folder, limit, &name, Naming::Counted, None, &mut part).await?;
+                on_stored(&file);
+                stored.push(file);
             }
         }
     }

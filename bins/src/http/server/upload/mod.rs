@@ -106,17 +106,14 @@ impl Uploads {
         }
         let mut body = PacedBody::new(incoming, exchange.context.clone());
         let stored = match boundary {
-            Some(boundary) => form::save(self, body, boundary).await?,
+            Some(boundary) => form::save(self, body, boundary, |file| announce(exchange, file)).await?,
             None => {
                 let expected = digest_field::parse(headers);
-                vec![save::save(&self.folder, self.limit, &named, naming, expected, &mut body).await?]
+                let file = save::save(&self.folder, self.limit, &named, naming, expected, &mut body).await?;
+                announce(exchange, &file);
+                vec![file]
             }
         };
-        for Stored { name, size, digest, .. } in stored.iter().filter(|stored| stored.is_new) {
-            exchange.context.counts.stored.add(1);
-            let (peer, name, size, digest) = (exchange.peer, name.clone(), *size, *digest);
-            (exchange.context.on_event)(Event::Stored { peer, name, size, digest });
-        }
         Ok(self.answer(headers, &stored))
     }
 
@@ -192,6 +189,15 @@ impl Uploads {
     fn location(&self, stored: &Stored) -> Option<String> {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
+    }
+}
+
+/// Counts and tells that a file was stored: also the first of a form whose second breaks off.
+fn announce(exchange: &Exchange, file: &Stored) {
+    if file.is_new {
+        exchange.context.counts.stored.add(1);
+        let (peer, name, size, digest) = (exchange.peer, file.name.clone(), file.size, file.digest);
+        (exchange.context.on_event)(Event::Stored { peer, name, size, digest });
     }
 }
 

@@ -126,7 +126,7 @@ impl Writing {
         let part = self.part.take().expect("the part is there until the end");
         let (name, size) = (std::mem::take(&mut self.name), self.size);
         let taken = match naming {
-            Naming::Counted => part.finish(),
+            Naming::Counted => part.finish_or_discard(),
             Naming::Exact => part.finish_as_named().map(|()| name.clone()),
         };
         match taken {
