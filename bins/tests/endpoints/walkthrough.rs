@@ -93,7 +93,7 @@ fn upstreams(command: &str) -> Vec<String> {
 fn run([server, proxy, client]: [&str; 3]) {
     let missing =
         |program: &&str| client.split_whitespace().any(|word| word == *program) && !installed(program);
-    if PROGRAMS.iter().any(|program| missing(program)) {
+    if PROGRAMS.iter().any(missing) {
         return;
     }
     let words: Vec<&str> = server.split_whitespace().collect();
