@@ -131,8 +131,5 @@ fn a_wrong_name_is_answered_with_likely_ones() {
     assert!(like("3g").iter().all(|name| name.contains("3g")));
     assert!(like("profile.json").is_empty());
     assert_eq!(hint("profile.json"), "jostle profile list shows the built-in profiles");
-    assert_eq!(
-        hint("starlnk"),
-        "did you mean starlink? jostle profile list shows the built-in profiles"
-    );
+    assert_eq!(hint("starlnk"), "did you mean starlink? jostle profile list shows the built-in profiles");
 }
