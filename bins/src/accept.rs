@@ -1,6 +1,7 @@
 //! A TCP listener on an event loop: takes in what waits, and tries again later when the process has no descriptor left.
 
 use jostle_common::time::Instant;
+use jostle_proxy::is_out_of_descriptors;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Poll, Token};
 use std::io;
@@ -17,6 +18,8 @@ pub struct Acceptor {
     address: SocketAddr,
     /// When to try: the listener was readable and is not known to be empty.
     at: Option<Instant>,
+    /// Whether it was said that clients wait for a descriptor: once, and not at every attempt.
+    has_warned: bool,
 }
 
 impl Acceptor {
@@ -30,7 +33,7 @@ impl Acceptor {
         };
         let mut listener = TcpListener::bind(listen).map_err(named)?;
         poll.registry().register(&mut listener, token, Interest::READABLE)?;
-        Ok(Self { address: listener.local_addr()?, listener, at: None })
+        Ok(Self { address: listener.local_addr()?, listener, at: None, has_warned: false })
     }
 
     /// Where it listens.
@@ -48,7 +51,7 @@ impl Acceptor {
         self.at
     }
 
-    /// The next connection that waits.
+    /// The next connection that waits. When the process has no descriptor left, connections wait until it has.
     pub fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
         while self.at.is_some_and(|at| at <= now) {
             match self.listener.accept() {
@@ -56,7 +59,11 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at = None,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    log::warn!("cannot accept: {error}");
+                    if !is_out_of_descriptors(&error) {
+                        log::warn!("cannot accept: {error}");
+                    } else if !std::mem::replace(&mut self.has_warned, true) {
+                        log::warn!("no descriptor is left, so further connections wait: {error}");
+                    }
                     self.at = Some(now + RETRY);
                 }
             }

@@ -32,5 +32,5 @@ fn every_configuration_is_valid() {
         let configuration = Configuration::from_json(&std::fs::read_to_string(file).unwrap(), &no_files);
         assert!(configuration.is_ok(), "{}: {}", file.display(), configuration.unwrap_err());
     }
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 8);
 }

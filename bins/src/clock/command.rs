@@ -52,6 +52,8 @@ impl ServeArgs {
             idle: self.idle,
             once: self.once,
         };
+        // As many clients as are wished for, if the system grants it.
+        jostle_proxy::raise_descriptor_limit();
         let server = Server::bind(resolve_listener(&self.listen, "tcp", PORT)?, settings)?;
         let printer = Printer::new(self.json);
         printer.ready("clock", &format!("tcp://{}", server.address()));

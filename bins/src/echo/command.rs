@@ -53,6 +53,8 @@ impl ServeArgs {
         let scheme = self.over.scheme();
         let settings =
             ServerSettings { clients_max: self.max_clients as usize, idle: self.idle, once: self.once };
+        // As many clients as are wished for, if the system grants it.
+        jostle_proxy::raise_descriptor_limit();
         let server = Server::bind(resolve_listener(&self.listen, scheme, PORT)?, self.over, settings)?;
         let printer = Printer::new(self.json);
         printer.ready("echo", &format!("{scheme}://{}", server.address()));

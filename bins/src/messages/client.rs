@@ -84,7 +84,7 @@ pub fn send(
                 let conversation = Conversation::new(clock.now(), stream, client, patience);
                 let mut sending = Sending { poll, conversation, input, remark: Some(REMARK), broken: None };
                 sending.run(stop, &clock, &mut tell)?;
-                return Ok(sending.finish(server));
+                return Ok(sending.finish(server, clock.now()));
             }
             Err(ending) => last = ending,
         }
@@ -202,7 +202,7 @@ impl Sending {
         client.report().started.map(|started| started + remark)
     }
 
-    fn finish(self, server: SocketAddr) -> Sent {
+    fn finish(self, server: SocketAddr, now: Instant) -> Sent {
         let client = self.conversation.into_endpoint();
         let ending = match (client.outcome(), self.broken) {
             (None, _) => Ending::Stopped,
@@ -210,6 +210,11 @@ impl Sending {
             (Some(Ok(())), Some(broken)) => Ending::Failed(broken),
             (Some(Ok(())), None) => Ending::Done,
         };
-        Sent { server, report: client.report().clone(), ending }
+        let mut report = client.report().clone();
+        if report.started.is_some() {
+            // A client does not learn that it was stopped.
+            report.ended.get_or_insert(now);
+        }
+        Sent { server, report, ending }
     }
 }

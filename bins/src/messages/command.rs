@@ -49,6 +49,8 @@ impl ServeArgs {
         let settings =
             ServerSettings { clients_max: self.max_clients.into(), idle: self.idle.0, once: self.once };
         let printer = Printer::new(self.json);
+        // As many clients as are wished for, if the system grants it.
+        jostle_proxy::raise_descriptor_limit();
         let server = Server::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
         let Totals { sessions, counts } = server.run(stop, |peer, messages, end| {

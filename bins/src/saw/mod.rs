@@ -136,7 +136,9 @@ pub fn fetch<S: Sink>(
         let run = Driver::connect(server).and_then(|mut driver| {
             driver.run(&mut client, stop, &clock, |client| each_turn(client.report()))
         });
-        let (report, used, outcome) = client.into_parts();
+        let (mut report, used, outcome) = client.into_parts();
+        // The client does not learn that it was stopped.
+        report.ended.get_or_insert_with(|| clock.now());
         sink = used;
         let is_unreachable = run.is_err() || matches!(outcome, Some(Err(Failure::Refused(_))));
         if is_unreachable && report.file.is_none() && addresses.peek().is_some() {

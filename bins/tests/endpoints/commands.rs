@@ -141,6 +141,10 @@ fn a_client_that_is_interrupted_ends_well_and_keeps_its_part_apart() {
         (&summary["ok"], &summary["stopped"], &summary["bytes"]),
         (&false.into(), &true.into(), &4096.into())
     );
+    assert!(
+        summary["seconds"].as_f64().unwrap() > 0.0 && summary["goodput_bps"].as_f64().unwrap() > 0.0,
+        "{summary}"
+    );
     assert_eq!(names(folder.path()), ["out.part", "song.mp3"]);
     assert_eq!(std::fs::read(folder.path().join("out.part")).unwrap(), bytes(10_000)[..4096]);
 }

@@ -1,7 +1,7 @@
 //! The route files in `configs/proxies/` do to their systems what they say.
 
 use crate::proxy_support::Jostle;
-use crate::support::{Run, Server, client, client_fed};
+use crate::support::{Run, Server, bytes, client, client_fed, folder_with};
 use jostle_common::statistics::{Z_999, proportion_margin};
 use serde_json::Value;
 
@@ -80,4 +80,58 @@ fn echo_loses_lines_over_udp_and_time_over_tcp() {
     assert_eq!((count(&tcp, "sent"), count(&tcp, "intact")), (150, 150));
     let slowest = tcp.summary["rtt_ms"]["max"].as_f64().unwrap();
     assert!(slowest > 60.0, "what is lost costs at least a round trip more: {}", tcp.summary);
+}
+
+#[test]
+fn saw_gets_its_file_through_half_of_all_requests_lost() {
+    let (folder, song) = folder_with("song.mp3", 200_000);
+    let server = Server::start(&["saw", song.to_str().unwrap()]);
+    let (proxy, address) = behind("saw", "udp", &server);
+    let out = folder.path().join("received.mp3");
+    let run = client(&["saw", &address, "-o", out.to_str().unwrap()]);
+    assert_eq!(count(&run, "packets"), 49);
+    assert_eq!(std::fs::read(out).unwrap(), bytes(200_000));
+    // 49 successes at 0.5·(0.9·0.9, or one of two copies) each. A timeout that comes too soon under load only adds attempts, so the upper
+    // bound is wide; 49 and three standard deviations of the negative binomial are the lower one.
+    let requests = count(&run, "requests");
+    assert!((80..300).contains(&requests), "{}", run.summary);
+    assert!(count(&run, "damaged") > 0 && count(&run, "duplicates") > 0, "{}", run.summary);
+    proxy.stop().assert_conserved();
+}
+
+#[test]
+fn a_file_has_holes_over_udp_and_is_whole_over_tcp() {
+    let (folder, song) = folder_with("song.mp3", 800_000);
+    let incoming = folder.path().join("in");
+    let send = |over: &str| {
+        let server = Server::start(&["file", "--over", over, "--dir", incoming.to_str().unwrap()]);
+        let (proxy, address) = behind("file", over, &server);
+        let run = client(&["file", &address, song.to_str().unwrap(), "--over", over]);
+        proxy.stop().assert_conserved();
+        run
+    };
+    let udp = send("udp");
+    let [chunks, intact, damaged, missing] =
+        ["packets", "intact", "damaged", "missing"].map(|name| count(&udp, name));
+    assert_eq!((chunks, intact + damaged + missing), (196, 196));
+    // 3 % of 196 are six; 0 and 17 are each less likely than 1 in 300.
+    assert!((1..17).contains(&missing) && damaged < 12, "{}", udp.summary);
+    assert!(count(&udp, "doubled") > 0 && count(&udp, "late") > 0, "{}", udp.summary);
+    let tcp = send("tcp");
+    assert_eq!(count(&tcp, "size"), 800_000);
+    assert_eq!(std::fs::read(incoming.join("received-2.mp3")).unwrap(), bytes(800_000));
+}
+
+#[test]
+fn messages_arrive_once_and_in_order_through_a_mangled_stream() {
+    let mut server = Server::start(&["messages"]);
+    let (proxy, address) = behind("messages", "tcp", &server);
+    let lines: String = (0..60).map(|number| format!("verse {number}\n")).collect();
+    let run = client_fed(&["messages", &address, "--quiet"], lines.as_bytes());
+    assert_eq!(count(&run, "acknowledged"), 60);
+    assert!(count(&run, "resends") > 30, "{}", run.summary);
+    for number in 0..60 {
+        assert_eq!(server.line()["message"], format!("verse {number}"));
+    }
+    proxy.stop().assert_conserved();
 }

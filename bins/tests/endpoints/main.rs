@@ -15,3 +15,4 @@ mod saw;
 mod support;
 mod tcp;
 mod udp;
+mod walkthrough;

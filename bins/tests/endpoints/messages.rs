@@ -280,6 +280,7 @@ fn a_mute_server_is_given_up_and_an_interrupted_client_ends_well() {
     assert!(Command::new("kill").args(["-INT", &waiting.id().to_string()]).status().unwrap().success());
     let output = waiting.wait_with_output().unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(summary["seconds"].as_f64().unwrap() > 0.0, "{summary}");
     assert_eq!(
         (output.status.code(), &summary["stopped"], &summary["ok"]),
         (Some(0), &true.into(), &false.into())

@@ -46,7 +46,13 @@ impl Server {
     }
 
     pub(crate) fn start_on(listen: &str, arguments: &[&str]) -> Self {
+        Self::start_in(Path::new("."), listen, arguments)
+    }
+
+    /// The same in a folder.
+    pub(crate) fn start_in(folder: &Path, listen: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_jostle-server"))
+            .current_dir(folder)
             .args(arguments)
             .args(["--json", "--listen", listen])
             .stdout(Stdio::piped())

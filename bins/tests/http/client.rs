@@ -69,6 +69,31 @@ fn several_files_come_over_one_connection_and_are_checked() {
 }
 
 #[test]
+fn a_kept_connection_that_the_server_has_closed_is_no_retry() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    // Answers one request on each connection, keeps it, and closes it when it is asked for more.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            read_head(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+            read_head(&mut stream);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let urls = ["/a", "/b", "/c"].map(|path| format!("{base}{path}"));
+    let arguments = ["http", "get", "--retries", "0", "--dir", folder.path().to_str().unwrap()];
+    let (status, lines) = run_all(&[&arguments[..], &urls.each_ref().map(String::as_str)].concat());
+    assert_eq!(status, Some(0), "{lines:?}");
+    assert_eq!(
+        (&lines[3]["connections"], &lines[3]["requests"], &lines[3]["retries"]),
+        (&3.into(), &5.into(), &0.into())
+    );
+    assert_eq!(names(folder.path()), ["a", "b", "c"]);
+}
+
+#[test]
 fn files_are_sent_and_the_server_s_word_is_checked() {
     let site = Site::new();
     let server = site.serve(&[]);

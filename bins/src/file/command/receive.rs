@@ -65,6 +65,8 @@ impl ReceiveArgs {
         if self.idle.is_some_and(|idle| idle.is_zero()) {
             return Err(Usage::error("--idle 0 would give up every sender; write a time such as 2s"));
         }
+        // As many senders as are wished for, if the system grants it.
+        jostle_proxy::raise_descriptor_limit();
         let listen = resolve_listener(&self.listen, self.over.scheme(), PORT)?;
         let folder = Directory::open(&self.dir, &self.name)?;
         let printer = Printer::new(self.json);

@@ -342,10 +342,10 @@ fn summary(printer: Printer, method: &str, sums: &Sums, totals: Totals, elapsed:
         "seconds": seconds, "goodput_bps": goodput });
     printer.event("summary", fields, || {
         let state = if stopped { "stopped: " } else { "" };
+        let goodput = if bytes > 0 { format!(", goodput {}", rate(goodput)) } else { String::new() };
         format!(
             "{state}done {done} failed {failed} requests {requests} connections {connections} retries {retries} damaged {damaged}\n\
-             time {seconds:.3} s, goodput {}",
-            rate(goodput)
+             time {seconds:.3} s{goodput}"
         )
     });
 }

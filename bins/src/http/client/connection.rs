@@ -50,7 +50,7 @@ impl Connection {
         mut request: Request<Body>,
         sent: Arc<AtomicU64>,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut sender = self.sender(url).await?;
+        let (mut sender, is_kept) = self.sender(url).await?;
         let authority = HeaderValue::try_from(url.authority());
         let host = authority.map_err(|_| Failure::Final(format!("\"{}\" is no host", url.authority())))?;
         request.headers_mut().insert(HOST, host);
@@ -63,11 +63,10 @@ impl Connection {
             match tokio::time::timeout(self.timeout, answer.as_mut()).await {
                 Ok(Ok(response)) => break response,
                 Ok(Err(error)) => {
-                    return Err(Failure::Passing(format!(
-                        "no answer from {}: {}",
-                        url.authority(),
-                        cause(&error)
-                    )));
+                    let reason = format!("no answer from {}: {}", url.authority(), cause(&error));
+                    // An answer that makes no sense was one.
+                    let is_stale = is_kept && !error.is_parse();
+                    return Err(if is_stale { Failure::Stale(reason) } else { Failure::Passing(reason) });
                 }
                 Err(_) if sent.load(Ordering::Relaxed) > before => {}
                 Err(_) => return Err(self.silent("no answer")),
@@ -121,12 +120,13 @@ impl Connection {
         Failure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
     }
 
-    async fn sender(&mut self, url: &Url) -> Result<SendRequest<Counted>, Failure> {
+    /// The connection to send on, and whether it was there before.
+    async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), Failure> {
         if let Some((authority, mut sender)) = self.open.take()
             && authority == url.authority()
             && tokio::time::timeout(self.timeout, sender.ready()).await.is_ok_and(|ready| ready.is_ok())
         {
-            return Ok(sender);
+            return Ok((sender, true));
         }
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Passing(format!("cannot connect to {}: {error}", url.authority()))
@@ -145,7 +145,7 @@ impl Connection {
             // What goes wrong is told to whoever waits for an answer.
             let _ = connection.await;
         });
-        Ok(sender)
+        Ok((sender, false))
     }
 }
 

@@ -7,6 +7,9 @@ use hyper::StatusCode;
 pub(super) enum Failure {
     /// The network's or the moment's fault: worth another try.
     Passing(String),
+    /// The server had closed the kept connection, as it may at any time (RFC 9112, section 9.5): nobody's fault, so the first one is no
+    /// retry.
+    Stale(String),
     /// It would fail again.
     Final(String),
 }
@@ -31,14 +34,14 @@ impl Failure {
     /// The same, with another try when none was promised.
     pub(super) fn passing(self) -> Self {
         match self {
-            Self::Passing(reason) | Self::Final(reason) => Self::Passing(reason),
+            Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => Self::Passing(reason),
         }
     }
 
     /// The same, without another try.
     pub(super) fn last(self) -> Self {
         match self {
-            Self::Passing(reason) | Self::Final(reason) => Self::Final(reason),
+            Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => Self::Final(reason),
         }
     }
 }

@@ -94,21 +94,24 @@ fn backoff(n: u32) -> Duration {
     Duration::from_millis(100) * 2_u32.pow(n.saturating_sub(1).min(5))
 }
 
-/// Repeats `attempt` until it is done, fails for good, or has been tried often enough. Counts the repetitions.
+/// Repeats `attempt` until it is done, fails for good, or has been tried often enough. Counts the repetitions, but for one at once when a
+/// kept connection was stale.
 async fn persist<T>(
     retries: u32,
     count: &mut u32,
     mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
 ) -> Result<T, String> {
+    let mut was_stale = false;
     loop {
         match attempt().await {
             Ok(value) => return Ok(value),
             Err(Failure::Final(reason)) => return Err(reason),
-            Err(Failure::Passing(reason)) if *count >= retries => {
+            Err(Failure::Stale(_)) if !was_stale => was_stale = true,
+            Err(Failure::Passing(reason) | Failure::Stale(reason)) if *count >= retries => {
                 let times = if *count == 1 { "retry" } else { "retries" };
                 return Err(if *count == 0 { reason } else { format!("{reason} (after {count} {times})") });
             }
-            Err(Failure::Passing(reason)) => {
+            Err(Failure::Passing(reason) | Failure::Stale(reason)) => {
                 *count += 1;
                 eprintln!("{}; trying again", crate::terminal::escaped(&reason));
                 tokio::time::sleep(backoff(*count)).await;
