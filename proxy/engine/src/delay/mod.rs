@@ -12,6 +12,7 @@ use jostle_common::profile::trace::DelayTrace;
 use jostle_common::profile::{Delay, DelaySource, Shape};
 use jostle_common::time::nanos;
 use quantiles::Quantiles;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The distribution of the delay that a `delay` rule draws for a packet, or of the delay that a packet at any time finds in a trace. Neither
@@ -30,7 +31,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct DrawnDelay(Distribution);
 
-/// In nanoseconds.
+/// In nanoseconds. Clones share the tables.
 #[derive(Clone, Debug)]
 enum Distribution {
     Constant(u64),
@@ -41,9 +42,9 @@ enum Distribution {
     },
     Quantiles(Quantiles),
     /// Evenly from these, which ascend.
-    Entries(Box<[u64]>),
+    Entries(Arc<[u64]>),
     /// The level up to which each delay reaches, both ascending.
-    Steps(Box<[(u64, u64)]>),
+    Steps(Arc<[(u64, u64)]>),
 }
 
 /// A level of a distribution: the shares below and above it. Their sum is 1, but near either end only the smaller one is exact.
@@ -115,6 +116,16 @@ impl DrawnDelay {
         // Taken from the nearer end, where a float is finest.
         let bits = level(gaussian::cdf(-z.abs()));
         self.at(if z < 0.0 { bits } else { !bits })
+    }
+
+    /// Whether both read the same table in memory.
+    #[cfg(test)]
+    pub(crate) fn shares_table_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Distribution::Quantiles(own), Distribution::Quantiles(other)) => own.is_shared_with(other),
+            (Distribution::Entries(own), Distribution::Entries(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
     }
 
     /// Whether every packet has the same delay.
@@ -198,7 +209,6 @@ fn weighted(values: impl Iterator<Item = (f64, u64)>) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -5,6 +5,7 @@
 //! are those of the lines: they are what a user gets, not what a formula meant.
 
 use super::Level;
+use std::sync::Arc;
 
 /// Factors of two in the distance from the end. What lies nearer, 1.2 in 10^10 on either side, is rounded to the last entry.
 const OCTAVES: usize = 32;
@@ -20,7 +21,7 @@ const FRACTION_BITS: u32 = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Quantiles {
     /// The quantiles of the lower half outwards in, then those of the upper half outwards in.
-    table: Box<[i64]>,
+    table: Arc<[i64]>,
 }
 
 impl Quantiles {
@@ -50,6 +51,12 @@ impl Quantiles {
         let (from, to) = (self.table[index], self.table[index + 1]);
         let way = i128::from(to - from) * i128::from(fraction) + (1 << (FRACTION_BITS - 1));
         (from + (way >> FRACTION_BITS) as i64) as u64
+    }
+
+    /// Whether both read the same table in memory.
+    #[cfg(test)]
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.table, &other.table)
     }
 
     /// Mean and standard deviation of what is drawn.

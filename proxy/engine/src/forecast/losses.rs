@@ -16,6 +16,8 @@ pub struct LossModel {
     transitions: Vec<Vec<f64>>,
     /// The probability of loss in each state.
     loss: Vec<f64>,
+    /// Whether it has the losses in the right order too, and not their share alone.
+    ordered: bool,
 }
 
 /// What a model comes to in the long run.
@@ -23,7 +25,7 @@ pub struct LossModel {
 pub struct Losses {
     /// The share of packets lost.
     pub share: f64,
-    /// The mean number of losses in a row; `None` if they never end or never begin.
+    /// The mean number of losses in a row; `None` if they never end or never begin, or only their share is known.
     pub burst: Option<f64>,
     /// By how much correlation widens the variance of the share that many packets lose.
     pub inflation: f64,
@@ -66,6 +68,7 @@ impl LossModel {
                         vec![1.0, 0.0, 0.0, 0.0],
                     ],
                     loss: vec![0.0, 0.0, 1.0, 1.0],
+                    ordered: true,
                 }
             }
             Drop::Every(n) => return Self::every(*n),
@@ -78,11 +81,20 @@ impl LossModel {
 
     /// Each packet on its own.
     pub fn independent(chance: f64) -> Self {
-        Self { transitions: vec![vec![1.0]], loss: vec![chance] }
+        Self { transitions: vec![vec![1.0]], loss: vec![chance], ordered: true }
+    }
+
+    /// A share of the packets, in an order that no chain has.
+    pub fn share(share: f64) -> Self {
+        Self { ordered: false, ..Self::independent(share) }
     }
 
     fn two_states(p: f64, r: f64, loss_bad: f64, loss_good: f64) -> Self {
-        Self { transitions: vec![vec![1.0 - p, p], vec![r, 1.0 - r]], loss: vec![loss_good, loss_bad] }
+        Self {
+            transitions: vec![vec![1.0 - p, p], vec![r, 1.0 - r]],
+            loss: vec![loss_good, loss_bad],
+            ordered: true,
+        }
     }
 
     /// A wheel of n states; large ones lose one packet in n on their own, as far as anybody can tell.
@@ -91,7 +103,7 @@ impl LossModel {
         let Some(count) = count else { return Some(Self::independent(1.0 / n as f64)) };
         let row = |from: usize| (0..count).map(|to| f64::from(u8::from(to == (from + 1) % count))).collect();
         let loss = (0..count).map(|state| f64::from(u8::from(state == count - 1))).collect();
-        Some(Self { transitions: (0..count).map(row).collect(), loss })
+        Some(Self { transitions: (0..count).map(row).collect(), loss, ordered: true })
     }
 
     /// A state for the fate of the last packet and the losses in a row behind it: state 0 is an arrival, state k the k-th loss in a row,
@@ -106,7 +118,7 @@ impl LossModel {
             row
         };
         let loss = (0..=last).map(|losses| f64::from(u8::from(losses > 0))).collect();
-        Self { transitions: (0..=last).map(row).collect(), loss }
+        Self { transitions: (0..=last).map(row).collect(), loss, ordered: true }
     }
 
     /// This chain where the rule looks at each packet only with probability `share`, on its own.
@@ -130,6 +142,7 @@ impl LossModel {
         Some(Self {
             transitions: (0..n * m).map(row).collect(),
             loss: (0..n * m).map(|state| 1.0 - survive(state)).collect(),
+            ordered: self.ordered && other.ordered,
         })
     }
 
@@ -148,12 +161,12 @@ impl LossModel {
         };
         let begins = behind(&|loss| 1.0 - loss);
         let runs: f64 = begins.iter().zip(&self.loss).map(|(weight, loss)| weight * loss).sum();
-        let is_finite = runs > 1e-15 && share > 0.0;
+        let has_runs = self.ordered && runs > 1e-15 && share > 0.0;
         Losses {
             share,
-            burst: is_finite.then(|| share / runs),
+            burst: has_runs.then(|| share / runs),
             inflation: self.inflation(&weights, share),
-            lengths: if is_finite { self.lengths(&begins, runs) } else { Vec::new() },
+            lengths: if has_runs { self.lengths(&begins, runs) } else { Vec::new() },
         }
     }
 

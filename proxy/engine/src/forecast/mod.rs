@@ -115,7 +115,8 @@ fn direction(rules: &[Rule], direction: Direction, load: &Load, packets: usize) 
         _ => None,
     });
     DirectionForecast {
-        delay: means.sum(),
+        // Not the sum, which is −0 of nothing.
+        delay: means.fold(0.0, |sum, mean| sum + mean),
         rules: forecasts,
         loss: loss_model(rules, load).map(|model| model.losses()),
         trial: stream
@@ -167,7 +168,7 @@ fn cut(outage: &Outage, gap: Option<f64>) -> Option<LossModel> {
     let (up, down) = (outage.up.as_secs_f64(), outage.down.as_secs_f64());
     let mean = Probability::new(down / (up + down))?;
     if !outage.random {
-        return Some(LossModel::independent(mean.as_f64()));
+        return Some(LossModel::share(mean.as_f64()));
     }
     LossModel::of(&Drop::Burst { mean, length: BurstLength::Time(outage.down) }, gap)
 }
@@ -234,6 +235,16 @@ mod tests {
         assert_eq!(rules[3].looks_at, Some(0.5));
         let loss = forecast.phases[0].directions[0].loss.as_ref().unwrap().share;
         assert!((loss - (1.0 - 0.95 * 0.9)).abs() < 1e-12, "{loss}");
+    }
+
+    #[test]
+    fn of_a_cut_at_fixed_times_only_the_share_is_foretold() {
+        let forecast = forecast(r#"{ "rule": "outage", "up": "300ms", "down": "100ms" }"#, Some("1000/s"));
+        let up = &forecast.phases[0].directions[0];
+        let losses = up.loss.as_ref().unwrap();
+        assert_eq!((losses.share, losses.burst, losses.lengths.len()), (0.25, None, 0));
+        let mean = up.trial.as_ref().unwrap().tally.runs().mean();
+        assert!((mean - 100.0).abs() < 1.0, "a packet per ms: {mean} in a row");
     }
 
     #[test]

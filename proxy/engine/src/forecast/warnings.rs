@@ -38,7 +38,7 @@ struct Room<'a> {
 /// What a rule is warned of.
 type Check = fn(&Room<'_>, usize) -> Option<String>;
 
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     never_looks,
     does_nothing,
     loses_all_in_front_of_others,
@@ -53,6 +53,7 @@ const CHECKS: [Check; 16] = [
     damage_that_never_hits,
     damage_that_tcp_drops,
     place_that_is_never_reached,
+    nothing_to_skip,
     long_cut,
     small_size,
 ];
@@ -309,6 +310,19 @@ fn place_that_is_never_reached(room: &Room<'_>, index: usize) -> Option<String> 
     })
 }
 
+fn nothing_to_skip(room: &Room<'_>, index: usize) -> Option<String> {
+    let RuleKind::Reorder(Reorder::Ahead { .. }) = &room.rules[index].kind else { return None };
+    let waits = room.rules[index + 1..].iter().any(|rule| match &rule.kind {
+        RuleKind::Delay(_) | RuleKind::Rate(_) | RuleKind::Batch(_) => true,
+        RuleKind::Reorder(Reorder::Behind { .. }) => true,
+        RuleKind::Outage(outage) => outage.hold,
+        _ => false,
+    });
+    (!waits).then(|| {
+        "\"ahead\" skips the waits behind it, and there are none; write it in front of the delay".into()
+    })
+}
+
 fn long_cut(room: &Room<'_>, index: usize) -> Option<String> {
     let RuleKind::Outage(outage) = &room.rules[index].kind else { return None };
     (outage.down >= IDLE).then(|| {
@@ -463,6 +477,11 @@ mod tests {
             ),
             (r#"{ "rule": "corrupt", "chance": "1%" }"#, None, "there this is 1% of loss"),
             (r#"{ "rule": "reorder", "chance": "1%", "behind": 3 }"#, Some("10/s"), "3 packets take 300 ms"),
+            (
+                r#"{ "rule": "delay", "time": "5ms" }, { "rule": "reorder", "chance": "1%", "ahead": true }"#,
+                None,
+                "write it in front of the delay",
+            ),
             (r#"{ "rule": "outage", "up": "10s", "down": "5m" }"#, None, "longer than the 2m after which"),
             (r#"{ "rule": "size", "max": "1000B" }"#, None, "1200 that QUIC"),
             (r#"{ "rule": "size", "max": "1000B" }"#, Some("10/s"), "every one is lost"),
@@ -473,12 +492,12 @@ mod tests {
             assert_eq!(found.len(), 1, "{rules}: {all:?}");
             assert!(found[0].starts_with("up, "), "{found:?}");
         }
-        assert_eq!(cases.len(), 21);
+        assert_eq!(cases.len(), 22);
     }
 
     #[test]
     fn what_is_as_it_should_be_is_not_warned_of() {
-        let rules = r#"{ "rule": "drop", "burst": { "mean": "2%", "length": 3 } }, { "rule": "rate", "limit": "20Mbit/s", "queue": "100ms" },
+        let rules = r#"{ "rule": "drop", "burst": { "mean": "2%", "length": 3 } }, { "rule": "reorder", "chance": "1%", "ahead": true }, { "rule": "rate", "limit": "20Mbit/s", "queue": "100ms" },
                        { "rule": "delay", "time": "20ms", "jitter": "5ms" }, { "rule": "duplicate", "chance": "1%" },
                        { "rule": "outage", "up": "10s", "down": "1s" }"#;
         assert_eq!(warnings(rules, None), Vec::<String>::new());

@@ -4,6 +4,7 @@ use super::part::Part;
 use crate::packet::Packet;
 use crate::source::Origin;
 use crate::stage::{Output, Verdict};
+use crate::stages;
 use jostle_common::profile::{Rule, RuleKind};
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct PerFlow {
     /// What a new flow gets; `None` once the rule was removed.
     kind: Option<RuleKind>,
+    /// Of a delay: one whose tables all flows share, as each costs many kilobytes and the time of thousands of packets.
+    model: Option<stages::Delay>,
     ordinal: u32,
     origin: Origin,
     flows: BTreeMap<u32, Share>,
@@ -34,6 +37,7 @@ impl PerFlow {
     pub(super) fn new(rule: &Rule, origin: Origin) -> Self {
         Self {
             kind: Some(rule.kind.clone()),
+            model: model(&rule.kind, origin),
             ordinal: rule.ordinal,
             origin,
             flows: BTreeMap::new(),
@@ -49,7 +53,13 @@ impl PerFlow {
     /// The part of a flow; `None` if it has none and the rule was removed.
     fn share(&mut self, flow: u32) -> Option<&mut Share> {
         if !self.flows.contains_key(&flow) {
-            let part = Part::of_kind(self.kind.as_ref()?, self.ordinal, self.origin(flow));
+            let (kind, origin) = (self.kind.as_ref()?, self.origin(flow));
+            let part = match (&self.model, kind) {
+                (Some(model), RuleKind::Delay(setting)) => {
+                    Part::Delay(Box::new(model.of_flow(setting, origin)))
+                }
+                _ => Part::of_kind(kind, self.ordinal, origin),
+            };
             self.flows.insert(flow, Share { part, due: None, over: false });
         }
         self.flows.get_mut(&flow)
@@ -93,11 +103,17 @@ impl PerFlow {
     /// Takes on a new setting for every flow at `now`.
     pub(super) fn retune(&mut self, now: Instant, kind: Option<&RuleKind>) {
         self.kind = kind.cloned();
+        self.model = kind.and_then(|kind| model(kind, self.origin));
         let flows: Vec<u32> = self.flows.keys().copied().collect();
         for flow in flows {
             let (ordinal, origin) = (self.ordinal, self.origin(flow));
             if let Some(share) = self.flows.get_mut(&flow) {
-                share.part.retune(now, kind, ordinal, origin);
+                match (&mut share.part, &self.model, kind) {
+                    (Part::Delay(stage), Some(model), Some(RuleKind::Delay(setting))) => {
+                        stage.retune_like(model, setting);
+                    }
+                    (part, ..) => part.retune(now, kind, ordinal, origin),
+                }
             }
             self.settle(flow);
         }
@@ -124,6 +140,71 @@ impl PerFlow {
         }
         if (share.over || removed) && share.part.held() == 0 {
             self.flows.remove(&flow);
+        }
+    }
+}
+
+/// What the flows of a kind of rule have in common.
+fn model(kind: &RuleKind, origin: Origin) -> Option<stages::Delay> {
+    match kind {
+        RuleKind::Delay(setting) => Some(stages::Delay::new(setting, origin)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Body;
+    use crate::source::Source;
+    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::profile::Profile;
+
+    fn rule(shape: &str, memory: &str) -> Rule {
+        let json = format!(
+            r#"{{ "up": [ {{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "{shape}", "memory": "{memory}", "per": "flow" }} ] }}"#
+        );
+        Profile::from_json(&json).unwrap().up.phases[0].rules[0].clone()
+    }
+
+    fn packet(flow: u32) -> Packet {
+        let body = Body::Data(bytes::Bytes::from_static(b"x"));
+        Packet { number: 1, flow_number: 1, ..Packet::new(flow, Instant::START, body) }
+    }
+
+    /// When each packet leaves, by flow.
+    fn left(flows: &mut PerFlow) -> BTreeMap<u32, Instant> {
+        let end = Instant::from_millis(1000);
+        std::iter::from_fn(|| flows.poll(end)).map(|out| (out.packet().flow, out.packet().at)).collect()
+    }
+
+    /// A flow is one client's: a table of its own for each would cost 33 kB and the time of thousands of packets.
+    #[test]
+    fn flows_share_the_tables_of_a_delay_and_draw_for_themselves() {
+        let stream = Stream::new(7, "r", Direction::Up, "delay");
+        let origin = Origin { source: Source::of_link(stream), epoch: Instant::START };
+        for memory in ["0s", "100ms"] {
+            let mut flows = PerFlow::new(&rule("normal", memory), origin);
+            for setting in [rule("normal", memory), rule("pareto", memory)] {
+                flows.retune(Instant::START, Some(&setting.kind));
+                (1..=20).for_each(|flow| {
+                    flows.take(packet(flow));
+                });
+                let model = flows.model.as_ref().unwrap();
+                let shares = flows.flows.values().filter(
+                    |share| matches!(&share.part, Part::Delay(stage) if stage.shares_tables_with(model)),
+                );
+                assert_eq!(shares.count(), 20);
+                let together = left(&mut flows);
+                // As if each had been made on its own.
+                for (flow, at) in &together {
+                    let own = Origin { source: origin.source.of_flow(*flow), ..origin };
+                    let mut alone = Part::of_kind(&setting.kind, 1, own);
+                    alone.handle(packet(*flow));
+                    assert_eq!(alone.deadline(), Some(*at), "flow {flow}");
+                }
+                assert_eq!(together.len(), 20);
+            }
         }
     }
 }

@@ -1,39 +1,48 @@
-//! Reordering by RFC 4737: how many packets arrive behind a later one, and how far behind.
+//! Reordering by RFC 4737: how many packets arrive behind a later one of their flow, and how far behind.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-/// How many arrivals in order are remembered; a packet that is further behind counts as this far.
+/// How many arrivals in order are remembered, by the flows together; a packet that is further behind counts as this far.
 const REMEMBERED: usize = 65_536;
 
-/// Counts packets that arrive behind a later one. Copies are left out.
+/// Counts packets that arrive behind a later one of their flow. Copies are left out.
 #[derive(Debug, Default)]
 pub struct Reordering {
     arrived: u64,
-    /// The number that the next packet in order has at least (RFC 4737 §3.3).
-    expected: u64,
-    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both ascend.
-    in_order: VecDeque<(u64, u64)>,
+    flows: BTreeMap<u32, Flow>,
     reordered: u64,
     extent_max: u64,
     extent_sum: u64,
 }
 
+/// What is known of a flow.
+#[derive(Debug, Default)]
+struct Flow {
+    arrived: u64,
+    /// The number that the next packet in order has at least (RFC 4737 §3.3).
+    expected: u64,
+    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both ascend.
+    in_order: VecDeque<(u64, u64)>,
+}
+
 impl Reordering {
-    /// Takes in the number of a packet that arrives.
-    pub(super) fn arrive(&mut self, number: u64) {
+    /// Takes in the number of a packet of `flow` that arrives.
+    pub(super) fn arrive(&mut self, flow: u32, number: u64) {
         self.arrived += 1;
-        if number >= self.expected {
-            self.expected = number + 1;
-            if self.in_order.len() == REMEMBERED {
-                self.in_order.pop_front();
-            }
-            self.in_order.push_back((self.arrived, number));
+        let flows = self.flows.len().max(1);
+        let flow = self.flows.entry(flow).or_default();
+        flow.arrived += 1;
+        if number >= flow.expected {
+            flow.expected = number + 1;
+            flow.in_order.push_back((flow.arrived, number));
+            let beyond = flow.in_order.len().saturating_sub((REMEMBERED / flows).max(1));
+            flow.in_order.drain(..beyond);
             return;
         }
         self.reordered += 1;
         // The extent is the distance to the earliest arrival with a larger number (§4.2.2), which was one in order.
-        let first_larger = self.in_order.partition_point(|(_, other)| *other < number);
-        let extent = self.in_order.get(first_larger).map_or(0, |(arrival, _)| self.arrived - arrival);
+        let first_larger = flow.in_order.partition_point(|(_, other)| *other < number);
+        let extent = flow.in_order.get(first_larger).map_or(0, |(arrival, _)| flow.arrived - arrival);
         self.extent_max = self.extent_max.max(extent);
         self.extent_sum += extent;
     }
@@ -74,12 +83,23 @@ mod tests {
             (&[3, 2, 1], 2, 2),
         ] {
             let mut reordering = Reordering::default();
-            arrivals.iter().for_each(|number| reordering.arrive(*number));
+            arrivals.iter().for_each(|number| reordering.arrive(1, *number));
             assert_eq!(
                 (reordering.reordered(), reordering.extent_max()),
                 (reordered, extent),
                 "{arrivals:?}"
             );
         }
+    }
+
+    #[test]
+    fn flows_that_overtake_each_other_keep_their_order() {
+        let mut reordering = Reordering::default();
+        for (flow, number) in [(1, 1), (2, 4), (1, 3), (2, 2), (1, 5), (2, 6)] {
+            reordering.arrive(flow, number);
+        }
+        // Only 2 came behind a later one of its own flow; 3 and 5 came behind packets of the other.
+        assert_eq!((reordering.reordered(), reordering.extent_max()), (1, 1));
+        assert!((reordering.ratio() - 1.0 / 6.0).abs() < 1e-12);
     }
 }

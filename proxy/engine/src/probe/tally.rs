@@ -111,7 +111,7 @@ impl Tally {
         self.delays.saturating_record(delay);
         self.moments.add(delay as f64 / 1e9);
         if self.runs.deliver(packet.number) {
-            self.reordering.arrive(packet.number);
+            self.reordering.arrive(packet.flow, packet.number);
         } else {
             self.duplicates += 1;
         }

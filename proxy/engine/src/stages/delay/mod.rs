@@ -62,6 +62,17 @@ impl Delays {
         }
     }
 
+    /// The same delays for draws of another origin. What was tabulated, which takes long to do, is shared.
+    fn of_origin(&self, setting: &profile::Delay, origin: Origin) -> Self {
+        match (self, &setting.source) {
+            (Self::Drawn(drawn, mean), _) => Self::Drawn(drawn.clone(), *mean),
+            (Self::Remembered(drawn, mean, _), DelaySource::Drawn { memory, .. }) => {
+                Self::Remembered(drawn.clone(), *mean, Box::new(Latent::new(nanos(*memory), origin)))
+            }
+            _ => Self::new(setting, origin),
+        }
+    }
+
     const fn are_constant(&self) -> bool {
         match self {
             Self::Drawn(drawn, _) | Self::Remembered(drawn, ..) => drawn.is_constant(),
@@ -91,16 +102,45 @@ impl Delays {
 
 impl Delay {
     pub(crate) fn new(setting: &profile::Delay, origin: Origin) -> Self {
-        let delays = Delays::new(setting, origin);
+        Self::with(Delays::new(setting, origin), setting, origin)
+    }
+
+    /// A delay of the same `setting` for another flow.
+    pub(crate) fn of_flow(&self, setting: &profile::Delay, origin: Origin) -> Self {
+        Self::with(self.delays.of_origin(setting, origin), setting, origin)
+    }
+
+    fn with(delays: Delays, setting: &profile::Delay, origin: Origin) -> Self {
         let line = Line::new(delays.are_constant(), setting.reorder);
         Self { origin, delays, line, floor: Instant::START, latest: Instant::START }
+    }
+
+    /// Whether both draw by the same table in memory.
+    #[cfg(test)]
+    pub(crate) fn shares_tables_with(&self, other: &Self) -> bool {
+        match (&self.delays, &other.delays) {
+            (
+                Delays::Drawn(own, _) | Delays::Remembered(own, ..),
+                Delays::Drawn(other, _) | Delays::Remembered(other, ..),
+            ) => own.shares_table_with(other),
+            _ => false,
+        }
     }
 
     /// Changes the setting, or removes the delay: packets inside keep their times, later ones queue behind.
     pub(crate) fn retune(&mut self, setting: Option<&profile::Delay>) {
         let setting = setting.unwrap_or(&NONE);
+        self.take_on(Delays::new(setting, self.origin), setting);
+    }
+
+    /// Changes to the `setting` that `model` has, and shares its tables.
+    pub(crate) fn retune_like(&mut self, model: &Self, setting: &profile::Delay) {
+        self.take_on(model.delays.of_origin(setting, self.origin), setting);
+    }
+
+    fn take_on(&mut self, delays: Delays, setting: &profile::Delay) {
         let inside = self.line.take();
-        self.delays = Delays::new(setting, self.origin);
+        self.delays = delays;
         self.line = Line::new(self.delays.are_constant(), setting.reorder);
         if let Some(last) = inside.last() {
             self.floor = last.at;
