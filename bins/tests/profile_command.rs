@@ -136,6 +136,15 @@ fn a_netem_line_becomes_a_profile_that_is_right() {
 const BURSTS: [&str; 9] = ["simulate", "--drop", "5%", "--burst", "3", "--delay", "20ms", "--seed", "7"];
 
 #[test]
+fn nothing_is_expected_of_runs_that_no_formula_describes() {
+    let lost = ["simulate", "--drop", "100%", "--count", "1000", "--seed", "7"];
+    let text = stdout(&lost);
+    assert!(text.contains("lost in a row, up") && !text.contains("expected"), "{text}");
+    let bursts = stdout(&[&BURSTS[..], &["--count", "1000"]].concat());
+    assert!(bursts.contains(" expected"), "{bursts}");
+}
+
+#[test]
 fn a_simulation_agrees_with_its_formula_and_repeats_byte_for_byte() {
     let arguments = [&BURSTS[..], &["--jitter", "5ms", "--count", "200000", "--json"]].concat();
     let (first, second) = (stdout(&arguments), stdout(&arguments));

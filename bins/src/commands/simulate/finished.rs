@@ -77,6 +77,11 @@ impl Finished {
         self.tally.runs().lost() as f64 / self.tally.entered().max(1) as f64
     }
 
+    /// The probabilities of the lengths of runs of losses by formula, if runs begin and end by one.
+    pub(super) fn expected_lengths(&self) -> Option<&[f64]> {
+        self.expected.as_ref().map(|losses| losses.lengths.as_slice()).filter(|lengths| !lengths.is_empty())
+    }
+
     /// The 99.9 % interval around it, with the correlation of the model, or else that of what happened.
     pub(super) fn loss_interval(&self) -> (f64, f64) {
         let runs = self.tally.runs();

@@ -126,8 +126,8 @@ fn runs(one: &Finished) -> String {
     }
     let mut text = format!("\nlost in a row, {}\n", one.direction);
     let expected = |from: usize, to: usize| -> String {
-        let Some(losses) = &one.expected else { return String::new() };
-        let share: f64 = losses.lengths.iter().skip(from).take(to - from).sum();
+        let Some(lengths) = one.expected_lengths() else { return String::new() };
+        let share: f64 = lengths.iter().skip(from).take(to - from).sum();
         format!("{:>14}", format!("{:.1} expected", share * runs.count() as f64))
     };
     let mut line = |name: String, count: u64, expected: String| {

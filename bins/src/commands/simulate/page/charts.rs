@@ -57,10 +57,10 @@ pub(super) fn bursts(one: &Finished) -> Option<String> {
     let edges: Vec<f64> = (0..=shown).map(|index| index as f64 + 0.5).collect();
     let mut top = counts.iter().copied().fold(1.0, f64::max);
     let mut plots: Vec<Plot> = vec![Histogram::from_bins(edges, counts).with_color("var(--tone)").into()];
-    if let Some(losses) = &one.expected {
+    if let Some(expected) = one.expected_lengths() {
         let model: Vec<(f64, f64)> = (0..shown)
             .map(|index| {
-                let share = losses.lengths.get(index).copied().unwrap_or(0.0);
+                let share = expected.get(index).copied().unwrap_or(0.0);
                 ((index + 1) as f64, share * total as f64)
             })
             .collect();

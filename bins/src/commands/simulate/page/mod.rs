@@ -82,8 +82,11 @@ fn section(one: &Finished) -> String {
         r#"<span><i class="dot"></i> a packet</span> <span><i class="cross"></i> lost</span>"#,
         charts::delays(one),
     );
-    let model =
-        if one.expected.is_some() { r#" <span><i class="line model"></i> by formula</span>"# } else { "" };
+    let model = if one.expected_lengths().is_some() {
+        r#" <span><i class="line model"></i> by formula</span>"#
+    } else {
+        ""
+    };
     figure(
         "Losses in a row",
         &format!(r#"<span><i class="bar"></i> how often</span>{model}"#),
