@@ -67,42 +67,4 @@ impl Timeline {
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.phases.iter().flat_map(|phase| &phase.rules)
     }
-
-    /// The rules in force `elapsed` after the start, and at which time after the start others follow, if ever.
-    pub fn at(&self, elapsed: Duration) -> (&[Rule], Option<Duration>) {
-        let total = self.phases.iter().try_fold(Duration::ZERO, |sum, phase| sum.checked_add(phase.length?));
-        let (mut begin, rest) = match (self.then, total) {
-            (Then::Repeat, Some(total)) => {
-                let rest = Duration::from_nanos_u128(elapsed.as_nanos() % total.as_nanos());
-                (elapsed - rest, rest)
-            }
-            _ => (Duration::ZERO, elapsed),
-        };
-        let mut sum = Duration::ZERO;
-        for phase in &self.phases {
-            let Some(length) = phase.length else { return (&phase.rules, None) };
-            sum += length;
-            if rest < sum {
-                begin += sum;
-                return (&phase.rules, (!self.is_last(phase) || self.changes_at_end()).then_some(begin));
-            }
-        }
-        match self.then {
-            Then::Clear => (&[], None),
-            Then::Stay | Then::Repeat => (self.phases.last().map_or(&[], |phase| &phase.rules), None),
-        }
-    }
-
-    fn is_last(&self, phase: &Phase) -> bool {
-        self.phases.last().is_some_and(|last| std::ptr::eq(last, phase))
-    }
-
-    /// Whether the end of the last phase changes anything.
-    fn changes_at_end(&self) -> bool {
-        match self.then {
-            Then::Stay => false,
-            Then::Repeat => self.phases.len() > 1,
-            Then::Clear => true,
-        }
-    }
 }

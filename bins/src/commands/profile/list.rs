@@ -56,7 +56,11 @@ fn draw(profiles: &[(&str, String)], width: Option<usize>) -> String {
 /// Up to the first full stop that ends a sentence.
 fn first_sentence(about: &str) -> &str {
     let end = about.match_indices(". ").find(|(place, _)| {
-        about[place + 2..].starts_with(|c: char| c.is_uppercase()) && !about[..*place].ends_with("e.g")
+        // A single letter before the stop is an initial, as in "F. Michel", or the end of "e.g.".
+        let mut before = about[..*place].chars().rev();
+        let is_initial = before.next().is_some_and(char::is_alphabetic)
+            && before.next().is_none_or(|c| !c.is_alphanumeric());
+        about[place + 2..].starts_with(|c: char| c.is_uppercase()) && !is_initial
     });
     about[..end.map_or(about.len(), |(place, _)| place)].trim_end_matches('.')
 }
@@ -77,14 +81,14 @@ mod tests {
     #[test]
     fn families_stand_apart_and_lines_fit() {
         let profiles = [
-            ("cafe", "Coffee, at noon. Measured once.".to_owned()),
+            ("cafe", "Coffee, after A. Bean. Measured once.".to_owned()),
             ("web-3g", "The 3G of a test site, 1.6 Mbit/s down".to_owned()),
             ("web-cable", "Its cable".to_owned()),
             ("zoo", "Animals".to_owned()),
         ];
         assert_eq!(
             draw(&profiles, Some(33)),
-            "cafe       Coffee, at noon\n\nweb-3g     The 3G of a test…\nweb-cable  Its cable\n\nzoo        Animals\n"
+            "cafe       Coffee, after A. Bean\n\nweb-3g     The 3G of a test…\nweb-cable  Its cable\n\nzoo        Animals\n"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP server: files below a root folder, uploads into another, on hyper and several threads.
 //!
-//! What is decided without a socket is in files of its own, as functions of values: [`target`], [`range`], [`conditions`], [`same_site`],
+//! What is decided without a socket is in files of its own, as functions of values: `target`, `range`, `conditions`, `same_site`,
 //! and [`super::pace`].
 
 mod accept;

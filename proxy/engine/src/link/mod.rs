@@ -7,6 +7,7 @@
 mod gate;
 mod part;
 mod per_flow;
+mod schedule;
 mod watch;
 
 use crate::counters::Counters;
@@ -16,10 +17,12 @@ use crate::source::{Origin, Source};
 use crate::stage::{Output, Stage, Verdict};
 use gate::Gate;
 use jostle_common::chance::{Direction, Stream};
-use jostle_common::profile::{Per, Rule, Start, Timeline};
+use jostle_common::profile::{Rule, Start, Timeline};
 use jostle_common::time::Instant;
 use part::{Part, Role};
+use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 pub use watch::Visit;
 use watch::Watch;
 
@@ -45,7 +48,7 @@ impl LinkKey {
 #[derive(Debug)]
 pub struct Link {
     key: LinkKey,
-    timeline: Timeline,
+    schedule: Arc<Schedule>,
     /// When the timeline began to count; `None` before the first packet.
     epoch: Option<Instant>,
     /// When the rules change next by the timeline.
@@ -79,7 +82,7 @@ impl Link {
     pub fn new(key: LinkKey, timeline: &Timeline) -> Self {
         let mut link = Self {
             key,
-            timeline: Timeline::default(),
+            schedule: Arc::new(Schedule::new(timeline)),
             epoch: None,
             change: None,
             elements: Vec::new(),
@@ -89,7 +92,7 @@ impl Link {
             outputs: VecDeque::new(),
             watch: Watch::default(),
         };
-        link.set_timeline(Instant::START, timeline);
+        link.follow_schedule(Instant::START);
         link
     }
 
@@ -106,11 +109,16 @@ impl Link {
     /// parameters; a removed stage lets pass what still comes, behind what it holds, until it is empty.
     pub fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
         self.catch_up(now);
-        self.timeline = timeline.clone();
-        if self.flow_numbers.is_none() && timeline.rules().any(|rule| rule.selection.per == Per::Flow) {
+        self.schedule = Arc::new(Schedule::new(timeline));
+        self.follow_schedule(now);
+    }
+
+    /// Follows a new schedule from `now` on.
+    fn follow_schedule(&mut self, now: Instant) {
+        if self.flow_numbers.is_none() && self.schedule.counts_flows() {
             self.flow_numbers = Some(BTreeMap::new());
         }
-        match (self.epoch, timeline.start) {
+        match (self.epoch, self.schedule.start()) {
             (Some(epoch), _) => self.apply(now, epoch),
             (None, Start::Run) => self.begin(Instant::START),
             (None, Start::Packet) => {}
@@ -130,11 +138,10 @@ impl Link {
 
     /// Puts the rules in force that the timeline has for `now`.
     fn apply(&mut self, now: Instant, epoch: Instant) {
-        let timeline = std::mem::take(&mut self.timeline);
-        let (rules, next) = timeline.at(now.since(epoch));
-        self.change = next.map(|elapsed| epoch + elapsed);
+        let schedule = Arc::clone(&self.schedule);
+        let (rules, next) = schedule.at(now.as_nanos().saturating_sub(epoch.as_nanos()));
+        self.change = next.map(|elapsed| epoch.plus_nanos(elapsed));
         self.replace(now, rules, epoch);
-        self.timeline = timeline;
     }
 
     fn replace(&mut self, now: Instant, rules: &[Rule], epoch: Instant) {
@@ -165,7 +172,7 @@ impl Link {
 
     /// Whether packets cross unchanged and at once.
     pub fn is_transparent(&self) -> bool {
-        self.elements.is_empty() && self.timeline.is_empty()
+        self.elements.is_empty() && self.schedule.is_empty()
     }
 
     /// Which link it is.

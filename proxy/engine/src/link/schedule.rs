@@ -1,0 +1,105 @@
+//! When the rules of a link change by themselves.
+
+use jostle_common::profile::{Per, Rule, Start, Then, Timeline};
+use jostle_common::time::nanos;
+
+/// A timeline with the times at which its phases end.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    timeline: Timeline,
+    /// When each phase ends, in nanoseconds after the start; one that lasts for ever has no end here.
+    ends: Vec<u64>,
+}
+
+impl Schedule {
+    pub(super) fn new(timeline: &Timeline) -> Self {
+        let mut end = 0u64;
+        let ends = timeline.phases.iter().map_while(|phase| {
+            end = end.saturating_add(nanos(phase.length?));
+            Some(end)
+        });
+        Self { ends: ends.collect(), timeline: timeline.clone() }
+    }
+
+    /// Whether no rule is in force at any time.
+    pub(super) fn is_empty(&self) -> bool {
+        self.timeline.is_empty()
+    }
+
+    /// Whether a rule counts the packets of each flow.
+    pub(super) fn counts_flows(&self) -> bool {
+        self.timeline.rules().any(|rule| rule.selection.per == Per::Flow)
+    }
+
+    /// When it begins to count.
+    pub(super) const fn start(&self) -> Start {
+        self.timeline.start
+    }
+
+    /// The rules in force so many nanoseconds after the start, and when others follow, if ever.
+    pub(super) fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
+        let phases = &self.timeline.phases;
+        let round = match (self.timeline.then, self.ends.last()) {
+            (Then::Repeat, Some(period)) if self.ends.len() == phases.len() => elapsed - elapsed % period,
+            _ => 0,
+        };
+        let index = self.ends.partition_point(|end| *end <= elapsed - round);
+        let Some(phase) = phases.get(index) else {
+            return match self.timeline.then {
+                Then::Clear => (&[], None),
+                Then::Stay | Then::Repeat => (phases.last().map_or(&[], |phase| &phase.rules), None),
+            };
+        };
+        let changes = index + 1 < phases.len() || self.changes_at_end();
+        let end = self.ends.get(index).filter(|_| changes).map(|end| round.saturating_add(*end));
+        (&phase.rules, end)
+    }
+
+    /// Whether the end of the last phase changes anything.
+    fn changes_at_end(&self) -> bool {
+        match self.timeline.then {
+            Then::Stay => false,
+            Then::Repeat => self.timeline.phases.len() > 1,
+            Then::Clear => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::profile::Profile;
+
+    fn schedule(then: &str) -> Schedule {
+        let drop = |every: u32| format!(r#"{{ "rule": "drop", "every": {every} }}"#);
+        let text = format!(
+            r#"{{ "phases": [ {{ "for": "1ms", "up": [ {} ] }}, {{ "for": "2ms" }} ], "then": "{then}" }}"#,
+            drop(2)
+        );
+        Schedule::new(&Profile::from_json(&text).unwrap().up)
+    }
+
+    #[test]
+    fn phases_end_when_they_say_and_what_follows_is_as_asked() {
+        let seen = |then: &str, micros: u64| {
+            let schedule = schedule(then);
+            let (rules, next) = schedule.at(micros * 1000);
+            (rules.len(), next.map(|next| next / 1000))
+        };
+        for then in ["stay", "repeat", "clear"] {
+            assert_eq!((seen(then, 0), seen(then, 999)), ((1, Some(1000)), (1, Some(1000))));
+        }
+        assert_eq!((seen("stay", 1000), seen("stay", 9000)), ((0, None), (0, None)));
+        assert_eq!((seen("clear", 1000), seen("clear", 3000)), ((0, Some(3000)), (0, None)));
+        assert_eq!((seen("repeat", 1000), seen("repeat", 3000)), ((0, Some(3000)), (1, Some(4000))));
+        assert_eq!(seen("repeat", 3_000_000_999), (1, Some(3_000_001_000)));
+    }
+
+    #[test]
+    fn phases_beyond_the_end_of_time_are_borne() {
+        let text = r#"{ "phases": [ { "for": "500years" }, { "for": "500years" }, { "for": "500years" } ], "then": "repeat" }"#;
+        let schedule = Schedule::new(&Profile::from_json(text).unwrap().up);
+        assert_eq!(schedule.at(u64::MAX - 1).1, Some(u64::MAX));
+        assert!(schedule.at(u64::MAX).0.is_empty());
+    }
+}
