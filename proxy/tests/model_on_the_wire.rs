@@ -4,10 +4,9 @@
 
 mod support;
 
-use jostle_common::chance::Direction;
 use jostle_common::profile::Profile;
 use jostle_common::route::CongestionControl;
-use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::link::Link;
 use jostle_engine::tcp::transfer;
 use jostle_proxy::Protocol;
 use std::io::{Read, Write};
@@ -32,11 +31,9 @@ fn profile(loss: &str, delay_ms: u64) -> String {
 /// What virtual time says.
 fn simulated(profile: &str) -> Duration {
     let profile = Profile::from_json(profile).unwrap();
-    let links = Direction::BOTH.map(|direction| {
-        let key = LinkKey { seed: 7, route: "1".into(), direction };
-        Link::new(key, profile.timeline(direction))
-    });
-    transfer(links, CongestionControl::Cubic, BYTES as u64, PATIENCE).time.expect("it ends")
+    transfer(Link::both(&profile, 7, "1"), CongestionControl::Cubic, BYTES as u64, PATIENCE)
+        .time
+        .expect("it ends")
 }
 
 /// What it takes from before the client connects until the server has read everything.

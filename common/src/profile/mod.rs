@@ -43,6 +43,11 @@ impl Profile {
         }
     }
 
+    /// Whether a rule of either direction makes copies of packets.
+    pub fn makes_copies(&self) -> bool {
+        self.up.makes_copies() || self.down.makes_copies()
+    }
+
     /// Whether the profile does nothing at all.
     pub fn is_empty(&self) -> bool {
         self.up.is_empty() && self.down.is_empty()

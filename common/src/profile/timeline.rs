@@ -1,6 +1,6 @@
 //! What a direction's rules are over time.
 
-use super::Rule;
+use super::{Rule, RuleKind};
 use std::time::Duration;
 
 /// The rules of one direction over time: phases, of which a profile without any has one that never ends.
@@ -66,5 +66,10 @@ impl Timeline {
     /// The rules of all phases, one after the other.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.phases.iter().flat_map(|phase| &phase.rules)
+    }
+
+    /// Whether a rule makes copies of packets.
+    pub fn makes_copies(&self) -> bool {
+        self.rules().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)))
     }
 }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{RuleKind, Timeline};
+use jostle_common::profile::Timeline;
 use jostle_common::route::{Route, TcpMode};
 use jostle_common::time::Instant;
-use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::link::Link;
 use jostle_engine::raw::RawStreams;
 use jostle_engine::stage::Stage;
 use jostle_engine::tcp::{Budget, Counters, Event, Model};
@@ -32,15 +32,11 @@ macro_rules! either {
 impl Carrier {
     /// A carrier over the links of the route's profile. `budget` is shared by all carriers of the process.
     pub(super) fn new(route: &Route, seed: u64, budget: Budget) -> Self {
-        let links = Direction::BOTH.map(|direction| {
-            let key = LinkKey { seed, route: route.drawn_as().into(), direction };
-            Link::new(key, route.profile.timeline(direction))
-        });
-        let mut rules =
-            Direction::BOTH.iter().flat_map(|&direction| route.profile.timeline(direction).rules());
-        let copies = rules.any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
+        let links = Link::both(&route.profile, seed, route.drawn_as());
         match route.tcp {
-            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, copies, budget)),
+            TcpMode::Raw(unit) => {
+                Self::Raw(RawStreams::new(links, unit, route.profile.makes_copies(), budget))
+            }
             TcpMode::Model(control) => Self::Model(Model::new(links, control, budget)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::stream::StreamArgs;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, RuleKind};
+use jostle_common::profile::Profile;
 use jostle_common::statistics::{Z_999, proportion_interval};
 use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
@@ -49,7 +49,7 @@ impl Finished {
         mut observe: impl FnMut(&Link, &Output),
     ) -> Self {
         let timeline = profile.timeline(key.direction);
-        let copies = timeline.rules().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
+        let copies = timeline.makes_copies();
         let mut link = Link::new(key.clone(), timeline);
         // Both directions keep the same time, whichever packet comes first.
         link.begin(Instant::START);

@@ -17,7 +17,7 @@ use crate::source::{Origin, Source};
 use crate::stage::{Output, Stage, Verdict};
 use gate::Gate;
 use jostle_common::chance::{Direction, Stream};
-use jostle_common::profile::{Rule, Start, Timeline};
+use jostle_common::profile::{Profile, Rule, Start, Timeline};
 use jostle_common::time::Instant;
 use part::{Part, Role};
 use schedule::Schedule;
@@ -94,6 +94,14 @@ impl Link {
         };
         link.follow_schedule(Instant::START);
         link
+    }
+
+    /// The two links of a route under `profile`, up first, with the draws that a route called `route` has under `seed`.
+    pub fn both(profile: &Profile, seed: u64, route: &str) -> [Self; 2] {
+        Direction::BOTH.map(|direction| {
+            let key = LinkKey { seed, route: route.to_owned(), direction };
+            Self::new(key, profile.timeline(direction))
+        })
     }
 
     /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so too; whoever drives both links of a

@@ -2,7 +2,6 @@
 //! stream came or when it was polled.
 
 use super::*;
-use crate::link::LinkKey;
 use jostle_common::profile::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Rule, RuleKind, Shape};
 use jostle_common::units::Probability;
 use std::time::Duration;
@@ -32,12 +31,7 @@ fn chance(p: f64) -> Probability {
 
 fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
     let profile = profile(kinds);
-    let copies = profile.up.rules().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
-    let links = Direction::BOTH.map(|direction| {
-        let key = LinkKey { seed: 11, route: "raw".into(), direction };
-        Link::new(key, profile.timeline(direction))
-    });
-    RawStreams::new(links, unit, copies, Budget::default())
+    RawStreams::new(Link::both(&profile, 11, "raw"), unit, profile.makes_copies(), Budget::default())
 }
 
 /// What a receiver sees of one stream.

@@ -19,7 +19,7 @@
 //! ```
 
 use crate::counters::Counters;
-use crate::link::{Link, LinkKey};
+use crate::link::Link;
 use crate::packet::{Body, Packet};
 use crate::stage::{Output, Stage};
 use jostle_common::chance::Direction;
@@ -108,11 +108,7 @@ impl<'a> Simulation<'a> {
         seed: u64,
         route: &str,
     ) -> Self {
-        let links = Direction::BOTH.map(|direction| {
-            let key = LinkKey { seed, route: route.to_owned(), direction };
-            Link::new(key, profile.timeline(direction))
-        });
-        Self { client, server, links, now: Instant::START, finished: None }
+        Self { client, server, links: Link::both(profile, seed, route), now: Instant::START, finished: None }
     }
 
     /// Runs until the client has finished and the links are empty. `observe` sees everything that leaves a link.

@@ -19,12 +19,12 @@
 //! ```
 
 use super::{End, Limits, Outcome};
-use crate::link::{Link, LinkKey};
+use crate::link::Link;
 use crate::raw::RawStreams;
 use crate::stage::Output;
 use crate::tcp::{Budget, Event};
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, RuleKind};
+use jostle_common::profile::Profile;
 use jostle_common::protocol::stream::StreamEndpoint;
 use jostle_common::route::Unit;
 use jostle_common::time::Instant;
@@ -53,13 +53,8 @@ impl<'a> StreamSimulation<'a> {
         seed: u64,
         route: &str,
     ) -> Self {
-        let links = Direction::BOTH.map(|direction| {
-            let key = LinkKey { seed, route: route.to_owned(), direction };
-            Link::new(key, profile.timeline(direction))
-        });
-        let mut rules = Direction::BOTH.iter().flat_map(|direction| profile.timeline(*direction).rules());
-        let copies = rules.any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)));
-        let mut raw = RawStreams::new(links, unit, copies, Budget::default());
+        let links = Link::both(profile, seed, route);
+        let mut raw = RawStreams::new(links, unit, profile.makes_copies(), Budget::default());
         raw.open(Instant::START, ID);
         Self { ends: [client, server], ended: [false; 2], raw, now: Instant::START, finished: None }
     }
