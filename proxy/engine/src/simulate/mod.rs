@@ -26,11 +26,13 @@ use jostle_common::chance::Direction;
 use jostle_common::profile::Profile;
 use jostle_common::protocol::Endpoint;
 use jostle_common::time::Instant;
+use run::World;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 #[cfg(test)]
 mod ping_tests;
+mod run;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -95,8 +97,6 @@ pub struct Simulation<'a> {
     client: &'a mut dyn Endpoint,
     server: &'a mut dyn Endpoint,
     links: [Link; 2],
-    now: Instant,
-    finished: Option<Instant>,
 }
 
 impl<'a> Simulation<'a> {
@@ -108,52 +108,23 @@ impl<'a> Simulation<'a> {
         seed: u64,
         route: &str,
     ) -> Self {
-        Self { client, server, links: Link::both(profile, seed, route), now: Instant::START, finished: None }
+        Self { client, server, links: Link::both(profile, seed, route) }
     }
 
     /// Runs until the client has finished and the links are empty. `observe` sees everything that leaves a link.
-    pub fn run(mut self, limits: Limits, mut observe: impl FnMut(Direction, &Output)) -> Outcome {
-        let over = Instant::START + limits.time;
-        let end = loop {
-            self.settle(limits.packets, &mut observe);
-            if self.client.is_finished() {
-                self.finished.get_or_insert(self.now);
-                if self.links.iter().all(|link| link.held() == 0) {
-                    break End::Finished;
-                }
-            }
-            if self.packets() >= limits.packets {
-                break End::PacketsOver;
-            }
-            match self.deadline() {
-                None => break End::Stalled,
-                Some(next) if next > over => {
-                    self.now = over;
-                    break End::TimeOver;
-                }
-                Some(next) => self.now = self.now.max(next),
-            }
-        };
-        let [up, down] = [0, 1].map(|index: usize| *self.links[index].counters());
-        Outcome { end, elapsed: self.finished.unwrap_or(self.now).since(Instant::START), up, down }
-    }
-
-    /// Lets everything happen that is due now.
-    fn settle(&mut self, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
-        let mut moved = true;
-        while moved && self.packets() < packets_max {
-            moved = false;
-            for direction in Direction::BOTH {
-                moved |= self.arrive(direction, observe);
-                moved |= self.send(direction);
-            }
-        }
+    pub fn run(self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
+        run::run(self, limits, observe)
     }
 
     /// Delivers what has crossed a link by now. Whether there was anything.
-    fn arrive(&mut self, direction: Direction, observe: &mut impl FnMut(Direction, &Output)) -> bool {
+    fn arrive(
+        &mut self,
+        now: Instant,
+        direction: Direction,
+        observe: &mut impl FnMut(Direction, &Output),
+    ) -> bool {
         let mut any = false;
-        while let Some(output) = self.links[direction.index()].poll(self.now) {
+        while let Some(output) = self.links[direction.index()].poll(now) {
             any = true;
             observe(direction, &output);
             let Output::Deliver(packet) = output else { continue };
@@ -167,32 +138,52 @@ impl<'a> Simulation<'a> {
     }
 
     /// Lets an endpoint send its next datagram. Whether it had one.
-    fn send(&mut self, direction: Direction) -> bool {
+    fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let endpoint = match direction {
             Direction::Up => &mut self.client,
             Direction::Down => &mut self.server,
         };
-        let Some(transmit) = endpoint.poll(self.now) else { return false };
-        self.links.iter_mut().for_each(|link| link.begin(self.now));
-        self.links[direction.index()].handle(Packet::new(1, self.now, Body::Data(transmit.payload)));
+        let Some(transmit) = endpoint.poll(now) else { return false };
+        self.links.iter_mut().for_each(|link| link.begin(now));
+        self.links[direction.index()].handle(Packet::new(1, now, Body::Data(transmit.payload)));
         true
     }
+}
 
-    fn packets(&self) -> u64 {
-        self.links.iter().map(|link| link.counters().entered).sum()
+impl World for Simulation<'_> {
+    fn settle(&mut self, now: Instant, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
+        let mut moved = true;
+        while moved && self.packets() < packets_max {
+            moved = false;
+            for direction in Direction::BOTH {
+                moved |= self.arrive(now, direction, observe);
+                moved |= self.send(now, direction);
+            }
+        }
     }
 
-    /// When something next happens. Once the client has finished the server is no longer waited for.
-    fn deadline(&self) -> Option<Instant> {
+    fn is_finished(&self) -> bool {
+        self.client.is_finished()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.links.iter().all(|link| link.held() == 0)
+    }
+
+    fn link(&self, direction: Direction) -> &Link {
+        &self.links[direction.index()]
+    }
+
+    fn deadline(&self, with_server: bool) -> Option<Instant> {
         let links = self.links.iter().filter_map(Stage::deadline);
         let client = self.client.deadline();
-        let server = self.server.deadline().filter(|_| self.finished.is_none());
+        let server = self.server.deadline().filter(|_| with_server);
         links.chain(client).chain(server).min()
     }
 }
 
 impl std::fmt::Debug for Simulation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Simulation at {}", self.now)
+        f.write_str("Simulation")
     }
 }

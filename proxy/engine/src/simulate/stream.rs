@@ -18,7 +18,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use super::{End, Limits, Outcome};
+use super::run::{self, World};
+use super::{Limits, Outcome};
 use crate::link::Link;
 use crate::raw::RawStreams;
 use crate::stage::Output;
@@ -39,8 +40,6 @@ pub struct StreamSimulation<'a> {
     /// Whether they have ended their stream.
     ended: [bool; 2],
     raw: RawStreams,
-    now: Instant,
-    finished: Option<Instant>,
 }
 
 impl<'a> StreamSimulation<'a> {
@@ -56,97 +55,83 @@ impl<'a> StreamSimulation<'a> {
         let links = Link::both(profile, seed, route);
         let mut raw = RawStreams::new(links, unit, profile.makes_copies(), Budget::default());
         raw.open(Instant::START, ID);
-        Self { ends: [client, server], ended: [false; 2], raw, now: Instant::START, finished: None }
+        Self { ends: [client, server], ended: [false; 2], raw }
     }
 
     /// Runs until the client has finished and nothing is under way. `observe` sees everything that leaves a link.
-    pub fn run(mut self, limits: Limits, mut observe: impl FnMut(Direction, &Output)) -> Outcome {
-        let over = Instant::START + limits.time;
-        let end = loop {
-            self.settle(limits.packets, &mut observe);
-            if self.ends[0].is_finished() {
-                self.finished.get_or_insert(self.now);
-                if self.raw.is_drained() {
-                    break End::Finished;
-                }
-            }
-            if self.packets() >= limits.packets {
-                break End::PacketsOver;
-            }
-            match self.deadline() {
-                None => break End::Stalled,
-                Some(next) if next > over => {
-                    self.now = over;
-                    break End::TimeOver;
-                }
-                Some(next) => self.now = self.now.max(next),
-            }
-        };
-        let [up, down] = Direction::BOTH.map(|direction| *self.raw.link(direction).counters());
-        Outcome { end, elapsed: self.finished.unwrap_or(self.now).since(Instant::START), up, down }
+    pub fn run(self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
+        run::run(self, limits, observe)
     }
 
-    /// Lets everything happen that is due now.
-    fn settle(&mut self, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
-        let mut moved = true;
-        while moved && self.packets() < packets_max {
-            moved = false;
-            while let Some(event) = self.raw.poll(self.now) {
-                self.arrive(event, observe);
-                moved = true;
-            }
-            for direction in Direction::BOTH {
-                moved |= self.send(direction);
-            }
-        }
-    }
-
-    fn arrive(&mut self, event: Event, observe: &mut impl FnMut(Direction, &Output)) {
+    fn arrive(&mut self, now: Instant, event: Event, observe: &mut impl FnMut(Direction, &Output)) {
         match event {
             Event::Packet(direction, output) => observe(direction, &output),
             Event::Data { id, direction, bytes } => {
-                self.ends[direction.opposite().index()].handle(self.now, &bytes);
-                self.raw.consumed(self.now, id, direction, bytes.len());
+                self.ends[direction.opposite().index()].handle(now, &bytes);
+                self.raw.consumed(now, id, direction, bytes.len());
             }
             Event::End { direction, .. } | Event::Reset { direction, .. } => {
-                self.ends[direction.opposite().index()].handle_end(self.now);
+                self.ends[direction.opposite().index()].handle_end(now);
             }
             Event::Established { .. } | Event::Closed { .. } => {}
         }
     }
 
     /// Lets an end send what it has next, or end its stream. Whether it did.
-    fn send(&mut self, direction: Direction) -> bool {
+    fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let index = direction.index();
         if self.ended[index] || self.raw.room(ID, direction) == 0 {
             return false;
         }
-        if let Some(bytes) = self.ends[index].poll(self.now) {
-            self.raw.push(self.now, ID, direction, bytes);
+        if let Some(bytes) = self.ends[index].poll(now) {
+            self.raw.push(now, ID, direction, bytes);
             return true;
         }
         self.ended[index] = self.ends[index].is_finished();
         if self.ended[index] {
-            self.raw.finish(self.now, ID, direction);
+            self.raw.finish(now, ID, direction);
         }
         self.ended[index]
     }
+}
 
-    fn packets(&self) -> u64 {
-        Direction::BOTH.iter().map(|direction| self.raw.link(*direction).counters().entered).sum()
+impl World for StreamSimulation<'_> {
+    fn settle(&mut self, now: Instant, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
+        let mut moved = true;
+        while moved && self.packets() < packets_max {
+            moved = false;
+            while let Some(event) = self.raw.poll(now) {
+                self.arrive(now, event, observe);
+                moved = true;
+            }
+            for direction in Direction::BOTH {
+                moved |= self.send(now, direction);
+            }
+        }
     }
 
-    /// When something next happens. Once the client has finished the server is no longer waited for.
-    fn deadline(&self) -> Option<Instant> {
+    fn is_finished(&self) -> bool {
+        self.ends[0].is_finished()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.raw.is_drained()
+    }
+
+    fn link(&self, direction: Direction) -> &Link {
+        self.raw.link(direction)
+    }
+
+    fn deadline(&self, with_server: bool) -> Option<Instant> {
         let client = self.ends[0].deadline();
-        let server = self.ends[1].deadline().filter(|_| self.finished.is_none());
+        let server = self.ends[1].deadline().filter(|_| with_server);
         self.raw.deadline().into_iter().chain(client).chain(server).min()
     }
 }
 
 impl std::fmt::Debug for StreamSimulation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "StreamSimulation at {}", self.now)
+        f.write_str("StreamSimulation")
     }
 }
 
@@ -154,6 +139,7 @@ impl std::fmt::Debug for StreamSimulation<'_> {
 mod tests {
     use super::*;
     use crate::packet::Body;
+    use crate::simulate::End;
     use jostle_common::protocol::messages::{
         Client, ClientSettings, Reply, Report, Session, SessionReport, decode,
     };
