@@ -1,5 +1,9 @@
 //! The little statistics that reports and tests need.
 
+mod student;
+
+pub use student::student_t;
+
 /// The two-sided 99.9 % quantile of the normal distribution.
 pub const Z_999: f64 = 3.2905;
 
