@@ -1,9 +1,11 @@
 //! The little statistics that reports and tests need.
 
 mod estimate;
+mod ratio;
 mod student;
 
 pub use estimate::{Estimate, Interval, mean_interval};
+pub use ratio::{RatioEstimate, Verdict, confidence_of_each, paired_ratio};
 pub use student::student_t;
 
 /// The two-sided 99.9 % quantile of the normal distribution.
