@@ -18,3 +18,4 @@ mod source;
 pub mod stage;
 mod stages;
 pub mod tcp;
+pub mod trial;
