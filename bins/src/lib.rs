@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod address;
 pub mod audit;
+mod child;
 pub mod clock;
 pub mod commands;
 pub mod compare;
@@ -31,4 +32,5 @@ pub mod storage;
 pub mod streams;
 pub mod terminal;
 pub mod timing;
+pub mod trial;
 mod words;
