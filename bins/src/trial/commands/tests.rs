@@ -2,7 +2,11 @@
 
 use super::family::group_of_living;
 use super::*;
-use jostle_common::profile::Shorthand;
+use jostle_common::chance::Direction;
+use jostle_common::clock::Clock;
+use jostle_common::route::Transport;
+use jostle_common::trial::Job;
+use jostle_common::units::Span;
 use jostle_proxy::Protocol;
 use std::path::Path;
 use std::time::Duration;
@@ -11,18 +15,20 @@ use tempfile::TempDir;
 /// A server for those who only want one to be there.
 const IDLE_SERVER: &str = "exec nc -lk 127.0.0.1 ${JOSTLE_LISTEN#*:}";
 
-fn job<'a>(over: Transport, server: &'a str, client: &'a str, check: Option<&'a str>) -> Job<'a> {
-    let (profile, tcp) = (Profile::default(), TcpMode::default());
-    Job { server, client, check, over, profile, tcp, seed: 7, limit: Duration::from_secs(60) }
+fn trial(over: Transport, server: &str, client: &str, check: Option<&str>) -> Trial {
+    let (server, client, check) = (server.to_owned(), client.to_owned(), check.map(str::to_owned));
+    let job = Job::Commands(Commands { client, server, check, over: Some(over) });
+    Trial { job, seed: 7, ..Trial::default() }
 }
 
-fn played(job: &Job<'_>) -> Played {
-    play(job, &Stop::new()).unwrap()
+fn attempt(trial: &Trial, stop: &Stop) -> anyhow::Result<Played> {
+    trial.check().unwrap();
+    let Job::Commands(programs) = &trial.job else { panic!("it is one of programs") };
+    play(trial, programs, stop)
 }
 
-fn lossy(share: &str) -> Profile {
-    let loss = Shorthand { drop: Some(share.parse().unwrap()), ..Shorthand::default() };
-    Profile::default().with_shorthands(loss, loss).unwrap()
+fn played(trial: &Trial) -> Played {
+    attempt(trial, &Stop::new()).unwrap()
 }
 
 /// Whether programs are installed; says so aloud when they are not.
@@ -68,19 +74,15 @@ fn a_download_with_strange_programs_is_measured_and_checked() {
     let client =
         "curl -sS --fail -o $JOSTLE_TEMP/got -w '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
     let check = format!("cmp $JOSTLE_TEMP/got '{there}/file'");
-    let mut job = job(Transport::Tcp, &server, client, Some(&check));
-    let delay = Shorthand {
-        delay: Some(jostle_common::units::Span(Duration::from_millis(20))),
-        ..Shorthand::default()
-    };
-    job.profile = Profile::default().with_shorthands(delay, delay).unwrap();
-    let played = played(&job);
+    let mut trial = trial(Transport::Tcp, &server, client, Some(&check));
+    trial.both.delay = Some(Span(Duration::from_millis(20)));
+    let played = played(&trial);
     assert_eq!(played.error, None);
     assert_eq!(played.measured.unwrap()["bytes"], 100_000);
     // Connecting takes a round trip of 40 ms, as do the question and the first window; 100 kB need two more.
     let seconds = played.seconds.unwrap();
     assert!((0.12..10.0).contains(&seconds), "{seconds}");
-    let down = played.summary.link("trial", Protocol::Tcp, jostle_common::chance::Direction::Down).unwrap();
+    let down = played.summary.link("trial", Protocol::Tcp, Direction::Down).unwrap();
     assert!(down.bytes_out >= 100_000, "{down:?}");
 }
 
@@ -96,9 +98,9 @@ fn a_server_for_one_connection_is_not_knocked_at() {
         "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part $JOSTLE_TEMP/got";
     let client = format!("nc -N ${{JOSTLE_SERVER%:*}} ${{JOSTLE_SERVER#*:}} < '{}'", file.display());
     let check = format!("cmp $JOSTLE_TEMP/got '{}'", file.display());
-    let mut job = job(Transport::Tcp, server, &client, Some(&check));
-    job.profile = lossy("5%");
-    let played = played(&job);
+    let mut trial = trial(Transport::Tcp, server, &client, Some(&check));
+    trial.both.drop = Some("5%".parse().unwrap());
+    let played = played(&trial);
     assert_eq!(played.error, None);
 }
 
@@ -110,12 +112,12 @@ fn a_program_of_two_transports_finds_both() {
     let server = "iperf3 -s -1 -B 127.0.0.1 -p ${JOSTLE_LISTEN#*:}";
     let client =
         "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr -d '\\n\\t'";
-    let mut job = job(Transport::Both, server, client, None);
-    job.profile = lossy("10%");
-    let played = played(&job);
+    let mut trial = trial(Transport::Both, server, client, None);
+    trial.both.drop = Some("10%".parse().unwrap());
+    let played = played(&trial);
     assert_eq!(played.error, None);
     let measured = played.measured.expect("iperf3 prints an object");
-    let up = |protocol| played.summary.link("trial", protocol, jostle_common::chance::Direction::Up).unwrap();
+    let up = |protocol| played.summary.link("trial", protocol, Direction::Up).unwrap();
     let (udp, tcp) = (up(Protocol::Udp), up(Protocol::Tcp));
     assert!(tcp.delivered > 0 && udp.entered >= 200, "{udp:?}");
     // 10 % of about 200: the seed decides, and within four standard deviations.
@@ -137,7 +139,7 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     let check = format!(
         "{say} > '{kept}/check'; test -e $JOSTLE_TEMP/mine; echo $? $JOSTLE_CLIENT_STATUS > '{kept}/more'"
     );
-    let played = played(&job(Transport::Tcp, &server, &client, Some(&check)));
+    let played = played(&trial(Transport::Tcp, &server, &client, Some(&check)));
     assert_eq!(played.error.as_deref(), Some("the client ended with status 3"));
     assert!(played.seconds.is_some());
     let read = |name| std::fs::read_to_string(format!("{kept}/{name}")).unwrap();
@@ -153,7 +155,7 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
 
 #[test]
 fn failures_say_whose_they_are() {
-    let played_with = |server, client, check| played(&job(Transport::Tcp, server, client, check));
+    let played_with = |server, client, check| played(&trial(Transport::Tcp, server, client, check));
     let played = played_with("echo no such file >&2; exit 3", "true", None);
     assert_eq!(
         played.error.as_deref(),
@@ -189,10 +191,10 @@ fn the_limit_ends_children_grandchildren_and_daemons() {
          setsid sh -c 'echo $$ >> \"{there}\"; exec sleep 604' < /dev/null > /dev/null 2>&1 &
          echo $$ >> '{there}'; wait"
     );
-    let mut job = job(Transport::Tcp, &server, &client, Some("touch $JOSTLE_TEMP/never"));
-    job.limit = Duration::from_secs(2);
-    let clock = jostle_common::clock::Clock::start();
-    let played = played(&job);
+    let mut trial = trial(Transport::Tcp, &server, &client, Some("touch $JOSTLE_TEMP/never"));
+    trial.limit = Some(Span(Duration::from_secs(2)));
+    let clock = Clock::start();
+    let played = played(&trial);
     assert_eq!((played.error.as_deref(), played.seconds), (Some("not done after 2 s"), None));
     let pids = numbers(&pids);
     assert_eq!(pids.len(), 6, "{pids:?}");
@@ -213,8 +215,8 @@ fn who_does_not_want_to_end_is_killed() {
         format!("sh -c 'trap \"\" TERM; echo $$ >> \"{there}\"; sleep 605; sleep 606' > /dev/null 2>&1 &");
     let server = format!("{stubborn} {IDLE_SERVER}");
     let client = format!("until test -s '{there}'; do sleep 0.01; done");
-    let clock = jostle_common::clock::Clock::start();
-    assert_eq!(played(&job(Transport::Tcp, &server, &client, None)).error, None);
+    let clock = Clock::start();
+    assert_eq!(played(&trial(Transport::Tcp, &server, &client, None)).error, None);
     let took = clock.now().as_secs_f64();
     assert!(took >= 5.0, "it had its time: {took}");
     let pids = numbers(&pids);
@@ -232,17 +234,17 @@ fn a_request_to_stop_ends_the_programs() {
     let there = pids.display();
     let client = format!("sleep 607 & echo $$ $! > '{there}.part'; mv '{there}.part' '{there}'; wait");
     let (stop, requested) = (Stop::new(), Stop::new());
-    let job = job(Transport::Tcp, IDLE_SERVER, &client, None);
+    let trial = trial(Transport::Tcp, IDLE_SERVER, &client, None);
     std::thread::scope(|scope| {
-        let trial = scope.spawn(|| play(&job, &stop));
+        let running = scope.spawn(|| attempt(&trial, &stop));
         while !pids.exists() {
             std::thread::park_timeout(Duration::from_millis(5));
         }
         stop.request();
-        let error = trial.join().unwrap().unwrap_err();
+        let error = running.join().unwrap().unwrap_err();
         assert_eq!(error.to_string(), "stopped before the trial was done");
     });
     assert!(numbers(&pids).into_iter().filter(|pid| !lives(*pid)).count() == 2);
     requested.request();
-    assert!(play(&job, &requested).is_err());
+    assert!(attempt(&trial, &requested).is_err());
 }
