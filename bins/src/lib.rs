@@ -30,6 +30,7 @@ pub mod stdin;
 pub mod stop;
 pub mod storage;
 pub mod streams;
+mod subject;
 pub mod terminal;
 pub mod timing;
 pub mod trial;

@@ -3,6 +3,7 @@
 mod command;
 mod commands;
 pub mod options;
+pub(crate) mod real;
 
 pub use command::TrialArgs;
 
