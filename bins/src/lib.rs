@@ -31,4 +31,5 @@ pub mod storage;
 pub mod streams;
 pub mod terminal;
 pub mod timing;
+pub mod trial;
 mod words;
