@@ -63,7 +63,7 @@ impl TrialOptions {
     ///
     /// # Errors
     /// When a parameter cannot have its value; the place is the parameter.
-    pub(crate) fn settings(&self, read: ReadFile<'_>) -> Result<Vec<(Parameter, Setting)>, SettingError> {
+    pub fn settings(&self, read: ReadFile<'_>) -> Result<Vec<(Parameter, Setting)>, SettingError> {
         let weather = self.weather();
         let mut settings = Vec::new();
         for parameter in Parameter::all() {
