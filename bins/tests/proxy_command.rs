@@ -42,6 +42,8 @@ fn wrong_usage_ends_with_2_and_a_remedy() {
         (&[route, "--delay", "20"], "20ms"),
         (&[route, "--jitter", "5ms"], "add --delay"),
         (&[route, "--burst", "3"], "add --drop"),
+        (&[route, "--queue", "200ms"], "add --rate"),
+        (&[route, "--rate", "1Mbit/s", "--up-queue", "long"], "packets (\"50 packets\")"),
         (&[route, "--tcp", "lossy"], "possible values"),
         (&[route, "--unit", "line"], "--tcp raw"),
         (&[route, "--tcp", "raw", "--unit", "words"], "write line, read or a size"),

@@ -1,7 +1,7 @@
 //! The shorthands that make a profile without a file: `--drop 5% --delay 20ms`, for both directions or for one.
 
 use clap::Args;
-use jostle_common::profile::Shorthand;
+use jostle_common::profile::{Queue, Shorthand};
 use jostle_common::setting::SettingError;
 use jostle_common::units::{BitRate, Probability, Span, UnitError, parse_duration};
 
@@ -16,7 +16,7 @@ fn burst(text: &str) -> Result<f64, String> {
 
 macro_rules! shorthands {
     ($name:ident, $heading:literal, $about:literal, $drop:literal $(alias $alias:literal)?, $burst:literal, $duplicate:literal,
-     $corrupt:literal, $rate:literal, $delay:literal, $jitter:literal, $reorder:literal) => {
+     $corrupt:literal, $rate:literal, $queue:literal, $delay:literal, $jitter:literal, $reorder:literal) => {
         #[doc = $about]
         #[derive(Args, Clone, Copy, Debug, Default)]
         #[command(next_help_heading = $heading)]
@@ -36,6 +36,9 @@ macro_rules! shorthands {
             /// Let no more through than this: 10Mbit/s
             #[arg(id = $rate, long = $rate, value_name = "RATE")]
             rate: Option<BitRate>,
+            /// Let so much wait in front of the rate: 200ms, 64KiB or "50 packets"
+            #[arg(id = $queue, long = $queue, value_name = "BOUND")]
+            queue: Option<Queue>,
             /// Hold each packet for so long, one way: 20ms
             #[arg(id = $delay, long = $delay, value_name = "TIME", value_parser = span)]
             delay: Option<Span>,
@@ -49,8 +52,8 @@ macro_rules! shorthands {
 
         impl From<$name> for Shorthand {
             fn from(args: $name) -> Self {
-                let $name { drop, burst, duplicate, corrupt, rate, delay, jitter, reorder } = args;
-                Self { drop, burst, duplicate, corrupt, rate, delay, jitter, reorder }
+                let $name { drop, burst, duplicate, corrupt, rate, queue, delay, jitter, reorder } = args;
+                Self { drop, burst, duplicate, corrupt, rate, queue, delay, jitter, reorder }
             }
         }
     };
@@ -58,15 +61,15 @@ macro_rules! shorthands {
 
 shorthands!(
     Both, "Weather in both directions", "What happens in both directions.",
-    "drop" alias "loss", "burst", "duplicate", "corrupt", "rate", "delay", "jitter", "reorder"
+    "drop" alias "loss", "burst", "duplicate", "corrupt", "rate", "queue", "delay", "jitter", "reorder"
 );
 shorthands!(
     Up, "Weather from client to server, instead", "What happens from client to server.",
-    "up-drop" alias "up-loss", "up-burst", "up-duplicate", "up-corrupt", "up-rate", "up-delay", "up-jitter", "up-reorder"
+    "up-drop" alias "up-loss", "up-burst", "up-duplicate", "up-corrupt", "up-rate", "up-queue", "up-delay", "up-jitter", "up-reorder"
 );
 shorthands!(
     Down, "Weather from server to client, instead", "What happens from server to client.",
-    "down-drop" alias "down-loss", "down-burst", "down-duplicate", "down-corrupt", "down-rate", "down-delay", "down-jitter",
+    "down-drop" alias "down-loss", "down-burst", "down-duplicate", "down-corrupt", "down-rate", "down-queue", "down-delay", "down-jitter",
     "down-reorder"
 );
 

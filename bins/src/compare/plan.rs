@@ -64,6 +64,7 @@ impl Plan {
             duplicate: args.duplicate,
             corrupt: args.corrupt.or_else(|| Probability::new(CORRUPT_DEFAULT).filter(|_| alone)),
             rate: args.rate,
+            queue: None,
             delay: args.delay.or_else(|| alone.then_some(DELAY_DEFAULT)),
             jitter: args.jitter,
             reorder: args.reorder,

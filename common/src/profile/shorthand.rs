@@ -1,7 +1,7 @@
 //! Profiles from the command line: `--drop 5% --delay 20ms`, without a file.
 
 use super::{
-    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Reorder, Rule, RuleKind, Selection, Shape,
+    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Queue, Rate, Reorder, Rule, RuleKind, Selection, Shape,
     Timeline,
 };
 use crate::chance::Direction;
@@ -22,6 +22,8 @@ pub struct Shorthand {
     pub corrupt: Option<Probability>,
     /// `--rate`: the speed of the link.
     pub rate: Option<BitRate>,
+    /// `--queue`: how much may wait in front of it.
+    pub queue: Option<Queue>,
     /// `--delay`: the time to cross the link.
     pub delay: Option<Span>,
     /// `--jitter`: its spread.
@@ -40,6 +42,7 @@ impl Shorthand {
             duplicate: own.duplicate.or(self.duplicate),
             corrupt: own.corrupt.or(self.corrupt),
             rate: own.rate.or(self.rate),
+            queue: own.queue.or(self.queue),
             delay: own.delay.or(self.delay),
             jitter: own.jitter.or(self.jitter),
             reorder: own.reorder.or(self.reorder),
@@ -55,7 +58,7 @@ impl Shorthand {
             self.corrupt.map(|chance| {
                 RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance, bits: 1 }, range: None })
             }),
-            self.rate.map(|limit| RuleKind::Rate(Rate::constant(limit))),
+            self.rate_kind()?,
             self.delay_kind()?,
             self.reorder.map(|chance| {
                 RuleKind::Reorder(Reorder::Behind { chance, behind: 1, at_most: Reorder::AT_MOST_DEFAULT })
@@ -78,6 +81,16 @@ impl Shorthand {
             }
         };
         Ok(Some(RuleKind::Drop(drop)))
+    }
+
+    fn rate_kind(self) -> Result<Option<RuleKind>, SettingError> {
+        if self.rate.is_none() && self.queue.is_some() {
+            return Err(SettingError::new(
+                "--queue",
+                "there is no rate to queue at; add --rate 10Mbit/s, say",
+            ));
+        }
+        Ok(self.rate.map(|limit| RuleKind::Rate(Rate { queue: self.queue, ..Rate::constant(limit) })))
     }
 
     fn delay_kind(self) -> Result<Option<RuleKind>, SettingError> {
@@ -145,6 +158,7 @@ mod tests {
             duplicate: half(),
             corrupt: half(),
             rate: BitRate::new(1000),
+            queue: Some(Queue::Packets(50)),
             delay: Some(Span(Duration::from_millis(5))),
             jitter: Some(Span(Duration::from_millis(1))),
             reorder: half(),
@@ -153,6 +167,8 @@ mod tests {
         let keys: Vec<&str> = mixed.up.rules().map(|rule| rule.key.as_str()).collect();
         assert_eq!(keys, ["--drop", "--duplicate", "--corrupt", "--rate", "--delay", "--reorder", "drop"]);
         assert!(mixed.down.is_empty());
+        let RuleKind::Rate(rate) = &mixed.up.phases[0].rules[3].kind else { panic!() };
+        assert_eq!(rate.queue, Some(Queue::Packets(50)));
     }
 
     #[test]
@@ -161,6 +177,16 @@ mod tests {
         let own = Shorthand { drop: Some(Probability::ALWAYS), ..Shorthand::default() };
         assert_eq!(both.overridden_by(own).drop, Some(Probability::ALWAYS));
         assert_eq!(both.overridden_by(Shorthand::default()), both);
+    }
+
+    #[test]
+    fn a_rate_of_its_own_keeps_the_queue_of_both() {
+        let queue = |packets| Some(Queue::Packets(packets));
+        let both = Shorthand { rate: BitRate::new(1000), queue: queue(5), ..Shorthand::default() };
+        let faster = Shorthand { rate: BitRate::new(2000), ..Shorthand::default() };
+        assert_eq!(both.overridden_by(faster), Shorthand { queue: queue(5), ..faster });
+        let longer = Shorthand { queue: queue(9), ..Shorthand::default() };
+        assert_eq!(both.overridden_by(longer), Shorthand { queue: queue(9), ..both });
     }
 
     #[test]
@@ -175,6 +201,10 @@ mod tests {
         assert_eq!(
             refused(Shorthand { burst: Some(3.0), ..Shorthand::default() }),
             "--burst: there is no loss to shape; add --drop 5%, say"
+        );
+        assert_eq!(
+            refused(Shorthand { queue: Some(Queue::Packets(5)), ..Shorthand::default() }),
+            "--queue: there is no rate to queue at; add --rate 10Mbit/s, say"
         );
         assert_eq!(
             refused(Shorthand { drop: Probability::new(0.9), burst: Some(3.0), ..Shorthand::default() }),

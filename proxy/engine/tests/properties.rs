@@ -114,10 +114,10 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
 
 fn rate() -> impl Strategy<Value = RuleKind> {
     let queue = prop_oneof![
-        Just(Queue::Default),
-        (0u64..50).prop_map(|ms| Queue::Time(Duration::from_millis(ms))),
-        (0u64..20_000).prop_map(|bytes| Queue::Bytes(ByteSize::new(bytes))),
-        (0u64..20).prop_map(Queue::Packets),
+        Just(None),
+        (0u64..50).prop_map(|ms| Some(Queue::Time(Duration::from_millis(ms)))),
+        (0u64..20_000).prop_map(|bytes| Some(Queue::Bytes(ByteSize::new(bytes)))),
+        (0u64..20).prop_map(|packets| Some(Queue::Packets(packets))),
     ];
     let limit = (10_000u64..50_000_000).prop_map(|bits| RateSource::Limit(BitRate::new(bits).unwrap()));
     let trace = vec(0u64..20, 1..30).prop_map(|mut millis| {

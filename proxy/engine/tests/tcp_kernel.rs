@@ -58,7 +58,7 @@ impl Cell {
     fn link(&self, seed: u64, direction: Direction) -> Link {
         let limit = BitRate::new(self.rate_mbit * 1_000_000).unwrap();
         let queue = limit.bytes_in(self.rtt.max(Duration::from_millis(50)));
-        let rate = Rate { queue: Queue::Bytes(ByteSize::new(queue)), ..Rate::constant(limit) };
+        let rate = Rate { queue: Some(Queue::Bytes(ByteSize::new(queue))), ..Rate::constant(limit) };
         let delay = Delay::constant(self.rtt / 2);
         let rules = [
             RuleKind::Drop(Drop::Chance(Probability::new(self.loss).unwrap())),

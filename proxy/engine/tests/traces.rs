@@ -18,7 +18,7 @@ use support::{drain, drain_all, link, packet};
 
 const MS: u64 = 1_000_000;
 
-fn traced(millis: &[u64], queue: Queue, discipline: Discipline) -> Link {
+fn traced(millis: &[u64], queue: Option<Queue>, discipline: Discipline) -> Link {
     let source = RateSource::Trace(Arc::new(RateTrace::new(millis.to_vec()).unwrap()));
     let rate = Rate { source, queue, discipline, ..Rate::constant(BitRate::new(1).unwrap()) };
     link(1, &Timeline::constant(vec![Rule::only(RuleKind::Rate(rate))]))
@@ -172,7 +172,7 @@ fn packets_leave_when_mahimahi_lets_them_leave() {
             theirs.read_packet(*at, number, *size as u64);
         }
         theirs.rationalize(at + 3_600_000 * MS);
-        let (delivered, discarded) = fates(&mut traced(&schedule, queue, discipline), &shifted);
+        let (delivered, discarded) = fates(&mut traced(&schedule, Some(queue), discipline), &shifted);
         assert_eq!(delivered, theirs.delivered, "seed {seed}, {queue:?} {discipline:?}");
         assert_eq!(discarded, theirs.discarded, "seed {seed}");
         compared += delivered.len();
@@ -185,7 +185,7 @@ fn a_busy_link_delivers_at_every_opportunity_round_after_round() {
     for lines in [1, 7, 5000] {
         let schedule = made_up(lines, lines);
         let period = *schedule.last().unwrap();
-        let mut link = traced(&schedule, Queue::Packets(1_000_000), Discipline::Tail);
+        let mut link = traced(&schedule, Some(Queue::Packets(1_000_000)), Discipline::Tail);
         let rounds = 20_000 / schedule.len() as u64 + 2;
         let expected: Vec<u64> = (0..rounds)
             .flat_map(|round| schedule.iter().map(move |at| round * period + at))
@@ -202,7 +202,7 @@ fn a_busy_link_delivers_at_every_opportunity_round_after_round() {
 
 #[test]
 fn an_opportunity_carries_small_packets_and_parts_of_large_ones() {
-    let mut link = traced(&[10, 20, 20, 30], Queue::Packets(100), Discipline::Tail);
+    let mut link = traced(&[10, 20, 20, 30], Some(Queue::Packets(100)), Discipline::Tail);
     let arrivals = [(0, 1000), (0, 504), (0, 1505), (0, 3000), (0, 1), (0, 9000)];
     let (delivered, _) = fates(&mut link, &arrivals);
     let times: Vec<u64> = delivered.iter().map(|(_, at)| at / MS).collect();
@@ -212,7 +212,7 @@ fn an_opportunity_carries_small_packets_and_parts_of_large_ones() {
 
 #[test]
 fn an_opportunity_nobody_waits_for_is_gone() {
-    let mut link = traced(&[10], Queue::Packets(100), Discipline::Tail);
+    let mut link = traced(&[10], Some(Queue::Packets(100)), Discipline::Tail);
     let (delivered, _) =
         fates(&mut link, &[(0, 100), (10 * MS, 100), (19 * MS + 999_999, 100), (3_600_000 * MS, 100)]);
     let times: Vec<u64> = delivered.iter().map(|(_, at)| at / MS).collect();
@@ -222,7 +222,7 @@ fn an_opportunity_nobody_waits_for_is_gone() {
 #[test]
 fn the_default_queue_is_a_tenth_of_a_second_of_the_mean_or_ten_packets() {
     let kept = |millis: &[u64], size| {
-        let (delivered, _) = fates(&mut traced(millis, Queue::Default, Discipline::Tail), &[(0, size); 1000]);
+        let (delivered, _) = fates(&mut traced(millis, None, Discipline::Tail), &[(0, size); 1000]);
         delivered.len()
     };
     // An opportunity each millisecond: 150,400 bytes in 100 ms.
@@ -233,7 +233,7 @@ fn the_default_queue_is_a_tenth_of_a_second_of_the_mean_or_ten_packets() {
 
 #[test]
 fn marks_pass_in_order_and_take_no_opportunity() {
-    let mut link = traced(&[10], Queue::Packets(1), Discipline::Head);
+    let mut link = traced(&[10], Some(Queue::Packets(1)), Discipline::Head);
     let mark = |at: u64| Packet::new(1, Instant::from_nanos(at), Body::End);
     let mut outputs = Vec::new();
     for packet in [mark(0), packet(1, 1504), mark(2), packet(3, 1504), mark(4), packet(5, 1504), mark(6)] {

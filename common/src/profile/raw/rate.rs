@@ -6,7 +6,7 @@ use super::schema::QueueText;
 use crate::profile::trace::RateTrace;
 use crate::profile::{Discipline, Queue, Rate, RateSource, RuleKind};
 use crate::setting::{SettingError, decode, within};
-use crate::units::{BitRate, ByteSize, Span, parse_duration};
+use crate::units::{BitRate, ByteSize, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -78,11 +78,9 @@ pub(super) fn rule(place: &str, value: Value, read: ReadFile<'_>) -> Result<Rule
     let trace = raw.trace.map(|raw| trace(&at("trace"), raw, read)).transpose()?;
     let is_trace = trace.is_some();
     let source = exactly_one(place, "rate", [("limit", raw.limit.map(RateSource::Limit)), ("trace", trace)])?;
-    let queue = match raw.queue {
-        None => Queue::Default,
-        Some(text) => queue(&text).map_err(|problem| SettingError::new(at("queue"), problem))?,
-    };
-    if is_trace && matches!(queue, Queue::Time(_)) {
+    let queue = raw.queue.map(|text| text.parse::<Queue>()).transpose();
+    let queue = queue.map_err(|problem| SettingError::new(at("queue"), problem))?;
+    if is_trace && matches!(queue, Some(Queue::Time(_))) {
         let problem = "with a trace nobody knows how long a queue will take; write bytes (\"64KiB\") or packets (\"50 packets\")";
         return Err(SettingError::new(at("queue"), problem));
     }
@@ -127,18 +125,4 @@ fn discipline(place: &str, raw: &RawDiscipline) -> Result<Discipline, SettingErr
             Ok(Discipline::Codel { target: target.0, interval: interval.0 })
         }
     }
-}
-
-/// Reads the bound of a queue: a time, a number of packets or a number of bytes, told apart by the unit.
-fn queue(text: &str) -> Result<Queue, String> {
-    if let Some(number) = text.strip_suffix("packets").or_else(|| text.strip_suffix("packet")) {
-        let packets: u64 = number
-            .trim()
-            .parse()
-            .map_err(|_| format!("\"{text}\" is not a number of packets; write \"50 packets\""))?;
-        return Ok(Queue::Packets(packets));
-    }
-    parse_duration(text).map(Queue::Time).or_else(|_| text.parse::<ByteSize>().map(Queue::Bytes)).map_err(|_| {
-        format!("\"{text}\" is not a queue; write a time (\"100ms\"), bytes (\"64KiB\") or packets (\"50 packets\")")
-    })
 }

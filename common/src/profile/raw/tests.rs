@@ -35,7 +35,7 @@ fn every_rule_and_field_is_read() {
         .up
         .rules()
         .filter_map(|rule| match &rule.kind {
-            RuleKind::Rate(rate) => Some(rate.queue),
+            RuleKind::Rate(rate) => rate.queue,
             _ => None,
         })
         .collect();

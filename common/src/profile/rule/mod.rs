@@ -4,6 +4,7 @@ mod corrupt;
 mod delay;
 mod drop;
 mod gates;
+mod queue;
 mod queueing;
 mod select;
 
@@ -11,7 +12,8 @@ pub use corrupt::{Corrupt, Flips};
 pub use delay::{Delay, DelaySource, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use gates::{Batch, BatchTrigger, Outage, Size, Then as BatchThen};
-pub use queueing::{Discipline, Duplicate, Queue, Rate, RateSource, Reorder};
+pub use queue::Queue;
+pub use queueing::{Discipline, Duplicate, Rate, RateSource, Reorder};
 pub use select::{Match, MatchBytes, Per, Selection};
 
 /// One rule of one direction.

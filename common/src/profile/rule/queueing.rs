@@ -1,5 +1,6 @@
 //! `duplicate`, `reorder` and `rate`: how packets are copied, overtaken and serialised.
 
+use super::Queue;
 use crate::profile::trace::RateTrace;
 use crate::units::{BitRate, ByteSize, Probability};
 use std::sync::Arc;
@@ -45,8 +46,8 @@ impl Reorder {
 pub struct Rate {
     /// The speed.
     pub source: RateSource,
-    /// How much may wait in front.
-    pub queue: Queue,
+    /// How much may wait in front; `None` is 100 ms or 10 packets, whichever is more: at 56 kbit/s 100 ms would not hold one full packet.
+    pub queue: Option<Queue>,
     /// Which packet goes when the queue is full, or before it is.
     pub discipline: Discipline,
     /// Bytes counted per packet on top of its size.
@@ -60,7 +61,7 @@ impl Rate {
     pub const fn constant(limit: BitRate) -> Self {
         Self {
             source: RateSource::Limit(limit),
-            queue: Queue::Default,
+            queue: None,
             discipline: Discipline::Tail,
             overhead: 0,
             burst: ByteSize::new(0),
@@ -75,19 +76,6 @@ pub enum RateSource {
     Limit(BitRate),
     /// Delivery opportunities in time.
     Trace(Arc<RateTrace>),
-}
-
-/// The bound of a queue.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Queue {
-    /// 100 ms or 10 packets, whichever is more: at 56 kbit/s 100 ms would not hold one full packet.
-    Default,
-    /// The longest wait until transmission starts.
-    Time(Duration),
-    /// The most bytes waiting.
-    Bytes(ByteSize),
-    /// The most packets waiting.
-    Packets(u64),
 }
 
 /// Which packet a queue discards.

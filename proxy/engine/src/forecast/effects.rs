@@ -235,10 +235,10 @@ fn limits(rate: &Rate, size: u32, stream: Option<&Stream>) -> RateForecast {
     let packet_bytes = f64::from(size) + f64::from(rate.overhead);
     let bytes_per_second = bits_per_second / 8.0;
     let queue_bytes = match rate.queue {
-        Queue::Default => (QUEUE_TIME_DEFAULT * bytes_per_second).max(QUEUE_PACKETS_DEFAULT * packet_bytes),
-        Queue::Time(time) => nanos(time) as f64 / 1e9 * bytes_per_second,
-        Queue::Bytes(bytes) => bytes.bytes() as f64,
-        Queue::Packets(packets) => packets as f64 * packet_bytes,
+        None => (QUEUE_TIME_DEFAULT * bytes_per_second).max(QUEUE_PACKETS_DEFAULT * packet_bytes),
+        Some(Queue::Time(time)) => nanos(time) as f64 / 1e9 * bytes_per_second,
+        Some(Queue::Bytes(bytes)) => bytes.bytes() as f64,
+        Some(Queue::Packets(packets)) => packets as f64 * packet_bytes,
     };
     let offered = stream.map(|stream| stream.pace.packets_per_second(size) * packet_bytes * 8.0);
     RateForecast {

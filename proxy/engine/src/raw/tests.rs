@@ -207,7 +207,7 @@ fn corruption_flips_exactly_so_many_bits_of_a_block() {
 fn nothing_depends_on_when_it_was_polled() {
     let text = lines(500);
     let rate = RuleKind::Rate(Rate {
-        queue: jostle_common::profile::Queue::Packets(40),
+        queue: Some(jostle_common::profile::Queue::Packets(40)),
         ..Rate::constant("1Mbit/s".parse().unwrap())
     });
     for unit in [Unit::Line, Unit::Bytes(64), Unit::Read] {

@@ -118,10 +118,10 @@ impl Rate {
             RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),
         };
         (self.bound, self.packets_least) = match setting.queue {
-            Queue::Default => (time(QUEUE_TIME_DEFAULT), QUEUE_PACKETS_DEFAULT),
-            Queue::Time(bound) => (time(bound), 0),
-            Queue::Bytes(bound) => (Bound::Bytes(bound.bytes()), 0),
-            Queue::Packets(bound) => (Bound::Packets(bound), 0),
+            None => (time(QUEUE_TIME_DEFAULT), QUEUE_PACKETS_DEFAULT),
+            Some(Queue::Time(bound)) => (time(bound), 0),
+            Some(Queue::Bytes(bound)) => (Bound::Bytes(bound.bytes()), 0),
+            Some(Queue::Packets(bound)) => (Bound::Packets(bound), 0),
         };
         self.drops_head = setting.discipline == Discipline::Head;
         self.codel = match (setting.discipline, self.codel.take()) {
