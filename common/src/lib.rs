@@ -12,5 +12,7 @@ pub mod route;
 pub mod rows;
 pub mod setting;
 pub mod statistics;
+pub mod sweep;
 pub mod time;
+pub mod trial;
 pub mod units;

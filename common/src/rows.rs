@@ -3,10 +3,12 @@
 //! A row is one JSON object on one line. What depends on the machine or on the moment stands in `host`, and in the times of a run on
 //! real sockets; of a row in virtual time all the rest is a pure function of the cell. A number that was not measured is `null`.
 
+use crate::protocol::rtt::RoundTrips;
 use crate::units::{Probability, Span};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The outcome of one transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,13 +52,53 @@ pub struct Row {
     pub packets: Option<u64>,
     /// How many of them repeated an earlier one.
     pub retransmissions: Option<u64>,
+    /// The round trips that the client measured, or the modelled TCP.
+    #[serde(default)]
+    pub rtt_ms: Option<RoundTripMs>,
     /// What the proxy did to the packets of this row.
     pub proxy: Option<RouteCounts>,
+    /// The version of jostle that made the row.
+    #[serde(default)]
+    pub version: String,
     /// The cell's other parameters, such as `size` and `corrupt`, and results that only one command has, such as `frames_lost`.
     #[serde(flatten)]
     pub more: Map<String, Value>,
     /// What depends on the machine or the moment. Empty in virtual time.
     pub host: Map<String, Value>,
+}
+
+/// Round trips, in milliseconds; `null` where there were none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundTripMs {
+    /// How many were measured.
+    pub samples: u64,
+    /// The shortest.
+    pub min: Option<f64>,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// What half of them do not exceed.
+    pub p50: Option<f64>,
+    /// What 90 % of them do not exceed.
+    pub p90: Option<f64>,
+    /// What 99 % of them do not exceed.
+    pub p99: Option<f64>,
+    /// The longest.
+    pub max: Option<f64>,
+}
+
+impl From<&RoundTrips> for RoundTripMs {
+    fn from(trips: &RoundTrips) -> Self {
+        let ms = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1e6);
+        Self {
+            samples: trips.count(),
+            min: ms(trips.least()),
+            mean: ms(trips.mean()),
+            p50: ms(trips.percentile(50.0)),
+            p90: ms(trips.percentile(90.0)),
+            p99: ms(trips.percentile(99.0)),
+            max: ms(trips.most()),
+        }
+    }
 }
 
 /// What became of the packets of a route. `in + copies = delivered + discarded + held`, each way.
@@ -109,7 +151,6 @@ fn fraction<S: Serializer>(probability: &Probability, serializer: S) -> Result<S
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::time::Duration;
 
     fn row() -> Row {
         let up = LinkCounts {
@@ -137,7 +178,9 @@ mod tests {
             late: None,
             packets: Some(241),
             retransmissions: Some(0),
+            rtt_ms: None,
             proxy: Some(RouteCounts { up, down: LinkCounts::default() }),
+            version: "0.1.0".to_owned(),
             more: Map::from_iter([("corrupt".to_owned(), json!("0.1%"))]),
             host: Map::from_iter([("cpus".to_owned(), json!(2))]),
         }
@@ -150,10 +193,10 @@ mod tests {
             concat!(
                 r#"{"protocol":"udp","loss":0.05,"delay":"5ms","repeat":1,"seed":7,"virtual":false,"ok":true,"error":null,"#,
                 r#""seconds":1.25,"goodput_bps":6400000,"digest_equal":false,"intact":223,"missing":12,"damaged":0,"#,
-                r#""doubled":0,"late":null,"packets":241,"retransmissions":0,"proxy":{"up":{"in":235,"copies":0,"#,
+                r#""doubled":0,"late":null,"packets":241,"retransmissions":0,"rtt_ms":null,"proxy":{"up":{"in":235,"copies":0,"#,
                 r#""delivered":223,"discarded":{"drop":12},"corrupted":0,"held":0,"missed_by_kernel":0},"#,
                 r#""down":{"in":0,"copies":0,"delivered":0,"discarded":{},"corrupted":0,"held":0,"missed_by_kernel":0}},"#,
-                r#""corrupt":"0.1%","host":{"cpus":2}}"#
+                r#""version":"0.1.0","corrupt":"0.1%","host":{"cpus":2}}"#
             )
         );
     }

@@ -129,7 +129,9 @@ impl Judge<'_> {
             late: outcome.late,
             packets,
             retransmissions: outcome.retransmissions.or_else(|| self.segments_again()),
+            rtt_ms: None,
             proxy: counts,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             more: self.more(audit, saved),
             host: self.host(),
         }

@@ -53,7 +53,9 @@ fn finished(transport: Transport, loss: f64, count: u64) -> Finished {
         late: Some(0),
         packets: Some(count * 2 + again),
         retransmissions: Some(again),
+        rtt_ms: None,
         proxy: None,
+        version: "0.1.0".to_owned(),
         more: Map::new(),
         host: Map::new(),
     };

@@ -7,7 +7,6 @@ use crate::patience::{self, Patience};
 use crate::stdin;
 use crate::stop::Stop;
 use crate::terminal::{Printer, escaped, escaped_bytes};
-use crate::timing;
 use clap::Args;
 use jostle_common::protocol::messages::{Acknowledged, Ended, Message, SessionReport};
 use jostle_common::protocol::timer::Timing;
@@ -135,7 +134,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "TEXT", default_value = SEPARATOR)]
     separator: String,
     /// When to send again: from measured round trips, or always after the same time ("fixed:200ms")
-    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
     /// Give up a message after so long without its ACK, or "never" [default: 60s and 500 times, whichever is later]
     #[arg(long, value_name = "TIME", value_parser = patience::parse)]

@@ -7,7 +7,7 @@ use crate::ending::Ending;
 use crate::progress;
 use crate::stop::Stop;
 use crate::terminal::Printer;
-use crate::timing::{self, parse_span};
+use crate::timing::parse_span;
 use clap::Args;
 use jostle_common::protocol::ping::{ClientSettings, Pace, SIZE_MAX, SIZE_MIN};
 use jostle_common::protocol::reflector::ReflectorReport;
@@ -90,7 +90,7 @@ pub struct PingArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
     retries: Option<u32>,
     /// When an answer is late: from measured round trips, doubled on silence, or always after the same time ("fixed:200ms")
-    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
     /// End after so long, whatever is still open
     #[arg(long, value_name = "TIME", value_parser = parse_span)]

@@ -9,7 +9,6 @@ use crate::progress;
 use crate::stop::Stop;
 use crate::storage::{FileSource, Output};
 use crate::terminal::{self, Printer, escaped, grouped};
-use crate::timing;
 use anyhow::Context;
 use clap::Args;
 use jostle_common::protocol::saw::ServerReport;
@@ -84,7 +83,7 @@ pub struct FetchArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// When to ask again: from measured round trips, or always after the same time ("fixed:200ms")
-    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive", value_parser = timing::parse)]
+    #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
     /// Give up after so long without any valid answer, or "never" [default: 60s and 500 requests,
     /// whichever is later]

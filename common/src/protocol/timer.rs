@@ -1,6 +1,9 @@
 //! When to ask again: the retransmission timer of RFC 6298, with bounds that suit a request and its answer.
 
 use crate::time::nanos;
+use crate::units::{UnitError, format_duration, parse_duration};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The least that is added to the smoothed round trip, and so the least timeout: below it the scheduler's own delays would look like
@@ -23,6 +26,37 @@ pub enum Timing {
     Adaptive,
     /// Always the same, without backoff: for experiments.
     Fixed(Duration),
+}
+
+impl FromStr for Timing {
+    type Err = UnitError;
+
+    /// Reads `adaptive`, or `fixed:` and a time.
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text == "adaptive" {
+            return Ok(Self::Adaptive);
+        }
+        let Some(fixed) = text.strip_prefix("fixed:") else {
+            let remedy = "write \"adaptive\", or \"fixed:\" and a time, such as \"fixed:200ms\"";
+            return Err(UnitError::new(format!("\"{text}\" is no way to find a timeout"), remedy));
+        };
+        match parse_duration(fixed)? {
+            Duration::ZERO => Err(UnitError::new(
+                "a timeout of 0 would ask without end",
+                "write one such as \"fixed:200ms\"",
+            )),
+            timeout => Ok(Self::Fixed(timeout)),
+        }
+    }
+}
+
+impl fmt::Display for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Adaptive => f.write_str("adaptive"),
+            Self::Fixed(timeout) => write!(f, "fixed:{}", format_duration(*timeout)),
+        }
+    }
 }
 
 /// A retransmission timer: RTO = SRTT + max(5 ms, 4·RTTVAR) (RFC 6298 §2), doubled after each timeout up to fourfold.
@@ -93,6 +127,16 @@ mod tests {
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn ways_to_find_a_timeout_are_read_and_printed() {
+        for text in ["adaptive", "fixed:200ms", "fixed:1s 500ms"] {
+            assert_eq!(text.parse::<Timing>().unwrap().to_string(), text);
+        }
+        for text in ["", "fixed", "fixed:", "fixed:0", "fixed:200", "200ms"] {
+            assert!(text.parse::<Timing>().is_err(), "{text}");
+        }
     }
 
     #[test]

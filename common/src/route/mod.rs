@@ -80,6 +80,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// `udp`, `tcp` or `both`, as in a URL.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Both => "both",
+        }
+    }
+
     /// Whether UDP is relayed.
     pub const fn has_udp(self) -> bool {
         matches!(self, Self::Udp | Self::Both)

@@ -27,7 +27,7 @@ pub struct UnitError {
 }
 
 impl UnitError {
-    fn new(finding: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(finding: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { finding: finding.into(), remedy: remedy.into() }
     }
 }

@@ -1,5 +1,13 @@
 //! The little statistics that reports and tests need.
 
+mod estimate;
+mod ratio;
+mod student;
+
+pub use estimate::{Estimate, Interval, mean_interval};
+pub use ratio::{RatioEstimate, Verdict, confidence_of_each, paired_ratio};
+pub use student::student_t;
+
 /// The two-sided 99.9 % quantile of the normal distribution.
 pub const Z_999: f64 = 3.2905;
 
@@ -81,6 +89,19 @@ pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f6
     let centre = (p + spread / 2.0) / (1.0 + spread);
     let half = z * libm::sqrt(p * (1.0 - p) / n + spread / (4.0 * n)) / (1.0 + spread);
     ((centre - half).max(0.0), (centre + half).min(1.0))
+}
+
+/// The first `count` standard normal values of one of a seed's many samples (Box and Muller 1958).
+#[cfg(test)]
+fn normal_draws(seed: u64, sample: u32, count: u64) -> impl Iterator<Item = f64> {
+    let stream = crate::chance::Stream::new(seed, "statistics", crate::chance::Direction::Up, "normal");
+    // The 53 bits that a float holds, in the middle of their interval: never 0, which has no logarithm.
+    let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
+    (0..count).map(move |number| {
+        let draw = stream.draw(number, sample, 0);
+        let radius = libm::sqrt(-2.0 * libm::log(unit(draw.first())));
+        radius * libm::cos(2.0 * std::f64::consts::PI * unit(draw.second()))
+    })
 }
 
 #[cfg(test)]

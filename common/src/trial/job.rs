@@ -1,0 +1,157 @@
+//! Who talks to whom in a trial.
+
+use crate::route::{CongestionControl, TcpMode, Transport, Unit};
+
+/// A client and a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Our own endpoints.
+    Protocol(Protocol),
+    /// Anyone's programs.
+    Commands(Commands),
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Self::Protocol(Protocol::Saw)
+    }
+}
+
+impl Job {
+    /// The name in rows.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Protocol(protocol) => protocol.name(),
+            Self::Commands(_) => "commands",
+        }
+    }
+
+    /// The protocol, when the endpoints are ours.
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Protocol(protocol) => Some(*protocol),
+            Self::Commands(_) => None,
+        }
+    }
+
+    /// What is relayed.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Protocol(protocol) => protocol.transport(),
+            Self::Commands(commands) => match commands.over {
+                Some(over) => over,
+                None => Transport::Tcp,
+            },
+        }
+    }
+}
+
+/// A protocol whose endpoints are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// A file over a TCP stream.
+    Tcp,
+    /// A file in UDP datagrams that nobody repeats.
+    Udp,
+    /// A file by stop-and-wait over UDP.
+    Saw,
+    /// Datagrams that come back.
+    Ping,
+    /// Checked messages over TCP.
+    Messages,
+    /// A file by HTTP.
+    Http,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Tcp, Self::Udp, Self::Saw, Self::Ping, Self::Messages, Self::Http];
+
+    /// The name in rows and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Saw => "saw",
+            Self::Ping => "ping",
+            Self::Messages => "messages",
+            Self::Http => "http",
+        }
+    }
+
+    /// The protocol called so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// What carries it.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Tcp | Self::Messages | Self::Http => Transport::Tcp,
+            Self::Udp | Self::Saw | Self::Ping => Transport::Udp,
+        }
+    }
+
+    /// Whether it carries a file.
+    pub const fn carries_file(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp | Self::Saw | Self::Http)
+    }
+
+    /// Whether it runs in virtual time.
+    pub const fn runs_virtually(self) -> bool {
+        !matches!(self, Self::Http)
+    }
+}
+
+/// Anyone's programs, as command lines of a shell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// The client; it talks to `$JOSTLE_SERVER`.
+    pub client: String,
+    /// The server; it listens on `$JOSTLE_LISTEN`.
+    pub server: String,
+    /// Who judges: its status 0 is success.
+    pub check: Option<String>,
+    /// What is relayed; TCP unless stated.
+    pub over: Option<Transport>,
+}
+
+/// What loss means to a trial's TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tcp {
+    /// It costs time, as with the CUBIC of Linux.
+    Cubic,
+    /// It costs time, as with Reno.
+    Reno,
+    /// Lines of the stream vanish, flip and double.
+    Raw,
+}
+
+impl Tcp {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cubic, Self::Reno, Self::Raw];
+
+    /// The name in rows and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::Reno => "reno",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The meaning called so; `model` is CUBIC.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = if name == "model" { "cubic" } else { name };
+        Self::ALL.into_iter().find(|tcp| tcp.name() == name)
+    }
+
+    /// The same for a route.
+    pub const fn mode(self) -> TcpMode {
+        match self {
+            Self::Cubic => TcpMode::Model(CongestionControl::Cubic),
+            Self::Reno => TcpMode::Model(CongestionControl::Reno),
+            Self::Raw => TcpMode::Raw(Unit::Line),
+        }
+    }
+}

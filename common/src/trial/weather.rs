@@ -1,0 +1,51 @@
+//! The weather of a trial: a profile, and shorthands in front of it.
+
+use super::{ROUTE, Trial};
+use crate::profile::Profile;
+use crate::route::{HostPort, Route};
+use crate::setting::SettingError;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A profile, and how it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedProfile {
+    /// The name of a built-in profile or a file, or an inline object.
+    pub written: Value,
+    /// What it says.
+    pub profile: Arc<Profile>,
+}
+
+impl Trial {
+    /// Everything that happens to its packets.
+    ///
+    /// # Errors
+    /// When a shorthand asks for something impossible.
+    pub fn weather(&self) -> Result<Profile, SettingError> {
+        let profile = self.profile.as_ref().map(|named| (*named.profile).clone()).unwrap_or_default();
+        profile.with_shorthands(self.both.overridden_by(self.up), self.both.overridden_by(self.down))
+    }
+
+    /// The proxy's route to its server.
+    ///
+    /// # Errors
+    /// When a shorthand asks for something impossible, or a rule of the profile cannot act on what is relayed.
+    pub fn route(&self, server: SocketAddr) -> Result<Route, SettingError> {
+        let route = Route {
+            name: ROUTE.to_owned(),
+            transport: self.job.transport(),
+            listen: HostPort { host: server.ip().to_string(), port: 0 },
+            upstream: HostPort { host: server.ip().to_string(), port: server.port() },
+            profile: self.weather()?,
+            seed: Some(self.seed),
+            paired: None,
+            enabled: true,
+            tcp: self.tcp().mode(),
+            follow: false,
+            idle: Route::IDLE_DEFAULT,
+        };
+        route.check_rules().map_err(|problem| SettingError::new("profile", problem))?;
+        Ok(route)
+    }
+}
