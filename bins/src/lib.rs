@@ -29,6 +29,8 @@ pub mod stdin;
 pub mod stop;
 pub mod storage;
 pub mod streams;
+mod subject;
 pub mod terminal;
 pub mod timing;
+mod trial;
 mod words;

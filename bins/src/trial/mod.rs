@@ -1,0 +1,3 @@
+//! A trial: one cell run once, which gives one row.
+
+pub(crate) mod real;
