@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod address;
 pub mod audit;
+mod child;
 pub mod clock;
 pub mod commands;
 pub mod compare;
@@ -32,5 +33,5 @@ pub mod streams;
 mod subject;
 pub mod terminal;
 pub mod timing;
-mod trial;
+pub mod trial;
 mod words;
