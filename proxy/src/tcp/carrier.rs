@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::profile::Timeline;
+use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::route::{Route, TcpMode};
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
@@ -45,11 +46,11 @@ impl Carrier {
         either!(self, link(direction))
     }
 
-    /// What the modelled senders did; `None` when nothing is modelled.
-    pub(super) fn senders(&self) -> Option<Counters> {
+    /// What the modelled senders did, and the round trips that they sampled; `None` when nothing is modelled.
+    pub(super) fn senders(&self) -> Option<(Counters, &RoundTrips)> {
         match self {
             Self::Raw(_) => None,
-            Self::Model(model) => Some(model.counters()),
+            Self::Model(model) => Some((model.counters(), model.round_trips())),
         }
     }
 
