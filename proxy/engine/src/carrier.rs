@@ -7,6 +7,7 @@ use crate::tcp::{Budget, Counters, Event, Model};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::profile::{Profile, Timeline};
+use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::route::TcpMode;
 use jostle_common::time::Instant;
 
@@ -45,11 +46,11 @@ impl Carrier {
         either!(self, link(direction))
     }
 
-    /// What the modelled senders did; `None` when nothing is modelled.
-    pub fn senders(&self) -> Option<Counters> {
+    /// What the modelled senders did, and the round trips that they sampled; `None` when nothing is modelled.
+    pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {
         match self {
             Self::Raw(_) => None,
-            Self::Model(model) => Some(model.counters()),
+            Self::Model(model) => Some((model.counters(), model.round_trips())),
         }
     }
 

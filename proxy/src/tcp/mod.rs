@@ -282,7 +282,9 @@ impl TcpRelay {
 
     pub(crate) fn sockets(&self) -> SocketSummary {
         let mut counts = self.counts.named(self.connections.len());
-        if let Some(senders) = self.carrier.as_ref().and_then(Carrier::senders) {
+        let mut round_trips = None;
+        if let Some((senders, trips)) = self.carrier.as_ref().and_then(Carrier::senders) {
+            round_trips = (trips.count() > 0).then(|| trips.clone());
             let tcp::Counters { segments, retransmissions, timeouts, .. } = senders;
             counts.extend([
                 ("segments", segments),
@@ -290,6 +292,6 @@ impl TcpRelay {
                 ("timeouts", timeouts),
             ]);
         }
-        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Tcp, counts }
+        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Tcp, counts, round_trips }
     }
 }

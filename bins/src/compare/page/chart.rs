@@ -1,6 +1,7 @@
 //! Goodput against loss, a line per transport, as SVG in the colours of the page.
 
 use super::super::finished::{Comparison, Transport};
+use crate::page::labels::{percent_label, rate_label};
 use crate::page::{scalable, theme};
 use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
 use std::sync::Arc;
@@ -70,18 +71,4 @@ fn points(comparison: &Comparison, transport: Transport) -> Vec<(f64, f64)> {
 /// The power of ten at or beyond the extreme rate.
 fn decade(rates: &[f64], extreme: fn(f64, f64) -> f64, round: fn(f64) -> f64) -> f64 {
     10f64.powf(round(rates.iter().copied().reduce(extreme).unwrap_or(1.0).log10()))
-}
-
-fn percent_label(percent: f64) -> String {
-    // Two decimals at most, and no minus in front of nothing.
-    format!("{}%", (percent * 100.0).round() / 100.0 + 0.0)
-}
-
-fn rate_label(bits_per_second: f64) -> String {
-    match bits_per_second {
-        rate if rate >= 1e9 => format!("{} Gbit/s", rate / 1e9),
-        rate if rate >= 1e6 => format!("{} Mbit/s", rate / 1e6),
-        rate if rate >= 1e3 => format!("{} kbit/s", rate / 1e3),
-        rate => format!("{rate} bit/s"),
-    }
 }

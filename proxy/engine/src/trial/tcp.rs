@@ -18,7 +18,8 @@ pub(super) fn run(cell: &Cell<'_>) -> Found {
     let mut server = Server { received: Appended::new(cell.content), answer: None, has_ended: false };
     let mut simulation = cell.stream(&mut client, &mut server);
     let outcome = simulation.run(cell.limits(), |_, _| {});
-    let senders = simulation.carrier().senders();
+    let senders = simulation.carrier().senders().map(|(senders, trips)| (senders, trips.clone()));
+    drop(simulation);
     Found {
         outcome,
         ending: client.ending,
@@ -27,8 +28,8 @@ pub(super) fn run(cell: &Cell<'_>) -> Found {
         digest_equal: server.received.is_equal(),
         doubled: None,
         late: None,
-        retransmissions: senders.map(|senders| senders.retransmissions),
-        round_trips: None,
+        retransmissions: senders.as_ref().map(|(senders, _)| senders.retransmissions),
+        round_trips: senders.map(|(_, trips)| trips),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
 use super::super::finished::Finished;
+use crate::page::labels::{count_label, rate_label, seconds_label, whole_label};
 use crate::page::{scalable, theme};
 use jostle_engine::probe::Bin;
 use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
@@ -146,36 +147,4 @@ fn layout(plots: &[Plot]) -> Layout {
         .with_clamp_axis()
         .with_force_margins(78.0, 16.0)
         .with_force_margins_y(10.0, 48.0)
-}
-
-/// A number without trailing zeros.
-fn plain(value: f64) -> String {
-    format!("{}", (value * 1000.0).round() / 1000.0 + 0.0)
-}
-
-fn seconds_label(seconds: f64) -> String {
-    match seconds {
-        0.0 => "0".to_owned(),
-        long if long >= 1.0 => format!("{} s", plain(long)),
-        middle if middle >= 0.001 => format!("{} ms", plain(middle * 1e3)),
-        short => format!("{} µs", plain(short * 1e6)),
-    }
-}
-
-fn rate_label(rate: f64) -> String {
-    match rate {
-        0.0 => "0".to_owned(),
-        rate if rate >= 1e9 => format!("{} Gbit/s", plain(rate / 1e9)),
-        rate if rate >= 1e6 => format!("{} Mbit/s", plain(rate / 1e6)),
-        rate if rate >= 1e3 => format!("{} kbit/s", plain(rate / 1e3)),
-        rate => format!("{} bit/s", plain(rate)),
-    }
-}
-
-fn count_label(count: f64) -> String {
-    if count >= 10_000.0 { format!("{}k", plain(count / 1e3)) } else { plain(count) }
-}
-
-fn whole_label(value: f64) -> String {
-    if (value - value.round()).abs() < 1e-6 { format!("{value:.0}") } else { String::new() }
 }
