@@ -8,6 +8,7 @@ pub(crate) mod real;
 pub use command::TrialArgs;
 
 use crate::stop::Stop;
+use crate::subject::Subject;
 use jostle_common::rows::Row;
 use jostle_common::trial::{Job, Trial};
 
@@ -18,6 +19,7 @@ use jostle_common::trial::{Job, Trial};
 pub(crate) fn run(trial: &Trial, stop: &Stop) -> anyhow::Result<Row> {
     match &trial.job {
         Job::Commands(programs) => commands::run(trial, programs, stop),
-        Job::Protocol(protocol) => anyhow::bail!("{} cannot be tried yet", protocol.name()),
+        Job::Protocol(_) if trial.is_virtual => anyhow::bail!("nothing can be tried in virtual time yet"),
+        Job::Protocol(_) => real::run(trial, &Subject::of(trial)?, stop),
     }
 }
