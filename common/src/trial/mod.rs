@@ -17,6 +17,7 @@
 //! ```
 
 mod check;
+mod endpoints;
 mod job;
 mod parameter;
 mod setting;

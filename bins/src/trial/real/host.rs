@@ -14,3 +14,9 @@ pub(crate) fn host(started: u64, own: (&str, Value), relayed: &Relayed<'_>) -> M
     ];
     fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
+
+/// How many processes wanted a processor in the last minute, in the mean; `null` where the system does not say.
+pub(crate) fn load() -> Value {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    json!(text.split(' ').next().and_then(|load| load.parse::<f64>().ok()))
+}

@@ -5,7 +5,7 @@ mod judge;
 mod relayed;
 mod transfer;
 
-pub(crate) use host::host;
+pub(crate) use host::{host, load};
 pub(crate) use judge::{Judged, STOPPED, failure};
 pub(crate) use relayed::Relayed;
 pub(crate) use transfer::{Outcome, Transfer, TransferSettings, Transport};
