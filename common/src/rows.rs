@@ -131,6 +131,19 @@ pub struct LinkCounts {
 }
 
 impl LinkCounts {
+    /// Adds the packets of another link.
+    pub fn add(&mut self, other: &Self) {
+        self.entered += other.entered;
+        self.copies += other.copies;
+        self.delivered += other.delivered;
+        for (reason, count) in &other.discarded {
+            *self.discarded.entry(reason.clone()).or_default() += count;
+        }
+        self.corrupted += other.corrupted;
+        self.held += other.held;
+        self.missed_by_kernel += other.missed_by_kernel;
+    }
+
     /// How many packets and copies were discarded, for whatever reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
@@ -207,6 +220,26 @@ mod tests {
         assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row());
         let by_hand = text.replace("\"loss\":0.05", "\"loss\":\"5%\"");
         assert_eq!(serde_json::from_str::<Row>(&by_hand).unwrap(), row());
+    }
+
+    #[test]
+    fn two_links_add_up_count_by_count() {
+        let mut up = row().proxy.unwrap().up;
+        let discarded = BTreeMap::from([("drop".to_owned(), 1), ("full".to_owned(), 2)]);
+        let other = LinkCounts {
+            entered: 9,
+            copies: 2,
+            delivered: 7,
+            discarded,
+            corrupted: 3,
+            held: 1,
+            missed_by_kernel: 4,
+        };
+        up.add(&other);
+        assert_eq!((up.entered, up.copies, up.delivered, up.held), (244, 2, 230, 1));
+        assert_eq!((up.corrupted, up.missed_by_kernel, up.discarded_total()), (3, 4, 15));
+        assert_eq!(up.entered + up.copies, up.delivered + up.discarded_total() + up.held);
+        assert_eq!(up.discarded["drop"], 13);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use super::digest::Digest;
 use crate::time::Instant;
+use bytes::Bytes;
+use std::fmt;
 use std::io;
 
 /// A file that is sent.
@@ -38,7 +40,7 @@ pub trait Sink {
 /// Where received files are made. Until a file is finished it is kept apart from the finished ones.
 pub trait Folder {
     /// A file in the making.
-    type File: Partial + std::fmt::Debug;
+    type File: Partial + fmt::Debug;
 
     /// Makes a new, empty file.
     ///
@@ -93,18 +95,35 @@ const fn split_mix(number: u64) -> u64 {
     word ^ word >> 31
 }
 
-/// A file in memory.
-#[derive(Clone, Debug)]
+/// A file in memory. Its clones share the bytes.
+#[derive(Clone)]
 pub struct Memory {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     digest: Digest,
 }
 
 impl Memory {
     /// A file of these bytes.
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         let digest = Digest::of(&bytes);
         Self { bytes, digest }
+    }
+
+    /// A made-up file of `size` bytes, as [`generated`] makes it.
+    pub fn generated(size: usize) -> Self {
+        Self::new(generated(size))
+    }
+
+    /// What is in it.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, {}", self.bytes.len(), self.digest)
     }
 }
 

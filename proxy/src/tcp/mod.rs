@@ -2,7 +2,6 @@
 
 mod accept;
 mod carried;
-mod carrier;
 mod connection;
 mod counts;
 mod end;
@@ -16,13 +15,13 @@ use crate::summary::{LinkSummary, Protocol, SocketSummary};
 use crate::table::Table;
 use crate::turn::Turn;
 use accept::Listening;
-use carrier::Carrier;
 use connection::{Connection, Stage};
 use counts::Counts;
 use jostle_common::chance::Direction;
 use jostle_common::profile::Timeline;
 use jostle_common::route::Route;
 use jostle_common::time::Instant;
+use jostle_engine::carrier::Carrier;
 use jostle_engine::counters::Counters;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::{self, Budget};
@@ -73,7 +72,8 @@ impl TcpRelay {
             let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
             listeners.push(Listening::new(socket, token));
         }
-        let carrier = (!route.profile.is_empty()).then(|| Carrier::new(&route, seed, budget));
+        let carrier = (!route.profile.is_empty())
+            .then(|| Carrier::new(&route.profile, route.tcp, seed, route.drawn_as(), budget));
         let ledgers = Direction::BOTH.map(|direction| Ledger::new(&route.name, Protocol::Tcp, direction));
         Ok(Self {
             index,

@@ -53,7 +53,7 @@ fn opening(comparison: &Comparison, title: &str) -> String {
 
 fn pictures(comparison: &Comparison) -> String {
     let mut html = String::from(
-        "<h2>What arrived</h2>\n<p class=\"legend\"><span><i></i> intact</span> <span><i class=\"m\"></i> missing</span> \
+        "<h2>What arrived</h2>\n<p class=\"legend state\"><span><i></i> intact</span> <span><i class=\"m\"></i> missing</span> \
          <span><i class=\"d\"></i> damaged</span> <span>Each cell is a chunk of 4,096 bytes, from the beginning of the file to its end.</span></p>\n",
     );
     for loss in comparison.losses() {

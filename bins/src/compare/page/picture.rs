@@ -10,7 +10,7 @@ const CELLS_MAX: usize = 720;
 /// Draws the chunks as HTML. Intact cells are bare, so that a page of whole files stays small.
 pub(super) fn draw(chunks: &[Chunk]) -> String {
     let per_cell = chunks.len().div_ceil(CELLS_MAX).max(1);
-    let mut html = format!(r#"<div class="picture" role="img" aria-label="{}">"#, legend(chunks));
+    let mut html = format!(r#"<div class="picture state" role="img" aria-label="{}">"#, legend(chunks));
     for (place, cell) in chunks.chunks(per_cell).enumerate() {
         let first = place * per_cell;
         match cell {

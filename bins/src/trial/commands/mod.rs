@@ -15,20 +15,65 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use super::real::{Relayed, host, load};
 use crate::stop::Stop;
+use jostle_common::clock::Clock;
+use jostle_common::route::Transport;
 use jostle_common::rows::Row;
-use jostle_common::trial::{Commands, Trial};
+use jostle_common::trial::{Commands, ROUTE, Trial};
+use jostle_proxy::{Protocol, Summary};
 use play::{Played, play};
+use serde_json::{Map, Value, json};
 
 /// Runs the trial of `programs`.
 ///
 /// # Errors
 /// When the machine refuses, or the user stops it; that a program fails is a row.
 pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Result<Row> {
-    let Played { seconds, error, measured, summary: _ } = play(trial, programs, stop)?;
+    let (started, load) = (Clock::wall().as_secs(), load());
+    let Played { seconds, error, measured, summary } = play(trial, programs, stop)?;
     let mut row = Row { ok: error.is_none(), error, seconds, ..trial.row() };
+    write_counts(&mut row, &relayed(&summary, trial.job.transport()));
+    row.host = host_of(started, load, &relayed(&summary, trial.job.transport()));
     if let Some(measured) = measured {
         row.more.insert("measured".to_owned(), measured.into());
     }
     Ok(row)
+}
+
+/// What the proxy knows of each of the transports.
+fn relayed(summary: &Summary, over: Transport) -> Vec<Relayed<'_>> {
+    let udp = over.has_udp().then_some(Protocol::Udp);
+    let tcp = over.has_tcp().then_some(Protocol::Tcp);
+    udp.into_iter().chain(tcp).map(|protocol| Relayed { summary, route: ROUTE, protocol }).collect()
+}
+
+/// Writes the packets of all transports together into their row.
+fn write_counts(row: &mut Row, relayed: &[Relayed<'_>]) {
+    for one in relayed {
+        let so_far = (row.proxy.take(), row.packets, row.retransmissions.take());
+        one.write(row);
+        let (proxy, packets, retransmissions) = so_far;
+        if let (Some(total), Some(before)) = (&mut row.proxy, &proxy) {
+            total.up.add(&before.up);
+            total.down.add(&before.down);
+        }
+        row.proxy = row.proxy.take().or(proxy);
+        row.packets = sum(row.packets, packets);
+        row.retransmissions = sum(row.retransmissions, retransmissions);
+    }
+}
+
+/// The sum of what is known.
+fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.map_or(b, |a| Some(a + b.unwrap_or(0)))
+}
+
+/// What is of this machine and moment. Of two transports the lateness stands apart: the one sends what the other answers for.
+fn host_of(started: u64, load: Value, relayed: &[Relayed<'_>]) -> Map<String, Value> {
+    let mut host = host(started, ("load", load), &relayed[0]);
+    if let [udp, tcp] = relayed {
+        host.insert("lateness".to_owned(), json!({ "udp": udp.lateness(), "tcp": tcp.lateness() }));
+    }
+    host
 }

@@ -248,3 +248,43 @@ fn a_request_to_stop_ends_the_programs() {
     requested.request();
     assert!(attempt(&trial, &requested).is_err());
 }
+
+#[test]
+fn the_row_of_two_transports_holds_the_packets_of_both() {
+    if !installed(&["python3"]) {
+        return;
+    }
+    // One datagram and one connection, each answered.
+    let server = "exec python3 -c '
+import os, socket
+host, port = os.environ[\"JOSTLE_LISTEN\"].split(\":\")
+udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+udp.bind((host, int(port))); tcp.bind((host, int(port))); tcp.listen()
+bytes, client = udp.recvfrom(100); udp.sendto(bytes, client)
+stream, _ = tcp.accept(); stream.sendall(stream.recv(100))'";
+    let client = "exec python3 -c '
+import os, socket
+host, port = os.environ[\"JOSTLE_SERVER\"].split(\":\")
+udp = socket.socket(type=socket.SOCK_DGRAM); udp.sendto(b\"one\", (host, int(port))); udp.recv(100)
+tcp = socket.create_connection((host, int(port))); tcp.sendall(b\"two\"); print({}, tcp.recv(100))
+print(\"{ \\\"answers\\\": 2 }\")'";
+    let mut trial = trial(Transport::Both, server, client, None);
+    trial.both.delay = Some(Span(Duration::from_millis(5)));
+    let Job::Commands(programs) = &trial.job else { panic!("it is one of programs") };
+    let row = run(&trial, programs, &Stop::new()).unwrap();
+    assert_eq!((row.ok, &row.error, row.protocol.as_str()), (true, &None, "commands"));
+    assert_eq!((&row.more["over"], &row.more["measured"]["answers"]), (&json!("both"), &json!(2)));
+    let counts = row.proxy.unwrap();
+    for link in [&counts.up, &counts.down] {
+        // A datagram, and of TCP at least a segment and an end.
+        assert!(link.entered >= 3, "{link:?}");
+        assert_eq!(link.entered + link.copies, link.delivered + link.discarded_total() + link.held);
+    }
+    assert_eq!(row.packets, Some(counts.up.entered + counts.down.entered));
+    assert_eq!(row.retransmissions, Some(0));
+    assert!(row.host["lateness"]["udp"]["up"].is_object() && row.host["lateness"]["tcp"]["down"].is_object());
+    assert!(row.host.contains_key("load") && row.host.contains_key("cpus"));
+    // Four crossings of 5 ms, and the connection's own.
+    assert!((0.02..20.0).contains(&row.seconds.unwrap()), "{:?}", row.seconds);
+    assert_eq!((row.goodput_bps, row.intact, row.rtt_ms), (None, None, None));
+}

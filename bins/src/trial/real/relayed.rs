@@ -28,7 +28,7 @@ impl Relayed<'_> {
     }
 
     /// How late packets were released, each way.
-    pub(super) fn lateness(&self) -> Value {
+    pub(crate) fn lateness(&self) -> Value {
         let lateness = |direction| self.link(direction).map(|link| link.lateness);
         json!({ "up": lateness(Direction::Up), "down": lateness(Direction::Down) })
     }

@@ -1,0 +1,111 @@
+//! `jostle trial` as scripts see it: one row on stdout, exit codes, signals, and nothing left behind.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod proxy_support;
+
+use proxy_support::{installed, jostle};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Output, Stdio};
+
+fn trial(arguments: &[&str]) -> Output {
+    jostle().arg("trial").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The one line on stdout.
+fn row(output: &Output) -> Value {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(text.matches('\n').count(), 1, "{text:?}: {}", stderr(output));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A server that listens, and does nothing else.
+const SERVER: &str = "exec python3 -c 'import os, socket, time
+host, port = os.environ[\"JOSTLE_LISTEN\"].split(\":\")
+socket.create_server((host, int(port))); time.sleep(600)'";
+
+#[test]
+fn wrong_usage_ends_with_2_and_no_row() {
+    for (arguments, words) in [
+        (&["--protocol", "http", "--virtual"][..], "--virtual: http runs on real sockets only; leave it out"),
+        (
+            &["--client", "a", "--server", "b", "--virtual"],
+            "--virtual: programs live in real time; leave it out",
+        ),
+        (&["--client", "a"], "--server: there is a client and no server; add --server"),
+        (&["--protocol", "quic"], "write one of tcp, udp, saw, ping, messages, http"),
+        (&["--protocol", "saw", "--check", "true"], "cannot be used with"),
+        (&["--loss", "5"], "write \"5%\""),
+        (&["--repeat", "0"], "--repeat"),
+    ] {
+        let output = trial(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?} printed");
+    }
+}
+
+#[test]
+fn a_row_says_what_came_of_it_and_the_status_says_it_too() {
+    if !installed("python3") {
+        return;
+    }
+    let programs = ["--server", SERVER, "--client", "echo noise; echo '{\"mbit\":9.5}'", "--loss", "1%"];
+    let output = trial(&[&programs[..], &["--seed", "7", "--repeat", "3"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "", "a seed that was given is not printed, nor what programs write");
+    let found = row(&output);
+    assert_eq!(
+        (&found["protocol"], &found["loss"], &found["repeat"]),
+        (&"commands".into(), &0.01.into(), &3.into())
+    );
+    assert_eq!((&found["ok"], &found["measured"]["mbit"]), (&true.into(), &9.5.into()));
+    let output = trial(&[&programs[..], &["--check", "echo not equal >&2; exit 1"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let found = row(&output);
+    assert_eq!(
+        (&found["ok"], &found["error"]),
+        (&false.into(), &"the check ended with status 1: not equal".into())
+    );
+    assert_eq!(stderr(&output), format!("seed {}\n", found["seed"]));
+}
+
+#[test]
+fn a_signal_ends_the_programs_and_there_is_no_row() {
+    if !installed("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let client = format!("sleep 608 & echo $$ $! > '{}'; wait", pipe.display());
+    for signal in [Signal::INT, Signal::TERM] {
+        let child = jostle()
+            .args(["trial", "--server", SERVER, "--client", &client])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Opening it waits for the client to do so too.
+        let line = BufReader::new(std::fs::File::open(&pipe).unwrap()).lines().next().unwrap().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("stopped before the trial was done"), "{}", stderr(&output));
+        let left: Vec<&str> = line.split(' ').filter(|pid| lives(pid)).collect();
+        assert!(line.contains(' ') && left.is_empty(), "{left:?} of {line:?}");
+    }
+}
+
+/// Whether a process runs; one that is only not reaped yet does not.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
+}

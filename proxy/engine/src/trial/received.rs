@@ -1,0 +1,177 @@
+//! Where virtual files arrive: each chunk is compared with what was sent, and only what differs is kept.
+
+use super::{Content, Units};
+use jostle_common::protocol::file::ChunkState;
+use jostle_common::protocol::storage::{Folder, Partial, Sink, Source};
+use jostle_common::protocol::{CHUNK_BYTES, chunk_length, chunks_in};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+fn chunks(content: &Content) -> u32 {
+    chunks_in(content.size()).expect("what is carried fits into memory")
+}
+
+/// The sums of chunks in order.
+pub(super) fn sums(content: &Content, states: impl Iterator<Item = ChunkState>) -> Units {
+    let mut units = Units::default();
+    for (number, state) in (0..).zip(states) {
+        match state {
+            ChunkState::Missing => units.missing += 1,
+            ChunkState::Damaged => units.damaged += 1,
+            ChunkState::Intact => {
+                units.intact += 1;
+                units.intact_bytes += chunk_length(content.size(), number) as u64;
+            }
+        }
+    }
+    units
+}
+
+/// A file that comes from front to back.
+pub(super) struct Appended {
+    content: Content,
+    /// The bytes that came.
+    size: u64,
+    /// Whether the chunk that is coming is right so far.
+    is_right: bool,
+    whole: Vec<ChunkState>,
+}
+
+impl Appended {
+    pub(super) fn new(content: &Content) -> Self {
+        Self { content: content.clone(), size: 0, is_right: true, whole: Vec::new() }
+    }
+
+    /// What was sent.
+    pub(super) const fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The bytes that came.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether it is what was sent; `None` when nothing came.
+    pub(super) fn is_equal(&self) -> Option<bool> {
+        let is_right = || self.whole.iter().all(|state| *state == ChunkState::Intact);
+        (self.size > 0).then(|| self.size == self.content.size() && is_right())
+    }
+
+    /// What ends within a chunk has not brought it.
+    pub(super) fn units(&self) -> Units {
+        let rest = chunks(&self.content) as usize - self.whole.len();
+        let missing = std::iter::repeat_n(ChunkState::Missing, rest);
+        sums(&self.content, self.whole.iter().copied().chain(missing))
+    }
+}
+
+impl Sink for Appended {
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let chunk = chunk_length(self.content.size(), self.whole.len() as u32);
+            let within = self.size - self.whole.len() as u64 * CHUNK_BYTES;
+            if chunk == 0 {
+                // Behind the end.
+                self.size += bytes.len() as u64;
+                return Ok(());
+            }
+            let (piece, rest) = bytes.split_at(bytes.len().min(chunk - within as usize));
+            let start = self.size as usize;
+            self.is_right &= self.content.bytes()[start..start + piece.len()] == *piece;
+            self.size += piece.len() as u64;
+            if within as usize + piece.len() == chunk {
+                let is_right = std::mem::replace(&mut self.is_right, true);
+                self.whole.push(if is_right { ChunkState::Intact } else { ChunkState::Damaged });
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+}
+
+/// What lies in the place of a chunk.
+#[derive(Debug)]
+enum Piece {
+    Hole,
+    Same,
+    Other(Box<[u8]>),
+}
+
+/// A folder for one file, whose chunks come in any order, whole or not at all.
+#[derive(Clone, Debug)]
+pub(super) struct Inbox {
+    content: Content,
+    /// Chunk by chunk, as soon as the file is made.
+    pieces: Rc<RefCell<Option<Vec<Piece>>>>,
+}
+
+impl Inbox {
+    pub(super) fn new(content: &Content) -> Self {
+        Self { content: content.clone(), pieces: Rc::default() }
+    }
+
+    /// Whether what lies here is what was sent; `None` when nothing does.
+    pub(super) fn is_equal(&self) -> Option<bool> {
+        let is_right = |pieces: &Vec<Piece>| pieces.iter().all(|piece| matches!(piece, Piece::Same));
+        self.pieces.borrow().as_ref().map(is_right)
+    }
+
+    /// What became of each chunk.
+    pub(super) fn states(&self) -> Vec<ChunkState> {
+        let state = |piece: &Piece| match piece {
+            Piece::Hole => ChunkState::Missing,
+            Piece::Same => ChunkState::Intact,
+            Piece::Other(_) => ChunkState::Damaged,
+        };
+        match self.pieces.borrow().as_ref() {
+            Some(pieces) => pieces.iter().map(state).collect(),
+            None => vec![ChunkState::Missing; chunks(&self.content) as usize],
+        }
+    }
+}
+
+impl Folder for Inbox {
+    type File = Self;
+
+    fn create(&mut self) -> io::Result<Self> {
+        *self.pieces.borrow_mut() = Some((0..chunks(&self.content)).map(|_| Piece::Hole).collect());
+        Ok(self.clone())
+    }
+}
+
+impl Partial for Inbox {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let start = offset as usize;
+        let same = self.content.bytes().get(start..start + bytes.len()) == Some(bytes);
+        let piece = if same { Piece::Same } else { Piece::Other(bytes.into()) };
+        let mut pieces = self.pieces.borrow_mut();
+        let place = pieces.as_mut().and_then(|pieces| pieces.get_mut(start / CHUNK_BYTES as usize));
+        *place.ok_or(io::ErrorKind::UnexpectedEof)? = piece;
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let pieces = self.pieces.borrow();
+        let pieces = pieces.as_deref().unwrap_or_default();
+        let starts = (offset..).step_by(CHUNK_BYTES as usize);
+        for (start, part) in starts.zip(buffer.chunks_mut(CHUNK_BYTES as usize)) {
+            match pieces.get((start / CHUNK_BYTES) as usize) {
+                Some(Piece::Same) => self.content.read_at(start, part)?,
+                Some(Piece::Other(bytes)) => part.copy_from_slice(&bytes[..part.len()]),
+                Some(Piece::Hole) => part.fill(0),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_size(&mut self, _size: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<String> {
+        Ok("received".to_owned())
+    }
+}
