@@ -76,6 +76,48 @@ fn a_row_says_what_came_of_it_and_the_status_says_it_too() {
 }
 
 #[test]
+fn our_own_protocols_run_virtually_and_on_real_sockets_with_the_same_counts() {
+    let cell =
+        ["--protocol", "saw", "--loss", "10%", "--size", "64KiB", "--timeout", "fixed:50ms", "--seed", "7"];
+    let virtually = || trial(&[&cell[..], &["--virtual"]].concat());
+    let (first, again, really) = (virtually(), virtually(), trial(&cell));
+    assert_eq!(first.stdout, again.stdout, "a row in virtual time is the same each time");
+    let (virtually, really) = (row(&first), row(&really));
+    assert_eq!((&virtually["virtual"], &really["virtual"]), (&true.into(), &false.into()));
+    assert!(virtually["retransmissions"].as_u64().unwrap() > 0, "{virtually}");
+    for key in [
+        "protocol",
+        "loss",
+        "size",
+        "ok",
+        "digest_equal",
+        "intact",
+        "packets",
+        "retransmissions",
+        "proxy",
+        "version",
+    ] {
+        assert_eq!(virtually[key], really[key], "{key}");
+    }
+    for (row, output) in [(virtually, first), (really, again)] {
+        assert_eq!((&row["ok"], output.status.code()), (&true.into(), Some(0)), "{row}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_failed_job_and_a_trial_over_its_limit_is_a_row() {
+    let output = trial(&["--protocol", "saw", "--file", "nowhere/none"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot read nowhere/none"), "{}", stderr(&output));
+    for arguments in [&["--limit", "200ms"][..], &["--virtual"]] {
+        let output = trial(&[&["--protocol", "saw", "--loss", "100%"], arguments].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let found = row(&output);
+        assert!(found["ok"] == false && found["error"].is_string(), "{found}");
+    }
+}
+
+#[test]
 fn a_signal_ends_the_programs_and_there_is_no_row() {
     if !installed("python3") {
         return;
