@@ -31,6 +31,7 @@ pub mod stop;
 pub mod storage;
 pub mod streams;
 mod subject;
+pub mod sweep;
 pub mod terminal;
 pub mod timing;
 pub mod trial;

@@ -5,6 +5,7 @@ use jostle_bins::commands::profile::ProfileArgs;
 use jostle_bins::commands::proxy::ProxyArgs;
 use jostle_bins::commands::simulate::SimulateArgs;
 use jostle_bins::compare::CompareArgs;
+use jostle_bins::sweep::SweepArgs;
 use jostle_bins::trial::TrialArgs;
 use jostle_bins::{exit, signals, terminal};
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ enum Command {
     Compare(Box<CompareArgs>),
     Simulate(Box<SimulateArgs>),
     Trial(Box<TrialArgs>),
+    Sweep(Box<SweepArgs>),
     Profile(ProfileArgs),
     /// Print the completions for a shell
     Completions {
@@ -46,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Simulate(args) => args.run(),
         Command::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Sweep(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Profile(args) => args.run(),
         Command::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;

@@ -1,7 +1,7 @@
 //! `jostle trial`: one cell of a sweep, run once, which gives one row.
 
 mod command;
-mod commands;
+pub(crate) mod commands;
 pub mod options;
 pub(crate) mod real;
 

@@ -119,7 +119,7 @@ impl Sweep {
     }
 
     /// Every cell, in the order in which they run: a whole repetition after the other, and in each the whole range coarsely first.
-    pub fn order(&self) -> impl Iterator<Item = Cell> {
+    pub fn order(&self) -> impl Iterator<Item = Cell> + Send + use<> {
         let ranks: Vec<Ranks> =
             self.axes.iter().map(|axis| Ranks::new(axis.points(), axis.is_ordered())).collect();
         let mut index = 0;

@@ -5,7 +5,7 @@
 
 mod family;
 mod listening;
-mod output;
+pub(crate) mod output;
 mod play;
 mod port;
 mod program;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One pipe of a program, and the thread that empties it.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     last: Arc<Mutex<Vec<u8>>>,
     ended: Receiver<()>,
 }
@@ -25,7 +25,7 @@ impl Output {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn drain(name: String, pipe: impl Read + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn drain(name: String, pipe: impl Read + Send + 'static) -> io::Result<Self> {
         let last = Arc::new(Mutex::new(Vec::new()));
         let (sender, ended) = mpsc::channel();
         let kept = last.clone();
@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// The last line with anything in it; empty when there was none. Its programs must have ended.
-    pub(super) fn last_line(&self) -> Vec<u8> {
+    pub(crate) fn last_line(&self) -> Vec<u8> {
         // What has fled may still hold the pipe; what was read so far is all there is then.
         let _ = self.ended.recv_timeout(PATIENCE);
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
