@@ -5,6 +5,7 @@ use crate::files;
 use anyhow::{Context, bail};
 use jostle_common::protocol::digest::Digest;
 use jostle_common::protocol::storage::generated;
+use jostle_common::trial::Trial;
 use std::path::Path;
 
 const TUNE: &[u8] = include_bytes!("../assets/jostle-tune.mp3");
@@ -21,7 +22,9 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// What received files are called at their end: `.mp3`; empty when the file has none.
     pub(crate) extension: String,
+    /// All of it.
     pub(crate) bytes: Vec<u8>,
+    /// Its SHA-256.
     pub(crate) digest: Digest,
     /// What it sounds like; `None` when it is no MP3, or nobody asked.
     pub(crate) music: Option<Original>,
@@ -36,6 +39,17 @@ impl Subject {
     /// Made-up contents of `size` bytes, a function of the size alone.
     pub(crate) fn generated(size: usize) -> Self {
         Self::new(GENERATED_NAME.to_owned(), generated(size))
+    }
+
+    /// What a trial carries.
+    ///
+    /// # Errors
+    /// When its file cannot be read, is empty or too large.
+    pub(crate) fn of(trial: &Trial) -> anyhow::Result<Self> {
+        match &trial.file {
+            Some(path) => Self::read(Path::new(path)),
+            None => Ok(Self::generated(trial.size().bytes() as usize)),
+        }
     }
 
     /// Reads the file.

@@ -6,8 +6,8 @@ mod proxy_support;
 use proxy_support::{installed, jostle};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 fn trial(arguments: &[&str]) -> Output {
     jostle().arg("trial").args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -27,7 +27,7 @@ fn row(output: &Output) -> Value {
 /// A server that listens, and does nothing else.
 const SERVER: &str = "exec python3 -c 'import os, socket, time
 host, port = os.environ[\"JOSTLE_LISTEN\"].split(\":\")
-socket.create_server((host, int(port))); time.sleep(600)'";
+server = socket.create_server((host, int(port))); time.sleep(600)'";
 
 #[test]
 fn wrong_usage_ends_with_2_and_no_row() {
@@ -76,30 +76,74 @@ fn a_row_says_what_came_of_it_and_the_status_says_it_too() {
 }
 
 #[test]
+fn our_own_protocols_run_virtually_and_on_real_sockets_with_the_same_counts() {
+    let cell =
+        ["--protocol", "saw", "--loss", "10%", "--size", "64KiB", "--timeout", "fixed:50ms", "--seed", "7"];
+    let virtually = || trial(&[&cell[..], &["--virtual"]].concat());
+    let (first, again, really) = (virtually(), virtually(), trial(&cell));
+    assert_eq!(first.stdout, again.stdout, "a row in virtual time is the same each time");
+    let (virtually, really) = (row(&first), row(&really));
+    assert_eq!((&virtually["virtual"], &really["virtual"]), (&true.into(), &false.into()));
+    assert!(virtually["retransmissions"].as_u64().unwrap() > 0, "{virtually}");
+    for key in [
+        "protocol",
+        "loss",
+        "size",
+        "ok",
+        "digest_equal",
+        "intact",
+        "packets",
+        "retransmissions",
+        "proxy",
+        "version",
+    ] {
+        assert_eq!(virtually[key], really[key], "{key}");
+    }
+    for (row, output) in [(virtually, first), (really, again)] {
+        assert_eq!((&row["ok"], output.status.code()), (&true.into(), Some(0)), "{row}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_failed_job_and_a_trial_over_its_limit_is_a_row() {
+    let output = trial(&["--protocol", "saw", "--file", "nowhere/none"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot read nowhere/none"), "{}", stderr(&output));
+    for arguments in [&["--limit", "200ms"][..], &["--virtual"]] {
+        let output = trial(&[&["--protocol", "saw", "--loss", "100%"], arguments].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let found = row(&output);
+        assert!(found["ok"] == false && found["error"].is_string(), "{found}");
+    }
+}
+
+#[test]
 fn a_signal_ends_the_programs_and_there_is_no_row() {
     if !installed("python3") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-    assert!(made.success());
-    let client = format!("sleep 608 & echo $$ $! > '{}'; wait", pipe.display());
+    let pids = folder.path().join("pids");
+    let client = format!("sleep 608 & echo $$ $! > '{0}.part'; mv '{0}.part' '{0}'; wait", pids.display());
     for signal in [Signal::INT, Signal::TERM] {
-        let child = jostle()
+        let mut child = jostle()
             .args(["trial", "--server", SERVER, "--client", &client])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Opening it waits for the client to do so too.
-        let line = BufReader::new(std::fs::File::open(&pipe).unwrap()).lines().next().unwrap().unwrap();
+        while !pids.exists() {
+            assert_eq!(child.try_wait().unwrap(), None, "it has ended before its client began");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        let line = std::fs::read_to_string(&pids).unwrap();
+        std::fs::remove_file(&pids).unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
         assert!(stderr(&output).contains("stopped before the trial was done"), "{}", stderr(&output));
-        let left: Vec<&str> = line.split(' ').filter(|pid| lives(pid)).collect();
+        let left: Vec<&str> = line.split_whitespace().filter(|pid| lives(pid)).collect();
         assert!(line.contains(' ') && left.is_empty(), "{left:?} of {line:?}");
     }
 }

@@ -32,13 +32,15 @@ pub struct Row {
     /// Why it did not.
     pub error: Option<String>,
     /// How long the file took, in seconds: from the client's first packet or connect until the server confirmed it (`tcp`), the last
-    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`).
+    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`); of `ping` until the last answer, or
+    /// until what was missing was given up; of `messages` until the goodbye was acknowledged.
     pub seconds: Option<f64>,
     /// Undamaged bytes of the file that arrived, in bits per second of `seconds`.
     pub goodput_bps: Option<u64>,
     /// Whether what was received is the file: the same SHA-256. `null` when nothing was.
     pub digest_equal: Option<bool>,
-    /// Chunks of which an undamaged copy arrived. `intact + missing + damaged` is the number of chunks.
+    /// Chunks of which an undamaged copy arrived; of `ping`, requests that were answered; of `messages`, messages. `intact + missing +
+    /// damaged` is the number of them.
     pub intact: Option<u64>,
     /// Chunks of which no copy arrived.
     pub missing: Option<u64>,
@@ -46,7 +48,7 @@ pub struct Row {
     pub damaged: Option<u64>,
     /// Copies beyond each chunk's first.
     pub doubled: Option<u64>,
-    /// Chunks whose first copy arrived after a later chunk.
+    /// Chunks whose first copy arrived after a later chunk; of `ping`, answers behind their timeout.
     pub late: Option<u64>,
     /// Packets that both endpoints sent: datagrams, or the segments of a modelled TCP; first sendings, repetitions and control.
     pub packets: Option<u64>,

@@ -59,13 +59,13 @@ impl Judge<'_> {
         let audit = self.audit(&judged);
         let saved = self.save(&outcome)?;
         let row = self.write(&outcome, &judged, audit, saved.as_ref());
-        Ok(Finished { transport: self.cell.transport, row, chunks: judged.chunks, audit, saved })
+        Ok(Finished { transport: self.cell.transport, row, chunks: judged.result.chunks, audit, saved })
     }
 
     fn audit(&self, judged: &Judged) -> Option<Audit> {
         let music = self.subject.music.as_ref()?;
         // An equal file need not be decoded to know how it sounds.
-        Some(if judged.equal? { music.intact() } else { music.compare(&judged.bytes) })
+        Some(if judged.result.equal? { music.intact() } else { music.compare(&judged.bytes) })
     }
 
     fn save(&self, outcome: &Outcome) -> anyhow::Result<Option<Saved>> {
@@ -105,7 +105,7 @@ impl Judge<'_> {
             more: self.more(audit, saved),
             host: host(self.started, ("rows_at_once", json!(self.plan.cells.len())), &relayed),
         };
-        judged.write(&mut row, self.subject, outcome);
+        judged.result.write(&mut row);
         relayed.write(&mut row);
         row
     }

@@ -4,7 +4,6 @@ use super::options::TrialOptions;
 use crate::exit::Usage;
 use crate::profiles::ProfileFiles;
 use crate::stop::Stop;
-use anyhow::bail;
 use jostle_common::chance::fresh_seed;
 use jostle_common::setting::SettingError;
 use jostle_common::trial::Trial;
@@ -66,10 +65,6 @@ impl TrialArgs {
             log::warn!("--{} does nothing for {}", useless.name(), trial.job.name());
         }
         let row = super::run(&trial, stop)?;
-        if stop.is_requested() && !row.ok {
-            // What the user has ended has not failed: it can be run again.
-            bail!("stopped before the trial was done");
-        }
         let line = serde_json::to_string(&row)? + "\n";
         // A row that cannot be written is lost, and nobody may take it for written.
         let mut stdout = io::stdout().lock();

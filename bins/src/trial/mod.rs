@@ -8,8 +8,13 @@ pub(crate) mod real;
 pub use command::TrialArgs;
 
 use crate::stop::Stop;
+use crate::subject::Subject;
+use anyhow::{Context, bail};
 use jostle_common::rows::Row;
 use jostle_common::trial::{Job, Trial};
+use jostle_engine::trial::{self as simulated, Content};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc;
 
 /// Runs a trial that has been checked.
 ///
@@ -18,6 +23,29 @@ use jostle_common::trial::{Job, Trial};
 pub(crate) fn run(trial: &Trial, stop: &Stop) -> anyhow::Result<Row> {
     match &trial.job {
         Job::Commands(programs) => commands::run(trial, programs, stop),
-        Job::Protocol(protocol) => anyhow::bail!("{} cannot be tried yet", protocol.name()),
+        Job::Protocol(_) if trial.is_virtual => simulate(trial.clone(), stop),
+        Job::Protocol(_) => real::run(trial, &Subject::of(trial)?, stop),
+    }
+}
+
+/// Runs a trial in virtual time, on a thread of its own: a simulation does not look up, and the user need not wait for its end.
+fn simulate(trial: Trial, stop: &Stop) -> anyhow::Result<Row> {
+    let content = Content::new(Subject::of(&trial)?.bytes);
+    let (sender, outcome) = mpsc::channel();
+    let stopped = sender.clone();
+    let _attached = stop.attach_with(move || {
+        // Its outcome may be there already.
+        let _ = stopped.send(None);
+    });
+    let run = move || {
+        let row = catch_unwind(AssertUnwindSafe(|| simulated::run(&trial, &content)));
+        // Nobody may want to know any more.
+        let _ = sender.send(Some(row));
+    };
+    std::thread::Builder::new().name("trial".into()).spawn(run).context("cannot start a thread")?;
+    match outcome.recv().expect("whoever stops it can always say so") {
+        Some(Ok(row)) => Ok(row),
+        Some(Err(panic)) => resume_unwind(panic),
+        None => bail!("stopped before the trial was done"),
     }
 }

@@ -6,8 +6,8 @@ use crate::subject::Subject;
 use crate::words::duration;
 use anyhow::Context;
 use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::file::{Cell, ChunkState, compared, intact_bytes};
-use jostle_common::rows::{RoundTripMs, Row, goodput_bps};
+use jostle_common::protocol::file::compared;
+use jostle_common::trial::FileResult;
 use std::time::Duration;
 
 /// What a row that the user ended says of its end.
@@ -28,10 +28,8 @@ pub(crate) fn failure(ending: &Ending, interrupted: bool, limit: Duration) -> Op
 pub(crate) struct Judged {
     /// What arrived; empty when nothing did.
     pub(crate) bytes: Vec<u8>,
-    /// Whether it is the original; `None` when nothing arrived.
-    pub(crate) equal: Option<bool>,
-    /// What became of each chunk.
-    pub(crate) chunks: Vec<ChunkState>,
+    /// What that is of the original.
+    pub(crate) result: FileResult,
 }
 
 impl Judged {
@@ -46,25 +44,21 @@ impl Judged {
             }
             None => Vec::new(),
         };
-        let equal = outcome.received.is_some().then(|| Digest::of(&bytes) == subject.digest);
-        let chunks = outcome.account.clone().unwrap_or_else(|| compared(&subject.bytes, &bytes));
-        Ok(Self { bytes, equal, chunks })
+        let result = FileResult {
+            size: subject.bytes.len() as u64,
+            elapsed: outcome.elapsed,
+            equal: outcome.received.is_some().then(|| Digest::of(&bytes) == subject.digest),
+            chunks: outcome.account.clone().unwrap_or_else(|| compared(&subject.bytes, &bytes)),
+            doubled: outcome.doubled,
+            late: outcome.late,
+            retransmissions: outcome.retransmissions,
+            round_trips: outcome.round_trips.clone(),
+        };
+        Ok(Self { bytes, result })
     }
 
-    /// Writes what came of the file into its row.
-    pub(crate) fn write(&self, row: &mut Row, subject: &Subject, outcome: &Outcome) {
-        let of = |state| self.chunks.iter().filter(|chunk| **chunk == state).count() as u64;
-        let cells = self.chunks.iter().map(|&state| Cell { state, ..Cell::default() });
-        let whole_bytes = intact_bytes(subject.bytes.len() as u64, cells);
-        row.seconds = (!outcome.elapsed.is_zero()).then_some(outcome.elapsed.as_secs_f64());
-        row.goodput_bps = row.seconds.and_then(|seconds| goodput_bps(whole_bytes, seconds));
-        row.digest_equal = self.equal;
-        row.intact = Some(of(ChunkState::Intact));
-        row.missing = Some(of(ChunkState::Missing));
-        row.damaged = Some(of(ChunkState::Damaged));
-        row.doubled = outcome.doubled;
-        row.late = outcome.late;
-        row.retransmissions = outcome.retransmissions;
-        row.rtt_ms = outcome.round_trips.as_ref().map(RoundTripMs::from);
+    /// What to say of a transfer that is done and has not brought the file, if so.
+    pub(super) fn difference(&self) -> Option<String> {
+        (self.result.equal != Some(true)).then(|| "what arrived is not the file".to_owned())
     }
 }

@@ -1,7 +1,7 @@
 //! What the proxy knows about one route when it has ended.
 
 use jostle_common::chance::Direction;
-use jostle_common::rows::{LinkCounts, RouteCounts, Row};
+use jostle_common::rows::{LinkCounts, RoundTripMs, RouteCounts, Row};
 use jostle_proxy::{LinkSummary, Protocol, Summary};
 use serde_json::{Value, json};
 
@@ -15,13 +15,15 @@ pub(crate) struct Relayed<'a> {
 }
 
 impl Relayed<'_> {
-    /// Writes what became of the packets into their row. Who sent again is asked only when the endpoints did not tell.
+    /// Writes what became of the packets into their row. Who sent again, and
+    /// how long round trips took, the modelled TCP is asked only when the endpoints did not tell.
     pub(crate) fn write(&self, row: &mut Row) {
         let counts = self.counts();
         // The proxy sees every packet of both endpoints, or at least that one is missing.
         let sent = |link: &LinkCounts| link.entered + link.missed_by_kernel;
         row.packets = counts.as_ref().map(|counts| sent(&counts.up) + sent(&counts.down));
         row.retransmissions = row.retransmissions.or_else(|| self.segments_again());
+        row.rtt_ms = row.rtt_ms.or_else(|| self.summary.round_trips(self.route).map(RoundTripMs::from));
         row.proxy = counts;
     }
 

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a received file is called in its transfer's own folder, and while it is not complete.
-const RECEIVED: &str = "received";
+pub(super) const RECEIVED: &str = "received";
 const RECEIVED_PART: &str = "received.part";
 
 /// A way to carry a file.
@@ -93,6 +93,22 @@ pub(crate) struct Outcome {
     pub(crate) retransmissions: Option<u64>,
     /// `None` where the client measures none.
     pub(crate) round_trips: Option<RoundTrips>,
+}
+
+impl Outcome {
+    /// How it ended, when nothing else is known.
+    pub(super) const fn new(ending: Ending) -> Self {
+        Self {
+            ending,
+            elapsed: Duration::ZERO,
+            received: None,
+            account: None,
+            doubled: None,
+            late: None,
+            retransmissions: None,
+            round_trips: None,
+        }
+    }
 }
 
 /// The file in memory, read by any number of endpoints.
@@ -201,7 +217,7 @@ impl<'a> Transfer<'a> {
 }
 
 /// What lies in a transfer's folder when it has ended.
-fn received(folder: &Path) -> Option<(PathBuf, bool)> {
+pub(super) fn received(folder: &Path) -> Option<(PathBuf, bool)> {
     [(RECEIVED, true), (RECEIVED_PART, false)]
         .map(|(name, complete)| (folder.join(name), complete))
         .into_iter()
@@ -217,16 +233,7 @@ fn send_tcp(
 ) -> anyhow::Result<Outcome> {
     let sending = tcp::SendSettings { server: vec![route], patience: settings.patience() };
     let sent = tcp::send(&sending, &mut Shared(subject), stop, tell)?;
-    Ok(Outcome {
-        ending: sent.ending,
-        elapsed: sent.elapsed,
-        received: None,
-        account: None,
-        doubled: None,
-        late: None,
-        retransmissions: None,
-        round_trips: None,
-    })
+    Ok(Outcome { elapsed: sent.elapsed, ..Outcome::new(sent.ending) })
 }
 
 fn send_udp(
@@ -244,14 +251,12 @@ fn send_udp(
     // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
     let elapsed = arrival.as_ref().map(|arrival| arrival.elapsed).unwrap_or_default();
     Ok(Outcome {
-        ending: sent.ending,
         elapsed,
-        received: None,
         doubled: counts.map(|counts| counts.doubled),
         late: counts.map(|counts| u64::from(counts.late)),
         account: arrival.map(|arrival| arrival.cells.iter().map(|cell| cell.state).collect()),
         retransmissions: Some(0),
-        round_trips: None,
+        ..Outcome::new(sent.ending)
     })
 }
 
@@ -273,13 +278,10 @@ fn fetch_saw(
     }
     let report = fetched.report;
     Ok(Outcome {
-        ending: fetched.ending,
         elapsed: report.elapsed(),
-        received: None,
-        account: None,
         doubled: Some(report.duplicates),
-        late: None,
         retransmissions: Some(report.retransmissions),
         round_trips: Some(report.round_trips),
+        ..Outcome::new(fetched.ending)
     })
 }

@@ -40,7 +40,7 @@ use std::time::Duration;
 pub type Content = Memory;
 
 /// How many packets a cell sends at the most: without delay, endless talk would take no time and never reach the limit.
-const PACKETS_MAX: u64 = 10_000_000;
+const PACKETS_MAX: u64 = 5_000_000;
 
 /// Runs a trial, virtual whether it says so or not. What cannot be done is told in the row's `error`. `content` is of use to the protocols
 /// that carry a file.

@@ -71,12 +71,12 @@ impl Sink for Appended {
     fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let chunk = chunk_length(self.content.size(), self.whole.len() as u32);
-            let within = self.size - self.whole.len() as u64 * CHUNK_BYTES;
             if chunk == 0 {
                 // Behind the end.
                 self.size += bytes.len() as u64;
                 return Ok(());
             }
+            let within = self.size - self.whole.len() as u64 * CHUNK_BYTES;
             let (piece, rest) = bytes.split_at(bytes.len().min(chunk - within as usize));
             let start = self.size as usize;
             self.is_right &= self.content.bytes()[start..start + piece.len()] == *piece;
@@ -173,5 +173,84 @@ impl Partial for Inbox {
 
     fn finish(self) -> io::Result<String> {
         Ok("received".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ChunkState::{Damaged, Intact, Missing};
+    use proptest::prelude::*;
+
+    const SIZE: usize = 3 * 4096 + 100;
+
+    fn content() -> Content {
+        Content::generated(SIZE)
+    }
+
+    /// The contents with a byte changed.
+    fn wrong(place: usize) -> Vec<u8> {
+        let mut bytes = content().bytes().to_vec();
+        bytes[place] ^= 1;
+        bytes
+    }
+
+    fn appended(bytes: &[u8], piece: usize) -> Appended {
+        let mut appended = Appended::new(&content());
+        bytes.chunks(piece).for_each(|piece| appended.append(piece).unwrap());
+        appended
+    }
+
+    #[test]
+    fn what_comes_in_order_is_judged_chunk_by_chunk() {
+        let whole = content().bytes().to_vec();
+        for piece in [1, 100, 4095, 4096, 4097, 100_000] {
+            let right = appended(&whole, piece);
+            assert_eq!((right.whole.as_slice(), right.is_equal()), (&[Intact; 4][..], Some(true)));
+            assert_eq!(right.units().intact_bytes, SIZE as u64);
+            let damaged = appended(&wrong(8191), piece);
+            assert_eq!(
+                (damaged.whole.as_slice(), damaged.is_equal()),
+                (&[Intact, Damaged, Intact, Intact][..], Some(false))
+            );
+            assert_eq!(
+                damaged.units(),
+                Units { intact: 3, missing: 0, damaged: 1, intact_bytes: SIZE as u64 - 4096 }
+            );
+            let short = appended(&whole[..8191], piece);
+            assert_eq!((short.units().intact, short.units().missing, short.is_equal()), (1, 3, Some(false)));
+            let long = appended(&[&whole[..], b"x"].concat(), piece);
+            assert_eq!(
+                (long.size(), long.units().intact, long.is_equal()),
+                (SIZE as u64 + 1, 4, Some(false))
+            );
+        }
+        assert_eq!((appended(&[], 1).is_equal(), appended(&[], 1).units().missing), (None, 4));
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_in_any_order_reads_as_it_came(chunks in prop::collection::vec((0usize..4, any::<bool>()), 0..8)) {
+            let content = content();
+            let mut inbox = Inbox::new(&content);
+            prop_assert_eq!((inbox.is_equal(), inbox.states()), (None, vec![Missing; 4]));
+            let mut file = inbox.create().unwrap();
+            let (mut expected, mut states) = (vec![0; SIZE], [Missing; 4]);
+            for (number, is_right) in chunks {
+                let start = number * 4096;
+                let place = start..SIZE.min(start + 4096);
+                let sent = if is_right { content.bytes().to_vec() } else { wrong(start + 50) };
+                file.write_at(start as u64, &sent[place.clone()]).unwrap();
+                expected[place.clone()].copy_from_slice(&sent[place]);
+                states[number] = if is_right { Intact } else { Damaged };
+            }
+            file.set_size(SIZE as u64).unwrap();
+            let mut read = vec![7; SIZE];
+            file.read_at(0, &mut read).unwrap();
+            prop_assert!(read == expected);
+            prop_assert_eq!(inbox.states(), states);
+            prop_assert_eq!(inbox.is_equal(), Some(expected == content.bytes()[..]));
+            prop_assert!(file.read_at(4 * 4096, &mut read).is_err() && file.write_at(4 * 4096, &[1]).is_err());
+        }
     }
 }
