@@ -6,8 +6,8 @@ mod proxy_support;
 use proxy_support::{installed, jostle};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 fn trial(arguments: &[&str]) -> Output {
     jostle().arg("trial").args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -27,7 +27,7 @@ fn row(output: &Output) -> Value {
 /// A server that listens, and does nothing else.
 const SERVER: &str = "exec python3 -c 'import os, socket, time
 host, port = os.environ[\"JOSTLE_LISTEN\"].split(\":\")
-socket.create_server((host, int(port))); time.sleep(600)'";
+server = socket.create_server((host, int(port))); time.sleep(600)'";
 
 #[test]
 fn wrong_usage_ends_with_2_and_no_row() {
@@ -123,25 +123,27 @@ fn a_signal_ends_the_programs_and_there_is_no_row() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-    assert!(made.success());
-    let client = format!("sleep 608 & echo $$ $! > '{}'; wait", pipe.display());
+    let pids = folder.path().join("pids");
+    let client = format!("sleep 608 & echo $$ $! > '{0}.part'; mv '{0}.part' '{0}'; wait", pids.display());
     for signal in [Signal::INT, Signal::TERM] {
-        let child = jostle()
+        let mut child = jostle()
             .args(["trial", "--server", SERVER, "--client", &client])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Opening it waits for the client to do so too.
-        let line = BufReader::new(std::fs::File::open(&pipe).unwrap()).lines().next().unwrap().unwrap();
+        while !pids.exists() {
+            assert_eq!(child.try_wait().unwrap(), None, "it has ended before its client began");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        let line = std::fs::read_to_string(&pids).unwrap();
+        std::fs::remove_file(&pids).unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
         assert!(stderr(&output).contains("stopped before the trial was done"), "{}", stderr(&output));
-        let left: Vec<&str> = line.split(' ').filter(|pid| lives(pid)).collect();
+        let left: Vec<&str> = line.split_whitespace().filter(|pid| lives(pid)).collect();
         assert!(line.contains(' ') && left.is_empty(), "{left:?} of {line:?}");
     }
 }

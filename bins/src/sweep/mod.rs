@@ -15,7 +15,7 @@ pub use options::SweepArgs;
 
 use crate::exit::Usage;
 use crate::stop::Stop;
-use crate::words::{count, seconds};
+use crate::words::{count, grouped, seconds};
 use contents::Contents;
 use identity::Identity;
 use jostle_common::chance::fresh_seed;
@@ -41,7 +41,7 @@ impl SweepArgs {
         if self.plan {
             return print(&plan);
         }
-        let contents = Arc::new(Contents::read(plan.files())?);
+        let contents = Arc::new(Contents::new(&plan)?);
         let path = self.output.as_deref();
         let Some(mut output) = Output::open(path, !plan.part.is_whole(), self.retry_failed)? else {
             return self.finished(path.expect("what is finished has a name"));
@@ -59,7 +59,7 @@ impl SweepArgs {
         let there = There::of(&plan, seed, &contents, &found, self.retry_failed);
         if found.count() > there.cells {
             let others = count(found.count() - there.cells, "row");
-            eprintln!("{others} in {} belong to no cell of this sweep, and stay", output.name());
+            eprintln!("kept {others} of other cells in {}", output.name());
         }
         output.remove_failed(&there.again)?;
         found.forget(&there.again);
@@ -133,13 +133,13 @@ impl There {
 fn last_line(tally: Tally, skipped: u64, left: u64, seed: u64, time: f64) -> String {
     let mut words = vec![format!("{} run in {}", count(tally.ran, "cell"), seconds(time))];
     if tally.failed > 0 {
-        words.push(format!("{} failed", tally.failed));
+        words.push(format!("{} failed", grouped(tally.failed)));
     }
     if skipped > 0 {
-        words.push(format!("{skipped} skipped that were there"));
+        words.push(format!("{} skipped that were there", grouped(skipped)));
     }
     if tally.ran < left {
-        words.push(format!("{} left", left - tally.ran));
+        words.push(format!("{} left", grouped(left - tally.ran)));
     }
     format!("{}; seed {seed}", words.join(", "))
 }

@@ -7,21 +7,24 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  jostle sweep --virtual --protocol saw --vary loss=0..20%:1% --vary delay=10ms,50ms --repeat 10 -o rows.jsonl
-  jostle sweep configs/sweeps/tcp-vs-udp.json -o rows.jsonl        again: only what is missing is run
-  jostle sweep sweep.json --vary 'loss=1%,5%; burst=1,3'           values in pairs; in place of the file's loss
-  jostle sweep sweep.json --shard 3/16 -o rows-3.jsonl             on machine 3 of 16; cat puts the parts together
-  jostle sweep sweep.json --seed 7 --index 41 -o rows/41.jsonl     one cell, in a job of its own
-  jostle sweep sweep.json --seed 7 --plan | head -1                what would be run
+  jostle sweep --virtual --size 64KiB --vary loss=0..20%:1% --vary delay=10ms,50ms -o rows.jsonl
+  jostle sweep configs/sweeps/tcp-vs-udp.json -o rows.jsonl     again: only what is missing is run
+  jostle sweep sweep.json --vary loss=1%,5% --repeat 3          other losses than the file's
+  jostle sweep --virtual --vary 'loss=1%,5%; burst=1.5,3'       values in pairs
+  jostle sweep sweep.json --shard 3/16 -o rows-3.jsonl          machine 3 of 16; cat joins the rows
+  jostle sweep sweep.json --seed 7 --index 41 -o 41.jsonl       one cell, in a job of its own
+  jostle sweep sweep.json --seed 7 --plan | head -1             what would be run
 
-A range a..b:step includes b; 1ms..1s:*2 doubles. A sweep file is
+A range a..b:step includes b; 1ms..1s:*2 doubles. A sweep file says the same:
   { \"about\": \"a question\", \"seed\": 7, \"repeat\": 10, \"virtual\": true,
-    \"set\": { \"protocol\": \"saw\" }, \"vary\": { \"loss\": \"0..20%:1%\", \"delay\": [\"10ms\", \"50ms\"] } }
-and \"vary\": [ { \"loss\": \"1%,5%\", \"burst\": \"1,3\" } ] for pairs. What the command line says takes the place of what the file says;
-files and profiles are looked for in the current directory.
+    \"set\": { \"protocol\": \"saw\" },
+    \"vary\": { \"loss\": \"0..20%:1%\", \"delay\": [\"10ms\", \"50ms\"] } }
+or \"vary\": [{ \"loss\": \"1%,5%\", \"burst\": \"1.5,3\" }] for pairs. The command line is stronger than the
+file. Files and profiles are looked for in the current directory.
 
-The status is 0 when every cell has its row: a failed one (\"ok\": false) is a result, unless --strict. It is 1 when the sweep
-itself could not go on, and 2 for a mistake, which is found before the first cell.";
+The status is 0 when every cell has its row: a failed one (\"ok\": false) is a result, unless
+--strict. It is 1 when the sweep itself could not go on, and 2 for a mistake, which is found
+before the first cell.";
 
 /// Run a trial for every combination of the values that vary, a row each: in virtual time, or one after the other on real sockets
 #[derive(Clone, Debug, Args)]

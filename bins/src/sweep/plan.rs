@@ -6,7 +6,7 @@ use crate::files;
 use crate::profiles::ProfileFiles;
 use jostle_common::setting::SettingError;
 use jostle_common::sweep::{Axis, Cell, Shard, Sweep};
-use jostle_common::trial::{Job, Parameter, Trial};
+use jostle_common::trial::{Job, Parameter, Setting, Trial};
 use std::path::PathBuf;
 
 /// A sweep, and what of it is run here.
@@ -101,11 +101,26 @@ impl Plan {
         self.cells().map(move |cell| sweep.trial(&cell, seed))
     }
 
-    /// The files that they carry.
+    /// The files that cells of the sweep carry.
     pub(super) fn files(&self) -> Vec<String> {
-        let file = Parameter::named("file").expect("trials carry files");
-        let varied = self.sweep.axes().iter().flat_map(|axis| axis.values(file)).map(ToString::to_string);
+        let varied = self.values("file").map(ToString::to_string);
         varied.chain(self.sweep.base.file.clone()).collect()
+    }
+
+    /// The most bytes that a cell carries which carries no file.
+    pub(super) fn size_max(&self) -> u64 {
+        let varied = self.values("size").filter_map(|setting| match setting {
+            Setting::Size(size) => Some(size.bytes()),
+            _ => None,
+        });
+        // What a protocol carries unless told otherwise is less for some than for others.
+        let usual = Trial { size: self.sweep.base.size, ..Trial::default() }.size().bytes();
+        varied.fold(usual, u64::max)
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &Setting> {
+        let parameter = Parameter::named(name).expect("it is a parameter of trials");
+        self.sweep.axes().iter().flat_map(move |axis| axis.values(parameter))
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod pool;
 mod processes;
-mod virtual_cells;
 
 use super::contents::Contents;
 use super::identity::Identity;
@@ -16,6 +15,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use jostle_common::rows::Row;
 use jostle_common::trial::Trial;
+use jostle_engine::trial;
 use pool::{Order, Pool};
 use processes::Processes;
 use std::io;
@@ -65,7 +65,7 @@ impl Work {
     pub(super) fn run(&self, output: &mut Output, stop: &Stop) -> anyhow::Result<Tally> {
         if self.plan.sweep.base.is_virtual {
             let contents = self.contents.clone();
-            let run = move |trial: Trial| Ok(Some(Line::new(&virtual_cells::run(&trial, &contents))));
+            let run = move |trial: Trial| Ok(Some(Line::new(&trial::run(&trial, &contents.of(&trial)))));
             let pool = Pool::start(self.trials(stop), self.jobs, Order::OfItems, run);
             // A cell in virtual time cannot be interrupted: it ends with this process.
             return self.collect(&pool.context("cannot start a thread")?, output, stop);

@@ -117,3 +117,80 @@ impl Left {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::units::Span;
+    use std::path::Path;
+
+    /// A program that does what `script` says. Another process writes it: one of this process that starts just now would keep it open.
+    fn program(folder: &Path, script: &str) -> PathBuf {
+        let path = folder.join("program");
+        let mut write = Command::new("sh");
+        write.args(["-c", "printf '#!/bin/sh\n%s\n' \"$1\" >\"$2\" && chmod +x \"$2\"", "sh", script]);
+        assert!(write.arg(&path).status().unwrap().success());
+        path
+    }
+
+    fn trial() -> Trial {
+        Trial { repeat: 1, seed: 7, limit: Some(Span(Duration::from_secs(60))), ..Trial::default() }
+    }
+
+    fn processes(program: PathBuf, stop: &Stop) -> Processes {
+        Processes { program, contents: Arc::new(Contents::default()), jobs: 3, stop: stop.clone() }
+    }
+
+    fn run(script: &str) -> Row {
+        let folder = tempfile::tempdir().unwrap();
+        processes(program(folder.path(), script), &Stop::new()).run(&trial()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_line_of_a_process_is_the_row() {
+        let measured = Row { ok: true, seconds: Some(0.1 + 0.2), ..trial().row() };
+        let row = run(&format!("echo noise >&2; echo '{}'", serde_json::to_string(&measured).unwrap()));
+        assert_eq!(row.host["jobs"], 3);
+        assert_eq!(Row { host: measured.host.clone(), ..row }, measured);
+        let folder = tempfile::tempdir().unwrap();
+        let asked = processes(program(folder.path(), "echo \"$*\" >&2"), &Stop::new()).run(&trial()).unwrap();
+        let words = format!("trial {}", trial().arguments().join(" "));
+        assert_eq!(asked.unwrap().error, Some(words));
+    }
+
+    #[test]
+    fn a_process_without_a_row_is_a_failed_row() {
+        let other = serde_json::to_string(&Row { seed: 8, ..trial().row() }).unwrap();
+        for (script, error) in [
+            ("echo one >&2; echo 'jostle: no port left' >&2; exit 1", "no port left"),
+            ("exit 3", "jostle trial ended with status 3 and gave no row"),
+            ("kill -KILL $$", "jostle trial ended with status 137 and gave no row"),
+            ("echo '{\"protocol\":'; echo torn >&2", "torn"),
+            (&format!("echo '{other}'"), "jostle trial gave the row of another cell"),
+        ] {
+            let row = run(script);
+            assert_eq!((row.ok, row.error.as_deref()), (false, Some(error)), "{script}");
+            assert_eq!(Identity::of(&row), Identity::of(&trial().row()));
+            assert_eq!(row.host["jobs"], 3);
+        }
+    }
+
+    #[test]
+    fn a_process_that_does_not_end_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = program(folder.path(), "exec sleep 600");
+        let stop = Stop::new();
+        let processes = processes(path, &stop);
+        let short = Trial { limit: Some(Span(Duration::from_millis(100))), ..trial() };
+        let left = processes.process(&short, Duration::ZERO).unwrap();
+        assert_eq!((left.end, left.status), (End::Late, 128 + 15));
+        stop.request();
+        assert_eq!(processes.run(&trial()).unwrap(), None);
+    }
+
+    #[test]
+    fn without_a_program_there_is_no_row() {
+        let error = processes(PathBuf::from("/nowhere/jostle"), &Stop::new()).run(&trial()).unwrap_err();
+        assert!(format!("{error:#}").starts_with("cannot start jostle trial: "), "{error:#}");
+    }
+}
