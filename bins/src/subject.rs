@@ -3,8 +3,7 @@
 use crate::audit::Original;
 use crate::files;
 use anyhow::{Context, bail};
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::storage::generated;
+use jostle_common::protocol::storage::Memory;
 use jostle_common::trial::Trial;
 use std::path::Path;
 
@@ -23,9 +22,7 @@ pub(crate) struct Subject {
     /// What received files are called at their end: `.mp3`; empty when the file has none.
     pub(crate) extension: String,
     /// All of it.
-    pub(crate) bytes: Vec<u8>,
-    /// Its SHA-256.
-    pub(crate) digest: Digest,
+    pub(crate) content: Memory,
     /// What it sounds like; `None` when it is no MP3, or nobody asked.
     pub(crate) music: Option<Original>,
 }
@@ -33,12 +30,12 @@ pub(crate) struct Subject {
 impl Subject {
     /// The tune that is built in.
     pub(crate) fn tune() -> Self {
-        Self::new(TUNE_NAME.to_owned(), TUNE.to_vec())
+        Self::new(TUNE_NAME.to_owned(), Memory::new(TUNE))
     }
 
     /// Made-up contents of `size` bytes, a function of the size alone.
     pub(crate) fn generated(size: usize) -> Self {
-        Self::new(GENERATED_NAME.to_owned(), generated(size))
+        Self::new(GENERATED_NAME.to_owned(), Memory::generated(size))
     }
 
     /// What a trial carries.
@@ -70,19 +67,18 @@ impl Subject {
         let name = path
             .file_name()
             .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Ok(Self::new(name, bytes))
+        Ok(Self::new(name, Memory::new(bytes)))
     }
 
-    fn new(name: String, bytes: Vec<u8>) -> Self {
+    fn new(name: String, content: Memory) -> Self {
         let extension = extension(&name);
-        let digest = Digest::of(&bytes);
-        Self { name, extension, bytes, digest, music: None }
+        Self { name, extension, content, music: None }
     }
 
     /// The same, with an ear for what it sounds like: decoding a file takes a while.
     #[must_use]
     pub(crate) fn with_music(self) -> Self {
-        Self { music: Original::read(&self.bytes), ..self }
+        Self { music: Original::read(self.content.bytes()), ..self }
     }
 }
 
@@ -103,14 +99,15 @@ fn extension(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jostle_common::protocol::storage::Source as _;
 
     #[test]
     fn the_built_in_file_is_music() {
         let tune = Subject::tune().with_music();
-        assert_eq!((tune.extension.as_str(), tune.bytes.len()), (".mp3", 960_613));
+        assert_eq!((tune.extension.as_str(), tune.content.size()), (".mp3", 960_613));
         assert!(tune.music.is_some_and(|music| music.intact().frames == 2298));
         assert_eq!(
-            tune.digest.to_string(),
+            tune.content.digest().to_string(),
             "1dfec67933eac329e3708b4065b27edc41c80bcf290e3f0e05ed19ecc632ae2a"
         );
     }
@@ -118,9 +115,9 @@ mod tests {
     #[test]
     fn what_is_made_up_has_its_size_and_no_music() {
         let made_up = Subject::generated(10_000).with_music();
-        assert_eq!((made_up.bytes.len(), made_up.extension.as_str()), (10_000, ""));
+        assert_eq!((made_up.content.size(), made_up.extension.as_str()), (10_000, ""));
         assert!(made_up.music.is_none());
-        assert_eq!(made_up.digest, Subject::generated(10_000).digest);
+        assert_eq!(made_up.content.digest(), Subject::generated(10_000).content.digest());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::subject::Subject;
 use crate::trial::real::{Judged, Outcome, Relayed, failure, host};
 use anyhow::Context;
 use jostle_common::clock::Clock;
+use jostle_common::protocol::storage::Source as _;
 use jostle_common::rows::Row;
 use jostle_proxy::Summary;
 use serde_json::{Map, Value, json};
@@ -117,7 +118,7 @@ impl Judge<'_> {
             more.insert(key.to_owned(), value);
         };
         put("file", json!(self.subject.name));
-        put("size", json!(self.subject.bytes.len()));
+        put("size", json!(self.subject.content.size()));
         if self.cell.transport == Transport::Tcp {
             put("tcp", json!("model cubic"));
         }

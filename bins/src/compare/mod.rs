@@ -23,6 +23,7 @@ use crate::subject::Subject;
 use crate::terminal::{columns, escaped};
 use finished::{Comparison, Finished, Transport};
 use folder::{Folder, PAGE, ROWS};
+use jostle_common::protocol::storage::Source as _;
 use plan::Plan;
 use std::io::{self, Write};
 use verdict::Verdict;
@@ -66,8 +67,8 @@ fn is_as_promised(row: &Finished) -> bool {
 fn comparison(plan: Plan, subject: &Subject, rows: Vec<Finished>) -> Comparison {
     Comparison {
         file: subject.name.clone(),
-        file_bytes: subject.bytes.len() as u64,
-        digest: subject.digest.to_string(),
+        file_bytes: subject.content.size(),
+        digest: subject.content.digest().to_string(),
         music_seconds: subject.music.as_ref().map(|music| music.intact().seconds),
         weather: plan.weather,
         seed: plan.seed,

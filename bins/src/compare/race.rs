@@ -8,6 +8,7 @@ use crate::subject::Subject;
 use crate::trial::real::{Outcome, Transfer, TransferSettings};
 use anyhow::{Context, anyhow};
 use jostle_common::clock::Clock;
+use jostle_common::protocol::storage::Source as _;
 use jostle_common::protocol::timer::Timing;
 use jostle_common::route::{HostPort, Route, TcpMode, Transport as Carrier};
 use jostle_common::time::Instant;
@@ -118,7 +119,7 @@ fn race<'scope>(
         });
     }
     drop(done);
-    let size = subject.bytes.len() as u64;
+    let size = subject.content.size();
     let bar = progress::bytes(size * rows as u64, "compare");
     let clock = Clock::start();
     let mut outcomes: Vec<Option<anyhow::Result<Outcome>>> = (0..rows).map(|_| None).collect();

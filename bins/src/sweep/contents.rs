@@ -31,7 +31,7 @@ impl Contents {
         let mut files = BTreeMap::new();
         for file in plan.files() {
             let subject = Subject::read(Path::new(&file))?;
-            files.insert(file, Content::new(subject.bytes));
+            files.insert(file, subject.content);
         }
         // Other processes make their own.
         let size = if is_virtual { plan.size_max() } else { 0 };

@@ -12,7 +12,7 @@ use crate::subject::Subject;
 use anyhow::{Context, bail};
 use jostle_common::rows::Row;
 use jostle_common::trial::{Job, Trial};
-use jostle_engine::trial::{self as simulated, Content};
+use jostle_engine::trial as simulated;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(trial: &Trial, stop: &Stop) -> anyhow::Result<Row> {
 
 /// Runs a trial in virtual time, on a thread of its own: a simulation does not look up, and the user need not wait for its end.
 fn simulate(trial: Trial, stop: &Stop) -> anyhow::Result<Row> {
-    let content = Content::new(Subject::of(&trial)?.bytes);
+    let content = Subject::of(&trial)?.content;
     let (sender, outcome) = mpsc::channel();
     let stopped = sender.clone();
     let _attached = stop.attach_with(move || {

@@ -32,7 +32,7 @@ pub(super) fn fetch(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     let folder = stage.folder()?;
     let root = folder.path().join(ROOT);
     std::fs::create_dir(&root)
-        .and_then(|()| std::fs::write(root.join(NAME), &subject.bytes))
+        .and_then(|()| std::fs::write(root.join(NAME), subject.content.bytes()))
         .with_context(|| format!("cannot write to {}", root.display()))?;
     // The limit ends it, whoever is silent.
     let patience = trial.limit().saturating_mul(2);

@@ -7,6 +7,7 @@ use crate::words::duration;
 use anyhow::Context;
 use jostle_common::protocol::digest::Digest;
 use jostle_common::protocol::file::compared;
+use jostle_common::protocol::storage::Source as _;
 use jostle_common::trial::FileResult;
 use std::time::Duration;
 
@@ -45,10 +46,10 @@ impl Judged {
             None => Vec::new(),
         };
         let result = FileResult {
-            size: subject.bytes.len() as u64,
+            size: subject.content.size(),
             elapsed: outcome.elapsed,
-            equal: outcome.received.is_some().then(|| Digest::of(&bytes) == subject.digest),
-            chunks: outcome.account.clone().unwrap_or_else(|| compared(&subject.bytes, &bytes)),
+            equal: outcome.received.is_some().then(|| Digest::of(&bytes) == subject.content.digest()),
+            chunks: outcome.account.clone().unwrap_or_else(|| compared(subject.content.bytes(), &bytes)),
             doubled: outcome.doubled,
             late: outcome.late,
             retransmissions: outcome.retransmissions,

@@ -22,6 +22,7 @@ use crate::stop::Stop;
 use crate::subject::Subject;
 use anyhow::{Context, bail};
 use jostle_common::clock::Clock;
+use jostle_common::protocol::storage::Source as _;
 use jostle_common::rows::Row;
 use jostle_common::trial::{Protocol, ROUTE, Trial};
 use jostle_proxy::Summary;
@@ -56,7 +57,7 @@ fn run_in(temporary: &Path, trial: &Trial, subject: &Subject, interrupt: &Stop) 
         Protocol::Http => http::fetch(&stage, &mut row)?,
     };
     if protocol.carries_file() {
-        row.more.insert("size".to_owned(), subject.bytes.len().into());
+        row.more.insert("size".to_owned(), subject.content.size().into());
     }
     if ended.error.as_deref() == Some(STOPPED) {
         bail!("stopped before the trial was done");

@@ -123,9 +123,8 @@ fn virtual_time_counts_the_same() {
     for protocol in ["saw size=64KiB", "ping count=50 interval=2ms", "messages count=30", "udp size=128KiB"] {
         let timeout = if protocol.starts_with("udp") { "" } else { " timeout=fixed:200ms" };
         let words = format!("protocol={protocol} loss=8% delay=3ms{timeout}");
-        let content = Subject::of(&trial(&words)).unwrap().bytes;
-        let simulated =
-            jostle_engine::trial::run(&trial(&words), &jostle_engine::trial::Content::new(content));
+        let content = Subject::of(&trial(&words)).unwrap().content;
+        let simulated = jostle_engine::trial::run(&trial(&words), &content);
         assert_eq!(counts(&row(&words)), counts(&simulated), "{words}");
         assert!(simulated.proxy.unwrap().up.discarded_total() > 0, "{words}");
     }

@@ -10,14 +10,12 @@ use crate::subject::Subject;
 use anyhow::Context;
 use jostle_common::clock::Clock;
 use jostle_common::protocol::CHUNK_BYTES;
-use jostle_common::protocol::digest::Digest;
 use jostle_common::protocol::file::{ChunkState, ReceiverSettings};
 use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::protocol::storage::Source;
+use jostle_common::protocol::storage::Memory;
 use jostle_common::protocol::timer::Timing;
 use jostle_common::time::Instant;
 use jostle_common::units::BitRate;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -111,39 +109,19 @@ impl Outcome {
     }
 }
 
-/// The file in memory, read by any number of endpoints.
-struct Shared<'a>(&'a Subject);
-
-impl Source for Shared<'_> {
-    fn size(&self) -> u64 {
-        self.0.bytes.len() as u64
-    }
-
-    fn digest(&self) -> Digest {
-        self.0.digest
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let start = usize::try_from(offset).ok();
-        let part = start.and_then(|start| self.0.bytes.get(start..)?.get(..buffer.len()));
-        buffer.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
-
 /// A transfer whose server listens.
 pub(crate) struct Transfer<'a> {
     settings: TransferSettings,
     subject: &'a Subject,
-    server: Server<'a>,
+    server: Server,
     /// Where what it receives lies.
     folder: PathBuf,
 }
 
-enum Server<'a> {
+enum Server {
     Tcp(tcp::Server<Directory>),
     Udp(udp::Server<Directory>),
-    Saw(saw::Server<Shared<'a>>),
+    Saw(saw::Server<Memory>),
 }
 
 impl<'a> Transfer<'a> {
@@ -167,7 +145,7 @@ impl<'a> Transfer<'a> {
                 let serving = ReceiverSettings { idle, ..ReceiverSettings::default() };
                 Server::Udp(udp::Server::bind(LOOPBACK, serving, directory()?)?)
             }
-            Transport::Saw => Server::Saw(saw::Server::bind(LOOPBACK, Shared(subject), false)?),
+            Transport::Saw => Server::Saw(saw::Server::bind(LOOPBACK, subject.content.clone(), false)?),
         };
         Ok(Self { settings, subject, server, folder })
     }
@@ -232,7 +210,7 @@ fn send_tcp(
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
     let sending = tcp::SendSettings { server: vec![route], patience: settings.patience() };
-    let sent = tcp::send(&sending, &mut Shared(subject), stop, tell)?;
+    let sent = tcp::send(&sending, &mut subject.content.clone(), stop, tell)?;
     Ok(Outcome { elapsed: sent.elapsed, ..Outcome::new(sent.ending) })
 }
 
@@ -245,7 +223,8 @@ fn send_udp(
 ) -> anyhow::Result<Outcome> {
     let sending =
         udp::SendSettings { server: vec![route], rate: settings.pace, patience: settings.patience() };
-    let sent = udp::send(&sending, &mut Shared(subject), stop, |report| tell(report.packets * CHUNK_BYTES))?;
+    let sent =
+        udp::send(&sending, &mut subject.content.clone(), stop, |report| tell(report.packets * CHUNK_BYTES))?;
     let arrival = sent.report.arrival;
     let counts = arrival.as_ref().map(|arrival| arrival.counts);
     // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
