@@ -5,6 +5,7 @@ use jostle_bins::commands::profile::ProfileArgs;
 use jostle_bins::commands::proxy::ProxyArgs;
 use jostle_bins::commands::simulate::SimulateArgs;
 use jostle_bins::compare::CompareArgs;
+use jostle_bins::report::ReportArgs;
 use jostle_bins::sweep::SweepArgs;
 use jostle_bins::trial::TrialArgs;
 use jostle_bins::{exit, signals, terminal};
@@ -25,6 +26,7 @@ enum Command {
     Simulate(Box<SimulateArgs>),
     Trial(Box<TrialArgs>),
     Sweep(Box<SweepArgs>),
+    Report(Box<ReportArgs>),
     Profile(ProfileArgs),
     /// Print the completions for a shell
     Completions {
@@ -49,6 +51,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => args.run(),
         Command::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Sweep(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Report(args) => Ok(exit::status("jostle", args.run())),
         Command::Profile(args) => args.run(),
         Command::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;

@@ -16,7 +16,7 @@ Examples:
   jostle trial --protocol tcp --size 1MiB --profile coffee-shop-wifi
   jostle trial --protocol ping --count 1000 --jitter 2ms --delay 20ms
   jostle trial --loss 2% --over both --server 'iperf3 -s -1 -p ${JOSTLE_LISTEN#*:}' \\
-    --client 'iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 1M -t 5 --json | tr -d \"\\n\\t\"'
+    --client 'iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 1M -l 1200 -t 5 --json | tr -d \"\\n\\t\"'
   jostle trial --delay 50ms --server 'python3 -m http.server --bind 127.0.0.1 ${JOSTLE_LISTEN#*:}' \\
     --client 'curl -so $JOSTLE_TEMP/got http://$JOSTLE_SERVER/file' --check 'cmp $JOSTLE_TEMP/got file'
 

@@ -19,7 +19,7 @@ use super::real::{Relayed, host, load};
 use crate::stop::Stop;
 use jostle_common::clock::Clock;
 use jostle_common::route::Transport;
-use jostle_common::rows::Row;
+use jostle_common::rows::{RouteCounts, Row};
 use jostle_common::trial::{Commands, ROUTE, Trial};
 use jostle_proxy::{Protocol, Summary};
 use play::{Played, play};
@@ -50,23 +50,16 @@ fn relayed(summary: &Summary, over: Transport) -> Vec<Relayed<'_>> {
 
 /// Writes the packets of all transports together into their row.
 fn write_counts(row: &mut Row, relayed: &[Relayed<'_>]) {
+    let (mut total, mut packets) = (RouteCounts::default(), 0);
     for one in relayed {
-        let so_far = (row.proxy.take(), row.packets, row.retransmissions.take());
         one.write(row);
-        let (proxy, packets, retransmissions) = so_far;
-        if let (Some(total), Some(before)) = (&mut row.proxy, &proxy) {
-            total.up.add(&before.up);
-            total.down.add(&before.down);
+        if let Some(counts) = &row.proxy {
+            total.up.add(&counts.up);
+            total.down.add(&counts.down);
         }
-        row.proxy = row.proxy.take().or(proxy);
-        row.packets = sum(row.packets, packets);
-        row.retransmissions = sum(row.retransmissions, retransmissions);
+        packets += row.packets.unwrap_or(0);
     }
-}
-
-/// The sum of what is known.
-fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    a.map_or(b, |a| Some(a + b.unwrap_or(0)))
+    (row.proxy, row.packets) = (Some(total), Some(packets));
 }
 
 /// What is of this machine and moment. Of two transports the lateness stands apart: the one sends what the other answers for.

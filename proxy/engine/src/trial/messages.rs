@@ -1,35 +1,22 @@
 //! Checked messages over a stream.
 
-use super::{Cell, Found, Units, ending};
+use super::{Cell, Ended};
 use bytes::Bytes;
 use jostle_common::protocol::messages::{Client, Session};
 use jostle_common::protocol::stream::StreamEndpoint;
+use jostle_common::rows::Row;
 use jostle_common::time::Instant;
-use jostle_common::trial::Trial;
+use jostle_common::trial::{Taken, Trial};
 
-pub(super) fn run(cell: &Cell<'_>) -> Found {
+pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let mut client = Speaker::new(cell.trial);
     let mut server = Listener::new(cell.trial);
-    let mut simulation = cell.stream(&mut client, &mut server);
-    let outcome = simulation.run(cell.limits(), |_, _| {});
-    let (report, heard) = (client.client.report(), server.session.report());
-    let damaged = heard.delivered - server.right;
-    Found {
-        outcome,
-        ending: ending(client.client.outcome().copied()),
-        elapsed: report.elapsed(),
-        units: Units {
-            intact: server.right,
-            missing: cell.trial.count() - heard.delivered,
-            damaged,
-            intact_bytes: server.right * cell.trial.size().bytes(),
-        },
-        digest_equal: None,
-        doubled: Some(heard.doubled),
-        late: None,
-        retransmissions: Some(report.resends),
-        round_trips: Some(report.round_trips.clone()),
-    }
+    let outcome = cell.stream(&mut client, &mut server).run(cell.limits(), |_, _| {});
+    let ended = Ended::new(outcome, client.client.outcome().copied());
+    let mut report = client.client.report().clone();
+    report.ended = Some(report.started.unwrap_or(Instant::START) + ended.elapsed(report.elapsed()));
+    cell.trial.write_messages(row, &report, &server.taken, server.session.report());
+    ended
 }
 
 /// A client that is handed the trial's messages as it has room for them.
@@ -85,18 +72,17 @@ impl StreamEndpoint for Speaker<'_> {
 struct Listener<'a> {
     session: Session,
     trial: &'a Trial,
-    /// How many were delivered as they were sent.
-    right: u64,
+    taken: Taken,
 }
 
 impl<'a> Listener<'a> {
     fn new(trial: &'a Trial) -> Self {
-        Self { session: Session::new(Instant::START, None), trial, right: 0 }
+        Self { session: Session::new(Instant::START, None), trial, taken: Taken::default() }
     }
 
     fn compare(&mut self) {
         for message in self.session.take_messages() {
-            self.right += u64::from(message.bytes == self.trial.message(message.sequence));
+            self.taken.take(self.trial, &message);
         }
     }
 }

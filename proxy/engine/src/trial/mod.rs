@@ -27,10 +27,9 @@ mod udp;
 use crate::simulate::{End, Limits, Outcome, Simulation, StreamSimulation};
 use jostle_common::profile::Profile;
 use jostle_common::protocol::Endpoint;
-use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::protocol::storage::{Memory, Source};
 use jostle_common::protocol::stream::StreamEndpoint;
-use jostle_common::rows::{RouteCounts, Row, goodput_bps};
+use jostle_common::rows::{RouteCounts, Row};
 use jostle_common::trial::{Protocol, ROUTE, Trial};
 use jostle_common::units::format_duration;
 use std::fmt::Display;
@@ -60,18 +59,22 @@ pub fn run(trial: &Trial, content: &Content) -> Row {
         }
     };
     let cell = Cell { trial, content, profile };
-    let found = match trial.job.protocol() {
-        Some(Protocol::Tcp) => tcp::run(&cell),
-        Some(Protocol::Udp) => udp::run(&cell),
-        Some(Protocol::Saw) => saw::run(&cell),
-        Some(Protocol::Ping) => ping::run(&cell),
-        Some(Protocol::Messages) => messages::run(&cell),
+    let end = match trial.job.protocol() {
+        Some(Protocol::Tcp) => tcp::run(&cell, &mut row),
+        Some(Protocol::Udp) => udp::run(&cell, &mut row),
+        Some(Protocol::Saw) => saw::run(&cell, &mut row),
+        Some(Protocol::Ping) => ping::run(&cell, &mut row),
+        Some(Protocol::Messages) => messages::run(&cell, &mut row),
         Some(Protocol::Http) | None => {
             row.error = Some(format!("{} runs on real sockets only", trial.job.name()));
             return row;
         }
     };
-    found.write(&cell, &mut row);
+    row.error = end.error(trial);
+    row.ok = row.error.is_none();
+    let Outcome { up, down, .. } = &end.outcome;
+    row.packets = Some(up.entered + down.entered);
+    row.proxy = Some(RouteCounts { up: up.into(), down: down.into() });
     row
 }
 
@@ -100,71 +103,36 @@ impl Cell<'_> {
         let mode = self.trial.tcp().mode();
         StreamSimulation::new(client, server, &self.profile, mode, self.trial.seed, ROUTE)
     }
+}
+
+/// How a cell ended.
+struct Ended {
+    outcome: Outcome,
+    /// What the client says of its end, if it came to one.
+    client: Option<Result<(), String>>,
+}
+
+impl Ended {
+    fn new<E: Display>(outcome: Outcome, client: Option<Result<(), E>>) -> Self {
+        Self { outcome, client: client.map(|client| client.map_err(|failure| failure.to_string())) }
+    }
+
+    /// How long it took: `own` when it is done. What is not done has taken all the time there was.
+    const fn elapsed(&self, own: Duration) -> Duration {
+        if matches!(self.client, Some(Ok(()))) { own } else { self.outcome.elapsed }
+    }
 
     /// Why the cell is not done, if so.
-    fn error(&self, found: &Found) -> Option<String> {
-        match (&found.ending, found.outcome.end) {
+    fn error(&self, trial: &Trial) -> Option<String> {
+        match (&self.client, self.outcome.end) {
             (Some(Ok(())), _) => None,
             (Some(Err(reason)), _) => Some(reason.clone()),
-            (None, End::TimeOver) => Some(format!("not done after {}", format_duration(self.trial.limit()))),
+            (None, End::TimeOver) => Some(format!("not done after {}", format_duration(trial.limit()))),
             (None, End::PacketsOver) => {
                 let millions = PACKETS_MAX / 1_000_000;
                 Some(format!("not done after {millions} million packets, the most of a virtual trial"))
             }
             (None, End::Stalled | End::Finished) => Some("not done, and nobody has more to do".to_owned()),
         }
-    }
-}
-
-/// How a client ended, if it has.
-type Ending = Option<Result<(), String>>;
-
-fn ending<E: Display>(outcome: Option<Result<(), E>>) -> Ending {
-    outcome.map(|outcome| outcome.map_err(|failure| failure.to_string()))
-}
-
-/// What became of the units of a protocol: the chunks of a file, requests, messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Units {
-    intact: u64,
-    missing: u64,
-    damaged: u64,
-    /// The bytes of the intact.
-    intact_bytes: u64,
-}
-
-/// What came of a cell. What was not measured is `None`.
-struct Found {
-    outcome: Outcome,
-    ending: Ending,
-    /// How long it took, if it is done.
-    elapsed: Duration,
-    units: Units,
-    digest_equal: Option<bool>,
-    doubled: Option<u64>,
-    late: Option<u64>,
-    retransmissions: Option<u64>,
-    round_trips: Option<RoundTrips>,
-}
-
-impl Found {
-    fn write(&self, cell: &Cell<'_>, row: &mut Row) {
-        row.error = cell.error(self);
-        row.ok = row.error.is_none();
-        // What is not done has taken all the time there was.
-        let elapsed = if row.ok { self.elapsed } else { self.outcome.elapsed };
-        row.seconds = (!elapsed.is_zero()).then_some(elapsed.as_secs_f64());
-        row.goodput_bps = row.seconds.and_then(|seconds| goodput_bps(self.units.intact_bytes, seconds));
-        row.digest_equal = self.digest_equal;
-        row.intact = Some(self.units.intact);
-        row.missing = Some(self.units.missing);
-        row.damaged = Some(self.units.damaged);
-        row.doubled = self.doubled;
-        row.late = self.late;
-        row.retransmissions = self.retransmissions;
-        row.rtt_ms = self.round_trips.as_ref().map(Into::into);
-        let Outcome { up, down, .. } = &self.outcome;
-        row.packets = Some(up.entered + down.entered);
-        row.proxy = Some(RouteCounts { up: up.into(), down: down.into() });
     }
 }

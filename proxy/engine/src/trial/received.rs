@@ -1,6 +1,6 @@
 //! Where virtual files arrive: each chunk is compared with what was sent, and only what differs is kept.
 
-use super::{Content, Units};
+use super::Content;
 use jostle_common::protocol::file::ChunkState;
 use jostle_common::protocol::storage::{Folder, Partial, Sink, Source};
 use jostle_common::protocol::{CHUNK_BYTES, chunk_length, chunks_in};
@@ -10,22 +10,6 @@ use std::rc::Rc;
 
 fn chunks(content: &Content) -> u32 {
     chunks_in(content.size()).expect("what is carried fits into memory")
-}
-
-/// The sums of chunks in order.
-pub(super) fn sums(content: &Content, states: impl Iterator<Item = ChunkState>) -> Units {
-    let mut units = Units::default();
-    for (number, state) in (0..).zip(states) {
-        match state {
-            ChunkState::Missing => units.missing += 1,
-            ChunkState::Damaged => units.damaged += 1,
-            ChunkState::Intact => {
-                units.intact += 1;
-                units.intact_bytes += chunk_length(content.size(), number) as u64;
-            }
-        }
-    }
-    units
 }
 
 /// A file that comes from front to back.
@@ -59,11 +43,11 @@ impl Appended {
         (self.size > 0).then(|| self.size == self.content.size() && is_right())
     }
 
-    /// What ends within a chunk has not brought it.
-    pub(super) fn units(&self) -> Units {
-        let rest = chunks(&self.content) as usize - self.whole.len();
-        let missing = std::iter::repeat_n(ChunkState::Missing, rest);
-        sums(&self.content, self.whole.iter().copied().chain(missing))
+    /// What became of each chunk: what ends within one has not brought it.
+    pub(super) fn chunks(&self) -> Vec<ChunkState> {
+        let mut states = self.whole.clone();
+        states.resize(chunks(&self.content) as usize, ChunkState::Missing);
+        states
     }
 }
 
@@ -119,7 +103,7 @@ impl Inbox {
     }
 
     /// What became of each chunk.
-    pub(super) fn states(&self) -> Vec<ChunkState> {
+    pub(super) fn chunks(&self) -> Vec<ChunkState> {
         let state = |piece: &Piece| match piece {
             Piece::Hole => ChunkState::Missing,
             Piece::Same => ChunkState::Intact,
@@ -205,27 +189,16 @@ mod tests {
     fn what_comes_in_order_is_judged_chunk_by_chunk() {
         let whole = content().bytes().to_vec();
         for piece in [1, 100, 4095, 4096, 4097, 100_000] {
-            let right = appended(&whole, piece);
-            assert_eq!((right.whole.as_slice(), right.is_equal()), (&[Intact; 4][..], Some(true)));
-            assert_eq!(right.units().intact_bytes, SIZE as u64);
-            let damaged = appended(&wrong(8191), piece);
-            assert_eq!(
-                (damaged.whole.as_slice(), damaged.is_equal()),
-                (&[Intact, Damaged, Intact, Intact][..], Some(false))
-            );
-            assert_eq!(
-                damaged.units(),
-                Units { intact: 3, missing: 0, damaged: 1, intact_bytes: SIZE as u64 - 4096 }
-            );
-            let short = appended(&whole[..8191], piece);
-            assert_eq!((short.units().intact, short.units().missing, short.is_equal()), (1, 3, Some(false)));
-            let long = appended(&[&whole[..], b"x"].concat(), piece);
-            assert_eq!(
-                (long.size(), long.units().intact, long.is_equal()),
-                (SIZE as u64 + 1, 4, Some(false))
-            );
+            let judged = |bytes: &[u8]| {
+                let appended = appended(bytes, piece);
+                (appended.chunks(), appended.is_equal())
+            };
+            assert_eq!(judged(&whole), (vec![Intact; 4], Some(true)));
+            assert_eq!(judged(&wrong(8191)), (vec![Intact, Damaged, Intact, Intact], Some(false)));
+            assert_eq!(judged(&whole[..8191]), (vec![Intact, Missing, Missing, Missing], Some(false)));
+            assert_eq!(judged(&[&whole[..], b"xyz"].concat()), (vec![Intact; 4], Some(false)));
+            assert_eq!(judged(&[]), (vec![Missing; 4], None));
         }
-        assert_eq!((appended(&[], 1).is_equal(), appended(&[], 1).units().missing), (None, 4));
     }
 
     proptest! {
@@ -233,7 +206,7 @@ mod tests {
         fn what_comes_in_any_order_reads_as_it_came(chunks in prop::collection::vec((0usize..4, any::<bool>()), 0..8)) {
             let content = content();
             let mut inbox = Inbox::new(&content);
-            prop_assert_eq!((inbox.is_equal(), inbox.states()), (None, vec![Missing; 4]));
+            prop_assert_eq!((inbox.is_equal(), inbox.chunks()), (None, vec![Missing; 4]));
             let mut file = inbox.create().unwrap();
             let (mut expected, mut states) = (vec![0; SIZE], [Missing; 4]);
             for (number, is_right) in chunks {
@@ -248,7 +221,7 @@ mod tests {
             let mut read = vec![7; SIZE];
             file.read_at(0, &mut read).unwrap();
             prop_assert!(read == expected);
-            prop_assert_eq!(inbox.states(), states);
+            prop_assert_eq!(inbox.chunks(), states);
             prop_assert_eq!(inbox.is_equal(), Some(expected == content.bytes()[..]));
             prop_assert!(file.read_at(4 * 4096, &mut read).is_err() && file.write_at(4 * 4096, &[1]).is_err());
         }

@@ -1,36 +1,39 @@
 //! A file over a stream: the bare file and its end one way, a line that says what was stored the other.
 
 use super::received::Appended;
-use super::{Cell, Content, Ending, Found};
+use super::{Cell, Content, Ended};
 use bytes::Bytes;
 use jostle_common::protocol::digest::Digest;
 use jostle_common::protocol::storage::{Sink, Source};
 use jostle_common::protocol::stream::StreamEndpoint;
+use jostle_common::rows::Row;
 use jostle_common::time::Instant;
+use jostle_common::trial::FileResult;
 
 /// How much is written at once.
 const PIECE: usize = 64 << 10;
 /// The longest line that is an answer.
 const LINE_MAX: usize = 1024;
 
-pub(super) fn run(cell: &Cell<'_>) -> Found {
+pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let mut client = Client::new(cell.content);
     let mut server = Server { received: Appended::new(cell.content), answer: None, has_ended: false };
     let mut simulation = cell.stream(&mut client, &mut server);
     let outcome = simulation.run(cell.limits(), |_, _| {});
     let senders = simulation.carrier().senders().map(|(senders, trips)| (senders, trips.clone()));
     drop(simulation);
-    Found {
-        outcome,
-        ending: client.ending,
+    let result = FileResult {
+        size: cell.content.size(),
         elapsed: outcome.elapsed,
-        units: server.received.units(),
-        digest_equal: server.received.is_equal(),
+        equal: server.received.is_equal(),
+        chunks: server.received.chunks(),
         doubled: None,
         late: None,
         retransmissions: senders.as_ref().map(|(senders, _)| senders.retransmissions),
         round_trips: senders.map(|(_, trips)| trips),
-    }
+    };
+    result.write(row);
+    Ended::new(outcome, client.ending)
 }
 
 /// What a server answers that has stored a file.
@@ -45,7 +48,7 @@ struct Client {
     sent: usize,
     /// What came of the answer.
     line: Vec<u8>,
-    ending: Ending,
+    ending: Option<Result<(), String>>,
 }
 
 impl Client {
