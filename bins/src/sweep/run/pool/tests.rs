@@ -11,7 +11,11 @@ fn results_come_in_the_order_of_their_items() {
         })
         .unwrap();
         let mut seen = Vec::new();
-        pool.give(&Stop::new(), |number| Ok(seen.push(number))).unwrap();
+        pool.give(&Stop::new(), |number| {
+            seen.push(number);
+            Ok(())
+        })
+        .unwrap();
         assert!(seen.iter().copied().eq(0..5000), "{threads}");
     }
 }
