@@ -23,6 +23,7 @@ pub mod patience;
 pub mod ping;
 pub mod profiles;
 pub mod progress;
+pub mod report;
 pub mod saw;
 pub mod signals;
 pub mod stdin;

@@ -23,6 +23,16 @@ fn short(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// Any number in three digits: `1,240`, `0.5`, `-3`, `1.20e-4`.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        _ if value < 0.0 => format!("-{}", number(-value)),
+        size if size > 0.0 && size < 0.01 => format!("{value:.2e}"),
+        size if size >= 1e15 => format!("{value:.2e}"),
+        _ => short(value),
+    }
+}
+
 /// `12.4 s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     format!("{} s", three_digits(seconds))

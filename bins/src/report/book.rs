@@ -1,0 +1,126 @@
+//! Every level and every metric once, by number, so that a million rows fit into memory and two files can be compared.
+
+use super::key::{Key, Level};
+use super::metric::{self, Metric};
+use jostle_common::rows::Row;
+use std::collections::BTreeMap;
+
+/// More kinds of numbers than this are no measurement: somebody's program writes names that never repeat.
+const METRICS_MAX: usize = 500;
+
+/// The levels of all keys, and the metrics, of all rows that were read.
+#[derive(Debug)]
+pub(super) struct Book {
+    shelves: Vec<Shelf>,
+    metrics: Vec<Metric>,
+    places: BTreeMap<String, usize>,
+    /// How many numbers were left out as there were too many kinds.
+    pub(super) left_out: u64,
+}
+
+/// The levels of one key, in the order of their appearance.
+#[derive(Debug)]
+struct Shelf {
+    key: Key,
+    levels: Vec<Level>,
+    places: BTreeMap<String, u32>,
+}
+
+/// The levels of a row: of which key (by place in the book), which one. Keys that the row does not have are left out.
+pub(super) type Levels = Vec<(u8, u32)>;
+
+impl Default for Book {
+    fn default() -> Self {
+        let shelf = |key| Shelf { key, levels: Vec::new(), places: BTreeMap::new() };
+        Self {
+            shelves: Key::all().map(shelf).collect(),
+            metrics: Vec::new(),
+            places: BTreeMap::new(),
+            left_out: 0,
+        }
+    }
+}
+
+impl Book {
+    /// Takes in the levels of a row.
+    ///
+    /// # Errors
+    /// When a parameter cannot have the value that it has.
+    pub(super) fn levels(&mut self, row: &Row) -> Result<Levels, String> {
+        let mut levels = Vec::new();
+        for (place, shelf) in self.shelves.iter_mut().enumerate() {
+            if let Some(level) = shelf.key.level(row)? {
+                let key = u8::try_from(place).expect("there are fewer than 256 keys");
+                levels.push((key, shelf.take(level)));
+            }
+        }
+        Ok(levels)
+    }
+
+    /// Takes in the numbers of a row, by the place of their metric.
+    pub(super) fn values(&mut self, row: &Row) -> Vec<(u16, f64)> {
+        let mut values = Vec::new();
+        metric::values(row, |name, value| match self.metric(name) {
+            Some(place) => values.push((place, value)),
+            None => self.left_out += 1,
+        });
+        values
+    }
+
+    fn metric(&mut self, name: &str) -> Option<u16> {
+        if let Some(place) = self.places.get(name) {
+            return u16::try_from(*place).ok();
+        }
+        if self.metrics.len() >= METRICS_MAX {
+            return None;
+        }
+        self.metrics.push(Metric::named(name)?);
+        self.places.insert(name.to_owned(), self.metrics.len() - 1);
+        u16::try_from(self.metrics.len() - 1).ok()
+    }
+
+    /// All metrics, with their places, in the order of reports.
+    pub(super) fn metrics(&self) -> Vec<(u16, &Metric)> {
+        let mut metrics: Vec<(u16, &Metric)> = (0..).zip(&self.metrics).collect();
+        metrics.sort_by_key(|(_, metric)| metric.rank());
+        metrics
+    }
+
+    /// The place of the key called `name`.
+    pub(super) fn key_named(&self, name: &str) -> Option<u8> {
+        let plain = name.replacen("drop", "loss", 1);
+        self.keys().find(|key| self.key(*key).name() == plain)
+    }
+
+    /// The places of all keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = u8> + use<> {
+        (0..).take(self.shelves.len())
+    }
+
+    /// The key at a place.
+    pub(super) fn key(&self, place: u8) -> Key {
+        self.shelves[usize::from(place)].key
+    }
+
+    /// A level of the key at a place; "not set" of none.
+    pub(super) fn level(&self, key: u8, level: Option<u32>) -> Level {
+        level.map_or_else(Level::unset, |level| self.shelves[usize::from(key)].levels[level as usize].clone())
+    }
+}
+
+impl Shelf {
+    fn take(&mut self, level: Level) -> u32 {
+        if let Some(place) = self.places.get(&level.text) {
+            return *place;
+        }
+        let place = u32::try_from(self.levels.len()).expect("fewer rows than that fit into memory");
+        self.places.insert(level.text.clone(), place);
+        self.levels.push(level);
+        place
+    }
+}
+
+/// The level of `key` among those of a row.
+pub(super) fn level_of(levels: &Levels, key: u8) -> Option<u32> {
+    levels.iter().find(|(own, _)| *own == key).map(|(_, level)| *level)
+}

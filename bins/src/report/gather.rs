@@ -1,0 +1,270 @@
+//! What a report says: points with estimates of each metric, how many rows failed, and what was left out.
+
+use super::book::Book;
+use super::dimension::{Dimension, Layout, Wanted};
+use super::gate::Gate;
+use super::metric::{Metric, SHOWN};
+use super::read::{Loaded, Record};
+use crate::exit::Usage;
+use jostle_common::statistics::{Estimate, mean_interval};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How sure the intervals are.
+pub(super) const CONFIDENCE: f64 = 0.95;
+
+/// How many numbers of somebody's program are shown unless asked.
+const MEASURED_SHOWN: usize = 6;
+
+/// What somebody wants to see.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choice {
+    /// Which parameter is along the axis.
+    pub(super) x: Option<String>,
+    /// Which are the curves.
+    pub(super) by: Option<String>,
+    /// Which are the small multiples.
+    pub(super) over: Option<String>,
+    /// Which metrics; a choice is made when there are none.
+    pub(super) metrics: Vec<String>,
+}
+
+/// Everything that a report says.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered {
+    /// The names of the files.
+    pub(super) sources: Vec<String>,
+    /// How many rows there are, without those that were left out.
+    pub(super) rows: u64,
+    /// How many of them failed. They are in no estimate.
+    pub(super) failed: u64,
+    /// Why, and how often, the most frequent first.
+    pub(super) errors: Vec<(String, u64)>,
+    /// How many rows were left out as they stand in the files already.
+    pub(super) identical: u64,
+    /// How many rows are further runs of a real cell that has a row already. They count.
+    pub(super) again: u64,
+    /// Where a file ends within a row, as `file:line`. Those rows are left out.
+    pub(super) torn: Vec<String>,
+    /// How many repetitions there are at most of a cell: the largest `repeat`.
+    pub(super) repeats: u32,
+    /// What is fixed, what varies, and where it is laid out.
+    pub(super) layout: Layout,
+    /// What is shown, in this order.
+    pub(super) metrics: Vec<Metric>,
+    /// What else was measured: the names.
+    pub(super) unshown: Vec<String>,
+    /// All points, by small multiple, then curve, then place on the axis; those without a row are left out.
+    pub(super) points: Vec<Point>,
+    /// What came of the comparison with older rows, if there was one.
+    pub(super) gate: Option<Gate>,
+}
+
+/// The rows that are alike in everything that is laid out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Point {
+    /// Which level of `layout.over`; 0 without one.
+    pub(super) over: usize,
+    /// Which level of `layout.by`; 0 without one.
+    pub(super) by: usize,
+    /// Which level of `layout.x`; 0 without one.
+    pub(super) x: usize,
+    /// How many rows there are.
+    pub(super) rows: u64,
+    /// How many of them failed.
+    pub(super) failed: u64,
+    /// Why, and how often, the most frequent first.
+    pub(super) errors: Vec<(String, u64)>,
+    /// For each of the shown metrics the mean over the rows that did not fail and have it, with its interval of 95 %.
+    pub(super) estimates: Vec<Option<Estimate>>,
+}
+
+impl Gathered {
+    /// What is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as far as there are any, with the level of a point.
+    pub(super) fn place<'a>(&'a self, point: &Point) -> impl Iterator<Item = (&'a Dimension, usize)> {
+        let layout = &self.layout;
+        [(&layout.over, point.over), (&layout.by, point.by), (&layout.x, point.x)]
+            .into_iter()
+            .filter_map(|(dimension, place)| Some((dimension.as_ref()?, place)))
+    }
+
+    /// What a reader has to know before believing the figures, a sentence each.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        super::remarks::of(self)
+    }
+}
+
+/// Gathers rows to what a report says of them.
+///
+/// # Errors
+/// [`Usage`] when something is chosen that there is not; another error when there are no rows.
+pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::Result<Gathered> {
+    let records = &loaded.records;
+    if records.is_empty() {
+        anyhow::bail!("there is no row in {}", loaded.sources.join(", "));
+    }
+    let wanted = Wanted { x: choice.x.as_deref(), by: choice.by.as_deref(), over: choice.over.as_deref() };
+    let layout = Layout::new(book, records, wanted)?;
+    let (metrics, unshown) = choose_metrics(book, records, &choice.metrics)?;
+    let mut groups: BTreeMap<(usize, usize, usize), Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        groups.entry(layout.place(record)).or_default().push(record);
+    }
+    let places: Vec<u16> = metrics.iter().map(|(place, _)| *place).collect();
+    let points = groups.into_iter().map(|(place, records)| point(place, &records, &places)).collect();
+    let all: Vec<&Record> = records.iter().collect();
+    Ok(Gathered {
+        sources: loaded.sources.clone(),
+        rows: records.len() as u64,
+        failed: failed(&all),
+        errors: errors(&all),
+        identical: loaded.identical,
+        again: loaded.again,
+        torn: loaded.torn.clone(),
+        repeats: records.iter().map(|record| record.repeat).max().unwrap_or(0),
+        layout,
+        metrics: metrics.into_iter().map(|(_, metric)| metric.clone()).collect(),
+        unshown,
+        points,
+        gate: None,
+    })
+}
+
+fn point((over, by, x): (usize, usize, usize), records: &[&Record], metrics: &[u16]) -> Point {
+    let estimate = |metric: &u16| {
+        let done = records.iter().filter(|record| record.ok);
+        let values: Vec<f64> = done.filter_map(|record| record.value(*metric)).collect();
+        mean_interval(&values, CONFIDENCE)
+    };
+    Point {
+        over,
+        by,
+        x,
+        rows: records.len() as u64,
+        failed: failed(records),
+        errors: errors(records),
+        estimates: metrics.iter().map(estimate).collect(),
+    }
+}
+
+fn failed(records: &[&Record]) -> u64 {
+    records.iter().filter(|record| !record.ok).count() as u64
+}
+
+fn errors(records: &[&Record]) -> Vec<(String, u64)> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for record in records.iter().filter(|record| !record.ok) {
+        *counts.entry(record.error.as_deref().unwrap_or("no reason was given")).or_default() += 1;
+    }
+    let mut errors: Vec<_> = counts.into_iter().map(|(text, count)| (text.to_owned(), count)).collect();
+    errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    errors
+}
+
+type Chosen<'a> = (Vec<(u16, &'a Metric)>, Vec<String>);
+
+/// The metrics that are shown, and the names of the others.
+fn choose_metrics<'a>(book: &'a Book, records: &[Record], wanted: &[String]) -> Result<Chosen<'a>, Usage> {
+    let done = records.iter().filter(|record| record.ok);
+    let measured: BTreeSet<u16> =
+        done.flat_map(|record| record.values.iter().map(|(place, _)| *place)).collect();
+    let all: Vec<(u16, &Metric)> =
+        book.metrics().into_iter().filter(|(place, _)| measured.contains(place)).collect();
+    let shown = if wanted.is_empty() { usual(records, &all) } else { named(&all, wanted)? };
+    let others = all.iter().filter(|metric| !shown.contains(metric));
+    let others = others.map(|(_, metric)| metric.name.clone()).collect();
+    Ok((shown, others))
+}
+
+fn named<'a>(all: &[(u16, &'a Metric)], wanted: &[String]) -> Result<Vec<(u16, &'a Metric)>, Usage> {
+    let find = |name: &String| {
+        all.iter().find(|(_, metric)| metric.name == *name).copied().ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|(_, metric)| metric.name.as_str()).collect();
+            let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            Usage(format!("--metric: no row has \"{name}\"; the rows measured {names}"))
+        })
+    };
+    wanted.iter().map(find).collect()
+}
+
+/// What varies, results before causes. When nothing does, all results are shown: there is one figure of each.
+fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Metric)> {
+    let varies = |place: u16| {
+        let mut values = records.iter().filter(|record| record.ok).filter_map(|record| record.value(place));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    let is_result = |metric: &Metric| SHOWN.contains(&metric.name.as_str());
+    let (own, others): (Vec<_>, Vec<_>) = all.iter().copied().partition(|(_, metric)| is_result(metric));
+    let (varied, same): (Vec<_>, Vec<_>) = own.into_iter().partition(|(place, _)| varies(*place));
+    let measured =
+        others.iter().filter(|(place, metric)| metric.name.starts_with("measured.") && varies(*place));
+    let mut shown = varied;
+    shown.extend(measured.take(MEASURED_SHOWN));
+    if shown.is_empty() { if same.is_empty() { others } else { same } } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{RowBuilder, gathered, row, sweep};
+    use super::*;
+    use jostle_common::statistics::Interval;
+    use serde_json::json;
+
+    fn names(gathered: &Gathered) -> Vec<&str> {
+        gathered.metrics.iter().map(|metric| metric.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_point_is_the_mean_of_the_rows_that_did_not_fail() {
+        let at = |loss: f64, repeat| row().with("loss", loss).repeat(repeat);
+        let rows = [
+            at(0.1, 1).seconds(2.0),
+            at(0.0, 1).seconds(1.0),
+            at(0.1, 2).seconds(4.0),
+            at(0.1, 3).seconds(60.0).failed("too long"),
+            at(0.1, 4),
+        ];
+        let gathered = gathered(&rows, &Choice::default());
+        assert_eq!((gathered.rows, gathered.failed, gathered.repeats), (5, 1, 4));
+        assert_eq!(gathered.errors, [("too long".to_owned(), 1)]);
+        let [calm, rough] = gathered.points.as_slice() else { panic!("{:?}", gathered.points) };
+        assert_eq!((calm.rows, calm.failed, calm.x), (1, 0, 0));
+        assert_eq!(calm.estimates, [Some(Estimate { mean: 1.0, count: 1, interval: None })]);
+        assert_eq!((rough.rows, rough.failed, rough.x), (4, 1, 1));
+        let estimate = rough.estimates[0].unwrap();
+        // t of one degree of freedom, 12.706, times the standard error, which is 1.
+        let Interval { low, high } = estimate.interval.unwrap();
+        assert_eq!((estimate.mean, estimate.count), (3.0, 2));
+        assert!((low - (3.0 - 12.706_204_736)).abs() < 1e-8 && (high - (3.0 + 12.706_204_736)).abs() < 1e-8);
+    }
+
+    #[test]
+    fn every_row_is_in_one_point() {
+        let rows = sweep(&[0.0, 0.1, 0.2], &["10ms", "50ms"]);
+        let gathered = gathered(&rows, &Choice::default());
+        assert_eq!(gathered.points.len(), 3 * 3 * 2);
+        assert_eq!(gathered.points.iter().map(|point| point.rows).sum::<u64>(), rows.len() as u64);
+        // Stop-and-wait at a loss of 20 %, two of ten repetitions, at both delays.
+        assert_eq!((gathered.failed, gathered.errors.len()), (4, 1));
+        assert_eq!(gathered.points.iter().map(|point| point.failed).sum::<u64>(), 4);
+        assert_eq!(names(&gathered), ["goodput", "seconds", "rtt", "intact", "missing"]);
+    }
+
+    #[test]
+    fn metrics_are_those_that_vary_or_that_were_asked_for() {
+        let rows: Vec<RowBuilder> = (1..=3)
+            .map(|repeat| {
+                let seen = json!({ "fps": repeat, "width": 640 });
+                row().repeat(repeat).chunks(10, 0, 0).with("measured", seen)
+            })
+            .collect();
+        let usual = gathered(&rows, &Choice::default());
+        assert_eq!(names(&usual), ["measured.fps"]);
+        assert_eq!(usual.unshown, ["intact", "missing", "damaged", "measured.width"]);
+        let one = gathered(&rows[..1], &Choice::default());
+        assert_eq!(names(&one), ["intact", "missing", "damaged"]);
+        let metrics = vec!["measured.width".to_owned(), "intact".to_owned()];
+        let asked = gathered(&rows, &Choice { metrics, ..Choice::default() });
+        assert_eq!(names(&asked), ["measured.width", "intact"]);
+    }
+}

@@ -1,0 +1,310 @@
+//! What rows measure: names, units, and how a value reads.
+
+use crate::words;
+use jostle_common::rows::Row;
+use serde_json::Value;
+
+/// The unit of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Bits per second.
+    BitsPerSecond,
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// A number of things.
+    Count,
+    /// A share of a whole, as a fraction.
+    Share,
+    /// Whatever somebody's program counts.
+    Number,
+}
+
+impl Unit {
+    /// Its sign, for headings: `bit/s`, `s`, `ms`, `share`, or empty.
+    pub(super) const fn sign(self) -> &'static str {
+        match self {
+            Self::BitsPerSecond => "bit/s",
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Share => "share",
+            Self::Count | Self::Number => "",
+        }
+    }
+
+    /// A value for people: `12.4 Mbit/s`.
+    pub(super) fn words(self, value: f64) -> String {
+        if !value.is_finite() {
+            return value.to_string();
+        }
+        match self {
+            // An interval may reach below nothing, where a rate cannot be.
+            Self::BitsPerSecond if value < 0.0 => format!("-{}", self.words(-value)),
+            Self::BitsPerSecond => words::rate(value.round() as u64),
+            Self::Seconds => words::time(value),
+            Self::Milliseconds => words::time(value / 1e3),
+            Self::Share if value < 0.0 => format!("-{}", self.words(-value)),
+            Self::Share => words::fine_percent(value),
+            Self::Count | Self::Number => words::number(value),
+        }
+    }
+}
+
+/// Which values are good news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Better {
+    /// Larger ones.
+    More,
+    /// Smaller ones.
+    Less,
+    /// Nobody said.
+    Unknown,
+}
+
+impl Better {
+    /// `more`, `less` or `unknown`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::More => "more",
+            Self::Less => "less",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Something that rows measure.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Metric {
+    /// On command lines: `goodput`, `rtt-p99`, `measured.fps`.
+    pub(super) name: String,
+    /// For people: `round trip, median`.
+    pub(super) title: String,
+    /// Its unit.
+    pub(super) unit: Unit,
+    /// Which values are good news.
+    pub(super) better: Better,
+    /// Whether its values spread over powers of ten, so that a logarithmic axis suits.
+    pub(super) suits_log: bool,
+}
+
+type Known = (&'static str, &'static str, Unit, Better, bool);
+
+/// What jostle's own rows measure, in the order of reports.
+const KNOWN: [Known; 16] = [
+    ("goodput", "goodput", Unit::BitsPerSecond, Better::More, true),
+    ("seconds", "time to completion", Unit::Seconds, Better::Less, true),
+    ("rtt", "round trip, median", Unit::Milliseconds, Better::Less, true),
+    ("rtt-mean", "round trip, mean", Unit::Milliseconds, Better::Less, true),
+    ("rtt-p90", "round trip, 90th percentile", Unit::Milliseconds, Better::Less, true),
+    ("rtt-p99", "round trip, 99th percentile", Unit::Milliseconds, Better::Less, true),
+    ("intact", "arrived intact", Unit::Share, Better::More, false),
+    ("missing", "missing", Unit::Share, Better::Less, false),
+    ("damaged", "damaged", Unit::Share, Better::Less, false),
+    ("doubled", "arrived twice", Unit::Share, Better::Less, false),
+    ("late", "arrived late", Unit::Share, Better::Less, false),
+    ("frames-lost", "MP3 frames lost", Unit::Share, Better::Less, false),
+    ("packets", "packets", Unit::Count, Better::Less, true),
+    ("retransmissions", "retransmissions", Unit::Count, Better::Less, true),
+    ("resent", "share of packets sent again", Unit::Share, Better::Less, false),
+    ("discarded", "share of packets that the proxy discarded", Unit::Share, Better::Unknown, false),
+];
+
+/// What a report shows unless asked: results before causes.
+pub(super) const SHOWN: [&str; 9] =
+    ["goodput", "seconds", "rtt", "intact", "missing", "damaged", "doubled", "late", "frames-lost"];
+
+const MEASURED: &str = "measured.";
+const DISCARDED: &str = "discarded.";
+
+/// Objects of somebody's program are followed this far.
+const DEPTH_MAX: usize = 5;
+
+impl Metric {
+    /// The metric called `name`: of our own, or of anybody's.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        if let Some((name, title, unit, better, suits_log)) = KNOWN.into_iter().find(|known| known.0 == name)
+        {
+            let (name, title) = (name.to_owned(), title.to_owned());
+            return Some(Self { name, title, unit, better, suits_log });
+        }
+        let (title, unit) = if let Some(path) = name.strip_prefix(MEASURED) {
+            (path.to_owned(), Unit::Number)
+        } else {
+            let reason = name.strip_prefix(DISCARDED)?;
+            (format!("share of packets discarded: {}", reason.replace('_', " ")), Unit::Share)
+        };
+        Some(Self { name: name.to_owned(), title, unit, better: Better::Unknown, suits_log: false })
+    }
+
+    /// Whether a row of any kind may have it: it is one of our own.
+    pub(super) fn is_known(name: &str) -> bool {
+        KNOWN.iter().any(|known| known.0 == name)
+    }
+
+    /// The place in a report: our own in their order, then anybody's by name.
+    pub(super) fn rank(&self) -> (usize, &str) {
+        let place = KNOWN.iter().position(|known| known.0 == self.name);
+        (place.unwrap_or(KNOWN.len()), &self.name)
+    }
+
+    /// The beginning of its columns in a table for machines: `goodput_bps`, `rtt_ms`, `missing_share`.
+    pub(super) fn column(&self) -> String {
+        let name = self.name.replace('-', "_");
+        match self.unit {
+            Unit::BitsPerSecond => format!("{name}_bps"),
+            Unit::Milliseconds => format!("{name}_ms"),
+            Unit::Share => format!("{name}_share"),
+            Unit::Seconds | Unit::Count | Unit::Number => name,
+        }
+    }
+}
+
+/// Gives every finite number that a row has measured, by the metric's name.
+pub(super) fn values(row: &Row, mut put: impl FnMut(&str, f64)) {
+    let mut put = |name: &str, value: Option<f64>| {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            put(name, value);
+        }
+    };
+    let float = |number: u64| number as f64;
+    put("goodput", row.goodput_bps.map(float));
+    put("seconds", row.seconds);
+    if let Some(rtt) = &row.rtt_ms {
+        for (name, time) in
+            [("rtt", rtt.p50), ("rtt-mean", rtt.mean), ("rtt-p90", rtt.p90), ("rtt-p99", rtt.p99)]
+        {
+            put(name, time);
+        }
+    }
+    let of = |part: Option<u64>, whole: Option<u64>| match (part, whole) {
+        (Some(part), Some(whole)) if whole > 0 => Some(part as f64 / whole as f64),
+        _ => None,
+    };
+    let units = match (row.intact, row.missing, row.damaged) {
+        (Some(intact), Some(missing), Some(damaged)) => Some(intact + missing + damaged),
+        _ => None,
+    };
+    for (name, part) in [
+        ("intact", row.intact),
+        ("missing", row.missing),
+        ("damaged", row.damaged),
+        ("doubled", row.doubled),
+        ("late", row.late),
+    ] {
+        put(name, of(part, units));
+    }
+    let more = |key: &str| row.more.get(key).and_then(Value::as_u64);
+    put("frames-lost", of(more("frames_lost"), more("frames")));
+    put("packets", row.packets.map(float));
+    put("retransmissions", row.retransmissions.map(float));
+    put("resent", of(row.retransmissions, row.packets));
+    if let Some(route) = &row.proxy {
+        let links = [&route.up, &route.down];
+        let all = Some(links.iter().map(|link| link.entered + link.copies).sum());
+        put("discarded", of(Some(links.iter().map(|link| link.discarded_total()).sum()), all));
+        let reasons = links.iter().flat_map(|link| link.discarded.keys());
+        for reason in reasons.collect::<std::collections::BTreeSet<_>>() {
+            let count = links.iter().filter_map(|link| link.discarded.get(reason)).sum();
+            put(&format!("{DISCARDED}{reason}"), of(Some(count), all));
+        }
+    }
+    if let Some(measured) = row.more.get("measured") {
+        numbers(MEASURED.trim_end_matches('.'), measured, 0, &mut put);
+    }
+}
+
+/// The numbers of an object, by their path. Lists are left out: their places are no names.
+fn numbers(path: &str, value: &Value, depth: usize, put: &mut impl FnMut(&str, Option<f64>)) {
+    match value {
+        Value::Number(number) => put(path, number.as_f64()),
+        Value::Object(fields) if depth < DEPTH_MAX => {
+            for (name, field) in fields {
+                numbers(&format!("{path}.{name}"), field, depth + 1, put);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::row;
+    use super::*;
+    use jostle_common::rows::{LinkCounts, RouteCounts};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn all(row: &Row) -> BTreeMap<String, f64> {
+        let mut found = BTreeMap::new();
+        values(row, |name, value| assert!(found.insert(name.to_owned(), value).is_none(), "{name}"));
+        found
+    }
+
+    #[test]
+    fn a_row_gives_each_number_once() {
+        let mut row = row().goodput(8_000_000).seconds(0.5).chunks(12, 3, 1).build();
+        row.packets = Some(40);
+        row.retransmissions = Some(10);
+        row.late = Some(4);
+        let up = LinkCounts {
+            entered: 30,
+            copies: 2,
+            discarded: BTreeMap::from([("drop".to_owned(), 8)]),
+            ..LinkCounts::default()
+        };
+        let down = LinkCounts { entered: 8, ..up.clone() };
+        row.proxy = Some(RouteCounts { up, down });
+        row.more.insert(
+            "measured".to_owned(),
+            json!({ "fps": 24, "end": { "lost": 2.5, "list": [1], "text": "9" } }),
+        );
+        let expected = [
+            ("damaged", 0.0625),
+            ("discarded", 16.0 / 42.0),
+            ("discarded.drop", 16.0 / 42.0),
+            ("goodput", 8e6),
+            ("intact", 0.75),
+            ("late", 0.25),
+            ("measured.end.lost", 2.5),
+            ("measured.fps", 24.0),
+            ("missing", 0.1875),
+            ("packets", 40.0),
+            ("resent", 0.25),
+            ("retransmissions", 10.0),
+            ("seconds", 0.5),
+        ];
+        assert_eq!(all(&row), expected.map(|(name, value)| (name.to_owned(), value)).into());
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_nothing() {
+        assert!(all(&row().build()).is_empty());
+        let nothing_sent = row().chunks(0, 0, 0).build();
+        assert!(all(&nothing_sent).is_empty());
+    }
+
+    #[test]
+    fn every_name_leads_to_its_metric() {
+        for (name, ..) in KNOWN {
+            assert_eq!(Metric::named(name).unwrap().name, name);
+        }
+        assert!(SHOWN.iter().all(|name| Metric::is_known(name)));
+        assert_eq!(Metric::named("discarded.queue_full").unwrap().column(), "discarded.queue_full_share");
+        assert_eq!(Metric::named("rtt-p99").unwrap().column(), "rtt_p99_ms");
+        assert_eq!(Metric::named("measured.fps").unwrap().title, "fps");
+        assert_eq!(Metric::named("speed"), None);
+    }
+
+    #[test]
+    fn values_read_with_their_units() {
+        assert_eq!(Unit::BitsPerSecond.words(1.24e7), "12.4 Mbit/s");
+        assert_eq!(Unit::BitsPerSecond.words(-2e6), "-2.00 Mbit/s");
+        assert_eq!(Unit::Milliseconds.words(12.5), "12.5 ms");
+        assert_eq!(Unit::Share.words(0.0511), "5.11%");
+        assert_eq!(
+            [1234.5, 0.000_12, 7.0, -0.5].map(|value| Unit::Number.words(value)),
+            ["1,234", "1.20e-4", "7", "-0.5"]
+        );
+    }
+}
