@@ -6,6 +6,7 @@ mod gate;
 mod gather;
 mod key;
 mod metric;
+mod origin;
 mod page;
 mod read;
 mod remarks;
