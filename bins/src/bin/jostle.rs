@@ -5,6 +5,7 @@ use jostle_bins::commands::profile::ProfileArgs;
 use jostle_bins::commands::proxy::ProxyArgs;
 use jostle_bins::commands::simulate::SimulateArgs;
 use jostle_bins::compare::CompareArgs;
+use jostle_bins::report::ReportArgs;
 use jostle_bins::{exit, signals, terminal};
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ enum Command {
     Proxy(Box<ProxyArgs>),
     Compare(Box<CompareArgs>),
     Simulate(Box<SimulateArgs>),
+    Report(Box<ReportArgs>),
     Profile(ProfileArgs),
     /// Print the completions for a shell
     Completions {
@@ -43,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Proxy(args) => args.run(),
         Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Simulate(args) => args.run(),
+        Command::Report(args) => Ok(exit::status("jostle", args.run())),
         Command::Profile(args) => args.run(),
         Command::Completions { shell } => {
             terminal::completions(shell, Arguments::command())?;

@@ -227,3 +227,126 @@ impl Choosing<'_> {
         matches!(self.book.key(dimension.key), Key::Parameter(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{RowBuilder, loaded, row, sweep};
+    use super::*;
+
+    fn layout(rows: &[RowBuilder], wanted: Wanted<'_>) -> Result<Layout, Usage> {
+        let mut book = Book::default();
+        let loaded = loaded(&mut book, "rows", rows);
+        Layout::new(&book, &loaded.records, wanted)
+    }
+
+    /// The names of x, by and over, of what goes with them, and of what is thrown together.
+    fn places(rows: &[RowBuilder], wanted: Wanted<'_>) -> [String; 5] {
+        let layout = layout(rows, wanted).unwrap();
+        let [x, by, over] = [&layout.x, &layout.by, &layout.over].map(|place| {
+            place.as_ref().map_or_else(|| "-".to_owned(), |dimension| dimension.name.to_owned())
+        });
+        let pooled: Vec<_> = layout.pooled.iter().map(|dimension| dimension.name).collect();
+        [x, by, over, layout.follows.join(" "), pooled.join(" ")]
+    }
+
+    #[test]
+    fn what_varies_finds_its_place() {
+        let every = |name: &str, values: &[&str], rows: Vec<RowBuilder>| -> Vec<RowBuilder> {
+            let with =
+                |value: &&str| rows.iter().map(|row| row.clone().with(name, *value)).collect::<Vec<_>>();
+            values.iter().flat_map(with).collect()
+        };
+        let one = vec![row().with("size", 65_536)];
+        let protocols = every("protocol", &["saw", "udp"], one.clone());
+        let timeouts = every("timeout", &["adaptive", "fixed:50ms"], one.clone());
+        let delays = every("delay", &["5ms", "10ms", "1s"], one.clone());
+        let rates = every("rate", &["1Mbit/s", "2Mbit/s"], delays.clone());
+        let both = every("profile", &["a", "b"], protocols.clone());
+        let all = every("tcp", &["reno", "cubic"], every("protocol", &["tcp", "messages"], rates.clone()));
+        let versions = every("version", &["0.1.0", "0.2.0"], delays.clone());
+        for (rows, expected) in [
+            (one, ["-", "-", "-", "", ""]),
+            (protocols, ["protocol", "-", "-", "", ""]),
+            (timeouts, ["timeout", "-", "-", "", ""]),
+            (delays, ["delay", "-", "-", "", ""]),
+            (rates, ["delay", "rate", "-", "", ""]),
+            (both, ["profile", "protocol", "-", "", ""]),
+            (all, ["delay", "protocol", "rate", "", "tcp"]),
+            (versions, ["delay", "version", "-", "", ""]),
+            (sweep(&[0.0, 0.1], &["5ms"]), ["loss", "protocol", "-", "", ""]),
+            (sweep(&[0.0, 0.1], &["5ms", "10ms", "1s"]), ["delay", "protocol", "loss", "", ""]),
+        ] {
+            assert_eq!(places(&rows, Wanted::default()), expected.map(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn what_goes_with_another_is_no_dimension_of_its_own() {
+        let pair = |loss: f64, burst: f64| row().with("loss", loss).with("burst", burst);
+        let paired = [pair(0.1, 2.0), pair(0.2, 4.0), pair(0.3, 8.0)];
+        assert_eq!(places(&paired, Wanted::default())[0], "loss");
+        assert_eq!(places(&paired, Wanted::default())[3], "burst");
+        let wanted = Wanted { x: Some("burst"), ..Wanted::default() };
+        assert_eq!(places(&paired, wanted), ["burst", "-", "-", "loss", ""].map(str::to_owned));
+        // A datagram of ping is smaller than a file: that is no range of sizes.
+        let sizes = [("ping", 56), ("saw", 65_536)];
+        let rows = sizes.map(|(protocol, size)| row().with("protocol", protocol).with("size", size));
+        assert_eq!(places(&rows, Wanted::default()), ["protocol", "-", "-", "size", ""].map(str::to_owned));
+    }
+
+    #[test]
+    fn places_can_be_chosen() {
+        let rows = sweep(&[0.0, 0.1], &["5ms", "10ms", "1s"]);
+        let wanted = Wanted { x: Some("loss"), by: Some("delay"), over: None };
+        assert_eq!(places(&rows, wanted), ["loss", "delay", "protocol", "", ""].map(str::to_owned));
+        let wanted = Wanted { x: Some("drop"), by: None, over: Some("protocol") };
+        assert_eq!(places(&rows, wanted), ["loss", "delay", "protocol", "", ""].map(str::to_owned));
+        for (name, words) in [
+            ("speed", "--by: \"speed\" is no parameter of rows; write one of protocol, delay"),
+            ("size", "--by: \"size\" is the same in all rows; write one of"),
+            ("loss", "--by: \"loss\" has a place already; write one of protocol, delay"),
+        ] {
+            let wanted = Wanted { x: Some("loss"), by: Some(name), over: None };
+            let error = layout(&rows, wanted).unwrap_err().to_string();
+            assert!(error.starts_with(words), "{error}");
+        }
+        let error = layout(&rows[..1], Wanted { x: Some("loss"), ..Wanted::default() }).unwrap_err();
+        assert_eq!(error.to_string(), "--x: \"loss\" is the same in all rows; leave it out");
+    }
+
+    #[test]
+    fn levels_stand_in_their_order() {
+        let texts = |rows: &[RowBuilder]| -> (bool, Vec<String>) {
+            let x = layout(rows, Wanted::default()).unwrap().x.unwrap();
+            (x.is_ordered, x.levels.into_iter().map(|level| level.text).collect())
+        };
+        let of = |name: &str, values: &[&str]| -> Vec<RowBuilder> {
+            let with = |value: &&str| if value.is_empty() { row() } else { row().with(name, *value) };
+            values.iter().map(with).collect()
+        };
+        let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            texts(&of("rate", &["10Mbit/s", "9kbit/s", ""])),
+            (true, owned(&["not set", "9kbit/s", "10Mbit/s"]))
+        );
+        assert_eq!(texts(&of("queue", &["1s", "50ms"])), (true, owned(&["50ms", "1s"])));
+        assert_eq!(
+            texts(&of("queue", &["1s", "", "9 packets"])),
+            (false, owned(&["not set", "1s", "9 packets"]))
+        );
+        assert_eq!(texts(&of("profile", &["z", "a"])), (false, owned(&["z", "a"])));
+    }
+
+    #[test]
+    fn what_all_rows_have_is_said_once() {
+        let rows = sweep(&[0.0, 0.1], &["5ms"]);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let expected = [
+            ("delay", "5ms".to_owned()),
+            ("size", "940KiB".to_owned()),
+            ("virtual", "real".to_owned()),
+            ("version", version),
+        ];
+        assert_eq!(layout(&rows, Wanted::default()).unwrap().fixed, expected);
+    }
+}

@@ -102,11 +102,6 @@ impl Gathered {
             .into_iter()
             .filter_map(|(dimension, place)| Some((dimension.as_ref()?, place)))
     }
-
-    /// What a reader has to know before believing the figures, a sentence each.
-    pub(super) fn remarks(&self) -> Vec<String> {
-        super::remarks::of(self)
-    }
 }
 
 /// Gathers rows to what a report says of them.

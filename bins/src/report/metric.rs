@@ -128,6 +128,9 @@ impl Metric {
             let (name, title) = (name.to_owned(), title.to_owned());
             return Some(Self { name, title, unit, better, suits_log });
         }
+        if [MEASURED, DISCARDED].contains(&name) {
+            return None;
+        }
         let (title, unit) = if let Some(path) = name.strip_prefix(MEASURED) {
             (path.to_owned(), Unit::Number)
         } else {
@@ -135,6 +138,11 @@ impl Metric {
             (format!("share of packets discarded: {}", reason.replace('_', " ")), Unit::Share)
         };
         Some(Self { name: name.to_owned(), title, unit, better: Better::Unknown, suits_log: false })
+    }
+
+    /// The names of our own.
+    pub(super) fn known() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|known| known.0)
     }
 
     /// Whether a row of any kind may have it: it is one of our own.

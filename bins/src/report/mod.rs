@@ -1,15 +1,99 @@
 //! `jostle report`: rows of `compare`, `trial` and `sweep` as a page, as tables, and as a judgement on older rows.
+//!
+//! Rows are read into a book of levels and metrics; what varies is laid out along an axis, as curves and as small multiples; the rows of
+//! a point become estimates. The formats and the page say what was gathered and add nothing to it.
 
 mod book;
 mod dimension;
+mod formats;
 mod gate;
 mod gather;
 mod key;
 mod metric;
+mod options;
 mod origin;
 mod page;
 mod read;
-mod remarks;
+mod table;
+mod words;
 
 #[cfg(test)]
 mod made_up;
+
+pub use options::ReportArgs;
+
+use crate::terminal::{self, escaped};
+use anyhow::Context as _;
+use book::Book;
+use gate::Gate;
+use gather::{Gathered, gather};
+use options::{Format, Target};
+use read::{Source, load};
+
+impl ReportArgs {
+    /// Reports. True unless something got worse than in older rows, or nothing could be compared with them.
+    ///
+    /// # Errors
+    /// Wrong usage; a file that cannot be read or written; no rows.
+    pub fn run(&self) -> anyhow::Result<bool> {
+        let target = self.target()?;
+        let mut book = Book::default();
+        // Stdin may be one of both, but only once.
+        let all: Vec<_> = self.rows.iter().chain(&self.against).cloned().collect();
+        let mut sources = Source::open(&all)?;
+        let old = sources.split_off(self.rows.len());
+        let rows = load(sources, &mut book)?;
+        let old = load(old, &mut book)?;
+        let mut gathered = gather(&book, &rows, &self.choice())?;
+        if !self.against.is_empty() {
+            let lots = (&rows, &old);
+            gathered.gate = Some(Gate::new(&book, &gathered.layout, lots, &self.fail_if, self.strict)?);
+        }
+        if book.left_out > 0 {
+            log::warn!("{} numbers of too many different names in \"measured\" are left out", book.left_out);
+        }
+        write(&gathered, target.as_ref())?;
+        Ok(gathered.gate.is_none_or(|gate| gate.passed()))
+    }
+}
+
+/// Writes the report, and says of it what the target does not: remarks on stderr, the judgement wherever people look.
+fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
+    let judgement = gathered.gate.as_ref().map(Gate::text);
+    let on_stdout = target.is_some_and(|target| target.file.is_none());
+    if let Some(target) = target {
+        let text = drawn(gathered, target.format)?;
+        match &target.file {
+            Some(file) => {
+                std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+            }
+            None => terminal::text(&text),
+        }
+    }
+    let format = target.map(|target| target.format);
+    let says_all = on_stdout && matches!(format, Some(Format::Md | Format::Json));
+    if !says_all {
+        if !on_stdout {
+            eprintln!("{}", escaped(&gathered.opening()));
+        }
+        gathered.remarks().iter().for_each(|remark| eprintln!("{}", escaped(remark)));
+        match judgement {
+            Some(judgement) if on_stdout => eprint!("{judgement}"),
+            Some(judgement) => terminal::text(&judgement),
+            None => {}
+        }
+    }
+    if let Some(file) = target.and_then(|target| target.file.as_ref()) {
+        eprintln!("{}", escaped(&format!("written: {}", file.display())));
+    }
+    Ok(())
+}
+
+fn drawn(gathered: &Gathered, format: Format) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Html => page::draw(gathered),
+        Format::Md => formats::markdown(gathered),
+        Format::Csv => formats::csv(gathered),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&formats::json(gathered))?),
+    })
+}

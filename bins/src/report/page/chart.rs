@@ -22,7 +22,7 @@ const BAND: f64 = 0.18;
 /// The room for half a marker at the ends of an axis, as a share of it.
 const ROOM: f64 = 0.03;
 /// More markers than this on a curve lie on each other: then not every point has one.
-const MARKERS_MAX: usize = 32;
+const MARKERS_MAX: usize = 24;
 /// More names than this do not fit beside each other, even aslant.
 const NAMES_MAX: usize = 20;
 /// Longer names are cut.

@@ -3,6 +3,7 @@
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
 use super::super::metric::{Better, Unit};
+use super::super::words;
 use super::axes::{across, position, upright};
 use super::chart::{self, Axes, Curve, Mark};
 use super::names::{Names, named};
@@ -156,14 +157,7 @@ fn curves(gathered: &Gathered, metric: usize, axes: &Axes, over: usize) -> Vec<C
 /// All that is known of a point, in words.
 pub(super) fn tip(gathered: &Gathered, metric: usize, point: &Point, estimate: Option<Estimate>) -> String {
     let place = Names::of(&gathered.layout).whole(point);
-    let unit = gathered.metrics[metric].unit;
-    let value = match estimate {
-        None => "no value".to_owned(),
-        Some(Estimate { mean, interval: None, .. }) => unit.words(mean),
-        Some(Estimate { mean, interval: Some(interval), .. }) => {
-            format!("{} ({} to {})", unit.words(mean), unit.words(interval.low), unit.words(interval.high))
-        }
-    };
+    let value = words::estimate(&gathered.metrics[metric], estimate.as_ref());
     let failed = match point.failed {
         0 => String::new(),
         failed => format!(", {} of {} failed", grouped(failed), grouped(point.rows)),

@@ -53,11 +53,16 @@ fn bars(names: Names<'_>, group: &[(&Point, Arrival)]) -> String {
 fn columns(names: Names<'_>, group: &[(&Point, Arrival)]) -> String {
     let mut html = String::from("<div class=\"columns\">");
     for (point, arrival) in group {
+        let percent = |part: f64| (1e3 * part).round() / 10.0;
+        // Without a share of damage the stylesheet lets it end where the intact one does.
+        let damaged = match arrival.damaged {
+            0.0 => String::new(),
+            part => format!(";--d:{}%", percent(arrival.intact + part)),
+        };
         let _ = write!(
             html,
-            "<i style=\"--i:{:.1}%;--d:{:.1}%\" title=\"{}: {}\"></i>",
-            100.0 * arrival.intact,
-            100.0 * (arrival.intact + arrival.damaged),
+            "<i style=\"--i:{}%{damaged}\" title=\"{}: {}\"></i>",
+            percent(arrival.intact),
             escape(&names.x(point)),
             words(*arrival)
         );
@@ -72,13 +77,11 @@ fn text(part: f64) -> String {
     share((part * 1e12).round() as u64, 1_000_000_000_000)
 }
 
+/// What there is: `90% intact, 10% missing`.
 fn words(arrival: Arrival) -> String {
-    format!(
-        "{} intact, {} damaged, {} missing",
-        text(arrival.intact),
-        text(arrival.damaged),
-        text(arrival.missing)
-    )
+    let parts = [(arrival.intact, "intact"), (arrival.damaged, "damaged"), (arrival.missing, "missing")];
+    let parts = parts.iter().filter(|(part, _)| *part > 0.0);
+    parts.map(|(part, name)| format!("{} {name}", text(*part))).collect::<Vec<_>>().join(", ")
 }
 
 /// A line of the picture: the value of the axis, the bar, and the share that is intact.

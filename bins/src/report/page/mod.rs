@@ -12,6 +12,7 @@ mod origin;
 mod scale;
 mod style;
 mod table;
+mod verdict;
 
 use super::gather::Gathered;
 use crate::page::{document, escape};
@@ -20,7 +21,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// Draws the page.
 pub(super) fn draw(gathered: &Gathered) -> String {
-    let title = escape(&opening::title(gathered));
+    let title = escape(&gathered.title());
     let mut body = opening::section(gathered, &title);
     for metric in 0..gathered.metrics.len() {
         body.push_str(&figure::section(gathered, metric));

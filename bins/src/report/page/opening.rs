@@ -3,6 +3,7 @@
 use super::super::dimension::Dimension;
 use super::super::gather::Gathered;
 use super::names::dimensions;
+use super::verdict;
 use crate::page::escape;
 use crate::words::{count, grouped};
 use std::fmt::Write as _;
@@ -11,17 +12,6 @@ use std::fmt::Write as _;
 const ERRORS_SHOWN: usize = 30;
 /// Values of a parameter that are named one by one.
 const LEVELS_SHOWN: usize = 6;
-
-/// The title, as plain text: `Goodput against loss, by protocol, for each delay`.
-pub(super) fn title(gathered: &Gathered) -> String {
-    let what = gathered.metrics.first().map_or_else(|| "result".to_owned(), |metric| metric.title.clone());
-    let layout = &gathered.layout;
-    let part = |before: &str, dimension: &Option<Dimension>| {
-        dimension.as_ref().map_or_else(String::new, |dimension| format!("{before}{}", dimension.name))
-    };
-    let x = part(" against ", &layout.x);
-    super::capital(&format!("{what}{x}{}{}", part(", by ", &layout.by), part(", for each ", &layout.over)))
-}
 
 /// The header, the verdict on older rows, and the remarks.
 pub(super) fn section(gathered: &Gathered, title: &str) -> String {
@@ -32,6 +22,9 @@ pub(super) fn section(gathered: &Gathered, title: &str) -> String {
         let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&text));
     }
     html.push_str("</dl>\n</header>\n");
+    if let Some(gate) = &gathered.gate {
+        html.push_str(&verdict::section(gate));
+    }
     html.push_str(&remarks(gathered));
     html
 }

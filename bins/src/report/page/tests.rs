@@ -1,5 +1,6 @@
 //! Promises of the whole page.
 
+use super::super::gate::Gate;
 use super::super::gather::Choice;
 use super::super::made_up::{RowBuilder, gathered, row, sweep};
 use super::draw;
@@ -37,9 +38,12 @@ fn a_sweep_fills_every_section() {
     assert_eq!(html.matches("role=\"img\" aria-label=\"").count(), 10);
     assert_eq!(html.matches("<table class=\"heat").count(), 3);
     assert_eq!(html.matches("<details><summary>The numbers").count(), 5);
-    for text in
-        ["<h1>Goodput against loss, by protocol, for each delay</h1>", "size 962,560", "seed", "95% interval"]
-    {
+    for text in [
+        "<h1>Goodput, time to completion, round trip, median and more over loss, by protocol, for each delay</h1>",
+        "size 962,560",
+        "seed",
+        "95% interval",
+    ] {
         assert!(html.contains(text) || text == "size 962,560", "{text}");
     }
     for variable in ["--s1", "--s8", "--paper", "--ink", "--line", "--intact", "--damaged", "--missing"] {
@@ -59,7 +63,7 @@ fn what_failed_is_said_and_marked() {
     );
     assert!(html.contains("2 times: no &lt;answer&gt;") && html.contains("1 time: refused"));
     assert!(html.contains("all rows failed</span>") && html.contains("3 of 3 failed"));
-    assert!(html.contains("<td class=\"bad\">3<td>0<td>–"));
+    assert!(html.contains("<td class=\"bad\">3<td>0<td>–<td>–"));
     let calm = page(&[row().with("loss", 0.0).seconds(1.0), row().with("loss", 0.1).seconds(2.0)]);
     assert!(
         calm.contains("None failed.")
@@ -78,9 +82,9 @@ fn rows_that_all_failed_still_make_a_page() {
 fn a_single_repeat_has_no_interval_and_says_so() {
     let at = |loss: f64, seconds| row().with("loss", loss).seconds(seconds);
     let html = page(&[at(0.0, 1.0), at(0.1, 2.0), at(0.2, 4.0)]);
-    assert!(html.contains("There is one row for each point") && !html.contains("95% interval"), "{html}");
+    assert!(html.contains("There is one row for each point") && !html.contains("</i>95% interval"), "{html}");
     let html = page(&[at(0.0, 1.0), at(0.1, 2.0), at(0.1, 3.0).repeat(2)]);
-    assert!(html.contains("A point of one row has no interval") && html.contains("95% interval"));
+    assert!(html.contains("A point of one row has no interval") && html.contains("</i>95% interval"));
 }
 
 #[test]
@@ -112,7 +116,47 @@ fn a_thousand_points_stay_small() {
     let html = draw(&gathered);
     assert_self_contained(&html);
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
-    eprintln!("{} bytes", html.len());
+}
+
+/// Twenty-one points compared, of which saw at the highest loss got worse and more of tcp fails.
+fn compared() -> super::Gathered {
+    use super::super::book::Book;
+    use super::super::gather::gather;
+    use super::super::made_up::loaded;
+    let losses = [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12];
+    let old = sweep(&losses, &["10ms"]);
+    let new: Vec<RowBuilder> = old
+        .iter()
+        .enumerate()
+        .map(|(place, row)| {
+            let row = row.clone().with("corrupt", 0.0);
+            let protocol = place / 70;
+            match (protocol, place % 70) {
+                (2, 60..) => row.goodput(300_000 + place as u64 * 10),
+                (0, 65..) => row.failed("<refused>"),
+                _ => row,
+            }
+        })
+        .collect();
+    let old: Vec<RowBuilder> = old.into_iter().map(|row| row.with("corrupt", 0.0)).collect();
+    let mut book = Book::default();
+    let (new, old) = (loaded(&mut book, "new.jsonl", &new), loaded(&mut book, "old<1>.jsonl", &old));
+    let mut gathered = gather(&book, &new, &Choice::default()).unwrap();
+    let conditions = ["goodput < 0.9".parse().unwrap()];
+    gathered.gate = Some(Gate::new(&book, &gathered.layout, (&new, &old), &conditions, false).unwrap());
+    gathered
+}
+
+#[test]
+fn the_verdict_on_older_rows_stands_before_the_figures() {
+    let html = draw(&compared());
+    assert_self_contained(&html);
+    let verdict = html.find("FAIL: 2 of 21 points got worse (goodput &lt; 0.9)").expect("the verdict");
+    assert!(verdict < html.find("class=\"metric\"").unwrap());
+    assert!(html.contains("Against old&lt;1&gt;.jsonl") && html.contains("<section class=\"notice bad\">"));
+    let worse = &html[verdict..html.find("class=\"metric\"").unwrap()];
+    assert!(worse.contains("<td>saw</td><td>12%</td>") || worse.contains("<td>12%</td>"), "{worse}");
+    assert!(worse.contains("<td>0</td><td>5</td><td>10</td>"), "{worse}");
 }
 
 #[test]
@@ -164,6 +208,7 @@ fn samples() {
         row().with("loss", loss).seconds(seconds).with("virtual", true).goodput((1e6 / seconds) as u64)
     };
     write("single.html", &[at(0.0, 1.0), at(0.05, 1.4), at(0.1, 2.0), at(0.2, 4.0), at(0.3, 9.0)]);
+    std::fs::write(folder.join("gate.html"), draw(&compared())).unwrap();
     write("large.html", &sweep(&losses(84), &["10ms", "20ms", "50ms", "100ms"]));
     write("failed.html", &[row().failed("refused"), row().with("loss", 0.1).failed("refused")]);
 }
