@@ -31,6 +31,15 @@ pub(crate) fn rate_label(rate: f64) -> String {
     }
 }
 
+/// `64 KiB` of 65,536.
+pub(crate) fn bytes_label(bytes: f64) -> String {
+    match bytes {
+        size if size >= 1_048_576.0 => format!("{} MiB", plain(size / 1_048_576.0)),
+        size if size >= 1024.0 => format!("{} KiB", plain(size / 1024.0)),
+        size => format!("{} B", plain(size)),
+    }
+}
+
 /// `20k` of 20,000.
 pub(crate) fn count_label(count: f64) -> String {
     if count >= 10_000.0 { format!("{}k", plain(count / 1e3)) } else { plain(count) }
@@ -50,6 +59,7 @@ mod tests {
         assert_eq!([0.0, -0.0, 2.5, 0.1 + 0.2].map(percent_label), ["0%", "0%", "2.5%", "0.3%"]);
         assert_eq!([0.0, 0.000_25, 0.05, 2.0].map(seconds_label), ["0", "250 µs", "50 ms", "2 s"]);
         assert_eq!([0.0, 900.0, 1.5e6].map(rate_label), ["0", "900 bit/s", "1.5 Mbit/s"]);
+        assert_eq!([56.0, 65_536.0, 1_572_864.0].map(bytes_label), ["56 B", "64 KiB", "1.5 MiB"]);
         assert_eq!([0.0, 9_999.0, 20_000.0].map(count_label), ["0", "9999", "20k"]);
         assert_eq!([3.0, 3.5].map(whole_label), ["3", ""]);
     }

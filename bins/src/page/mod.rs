@@ -46,7 +46,33 @@ pub(crate) fn escape(text: &str) -> String {
 /// A chart that takes the width there is, with a name for those who cannot see it.
 pub(crate) fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> String {
     let size = format!(r#"width="{width}" height="{height}""#);
-    svg.replacen(&size, &format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#), 1)
+    rounded(svg).replacen(
+        &size,
+        &format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#),
+        1,
+    )
+}
+
+/// The same picture in fewer letters: numbers within its tags have two decimals at most, and one from 10 on.
+fn rounded(svg: &str) -> String {
+    let mut short = String::with_capacity(svg.len());
+    let (mut rest, mut in_tag) = (svg, false);
+    while let Some(c) = rest.chars().next() {
+        in_tag = c == '<' || in_tag && c != '>';
+        let is_number = |c: char| c.is_ascii_digit() || c == '.';
+        let length =
+            if in_tag && c.is_ascii_digit() { rest.find(|c| !is_number(c)).unwrap_or(rest.len()) } else { 0 };
+        let (number, after) = rest.split_at(length.max(c.len_utf8()));
+        match number.parse::<f64>() {
+            Ok(value) if number.contains('.') && !number.ends_with('.') => {
+                let scale = if value < 10.0 { 100.0 } else { 10.0 };
+                short.push_str(&((value * scale).round() / scale).to_string());
+            }
+            _ => short.push_str(number),
+        }
+        rest = after;
+    }
+    short
 }
 
 /// The page's colours by name, so that a chart turns dark with the page.
@@ -62,5 +88,18 @@ pub(crate) fn theme() -> Theme {
         legend_bg: "none".to_owned(),
         legend_border: "none".to_owned(),
         ..Theme::light()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_keeps_its_numbers_but_not_their_noise() {
+        let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="5.5" name="1.2.345"><path d="M1.40000001,30.299999 L-5.126,1e-3" o="0.18"/><text>0.12345 &lt; 12.345</text>"#;
+        let short = scalable(svg, (9.0, 5.5), "a picture");
+        let expected = r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5.5" role="img" aria-label="a picture" name="1.2.345"><path d="M1.4,30.3 L-5.13,1e-3" o="0.18"/><text>0.12345 &lt; 12.345</text>"#;
+        assert_eq!(short, expected);
     }
 }

@@ -86,6 +86,11 @@ impl Book {
         metrics
     }
 
+    /// The place of the metric called `name`; `None` when no row has it.
+    pub(super) fn metric_named(&self, name: &str) -> Option<u16> {
+        self.places.get(name).and_then(|place| u16::try_from(*place).ok())
+    }
+
     /// The place of the key called `name`.
     pub(super) fn key_named(&self, name: &str) -> Option<u8> {
         let plain = name.replacen("drop", "loss", 1);

@@ -4,6 +4,7 @@ use super::book::Book;
 use super::dimension::{Dimension, Layout, Wanted};
 use super::gate::Gate;
 use super::metric::{Metric, SHOWN};
+use super::origin::Origin;
 use super::read::{Loaded, Record};
 use crate::exit::Usage;
 use jostle_common::statistics::{Estimate, mean_interval};
@@ -55,6 +56,8 @@ pub(super) struct Gathered {
     pub(super) unshown: Vec<String>,
     /// All points, by small multiple, then curve, then place on the axis; those without a row are left out.
     pub(super) points: Vec<Point>,
+    /// What the rows say of their making.
+    pub(super) origin: Origin,
     /// What came of the comparison with older rows, if there was one.
     pub(super) gate: Option<Gate>,
 }
@@ -76,6 +79,19 @@ pub(super) struct Point {
     pub(super) errors: Vec<(String, u64)>,
     /// For each of the shown metrics the mean over the rows that did not fail and have it, with its interval of 95 %.
     pub(super) estimates: Vec<Option<Estimate>>,
+    /// The mean shares of chunks, requests or messages over the rows that did not fail; `None` where they were not counted.
+    pub(super) arrival: Option<Arrival>,
+}
+
+/// What became of chunks, requests or messages: shares that make one whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Arrival {
+    /// Of which an undamaged copy arrived.
+    pub(super) intact: f64,
+    /// Of which only damaged copies arrived.
+    pub(super) damaged: f64,
+    /// Of which no copy arrived.
+    pub(super) missing: f64,
 }
 
 impl Gathered {
@@ -104,8 +120,10 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
     for record in records {
         groups.entry(layout.place(record)).or_default().push(record);
     }
+    let counted = ["intact", "damaged", "missing"].map(|name| book.metric_named(name));
     let places: Vec<u16> = metrics.iter().map(|(place, _)| *place).collect();
-    let points = groups.into_iter().map(|(place, records)| point(place, &records, &places)).collect();
+    let points =
+        groups.into_iter().map(|(place, records)| point(place, &records, &places, counted)).collect();
     let all: Vec<&Record> = records.iter().collect();
     Ok(Gathered {
         sources: loaded.sources.clone(),
@@ -120,15 +138,27 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
         metrics: metrics.into_iter().map(|(_, metric)| metric.clone()).collect(),
         unshown,
         points,
+        origin: loaded.origin.clone(),
         gate: None,
     })
 }
 
-fn point((over, by, x): (usize, usize, usize), records: &[&Record], metrics: &[u16]) -> Point {
+/// Shares and metrics are given by their places in the book.
+fn point(
+    (over, by, x): (usize, usize, usize),
+    records: &[&Record],
+    metrics: &[u16],
+    shares: [Option<u16>; 3],
+) -> Point {
     let estimate = |metric: &u16| {
         let done = records.iter().filter(|record| record.ok);
         let values: Vec<f64> = done.filter_map(|record| record.value(*metric)).collect();
         mean_interval(&values, CONFIDENCE)
+    };
+    let share = |metric: Option<u16>| Some(estimate(&metric?)?.mean);
+    let arrival = || {
+        let [intact, damaged, missing] = shares.map(share);
+        Some(Arrival { intact: intact?, damaged: damaged?, missing: missing? })
     };
     Point {
         over,
@@ -138,6 +168,7 @@ fn point((over, by, x): (usize, usize, usize), records: &[&Record], metrics: &[u
         failed: failed(records),
         errors: errors(records),
         estimates: metrics.iter().map(estimate).collect(),
+        arrival: arrival(),
     }
 }
 
@@ -231,6 +262,20 @@ mod tests {
         let Interval { low, high } = estimate.interval.unwrap();
         assert_eq!((estimate.mean, estimate.count), (3.0, 2));
         assert!((low - (3.0 - 12.706_204_736)).abs() < 1e-8 && (high - (3.0 + 12.706_204_736)).abs() < 1e-8);
+    }
+
+    #[test]
+    fn arrivals_are_counted_whether_they_are_shown_or_not() {
+        let rows = [
+            row().chunks(10, 0, 0),
+            row().repeat(2).chunks(6, 1, 3),
+            row().repeat(3).chunks(0, 10, 0).failed("x"),
+        ];
+        let choice = Choice { metrics: vec!["intact".to_owned()], ..Choice::default() };
+        let arrival = gathered(&rows, &choice).points[0].arrival.unwrap();
+        let shares = [arrival.intact - 0.8, arrival.damaged - 0.15, arrival.missing - 0.05];
+        assert!(shares.iter().all(|off| off.abs() < 1e-12), "{arrival:?}");
+        assert_eq!(gathered(&[row().seconds(1.0)], &Choice::default()).points[0].arrival, None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod gather;
 mod key;
 mod metric;
 mod options;
+mod origin;
 mod page;
 mod read;
 mod table;

@@ -6,6 +6,7 @@
 //! - A last line that ends within a row was being written when its program was stopped: it is left out, and said so.
 
 use super::book::{Book, Levels};
+use super::origin::Origin;
 use crate::exit::Usage;
 use anyhow::Context as _;
 use jostle_common::rows::Row;
@@ -94,6 +95,8 @@ pub(super) struct Loaded {
     pub(super) identical: u64,
     /// How many rows are further runs of a real cell that has a row already.
     pub(super) again: u64,
+    /// What the rows say of their making.
+    pub(super) origin: Origin,
 }
 
 /// Reads files.
@@ -169,6 +172,7 @@ impl Loading {
             self.loaded.again += 1;
         }
         before.push((digest, place));
+        self.loaded.origin.add(&row);
         let error = row.error.take().map(|text| {
             let known = self.errors.entry(text);
             let text = Arc::from(known.key().as_str());

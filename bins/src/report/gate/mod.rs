@@ -11,6 +11,7 @@ mod words;
 
 pub(super) use condition::Condition;
 pub(super) use evidence::Basis;
+pub(super) use words::failing_table;
 
 use super::book::Book;
 use super::dimension::{Dimension, Layout};

@@ -80,7 +80,8 @@ impl Gate {
         spots.map(|spot| &spot.levels).collect::<std::collections::BTreeSet<_>>().len() as u64
     }
 
-    fn remarks(&self) -> Vec<String> {
+    /// What a reader has to know before believing the verdict, a sentence each.
+    pub(in super::super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.chances > 0 {
             remarks.push(format!(
@@ -106,7 +107,8 @@ impl Gate {
         remarks
     }
 
-    fn table(&self, findings: &[Finding]) -> Table {
+    /// What conditions found, a line each.
+    pub(in super::super) fn table(&self, findings: &[Finding]) -> Table {
         let mut heads = spot_heads(findings.iter().map(|finding| &finding.spot));
         let names = heads.len() + 1;
         heads.extend(["condition", "old", "new", "ratio", "interval", "pairs"].map(str::to_owned));
@@ -169,7 +171,8 @@ impl Gate {
     }
 }
 
-fn failing_table(failing: &[Failing]) -> Table {
+/// The points of which more cells failed, a line each.
+pub(in super::super) fn failing_table(failing: &[Failing]) -> Table {
     let mut heads = spot_heads(failing.iter().map(|failing| &failing.spot));
     let names = heads.len();
     heads.extend(["failed before", "fail now", "pairs"].map(str::to_owned));

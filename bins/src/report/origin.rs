@@ -1,0 +1,78 @@
+//! Where rows come from: their seeds, whether time was virtual, and the machines of the real ones.
+
+use jostle_common::rows::Row;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More seeds or machines than this nobody reads.
+const KEPT_MAX: usize = 1000;
+/// What a machine says of itself in numbers, and how each is called for people.
+const NUMBERS: [(&str, &str); 4] =
+    [("cpus", "processors"), ("load", "load"), ("jobs", "cells at once"), ("rows_at_once", "rows at once")];
+
+/// What the rows of a report say of their making.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Origin {
+    /// How many rows are of virtual time.
+    pub(super) virtual_rows: u64,
+    /// How many are of real sockets.
+    pub(super) real_rows: u64,
+    /// The seeds of first repetitions; those of the others follow from them.
+    pub(super) seeds: BTreeSet<u64>,
+    /// The systems of the real ones.
+    pub(super) systems: BTreeSet<String>,
+    /// The least and the most of each number that machines say: `processors`, `load`.
+    pub(super) numbers: BTreeMap<&'static str, (f64, f64)>,
+}
+
+impl Origin {
+    /// Takes in what a row says.
+    pub(super) fn add(&mut self, row: &Row) {
+        if row.repeat <= 1 && self.seeds.len() < KEPT_MAX {
+            self.seeds.insert(row.seed);
+        }
+        if row.is_virtual {
+            self.virtual_rows += 1;
+            return;
+        }
+        self.real_rows += 1;
+        if let Some(system) = row.host.get("os").and_then(Value::as_str)
+            && self.systems.len() < KEPT_MAX
+        {
+            self.systems.insert(system.to_owned());
+        }
+        for (key, name) in NUMBERS {
+            if let Some(number) = row.host.get(key).and_then(Value::as_f64) {
+                let (least, most) = self.numbers.entry(name).or_insert((number, number));
+                (*least, *most) = (least.min(number), most.max(number));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::row;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_say_where_they_come_from() {
+        let mut origin = Origin::default();
+        let mut real = row().build();
+        for (load, repeat) in [(0.5, 1), (1.5, 2)] {
+            real.repeat = repeat;
+            real.seed = 7 + u64::from(repeat);
+            real.host = [("cpus", json!(2)), ("load", json!(load)), ("os", json!("linux"))]
+                .map(|(key, value)| (key.to_owned(), value))
+                .into_iter()
+                .collect();
+            origin.add(&real);
+        }
+        origin.add(&row().with("virtual", true).build());
+        assert_eq!((origin.real_rows, origin.virtual_rows), (2, 1));
+        assert_eq!(origin.numbers, BTreeMap::from([("processors", (2.0, 2.0)), ("load", (0.5, 1.5))]));
+        assert_eq!(origin.seeds, BTreeSet::from([7, 8]));
+        assert_eq!(origin.systems, BTreeSet::from(["linux".to_owned()]));
+    }
+}

@@ -1,0 +1,230 @@
+//! One chart: a curve per series with the interval around each mean, as SVG in the colours of the page.
+
+use super::scale::Scale;
+use super::style::Style;
+use crate::page::{scalable, theme};
+use jostle_common::statistics::Estimate;
+use kuva::AxisLabelOverlap;
+use kuva::prelude::{BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
+use std::sync::Arc;
+
+/// So small that its letters can be read on a telephone.
+const SIZE: (f64, f64) = (420.0, 280.0);
+/// Left for the labels of the upright axis, and right for half of the last label of the level one.
+const MARGINS: (f64, f64) = (84.0, 26.0);
+/// Left for the labels of the level axis and for its name.
+const BELOW: f64 = 52.0;
+const TICK_SIZE: u32 = 14;
+/// The mean width of a letter at that size.
+const LETTER: f64 = 7.4;
+/// So faint that lines can be read through it.
+const BAND: f64 = 0.18;
+/// The room for half a marker at the ends of an axis, as a share of it.
+const ROOM: f64 = 0.03;
+/// More markers than this on a curve lie on each other: then not every point has one.
+const MARKERS_MAX: usize = 24;
+/// More names than this do not fit beside each other, even aslant.
+const NAMES_MAX: usize = 20;
+/// Longer names are cut.
+const NAME_MAX: usize = 16;
+
+/// How a number becomes the text at a tick.
+pub(super) type Label = fn(f64) -> String;
+
+/// The level axis.
+#[derive(Clone, Debug)]
+pub(super) enum Across {
+    /// Numbers where they are.
+    Numbers { label: Label, low: f64, high: f64 },
+    /// Places side by side, from 1, with their names; a line joins them if they have an order.
+    Places { names: Vec<String>, are_ordered: bool },
+}
+
+/// What charts of one metric share.
+#[derive(Clone, Debug)]
+pub(super) struct Axes {
+    /// The level axis.
+    pub(super) across: Across,
+    /// What it shows.
+    pub(super) across_name: String,
+    /// The upright axis.
+    pub(super) scale: Scale,
+    /// The texts at its ticks.
+    pub(super) label: Label,
+}
+
+/// A place on the level axis and what was measured there.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    /// Where it is on the level axis.
+    pub(super) x: f64,
+    /// The mean and its interval; `None` when there is no value.
+    pub(super) estimate: Option<Estimate>,
+    /// Whether some of its rows failed.
+    pub(super) has_failed: bool,
+    /// What a pointer over it shows, as plain text.
+    pub(super) tip: Option<String>,
+}
+
+/// A series, from left to right.
+#[derive(Clone, Debug)]
+pub(super) struct Curve {
+    /// How it looks.
+    pub(super) style: Style,
+    /// Its points; one without a value interrupts the line.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// Draws the chart. `name` is HTML, for those who cannot see it.
+pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> String {
+    let joined = !matches!(axes.across, Across::Places { are_ordered: false, .. });
+    let mut plots = Vec::new();
+    let mut over = Vec::new();
+    let mut crossed = 0;
+    for (index, curve) in curves.iter().enumerate() {
+        let aside = if joined { 0.0 } else { dodge(index, curves.len()) };
+        for run in curve.marks.split(|mark| mark.estimate.is_none()).filter(|run| !run.is_empty()) {
+            line(axes, curve.style, run, joined, aside, &mut plots);
+        }
+        markers(axes, curve, aside, &mut over);
+        if curve.marks.iter().any(|mark| mark.estimate.is_none() && mark.has_failed) {
+            crosses(axes, curve, aside, crossed, &mut over);
+            crossed += 1;
+        }
+    }
+    plots.append(&mut over);
+    let (layout, size) = layout(axes, &plots);
+    scalable(&render_to_svg(plots, layout), size, name)
+}
+
+/// How far a series stands beside a place that it shares with others.
+fn dodge(index: usize, count: usize) -> f64 {
+    let step = (0.7 / count as f64).min(0.14);
+    (index as f64 - (count - 1) as f64 / 2.0) * step
+}
+
+/// Points with a value, next to each other: the line through the means and the band around it. What no line joins has bars.
+fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots: &mut Vec<Plot>) {
+    let scale = axes.scale;
+    let known: Vec<(f64, Estimate)> =
+        run.iter().filter_map(|mark| Some((mark.x + aside, mark.estimate?))).collect();
+    if joined {
+        let data = known.iter().map(|(x, estimate)| (*x, scale.clamp(estimate.mean)));
+        let path = LinePlot::new().with_data(data).with_color(style.color()).with_stroke_width(2.2);
+        plots.push(if style.is_dashed() { path.with_dashed() } else { path }.into());
+    }
+    for part in known.split(|(_, estimate)| estimate.interval.is_none()) {
+        let ends = part.iter().filter_map(|(x, estimate)| {
+            let interval = estimate.interval?;
+            Some((*x, scale.clamp(interval.low), scale.clamp(interval.high)))
+        });
+        if joined && part.len() > 1 {
+            let (x, (low, high)): (Vec<f64>, (Vec<f64>, Vec<f64>)) =
+                ends.map(|(x, low, high)| (x, (low, high))).unzip();
+            plots.push(BandPlot::new(x, low, high).with_color(style.color()).with_opacity(BAND).into());
+        } else {
+            for (x, low, high) in ends {
+                let bar = LinePlot::new().with_data([(x, low), (x, high)]).with_color(style.color());
+                plots.push(bar.with_stroke_width(1.6).into());
+            }
+        }
+    }
+}
+
+/// A marker at each mean, with a ring around those that some rows are missing from.
+fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
+    let at = |mark: &Mark| Some((mark.x + aside, axes.scale.clamp(mark.estimate?.mean)));
+    let color = || curve.style.color();
+    let known = || curve.marks.iter().filter(|mark| mark.estimate.is_some());
+    let count = known().count();
+    if count == 0 {
+        return;
+    }
+    let shown = || known().step_by(count.div_ceil(MARKERS_MAX));
+    let dots = ScatterPlot::new().with_data(shown().filter_map(at)).with_color(color()).with_size(4.2);
+    plots.push(with_tips(dots.with_marker(curve.style.marker()), shown()).into());
+    let partly: Vec<(f64, f64)> = known().filter(|mark| mark.has_failed).filter_map(at).collect();
+    if !partly.is_empty() {
+        let rings = ScatterPlot::new().with_data(partly).with_color(color()).with_size(8.0);
+        plots.push(rings.with_marker_opacity(0.0).with_marker_stroke_width(1.4).into());
+    }
+}
+
+/// A cross at the lower edge where all rows failed, a little higher for each series, so that none hides another.
+fn crosses(axes: &Axes, curve: &Curve, aside: f64, before: usize, plots: &mut Vec<Plot>) {
+    let height = axes.scale.at((0.02 + 0.06 * before as f64).min(0.95));
+    let lost = || curve.marks.iter().filter(|mark| mark.estimate.is_none() && mark.has_failed);
+    let dots = ScatterPlot::new().with_data(lost().map(|mark| (mark.x + aside, height)));
+    let dots = dots.with_color(curve.style.color()).with_size(5.5).with_marker(MarkerShape::Cross);
+    plots.push(with_tips(dots, lost()).into());
+}
+
+/// Points that say what they are, as far as they have something to say.
+fn with_tips<'a>(dots: ScatterPlot, marks: impl Iterator<Item = &'a Mark>) -> ScatterPlot {
+    let tips: Vec<String> = marks.filter_map(|mark| mark.tip.as_deref().map(visible)).collect();
+    if tips.is_empty() { dots } else { dots.with_tooltips().with_tooltip_labels(tips) }
+}
+
+fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
+    let layout = Layout::auto_from_plots(plots)
+        .with_theme(theme())
+        .with_ticks(5)
+        .with_tick_size(TICK_SIZE)
+        .with_label_size(TICK_SIZE)
+        .with_force_margins(MARGINS.0, MARGINS.1)
+        .with_x_label(plain(&axes.across_name))
+        .with_y_axis_min(axes.scale.at(-ROOM))
+        .with_y_axis_max(axes.scale.at(1.0 + ROOM))
+        .with_y_tick_format(TickFormat::Custom(Arc::new(axes.label)));
+    let layout = if axes.scale.is_log { layout.with_log_y() } else { layout };
+    let (layout, below) = match &axes.across {
+        Across::Numbers { label, low, high } => {
+            let room = if high > low { ROOM * (high - low) } else { 1.0 };
+            let layout = layout.with_x_axis_min(low - room).with_x_axis_max(high + room);
+            let layout = layout.with_x_label_overlap(AxisLabelOverlap::Thin);
+            (layout.with_x_tick_format(TickFormat::Custom(Arc::new(*label))), BELOW)
+        }
+        Across::Places { names, .. } => {
+            let (names, slope) = names_below(names);
+            let rotated = slope > 0.0;
+            let layout = layout
+                .with_x_axis_min(0.5)
+                .with_x_axis_max(names.len() as f64 + 0.5)
+                .with_x_categories(names);
+            (if rotated { layout.with_x_tick_rotate(-35.0) } else { layout }, BELOW + slope)
+        }
+    };
+    let size = (SIZE.0, SIZE.1 + below - BELOW);
+    (layout.with_width(size.0).with_height(size.1).with_force_margins_y(12.0, below), size)
+}
+
+/// The names as they fit below the axis, and how much deeper they reach when they stand aslant.
+fn names_below(names: &[String]) -> (Vec<String>, f64) {
+    let every = names.len().div_ceil(NAMES_MAX);
+    let cut = |name: &String| {
+        if name.chars().count() <= NAME_MAX {
+            return plain(name);
+        }
+        plain(&name.chars().take(NAME_MAX - 1).chain(['…']).collect::<String>())
+    };
+    let shown: Vec<String> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| if index % every == 0 { cut(name) } else { String::new() })
+        .collect();
+    let longest = shown.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * LETTER;
+    let room = (SIZE.0 - MARGINS.0 - MARGINS.1) / names.len().div_ceil(every).max(1) as f64;
+    // The sine of 35 degrees.
+    let slope = if longest + LETTER > room { (longest * 0.574).round() } else { 0.0 };
+    (shown, slope)
+}
+
+/// Text as the chart's library shows it as it is: between two dollar signs it reads a formula.
+fn plain(text: &str) -> String {
+    visible(text).replace('$', "\\$")
+}
+
+/// Text without the control characters that are no part of HTML.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

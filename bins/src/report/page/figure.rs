@@ -1,0 +1,166 @@
+//! The figure of a metric: its charts, the legend for them, and the table below.
+
+use super::super::dimension::Dimension;
+use super::super::gather::{Gathered, Point};
+use super::super::metric::{Better, Unit};
+use super::super::words;
+use super::axes::{across, position, upright};
+use super::chart::{self, Axes, Curve, Mark};
+use super::names::{Names, named};
+use super::scale::{Scale, scale};
+use super::style::{self, Style};
+use super::table;
+use crate::page::escape;
+use crate::words::grouped;
+use jostle_common::statistics::Estimate;
+use std::fmt::Write as _;
+
+/// More points than this cannot be pointed at: then they have no texts of their own, and the page stays small.
+const TIPS_MAX: usize = 400;
+
+/// The section of the metric at a place in the report.
+pub(super) fn section(gathered: &Gathered, metric: usize) -> String {
+    let what = &gathered.metrics[metric];
+    let better = match what.better {
+        Better::More => " More is better.",
+        Better::Less => " Less is better.",
+        Better::Unknown => "",
+    };
+    let mut html = format!("<section class=\"metric\">\n<h2>{}</h2>\n", escape(&super::capital(&what.title)));
+    let figure = gathered.layout.x.as_ref().zip(axis(gathered, metric));
+    if let Some((x, scale)) = figure {
+        let log = if scale.is_log { " on a logarithmic scale" } else { "" };
+        let _ = write!(
+            html,
+            "<p class=\"soft\">The mean of each point{log}.{better}{}</p>\n{}",
+            spread(gathered, metric),
+            legend(gathered, metric)
+        );
+        html.push_str(&charts(gathered, metric, x, scale));
+    } else {
+        let _ = writeln!(html, "<p class=\"soft\">{}</p>", better.trim());
+    }
+    html.push_str(&table::draw(gathered, metric, figure.is_none()));
+    html.push_str("</section>\n");
+    html
+}
+
+/// The upright axis that all charts of the metric share; `None` when nothing was measured.
+pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
+    let what = &gathered.metrics[metric];
+    let estimates = gathered.points.iter().filter_map(|point| point.estimates[metric].as_ref());
+    let mut scale = scale(estimates, what.suits_log)?;
+    if what.unit == Unit::Share && !scale.is_log {
+        // An interval may reach beyond all of it; means of shares cannot.
+        let highest = gathered.points.iter().filter_map(|point| Some(point.estimates[metric]?.mean));
+        scale.high = scale.high.min(highest.fold(1.0, f64::max));
+    }
+    Some(scale)
+}
+
+/// What has no interval, if anything.
+fn spread(gathered: &Gathered, metric: usize) -> &'static str {
+    let mut estimates = gathered.points.iter().filter_map(|point| point.estimates[metric]);
+    let alone = estimates.clone().any(|estimate| estimate.interval.is_none());
+    if !estimates.any(|estimate| estimate.interval.is_some()) {
+        " There is one row for each point, so nothing says how much it would vary; more repeats would."
+    } else if alone {
+        " A point of one row has no interval."
+    } else {
+        ""
+    }
+}
+
+/// The looks of the curves, by their place in the layout.
+fn looks(by: Option<&Dimension>) -> Vec<Style> {
+    let Some(by) = by else { return style::styles(&[""]) };
+    let names: Vec<&str> = by.levels.iter().map(|level| level.text.as_str()).collect();
+    style::styles(&names)
+}
+
+fn legend(gathered: &Gathered, metric: usize) -> String {
+    let by = gathered.layout.by.as_ref();
+    let mut html = String::from("<p class=\"legend\">");
+    if let Some(by) = by {
+        for (place, look) in looks(Some(by)).into_iter().enumerate() {
+            let has_marks = |point: &Point| point.estimates[metric].is_some() || point.failed == point.rows;
+            if gathered.points.iter().any(|point| point.by == place && has_marks(point)) {
+                let _ = write!(html, "<span>{}{}</span> ", look.key(), escape(&named(by, place)));
+            }
+        }
+    }
+    let banded = |point: &Point| point.estimates[metric].is_some_and(|estimate| estimate.interval.is_some());
+    let partly = |point: &Point| point.estimates[metric].is_some() && point.failed > 0;
+    if gathered.points.iter().any(banded) {
+        html.push_str("<span><i class=\"band\"></i>95% interval</span> ");
+    }
+    if gathered.points.iter().any(partly) {
+        html.push_str("<span><i class=\"ring\"></i>some rows failed</span> ");
+    }
+    if gathered.points.iter().any(|point| point.failed == point.rows) {
+        html.push_str("<span><b>×</b>all rows failed</span> ");
+    }
+    html.push_str("</p>\n");
+    html
+}
+
+fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> String {
+    let what = &gathered.metrics[metric];
+    let axes = Axes { across: across(x), across_name: x.name.to_owned(), scale, label: upright(what.unit) };
+    let Some(over) = &gathered.layout.over else {
+        let name = format!("{} against {}", what.title, x.name);
+        return figure("", &chart::draw(&axes, &curves(gathered, metric, &axes, 0), &escape(&name)));
+    };
+    let mut html = String::from("<div class=\"charts\">\n");
+    for place in 0..over.levels.len() {
+        let title = named(over, place);
+        let name = format!("{} against {}, {title}", what.title, x.name);
+        let svg = chart::draw(&axes, &curves(gathered, metric, &axes, place), &escape(&name));
+        html.push_str(&figure(&title, &svg));
+    }
+    html.push_str("</div>\n");
+    html
+}
+
+fn figure(title: &str, svg: &str) -> String {
+    let caption =
+        if title.is_empty() { String::new() } else { format!("<figcaption>{}</figcaption>", escape(title)) };
+    format!("<figure class=\"chart\">{caption}\n{svg}</figure>\n")
+}
+
+/// The curves of a small multiple. A place on the axis that has no rows interrupts none.
+fn curves(gathered: &Gathered, metric: usize, axes: &Axes, over: usize) -> Vec<Curve> {
+    let Some(x) = &gathered.layout.x else { return Vec::new() };
+    let shown = gathered.points.iter().filter(|point| point.over == over);
+    let mut curves: Vec<Curve> = looks(gathered.layout.by.as_ref())
+        .into_iter()
+        .map(|style| Curve { style, marks: Vec::new() })
+        .collect();
+    for point in shown {
+        let estimate = point.estimates[metric].filter(|estimate| estimate.mean.is_finite());
+        let has_failed = if estimate.is_some() { point.failed > 0 } else { point.failed == point.rows };
+        let tip = if gathered.points.len() > TIPS_MAX {
+            None
+        } else {
+            Some(tip(gathered, metric, point, estimate))
+        };
+        curves[point.by].marks.push(Mark {
+            x: position(x, &axes.across, point.x),
+            estimate,
+            has_failed,
+            tip,
+        });
+    }
+    curves
+}
+
+/// All that is known of a point, in words.
+pub(super) fn tip(gathered: &Gathered, metric: usize, point: &Point, estimate: Option<Estimate>) -> String {
+    let place = Names::of(&gathered.layout).whole(point);
+    let value = words::estimate(&gathered.metrics[metric], estimate.as_ref());
+    let failed = match point.failed {
+        0 => String::new(),
+        failed => format!(", {} of {} failed", grouped(failed), grouped(point.rows)),
+    };
+    format!("{place}: {value}{failed}")
+}

@@ -1,0 +1,120 @@
+//! The heat maps of a report: where two ordered parameters vary, the mean of the main metric over both.
+
+use super::super::dimension::Dimension;
+use super::super::gather::{Gathered, Point};
+use super::axes::upright;
+use super::figure::{axis, tip};
+use super::heat::{self, Cell, Heat};
+use super::names::named;
+use crate::page::escape;
+use std::fmt::Write as _;
+
+/// Which parameters are columns and rows, and of which there is a map each.
+struct Plan<'a> {
+    columns: &'a Dimension,
+    rows: &'a Dimension,
+    row_of: fn(&Point) -> usize,
+    maps: Option<&'a Dimension>,
+    map_of: fn(&Point) -> usize,
+}
+
+fn plan(gathered: &Gathered) -> Option<Plan<'_>> {
+    let layout = &gathered.layout;
+    let ordered = |dimension: &&Dimension| dimension.is_ordered;
+    let columns = layout.x.as_ref().filter(ordered)?;
+    let (by, over) = (layout.by.as_ref(), layout.over.as_ref());
+    if let Some(rows) = over.filter(ordered) {
+        return Some(Plan { columns, rows, row_of: |point| point.over, maps: by, map_of: |point| point.by });
+    }
+    let rows = by.filter(ordered)?;
+    Some(Plan { columns, rows, row_of: |point| point.by, maps: over, map_of: |point| point.over })
+}
+
+/// The section of the page; nothing when fewer than two ordered parameters vary.
+pub(super) fn section(gathered: &Gathered) -> String {
+    const METRIC: usize = 0;
+    let Some(what) = gathered.metrics.get(METRIC) else { return String::new() };
+    let Some((plan, scale)) = plan(gathered).zip(axis(gathered, METRIC)) else { return String::new() };
+    let label = upright(what.unit);
+    let mut html = format!(
+        "<section class=\"maps\">\n<h2>{} and {} together</h2>\n<p class=\"soft\">The mean {} as a colour, the same scale for all.</p>\n{}",
+        escape(&super::capital(plan.columns.name)),
+        escape(plan.rows.name),
+        escape(&what.title),
+        heat::legend(scale, label)
+    );
+    for place in 0..plan.maps.map_or(1, |maps| maps.levels.len()) {
+        let cells = grid(gathered, &plan, place);
+        if cells.iter().flatten().all(|cell| *cell == Cell::Empty) {
+            continue;
+        }
+        if let Some(maps) = plan.maps {
+            let _ = writeln!(html, "<h3>{}</h3>", escape(&named(maps, place)));
+        }
+        let texts = |dimension: &Dimension| -> Vec<String> {
+            dimension.levels.iter().map(|level| level.text.clone()).collect()
+        };
+        let heat = Heat {
+            names: (plan.columns.name.to_owned(), plan.rows.name.to_owned()),
+            columns: texts(plan.columns),
+            rows: texts(plan.rows).into_iter().zip(cells).collect(),
+        };
+        html.push_str(&heat::draw(&heat, scale, |value| what.unit.words(value)));
+    }
+    html.push_str("</section>\n");
+    html
+}
+
+fn grid(gathered: &Gathered, plan: &Plan<'_>, map: usize) -> Vec<Vec<Cell>> {
+    let mut cells = vec![vec![Cell::Empty; plan.columns.levels.len()]; plan.rows.levels.len()];
+    for point in gathered.points.iter().filter(|point| (plan.map_of)(point) == map) {
+        let estimate = point.estimates[0].filter(|estimate| estimate.mean.is_finite());
+        let words = tip(gathered, 0, point, estimate);
+        let cell = match estimate {
+            Some(estimate) => Cell::Mean(estimate.mean, words),
+            None if point.failed == point.rows => Cell::Failed(words),
+            None => Cell::Empty,
+        };
+        cells[(plan.row_of)(point)][point.x] = cell;
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::gather::Choice;
+    use super::super::super::made_up::{gathered, row, sweep};
+    use super::*;
+
+    #[test]
+    fn two_ordered_parameters_make_a_map_per_curve() {
+        let rows = sweep(&[0.0, 0.1, 0.2], &["10ms", "50ms"]);
+        let html = section(&gathered(&rows, &Choice::default()));
+        assert_eq!((html.matches("<table").count(), html.matches("<td").count()), (3, 18));
+        assert!(html.contains("<h3>saw</h3>") && html.contains("Loss and delay together"), "{html}");
+    }
+
+    #[test]
+    fn one_ordered_parameter_makes_none() {
+        let rows = sweep(&[0.0, 0.1, 0.2], &["10ms"]);
+        assert_eq!(section(&gathered(&rows, &Choice::default())), "");
+    }
+
+    #[test]
+    fn what_failed_everywhere_is_a_cross_and_what_was_not_run_is_empty() {
+        let at = |loss: f64, delay: &str| row().with("loss", loss).with("delay", delay);
+        let rows = [
+            at(0.0, "1ms").seconds(1.0),
+            at(0.1, "1ms").seconds(2.0),
+            at(0.2, "1ms").seconds(2.0),
+            at(0.0, "9ms").seconds(3.0),
+            at(0.1, "9ms").failed("<refused>"),
+        ];
+        let html = section(&gathered(&rows, &Choice::default()));
+        assert_eq!(
+            (html.matches("class=\"failed\"").count(), html.matches("class=\"none\"").count()),
+            (1, 1)
+        );
+        assert!(html.contains("1 of 1 failed"), "{html}");
+    }
+}

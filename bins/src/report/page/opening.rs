@@ -1,0 +1,118 @@
+//! The beginning of the page: what was asked, how many cells there are, what failed, and what a reader has to know first.
+
+use super::super::dimension::Dimension;
+use super::super::gather::Gathered;
+use super::names::dimensions;
+use super::verdict;
+use crate::page::escape;
+use crate::words::{count, grouped};
+use std::fmt::Write as _;
+
+/// More kinds of errors than this are counted, not shown.
+const ERRORS_SHOWN: usize = 30;
+/// Values of a parameter that are named one by one.
+const LEVELS_SHOWN: usize = 6;
+
+/// The header, the verdict on older rows, and the remarks.
+pub(super) fn section(gathered: &Gathered, title: &str) -> String {
+    let mut html =
+        format!("<header>\n<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n", escape(&summary(gathered)));
+    html.push_str("<dl class=\"facts\">\n");
+    for (name, text) in facts(gathered) {
+        let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&text));
+    }
+    html.push_str("</dl>\n</header>\n");
+    if let Some(gate) = &gathered.gate {
+        html.push_str(&verdict::section(gate));
+    }
+    html.push_str(&remarks(gathered));
+    html
+}
+
+/// How much there is, in a sentence or two.
+fn summary(gathered: &Gathered) -> String {
+    let origin = &gathered.origin;
+    let time = match (origin.virtual_rows, origin.real_rows) {
+        (_, 0) => ", all in virtual time".to_owned(),
+        (0, _) => ", all on real sockets".to_owned(),
+        (computed, _) => format!(", {} of them in virtual time", grouped(computed)),
+    };
+    let failed = match gathered.failed {
+        0 => "None failed.".to_owned(),
+        failed if failed == gathered.rows => "All of them failed.".to_owned(),
+        failed => format!("{} failed.", grouped(failed)),
+    };
+    let repeats = match gathered.repeats {
+        0 | 1 => String::new(),
+        more => format!(", up to {} each", count(u64::from(more), "repeat")),
+    };
+    format!(
+        "{} at {}{time}{repeats}. {failed}",
+        count(gathered.rows, "row"),
+        count(gathered.points.len() as u64, "point"),
+    )
+}
+
+/// What varies and what does not.
+fn facts(gathered: &Gathered) -> Vec<(&str, String)> {
+    let layout = &gathered.layout;
+    let varied = [&layout.x, &layout.by, &layout.over].into_iter().flatten();
+    let mut facts: Vec<(&str, String)> =
+        varied.map(|dimension| (dimension.name, levels(dimension))).collect();
+    if !layout.follows.is_empty() {
+        let with = dimensions(&[&layout.x, &layout.by, &layout.over]);
+        facts.push(("goes along", format!("{} (varies with {with} and only so)", layout.follows.join(", "))));
+    }
+    // Which time it was, the summary says.
+    let fixed = layout.fixed.iter().filter(|(name, _)| *name != "virtual");
+    let fixed: Vec<String> = fixed.map(|(name, text)| format!("{name} {text}")).collect();
+    if !fixed.is_empty() {
+        facts.push(("the same in all", fixed.join(" · ")));
+    }
+    facts
+}
+
+/// `tcp, udp, saw`, or `0% to 20% in 21 values`.
+fn levels(dimension: &Dimension) -> String {
+    let texts: Vec<&str> = dimension.levels.iter().map(|level| level.text.as_str()).collect();
+    match texts.as_slice() {
+        few if few.len() <= LEVELS_SHOWN => few.join(", "),
+        [first, .., last] if dimension.is_ordered => format!("{first} to {last} in {} values", texts.len()),
+        many => format!("{} and {} more", many[..LEVELS_SHOWN].join(", "), many.len() - LEVELS_SHOWN),
+    }
+}
+
+fn remarks(gathered: &Gathered) -> String {
+    let remarks = gathered.remarks();
+    if remarks.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from("<section class=\"notice\">\n<h2>Before you read on</h2>\n<ul>\n");
+    for remark in remarks {
+        let _ = writeln!(html, "<li>{}</li>", escape(&remark));
+    }
+    html.push_str("</ul>\n");
+    html.push_str(&errors(gathered));
+    html.push_str("</section>\n");
+    html
+}
+
+/// Every reason why rows failed, the most frequent first.
+fn errors(gathered: &Gathered) -> String {
+    if gathered.errors.is_empty() {
+        return String::new();
+    }
+    let mut html = format!(
+        "<details><summary>Why rows failed: {}</summary>\n<ul>\n",
+        count(gathered.errors.len() as u64, "reason")
+    );
+    for (text, times) in gathered.errors.iter().take(ERRORS_SHOWN) {
+        let _ = writeln!(html, "<li>{}: {}</li>", count(*times, "time"), escape(text));
+    }
+    let rest: u64 = gathered.errors.iter().skip(ERRORS_SHOWN).map(|(_, times)| times).sum();
+    if rest > 0 {
+        let _ = writeln!(html, "<li>{}: other reasons</li>", count(rest, "time"));
+    }
+    html.push_str("</ul></details>\n");
+    html
+}

@@ -1,0 +1,88 @@
+//! How a series looks: its colour, its marker and its dashes, the same in every chart and legend of the page.
+
+use kuva::prelude::MarkerShape;
+
+/// Colours of the page's style, `--s1` to `--s8`, and as many markers.
+const LOOKS: usize = 8;
+/// The protocols have the same look in every report.
+const PROTOCOLS: [&str; 7] = ["tcp", "udp", "saw", "ping", "messages", "http", "commands"];
+
+/// The look of one series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Style(usize);
+
+/// The look of each series. A protocol has its own, others take the first that are free; more than eight share colours and differ in dashes.
+pub(super) fn styles(names: &[&str]) -> Vec<Style> {
+    let fixed = |name: &str| PROTOCOLS.iter().position(|protocol| *protocol == name);
+    let taken: Vec<usize> = names.iter().filter_map(|name| fixed(name)).collect();
+    let mut free = (0..).filter(|look| !taken.contains(look));
+    names
+        .iter()
+        .map(|name| Style(fixed(name).unwrap_or_else(|| free.next().expect("numbers do not end"))))
+        .collect()
+}
+
+impl Style {
+    /// The colour, as the page's style names it.
+    pub(super) fn color(self) -> String {
+        format!("var(--s{})", self.0 % LOOKS + 1)
+    }
+
+    /// The marker of its points. A cross is no series: it stands for what failed.
+    pub(super) const fn marker(self) -> MarkerShape {
+        match self.0 % LOOKS {
+            0 => MarkerShape::Circle,
+            1 => MarkerShape::Square,
+            2 => MarkerShape::Triangle,
+            3 => MarkerShape::Diamond,
+            4 => MarkerShape::TriangleDown,
+            5 => MarkerShape::Pentagon,
+            6 => MarkerShape::Star,
+            _ => MarkerShape::Hexagon,
+        }
+    }
+
+    /// Whether the line is dashed, as the colour is taken.
+    pub(super) const fn is_dashed(self) -> bool {
+        self.0 / LOOKS % 2 == 1
+    }
+
+    /// The line and the marker beside a name in the legend, as SVG.
+    pub(super) fn key(self) -> String {
+        let shape = match self.0 % LOOKS {
+            0 => r#"<circle cx="13" cy="7" r="4.5"/>"#,
+            1 => r#"<path d="M9 3h8v8H9z"/>"#,
+            2 => r#"<path d="M13 2l5 9H8z"/>"#,
+            3 => r#"<path d="M13 1.5 18.5 7 13 12.5 7.5 7z"/>"#,
+            4 => r#"<path d="M13 12 8 3h10z"/>"#,
+            5 => r#"<path d="M13 2l5 3.6-1.9 5.9H9.9L8 5.6z"/>"#,
+            6 => r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#,
+            _ => r#"<path d="M13 2l4.3 2.5v5L13 12 8.7 9.5v-5z"/>"#,
+        };
+        let dashes = if self.is_dashed() { r#" stroke-dasharray="5 3""# } else { "" };
+        format!(
+            r#"<svg class="key" viewBox="0 0 26 14" aria-hidden="true" style="color:{}"><path d="M0 7h26" stroke-width="2"{dashes}/>{shape}</svg>"#,
+            self.color()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn protocols_keep_their_look_and_others_take_what_is_free() {
+        assert_eq!(styles(&["udp", "saw"]), [Style(1), Style(2)]);
+        assert_eq!(styles(&["fixed:50ms", "tcp", "adaptive"]), [Style(1), Style(0), Style(2)]);
+    }
+
+    #[test]
+    fn sixteen_series_can_be_told_apart() {
+        let names: Vec<String> = (0..16).map(|number| number.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let keys: BTreeSet<String> = styles(&names).into_iter().map(Style::key).collect();
+        assert_eq!(keys.len(), 16);
+    }
+}
