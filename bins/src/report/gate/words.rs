@@ -81,7 +81,8 @@ impl Gate {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let old = self.old_remarks.iter();
+        let mut remarks: Vec<String> = old.map(|remark| format!("Of the old rows: {remark}")).collect();
         if self.chances > 0 {
             remarks.push(format!(
                 "{} could be wrong by chance; each is held to an interval of {}%, so that all together are as sure as 95%.",
@@ -138,6 +139,7 @@ impl Gate {
             "passed": self.passed(),
             "verdict": self.verdict(),
             "against": self.sources,
+            "remarks": self.remarks(),
             "conditions": self.conditions.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "points": self.points,
             "pairs": self.pairs,
