@@ -3,7 +3,7 @@
 # Debian and Ubuntu, as root; elsewhere it only says what is missing.
 set -uo pipefail
 programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
-  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf tftp:tftp-hpa in.tftpd:tftpd-hpa)
+  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tftp:tftp-hpa in.tftpd:tftpd-hpa)
 missing=()
 for entry in "${programs[@]}"; do
   PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
@@ -21,10 +21,12 @@ else
   echo "not installed, so the tests that need them will skip: ${missing[*]}" >&2
 fi
 
-# HTTP/3 for Python, in an environment of its own under target/. Without a package index the test that needs it skips.
-environment="$(dirname "$0")/../target/aioquic"
-if ! "$environment/bin/python" -c 'import aioquic' 2>/dev/null; then
-  { python3 -m venv "$environment" && "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2'; } ||
-    echo "not installed, so the test that needs it will skip: aioquic" >&2
+# HTTP/3 for Python and the schema of Kubernetes, in an environment of its own under target/. Without a package index the tests that
+# need them skip.
+environment="$(dirname "$0")/../target/python"
+if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate' 2>/dev/null; then
+  { python3 -m venv "$environment" &&
+    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31'; } ||
+    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate" >&2
 fi
 exit 0

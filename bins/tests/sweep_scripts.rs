@@ -1,9 +1,9 @@
-//! The scripts that run a sweep: in a loop, and in shards with GNU parallel.
+//! The scripts that run a sweep: in a loop, in shards with GNU parallel; and the manifest for Kubernetes.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod proxy_support;
 
-use proxy_support::installed;
+use proxy_support::{installed, python_with};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -104,4 +104,24 @@ fn the_loop_over_loss_rates_ends_with_a_picture() {
     }
     assert!(String::from_utf8(output.stdout).unwrap().contains("| loss"));
     assert!(std::fs::read_to_string(folder.path().join("loss-sweep.html")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn the_manifest_is_what_kubernetes_takes() {
+    let Some(python) = python_with("kubernetes_validate") else { return };
+    let validate = |manifest: &Path| {
+        let program = python.with_file_name("kubernetes-validate");
+        Command::new(program).args(["--strict", "-k", "1.31"]).arg(manifest).output().unwrap()
+    };
+    let manifest = script("sweep-k8s.yaml");
+    let output = validate(&manifest);
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("job/jostle-sweep"), "{text}");
+    // A check that takes anything would be none.
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("wrong.yaml");
+    let text = std::fs::read_to_string(manifest).unwrap();
+    assert!(text.contains("completionMode:"));
+    std::fs::write(&wrong, text.replace("completionMode:", "completionMood:")).unwrap();
+    assert!(!validate(&wrong).status.success());
 }

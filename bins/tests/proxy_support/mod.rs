@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -137,6 +138,17 @@ pub(crate) fn installed(program: &str) -> bool {
         eprintln!("SKIPPED: {program} is not installed");
     }
     found
+}
+
+/// The interpreter of the environment that `scripts/install-test-programs.sh` makes, if it has a module; says so aloud when not.
+pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
+    let import = format!("import {module}");
+    let works = Command::new(&python).args(["-c", &import]).output().is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("SKIPPED: {module} is not installed (scripts/install-test-programs.sh)");
+    }
+    works.then_some(python)
 }
 
 /// A program that is killed when the test is over.

@@ -173,21 +173,10 @@ fn tftp_gets_a_file_whole_through_a_following_route_under_loss() {
     summary.assert_conserved();
 }
 
-/// The interpreter of the environment that `scripts/install-test-programs.sh` makes.
-fn aioquic() -> Option<PathBuf> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/aioquic/bin/python");
-    let works =
-        Command::new(&python).args(["-c", "import aioquic"]).output().is_ok_and(|o| o.status.success());
-    if !works {
-        eprintln!("SKIPPED: aioquic is not installed (scripts/install-test-programs.sh)");
-    }
-    works.then_some(python)
-}
-
 #[test]
 fn http3_gets_a_body_whole_through_a_lossy_route() {
     const LENGTH: usize = 500_000;
-    let Some(python) = aioquic() else { return };
+    let Some(python) = python_with("aioquic") else { return };
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/udp_programs");
     let mut server = Command::new(&python)
         .arg(scripts.join("http3_server.py"))
