@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod address;
 pub mod audit;
+mod child;
 pub mod clock;
 pub mod commands;
 pub mod compare;
@@ -30,6 +31,9 @@ pub mod stdin;
 pub mod stop;
 pub mod storage;
 pub mod streams;
+mod subject;
+pub mod sweep;
 pub mod terminal;
 pub mod timing;
+pub mod trial;
 mod words;

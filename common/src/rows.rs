@@ -32,13 +32,15 @@ pub struct Row {
     /// Why it did not.
     pub error: Option<String>,
     /// How long the file took, in seconds: from the client's first packet or connect until the server confirmed it (`tcp`), the last
-    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`).
+    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`); of `ping` until the last answer, or
+    /// until what was missing was given up; of `messages` until the goodbye was acknowledged.
     pub seconds: Option<f64>,
     /// Undamaged bytes of the file that arrived, in bits per second of `seconds`.
     pub goodput_bps: Option<u64>,
     /// Whether what was received is the file: the same SHA-256. `null` when nothing was.
     pub digest_equal: Option<bool>,
-    /// Chunks of which an undamaged copy arrived. `intact + missing + damaged` is the number of chunks.
+    /// Chunks of which an undamaged copy arrived; of `ping`, requests that were answered; of `messages`, messages. `intact + missing +
+    /// damaged` is the number of them.
     pub intact: Option<u64>,
     /// Chunks of which no copy arrived.
     pub missing: Option<u64>,
@@ -46,7 +48,7 @@ pub struct Row {
     pub damaged: Option<u64>,
     /// Copies beyond each chunk's first.
     pub doubled: Option<u64>,
-    /// Chunks whose first copy arrived after a later chunk.
+    /// Chunks whose first copy arrived after a later chunk; of `ping`, answers behind their timeout.
     pub late: Option<u64>,
     /// Packets that both endpoints sent: datagrams, or the segments of a modelled TCP; first sendings, repetitions and control.
     pub packets: Option<u64>,
@@ -131,6 +133,19 @@ pub struct LinkCounts {
 }
 
 impl LinkCounts {
+    /// Adds the packets of another link.
+    pub fn add(&mut self, other: &Self) {
+        self.entered += other.entered;
+        self.copies += other.copies;
+        self.delivered += other.delivered;
+        for (reason, count) in &other.discarded {
+            *self.discarded.entry(reason.clone()).or_default() += count;
+        }
+        self.corrupted += other.corrupted;
+        self.held += other.held;
+        self.missed_by_kernel += other.missed_by_kernel;
+    }
+
     /// How many packets and copies were discarded, for whatever reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
@@ -207,6 +222,26 @@ mod tests {
         assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row());
         let by_hand = text.replace("\"loss\":0.05", "\"loss\":\"5%\"");
         assert_eq!(serde_json::from_str::<Row>(&by_hand).unwrap(), row());
+    }
+
+    #[test]
+    fn two_links_add_up_count_by_count() {
+        let mut up = row().proxy.unwrap().up;
+        let discarded = BTreeMap::from([("drop".to_owned(), 1), ("full".to_owned(), 2)]);
+        let other = LinkCounts {
+            entered: 9,
+            copies: 2,
+            delivered: 7,
+            discarded,
+            corrupted: 3,
+            held: 1,
+            missed_by_kernel: 4,
+        };
+        up.add(&other);
+        assert_eq!((up.entered, up.copies, up.delivered, up.held), (244, 2, 230, 1));
+        assert_eq!((up.corrupted, up.missed_by_kernel, up.discarded_total()), (3, 4, 15));
+        assert_eq!(up.entered + up.copies, up.delivered + up.discarded_total() + up.held);
+        assert_eq!(up.discarded["drop"], 13);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use jostle_common::profile::Profile;
+use jostle_common::profile::{Profile, no_files};
 use jostle_common::route::Configuration;
+use jostle_common::sweep::Sweep;
 use std::path::PathBuf;
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -33,4 +34,21 @@ fn every_configuration_is_valid() {
         assert!(configuration.is_ok(), "{}: {}", file.display(), configuration.unwrap_err());
     }
     assert_eq!(files.len(), 8);
+}
+
+#[test]
+fn every_sweep_can_be_run() {
+    let files = files("sweeps");
+    for file in &files {
+        let sweep = Sweep::from_json(&std::fs::read_to_string(file).unwrap(), &no_files);
+        let sweep = sweep.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!(sweep.check(), Ok(()), "{}", file.display());
+        assert!(
+            sweep.seed.is_some() && sweep.base.is_virtual && !sweep.about.is_empty(),
+            "{}",
+            file.display()
+        );
+        assert!((50..=1000).contains(&sweep.cells()), "{}: {} cells", file.display(), sweep.cells());
+    }
+    assert_eq!(files.len(), 5);
 }

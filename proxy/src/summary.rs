@@ -2,7 +2,9 @@
 
 use crate::lateness::LatenessSummary;
 use jostle_common::chance::Direction;
-use serde::Serialize;
+use jostle_common::protocol::rtt::RoundTrips;
+use jostle_common::rows::RoundTripMs;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -53,6 +55,15 @@ impl Summary {
         self.links
             .iter()
             .find(|link| link.route == route && link.protocol == protocol && link.direction == direction)
+    }
+
+    /// The round-trip times that a route's modelled senders sampled, if any.
+    pub fn round_trips(&self, route: &str) -> Option<&RoundTrips> {
+        let mut sockets = self.sockets.iter();
+        sockets
+            .find(|sockets| sockets.route == route && sockets.protocol == Protocol::Tcp)?
+            .round_trips
+            .as_ref()
     }
 
     /// A count of a route's sockets, 0 when there is no such route or count.
@@ -114,4 +125,36 @@ pub struct SocketSummary {
     pub protocol: Protocol,
     /// How often what happened.
     pub counts: BTreeMap<&'static str, u64>,
+    /// The round-trip times that modelled senders sampled; `None` where there were none.
+    #[serde(rename = "rtt_ms", skip_serializing_if = "Option::is_none", serialize_with = "in_ms")]
+    pub round_trips: Option<RoundTrips>,
+}
+
+// As a row has them.
+fn in_ms<S: Serializer>(trips: &Option<RoundTrips>, serializer: S) -> Result<S::Ok, S::Error> {
+    trips.as_ref().map(RoundTripMs::from).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn round_trips_are_told_as_in_a_row_where_there_are_some() {
+        let mut trips = RoundTrips::default();
+        trips.record(Duration::from_millis(40));
+        trips.record(Duration::from_millis(60));
+        let sockets = |round_trips| SocketSummary {
+            route: "1".into(),
+            protocol: Protocol::Tcp,
+            counts: BTreeMap::from([("segments", 2)]),
+            round_trips,
+        };
+        let json = serde_json::to_value(sockets(Some(trips.clone()))).unwrap();
+        assert_eq!(json["rtt_ms"], serde_json::to_value(RoundTripMs::from(&trips)).unwrap());
+        assert_eq!((&json["rtt_ms"]["samples"], &json["rtt_ms"]["max"]), (&2.into(), &60.0.into()));
+        let json = serde_json::to_string(&sockets(None)).unwrap();
+        assert_eq!(json, r#"{"route":"1","protocol":"tcp","counts":{"segments":2}}"#);
+    }
 }

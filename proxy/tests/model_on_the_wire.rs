@@ -5,6 +5,7 @@
 mod support;
 
 use jostle_common::profile::Profile;
+use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::route::CongestionControl;
 use jostle_engine::link::Link;
 use jostle_engine::tcp::transfer;
@@ -28,16 +29,15 @@ fn profile(loss: &str, delay_ms: u64) -> String {
     )
 }
 
-/// What virtual time says.
-fn simulated(profile: &str) -> Duration {
+/// What virtual time says: how long it takes, and the median round trip.
+fn simulated(profile: &str) -> (Duration, Duration) {
     let profile = Profile::from_json(profile).unwrap();
-    transfer(Link::both(&profile, 7, "1"), CongestionControl::Cubic, BYTES as u64, PATIENCE)
-        .time
-        .expect("it ends")
+    let outcome = transfer(Link::both(&profile, 7, "1"), CongestionControl::Cubic, BYTES as u64, PATIENCE);
+    (outcome.time.expect("it ends"), outcome.round_trips.percentile(50.0).unwrap())
 }
 
-/// What it takes from before the client connects until the server has read everything.
-fn measured(profile: &str) -> Duration {
+/// What it takes from before the client connects until the server has read everything, and the round trips of the modelled senders.
+fn measured(profile: &str) -> (Duration, RoundTrips) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Running::start(&format!(
         r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "{}", "profile": {profile} }}"#,
@@ -55,23 +55,30 @@ fn measured(profile: &str) -> Duration {
     let took = begun.elapsed();
     sender.join().unwrap();
     assert!(received.iter().all(|byte| *byte == 7));
-    took
+    (took, proxy.stop().round_trips("1").expect("there were some").clone())
 }
 
 #[test]
 fn a_transfer_takes_what_virtual_time_says() {
     for (loss, delay_ms) in CELLS {
         let profile = profile(loss, delay_ms);
-        let expected = simulated(&profile);
+        let (expected, expected_trip) = simulated(&profile);
         let margin = (expected / 20).max(Duration::from_millis(20));
         let mut seen = Vec::new();
         // A busy machine may spoil an attempt.
         let near = (0..3).any(|_| {
-            let took = measured(&profile);
-            seen.push(took);
-            took.abs_diff(expected) <= margin
+            let (took, trips) = measured(&profile);
+            assert!(trips.least() >= Some(Duration::from_millis(2 * delay_ms)), "{trips:?}");
+            let trip = trips.percentile(50.0).unwrap();
+            seen.push((took, trip));
+            took.abs_diff(expected) <= margin && trip.abs_diff(expected_trip) <= margin
         });
-        eprintln!("loss {loss}, delay {delay_ms} ms: simulated {expected:?}, measured {seen:?}");
-        assert!(near, "loss {loss}, delay {delay_ms} ms: simulated {expected:?}, measured {seen:?}");
+        eprintln!(
+            "loss {loss}, delay {delay_ms} ms: simulated {expected:?} ({expected_trip:?}), measured {seen:?}"
+        );
+        assert!(
+            near,
+            "loss {loss}, delay {delay_ms} ms: simulated {expected:?} ({expected_trip:?}), measured {seen:?}"
+        );
     }
 }

@@ -6,6 +6,8 @@ use jostle_bins::commands::proxy::ProxyArgs;
 use jostle_bins::commands::simulate::SimulateArgs;
 use jostle_bins::compare::CompareArgs;
 use jostle_bins::report::ReportArgs;
+use jostle_bins::sweep::SweepArgs;
+use jostle_bins::trial::TrialArgs;
 use jostle_bins::{exit, signals, terminal};
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ enum Command {
     Proxy(Box<ProxyArgs>),
     Compare(Box<CompareArgs>),
     Simulate(Box<SimulateArgs>),
+    Trial(Box<TrialArgs>),
+    Sweep(Box<SweepArgs>),
     Report(Box<ReportArgs>),
     Profile(ProfileArgs),
     /// Print the completions for a shell
@@ -45,6 +49,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Proxy(args) => args.run(),
         Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Simulate(args) => args.run(),
+        Command::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Sweep(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Report(args) => Ok(exit::status("jostle", args.run())),
         Command::Profile(args) => args.run(),
         Command::Completions { shell } => {

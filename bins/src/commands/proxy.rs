@@ -10,7 +10,6 @@ use crate::keys;
 use crate::signals;
 use crate::terminal::Printer;
 use anyhow::Context;
-use child::Child;
 use clap::Args;
 use jostle_common::route::Unit;
 use jostle_common::units::{Span, UnitError, parse_duration};
@@ -123,7 +122,7 @@ impl ProxyArgs {
         }
         let child = match self.command.as_slice() {
             [] => None,
-            command => Some(Child::start(command, &urls, control.clone())?),
+            command => Some(child::start(command, &urls, control.clone())?),
         };
         if let Some(Span(limit)) = self.limit {
             stop_after(limit, control)?;
@@ -131,9 +130,9 @@ impl ProxyArgs {
         let summary = proxy.run();
         drop(keys);
         // Whoever ended first, the command's status is ours.
-        let status = child.map_or(Ok(ExitCode::SUCCESS), Child::finish);
+        let status = child.map_or(ExitCode::SUCCESS, child::finish);
         report::print(printer, &summary);
-        status
+        Ok(status)
     }
 }
 

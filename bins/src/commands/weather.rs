@@ -91,6 +91,11 @@ impl Weather {
         (both.overridden_by(self.up.into()), both.overridden_by(self.down.into()))
     }
 
+    /// What is asked for in both directions, up and down.
+    pub(crate) fn parts(self) -> (Shorthand, Shorthand, Shorthand) {
+        (self.both.into(), self.up.into(), self.down.into())
+    }
+
     /// Puts the shorthands in front of a profile.
     ///
     /// # Errors

@@ -1,41 +1,15 @@
 //! What a comparison has found out: its rows, and what the table, the verdict and the page need beside them.
 
 use crate::audit::Audit;
+pub(super) use crate::trial::real::{STOPPED, Transport};
+use jostle_common::protocol::CHUNK_BYTES;
 pub(super) use jostle_common::protocol::file::ChunkState as Chunk;
 use jostle_common::rows::Row;
 use jostle_common::units::Probability;
 use std::time::Duration;
 
-/// The bytes of a chunk: what one datagram of the UDP protocols carries of the file, and one cell of its picture.
-pub(super) const CHUNK_BYTES: usize = 4096;
-
-/// What a row that the user ended says of its end.
-pub(super) const STOPPED: &str = "stopped by the user";
-
-/// A way to carry the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub(super) enum Transport {
-    /// A TCP stream.
-    Tcp,
-    /// UDP datagrams that nobody repeats.
-    Udp,
-    /// Stop-and-wait over UDP.
-    Saw,
-}
-
+/// Their names for people.
 impl Transport {
-    /// All of them, in the order of the rows.
-    pub(super) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Saw];
-
-    /// The name in rows and file names.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Saw => "saw",
-        }
-    }
-
     /// The name at the beginning of a line.
     pub(super) const fn heading(self) -> &'static str {
         match self {
@@ -145,6 +119,6 @@ impl Comparison {
 
     /// The file's number of chunks.
     pub(super) fn chunks(&self) -> u64 {
-        self.file_bytes.div_ceil(CHUNK_BYTES as u64)
+        self.file_bytes.div_ceil(CHUNK_BYTES)
     }
 }

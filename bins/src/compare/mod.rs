@@ -10,9 +10,7 @@ mod options;
 mod page;
 mod plan;
 mod race;
-mod subject;
 mod table;
-mod transfer;
 mod verdict;
 
 #[cfg(test)]
@@ -21,12 +19,13 @@ mod made_up;
 pub use options::CompareArgs;
 
 use crate::stop::Stop;
+use crate::subject::Subject;
 use crate::terminal::{columns, escaped};
 use finished::{Comparison, Finished, Transport};
 use folder::{Folder, PAGE, ROWS};
+use jostle_common::protocol::storage::Source as _;
 use plan::Plan;
 use std::io::{self, Write};
-use subject::Subject;
 use verdict::Verdict;
 
 impl CompareArgs {
@@ -36,7 +35,7 @@ impl CompareArgs {
     /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the machine.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let plan = Plan::new(self)?;
-        let subject = Subject::read(self.file.as_deref())?;
+        let subject = self.file.as_deref().map_or_else(|| Ok(Subject::tune()), Subject::read)?.with_music();
         let received: Vec<String> =
             plan.cells.iter().map(|cell| judge::received_name(cell, &subject)).collect();
         let folder = Folder::claim(&self.out, &received)?;
@@ -68,8 +67,8 @@ fn is_as_promised(row: &Finished) -> bool {
 fn comparison(plan: Plan, subject: &Subject, rows: Vec<Finished>) -> Comparison {
     Comparison {
         file: subject.name.clone(),
-        file_bytes: subject.bytes.len() as u64,
-        digest: subject.digest.to_string(),
+        file_bytes: subject.content.size(),
+        digest: subject.content.digest().to_string(),
         music_seconds: subject.music.as_ref().map(|music| music.intact().seconds),
         weather: plan.weather,
         seed: plan.seed,

@@ -2,12 +2,14 @@
 
 use super::folder::{EVENTS, Folder};
 use super::plan::{Cell, Plan};
-use super::subject::Subject;
-use super::transfer::{Outcome, Transfer};
 use crate::progress;
 use crate::stop::Stop;
+use crate::subject::Subject;
+use crate::trial::real::{Outcome, Transfer, TransferSettings};
 use anyhow::{Context, anyhow};
 use jostle_common::clock::Clock;
+use jostle_common::protocol::storage::Source as _;
+use jostle_common::protocol::timer::Timing;
 use jostle_common::route::{HostPort, Route, TcpMode, Transport as Carrier};
 use jostle_common::time::Instant;
 use jostle_proxy::{Proxy, Settings, Summary};
@@ -46,7 +48,7 @@ pub(super) fn run(
     let transfers = plan
         .cells
         .iter()
-        .map(|cell| Transfer::open(plan, cell, subject, folder.incoming(&cell.name)?))
+        .map(|cell| Transfer::open(settings(plan, cell), subject, folder.incoming(&cell.name)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let routes = plan.cells.iter().zip(&transfers).map(|(cell, transfer)| route(cell, transfer.address()));
     let mut settings = Settings::new(routes.collect(), plan.seed);
@@ -65,6 +67,11 @@ pub(super) fn run(
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"))?;
         Ok(Run { outcomes, summary, interrupted })
     })
+}
+
+fn settings(plan: &Plan, cell: &Cell) -> TransferSettings {
+    let (transport, limit) = (cell.transport, plan.limit);
+    TransferSettings { transport, pace: plan.pace, timing: Timing::Adaptive, limit }
 }
 
 /// A row's route: from a port of its own to the row's server.
@@ -106,13 +113,13 @@ fn race<'scope>(
     for (row, (transfer, &door)) in transfers.into_iter().zip(doors).enumerate() {
         let (done, stop, counter) = (done.clone(), stop.clone(), counters[row].clone());
         scope.spawn(move || {
-            let outcome = transfer.run(plan, subject, door, &stop, &counter);
+            let outcome = transfer.run(door, &stop, |bytes| counter.store(bytes, Ordering::Relaxed));
             // The receiver waits for every row.
             let _ = done.send((row, outcome));
         });
     }
     drop(done);
-    let size = subject.bytes.len() as u64;
+    let size = subject.content.size();
     let bar = progress::bytes(size * rows as u64, "compare");
     let clock = Clock::start();
     let mut outcomes: Vec<Option<anyhow::Result<Outcome>>> = (0..rows).map(|_| None).collect();

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jostle_common::protocol::lines::{Line, Lines, Overlong};
 use jostle_common::protocol::messages::{GOODBYE, fits};
+use jostle_common::trial::Trial;
 use mio::unix::pipe;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
@@ -31,6 +32,8 @@ pub struct Input {
     line: u64,
     separator: Vec<u8>,
     entries: VecDeque<Entry>,
+    /// The trial whose messages they are, and how many of them are behind us.
+    trial: Option<(Box<Trial>, u64)>,
     /// Where more lines come from.
     source: Option<pipe::Receiver>,
     has_ended: bool,
@@ -44,6 +47,11 @@ impl Input {
         input
     }
 
+    /// The messages of a trial, each made when its turn comes.
+    pub fn of_trial(trial: &Trial) -> Self {
+        Self { trial: Some((Box::new(trial.clone()), 0)), ..Self::new("") }
+    }
+
     /// The messages that come through a pipe, such as that of [`crate::stdin::open`].
     pub fn pipe(source: pipe::Receiver, separator: &str) -> Self {
         Self { source: Some(source), ..Self::new(separator) }
@@ -55,6 +63,7 @@ impl Input {
             line: 0,
             separator: separator.as_bytes().to_vec(),
             entries: VecDeque::new(),
+            trial: None,
             source: None,
             has_ended: false,
         }
@@ -76,6 +85,12 @@ impl Input {
         loop {
             if let Some(entry) = self.entries.pop_front() {
                 return entry;
+            }
+            if let Some((trial, next)) = &mut self.trial
+                && *next < trial.count()
+            {
+                *next += 1;
+                return Entry::Message(trial.message(*next - 1));
             }
             if self.has_ended {
                 return Entry::End;
@@ -147,6 +162,7 @@ impl Input {
 mod tests {
     use super::*;
     use jostle_common::protocol::messages::MESSAGE_BYTES_MAX;
+    use jostle_common::units::ByteSize;
     use std::io::Write;
 
     fn read(mut input: Input) -> Vec<String> {
@@ -167,6 +183,13 @@ mod tests {
         assert_eq!(read(Input::text("a, b, c", ", ")), ["a", "b", "c"]);
         assert_eq!(read(Input::text("a||b\nc", "||")), ["a", "b", "c"]);
         assert_eq!(read(Input::text("", "||")), [""]);
+    }
+
+    #[test]
+    fn the_messages_of_a_trial_come_in_order_and_end() {
+        let size = Some(ByteSize::new(2));
+        let trial = Trial { count: Some(3), size, ..Trial::default() };
+        assert_eq!(read(Input::of_trial(&trial)), ["ab", "bc", "cd"]);
     }
 
     #[test]

@@ -73,24 +73,31 @@ impl Gathered {
                 levels.join(", ")
             ));
         }
-        if self.identical > 0 {
-            let rows = number(self.identical, "row stands", "rows stand");
-            remarks.push(format!("{rows} in the files twice, word for word, and counted once."));
-        }
-        if self.again > 0 {
-            let rows = number(self.again, "row is a further run", "rows are further runs");
-            remarks.push(format!("{rows} of a cell that has a row already; all of them count."));
-        }
-        if !self.torn.is_empty() {
-            let (ends, those) = match self.torn.len() {
-                1 => ("ends", "that row is"),
-                _ => ("end", "those rows are"),
-            };
-            let places = list(&self.torn);
-            remarks.push(format!("{places} {ends} within a row that was being written; {those} left out."));
-        }
+        remarks.extend(reading(self.identical, self.again, &self.torn));
         remarks
     }
+}
+
+/// What became of rows before they were counted.
+pub(super) fn reading(identical: u64, again: u64, torn: &[String]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if identical > 0 {
+        let rows = number(identical, "row stands", "rows stand");
+        remarks.push(format!("{rows} in the files twice, word for word, and counted once."));
+    }
+    if again > 0 {
+        let rows = number(again, "row is a further run", "rows are further runs");
+        remarks.push(format!("{rows} of a cell that has a row already; all of them count."));
+    }
+    if !torn.is_empty() {
+        let (ends, those) = match torn.len() {
+            1 => ("ends", "that row is"),
+            _ => ("end", "those rows are"),
+        };
+        let places = list(torn);
+        remarks.push(format!("{places} {ends} within a row that was being written; {those} left out."));
+    }
+    remarks
 }
 
 fn number(number: u64, one: &str, many: &str) -> String {

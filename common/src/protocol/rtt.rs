@@ -11,7 +11,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const DIGITS: u8 = 2;
 
 /// Measured round trips: least, mean, deviation and most as they are, percentiles to within a percent.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct RoundTrips {
     histogram: Histogram<u64>,
     /// In nanoseconds.

@@ -1,7 +1,7 @@
 //! Protocols over a byte stream as sans-I/O state machines, the counterpart of [`super::Endpoint`] for TCP.
 //!
 //! The caller's rule, after every event: send what [`StreamEndpoint::poll`] returns, and hand in no more bytes before the receiver has
-//! taken it; that bounds what an endpoint holds. When it is finished and all is sent, end the stream.
+//! taken it; that bounds what an endpoint holds. When it has said all and that is sent, end the stream.
 
 use crate::time::Instant;
 use bytes::Bytes;
@@ -22,4 +22,10 @@ pub trait StreamEndpoint {
 
     /// Whether this end has done its job, well or not: its stream is to be ended, and nothing is waited for.
     fn is_finished(&self) -> bool;
+
+    /// Whether it will send nothing more, so that its stream is to be ended, though it may still wait for something. An endpoint that
+    /// does not half-close says so when it is finished.
+    fn has_said_all(&self) -> bool {
+        self.is_finished()
+    }
 }

@@ -59,6 +59,12 @@ impl Axis {
         self.columns.iter().map(|(parameter, _)| *parameter)
     }
 
+    /// The values of a parameter that it varies, point by point; none if it does not.
+    pub fn values(&self, parameter: Parameter) -> &[Setting] {
+        let column = self.columns.iter().find(|(varied, _)| *varied == parameter);
+        column.map_or(&[], |(_, values)| values)
+    }
+
     /// How many points it has.
     pub fn points(&self) -> u32 {
         self.columns[0].1.len() as u32

@@ -27,7 +27,7 @@ pub use shard::Shard;
 use crate::chance::derived_seed;
 use crate::profile::ReadFile;
 use crate::setting::SettingError;
-use crate::trial::{Parameter, Trial};
+use crate::trial::{Parameter, Setting, Trial};
 use order::{Combinations, Ranks};
 use serde_json::Value;
 
@@ -72,9 +72,17 @@ impl Sweep {
     /// When there is no such parameter, or it cannot have this value.
     pub fn fix(&mut self, name: &str, value: &Value, read: ReadFile<'_>) -> Result<(), SettingError> {
         let parameter = Parameter::named(name)?;
-        self.base.set(name, value, read)?;
-        self.axes.retain(|axis| axis.parameters().all(|varied| varied != parameter));
+        self.put(parameter, parameter.read(value, read)?);
         Ok(())
+    }
+
+    /// Sets a parameter for all cells to a value that was read; it no longer varies.
+    ///
+    /// # Panics
+    /// When the value is not of [`Parameter::kind`].
+    pub fn put(&mut self, parameter: Parameter, setting: Setting) {
+        parameter.put(&mut self.base, setting);
+        self.axes.retain(|axis| axis.parameters().all(|varied| varied != parameter));
     }
 
     /// Varies what `axis` varies, in place of an axis that varies the same parameters.
@@ -111,7 +119,7 @@ impl Sweep {
     }
 
     /// Every cell, in the order in which they run: a whole repetition after the other, and in each the whole range coarsely first.
-    pub fn order(&self) -> impl Iterator<Item = Cell> {
+    pub fn order(&self) -> impl Iterator<Item = Cell> + Send + use<> {
         let ranks: Vec<Ranks> =
             self.axes.iter().map(|axis| Ranks::new(axis.points(), axis.is_ordered())).collect();
         let mut index = 0;

@@ -17,13 +17,16 @@
 //! ```
 
 mod check;
+mod endpoints;
 mod job;
 mod parameter;
+mod result;
 mod setting;
 mod weather;
 
 pub use job::{Commands, Job, Protocol, Tcp};
 pub use parameter::Parameter;
+pub use result::{FileResult, Taken};
 pub use setting::{Kind, Setting};
 pub use weather::NamedProfile;
 

@@ -38,6 +38,11 @@ impl Decimal {
     pub(super) fn as_f64(self) -> f64 {
         self.digits as f64 / 10f64.powi(self.decimals as i32)
     }
+
+    /// A hundredth of the number, rounded once: 0.7 / 100 is not the float that 0.007 is.
+    pub(super) fn hundredth_as_f64(self) -> f64 {
+        self.digits as f64 / 10f64.powi(self.decimals as i32 + 2)
+    }
 }
 
 /// Prints `value` in the largest of `units` (name, size; ascending) that divides it, so that it parses back to the same value.

@@ -67,7 +67,7 @@ impl FromStr for Probability {
         };
         let value = number.as_f64();
         let fraction = match unit {
-            "%" => value / 100.0,
+            "%" => number.hundredth_as_f64(),
             "" if number.is_zero() || (value < 1.0 && text.contains('.')) => value,
             "" => {
                 return Err(UnitError::new(
@@ -104,6 +104,8 @@ mod tests {
             ("0.1%", 0.001),
             ("0.05", 0.05),
             (" 5 % ", 0.05),
+            ("0.7%", 0.007),
+            ("0.000000001%", 1e-11),
         ] {
             assert_eq!(text.parse::<Probability>().unwrap().as_f64(), value, "{text}");
         }

@@ -3,6 +3,7 @@
 //! A [`packet::Packet`] crosses a [`link::Link`], which applies the rules of a profile in one direction. Time and chance come in as
 //! arguments, so the same code runs behind sockets and in virtual time.
 
+pub mod carrier;
 pub mod counters;
 pub mod delay;
 pub mod forecast;
@@ -17,3 +18,4 @@ mod source;
 pub mod stage;
 mod stages;
 pub mod tcp;
+pub mod trial;

@@ -1,11 +1,11 @@
 //! The relay of a route with rules: bytes go from a socket into the links, and what comes out goes to the other socket.
 
 use super::TcpRelay;
-use super::carrier::Carrier;
 use super::end::Found;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_engine::carrier::Carrier;
 use jostle_engine::tcp::Event;
 use std::time::Duration;
 

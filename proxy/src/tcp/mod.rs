@@ -2,7 +2,6 @@
 
 mod accept;
 mod carried;
-mod carrier;
 mod connection;
 mod counts;
 mod end;
@@ -16,13 +15,13 @@ use crate::summary::{LinkSummary, Protocol, SocketSummary};
 use crate::table::Table;
 use crate::turn::Turn;
 use accept::Listening;
-use carrier::Carrier;
 use connection::{Connection, Stage};
 use counts::Counts;
 use jostle_common::chance::Direction;
 use jostle_common::profile::Timeline;
 use jostle_common::route::Route;
 use jostle_common::time::Instant;
+use jostle_engine::carrier::Carrier;
 use jostle_engine::counters::Counters;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::{self, Budget};
@@ -73,7 +72,8 @@ impl TcpRelay {
             let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
             listeners.push(Listening::new(socket, token));
         }
-        let carrier = (!route.profile.is_empty()).then(|| Carrier::new(&route, seed, budget));
+        let carrier = (!route.profile.is_empty())
+            .then(|| Carrier::new(&route.profile, route.tcp, seed, route.drawn_as(), budget));
         let ledgers = Direction::BOTH.map(|direction| Ledger::new(&route.name, Protocol::Tcp, direction));
         Ok(Self {
             index,
@@ -282,7 +282,9 @@ impl TcpRelay {
 
     pub(crate) fn sockets(&self) -> SocketSummary {
         let mut counts = self.counts.named(self.connections.len());
-        if let Some(senders) = self.carrier.as_ref().and_then(Carrier::senders) {
+        let mut round_trips = None;
+        if let Some((senders, trips)) = self.carrier.as_ref().and_then(Carrier::senders) {
+            round_trips = (trips.count() > 0).then(|| trips.clone());
             let tcp::Counters { segments, retransmissions, timeouts, .. } = senders;
             counts.extend([
                 ("segments", segments),
@@ -290,6 +292,6 @@ impl TcpRelay {
                 ("timeouts", timeouts),
             ]);
         }
-        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Tcp, counts }
+        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Tcp, counts, round_trips }
     }
 }

@@ -382,7 +382,7 @@ impl UdpRelay {
 
     pub(crate) fn sockets(&self) -> SocketSummary {
         let counts = self.counts.named(self.flows.len());
-        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Udp, counts }
+        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Udp, counts, round_trips: None }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::terminal::{Printer, escaped, grouped};
 use jostle_proxy::{LinkSummary, SocketSummary, Summary};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Prints the summary: a line per route, protocol and direction, one per route and protocol for its sockets, and one for the run.
 pub(super) fn print(printer: Printer, summary: &Summary) {
@@ -61,5 +62,39 @@ fn sockets_line(sockets: &SocketSummary) -> String {
     let counts: Vec<String> =
         counts.map(|(name, count)| format!("{} {}", name.replace('_', " "), grouped(*count))).collect();
     let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
-    format!("{} {} sockets: {counts}", escaped(&sockets.route), sockets.protocol)
+    let mut text = format!("{} {} sockets: {counts}", escaped(&sockets.route), sockets.protocol);
+    if let Some(trips) = &sockets.round_trips {
+        let ms = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64() * 1e3;
+        let _ = write!(
+            text,
+            "; rtt p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+            ms(trips.percentile(50.0)),
+            ms(trips.percentile(99.0)),
+            ms(trips.most())
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::protocol::rtt::RoundTrips;
+    use jostle_proxy::Protocol;
+
+    #[test]
+    fn the_sockets_of_a_model_tell_its_round_trips() {
+        let mut trips = RoundTrips::default();
+        trips.record(Duration::from_millis(40));
+        let mut sockets = SocketSummary {
+            route: "1".to_owned(),
+            protocol: Protocol::Tcp,
+            counts: [("segments", 4), ("timeouts", 0)].into(),
+            round_trips: Some(trips),
+        };
+        let line = "1 tcp sockets: segments 4; rtt p50 40.0 ms, p99 40.0 ms, max 40.0 ms";
+        assert_eq!(sockets_line(&sockets), line);
+        sockets.round_trips = None;
+        assert_eq!(sockets_line(&sockets), "1 tcp sockets: segments 4");
+    }
 }

@@ -27,6 +27,8 @@ use pairs::{Pair, Pairs};
 pub(super) struct Gate {
     /// The names of the files of old rows.
     pub(super) sources: Vec<String>,
+    /// What became of old rows before they were counted, a sentence each.
+    pub(super) old_remarks: Vec<String>,
     /// What may not happen.
     pub(super) conditions: Vec<Condition>,
     /// How many pairs of cells there are.
@@ -132,6 +134,7 @@ impl Gate {
         let is_same = |pair: &&Pair<'_>| !pair.new.is_virtual && pair.new.digest == pair.old.digest;
         let mut gate = Self {
             sources: old.sources.clone(),
+            old_remarks: super::words::reading(old.identical, old.again, &old.torn),
             conditions: conditions.to_vec(),
             pairs: pairs.count(),
             points: pairs.points.len() as u64,

@@ -140,6 +140,15 @@ fn a_file_compared_with_itself_is_said() {
 }
 
 #[test]
+fn old_rows_that_were_left_out_are_said() {
+    let old = sweep(2, |_, _| 1.0);
+    let twice = [old.clone(), old.clone()].concat();
+    let gate = compared(&old, &twice, &["goodput < 0.9"], false);
+    assert_eq!(gate.pairs, 20);
+    assert!(gate.text().contains("Of the old rows: 20 rows stand in the files twice"), "{}", gate.text());
+}
+
+#[test]
 fn a_condition_on_what_nobody_measured_is_refused() {
     let mut book = Book::default();
     let new = loaded(&mut book, "new", &[row().seconds(1.0)]);

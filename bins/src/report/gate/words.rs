@@ -82,7 +82,8 @@ impl Gate {
 
     /// What a reader has to know before believing the verdict, a sentence each.
     pub(in super::super) fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let old = self.old_remarks.iter();
+        let mut remarks: Vec<String> = old.map(|remark| format!("Of the old rows: {remark}")).collect();
         if self.chances > 0 {
             remarks.push(format!(
                 "{} could be wrong by chance; each is held to an interval of {}%, so that all together are as sure as 95%.",
@@ -140,6 +141,7 @@ impl Gate {
             "passed": self.passed(),
             "verdict": self.verdict(),
             "against": self.sources,
+            "remarks": self.remarks(),
             "conditions": self.conditions.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "points": self.points,
             "pairs": self.pairs,

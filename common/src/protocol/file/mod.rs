@@ -8,6 +8,7 @@
 //! number of the chunk readable, and a damaged chunk is known as damaged and not taken for a missing one.
 
 mod account;
+mod compared;
 mod control;
 mod data;
 mod naive;
@@ -20,6 +21,7 @@ mod transfer;
 mod tests;
 
 pub use account::{Account, Cell, ChunkState, Counts, intact_bytes};
+pub use compared::compared;
 pub use control::{
     CLIENT_CONTROL_SIZE, CONTROL_SIZE_MAX, ClientControl, NAME_MAX, PAGE_CHUNKS, REASON_MAX, ReportPage,
     ServerControl,

@@ -112,8 +112,8 @@ impl<'a> Simulation<'a> {
     }
 
     /// Runs until the client has finished and the links are empty. `observe` sees everything that leaves a link.
-    pub fn run(self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
-        run::run(self, limits, observe)
+    pub fn run(mut self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
+        run::run(&mut self, limits, observe)
     }
 
     /// Delivers what has crossed a link by now. Whether there was anything.

@@ -27,7 +27,7 @@ pub(super) trait World {
 
 /// Runs until the client has finished and nothing is under way. Once the client has finished the server is no longer waited for.
 pub(super) fn run(
-    mut world: impl World,
+    world: &mut impl World,
     limits: Limits,
     mut observe: impl FnMut(Direction, &Output),
 ) -> Outcome {

@@ -1,9 +1,9 @@
-//! A protocol over a byte stream in virtual time: both ends, and a raw stream between them.
+//! A protocol over a byte stream in virtual time: both ends, and between them a stream that loses lines, or one that loses time.
 //!
 //! ```
 //! use jostle_common::profile::Profile;
 //! use jostle_common::protocol::messages::{Client, ClientSettings, Session};
-//! use jostle_common::{route::Unit, time::Instant};
+//! use jostle_common::{route::{TcpMode, Unit}, time::Instant};
 //! use jostle_engine::simulate::{Limits, StreamSimulation};
 //!
 //! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
@@ -11,7 +11,8 @@
 //! client.push("hello".into());
 //! client.close();
 //! let mut session = Session::new(Instant::START, None);
-//! let outcome = StreamSimulation::new(&mut client, &mut session, &profile, Unit::Line, 7, "messages")
+//! let raw = TcpMode::Raw(Unit::Line);
+//! let outcome = StreamSimulation::new(&mut client, &mut session, &profile, raw, 7, "messages")
 //!     .run(Limits::default(), |_, _| {});
 //! assert!(outcome.is_finished());
 //! assert_eq!(session.take_messages()[0].bytes, "hello");
@@ -20,14 +21,15 @@
 
 use super::run::{self, World};
 use super::{Limits, Outcome};
+use crate::carrier::Carrier;
 use crate::link::Link;
-use crate::raw::RawStreams;
 use crate::stage::Output;
 use crate::tcp::{Budget, Event};
+use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::profile::Profile;
 use jostle_common::protocol::stream::StreamEndpoint;
-use jostle_common::route::Unit;
+use jostle_common::route::TcpMode;
 use jostle_common::time::Instant;
 
 /// The only connection.
@@ -39,28 +41,34 @@ pub struct StreamSimulation<'a> {
     ends: [&'a mut dyn StreamEndpoint; 2],
     /// Whether they have ended their stream.
     ended: [bool; 2],
-    raw: RawStreams,
+    /// What they have said and there was no room for.
+    unsent: [Bytes; 2],
+    carrier: Carrier,
 }
 
 impl<'a> StreamSimulation<'a> {
-    /// A run under `profile`, whose rules act on `unit`s of the stream, with the draws that a route called `route` has under `seed`.
+    /// A run under `profile`, whose rules mean to the stream what `mode` says, with the draws that a route called `route` has under `seed`.
     pub fn new(
         client: &'a mut dyn StreamEndpoint,
         server: &'a mut dyn StreamEndpoint,
         profile: &Profile,
-        unit: Unit,
+        mode: TcpMode,
         seed: u64,
         route: &str,
     ) -> Self {
-        let links = Link::both(profile, seed, route);
-        let mut raw = RawStreams::new(links, unit, profile.makes_copies(), Budget::default());
-        raw.open(Instant::START, ID);
-        Self { ends: [client, server], ended: [false; 2], raw }
+        let mut carrier = Carrier::new(profile, mode, seed, route, Budget::default());
+        carrier.open(Instant::START, ID);
+        Self { ends: [client, server], ended: [false; 2], unsent: Default::default(), carrier }
     }
 
     /// Runs until the client has finished and nothing is under way. `observe` sees everything that leaves a link.
-    pub fn run(self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
+    pub fn run(&mut self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
         run::run(self, limits, observe)
+    }
+
+    /// What lies between the ends.
+    pub const fn carrier(&self) -> &Carrier {
+        &self.carrier
     }
 
     fn arrive(&mut self, now: Instant, event: Event, observe: &mut impl FnMut(Direction, &Output)) {
@@ -68,7 +76,7 @@ impl<'a> StreamSimulation<'a> {
             Event::Packet(direction, output) => observe(direction, &output),
             Event::Data { id, direction, bytes } => {
                 self.ends[direction.opposite().index()].handle(now, &bytes);
-                self.raw.consumed(now, id, direction, bytes.len());
+                self.carrier.consumed(now, id, direction, bytes.len());
             }
             Event::End { direction, .. } | Event::Reset { direction, .. } => {
                 self.ends[direction.opposite().index()].handle_end(now);
@@ -80,16 +88,22 @@ impl<'a> StreamSimulation<'a> {
     /// Lets an end send what it has next, or end its stream. Whether it did.
     fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let index = direction.index();
-        if self.ended[index] || self.raw.room(ID, direction) == 0 {
+        let room = self.carrier.room(ID, direction);
+        if self.ended[index] || room == 0 {
             return false;
         }
-        if let Some(bytes) = self.ends[index].poll(now) {
-            self.raw.push(now, ID, direction, bytes);
+        let unsent = &mut self.unsent[index];
+        if unsent.is_empty() {
+            *unsent = self.ends[index].poll(now).unwrap_or_default();
+        }
+        if !unsent.is_empty() {
+            let piece = unsent.split_to(unsent.len().min(room));
+            self.carrier.push(now, ID, direction, piece);
             return true;
         }
-        self.ended[index] = self.ends[index].is_finished();
+        self.ended[index] = self.ends[index].has_said_all();
         if self.ended[index] {
-            self.raw.finish(now, ID, direction);
+            self.carrier.finish(now, ID, direction);
         }
         self.ended[index]
     }
@@ -100,7 +114,7 @@ impl World for StreamSimulation<'_> {
         let mut moved = true;
         while moved && self.packets() < packets_max {
             moved = false;
-            while let Some(event) = self.raw.poll(now) {
+            while let Some(event) = self.carrier.poll(now) {
                 self.arrive(now, event, observe);
                 moved = true;
             }
@@ -115,17 +129,20 @@ impl World for StreamSimulation<'_> {
     }
 
     fn is_drained(&self) -> bool {
-        self.raw.is_drained()
+        self.carrier.is_drained()
     }
 
     fn link(&self, direction: Direction) -> &Link {
-        self.raw.link(direction)
+        self.carrier.link(direction)
     }
 
     fn deadline(&self, with_server: bool) -> Option<Instant> {
-        let client = self.ends[0].deadline();
-        let server = self.ends[1].deadline().filter(|_| with_server);
-        self.raw.deadline().into_iter().chain(client).chain(server).min()
+        // Who has no room has nothing to do before the carrier makes some.
+        let end = |direction: Direction| {
+            self.ends[direction.index()].deadline().filter(|_| self.carrier.room(ID, direction) > 0)
+        };
+        let (client, server) = (end(Direction::Up), end(Direction::Down).filter(|_| with_server));
+        self.carrier.deadline().into_iter().chain(client).chain(server).min()
     }
 }
 
@@ -143,7 +160,10 @@ mod tests {
     use jostle_common::protocol::messages::{
         Client, ClientSettings, Reply, Report, Session, SessionReport, decode,
     };
+    use jostle_common::route::Unit;
     use proptest::prelude::*;
+
+    const RAW: TcpMode = TcpMode::Raw(Unit::Line);
 
     /// What an observer of one direction sees come out of the link.
     #[derive(Default)]
@@ -179,17 +199,16 @@ mod tests {
         messages.by_ref().take(1000).for_each(|message| client.push(message.into()));
         assert_eq!(messages.next(), None, "they fit the queue");
         client.close();
-        let outcome =
-            StreamSimulation::new(&mut client, &mut session, &profile, Unit::Line, seed, "messages").run(
-                Limits::default(),
-                |direction, output| {
-                    if let Output::Deliver(packet) = output
-                        && let Body::Data(bytes) = &packet.body
-                    {
-                        ways[direction.index()].bytes.extend_from_slice(bytes);
-                    }
-                },
-            );
+        let outcome = StreamSimulation::new(&mut client, &mut session, &profile, RAW, seed, "messages").run(
+            Limits::default(),
+            |direction, output| {
+                if let Output::Deliver(packet) = output
+                    && let Body::Data(bytes) = &packet.body
+                {
+                    ways[direction.index()].bytes.extend_from_slice(bytes);
+                }
+            },
+        );
         assert_eq!((client.outcome(), outcome.end), (Some(&Ok(())), End::Finished));
         let said = session.take_messages();
         assert!(said.iter().enumerate().all(|(place, message)| message.sequence == place as u64));

@@ -14,9 +14,11 @@ use super::timers::Entry;
 use crate::packet::Body;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What one direction of a connection holds at most, in bytes: pushed and not yet consumed. It is the receive window too (Linux's
 /// tcp_rmem allows 6 MiB by default); as the sender learns of room out of band, no lost window update can stop it.
@@ -32,11 +34,19 @@ pub(super) struct Outlet<'a> {
     /// What is to enter the links.
     pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
     pub(super) events: &'a mut VecDeque<Event>,
+    /// Where the senders' samples of the round-trip time are counted.
+    pub(super) round_trips: &'a mut RoundTrips,
 }
 
 impl Outlet<'_> {
     fn send(&mut self, direction: Direction, segment: Segment) {
         self.sends.push_back((direction, self.id, Body::Segment(Box::new(segment))));
+    }
+
+    fn record(&mut self, round_trip: Option<u64>) {
+        if let Some(nanos) = round_trip {
+            self.round_trips.record(Duration::from_nanos(nanos));
+        }
     }
 }
 
@@ -179,7 +189,7 @@ impl Connection {
                 self.handle_data(direction, data, out);
             }
             (_, Segment::Ack(ack)) if self.is_reached(direction, out) => {
-                self.half(direction.opposite()).sender.handle_ack(out.now, ack);
+                out.record(self.half(direction.opposite()).sender.handle_ack(out.now, ack));
                 self.transmit(direction.opposite(), out);
             }
             _ => {}
@@ -194,8 +204,9 @@ impl Connection {
 
     fn handle_syn_ack(&mut self, echo: Instant, out: &mut Outlet<'_>) {
         if let Some(repetitions) = self.client.handle_syn_ack() {
-            let rtt = out.now.as_nanos() - echo.as_nanos();
-            self.half(Direction::Up).sender.start(out.now, Some(rtt), repetitions);
+            let rtt = Some(out.now.as_nanos() - echo.as_nanos());
+            out.record(rtt);
+            self.half(Direction::Up).sender.start(out.now, rtt, repetitions);
         }
         self.half(Direction::Down).receiver.request_ack();
         self.acknowledge(Direction::Down, out);
@@ -207,6 +218,7 @@ impl Connection {
         if direction == Direction::Up
             && let Some((rtt, repetitions)) = self.server.handle_acknowledgement(out.now)
         {
+            out.record(rtt);
             self.half(Direction::Down).sender.start(out.now, rtt, repetitions);
             out.events.push_back(Event::Established { id: out.id });
             self.transmit(Direction::Down, out);

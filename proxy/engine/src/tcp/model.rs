@@ -11,6 +11,7 @@ use crate::stage::{Output, Stage};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::profile::Timeline;
+use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +39,8 @@ pub struct Model {
     clock: Instant,
     /// What connections did that are gone.
     counters: Counters,
+    /// Of all connections together, as a histogram is 36 KiB.
+    round_trips: RoundTrips,
 }
 
 /// What is due next.
@@ -45,6 +48,19 @@ pub struct Model {
 enum Work {
     Link(Direction),
     Timer(u32),
+}
+
+/// Where the connection `id` puts what comes out of it at a time; it borrows nothing else of the model.
+macro_rules! outlet {
+    ($model:expr, $now:expr, $id:expr) => {
+        Outlet {
+            now: $now,
+            id: $id,
+            sends: &mut $model.sends,
+            events: &mut $model.events,
+            round_trips: &mut $model.round_trips,
+        }
+    };
 }
 
 impl Model {
@@ -61,6 +77,7 @@ impl Model {
             sends: VecDeque::new(),
             clock: Instant::START,
             counters: Counters::default(),
+            round_trips: RoundTrips::default(),
         }
     }
 
@@ -83,6 +100,12 @@ impl Model {
         sum
     }
 
+    /// The round-trip times that all senders sampled so far, handshakes included: those of which they make their timeouts (RFC 6298), so
+    /// none of a segment that was sent again unless a timestamp tells which, and delayed acknowledgements count as they come.
+    pub const fn round_trips(&self) -> &RoundTrips {
+        &self.round_trips
+    }
+
     /// Changes the rules of one direction. What is in the link keeps to the contract of [`Link::set_timeline`].
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);
@@ -96,7 +119,7 @@ impl Model {
         if self.connections.contains_key(&id) {
             return;
         }
-        let mut out = Outlet { now, id, sends: &mut self.sends, events: &mut self.events };
+        let mut out = outlet!(self, now, id);
         let connection = Connection::open(self.control, self.budget.clone(), &mut out);
         self.connections.insert(id, Box::new(connection));
         self.settle(id);
@@ -132,7 +155,7 @@ impl Model {
     fn with(&mut self, now: Instant, id: u32, action: impl FnOnce(&mut Connection, &mut Outlet<'_>)) {
         self.catch_up(now);
         if let Some(connection) = self.connections.get_mut(&id) {
-            let mut out = Outlet { now, id, sends: &mut self.sends, events: &mut self.events };
+            let mut out = outlet!(self, now, id);
             action(connection, &mut out);
             self.settle(id);
         }
@@ -225,7 +248,7 @@ impl Model {
     fn handle_timer(&mut self, id: u32) {
         let connection = self.connections.get_mut(&id).expect("a timer's connection lives");
         self.timers.pop(&mut connection.timer);
-        let mut out = Outlet { now: self.clock, id, sends: &mut self.sends, events: &mut self.events };
+        let mut out = outlet!(self, self.clock, id);
         connection.handle_timers(&mut out);
         self.settle(id);
     }
@@ -234,7 +257,7 @@ impl Model {
     fn deliver(&mut self, direction: Direction, packet: &Packet) {
         let id = packet.flow;
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        let mut out = Outlet { now: self.clock, id, sends: &mut self.sends, events: &mut self.events };
+        let mut out = outlet!(self, self.clock, id);
         match &packet.body {
             Body::Segment(segment) if !packet.is_damaged() => connection.handle(direction, segment, &mut out),
             Body::Reset => {

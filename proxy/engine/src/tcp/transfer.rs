@@ -7,6 +7,7 @@ use super::model::Model;
 use crate::link::Link;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::protocol::rtt::RoundTrips;
 use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// What became of a transfer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// How long it took from before the client connected until the server had read everything; `None` when it was stopped before.
     pub time: Option<Duration>,
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub received: u64,
     /// What the client's sender did.
     pub counters: Counters,
+    /// The round-trip times that the client's sender sampled, and the one of the server's handshake.
+    pub round_trips: RoundTrips,
 }
 
 /// Sends `bytes` from client to server over these links, up first, for at most `limit`. Virtual time begins with zero.
@@ -57,5 +60,5 @@ pub fn transfer(links: [Link; 2], control: CongestionControl, bytes: u64, limit:
             _ => break,
         }
     }
-    Outcome { time, received, counters: model.counters() }
+    Outcome { time, received, counters: model.counters(), round_trips: model.round_trips().clone() }
 }

@@ -139,10 +139,10 @@ impl Sender {
         &self.counters
     }
 
-    /// Takes in an acknowledgement.
-    pub(in crate::tcp) fn handle_ack(&mut self, now: Instant, ack: &Ack) {
+    /// Takes in an acknowledgement; returns the round-trip time that it told, in nanoseconds.
+    pub(in crate::tcp) fn handle_ack(&mut self, now: Instant, ack: &Ack) -> Option<u64> {
         if ack.next > self.board.next() {
-            return;
+            return None;
         }
         let mut progress = self.board.progress();
         for block in ack.blocks.as_slice() {
@@ -155,21 +155,23 @@ impl Sender {
         if progress.reordered {
             self.clock.set_reordering();
         }
-        let sampled = self.take_samples(now, ack, &progress);
+        let sample = self.take_samples(now, ack, &progress);
         self.answer_probe(&progress);
         if progress.advanced {
             self.undo_if_needless(ack.echo);
         }
-        let mut restart_timer = progress.advanced || self.is_sack_of_earlier_data(&progress, sampled);
+        let mut restart_timer =
+            progress.advanced || self.is_sack_of_earlier_data(&progress, sample.is_some());
         let lost = self.update_phase(now, &mut restart_timer);
         if restart_timer {
             self.restart_timer(now);
         }
         self.update_window(now, &progress, lost);
+        sample
     }
 
-    /// Samples the round-trip time; whether there was a sample.
-    fn take_samples(&mut self, now: Instant, ack: &Ack, progress: &Progress) -> bool {
+    /// Samples the round-trip time, in nanoseconds, if this acknowledgement tells it.
+    fn take_samples(&mut self, now: Instant, ack: &Ack, progress: &Progress) -> Option<u64> {
         let since = |at: Instant| now.as_nanos() - at.as_nanos();
         let ordered = progress.acked.filter(|_| !progress.retransmission);
         let (first, last) = match (ordered, progress.sacked) {
@@ -177,7 +179,7 @@ impl Sender {
             (Some(times), None) | (None, Some(times)) => times,
             // Retransmitted segments say nothing by themselves (Karn), but the echoed timestamp does.
             (None, None) if progress.advanced => (ack.echo, ack.echo),
-            (None, None) => return false,
+            (None, None) => return None,
         };
         let (rtt, last_rtt) = (since(first), since(last));
         self.sample_rtt(rtt, last_rtt);
@@ -189,7 +191,7 @@ impl Sender {
             least_rtt: last_rtt,
             pacing_rate: self.pacing_rate(),
         });
-        true
+        Some(rtt)
     }
 
     fn sample_rtt(&mut self, rtt: u64, last: u64) {

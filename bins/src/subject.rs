@@ -3,38 +3,60 @@
 use crate::audit::Original;
 use crate::files;
 use anyhow::{Context, bail};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::protocol::storage::Memory;
+use jostle_common::trial::Trial;
 use std::path::Path;
 
-const TUNE: &[u8] = include_bytes!("../../assets/jostle-tune.mp3");
+const TUNE: &[u8] = include_bytes!("../assets/jostle-tune.mp3");
 const TUNE_NAME: &str = "jostle-tune.mp3";
+const GENERATED_NAME: &str = "generated";
 
 /// Every row holds what it received in memory for a while, next to the original.
 const BYTES_MAX: u64 = 256 << 20;
 
 /// The file that is sent.
 #[derive(Debug)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     /// Its name, for people.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What received files are called at their end: `.mp3`; empty when the file has none.
-    pub(super) extension: String,
-    pub(super) bytes: Vec<u8>,
-    pub(super) digest: Digest,
-    /// What it sounds like; `None` when it is no MP3.
-    pub(super) music: Option<Original>,
+    pub(crate) extension: String,
+    /// All of it.
+    pub(crate) content: Memory,
+    /// What it sounds like; `None` when it is no MP3, or nobody asked.
+    pub(crate) music: Option<Original>,
 }
 
 impl Subject {
-    /// Reads the file, or takes the tune that is built in.
+    /// The tune that is built in.
+    pub(crate) fn tune() -> Self {
+        Self::new(TUNE_NAME.to_owned(), Memory::new(TUNE))
+    }
+
+    /// Made-up contents of `size` bytes, a function of the size alone.
+    pub(crate) fn generated(size: usize) -> Self {
+        Self::new(GENERATED_NAME.to_owned(), Memory::generated(size))
+    }
+
+    /// What a trial carries.
     ///
     /// # Errors
-    /// When the file cannot be read, is empty or too large.
-    pub(super) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = file else { return Ok(Self::new(TUNE_NAME.to_owned(), TUNE.to_vec())) };
+    /// When its file cannot be read, is empty or too large.
+    pub(crate) fn of(trial: &Trial) -> anyhow::Result<Self> {
+        match &trial.file {
+            Some(path) => Self::read(Path::new(path)),
+            None => Ok(Self::generated(trial.size().bytes() as usize)),
+        }
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty or too large.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
         if size > BYTES_MAX {
-            bail!("{} is too large: files of up to 256 MiB can be compared", path.display());
+            bail!("{} is too large: files of up to 256 MiB can be sent", path.display());
         }
         // A device has no size and no end.
         let bytes =
@@ -45,14 +67,18 @@ impl Subject {
         let name = path
             .file_name()
             .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Ok(Self::new(name, bytes))
+        Ok(Self::new(name, Memory::new(bytes)))
     }
 
-    fn new(name: String, bytes: Vec<u8>) -> Self {
+    fn new(name: String, content: Memory) -> Self {
         let extension = extension(&name);
-        let digest = Digest::of(&bytes);
-        let music = Original::read(&bytes);
-        Self { name, extension, bytes, digest, music }
+        Self { name, extension, content, music: None }
+    }
+
+    /// The same, with an ear for what it sounds like: decoding a file takes a while.
+    #[must_use]
+    pub(crate) fn with_music(self) -> Self {
+        Self { music: Original::read(self.content.bytes()), ..self }
     }
 }
 
@@ -73,16 +99,25 @@ fn extension(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jostle_common::protocol::storage::Source as _;
 
     #[test]
     fn the_built_in_file_is_music() {
-        let tune = Subject::read(None).unwrap();
-        assert_eq!((tune.extension.as_str(), tune.bytes.len()), (".mp3", 960_613));
+        let tune = Subject::tune().with_music();
+        assert_eq!((tune.extension.as_str(), tune.content.size()), (".mp3", 960_613));
         assert!(tune.music.is_some_and(|music| music.intact().frames == 2298));
         assert_eq!(
-            tune.digest.to_string(),
+            tune.content.digest().to_string(),
             "1dfec67933eac329e3708b4065b27edc41c80bcf290e3f0e05ed19ecc632ae2a"
         );
+    }
+
+    #[test]
+    fn what_is_made_up_has_its_size_and_no_music() {
+        let made_up = Subject::generated(10_000).with_music();
+        assert_eq!((made_up.content.size(), made_up.extension.as_str()), (10_000, ""));
+        assert!(made_up.music.is_none());
+        assert_eq!(made_up.content.digest(), Subject::generated(10_000).content.digest());
     }
 
     #[test]
@@ -103,7 +138,7 @@ mod tests {
             (folder.path(), "cannot read"),
             (Path::new("/dev/zero"), "larger than 256 MiB"),
         ] {
-            let error = format!("{:#}", Subject::read(Some(path)).unwrap_err());
+            let error = format!("{:#}", Subject::read(path).unwrap_err());
             assert!(error.contains(problem) && error.contains(path.to_str().unwrap()), "{error}");
         }
     }

@@ -1,0 +1,166 @@
+//! `jostle sweep`: a trial for every combination of what varies, a row each.
+//!
+//! The plan is what is run here, checked before the first cell; the output tells what is there already; the run fills it. Cells in virtual
+//! time run on threads and their rows stand in the order of the plan; cells on real sockets are processes, and their rows come as they end.
+
+mod contents;
+mod identity;
+mod options;
+mod output;
+mod plan;
+mod resume;
+mod run;
+
+pub use options::SweepArgs;
+
+use crate::exit::Usage;
+use crate::stop::Stop;
+use crate::words::{count, grouped, seconds};
+use contents::Contents;
+use identity::Identity;
+use jostle_common::chance::fresh_seed;
+use jostle_common::clock::Clock;
+use output::Output;
+use plan::Plan;
+use resume::Found;
+use run::{Tally, Work};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+impl SweepArgs {
+    /// Runs the sweep, or what is left of it. True when every cell has its row, or the user has ended it; with `--strict` only when none
+    /// is a failed one.
+    ///
+    /// # Errors
+    /// Wrong usage; a file that cannot be read; an output that cannot be written; a fault of the machine.
+    pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
+        let clock = Clock::start();
+        let plan = Plan::new(self)?;
+        if self.plan {
+            return print(&plan);
+        }
+        let contents = Arc::new(Contents::new(&plan)?);
+        let path = self.output.as_deref();
+        let Some(mut output) = Output::open(path, !plan.part.is_whole(), self.retry_failed)? else {
+            return self.finished(path.expect("what is finished has a name"));
+        };
+        let (mut found, remarks) = output.read()?;
+        remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        let known = match plan.seed {
+            Some(seed) => Some(seed),
+            None => found.seed(path.unwrap_or_else(|| Path::new("")))?,
+        };
+        let seed = known.unwrap_or_else(fresh_seed);
+        if known.is_none() {
+            eprintln!("seed {seed}");
+        }
+        let there = There::of(&plan, seed, &contents, &found, self.retry_failed);
+        if found.count() > there.cells {
+            let others = count(found.count() - there.cells, "row");
+            eprintln!("kept {others} of other cells in {}", output.name());
+        }
+        output.remove_failed(&there.again)?;
+        found.forget(&there.again);
+        let skipped = there.cells - there.again.len() as u64;
+        let left = plan.count() - skipped;
+        let jobs = self.jobs(&plan);
+        let work = Work { plan, seed, contents, found: Arc::new(found), left, jobs };
+        let tally = work.run(&mut output, stop)?;
+        let is_complete = tally.ran == left;
+        if is_complete {
+            output.finish()?;
+        }
+        let time = clock.now().as_secs_f64();
+        eprintln!("{}", last_line(tally, skipped, left, seed, time));
+        Ok(!self.strict || tally.failed + there.failed == 0)
+    }
+
+    /// What is there is all there is to do.
+    fn finished(&self, path: &Path) -> anyhow::Result<bool> {
+        eprintln!("{} is there: nothing to run", path.display());
+        if !self.strict {
+            return Ok(true);
+        }
+        let mut file = std::fs::File::open(path)?;
+        Ok(!resume::read(&mut file, path)?.0.has_failures())
+    }
+
+    /// How many cells run at once.
+    fn jobs(&self, plan: &Plan) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let is_virtual = plan.sweep.base.is_virtual;
+        let jobs = self.jobs.map_or(if is_virtual { cores } else { 1 }, usize::from);
+        if !is_virtual && jobs > 1 && jobs > cores / 2 {
+            eprintln!(
+                "{jobs} cells at once on {cores} cores disturb each other: their times say less about the network"
+            );
+        }
+        jobs
+    }
+}
+
+/// What is there of this sweep.
+struct There {
+    /// How many cells have a row.
+    cells: u64,
+    /// How many have a failed one that is kept.
+    failed: u64,
+    /// Those that are run again.
+    again: BTreeSet<Identity>,
+}
+
+impl There {
+    fn of(plan: &Plan, seed: u64, contents: &Contents, found: &Found, retry_failed: bool) -> Self {
+        let mut there = Self { cells: 0, failed: 0, again: BTreeSet::new() };
+        if found.is_empty() {
+            return there;
+        }
+        for trial in plan.trials(seed) {
+            let identity = Identity::of(&contents.row(&trial));
+            there.cells += u64::from(found.has(identity));
+            if found.has_failed(identity) && retry_failed {
+                there.again.insert(identity);
+            } else {
+                there.failed += u64::from(found.has_failed(identity));
+            }
+        }
+        there
+    }
+}
+
+fn last_line(tally: Tally, skipped: u64, left: u64, seed: u64, time: f64) -> String {
+    let mut words = vec![format!("{} run in {}", count(tally.ran, "cell"), seconds(time))];
+    if tally.failed > 0 {
+        words.push(format!("{} failed", grouped(tally.failed)));
+    }
+    if skipped > 0 {
+        words.push(format!("{} skipped that were there", grouped(skipped)));
+    }
+    if tally.ran < left {
+        words.push(format!("{} left", grouped(left - tally.ran)));
+    }
+    format!("{}; seed {seed}", words.join(", "))
+}
+
+/// Prints the cells and runs nothing.
+fn print(plan: &Plan) -> anyhow::Result<bool> {
+    let seed = plan.seed.ok_or_else(|| {
+        Usage::error("--seed: cells that are run elsewhere need a seed that they share; write --seed 7, say")
+    })?;
+    let mut output = Output::open(None, false, false)?.expect("stdout is never finished");
+    for (cell, trial) in plan.cells().zip(plan.trials(seed)) {
+        let mut object = Map::from_iter([("index".to_owned(), json!(cell.index))]);
+        object.extend(trial.parameters());
+        object.insert("repeat".to_owned(), trial.repeat.into());
+        object.insert("seed".to_owned(), trial.seed.into());
+        object.insert("virtual".to_owned(), trial.is_virtual.into());
+        object.insert("arguments".to_owned(), trial.arguments().into());
+        match output.write(&format!("{}\n", Value::Object(object))) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
+    }
+    Ok(true)
+}

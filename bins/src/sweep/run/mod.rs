@@ -1,0 +1,129 @@
+//! The run: cells in their order, on threads or in processes, and their rows into the output.
+
+mod pool;
+mod processes;
+
+use super::contents::Contents;
+use super::identity::Identity;
+use super::output::Output;
+use super::plan::Plan;
+use super::resume::Found;
+use crate::progress;
+use crate::stop::Stop;
+use crate::words::count;
+use anyhow::Context;
+use indicatif::ProgressBar;
+use jostle_common::rows::Row;
+use jostle_common::trial::Trial;
+use jostle_engine::trial;
+use pool::{Order, Pool};
+use processes::Processes;
+use std::io;
+use std::sync::Arc;
+
+/// What is run, and what is known about it.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub(super) plan: Plan,
+    pub(super) seed: u64,
+    pub(super) contents: Arc<Contents>,
+    /// Cells that are not run again.
+    pub(super) found: Arc<Found>,
+    /// How many cells are left.
+    pub(super) left: u64,
+    /// How many run at once.
+    pub(super) jobs: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Rows that were written.
+    pub(super) ran: u64,
+    /// How many of them are failed ones.
+    pub(super) failed: u64,
+}
+
+/// A row as it is written.
+struct Line {
+    text: String,
+    ok: bool,
+}
+
+impl Line {
+    fn new(row: &Row) -> Self {
+        let text = serde_json::to_string(row).expect("a row has no keys but texts");
+        Self { text: text + "\n", ok: row.ok }
+    }
+}
+
+impl Work {
+    /// Runs the cells until all have their row or `stop` is requested.
+    ///
+    /// # Errors
+    /// When a row cannot be written, or the machine refuses a thread or a process.
+    pub(super) fn run(&self, output: &mut Output, stop: &Stop) -> anyhow::Result<Tally> {
+        if self.plan.sweep.base.is_virtual {
+            let contents = self.contents.clone();
+            let run = move |trial: Trial| Ok(Some(Line::new(&trial::run(&trial, &contents.of(&trial)))));
+            let pool = Pool::start(self.trials(stop), self.jobs, Order::OfItems, run);
+            // A cell in virtual time cannot be interrupted: it ends with this process.
+            return self.collect(&pool.context("cannot start a thread")?, output, stop);
+        }
+        let processes = Processes::new(self.contents.clone(), self.jobs, stop.clone())?;
+        let run = move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
+        let pool = Pool::start(self.trials(stop), self.jobs, Order::OfResults, run);
+        let pool = pool.context("cannot start a thread")?;
+        let tally = self.collect(&pool, output, stop);
+        if tally.is_err() {
+            stop.request();
+        }
+        pool.join();
+        tally
+    }
+
+    /// What is left to be run.
+    fn trials(&self, stop: &Stop) -> impl Iterator<Item = Trial> + Send + use<> {
+        let (contents, found, stop) = (self.contents.clone(), self.found.clone(), stop.clone());
+        let is_left = move |trial: &Trial| found.is_empty() || !found.has(Identity::of(&contents.row(trial)));
+        self.plan.trials(self.seed).take_while(move |_| !stop.is_requested()).filter(is_left)
+    }
+
+    fn collect<I>(
+        &self,
+        pool: &Pool<I, anyhow::Result<Option<Line>>>,
+        output: &mut Output,
+        stop: &Stop,
+    ) -> anyhow::Result<Tally>
+    where
+        I: Iterator<Item = Trial> + Send + 'static,
+    {
+        let bar = progress::cells(self.left);
+        let mut tally = Tally::default();
+        let taken = pool.give(stop, |line| {
+            let Some(line) = line? else { return Ok(()) };
+            match output.write(&line.text) {
+                // Whoever read the rows has gone: nobody wants the others.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => stop.request(),
+                written => {
+                    written.with_context(|| format!("cannot write {}", output.name()))?;
+                    tally.add(&line, &bar);
+                }
+            }
+            Ok(())
+        });
+        bar.finish_and_clear();
+        taken.map(|()| tally)
+    }
+}
+
+impl Tally {
+    fn add(&mut self, line: &Line, bar: &ProgressBar) {
+        self.ran += 1;
+        if !line.ok {
+            self.failed += 1;
+            bar.set_message(format!(", {}", count(self.failed, "failure")));
+        }
+        bar.inc(1);
+    }
+}

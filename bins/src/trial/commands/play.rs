@@ -1,0 +1,178 @@
+//! The play: a server that listens, a client that is timed, and a check that judges.
+
+use super::listening::Listening;
+use super::port::Reserved;
+use super::program::{Report, Role};
+use super::relay::Relay;
+use super::stage::{Often, Setback, Stage};
+use crate::exit::Usage;
+use crate::stop::Stop;
+use crate::words::duration;
+use anyhow::{Context, bail};
+use jostle_common::route::Transport;
+use jostle_common::trial::{Commands, Trial};
+use jostle_proxy::{Proxy, Settings, Summary};
+use serde_json::{Map, Value};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How long the server may take until it listens.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a server of two transports may take for the second, once it has the first. It may be one that never opens it before a
+/// client has come, so this is added to every such trial.
+const SECOND_TRANSPORT: Duration = Duration::from_millis(100);
+
+/// How long a server may take to end by itself after the client: those that serve once write their files then.
+const SERVER_ENDS: Duration = Duration::from_secs(1);
+
+/// How long a server is given to listen on a system that does not show who does.
+const BLIND: Duration = Duration::from_secs(1);
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    /// From the client's start to its end.
+    pub(super) seconds: Option<f64>,
+    /// What went wrong, if so.
+    pub(super) error: Option<String>,
+    /// The object that the check or the client ended its output with.
+    pub(super) measured: Option<Map<String, Value>>,
+    /// What the proxy did.
+    pub(super) summary: Summary,
+}
+
+/// Plays it.
+///
+/// # Errors
+/// When the machine refuses, or the user stops it; that a program fails is an outcome.
+pub(super) fn play(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Result<Played> {
+    let reserved = Reserved::new(trial.job.transport())?;
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, reserved.port()));
+    let route = trial.route(server).map_err(|error| Usage::error(error.to_string()))?;
+    let proxy = Proxy::bind(Settings::new(vec![route], trial.seed))?;
+    let door = proxy.listeners().first().expect("the route listens").address;
+    let folder =
+        tempfile::Builder::new().prefix("jostle-trial-").tempdir().context("cannot make a folder")?;
+    let mark = [b"JOSTLE_TEMP=", folder.path().as_os_str().as_encoded_bytes()].concat();
+    let environment = vec![
+        ("JOSTLE_LISTEN", server.to_string().into()),
+        ("JOSTLE_SERVER", door.to_string().into()),
+        ("JOSTLE_SEED", trial.seed.to_string().into()),
+        ("JOSTLE_TEMP", folder.path().into()),
+    ];
+    let relay = Relay::start(proxy)?;
+    let play = Play { programs, over: trial.job.transport(), port: server.port() };
+    let mut stage = Stage::new(environment, mark, trial.limit(), stop);
+    drop(reserved);
+    let mut played = Played::default();
+    let result = play
+        .main_scene(&mut stage, relay, &mut played)
+        .and_then(|reports| play.judge(&mut stage, &reports, &mut played));
+    stage.clear();
+    match result {
+        Ok(()) => {}
+        Err(Setback::Limit(reason)) => {
+            played.error = Some(format!("not done after {}{reason}", duration(trial.limit())));
+        }
+        Err(Setback::Failed(problem)) => played.error = Some(problem),
+        Err(Setback::Stopped) => bail!("stopped before the trial was done"),
+        Err(Setback::Fault(error)) => return Err(error),
+    }
+    Ok(played)
+}
+
+/// What the scenes share.
+struct Play<'a> {
+    programs: &'a Commands,
+    over: Transport,
+    /// Where the server is to listen.
+    port: u16,
+}
+
+impl Play<'_> {
+    /// Server and client: what came of them when both have ended.
+    fn main_scene(
+        &self,
+        stage: &mut Stage<'_>,
+        relay: Relay,
+        played: &mut Played,
+    ) -> Result<Vec<Report>, Setback> {
+        let client = self.server_listens(stage).and_then(|()| {
+            let began = stage.now();
+            stage.start(Role::Client, &self.programs.client)?;
+            stage.ended(Role::Client)?;
+            played.seconds = Some(stage.now().since(began).as_secs_f64());
+            Ok(())
+        });
+        if let Err(setback) = client {
+            // Those who are connected end first, so that the proxy need not wait for them.
+            let reports = stage.clear();
+            played.summary = relay.finish()?;
+            return Err(setback.explained(&reports));
+        }
+        // What is under way may be what the server waits for.
+        played.summary = relay.finish()?;
+        let until = stage.now() + SERVER_ENDS;
+        stage.wait(Some(until), None, |stage| stage.status(Role::Server))?;
+        Ok(stage.clear())
+    }
+
+    /// Starts the server and waits until it listens.
+    fn server_listens(&self, stage: &mut Stage<'_>) -> Result<(), Setback> {
+        stage.start(Role::Server, &self.programs.server)?;
+        let mut complete_by = None;
+        let until = stage.now() + LISTENS_WITHIN;
+        let listens = stage.wait(Some(until), Some(Often), |stage| {
+            if stage.status(Role::Server).is_some() {
+                return Some(false);
+            }
+            let now = stage.now();
+            let Some(found) = Listening::on(self.port) else {
+                return (until.since(now) + BLIND <= LISTENS_WITHIN).then_some(true);
+            };
+            if found.is_begun(self.over) {
+                let by = *complete_by.get_or_insert(now + SECOND_TRANSPORT);
+                return (found.is_complete(self.over) || by <= now).then_some(true);
+            }
+            None
+        })?;
+        let scheme = match self.over {
+            Transport::Tcp => "TCP",
+            Transport::Udp => "UDP",
+            Transport::Both => "TCP or UDP",
+        };
+        match listens {
+            Some(true) => Ok(()),
+            Some(false) => {
+                let reports = stage.clear();
+                Err(Setback::Failed(format!("before it listened, {}", reports[0])))
+            }
+            None => Err(Setback::Failed(format!(
+                "the server does not listen for {scheme} after {}; let it listen on $JOSTLE_LISTEN",
+                duration(LISTENS_WITHIN)
+            ))),
+        }
+    }
+
+    /// The verdict: the client's status, and the check's if there is one.
+    fn judge(&self, stage: &mut Stage<'_>, reports: &[Report], played: &mut Played) -> Result<(), Setback> {
+        let of = |role| reports.iter().find(|report| report.role == role).expect("it has run");
+        let (server, client) = (of(Role::Server), of(Role::Client));
+        played.measured = client.measured();
+        if client.has_failed() {
+            played.error = Some(format!("{client}{}", server.aside()));
+        }
+        let Some(check) = &self.programs.check else { return Ok(()) };
+        stage.set("JOSTLE_CLIENT_STATUS", client.status.unwrap_or(1).to_string());
+        stage.start(Role::Check, check)?;
+        stage.ended(Role::Check)?;
+        let reports = stage.clear();
+        let [check] = reports.as_slice() else { unreachable!("only the check has run") };
+        played.measured = check.measured().or_else(|| played.measured.take());
+        if check.has_failed() && played.error.is_none() {
+            played.error = Some(check.to_string());
+        }
+        Ok(())
+    }
+}

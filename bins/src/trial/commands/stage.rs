@@ -1,0 +1,227 @@
+//! Where the programs of a trial run: they are started, waited for, and all ended, whatever happens.
+
+use super::family::Family;
+use super::program::{Program, Report, Role};
+use crate::child::PATIENCE;
+use crate::stop::{Attached, Stop};
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+/// How often that is looked at which nobody tells us.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How long programs may take to end when the user waits for it.
+const PATIENCE_STOPPED: Duration = Duration::from_secs(2);
+
+/// How long a killed program may take to vanish: one that waits for a broken disk is not ours to wait for.
+const PATIENCE_KILLED: Duration = Duration::from_secs(5);
+
+/// Why a trial does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Setback {
+    /// Its time is up, and this may be why.
+    #[error("its time is up{0}")]
+    Limit(String),
+    /// The user ends it.
+    #[error("stopped")]
+    Stopped,
+    /// One of the programs does not do its part.
+    #[error("{0}")]
+    Failed(String),
+    /// The machine refuses.
+    #[error(transparent)]
+    Fault(#[from] anyhow::Error),
+}
+
+impl Setback {
+    /// Adds what the server's end may explain.
+    pub(super) fn explained(self, reports: &[Report]) -> Self {
+        let server = reports.iter().find(|report| report.role == Role::Server);
+        match (self, server) {
+            (Self::Limit(_), Some(server)) => Self::Limit(server.aside()),
+            (setback, _) => setback,
+        }
+    }
+}
+
+/// The programs that run. Dropping it ends them.
+pub(super) struct Stage<'a> {
+    environment: Vec<(&'static str, OsString)>,
+    programs: Vec<Program>,
+    family: Family,
+    clock: Clock,
+    /// When the trial's time is up.
+    end: Instant,
+    stop: &'a Stop,
+    /// Something has happened: a program has ended, or the user wants to stop.
+    events: Receiver<()>,
+    wake: Sender<()>,
+    _attached: Attached,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty stage for so long. `mark` is an entry of `environment` that nobody else has.
+    pub(super) fn new(
+        environment: Vec<(&'static str, OsString)>,
+        mark: Vec<u8>,
+        limit: Duration,
+        stop: &'a Stop,
+    ) -> Self {
+        let (wake, events) = mpsc::channel();
+        let stopped = wake.clone();
+        let attached = stop.attach_with(move || {
+            // The stage may have gone.
+            let _ = stopped.send(());
+        });
+        Self {
+            environment,
+            programs: Vec::new(),
+            family: Family { mark, groups: Vec::new() },
+            clock: Clock::start(),
+            end: Instant::START + limit,
+            stop,
+            events,
+            wake,
+            _attached: attached,
+        }
+    }
+
+    /// The time since it was opened.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Adds an entry to the environment of the programs that follow.
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.environment.push((name, value.into()));
+    }
+
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn start(&mut self, role: Role, script: &str) -> Result<(), Setback> {
+        let wake = self.wake.clone();
+        let when_ended = move || {
+            let _ = wake.send(());
+        };
+        let program = Program::start(role, script, &self.environment, when_ended)?;
+        self.family.groups.push(program.child.pid());
+        self.programs.push(program);
+        Ok(())
+    }
+
+    /// The status of a program that has ended.
+    pub(super) fn status(&mut self, role: Role) -> Option<i32> {
+        self.programs.iter_mut().find(|program| program.role == role)?.child.status()
+    }
+
+    /// Waits for a program to end.
+    ///
+    /// # Errors
+    /// When it does not in the trial's time, or the user stops it.
+    pub(super) fn ended(&mut self, role: Role) -> Result<i32, Setback> {
+        let status = self.wait(None, None, |stage| stage.status(role))?;
+        Ok(status.expect("it is waited for without a time of its own"))
+    }
+
+    /// Waits until `look` finds something, or `None` at the time `until`. It looks when something has happened, and with `often` every
+    /// few milliseconds.
+    ///
+    /// # Errors
+    /// When the trial's time is up before, or the user stops it.
+    pub(super) fn wait<T>(
+        &mut self,
+        until: Option<Instant>,
+        often: Option<Often>,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<Option<T>, Setback> {
+        loop {
+            if self.stop.is_requested() {
+                return Err(Setback::Stopped);
+            }
+            if let Some(found) = look(self) {
+                return Ok(Some(found));
+            }
+            let now = self.now();
+            if self.end <= now {
+                return Err(Setback::Limit(String::new()));
+            }
+            if until.is_some_and(|until| until <= now) {
+                return Ok(None);
+            }
+            let deadline = until.map_or(self.end, |until| until.min(self.end));
+            self.pause(deadline.since(now), often);
+        }
+    }
+
+    /// Waits until something happens, or for so long.
+    fn pause(&self, most: Duration, often: Option<Often>) {
+        let most = if often.is_some() { most.min(TICK) } else { most };
+        // That the time is over is as good a reason to look again.
+        let _ = self.events.recv_timeout(most);
+    }
+
+    /// Ends all that runs, and says what came of each program.
+    pub(super) fn clear(&mut self) -> Vec<Report> {
+        let by_itself: Vec<bool> =
+            self.programs.iter_mut().map(|program| program.child.status().is_some()).collect();
+        if !self.is_empty() {
+            self.signal(Signal::TERM);
+            if !self.empties(PATIENCE) {
+                self.signal(Signal::KILL);
+                if !self.empties(PATIENCE_KILLED) {
+                    log::error!("a program does not end, though it was killed");
+                }
+            }
+        }
+        self.family.groups.clear();
+        let programs = self.programs.drain(..).zip(by_itself);
+        programs.map(|(program, is_by_itself)| program.report(is_by_itself)).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.programs.iter().for_each(|program| program.child.signal(signal));
+        self.family.signal(signal);
+    }
+
+    /// Whether nobody is left within so long.
+    fn empties(&mut self, patience: Duration) -> bool {
+        let began = self.now();
+        loop {
+            if self.is_empty() {
+                return true;
+            }
+            let patience = if self.stop.is_requested() { patience.min(PATIENCE_STOPPED) } else { patience };
+            let (now, end) = (self.now(), began + patience);
+            if end <= now {
+                return false;
+            }
+            // Our own children's end is told; that of theirs is not.
+            let often = self.have_ended().then_some(Often);
+            self.pause(end.since(now), often);
+        }
+    }
+
+    fn have_ended(&mut self) -> bool {
+        self.programs.iter_mut().all(|program| program.child.status().is_some())
+    }
+
+    fn is_empty(&mut self) -> bool {
+        self.have_ended() && self.family.members().is_empty()
+    }
+}
+
+/// That what is waited for has to be looked for, as nobody tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Often;
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

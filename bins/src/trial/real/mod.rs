@@ -1,0 +1,101 @@
+//! Trials on real sockets: two endpoints of jostle and one proxy between them, all in this process.
+
+mod crossing;
+mod file;
+mod host;
+mod http;
+mod judge;
+mod messages;
+mod ping;
+mod relayed;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use host::{host, load};
+pub(crate) use judge::{Judged, STOPPED, failure};
+pub(crate) use relayed::Relayed;
+pub(crate) use transfer::{Outcome, Transfer, TransferSettings, Transport};
+
+use crate::stop::Stop;
+use crate::subject::Subject;
+use anyhow::{Context, bail};
+use jostle_common::clock::Clock;
+use jostle_common::protocol::storage::Source as _;
+use jostle_common::rows::Row;
+use jostle_common::trial::{Protocol, ROUTE, Trial};
+use jostle_proxy::Summary;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Where everything listens: on this machine alone, at a port that the system picks.
+pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Runs a trial of one of our own protocols. Whatever the network and the limit do to it is in the row; `subject` is what a file protocol
+/// carries ([`Subject::of`]). Nothing is left behind.
+///
+/// # Errors
+/// When the trial is of programs, or its parameters do not fit together; faults of the machine; when the user stops it before it is done.
+pub(crate) fn run(trial: &Trial, subject: &Subject, stop: &Stop) -> anyhow::Result<Row> {
+    run_in(&std::env::temp_dir(), trial, subject, stop)
+}
+
+fn run_in(temporary: &Path, trial: &Trial, subject: &Subject, interrupt: &Stop) -> anyhow::Result<Row> {
+    trial.check()?;
+    let protocol = trial.job.protocol().context("only a trial of a protocol has endpoints of ours")?;
+    let (started, load) = (Clock::wall().as_secs(), load());
+    let stage = Stage { trial, subject, interrupt, temporary };
+    let mut row = trial.row();
+    let ended = match protocol {
+        Protocol::Tcp => file::carry(&stage, Transport::Tcp, &mut row)?,
+        Protocol::Udp => file::carry(&stage, Transport::Udp, &mut row)?,
+        Protocol::Saw => file::carry(&stage, Transport::Saw, &mut row)?,
+        Protocol::Ping => ping::run(&stage, &mut row)?,
+        Protocol::Messages => messages::run(&stage, &mut row)?,
+        Protocol::Http => http::fetch(&stage, &mut row)?,
+    };
+    if protocol.carries_file() {
+        row.more.insert("size".to_owned(), subject.content.size().into());
+    }
+    if ended.error.as_deref() == Some(STOPPED) {
+        bail!("stopped before the trial was done");
+    }
+    let carrier = if trial.job.transport().has_udp() {
+        jostle_proxy::Protocol::Udp
+    } else {
+        jostle_proxy::Protocol::Tcp
+    };
+    let relayed = Relayed { summary: &ended.summary, route: ROUTE, protocol: carrier };
+    relayed.write(&mut row);
+    row.host = host(started, ("load", load), &relayed);
+    (row.ok, row.error) = (ended.error.is_none(), ended.error);
+    Ok(row)
+}
+
+/// What a trial is run with.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    trial: &'a Trial,
+    subject: &'a Subject,
+    /// The user's wish to stop.
+    interrupt: &'a Stop,
+    /// Where folders for the while are made.
+    temporary: &'a Path,
+}
+
+impl Stage<'_> {
+    /// A new folder that removes itself.
+    fn folder(&self) -> anyhow::Result<TempDir> {
+        let made = tempfile::Builder::new().prefix("jostle-trial-").tempdir_in(self.temporary);
+        made.with_context(|| format!("cannot make a folder in {}", self.temporary.display()))
+    }
+}
+
+/// How a trial ended.
+struct Ended {
+    /// Why the protocol did not do what it promises, if so.
+    error: Option<String>,
+    summary: Summary,
+}

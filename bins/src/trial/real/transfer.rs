@@ -1,0 +1,266 @@
+//! A file's two endpoints: a server that is ready before the proxy starts, and a client that is let loose on the route.
+
+use super::LOOPBACK;
+use crate::ending::Ending;
+use crate::file::{tcp, udp};
+use crate::saw;
+use crate::stop::Stop;
+use crate::storage::{Directory, Output};
+use crate::subject::Subject;
+use anyhow::Context;
+use jostle_common::clock::Clock;
+use jostle_common::protocol::CHUNK_BYTES;
+use jostle_common::protocol::file::{ChunkState, ReceiverSettings};
+use jostle_common::protocol::rtt::RoundTrips;
+use jostle_common::protocol::storage::Memory;
+use jostle_common::protocol::timer::Timing;
+use jostle_common::time::Instant;
+use jostle_common::units::BitRate;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a received file is called in its transfer's own folder, and while it is not complete.
+pub(super) const RECEIVED: &str = "received";
+const RECEIVED_PART: &str = "received.part";
+
+/// A way to carry a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Transport {
+    /// A TCP stream.
+    Tcp,
+    /// UDP datagrams that nobody repeats.
+    Udp,
+    /// Stop-and-wait over UDP.
+    Saw,
+}
+
+impl Transport {
+    /// All of them, in the order of rows.
+    pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Saw];
+
+    /// The name in rows and file names.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Saw => "saw",
+        }
+    }
+
+    /// What the proxy relays.
+    pub(crate) const fn carrier(self) -> jostle_proxy::Protocol {
+        match self {
+            Self::Tcp => jostle_proxy::Protocol::Tcp,
+            Self::Udp | Self::Saw => jostle_proxy::Protocol::Udp,
+        }
+    }
+}
+
+/// How a file is carried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TransferSettings {
+    pub(crate) transport: Transport,
+    /// How fast plain UDP sends.
+    pub(crate) pace: BitRate,
+    /// When stop-and-wait asks again.
+    pub(crate) timing: Timing,
+    /// How long the transfer may take before it is stopped. No endpoint gives up on its own before, whoever is silent.
+    pub(crate) limit: Duration,
+}
+
+impl TransferSettings {
+    const fn patience(&self) -> Duration {
+        self.limit.saturating_mul(2)
+    }
+}
+
+/// What came of a transfer, as its endpoints tell it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) ending: Ending,
+    /// From the client's first packet or connect until the file was there, or until the transfer was given up.
+    pub(crate) elapsed: Duration,
+    /// What arrived, and whether the transfer came to its end; `None` when nothing arrived.
+    pub(crate) received: Option<(PathBuf, bool)>,
+    /// What became of each chunk, where the protocol accounts for them.
+    pub(crate) account: Option<Vec<ChunkState>>,
+    pub(crate) doubled: Option<u64>,
+    pub(crate) late: Option<u64>,
+    /// `None` where only the proxy knows.
+    pub(crate) retransmissions: Option<u64>,
+    /// `None` where the client measures none.
+    pub(crate) round_trips: Option<RoundTrips>,
+}
+
+impl Outcome {
+    /// How it ended, when nothing else is known.
+    pub(super) const fn new(ending: Ending) -> Self {
+        Self {
+            ending,
+            elapsed: Duration::ZERO,
+            received: None,
+            account: None,
+            doubled: None,
+            late: None,
+            retransmissions: None,
+            round_trips: None,
+        }
+    }
+}
+
+/// A transfer whose server listens.
+pub(crate) struct Transfer<'a> {
+    settings: TransferSettings,
+    subject: &'a Subject,
+    server: Server,
+    /// Where what it receives lies.
+    folder: PathBuf,
+}
+
+enum Server {
+    Tcp(tcp::Server<Directory>),
+    Udp(udp::Server<Directory>),
+    Saw(saw::Server<Memory>),
+}
+
+impl<'a> Transfer<'a> {
+    /// Opens the server of a transfer that puts what it receives into `folder`.
+    ///
+    /// # Errors
+    /// When it cannot listen or write there.
+    pub(crate) fn open(
+        settings: TransferSettings,
+        subject: &'a Subject,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let directory = || Directory::open(&folder, RECEIVED);
+        let idle = settings.patience();
+        let server = match settings.transport {
+            Transport::Tcp => {
+                let serving = tcp::ServerSettings { idle, ..tcp::ServerSettings::default() };
+                Server::Tcp(tcp::Server::bind(LOOPBACK, serving, directory()?)?)
+            }
+            Transport::Udp => {
+                let serving = ReceiverSettings { idle, ..ReceiverSettings::default() };
+                Server::Udp(udp::Server::bind(LOOPBACK, serving, directory()?)?)
+            }
+            Transport::Saw => Server::Saw(saw::Server::bind(LOOPBACK, subject.content.clone(), false)?),
+        };
+        Ok(Self { settings, subject, server, folder })
+    }
+
+    /// Where the server listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        match &self.server {
+            Server::Tcp(server) => server.address(),
+            Server::Udp(server) => server.address(),
+            Server::Saw(server) => server.address(),
+        }
+    }
+
+    /// Transfers the file by way of `route`, until it is done or `stop` is requested. `tell` hears how many bytes of the file are under
+    /// way.
+    ///
+    /// # Errors
+    /// When the system refuses something: a fault of the machine, not of the network.
+    pub(crate) fn run(self, route: SocketAddr, stop: &Stop, tell: impl Fn(u64)) -> anyhow::Result<Outcome> {
+        // The server outlives its client, however that ends.
+        let served = Stop::new();
+        let Self { settings, subject, server, folder } = self;
+        let clock = Clock::start();
+        let outcome = std::thread::scope(|scope| {
+            let client = match server {
+                Server::Tcp(server) => {
+                    scope.spawn(|| server.run(&served, |_| {}));
+                    send_tcp(&settings, subject, route, stop, tell)
+                }
+                Server::Udp(server) => {
+                    scope.spawn(|| server.run(&served, |_| {}));
+                    send_udp(&settings, subject, route, stop, tell)
+                }
+                Server::Saw(server) => {
+                    scope.spawn(|| server.run(&served, |_| {}));
+                    fetch_saw(&settings, &folder, route, stop, tell)
+                }
+            };
+            served.request();
+            client
+        })?;
+        // What has not ended has taken all the time there was.
+        let elapsed =
+            if outcome.ending.is_done() { outcome.elapsed } else { clock.now().since(Instant::START) };
+        Ok(Outcome { elapsed, received: received(&folder), ..outcome })
+    }
+}
+
+/// What lies in a transfer's folder when it has ended.
+pub(super) fn received(folder: &Path) -> Option<(PathBuf, bool)> {
+    [(RECEIVED, true), (RECEIVED_PART, false)]
+        .map(|(name, complete)| (folder.join(name), complete))
+        .into_iter()
+        .find(|(path, _)| path.is_file())
+}
+
+fn send_tcp(
+    settings: &TransferSettings,
+    subject: &Subject,
+    route: SocketAddr,
+    stop: &Stop,
+    tell: impl Fn(u64),
+) -> anyhow::Result<Outcome> {
+    let sending = tcp::SendSettings { server: vec![route], patience: settings.patience() };
+    let sent = tcp::send(&sending, &mut subject.content.clone(), stop, tell)?;
+    Ok(Outcome { elapsed: sent.elapsed, ..Outcome::new(sent.ending) })
+}
+
+fn send_udp(
+    settings: &TransferSettings,
+    subject: &Subject,
+    route: SocketAddr,
+    stop: &Stop,
+    tell: impl Fn(u64),
+) -> anyhow::Result<Outcome> {
+    let sending =
+        udp::SendSettings { server: vec![route], rate: settings.pace, patience: settings.patience() };
+    let sent =
+        udp::send(&sending, &mut subject.content.clone(), stop, |report| tell(report.packets * CHUNK_BYTES))?;
+    let arrival = sent.report.arrival;
+    let counts = arrival.as_ref().map(|arrival| arrival.counts);
+    // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
+    let elapsed = arrival.as_ref().map(|arrival| arrival.elapsed).unwrap_or_default();
+    Ok(Outcome {
+        elapsed,
+        doubled: counts.map(|counts| counts.doubled),
+        late: counts.map(|counts| u64::from(counts.late)),
+        account: arrival.map(|arrival| arrival.cells.iter().map(|cell| cell.state).collect()),
+        retransmissions: Some(0),
+        ..Outcome::new(sent.ending)
+    })
+}
+
+fn fetch_saw(
+    settings: &TransferSettings,
+    folder: &Path,
+    route: SocketAddr,
+    stop: &Stop,
+    tell: impl Fn(u64),
+) -> anyhow::Result<Outcome> {
+    let defaults = saw::FetchSettings::new(vec![route]);
+    let asking = saw::FetchSettings { timing: settings.timing, patience: None, ..defaults };
+    let output = Output::create(&folder.join(RECEIVED))?;
+    let (fetched, output) = saw::fetch(&asking, output, stop, |report| tell(report.bytes))?;
+    if fetched.ending.is_done() {
+        output.finish().context("the file arrived and cannot be kept")?;
+    } else {
+        output.abandon();
+    }
+    let report = fetched.report;
+    Ok(Outcome {
+        elapsed: report.elapsed(),
+        doubled: Some(report.duplicates),
+        retransmissions: Some(report.retransmissions),
+        round_trips: Some(report.round_trips),
+        ..Outcome::new(fetched.ending)
+    })
+}

@@ -1,0 +1,59 @@
+//! How a trial's endpoints are set: the same on real sockets and in virtual time, so that they say the same.
+
+use super::Trial;
+use crate::protocol::{file, messages, ping, saw};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+impl Trial {
+    /// The client of stop-and-wait.
+    pub fn saw_client(&self, server: SocketAddr) -> saw::ClientSettings {
+        let defaults = saw::ClientSettings::new(server);
+        saw::ClientSettings { timing: self.timeout(), patience: None, ..defaults }
+    }
+
+    /// The sender of a file over plain UDP. `transfer` tells it from others of the same port.
+    pub fn udp_sender(&self, server: SocketAddr, transfer: u64) -> file::SenderSettings {
+        file::SenderSettings { server, transfer, rate: self.pace(), patience: self.patience() }
+    }
+
+    /// The receiver of a file over plain UDP.
+    pub fn udp_receiver(&self) -> file::ReceiverSettings {
+        file::ReceiverSettings { idle: self.patience(), ..file::ReceiverSettings::default() }
+    }
+
+    /// The client of ping: each request is one datagram. `run` tells it from earlier ones of the same port.
+    pub fn ping_client(&self, server: SocketAddr, run: u32) -> ping::ClientSettings {
+        let size = self.size().bytes().clamp(ping::SIZE_MIN as u64, ping::SIZE_MAX as u64);
+        ping::ClientSettings {
+            server,
+            run,
+            count: Some(self.count()),
+            size: size as usize,
+            pace: ping::Pace::Interval(self.interval()),
+            retries: 0,
+            timing: self.timeout(),
+            deadline: None,
+            tell: false,
+        }
+    }
+
+    /// The client of messages.
+    pub fn messages_client(&self) -> messages::ClientSettings {
+        let defaults = messages::ClientSettings::default();
+        messages::ClientSettings { timing: self.timeout(), patience: None, ..defaults }
+    }
+
+    /// The message of a number, from 0: letters, a function of number and size alone.
+    pub fn message(&self, number: u64) -> Bytes {
+        let size = self.size().bytes().min(messages::MESSAGE_BYTES_MAX as u64);
+        let first = number % 26;
+        (first..first + size).map(|place| b'a' + (place % 26) as u8).collect()
+    }
+
+    /// No endpoint gives up on its own: the trial's limit ends it, whoever is silent.
+    fn patience(&self) -> Duration {
+        self.limit().saturating_mul(2)
+    }
+}

@@ -1,0 +1,112 @@
+//! What carries a route's streams over its links: the rules on the stream itself, or the TCP model. Both speak alike.
+
+use crate::link::Link;
+use crate::raw::RawStreams;
+use crate::stage::Stage;
+use crate::tcp::{Budget, Counters, Event, Model};
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::profile::{Profile, Timeline};
+use jostle_common::protocol::rtt::RoundTrips;
+use jostle_common::route::TcpMode;
+use jostle_common::time::Instant;
+
+/// A route's streams and links.
+#[derive(Debug)]
+pub enum Carrier {
+    /// The rules act on the stream.
+    Raw(RawStreams),
+    /// The rules act on the segments of a modelled sender.
+    Model(Model),
+}
+
+/// Calls the same method of either.
+macro_rules! either {
+    ($carrier:expr, $method:ident($($argument:expr),*)) => {
+        match $carrier {
+            Self::Raw(raw) => raw.$method($($argument),*),
+            Self::Model(model) => model.$method($($argument),*),
+        }
+    };
+}
+
+impl Carrier {
+    /// A carrier over the links of `profile`, with the draws that a route called `route` has under `seed`. `budget` is shared by all
+    /// carriers of the process.
+    pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, budget: Budget) -> Self {
+        let links = Link::both(profile, seed, route);
+        match mode {
+            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), budget)),
+            TcpMode::Model(control) => Self::Model(Model::new(links, control, budget)),
+        }
+    }
+
+    /// The link of a direction.
+    pub const fn link(&self, direction: Direction) -> &Link {
+        either!(self, link(direction))
+    }
+
+    /// What the modelled senders did, and the round trips that they sampled; `None` when nothing is modelled.
+    pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {
+        match self {
+            Self::Raw(_) => None,
+            Self::Model(model) => Some((model.counters(), model.round_trips())),
+        }
+    }
+
+    /// Changes the rules of one direction.
+    pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
+        either!(self, set_timeline(now, direction, timeline));
+    }
+
+    /// Takes in a connection, whose id is new.
+    pub fn open(&mut self, now: Instant, id: u32) {
+        either!(self, open(now, id));
+    }
+
+    /// How many bytes a connection takes in this direction now.
+    pub fn room(&self, id: u32, direction: Direction) -> usize {
+        either!(self, room(id, direction))
+    }
+
+    /// Takes bytes that the sender of this direction wrote, no more than there is room for.
+    pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
+        either!(self, push(now, id, direction, bytes));
+    }
+
+    /// The sender of this direction has ended its stream (FIN).
+    pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
+        either!(self, finish(now, id, direction));
+    }
+
+    /// The sender of this direction has torn the connection down (RST).
+    pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
+        either!(self, reset(now, id, direction));
+    }
+
+    /// The receiver of this direction has taken so many of the bytes that came out.
+    pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
+        either!(self, consumed(now, id, direction, bytes));
+    }
+
+    /// The next event at or before `now`.
+    pub fn poll(&mut self, now: Instant) -> Option<Event> {
+        either!(self, poll(now))
+    }
+
+    /// When `poll` may next have something; `None`: not before another call.
+    pub fn deadline(&self) -> Option<Instant> {
+        either!(self, deadline())
+    }
+
+    /// Whether nothing is under way. A modelled connection has something under way as long as a segment or a timer is.
+    pub fn is_drained(&self) -> bool {
+        match self {
+            Self::Raw(raw) => raw.is_drained(),
+            Self::Model(model) => {
+                model.deadline().is_none()
+                    && Direction::BOTH.iter().all(|&direction| model.link(direction).held() == 0)
+            }
+        }
+    }
+}

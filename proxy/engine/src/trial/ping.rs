@@ -1,0 +1,22 @@
+//! Datagrams that come back.
+
+use super::{Cell, Ended};
+use crate::simulate::SERVER;
+use jostle_common::protocol::ping::{Client, Server};
+use jostle_common::protocol::reflector::ReflectorSettings;
+use jostle_common::rows::Row;
+use jostle_common::time::Instant;
+
+/// There is no earlier run to be told from.
+const RUN: u32 = 1;
+
+pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
+    let mut client = Client::new(cell.trial.ping_client(SERVER, RUN));
+    let mut server = Server::new(ReflectorSettings::default());
+    let outcome = cell.simulate(&mut client, &mut server);
+    let (mut report, result) = client.into_parts();
+    let ended = Ended::new(outcome, result);
+    report.ended = Some(report.started.unwrap_or(Instant::START) + ended.elapsed(report.elapsed()));
+    cell.trial.write_ping(row, &report);
+    ended
+}
