@@ -1,4 +1,5 @@
 //! The page of `jostle report` in a browser.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../proxy_support/mod.rs"]
 #[allow(dead_code, reason = "of what helps other tests, this one needs little")]
@@ -6,9 +7,11 @@ mod proxy_support;
 
 use jostle_common::rows::{Row, goodput_bps};
 use jostle_common::trial::Trial;
+use jostle_common::units::Span;
 use proxy_support::installed;
 use serde_json::Value;
 use std::process::Command;
+use std::time::Duration;
 
 /// A row of a protocol at a loss rate and a delay; the higher the loss the slower.
 fn row(protocol: &str, loss: f64, delay: u64, repeat: u32) -> Row {
@@ -16,7 +19,7 @@ fn row(protocol: &str, loss: f64, delay: u64, repeat: u32) -> Row {
     let seconds = (1.0 + 20.0 * loss) * (1.0 + f64::from(repeat) / 20.0) * delay as f64 / 10.0;
     row.protocol = protocol.to_owned();
     (row.loss, row.ok, row.seconds) = (format!("{loss}").parse().unwrap(), true, Some(seconds));
-    row.delay = format!("{delay}ms").parse().unwrap();
+    row.delay = Span(Duration::from_millis(delay));
     row.goodput_bps = goodput_bps(65_536, seconds);
     let missing = if protocol == "udp" { (loss * 16.0).round() as u64 } else { 0 };
     (row.intact, row.missing, row.damaged) = (Some(16 - missing), Some(missing), Some(0));
