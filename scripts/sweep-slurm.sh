@@ -18,7 +18,7 @@ cells_min=20
 jobs=${JOBS:-1}
 
 cells=$("$jostle" sweep "$sweep" --plan | wc -l)
-most=$(((cells + cells_min - 1) / cells_min))
+most=$((cells < cells_min ? 1 : cells / cells_min))
 if [ "$shards" -gt "$most" ]; then
   echo "$shards shards of $cells cells are too small: $most" >&2
   shards=$most
@@ -32,5 +32,7 @@ cd "$folder"
 sbatch --job-name jostle-sweep --array "1-$shards" --requeue --wait --output 'slurm-%A_%a.log' "$@" --wrap \
   'exec "'"$jostle"'" sweep sweep.json --shard "$SLURM_ARRAY_TASK_ID/'"$shards"'" --jobs '"$jobs"' -o "shard-$SLURM_ARRAY_TASK_ID-of-'"$shards"'.jsonl"'
 
+missing=$(for shard in $(seq "$shards"); do [ -e "shard-$shard-of-$shards.jsonl" ] || printf ' %s' "$shard"; done)
+[ -z "$missing" ] || { echo "not whole yet: shards$missing; call this again" >&2; exit 1; }
 cat shard-*-of-"$shards".jsonl >rows.jsonl
 echo "$folder/rows.jsonl: $(wc -l <rows.jsonl) rows" >&2

@@ -22,9 +22,9 @@ fn row(arguments: &str) -> Value {
 fn cells() -> Vec<String> {
     let weather = "--delay 10ms --timeout fixed:200ms";
     let saw = [0, 2, 5, 10, 20].into_iter().flat_map(|loss| {
-        [("16KiB", 1), ("32KiB", 2), ("64KiB", 3), ("64KiB --corrupt 3% --duplicate 5%", 4)].map(|(size, seed)| {
-            format!("--protocol saw --loss {loss}% {weather} --size {size} --seed {seed}")
-        })
+        [("16KiB", 1), ("32KiB", 2), ("64KiB", 3), ("64KiB --corrupt 3% --duplicate 5%", 4)].map(
+            |(size, seed)| format!("--protocol saw --loss {loss}% {weather} --size {size} --seed {seed}"),
+        )
     });
     let ping = [0, 5, 10, 20, 30].map(|loss| {
         format!("--protocol ping --loss {loss}% {weather} --count 60 --interval 11ms --seed {}", 5 + loss)
@@ -45,7 +45,16 @@ fn thirty_cells_agree_on_counts_and_on_time() {
             scope.spawn(|| {
                 while let Some(cell) = next() {
                     let (real, simulated) = (row(cell), row(&format!("{cell} --virtual")));
-                    for key in ["intact", "missing", "damaged", "doubled", "late", "packets", "retransmissions", "proxy"] {
+                    for key in [
+                        "intact",
+                        "missing",
+                        "damaged",
+                        "doubled",
+                        "late",
+                        "packets",
+                        "retransmissions",
+                        "proxy",
+                    ] {
                         assert_eq!(real[key], simulated[key], "{key} of {cell}");
                     }
                     assert_eq!(real["rtt_ms"]["samples"], simulated["rtt_ms"]["samples"], "{cell}");

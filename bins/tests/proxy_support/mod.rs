@@ -144,7 +144,8 @@ pub(crate) fn installed(program: &str) -> bool {
 pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     let import = format!("import {module}");
-    let works = Command::new(&python).args(["-c", &import]).output().is_ok_and(|output| output.status.success());
+    let works =
+        Command::new(&python).args(["-c", &import]).output().is_ok_and(|output| output.status.success());
     if !works {
         eprintln!("SKIPPED: {module} is not installed (scripts/install-test-programs.sh)");
     }

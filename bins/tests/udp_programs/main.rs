@@ -5,7 +5,7 @@
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 
-use proxy_support::{Background, Jostle, free_port, installed};
+use proxy_support::{Background, Jostle, free_port, installed, python_with};
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};

@@ -12,6 +12,9 @@ const BARS_MAX: usize = 24;
 const LEGEND: &str = "<p class=\"legend state\"><span><i></i> intact</span> <span><i class=\"d\"></i> damaged</span> \
      <span><i class=\"m\"></i> missing</span></p>\n";
 
+/// Full bars would say no more.
+const WHOLE: &str = "<section class=\"integrity\">\n<h2>What arrived</h2>\n<p class=\"soft\">Everything, intact, in every row that did not fail.</p>\n</section>\n";
+
 /// The section of the page; nothing when no row counted anything.
 pub(super) fn section(gathered: &Gathered) -> String {
     let mut groups: Vec<Vec<(&Point, Arrival)>> = Vec::new();
@@ -27,6 +30,9 @@ pub(super) fn section(gathered: &Gathered) -> String {
     if groups.is_empty() {
         return String::new();
     }
+    if groups.iter().flatten().all(|(_, arrival)| arrival.intact >= 1.0) {
+        return WHOLE.to_owned();
+    }
     let names = Names::of(&gathered.layout);
     let mut html = format!(
         "<section class=\"integrity\">\n<h2>What arrived</h2>\n<p class=\"soft\">Chunks of files, requests or messages, as the mean over the rows \
@@ -36,7 +42,7 @@ pub(super) fn section(gathered: &Gathered) -> String {
     for group in groups {
         let point = group[0].0;
         let title = [names.by(point), names.over(point)].into_iter().flatten().collect::<Vec<_>>().join(", ");
-        let _ = write!(html, "<div class=\"chart\"><h3>{}</h3>\n", escape(&title));
+        let _ = writeln!(html, "<div class=\"chart\"><h3>{}</h3>", escape(&title));
         html.push_str(&if group.len() > BARS_MAX { columns(names, &group) } else { bars(names, &group) });
         html.push_str("</div>\n");
     }

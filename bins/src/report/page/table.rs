@@ -12,14 +12,7 @@ use std::fmt::Write as _;
 /// there may be thousands of lines.
 pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> String {
     let layout = &gathered.layout;
-    let dimensions: Vec<(&Dimension, fn(&Point) -> usize)> = [
-        (&layout.over, (|point: &Point| point.over) as fn(&Point) -> usize),
-        (&layout.by, |point| point.by),
-        (&layout.x, |point| point.x),
-    ]
-    .into_iter()
-    .filter_map(|(dimension, place)| Some((dimension.as_ref()?, place)))
-    .collect();
+    let dimensions: Vec<&Dimension> = [&layout.over, &layout.by, &layout.x].into_iter().flatten().collect();
     let shown =
         || gathered.points.iter().filter(|point| point.estimates[metric].is_some() || point.failed > 0);
     let open = if is_open { " open" } else { "" };
@@ -28,14 +21,14 @@ pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> String 
         count(shown().count() as u64, "point"),
         dimensions.len()
     );
-    for (dimension, _) in &dimensions {
+    for dimension in &dimensions {
         let _ = write!(html, "<th>{}", escape(dimension.name));
     }
     html.push_str("<th>rows<th>failed<th>n<th>mean<th>95% interval</thead>\n<tbody>\n");
     for point in shown() {
         html.push_str("<tr>");
-        for (dimension, place) in &dimensions {
-            let _ = write!(html, "<td>{}", escape(&dimension.levels[place(point)].text));
+        for (dimension, level) in gathered.place(point) {
+            let _ = write!(html, "<td>{}", escape(&dimension.levels[level].text));
         }
         html.push_str(&cells(gathered, metric, point));
     }
