@@ -67,7 +67,7 @@ fn thirty_cells_agree_on_counts_and_on_time() {
     let ratios = ratios.into_inner().unwrap();
     assert_eq!(ratios.len(), 30);
     let middle = median(&ratios).unwrap();
-    println!("time on real sockets over virtual time, median of 30 cells: {middle:.4}");
+    eprintln!("time on real sockets over virtual time, median of 30 cells: {middle:.4}");
     // A packet is never early, so neither is a cell, but for what its clocks leave out.
     assert!((0.98..1.1).contains(&middle), "{middle}: {ratios:?}");
 }

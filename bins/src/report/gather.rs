@@ -121,9 +121,8 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
         groups.entry(layout.place(record)).or_default().push(record);
     }
     let counted = ["intact", "damaged", "missing"].map(|name| book.metric_named(name));
-    let places: Vec<u16> = metrics.iter().map(|(place, _)| *place).collect();
     let points =
-        groups.into_iter().map(|(place, records)| point(place, &records, &places, counted)).collect();
+        groups.into_iter().map(|(place, records)| point(place, &records, &metrics, counted)).collect();
     let all: Vec<&Record> = records.iter().collect();
     Ok(Gathered {
         sources: loaded.sources.clone(),
@@ -143,19 +142,19 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
     })
 }
 
-/// Shares and metrics are given by their places in the book.
+/// Metrics come with their places in the book, shares as these places.
 fn point(
     (over, by, x): (usize, usize, usize),
     records: &[&Record],
-    metrics: &[u16],
+    metrics: &[(u16, &Metric)],
     shares: [Option<u16>; 3],
 ) -> Point {
-    let estimate = |metric: &u16| {
+    let estimate = |metric: u16| {
         let done = records.iter().filter(|record| record.ok);
-        let values: Vec<f64> = done.filter_map(|record| record.value(*metric)).collect();
+        let values: Vec<f64> = done.filter_map(|record| record.value(metric)).collect();
         mean_interval(&values, CONFIDENCE)
     };
-    let share = |metric: Option<u16>| Some(estimate(&metric?)?.mean);
+    let share = |metric: Option<u16>| Some(estimate(metric?)?.mean);
     let arrival = || {
         let [intact, damaged, missing] = shares.map(share);
         Some(Arrival { intact: intact?, damaged: damaged?, missing: missing? })
@@ -167,7 +166,10 @@ fn point(
         rows: records.len() as u64,
         failed: failed(records),
         errors: errors(records),
-        estimates: metrics.iter().map(estimate).collect(),
+        estimates: metrics
+            .iter()
+            .map(|(place, metric)| Some(metric.unit.possible(estimate(*place)?)))
+            .collect(),
         arrival: arrival(),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::words;
 use jostle_common::rows::Row;
+use jostle_common::statistics::{Estimate, Interval};
 use serde_json::Value;
 
 /// The unit of a metric.
@@ -22,6 +23,18 @@ pub(super) enum Unit {
 }
 
 impl Unit {
+    /// The estimate without what the unit cannot be: Student's interval of a mean near nothing, or near all, reaches beyond it.
+    pub(super) fn possible(self, estimate: Estimate) -> Estimate {
+        let (least, most) = match self {
+            Self::Share => (0.0, 1.0),
+            Self::Number => return estimate,
+            Self::BitsPerSecond | Self::Seconds | Self::Milliseconds | Self::Count => (0.0, f64::INFINITY),
+        };
+        let within =
+            |Interval { low, high }| Interval { low: f64::max(low, least), high: f64::min(high, most) };
+        Estimate { interval: estimate.interval.map(within), ..estimate }
+    }
+
     /// Its sign, for headings: `bit/s`, `s`, `ms`, `share`, or empty.
     pub(super) const fn sign(self) -> &'static str {
         match self {
@@ -247,6 +260,19 @@ mod tests {
         let mut found = BTreeMap::new();
         values(row, |name, value| assert!(found.insert(name.to_owned(), value).is_none(), "{name}"));
         found
+    }
+
+    #[test]
+    fn intervals_end_where_values_do() {
+        let estimate = |low, high| Estimate { mean: 0.98, count: 5, interval: Some(Interval { low, high }) };
+        let ends = |unit: Unit| {
+            unit.possible(estimate(-0.2, 1.1)).interval.map(|Interval { low, high }| (low, high))
+        };
+        assert_eq!(ends(Unit::Share), Some((0.0, 1.0)));
+        assert_eq!(ends(Unit::Seconds), Some((0.0, 1.1)));
+        assert_eq!(ends(Unit::Number), Some((-0.2, 1.1)));
+        let alone = Estimate { interval: None, ..estimate(0.0, 0.0) };
+        assert_eq!(Unit::Share.possible(alone), alone);
     }
 
     #[test]

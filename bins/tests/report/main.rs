@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../proxy_support/mod.rs"]
-#[allow(dead_code, reason = "of what helps other tests, this one needs little")]
 mod proxy_support;
 
 use jostle_common::rows::{Row, goodput_bps};

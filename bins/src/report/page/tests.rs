@@ -52,7 +52,8 @@ fn a_sweep_fills_every_section() {
 
 #[test]
 fn what_arrived_whole_everywhere_is_said_in_a_line() {
-    let at = |loss: f64, missing| row().with("loss", loss).goodput(1_000_000).chunks(16 - missing, missing, 0);
+    let at =
+        |loss: f64, missing| row().with("loss", loss).goodput(1_000_000).chunks(16 - missing, missing, 0);
     let whole = page(&[at(0.0, 0), at(0.05, 0), at(0.1, 0)]);
     assert!(whole.contains("Everything, intact") && !whole.contains("class=\"bars\""));
     let lossy = page(&[at(0.0, 0), at(0.05, 1), at(0.1, 0)]);
