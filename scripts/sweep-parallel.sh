@@ -16,6 +16,8 @@ sweep=$1 folder=$2 shards=$3
 shift 3
 
 mkdir -p "$folder"
+cmp -s -- "$sweep" "$folder/sweep.json" || [ ! -e "$folder/sweep.json" ] ||
+  { echo "$folder holds rows of another sweep, or of this one before it was changed: name another folder" >&2; exit 2; }
 cp -- "$sweep" "$folder/sweep.json"
 cd "$folder"
 away=()

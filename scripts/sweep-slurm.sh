@@ -24,6 +24,8 @@ if [ "$shards" -gt "$most" ]; then
   shards=$most
 fi
 mkdir -p "$folder"
+cmp -s -- "$sweep" "$folder/sweep.json" || [ ! -e "$folder/sweep.json" ] ||
+  { echo "$folder holds rows of another sweep, or of this one before it was changed: name another folder" >&2; exit 2; }
 cp -- "$sweep" "$folder/sweep.json"
 cd "$folder"
 

@@ -76,9 +76,18 @@ pub fn line(text: &str) {
     }
 }
 
-/// Prints a text that ends with a newline of its own.
-pub fn text(text: &str) {
-    line(text.strip_suffix('\n').unwrap_or(text));
+/// Prints a text that ends with a newline of its own. A reader that has gone is no error of ours.
+///
+/// # Errors
+/// When it cannot be written, as on a full disk.
+pub fn text(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to stdout"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the completions of `command` for a shell.
@@ -90,13 +99,7 @@ pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> a
     let mut script = Vec::new();
     // Into memory first: the generator panics when it cannot write.
     clap_complete::generate(shell, &mut command, name, &mut script);
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(&script).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write the completions"))
-        }
-        _ => Ok(()),
-    }
+    text(&String::from_utf8_lossy(&script))
 }
 
 /// How many columns the terminal on stdout has, if it is one.

@@ -167,11 +167,14 @@ fn an_interrupted_sweep_says_how_much_is_left() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = said(&output);
-    assert!(output.status.success(), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
     let text = place.text("rows.jsonl");
     let whole = text.lines().count();
     assert!(text.ends_with('\n') && text.lines().all(|line| json(line)["ok"] == true));
-    assert!(said.contains(&format!("{} left; seed 7", grouped(LARGE_CELLS - whole))), "{whole}: {said}");
+    assert!(
+        said.contains(&format!("{} left: the same command goes on; seed 7", grouped(LARGE_CELLS - whole))),
+        "{whole}: {said}"
+    );
 }
 
 fn grouped(number: usize) -> String {
@@ -207,6 +210,13 @@ fn one_cell_is_run_once() {
         assert_eq!(said, format!("{name} is there: nothing to run\n"));
     }
     assert_eq!(place.names().len(), 5);
+    let wrong = place.command(SMALL, &["--index", "1", "-o", "0.jsonl"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        said(&wrong).contains("0.jsonl is there and lacks 1 of the 1 cell asked for"),
+        "{}",
+        said(&wrong)
+    );
     assert!(place.names().iter().all(|name| !name.ends_with(".part")));
 }
 
@@ -423,7 +433,9 @@ fn an_interrupt_ends_the_programs_of_a_cell() {
     let output = child.wait_with_output().unwrap();
     let said = said(&output);
     assert!(
-        output.status.success() && said.starts_with("0 cells run") && said.contains("3 left; seed 7"),
+        output.status.code() == Some(1)
+            && said.starts_with("0 cells run")
+            && said.contains("3 left: the same"),
         "{said}"
     );
     assert!(test_kill_process(pid).is_err(), "the client runs on");

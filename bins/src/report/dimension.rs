@@ -103,6 +103,9 @@ impl Layout {
     /// [`Usage`] when something is wanted that does not vary.
     pub(super) fn new(book: &Book, records: &[Record], wanted: Wanted<'_>) -> Result<Self, Usage> {
         let all: Vec<Dimension> = book.keys().map(|key| Dimension::new(book, records, key)).collect();
+        let has_profile = all
+            .iter()
+            .any(|dimension| dimension.name == "profile" && dimension.places.keys().any(Option::is_some));
         let (varied, constant): (Vec<_>, Vec<_>) = all.into_iter().partition(Dimension::varies);
         let mut choice = Choosing { book, records, open: varied, taken: Vec::new() };
         let [x, by, over] = [("--x", wanted.x), ("--by", wanted.by), ("--over", wanted.over)]
@@ -119,7 +122,13 @@ impl Layout {
         let (pooled, follows): (Vec<_>, Vec<_>) =
             std::mem::take(&mut choice.open).into_iter().partition(|rest| choice.is_free(rest));
         let is_set = |dimension: &Dimension| dimension.places.keys().all(Option::is_some);
+        // No loss in front of a profile says nothing of what the profile loses.
+        let is_mute = |dimension: &Dimension| {
+            let level = dimension.levels.first().map(|level| level.text.as_str());
+            has_profile && [("loss", Some("0%")), ("delay", Some("0s"))].contains(&(dimension.name, level))
+        };
         let fixed = constant.iter().filter(|dimension| !dimension.levels.is_empty() && is_set(dimension));
+        let fixed = fixed.filter(|dimension| !is_mute(dimension));
         Ok(Self {
             fixed: fixed.map(|dimension| (dimension.name, dimension.levels[0].text.clone())).collect(),
             x,
@@ -348,5 +357,21 @@ mod tests {
             ("version", version),
         ];
         assert_eq!(layout(&rows, Wanted::default()).unwrap().fixed, expected);
+    }
+
+    #[test]
+    fn a_profile_speaks_for_itself() {
+        let names = |rows: &[RowBuilder]| {
+            let fixed = layout(rows, Wanted::default()).unwrap().fixed;
+            fixed
+                .into_iter()
+                .map(|(name, _)| name)
+                .filter(|name| ["loss", "delay"].contains(name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[row()]), ["loss", "delay"]);
+        let profiles = ["starlink", "geo-satellite"].map(|name| row().with("profile", name));
+        assert_eq!(names(&profiles), [""; 0]);
+        assert_eq!(names(&profiles.map(|row| row.with("loss", 0.05))), ["loss"]);
     }
 }

@@ -208,12 +208,12 @@ mod tests {
 
 > 1 of 8 cells failed and are in no mean: gave up, \"tired\" (1).
 
-| protocol | loss | cells | failed |      time to completion |
-|----------|------|------:|-------:|------------------------:|
-| tcp      | 0%   |     2 |      0 | 1 s (-5.35 s to 7.35 s) |
-| tcp      | 10%  |     2 |      0 | 2 s (-4.35 s to 8.35 s) |
-| saw      | 0%   |     2 |      0 | 4 s (-2.35 s to 10.4 s) |
-| saw      | 10%  |     2 |      1 |                   7.5 s |
+| protocol | loss | cells | failed |   time to completion |
+|----------|------|------:|-------:|---------------------:|
+| tcp      | 0%   |     2 |      0 | 1 s (0 ms to 7.35 s) |
+| tcp      | 10%  |     2 |      0 | 2 s (0 ms to 8.35 s) |
+| saw      | 0%   |     2 |      0 | 4 s (0 ms to 10.4 s) |
+| saw      | 10%  |     2 |      1 |                7.5 s |
 
 Means over the cells that did not fail, and in brackets their intervals of 95%.
 ";
@@ -223,12 +223,12 @@ Means over the cells that did not fail, and in brackets their intervals of 95%.
 
     #[test]
     fn csv_is_in_base_units() {
-        // The interval of 0.5 and 1.5 is their mean and 12.706 standard errors of 0.5 on either side.
+        // The interval of 0.5 and 1.5 is their mean and 12.706 standard errors of 0.5 on either side, but no time is below 0.
         let expected = "\
 protocol,loss_share,cells,failed,seconds_count,seconds_mean,seconds_low,seconds_high
-tcp,0,2,0,2,1,-5.353102368087337,7.353102368087337
-tcp,0.1,2,0,2,2,-4.353102368087337,8.353102368087338
-saw,0,2,0,2,4,-2.3531023680873373,10.353102368087338
+tcp,0,2,0,2,1,0,7.353102368087337
+tcp,0.1,2,0,2,2,0,8.353102368087338
+saw,0,2,0,2,4,0,10.353102368087338
 saw,0.1,2,1,1,7.5,,
 ";
         assert_eq!(csv(&small()), expected);

@@ -67,7 +67,7 @@ fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
             Some(file) => {
                 std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
             }
-            None => terminal::text(&text),
+            None => terminal::text(&text)?,
         }
     }
     let format = target.map(|target| target.format);
@@ -79,7 +79,7 @@ fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
         gathered.remarks().iter().for_each(|remark| eprintln!("{}", escaped(remark)));
         match judgement {
             Some(judgement) if on_stdout => eprint!("{judgement}"),
-            Some(judgement) => terminal::text(&judgement),
+            Some(judgement) => terminal::text(&judgement)?,
             None => {}
         }
     }

@@ -59,7 +59,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "CONDITION", requires = "against", help_heading = "Regression test")]
     pub(super) fail_if: Vec<Condition>,
 
-    /// Fail also when it cannot be told of a point, as its pairs are too few or too noisy
+    /// Fail also when it cannot be told of a point, as its pairs are too few or too noisy, and when old cells have no new one
     #[arg(long, requires = "fail_if", help_heading = "Regression test")]
     pub(super) strict: bool,
 }

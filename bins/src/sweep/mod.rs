@@ -16,6 +16,7 @@ pub use options::SweepArgs;
 use crate::exit::Usage;
 use crate::stop::Stop;
 use crate::words::{count, grouped, seconds};
+use anyhow::Context;
 use contents::Contents;
 use identity::Identity;
 use jostle_common::chance::fresh_seed;
@@ -30,8 +31,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl SweepArgs {
-    /// Runs the sweep, or what is left of it. True when every cell has its row, or the user has ended it; with `--strict` only when none
-    /// is a failed one.
+    /// Runs the sweep, or what is left of it. True when every cell has its row; with `--strict` only when none is a failed
+    /// one.
     ///
     /// # Errors
     /// Wrong usage; a file that cannot be read; an output that cannot be written; a fault of the machine.
@@ -44,7 +45,7 @@ impl SweepArgs {
         let contents = Arc::new(Contents::new(&plan)?);
         let path = self.output.as_deref();
         let Some(mut output) = Output::open(path, !plan.part.is_whole(), self.retry_failed)? else {
-            return self.finished(path.expect("what is finished has a name"));
+            return self.finished(path.expect("what is finished has a name"), &plan, &contents);
         };
         let (mut found, remarks) = output.read()?;
         remarks.iter().for_each(|remark| eprintln!("{remark}"));
@@ -74,17 +75,27 @@ impl SweepArgs {
         }
         let time = clock.now().as_secs_f64();
         eprintln!("{}", last_line(tally, skipped, left, seed, time));
-        Ok(!self.strict || tally.failed + there.failed == 0)
+        // Whoever waits for the sweep must not take a part of it for the whole.
+        let was_ended = stop.is_requested() && !is_complete;
+        Ok(!was_ended && (!self.strict || tally.failed + there.failed == 0))
     }
 
-    /// What is there is all there is to do.
-    fn finished(&self, path: &Path) -> anyhow::Result<bool> {
-        eprintln!("{} is there: nothing to run", path.display());
-        if !self.strict {
-            return Ok(true);
+    /// What is there is all there is to do, if it is what was asked for.
+    fn finished(&self, path: &Path, plan: &Plan, contents: &Contents) -> anyhow::Result<bool> {
+        let name = path.display();
+        let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
+        let (found, _) = resume::read(&mut file, path)?;
+        let seed = plan.seed.map_or_else(|| found.seed(path), |seed| Ok(Some(seed)))?;
+        let there = There::of(plan, seed.unwrap_or_default(), contents, &found, false);
+        if there.cells < plan.count() {
+            let missing = grouped(plan.count() - there.cells);
+            return Err(Usage::error(format!(
+                "{name} is there and lacks {missing} of the {} asked for: it is of another sweep or part; name another file with -o",
+                count(plan.count(), "cell")
+            )));
         }
-        let mut file = std::fs::File::open(path)?;
-        Ok(!resume::read(&mut file, path)?.0.has_failures())
+        eprintln!("{name} is there: nothing to run");
+        Ok(!self.strict || there.failed == 0)
     }
 
     /// How many cells run at once.
@@ -139,7 +150,7 @@ fn last_line(tally: Tally, skipped: u64, left: u64, seed: u64, time: f64) -> Str
         words.push(format!("{} skipped that were there", grouped(skipped)));
     }
     if tally.ran < left {
-        words.push(format!("{} left", grouped(left - tally.ran)));
+        words.push(format!("{} left: the same command goes on", grouped(left - tally.ran)));
     }
     format!("{}; seed {seed}", words.join(", "))
 }

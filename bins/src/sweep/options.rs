@@ -10,7 +10,7 @@ Examples:
   jostle sweep --virtual --size 64KiB --vary loss=0..20%:1% --vary delay=10ms,50ms -o rows.jsonl
   jostle sweep configs/sweeps/tcp-vs-udp.json -o rows.jsonl     again: only what is missing is run
   jostle sweep sweep.json --vary loss=1%,5% --repeat 3          other losses than the file's
-  jostle sweep --virtual --vary 'loss=1%,5%; burst=1.5,3'       values in pairs
+  jostle sweep --virtual --delay 5ms --vary 'loss=1%,5%; burst=1.5,3'        values in pairs
   jostle sweep sweep.json --shard 3/16 -o rows-3.jsonl          machine 3 of 16; cat joins the rows
   jostle sweep sweep.json --seed 7 --index 41 -o 41.jsonl       one cell, in a job of its own
   jostle sweep sweep.json --seed 7 --plan | head -1             what would be run
@@ -23,8 +23,8 @@ or \"vary\": [{ \"loss\": \"1%,5%\", \"burst\": \"1.5,3\" }] for pairs. The comm
 file. Files and profiles are looked for in the current directory.
 
 The status is 0 when every cell has its row: a failed one (\"ok\": false) is a result, unless
---strict. It is 1 when the sweep itself could not go on, and 2 for a mistake, which is found
-before the first cell.";
+--strict. It is 1 when the sweep could not go on or was ended before, and 2 for a mistake, which
+is found before the first cell.";
 
 /// Run a trial for every combination of the values that vary, a row each: in virtual time, or one after the other on real sockets
 #[derive(Clone, Debug, Args)]

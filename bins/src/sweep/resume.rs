@@ -41,11 +41,6 @@ impl Found {
         self.cells.binary_search(&cell).is_ok()
     }
 
-    /// Whether any cell has failed rows alone.
-    pub(super) fn has_failures(&self) -> bool {
-        !self.failed.is_empty()
-    }
-
     /// Whether the cell has failed rows alone.
     pub(super) fn has_failed(&self, cell: Identity) -> bool {
         self.failed.contains(&cell)

@@ -4,6 +4,7 @@ use super::options::TrialOptions;
 use crate::exit::Usage;
 use crate::profiles::ProfileFiles;
 use crate::stop::Stop;
+use anyhow::Context;
 use jostle_common::chance::fresh_seed;
 use jostle_common::setting::SettingError;
 use jostle_common::trial::Trial;
@@ -68,7 +69,7 @@ impl TrialArgs {
         let line = serde_json::to_string(&row)? + "\n";
         // A row that cannot be written is lost, and nobody may take it for written.
         let mut stdout = io::stdout().lock();
-        stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())?;
+        stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
         Ok(row.ok)
     }
 

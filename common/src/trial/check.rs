@@ -13,6 +13,10 @@ impl Trial {
     pub fn check(&self) -> Result<(), SettingError> {
         let wrong = |place: &str, problem: &str| Err(SettingError::new(place, problem));
         match &self.job {
+            Job::Commands(commands) if commands.client.is_empty() && commands.server.is_empty() => {
+                let place = if commands.check.is_some() { "check" } else { "over" };
+                return wrong(place, "it is for programs of your own; add --client 'CMD' and --server 'CMD'");
+            }
             Job::Commands(commands) if commands.client.is_empty() => {
                 return wrong("client", "there is a server and no client; add --client 'CMD'");
             }

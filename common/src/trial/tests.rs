@@ -88,6 +88,7 @@ fn what_cannot_be_is_refused_with_place_and_remedy() {
         (vec![("profile", json!({ "up": 1 }))], false, "profile: up:"),
         (vec![("protocol", json!("http"))], true, "virtual: http runs on real sockets only"),
         (vec![("client", json!("curl"))], false, "server: there is a client and no server"),
+        (vec![("check", json!("true"))], false, "check: it is for programs of your own; add --client"),
         (vec![("jitter", json!("5ms"))], false, "--jitter: there is no delay to spread"),
         (
             vec![("protocol", json!("ping")), ("size", json!("8B"))],

@@ -36,7 +36,7 @@ impl FromNetemArgs {
         for remark in &translation.remarks {
             eprintln!("{}", wrapped(&escaped(&format!("netem: {remark}")), 100, 7));
         }
-        terminal::text(&translation.profile);
+        terminal::text(&translation.profile)?;
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl ProfileArgs {
             Command::Show(args) => return args.run(),
             Command::Check(args) => return args.run(),
             Command::FromNetem(args) => args.run()?,
-            Command::Schema => crate::terminal::text(&jostle_common::profile::schema()),
+            Command::Schema => crate::terminal::text(&jostle_common::profile::schema())?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -15,7 +15,7 @@ pub(super) struct ShowArgs {
 
 impl ShowArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        terminal::text(&profiles::text(&self.name)?);
+        terminal::text(&profiles::text(&self.name)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -66,6 +66,8 @@ pub(super) enum Outcome {
     Worse,
     /// Something is unclear, which was not to be.
     Unclear,
+    /// Old cells have no new one, which was not to be.
+    Gone,
     /// Nothing could be judged.
     Nothing,
 }
@@ -116,7 +118,7 @@ pub(super) struct Failing {
 }
 
 impl Gate {
-    /// Compares. `strict` makes what is unclear a reason to fail.
+    /// Compares. `strict` makes what is unclear a reason to fail, and what was there before and is gone.
     ///
     /// # Errors
     /// [`Usage`] when a condition is about a number that no row has.
@@ -198,6 +200,7 @@ impl Gate {
             () if !self.worse.is_empty() || !self.failing.is_empty() => Outcome::Worse,
             () if !has_judged => Outcome::Nothing,
             () if strict && !self.unclear.is_empty() => Outcome::Unclear,
+            () if strict && self.old_alone > 0 => Outcome::Gone,
             () => Outcome::Passed,
         }
     }

@@ -50,6 +50,15 @@ fn a_drop_of_a_fifth_is_found_where_it_is() {
 }
 
 #[test]
+fn cells_that_are_gone_fail_where_all_were_to_be_compared() {
+    let old = sweep(10, noisy(1, 0.01));
+    let gone = |strict| compared(&old[..90], &old, &["goodput < 0.9"], strict);
+    assert_eq!((gone(false).outcome, gone(true).outcome), (Outcome::Passed, Outcome::Gone));
+    assert!(gone(true).text().contains("FAIL: 10 old cells without a new one"), "{}", gone(true).text());
+    assert_eq!(compared(&old, &old[..90], &["goodput < 0.9"], true).outcome, Outcome::Passed, "more is fine");
+}
+
+#[test]
 fn noise_alone_does_not_fail() {
     // No change at all, and a threshold that is far from it: never. At the threshold itself: in 2.5 % of runs at most.
     let (mut far, mut at, mut unclear) = (0, 0, 0);

@@ -50,6 +50,10 @@ impl Gate {
                 let unclear = grouped(self.unclear.len() as u64);
                 format!("FAIL: {unclear} verdicts on {points} are unclear, and --strict wants them clear ({conditions}).")
             }
+            Outcome::Gone => {
+                let gone = count(self.old_alone, "old cell");
+                format!("FAIL: {gone} without a new one, and --strict wants all compared ({conditions}).")
+            }
             Outcome::Nothing if self.pairs == 0 => {
                 "FAIL: nothing was compared: no new cell has an old one with the same parameters, repeat and seed.".to_owned()
             }

@@ -14,7 +14,7 @@ pub(super) fn section(gate: &Gate) -> String {
     let class = match gate.outcome {
         Outcome::Passed => "good",
         Outcome::Worse => "bad",
-        Outcome::Unclear | Outcome::Nothing => "unclear",
+        Outcome::Unclear | Outcome::Gone | Outcome::Nothing => "unclear",
     };
     let mut html = format!(
         "<section class=\"notice {class}\">\n<h2>Against {}</h2>\n<p><b>{}</b></p>\n",
