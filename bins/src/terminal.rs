@@ -1,5 +1,6 @@
 //! What the programs say on stdout: the ready line, lines of text or of JSON, and bytes from the wire made harmless.
 
+use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -99,7 +100,7 @@ pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> a
     let mut script = Vec::new();
     // Into memory first: the generator panics when it cannot write.
     clap_complete::generate(shell, &mut command, name, &mut script);
-    text(&String::from_utf8_lossy(&script))
+    text(&String::from_utf8_lossy(&script)).context("cannot write the completions")
 }
 
 /// How many columns the terminal on stdout has, if it is one.
