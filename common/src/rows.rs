@@ -69,6 +69,37 @@ pub struct Row {
     pub host: Map<String, Value>,
 }
 
+impl Row {
+    /// The first repetition in real time, before anything was measured.
+    pub fn unmeasured(protocol: &str, loss: Probability, delay: Span, seed: u64) -> Self {
+        Self {
+            protocol: protocol.to_owned(),
+            loss,
+            delay,
+            repeat: 1,
+            seed,
+            is_virtual: false,
+            ok: false,
+            error: None,
+            seconds: None,
+            goodput_bps: None,
+            digest_equal: None,
+            intact: None,
+            missing: None,
+            damaged: None,
+            doubled: None,
+            late: None,
+            packets: None,
+            retransmissions: None,
+            rtt_ms: None,
+            proxy: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            more: Map::new(),
+            host: Map::new(),
+        }
+    }
+}
+
 /// Round trips, in milliseconds; `null` where there were none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundTripMs {

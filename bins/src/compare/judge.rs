@@ -81,30 +81,13 @@ impl Judge<'_> {
             route: &self.cell.name,
             protocol: self.cell.transport.carrier(),
         };
+        let protocol = self.cell.transport.name();
         let mut row = Row {
-            protocol: self.cell.transport.name().to_owned(),
-            loss: self.cell.loss,
-            delay: self.plan.delay,
-            repeat: 1,
-            seed: self.plan.seed,
-            is_virtual: false,
             ok: outcome.ending.is_done(),
             error: failure(&outcome.ending, self.interrupted, self.plan.limit),
-            seconds: None,
-            goodput_bps: None,
-            digest_equal: None,
-            intact: None,
-            missing: None,
-            damaged: None,
-            doubled: None,
-            late: None,
-            packets: None,
-            retransmissions: None,
-            rtt_ms: None,
-            proxy: None,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             more: self.more(audit, saved),
             host: host(self.started, ("rows_at_once", json!(self.plan.cells.len())), &relayed),
+            ..Row::unmeasured(protocol, self.cell.loss, self.plan.delay, self.plan.seed)
         };
         judged.result.write(&mut row);
         relayed.write(&mut row);

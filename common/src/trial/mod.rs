@@ -129,30 +129,13 @@ impl Trial {
         if let Some(size) = self.size_in_row() {
             more.insert("size".to_owned(), size.bytes().into());
         }
+        let loss = self.both.drop.unwrap_or(Probability::NEVER);
+        let delay = self.both.delay.unwrap_or(Span(Duration::ZERO));
         Row {
-            protocol: self.job.name().to_owned(),
-            loss: self.both.drop.unwrap_or(Probability::NEVER),
-            delay: self.both.delay.unwrap_or(Span(Duration::ZERO)),
             repeat: self.repeat.max(1),
-            seed: self.seed,
             is_virtual: self.is_virtual,
-            ok: false,
-            error: None,
-            seconds: None,
-            goodput_bps: None,
-            digest_equal: None,
-            intact: None,
-            missing: None,
-            damaged: None,
-            doubled: None,
-            late: None,
-            packets: None,
-            retransmissions: None,
-            rtt_ms: None,
-            proxy: None,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             more,
-            host: Map::new(),
+            ..Row::unmeasured(self.job.name(), loss, delay, self.seed)
         }
     }
 
