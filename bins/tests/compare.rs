@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The bytes of a data datagram of the file transfer over UDP; every control datagram is shorter (docs/protocols.md).
-const DATA_SIZE: u64 = jostle_common::protocol::file::DATA_SIZE as u64;
+/// The bytes of a data datagram of the file transfer over UDP; every control datagram is shorter
+/// (docs/protocols.md).
+const DATA_SIZE: u64 = jostle_endpoints::protocol::file::DATA_SIZE as u64;
 const CHUNK: usize = 4096;
 
 fn jostle(folder: &Path, line: &str) -> Output {
@@ -44,8 +45,15 @@ fn tcp_and_reliable_udp_deliver_the_identical_file_at_every_loss_rate() {
     let rows = rows(folder.path(), "a.bin --seed 7 --over tcp,saw");
     assert_eq!(rows.len(), 10);
     for row in &rows {
-        assert_eq!((&row["ok"], &row["digest_equal"]), (&Value::Bool(true), &Value::Bool(true)), "{row}");
-        assert_eq!((number(row, "intact"), number(row, "missing"), number(row, "damaged")), (62, 0, 0));
+        assert_eq!(
+            (&row["ok"], &row["digest_equal"]),
+            (&Value::Bool(true), &Value::Bool(true)),
+            "{row}"
+        );
+        assert_eq!(
+            (number(row, "intact"), number(row, "missing"), number(row, "damaged")),
+            (62, 0, 0)
+        );
         let received = folder.path().join("jostle-compare").join(row["received"].as_str().unwrap());
         assert_eq!(std::fs::read(received).unwrap(), original);
     }
@@ -68,12 +76,16 @@ struct Copies {
     damaged: u64,
 }
 
-/// The copies of each chunk that arrived, by the fates of the data datagrams of `route`. They enter the link in the order of the file.
+/// The copies of each chunk that arrived, by the fates of the data datagrams of `route`. They enter
+/// the link in the order of the file.
 fn copies(log: &str, route: &str) -> Vec<Copies> {
     let mut chunks: BTreeMap<u64, Copies> = BTreeMap::new();
     for line in log.lines() {
         let event: Value = serde_json::from_str(line).expect("every line is an event");
-        if event["route"] != route || event["direction"] != "up" || number(&event, "size") != DATA_SIZE {
+        if event["route"] != route
+            || event["direction"] != "up"
+            || number(&event, "size") != DATA_SIZE
+        {
             continue;
         }
         let chunk = chunks.entry(number(&event, "packet")).or_default();
@@ -90,8 +102,7 @@ fn copies(log: &str, route: &str) -> Vec<Copies> {
 fn plain_udp_accounts_for_every_chunk_as_the_event_log_does() {
     let folder = tempfile::tempdir().unwrap();
     let original = write_file(folder.path(), "a.bin", 1_000_000);
-    let line =
-        "a.bin --seed 11 --over udp --loss 0,2%,10%,30% --corrupt 4% --duplicate 5% --reorder 4% --events";
+    let line = "a.bin --seed 11 --over udp --loss 0,2%,10%,30% --corrupt 4% --duplicate 5% --reorder 4% --events";
     let rows = rows(folder.path(), line);
     let out = folder.path().join("jostle-compare");
     let log = std::fs::read_to_string(out.join("events.jsonl")).unwrap();
@@ -100,7 +111,8 @@ fn plain_udp_accounts_for_every_chunk_as_the_event_log_does() {
     for (row, loss) in rows.iter().zip(["0", "2", "10", "30"]) {
         let chunks = copies(&log, &format!("udp-loss-{loss}"));
         assert_eq!(chunks.len(), 245, "every chunk was sent once, at {loss}%");
-        let count = |of: fn(&Copies) -> bool| chunks.iter().filter(|chunk| of(chunk)).count() as u64;
+        let count =
+            |of: fn(&Copies) -> bool| chunks.iter().filter(|chunk| of(chunk)).count() as u64;
         let by_log = [
             count(|chunk| chunk.intact > 0),
             count(|chunk| chunk.intact + chunk.damaged == 0),
@@ -135,7 +147,8 @@ fn plain_udp_accounts_for_every_chunk_as_the_event_log_does() {
 #[test]
 fn the_default_file_is_music_and_the_page_shows_every_row() {
     let folder = tempfile::tempdir().unwrap();
-    let run = jostle(folder.path(), "compare --loss 0,5% --seed 3 --corrupt 1% --over udp,saw --out out");
+    let run =
+        jostle(folder.path(), "compare --loss 0,5% --seed 3 --corrupt 1% --over udp,saw --out out");
     assert!(run.status.success());
     let table = String::from_utf8(run.stdout).unwrap();
     assert!(
@@ -155,8 +168,10 @@ fn the_default_file_is_music_and_the_page_shows_every_row() {
         .collect();
     let [_, _, udp, saw] = rows.as_slice() else { panic!("{} rows", rows.len()) };
     assert_eq!((number(udp, "frames"), number(saw, "frames_lost")), (2298, 0));
-    // A lost chunk holds 9.8 frames and hurts a few more; a damaged one at least the frame that was hit.
-    let (hurt, lost) = (number(udp, "missing") + number(udp, "damaged"), number(udp, "frames_lost"));
+    // A lost chunk holds 9.8 frames and hurts a few more; a damaged one at least the frame that was
+    // hit.
+    let (hurt, lost) =
+        (number(udp, "missing") + number(udp, "damaged"), number(udp, "frames_lost"));
     assert!(hurt > 3 && lost >= hurt && lost <= hurt * 17, "{hurt} chunks, {lost} frames");
     assert!(!out.join(".incoming").exists());
 }
@@ -171,7 +186,10 @@ fn a_row_over_its_limit_is_kept_as_failed() {
     );
     let [udp, saw] = rows.as_slice() else { panic!("{} rows", rows.len()) };
     assert_eq!(udp["ok"], true);
-    assert_eq!((&saw["ok"], saw["error"].as_str()), (&Value::Bool(false), Some("not done after 3 s")));
+    assert_eq!(
+        (&saw["ok"], saw["error"].as_str()),
+        (&Value::Bool(false), Some("not done after 3 s"))
+    );
     // A packet takes at least 300 ms, and something had arrived.
     assert!((1..=10).contains(&number(saw, "intact")), "{saw}");
     assert_eq!(saw["received"], "partial/saw-loss-0.bin");
@@ -183,10 +201,14 @@ fn a_row_over_its_limit_is_kept_as_failed() {
 fn the_same_seed_meets_the_same_weather() {
     let folder = tempfile::tempdir().unwrap();
     write_file(folder.path(), "a.bin", 400_000);
-    // The fate of each packet on its way up, by its number. How many there are depends on the moment: control datagrams are repeated.
+    // The fate of each packet on its way up, by its number. How many there are depends on the
+    // moment: control datagrams are repeated.
     let fates = |seed: u64, out: &str| -> BTreeMap<u64, Vec<String>> {
         let weather = "--loss 20% --corrupt 10% --duplicate 10%";
-        rows(folder.path(), &format!("a.bin --over udp {weather} --events --seed {seed} --out {out}"));
+        rows(
+            folder.path(),
+            &format!("a.bin --over udp {weather} --events --seed {seed} --out {out}"),
+        );
         let log = std::fs::read_to_string(folder.path().join(out).join("events.jsonl")).unwrap();
         let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let mut fates: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -198,7 +220,8 @@ fn the_same_seed_meets_the_same_weather() {
     };
     let (one, two, other) = (fates(5, "one"), fates(5, "two"), fates(6, "other"));
     let shared = |other: &BTreeMap<u64, Vec<String>>| -> (usize, usize) {
-        let both: Vec<_> = one.iter().filter_map(|(number, fate)| Some((fate, other.get(number)?))).collect();
+        let both: Vec<_> =
+            one.iter().filter_map(|(number, fate)| Some((fate, other.get(number)?))).collect();
         (both.len(), both.iter().filter(|(a, b)| a == b).count())
     };
     let (packets, same) = shared(&two);
@@ -222,12 +245,16 @@ fn an_interrupted_comparison_keeps_what_it_has() {
     while !part.exists() && running.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
-    let interrupted = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    let interrupted =
+        Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     let run = running.wait_with_output().unwrap();
     assert_eq!(run.status.code(), Some(0));
     let row: Value = serde_json::from_slice(&run.stdout).unwrap();
-    assert_eq!((&row["ok"], &row["error"]), (&Value::Bool(false), &Value::from("stopped by the user")));
+    assert_eq!(
+        (&row["ok"], &row["error"]),
+        (&Value::Bool(false), &Value::from("stopped by the user"))
+    );
     assert!(folder.path().join("jostle-compare/index.html").is_file());
 }
 
@@ -251,7 +278,11 @@ fn wrong_usage_is_two_and_leaves_nothing() {
         assert!(error.contains(remedy), "{line}: {error}");
         assert!(run.stdout.is_empty(), "{line}");
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the bad profile is there");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "only the bad profile is there"
+    );
 }
 
 #[test]
@@ -280,16 +311,20 @@ fn what_cannot_be_read_or_written_is_one_and_is_named() {
 fn the_rows_are_rows_of_the_project() {
     let folder = tempfile::tempdir().unwrap();
     write_file(folder.path(), "a.bin", 20_000);
-    let run = jostle(folder.path(), "compare a.bin --json --loss 1% --delay 1ms --over udp,saw --seed 9");
+    let run =
+        jostle(folder.path(), "compare a.bin --json --loss 1% --delay 1ms --over udp,saw --seed 9");
     assert!(run.status.success());
     for line in String::from_utf8(run.stdout).unwrap().lines() {
-        let row: jostle_common::rows::Row = serde_json::from_str(line).unwrap();
+        let row: jostle_study::rows::Row = serde_json::from_str(line).unwrap();
         assert_eq!((row.seed, row.repeat, row.is_virtual), (9, 1, false));
         assert_eq!(row.delay.to_string(), "1ms");
         assert_eq!(row.more["corrupt"], 0.005);
         let proxy = row.proxy.expect("the proxy has counted");
         for link in [&proxy.up, &proxy.down] {
-            assert_eq!(link.entered + link.copies, link.delivered + link.discarded_total() + link.held);
+            assert_eq!(
+                link.entered + link.copies,
+                link.delivered + link.discarded_total() + link.held
+            );
         }
         assert_eq!(row.packets, Some(proxy.up.entered + proxy.down.entered));
     }

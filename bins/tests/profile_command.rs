@@ -49,7 +49,10 @@ fn every_built_in_profile_is_forecast() {
     for row in stdout(&["profile", "list", "--json"]).lines() {
         let row: Value = serde_json::from_str(row).unwrap();
         let report = json(&["profile", "check", row["name"].as_str().unwrap(), "--json"]);
-        assert!(report["ok"] == true && !report["phases"].as_array().unwrap().is_empty(), "{report}");
+        assert!(
+            report["ok"] == true && !report["phases"].as_array().unwrap().is_empty(),
+            "{report}"
+        );
         seen += 1;
     }
     assert!(seen >= 40, "{seen}");
@@ -106,7 +109,11 @@ fn wrong_profiles_end_with_2_and_unreadable_ones_with_1() {
     assert!(rows[0]["ok"] == false && rows[1]["ok"] == true, "{rows:?}");
     refused(&["simulate", "--drop", "5%", "--send", "1000"], 2, "write packets per second");
     refused(&["simulate"], 2, "there is no rule to simulate");
-    refused(&["simulate", "--drop", "5%", "--packet", "9", "--count", "3"], 2, "the stream is over");
+    refused(
+        &["simulate", "--drop", "5%", "--packet", "9", "--count", "3"],
+        2,
+        "the stream is over",
+    );
     refused(&["simulate", "--drop", "5%", "--pcap", missing], 1, "cannot read");
     refused(&["profile", "from-netem", "delay soon"], 2, "jostle:");
 }
@@ -117,7 +124,10 @@ trait JsonLines {
 
 impl JsonLines for Vec<u8> {
     fn lines_of_json(&self) -> Vec<Value> {
-        String::from_utf8_lossy(self).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        String::from_utf8_lossy(self)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -129,11 +139,13 @@ fn a_netem_line_becomes_a_profile_that_is_right() {
     let file = folder.path().join("translated.json");
     std::fs::write(&file, &output.stdout).unwrap();
     assert!(
-        stdout(&["profile", "check", file.to_str().unwrap()]).contains("loses 1% of packets, 1.35 in a row")
+        stdout(&["profile", "check", file.to_str().unwrap()])
+            .contains("loses 1% of packets, 1.35 in a row")
     );
 }
 
-const BURSTS: [&str; 9] = ["simulate", "--drop", "5%", "--burst", "3", "--delay", "20ms", "--seed", "7"];
+const BURSTS: [&str; 9] =
+    ["simulate", "--drop", "5%", "--burst", "3", "--delay", "20ms", "--seed", "7"];
 
 #[test]
 fn nothing_is_expected_of_runs_that_no_formula_describes() {
@@ -228,7 +240,10 @@ fn one_packet_is_explained_as_the_run_had_it() {
     }
     assert!(lost > 0 && lost < 8, "both fates are seen: {lost}");
     let text = stdout(&["simulate", "--drop", "20%", "--seed", "7", "--packet", "1"]);
-    assert!(text.starts_with("packet 1, up: 1,200 bytes of flow 1, came at 0.000000000 s"), "{text}");
+    assert!(
+        text.starts_with("packet 1, up: 1,200 bytes of flow 1, came at 0.000000000 s"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -238,9 +253,12 @@ fn a_page_needs_nothing_but_itself() {
     stdout(&[&BURSTS[..], &["--for", "5s", "--html", page.to_str().unwrap()]].concat());
     let html = std::fs::read_to_string(page).unwrap();
     assert_eq!(html.matches("<svg").count(), 8, "four charts each way");
-    for chart in
-        ["Delay of packets over time", "Losses in a row", "Throughput over time", "Packets inside over time"]
-    {
+    for chart in [
+        "Delay of packets over time",
+        "Losses in a row",
+        "Throughput over time",
+        "Packets inside over time",
+    ] {
         assert!(html.contains(&format!("aria-label=\"{chart}\"")), "{chart}");
     }
     for foreign in ["<script", "src=", "@import", "href=\"http"] {

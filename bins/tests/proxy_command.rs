@@ -93,16 +93,20 @@ fn a_wrong_file_ends_with_2_and_an_unreadable_one_with_1() {
 
 #[test]
 fn a_port_in_use_ends_with_1_and_overwrites_nothing() {
-    let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (udp, tcp) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.jsonl"), folder.path().join("new.jsonl"));
     std::fs::write(&old, "kept\n").unwrap();
-    for (scheme, address) in [("udp", udp.local_addr().unwrap()), ("tcp", tcp.local_addr().unwrap())] {
+    for (scheme, address) in
+        [("udp", udp.local_addr().unwrap()), ("tcp", tcp.local_addr().unwrap())]
+    {
         for events in [&old, &new] {
             // The first route could start, and does not.
             let (first, second) =
                 ("udp://127.0.0.1:0=127.0.0.1:9", format!("{scheme}://{address}=127.0.0.1:9"));
-            let named = format!("route 2: cannot listen on {scheme}://{address}: Address already in use");
+            let named =
+                format!("route 2: cannot listen on {scheme}://{address}: Address already in use");
             refused(&[first, &second, "--events", events.to_str().unwrap()], 1, &named);
         }
     }
@@ -131,7 +135,10 @@ fn it_says_where_it_listens_and_ends_after_a_time() {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let port = |line: &str, scheme: &str| -> u16 {
-        line.strip_prefix(&format!("listening 1 {scheme}://127.0.0.1:")).expect(line).parse().unwrap()
+        line.strip_prefix(&format!("listening 1 {scheme}://127.0.0.1:"))
+            .expect(line)
+            .parse()
+            .unwrap()
     };
     assert_eq!(port(lines[0], "udp"), port(lines[1], "tcp"), "both on one port number");
     assert!(lines[2].starts_with("1 udp up: in 0, copies 0, delivered 0, discarded 0"), "{text}");
@@ -142,7 +149,8 @@ fn it_says_where_it_listens_and_ends_after_a_time() {
 #[test]
 fn a_drawn_seed_is_told() {
     let output = run(&["udp://127.0.0.1:0=127.0.0.1:9", "--for", "10ms"]);
-    let drawn = stderr(&output).trim().strip_prefix("seed ").expect("it is told at once").to_owned();
+    let drawn =
+        stderr(&output).trim().strip_prefix("seed ").expect("it is told at once").to_owned();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.lines().last().unwrap().starts_with(&format!("seed {drawn}, ")), "{text}");
 }
@@ -158,7 +166,11 @@ fn signals_end_it_cleanly() {
         jostle.signal(signal);
         let (status, summary) = jostle.wait();
         assert!(status.success(), "{status}");
-        assert!(begun.elapsed() < Duration::from_secs(4), "two seconds of drain: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "two seconds of drain: {:?}",
+            begun.elapsed()
+        );
         assert_eq!(summary.link("udp", "up")["held"], 1);
         summary.assert_conserved();
     }
@@ -247,7 +259,8 @@ fn events_tell_each_packet_s_fate() {
         "--delay",
         "2ms",
     ];
-    let jostle = Jostle::start(&[&arguments[..], &["--events", events.to_str().unwrap()]].concat(), 1);
+    let jostle =
+        Jostle::start(&[&arguments[..], &["--events", events.to_str().unwrap()]].concat(), 1);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for number in 0..200u32 {
         client.send_to(&number.to_be_bytes(), jostle.address("udp")).unwrap();
@@ -255,10 +268,15 @@ fn events_tell_each_packet_s_fate() {
     let summary = jostle.stop();
     let text = std::fs::read_to_string(&events).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let count = |wanted: &dyn Fn(&Value) -> bool| lines.iter().filter(|line| wanted(line)).count() as u64;
+    let count =
+        |wanted: &dyn Fn(&Value) -> bool| lines.iter().filter(|line| wanted(line)).count() as u64;
     let up = summary.link("udp", "up");
     assert_eq!(up["in"], 200);
-    assert_eq!(lines.len() as u64, 200 + up["copies"].as_u64().unwrap(), "a line per packet and copy");
+    assert_eq!(
+        lines.len() as u64,
+        200 + up["copies"].as_u64().unwrap(),
+        "a line per packet and copy"
+    );
     assert_eq!(up["delivered"], count(&|line| line["fate"] == "delivered"));
     assert_eq!(
         up["discarded"]["drop"],
@@ -266,7 +284,10 @@ fn events_tell_each_packet_s_fate() {
     );
     let flipped = |line: &Value| line["fate"] == "delivered" && line["flipped_bits"] == 1;
     assert_eq!(up["corrupted"], count(&flipped));
-    assert!(count(&flipped) > 10 && count(&|line| line["copy"] != 0) > 10, "the test saw something");
+    assert!(
+        count(&flipped) > 10 && count(&|line| line["copy"] != 0) > 10,
+        "the test saw something"
+    );
     for line in &lines {
         let acted = |rule: &str| line["rules"].as_array().unwrap().iter().any(|key| key == rule);
         assert_eq!(acted("--drop"), line["fate"] == "discarded", "{line}");
@@ -288,7 +309,8 @@ fn a_file_holds_many_routes() {
         .collect();
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("routes.json");
-    std::fs::write(&config, format!(r#"{{ "seed": 7, "proxies": [ {} ] }}"#, routes.join(","))).unwrap();
+    std::fs::write(&config, format!(r#"{{ "seed": 7, "proxies": [ {} ] }}"#, routes.join(",")))
+        .unwrap();
     let jostle = Jostle::start(&["--config", config.to_str().unwrap()], 300);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut names = std::collections::BTreeSet::new();
@@ -314,7 +336,12 @@ fn a_file_holds_many_routes() {
 fn completions_for_a_full_disk_are_an_error_and_no_panic() {
     let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else { return };
     let mut command = jostle();
-    let output = command.args(["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let output =
+        command.args(["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).starts_with("jostle: cannot write the completions: "), "{}", stderr(&output));
+    assert!(
+        stderr(&output).starts_with("jostle: cannot write the completions: "),
+        "{}",
+        stderr(&output)
+    );
 }

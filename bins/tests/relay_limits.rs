@@ -1,4 +1,5 @@
-//! `jostle proxy` with few descriptors: it serves whom it can, lets the others wait or go, and does not burn the processor over it.
+//! `jostle proxy` with few descriptors: it serves whom it can, lets the others wait or go, and does
+//! not burn the processor over it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
@@ -24,7 +25,8 @@ fn start(route: &str) -> Jostle {
 /// Processor time that a process has taken.
 fn processor_time(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // Behind the name, which may hold anything: user and system time are the 12th and 13th, in ticks of 10 ms.
+    // Behind the name, which may hold anything: user and system time are the 12th and 13th, in
+    // ticks of 10 ms.
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
     Duration::from_millis(10 * ticks)
@@ -52,7 +54,8 @@ fn clients_without_a_descriptor_wait_in_the_backlog() {
         client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     }
     let mut echo = [0; 5];
-    let served = clients.iter_mut().filter(|client| (&**client).read_exact(&mut echo).is_ok()).count();
+    let served =
+        clients.iter_mut().filter(|client| (&**client).read_exact(&mut echo).is_ok()).count();
     assert_eq!(served, 7, "two descriptors each");
     let before = processor_time(jostle.pid());
     std::thread::park_timeout(Duration::from_secs(1));
@@ -77,7 +80,8 @@ fn the_longest_silent_flow_makes_room() {
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let jostle = start(&format!("udp://127.0.0.1:0={}", server.local_addr().unwrap()));
     let address = jostle.address("udp");
-    let clients: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let clients: Vec<UdpSocket> =
+        (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let ask = |client: &UdpSocket| {
         client.send_to(b"hello", address).unwrap();
         server.recv_from(&mut [0; 10]).unwrap().1

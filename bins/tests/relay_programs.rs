@@ -1,4 +1,5 @@
-//! Programs that nobody here wrote, through `jostle proxy`: what they count is what the proxy counts.
+//! Programs that nobody here wrote, through `jostle proxy`: what they count is what the proxy
+//! counts.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
@@ -6,10 +7,10 @@ mod proxy_support;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, Shorthand};
 use jostle_common::time::Instant as Virtual;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::{Profile, Shorthand};
 use jostle_engine::stage::{Output, Stage};
 use proxy_support::{Background, Jostle, free_port, installed, wait_for_port};
 use serde_json::Value;
@@ -37,7 +38,8 @@ fn iperf3_reports_exactly_the_datagrams_that_were_dropped() {
     if !installed("iperf3") {
         return;
     }
-    // Its first datagram greets the server. Neither that may be lost nor the first block nor the last: a lost tail it cannot see.
+    // Its first datagram greets the server. Neither that may be lost nor the first block nor the
+    // last: a lost tail it cannot see.
     let delivers_the_ends = |seed: &u64| {
         let lost = fates(*seed, BLOCKS + 1);
         !lost[0] && !lost[1] && !lost[BLOCKS as usize]
@@ -59,7 +61,19 @@ fn iperf3_reports_exactly_the_datagrams_that_were_dropped() {
     let jostle = Jostle::start(&[&route, "--up-drop", "5%", "--seed", &seed.to_string()], 2);
     assert_eq!(jostle.address("udp"), jostle.address("tcp"), "one port number for both");
     let client = Command::new("iperf3")
-        .args(["-u", "-b", "8M", "-l", "1000", "-k", &BLOCKS.to_string(), "-J", "-c", "127.0.0.1", "-p"])
+        .args([
+            "-u",
+            "-b",
+            "8M",
+            "-l",
+            "1000",
+            "-k",
+            &BLOCKS.to_string(),
+            "-J",
+            "-c",
+            "127.0.0.1",
+            "-p",
+        ])
         .arg(jostle.address("udp").port().to_string())
         .output()
         .unwrap();
@@ -83,14 +97,24 @@ fn redis_benchmark_pays_the_round_trip_and_loses_nothing() {
     let port = free_port();
     let folder = tempfile::tempdir().unwrap();
     let _server = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+        .args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--port",
+            &port.to_string(),
+        ])
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .spawn()
         .map(Background)
         .unwrap();
     wait_for_port(port);
-    let jostle = Jostle::start(&[&format!("tcp://127.0.0.1:0=127.0.0.1:{port}"), "--delay", "5ms"], 1);
+    let jostle =
+        Jostle::start(&[&format!("tcp://127.0.0.1:0=127.0.0.1:{port}"), "--delay", "5ms"], 1);
     let begun = Instant::now();
     let output = Command::new("redis-benchmark")
         .args([
@@ -111,7 +135,8 @@ fn redis_benchmark_pays_the_round_trip_and_loses_nothing() {
     assert!(output.status.success(), "{text}");
     // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms",...
     for test in ["SET", "GET"] {
-        let line = text.lines().find(|line| line.starts_with(&format!("\"{test}\""))).expect("its result");
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("\"{test}\""))).expect("its result");
         let numbers: Vec<f64> =
             line.split(',').skip(1).map(|field| field.trim_matches('"').parse().unwrap()).collect();
         let (rate, least, median) = (numbers[0], numbers[2], numbers[3]);
@@ -141,8 +166,10 @@ fn serve(body: Vec<u8>) -> SocketAddr {
                 }
                 request.push(byte[0]);
             }
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }
     });
@@ -154,7 +181,8 @@ fn curl_gets_the_file_whole_and_late() {
     if !installed("curl") {
         return;
     }
-    let body: Vec<u8> = (0..1_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let body: Vec<u8> =
+        (0..1_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let server = serve(body.clone());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -74,7 +74,8 @@ fn talk_over_tcp(jostle: &Jostle, server: &TcpListener) {
     let address = jostle.address("tcp");
     let mut pairs: Vec<(TcpStream, TcpStream)> = Vec::new();
     for _ in 0..COUNT / BATCH {
-        let clients: Vec<TcpStream> = (0..BATCH).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let clients: Vec<TcpStream> =
+            (0..BATCH).map(|_| TcpStream::connect(address).unwrap()).collect();
         // A relay may connect to the server in another order: who is who is said first.
         for (number, mut client) in clients.iter().enumerate() {
             client.write_all(&[number as u8]).unwrap();
@@ -88,7 +89,9 @@ fn talk_over_tcp(jostle: &Jostle, server: &TcpListener) {
             servers[usize::from(number[0])] = Some(stream);
         }
         pairs.extend(
-            clients.into_iter().zip(servers.into_iter().map(|server| server.expect("each came once"))),
+            clients
+                .into_iter()
+                .zip(servers.into_iter().map(|server| server.expect("each came once"))),
         );
     }
     for round in 0..2u8 {

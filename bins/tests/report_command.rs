@@ -1,8 +1,8 @@
 //! `jostle report` as people and scripts see it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use jostle_common::rows::Row;
-use jostle_common::trial::Trial;
+use jostle_study::rows::Row;
+use jostle_study::trial::Trial;
 use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
@@ -13,8 +13,12 @@ use std::process::{Command, Output, Stdio};
 fn report(folder: &Path, line: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jostle"));
     command.arg("report").args(line).current_dir(folder);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // A command that does not read its stdin may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
@@ -33,7 +37,8 @@ fn rows(salt: u32, slowness: f64) -> String {
         for repeat in 1..=6 {
             let noise = f64::from((repeat * 7 + salt) % 5) / 100.0;
             let slowness = if loss > 0.0 { slowness } else { 1.0 };
-            text += &serde_json::to_string(&row(loss, repeat, (1.0 + loss + noise) * slowness)).unwrap();
+            text += &serde_json::to_string(&row(loss, repeat, (1.0 + loss + noise) * slowness))
+                .unwrap();
             text.push('\n');
         }
     }
@@ -60,7 +65,10 @@ fn rows_become_tables_and_pages() {
     let output = report(folder.path(), &["old.jsonl"], "");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{text}");
-    assert!(text.starts_with("# Time to completion over loss\n") && text.contains("| 25%"), "{text}");
+    assert!(
+        text.starts_with("# Time to completion over loss\n") && text.contains("| 25%"),
+        "{text}"
+    );
 
     let output = report(folder.path(), &["-", "--format", "json"], &rows(0, 1.0));
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -75,8 +83,14 @@ fn rows_become_tables_and_pages() {
         let output = report(folder.path(), &["old.jsonl", "-o", name], "");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success() && output.stdout.is_empty(), "{name}: {said}");
-        assert!(said.contains("12 cells from old.jsonl, none failed.") && said.contains(name), "{said}");
-        assert!(fs::read_to_string(folder.path().join(name)).unwrap().starts_with(beginning), "{name}");
+        assert!(
+            said.contains("12 cells from old.jsonl, none failed.") && said.contains(name),
+            "{said}"
+        );
+        assert!(
+            fs::read_to_string(folder.path().join(name)).unwrap().starts_with(beginning),
+            "{name}"
+        );
     }
     let output = report(folder.path(), &["old.jsonl", "old.jsonl", "-o", "out.md"], "");
     let said = String::from_utf8(output.stderr).unwrap();
@@ -113,7 +127,9 @@ fn what_got_worse_is_found_and_fails() {
     // With a report beside it, or within it.
     let (code, text, _) = compared("slow.jsonl", &["-o", "slow.html"]);
     assert!(
-        code == Some(1) && text.contains("FAIL: 1 of 2") && folder.path().join("slow.html").exists(),
+        code == Some(1)
+            && text.contains("FAIL: 1 of 2")
+            && folder.path().join("slow.html").exists(),
         "{text}"
     );
     let (code, text, _) = compared("slow.jsonl", &["--format", "json"]);
@@ -124,7 +140,10 @@ fn what_got_worse_is_found_and_fails() {
         (Some(1), &false.into(), &"25%".into())
     );
     let (code, text, said) = compared("slow.jsonl", &["--format", "csv"]);
-    assert!(code == Some(1) && text.lines().count() == 3 && said.contains("FAIL: 1 of 2"), "{text}{said}");
+    assert!(
+        code == Some(1) && text.lines().count() == 3 && said.contains("FAIL: 1 of 2"),
+        "{text}{said}"
+    );
 }
 
 #[test]
@@ -139,13 +158,29 @@ fn wrong_usage_is_refused_with_place_and_remedy() {
         (vec!["broken.jsonl"], 2, "broken.jsonl:13: this is no result row: missing field `loss`"),
         (vec!["-", "-"], 2, "- is stdin, which can be read once"),
         (vec!["old.jsonl", "-o", "old.jsonl"], 2, "-o old.jsonl: the name says no format"),
-        (vec!["old.jsonl", "-o", "./old.jsonl", "--format", "csv"], 2, "these are the rows themselves"),
+        (
+            vec!["old.jsonl", "-o", "./old.jsonl", "--format", "csv"],
+            2,
+            "these are the rows themselves",
+        ),
         (vec!["old.jsonl", "-o", "page.pdf"], 2, "write report.html, .md, .csv or .json"),
         (vec!["old.jsonl", "-o", "nowhere/page.html"], 1, "cannot write nowhere/page.html"),
         (vec!["old.jsonl", "--format", "pdf"], 2, "possible values: html, md, csv, json"),
-        (vec!["old.jsonl", "--x", "speed"], 2, "--x: \"speed\" is no parameter of rows; write one of loss"),
-        (vec!["old.jsonl", "--by", "delay"], 2, "--by: \"delay\" is the same in all rows; write one of loss"),
-        (vec!["old.jsonl", "--metric", "fps"], 2, "--metric: no row has \"fps\"; the rows measured seconds"),
+        (
+            vec!["old.jsonl", "--x", "speed"],
+            2,
+            "--x: \"speed\" is no parameter of rows; write one of loss",
+        ),
+        (
+            vec!["old.jsonl", "--by", "delay"],
+            2,
+            "--by: \"delay\" is the same in all rows; write one of loss",
+        ),
+        (
+            vec!["old.jsonl", "--metric", "fps"],
+            2,
+            "--metric: no row has \"fps\"; the rows measured seconds",
+        ),
         (vec!["old.jsonl", "--against", "same.jsonl"], 2, "--fail-if <CONDITION>"),
         (vec!["old.jsonl", "--fail-if", "seconds > 2"], 2, "--against <OLD>"),
         (vec!["old.jsonl", "--strict"], 2, "--fail-if <CONDITION>"),
@@ -155,7 +190,11 @@ fn wrong_usage_is_refused_with_place_and_remedy() {
             "'--fail-if <CONDITION>': \"seconds 2\" has no < or >; write 'goodput < 0.9'",
         ),
         (condition("speed < 2"), 2, "there is no metric \"speed\"; write one of goodput, seconds"),
-        (condition("measured.fps < 2"), 2, "no row has \"measured.fps\"; the rows measured seconds"),
+        (
+            condition("measured.fps < 2"),
+            2,
+            "no row has \"measured.fps\"; the rows measured seconds",
+        ),
     ] {
         let output = report(folder.path(), &line, "");
         let said = String::from_utf8(output.stderr).unwrap();

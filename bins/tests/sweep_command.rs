@@ -1,4 +1,5 @@
-//! `jostle sweep` as people and engines see it: parts, ends, second starts, and what stands in the output.
+//! `jostle sweep` as people and engines see it: parts, ends, second starts, and what stands in the
+//! output.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
@@ -17,8 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SMALL: &str = "--virtual --seed 7 --vary protocol=saw,udp --vary loss=0..20%:5% --vary delay=1ms,10ms --repeat 3 --size 16KiB";
 const SMALL_CELLS: usize = 60;
 /// So many cells that there is time to end it half-way.
-const LARGE: &str =
-    "--virtual --protocol saw --vary loss=0..40%:1% --vary delay=1ms..10ms:1ms --repeat 10 --size 64KiB";
+const LARGE: &str = "--virtual --protocol saw --vary loss=0..40%:1% --vary delay=1ms..10ms:1ms --repeat 10 --size 64KiB";
 const LARGE_CELLS: usize = 4100;
 
 /// A folder that commands run in.
@@ -80,7 +80,10 @@ impl Place {
         let rows = self.path("rows.jsonl");
         let begun = Instant::now();
         while rows.metadata().map_or(0, |rows| rows.len()) < 20_000 {
-            assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no rows were seen");
+            assert!(
+                begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(),
+                "no rows were seen"
+            );
             std::thread::park_timeout(Duration::from_millis(1));
         }
         child
@@ -136,7 +139,8 @@ fn the_whole_range_is_seen_early() {
     assert_eq!(losses.len(), 42);
     assert_eq!(losses[..5], [0.0, 0.2, 0.1, 0.05, 0.15]);
     assert!(rows.lines().take(21).all(|line| json(line)["repeat"] == 1));
-    let seeds: BTreeSet<_> = rows.lines().map(|line| json(line)["seed"].as_u64().unwrap()).collect();
+    let seeds: BTreeSet<_> =
+        rows.lines().map(|line| json(line)["seed"].as_u64().unwrap()).collect();
     assert!(seeds.len() == 2 && seeds.contains(&7), "{seeds:?}");
 }
 
@@ -151,13 +155,22 @@ fn what_was_killed_half_way_is_taken_up_again() {
     assert!((10..LARGE_CELLS).contains(&whole), "{whole}");
     // The seed is in the rows.
     let said = place.sweep(LARGE, &["-o", "rows.jsonl"]);
-    assert!(said.contains(&format!("{} cells run", grouped(LARGE_CELLS - whole))), "{whole}: {said}");
-    assert!(said.contains(&format!("{} skipped that were there; seed 7", grouped(whole))), "{said}");
+    assert!(
+        said.contains(&format!("{} cells run", grouped(LARGE_CELLS - whole))),
+        "{whole}: {said}"
+    );
+    assert!(
+        said.contains(&format!("{} skipped that were there; seed 7", grouped(whole))),
+        "{said}"
+    );
     let rows = place.text("rows.jsonl");
     assert_eq!(rows.lines().count(), LARGE_CELLS);
     let end = left.rfind('\n').unwrap() + 1;
     assert_eq!(rows[..end], left[..end]);
-    assert!(rows == place.rows(LARGE, &["--seed", "7"]), "it is not what an uninterrupted sweep writes");
+    assert!(
+        rows == place.rows(LARGE, &["--seed", "7"]),
+        "it is not what an uninterrupted sweep writes"
+    );
 }
 
 #[test]
@@ -172,13 +185,16 @@ fn an_interrupted_sweep_says_how_much_is_left() {
     let whole = text.lines().count();
     assert!(text.ends_with('\n') && text.lines().all(|line| json(line)["ok"] == true));
     assert!(
-        said.contains(&format!("{} left: the same command goes on; seed 7", grouped(LARGE_CELLS - whole))),
+        said.contains(&format!(
+            "{} left: the same command goes on; seed 7",
+            grouped(LARGE_CELLS - whole)
+        )),
         "{whole}: {said}"
     );
 }
 
 fn grouped(number: usize) -> String {
-    jostle_bins::terminal::grouped(number as u64)
+    jostle_common::words::grouped(number as u64)
 }
 
 #[test]
@@ -188,10 +204,16 @@ fn a_torn_line_is_cut_off_and_run_again() {
     let whole = place.text("rows.jsonl");
     fs::write(place.path("rows.jsonl"), &whole[..whole.len() - 20]).unwrap();
     let said = place.sweep(SMALL, &["-o", "rows.jsonl"]);
-    assert!(said.contains("the last row in rows.jsonl was torn; it is cut off\n1 cell run"), "{said}");
+    assert!(
+        said.contains("the last row in rows.jsonl was torn; it is cut off\n1 cell run"),
+        "{said}"
+    );
     assert_eq!(place.text("rows.jsonl"), whole);
     let said = place.sweep(SMALL, &["-o", "rows.jsonl"]);
-    assert!(said.starts_with("0 cells run") && said.contains("60 skipped that were there"), "{said}");
+    assert!(
+        said.starts_with("0 cells run") && said.contains("60 skipped that were there"),
+        "{said}"
+    );
     assert_eq!(place.text("rows.jsonl"), whole);
 }
 
@@ -242,18 +264,23 @@ fn a_seed_is_drawn_once() {
     assert!(said.starts_with("seed "), "{said}");
     let again = place.sweep(words, &[]);
     assert!(again.contains("6 skipped that were there") && !again.starts_with("seed "), "{again}");
-    assert_eq!(said.lines().last().unwrap().rsplit(' ').next(), again.trim_end().rsplit(' ').next());
+    assert_eq!(
+        said.lines().last().unwrap().rsplit(' ').next(),
+        again.trim_end().rsplit(' ').next()
+    );
 }
 
 #[test]
 fn failed_rows_are_results_until_they_are_tried_again() {
     let place = Place::new();
     // Sixteen round trips of 20 ms are more than 100 ms.
-    let words =
-        "--virtual --seed 7 --protocol saw --size 64KiB --limit 100ms --vary delay=1ms,10ms -o rows.jsonl";
+    let words = "--virtual --seed 7 --protocol saw --size 64KiB --limit 100ms --vary delay=1ms,10ms -o rows.jsonl";
     assert!(place.sweep(words, &[]).contains(", 1 failed"));
     let text = place.text("rows.jsonl");
-    assert!(text.lines().nth(1).is_some_and(|line| json(line)["error"] == "not done after 100ms"), "{text}");
+    assert!(
+        text.lines().nth(1).is_some_and(|line| json(line)["error"] == "not done after 100ms"),
+        "{text}"
+    );
     assert!(place.sweep(words, &[]).starts_with("0 cells run"));
     place.refused(words, &["--strict"], 1, "0 cells run");
     let said = place.sweep(words, &["--retry-failed"]);
@@ -289,8 +316,7 @@ fn files_that_vary_are_read_and_remembered() {
     for (name, size) in [("small.bin", 5000), ("large.bin", 50_000)] {
         fs::write(place.path(name), vec![7; size]).unwrap();
     }
-    let words =
-        "--virtual --seed 7 --vary file=small.bin,large.bin --vary protocol=saw,tcp,udp -o rows.jsonl";
+    let words = "--virtual --seed 7 --vary file=small.bin,large.bin --vary protocol=saw,tcp,udp -o rows.jsonl";
     assert!(place.sweep(words, &[]).starts_with("6 cells run"));
     for line in place.text("rows.jsonl").lines() {
         let row = json(line);
@@ -310,7 +336,8 @@ fn a_file_and_the_command_line_go_together() {
     let file = r#"{ "about": "a question", "seed": 7, "repeat": 2, "virtual": true, "set": { "protocol": "saw", "size": "4KiB" },
         "vary": { "loss": "0..4%:1%" } }"#;
     fs::write(place.path("sweep.json"), file).unwrap();
-    let rows = place.rows("sweep.json --vary loss=1% --vary delay=1ms,2ms --size 8KiB --repeat 1", &[]);
+    let rows =
+        place.rows("sweep.json --vary loss=1% --vary delay=1ms,2ms --size 8KiB --repeat 1", &[]);
     assert_eq!(rows.lines().count(), 2);
     assert!(rows.lines().all(|line| json(line)["size"] == 8192 && json(line)["loss"] == 0.01));
     let pairs = ["--vary", "loss=1%,5%; burst=1.5,3"];
@@ -329,7 +356,10 @@ fn a_file_and_the_command_line_go_together() {
     );
     let arguments: Vec<&str> =
         first["arguments"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!(arguments.join(" "), "--protocol saw --loss 4% --size 4KiB --repeat 1 --seed 7 --virtual");
+    assert_eq!(
+        arguments.join(" "),
+        "--protocol saw --loss 4% --size 4KiB --repeat 1 --seed 7 --virtual"
+    );
 }
 
 #[test]
@@ -413,7 +443,8 @@ fn cells_of_real_programs_are_processes_that_are_tried_again() {
 #[test]
 fn an_interrupt_ends_the_programs_of_a_cell() {
     let place = Place::new();
-    let (client, server) = (format!("echo $$ >'{}'; exec sleep 600", place.path("pid").display()), server());
+    let (client, server) =
+        (format!("echo $$ >'{}'; exec sleep 600", place.path("pid").display()), server());
     let programs = ["--client", &client, "--server", &server];
     let mut command = place.command("--seed 7 --vary loss=1%,2%,3% -o rows.jsonl", &programs);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -450,9 +481,19 @@ fn a_trial_alone_prints_the_line_of_its_cell() {
     let mut seen = 0;
     for (row, cell) in rows.lines().zip(plan.lines()).step_by(11) {
         let cell = json(cell);
-        let arguments = cell["arguments"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
-        let alone = Command::new(env!("CARGO_BIN_EXE_jostle")).arg("trial").args(arguments).output().unwrap();
-        assert_eq!(String::from_utf8(alone.stdout).unwrap(), format!("{row}\n"), "{}", cell["arguments"]);
+        let arguments =
+            cell["arguments"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+        let alone = Command::new(env!("CARGO_BIN_EXE_jostle"))
+            .arg("trial")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(alone.stdout).unwrap(),
+            format!("{row}\n"),
+            "{}",
+            cell["arguments"]
+        );
         seen += 1;
     }
     assert_eq!(seen, 6);
@@ -462,8 +503,7 @@ fn a_trial_alone_prints_the_line_of_its_cell() {
 fn cells_on_real_sockets_have_rows_like_others() {
     let place = Place::new();
     fs::write(place.path("song.bin"), vec![7; 20_000]).unwrap();
-    let words =
-        "--seed 7 --file song.bin --vary protocol=tcp,saw --vary loss=0,10% --delay 1ms -o rows.jsonl";
+    let words = "--seed 7 --file song.bin --vary protocol=tcp,saw --vary loss=0,10% --delay 1ms -o rows.jsonl";
     assert!(place.sweep(words, &[]).starts_with("4 cells run"));
     let text = place.text("rows.jsonl");
     assert_eq!(lines(&text).len(), 4);

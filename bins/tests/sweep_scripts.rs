@@ -1,4 +1,5 @@
-//! The scripts that run a sweep: in a loop, in shards with GNU parallel; and the manifest for Kubernetes.
+//! The scripts that run a sweep: in a loop, in shards with GNU parallel; and the manifest for
+//! Kubernetes.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod proxy_support;
@@ -67,7 +68,8 @@ fn shards_by_gnu_parallel_are_the_whole_and_an_interrupted_run_goes_on() {
         command
     };
     let broken = fails_once(folder.path(), 4);
-    let interrupted = parallel(&broken, &["--retries", "1", "--halt", "now,fail=1"]).output().unwrap();
+    let interrupted =
+        parallel(&broken, &["--retries", "1", "--halt", "now,fail=1"]).output().unwrap();
     assert!(!interrupted.status.success());
     assert!(!folder.path().join("rows/rows.jsonl").exists(), "what is not whole is not merged");
     let done = |shard: usize| folder.path().join(format!("rows/shard-{shard}-of-8.jsonl")).exists();
@@ -75,7 +77,8 @@ fn shards_by_gnu_parallel_are_the_whole_and_an_interrupted_run_goes_on() {
 
     run(&mut parallel(&broken, &[]));
     let calls = std::fs::read_to_string(folder.path().join("calls")).unwrap();
-    let shards: Vec<&str> = calls.lines().filter_map(|call| call.split_whitespace().nth(3)).collect();
+    let shards: Vec<&str> =
+        calls.lines().filter_map(|call| call.split_whitespace().nth(3)).collect();
     assert_eq!(shards, ["1/8", "2/8", "3/8", "4/8", "4/8", "5/8", "6/8", "7/8", "8/8"], "{calls}");
     assert_eq!(lines(&folder.path().join("rows/rows.jsonl")), whole);
 }
@@ -103,7 +106,9 @@ fn the_loop_over_loss_rates_ends_with_a_picture() {
         );
     }
     assert!(String::from_utf8(output.stdout).unwrap().contains("| loss"));
-    assert!(std::fs::read_to_string(folder.path().join("loss-sweep.html")).unwrap().contains("<svg"));
+    assert!(
+        std::fs::read_to_string(folder.path().join("loss-sweep.html")).unwrap().contains("<svg")
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `jostle trial` as scripts see it: one row on stdout, exit codes, signals, and nothing left behind.
+//! `jostle trial` as scripts see it: one row on stdout, exit codes, signals, and nothing left
+//! behind.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod proxy_support;
@@ -32,7 +33,10 @@ server = socket.create_server((host, int(port))); time.sleep(600)'";
 #[test]
 fn wrong_usage_ends_with_2_and_no_row() {
     for (arguments, words) in [
-        (&["--protocol", "http", "--virtual"][..], "--virtual: http runs on real sockets only; leave it out"),
+        (
+            &["--protocol", "http", "--virtual"][..],
+            "--virtual: http runs on real sockets only; leave it out",
+        ),
         (
             &["--client", "a", "--server", "b", "--virtual"],
             "--virtual: programs live in real time; leave it out",
@@ -55,10 +59,15 @@ fn a_row_says_what_came_of_it_and_the_status_says_it_too() {
     if !installed("python3") {
         return;
     }
-    let programs = ["--server", SERVER, "--client", "echo noise; echo '{\"mbit\":9.5}'", "--loss", "1%"];
+    let programs =
+        ["--server", SERVER, "--client", "echo noise; echo '{\"mbit\":9.5}'", "--loss", "1%"];
     let output = trial(&[&programs[..], &["--seed", "7", "--repeat", "3"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!(stderr(&output), "", "a seed that was given is not printed, nor what programs write");
+    assert_eq!(
+        stderr(&output),
+        "",
+        "a seed that was given is not printed, nor what programs write"
+    );
     let found = row(&output);
     assert_eq!(
         (&found["protocol"], &found["loss"], &found["repeat"]),
@@ -77,8 +86,18 @@ fn a_row_says_what_came_of_it_and_the_status_says_it_too() {
 
 #[test]
 fn our_own_protocols_run_virtually_and_on_real_sockets_with_the_same_counts() {
-    let cell =
-        ["--protocol", "saw", "--loss", "10%", "--size", "64KiB", "--timeout", "fixed:50ms", "--seed", "7"];
+    let cell = [
+        "--protocol",
+        "saw",
+        "--loss",
+        "10%",
+        "--size",
+        "64KiB",
+        "--timeout",
+        "fixed:50ms",
+        "--seed",
+        "7",
+    ];
     let virtually = || trial(&[&cell[..], &["--virtual"]].concat());
     let (first, again, really) = (virtually(), virtually(), trial(&cell));
     assert_eq!(first.stdout, again.stdout, "a row in virtual time is the same each time");
@@ -124,7 +143,8 @@ fn a_signal_ends_the_programs_and_there_is_no_row() {
     }
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");
-    let client = format!("sleep 608 & echo $$ $! > '{0}.part'; mv '{0}.part' '{0}'; wait", pids.display());
+    let client =
+        format!("sleep 608 & echo $$ $! > '{0}.part'; mv '{0}.part' '{0}'; wait", pids.display());
     for signal in [Signal::INT, Signal::TERM] {
         let mut child = jostle()
             .args(["trial", "--server", SERVER, "--client", &client])
@@ -141,8 +161,17 @@ fn a_signal_ends_the_programs_and_there_is_no_row() {
         std::fs::remove_file(&pids).unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
-        assert!(stderr(&output).contains("stopped before the trial was done"), "{}", stderr(&output));
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(1), 0),
+            "{}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains("stopped before the trial was done"),
+            "{}",
+            stderr(&output)
+        );
         let left: Vec<&str> = line.split_whitespace().filter(|pid| lives(pid)).collect();
         assert!(line.contains(' ') && left.is_empty(), "{left:?} of {line:?}");
     }

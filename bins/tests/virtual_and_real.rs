@@ -13,7 +13,8 @@ use std::sync::Mutex;
 const AT_ONCE: usize = 3;
 
 fn row(arguments: &str) -> Value {
-    let output = jostle().arg("trial").args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
+    let output =
+        jostle().arg("trial").args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -23,14 +24,20 @@ fn cells() -> Vec<String> {
     let weather = "--delay 10ms --timeout fixed:200ms";
     let saw = [0, 2, 5, 10, 20].into_iter().flat_map(|loss| {
         [("16KiB", 1), ("32KiB", 2), ("64KiB", 3), ("64KiB --corrupt 3% --duplicate 5%", 4)].map(
-            |(size, seed)| format!("--protocol saw --loss {loss}% {weather} --size {size} --seed {seed}"),
+            |(size, seed)| {
+                format!("--protocol saw --loss {loss}% {weather} --size {size} --seed {seed}")
+            },
         )
     });
     let ping = [0, 5, 10, 20, 30].map(|loss| {
-        format!("--protocol ping --loss {loss}% {weather} --count 60 --interval 11ms --seed {}", 5 + loss)
+        format!(
+            "--protocol ping --loss {loss}% {weather} --count 60 --interval 11ms --seed {}",
+            5 + loss
+        )
     });
-    let messages = [0, 5, 10, 15, 20]
-        .map(|loss| format!("--protocol messages --loss {loss}% {weather} --count 30 --seed {}", 50 + loss));
+    let messages = [0, 5, 10, 15, 20].map(|loss| {
+        format!("--protocol messages --loss {loss}% {weather} --count 30 --seed {}", 50 + loss)
+    });
     saw.chain(ping).chain(messages).collect()
 }
 

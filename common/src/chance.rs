@@ -1,8 +1,10 @@
-//! Chance as a pure function: what a rule draws for a packet depends on who asks and about which packet, never on what was drawn before.
+//! Chance as a pure function: what a rule draws for a packet depends on who asks and about which
+//! packet, never on what was drawn before.
 //!
-//! A [`Stream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`] is the 128 random bits of one packet in
-//! that stream, from [Philox](crate::philox). So a rule that is switched on or off, or dialled up, never changes what another rule
-//! does to packet 4711, and any fate can be computed again later.
+//! A [`Stream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`] is
+//! the 128 random bits of one packet in that stream, from [Philox](crate::philox). So a rule that
+//! is switched on or off, or dialled up, never changes what another rule does to packet 4711, and
+//! any fate can be computed again later.
 
 use crate::philox::philox4x32;
 use crate::units::Probability;
@@ -10,7 +12,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Which way a packet crosses a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From client to server.
@@ -52,12 +56,14 @@ impl fmt::Display for Direction {
     }
 }
 
-/// Draws a seed from the operating system, for a run that was given none. 53 bits, so that every JSON reader keeps it exactly.
+/// Draws a seed from the operating system, for a run that was given none. 53 bits, so that every
+/// JSON reader keeps it exactly.
 pub fn fresh_seed() -> u64 {
     rand::random::<u64>() >> 11
 }
 
-/// A seed derived from another and a label, so that parts of a job have seeds of their own and the whole needs one.
+/// A seed derived from another and a label, so that parts of a job have seeds of their own and the
+/// whole needs one.
 pub fn derived_seed(seed: u64, label: &str) -> u64 {
     hash("jostle seed", &[&seed.to_le_bytes(), label.as_bytes()]) >> 11
 }
@@ -79,7 +85,8 @@ fn hash(domain: &str, parts: &[&[u8]]) -> u64 {
 pub struct Stream([u32; 2]);
 
 impl Stream {
-    /// The stream of `rule` (its name, or its kind and ordinal such as `drop#2`) in one direction of `route` (its name, or its ordinal).
+    /// The stream of `rule` (its name, or its kind and ordinal such as `drop#2`) in one direction
+    /// of `route` (its name, or its ordinal).
     pub fn new(seed: u64, route: &str, direction: Direction, rule: &str) -> Self {
         let parts: [&[u8]; 4] =
             [&seed.to_le_bytes(), route.as_bytes(), direction.name().as_bytes(), rule.as_bytes()];
@@ -109,18 +116,21 @@ impl Draw {
         self.0[2] as u64 | (self.0[3] as u64) << 32
     }
 
-    /// A stream of its own, keyed by the second 64 bits, for a rule that needs more than 128 bits for a packet.
+    /// A stream of its own, keyed by the second 64 bits, for a rule that needs more than 128 bits
+    /// for a packet.
     pub const fn more(self) -> Stream {
         Stream([self.0[2], self.0[3]])
     }
 
-    /// Whether an event of this probability happens, judged by the first 64 bits: raising the probability only adds events.
+    /// Whether an event of this probability happens, judged by the first 64 bits: raising the
+    /// probability only adds events.
     pub fn hits(self, probability: Probability) -> bool {
         probability.covers(self.first())
     }
 }
 
-/// Maps 64 random bits to 0..`bound`, evenly to within 2^-64 (Lemire's multiplication; a rejection loop would make the cost vary).
+/// Maps 64 random bits to 0..`bound`, evenly to within 2^-64 (Lemire's multiplication; a rejection
+/// loop would make the cost vary).
 pub const fn below(bits: u64, bound: u64) -> u64 {
     ((bits as u128 * bound as u128) >> 64) as u64
 }
@@ -148,9 +158,12 @@ mod tests {
     fn draws_differ_by_number_flow_and_copy() {
         let stream = Stream::new(7, "dns", Direction::Up, "drop");
         let base = stream.draw(1, 0, 0);
-        for other in
-            [stream.draw(2, 0, 0), stream.draw(1, 1, 0), stream.draw(1, 0, 1), stream.draw(1 << 32, 0, 0)]
-        {
+        for other in [
+            stream.draw(2, 0, 0),
+            stream.draw(1, 1, 0),
+            stream.draw(1, 0, 1),
+            stream.draw(1 << 32, 0, 0),
+        ] {
             assert_ne!(base, other);
         }
     }

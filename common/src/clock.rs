@@ -23,7 +23,8 @@ impl Clock {
         Instant::START + self.origin.elapsed()
     }
 
-    /// The calendar time, as the time since 1970-01-01 UTC, for people and for other machines; never for decisions.
+    /// The calendar time, as the time since 1970-01-01 UTC, for people and for other machines;
+    /// never for decisions.
     pub fn wall() -> Duration {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }

@@ -11,7 +11,7 @@ impl Digest {
     /// The digest of `bytes`.
     ///
     /// ```
-    /// use jostle_common::protocol::digest::Digest;
+    /// use jostle_common::digest::Digest;
     /// assert!(Digest::of(b"").to_string().starts_with("e3b0c44298fc1c14"));
     /// ```
     pub fn of(bytes: &[u8]) -> Self {

@@ -6,7 +6,8 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
-/// A point in time, in nanoseconds since the run began. 2^64 ns are 584 years: additions saturate there.
+/// A point in time, in nanoseconds since the run began. 2^64 ns are 584 years: additions saturate
+/// there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -39,7 +40,8 @@ impl Instant {
         self.0
     }
 
-    /// Seconds since the run began, for printing and statistics (not for decisions: a float rounds).
+    /// Seconds since the run began, for printing and statistics (not for decisions: a float
+    /// rounds).
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
@@ -97,7 +99,10 @@ mod tests {
 
     #[test]
     fn sums_saturate_at_both_ends() {
-        assert_eq!(Instant::from_nanos(u64::MAX) + Duration::from_secs(1), Instant::from_nanos(u64::MAX));
+        assert_eq!(
+            Instant::from_nanos(u64::MAX) + Duration::from_secs(1),
+            Instant::from_nanos(u64::MAX)
+        );
         assert_eq!(Instant::START - Duration::from_secs(1), Instant::START);
         assert_eq!(Instant::START.since(Instant::from_secs(3)), Duration::ZERO);
         assert_eq!(nanos(Duration::MAX), u64::MAX);

@@ -1,6 +1,5 @@
 //! Quantities as people read them: three digits and a unit.
 
-pub(crate) use crate::terminal::grouped;
 use std::time::Duration;
 
 /// Three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
@@ -20,11 +19,15 @@ fn three_digits(value: f64) -> String {
 /// The same without trailing zeros, for what somebody chose and nobody measured: `5`, `0.1`.
 fn short(value: f64) -> String {
     let text = three_digits(value);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// Any number in three digits: `1,240`, `0.5`, `-3`, `1.20e-4`.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value.abs() {
         _ if value < 0.0 => format!("-{}", number(-value)),
         size if size > 0.0 && size < 0.01 => format!("{value:.2e}"),
@@ -33,13 +36,31 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// A number with its thousands apart: `1,048,576`.
+///
+/// ```
+/// assert_eq!(jostle_common::words::grouped(1048576), "1,048,576");
+/// assert_eq!(jostle_common::words::grouped(12), "12");
+/// ```
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `12.4 s`.
-pub(crate) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     format!("{} s", three_digits(seconds))
 }
 
 /// `50 s`, `5 ms`: a time that was chosen.
-pub(crate) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", short(duration.as_secs_f64() * 1e3))
     } else {
@@ -48,7 +69,7 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// `12.4 ms` of a fraction of a second, whatever its size.
-pub(crate) fn time(seconds: f64) -> String {
+pub fn time(seconds: f64) -> String {
     let (scale, unit) = match seconds.abs() {
         size if size >= 0.99995 => (1.0, "s"),
         size if size >= 0.00099995 || size == 0.0 => (1e3, "ms"),
@@ -59,7 +80,7 @@ pub(crate) fn time(seconds: f64) -> String {
 }
 
 /// `62.5 kB` of bytes.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     match bytes {
         size if size >= 999_500.0 => format!("{} MB", short(size / 1e6)),
         size if size >= 9_999.5 => format!("{} kB", short(size / 1e3)),
@@ -68,7 +89,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
 }
 
 /// `5.1%` of a fraction, with digits enough for a small one.
-pub(crate) fn fine_percent(fraction: f64) -> String {
+pub fn fine_percent(fraction: f64) -> String {
     let percent = fraction * 100.0;
     if percent == 0.0 || percent >= 1.0 {
         return self::percent(fraction);
@@ -82,12 +103,12 @@ pub(crate) fn fine_percent(fraction: f64) -> String {
 }
 
 /// `5.1%` of a fraction.
-pub(crate) fn percent(fraction: f64) -> String {
+pub fn percent(fraction: f64) -> String {
     format!("{}%", short(fraction * 100.0))
 }
 
 /// The share that `part` is of `whole`: `5.1%`, never rounded to none or all of it.
-pub(crate) fn share(part: u64, whole: u64) -> String {
+pub fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "0%".to_owned();
     }
@@ -102,7 +123,7 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
 }
 
 /// `12.4 Mbit/s`.
-pub(crate) fn rate(bits_per_second: u64) -> String {
+pub fn rate(bits_per_second: u64) -> String {
     let value = bits_per_second as f64;
     match bits_per_second {
         0..1_000 => format!("{bits_per_second} bit/s"),
@@ -113,12 +134,12 @@ pub(crate) fn rate(bits_per_second: u64) -> String {
 }
 
 /// `1 chunk`, `12 chunks`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
+pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// `a`, `a and b`, `a, b, and c`: the items may be half sentences.
-pub(crate) fn list(items: &[String]) -> String {
+pub fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),

@@ -1,8 +1,8 @@
 //! Cutting a stream into lines, and reading the times that a clock answers.
 #![no_main]
 
-use jostle_common::protocol::clock::{Estimate, Sample, TimeFormat, answer, parse_time};
-use jostle_common::protocol::lines::{Line, Lines, Overlong};
+use jostle_endpoints::protocol::clock::{Estimate, Sample, TimeFormat, answer, parse_time};
+use jostle_endpoints::protocol::lines::{Line, Lines, Overlong};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 

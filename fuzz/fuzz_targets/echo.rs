@@ -1,7 +1,7 @@
 //! The client of echo over UDP, against any datagrams.
 #![no_main]
 
-use jostle_common::protocol::echo::{Client, ClientSettings};
+use jostle_endpoints::protocol::echo::{Client, ClientSettings};
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,10 +1,10 @@
 //! Both ends of a file over UDP, and the naive receiver, against any datagrams.
 #![no_main]
 
-use jostle_common::protocol::file::{
+use jostle_endpoints::protocol::file::{
     NaiveReceiver, NaiveSettings, Receiver, ReceiverSettings, Sender, SenderSettings,
 };
-use jostle_common::protocol::storage::{Memory, MemoryFolder};
+use jostle_endpoints::protocol::storage::{Memory, MemoryFolder};
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
 
@@ -26,7 +26,11 @@ fuzz_target!(|datagrams: Vec<Datagram>| {
     let mut receiver = Receiver::new(settings, MemoryFolder::default());
     drive(&mut receiver, &datagrams, &KNOWN);
     while receiver.next_received().is_some() {}
-    drive(&mut Sender::new(SenderSettings::new(PEER, 7), Memory::new(vec![7; 9000])), &datagrams, &KNOWN);
+    drive(
+        &mut Sender::new(SenderSettings::new(PEER, 7), Memory::new(vec![7; 9000])),
+        &datagrams,
+        &KNOWN,
+    );
     let settings = NaiveSettings { size_max: 1 << 20, ..NaiveSettings::default() };
     let mut naive = NaiveReceiver::new(settings, MemoryFolder::default());
     drive(&mut naive, &datagrams, &KNOWN);

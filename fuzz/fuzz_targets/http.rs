@@ -4,8 +4,9 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-/// The pure modules of the server, compiled in as they are: they stay private to the programs, and hyper's sockets stay outside.
-#[path = "../../bins/src/http"]
+/// The pure modules of the server, compiled in as they are: they stay private to the programs, and
+/// hyper's sockets stay outside.
+#[path = "../../bins/endpoints/src/http"]
 #[allow(dead_code, reason = "some of it is for the client")]
 mod http {
     pub(crate) mod digest_field;
@@ -24,7 +25,7 @@ mod http {
             HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
             IF_UNMODIFIED_SINCE, ORIGIN,
         };
-        use jostle_common::protocol::digest::Digest;
+        use jostle_common::digest::Digest;
         use range::{Wanted, wanted};
         use std::path::{Component, Path};
         use std::time::{Duration, UNIX_EPOCH};
@@ -49,7 +50,8 @@ mod http {
             assert_eq!(Target::parse(&path), Ok(target));
         }
 
-        /// A range is never empty, and never beyond the file; one that is written as the standard says means what it says.
+        /// A range is never empty, and never beyond the file; one that is written as the standard
+        /// says means what it says.
         pub(crate) fn a_range_is_inside(case: &Case<'_>) {
             let size = case.size;
             if let Wanted::Part(part) = wanted(case.text, size) {
@@ -67,7 +69,8 @@ mod http {
             assert_eq!(found == Wanted::Unsatisfiable, !is_part);
         }
 
-        /// A refusal has a condition that asked for it, and a visitor without an `Origin` is no other site's page.
+        /// A refusal has a condition that asked for it, and a visitor without an `Origin` is no
+        /// other site's page.
         pub(crate) fn headers_are_judged(case: &Case<'_>) {
             let headers: HeaderMap = case.fields.iter().filter_map(header).collect();
             let has = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
@@ -142,7 +145,8 @@ struct Case<'a> {
     first: Option<u64>,
     last: Option<u64>,
     text: &'a str,
-    /// A character and how many of it, behind the text and in front of what ends it: names have a longest length.
+    /// A character and how many of it, behind the text and in front of what ends it: names have a
+    /// longest length.
     run: (char, u8),
     end: &'a str,
 }

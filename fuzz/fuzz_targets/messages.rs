@@ -1,9 +1,11 @@
 //! Both ends of checked messages, against any bytes.
 #![no_main]
 
-use jostle_common::protocol::messages::{Client, ClientSettings, Reply, Session, Verdict, encode};
-use jostle_common::protocol::stream::StreamEndpoint;
 use jostle_common::time::Instant;
+use jostle_endpoints::protocol::messages::{
+    Client, ClientSettings, Reply, Session, Verdict, encode,
+};
+use jostle_endpoints::protocol::stream::StreamEndpoint;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
@@ -59,5 +61,8 @@ fuzz_target!(|arrivals: Vec<Arrival>| {
     let messages = session.take_messages();
     assert!(messages.iter().enumerate().all(|(place, message)| message.sequence == place as u64));
     let report = session.report();
-    assert_eq!((report.acks + report.nacks, report.delivered), (report.lines(), messages.len() as u64));
+    assert_eq!(
+        (report.acks + report.nacks, report.delivered),
+        (report.lines(), messages.len() as u64)
+    );
 });

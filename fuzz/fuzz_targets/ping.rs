@@ -1,15 +1,17 @@
 //! The client of ping and the reflector, against any datagrams.
 #![no_main]
 
-use jostle_common::protocol::ping::{Client, ClientSettings, Ping};
-use jostle_common::protocol::reflector::{Reflector, ReflectorSettings};
+use jostle_endpoints::protocol::ping::{Client, ClientSettings, Ping};
+use jostle_endpoints::protocol::reflector::{Reflector, ReflectorSettings};
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|datagrams: Vec<Datagram>| {
-    let whole: Vec<_> = (1..4).map(|number| Ping { run: 7, number, attempt: 1 }.encode(0)).collect();
+    let whole: Vec<_> =
+        (1..4).map(|number| Ping { run: 7, number, attempt: 1 }.encode(0)).collect();
     // The head, and all but the checksum.
-    let known: Vec<&[u8]> = whole.iter().flat_map(|ping| [&ping[..8], &ping[..ping.len() - 4]]).collect();
+    let known: Vec<&[u8]> =
+        whole.iter().flat_map(|ping| [&ping[..8], &ping[..ping.len() - 4]]).collect();
     let mut client = Client::new(ClientSettings::new(PEER, 7));
     drive(&mut client, &datagrams, &known);
     while client.next_event().is_some() {}

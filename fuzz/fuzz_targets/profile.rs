@@ -1,9 +1,9 @@
 //! Profiles, traces and netem's lines as text. What is accepted is put to use.
 #![no_main]
 
-use jostle_common::profile::Profile;
-use jostle_common::profile::netem::from_netem;
-use jostle_common::profile::trace::{DelayTrace, RateTrace};
+use jostle_engine::profile::Profile;
+use jostle_engine::profile::netem::from_netem;
+use jostle_engine::profile::trace::{DelayTrace, RateTrace};
 use jostle_fuzz::use_profile;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,13 +1,14 @@
-//! Raw streams cut into lines, blocks and reads, under any traffic: nothing disappears, and nothing is kept.
+//! Raw streams cut into lines, blocks and reads, under any traffic: nothing disappears, and nothing
+//! is kept.
 #![no_main]
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
-use jostle_common::route::Unit;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::Profile;
 use jostle_engine::raw::RawStreams;
+use jostle_engine::route::Unit;
 use jostle_engine::stage::Stage;
 use jostle_engine::tcp::{Budget, Event};
 use jostle_fuzz::assert_conserved;

@@ -1,8 +1,8 @@
 //! Route files, and routes and units as written on the command line.
 #![no_main]
 
-use jostle_common::route::{Configuration, parse_listen, parse_route, parse_unit, parse_upstream};
 use jostle_common::units::{BitRate, ByteSize, Probability, parse_duration};
+use jostle_engine::route::{Configuration, parse_listen, parse_route, parse_unit, parse_upstream};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

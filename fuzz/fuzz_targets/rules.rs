@@ -1,12 +1,14 @@
-//! Profiles made of known rules with any values: most are accepted, and all of those are put to use.
+//! Profiles made of known rules with any values: most are accepted, and all of those are put to
+//! use.
 #![no_main]
 
-use jostle_common::profile::Profile;
+use jostle_engine::profile::Profile;
 use jostle_fuzz::use_profile;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
-/// `%p` is a chance, `%t` a time, `%n` a count, `%i` an entry of a table, `%s` a size, `%r` a rate, `%q` a queue, `%b` a boolean.
+/// `%p` is a chance, `%t` a time, `%n` a count, `%i` an entry of a table, `%s` a size, `%r` a rate,
+/// `%q` a queue, `%b` a boolean.
 const RULES: [&str; 38] = [
     r#""rule": "drop", "chance": %p"#,
     r#""rule": "drop", "burst": { "mean": %p, "length": %n }"#,
@@ -81,8 +83,16 @@ const LENGTHS: [&str; 5] = ["\"100us\"", "\"7ms\"", "\"30ms\"", "\"1h\"", "\"300
 const COUNTS: [&str; 10] =
     ["0", "1", "2", "3", "5", "63", "1000", "65535", "4294967295", "18446744073709551615"];
 const ENTRIES: [&str; 6] = ["-32768", "-8192", "0", "1", "8192", "32767"];
-const SIZES: [&str; 8] =
-    ["0", "\"1B\"", "\"100B\"", "\"1KiB\"", "\"64KiB\"", "\"1MiB\"", "\"17179869183GiB\"", "\"1GB\""];
+const SIZES: [&str; 8] = [
+    "0",
+    "\"1B\"",
+    "\"100B\"",
+    "\"1KiB\"",
+    "\"64KiB\"",
+    "\"1MiB\"",
+    "\"17179869183GiB\"",
+    "\"1GB\"",
+];
 const RATES: [&str; 6] =
     ["\"1bit/s\"", "\"8kbit/s\"", "\"1Mbit/s\"", "\"1Gbit/s\"", "\"100000Gbit/s\"", "\"3bit/s\""];
 const QUEUES: [&str; 9] = [
@@ -122,7 +132,8 @@ fn list(from: &mut Unstructured<'_>) -> Result<String> {
     for _ in 0..from.int_in_range(0..=3)? {
         let rule = filled(from.choose(&RULES)?, from)?;
         let selection = filled(from.choose(&SELECTIONS)?, from)?;
-        // Names that come again in another phase, or after a live change, are the same part when they are of one kind.
+        // Names that come again in another phase, or after a live change, are the same part when
+        // they are of one kind.
         let name = match from.int_in_range(0..=5)? {
             0..=2 => String::new(),
             letter => format!(", \"name\": \"{letter}\""),
@@ -137,7 +148,9 @@ fn profile(from: &mut Unstructured<'_>) -> Result<String> {
     let start = from.choose(&["packet", "run"])?;
     if from.arbitrary()? {
         let (up, down) = (list(from)?, list(from)?);
-        return Ok(format!(r#"{{ "both": {front}, "up": {up}, "down": {down}, "start": "{start}" }}"#));
+        return Ok(format!(
+            r#"{{ "both": {front}, "up": {up}, "down": {down}, "start": "{start}" }}"#
+        ));
     }
     let mut phases = Vec::new();
     for _ in 0..from.int_in_range(1..=4)? {

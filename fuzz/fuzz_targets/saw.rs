@@ -1,8 +1,8 @@
 //! Both ends of stop-and-wait, against any datagrams.
 #![no_main]
 
-use jostle_common::protocol::saw::{Client, ClientSettings, Server};
-use jostle_common::protocol::storage::Memory;
+use jostle_endpoints::protocol::saw::{Client, ClientSettings, Server};
+use jostle_endpoints::protocol::storage::Memory;
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,12 +1,13 @@
-//! What the fuzz targets share: datagrams that reach behind the checksums, endpoints driven through time, and links put to use.
+//! What the fuzz targets share: datagrams that reach behind the checksums, endpoints driven through
+//! time, and links put to use.
 
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
-use jostle_common::protocol::{Endpoint, wire};
 use jostle_common::time::Instant;
+use jostle_endpoints::protocol::{Endpoint, wire};
 use jostle_engine::counters::Counters;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -91,7 +92,8 @@ fn talk(endpoint: &mut dyn Endpoint, now: Instant) {
     assert!(sent < TALK_MAX, "it sends without end");
 }
 
-/// Sends packets through both links of a profile, which gives way to `next` halfway: none disappears, and polling late changes nothing.
+/// Sends packets through both links of a profile, which gives way to `next` halfway: none
+/// disappears, and polling late changes nothing.
 pub fn use_profile(profile: &Profile, next: &Profile) {
     for direction in Direction::BOTH {
         let key = LinkKey { seed: 7, route: "fuzz".to_owned(), direction };

@@ -43,7 +43,8 @@ impl Control {
         self.wake();
     }
 
-    /// Switches all rules off, or on again, and returns whether they are on now. What is inside keeps its times.
+    /// Switches all rules off, or on again, and returns whether they are on now. What is inside
+    /// keeps its times.
     pub fn toggle(&self) -> bool {
         let were_on = self.orders.rules_on.fetch_xor(true, Ordering::Relaxed);
         self.wake();

@@ -1,8 +1,8 @@
 //! The event log: one JSON object per line for each packet and what became of it.
 
-use crate::summary::Protocol;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_engine::link::Link;
 use jostle_engine::stage::Output;
 use std::io::{self, BufWriter, Write};
@@ -30,7 +30,7 @@ pub(crate) struct Subject {
     /// The route's name.
     pub(crate) route: String,
     /// The transport.
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: Transport,
     /// Which way.
     pub(crate) direction: Direction,
 }
@@ -52,7 +52,13 @@ impl EventLog {
     }
 
     /// Writes what became of a packet that was released, or found discarded, at `released`.
-    pub(crate) fn record(&mut self, subject: &Subject, link: &Link, output: &Output, released: Instant) {
+    pub(crate) fn record(
+        &mut self,
+        subject: &Subject,
+        link: &Link,
+        output: &Output,
+        released: Instant,
+    ) {
         let Some(file) = &mut self.file else { return };
         if self.failed {
             self.lost += 1;
@@ -94,7 +100,7 @@ pub fn write_event(
     link: &Link,
     output: &Output,
 ) -> io::Result<()> {
-    let subject = Subject { route: route.to_owned(), protocol: Protocol::Udp, direction };
+    let subject = Subject { route: route.to_owned(), protocol: Transport::Udp, direction };
     write_line(file, &subject, link, output, output.packet().at)
 }
 
@@ -140,18 +146,21 @@ fn write_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::profile::Timeline;
     use jostle_engine::link::LinkKey;
     use jostle_engine::packet::{Body, Packet};
+    use jostle_engine::profile::Timeline;
     use jostle_engine::stage::Stage;
     use std::sync::{Arc, Mutex};
 
     fn link() -> Link {
-        Link::new(LinkKey { seed: 1, route: "a\"b".into(), direction: Direction::Up }, &Timeline::default())
+        Link::new(
+            LinkKey { seed: 1, route: "a\"b".into(), direction: Direction::Up },
+            &Timeline::default(),
+        )
     }
 
     fn subject() -> Subject {
-        Subject { route: "a\"b".into(), protocol: Protocol::Udp, direction: Direction::Up }
+        Subject { route: "a\"b".into(), protocol: Transport::Udp, direction: Direction::Up }
     }
 
     fn outputs(link: &mut Link) -> Output {

@@ -1,14 +1,15 @@
 //! One direction of a UDP relay: its link, and the rule that arrivals never go back in time.
 
 use crate::ledger::Ledger;
-use crate::summary::{LinkSummary, Protocol};
+use crate::summary::LinkSummary;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Timeline;
-use jostle_common::route::Route;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Timeline;
+use jostle_engine::route::Route;
 use jostle_engine::stage::{Output, Stage};
 
 /// Memory that the packets in a lane may take. At 1 Gbit/s it is two seconds of delay.
@@ -27,7 +28,8 @@ pub(crate) struct Lane {
     pub(crate) ledger: Ledger,
     /// What has left the link and is not yet sent, discards included.
     pub(crate) outputs: Vec<Output>,
-    /// No packet may arrive earlier: the last arrival, or the time up to which the link has been worked off.
+    /// No packet may arrive earlier: the last arrival, or the time up to which the link has been
+    /// worked off.
     floor: Instant,
     bytes: usize,
 }
@@ -37,7 +39,7 @@ impl Lane {
         let key = LinkKey { seed, route: route.drawn_as().into(), direction };
         Self {
             link: Link::new(key, route.profile.timeline(direction)),
-            ledger: Ledger::new(&route.name, Protocol::Udp, direction),
+            ledger: Ledger::new(&route.name, Transport::Udp, direction),
             outputs: Vec::new(),
             floor: Instant::START,
             bytes: 0,
@@ -61,7 +63,8 @@ impl Lane {
         true
     }
 
-    /// Works the link off up to `now`, and up to the last arrival, which may have come during the turn. False if there is more.
+    /// Works the link off up to `now`, and up to the last arrival, which may have come during the
+    /// turn. False if there is more.
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
         self.floor = self.floor.max(now);
         while self.outputs.len() < OUTPUTS_MAX {

@@ -1,4 +1,5 @@
-//! How late packets are released: the time between when a packet was due and when its send had returned.
+//! How late packets are released: the time between when a packet was due and when its send had
+//! returned.
 
 use hdrhistogram::Histogram;
 use jostle_common::time::nanos;
@@ -14,7 +15,10 @@ pub(crate) struct Lateness(Histogram<u64>);
 
 impl Lateness {
     pub(crate) fn new() -> Self {
-        Self(Histogram::new_with_max(nanos(LATEST), 2).expect("2 digits and a maximum above 2 are valid"))
+        Self(
+            Histogram::new_with_max(nanos(LATEST), 2)
+                .expect("2 digits and a maximum above 2 are valid"),
+        )
     }
 
     pub(crate) fn record(&mut self, lateness: Duration) {

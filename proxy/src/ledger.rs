@@ -2,9 +2,10 @@
 
 use crate::events::{EventLog, Subject};
 use crate::lateness::Lateness;
-use crate::summary::{LinkSummary, Protocol};
+use crate::summary::LinkSummary;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_engine::counters::Counters;
 use jostle_engine::link::Link;
 use jostle_engine::stage::{Output, Reason};
@@ -24,7 +25,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(route: &str, protocol: Protocol, direction: Direction) -> Self {
+    pub(crate) fn new(route: &str, protocol: Transport, direction: Direction) -> Self {
         Self {
             subject: Subject { route: route.to_owned(), protocol, direction },
             lateness: Lateness::new(),
@@ -34,8 +35,15 @@ impl Ledger {
         }
     }
 
-    /// Writes down a packet that left `link`, and was out of our hands at `released`. Marks leave no trace.
-    pub(crate) fn record(&mut self, link: &Link, output: &Output, released: Instant, events: &mut EventLog) {
+    /// Writes down a packet that left `link`, and was out of our hands at `released`. Marks leave
+    /// no trace.
+    pub(crate) fn record(
+        &mut self,
+        link: &Link,
+        output: &Output,
+        released: Instant,
+        events: &mut EventLog,
+    ) {
         let packet = output.packet();
         if packet.is_mark() {
             return;

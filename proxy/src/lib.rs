@@ -1,7 +1,8 @@
 //! The relays of jostle: UDP and TCP sockets around the pure engine, on one event loop.
 //!
-//! [`Proxy::bind`] opens every listener or none; [`Proxy::run`] relays on the calling thread until [`Control::stop`], drains, and returns
-//! the [`Summary`]. What happens to packets is decided in `jostle-engine`; here are the sockets, the timer and the counters.
+//! [`Proxy::bind`] opens every listener or none; [`Proxy::run`] relays on the calling thread until
+//! [`Control::stop`], drains, and returns the [`Summary`]. What happens to packets is decided in
+//! `jostle-engine`; here are the sockets, the timer and the counters.
 //!
 //! Multicast and broadcast are not relayed.
 
@@ -16,7 +17,6 @@ mod reactor;
 mod resolve;
 mod settings;
 mod summary;
-mod sys;
 mod table;
 mod tcp;
 mod turn;
@@ -28,5 +28,4 @@ pub use lateness::LatenessSummary;
 pub use listener::Listener;
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};
-pub use summary::{LinkSummary, Protocol, SocketSummary, Summary};
-pub use sys::{is_out_of_descriptors, raise_descriptor_limit};
+pub use summary::{LinkSummary, SocketSummary, Summary};

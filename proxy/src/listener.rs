@@ -2,16 +2,17 @@
 
 use crate::resolve::resolve;
 use crate::settings::StartError;
-use crate::summary::Protocol;
-use crate::sys::{DatagramOptions, prepare_datagram_socket};
-use jostle_common::route::{HostPort, Route};
+use jostle_common::transport::Transport;
+use jostle_engine::route::{HostPort, Route};
+use jostle_sys::{DatagramOptions, prepare_datagram_socket};
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Connections that may wait to be accepted; the system's maximum (net.core.somaxconn, usually 4096) caps it.
+/// Connections that may wait to be accepted; the system's maximum (net.core.somaxconn, usually
+/// 4096) caps it.
 const BACKLOG: i32 = 65_535;
 
 /// How often a port is picked anew when another socket of the same route cannot have it.
@@ -23,7 +24,7 @@ pub struct Listener {
     /// The route's name.
     pub route: String,
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: Transport,
     /// Where, with the port that the system picked if the route asked for port 0.
     pub address: SocketAddr,
 }
@@ -38,18 +39,18 @@ impl fmt::Display for Listener {
 /// An open socket, not yet in the event loop.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: Transport,
     pub(crate) address: SocketAddr,
     pub(crate) socket: Socket,
 }
 
 /// Opens all sockets of a route, on one port number.
 pub(crate) fn open(route: &Route, portable: bool) -> Result<Vec<Opened>, StartError> {
-    let protocols: Vec<Protocol> = [Protocol::Udp, Protocol::Tcp]
+    let protocols: Vec<Transport> = [Transport::Udp, Transport::Tcp]
         .into_iter()
         .filter(|protocol| match protocol {
-            Protocol::Udp => route.transport.has_udp(),
-            Protocol::Tcp => route.transport.has_tcp(),
+            Transport::Udp => route.transport.has_udp(),
+            Transport::Tcp => route.transport.has_tcp(),
         })
         .collect();
     let addresses = addresses(route)?;
@@ -81,7 +82,7 @@ fn addresses(route: &Route) -> Result<Vec<IpAddr>, StartError> {
 }
 
 struct Failure {
-    protocol: Protocol,
+    protocol: Transport,
     address: SocketAddr,
     cause: io::Error,
 }
@@ -89,7 +90,7 @@ struct Failure {
 fn open_on_one_port(
     listen: &HostPort,
     addresses: &[IpAddr],
-    protocols: &[Protocol],
+    protocols: &[Transport],
     portable: bool,
 ) -> Result<Vec<Opened>, Failure> {
     let mut port = listen.port;
@@ -117,22 +118,23 @@ fn is_missing_ipv6(listen: &HostPort, address: SocketAddr, error: &io::Error) ->
     listen.host == "localhost" && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse
 }
 
-fn open_one(protocol: Protocol, address: SocketAddr, portable: bool) -> io::Result<Opened> {
+fn open_one(protocol: Transport, address: SocketAddr, portable: bool) -> io::Result<Opened> {
     let kind = match protocol {
-        Protocol::Udp => Type::DGRAM,
-        Protocol::Tcp => Type::STREAM,
+        Transport::Udp => Type::DGRAM,
+        Transport::Tcp => Type::STREAM,
     };
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
     match protocol {
-        Protocol::Udp => {
+        Transport::Udp => {
             let asked_address = address.ip().is_unspecified();
             let options = DatagramOptions { portable, asked_address, ipv6: address.is_ipv6() };
             prepare_datagram_socket(&socket, options)?;
             socket.bind(&address.into())?;
         }
-        Protocol::Tcp => {
+        Transport::Tcp => {
             socket.set_nonblocking(true)?;
-            // Connections of a proxy that just ended linger in TIME_WAIT; they must not keep the next one from its port.
+            // Connections of a proxy that just ended linger in TIME_WAIT; they must not keep the
+            // next one from its port.
             #[cfg(unix)]
             socket.set_reuse_address(true)?;
             socket.bind(&address.into())?;

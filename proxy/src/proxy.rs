@@ -6,15 +6,16 @@ use crate::listener::{self, Listener, Opened};
 use crate::reactor::{Owner, Reactor, Readiness};
 use crate::resolve::{Resolver, Upstream};
 use crate::settings::{Settings, StartError};
-use crate::summary::{LinkSummary, Protocol, SocketSummary, Summary};
-use crate::sys::{Inbox, Outbox, raise_descriptor_limit};
+use crate::summary::{LinkSummary, SocketSummary, Summary};
 use crate::tcp::TcpRelay;
 use crate::turn::{Budget, SCRATCH_BYTES, Turn};
 use crate::udp::UdpRelay;
 use jostle_common::clock::Clock;
-use jostle_common::route::{HostPort, Route};
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::route::{HostPort, Route};
 use jostle_engine::tcp::Budget as Memory;
+use jostle_sys::{Inbox, Outbox, raise_descriptor_limit};
 use mio::Token;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +25,8 @@ use std::time::Duration;
 /// How long a stopping proxy delivers what it holds.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How long nothing must come before a stopping proxy takes itself for drained: the end of a stream may be on its way to us.
+/// How long nothing must come before a stopping proxy takes itself for drained: the end of a stream
+/// may be on its way to us.
 const QUIET: Duration = Duration::from_millis(5);
 
 /// How long sockets are served before the links are looked after again.
@@ -51,10 +53,12 @@ enum Relay {
 }
 
 impl Proxy {
-    /// Opens the listeners of all routes, or none, and raises the process's soft limit of open descriptors to the hard one.
+    /// Opens the listeners of all routes, or none, and raises the process's soft limit of open
+    /// descriptors to the hard one.
     ///
     /// # Errors
-    /// When a listener cannot be opened or a name has no address; the error names the route and the address.
+    /// When a listener cannot be opened or a name has no address; the error names the route and the
+    /// address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, spin, connect_timeout } = settings;
         let limit = raise_descriptor_limit();
@@ -110,7 +114,8 @@ impl Proxy {
         memory: Memory,
     ) -> Result<(), StartError> {
         let seed = route.seed.unwrap_or(self.seed);
-        let (udp, tcp): (Vec<_>, Vec<_>) = opened.into_iter().partition(|one| one.protocol == Protocol::Udp);
+        let (udp, tcp): (Vec<_>, Vec<_>) =
+            opened.into_iter().partition(|one| one.protocol == Transport::Udp);
         for one in udp.iter().chain(&tcp) {
             let Opened { protocol, address, .. } = *one;
             self.listeners.push(Listener { route: route.name.clone(), protocol, address });
@@ -122,7 +127,8 @@ impl Proxy {
             self.relays.push(Relay::Udp(Box::new(relay)));
         }
         if !tcp.is_empty() {
-            let relay = TcpRelay::new(self.relays.len(), route, seed, upstream, tcp, memory, reactor)?;
+            let relay =
+                TcpRelay::new(self.relays.len(), route, seed, upstream, tcp, memory, reactor)?;
             self.relays.push(Relay::Tcp(Box::new(relay)));
         }
         Ok(())
@@ -138,7 +144,8 @@ impl Proxy {
         Control::new(Arc::clone(&self.orders), self.turn.reactor.waker())
     }
 
-    /// Relays on this thread until it is stopped, then delivers what it holds, for two seconds at most.
+    /// Relays on this thread until it is stopped, then delivers what it holds, for two seconds at
+    /// most.
     pub fn run(mut self) -> Summary {
         let started = self.turn.reactor.now();
         let mut stop_at = None;
@@ -179,7 +186,8 @@ impl Proxy {
                 heard |= self.note(owner, readiness);
             }
         }
-        // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is due must not wait for them.
+        // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is
+        // due must not wait for them.
         for _ in 0..self.turn.reactor.agains() {
             let token = self.turn.reactor.next_again();
             if let Some(owner) = token.and_then(|token| self.turn.reactor.owner(token)) {
@@ -221,7 +229,8 @@ impl Proxy {
                 self.agenda.touch(index);
             }
         }
-        while let Some((index, addresses)) = self.turn.resolver.as_ref().and_then(Resolver::answer) {
+        while let Some((index, addresses)) = self.turn.resolver.as_ref().and_then(Resolver::answer)
+        {
             match &mut self.relays[index] {
                 Relay::Udp(udp) => udp.set_addresses(addresses),
                 Relay::Tcp(tcp) => tcp.set_addresses(addresses),
@@ -229,7 +238,8 @@ impl Proxy {
         }
     }
 
-    /// Notes what an event said; the work is done in turn. Returns whether it matters: a stopping UDP relay takes in nothing new.
+    /// Notes what an event said; the work is done in turn. Returns whether it matters: a stopping
+    /// UDP relay takes in nothing new.
     fn note(&mut self, Owner { relay, part }: Owner, readiness: Readiness) -> bool {
         match &mut self.relays[relay] {
             Relay::Udp(_) if self.turn.stopping => return false,
@@ -288,17 +298,20 @@ impl Proxy {
     }
 }
 
-/// Refuses routes that lead, perhaps through others, to themselves: one packet would go round for ever and open a flow each time.
+/// Refuses routes that lead, perhaps through others, to themselves: one packet would go round for
+/// ever and open a flow each time.
 fn refuse_circles(routes: &[Route], opened: &[(Vec<Opened>, Upstream)]) -> Result<(), StartError> {
-    for protocol in [Protocol::Udp, Protocol::Tcp] {
-        let listeners: Vec<Vec<(Protocol, SocketAddr)>> = opened
+    for protocol in [Transport::Udp, Transport::Tcp] {
+        let listeners: Vec<Vec<(Transport, SocketAddr)>> = opened
             .iter()
             .map(|(sockets, _)| sockets.iter().map(|one| (one.protocol, one.address)).collect())
             .collect();
         let listens = |index: usize| listeners[index].iter().any(|(of, _)| *of == protocol);
         let next: Vec<Option<usize>> = opened
             .iter()
-            .map(|(_, upstream)| (0..opened.len()).find(|&to| upstream.is_any_of(&listeners[to], protocol)))
+            .map(|(_, upstream)| {
+                (0..opened.len()).find(|&to| upstream.is_any_of(&listeners[to], protocol))
+            })
             .collect();
         for start in (0..opened.len()).filter(|&index| listens(index)) {
             let walk = std::iter::successors(next[start], |&index| next[index]);

@@ -1,11 +1,12 @@
 //! The event loop's one blocking call: who is ready, and until when to wait.
 //!
-//! Sockets are registered edge-triggered: an event is told once, so whoever gets it must work until `WouldBlock`, or stop early to be fair
-//! to the others and ask to be called [again](Reactor::again).
+//! Sockets are registered edge-triggered: an event is told once, so whoever gets it must work until
+//! `WouldBlock`, or stop early to be fair to the others and ask to be called
+//! [again](Reactor::again).
 
-use crate::sys::Timer;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_sys::Timer;
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
@@ -55,7 +56,8 @@ enum Entry {
     /// The waker or the timer: being woken is all they are for.
     Internal,
     Socket(Owner),
-    /// Given up in this turn; events about it may still be in hand, so the number is not given out again before the next wait.
+    /// Given up in this turn; events about it may still be in hand, so the number is not given out
+    /// again before the next wait.
     Retired,
 }
 
@@ -77,7 +79,8 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    /// A reactor without sockets. A portable one waits with mio's timeout, which is as fine as a millisecond.
+    /// A reactor without sockets. A portable one waits with mio's timeout, which is as fine as a
+    /// millisecond.
     pub(crate) fn new(clock: Clock, portable: bool, spin: Duration) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut entries = Slab::new();
@@ -148,8 +151,8 @@ impl Reactor {
         }
     }
 
-    /// Asks to be called again, after everybody else had a turn, without a new event. At most one request per token at a time: the caller
-    /// keeps count.
+    /// Asks to be called again, after everybody else had a turn, without a new event. At most one
+    /// request per token at a time: the caller keeps count.
     pub(crate) fn again(&mut self, token: Token) {
         self.again.push_back(token);
     }
@@ -172,8 +175,8 @@ impl Reactor {
         loop {
             let now = self.clock.now();
             let due = deadline.is_some_and(|at| at <= now);
-            let spinning =
-                now < self.last_event + self.spin || deadline.is_some_and(|at| at <= now + self.spin);
+            let spinning = now < self.last_event + self.spin
+                || deadline.is_some_and(|at| at <= now + self.spin);
             let timeout = if due || spinning || !self.again.is_empty() {
                 Some(Duration::ZERO)
             } else {
@@ -198,7 +201,8 @@ impl Reactor {
         }
     }
 
-    /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is to wait itself.
+    /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is
+    /// to wait itself.
     fn arm(&mut self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
         let at = deadline?;
         let Some(timer) = &self.timer else { return Some(at.since(now)) };

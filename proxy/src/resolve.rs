@@ -1,8 +1,9 @@
-//! Names become addresses, never on the event loop: before it starts, and later on a thread of its own.
+//! Names become addresses, never on the event loop: before it starts, and later on a thread of its
+//! own.
 
-use crate::summary::Protocol;
-use jostle_common::route::HostPort;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::route::HostPort;
 use mio::Waker;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -46,10 +47,16 @@ impl Upstream {
     /// Looks up the name, if it is one; blocks.
     pub(crate) fn new(target: &HostPort) -> io::Result<Self> {
         let is_name = target.host.parse::<IpAddr>().is_err();
-        Ok(Self { target: target.clone(), addresses: resolve(target)?, is_name, asked: Instant::START })
+        Ok(Self {
+            target: target.clone(),
+            addresses: resolve(target)?,
+            is_name,
+            asked: Instant::START,
+        })
     }
 
-    /// The addresses to try in order: those of the client's own family first, as `localhost` has one of each.
+    /// The addresses to try in order: those of the client's own family first, as `localhost` has
+    /// one of each.
     pub(crate) fn addresses(&self, client: SocketAddr) -> Vec<SocketAddr> {
         let mut addresses = self.addresses.clone();
         addresses.sort_by_key(|address| address.is_ipv4() != client.is_ipv4());
@@ -57,7 +64,7 @@ impl Upstream {
     }
 
     /// Whether it leads to one of these listeners.
-    pub(crate) fn is_any_of(&self, listeners: &[(Protocol, SocketAddr)], of: Protocol) -> bool {
+    pub(crate) fn is_any_of(&self, listeners: &[(Transport, SocketAddr)], of: Transport) -> bool {
         listeners.iter().any(|&(protocol, listener)| {
             protocol == of && self.addresses.iter().any(|&address| leads_to(address, listener))
         })
@@ -106,7 +113,9 @@ impl Resolver {
                             return;
                         }
                     }
-                    Err(error) => log::debug!("{target}: {error}; keeping the addresses from before"),
+                    Err(error) => {
+                        log::debug!("{target}: {error}; keeping the addresses from before")
+                    }
                 }
             }
         })?;
@@ -132,7 +141,10 @@ mod tests {
     fn addresses_need_no_look_up() {
         let upstream = Upstream::new(&HostPort { host: "::1".into(), port: 53 }).unwrap();
         assert!(!upstream.is_name);
-        assert_eq!(upstream.addresses("127.0.0.1:1".parse().unwrap()), ["[::1]:53".parse().unwrap()]);
+        assert_eq!(
+            upstream.addresses("127.0.0.1:1".parse().unwrap()),
+            ["[::1]:53".parse().unwrap()]
+        );
     }
 
     #[test]

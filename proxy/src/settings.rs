@@ -1,6 +1,6 @@
 //! What a proxy is started with, and why it may not start.
 
-use jostle_common::route::{HostPort, Route};
+use jostle_engine::route::{HostPort, Route};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// The seed of the routes that have none of their own.
     pub seed: u64,
-    /// Keep to mio alone, as on systems that are not Linux: a datagram per call, deadlines met to a millisecond. Arrivals are stamped when
-    /// they are read, what the kernel dropped is not told, and a wildcard listener answers from the address that the system chooses.
+    /// Keep to mio alone, as on systems that are not Linux: a datagram per call, deadlines met to a
+    /// millisecond. Arrivals are stamped when they are read, what the kernel dropped is not told,
+    /// and a wildcard listener answers from the address that the system chooses.
     pub portable: bool,
     /// Where the fate of each packet is written, a line each.
     pub events: Option<Box<dyn Write + Send>>,
-    /// How long to look for work without sleeping, after some and before a deadline. It costs processor time and spares the wake-up,
-    /// which takes tens of microseconds. Zero: never.
+    /// How long to look for work without sleeping, after some and before a deadline. It costs
+    /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
     /// How long an upstream may take to answer a TCP connect.
     pub connect_timeout: Duration,
@@ -42,7 +43,8 @@ impl Settings {
     }
 }
 
-/// Why a proxy did not start. Nothing is left open then. The message has it all, so there is no source behind it.
+/// Why a proxy did not start. Nothing is left open then. The message has it all, so there is no
+/// source behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be opened.

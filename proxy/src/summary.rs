@@ -2,37 +2,11 @@
 
 use crate::lateness::LatenessSummary;
 use jostle_common::chance::Direction;
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::rows::RoundTripMs;
+use jostle_common::statistics::RoundTripMs;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::transport::Transport;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::fmt;
-
-/// Which transport a relay speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// Datagrams.
-    Udp,
-    /// Streams.
-    Tcp,
-}
-
-impl Protocol {
-    /// `udp` or `tcp`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -51,23 +25,28 @@ pub struct Summary {
 
 impl Summary {
     /// The entry of one direction of a route.
-    pub fn link(&self, route: &str, protocol: Protocol, direction: Direction) -> Option<&LinkSummary> {
-        self.links
-            .iter()
-            .find(|link| link.route == route && link.protocol == protocol && link.direction == direction)
+    pub fn link(
+        &self,
+        route: &str,
+        protocol: Transport,
+        direction: Direction,
+    ) -> Option<&LinkSummary> {
+        self.links.iter().find(|link| {
+            link.route == route && link.protocol == protocol && link.direction == direction
+        })
     }
 
     /// The round-trip times that a route's modelled senders sampled, if any.
     pub fn round_trips(&self, route: &str) -> Option<&RoundTrips> {
         let mut sockets = self.sockets.iter();
         sockets
-            .find(|sockets| sockets.route == route && sockets.protocol == Protocol::Tcp)?
+            .find(|sockets| sockets.route == route && sockets.protocol == Transport::Tcp)?
             .round_trips
             .as_ref()
     }
 
     /// A count of a route's sockets, 0 when there is no such route or count.
-    pub fn socket_count(&self, route: &str, protocol: Protocol, name: &str) -> u64 {
+    pub fn socket_count(&self, route: &str, protocol: Transport, name: &str) -> u64 {
         self.sockets
             .iter()
             .find(|sockets| sockets.route == route && sockets.protocol == protocol)
@@ -76,14 +55,15 @@ impl Summary {
     }
 }
 
-/// One direction of a route. Packets are datagrams, pieces of a raw stream, or segments of a modelled one; on a TCP route without rules,
-/// what one read returned. `entered + copies = delivered + discarded + held`.
+/// One direction of a route. Packets are datagrams, pieces of a raw stream, or segments of a
+/// modelled one; on a TCP route without rules, what one read returned.
+/// `entered + copies = delivered + discarded + held`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LinkSummary {
     /// The route's name.
     pub route: String,
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: Transport,
     /// Which way.
     pub direction: Direction,
     /// Packets that came in.
@@ -122,7 +102,7 @@ pub struct SocketSummary {
     /// The route's name.
     pub route: String,
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: Transport,
     /// How often what happened.
     pub counts: BTreeMap<&'static str, u64>,
     /// The round-trip times that modelled senders sampled; `None` where there were none.
@@ -147,7 +127,7 @@ mod tests {
         trips.record(Duration::from_millis(60));
         let sockets = |round_trips| SocketSummary {
             route: "1".into(),
-            protocol: Protocol::Tcp,
+            protocol: Transport::Tcp,
             counts: BTreeMap::from([("segments", 2)]),
             round_trips,
         };

@@ -3,8 +3,8 @@
 use crate::events::EventLog;
 use crate::reactor::Reactor;
 use crate::resolve::Resolver;
-use crate::sys::{Inbox, Outbox};
 use jostle_common::time::Instant;
+use jostle_sys::{Inbox, Outbox};
 
 /// The common goods of a loop.
 pub(crate) struct Turn {
@@ -25,7 +25,8 @@ pub(crate) struct Turn {
     pub(crate) connect_timeout: std::time::Duration,
 }
 
-/// What streams are read into at a time: larger than the socket buffers, so that one read usually empties them.
+/// What streams are read into at a time: larger than the socket buffers, so that one read usually
+/// empties them.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
 
 /// Something that is shared and runs out.

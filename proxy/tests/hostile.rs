@@ -4,7 +4,7 @@
 
 mod support;
 
-use jostle_proxy::Protocol;
+use jostle_common::transport::Transport;
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -17,7 +17,8 @@ struct Numbers(u64);
 
 impl Numbers {
     fn next(&mut self) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize
     }
 }
@@ -40,13 +41,14 @@ fn datagrams_of_any_kind_are_relayed_or_counted() {
         ));
         settings.portable = portable;
         let proxy = Running::with(settings);
-        let clients: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let clients: Vec<UdpSocket> =
+            (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         let mut numbers = Numbers(1);
         let noise: Vec<u8> = (0..65_507).map(|_| numbers.next() as u8).collect();
         for round in 0..2000 {
             let client = &clients[numbers.next() % clients.len()];
             let size = [0, 1, 100, 1472, 9000, 65_507][numbers.next() % 6];
-            client.send_to(&noise[..size], proxy.address(Protocol::Udp)).unwrap();
+            client.send_to(&noise[..size], proxy.address(Transport::Udp)).unwrap();
             if round % 20 == 0 {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
@@ -54,7 +56,10 @@ fn datagrams_of_any_kind_are_relayed_or_counted() {
         let summary = proxy.stop();
         let up = &summary.links[0];
         assert!(up.entered + up.missed_by_kernel >= 1000, "{up:?}");
-        assert!(up.discarded["drop"] > 0 && up.discarded["queue_full"] > 0 && up.copies > 0, "{up:?}");
+        assert!(
+            up.discarded["drop"] > 0 && up.discarded["queue_full"] > 0 && up.copies > 0,
+            "{up:?}"
+        );
         assert_eq!(up.entered + up.copies, up.delivered + up.discarded_total() + up.held);
     }
 }
@@ -62,7 +67,8 @@ fn datagrams_of_any_kind_are_relayed_or_counted() {
 /// What hostile clients and servers do to one connection.
 fn misbehave(address: std::net::SocketAddr, kind: usize) {
     let Ok(mut stream) = TcpStream::connect(address) else { return };
-    let reset = |stream: TcpStream| SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    let reset =
+        |stream: TcpStream| SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     let _ = stream.set_read_timeout(Some(Duration::from_millis(10)));
     let _ = stream.set_write_timeout(Some(Duration::from_millis(10)));
     match kind % 7 {
@@ -147,27 +153,33 @@ fn connections_of_any_kind_leave_nothing_behind() {
             ));
             settings.portable = portable;
             let proxy = Running::with(settings);
-            let address = proxy.address(Protocol::Tcp);
+            let address = proxy.address(Transport::Tcp);
             let threads: Vec<_> = (0..4)
                 .map(|thread| {
-                    std::thread::spawn(move || (0..100).for_each(|n| misbehave(address, n * 4 + thread)))
+                    std::thread::spawn(move || {
+                        (0..100).for_each(|n| misbehave(address, n * 4 + thread))
+                    })
                 })
                 .collect();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
-            // Connections are accepted in their order, at the proxy and at the server: once this one has met its end, all have been.
+            // Connections are accepted in their order, at the proxy and at the server: once this
+            // one has met its end, all have been.
             meet_the_end(address);
             serving.try_iter().for_each(|server| server.join().unwrap());
             // Both ends of all are closed. The proxy was told before it is told of this one.
             meet_the_end(address);
             let summary = proxy.stop();
-            let count = |name: &str| summary.socket_count("1", Protocol::Tcp, name);
+            let count = |name: &str| summary.socket_count("1", Transport::Tcp, name);
             assert!(count("connections") >= 390, "{tcp} {weather}: {:?}", summary.sockets);
             assert_eq!(count("connections_open"), 0, "{tcp} {weather}");
             if weather != WEATHER {
                 assert_eq!(count("cut"), 0, "{tcp}: nothing hangs: {:?}", summary.sockets);
             }
             for link in &summary.links {
-                assert_eq!(link.entered + link.copies, link.delivered + link.discarded_total() + link.held);
+                assert_eq!(
+                    link.entered + link.copies,
+                    link.delivered + link.discarded_total() + link.held
+                );
             }
         }
     }

@@ -4,12 +4,12 @@
 
 mod support;
 
-use jostle_common::profile::Profile;
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::route::CongestionControl;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::transport::Transport;
 use jostle_engine::link::Link;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::CongestionControl;
 use jostle_engine::tcp::transfer;
-use jostle_proxy::Protocol;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -32,11 +32,13 @@ fn profile(loss: &str, delay_ms: u64) -> String {
 /// What virtual time says: how long it takes, and the median round trip.
 fn simulated(profile: &str) -> (Duration, Duration) {
     let profile = Profile::from_json(profile).unwrap();
-    let outcome = transfer(Link::both(&profile, 7, "1"), CongestionControl::Cubic, BYTES as u64, PATIENCE);
+    let outcome =
+        transfer(Link::both(&profile, 7, "1"), CongestionControl::Cubic, BYTES as u64, PATIENCE);
     (outcome.time.expect("it ends"), outcome.round_trips.percentile(50.0).unwrap())
 }
 
-/// What it takes from before the client connects until the server has read everything, and the round trips of the modelled senders.
+/// What it takes from before the client connects until the server has read everything, and the
+/// round trips of the modelled senders.
 fn measured(profile: &str) -> (Duration, RoundTrips) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Running::start(&format!(
@@ -44,7 +46,7 @@ fn measured(profile: &str) -> (Duration, RoundTrips) {
         listener.local_addr().unwrap()
     ));
     let begun = Instant::now();
-    let mut client = TcpStream::connect(proxy.address(Protocol::Tcp)).unwrap();
+    let mut client = TcpStream::connect(proxy.address(Transport::Tcp)).unwrap();
     let sender = std::thread::spawn(move || {
         client.write_all(&vec![7; BYTES]).unwrap();
     });

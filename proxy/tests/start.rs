@@ -1,9 +1,11 @@
-//! How a proxy starts: all listeners or none, on the ports that were asked for, with names resolved.
+//! How a proxy starts: all listeners or none, on the ports that were asked for, with names
+//! resolved.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod support;
 
-use jostle_proxy::{Protocol, Proxy, StartError};
+use jostle_common::transport::Transport;
+use jostle_proxy::{Proxy, StartError};
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use support::{PATIENCE, Running, settings};
@@ -19,7 +21,8 @@ fn all_listeners_are_opened_or_none() {
     );
     let Err(error) = Proxy::bind(settings(&routes)) else { panic!("the port is in use") };
     assert!(matches!(&error, StartError::Listen { route, .. } if route == "second"), "{error}");
-    let expected = format!("route second: cannot listen on tcp://{address}: Address already in use");
+    let expected =
+        format!("route second: cannot listen on tcp://{address}: Address already in use");
     assert!(error.to_string().starts_with(&expected), "{error}");
     // The first route's sockets are free again.
     TcpListener::bind(free).unwrap();
@@ -37,7 +40,8 @@ fn all_listeners_are_opened_or_none() {
 
 #[test]
 fn a_route_that_leads_to_itself_is_refused() {
-    let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    let [one, two] =
+        [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
     let circle = |routes: &str| match Proxy::bind(settings(routes)) {
         Err(StartError::Circle { route, .. }) => Some(route),
         Err(error) => panic!("{error}"),
@@ -47,9 +51,15 @@ fn a_route_that_leads_to_itself_is_refused() {
         format!(r#"{{ "listen": "{scheme}://{listen}:{from}", "upstream": "{upstream}:{to}" }}"#)
     };
     for scheme in ["udp", "tcp", "both"] {
-        assert_eq!(circle(&route(scheme, "127.0.0.1", one, "127.0.0.1", one)).as_deref(), Some("1"));
+        assert_eq!(
+            circle(&route(scheme, "127.0.0.1", one, "127.0.0.1", one)).as_deref(),
+            Some("1")
+        );
         assert_eq!(circle(&route(scheme, "0.0.0.0", one, "127.0.0.1", one)).as_deref(), Some("1"));
-        assert_eq!(circle(&route(scheme, "localhost", one, "localhost", one)).as_deref(), Some("1"));
+        assert_eq!(
+            circle(&route(scheme, "localhost", one, "localhost", one)).as_deref(),
+            Some("1")
+        );
         // Two routes in a row are a way to add weather; in a circle they are not.
         let first = route(scheme, "127.0.0.1", one, "127.0.0.1", two);
         let chain = format!("{first}, {}", route(scheme, "127.0.0.1", two, "127.0.0.1", 9));
@@ -72,7 +82,8 @@ fn unknown_names_are_told() {
     for (listen, upstream) in
         [("127.0.0.1:0", "no-such-host.invalid:1"), ("no-such-host.invalid:1", "127.0.0.1:1")]
     {
-        let routes = format!(r#"{{ "name": "web", "listen": "{listen}", "upstream": "{upstream}" }}"#);
+        let routes =
+            format!(r#"{{ "name": "web", "listen": "{listen}", "upstream": "{upstream}" }}"#);
         let Err(error) = Proxy::bind(settings(&routes)) else { panic!("nobody has that name") };
         let text = error.to_string();
         assert!(text.starts_with("route web: cannot resolve no-such-host.invalid:1: "), "{text}");
@@ -92,7 +103,8 @@ fn disabled_routes_do_not_start() {
 #[test]
 fn both_has_one_port_number_even_on_localhost() {
     for _ in 0..20 {
-        let proxy = Running::start(r#"{ "listen": "both://localhost:0", "upstream": "127.0.0.1:9" }"#);
+        let proxy =
+            Running::start(r#"{ "listen": "both://localhost:0", "upstream": "127.0.0.1:9" }"#);
         let port = proxy.listeners[0].address.port();
         assert!(proxy.listeners.iter().all(|listener| listener.address.port() == port));
         let families = if has_ipv6() { 2 } else { 1 };
@@ -124,7 +136,9 @@ fn an_upstream_name_is_tried_on_all_its_addresses() {
     // `localhost` has two; the server is on one.
     let known: Vec<SocketAddr> = ("localhost", 0).to_socket_addrs().unwrap().collect();
     for host in ["127.0.0.1", "::1"] {
-        if !known.iter().any(|address| address.ip().to_string() == host) || (host == "::1" && !has_ipv6()) {
+        if !known.iter().any(|address| address.ip().to_string() == host)
+            || (host == "::1" && !has_ipv6())
+        {
             eprintln!("SKIPPED in part: localhost is not {host} here");
             continue;
         }
@@ -134,8 +148,8 @@ fn an_upstream_name_is_tried_on_all_its_addresses() {
             let proxy = Running::start(&format!(
                 r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "localhost:{port}", "profile": {profile} }}"#
             ));
-            reaches(&server, proxy.address(Protocol::Tcp));
-            assert_eq!(proxy.stop().socket_count("1", Protocol::Tcp, "refused_by_upstream"), 0);
+            reaches(&server, proxy.address(Transport::Tcp));
+            assert_eq!(proxy.stop().socket_count("1", Transport::Tcp, "refused_by_upstream"), 0);
         }
     }
 }
@@ -145,7 +159,9 @@ fn a_thousand_routes_work_in_one_process() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = server.local_addr().unwrap();
     let routes: Vec<String> = (0..1000)
-        .map(|n| format!(r#"{{ "name": "r{n}", "listen": "127.0.0.1:0", "upstream": "{upstream}" }}"#))
+        .map(|n| {
+            format!(r#"{{ "name": "r{n}", "listen": "127.0.0.1:0", "upstream": "{upstream}" }}"#)
+        })
         .collect();
     let proxy = Running::start(&routes.join(","));
     assert_eq!(proxy.listeners.len(), 1000);
@@ -153,6 +169,6 @@ fn a_thousand_routes_work_in_one_process() {
         reaches(&server, listener.address);
     }
     let summary = proxy.stop();
-    assert_eq!(summary.socket_count("r37", Protocol::Tcp, "finished"), 1);
-    assert_eq!(summary.socket_count("r38", Protocol::Tcp, "connections"), 0);
+    assert_eq!(summary.socket_count("r37", Transport::Tcp, "finished"), 1);
+    assert_eq!(summary.socket_count("r38", Transport::Tcp, "connections"), 0);
 }

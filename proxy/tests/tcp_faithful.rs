@@ -1,11 +1,11 @@
-//! What a client and a server see of each other through a TCP route is what they see directly: half-close, reset and refusal, for plain,
-//! raw and modelled routes alike.
+//! What a client and a server see of each other through a TCP route is what they see directly:
+//! half-close, reset and refusal, for plain, raw and modelled routes alike.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod support;
 
-use jostle_proxy::Protocol;
+use jostle_common::transport::Transport;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -43,7 +43,7 @@ fn reach(way: Way, server: SocketAddr) -> (SocketAddr, Option<Running>) {
             ));
             settings.portable = portable;
             let proxy = Running::with(settings);
-            (proxy.address(Protocol::Tcp), Some(proxy))
+            (proxy.address(Transport::Tcp), Some(proxy))
         }
     }
 }
@@ -82,8 +82,9 @@ fn half_close_delivers_a_late_reply() {
         assert_eq!(read_out(&mut server), (b"question\nunfinished".to_vec(), Ok(())), "{way:?}");
         // The client has long finished when the server begins.
         let waited = Instant::now();
-        let late =
-            server.set_read_timeout(Some(Duration::from_millis(300))).and_then(|()| server.read(&mut [0]));
+        let late = server
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .and_then(|()| server.read(&mut [0]));
         assert_eq!(late.ok(), Some(0), "{way:?}: still at the end");
         while waited.elapsed() < Duration::from_millis(300) {
             std::thread::park_timeout(Duration::from_millis(300));
@@ -123,8 +124,12 @@ fn a_reset_by_the_server_reaches_the_client() {
         );
         if let Some(proxy) = proxy {
             let summary = proxy.stop();
-            assert_eq!(summary.socket_count("1", Protocol::Tcp, "reset_by_upstream"), 1, "{way:?}");
-            assert_eq!(summary.socket_count("1", Protocol::Tcp, "connections_open"), 0, "{way:?}");
+            assert_eq!(
+                summary.socket_count("1", Transport::Tcp, "reset_by_upstream"),
+                1,
+                "{way:?}"
+            );
+            assert_eq!(summary.socket_count("1", Transport::Tcp, "connections_open"), 0, "{way:?}");
         }
     }
 }
@@ -140,7 +145,7 @@ fn a_reset_by_the_client_reaches_the_server() {
         assert_eq!(read_out(&mut server), (vec![], Err(io::ErrorKind::ConnectionReset)), "{way:?}");
         if let Some(proxy) = proxy {
             let summary = proxy.stop();
-            assert_eq!(summary.socket_count("1", Protocol::Tcp, "reset_by_client"), 1, "{way:?}");
+            assert_eq!(summary.socket_count("1", Transport::Tcp, "reset_by_client"), 1, "{way:?}");
         }
     }
 }
@@ -225,7 +230,11 @@ fn a_refusing_upstream_resets_the_client() {
         );
         assert!(begun.elapsed() < Duration::from_secs(1), "{way:?}: {:?}", begun.elapsed());
         if let Some(proxy) = proxy {
-            assert_eq!(proxy.stop().socket_count("1", Protocol::Tcp, "refused_by_upstream"), 1, "{way:?}");
+            assert_eq!(
+                proxy.stop().socket_count("1", Transport::Tcp, "refused_by_upstream"),
+                1,
+                "{way:?}"
+            );
         }
     }
 }
@@ -242,13 +251,13 @@ fn a_silent_upstream_is_given_up() {
         support::settings(&format!(r#"{{ "listen": "127.0.0.1:0", "upstream": "{silent}" }}"#));
     settings.connect_timeout = Duration::from_millis(500);
     let proxy = Running::with(settings);
-    let mut client = TcpStream::connect(proxy.address(Protocol::Tcp)).unwrap();
+    let mut client = TcpStream::connect(proxy.address(Transport::Tcp)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let begun = Instant::now();
     assert_eq!(read_out(&mut client).1, Err(io::ErrorKind::ConnectionReset));
     let took = begun.elapsed();
     assert!((Duration::from_millis(450)..Duration::from_secs(2)).contains(&took), "{took:?}");
-    assert_eq!(proxy.stop().socket_count("1", Protocol::Tcp, "connect_timed_out"), 1);
+    assert_eq!(proxy.stop().socket_count("1", Transport::Tcp, "connect_timed_out"), 1);
 }
 
 #[test]
@@ -268,7 +277,7 @@ fn a_connection_that_ends_at_once_reaches_the_server() {
                 assert_eq!(read_out(&mut server), (text.as_bytes().to_vec(), Ok(())), "{way:?}");
             }
             if let Some(proxy) = proxy {
-                assert_eq!(proxy.stop().socket_count("1", Protocol::Tcp, "cut"), 0, "{way:?}");
+                assert_eq!(proxy.stop().socket_count("1", Transport::Tcp, "cut"), 0, "{way:?}");
             }
         }
     }
@@ -311,8 +320,13 @@ fn connections_torn_down_at_once_leave_nothing_behind() {
             "{way:?}: something hangs: {:?}",
             summary.sockets
         );
-        assert_eq!(summary.socket_count("1", Protocol::Tcp, "connections"), 61, "{way:?}");
-        assert_eq!(summary.socket_count("1", Protocol::Tcp, "cut"), 0, "{way:?}: {:?}", summary.sockets);
+        assert_eq!(summary.socket_count("1", Transport::Tcp, "connections"), 61, "{way:?}");
+        assert_eq!(
+            summary.socket_count("1", Transport::Tcp, "cut"),
+            0,
+            "{way:?}: {:?}",
+            summary.sockets
+        );
     }
 }
 
@@ -320,7 +334,8 @@ fn connections_torn_down_at_once_leave_nothing_behind() {
 fn megabytes_cross_unchanged_both_ways_at_once() {
     for way in WAYS {
         let (client, server, _proxy) = connected(way);
-        let sent: Vec<u8> = (0..4_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let sent: Vec<u8> =
+            (0..4_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let ends = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
         let threads = ends.map(|(mut from, mut to)| {
             let sent = sent.clone();

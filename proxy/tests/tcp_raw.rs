@@ -5,7 +5,8 @@
 mod support;
 
 use jostle_common::chance::Direction;
-use jostle_proxy::{LinkSummary, Protocol};
+use jostle_common::transport::Transport;
+use jostle_proxy::LinkSummary;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +16,8 @@ use support::{PATIENCE, Running};
 const PROFILE: &str = r#"{ "up": [ { "rule": "drop", "chance": "10%" }, { "rule": "duplicate", "chance": "10%" },
     { "rule": "corrupt", "chance": "10%" }, { "rule": "delay", "time": "3ms" } ] }"#;
 
-/// Sends 1000 lines in pieces of `piece` bytes through a raw route; returns what arrives and the counters.
+/// Sends 1000 lines in pieces of `piece` bytes through a raw route; returns what arrives and the
+/// counters.
 fn send(unit: &str, piece: usize, portable: bool) -> (Vec<u8>, LinkSummary) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut settings = support::settings(&format!(
@@ -24,8 +26,9 @@ fn send(unit: &str, piece: usize, portable: bool) -> (Vec<u8>, LinkSummary) {
     ));
     settings.portable = portable;
     let proxy = Running::with(settings);
-    let mut client = TcpStream::connect(proxy.address(Protocol::Tcp)).unwrap();
-    let text: Vec<u8> = (0..1000).flat_map(|n| format!("this is line {n:04}\n").into_bytes()).collect();
+    let mut client = TcpStream::connect(proxy.address(Transport::Tcp)).unwrap();
+    let text: Vec<u8> =
+        (0..1000).flat_map(|n| format!("this is line {n:04}\n").into_bytes()).collect();
     for bytes in text.chunks(piece) {
         client.write_all(bytes).unwrap();
     }
@@ -36,7 +39,7 @@ fn send(unit: &str, piece: usize, portable: bool) -> (Vec<u8>, LinkSummary) {
     server.read_to_end(&mut arrived).unwrap();
     drop(server);
     let summary = proxy.stop();
-    let up = summary.link("1", Protocol::Tcp, Direction::Up).unwrap().clone();
+    let up = summary.link("1", Transport::Tcp, Direction::Up).unwrap().clone();
     assert_eq!(up.entered + up.copies, up.delivered + up.discarded_total() + up.held);
     assert_eq!((up.bytes_in, up.bytes_out), (text.len() as u64, arrived.len() as u64));
     (arrived, up)
@@ -59,7 +62,10 @@ fn counters_say_what_the_receiver_sees_and_the_seed_repeats_it() {
         }
         let clean = |line: &[u8]| line.starts_with(b"this is line ") && line.ends_with(b"\n");
         let damaged = arrived.chunks(18).filter(|line| !clean(line)).count() as u64;
-        assert!(damaged > 0 && damaged <= up.corrupted, "{unit}: flips outside the digits are seen");
+        assert!(
+            damaged > 0 && damaged <= up.corrupted,
+            "{unit}: flips outside the digits are seen"
+        );
         assert!(times.values().any(|count| *count == 2), "{unit}");
         for (piece, portable) in [(18_000, true), (7, false), (1000, true)] {
             let (again, other) = send(unit, piece, portable);
@@ -80,7 +86,7 @@ fn the_rules_can_be_switched_off_and_on_under_a_connection() {
             "profile": {{ "up": [ {{ "rule": "drop", "chance": "100%" }} ] }} }}"#,
         listener.local_addr().unwrap()
     ));
-    let mut client = TcpStream::connect(proxy.address(Protocol::Tcp)).unwrap();
+    let mut client = TcpStream::connect(proxy.address(Transport::Tcp)).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let mut server = BufReader::new(server);

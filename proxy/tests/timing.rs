@@ -1,10 +1,11 @@
-//! On the wire: 20 ms of delay at 1,000 packets/s are never early, and the median is less than 0.3 ms late.
+//! On the wire: 20 ms of delay at 1,000 packets/s are never early, and the median is less than 0.3
+//! ms late.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod support;
 
-use jostle_proxy::Protocol;
+use jostle_common::transport::Transport;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use support::{PATIENCE, Running};
@@ -12,7 +13,8 @@ use support::{PATIENCE, Running};
 const DELAY: Duration = Duration::from_millis(20);
 const PACKETS: u32 = 2000;
 
-/// Sends packets a millisecond apart on average, at random, and returns how late each came beyond the delay, sorted.
+/// Sends packets a millisecond apart on average, at random, and returns how late each came beyond
+/// the delay, sorted.
 fn latenesses() -> Vec<Duration> {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -21,16 +23,19 @@ fn latenesses() -> Vec<Duration> {
         r#"{{ "listen": "udp://127.0.0.1:0", "upstream": "{upstream}", "profile": {{ "up": [ {{ "rule": "delay", "time": "20ms" }} ] }} }}"#
     ));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(proxy.address(Protocol::Udp)).unwrap();
+    client.connect(proxy.address(Transport::Udp)).unwrap();
     let origin = Instant::now();
     let sender = std::thread::spawn(move || {
         let (mut at, mut random) = (0.0, 7u64);
         for _ in 0..PACKETS {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let uniform = ((random >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
             at -= uniform.ln() * 1e-3;
-            while let Some(wait) =
-                Duration::from_secs_f64(at).checked_sub(origin.elapsed()).filter(|wait| !wait.is_zero())
+            while let Some(wait) = Duration::from_secs_f64(at)
+                .checked_sub(origin.elapsed())
+                .filter(|wait| !wait.is_zero())
             {
                 std::thread::park_timeout(wait);
             }

@@ -1,11 +1,13 @@
-//! What a UDP route promises: datagrams cross whole, each is accounted for, and flows keep to their clients.
+//! What a UDP route promises: datagrams cross whole, each is accounted for, and flows keep to their
+//! clients.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod support;
 
 use jostle_common::chance::Direction;
-use jostle_proxy::{LinkSummary, Protocol, Summary};
+use jostle_common::transport::Transport;
+use jostle_proxy::{LinkSummary, Summary};
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -25,8 +27,9 @@ fn client(proxy: SocketAddr) -> UdpSocket {
 }
 
 fn start(listen: &str, upstream: SocketAddr, more: &str, portable: bool) -> Running {
-    let mut settings =
-        support::settings(&format!(r#"{{ "listen": "{listen}", "upstream": "{upstream}" {more} }}"#));
+    let mut settings = support::settings(&format!(
+        r#"{{ "listen": "{listen}", "upstream": "{upstream}" {more} }}"#
+    ));
     settings.portable = portable;
     Running::with(settings)
 }
@@ -51,7 +54,7 @@ fn receive_until(socket: &UdpSocket, until: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn links(summary: &Summary) -> [&LinkSummary; 2] {
-    Direction::BOTH.map(|direction| summary.link("1", Protocol::Udp, direction).unwrap())
+    Direction::BOTH.map(|direction| summary.link("1", Transport::Udp, direction).unwrap())
 }
 
 fn assert_conserved(summary: &Summary) {
@@ -69,7 +72,7 @@ fn datagrams_of_all_sizes_cross_whole_and_apart() {
     for portable in [false, true] {
         let server = socket("127.0.0.1:0");
         let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), "", portable);
-        let client = client(proxy.address(Protocol::Udp));
+        let client = client(proxy.address(Transport::Udp));
         // Runs of equal size, empty ones, and the largest.
         let mut sent: Vec<Vec<u8>> = Vec::new();
         for size in [1, 1200, 1200, 1200, 0, 0, 700, 1200, 65_507, 1472] {
@@ -92,7 +95,7 @@ fn datagrams_of_all_sizes_cross_whole_and_apart() {
         let [up, down] = links(&summary);
         assert_eq!((up.entered, up.delivered, down.entered, down.delivered), (12, 12, 11, 11));
         assert_eq!(up.bytes_in, up.bytes_out);
-        assert_eq!(summary.socket_count("1", Protocol::Udp, "flows"), 1);
+        assert_eq!(summary.socket_count("1", Transport::Udp, "flows"), 1);
         assert_conserved(&summary);
     }
 }
@@ -101,7 +104,7 @@ fn datagrams_of_all_sizes_cross_whole_and_apart() {
 fn each_client_gets_its_own_answers() {
     let server = socket("127.0.0.1:0");
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), "", false);
-    let clients: Vec<UdpSocket> = (0..50).map(|_| client(proxy.address(Protocol::Udp))).collect();
+    let clients: Vec<UdpSocket> = (0..50).map(|_| client(proxy.address(Transport::Udp))).collect();
     for round in 0..3u8 {
         let mut peers = BTreeSet::new();
         for (number, client) in clients.iter().enumerate() {
@@ -118,7 +121,7 @@ fn each_client_gets_its_own_answers() {
             assert_eq!(receive(client), [number as u8, round]);
         }
     }
-    assert_eq!(proxy.stop().socket_count("1", Protocol::Udp, "flows"), 50);
+    assert_eq!(proxy.stop().socket_count("1", Transport::Udp, "flows"), 50);
 }
 
 /// The datagrams that arrive of 500 numbered ones, and the summary.
@@ -127,7 +130,7 @@ fn numbered(profile: &str, portable: bool) -> (Vec<Vec<u8>>, Summary) {
     let (address, end) = (server.local_addr().unwrap(), socket("127.0.0.1:0"));
     let more = format!(r#", "profile": {profile}"#);
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), &more, portable);
-    let client = client(proxy.address(Protocol::Udp));
+    let client = client(proxy.address(Transport::Udp));
     // Reads all the time: its buffer does not hold 500 datagrams.
     let reader = std::thread::spawn(move || receive_until(&server, b"stop"));
     for number in 0..500u16 {
@@ -178,7 +181,7 @@ fn the_rules_can_be_switched_off_and_on() {
     let server = socket("127.0.0.1:0");
     let profile = r#", "profile": { "up": [ { "rule": "drop", "chance": "100%" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), profile, false);
-    let client = client(proxy.address(Protocol::Udp));
+    let client = client(proxy.address(Transport::Udp));
     server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let arrives = |text: &[u8]| {
         let begun = Instant::now();
@@ -214,9 +217,10 @@ fn the_rules_can_be_switched_off_and_on() {
 #[test]
 fn idle_flows_are_forgotten_but_not_with_packets_inside() {
     let server = socket("127.0.0.1:0");
-    let more = r#", "idle": "100ms", "profile": { "up": [ { "rule": "delay", "time": "400ms" } ] }"#;
+    let more =
+        r#", "idle": "100ms", "profile": { "up": [ { "rule": "delay", "time": "400ms" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
-    let client = client(proxy.address(Protocol::Udp));
+    let client = client(proxy.address(Transport::Udp));
     client.send(b"slow").unwrap();
     let mut buffer = [0; 10];
     let (_, first) = server.recv_from(&mut buffer).unwrap();
@@ -227,8 +231,8 @@ fn idle_flows_are_forgotten_but_not_with_packets_inside() {
     let (_, second) = server.recv_from(&mut buffer).unwrap();
     assert_ne!(first, second, "a new flow");
     let summary = proxy.stop();
-    assert_eq!(summary.socket_count("1", Protocol::Udp, "flows"), 2);
-    assert_eq!(summary.socket_count("1", Protocol::Udp, "flows_idle"), 1);
+    assert_eq!(summary.socket_count("1", Transport::Udp, "flows"), 2);
+    assert_eq!(summary.socket_count("1", Transport::Udp, "flows_idle"), 1);
 }
 
 #[test]
@@ -238,7 +242,7 @@ fn an_earlier_refusal_costs_no_datagram() {
         let address = server.local_addr().unwrap();
         let more = r#", "profile": { "up": [ { "rule": "delay", "time": "30ms" } ] }"#;
         let proxy = start("udp://127.0.0.1:0", address, more, portable);
-        let client = client(proxy.address(Protocol::Udp));
+        let client = client(proxy.address(Transport::Udp));
         drop(server);
         client.send(b"refused").unwrap();
         std::thread::park_timeout(Duration::from_millis(100));
@@ -249,7 +253,7 @@ fn an_earlier_refusal_costs_no_datagram() {
         assert_eq!(receive(&server), b"two", "portable: {portable}");
         let summary = proxy.stop();
         assert_eq!(
-            summary.socket_count("1", Protocol::Udp, "refused_by_upstream"),
+            summary.socket_count("1", Transport::Udp, "refused_by_upstream"),
             1,
             "portable: {portable}"
         );
@@ -260,8 +264,9 @@ fn an_earlier_refusal_costs_no_datagram() {
 fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
     let server = socket("127.0.0.1:0");
     let proxy = start("udp://0.0.0.0:0", server.local_addr().unwrap(), "", false);
-    let port = proxy.address(Protocol::Udp).port();
-    // A client that asks two addresses of the proxy has two flows; a connected socket takes no answer from a wrong address.
+    let port = proxy.address(Transport::Udp).port();
+    // A client that asks two addresses of the proxy has two flows; a connected socket takes no
+    // answer from a wrong address.
     let client = socket("127.0.0.1:0");
     let mut peers = Vec::new();
     for asked in ["127.0.0.2", "127.0.0.3"] {
@@ -285,7 +290,8 @@ fn ipv6_and_localhost_work() {
     let server = socket("[::1]:0");
     for portable in [false, true] {
         let proxy = start("udp://localhost:0", server.local_addr().unwrap(), "", portable);
-        let addresses: Vec<SocketAddr> = proxy.listeners.iter().map(|listener| listener.address).collect();
+        let addresses: Vec<SocketAddr> =
+            proxy.listeners.iter().map(|listener| listener.address).collect();
         assert_eq!(addresses.len(), 2);
         assert_eq!(addresses[0].port(), addresses[1].port(), "one port number");
         for address in addresses {
@@ -304,8 +310,13 @@ fn follow_takes_answers_from_other_ports_of_the_upstream_only() {
     for portable in [false, true] {
         let server = socket("127.0.0.1:0");
         let (other_port, other_host) = (socket("127.0.0.1:0"), socket("127.0.0.9:0"));
-        let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), r#", "follow": true"#, portable);
-        let client = client(proxy.address(Protocol::Udp));
+        let proxy = start(
+            "udp://127.0.0.1:0",
+            server.local_addr().unwrap(),
+            r#", "follow": true"#,
+            portable,
+        );
+        let client = client(proxy.address(Transport::Udp));
         client.send(b"read file").unwrap();
         let (_, peer) = server.recv_from(&mut [0; 20]).unwrap();
         let peer = SocketAddr::new([127, 0, 0, 1].into(), peer.port());
@@ -315,7 +326,7 @@ fn follow_takes_answers_from_other_ports_of_the_upstream_only() {
         client.send(b"ack 1").unwrap();
         assert_eq!(receive(&other_port), b"ack 1", "the answer goes to the port that spoke last");
         let summary = proxy.stop();
-        assert_eq!(summary.socket_count("1", Protocol::Udp, "foreign"), 1);
+        assert_eq!(summary.socket_count("1", Transport::Udp, "foreign"), 1);
     }
 }
 
@@ -324,7 +335,7 @@ fn what_is_inside_is_delivered_before_the_end() {
     let server = socket("127.0.0.1:0");
     let more = r#", "profile": { "up": [ { "rule": "delay", "time": "300ms" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
-    client(proxy.address(Protocol::Udp)).send(b"late").unwrap();
+    client(proxy.address(Transport::Udp)).send(b"late").unwrap();
     std::thread::park_timeout(Duration::from_millis(100));
     let summary = proxy.stop();
     assert_eq!(links(&summary)[0].delivered, 1);
@@ -332,7 +343,7 @@ fn what_is_inside_is_delivered_before_the_end() {
     // More than two seconds are not waited for.
     let more = r#", "profile": { "up": [ { "rule": "delay", "time": "1h" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
-    client(proxy.address(Protocol::Udp)).send(b"never").unwrap();
+    client(proxy.address(Transport::Udp)).send(b"never").unwrap();
     std::thread::park_timeout(Duration::from_millis(100));
     let begun = Instant::now();
     let summary = proxy.stop();

@@ -1,4 +1,5 @@
-//! A command under way: its status the moment it ends, and a sure end when it does not end by itself.
+//! A command under way: its status the moment it ends, and a sure end when it does not end by
+//! itself.
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use rustix::process::{kill_process, kill_process_group, waitid};
@@ -9,22 +10,24 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 /// How long a command that is asked to end may take before it is killed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// The command alone.
     Alone,
-    /// The command and all it started: they are a process group of their own, which the terminal's Ctrl-C does not reach.
+    /// The command and all it started: they are a process group of their own, which the terminal's
+    /// Ctrl-C does not reach.
     Group,
 }
 
 /// A command under way. Dropping it kills it.
 ///
-/// It is reaped only at its end, here: until then its number, and that of its group, belong to nobody else.
+/// It is reaped only at its end, here: until then its number, and that of its group, belong to
+/// nobody else.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     process: std::process::Child,
     pid: Pid,
     reach: Reach,
@@ -37,7 +40,7 @@ impl Child {
     ///
     /// # Errors
     /// When the command cannot be run, or no thread can be started; then nothing runs.
-    pub(crate) fn start(
+    pub fn start(
         mut command: Command,
         reach: Reach,
         when_ended: impl FnOnce() + Send + 'static,
@@ -64,18 +67,19 @@ impl Child {
     }
 
     /// Its number, which is that of its group as well if it has one.
-    pub(crate) const fn pid(&self) -> Pid {
+    pub const fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// The status with which it has ended, as a shell says it: 128 and the signal's number when a signal ended it.
-    pub(crate) fn status(&mut self) -> Option<i32> {
+    /// The status with which it has ended, as a shell says it: 128 and the signal's number when a
+    /// signal ended it.
+    pub fn status(&mut self) -> Option<i32> {
         self.status = self.status.or_else(|| self.ended.try_recv().ok());
         self.status
     }
 
     /// Sends a signal to all it reaches. What has ended already takes no notice.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let _ = match self.reach {
             Reach::Alone => kill_process(self.pid, signal),
             Reach::Group => kill_process_group(self.pid, signal),
@@ -83,7 +87,7 @@ impl Child {
     }
 
     /// Its status; if it still runs it is asked to end first.
-    pub(crate) fn finish(mut self) -> i32 {
+    pub fn finish(mut self) -> i32 {
         if let Some(status) = self.status() {
             return status;
         }
@@ -112,9 +116,11 @@ impl Drop for Child {
 
 /// What the command writes, as far as it was piped.
 #[derive(Debug)]
-pub(crate) struct Pipes {
-    pub(crate) stdout: Option<std::process::ChildStdout>,
-    pub(crate) stderr: Option<std::process::ChildStderr>,
+pub struct Pipes {
+    /// Its standard output.
+    pub stdout: Option<std::process::ChildStdout>,
+    /// Its standard error.
+    pub stderr: Option<std::process::ChildStderr>,
 }
 
 /// Waits until the process has ended, and leaves it to be reaped.
@@ -167,7 +173,8 @@ mod tests {
     #[test]
     fn a_command_that_runs_is_asked_to_end_and_one_that_is_dropped_has_ended() {
         for reach in [Reach::Alone, Reach::Group] {
-            let (mut child, pipes) = Child::start(shell("echo; exec sleep 600"), reach, || {}).unwrap();
+            let (mut child, pipes) =
+                Child::start(shell("echo; exec sleep 600"), reach, || {}).unwrap();
             first_line(pipes);
             assert_eq!(child.status(), None);
             assert_eq!(child.finish(), 128 + 15);

@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_two_even_under_a_context() {
-        let usage = Err::<(), _>(Usage::error("--size has no unit")).context("in cell 3").unwrap_err();
+        let usage =
+            Err::<(), _>(Usage::error("--size has no unit")).context("in cell 3").unwrap_err();
         assert_eq!(code(&usage), 2);
         assert_eq!(code(&anyhow::anyhow!("disk full")), 1);
     }

@@ -1,7 +1,9 @@
 //! The space bar at a terminal, without Enter.
 
 use rustix::process::getpgrp;
-use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr,
+};
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +14,8 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 #[derive(Debug)]
 pub struct Keys(());
 
-/// Calls `act` whenever space is pressed, if stdin is a terminal and ours to read; otherwise does nothing.
+/// Calls `act` whenever space is pressed, if stdin is a terminal and ours to read; otherwise does
+/// nothing.
 pub fn on_space(act: impl Fn() + Send + 'static) -> Option<Keys> {
     let stdin = io::stdin();
     // A program in the background that touches its terminal is stopped.

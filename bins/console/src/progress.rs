@@ -21,18 +21,21 @@ pub fn line() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is well-formed");
+    let style =
+        ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is well-formed");
     ProgressBar::new_spinner().with_style(style)
 }
 
-/// A bar over the cells of a sweep, with the time left and what the caller adds; a hidden one unless stderr is a terminal.
+/// A bar over the cells of a sweep, with the time left and what the caller adds; a hidden one
+/// unless stderr is a terminal.
 pub fn cells(total: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("[{bar:24}] {human_pos}/{human_len} cells, {eta} left{wide_msg}")
-            .expect("the template is well-formed")
-            .progress_chars("=> ");
+    let style = ProgressStyle::with_template(
+        "[{bar:24}] {human_pos}/{human_len} cells, {eta} left{wide_msg}",
+    )
+    .expect("the template is well-formed")
+    .progress_chars("=> ");
     ProgressBar::new(total).with_style(style)
 }

@@ -1,11 +1,13 @@
 //! Stdin as something an event loop can wait for, be it a terminal, a pipe or a file.
 //!
-//! A thread copies stdin into a pipe, which bounds what is read ahead; a file could not be waited for otherwise.
+//! A thread copies stdin into a pipe, which bounds what is read ahead; a file could not be waited
+//! for otherwise.
 
 use mio::unix::pipe;
 use std::io;
 
-/// The readable end of a pipe through which all of stdin comes. The thread behind it ends with stdin, with the receiver, or with the process.
+/// The readable end of a pipe through which all of stdin comes. The thread behind it ends with
+/// stdin, with the receiver, or with the process.
 ///
 /// # Errors
 /// When the system has no pipe or thread left.

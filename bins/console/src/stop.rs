@@ -47,7 +47,8 @@ impl Stop {
         self.inner.requested.load(Ordering::SeqCst)
     }
 
-    /// Attaches a loop: [`Self::request`] wakes `poll` with [`STOP`] from now on, also when it was made before.
+    /// Attaches a loop: [`Self::request`] wakes `poll` with [`STOP`] from now on, also when it was
+    /// made before.
     ///
     /// # Errors
     /// When the system has no descriptor left for the waker.
@@ -59,7 +60,8 @@ impl Stop {
         }))
     }
 
-    /// Attaches a loop of another kind: [`Self::request`] calls `wake` from now on, also when it was made before. It must not wait.
+    /// Attaches a loop of another kind: [`Self::request`] calls `wake` from now on, also when it
+    /// was made before. It must not wait.
     pub fn attach_with(&self, wake: impl Fn() + Send + Sync + 'static) -> Attached {
         let wake: Wake = Arc::new(wake);
         self.wakers().push(wake.clone());

@@ -1,19 +1,22 @@
-//! What the programs say on stdout: the ready line, lines of text or of JSON, and bytes from the wire made harmless.
+//! What the programs say on stdout: the ready line, lines of text or of JSON, and bytes from the
+//! wire made harmless.
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// Replaces control characters, so that a name or a message from the wire cannot steer the reader's terminal.
+/// Replaces control characters, so that a name or a message from the wire cannot steer the reader's
+/// terminal.
 ///
 /// ```
-/// assert_eq!(jostle_bins::terminal::escaped("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+/// assert_eq!(jostle_console::terminal::escaped("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
 /// ```
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        // Bidirectional marks and overrides are no control characters to Unicode, but reorder what a person reads.
+        // Bidirectional marks and overrides are no control characters to Unicode, but reorder what
+        // a person reads.
         let steers = c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if steers {
@@ -47,7 +50,8 @@ impl Printer {
         self.json
     }
 
-    /// Says that a listener is ready: `listening NAME udp://127.0.0.1:40123`. Scripts wait for this line.
+    /// Says that a listener is ready: `listening NAME udp://127.0.0.1:40123`. Scripts wait for this
+    /// line.
     pub fn ready(self, name: &str, url: &str) {
         self.event("listening", json!({ "name": name, "address": url }), || {
             format!("listening {} {url}", escaped(name))
@@ -113,10 +117,11 @@ pub fn columns() -> Option<usize> {
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
-/// `text` in lines of at most `width` columns, all but the first indented by so many; a word that is longer than a line stands alone.
+/// `text` in lines of at most `width` columns, all but the first indented by so many; a word that
+/// is longer than a line stands alone.
 ///
 /// ```
-/// assert_eq!(jostle_bins::terminal::wrapped("one two three", 8, 2), "one two\n  three");
+/// assert_eq!(jostle_console::terminal::wrapped("one two three", 8, 2), "one two\n  three");
 /// ```
 pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     let mut lines = String::new();
@@ -135,24 +140,6 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
         column += length;
     }
     lines
-}
-
-/// A number with its thousands apart: `1,048,576`.
-///
-/// ```
-/// assert_eq!(jostle_bins::terminal::grouped(1048576), "1,048,576");
-/// assert_eq!(jostle_bins::terminal::grouped(12), "12");
-/// ```
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A rate for people: `9.87 Mbit/s`.

@@ -1,7 +1,8 @@
-//! A TCP listener on an event loop: takes in what waits, and tries again later when the process has no descriptor left.
+//! A TCP listener on an event loop: takes in what waits, and tries again later when the process has
+//! no descriptor left.
 
 use jostle_common::time::Instant;
-use jostle_proxy::is_out_of_descriptors;
+use jostle_sys::is_out_of_descriptors;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Poll, Token};
 use std::io;
@@ -51,7 +52,8 @@ impl Acceptor {
         self.at
     }
 
-    /// The next connection that waits. When the process has no descriptor left, connections wait until it has.
+    /// The next connection that waits. When the process has no descriptor left, connections wait
+    /// until it has.
     pub fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
         while self.at.is_some_and(|at| at <= now) {
             match self.listener.accept() {

@@ -1,11 +1,12 @@
 //! Addresses that people write: `HOST:PORT`, with names and IPv6.
 
-use crate::exit::Usage;
 use anyhow::Context;
+use jostle_console::exit::Usage;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// Reads `HOST:PORT`, `HOST` (then with `port`), `[::1]:PORT`, or any of them behind `scheme://`, and resolves the host.
-/// The addresses come in the system's order of preference; there is at least one.
+/// Reads `HOST:PORT`, `HOST` (then with `port`), `[::1]:PORT`, or any of them behind `scheme://`,
+/// and resolves the host. The addresses come in the system's order of preference; there is at least
+/// one.
 ///
 /// # Errors
 /// A [`Usage`] when it is written wrongly; another error when the host is unknown.
@@ -24,8 +25,10 @@ pub fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec<Socket
             "\"{text}\" is not an address; write HOST:PORT, such as 127.0.0.1:{port} or [::1]:{port}"
         ))
     })?;
-    let found: Vec<_> =
-        (host, port).to_socket_addrs().with_context(|| format!("cannot find the host \"{host}\""))?.collect();
+    let found: Vec<_> = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot find the host \"{host}\""))?
+        .collect();
     anyhow::ensure!(!found.is_empty(), "the host \"{host}\" has no address");
     Ok(found)
 }
@@ -40,7 +43,8 @@ pub fn resolve_listener(text: &str, scheme: &str, port: u16) -> anyhow::Result<S
     Ok(*first_v4.unwrap_or(&found[0]))
 }
 
-/// The host and the port, `port` when there is none. An IPv6 address with a port needs its brackets.
+/// The host and the port, `port` when there is none. An IPv6 address with a port needs its
+/// brackets.
 fn split(text: &str, port: u16) -> Option<(&str, u16)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
@@ -83,12 +87,18 @@ mod tests {
         assert!(usage("tcp://127.0.0.1:1"));
         assert!(usage("127.0.0.1:x"));
         assert!(!usage("no-such-host.invalid:1"));
-        assert_eq!(resolve("udp://127.0.0.1:7", "udp", 9001).unwrap(), ["127.0.0.1:7".parse().unwrap()]);
+        assert_eq!(
+            resolve("udp://127.0.0.1:7", "udp", 9001).unwrap(),
+            ["127.0.0.1:7".parse().unwrap()]
+        );
     }
 
     #[test]
     fn localhost_listens_on_ipv4() {
-        assert_eq!(resolve_listener("localhost:7", "udp", 1).unwrap(), "127.0.0.1:7".parse().unwrap());
+        assert_eq!(
+            resolve_listener("localhost:7", "udp", 1).unwrap(),
+            "127.0.0.1:7".parse().unwrap()
+        );
         assert_eq!(resolve_listener("[::1]:7", "udp", 1).unwrap(), "[::1]:7".parse().unwrap());
     }
 }

@@ -1,9 +1,10 @@
-//! A client's TCP connection: each step waits for the socket, for the user who may stop it, and for no longer than its patience.
+//! A client's TCP connection: each step waits for the socket, for the user who may stop it, and for
+//! no longer than its patience.
 
-use crate::stop::{Attached, Stop};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::units::format_duration;
+use jostle_console::stop::{Attached, Stop};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, Write};
@@ -64,16 +65,25 @@ impl<'a> Connection<'a> {
         for address in servers {
             *tried = *address;
             let connection = Self::open(*address, stop, clock, patience);
-            match connection.and_then(|mut connection| connection.established().map(|()| connection)) {
+            match connection
+                .and_then(|mut connection| connection.established().map(|()| connection))
+            {
                 Ok(connection) => return Ok(connection),
                 Err(Broken::Stopped) => return Err(Broken::Stopped),
-                Err(broken) => last = broken.context(|| format!("cannot connect to tcp://{address}")),
+                Err(broken) => {
+                    last = broken.context(|| format!("cannot connect to tcp://{address}"))
+                }
             }
         }
         Err(last)
     }
 
-    fn open(server: SocketAddr, stop: &'a Stop, clock: Clock, patience: Duration) -> Result<Self, Broken> {
+    fn open(
+        server: SocketAddr,
+        stop: &'a Stop,
+        clock: Clock,
+        patience: Duration,
+    ) -> Result<Self, Broken> {
         let mut stream = TcpStream::connect(server).map_err(failed)?;
         let poll = Poll::new().map_err(failed)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -98,16 +108,21 @@ impl<'a> Connection<'a> {
             // Not connected yet: wait for the next event.
             None => stream.peer_addr().map(drop).map_err(|_| io::ErrorKind::WouldBlock.into()),
         })?;
-        // Questions are small and want to be there at once; whole pieces of a file go out as they are anyway.
+        // Questions are small and want to be there at once; whole pieces of a file go out as they
+        // are anyway.
         let _ = self.stream.set_nodelay(true);
         Ok(())
     }
 
-    /// Repeats `act` until the socket is ready for it, the user stops it, or nothing has moved for too long.
+    /// Repeats `act` until the socket is ready for it, the user stops it, or nothing has moved for
+    /// too long.
     ///
     /// # Errors
     /// When `act` fails otherwise than by [`io::ErrorKind::WouldBlock`].
-    pub fn drive<T>(&mut self, mut act: impl FnMut(&mut TcpStream) -> io::Result<T>) -> Result<T, Broken> {
+    pub fn drive<T>(
+        &mut self,
+        mut act: impl FnMut(&mut TcpStream) -> io::Result<T>,
+    ) -> Result<T, Broken> {
         loop {
             match self.attempt(&mut act)? {
                 Some(value) => return Ok(value),
@@ -175,7 +190,11 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub fn write_all(&mut self, mut bytes: &[u8], mut each: impl FnMut(usize)) -> Result<(), Broken> {
+    pub fn write_all(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(usize),
+    ) -> Result<(), Broken> {
         while !bytes.is_empty() {
             let written = self.drive(|stream| stream.write(bytes))?;
             bytes = &bytes[written..];

@@ -1,12 +1,13 @@
 //! Drives a protocol's state machine over a UDP socket, in real time.
 //!
-//! Timers follow mio, which rounds a wait up to the next millisecond: a timeout of 5 ms or more does not mind, and paced data go in
-//! small bursts (a packet per wake-up up to some 30 Mbit/s, then a few), whose mean rate is exact.
+//! Timers follow mio, which rounds a wait up to the next millisecond: a timeout of 5 ms or more
+//! does not mind, and paced data go in small bursts (a packet per wake-up up to some 30 Mbit/s,
+//! then a few), whose mean rate is exact.
 
-use crate::stop::{STOP, Stop};
+use crate::protocol::{Endpoint, Transmit};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::{Endpoint, Transmit};
 use jostle_common::time::Instant;
+use jostle_console::stop::{STOP, Stop};
 use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,11 +16,13 @@ use std::time::Duration;
 const SOCKET: Token = Token(0);
 /// What else wakes the loop.
 const OTHER: Token = Token(1);
-/// How many datagrams are taken in before the clock, the stop request and the progress get their turn.
+/// How many datagrams are taken in before the clock, the stop request and the progress get their
+/// turn.
 const BATCH: usize = 64;
 /// The longest UDP payload is 65,507 bytes over IPv4.
 const DATAGRAM_MAX: usize = 1 << 16;
-/// What is asked for as receive buffer; the system may grant less. At 10 Mbit/s it is three seconds of data.
+/// What is asked for as receive buffer; the system may grant less. At 10 Mbit/s it is three seconds
+/// of data.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Why the loop ended.
@@ -66,8 +69,9 @@ impl Driver {
             (Ipv6Addr::UNSPECIFIED, 0).into()
         };
         let socket = mio::net::UdpSocket::bind(any)?;
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("cannot reach udp://{server}: {error}"));
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot reach udp://{server}: {error}"))
+        };
         socket.connect(server).map_err(named)?;
         Self::new(socket, Some(server))
     }
@@ -104,10 +108,12 @@ impl Driver {
         self.socket.local_addr()
     }
 
-    /// Runs `endpoint` until it is finished or `stop` is requested; `each_turn` sees it at least once per wake-up.
+    /// Runs `endpoint` until it is finished or `stop` is requested; `each_turn` sees it at least
+    /// once per wake-up.
     ///
     /// # Errors
-    /// When the system refuses to wait for events. What the network refuses is the endpoint's to know.
+    /// When the system refuses to wait for events. What the network refuses is the endpoint's to
+    /// know.
     pub fn run<E: Endpoint>(
         &mut self,
         endpoint: &mut E,
@@ -127,10 +133,13 @@ impl Driver {
             if stop.is_requested() {
                 return Ok(Ended::Stopped);
             }
-            let wait = if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
+            let wait =
+                if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => debug_assert!(events.iter().all(|event| [SOCKET, OTHER, STOP].contains(&event.token()))),
+                _ => debug_assert!(
+                    events.iter().all(|event| [SOCKET, OTHER, STOP].contains(&event.token()))
+                ),
             }
         }
     }
@@ -146,7 +155,9 @@ impl Driver {
     /// Sends what is due, until the socket is full.
     fn send_due<E: Endpoint>(&mut self, endpoint: &mut E, clock: &Clock) {
         for _ in 0..BATCH {
-            let Some(transmit) = self.waiting.take().or_else(|| endpoint.poll(clock.now())) else { return };
+            let Some(transmit) = self.waiting.take().or_else(|| endpoint.poll(clock.now())) else {
+                return;
+            };
             let mut sent = self.send(&transmit);
             if self.refused(&sent, endpoint, clock) {
                 // The error was an earlier datagram's: this one was not sent.
@@ -171,7 +182,8 @@ impl Driver {
         }
     }
 
-    /// Takes in up to a batch of datagrams, and sends what they give rise to. True when there are no more.
+    /// Takes in up to a batch of datagrams, and sends what they give rise to. True when there are
+    /// no more.
     fn receive<E: Endpoint>(&mut self, endpoint: &mut E, clock: &Clock) -> bool {
         for _ in 0..BATCH {
             if self.waiting.is_some() {
@@ -184,7 +196,8 @@ impl Driver {
             }
             match received {
                 Ok((length, from)) => {
-                    // The kernel lets only the peer through, but may write its address with another scope.
+                    // The kernel lets only the peer through, but may write its address with another
+                    // scope.
                     let from = self.peer.unwrap_or(from);
                     endpoint.handle(clock.now(), from, &self.buffer[..length]);
                     self.send_due(endpoint, clock);
@@ -197,8 +210,14 @@ impl Driver {
     }
 
     /// Whether a call reported that an earlier datagram was refused; the endpoint is told.
-    fn refused<T, E: Endpoint>(&self, result: &io::Result<T>, endpoint: &mut E, clock: &Clock) -> bool {
-        let is_refusal = matches!(result, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+    fn refused<T, E: Endpoint>(
+        &self,
+        result: &io::Result<T>,
+        endpoint: &mut E,
+        clock: &Clock,
+    ) -> bool {
+        let is_refusal =
+            matches!(result, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
         if let (true, Some(peer)) = (is_refusal, self.peer) {
             endpoint.handle_refusal(clock.now(), peer);
         }

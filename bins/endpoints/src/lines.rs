@@ -1,13 +1,13 @@
 //! A TCP server of lines: many clients on one loop, each line answered in its turn.
 //!
-//! A client that does not read its answers is not read either: at most a line, [`ANSWERS_BYTES_MAX`] and the answers to one more piece
-//! of 4 KiB are held for it.
+//! A client that does not read its answers is not read either: at most a line,
+//! [`ANSWERS_BYTES_MAX`] and the answers to one more piece of 4 KiB are held for it.
 
 use crate::accept::Acceptor;
-use crate::stop::{STOP, Stop};
+use crate::protocol::lines::{Line, Lines, Overlong};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::lines::{Line, Lines, Overlong};
 use jostle_common::time::Instant;
+use jostle_console::stop::{STOP, Stop};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
@@ -91,8 +91,8 @@ impl Server {
         self.acceptor.address()
     }
 
-    /// Serves until `stop` is requested, or until one client has gone when it was set so. `answer` appends what a line of a client is
-    /// answered with.
+    /// Serves until `stop` is requested, or until one client has gone when it was set so. `answer`
+    /// appends what a line of a client is answered with.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
@@ -109,7 +109,8 @@ impl Server {
             let now = clock.now();
             self.accept(now);
             self.turn(now, &mut buffer, &mut answer);
-            let is_done = self.settings.once && self.totals.connections > 0 && self.connections.is_empty();
+            let is_done =
+                self.settings.once && self.totals.connections > 0 && self.connections.is_empty();
             if stop.is_requested() || is_done {
                 return Ok(self.totals);
             }
@@ -164,8 +165,16 @@ impl Server {
             let lines = Lines::new(self.settings.line_bytes_max, self.settings.overlong);
             let (answers, has_ended) = (Vec::new(), false);
             let (can_read, can_write) = (true, true);
-            let connection =
-                Connection { stream, peer, heard: now, lines, answers, can_read, can_write, has_ended };
+            let connection = Connection {
+                stream,
+                peer,
+                heard: now,
+                lines,
+                answers,
+                can_read,
+                can_write,
+                has_ended,
+            };
             self.connections.insert(token, connection);
         }
     }

@@ -1,11 +1,12 @@
-//! Drives protocols over byte streams on TCP sockets, in real time: one conversation, or a server of many.
+//! Drives protocols over byte streams on TCP sockets, in real time: one conversation, or a server
+//! of many.
 
 use crate::accept::Acceptor;
-use crate::stop::{STOP, Stop};
+use crate::protocol::stream::StreamEndpoint;
 use bytes::{Buf, Bytes};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::stream::StreamEndpoint;
 use jostle_common::time::Instant;
+use jostle_console::stop::{STOP, Stop};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use std::time::Duration;
 
 /// How much is read at once: it bounds what an endpoint answers before its answers are sent.
 pub const PIECE: usize = 16 * 1024;
-/// How many steps of one conversation are taken before the others, the clock and the stop request get their turn.
+/// How many steps of one conversation are taken before the others, the clock and the stop request
+/// get their turn.
 pub const TURN: usize = 32;
 const LISTENER: Token = Token(0);
 
@@ -25,7 +27,8 @@ const LISTENER: Token = Token(0);
 pub struct Conversation<E> {
     stream: TcpStream,
     endpoint: E,
-    /// What the socket had no room for. Until it has, nothing is read: a peer that does not read is not listened to.
+    /// What the socket had no room for. Until it has, nothing is read: a peer that does not read is
+    /// not listened to.
     waiting: Bytes,
     can_read: bool,
     can_write: bool,
@@ -42,7 +45,8 @@ pub enum Step {
     Moved,
     /// Nothing moves before an event or the deadline.
     Waits,
-    /// The endpoint has finished and all is sent, or the connection broke and the endpoint was told.
+    /// The endpoint has finished and all is sent, or the connection broke and the endpoint was
+    /// told.
     Over,
 }
 
@@ -193,8 +197,9 @@ impl<E: StreamEndpoint> Server<E> {
         self.acceptor.address()
     }
 
-    /// Serves each connection with an endpoint made by `open`, until `stop` is requested or `watch` breaks off. `watch` sees an endpoint
-    /// after each step in which something moved, and once more at its end.
+    /// Serves each connection with an endpoint made by `open`, until `stop` is requested or `watch`
+    /// breaks off. `watch` sees an endpoint after each step in which something moved, and once more
+    /// at its end.
     ///
     /// # Errors
     /// When the system refuses to wait for events.

@@ -1,7 +1,8 @@
 //! `jostle-client`: the clean clients that talk to jostle-server, through bad weather or none.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{clock, echo, exit, file, http, messages, ping, saw, signals, terminal};
+use jostle_console::{exit, signals, terminal};
+use jostle_endpoints::{clock, echo, file, http, messages, ping, saw};
 use std::process::ExitCode;
 
 /// Clean clients: they never lose, delay or damage anything themselves.

@@ -1,7 +1,8 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::{clock, echo, exit, file, http, messages, ping, saw, signals, terminal};
+use jostle_console::{exit, signals, terminal};
+use jostle_endpoints::{clock, echo, file, http, messages, ping, saw};
 use std::process::ExitCode;
 
 /// Clean servers: they never lose, delay or damage anything themselves.

@@ -3,15 +3,16 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use jostle_bins::commands::profile::ProfileArgs;
 use jostle_bins::commands::proxy::ProxyArgs;
-use jostle_bins::commands::simulate::SimulateArgs;
-use jostle_bins::compare::CompareArgs;
-use jostle_bins::report::ReportArgs;
-use jostle_bins::sweep::SweepArgs;
-use jostle_bins::trial::TrialArgs;
-use jostle_bins::{exit, signals, terminal};
+use jostle_console::{exit, signals, terminal};
+use jostle_study::compare::CompareArgs;
+use jostle_study::report::ReportArgs;
+use jostle_study::simulate::SimulateArgs;
+use jostle_study::sweep::SweepArgs;
+use jostle_study::trial::TrialArgs;
 use std::process::ExitCode;
 
-/// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP, repeatably
+/// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP,
+/// repeatably
 #[derive(Parser)]
 #[command(name = "jostle", version, arg_required_else_help = true)]
 struct Arguments {

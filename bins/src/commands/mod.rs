@@ -2,5 +2,3 @@
 
 pub mod profile;
 pub mod proxy;
-pub mod simulate;
-pub mod weather;

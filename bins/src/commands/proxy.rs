@@ -1,19 +1,20 @@
-//! `jostle proxy`: routes real programs through bad weather until it is stopped, and says what it did.
+//! `jostle proxy`: routes real programs through bad weather until it is stopped, and says what it
+//! did.
 
 mod child;
 mod plan;
 mod report;
 
-use super::weather::Weather;
-use crate::exit::Usage;
-use crate::keys;
-use crate::signals;
-use crate::terminal::Printer;
 use anyhow::Context;
 use clap::Args;
-use jostle_common::route::Unit;
 use jostle_common::units::{Span, UnitError, parse_duration};
+use jostle_console::exit::Usage;
+use jostle_console::keys;
+use jostle_console::signals;
+use jostle_console::terminal::Printer;
+use jostle_engine::route::Unit;
 use jostle_proxy::{Control, Proxy, Settings, StartError};
+use jostle_study::weather::Weather;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use std::ffi::OsString;
 use std::fs::File;
@@ -61,11 +62,12 @@ pub struct ProxyArgs {
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
-    /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish (raw)
+    /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish
+    /// (raw)
     #[arg(long, value_name = "MODE", value_enum, help_heading = "The relays")]
     tcp: Option<plan::Tcp>,
     /// What shares a fate on a raw route: line, read, or a size such as 4KiB
-    #[arg(long, value_name = "UNIT", value_parser = jostle_common::route::parse_unit, help_heading = "The relays")]
+    #[arg(long, value_name = "UNIT", value_parser = jostle_engine::route::parse_unit, help_heading = "The relays")]
     unit: Option<Unit>,
     /// Relay answers from other ports of a UDP upstream, as TFTP gives
     #[arg(long, help_heading = "The relays")]
@@ -83,7 +85,8 @@ impl ProxyArgs {
     /// Runs the proxy until it is stopped.
     ///
     /// # Errors
-    /// A [`crate::exit::Usage`] when the command line or a file says something impossible; another error when the proxy cannot start.
+    /// A [`jostle_console::exit::Usage`] when the command line or a file says something impossible;
+    /// another error when the proxy cannot start.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let plan = plan::plan(&self)?;
         let printer = Printer::new(self.json);
@@ -115,8 +118,11 @@ impl ProxyArgs {
         let control = proxy.control();
         listen_to_signals(&control)?;
         let keys = if self.command.is_empty() { keys::on_space(toggler(&control)) } else { None };
-        let urls: Vec<String> =
-            proxy.listeners().iter().map(|one| format!("{}://{}", one.protocol, one.address)).collect();
+        let urls: Vec<String> = proxy
+            .listeners()
+            .iter()
+            .map(|one| format!("{}://{}", one.protocol, one.address))
+            .collect();
         for (listener, url) in proxy.listeners().iter().zip(&urls) {
             printer.ready(&listener.route, url);
         }
@@ -205,6 +211,9 @@ fn stop_after(limit: Duration, control: Control) -> anyhow::Result<()> {
         let _ = receiver.recv_timeout(limit);
         control.stop();
     };
-    std::thread::Builder::new().name("limit".into()).spawn(wait).context("cannot start a thread")?;
+    std::thread::Builder::new()
+        .name("limit".into())
+        .spawn(wait)
+        .context("cannot start a thread")?;
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Profiles by name, built in or in a file, and the files that settings name.
 //!
-//! One rule for all commands: a profile that says something impossible, and a name that is neither built in nor a file, are wrong usage; a
-//! file that cannot be read is a failed job.
+//! One rule for all commands: a profile that says something impossible, and a name that is neither
+//! built in nor a file, are wrong usage; a file that cannot be read is a failed job.
 
-use crate::exit::Usage;
-use crate::files;
-use jostle_common::profile::Profile;
-use jostle_common::route::{named_profile, named_text};
 use jostle_common::setting::SettingError;
+use jostle_console::exit::Usage;
+use jostle_console::files;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::{named_profile, named_text};
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// The profile that `name` names, for a message that begins with `place`.
 ///
 /// # Errors
-/// [`Usage`] when the profile is wrong or nothing is called so; another error when its file cannot be read.
+/// [`Usage`] when the profile is wrong or nothing is called so; another error when its file cannot
+/// be read.
 pub fn load(place: &str, name: &str) -> anyhow::Result<Profile> {
     let files = ProfileFiles::new(PathBuf::new());
     named_profile(name, &|name| files.read(name)).map_err(|error| files.judge(place, &error))
@@ -30,7 +31,8 @@ pub fn text(name: &str) -> anyhow::Result<String> {
     named_text(name, &|name| files.read(name)).map_err(|error| files.judge("", &error))
 }
 
-/// Reads the files that settings name, and remembers whether one was there and could not be read: that is no mistake in the setting.
+/// Reads the files that settings name, and remembers whether one was there and could not be read:
+/// that is no mistake in the setting.
 pub struct ProfileFiles {
     folder: PathBuf,
     unreadable: RefCell<Option<String>>,
@@ -63,7 +65,8 @@ impl ProfileFiles {
         problem
     }
 
-    /// The error to end with: a mistake in the setting, whose message begins with `place`, or a file that could not be read.
+    /// The error to end with: a mistake in the setting, whose message begins with `place`, or a
+    /// file that could not be read.
     pub fn judge(&self, place: &str, error: &SettingError) -> anyhow::Error {
         match self.unreadable.borrow_mut().take() {
             Some(problem) => anyhow::anyhow!(problem),
@@ -84,7 +87,10 @@ mod tests {
     fn names_files_and_mistakes_end_as_stated() {
         assert!(load("", "webpagetest-3g").is_ok());
         let error = load("--profile: ", "cofee-shop-wifi").unwrap_err();
-        assert!(is_usage(&error) && error.to_string().contains("did you mean coffee-shop-wifi?"), "{error}");
+        assert!(
+            is_usage(&error) && error.to_string().contains("did you mean coffee-shop-wifi?"),
+            "{error}"
+        );
         assert!(error.to_string().starts_with("--profile: there is neither"), "{error}");
         assert!(!load("", "xyz").unwrap_err().to_string().contains("mean"));
         assert!(!is_usage(&load("", "nowhere/none.json").unwrap_err()));

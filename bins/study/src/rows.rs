@@ -1,21 +1,25 @@
 //! The result row: one cell of a comparison, trial or sweep, with the same keys everywhere.
 //!
-//! A row is one JSON object on one line. What depends on the machine or on the moment stands in `host`, and in the times of a run on
-//! real sockets; of a row in virtual time all the rest is a pure function of the cell. A number that was not measured is `null`.
+//! A row is one JSON object on one line. What depends on the machine or on the moment stands in
+//! `host`, and in the times of a run on real sockets; of a row in virtual time all the rest is a
+//! pure function of the cell. A number that was not measured is `null`.
 
-use crate::protocol::rtt::RoundTrips;
-use crate::units::{Probability, Span};
+use jostle_common::statistics::RoundTripMs;
+use jostle_common::units::{Probability, Span};
+use jostle_engine::counters::Counters;
+use jostle_engine::stage::Reason;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The outcome of one transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which protocol carried the file: `tcp`, `udp` (plain, without retransmission), `saw` (stop-and-wait over UDP) …
+    /// Which protocol carried the file: `tcp`, `udp` (plain, without retransmission), `saw`
+    /// (stop-and-wait over UDP) …
     pub protocol: String,
-    /// The share of packets that the route loses in each direction, as a fraction: `0.05`. Reads `"5%"` too.
+    /// The share of packets that the route loses in each direction, as a fraction: `0.05`. Reads
+    /// `"5%"` too.
     #[serde(serialize_with = "fraction")]
     pub loss: Probability,
     /// The one-way delay of the route, in each direction: `"5ms"`.
@@ -27,20 +31,22 @@ pub struct Row {
     /// Whether time was virtual: no socket, no waiting, exactly repeatable.
     #[serde(rename = "virtual")]
     pub is_virtual: bool,
-    /// Whether the protocol did what it promises. For `udp` that is to account for the file, damaged or not.
+    /// Whether the protocol did what it promises. For `udp` that is to account for the file,
+    /// damaged or not.
     pub ok: bool,
     /// Why it did not.
     pub error: Option<String>,
-    /// How long the file took, in seconds: from the client's first packet or connect until the server confirmed it (`tcp`), the last
-    /// packet arrived (`saw`), or, from the announcement on, the last chunk that did arrive (`udp`); of `ping` until the last answer, or
-    /// until what was missing was given up; of `messages` until the goodbye was acknowledged.
+    /// How long the file took, in seconds: from the client's first packet or connect until the
+    /// server confirmed it (`tcp`), the last packet arrived (`saw`), or, from the announcement on,
+    /// the last chunk that did arrive (`udp`); of `ping` until the last answer, or until what was
+    /// missing was given up; of `messages` until the goodbye was acknowledged.
     pub seconds: Option<f64>,
     /// Undamaged bytes of the file that arrived, in bits per second of `seconds`.
     pub goodput_bps: Option<u64>,
     /// Whether what was received is the file: the same SHA-256. `null` when nothing was.
     pub digest_equal: Option<bool>,
-    /// Chunks of which an undamaged copy arrived; of `ping`, requests that were answered; of `messages`, messages. `intact + missing +
-    /// damaged` is the number of them.
+    /// Chunks of which an undamaged copy arrived; of `ping`, requests that were answered; of
+    /// `messages`, messages. `intact + missing + damaged` is the number of them.
     pub intact: Option<u64>,
     /// Chunks of which no copy arrived.
     pub missing: Option<u64>,
@@ -48,9 +54,11 @@ pub struct Row {
     pub damaged: Option<u64>,
     /// Copies beyond each chunk's first.
     pub doubled: Option<u64>,
-    /// Chunks whose first copy arrived after a later chunk; of `ping`, answers behind their timeout.
+    /// Chunks whose first copy arrived after a later chunk; of `ping`, answers behind their
+    /// timeout.
     pub late: Option<u64>,
-    /// Packets that both endpoints sent: datagrams, or the segments of a modelled TCP; first sendings, repetitions and control.
+    /// Packets that both endpoints sent: datagrams, or the segments of a modelled TCP; first
+    /// sendings, repetitions and control.
     pub packets: Option<u64>,
     /// How many of them repeated an earlier one.
     pub retransmissions: Option<u64>,
@@ -62,7 +70,8 @@ pub struct Row {
     /// The version of jostle that made the row.
     #[serde(default)]
     pub version: String,
-    /// The cell's other parameters, such as `size` and `corrupt`, and results that only one command has, such as `frames_lost`.
+    /// The cell's other parameters, such as `size` and `corrupt`, and results that only one command
+    /// has, such as `frames_lost`.
     #[serde(flatten)]
     pub more: Map<String, Value>,
     /// What depends on the machine or the moment. Empty in virtual time.
@@ -96,40 +105,6 @@ impl Row {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             more: Map::new(),
             host: Map::new(),
-        }
-    }
-}
-
-/// Round trips, in milliseconds; `null` where there were none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RoundTripMs {
-    /// How many were measured.
-    pub samples: u64,
-    /// The shortest.
-    pub min: Option<f64>,
-    /// Their mean.
-    pub mean: Option<f64>,
-    /// What half of them do not exceed.
-    pub p50: Option<f64>,
-    /// What 90 % of them do not exceed.
-    pub p90: Option<f64>,
-    /// What 99 % of them do not exceed.
-    pub p99: Option<f64>,
-    /// The longest.
-    pub max: Option<f64>,
-}
-
-impl From<&RoundTrips> for RoundTripMs {
-    fn from(trips: &RoundTrips) -> Self {
-        let ms = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1e6);
-        Self {
-            samples: trips.count(),
-            min: ms(trips.least()),
-            mean: ms(trips.mean()),
-            p50: ms(trips.percentile(50.0)),
-            p90: ms(trips.percentile(90.0)),
-            p99: ms(trips.percentile(99.0)),
-            max: ms(trips.most()),
         }
     }
 }
@@ -183,6 +158,23 @@ impl LinkCounts {
     }
 }
 
+impl From<&Counters> for LinkCounts {
+    fn from(counters: &Counters) -> Self {
+        let discarded = Reason::ALL
+            .iter()
+            .map(|reason| (reason.name().to_owned(), counters.discarded(*reason)));
+        Self {
+            entered: counters.entered,
+            copies: counters.copies,
+            delivered: counters.delivered,
+            discarded: discarded.filter(|(_, count)| *count > 0).collect(),
+            corrupted: counters.corrupted,
+            held: counters.held,
+            missed_by_kernel: 0,
+        }
+    }
+}
+
 /// Bits per second of `bytes` in `seconds`, to the nearest bit; `None` for no time at all.
 pub fn goodput_bps(bytes: u64, seconds: f64) -> Option<u64> {
     (seconds > 0.0).then(|| libm::round(bytes as f64 * 8.0 / seconds) as u64)
@@ -197,6 +189,7 @@ fn fraction<S: Serializer>(probability: &Probability, serializer: S) -> Result<S
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::time::Duration;
 
     fn row() -> Row {
         let up = LinkCounts {

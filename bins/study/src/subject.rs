@@ -1,13 +1,13 @@
 //! The file that is sent.
 
 use crate::audit::Original;
-use crate::files;
+use crate::trial::Trial;
 use anyhow::{Context, bail};
-use jostle_common::protocol::storage::Memory;
-use jostle_common::trial::Trial;
+use jostle_console::files;
+use jostle_endpoints::protocol::storage::Memory;
 use std::path::Path;
 
-const TUNE: &[u8] = include_bytes!("../assets/jostle-tune.mp3");
+const TUNE: &[u8] = include_bytes!("../../assets/jostle-tune.mp3");
 const TUNE_NAME: &str = "jostle-tune.mp3";
 const GENERATED_NAME: &str = "generated";
 
@@ -54,13 +54,14 @@ impl Subject {
     /// # Errors
     /// When it cannot be read, is empty or too large.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+        let size =
+            path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
         if size > BYTES_MAX {
             bail!("{} is too large: files of up to 256 MiB can be sent", path.display());
         }
         // A device has no size and no end.
-        let bytes =
-            files::read(path, BYTES_MAX).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = files::read(path, BYTES_MAX)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         if bytes.is_empty() {
             bail!("{} is empty: there is nothing to lose", path.display());
         }
@@ -99,7 +100,7 @@ fn extension(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::protocol::storage::Source as _;
+    use jostle_endpoints::protocol::storage::Source as _;
 
     #[test]
     fn the_built_in_file_is_music() {
@@ -122,8 +123,8 @@ mod tests {
 
     #[test]
     fn only_harmless_extensions_are_kept() {
-        let kept =
-            ["a.mp3", "a.tar.GZ", "a", ".hidden", "a.m p", "a.\"><b", "a.toolongtokeep"].map(extension);
+        let kept = ["a.mp3", "a.tar.GZ", "a", ".hidden", "a.m p", "a.\"><b", "a.toolongtokeep"]
+            .map(extension);
         assert_eq!(kept, [".mp3", ".GZ", "", "", "", "", ""]);
     }
 

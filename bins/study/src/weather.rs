@@ -1,9 +1,10 @@
-//! The shorthands that make a profile without a file: `--drop 5% --delay 20ms`, for both directions or for one.
+//! The shorthands that make a profile without a file: `--drop 5% --delay 20ms`, for both directions
+//! or for one.
 
 use clap::Args;
-use jostle_common::profile::{Queue, Shorthand};
 use jostle_common::setting::SettingError;
 use jostle_common::units::{BitRate, Probability, Span, UnitError, parse_duration};
+use jostle_engine::profile::{Queue, Shorthand};
 
 fn span(text: &str) -> Result<Span, UnitError> {
     parse_duration(text).map(Span)
@@ -102,8 +103,8 @@ impl Weather {
     /// When a shorthand asks for something impossible; the place is the option.
     pub fn in_front_of(
         self,
-        profile: jostle_common::profile::Profile,
-    ) -> Result<jostle_common::profile::Profile, SettingError> {
+        profile: jostle_engine::profile::Profile,
+    ) -> Result<jostle_engine::profile::Profile, SettingError> {
         let (up, down) = self.shorthands();
         profile.with_shorthands(up, down)
     }

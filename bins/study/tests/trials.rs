@@ -1,15 +1,16 @@
-//! Trials in virtual time: against formulas, against each other, and against the parts they are made of.
+//! Trials in virtual time: against formulas, against each other, and against the parts they are
+//! made of.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use jostle_common::profile::no_files;
-use jostle_common::protocol::CHUNK_BYTES;
-use jostle_common::route::CongestionControl;
-use jostle_common::rows::{LinkCounts, Row};
 use jostle_common::statistics::{Z_999, proportion_margin};
-use jostle_common::trial::{ROUTE, Trial};
+use jostle_endpoints::protocol::CHUNK_BYTES;
 use jostle_engine::link::Link;
+use jostle_engine::profile::no_files;
+use jostle_engine::route::CongestionControl;
 use jostle_engine::tcp::transfer;
-use jostle_engine::trial::{Content, run};
+use jostle_study::rows::{LinkCounts, Row};
+use jostle_study::trial::simulated::{Content, run};
+use jostle_study::trial::{ROUTE, Trial};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -53,19 +54,28 @@ fn stop_and_wait_takes_a_round_trip_per_packet_and_a_timeout_per_loss() {
             ],
         );
         let row = run(&trial, &content);
-        assert_eq!((row.ok, row.intact, row.digest_equal), (true, Some(PACKETS), Some(true)), "{row:?}");
+        assert_eq!(
+            (row.ok, row.intact, row.digest_equal),
+            (true, Some(PACKETS), Some(true)),
+            "{row:?}"
+        );
         // An attempt fails when the request or the answer is lost.
         let p = percent / 100.0;
         let q = 1.0 - (1.0 - p) * (1.0 - p);
         let expected = ROUND_TRIP + TIMEOUT * q / (1.0 - q);
         let ratio = row.seconds.unwrap() / PACKETS as f64 / expected;
         assert!((0.97..1.03).contains(&ratio), "{loss}: {ratio} of {expected} s");
-        // So many attempts fail, give or take four deviations of the negative binomial distribution.
+        // So many attempts fail, give or take four deviations of the negative binomial
+        // distribution.
         let failures = PACKETS as f64 * q / (1.0 - q);
         let margin = 4.0 * (PACKETS as f64 * q).sqrt() / (1.0 - q);
         let found = row.retransmissions.unwrap() as f64;
         assert!((found - failures).abs() <= margin, "{loss}: {found} is not {failures}");
-        assert_eq!(row.rtt_ms.map(|rtt| (rtt.min, rtt.max)), Some((Some(20.0), Some(20.0))), "{loss}");
+        assert_eq!(
+            row.rtt_ms.map(|rtt| (rtt.min, rtt.max)),
+            Some((Some(20.0), Some(20.0))),
+            "{loss}"
+        );
     }
 }
 
@@ -98,7 +108,8 @@ fn a_cell_is_the_same_each_time_and_says_nothing_of_the_machine() {
 
 /// How many of the first `count` packets from the client are lost.
 fn lost_of_the_first(count: u64, loss: &str, seed: u64) -> u64 {
-    let pings = row(seed, &[("protocol", "ping"), ("up-loss", loss), ("count", &count.to_string())]);
+    let pings =
+        row(seed, &[("protocol", "ping"), ("up-loss", loss), ("count", &count.to_string())]);
     assert_eq!(links(&pings)[0].entered, count);
     pings.missing.unwrap()
 }
@@ -110,7 +121,8 @@ fn what_a_low_rate_loses_a_higher_one_loses_too() {
         for count in 1..=150 {
             let lost = ["1%", "5%", "20%", "60%"].map(|loss| lost_of_the_first(count, loss, seed));
             // Whether packet `count` is lost, at each rate.
-            let is_lost: Vec<u64> = lost.iter().zip(before).map(|(now, before)| now - before).collect();
+            let is_lost: Vec<u64> =
+                lost.iter().zip(before).map(|(now, before)| now - before).collect();
             assert!(
                 is_lost.is_sorted() && is_lost.iter().all(|lost| *lost <= 1),
                 "{seed}, {count}: {is_lost:?}"
@@ -155,7 +167,8 @@ fn missing_chunks_only_become_more() {
 #[test]
 fn a_file_over_tcp_takes_the_time_of_the_model_and_that_of_the_answer() {
     const LIMIT: Duration = Duration::from_secs(3600);
-    for (control, name) in [(CongestionControl::Cubic, "cubic"), (CongestionControl::Reno, "reno")] {
+    for (control, name) in [(CongestionControl::Cubic, "cubic"), (CongestionControl::Reno, "reno")]
+    {
         for loss in ["0%", "1%", "5%", "20%"] {
             for seed in 0..10 {
                 let settings = [
@@ -172,16 +185,26 @@ fn a_file_over_tcp_takes_the_time_of_the_model_and_that_of_the_answer() {
                 let direct = transfer(links, control, 300 << 10, LIMIT);
                 let arrived = direct.time.unwrap().as_secs_f64();
                 let answered = row.seconds.unwrap() - arrived;
-                // A segment with the line takes 15 ms and its time at 20 Mbit/s, behind an acknowledgement or two.
-                assert!((0.015..0.0152).contains(&answered), "{name}, {loss}, seed {seed}: {answered}");
+                // A segment with the line takes 15 ms and its time at 20 Mbit/s, behind an
+                // acknowledgement or two.
+                assert!(
+                    (0.015..0.0152).contains(&answered),
+                    "{name}, {loss}, seed {seed}: {answered}"
+                );
                 // What follows are probes for the last acknowledgements.
                 let probes = row.retransmissions.unwrap() - direct.counters.retransmissions;
                 assert!(probes <= 2, "{name}, {loss}, seed {seed}: {probes}");
                 assert_eq!((row.intact, row.digest_equal), (Some(75), Some(true)));
-                // Acknowledgements that are under way then add samples; a SYN takes its time at 20 Mbit/s, twice.
+                // Acknowledgements that are under way then add samples; a SYN takes its time at 20
+                // Mbit/s, twice.
                 let trips = row.rtt_ms.unwrap();
-                assert!(trips.samples > direct.round_trips.count() && direct.round_trips.count() > 50);
-                assert!((30.0..30.1).contains(&trips.min.unwrap()), "{name}, {loss}, seed {seed}: {trips:?}");
+                assert!(
+                    trips.samples > direct.round_trips.count() && direct.round_trips.count() > 50
+                );
+                assert!(
+                    (30.0..30.1).contains(&trips.min.unwrap()),
+                    "{name}, {loss}, seed {seed}: {trips:?}"
+                );
             }
         }
     }
@@ -197,9 +220,14 @@ fn a_large_file_over_tcp_waits_for_room_and_arrives() {
 #[test]
 fn a_file_over_a_raw_stream_loses_what_the_stream_loses() {
     let whole = row(7, &[("protocol", "tcp"), ("tcp", "raw"), ("delay", "5ms")]);
-    assert_eq!((whole.ok, whole.digest_equal, whole.retransmissions), (true, Some(true), None), "{whole:?}");
+    assert_eq!(
+        (whole.ok, whole.digest_equal, whole.retransmissions),
+        (true, Some(true), None),
+        "{whole:?}"
+    );
     for seed in 0..5 {
-        let torn = row(seed, &[("protocol", "tcp"), ("tcp", "raw"), ("up-loss", "5%"), ("size", "1MiB")]);
+        let torn =
+            row(seed, &[("protocol", "tcp"), ("tcp", "raw"), ("up-loss", "5%"), ("size", "1MiB")]);
         let error = torn.error.unwrap();
         assert_eq!((torn.ok, torn.digest_equal), (false, Some(false)));
         assert_eq!(error, "the server stored something else than was sent");
@@ -233,7 +261,10 @@ fn ping_loses_what_both_ways_lose_and_what_comes_back_damaged() {
         for (found, expected) in [row.intact, row.missing, row.damaged].into_iter().zip(expected) {
             let found = found.unwrap() as f64 / COUNT;
             let margin = proportion_margin(expected, COUNT, 0.0, Z_999);
-            assert!((found - expected).abs() <= margin, "{loss}, {corrupt}: {found} is not {expected}");
+            assert!(
+                (found - expected).abs() <= margin,
+                "{loss}, {corrupt}: {found} is not {expected}"
+            );
         }
         let answered = row.rtt_ms.unwrap();
         assert_eq!((Some(answered.samples), answered.max), (row.intact, Some(20.0)));
@@ -252,7 +283,10 @@ fn messages_are_delivered_once_and_in_order_whatever_carries_them() {
                 ("delay", "10ms"),
             ];
             let few = row(seed, &settings);
-            assert_eq!((few.ok, few.intact, few.missing, few.damaged), (true, Some(100), Some(0), Some(0)));
+            assert_eq!(
+                (few.ok, few.intact, few.missing, few.damaged),
+                (true, Some(100), Some(0), Some(0))
+            );
             let sent_again = few.retransmissions.unwrap();
             assert!(sent_again > if tcp == "raw" { 50 } else { 0 }, "{tcp}: {sent_again}");
             // A model loses no byte of what was sent, so whatever is sent again comes double.
@@ -262,8 +296,10 @@ fn messages_are_delivered_once_and_in_order_whatever_carries_them() {
                 "{few:?}"
             );
         }
-        let many =
-            row(seed, &[("protocol", "messages"), ("count", "3000"), ("delay", "1ms"), ("size", "10KiB")]);
+        let many = row(
+            seed,
+            &[("protocol", "messages"), ("count", "3000"), ("delay", "1ms"), ("size", "10KiB")],
+        );
         assert_eq!((many.intact, many.retransmissions), (Some(3000), Some(0)));
         // A round trip each, and one for the goodbye.
         assert_eq!(many.seconds, Some(3001.0 * 0.002));
@@ -275,7 +311,11 @@ fn messages_are_delivered_once_and_in_order_whatever_carries_them() {
 fn what_cannot_end_is_ended() {
     for protocol in ["saw", "udp", "tcp", "messages"] {
         let row = row(7, &[("protocol", protocol), ("loss", "100%"), ("delay", "1ms")]);
-        assert_eq!((row.ok, row.error.as_deref()), (false, Some("not done after 1h")), "{protocol}");
+        assert_eq!(
+            (row.ok, row.error.as_deref()),
+            (false, Some("not done after 1h")),
+            "{protocol}"
+        );
         assert_eq!((row.seconds, row.intact, row.goodput_bps), (Some(3600.0), Some(0), Some(0)));
         assert_eq!((row.digest_equal, row.damaged), (None, Some(0)));
     }
@@ -303,7 +343,11 @@ fn what_arrived_before_the_end_is_told() {
     // Ten round trips and a bit; a datagram of 4152 bytes every 3.3 ms from 20 to 200 ms.
     for (protocol, least, most) in [("saw", 10, 10), ("udp", 54, 55), ("tcp", 250, 900)] {
         let row = cut(protocol);
-        assert_eq!((row.ok, row.digest_equal, row.seconds), (false, Some(false), Some(0.21)), "{protocol}");
+        assert_eq!(
+            (row.ok, row.digest_equal, row.seconds),
+            (false, Some(false), Some(0.21)),
+            "{protocol}"
+        );
         let intact = row.intact.unwrap();
         assert!(
             (least..=most).contains(&intact) && intact + row.missing.unwrap() == 1024,
@@ -317,7 +361,10 @@ fn what_arrived_before_the_end_is_told() {
 fn what_does_not_run_in_virtual_time_says_so() {
     let mut trial = trial(7, &[]);
     trial.set("protocol", &"http".into(), &no_files).unwrap();
-    assert_eq!(run(&trial, &Content::generated(1)).error.unwrap(), "http runs on real sockets only");
+    assert_eq!(
+        run(&trial, &Content::generated(1)).error.unwrap(),
+        "http runs on real sockets only"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::proxy_support::{Background, Jostle, installed};
 use crate::support::{Run, Server, client};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::clock::parse_time;
+use jostle_endpoints::protocol::clock::parse_time;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
@@ -54,7 +54,10 @@ fn the_time_is_told_and_the_connection_survives_every_other_line() {
     reader.read_to_string(&mut rest).unwrap();
     assert_eq!(rest.lines().filter(|line| parse_time(line).is_some()).count(), 2, "{rest}");
     let (status, lines) = server.terminate();
-    assert_eq!((status, &lines[0]["answered"], &lines[0]["errors"]), (Some(0), &5.into(), &4.into()));
+    assert_eq!(
+        (status, &lines[0]["answered"], &lines[0]["errors"]),
+        (Some(0), &5.into(), &4.into())
+    );
 }
 
 #[test]
@@ -117,8 +120,10 @@ fn further_clients_wait_their_turn_and_silence_is_ended() {
 
 #[test]
 fn without_a_descriptor_clients_wait_and_it_is_said_once() {
-    let command =
-        format!("ulimit -n 24; exec {} clock --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_jostle-server"));
+    let command = format!(
+        "ulimit -n 24; exec {} clock --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_jostle-server")
+    );
     let mut server = Command::new("sh")
         .args(["-c", &command])
         .stdout(Stdio::piped())
@@ -159,7 +164,8 @@ fn ask(run: &Run) -> Vec<(f64, f64)> {
 fn the_true_offset_is_inside_the_bound_however_the_delay_is_spread() {
     let server = Server::start(&["clock"]);
     let route = format!("tcp://127.0.0.1:0={}", server.address);
-    // One machine has one clock: the true offset is 0. A question needs 50 ms, all of them on one way.
+    // One machine has one clock: the true offset is 0. A question needs 50 ms, all of them on one
+    // way.
     std::thread::scope(|scope| {
         for (delay, side) in [("--up-delay", 1.0), ("--down-delay", -1.0)] {
             let route = &route;
@@ -170,16 +176,20 @@ fn the_true_offset_is_inside_the_bound_however_the_delay_is_spread() {
                 assert_eq!(answers.len(), 50);
                 for (offset, error) in &answers {
                     assert!(offset.abs() <= *error, "{offset} ± {error} ms does not hold 0");
-                    // The method's limit: nothing tells which way took the time. At least 50 ms of each round trip were on this side of the
-                    // server's answer, however long the machine makes the rest.
+                    // The method's limit: nothing tells which way took the time. At least 50 ms of
+                    // each round trip were on this side of the server's answer, however long the
+                    // machine makes the rest.
                     assert!(offset * side >= 50.0 - error, "{offset} ± {error} ms");
                 }
                 let best = &run.summary["best"];
                 assert_eq!(best["rtt_ms"], run.summary["rtt_ms"]["min"]);
-                let [from, to] = [0, 1].map(|end: usize| best["interval_ms"][end].as_f64().unwrap());
+                let [from, to] =
+                    [0, 1].map(|end: usize| best["interval_ms"][end].as_f64().unwrap());
                 assert!(from <= 0.0 && 0.0 <= to, "{best}");
-                // Of fifty round trips one is hardly longer than it must be, so what it says is wrong by nearly its whole bound.
-                let [offset, error] = ["offset_ms", "error_ms"].map(|name| best[name].as_f64().unwrap());
+                // Of fifty round trips one is hardly longer than it must be, so what it says is
+                // wrong by nearly its whole bound.
+                let [offset, error] =
+                    ["offset_ms", "error_ms"].map(|name| best[name].as_f64().unwrap());
                 assert!(offset * side > 0.6 * error, "{best}");
                 proxy.stop().assert_conserved();
             });
@@ -191,7 +201,8 @@ fn the_true_offset_is_inside_the_bound_however_the_delay_is_spread() {
 fn every_format_bounds_the_offset() {
     for format in ["rfc3339", "rfc2822", "unix", "unix-ms", "unix-ns"] {
         let mut server = Server::start(&["clock", "--once", "--format", format]);
-        let run = client(&["clock", &server.address.to_string(), "--count", "10", "--interval", "3ms"]);
+        let run =
+            client(&["clock", &server.address.to_string(), "--count", "10", "--interval", "3ms"]);
         assert_eq!(run.status, Some(0), "{}", run.stderr);
         let answers: Vec<_> = run.lines.iter().filter(|line| line["event"] == "answer").collect();
         assert_eq!(answers.len(), 10);

@@ -1,7 +1,7 @@
 //! What the commands promise on the command line: status, one clear message, nothing left behind.
 
 use crate::support::{Server, bytes, client, failing_server, folder_with, names};
-use jostle_common::protocol::{saw::Request, wire};
+use jostle_endpoints::protocol::{saw::Request, wire};
 use std::net::UdpSocket;
 use std::process::Command;
 
@@ -105,7 +105,11 @@ fn a_server_that_never_answers_is_given_up_in_time() {
     ] {
         let run = client(arguments);
         assert_eq!(run.status, Some(1));
-        assert!(run.stderr.contains("answer from") && run.stderr.contains(&address), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("answer from") && run.stderr.contains(&address),
+            "{}",
+            run.stderr
+        );
     }
     assert_eq!(names(folder.path()), ["song.mp3"]);
 }
@@ -118,7 +122,13 @@ fn a_client_that_is_interrupted_ends_well_and_keeps_its_part_apart() {
     let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
     let out = folder.path().join("out");
     let client = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
-        .args(["saw", &relay.local_addr().unwrap().to_string(), "-o", out.to_str().unwrap(), "--json"])
+        .args([
+            "saw",
+            &relay.local_addr().unwrap().to_string(),
+            "-o",
+            out.to_str().unwrap(),
+            "--json",
+        ])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -142,7 +152,8 @@ fn a_client_that_is_interrupted_ends_well_and_keeps_its_part_apart() {
         (&false.into(), &true.into(), &4096.into())
     );
     assert!(
-        summary["seconds"].as_f64().unwrap() > 0.0 && summary["goodput_bps"].as_f64().unwrap() > 0.0,
+        summary["seconds"].as_f64().unwrap() > 0.0
+            && summary["goodput_bps"].as_f64().unwrap() > 0.0,
         "{summary}"
     );
     assert_eq!(names(folder.path()), ["out.part", "song.mp3"]);
@@ -155,7 +166,10 @@ fn help_shows_examples_and_text_output_starts_with_the_ready_line() {
         for kind in ["saw", "file", "messages", "ping", "clock", "echo"] {
             let help = Command::new(program).args([kind, "--help"]).output().unwrap();
             assert!(help.status.success());
-            assert!(String::from_utf8(help.stdout).unwrap().contains("Examples:"), "{program} {kind}");
+            assert!(
+                String::from_utf8(help.stdout).unwrap().contains("Examples:"),
+                "{program} {kind}"
+            );
         }
         let completions = Command::new(program).args(["completions", "bash"]).output().unwrap();
         assert!(completions.stdout.len() > 1000);

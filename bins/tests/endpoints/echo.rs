@@ -2,7 +2,7 @@
 
 use crate::proxy_support::Jostle;
 use crate::support::{Run, Server, client_fed};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -24,8 +24,10 @@ fn lines_come_back_as_they_are_and_the_server_prints_them() {
         let mut server = Server::start(&["echo", "--over", over, "--once"]);
         let long = "é".repeat(30_000);
         let lines = ["hello", "", "Grüße \u{1b}[2J", "hello", &long, "no newline"];
-        let run =
-            client_fed(&["echo", &server.address.to_string(), "--over", over], lines.join("\n").as_bytes());
+        let run = client_fed(
+            &["echo", &server.address.to_string(), "--over", over],
+            lines.join("\n").as_bytes(),
+        );
         assert_eq!(counts(&run), [6, 6, 0, 0, 0, 0], "{over}");
         let answers: Vec<_> = run.lines.iter().filter(|line| line["event"] == "answer").collect();
         assert!(
@@ -46,7 +48,11 @@ fn a_line_that_is_too_long_is_not_sent_and_nothing_to_say_is_no_failure() {
         let address = server.address.to_string();
         let input = format!("one\n{}\ntwo\n", "x".repeat(70_000));
         let run = client_fed(&["echo", &address, "--over", over], input.as_bytes());
-        assert_eq!((counts(&run), &run.summary["too_long"]), ([2, 2, 0, 0, 0, 0], &1.into()), "{over}");
+        assert_eq!(
+            (counts(&run), &run.summary["too_long"]),
+            ([2, 2, 0, 0, 0, 0], &1.into()),
+            "{over}"
+        );
         assert!(run.stderr.contains("65507"), "{}", run.stderr);
         assert_eq!(counts(&client_fed(&["echo", &address, "--over", over], b"")), [0; 6]);
     }
@@ -80,11 +86,14 @@ fn a_stream_comes_back_byte_for_byte_however_it_is_cut() {
 fn over_udp_what_the_proxy_did_is_what_the_client_says() {
     let server = Server::start(&["echo", "--over", "udp"]);
     let route = format!("udp://127.0.0.1:0={}", server.address);
-    let weather = ["--up-drop", "15%", "--down-duplicate", "10%", "--down-corrupt", "10%", "--seed", "7"];
+    let weather =
+        ["--up-drop", "15%", "--down-duplicate", "10%", "--down-corrupt", "10%", "--seed", "7"];
     let proxy = Jostle::start(&[&[route.as_str()], &weather[..]].concat(), 1);
     let address = proxy.address("udp").to_string();
-    let run =
-        client_fed(&["echo", &address, "--over", "udp", "--linger", "500ms"], unlike_lines(400).as_bytes());
+    let run = client_fed(
+        &["echo", &address, "--over", "udp", "--linger", "500ms"],
+        unlike_lines(400).as_bytes(),
+    );
     let summary = proxy.stop();
     let [sent, intact, damaged, missing, doubled, unknown] = counts(&run);
     let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));

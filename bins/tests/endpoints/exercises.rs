@@ -5,10 +5,12 @@ use crate::support::{Run, Server, bytes, client, client_fed, folder_with};
 use jostle_common::statistics::{Z_999, proportion_margin};
 use serde_json::Value;
 
-/// The proxy with the weather of `configs/proxies/NAME.json`, in front of this server, on a port of its own.
+/// The proxy with the weather of `configs/proxies/NAME.json`, in front of this server, on a port of
+/// its own.
 fn behind(name: &str, scheme: &str, server: &Server) -> (Jostle, String) {
     let file = format!("{}/../configs/proxies/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let mut configuration: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let mut configuration: Value =
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let route = &mut configuration["proxies"][0];
     assert_eq!(route["name"], name);
     route["listen"] = format!("{scheme}://127.0.0.1:0").into();
@@ -32,8 +34,8 @@ fn ping_meets_a_bad_radio_link() {
     let server = Server::start(&["ping"]);
     let (proxy, address) = behind("ping", "udp", &server);
     let run = client(&["ping", &address, "--count", &COUNT.to_string(), "--interval", "2ms"]);
-    // A datagram that gets there, nine in ten, is answered once or, three in a hundred times, twice; an answer gets back whole with
-    // 0.9·0.98.
+    // A datagram that gets there, nine in ten, is answered once or, three in a hundred times,
+    // twice; an answer gets back whole with 0.9·0.98.
     let back: f64 = 0.9 * 0.98;
     let expected = 1.0 - 0.9 * (0.97 * back + 0.03 * (1.0 - (1.0 - back).powi(2)));
     let margin = proportion_margin(expected, COUNT as f64, 0.0, Z_999);
@@ -52,7 +54,8 @@ fn the_clock_is_asked_over_ways_of_different_length() {
     let run = client(&["clock", &address, "--count", "20"]);
     assert_eq!(count(&run, "answered"), 20);
     // The handshake is in the first round trip.
-    let answers: Vec<_> = run.lines.iter().filter(|line| line["event"] == "answer").skip(1).collect();
+    let answers: Vec<_> =
+        run.lines.iter().filter(|line| line["event"] == "answer").skip(1).collect();
     let offsets = answers.iter().map(|answer| answer["offset_ms"].as_f64().unwrap());
     let mean = offsets.sum::<f64>() / answers.len() as f64;
     assert!((18.0..32.0).contains(&mean), "{mean} ms is not about 25 ms");
@@ -91,8 +94,9 @@ fn saw_gets_its_file_through_half_of_all_requests_lost() {
     let run = client(&["saw", &address, "-o", out.to_str().unwrap()]);
     assert_eq!(count(&run, "packets"), 49);
     assert_eq!(std::fs::read(out).unwrap(), bytes(200_000));
-    // 49 successes at 0.5·(0.9·0.9, or one of two copies) each. A timeout that comes too soon under load only adds attempts, so the upper
-    // bound is wide; 49 and three standard deviations of the negative binomial are the lower one.
+    // 49 successes at 0.5·(0.9·0.9, or one of two copies) each. A timeout that comes too soon under
+    // load only adds attempts, so the upper bound is wide; 49 and three standard deviations of the
+    // negative binomial are the lower one.
     let requests = count(&run, "requests");
     assert!((80..300).contains(&requests), "{}", run.summary);
     assert!(count(&run, "damaged") > 0 && count(&run, "duplicates") > 0, "{}", run.summary);

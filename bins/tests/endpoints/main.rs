@@ -1,4 +1,5 @@
-//! Servers and clients as people run them, on loopback: with each other, with programs nobody here wrote, and through the proxy.
+//! Servers and clients as people run them, on loopback: with each other, with programs nobody here
+//! wrote, and through the proxy.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

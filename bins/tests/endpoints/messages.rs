@@ -3,7 +3,7 @@
 use crate::proxy_support::{Jostle, installed};
 use crate::python::{DOCUMENT, script};
 use crate::support::{Run, Server, client, client_fed};
-use jostle_common::protocol::messages::{MESSAGE_BYTES_MAX, Reply, Verdict, encode};
+use jostle_endpoints::protocol::messages::{MESSAGE_BYTES_MAX, Reply, Verdict, encode};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,7 +23,11 @@ fn session(server: &mut Server) -> (Vec<String>, Value) {
         if line["event"] == "ended" {
             return (said, line);
         }
-        assert_eq!((&line["event"], &line["sequence"]), (&"message".into(), &said.len().into()), "{line}");
+        assert_eq!(
+            (&line["event"], &line["sequence"]),
+            (&"message".into(), &said.len().into()),
+            "{line}"
+        );
         said.push(line["message"].as_str().unwrap().to_owned());
     }
 }
@@ -59,8 +63,7 @@ fn messages_come_from_arguments_and_stdin_and_end_with_tchau() {
     let address = server.address.to_string();
     let run = client(&["messages", &address, "one||two|| ||na\u{ef}ve||TCHAU||never"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
-    let expected =
-        json!({ "ok": true, "acknowledged": 4, "goodbye_acknowledged": true, "damaged": 0, "nacks": 0 });
+    let expected = json!({ "ok": true, "acknowledged": 4, "goodbye_acknowledged": true, "damaged": 0, "nacks": 0 });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&run.summary[key], value, "{key}: {}", run.summary);
     }
@@ -73,15 +76,24 @@ fn messages_come_from_arguments_and_stdin_and_end_with_tchau() {
     let lines = format!("a||b\n\n{long}\nlast");
     assert_eq!(client_with_stdin(&["messages", &address], lines.as_bytes()).status, Some(0));
     assert_eq!(session(&mut server).0, ["a", "b", "", &long, "last"]);
-    assert_eq!(client_with_stdin(&["messages", &address, "--separator", ""], b"a||b\n").status, Some(0));
+    assert_eq!(
+        client_with_stdin(&["messages", &address, "--separator", ""], b"a||b\n").status,
+        Some(0)
+    );
     assert_eq!(session(&mut server).0, ["a||b"]);
 
     let too_long = "x".repeat(MESSAGE_BYTES_MAX + 1);
-    let run = client_with_stdin(&["messages", &address], format!("short\n{too_long}\nnever\n").as_bytes());
+    let run = client_with_stdin(
+        &["messages", &address],
+        format!("short\n{too_long}\nnever\n").as_bytes(),
+    );
     assert!(run.status == Some(1) && run.stderr.contains("line 2 is too long"), "{}", run.stderr);
     assert_eq!(session(&mut server).0, ["short"]);
     let (status, lines) = server.terminate();
-    assert_eq!((status, &lines[0]["sessions"], &lines[0]["delivered"]), (Some(0), &4.into(), &11.into()));
+    assert_eq!(
+        (status, &lines[0]["sessions"], &lines[0]["delivered"]),
+        (Some(0), &4.into(), &11.into())
+    );
 }
 
 #[test]
@@ -91,8 +103,14 @@ fn hand_written_lines_get_their_replies() {
     assert_eq!(hand.say(b"0 c2912e81 hello\n", 1), "ACK 0 e5820718\n");
     assert_eq!(hand.say(b"1 60d6e0f5 hov are you?\n", 1), "NACK 1 d0370a2c\n");
     // Joined with the next line by a damaged newline; doubled; too early; ended as telnet does.
-    assert_eq!(hand.say(b"1 60d6e0f5 how are you?\x0b1 60d6e0f5 how are you?\n", 1), "NACK 1 d0370a2c\n");
-    assert_eq!(hand.say(b"0 c2912e81 hello\n2 6de4f7ac TCHAU\n", 2), "ACK 0 e5820718\nNACK 1 d0370a2c\n");
+    assert_eq!(
+        hand.say(b"1 60d6e0f5 how are you?\x0b1 60d6e0f5 how are you?\n", 1),
+        "NACK 1 d0370a2c\n"
+    );
+    assert_eq!(
+        hand.say(b"0 c2912e81 hello\n2 6de4f7ac TCHAU\n", 2),
+        "ACK 0 e5820718\nNACK 1 d0370a2c\n"
+    );
     assert_eq!(hand.say(b"1 60d6e0f5 how are ", 0), "");
     assert_eq!(hand.say(b"you?\r\n", 1), "ACK 1 9285378e\n");
     assert_eq!(hand.say(&vec![b'x'; 200_000], 0), "");
@@ -109,7 +127,10 @@ fn hand_written_lines_get_their_replies() {
         assert_eq!(&ended[key], value, "{key}: {ended}");
     }
     for example in DOCUMENT.lines().filter_map(|line| line.strip_prefix("server  ")) {
-        assert!(Reply::decode(example.as_bytes()).is_some_and(|reply| reply.is_checked), "{example}");
+        assert!(
+            Reply::decode(example.as_bytes()).is_some_and(|reply| reply.is_checked),
+            "{example}"
+        );
     }
     for line in ["0 c2912e81 hello", "1 60d6e0f5 how are you?", "2 6de4f7ac TCHAU"] {
         assert!(DOCUMENT.contains(&format!("client  {line}")), "{line}");
@@ -204,7 +225,10 @@ fn bytes_that_are_no_text_lose_nothing() {
     assert_eq!(hand.say(&encode(0, b"\xff\x00\x1b[2J"), 1).len(), 15);
     hand.stream.shutdown(Shutdown::Write).unwrap();
     let line = server.line();
-    assert_eq!((&line["message"], &line["hex"]), (&"\u{fffd}\0\u{1b}[2J".into(), &"ff001b5b324a".into()));
+    assert_eq!(
+        (&line["message"], &line["hex"]),
+        (&"\u{fffd}\0\u{1b}[2J".into(), &"ff001b5b324a".into())
+    );
 }
 
 #[test]
@@ -212,13 +236,15 @@ fn a_client_that_does_not_read_its_replies_is_not_listened_to() {
     let mut server = Server::start(&["messages", "--idle", "500ms"]);
     let mut flood = TcpStream::connect(server.address).unwrap();
     flood.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    // An empty line is damaged, and its NACK is fifteen times as long: the server stops reading, and gives it up.
+    // An empty line is damaged, and its NACK is fifteen times as long: the server stops reading,
+    // and gives it up.
     let broken = (0..10_000).find_map(|_| flood.write_all(&[b'\n'; 10_000]).err());
     assert!(broken.is_some(), "100 MB of lines were taken");
     assert_eq!(server.line()["event"], "ended");
 }
 
-/// A server that nobody here wrote: its replies have no checksum, and it closes after the goodbye without an ACK.
+/// A server that nobody here wrote: its replies have no checksum, and it closes after the goodbye
+/// without an ACK.
 fn bare_server(listener: &TcpListener, say: impl Fn(usize) -> String) {
     let (mut stream, _) = listener.accept().unwrap();
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
@@ -236,10 +262,20 @@ fn servers_without_checksums_are_understood() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::scope(|scope| {
-        scope.spawn(|| bare_server(&listener, |line| ["ACK 0\n", "NACK 1\n", "ACK 1\n"][line].to_owned()));
+        scope.spawn(|| {
+            bare_server(&listener, |line| ["ACK 0\n", "NACK 1\n", "ACK 1\n"][line].to_owned())
+        });
         let run = client(&["messages", &address, "one||two", "--timeout", "fixed:5s"]);
-        assert_eq!((run.status, &run.summary["acknowledged"]), (Some(0), &2.into()), "{}", run.stderr);
-        assert_eq!((&run.summary["goodbye_acknowledged"], &run.summary["nacks"]), (&false.into(), &1.into()));
+        assert_eq!(
+            (run.status, &run.summary["acknowledged"]),
+            (Some(0), &2.into()),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(
+            (&run.summary["goodbye_acknowledged"], &run.summary["nacks"]),
+            (&false.into(), &1.into())
+        );
     });
 }
 
@@ -277,7 +313,9 @@ fn a_mute_server_is_given_up_and_an_interrupted_client_ends_well() {
     let (_, _) = mute.accept().unwrap();
     let (mut stream, _) = mute.accept().unwrap();
     stream.read_exact(&mut [0; 5]).unwrap();
-    assert!(Command::new("kill").args(["-INT", &waiting.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &waiting.id().to_string()]).status().unwrap().success()
+    );
     let output = waiting.wait_with_output().unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(summary["seconds"].as_f64().unwrap() > 0.0, "{summary}");
@@ -291,16 +329,24 @@ fn a_mute_server_is_given_up_and_an_interrupted_client_ends_well() {
 fn a_thousand_messages_arrive_once_and_in_order_through_a_bad_line_and_every_count_agrees() {
     let mut server = Server::start(&["messages", "--once"]);
     let route = format!("tcp://127.0.0.1:0={}", server.address);
-    let weather = ["--tcp", "raw", "--unit", "line", "--drop", "25%", "--corrupt", "25%", "--seed", "7"];
+    let weather =
+        ["--tcp", "raw", "--unit", "line", "--drop", "25%", "--corrupt", "25%", "--seed", "7"];
     let jostle = Jostle::start(&[&[&route[..]], &weather[..]].concat(), 1);
     let address = jostle.address("tcp").to_string();
-    let lines: String = (0..1000).map(|number| format!("message {number} of a thousand\n")).collect();
+    let lines: String =
+        (0..1000).map(|number| format!("message {number} of a thousand\n")).collect();
     let (run, (said, ended)) = std::thread::scope(|scope| {
         // Read while it is printed: a server whose output nobody takes stops.
         let printed = scope.spawn(|| session(&mut server));
         // Two thousand timeouts: short ones.
-        let run = client_with_stdin(&["messages", &address, "--timeout", "fixed:2ms"], lines.as_bytes());
-        assert_eq!((run.status, &run.summary["acknowledged"]), (Some(0), &1000.into()), "{}", run.stderr);
+        let run =
+            client_with_stdin(&["messages", &address, "--timeout", "fixed:2ms"], lines.as_bytes());
+        assert_eq!(
+            (run.status, &run.summary["acknowledged"]),
+            (Some(0), &1000.into()),
+            "{}",
+            run.stderr
+        );
         (run, printed.join().unwrap())
     });
     assert_eq!(said, lines.lines().collect::<Vec<_>>());
@@ -318,14 +364,16 @@ fn a_thousand_messages_arrive_once_and_in_order_through_a_bad_line_and_every_cou
         server("lines"),
         server("delivered") + server("goodbyes") + server("doubled") + server("damaged")
     );
-    // A damaged newline makes one line of two, a newline made by damage two of one; either takes a damaged unit.
+    // A damaged newline makes one line of two, a newline made by damage two of one; either takes a
+    // damaged unit.
     let (delivered, corrupted) = (count(up, "delivered"), count(up, "corrupted"));
     assert!(server("lines").abs_diff(delivered) <= corrupted / 10, "{ended} {up}");
     assert!(server("damaged").abs_diff(corrupted) <= corrupted / 10, "{ended} {up}");
     let (delivered, corrupted) = (count(down, "delivered"), count(down, "corrupted"));
     let read = client("acks") + client("nacks") + client("damaged");
     assert!(
-        read.abs_diff(delivered) <= corrupted / 5 && client("damaged").abs_diff(corrupted) <= corrupted / 5,
+        read.abs_diff(delivered) <= corrupted / 5
+            && client("damaged").abs_diff(corrupted) <= corrupted / 5,
         "{down}"
     );
     // What is needed: 1001 / 0.75⁴ = 3164 rounds, some of them with a copy too many.
@@ -340,13 +388,16 @@ fn the_ten_lines_of_python_get_everything_through() {
     }
     let mut server = Server::start(&["messages", "--once"]);
     let route = format!("tcp://127.0.0.1:0={}", server.address);
-    let weather = ["--tcp", "raw", "--unit", "line", "--drop", "10%", "--corrupt", "10%", "--seed", "3"];
+    let weather =
+        ["--tcp", "raw", "--unit", "line", "--drop", "10%", "--corrupt", "10%", "--seed", "3"];
     let jostle = Jostle::start(&[&[&route[..]], &weather[..]].concat(), 1);
     let address = jostle.address("tcp");
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let messages = ["one", "", "na\u{ef}ve", "4", "5", "6", "7", "8"];
-    let output =
-        Command::new("python3").args(["-c", script("messages.py"), &host, &port]).args(messages).output();
+    let output = Command::new("python3")
+        .args(["-c", script("messages.py"), &host, &port])
+        .args(messages)
+        .output();
     let output = output.unwrap();
     let (said, ended) = session(&mut server);
     assert_eq!(said, messages, "{}", String::from_utf8_lossy(&output.stderr));

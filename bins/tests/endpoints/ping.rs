@@ -12,7 +12,8 @@ use std::time::Duration;
 #[test]
 fn any_datagram_comes_back_but_not_to_another_service() {
     let server = Server::start(&["ping"]);
-    // The same port number on another address of this machine is what another server of ours would have.
+    // The same port number on another address of this machine is what another server of ours would
+    // have.
     let other = UdpSocket::bind(("127.0.0.2", server.address.port())).unwrap();
     other.send_to(b"loop", server.address).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -26,7 +27,10 @@ fn any_datagram_comes_back_but_not_to_another_service() {
     }
     let (status, lines) = server.terminate();
     let summary = &lines[0];
-    assert_eq!((status, &summary["received"], &summary["answered"]), (Some(0), &5.into(), &4.into()));
+    assert_eq!(
+        (status, &summary["received"], &summary["answered"]),
+        (Some(0), &5.into(), &4.into())
+    );
     assert_eq!(summary["refused"], 1, "what came first was counted, and not answered");
     other.set_nonblocking(true).unwrap();
     assert!(other.recv(&mut buffer).is_err());
@@ -45,14 +49,23 @@ fn a_clean_way_loses_nothing_whatever_the_pace() {
         let run = client(&[&["ping", &address], arguments].concat());
         assert_eq!(run.status, Some(0), "{}", run.stderr);
         let count = |name: &str| run.summary[name].as_u64().unwrap();
-        requests.into_iter().for_each(|requests| assert_eq!(count("requests"), requests, "{arguments:?}"));
+        requests
+            .into_iter()
+            .for_each(|requests| assert_eq!(count("requests"), requests, "{arguments:?}"));
         // A deadline may come before the last answer.
         let open = if requests.is_some() { 0 } else { count("waiting") };
-        assert_eq!((count("answered") + open, count("doubled")), (count("requests"), 0), "{}", run.summary);
+        assert_eq!(
+            (count("answered") + open, count("doubled")),
+            (count("requests"), 0),
+            "{}",
+            run.summary
+        );
         assert_eq!(count("sent"), count("received") + count("lost") + count("waiting"));
         let rtt = |name: &str| run.summary["rtt_ms"][name].as_f64().unwrap();
         assert!(rtt("min") <= rtt("avg") && rtt("avg") <= rtt("max") && rtt("p50") <= rtt("p99"));
-        assert!(run.summary["jitter_ms"].as_f64().unwrap() <= rtt("max") && rtt("mdev") <= rtt("max"));
+        assert!(
+            run.summary["jitter_ms"].as_f64().unwrap() <= rtt("max") && rtt("mdev") <= rtt("max")
+        );
         let answers = run.lines.iter().filter(|line| line["event"] == "answer").count() as u64;
         assert_eq!(answers, if arguments.contains(&"--flood") { 0 } else { count("received") });
     }
@@ -69,10 +82,16 @@ fn loss_through_the_proxy_is_what_the_proxy_lost() {
     let summary = proxy.stop();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let expected = 1.0 - 0.9 * 0.9;
-    let (loss, margin) =
-        (run.summary["loss"].as_f64().unwrap(), proportion_margin(expected, COUNT as f64, 0.0, Z_999));
+    let (loss, margin) = (
+        run.summary["loss"].as_f64().unwrap(),
+        proportion_margin(expected, COUNT as f64, 0.0, Z_999),
+    );
     assert!((loss - expected).abs() < margin, "{loss} is not {expected} ± {margin}");
-    assert_eq!((&run.summary["sent"], &run.summary["waiting"]), (&COUNT.into(), &0.into()), "no retries");
+    assert_eq!(
+        (&run.summary["sent"], &run.summary["waiting"]),
+        (&COUNT.into(), &0.into()),
+        "no retries"
+    );
     let lost = |direction| {
         let link = summary.link("udp", direction);
         assert_eq!(link["missed_by_kernel"], 0, "{link}");
@@ -86,10 +105,12 @@ fn loss_through_the_proxy_is_what_the_proxy_lost() {
 fn doubled_and_damaged_answers_are_counted_and_retries_reach_the_server() {
     let server = Server::start(&["ping"]);
     let route = format!("udp://127.0.0.1:0={}", server.address);
-    let weather = ["--up-drop", "30%", "--down-duplicate", "20%", "--down-corrupt", "10%", "--seed", "7"];
+    let weather =
+        ["--up-drop", "30%", "--down-duplicate", "20%", "--down-corrupt", "10%", "--seed", "7"];
     let proxy = Jostle::start(&[&[route.as_str()], &weather[..]].concat(), 1);
     let address = proxy.address("udp").to_string();
-    let run = client(&["ping", &address, "--count", "200", "--retries", "20", "--timeout", "fixed:20ms"]);
+    let run =
+        client(&["ping", &address, "--count", "200", "--retries", "20", "--timeout", "fixed:20ms"]);
     let summary = proxy.stop();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let count = |name: &str| run.summary[name].as_u64().unwrap();
@@ -98,7 +119,11 @@ fn doubled_and_damaged_answers_are_counted_and_retries_reach_the_server() {
     assert_eq!(count("sent"), up["in"]);
     assert_eq!(count("received") + count("doubled") + count("damaged"), down["delivered"]);
     assert_eq!(count("damaged"), down["corrupted"]);
-    assert!(count("doubled") > 10 && count("damaged") > 10 && count("lost") > 50, "{}", run.summary);
+    assert!(
+        count("doubled") > 10 && count("damaged") > 10 && count("lost") > 50,
+        "{}",
+        run.summary
+    );
 }
 
 #[test]
@@ -112,15 +137,30 @@ fn once_ends_behind_the_first_client_and_silence_is_status_one() {
     let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = mute.local_addr().unwrap().to_string();
     let run = client(&["ping", &address, "--count", "2", "--timeout", "fixed:20ms"]);
-    assert_eq!((run.status, &run.summary["sent"], &run.summary["loss"]), (Some(1), &8.into(), &1.0.into()));
-    assert!(run.stderr.contains(&format!("no answer from {address} to 8 datagrams")), "{}", run.stderr);
+    assert_eq!(
+        (run.status, &run.summary["sent"], &run.summary["loss"]),
+        (Some(1), &8.into(), &1.0.into())
+    );
+    assert!(
+        run.stderr.contains(&format!("no answer from {address} to 8 datagrams")),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_client_that_is_interrupted_says_what_it_knows() {
     let server = Server::start(&["ping"]);
     let mut client = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
-        .args(["ping", &server.address.to_string(), "--count", "1000000", "--interval", "10ms", "--json"])
+        .args([
+            "ping",
+            &server.address.to_string(),
+            "--count",
+            "1000000",
+            "--interval",
+            "10ms",
+            "--json",
+        ])
         .args(["--timeout", "fixed:10s"])
         .stdout(Stdio::piped())
         .spawn()
@@ -136,7 +176,10 @@ fn a_client_that_is_interrupted_says_what_it_knows() {
     let summary: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
     assert_eq!((&summary["stopped"], &summary["ok"]), (&true.into(), &false.into()));
     let count = |name: &str| summary[name].as_u64().unwrap();
-    assert!(count("received") >= 1 && count("sent") == count("received") + count("lost") + count("waiting"));
+    assert!(
+        count("received") >= 1
+            && count("sent") == count("received") + count("lost") + count("waiting")
+    );
 }
 
 #[test]
@@ -151,7 +194,9 @@ fn people_read_lines_as_ping_prints_them() {
     assert_eq!(starts, ["56", "56", "---", "requests", "sent", "rtt", "rtt", "time"], "{text}");
     assert!(text.starts_with(&format!("56 bytes from {}: seq=1 time=", server.address)), "{text}");
     assert!(
-        text.contains("\nrequests 2 answered 2\nsent 2 received 2 lost 0 (0.0%) doubled 0 late 0\n"),
+        text.contains(
+            "\nrequests 2 answered 2\nsent 2 received 2 lost 0 (0.0%) doubled 0 late 0\n"
+        ),
         "{text}"
     );
 }

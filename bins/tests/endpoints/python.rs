@@ -2,11 +2,11 @@
 
 use crate::support::{Server, bytes, folder_with};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::clock::{ERROR, QUESTION, TimeFormat, parse_time};
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::file::{ClientControl, Counts, Data, ReportPage, ServerControl};
-use jostle_common::protocol::ping::Ping;
-use jostle_common::protocol::saw::{Answer, Request};
+use jostle_common::digest::Digest;
+use jostle_endpoints::protocol::clock::{ERROR, QUESTION, TimeFormat, parse_time};
+use jostle_endpoints::protocol::file::{ClientControl, Counts, Data, ReportPage, ServerControl};
+use jostle_endpoints::protocol::ping::Ping;
+use jostle_endpoints::protocol::saw::{Answer, Request};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -56,7 +56,12 @@ fn the_examples_are_what_we_send() {
     }
     assert!(examples.contains(&format!("received.mp35{digest}")));
     let wall = Duration::new(1_000_000_000, 7);
-    assert!(DOCUMENT.contains(&format!("{QUESTION}\n{}\nhello\n{ERROR}\n", TimeFormat::Rfc3339.print(wall))));
+    assert!(
+        DOCUMENT.contains(&format!(
+            "{QUESTION}\n{}\nhello\n{ERROR}\n",
+            TimeFormat::Rfc3339.print(wall)
+        ))
+    );
     for format in TimeFormat::ALL {
         assert!(DOCUMENT.contains(&format!("`{}`", format.print(wall))), "{format}");
     }
@@ -75,7 +80,12 @@ fn python(name: &str, server: &Server, file: &Path) -> Option<Output> {
 
 fn python_with(name: &str, server: &Server, arguments: &[&str]) -> Option<Output> {
     let output = Command::new("python3")
-        .args(["-c", script(name), &server.address.ip().to_string(), &server.address.port().to_string()])
+        .args([
+            "-c",
+            script(name),
+            &server.address.ip().to_string(),
+            &server.address.port().to_string(),
+        ])
         .args(arguments)
         .env("PYTHONIOENCODING", "utf-8")
         .output();
@@ -105,12 +115,15 @@ fn a_python_client_fetches_by_stop_and_wait() {
 
 #[test]
 fn python_clients_send_files() {
-    for (name, over) in
-        [("tcp.py", &["tcp"][..]), ("udp.py", &["udp"]), ("naive.py", &["udp", "--naive", "--idle", "300ms"])]
-    {
+    for (name, over) in [
+        ("tcp.py", &["tcp"][..]),
+        ("udp.py", &["udp"]),
+        ("naive.py", &["udp", "--naive", "--idle", "300ms"]),
+    ] {
         let (folder, song) = folder_with("song.mp3", 50_000);
         let incoming = folder.path().join("in");
-        let arguments = [&["file", "--dir", incoming.to_str().unwrap(), "--once", "--over"], over].concat();
+        let arguments =
+            [&["file", "--dir", incoming.to_str().unwrap(), "--once", "--over"], over].concat();
         let mut server = Server::start(&arguments);
         let Some(output) = python(name, &server, &song) else { continue };
         let said = String::from_utf8(output.stdout).unwrap();
@@ -138,14 +151,19 @@ fn python_clients_ping_ask_the_time_and_hear_their_echo() {
     if let Some(said) = said("ping.py", &Server::start(&["ping"]), &[]) {
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines.len(), 4, "{said}");
-        assert!(lines.iter().all(|line| line.starts_with("ping ") && line.ends_with(" ms")), "{said}");
+        assert!(
+            lines.iter().all(|line| line.starts_with("ping ") && line.ends_with(" ms")),
+            "{said}"
+        );
     }
     for format in TimeFormat::ALL {
         let server = Server::start(&["clock", "--format", format.name()]);
         let Some(said) = said("clock.py", &server, &[]) else { continue };
         let now = Clock::wall();
-        let times = said.lines().map(|line| parse_time(line.split_once(" after ").unwrap().0).unwrap());
-        let near = times.filter(|time| time.wall <= now && now < time.wall + Duration::from_secs(20));
+        let times =
+            said.lines().map(|line| parse_time(line.split_once(" after ").unwrap().0).unwrap());
+        let near =
+            times.filter(|time| time.wall <= now && now < time.wall + Duration::from_secs(20));
         assert_eq!(near.count(), 3, "{said}");
     }
     for over in ["tcp", "udp"] {

@@ -1,8 +1,8 @@
 //! Stop-and-wait on real sockets.
 
 use crate::support::{Server, bytes, client, folder_with};
-use jostle_common::protocol::saw::{Answer, Request};
-use jostle_common::protocol::wire;
+use jostle_endpoints::protocol::saw::{Answer, Request};
+use jostle_endpoints::protocol::wire;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -57,9 +57,14 @@ fn hostile_datagrams_are_counted_and_a_changed_file_shows_in_the_next_answer() {
     let whole = Request { number: 1, attempt: 9 }.encode(false);
     let mut damaged = whole.to_vec();
     damaged[6] ^= 1;
-    for datagram in
-        [&[][..], b"x", &bytes(65_000), &damaged, &wire::seal(bytes(100)), &wire::seal(b"SAW?".to_vec())]
-    {
+    for datagram in [
+        &[][..],
+        b"x",
+        &bytes(65_000),
+        &damaged,
+        &wire::seal(bytes(100)),
+        &wire::seal(b"SAW?".to_vec()),
+    ] {
         socket.send(datagram).unwrap();
     }
     let ask = || {

@@ -27,7 +27,8 @@ pub(crate) fn folder_with(name: &str, size: usize) -> (tempfile::TempDir, PathBu
 /// The names in a folder, in order.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -40,7 +41,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `jostle-server` with these arguments, `--json` and a port of its own, and waits for its ready line.
+    /// Starts `jostle-server` with these arguments, `--json` and a port of its own, and waits for
+    /// its ready line.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_on("127.0.0.1:0", arguments)
     }
@@ -83,7 +85,8 @@ impl Server {
 
     /// Asks it to end with SIGTERM; returns its status and the objects it still prints.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Vec<Value>) {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let killed =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         self.wait()
     }
@@ -147,7 +150,13 @@ pub(crate) fn failing_server(arguments: &[&str]) -> Run {
 
 fn run(output: Output) -> Run {
     let stdout = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<Value> =
+        stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let summary = lines.last().cloned().unwrap_or_default();
-    Run { status: output.status.code(), lines, summary, stderr: String::from_utf8(output.stderr).unwrap() }
+    Run {
+        status: output.status.code(),
+        lines,
+        summary,
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
 }

@@ -1,10 +1,10 @@
 //! Files over TCP, from our client and from bare connections.
 
 use crate::support::{Server, bytes, client, folder_with, names};
-use jostle_bins::file::tcp;
-use jostle_bins::stop::Stop;
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::storage::{Folder, Memory, MemoryFile, MemoryFolder};
+use jostle_common::digest::Digest;
+use jostle_console::stop::Stop;
+use jostle_endpoints::file::tcp;
+use jostle_endpoints::protocol::storage::{Folder, Memory, MemoryFile, MemoryFolder};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
@@ -14,8 +14,10 @@ fn files_arrive_whole_one_after_the_other_and_at_once() {
     let (folder, song) = folder_with("song.mp3", 3_000_000);
     let incoming = folder.path().join("in");
     for listen in ["127.0.0.1:0", "[::1]:0"] {
-        let mut server =
-            Server::start_on(listen, &["file", "--over", "tcp", "--dir", incoming.to_str().unwrap()]);
+        let mut server = Server::start_on(
+            listen,
+            &["file", "--over", "tcp", "--dir", incoming.to_str().unwrap()],
+        );
         let address = server.address.to_string();
         std::thread::scope(|scope| {
             for _ in 0..5 {
@@ -32,7 +34,10 @@ fn files_arrive_whole_one_after_the_other_and_at_once() {
             assert_eq!((&received["event"], &received["ok"]), (&"received".into(), &true.into()));
         }
         let (status, lines) = server.terminate();
-        assert_eq!((status, &lines[0]["stored"], &lines[0]["failed"]), (Some(0), &5.into(), &0.into()));
+        assert_eq!(
+            (status, &lines[0]["stored"], &lines[0]["failed"]),
+            (Some(0), &5.into(), &0.into())
+        );
     }
     assert_eq!(names(&incoming).len(), 10);
     for name in names(&incoming) {
@@ -44,7 +49,8 @@ fn files_arrive_whole_one_after_the_other_and_at_once() {
 #[test]
 fn a_bare_connection_gets_one_line_when_the_file_has_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&["file", "--over", "tcp", "--dir", folder.path().to_str().unwrap()]);
+    let server =
+        Server::start(&["file", "--over", "tcp", "--dir", folder.path().to_str().unwrap()]);
     for name in ["received.mp3", "received-2.mp3"] {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.write_all(b"music").unwrap();
@@ -59,8 +65,14 @@ fn a_bare_connection_gets_one_line_when_the_file_has_its_name() {
 #[test]
 fn a_client_that_closes_at_once_changes_nothing_and_a_probe_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server =
-        Server::start(&["file", "--over", "tcp", "--dir", folder.path().to_str().unwrap(), "--once"]);
+    let mut server = Server::start(&[
+        "file",
+        "--over",
+        "tcp",
+        "--dir",
+        folder.path().to_str().unwrap(),
+        "--once",
+    ]);
     drop(TcpStream::connect(server.address).unwrap());
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(&bytes(100_000)).unwrap();
@@ -76,8 +88,14 @@ fn a_client_that_closes_at_once_changes_nothing_and_a_probe_leaves_nothing() {
 #[test]
 fn a_reset_leaves_the_part_apart() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server =
-        Server::start(&["file", "--over", "tcp", "--dir", folder.path().to_str().unwrap(), "--once"]);
+    let mut server = Server::start(&[
+        "file",
+        "--over",
+        "tcp",
+        "--dir",
+        folder.path().to_str().unwrap(),
+        "--once",
+    ]);
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(b"half").unwrap();
     // The reset must not overtake the data: wait until the server has them.
@@ -99,9 +117,17 @@ fn a_reset_leaves_the_part_apart() {
 fn a_file_beyond_the_limit_is_reset_and_the_client_fails() {
     let (folder, song) = folder_with("song.mp3", 30_000_000);
     let incoming = folder.path().join("in");
-    let mut server =
-        Server::start(&["file", "--over", "tcp", "--dir", incoming.to_str().unwrap(), "--max-size", "1MiB"]);
-    let run = client(&["file", &server.address.to_string(), song.to_str().unwrap(), "--over", "tcp"]);
+    let mut server = Server::start(&[
+        "file",
+        "--over",
+        "tcp",
+        "--dir",
+        incoming.to_str().unwrap(),
+        "--max-size",
+        "1MiB",
+    ]);
+    let run =
+        client(&["file", &server.address.to_string(), song.to_str().unwrap(), "--over", "tcp"]);
     assert_eq!((run.status, &run.summary["ok"]), (Some(1), &false.into()));
     assert!(run.stderr.contains("broke") || run.stderr.contains("no answer"), "{}", run.stderr);
     assert!(server.line()["error"].as_str().unwrap().contains("--max-size"));
@@ -155,17 +181,20 @@ impl Folder for Full {
 #[test]
 fn a_full_disk_is_no_success_at_either_end() {
     let server =
-        tcp::Server::bind("127.0.0.1:0".parse().unwrap(), tcp::ServerSettings::default(), Full).unwrap();
+        tcp::Server::bind("127.0.0.1:0".parse().unwrap(), tcp::ServerSettings::default(), Full)
+            .unwrap();
     let (address, stop) = (server.address(), Stop::new());
     let stopped = stop.clone();
     let serving = std::thread::spawn(move || {
         let mut reasons = Vec::new();
-        let totals =
-            server.run(&stopped, |received| reasons.push(received.stored.clone().unwrap_err())).unwrap();
+        let totals = server
+            .run(&stopped, |received| reasons.push(received.stored.clone().unwrap_err()))
+            .unwrap();
         (totals, reasons)
     });
     let mut source = Memory::new(bytes(10_000_000));
-    let sent = tcp::send(&tcp::SendSettings::new(vec![address]), &mut source, &Stop::new(), |_| {}).unwrap();
+    let sent = tcp::send(&tcp::SendSettings::new(vec![address]), &mut source, &Stop::new(), |_| {})
+        .unwrap();
     assert!(sent.ending.failure().is_some());
     stop.request();
     let (totals, reasons) = serving.join().unwrap();
@@ -177,12 +206,14 @@ fn a_full_disk_is_no_success_at_either_end() {
 fn both_ends_stop_when_asked() {
     let settings = tcp::ServerSettings::default();
     let server =
-        tcp::Server::bind("127.0.0.1:0".parse().unwrap(), settings, MemoryFolder::default()).unwrap();
+        tcp::Server::bind("127.0.0.1:0".parse().unwrap(), settings, MemoryFolder::default())
+            .unwrap();
     let stop = Stop::new();
     stop.request();
     let address = server.address();
     let mut source = Memory::new(bytes(10));
-    let sent = tcp::send(&tcp::SendSettings::new(vec![address]), &mut source, &stop, |_| {}).unwrap();
-    assert_eq!(sent.ending, jostle_bins::ending::Ending::Stopped);
+    let sent =
+        tcp::send(&tcp::SendSettings::new(vec![address]), &mut source, &stop, |_| {}).unwrap();
+    assert_eq!(sent.ending, jostle_endpoints::ending::Ending::Stopped);
     assert_eq!(server.run(&stop, |_| {}).unwrap(), tcp::Totals::default());
 }

@@ -41,8 +41,14 @@ fn routes(configuration: &Value) -> Vec<(String, String)> {
     routes.iter().map(|route| (text(&route["listen"]), text(&route["upstream"]))).collect()
 }
 
-/// Starts the proxy of an exercise in front of `server`. Returns it, and each address in the document with the one it is now.
-fn start_proxy(command: &str, folder: &Path, server: &Server, over: &str) -> (Jostle, Vec<(String, String)>) {
+/// Starts the proxy of an exercise in front of `server`. Returns it, and each address in the
+/// document with the one it is now.
+fn start_proxy(
+    command: &str,
+    folder: &Path,
+    server: &Server,
+    over: &str,
+) -> (Jostle, Vec<(String, String)>) {
     let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     assert_eq!(&words[..2], ["jostle", "proxy"], "{command}");
     let upstream = server.address.to_string();
@@ -91,14 +97,18 @@ fn upstreams(command: &str) -> Vec<String> {
 }
 
 fn run([server, proxy, client]: [&str; 3]) {
-    let missing =
-        |program: &&str| client.split_whitespace().any(|word| word == *program) && !installed(program);
+    let missing = |program: &&str| {
+        client.split_whitespace().any(|word| word == *program) && !installed(program)
+    };
     if PROGRAMS.iter().any(missing) {
         return;
     }
     let words: Vec<&str> = server.split_whitespace().collect();
     assert_eq!(words[0], "jostle-server", "{server}");
-    let help = Command::new(env!("CARGO_BIN_EXE_jostle-server")).args([words[1], "--help"]).output().unwrap();
+    let help = Command::new(env!("CARGO_BIN_EXE_jostle-server"))
+        .args([words[1], "--help"])
+        .output()
+        .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for upstream in upstreams(proxy) {
         assert!(
@@ -125,7 +135,8 @@ fn run([server, proxy, client]: [&str; 3]) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(output.status.success() && !stdout.is_empty(), "{script}\n{stdout}\n{stderr}");
     proxy.stop().assert_conserved();
     assert_eq!(server.terminate().0, Some(0));
@@ -146,7 +157,8 @@ fn every_exercise_in_three_terminals_works() {
 #[test]
 fn every_other_proxy_command_is_one() {
     let text = blocks("bash").concat().replace("\\\n", " ");
-    let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("jostle proxy")).collect();
+    let commands: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("jostle proxy")).collect();
     assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
         // Without what it runs, on a port of its own, and at once over.

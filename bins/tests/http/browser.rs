@@ -1,4 +1,5 @@
-//! Headless Chromium: follows a link, plays and fetches the MP3, uploads through the page and through the bare form.
+//! Headless Chromium: follows a link, plays and fetches the MP3, uploads through the page and
+//! through the bare form.
 
 use crate::proxy_support::installed;
 use crate::tools::{Site, end, names_in};
@@ -13,7 +14,10 @@ fn chromium_follows_plays_and_uploads() {
         return;
     }
     let site = Site::new();
-    site.write("public/index.html", b"<!doctype html><title>First</title><a href='second.html'>on</a>");
+    site.write(
+        "public/index.html",
+        b"<!doctype html><title>First</title><a href='second.html'>on</a>",
+    );
     site.write(
         "public/second.html",
         b"<!doctype html><title>Second</title><audio src='tune.mp3' preload='auto'></audio>",
@@ -31,7 +35,11 @@ fn chromium_follows_plays_and_uploads() {
     assert_eq!((&seen["first"], &seen["fetched"]), (&"First".into(), &TUNE.len().into()));
     // 960,613 bytes at 128 kbit/s.
     assert!((59.0..61.0).contains(&seen["duration"].as_f64().unwrap()), "{seen}");
-    assert_eq!(seen["states"], serde_json::json!(["whole: digests agree", "whole: digests agree"]), "{seen}");
+    assert_eq!(
+        seen["states"],
+        serde_json::json!(["whole: digests agree", "whole: digests agree"]),
+        "{seen}"
+    );
     assert!(seen["notes"][1].as_str().unwrap().starts_with("stored as tune-2.mp3"), "{seen}");
     assert_eq!(seen["form"], "tune-3.mp3");
     assert_eq!(
@@ -46,5 +54,9 @@ fn chromium_follows_plays_and_uploads() {
     assert!(picture.starts_with(b"\x89PNG") && picture.len() > 5000);
     let (_, summary) = end(server.terminate());
     assert_eq!((&summary["stored"], &summary["failed"]), (&3.into(), &0.into()), "{}", summary);
-    assert!(summary["refused"].as_u64().unwrap() >= 1, "the page of nobody was refused: {}", summary);
+    assert!(
+        summary["refused"].as_u64().unwrap() >= 1,
+        "the page of nobody was refused: {}",
+        summary
+    );
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Run, bytes, client, names};
 use crate::tools::{Site, headers, names_in};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -39,8 +39,11 @@ fn with(head: &str, body: &[u8]) -> Vec<u8> {
 
 /// All objects that a run of the client prints.
 fn run_all(arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_jostle-client")).args(arguments).arg("--json").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     (output.status.code(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
@@ -50,11 +53,16 @@ fn several_files_come_over_one_connection_and_are_checked() {
     let site = Site::new();
     let server = site.serve(&[]);
     let (out, base) = (site.text("out"), format!("http://{}", server.address));
-    let urls = ["/song.mp3", "/hello.txt", "/deep", "/song.mp3"].map(|path| format!("{base}{path}"));
-    let arguments = [&["http", "get", "--dir", &out][..], &urls.each_ref().map(String::as_str)].concat();
+    let urls =
+        ["/song.mp3", "/hello.txt", "/deep", "/song.mp3"].map(|path| format!("{base}{path}"));
+    let arguments =
+        [&["http", "get", "--dir", &out][..], &urls.each_ref().map(String::as_str)].concat();
     let (status, lines) = run_all(&arguments);
     assert_eq!(status, Some(0), "{lines:?}");
-    assert!(lines[..4].iter().all(|line| line["checked"] == "digest" && line["ok"] == true), "{lines:?}");
+    assert!(
+        lines[..4].iter().all(|line| line["checked"] == "digest" && line["ok"] == true),
+        "{lines:?}"
+    );
     assert_eq!(
         (&lines[4]["connections"], &lines[4]["requests"], &lines[4]["retries"]),
         (&1.into(), &5.into(), &0.into())
@@ -97,8 +105,11 @@ fn a_kept_connection_that_the_server_has_closed_is_no_retry() {
 fn files_are_sent_and_the_server_s_word_is_checked() {
     let site = Site::new();
     let server = site.serve(&[]);
-    let (song, hello, base) =
-        (site.text("public/song.mp3"), site.text("public/hello.txt"), format!("http://{}/", server.address));
+    let (song, hello, base) = (
+        site.text("public/song.mp3"),
+        site.text("public/hello.txt"),
+        format!("http://{}/", server.address),
+    );
     for (method, names) in [
         (&["put"][..], ["song.mp3", "hello.txt"]),
         (&["put"], ["song.mp3", "hello.txt"]),
@@ -108,7 +119,11 @@ fn files_are_sent_and_the_server_s_word_is_checked() {
         let (status, lines) = run_all(&[&["http"], method, &[&base, &song, &hello]].concat());
         assert_eq!(status, Some(0), "{lines:?}");
         for (line, name) in lines.iter().zip(names) {
-            assert_eq!((&line["stored"], &line["checked"]), (&name.into(), &"digest".into()), "{method:?}");
+            assert_eq!(
+                (&line["stored"], &line["checked"]),
+                (&name.into(), &"digest".into()),
+                "{method:?}"
+            );
         }
         assert_eq!(lines[2]["connections"], 1);
     }
@@ -130,7 +145,8 @@ fn breaking(content: Vec<u8>, piece: usize) -> SocketAddr {
         let mut hex = String::new();
         Digest::of(&content).0.iter().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
         let decode = format!("printf %s {hex} | xxd -r -p | base64");
-        String::from_utf8(Command::new("sh").args(["-c", &decode]).output().unwrap().stdout).unwrap()
+        String::from_utf8(Command::new("sh").args(["-c", &decode]).output().unwrap().stdout)
+            .unwrap()
     };
     scripted(move |_, head| {
         let size = content.len();
@@ -178,7 +194,12 @@ fn a_download_that_breaks_off_goes_on_where_it_was() {
         ])
     };
     let given_up = run("1");
-    assert_eq!((given_up.status, &given_up.summary["retries"]), (Some(1), &1.into()), "{}", given_up.stderr);
+    assert_eq!(
+        (given_up.status, &given_up.summary["retries"]),
+        (Some(1), &1.into()),
+        "{}",
+        given_up.stderr
+    );
     assert_eq!(names(folder.path()), ["out.part", "out.part.etag"]);
     assert_eq!(std::fs::metadata(folder.path().join("out.part")).unwrap().len(), 600_000);
     // The next run goes on from there.
@@ -242,8 +263,15 @@ fn silence_and_busy_servers_are_tried_again_and_counted() {
         2 => b"garbage\r\n\r\n".to_vec(),
         _ => with("HTTP/1.1 200 OK", b"to the end of the connection"),
     });
-    let (status, lines) =
-        run_all(&["http", "get", &format!("http://{address}/a"), "--dir", dir, "--timeout", "300ms"]);
+    let (status, lines) = run_all(&[
+        "http",
+        "get",
+        &format!("http://{address}/a"),
+        "--dir",
+        dir,
+        "--timeout",
+        "300ms",
+    ]);
     assert_eq!(
         (status, &lines[0]["retries"], &lines[0]["checked"]),
         (Some(0), &3.into(), &"nothing".into()),
@@ -301,7 +329,14 @@ fn it_stops_when_asked_and_leaves_a_part_to_go_on_with() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_jostle-client"))
-        .args(["http", "get", &format!("http://{address}/x"), "-o", out.to_str().unwrap(), "--json"])
+        .args([
+            "http",
+            "get",
+            &format!("http://{address}/x"),
+            "-o",
+            out.to_str().unwrap(),
+            "--json",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -312,7 +347,9 @@ fn it_stops_when_asked_and_leaves_a_part_to_go_on_with() {
     while std::fs::read(&part).ok().as_deref() != Some(b"half") {
         std::thread::yield_now();
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let output = child.wait_with_output().unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &summary["stopped"]), (Some(0), &true.into()));

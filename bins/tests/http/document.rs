@@ -3,7 +3,7 @@
 use crate::proxy_support::installed;
 use crate::support::bytes;
 use crate::tools::{Site, names_in};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use std::process::Command;
 
 const DOCUMENT: &str = include_str!("../../../docs/protocols.md");
@@ -31,7 +31,12 @@ fn the_python_client_fetches_resumes_and_checks() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(text, "206 300000 bytes, digest as promised\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        text,
+        "206 300000 bytes, digest as promised\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(std::fs::read(site.path("out")).unwrap() == bytes(300_000));
 }
 
@@ -43,7 +48,11 @@ fn the_shell_lines_work() {
     let site = Site::new();
     let server = site.serve(&[]);
     let script = block("sh", "# curl\n").replace("127.0.0.1:12345", &server.address.to_string());
-    let output = Command::new("sh").args(["-ec", &script]).current_dir(site.path("public")).output().unwrap();
+    let output = Command::new("sh")
+        .args(["-ec", &script])
+        .current_dir(site.path("public"))
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let digest = Digest::of(&bytes(300_000));

@@ -5,8 +5,8 @@ use crate::tools::{Site, answer, connect, end, status};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use jostle_bins::http::server::{Answering, Exchange, Handler, Limits, Server};
-use jostle_bins::stop::Stop;
+use jostle_console::stop::Stop;
+use jostle_endpoints::http::server::{Answering, Exchange, Handler, Limits, Server};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -30,16 +30,21 @@ impl Handler for Fragile {
 #[test]
 fn a_panic_is_a_500_on_the_same_connection_and_the_server_lives_on() {
     let limits = Limits::default();
-    let server = Server::bind_handler("127.0.0.1:0".parse().unwrap(), limits, Arc::new(Fragile)).unwrap();
+    let server =
+        Server::bind_handler("127.0.0.1:0".parse().unwrap(), limits, Arc::new(Fragile)).unwrap();
     let (address, stop) = (server.address(), Stop::new());
     let stopped = stop.clone();
     let serving = std::thread::spawn(move || server.run(&stopped, |_| {}));
     let mut stream = connect(address);
-    for (path, expected) in [("/", 200), ("/later", 500), ("/", 200), ("/at-once", 500), ("/", 200)] {
+    for (path, expected) in [("/", 200), ("/later", 500), ("/", 200), ("/at-once", 500), ("/", 200)]
+    {
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
         let (head, body) = answer(&mut stream);
         assert_eq!(status(&head), expected, "{path}");
-        assert!(!String::from_utf8_lossy(&body).contains("broken"), "what went wrong is nobody's business");
+        assert!(
+            !String::from_utf8_lossy(&body).contains("broken"),
+            "what went wrong is nobody's business"
+        );
     }
     stop.request();
     let totals = serving.join().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::support::bytes;
 use crate::tools::{Site, curl, headers, status};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 
 #[test]
 fn curl_gets_files_whole_and_in_ranges_over_one_connection() {
@@ -11,13 +11,19 @@ fn curl_gets_files_whole_and_in_ranges_over_one_connection() {
     let url = format!("http://{}/song.mp3", server.address);
     let out = site.text("out");
     let format = "%{http_code} %{size_download} %{num_connects} %{content_type}\n";
-    let Some(text) = curl(&["-w", format, "-o", &out, &url, "-o", &out, &url, "-o", &out, &url]) else {
+    let Some(text) = curl(&["-w", format, "-o", &out, &url, "-o", &out, &url, "-o", &out, &url])
+    else {
         return;
     };
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines, ["200 300000 1 audio/mpeg", "200 300000 0 audio/mpeg", "200 300000 0 audio/mpeg"]);
+    assert_eq!(
+        lines,
+        ["200 300000 1 audio/mpeg", "200 300000 0 audio/mpeg", "200 300000 0 audio/mpeg"]
+    );
     assert_eq!(std::fs::read(&out).unwrap(), bytes(300_000));
-    for (range, expected) in [("0-99", 0..100), ("299990-", 299_990..300_000), ("-7", 299_993..300_000)] {
+    for (range, expected) in
+        [("0-99", 0..100), ("299990-", 299_990..300_000), ("-7", 299_993..300_000)]
+    {
         let text = curl(&["-r", range, "-D", "-", "-o", &out, &url]).unwrap();
         assert_eq!(status(&text), 206);
         let content_range = format!("bytes {}-{}/300000", expected.start, expected.end - 1);
@@ -48,7 +54,8 @@ fn every_answer_names_the_digest_of_the_whole_file() {
     let hex = std::process::Command::new("sh").args(["-c", &decode]).output().unwrap();
     assert_eq!(String::from_utf8(hex.stdout).unwrap(), Digest::of(&bytes(300_000)).to_string());
     assert_eq!(
-        headers(&curl(&["-I", "-H", "Want-Repr-Digest: sha-256=0", &url]).unwrap(), "repr-digest").len(),
+        headers(&curl(&["-I", "-H", "Want-Repr-Digest: sha-256=0", &url]).unwrap(), "repr-digest")
+            .len(),
         0
     );
     // A changed file has another digest and another tag.
@@ -100,7 +107,8 @@ fn folders_pages_and_methods() {
         assert_eq!((status(&plain), status(&page)), (expected, expected), "{path}");
         assert!(headers(&plain, "content-type")[0].starts_with("text/plain"));
         assert!(
-            page.contains("<!doctype html>") && page.contains(&format!("<p class=\"status\">{expected}")),
+            page.contains("<!doctype html>")
+                && page.contains(&format!("<p class=\"status\">{expected}")),
             "{page}"
         );
     }
@@ -156,10 +164,12 @@ fn large_files_are_streamed_and_a_hole_costs_nothing() {
         return;
     };
     assert!(
-        text.ends_with("2") && headers(&text, "content-range") == ["bytes 3221225470-3221225471/3221225472"],
+        text.ends_with("2")
+            && headers(&text, "content-range") == ["bytes 3221225470-3221225471/3221225472"],
         "{text}"
     );
-    let text = curl(&["-r", "0-299999999", "-o", "/dev/null", "-w", "%{size_download}", &url]).unwrap();
+    let text =
+        curl(&["-r", "0-299999999", "-o", "/dev/null", "-w", "%{size_download}", &url]).unwrap();
     assert_eq!(text, "300000000");
     let memory = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

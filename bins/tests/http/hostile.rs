@@ -133,7 +133,8 @@ fn no_hostile_path_leaves_the_root() {
     for path in PATHS {
         let path = path.replace("{ROOT}", around.trim_end_matches('/'));
         for method in ["GET", "HEAD"] {
-            let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let request =
+                format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             let answer = exchange(server.address, request.as_bytes());
             assert!(!answer.contains(SECRET) && !answer.contains("root:"), "{path}: {answer}");
             match status(&answer) {

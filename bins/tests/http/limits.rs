@@ -11,7 +11,7 @@ const GET: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n";
 #[test]
 fn five_thousand_idle_connections_are_held_and_still_answered() {
     const CONNECTIONS: usize = 5000;
-    let limit = jostle_proxy::raise_descriptor_limit();
+    let limit = jostle_sys::raise_descriptor_limit();
     if limit < 2 * CONNECTIONS {
         eprintln!("SKIPPED: only {limit} descriptors");
         return;
@@ -165,7 +165,8 @@ fn a_body_that_trickles_is_refused_and_leaves_nothing() {
     assert!(names_in(&site.path("incoming")).is_empty());
     // Fast enough is fast enough.
     let mut request =
-        b"PUT /fast HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n".to_vec();
+        b"PUT /fast HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n"
+            .to_vec();
     request.extend(bytes(300_000));
     assert_eq!(status(&exchange(server.address, &request)), 201);
     let (_, summary) = end(server.terminate());

@@ -18,8 +18,10 @@ fn wrk_finds_no_error() {
     }
     let site = Site::new();
     let server = site.serve(&[]);
-    let text =
-        run("wrk", &["-t1", "-c32", "-d5s", "--latency", &format!("http://{}/hello.txt", server.address)]);
+    let text = run(
+        "wrk",
+        &["-t1", "-c32", "-d5s", "--latency", &format!("http://{}/hello.txt", server.address)],
+    );
     assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
     let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).unwrap();
     assert!(rate.trim().parse::<f64>().unwrap() > 500.0, "{text}");
@@ -37,8 +39,10 @@ fn ab_keeps_its_connections_and_fails_none() {
     }
     let site = Site::new();
     let server = site.serve(&[]);
-    let text =
-        run("ab", &["-q", "-k", "-n", "3000", "-c", "8", &format!("http://{}/song.mp3", server.address)]);
+    let text = run(
+        "ab",
+        &["-q", "-k", "-n", "3000", "-c", "8", &format!("http://{}/song.mp3", server.address)],
+    );
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("none").trim().to_owned()
     };

@@ -1,4 +1,5 @@
-//! The HTTP server and client as people run them: with curl, browsers, load generators, bare sockets and each other.
+//! The HTTP server and client as people run them: with curl, browsers, load generators, bare
+//! sockets and each other.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]

@@ -3,7 +3,7 @@
 use crate::proxy_support::Jostle;
 use crate::support::{bytes, client};
 use crate::tools::{Site, curl, names_in};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 
 const SIZE: usize = 50_000_000;
 
@@ -15,19 +15,30 @@ fn fifty_megabytes_arrive_whole_both_ways_over_a_lossy_route() {
     site.write("large", &content);
     let server = site.serve(&[]);
     let route = format!("tcp://127.0.0.1:0={}", server.address);
-    // Loss costs TCP time: at 2 % about 2 in 10,000 segments are lost twice and wait for a timer of 200 ms.
+    // Loss costs TCP time: at 2 % about 2 in 10,000 segments are lost twice and wait for a timer of
+    // 200 ms.
     let jostle = Jostle::start(&[&route, "--drop", "2%", "--delay", "50us", "--seed", "7"], 1);
     let base = format!("http://{}", jostle.address("tcp"));
     let (out, large) = (site.text("out"), site.text("large"));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let got = client(&["http", "get", &format!("{base}/large"), "-o", &out]);
-            assert_eq!((got.status, &got.summary["retries"]), (Some(0), &0.into()), "{}", got.stderr);
+            assert_eq!(
+                (got.status, &got.summary["retries"]),
+                (Some(0), &0.into()),
+                "{}",
+                got.stderr
+            );
             eprintln!("get {} s", got.summary["seconds"]);
         });
         scope.spawn(|| {
             let put = client(&["http", "put", &format!("{base}/sent"), &large]);
-            assert_eq!((put.status, &put.summary["retries"]), (Some(0), &0.into()), "{}", put.stderr);
+            assert_eq!(
+                (put.status, &put.summary["retries"]),
+                (Some(0), &0.into()),
+                "{}",
+                put.stderr
+            );
             eprintln!("put {} s", put.summary["seconds"]);
         });
     });
@@ -67,7 +78,8 @@ fn damage_on_a_raw_route_is_noticed_in_both_directions() {
     // Most transfers of 50 units are hit, and heads seldom.
     let weather = ["--tcp", "raw", "--unit", "4KiB", "--seed", "3"];
     let (out, song) = (site.text("out"), site.text("public/file"));
-    let down = Jostle::start(&[&[route.as_str()], &weather[..], &["--down-corrupt", "5%"]].concat(), 1);
+    let down =
+        Jostle::start(&[&[route.as_str()], &weather[..], &["--down-corrupt", "5%"]].concat(), 1);
     let url = format!("http://{}/file", down.address("tcp"));
     let run = client(&["http", "get", &url, "-o", &out, "--retries", "0", "--timeout", "2s"]);
     assert_eq!((run.status, &run.summary["damaged"]), (Some(1), &1.into()), "{}", run.stderr);
@@ -78,7 +90,8 @@ fn damage_on_a_raw_route_is_noticed_in_both_directions() {
     assert_eq!((run.status, &run.summary["damaged"]), (Some(1), &1.into()), "{}", run.stderr);
     assert!(names_in(&site.path("incoming")).is_empty());
     // At a rate that lets some attempt through, trying again is enough.
-    let some = Jostle::start(&[&[route.as_str()], &weather[..], &["--down-corrupt", "1%"]].concat(), 1);
+    let some =
+        Jostle::start(&[&[route.as_str()], &weather[..], &["--down-corrupt", "1%"]].concat(), 1);
     let url = format!("http://{}/file", some.address("tcp"));
     let run = client(&["http", "get", &url, "-o", &out, "--retries", "50", "--timeout", "2s"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);

@@ -53,7 +53,8 @@ pub(crate) fn curl(arguments: &[&str]) -> Option<String> {
     if !installed("curl") {
         return None;
     }
-    let output = Command::new("curl").args(["-sS", "--max-time", "30"]).args(arguments).output().unwrap();
+    let output =
+        Command::new("curl").args(["-sS", "--max-time", "30"]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -96,7 +97,8 @@ pub(crate) fn answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = headers(&head, "content-length").first().map_or(0, |length| length.parse().unwrap());
+    let length =
+        headers(&head, "content-length").first().map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     (head, body)

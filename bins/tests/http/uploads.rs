@@ -2,7 +2,7 @@
 
 use crate::support::{Server, bytes};
 use crate::tools::{Site, connect, curl, end, exchange, headers, names_in, status};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use std::io::Write;
 
 #[test]
@@ -13,7 +13,10 @@ fn curl_stores_files_in_every_way_it_knows() {
     let song = site.text("public/song.mp3");
     let digest = Digest::of(&bytes(300_000));
     let Some(text) = curl(&["-i", "-T", &song, &format!("{base}/")]) else { return };
-    assert!(text.contains("201 Created") && text.ends_with(&format!("song.mp3 300000 {digest}\n")), "{text}");
+    assert!(
+        text.contains("201 Created") && text.ends_with(&format!("song.mp3 300000 {digest}\n")),
+        "{text}"
+    );
     let stored = server.line();
     assert_eq!(
         (&stored["event"], &stored["file"], &stored["sha256"]),
@@ -35,7 +38,8 @@ fn curl_stores_files_in_every_way_it_knows() {
     .unwrap();
     assert_eq!(text, format!("song-2.mp3 300000 {digest}\nb.mp3 300000 {digest}\n"));
     let text =
-        curl(&["-H", "Accept: application/json", "-F", &form, &format!("{base}/_jostle/upload")]).unwrap();
+        curl(&["-H", "Accept: application/json", "-F", &form, &format!("{base}/_jostle/upload")])
+            .unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["files"][0]["name"], "song-3.mp3");
     assert_eq!(
@@ -47,9 +51,16 @@ fn curl_stores_files_in_every_way_it_knows() {
     let empty = curl(&["-X", "PUT", "-d", "", "-i", &format!("{base}/empty")]).unwrap();
     assert!(status(&empty) == 201 && empty.contains("empty 0 e3b0c442"), "{empty}");
     let names = names_in(&site.path("incoming"));
-    assert_eq!(names, ["b.mp3", "empty", "raw.bin", "song-2.mp3", "song-3.mp3", "song-4.mp3", "song.mp3"]);
+    assert_eq!(
+        names,
+        ["b.mp3", "empty", "raw.bin", "song-2.mp3", "song-3.mp3", "song-4.mp3", "song.mp3"]
+    );
     for name in names.iter().filter(|name| *name != "empty") {
-        assert_eq!(std::fs::read(site.path("incoming").join(name)).unwrap(), bytes(300_000), "{name}");
+        assert_eq!(
+            std::fs::read(site.path("incoming").join(name)).unwrap(),
+            bytes(300_000),
+            "{name}"
+        );
     }
 }
 
@@ -91,7 +102,10 @@ fn many_at_once_get_names_of_their_own() {
         .iter()
         .map(|name| {
             let content = std::fs::read(site.path("incoming").join(name)).unwrap();
-            assert!(content.len() == 100_000 && content.iter().all(|byte| *byte == content[0]), "{name}");
+            assert!(
+                content.len() == 100_000 && content.iter().all(|byte| *byte == content[0]),
+                "{name}"
+            );
             content[0]
         })
         .collect();
@@ -104,8 +118,10 @@ fn what_is_damaged_or_too_large_or_breaks_off_leaves_nothing() {
     let site = Site::new();
     let server = site.serve(&["--max-size", "100KiB"]);
     let base = format!("http://{}", server.address);
-    let wrong = format!("Repr-Digest: {}", "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:");
-    let Some(text) = curl(&["-i", "-H", &wrong, "--data-binary", "damaged", &format!("{base}/a")]) else {
+    let wrong =
+        format!("Repr-Digest: {}", "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:");
+    let Some(text) = curl(&["-i", "-H", &wrong, "--data-binary", "damaged", &format!("{base}/a")])
+    else {
         return;
     };
     assert!(status(&text) == 400 && text.contains("damaged on the way"), "{text}");
@@ -146,17 +162,23 @@ fn other_sites_pages_may_not_upload_and_nobody_may_without_a_folder() {
         ("http://files.example".to_owned(), "files.example".to_owned(), 201),
     ] {
         let (origin, host) = (format!("Origin: {origin}"), format!("Host: {host}"));
-        let Some(text) = curl(&["-i", "-H", &origin, "-H", &host, "-d", "x", &base]) else { return };
+        let Some(text) = curl(&["-i", "-H", &origin, "-H", &host, "-d", "x", &base]) else {
+            return;
+        };
         assert_eq!(status(&text), expected, "{origin} {host}: {text}");
     }
     let root = site.text("public");
     let closed = Server::start(&["http", "--root", &root]);
     for method in ["PUT", "POST"] {
-        let text = curl(&["-i", "-X", method, "-d", "x", &format!("http://{}/x", closed.address)]).unwrap();
+        let text = curl(&["-i", "-X", method, "-d", "x", &format!("http://{}/x", closed.address)])
+            .unwrap();
         assert_eq!((status(&text), headers(&text, "allow")[0]), (405, "GET, HEAD, OPTIONS"));
         assert!(text.contains("--uploads"), "{text}");
     }
-    assert_eq!(status(&curl(&["-i", &format!("http://{}/_jostle/upload", closed.address)]).unwrap()), 404);
+    assert_eq!(
+        status(&curl(&["-i", &format!("http://{}/_jostle/upload", closed.address)]).unwrap()),
+        404
+    );
 }
 
 #[test]
@@ -168,7 +190,9 @@ fn uploads_below_the_root_can_be_had_at_once() {
     let Some(text) = curl(&["-i", "-d", "fresh", &format!("{base}/a%20b.txt")]) else { return };
     assert_eq!((status(&text), headers(&text, "location")), (201, vec!["/new%20things/a%20b.txt"]));
     assert_eq!(curl(&[&format!("{base}/new%20things/a%20b.txt")]).unwrap(), "fresh");
-    let again = curl(&["-i", "-X", "PUT", "-d", "fresh", &format!("{base}/new%20things/a%20b.txt")]).unwrap();
+    let again =
+        curl(&["-i", "-X", "PUT", "-d", "fresh", &format!("{base}/new%20things/a%20b.txt")])
+            .unwrap();
     assert_eq!(status(&again), 200);
 }
 
@@ -202,7 +226,9 @@ fn the_first_file_of_a_form_is_told_of_although_the_second_breaks_off() {
     let site = Site::new();
     let server = site.serve(&["--max-size", "100B"]);
     let part = |name: &str, size: usize| {
-        let head = format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n");
+        let head = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n"
+        );
         head + &"a".repeat(size) + "\r\n"
     };
     let body = format!("{}{}--b--\r\n", part("fits", 100), part("does-not", 101));

@@ -12,7 +12,8 @@ fn pipelined_requests_are_answered_in_order() {
     }
     let server = site.serve(&[]);
     let mut stream = connect(server.address);
-    let requests: String = (0..50).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
+    let requests: String =
+        (0..50).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
     // Cut where it hurts: in the middle of a head.
     let (first, second) = requests.split_at(requests.len() / 2 + 7);
     stream.write_all(first.as_bytes()).unwrap();
@@ -75,7 +76,9 @@ fn broken_requests_are_refused_and_change_nothing() {
         assert_eq!(status(&answer), expected, "{request:.60}: {answer}");
     }
     // The first bytes of HTTP/2 and of TLS.
-    for noise in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+    for noise in
+        [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]
+    {
         let answer = exchange(server.address, noise);
         assert!(matches!(status(&answer), 400 | 0 | 505), "{answer}");
     }
@@ -98,7 +101,10 @@ fn it_ends_well_and_finishes_what_is_under_way() {
     let begun = std::time::Instant::now();
     let (status, summary) = end(server.terminate());
     assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
-    assert_eq!((status, &summary["event"], &summary["requests"]), (Some(0), &"summary".into(), &2.into()));
+    assert_eq!(
+        (status, &summary["event"], &summary["requests"]),
+        (Some(0), &"summary".into(), &2.into())
+    );
     assert!(crate::tools::names_in(&site.path("incoming")).is_empty(), "half an upload is none");
     assert_eq!(idle.read(&mut [0; 10]).unwrap(), 0);
 }

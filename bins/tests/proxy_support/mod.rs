@@ -46,7 +46,10 @@ impl Jostle {
             let line = lines.next().expect("a ready line").unwrap();
             let value: Value = serde_json::from_str(&line).unwrap();
             assert_eq!(value["event"], "listening", "{line}");
-            (value["name"].as_str().unwrap().to_owned(), value["address"].as_str().unwrap().to_owned())
+            (
+                value["name"].as_str().unwrap().to_owned(),
+                value["address"].as_str().unwrap().to_owned(),
+            )
         });
         let listeners = ready.collect();
         Self { child, lines, listeners }
@@ -55,7 +58,8 @@ impl Jostle {
     /// The address of the first listener with this scheme.
     pub(crate) fn address(&self, scheme: &str) -> SocketAddr {
         let prefix = format!("{scheme}://");
-        let mut found = self.listeners.iter().filter_map(|(_, address)| address.strip_prefix(&prefix));
+        let mut found =
+            self.listeners.iter().filter_map(|(_, address)| address.strip_prefix(&prefix));
         found.next().expect("there is such a listener").parse().unwrap()
     }
 
@@ -101,7 +105,9 @@ impl Summary {
     /// The counters of one direction of the route called `1`.
     pub(crate) fn link(&self, protocol: &str, direction: &str) -> &Value {
         let is_it = |value: &&Value| {
-            value["event"] == "link" && value["protocol"] == protocol && value["direction"] == direction
+            value["event"] == "link"
+                && value["protocol"] == protocol
+                && value["direction"] == direction
         };
         self.0.iter().find(is_it).expect("there is such a link")
     }
@@ -132,20 +138,24 @@ impl Summary {
 
 /// Whether a program is installed; says so aloud when it is not.
 pub(crate) fn installed(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    });
     if !found {
         eprintln!("SKIPPED: {program} is not installed");
     }
     found
 }
 
-/// The interpreter of the environment that `scripts/install-test-programs.sh` makes, if it has a module; says so aloud when not.
+/// The interpreter of the environment that `scripts/install-test-programs.sh` makes, if it has a
+/// module; says so aloud when not.
 pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     let import = format!("import {module}");
-    let works =
-        Command::new(&python).args(["-c", &import]).output().is_ok_and(|output| output.status.success());
+    let works = Command::new(&python)
+        .args(["-c", &import])
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !works {
         eprintln!("SKIPPED: {module} is not installed (scripts/install-test-programs.sh)");
     }

@@ -4,9 +4,9 @@
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 
-use jostle_common::rows::{Row, goodput_bps};
-use jostle_common::trial::Trial;
 use jostle_common::units::Span;
+use jostle_study::rows::{Row, goodput_bps};
+use jostle_study::trial::Trial;
 use proxy_support::installed;
 use serde_json::Value;
 use std::process::Command;
@@ -36,11 +36,15 @@ fn chromium_shows_the_page_without_complaint() {
     let folder = tempfile::tempdir().unwrap();
     let mut text = String::new();
     for protocol in ["tcp", "udp", "saw"] {
-        for (loss, delay) in
-            [0.0, 0.05, 0.1, 0.2, 0.3].iter().flat_map(|loss| [10, 50, 200].map(|delay| (*loss, delay)))
+        for (loss, delay) in [0.0, 0.05, 0.1, 0.2, 0.3]
+            .iter()
+            .flat_map(|loss| [10, 50, 200].map(|delay| (*loss, delay)))
         {
             for repeat in 1..=3 {
-                text += &format!("{}\n", serde_json::to_string(&row(protocol, loss, delay, repeat)).unwrap());
+                text += &format!(
+                    "{}\n",
+                    serde_json::to_string(&row(protocol, loss, delay, repeat)).unwrap()
+                );
             }
         }
     }
@@ -65,7 +69,10 @@ fn chromium_shows_the_page_without_complaint() {
     for look in seen["looks"].as_array().unwrap() {
         assert_eq!([&look["clipped"], &look["overlaps"], &look["wide"]], [&nothing; 3], "{look}");
         assert!(look["scroll"].as_f64() <= look["width"].as_f64(), "{look}");
-        assert!(look["charts"].as_u64() >= Some(6) && look["letters"].as_f64() >= Some(12.0), "{look}");
+        assert!(
+            look["charts"].as_u64() >= Some(6) && look["letters"].as_f64() >= Some(12.0),
+            "{look}"
+        );
         let paper = if look["scheme"] == "dark" { "rgb(20, 23, 26)" } else { "rgb(251, 250, 248)" };
         assert_eq!(look["paper"], paper);
         let name = format!("page-{}-{}.png", look["width"], look["scheme"].as_str().unwrap());

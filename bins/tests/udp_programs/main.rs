@@ -1,4 +1,5 @@
-//! UDP programs that nobody here wrote, through `jostle proxy`: a DNS load tester, TFTP with its wandering port, HTTP/3.
+//! UDP programs that nobody here wrote, through `jostle proxy`: a DNS load tester, TFTP with its
+//! wandering port, HTTP/3.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
@@ -147,8 +148,10 @@ fn tftp_gets_a_file_whole_through_a_following_route_under_loss() {
     let lossy = r#"{ "both": [ { "rule": "drop", "chance": "5%", "match": { "after": 2 } } ] }"#;
     fs::write(&profile, lossy).unwrap();
     let route = format!("udp://127.0.0.1:0=127.0.0.1:{port}");
-    let jostle =
-        Jostle::start(&[&route, "--follow", "--profile", profile.to_str().unwrap(), "--seed", "3"], 1);
+    let jostle = Jostle::start(
+        &[&route, "--follow", "--profile", profile.to_str().unwrap(), "--seed", "3"],
+        1,
+    );
     let received = folder.path().join("received.mp3");
     let begun = Instant::now();
     let port = jostle.address("udp").port().to_string();
@@ -160,12 +163,16 @@ fn tftp_gets_a_file_whole_through_a_following_route_under_loss() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     let summary = jostle.stop();
     let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
-    assert!(fs::read(&received).unwrap() == body, "after {:?}: {text} {up} {down}", begun.elapsed());
+    assert!(
+        fs::read(&received).unwrap() == body,
+        "after {:?}: {text} {up} {down}",
+        begun.elapsed()
+    );
     let dropped = |link: &serde_json::Value| link["discarded"]["drop"].as_u64().unwrap();
     assert!(dropped(up) + dropped(down) >= 3, "it was no clean network: {up} {down}");
     assert!(down["in"].as_u64().unwrap() >= 95 + dropped(down), "lost blocks came again: {down}");

@@ -1,13 +1,16 @@
-//! Reading settings out of JSON: each mistake is reported with its place, what was found and what to write instead.
+//! Reading settings out of JSON: each mistake is reported with its place, what was found and what
+//! to write instead.
 
 mod plain;
 
 use plain::plain;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -37,7 +40,7 @@ impl SettingError {
 }
 
 /// The place `field` within `place`.
-pub(crate) fn within(place: &str, field: &str) -> String {
+pub fn within(place: &str, field: &str) -> String {
     match (place, field) {
         (_, "" | ".") => place.into(),
         ("", _) => field.into(),
@@ -47,14 +50,15 @@ pub(crate) fn within(place: &str, field: &str) -> String {
 }
 
 /// Reads JSON text as a value; a syntax error is named with line and column.
-pub(crate) fn parse_json(text: &str) -> Result<Value, SettingError> {
+pub fn parse_json(text: &str) -> Result<Value, SettingError> {
     match serde_json::from_str(text) {
         Ok(Unique(value)) => Ok(value),
         Err(error) if error.classify() == Category::Data => {
             let (line, column) = (error.line(), error.column());
             let problem = error.to_string();
-            let problem =
-                problem.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&problem);
+            let problem = problem
+                .strip_suffix(&format!(" at line {line} column {column}"))
+                .unwrap_or(&problem);
             Err(SettingError::new("", format!("line {line}, column {column}: {problem}")))
         }
         Err(error) => Err(SettingError::new("", format!("this is not JSON: {error}"))),
@@ -115,7 +119,9 @@ impl<'de> Visitor<'de> for UniqueKeys {
         let mut fields = Map::new();
         while let Some(key) = object.next_key::<String>()? {
             if fields.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("\"{key}\" is here a second time; write it once")));
+                return Err(A::Error::custom(format_args!(
+                    "\"{key}\" is here a second time; write it once"
+                )));
             }
             let Unique(value) = object.next_value()?;
             fields.insert(key, value);
@@ -125,7 +131,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
 }
 
 /// Decodes the object `value`, which stands at `place`.
-pub(crate) fn decode<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, SettingError> {
+pub fn decode<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, SettingError> {
     if !value.is_object() {
         // serde would take an array for a struct, field by field.
         return Err(SettingError::new(place, "here belongs an object; write { … }"));
@@ -137,11 +143,25 @@ pub(crate) fn decode<T: DeserializeOwned>(place: &str, value: Value) -> Result<T
 }
 
 /// An object within a setting. A derived struct would take a list too, field by field.
-pub(crate) struct Object<T>(pub(crate) T);
+pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }
 
@@ -160,7 +180,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 }
 
 /// `a, b or c`: what a remedy offers.
-pub(crate) fn one_of(choices: &[&str]) -> String {
+pub fn one_of(choices: &[&str]) -> String {
     match choices {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => choices.concat(),

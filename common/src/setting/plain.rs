@@ -1,4 +1,5 @@
-//! What serde says about a wrong value, in words that somebody who writes JSON understands: what was found, and what to write instead.
+//! What serde says about a wrong value, in words that somebody who writes JSON understands: what
+//! was found, and what to write instead.
 
 use super::one_of;
 use serde_json::Value;

@@ -18,12 +18,14 @@ pub struct Estimate {
     pub mean: f64,
     /// How many values there were, 1 at least.
     pub count: u64,
-    /// Where the true mean is, with the confidence that was asked for. `None` of one value, which says nothing about its own spread.
+    /// Where the true mean is, with the confidence that was asked for. `None` of one value, which
+    /// says nothing about its own spread.
     pub interval: Option<Interval>,
 }
 
-/// The mean of values and the interval around it that holds the true mean with probability `confidence` (0.95, say), when the values are
-/// independent and roughly normal (Student, Biometrika 1908); `None` of no values. Values that are all equal have an interval of no width.
+/// The mean of values and the interval around it that holds the true mean with probability
+/// `confidence` (0.95, say), when the values are independent and roughly normal (Student,
+/// Biometrika 1908); `None` of no values. Values that are all equal have an interval of no width.
 ///
 /// Every value counts: one that is not finite leaves no interval, and no finite mean.
 pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Estimate> {
@@ -56,7 +58,10 @@ mod tests {
         // t of 7 degrees of freedom, from the table, times the root of 32/7 over the root of 8.
         let half = 2.364_624_252 * (32.0f64 / 7.0 / 8.0).sqrt();
         let Interval { low, high } = estimate.interval.unwrap();
-        assert!((low - (5.0 - half)).abs() < 1e-8 && (high - (5.0 + half)).abs() < 1e-8, "{low} {high}");
+        assert!(
+            (low - (5.0 - half)).abs() < 1e-8 && (high - (5.0 + half)).abs() < 1e-8,
+            "{low} {high}"
+        );
     }
 
     #[test]
@@ -68,7 +73,10 @@ mod tests {
 
     #[test]
     fn one_value_has_no_interval_and_none_has_no_mean() {
-        assert_eq!(mean_interval(&[7.5], 0.95), Some(Estimate { mean: 7.5, count: 1, interval: None }));
+        assert_eq!(
+            mean_interval(&[7.5], 0.95),
+            Some(Estimate { mean: 7.5, count: 1, interval: None })
+        );
         assert_eq!(mean_interval(&[], 0.95), None);
     }
 
@@ -76,7 +84,10 @@ mod tests {
     fn equal_values_are_their_interval() {
         for (count, confidence) in [(2, 0.95), (3, 0.5), (1000, 1.0)] {
             let estimate = mean_interval(&vec![0.1; count], confidence).unwrap();
-            assert_eq!((estimate.mean, estimate.interval), (0.1, Some(Interval { low: 0.1, high: 0.1 })));
+            assert_eq!(
+                (estimate.mean, estimate.interval),
+                (0.1, Some(Interval { low: 0.1, high: 0.1 }))
+            );
         }
     }
 
@@ -84,7 +95,9 @@ mod tests {
     fn what_is_no_number_leaves_no_interval() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let estimate = mean_interval(&[1.0, value, 2.0], 0.95).unwrap();
-            assert!(!estimate.mean.is_finite() && estimate.count == 3 && estimate.interval.is_none());
+            assert!(
+                !estimate.mean.is_finite() && estimate.count == 3 && estimate.interval.is_none()
+            );
         }
         let unbounded = mean_interval(&[1.0, 2.0], 1.0).unwrap().interval.unwrap();
         assert_eq!((unbounded.low, unbounded.high), (f64::NEG_INFINITY, f64::INFINITY));
@@ -98,8 +111,10 @@ mod tests {
         {
             let (mut below, mut above) = (0, 0);
             for run in 0..RUNS {
-                let values: Vec<f64> = normal_draws(seed, run, count).map(|z| 40.0 + 3.0 * z).collect();
-                let Interval { low, high } = mean_interval(&values, confidence).unwrap().interval.unwrap();
+                let values: Vec<f64> =
+                    normal_draws(seed, run, count).map(|z| 40.0 + 3.0 * z).collect();
+                let Interval { low, high } =
+                    mean_interval(&values, confidence).unwrap().interval.unwrap();
                 below += u32::from(high < 40.0);
                 above += u32::from(low > 40.0);
             }

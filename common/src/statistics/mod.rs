@@ -2,10 +2,12 @@
 
 mod estimate;
 mod ratio;
+mod round_trips;
 mod student;
 
 pub use estimate::{Estimate, Interval, mean_interval};
 pub use ratio::{RatioEstimate, Verdict, confidence_of_each, paired_ratio};
+pub use round_trips::{RoundTripMs, RoundTrips};
 pub use student::student_t;
 
 /// The two-sided 99.9 % quantile of the normal distribution.
@@ -49,7 +51,8 @@ impl Moments {
     }
 }
 
-/// The quantile `q` (0 to 1) of values in ascending order, interpolated between neighbours (type 7 of Hyndman and Fan, 1996); `None` of none.
+/// The quantile `q` (0 to 1) of values in ascending order, interpolated between neighbours (type 7
+/// of Hyndman and Fan, 1996); `None` of none.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = q.clamp(0.0, 1.0) * last as f64;
@@ -71,14 +74,16 @@ pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| libm::exp(logs / values.len() as f64))
 }
 
-/// The half-width of the interval around a proportion `p` of `count` trials, `z` standard deviations wide, when the outcome of one trial
-/// is correlated with the next by `lambda` and with the k-th next by its k-th power (0 for independent trials).
+/// The half-width of the interval around a proportion `p` of `count` trials, `z` standard
+/// deviations wide, when the outcome of one trial is correlated with the next by `lambda` and with
+/// the k-th next by its k-th power (0 for independent trials).
 pub fn proportion_margin(p: f64, count: f64, lambda: f64, z: f64) -> f64 {
     z * libm::sqrt(p * (1.0 - p) / count * (1.0 + lambda) / (1.0 - lambda))
 }
 
-/// The interval around the proportion of `hits` among `count` trials, `z` standard deviations wide, when correlation between the trials
-/// makes the variance of their mean `inflation` times that of independent ones (Wilson, JASA 1927, with the effective number of trials).
+/// The interval around the proportion of `hits` among `count` trials, `z` standard deviations wide,
+/// when correlation between the trials makes the variance of their mean `inflation` times that of
+/// independent ones (Wilson, JASA 1927, with the effective number of trials).
 pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f64, f64) {
     if count == 0 {
         return (0.0, 1.0);
@@ -94,8 +99,10 @@ pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f6
 /// The first `count` standard normal values of one of a seed's many samples (Box and Muller 1958).
 #[cfg(test)]
 fn normal_draws(seed: u64, sample: u32, count: u64) -> impl Iterator<Item = f64> {
-    let stream = crate::chance::Stream::new(seed, "statistics", crate::chance::Direction::Up, "normal");
-    // The 53 bits that a float holds, in the middle of their interval: never 0, which has no logarithm.
+    let stream =
+        crate::chance::Stream::new(seed, "statistics", crate::chance::Direction::Up, "normal");
+    // The 53 bits that a float holds, in the middle of their interval: never 0, which has no
+    // logarithm.
     let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
     (0..count).map(move |number| {
         let draw = stream.draw(number, sample, 0);

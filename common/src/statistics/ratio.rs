@@ -7,7 +7,8 @@ use super::{Interval, mean_interval};
 pub struct RatioEstimate {
     /// The geometric mean of new / old: 0.5 and 2 make 1.
     pub ratio: f64,
-    /// Where the true ratio is, with the confidence that was asked for. `None` of one pair, which says nothing about its own spread.
+    /// Where the true ratio is, with the confidence that was asked for. `None` of one pair, which
+    /// says nothing about its own spread.
     pub interval: Option<Interval>,
     /// How many pairs the ratio is made of, 1 at least.
     pub pairs: u64,
@@ -27,7 +28,8 @@ pub enum Verdict {
 }
 
 impl RatioEstimate {
-    /// Whether the true ratio is below `threshold`. With an interval of 95 %, each of the two answers is wrong in at most 2.5 % of cases.
+    /// Whether the true ratio is below `threshold`. With an interval of 95 %, each of the two
+    /// answers is wrong in at most 2.5 % of cases.
     pub fn is_below(&self, threshold: f64) -> Verdict {
         self.judge(|interval| interval.high < threshold, |interval| interval.low >= threshold)
     }
@@ -47,12 +49,14 @@ impl RatioEstimate {
     }
 }
 
-/// The geometric mean of `new` / `old` and the interval around it that holds the true one with probability `confidence` (0.95, say), when
-/// the logarithms of the ratios are independent and roughly normal; `None` when no pair is usable.
+/// The geometric mean of `new` / `old` and the interval around it that holds the true one with
+/// probability `confidence` (0.95, say), when the logarithms of the ratios are independent and
+/// roughly normal; `None` when no pair is usable.
 ///
-/// A pair is usable if both values and their ratio are finite and above 0. The others are left out and counted: what a 0 means, a cell
-/// that failed or a perfect one, is for the caller to say. Two or more pairs of exactly one ratio have an interval of no
-/// width, which proves little when values are coarsely rounded.
+/// A pair is usable if both values and their ratio are finite and above 0. The others are left out
+/// and counted: what a 0 means, a cell that failed or a perfect one, is for the caller to say. Two
+/// or more pairs of exactly one ratio have an interval of no width, which proves little when values
+/// are coarsely rounded.
 ///
 /// # Panics
 ///
@@ -72,10 +76,12 @@ impl RatioEstimate {
 /// ```
 pub fn paired_ratio(new: &[f64], old: &[f64], confidence: f64) -> Option<RatioEstimate> {
     assert_eq!(new.len(), old.len(), "values are paired by their place");
-    let ratios: Vec<f64> = new.iter().zip(old).filter_map(|(new, old)| usable(*new, *old)).collect();
+    let ratios: Vec<f64> =
+        new.iter().zip(old).filter_map(|(new, old)| usable(*new, *old)).collect();
     let logs: Vec<f64> = ratios.iter().map(|ratio| libm::log(*ratio)).collect();
     let estimate = mean_interval(&logs, confidence)?;
-    // A mean lies among its values, and equal ratios are their mean: rounding must not carry it past a threshold.
+    // A mean lies among its values, and equal ratios are their mean: rounding must not carry it
+    // past a threshold.
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let most = ratios.iter().copied().fold(0.0, f64::max);
     let ratio = libm::exp(estimate.mean).clamp(least, most);
@@ -86,7 +92,9 @@ pub fn paired_ratio(new: &[f64], old: &[f64], confidence: f64) -> Option<RatioEs
     let point = Interval { low: ratio, high: ratio };
     Some(RatioEstimate {
         ratio,
-        interval: estimate.interval.map(|interval| if least == most { point } else { ends(interval) }),
+        interval: estimate
+            .interval
+            .map(|interval| if least == most { point } else { ends(interval) }),
         pairs: estimate.count,
         unusable: (new.len() - ratios.len()) as u64,
     })
@@ -98,8 +106,8 @@ fn usable(new: f64, old: f64) -> Option<f64> {
     [new, old, new / old].into_iter().all(is_usable).then_some(new / old)
 }
 
-/// The confidence that each of `count` verdicts needs so that with probability `together` none of them is wrong (Bonferroni): of a
-/// hundred points judged at 95 %, a few are wrong by chance alone.
+/// The confidence that each of `count` verdicts needs so that with probability `together` none of
+/// them is wrong (Bonferroni): of a hundred points judged at 95 %, a few are wrong by chance alone.
 pub fn confidence_of_each(together: f64, count: u64) -> f64 {
     1.0 - (1.0 - together) / count.max(1) as f64
 }
@@ -118,7 +126,8 @@ mod tests {
     #[test]
     fn a_ratio_is_a_mean_of_logarithms() {
         let estimate = paired_ratio(&[1.0, 2.0, 8.0], &[2.0, 2.0, 2.0], 0.95).unwrap();
-        // The ratios 1/2, 1 and 4 are 2 to the powers of -1, 0 and 2: mean 1/3, sample variance 7/3.
+        // The ratios 1/2, 1 and 4 are 2 to the powers of -1, 0 and 2: mean 1/3, sample variance
+        // 7/3.
         let half = 4.302_652_729_749 * (7.0f64 / 3.0 / 3.0).sqrt();
         let close = |value: f64, power: f64| (value / libm::exp2(power) - 1.0).abs() < 1e-9;
         let Interval { low, high } = estimate.interval.unwrap();
@@ -130,10 +139,14 @@ mod tests {
     #[test]
     fn the_other_way_round_is_the_inverse() {
         let new = [2.5, 8.0, 10.0, 0.9e6];
-        let (there, back) = (paired_ratio(&new, &OLD, 0.9).unwrap(), paired_ratio(&OLD, &new, 0.9).unwrap());
+        let (there, back) =
+            (paired_ratio(&new, &OLD, 0.9).unwrap(), paired_ratio(&OLD, &new, 0.9).unwrap());
         assert!((there.ratio * back.ratio - 1.0).abs() < 1e-12);
         let (there, back) = (there.interval.unwrap(), back.interval.unwrap());
-        assert!((there.low * back.high - 1.0).abs() < 1e-12 && (there.high * back.low - 1.0).abs() < 1e-12);
+        assert!(
+            (there.low * back.high - 1.0).abs() < 1e-12
+                && (there.high * back.low - 1.0).abs() < 1e-12
+        );
     }
 
     #[test]
@@ -142,7 +155,8 @@ mod tests {
             let new = OLD.map(|old| old * ratio);
             assert_eq!(paired_ratio(&new, &OLD, 0.95), Some(estimate(ratio, ratio, ratio)));
         }
-        // No power of two: the way through the logarithm and back would miss some of these by a rounding.
+        // No power of two: the way through the logarithm and back would miss some of these by a
+        // rounding.
         for percent in 1..200 {
             let ratio = f64::from(percent) / 100.0;
             let estimate = paired_ratio(&[ratio; 3], &[1.0; 3], 0.95).unwrap();
@@ -150,7 +164,10 @@ mod tests {
                 (estimate.ratio, estimate.interval),
                 (ratio, Some(Interval { low: ratio, high: ratio }))
             );
-            assert_eq!((estimate.is_below(ratio), estimate.is_above(ratio)), (Verdict::No, Verdict::No));
+            assert_eq!(
+                (estimate.is_below(ratio), estimate.is_above(ratio)),
+                (Verdict::No, Verdict::No)
+            );
         }
     }
 
@@ -167,7 +184,8 @@ mod tests {
     fn pairs_without_a_ratio_are_left_out_and_counted() {
         let sound = paired_ratio(&[1.0, 3.0], &[2.0, 2.0], 0.95).unwrap();
         for value in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let mixed = paired_ratio(&[1.0, value, 3.0, 5.0, value], &[2.0, 5.0, 2.0, value, value], 0.95);
+            let mixed =
+                paired_ratio(&[1.0, value, 3.0, 5.0, value], &[2.0, 5.0, 2.0, value, value], 0.95);
             assert_eq!(mixed, Some(RatioEstimate { unusable: 3, ..sound }), "{value}");
         }
         // Both are numbers, their ratio is none.
@@ -207,9 +225,12 @@ mod tests {
         for (seed, count, noise) in [(11, 3, 0.3), (12, 5, 0.05), (13, 10, 1.0)] {
             let (mut yes, mut no) = (0, 0);
             for run in 0..RUNS {
-                let old: Vec<f64> = normal_draws(seed, run, count).map(|z| 1e6 * libm::exp(z)).collect();
-                let noises = normal_draws(seed + 100, run, count).map(|z| 0.9 * libm::exp(noise * z));
-                let new: Vec<f64> = old.iter().zip(noises).map(|(old, ratio)| old * ratio).collect();
+                let old: Vec<f64> =
+                    normal_draws(seed, run, count).map(|z| 1e6 * libm::exp(z)).collect();
+                let noises =
+                    normal_draws(seed + 100, run, count).map(|z| 0.9 * libm::exp(noise * z));
+                let new: Vec<f64> =
+                    old.iter().zip(noises).map(|(old, ratio)| old * ratio).collect();
                 let verdict = paired_ratio(&new, &old, 0.95).unwrap().is_below(0.9);
                 yes += u32::from(verdict == Verdict::Yes);
                 no += u32::from(verdict == Verdict::No);
@@ -217,7 +238,10 @@ mod tests {
             let margin = proportion_margin(0.025, f64::from(RUNS), 0.0, Z_999);
             for wrong in [yes, no] {
                 let share = f64::from(wrong) / f64::from(RUNS);
-                assert!((share - 0.025).abs() < margin, "{count} pairs: {share}, not 0.025 ± {margin}");
+                assert!(
+                    (share - 0.025).abs() < margin,
+                    "{count} pairs: {share}, not 0.025 ± {margin}"
+                );
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::statistics::Moments;
 use crate::time::nanos;
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The longest round trip that is told apart from longer ones.
@@ -10,7 +11,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Percentiles are right to two significant digits.
 const DIGITS: u8 = 2;
 
-/// Measured round trips: least, mean, deviation and most as they are, percentiles to within a percent.
+/// Measured round trips: least, mean, deviation and most as they are, percentiles to within a
+/// percent.
 #[derive(Clone, PartialEq)]
 pub struct RoundTrips {
     histogram: Histogram<u64>,
@@ -22,7 +24,8 @@ pub struct RoundTrips {
 
 impl Default for RoundTrips {
     fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, nanos(LONGEST), DIGITS).expect("the bounds are valid");
+        let histogram =
+            Histogram::new_with_bounds(1, nanos(LONGEST), DIGITS).expect("the bounds are valid");
         Self { histogram, moments: Moments::default(), least: Duration::MAX, most: Duration::ZERO }
     }
 }
@@ -56,7 +59,8 @@ impl RoundTrips {
         self.any(Duration::from_nanos(self.moments.mean() as u64))
     }
 
-    /// The standard deviation of what was measured, as `ping` prints it under `mdev`, if any were counted.
+    /// The standard deviation of what was measured, as `ping` prints it under `mdev`, if any were
+    /// counted.
     pub fn deviation(&self) -> Option<Duration> {
         self.any(Duration::from_nanos(self.moments.population_sd() as u64))
     }
@@ -78,6 +82,40 @@ impl std::fmt::Debug for RoundTrips {
     }
 }
 
+/// Round trips, in milliseconds; `null` where there were none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundTripMs {
+    /// How many were measured.
+    pub samples: u64,
+    /// The shortest.
+    pub min: Option<f64>,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// What half of them do not exceed.
+    pub p50: Option<f64>,
+    /// What 90 % of them do not exceed.
+    pub p90: Option<f64>,
+    /// What 99 % of them do not exceed.
+    pub p99: Option<f64>,
+    /// The longest.
+    pub max: Option<f64>,
+}
+
+impl From<&RoundTrips> for RoundTripMs {
+    fn from(trips: &RoundTrips) -> Self {
+        let ms = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1e6);
+        Self {
+            samples: trips.count(),
+            min: ms(trips.least()),
+            mean: ms(trips.mean()),
+            p50: ms(trips.percentile(50.0)),
+            p90: ms(trips.percentile(90.0)),
+            p99: ms(trips.percentile(99.0)),
+            max: ms(trips.most()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +127,8 @@ mod tests {
         for micros in 1..=10_000u64 {
             trips.record(Duration::from_micros(micros));
         }
-        for (percent, micros) in [(1.0, 100.0), (50.0, 5_000.0), (90.0, 9_000.0), (100.0, 10_000.0)] {
+        for (percent, micros) in [(1.0, 100.0), (50.0, 5_000.0), (90.0, 9_000.0), (100.0, 10_000.0)]
+        {
             let found = trips.percentile(percent).unwrap().as_secs_f64() * 1e6;
             assert!((0.99..1.01).contains(&(found / micros)), "p{percent}: {found}");
         }

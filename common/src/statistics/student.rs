@@ -1,15 +1,18 @@
-//! The t distribution of Student (Biometrika 1908): how far the mean of a few values may be from the true one.
+//! The t distribution of Student (Biometrika 1908): how far the mean of a few values may be from
+//! the true one.
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
-/// Up to here the finite sum is taken; beyond, the series is right to 1 part in 10^9, even at a confidence of 1 − 10^-12.
+/// Up to here the finite sum is taken; beyond, the series is right to 1 part in 10^9, even at a
+/// confidence of 1 − 10^-12.
 const DEGREES_SUMMED_MAX: u64 = 500;
 
-/// The two-sided quantile of the t distribution: with probability `confidence`, a value of `degrees` degrees of freedom lies within plus
-/// and minus this many standard errors. 12.706 for 0.95 and 1 degree, 1.960 for 0.95 and very many.
+/// The two-sided quantile of the t distribution: with probability `confidence`, a value of
+/// `degrees` degrees of freedom lies within plus and minus this many standard errors. 12.706 for
+/// 0.95 and 1 degree, 1.960 for 0.95 and very many.
 ///
-/// Right to 1 part in 10^9 for confidences up to 1 − 10^-6. Infinite without a degree of freedom, and for a confidence of 1 and more
-/// or none at all (NaN); 0 for a confidence of 0 and less.
+/// Right to 1 part in 10^9 for confidences up to 1 − 10^-6. Infinite without a degree of freedom,
+/// and for a confidence of 1 and more or none at all (NaN); 0 for a confidence of 0 and less.
 pub fn student_t(confidence: f64, degrees: u64) -> f64 {
     if degrees == 0 || confidence.is_nan() || confidence >= 1.0 {
         f64::INFINITY
@@ -21,7 +24,8 @@ pub fn student_t(confidence: f64, degrees: u64) -> f64 {
     }
 }
 
-/// The share of the t distribution between −`t` and `t` (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4).
+/// The share of the t distribution between −`t` and `t` (Abramowitz and Stegun 1964, 26.7.3 and
+/// 26.7.4).
 fn share_within(t: f64, degrees: u64) -> f64 {
     let root = libm::sqrt(degrees as f64);
     let hypotenuse = libm::hypot(t, root);
@@ -38,10 +42,12 @@ fn share_within(t: f64, degrees: u64) -> f64 {
     if is_odd { FRAC_2_PI * (libm::atan2(t, root) + sine * sum) } else { sine * sum }
 }
 
-/// The quantile of the t distribution where that of the normal distribution is `x` (Abramowitz and Stegun 1964, 26.7.5).
+/// The quantile of the t distribution where that of the normal distribution is `x` (Abramowitz and
+/// Stegun 1964, 26.7.5).
 fn from_normal(x: f64, degrees: f64) -> f64 {
     let square = x * x;
-    let polynomial = |factors: &[f64]| x * factors.iter().fold(0.0, |sum, factor| sum * square + factor);
+    let polynomial =
+        |factors: &[f64]| x * factors.iter().fold(0.0, |sum, factor| sum * square + factor);
     let terms = [
         polynomial(&[79.0, 776.0, 1482.0, -1920.0, -945.0]) / 92_160.0,
         polynomial(&[3.0, 19.0, 17.0, -15.0]) / 384.0,
@@ -75,10 +81,14 @@ mod tests {
     #[track_caller]
     fn assert_close(confidence: f64, degrees: u64, expected: f64) {
         let t = student_t(confidence, degrees);
-        assert!((t / expected - 1.0).abs() < 1e-9, "{confidence} of {degrees}: {t}, not {expected}");
+        assert!(
+            (t / expected - 1.0).abs() < 1e-9,
+            "{confidence} of {degrees}: {t}, not {expected}"
+        );
     }
 
-    // By inverting the incomplete beta function with 40 digits; rounded, they are those of the printed tables.
+    // By inverting the incomplete beta function with 40 digits; rounded, they are those of the
+    // printed tables.
     const TABLE: [(u64, [f64; 3]); 8] = [
         (1, [6.313_751_514_675, 12.706_204_736_17, 63.656_741_162_87]),
         (2, [2.919_985_580_354, 4.302_652_729_749, 9.924_843_200_918]),
@@ -115,7 +125,11 @@ mod tests {
     fn sum_and_series_meet() {
         for confidence in [0.1, 0.5, 0.95, 0.999, 0.999_999] {
             let normal = inverse(confidence, |z| libm::erf(z * FRAC_1_SQRT_2));
-            assert_close(confidence, DEGREES_SUMMED_MAX, from_normal(normal, DEGREES_SUMMED_MAX as f64));
+            assert_close(
+                confidence,
+                DEGREES_SUMMED_MAX,
+                from_normal(normal, DEGREES_SUMMED_MAX as f64),
+            );
         }
     }
 

@@ -6,7 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A rate in bits per second, at least 1. Written `"10Mbit/s"`; `"1MB/s"` and `"64KiB/s"` count bytes.
+/// A rate in bits per second, at least 1. Written `"10Mbit/s"`; `"1MB/s"` and `"64KiB/s"` count
+/// bytes.
 ///
 /// ```
 /// use jostle_common::units::BitRate;
@@ -62,12 +63,17 @@ impl FromStr for BitRate {
                 format!("write \"{}{unit}\", say", text.trim()),
             ));
         }
-        let scale =
-            BIT_UNITS.iter().chain(&BYTE_UNITS).find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
+        let scale = BIT_UNITS
+            .iter()
+            .chain(&BYTE_UNITS)
+            .find(|(name, _)| *name == unit)
+            .map(|(_, scale)| *scale);
         let bits = match scale {
             Some(scale) => number.scaled(scale)?,
             None if unit.is_empty() => 0,
-            None => return Err(UnitError::new(format!("\"{unit}\" is not a unit of rate"), REMEDY)),
+            None => {
+                return Err(UnitError::new(format!("\"{unit}\" is not a unit of rate"), REMEDY));
+            }
         };
         Self::new(bits).ok_or_else(|| {
             UnitError::new(
@@ -111,7 +117,10 @@ mod tests {
 
     #[test]
     fn counts_bytes_in_a_time() {
-        assert_eq!("10Mbit/s".parse::<BitRate>().unwrap().bytes_in(Duration::from_secs(10)), 12_500_000);
+        assert_eq!(
+            "10Mbit/s".parse::<BitRate>().unwrap().bytes_in(Duration::from_secs(10)),
+            12_500_000
+        );
     }
 
     proptest! {

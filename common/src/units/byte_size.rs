@@ -16,7 +16,8 @@ use std::str::FromStr;
 pub struct ByteSize(u64);
 
 const PRINTED: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-const READ: [(&str, u64); 4] = [("kB", 1_000), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+const READ: [(&str, u64); 4] =
+    [("kB", 1_000), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
 
 impl ByteSize {
     /// The size of `bytes` bytes.
@@ -39,13 +40,18 @@ impl FromStr for ByteSize {
             return Err(UnitError::new(format!("\"{text}\" is not a size"), REMEDY));
         };
         if unit.is_empty() {
-            let no_unit =
-                || UnitError::new(format!("\"{text}\" has no unit"), format!("write \"{}B\"", text.trim()));
+            let no_unit = || {
+                UnitError::new(
+                    format!("\"{text}\" has no unit"),
+                    format!("write \"{}B\"", text.trim()),
+                )
+            };
             return if number.is_zero() { Ok(Self(0)) } else { Err(no_unit()) };
         }
-        let scale = PRINTED.iter().chain(&READ).find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
         let scale =
-            scale.ok_or_else(|| UnitError::new(format!("\"{unit}\" is not a unit of size"), REMEDY))?;
+            PRINTED.iter().chain(&READ).find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
+        let scale = scale
+            .ok_or_else(|| UnitError::new(format!("\"{unit}\" is not a unit of size"), REMEDY))?;
         number.scaled(scale).map(Self)
     }
 }
@@ -63,7 +69,9 @@ mod tests {
 
     #[test]
     fn reads_both_kinds_of_kilo() {
-        for (text, bytes) in [("1kB", 1000), ("1KiB", 1024), ("1.5MiB", 1_572_864), ("0", 0), ("9B", 9)] {
+        for (text, bytes) in
+            [("1kB", 1000), ("1KiB", 1024), ("1.5MiB", 1_572_864), ("0", 0), ("9B", 9)]
+        {
             assert_eq!(text.parse::<ByteSize>().unwrap().bytes(), bytes, "{text}");
         }
         for text in ["", "64", "64K", "64 kbit", "-1B"] {

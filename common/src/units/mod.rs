@@ -1,6 +1,8 @@
-//! Quantities with their units: what a profile says (`"2%"`, `"50ms"`, `"10Mbit/s"`, `"64KiB"`) and what the engine computes with.
+//! Quantities with their units: what a profile says (`"2%"`, `"50ms"`, `"10Mbit/s"`, `"64KiB"`) and
+//! what the engine computes with.
 //!
-//! Each parses what it prints. A missing or foreign unit is refused with what to write instead; `0` needs none.
+//! Each parses what it prints. A missing or foreign unit is refused with what to write instead; `0`
+//! needs none.
 
 mod bit_rate;
 mod byte_size;
@@ -27,7 +29,8 @@ pub struct UnitError {
 }
 
 impl UnitError {
-    pub(crate) fn new(finding: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// Creates an error from what was found and what to write instead.
+    pub fn new(finding: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { finding: finding.into(), remedy: remedy.into() }
     }
 }

@@ -5,7 +5,8 @@ use super::number::Decimal;
 use std::fmt;
 use std::str::FromStr;
 
-/// A rate in packets per second, above 0. Written `"1000/s"`; `"0.5/s"` is a packet every two seconds.
+/// A rate in packets per second, above 0. Written `"1000/s"`; `"0.5/s"` is a packet every two
+/// seconds.
 ///
 /// ```
 /// use jostle_common::units::PacketRate;
@@ -50,10 +51,16 @@ impl FromStr for PacketRate {
                 let remedy = format!("write \"{}/s\"", text.trim());
                 return Err(UnitError::new(format!("\"{text}\" has no unit"), remedy));
             }
-            unit => return Err(UnitError::new(format!("\"{unit}\" is not a unit of packet rate"), REMEDY)),
+            unit => {
+                return Err(UnitError::new(
+                    format!("\"{unit}\" is not a unit of packet rate"),
+                    REMEDY,
+                ));
+            }
         }
-        Self::new(number.scaled(SECONDS)?)
-            .ok_or_else(|| UnitError::new("at this rate no packet ever comes", "write at least \"0.001/s\""))
+        Self::new(number.scaled(SECONDS)?).ok_or_else(|| {
+            UnitError::new("at this rate no packet ever comes", "write at least \"0.001/s\"")
+        })
     }
 }
 

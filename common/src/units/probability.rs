@@ -1,4 +1,5 @@
-//! A probability, held as an integer threshold so that a decision is one exact comparison on every machine.
+//! A probability, held as an integer threshold so that a decision is one exact comparison on every
+//! machine.
 
 use super::UnitError;
 use super::number::Decimal;
@@ -39,11 +40,12 @@ impl Probability {
         self.0 == 0.0
     }
 
-    /// Whether an event of this probability happens when the random number is `bits`: the lowest share of all numbers are hits, so a
-    /// higher probability hits a superset.
+    /// Whether an event of this probability happens when the random number is `bits`: the lowest
+    /// share of all numbers are hits, so a higher probability hits a superset.
     #[inline]
     pub fn covers(self, bits: u64) -> bool {
-        // 2^64·p is exact: a multiplication by a power of two, and p < 1 there. 1 covers all, which no threshold below 2^64 says.
+        // 2^64·p is exact: a multiplication by a power of two, and p < 1 there. 1 covers all, which
+        // no threshold below 2^64 says.
         self.0 >= 1.0 || bits < (self.0 * 18_446_744_073_709_551_616.0) as u64
     }
 
@@ -77,14 +79,16 @@ impl FromStr for Probability {
             }
             _ => return Err(UnitError::new(found(), format!("write \"{value}%\""))),
         };
-        Self::new(fraction)
-            .ok_or_else(|| UnitError::new(format!("\"{text}\" is more than 100%"), "write 0 to 100%"))
+        Self::new(fraction).ok_or_else(|| {
+            UnitError::new(format!("\"{text}\" is more than 100%"), "write 0 to 100%")
+        })
     }
 }
 
 impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nine decimals of a percent are what the parser reads; rounding hides that 0.07 · 100 is not 7 in binary.
+        // Nine decimals of a percent are what the parser reads; rounding hides that 0.07 · 100 is
+        // not 7 in binary.
         let text = format!("{:.9}", self.0 * 100.0);
         write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
@@ -116,7 +120,10 @@ mod tests {
         for text in ["", "3", "1", "101%", "-1%", "2‰", "two", "1.", ".5", "0.0.1", "5ms"] {
             assert!(text.parse::<Probability>().is_err(), "{text}");
         }
-        assert_eq!("3".parse::<Probability>().unwrap_err().to_string(), "\"3\" has no unit; write \"3%\"");
+        assert_eq!(
+            "3".parse::<Probability>().unwrap_err().to_string(),
+            "\"3\" has no unit; write \"3%\""
+        );
     }
 
     #[test]

@@ -71,6 +71,14 @@ impl fmt::Display for Span {
     }
 }
 
+impl std::str::FromStr for Span {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        parse_duration(text).map(Self)
+    }
+}
+
 impl Quantity for Probability {
     const EXPECTED: &'static str = "a probability such as \"2%\" or 0.02";
 
@@ -80,7 +88,10 @@ impl Quantity for Probability {
 
     fn from_number(number: f64) -> Result<Self, UnitError> {
         Self::new(number).ok_or_else(|| {
-            UnitError::new(format!("{number} is not between 0 and 1"), format!("write \"{}%\"", number.abs()))
+            UnitError::new(
+                format!("{number} is not between 0 and 1"),
+                format!("write \"{}%\"", number.abs()),
+            )
         })
     }
 }

@@ -1,14 +1,15 @@
-//! What a packet costs in a link: drop + rate + delay, with and without jitter, from a thousand to a million packets in flight.
+//! What a packet costs in a link: drop + rate + delay, with and without jitter, from a thousand to
+//! a million packets in flight.
 //!
 //! `cargo bench -p jostle-engine`; the time per iteration is the time per packet.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::Stage;
 use std::hint::black_box;
 

@@ -1,11 +1,12 @@
-//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay. `cargo bench -p jostle-engine --bench tcp`; the throughput is in
-//! segments with data, so its inverse is the time per segment, acknowledgements included.
+//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay.
+//! `cargo bench -p jostle-engine --bench tcp`; the throughput is in segments with data, so its
+//! inverse is the time per segment, acknowledgements included.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, Timeline};
-use jostle_common::route::CongestionControl;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::{Profile, Timeline};
+use jostle_engine::route::CongestionControl;
 use jostle_engine::tcp::{Outcome, transfer};
 use std::time::Duration;
 

@@ -1,14 +1,15 @@
-//! What carries a route's streams over its links: the rules on the stream itself, or the TCP model. Both speak alike.
+//! What carries a route's streams over its links: the rules on the stream itself, or the TCP model.
+//! Both speak alike.
 
 use crate::link::Link;
+use crate::profile::{Profile, Timeline};
 use crate::raw::RawStreams;
+use crate::route::TcpMode;
 use crate::stage::Stage;
 use crate::tcp::{Budget, Counters, Event, Model};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, Timeline};
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::route::TcpMode;
+use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 
 /// A route's streams and links.
@@ -31,12 +32,14 @@ macro_rules! either {
 }
 
 impl Carrier {
-    /// A carrier over the links of `profile`, with the draws that a route called `route` has under `seed`. `budget` is shared by all
-    /// carriers of the process.
+    /// A carrier over the links of `profile`, with the draws that a route called `route` has under
+    /// `seed`. `budget` is shared by all carriers of the process.
     pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, budget: Budget) -> Self {
         let links = Link::both(profile, seed, route);
         match mode {
-            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), budget)),
+            TcpMode::Raw(unit) => {
+                Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), budget))
+            }
             TcpMode::Model(control) => Self::Model(Model::new(links, control, budget)),
         }
     }
@@ -46,7 +49,8 @@ impl Carrier {
         either!(self, link(direction))
     }
 
-    /// What the modelled senders did, and the round trips that they sampled; `None` when nothing is modelled.
+    /// What the modelled senders did, and the round trips that they sampled; `None` when nothing is
+    /// modelled.
     pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {
         match self {
             Self::Raw(_) => None,
@@ -99,7 +103,8 @@ impl Carrier {
         either!(self, deadline())
     }
 
-    /// Whether nothing is under way. A modelled connection has something under way as long as a segment or a timer is.
+    /// Whether nothing is under way. A modelled connection has something under way as long as a
+    /// segment or a timer is.
     pub fn is_drained(&self) -> bool {
         match self {
             Self::Raw(raw) => raw.is_drained(),

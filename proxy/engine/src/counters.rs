@@ -1,9 +1,9 @@
 //! What a link has done so far, counted where packets enter and leave it and nowhere else.
 
 use crate::stage::{Output, Reason};
-use jostle_common::rows::LinkCounts;
 
-/// Packets in and out of a link; marks are not counted. At any time `entered + copies = delivered + discarded + held`.
+/// Packets in and out of a link; marks are not counted. At any time
+/// `entered + copies = delivered + discarded + held`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets that came in.
@@ -51,22 +51,6 @@ impl Counters {
                 self.corrupted += packet.is_damaged() as u64;
             }
             Output::Discard(_, reason) => self.discarded[*reason as usize] += 1,
-        }
-    }
-}
-
-impl From<&Counters> for LinkCounts {
-    fn from(counters: &Counters) -> Self {
-        let discarded =
-            Reason::ALL.iter().map(|reason| (reason.name().to_owned(), counters.discarded(*reason)));
-        Self {
-            entered: counters.entered,
-            copies: counters.copies,
-            delivered: counters.delivered,
-            discarded: discarded.filter(|(_, count)| *count > 0).collect(),
-            corrupted: counters.corrupted,
-            held: counters.held,
-            missed_by_kernel: 0,
         }
     }
 }

@@ -1,21 +1,20 @@
 //! The impairments of jostle, sans-I/O: no socket, no thread, no clock.
 //!
-//! A [`packet::Packet`] crosses a [`link::Link`], which applies the rules of a profile in one direction. Time and chance come in as
-//! arguments, so the same code runs behind sockets and in virtual time.
+//! A [`profile::Profile`] says what happens to packets. A [`packet::Packet`] crosses a
+//! [`link::Link`], which applies the rules of a profile in one direction. Time and chance come in
+//! as arguments, so the same code runs behind sockets and in virtual time.
 
 pub mod carrier;
 pub mod counters;
 pub mod delay;
-pub mod forecast;
 pub mod link;
 pub mod packet;
-pub mod probe;
+pub mod profile;
 pub mod raw;
+pub mod route;
 mod rules;
-pub mod simulate;
 mod sojourns;
 mod source;
 pub mod stage;
 mod stages;
 pub mod tcp;
-pub mod trial;

@@ -4,20 +4,25 @@ use crate::tcp::Segment;
 use bytes::Bytes;
 use jostle_common::time::Instant;
 
-/// What travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a mark in a stream.
+/// What travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a mark in a
+/// stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
-    /// Its place among the packets that entered the link: 1, 2, 3 …; copies share it. The link sets it.
+    /// Its place among the packets that entered the link: 1, 2, 3 …; copies share it. The link sets
+    /// it.
     pub number: u64,
     /// 0 for the original, a number of its own for each copy.
     pub copy: u32,
-    /// Whose packet it is: the ordinal of its flow or connection, from 1. No rule looks at it unless it counts per flow.
+    /// Whose packet it is: the ordinal of its flow or connection, from 1. No rule looks at it
+    /// unless it counts per flow.
     pub flow: u32,
-    /// Its place among the packets of its flow: 1, 2, 3 …; 0 unless a rule of the link counts per flow. The link sets it.
+    /// Its place among the packets of its flow: 1, 2, 3 …; 0 unless a rule of the link counts per
+    /// flow. The link sets it.
     pub flow_number: u64,
     /// When it entered the link.
     pub entered: Instant,
-    /// Where it is in time: when it arrived at this stage, or when it was due to leave the last one.
+    /// Where it is in time: when it arrived at this stage, or when it was due to leave the last
+    /// one.
     pub at: Instant,
     /// The bytes that rules count: the payload and what the route counts as overhead.
     pub size: u32,
@@ -54,7 +59,8 @@ impl Packet {
     #[inline]
     #[must_use]
     pub(crate) const fn moved_to(mut self, at: Instant) -> Self {
-        // Written in place: rebuilding the packet field by field costs more than the rule that asked for it.
+        // Written in place: rebuilding the packet field by field costs more than the rule that
+        // asked for it.
         self.at = at;
         self
     }
@@ -97,7 +103,8 @@ impl Body {
 /// What rules did to a packet, for counters and events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// One bit per rule that chose this packet (dropped, damaged, copied or held it back), by [`crate::link::Link::rule_key`]'s place.
+    /// One bit per rule that chose this packet (dropped, damaged, copied or held it back), by
+    /// [`crate::link::Link::rule_key`]'s place.
     pub rules: u64,
     /// How many bits were flipped.
     pub flipped_bits: u32,

@@ -1,19 +1,22 @@
-//! A link that works and fails by turns: spans of time, fixed or drawn, that depend on the seed and on nothing that passes.
+//! A link that works and fails by turns: spans of time, fixed or drawn, that depend on the seed and
+//! on nothing that passes.
 
+use crate::profile::Outage;
 use crate::source::{Origin, Source};
 use jostle_common::chance::Draw;
-use jostle_common::profile::Outage;
 use jostle_common::time::{Instant, nanos};
 use std::time::Duration;
 
-/// How many rounds of drawn spans, on average, lie between two times at which they are drawn anew: no search for a time is longer.
+/// How many rounds of drawn spans, on average, lie between two times at which they are drawn anew:
+/// no search for a time is longer.
 const BLOCK_ROUNDS: u64 = 1 << 16;
 
 /// Alternating spans of time in which something is up or down.
 ///
-/// Drawn spans come in blocks of time, each with draws of its own and begun in the stationary state. An exponential span that is cut off
-/// where a block ends says nothing about what follows, so this shows only in one span of many thousands; and a time far from the start
-/// is found without drawing all that went before.
+/// Drawn spans come in blocks of time, each with draws of its own and begun in the stationary
+/// state. An exponential span that is cut off where a block ends says nothing about what follows,
+/// so this shows only in one span of many thousands; and a time far from the start is found without
+/// drawing all that went before.
 #[derive(Debug)]
 pub(crate) struct Sojourns {
     source: Source,
@@ -54,8 +57,8 @@ impl Sojourns {
         Self::new(origin, mean, outage.random, true)
     }
 
-    /// Drawn spans in their stationary state: at the start it is down with the probability down/(up + down). An exponential span that has
-    /// begun before has as much before it as a new one.
+    /// Drawn spans in their stationary state: at the start it is down with the probability down/(up
+    /// + down). An exponential span that has begun before has as much before it as a new one.
     pub(crate) fn stationary(up: Duration, down: Duration, origin: Origin) -> Self {
         let mean = Means { up: nanos(up), down: nanos(down) };
         Self::new(origin, mean, true, false)
@@ -63,8 +66,17 @@ impl Sojourns {
 
     fn new(origin: Origin, mean: Means, random: bool, starts_up: bool) -> Self {
         let Origin { source, epoch } = origin;
-        let mut sojourns =
-            Self { source, epoch, mean, random, starts_up, block: 0, index: 0, is_up: true, end: epoch };
+        let mut sojourns = Self {
+            source,
+            epoch,
+            mean,
+            random,
+            starts_up,
+            block: 0,
+            index: 0,
+            is_up: true,
+            end: epoch,
+        };
         if random {
             sojourns.begin_block(0);
         } else {
@@ -160,7 +172,10 @@ mod tests {
             [at(10), at(12), at(13), at(14), at(15)],
             [(true, 13), (true, 13), (false, 15), (false, 15), (true, 18)]
         );
-        assert_eq!([at(1_000_000_010), at(1_000_000_014)], [(true, 1_000_000_013), (false, 1_000_000_015)]);
+        assert_eq!(
+            [at(1_000_000_010), at(1_000_000_014)],
+            [(true, 1_000_000_013), (false, 1_000_000_015)]
+        );
     }
 
     #[test]
@@ -172,15 +187,19 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let fine = walk(1);
-        assert!(walk(500).iter().zip(fine.iter().step_by(500)).all(|(coarse, fine)| coarse == fine));
-        // 50,000 rounds of 40 ms: the share of time has an sd of about sqrt(2·30²·10²/40⁴/50000)·… < 0.2 %.
+        assert!(
+            walk(500).iter().zip(fine.iter().step_by(500)).all(|(coarse, fine)| coarse == fine)
+        );
+        // 50,000 rounds of 40 ms: the share of time has an sd of about sqrt(2·30²·10²/40⁴/50000)·…
+        // < 0.2 %.
         let down = fine.iter().filter(|is_up| !**is_up).count() as f64 / fine.len() as f64;
         assert!((0.243..0.257).contains(&down), "{down}");
     }
 
     #[test]
     fn a_time_far_away_is_found_at_once_and_is_the_same_for_all() {
-        // A day is 1,300 blocks of spans of a millisecond; asking every ten minutes jumps over most.
+        // A day is 1,300 blocks of spans of a millisecond; asking every ten minutes jumps over
+        // most.
         let spans = || Sojourns::stationary(MS, MS / 10, origin(3));
         let mut steady = spans();
         let times = (0..144u64).map(|index| Instant::from_secs(600 * index + 7));
@@ -205,14 +224,18 @@ mod tests {
             assert!((260_000..264_500).contains(&count), "{count}");
             // Exponential: sd = mean; four of them.
             let found = sum as f64 / count as f64;
-            assert!((found / mean - 1.0).abs() < 4.0 / libm::sqrt(count as f64), "{found} for {mean}");
+            assert!(
+                (found / mean - 1.0).abs() < 4.0 / libm::sqrt(count as f64),
+                "{found} for {mean}"
+            );
         }
     }
 
     #[test]
     fn the_stationary_state_at_the_start_is_down_in_its_share_of_runs() {
-        let down =
-            (0..20_000).filter(|seed| !Sojourns::stationary(30 * MS, 10 * MS, origin(*seed)).is_up).count();
+        let down = (0..20_000)
+            .filter(|seed| !Sojourns::stationary(30 * MS, 10 * MS, origin(*seed)).is_up)
+            .count();
         // 5,000 expected, sd 61; four of them.
         assert!((4756..=5244).contains(&down), "{down}");
     }

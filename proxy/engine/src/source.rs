@@ -35,7 +35,8 @@ impl Source {
         self.stream.draw(self.number(packet), self.flow, packet.copy)
     }
 
-    /// The draw for something that is no packet, by a number of its own: the `index`-th span of time, say.
+    /// The draw for something that is no packet, by a number of its own: the `index`-th span of
+    /// time, say.
     #[inline]
     pub(crate) const fn draw_at(self, index: u64) -> Draw {
         self.stream.draw(index, self.flow, 0)

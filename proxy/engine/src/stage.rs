@@ -1,11 +1,13 @@
-//! The contract of everything that packets pass: instant rules, and stages that hold packets for a time.
+//! The contract of everything that packets pass: instant rules, and stages that hold packets for a
+//! time.
 
 use crate::packet::Packet;
 use jostle_common::time::Instant;
 
 /// An impairment that decides at once.
 pub trait Rule {
-    /// Judges a packet, and may change its body. Called with marks too, which it must let pass untouched.
+    /// Judges a packet, and may change its body. Called with marks too, which it must let pass
+    /// untouched.
     fn judge(&mut self, packet: &mut Packet) -> Verdict;
 }
 
@@ -22,14 +24,16 @@ pub enum Verdict {
 
 /// An impairment that holds packets for a time; a whole link is one too.
 ///
-/// The caller's rule: arrivals never go back in time, and before `handle` is called with a packet that arrives at *t*, `poll(t)` has
-/// returned `None`, so that work due at or before *t* is done first. Then the outputs do not depend on when or how often `poll` was
-/// called: late is not different.
+/// The caller's rule: arrivals never go back in time, and before `handle` is called with a packet
+/// that arrives at *t*, `poll(t)` has returned `None`, so that work due at or before *t* is done
+/// first. Then the outputs do not depend on when or how often `poll` was called: late is not
+/// different.
 pub trait Stage {
     /// Takes in a packet that arrives at `packet.at`.
     fn handle(&mut self, packet: Packet);
 
-    /// The next packet whose time here is over at or before `now`; its `at` says when it was due, in order of time.
+    /// The next packet whose time here is over at or before `now`; its `at` says when it was due,
+    /// in order of time.
     fn poll(&mut self, now: Instant) -> Option<Output>;
 
     /// When `poll` next has something; `None`: not before another packet comes.
@@ -73,7 +77,8 @@ impl Output {
 }
 
 /// Why a packet was discarded.
-// A word wide, so that an `Output` has no padding: moving one piece by piece stalled the processor for 20 ns a packet.
+// A word wide, so that an `Output` has no padding: moving one piece by piece stalled the processor
+// for 20 ns a packet.
 #[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {

@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use jostle_common::profile::{Profile, no_files};
-use jostle_common::route::Configuration;
-use jostle_common::sweep::Sweep;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::Configuration;
 use std::path::PathBuf;
 
 fn files(folder: &str) -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs").join(folder);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(folder);
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -30,25 +29,9 @@ fn every_configuration_is_valid() {
     let files = files("proxies");
     let no_files = |name: &str| Err(format!("{name} is no file of the project"));
     for file in &files {
-        let configuration = Configuration::from_json(&std::fs::read_to_string(file).unwrap(), &no_files);
+        let configuration =
+            Configuration::from_json(&std::fs::read_to_string(file).unwrap(), &no_files);
         assert!(configuration.is_ok(), "{}: {}", file.display(), configuration.unwrap_err());
     }
     assert_eq!(files.len(), 8);
-}
-
-#[test]
-fn every_sweep_can_be_run() {
-    let files = files("sweeps");
-    for file in &files {
-        let sweep = Sweep::from_json(&std::fs::read_to_string(file).unwrap(), &no_files);
-        let sweep = sweep.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert_eq!(sweep.check(), Ok(()), "{}", file.display());
-        assert!(
-            sweep.seed.is_some() && sweep.base.is_virtual && !sweep.about.is_empty(),
-            "{}",
-            file.display()
-        );
-        assert!((50..=1000).contains(&sweep.cells()), "{}: {} cells", file.display(), sweep.cells());
-    }
-    assert_eq!(files.len(), 5);
 }

@@ -1,15 +1,16 @@
-//! What a million packets are told is the same in every build, on every machine and in every version: the log of all decisions, kept as
-//! a digest. A changed digest changes the outcome of every seeded run in the world; do it knowingly, and say so in the changelog.
+//! What a million packets are told is the same in every build, on every machine and in every
+//! version: the log of all decisions, kept as a digest. A changed digest changes the outcome of
+//! every seeded run in the world; do it knowingly, and say so in the changelog.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
-use jostle_common::protocol::digest::Hasher;
+use jostle_common::digest::Hasher;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 
 const PACKETS: u64 = 1_000_000;
@@ -62,9 +63,14 @@ fn digest(packets: u64) -> String {
             Output::Discard(_, reason) => reason.name(),
         };
         line.clear();
-        let (number, copy, at, trace) = (packet.number, packet.copy, packet.at.as_nanos(), packet.trace);
-        writeln!(line, "{number} {copy} {} {at} {fate} {} {}", packet.flow, trace.rules, trace.flipped_bits)
-            .unwrap();
+        let (number, copy, at, trace) =
+            (packet.number, packet.copy, packet.at.as_nanos(), packet.trace);
+        writeln!(
+            line,
+            "{number} {copy} {} {at} {fate} {} {}",
+            packet.flow, trace.rules, trace.flipped_bits
+        )
+        .unwrap();
         hasher.update(line.as_bytes());
         if let Body::Data(payload) = &packet.body
             && packet.is_damaged()

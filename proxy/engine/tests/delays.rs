@@ -1,4 +1,5 @@
-//! What a `delay` rule promises: the distributions it draws from, their memory, and the order of what leaves.
+//! What a `delay` rule promises: the distributions it draws from, their memory, and the order of
+//! what leaves.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -16,12 +17,16 @@ const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
 /// The share of delays at or below so many milliseconds.
 type Distribution = fn(f64) -> f64;
 
-/// The shapes, each as a rule of 50 ms ± 10 ms without its closing brace, and its distribution function of milliseconds.
+/// The shapes, each as a rule of 50 ms ± 10 ms without its closing brace, and its distribution
+/// function of milliseconds.
 const SHAPES: [(&str, Distribution); 5] = [
     (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms""#, uniform),
     (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "normal""#, normal),
     (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "pareto""#, pareto),
-    (r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "paretonormal""#, pareto_normal),
+    (
+        r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "paretonormal""#,
+        pareto_normal,
+    ),
     (
         r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms", "table": [16384, -8192, 0, 4096, -4096, 0, 0, 8192]"#,
         table,
@@ -41,14 +46,16 @@ fn normal(delay: f64) -> f64 {
     gaussian((delay - 50.0) / 10.000_074).clamp(0.0, 1.0)
 }
 
-/// Exponent 3 from 1 to 10, moved and scaled. With s = 10^-3: mean 1.5·(1 − s^⅔)/(1 − s), mean square 3·(1 − s^⅓)/(1 − s).
+/// Exponent 3 from 1 to 10, moved and scaled. With s = 10^-3: mean 1.5·(1 − s^⅔)/(1 − s), mean
+/// square 3·(1 − s^⅓)/(1 − s).
 fn pareto(delay: f64) -> f64 {
     let (mean, square) = (1.5 * 0.99 / 0.999, 3.0 * 0.9 / 0.999);
     let x: f64 = mean + (delay - 50.0) / 10.0 * f64::sqrt(square - mean * mean);
     ((1.0 - x.max(1.0).powi(-3)) / 0.999).min(1.0)
 }
 
-/// z/4 + (1 − Φ(z))^(−⅓) for a Gaussian z without its outer thousandths, moved and scaled. Mean and sd by numerical integration.
+/// z/4 + (1 − Φ(z))^(−⅓) for a Gaussian z without its outer thousandths, moved and scaled. Mean and
+/// sd by numerical integration.
 fn pareto_normal(delay: f64) -> f64 {
     let x = 1.486_973_78 + (delay - 50.0) / 10.0 * 0.907_893_23;
     let (mut low, mut high) = (-3.090_232, 3.090_232);
@@ -76,8 +83,9 @@ fn delays(seed: u64, rules_json: &str, count: u64, gap: u64) -> Vec<u64> {
     delays
 }
 
-/// √n times the largest distance between the delays' distribution and the stated one (Kolmogorov and Smirnov). For a distribution with
-/// steps both sides of a step are looked at, which makes the distance smaller if anything.
+/// √n times the largest distance between the delays' distribution and the stated one (Kolmogorov
+/// and Smirnov). For a distribution with steps both sides of a step are looked at, which makes the
+/// distance smaller if anything.
 fn distance(mut delays: Vec<u64>, distribution: Distribution) -> f64 {
     delays.sort_unstable();
     let count = delays.len() as f64;
@@ -86,8 +94,9 @@ fn distance(mut delays: Vec<u64>, distribution: Distribution) -> f64 {
         let end = delays.partition_point(|delay| *delay <= equal[0]) as f64;
         let at = equal[0] as f64 / 1e6;
         let (below, up_to) = (distribution(at - 1e-9), distribution(at));
-        largest =
-            largest.max((below - (end - equal.len() as f64) / count).abs()).max((up_to - end / count).abs());
+        largest = largest
+            .max((below - (end - equal.len() as f64) / count).abs())
+            .max((up_to - end / count).abs());
     }
     largest * count.sqrt()
 }
@@ -97,12 +106,15 @@ const DISTANCE_MAX: f64 = 2.226;
 
 #[test]
 fn drawn_delays_follow_their_distribution() {
-    // A second apart nobody is in anybody's way. With a memory of 50 ms, packets 20 half-lives apart are strangers too.
+    // A second apart nobody is in anybody's way. With a memory of 50 ms, packets 20 half-lives
+    // apart are strangers too.
     for (rule, distribution) in SHAPES {
         for (memory, seeds) in [("", &SEEDS[..]), (r#", "memory": "50ms""#, &SEEDS[..2])] {
             for &seed in seeds {
-                let found =
-                    distance(delays(seed, &format!("{rule}{memory} }}"), 100_000, 1000 * MS), distribution);
+                let found = distance(
+                    delays(seed, &format!("{rule}{memory} }}"), 100_000, 1000 * MS),
+                    distribution,
+                );
                 assert!(found < DISTANCE_MAX, "{rule}{memory}, seed {seed}: {found}");
                 assert!(found > 0.2, "nothing random lies so near: {found}");
             }
@@ -113,9 +125,13 @@ fn drawn_delays_follow_their_distribution() {
 #[test]
 fn mean_and_sd_are_those_stated() {
     let even = 10.0 / 3f64.sqrt();
-    for ((rule, _), (mean, sd)) in
-        SHAPES.into_iter().zip([(50.0, even), (50.0, 10.0), (50.0, 10.0), (50.0, 10.0), (52.5, 8.660_254)])
-    {
+    for ((rule, _), (mean, sd)) in SHAPES.into_iter().zip([
+        (50.0, even),
+        (50.0, 10.0),
+        (50.0, 10.0),
+        (50.0, 10.0),
+        (52.5, 8.660_254),
+    ]) {
         for seed in SEEDS {
             let (mut moments, mut fourth) = (Moments::default(), 0.0);
             for delay in delays(seed, &format!("{rule} }}"), 200_000, 1000 * MS) {
@@ -124,10 +140,19 @@ fn mean_and_sd_are_those_stated() {
                 fourth += ((delay - mean) / sd).powi(4);
             }
             let count = moments.count() as f64;
-            assert!((moments.mean() - mean).abs() < Z_999 * sd / count.sqrt(), "{rule}: {}", moments.mean());
-            // The variance of a sample's variance is (kurtosis − 1)/n; its root varies half as much.
+            assert!(
+                (moments.mean() - mean).abs() < Z_999 * sd / count.sqrt(),
+                "{rule}: {}",
+                moments.mean()
+            );
+            // The variance of a sample's variance is (kurtosis − 1)/n; its root varies half as
+            // much.
             let margin = Z_999 * 0.5 * ((fourth / count - 1.0) / count).sqrt();
-            assert!((moments.sd() / sd - 1.0).abs() < margin.max(1e-3), "{rule}: sd {}", moments.sd());
+            assert!(
+                (moments.sd() / sd - 1.0).abs() < margin.max(1e-3),
+                "{rule}: sd {}",
+                moments.sd()
+            );
         }
     }
 }
@@ -161,8 +186,12 @@ fn memory_correlates_the_ranks_of_any_jitter() {
     for (rule, _) in &SHAPES[..4] {
         for (seed, share) in [(1, 0.5), (2, 2.0)] {
             let gap = (100.0 * share) as u64 * MS;
-            let found =
-                delays(seed, &format!(r#"{rule}, "memory": "100ms", "reorder": true }}"#), 200_000, gap);
+            let found = delays(
+                seed,
+                &format!(r#"{rule}, "memory": "100ms", "reorder": true }}"#),
+                200_000,
+                gap,
+            );
             let mut order: Vec<usize> = (0..found.len()).collect();
             order.sort_unstable_by_key(|index| found[*index]);
             let mut ranks = vec![0.0; found.len()];
@@ -186,8 +215,8 @@ fn mean_with_memory(seed: u64, shape: &str) {
         let packet = output.packet();
         moments.add((packet.at.as_nanos() - packet.entered.as_nanos()) as f64 / 1e6);
     });
-    // The delays of another shape are correlated less than the Gaussian below (Gebelein 1941): the margin is wide enough. That of a
-    // proportion of a half is for a standard deviation of a half.
+    // The delays of another shape are correlated less than the Gaussian below (Gebelein 1941): the
+    // margin is wide enough. That of a proportion of a half is for a standard deviation of a half.
     let margin = 20.0 * proportion_margin(0.5, count as f64, libm::exp2(-1.0 / half_life), Z_999);
     assert!((moments.mean() - 50.0).abs() < margin, "{shape}: {} ± {margin}", moments.mean());
     assert_eq!(moments.count(), count);
@@ -232,12 +261,14 @@ fn with_memory_a_delay_depends_on_its_time_and_not_on_who_came_before() {
     );
 }
 
-/// The rules whose order is tested: every shape, with and without memory, and a trace that rises and falls faster than time.
+/// The rules whose order is tested: every shape, with and without memory, and a trace that rises
+/// and falls faster than time.
 fn jittered() -> Vec<String> {
     let mut jittered: Vec<String> = SHAPES.iter().map(|(rule, _)| (*rule).to_owned()).collect();
     jittered.extend(SHAPES.iter().map(|(rule, _)| format!(r#"{rule}, "memory": "5ms""#)));
-    jittered
-        .push(r#"{ "rule": "delay", "trace": [[0, "20ms"], [3, "50ms"], [7.5, "5ms"], [40, "0"]]"#.into());
+    jittered.push(
+        r#"{ "rule": "delay", "trace": [[0, "20ms"], [3, "50ms"], [7.5, "5ms"], [40, "0"]]"#.into(),
+    );
     jittered
 }
 
@@ -258,7 +289,11 @@ fn nothing_is_reordered_and_the_mean_stays_exact_unless_overtaking_is_asked_for(
             (total, overtaken, longest)
         };
         let ((kept, none, kept_longest), (free, many, longest)) = (run(false), run(true));
-        assert_eq!((kept, none), (free, 0), "{rule}: the same delays were drawn, and nobody was overtaken");
+        assert_eq!(
+            (kept, none),
+            (free, 0),
+            "{rule}: the same delays were drawn, and nobody was overtaken"
+        );
         assert!(kept_longest <= longest && many > 2_000, "{rule}: {many} were overtaken");
     }
 }
@@ -273,8 +308,11 @@ fn a_trace_is_followed_from_the_first_packet_and_begins_again() {
         link.handle(packet(at * MS, 100));
     }
     found.extend(drain_all(&mut link));
-    let delay = |output: &Output| (output.packet().at.as_nanos() - output.packet().entered.as_nanos()) / 1000;
-    // What came at 1150 would arrive before what came at 1149: the two change their due times, 1170 and 1184.5 ms.
+    let delay = |output: &Output| {
+        (output.packet().at.as_nanos() - output.packet().entered.as_nanos()) / 1000
+    };
+    // What came at 1150 would arrive before what came at 1149: the two change their due times, 1170
+    // and 1184.5 ms.
     assert_eq!(
         found.iter().map(delay).collect::<Vec<_>>(),
         [20_000, 20_000, 35_500, 21_000, 34_500, 35_500, 20_000]

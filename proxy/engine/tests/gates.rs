@@ -1,4 +1,5 @@
-//! What `size`, `outage`, `reorder` with `ahead` and `duplicate` with `gap` do to packets of a link.
+//! What `size`, `outage`, `reorder` with `ahead` and `duplicate` with `gap` do to packets of a
+//! link.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,7 +14,8 @@ use support::{drain, drain_all, feed, link, packet, rules};
 
 const MS: u64 = 1_000_000;
 
-/// Feeds packets of these sizes at these milliseconds; of each output its number, its copy, its time in milliseconds, and why it was lost.
+/// Feeds packets of these sizes at these milliseconds; of each output its number, its copy, its
+/// time in milliseconds, and why it was lost.
 fn fates(link: &mut Link, arrivals: &[(u64, usize)]) -> Vec<(u64, u32, u64, Option<Reason>)> {
     let mut outputs = Vec::new();
     for (at, size) in arrivals {
@@ -49,21 +51,25 @@ fn only_what_is_larger_than_the_size_is_lost() {
 fn an_outage_cuts_by_turns_from_the_first_packet_on() {
     let mut link = link(1, &rules(r#"{ "rule": "outage", "up": "10ms", "down": "5ms" }"#));
     // The first packet comes at 100 ms: cut from 110 to 115, from 125 to 130 …
-    let arrivals = [100, 109, 110, 114, 115, 124, 125, 130, 1_000_000_114, 1_000_000_116].map(|at| (at, 100));
+    let arrivals =
+        [100, 109, 110, 114, 115, 124, 125, 130, 1_000_000_114, 1_000_000_116].map(|at| (at, 100));
     let lost: Vec<u64> = fates(&mut link, &arrivals)
         .iter()
         .filter(|fate| fate.3 == Some(Reason::Outage))
         .map(|fate| fate.2)
         .collect();
-    // 10^9 ms are ten more than a whole number of rounds of 15 ms: 24 is 9 into one, which is up, and 26 is 11.
+    // 10^9 ms are ten more than a whole number of rounds of 15 ms: 24 is 9 into one, which is up,
+    // and 26 is 11.
     assert_eq!(lost, [110, 114, 125, 1_000_000_116]);
 }
 
 #[test]
 fn a_random_outage_cuts_its_share_of_time() {
     for seed in 1..=3 {
-        let mut link =
-            link(seed, &rules(r#"{ "rule": "outage", "up": "30ms", "down": "10ms", "random": true }"#));
+        let mut link = link(
+            seed,
+            &rules(r#"{ "rule": "outage", "up": "30ms", "down": "10ms", "random": true }"#),
+        );
         let (mut lost, mut cuts, mut was_lost) = (0u64, 0u64, false);
         feed(&mut link, 2_000_000, MS, 100, |output| {
             let is_lost = matches!(output, Output::Discard(_, Reason::Outage));
@@ -114,10 +120,17 @@ fn ahead_moves_a_share_of_packets_as_far_as_the_others_wait() {
     });
     // 5,000 expected, sd 69; four of them.
     assert!((4724..=5276).contains(&ahead), "{ahead}");
-    let kept: Vec<u64> = order.iter().filter(|(_, is_ahead)| !is_ahead).map(|(number, _)| *number).collect();
+    let kept: Vec<u64> =
+        order.iter().filter(|(_, is_ahead)| !is_ahead).map(|(number, _)| *number).collect();
     assert!(kept.is_sorted());
-    let (place, (number, _)) =
-        order.iter().enumerate().find(|(_, (number, is_ahead))| *is_ahead && *number > 100).unwrap();
+    let (place, (number, _)) = order
+        .iter()
+        .enumerate()
+        .find(|(_, (number, is_ahead))| *is_ahead && *number > 100)
+        .unwrap();
     let overtaken = order[place..].iter().filter(|(other, _)| other < number).count();
-    assert!((10..=20).contains(&overtaken), "{overtaken}: all of the last 20 that were not ahead themselves");
+    assert!(
+        (10..=20).contains(&overtaken),
+        "{overtaken}: all of the last 20 that were not ahead themselves"
+    );
 }

@@ -1,12 +1,13 @@
-//! Rules that change under traffic: what is inside keeps its place, what waits goes by the new setting, and nothing is lost on the way.
+//! Rules that change under traffic: what is inside keeps its place, what waits goes by the new
+//! setting, and nothing is lost on the way.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use jostle_common::profile::Timeline;
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
+use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
 use support::{drain, drain_all, link, packet, rules};
 
@@ -45,7 +46,11 @@ fn raising_or_lowering_a_rate_lets_what_waits_go_at_the_new_one() {
     // 8 ms a packet; at 3 ms the first is in service and four wait.
     for (limit, step) in [("8Mbit/s", 1000), ("80Mbit/s", 100), ("100kbit/s", 80_000)] {
         let mut link = loaded(SLOW, [0; 5]);
-        change(&mut link, 3, &format!(r#"{{ "rule": "rate", "limit": "{limit}", "queue": "1MB" }}"#));
+        change(
+            &mut link,
+            3,
+            &format!(r#"{{ "rule": "rate", "limit": "{limit}", "queue": "1MB" }}"#),
+        );
         let expected: Vec<_> = (0..5).map(|index| (index + 1, 8000 + index * step)).collect();
         assert_eq!(delivered(&mut link), expected, "{limit}");
     }
@@ -54,7 +59,8 @@ fn raising_or_lowering_a_rate_lets_what_waits_go_at_the_new_one() {
 #[test]
 fn the_queue_is_judged_at_the_new_rate_and_by_the_new_bound() {
     // Two packets wait, for 16 ms at the old rate and 2 ms at the new one.
-    let limited = |limit: &str| format!(r#"{{ "rule": "rate", "limit": "{limit}", "queue": "20ms" }}"#);
+    let limited =
+        |limit: &str| format!(r#"{{ "rule": "rate", "limit": "{limit}", "queue": "20ms" }}"#);
     for (limit, accepted) in [("1Mbit/s", 0), ("8Mbit/s", 15)] {
         let mut link = loaded(&limited("1Mbit/s"), [0; 3]);
         change(&mut link, 0, &limited(limit));
@@ -69,8 +75,10 @@ fn the_queue_is_judged_at_the_new_rate_and_by_the_new_bound() {
     change(&mut link, 1, r#"{ "rule": "rate", "limit": "1Mbit/s", "queue": "1 packet" }"#);
     link.handle(packet(MS, 1000));
     let fates = drain_all(&mut link);
-    let refused: Vec<_> =
-        fates.iter().filter(|output| matches!(output, Output::Discard(_, Reason::QueueFull))).collect();
+    let refused: Vec<_> = fates
+        .iter()
+        .filter(|output| matches!(output, Output::Discard(_, Reason::QueueFull)))
+        .collect();
     assert_eq!((fates.len(), refused.len(), refused[0].packet().number), (6, 1, 6));
     // And with the discipline `head` lets the oldest go.
     let mut link = loaded(SLOW, [0; 5]);
@@ -139,11 +147,14 @@ fn a_rate_becomes_a_trace_and_a_trace_a_rate() {
 
 #[test]
 fn a_bucket_that_changes_keeps_what_it_owes() {
-    // 3 ms of a byte a microsecond are spent at 0; the fourth packet leaves at 1 ms, the fifth would at 2.
+    // 3 ms of a byte a microsecond are spent at 0; the fourth packet leaves at 1 ms, the fifth
+    // would at 2.
     let bucket = |limit: &str, burst: u64| {
         format!(r#"{{ "rule": "rate", "limit": "{limit}", "queue": "1MB", "burst": "{burst}B" }}"#)
     };
-    for (limit, burst, fifth) in [("8Mbit/s", 50_000, 2000), ("8Mbit/s", 0, 2000), ("16Mbit/s", 3000, 1500)] {
+    for (limit, burst, fifth) in
+        [("8Mbit/s", 50_000, 2000), ("8Mbit/s", 0, 2000), ("16Mbit/s", 3000, 1500)]
+    {
         let mut link = loaded(&bucket("8Mbit/s", 3000), [0; 5]);
         assert_eq!((link.counters().delivered, link.held()), (3, 2));
         change(&mut link, 0, &bucket(limit, burst));
@@ -160,9 +171,11 @@ fn a_bucket_that_changes_keeps_what_it_owes() {
 
 #[test]
 fn disciplines_change_without_moving_anyone() {
-    let limited = |discipline: &str| SLOW.replace(" }", &format!(r#", "discipline": "{discipline}" }}"#));
+    let limited =
+        |discipline: &str| SLOW.replace(" }", &format!(r#", "discipline": "{discipline}" }}"#));
     let mut link = loaded(SLOW, [0; 5]);
-    for (millis, discipline) in [(1, "head"), (2, "codel"), (3, "tail"), (4, "codel"), (5, "head")] {
+    for (millis, discipline) in [(1, "head"), (2, "codel"), (3, "tail"), (4, "codel"), (5, "head")]
+    {
         change(&mut link, millis, &limited(discipline));
     }
     let expected: Vec<_> = (1..=5).map(|number| (number, number * 8000)).collect();

@@ -1,7 +1,9 @@
-//! Every way of losing packets against its formula: how many, how long the runs of losses are, and how long those of arrivals.
+//! Every way of losing packets against its formula: how many, how long the runs of losses are, and
+//! how long those of arrivals.
 //!
-//! A fit is red below p = 10^-4, and a mean outside its 99.9 % interval. With so many of them chance makes one red now and then; it is
-//! then looked at again with ten times the packets under the same seed.
+//! A fit is red below p = 10^-4, and a mean outside its 99.9 % interval. With so many of them
+//! chance makes one red now and then; it is then looked at again with ten times the packets under
+//! the same seed.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -30,12 +32,14 @@ struct Seen {
 }
 
 impl Seen {
-    /// Sends `count` packets, `gap` nanoseconds apart. Of successive runs each `nth` is counted: where they depend on each other, those
-    /// far apart do not.
+    /// Sends `count` packets, `gap` nanoseconds apart. Of successive runs each `nth` is counted:
+    /// where they depend on each other, those far apart do not.
     fn of(seed: u64, rule: &str, gap: u64, count: u64, nth: u64) -> Self {
         let mut seen = Self::default();
         let mut link = link(seed, &rules(&format!(r#"{{ "rule": "drop", {rule} }}"#)));
-        feed(&mut link, count, gap, 100, |output| seen.packet(matches!(output, Output::Discard(..)), nth));
+        feed(&mut link, count, gap, 100, |output| {
+            seen.packet(matches!(output, Output::Discard(..)), nth)
+        });
         assert_eq!(seen.packets, count);
         seen
     }
@@ -71,7 +75,9 @@ impl Seen {
         if (self.mean() - mean).abs() > margin {
             faults.push(format!("loss {} for {mean} ± {margin}", self.mean()));
         }
-        for (name, lost, runs) in [("losses", true, &self.losses), ("arrivals", false, &self.arrivals)] {
+        for (name, lost, runs) in
+            [("losses", true, &self.losses), ("arrivals", false, &self.arrivals)]
+        {
             let p = chain.fit(lost, runs);
             if p < P_LEAST {
                 faults.push(format!("runs of {name}: p = {p:.1e}"));
@@ -115,9 +121,12 @@ fn bursts_of_one_packet_at_fifty_percent_alternate() {
 
 #[test]
 fn gilbert_elliott_has_the_runs_of_its_chain() {
-    for (p, r, bad, good) in
-        [(0.01, 0.2, 1.0, 0.0), (0.08, 0.5, 0.9, 0.0), (0.01, 0.08, 0.999, 0.02), (0.7, 0.9, 0.5, 0.1)]
-    {
+    for (p, r, bad, good) in [
+        (0.01, 0.2, 1.0, 0.0),
+        (0.08, 0.5, 0.9, 0.0),
+        (0.01, 0.08, 0.999, 0.02),
+        (0.7, 0.9, 0.5, 0.1),
+    ] {
         let rule = format!(
             r#""gilbert_elliott": {{ "p": {p}, "r": {r}, "loss_bad": {bad:?}, "loss_good": {good:?} }}"#
         )
@@ -153,7 +162,9 @@ fn four_state(values: [f64; 5]) -> String {
 
 #[test]
 fn four_states_meet_the_formulas_of_their_authors() {
-    for values in [[0.02, 0.3, 0.2, 0.4, 0.01], [0.1, 0.2, 0.5, 0.3, 0.05], [0.01, 0.25, 0.25, 0.5, 0.0]] {
+    for values in
+        [[0.02, 0.3, 0.2, 0.4, 0.01], [0.1, 0.2, 0.5, 0.3, 0.05], [0.01, 0.25, 0.25, 0.5, 0.0]]
+    {
         let [p13, p31, p32, p23, p14] = values;
         let bursts: f64 = p13 / p31;
         let loss = (bursts + p14) / (1.0 + p14 + bursts + bursts * p32 / p23);
@@ -167,11 +178,10 @@ fn four_states_meet_the_formulas_of_their_authors() {
         };
         if p14 == 0.0 {
             // Within a burst a run of losses ends by p31 or p32.
-            let (count, total) = seen
-                .losses
-                .iter()
-                .zip(1u64..)
-                .fold((0, 0), |(count, total), (runs, length)| (count + runs, total + runs * length));
+            let (count, total) =
+                seen.losses.iter().zip(1u64..).fold((0, 0), |(count, total), (runs, length)| {
+                    (count + runs, total + runs * length)
+                });
             let (mean, length) = (total as f64 / count as f64, 1.0 / (p31 + p32));
             let sd = (length * (length - 1.0) / count as f64).sqrt();
             assert!((mean - length).abs() < 3.3 * sd, "runs of {mean} for {length}");
@@ -182,7 +192,8 @@ fn four_states_meet_the_formulas_of_their_authors() {
 #[test]
 fn patterns_have_runs_by_their_chances() {
     for chances in [&[0.02, 0.5, 0.5, 0.0][..], &[0.1, 0.3, 0.6], &[0.25], &[0.9, 0.1, 0.5]] {
-        let list: Vec<String> = chances.iter().map(|chance| format!("\"{}%\"", chance * 100.0)).collect();
+        let list: Vec<String> =
+            chances.iter().map(|chance| format!("\"{}%\"", chance * 100.0)).collect();
         fits(&format!(r#""pattern": [{}]"#, list.join(", ")), 1000, &Losses::pattern(chances), 1);
     }
 }
@@ -220,7 +231,8 @@ fn no_burst_setting_moves_the_mean() {
 
 #[test]
 fn a_wrong_chain_does_not_fit() {
-    // What all the fits above are worth: a tenth more of burst length, and other runs of the same mean, are seen.
+    // What all the fits above are worth: a tenth more of burst length, and other runs of the same
+    // mean, are seen.
     let seen = Seen::of(1, r#""burst": { "mean": "5%", "length": 3.3 }"#, 1000, 400_000, 1);
     let r: f64 = 1.0 / 3.0;
     assert!(Losses::two_states(r * 0.05 / 0.95, r, 1.0, 0.0).fit(true, &seen.losses) < P_LEAST);

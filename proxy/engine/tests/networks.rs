@@ -1,19 +1,22 @@
-//! Every built-in network carries packets: nothing disappears, nothing overtakes, and the mean delay is the stated one on an idle link.
+//! Every built-in network carries packets: nothing disappears, nothing overtakes, and the mean
+//! delay is the stated one on an idle link.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use jostle_common::profile::{DelaySource, Profile, RuleKind, Timeline, library};
+use jostle_engine::profile::{DelaySource, Profile, RuleKind, Timeline, library};
 use jostle_engine::stage::Output;
 use support::{feed, link};
 
-/// Seconds between packets would leave every queue empty; so does a tenth of that at 20 kbit/s with packets this small.
+/// Seconds between packets would leave every queue empty; so does a tenth of that at 20 kbit/s with
+/// packets this small.
 const GAP_NANOS: u64 = 100_000_000;
 const SIZE: usize = 100;
 const COUNT: u64 = 3000;
 
-/// The mean delay in seconds that a packet meets on an idle link, where the rules are the same all the time.
+/// The mean delay in seconds that a packet meets on an idle link, where the rules are the same all
+/// the time.
 fn stated(timeline: &Timeline) -> Option<f64> {
     let [phase] = timeline.phases.as_slice() else { return None };
     let mut sum = 0.0;
@@ -24,10 +27,10 @@ fn stated(timeline: &Timeline) -> Option<f64> {
                 DelaySource::Trace(_) => return None,
             },
             RuleKind::Rate(rate) => match &rate.source {
-                jostle_common::profile::RateSource::Limit(limit) => {
+                jostle_engine::profile::RateSource::Limit(limit) => {
                     SIZE as f64 * 8.0 / limit.bits_per_second() as f64
                 }
-                jostle_common::profile::RateSource::Trace(_) => return None,
+                jostle_engine::profile::RateSource::Trace(_) => return None,
             },
             _ => 0.0,
         };

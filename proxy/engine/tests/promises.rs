@@ -34,8 +34,11 @@ fn losses(seed: u64, rule: &str, count: u64) -> (f64, Moments) {
 fn independent_loss_meets_its_rate() {
     for seed in SEEDS {
         for (percent, count) in [(0.1, 1e6), (1.0, 1e6), (5.0, 1e6), (20.0, 1e6)] {
-            let (found, _) =
-                losses(seed, &format!(r#"{{ "rule": "drop", "chance": "{percent}%" }}"#), count as u64);
+            let (found, _) = losses(
+                seed,
+                &format!(r#"{{ "rule": "drop", "chance": "{percent}%" }}"#),
+                count as u64,
+            );
             let p = percent / 100.0;
             let margin = proportion_margin(p, count, 0.0, Z_999);
             assert!((found - p).abs() <= margin, "seed {seed}: {found} for {p} ± {margin}");
@@ -49,8 +52,9 @@ fn bursts_meet_their_mean_loss_and_their_mean_length() {
     for (seed, percent, length) in
         [(1, 2.0, 3.0), (2, 1.0, 10.0), (3, 20.0, 1.5), (4, 50.0, 4.0), (5, 5.0, 1.0)]
     {
-        let rule =
-            format!(r#"{{ "rule": "drop", "burst": {{ "mean": "{percent}%", "length": {length} }} }}"#);
+        let rule = format!(
+            r#"{{ "rule": "drop", "burst": {{ "mean": "{percent}%", "length": {length} }} }}"#
+        );
         let (found, bursts) = losses(seed, &rule, count as u64);
         let mean = percent / 100.0;
         let r = 1.0 / length;
@@ -59,7 +63,11 @@ fn bursts_meet_their_mean_loss_and_their_mean_length() {
         assert!((found - mean).abs() <= margin, "{rule}: {found} ± {margin}");
         // Geometric: variance length·(length − 1).
         let margin = 3.3 * (length * (length - 1.0)).sqrt() / (bursts.count() as f64).sqrt();
-        assert!((bursts.mean() - length).abs() <= margin, "{rule}: bursts of {} ± {margin}", bursts.mean());
+        assert!(
+            (bursts.mean() - length).abs() <= margin,
+            "{rule}: bursts of {} ± {margin}",
+            bursts.mean()
+        );
     }
 }
 
@@ -86,7 +94,11 @@ fn gilbert_elliott_meets_its_stationary_loss() {
         if bad == 1.0 && good == 0.0 {
             let length: f64 = 1.0 / r;
             let margin = 3.3 * (length * (length - 1.0)).sqrt() / (bursts.count() as f64).sqrt();
-            assert!((bursts.mean() - length).abs() <= margin, "{rule}: bursts of {}", bursts.mean());
+            assert!(
+                (bursts.mean() - length).abs() <= margin,
+                "{rule}: bursts of {}",
+                bursts.mean()
+            );
         }
     }
 }
@@ -124,7 +136,8 @@ fn a_queue_of_a_time_never_makes_a_packet_wait_longer() {
             longest = longest.max(packet.at.as_nanos() - packet.entered.as_nanos());
         }
     });
-    // 50 ms of waiting and 8 ms of transmission; one packet less than the bound would be too strict.
+    // 50 ms of waiting and 8 ms of transmission; one packet less than the bound would be too
+    // strict.
     assert!((50_000_001..=58_000_000).contains(&longest), "{longest}");
 }
 
@@ -147,7 +160,11 @@ fn drawn_jitter_has_its_mean_and_spread() {
             });
             assert_eq!(moments.count(), 1_000_000);
             assert!((moments.sd() / sd - 1.0).abs() < 0.01, "{rule}: sd {}", moments.sd());
-            assert!((moments.mean() - mean).abs() < Z_999 * sd / 1000.0, "{rule}: mean {}", moments.mean());
+            assert!(
+                (moments.mean() - mean).abs() < Z_999 * sd / 1000.0,
+                "{rule}: mean {}",
+                moments.mean()
+            );
             assert!(most as f64 <= 2.0 * mean && least as f64 >= 0.0);
         }
     }
@@ -156,8 +173,9 @@ fn drawn_jitter_has_its_mean_and_spread() {
 #[test]
 fn kept_order_leaves_the_mean_delay_exact() {
     let delays = |reorder: bool| {
-        let rule =
-            format!(r#"{{ "rule": "delay", "time": "20ms", "jitter": "10ms", "reorder": {reorder} }}"#);
+        let rule = format!(
+            r#"{{ "rule": "delay", "time": "20ms", "jitter": "10ms", "reorder": {reorder} }}"#
+        );
         let mut link = link(1, &rules(&rule));
         let (mut total, mut overtaken, mut last) = (0u128, 0, 0);
         feed(&mut link, 200_000, 20_000, 100, |output| {
@@ -176,8 +194,10 @@ fn kept_order_leaves_the_mean_delay_exact() {
 #[test]
 fn a_stream_below_the_rate_loses_nothing_to_the_delay() {
     // 9.6 Mbit/s over 10 Mbit/s: the 50 ms in flight behind the link are not its queue.
-    let mut link =
-        link(1, &rules(r#"{ "rule": "rate", "limit": "10Mbit/s" }, { "rule": "delay", "time": "50ms" }"#));
+    let mut link = link(
+        1,
+        &rules(r#"{ "rule": "rate", "limit": "10Mbit/s" }, { "rule": "delay", "time": "50ms" }"#),
+    );
     let mut delivered = 0;
     feed(&mut link, 100_000, 1_000_000, 1200, |output| {
         assert!(matches!(output, Output::Deliver(_)));
@@ -189,8 +209,9 @@ fn a_stream_below_the_rate_loses_nothing_to_the_delay() {
 #[test]
 fn a_packet_held_back_is_overtaken_by_exactly_so_many() {
     for behind in [1u64, 3] {
-        let rule =
-            format!(r#"{{ "rule": "reorder", "chance": "0.1%", "behind": {behind}, "at_most": "10s" }}"#);
+        let rule = format!(
+            r#"{{ "rule": "reorder", "chance": "0.1%", "behind": {behind}, "at_most": "10s" }}"#
+        );
         let mut link = link(1, &rules(&rule));
         let mut order = Vec::new();
         feed(&mut link, 100_000, 1000, 100, |output| {
@@ -205,7 +226,10 @@ fn a_packet_held_back_is_overtaken_by_exactly_so_many() {
         assert!((60..150).contains(&held.len()), "{} of 100 expected", held.len());
         for (place, number) in held {
             let passed = order[..place].iter().filter(|(other, _)| *other > number).count() as u64;
-            assert!(passed == behind || number + behind > 100_000, "{number} was passed by {passed}");
+            assert!(
+                passed == behind || number + behind > 100_000,
+                "{number} was passed by {passed}"
+            );
         }
     }
 }

@@ -4,15 +4,16 @@
 
 mod support;
 
-use jostle_common::profile::trace::{DelayTrace, RateTrace};
-use jostle_common::profile::{
-    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop, Duplicate,
-    Flips, FourState, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind, Shape, Size, Timeline,
-};
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::trace::{DelayTrace, RateTrace};
+use jostle_engine::profile::{
+    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop,
+    Duplicate, Flips, FourState, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind,
+    Shape, Size, Timeline,
+};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,17 +30,19 @@ fn probability() -> impl Strategy<Value = Probability> {
 fn drop() -> impl Strategy<Value = RuleKind> {
     let burst = (0.0..0.5, 1.0..6.0)
         .prop_map(|(mean, length)| Drop::burst(Probability::new(mean).unwrap(), length).unwrap());
-    let states =
-        (0.01..1.0, 0.01..1.0, probability(), probability()).prop_map(|(p, r, loss_bad, loss_good)| {
+    let states = (0.01..1.0, 0.01..1.0, probability(), probability()).prop_map(
+        |(p, r, loss_bad, loss_good)| {
             let [p, r] = [p, r].map(|p| Probability::new(p).unwrap());
             Drop::GilbertElliott { p, r, loss_bad, loss_good }
-        });
-    let four =
-        (0.0..0.5, 0.0..0.5, probability(), probability(), 0.0..0.5).prop_map(|(p13, p31, p23, p32, p14)| {
+        },
+    );
+    let four = (0.0..0.5, 0.0..0.5, probability(), probability(), 0.0..0.5).prop_map(
+        |(p13, p31, p23, p32, p14)| {
             let [p13, p31, p14] = [p13, p31, p14].map(|p| Probability::new(p).unwrap());
             let p32 = Probability::new(p32.as_f64() * (1.0 - p31.as_f64())).unwrap();
             Drop::FourState(FourState { p13, p31, p32, p23, p14 })
-        });
+        },
+    );
     let packets = proptest::collection::btree_set(1u64..200, 0..40)
         .prop_map(|numbers| Drop::Packets(numbers.into_iter().collect()));
     let pattern = vec(probability(), 1..9).prop_map(Drop::Pattern);
@@ -60,16 +63,19 @@ fn gate() -> impl Strategy<Value = RuleKind> {
     let burst = (probability(), 1u64..50).prop_map(|(mean, ms)| {
         RuleKind::Drop(Drop::Burst { mean, length: BurstLength::Time(Duration::from_millis(ms)) })
     });
-    let outage = (1u64..100, 1u64..100, any::<bool>(), any::<bool>()).prop_map(|(up, down, random, hold)| {
-        let [up, down] = [up, down].map(Duration::from_millis);
-        RuleKind::Outage(Outage { up, down, random, hold })
-    });
+    let outage = (1u64..100, 1u64..100, any::<bool>(), any::<bool>()).prop_map(
+        |(up, down, random, hold)| {
+            let [up, down] = [up, down].map(Duration::from_millis);
+            RuleKind::Outage(Outage { up, down, random, hold })
+        },
+    );
     prop_oneof![burst, outage, (0u32..1500).prop_map(|max| RuleKind::Size(Size { max }))]
 }
 
 fn batch() -> impl Strategy<Value = RuleKind> {
-    let slot = (proptest::option::of(1u64..9), proptest::option::of(0u64..5000))
-        .prop_map(|(packets, bytes)| BatchTrigger::Slot { packets, bytes: bytes.map(ByteSize::new) });
+    let slot = (proptest::option::of(1u64..9), proptest::option::of(0u64..5000)).prop_map(
+        |(packets, bytes)| BatchTrigger::Slot { packets, bytes: bytes.map(ByteSize::new) },
+    );
     let trigger = prop_oneof![probability().prop_map(BatchTrigger::Chance), slot];
     (1u64..60, trigger, any::<bool>()).prop_map(|(ms, trigger, drops)| {
         let then = if drops { BatchThen::Drop } else { BatchThen::Release };
@@ -79,9 +85,11 @@ fn batch() -> impl Strategy<Value = RuleKind> {
 
 fn corrupt() -> impl Strategy<Value = RuleKind> {
     let bits = (probability(), 1u32..20).prop_map(|(chance, bits)| Flips::Bits { chance, bits });
-    let flips = prop_oneof![bits, (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))];
-    let range =
-        proptest::option::of((0u64..100, 1u64..100).prop_map(|(offset, length)| offset..offset + length));
+    let flips =
+        prop_oneof![bits, (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))];
+    let range = proptest::option::of(
+        (0u64..100, 1u64..100).prop_map(|(offset, length)| offset..offset + length),
+    );
     (flips, range).prop_map(|(flips, range)| RuleKind::Corrupt(Corrupt { flips, range }))
 }
 
@@ -95,10 +103,11 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
         table
     ];
     let memory = prop_oneof![Just(0u64), 1u64..100_000_000];
-    let drawn = (0u64..60_000_000, 0.0..0.55, shape, memory).prop_map(|(time, share, shape, memory)| {
-        let (time, memory) = (Duration::from_nanos(time), Duration::from_nanos(memory));
-        DelaySource::Drawn { time, jitter: time.mul_f64(share), shape, memory }
-    });
+    let drawn =
+        (0u64..60_000_000, 0.0..0.55, shape, memory).prop_map(|(time, share, shape, memory)| {
+            let (time, memory) = (Duration::from_nanos(time), Duration::from_nanos(memory));
+            DelaySource::Drawn { time, jitter: time.mul_f64(share), shape, memory }
+        });
     let trace = vec((1u64..20_000_000, 0u64..60_000_000), 2..6).prop_map(|steps| {
         let mut from = 0;
         let steps = steps.into_iter().map(|(span, delay)| {
@@ -119,7 +128,8 @@ fn rate() -> impl Strategy<Value = RuleKind> {
         (0u64..20_000).prop_map(|bytes| Some(Queue::Bytes(ByteSize::new(bytes)))),
         (0u64..20).prop_map(|packets| Some(Queue::Packets(packets))),
     ];
-    let limit = (10_000u64..50_000_000).prop_map(|bits| RateSource::Limit(BitRate::new(bits).unwrap()));
+    let limit =
+        (10_000u64..50_000_000).prop_map(|bits| RateSource::Limit(BitRate::new(bits).unwrap()));
     let trace = vec(0u64..20, 1..30).prop_map(|mut millis| {
         millis.sort_unstable();
         millis.push(20);
@@ -135,9 +145,11 @@ fn rate() -> impl Strategy<Value = RuleKind> {
         }),
     ];
     let burst = prop_oneof![2 => Just(0u64), 1 => 1u64..20_000].prop_map(ByteSize::new);
-    (source, queue, discipline, 0u32..50, burst).prop_map(|(source, queue, discipline, overhead, burst)| {
-        RuleKind::Rate(Rate { source, queue, discipline, overhead, burst })
-    })
+    (source, queue, discipline, 0u32..50, burst).prop_map(
+        |(source, queue, discipline, overhead, burst)| {
+            RuleKind::Rate(Rate { source, queue, discipline, overhead, burst })
+        },
+    )
 }
 
 fn duplicate() -> impl Strategy<Value = RuleKind> {
@@ -159,7 +171,11 @@ fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
     let mut rules = Vec::new();
     for kind in kinds {
         let count = counts.entry(kind.name()).or_default();
-        let key = if *count == 0 { kind.name().into() } else { format!("{}#{}", kind.name(), *count + 1) };
+        let key = if *count == 0 {
+            kind.name().into()
+        } else {
+            format!("{}#{}", kind.name(), *count + 1)
+        };
         rules.push(Rule { key, ordinal: *count, ..Rule::only(kind.clone()) });
         *count += 1;
     }
@@ -245,7 +261,9 @@ fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
     outputs
         .iter()
         .filter_map(|output| match output {
-            Output::Discard(packet, _) if packet.copy == 0 && by_rule(packet) => Some(packet.number),
+            Output::Discard(packet, _) if packet.copy == 0 && by_rule(packet) => {
+                Some(packet.number)
+            }
             _ => None,
         })
         .collect()

@@ -1,4 +1,5 @@
-//! What `rate` promises: so much in any window, no more than so long in the queue, and what each discipline discards.
+//! What `rate` promises: so much in any window, no more than so long in the queue, and what each
+//! discipline discards.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,10 +7,10 @@ mod support;
 
 use bytes::Bytes;
 use jostle_common::chance::{Direction, Stream, below};
-use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::Packet;
+use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::{Output, Reason, Stage};
 use jostle_engine::tcp::{Budget, Event, Model};
 use support::{drain, drain_all, feed, link, packet, rules};
@@ -24,11 +25,13 @@ fn rate(fields: &str) -> Link {
 /// When packets left, and their sizes.
 type Deliveries = Vec<(u64, u64)>;
 
-/// The fewest and the most bytes that left in any window of this length which lies between two deliveries.
+/// The fewest and the most bytes that left in any window of this length which lies between two
+/// deliveries.
 fn windows(deliveries: &Deliveries, window: u64) -> (u64, u64) {
     let end = deliveries.last().unwrap().0;
     let (mut least, mut most) = (u64::MAX, 0);
-    // Windows that begin just behind a delivery hold the fewest, those that begin with one the most.
+    // Windows that begin just behind a delivery hold the fewest, those that begin with one the
+    // most.
     let (mut last, mut bytes) = (0, 0);
     for (first, (begin, size)) in deliveries.iter().enumerate() {
         while last < deliveries.len() && deliveries[last].0 <= begin + window {
@@ -37,7 +40,8 @@ fn windows(deliveries: &Deliveries, window: u64) -> (u64, u64) {
         }
         if begin + window <= end {
             most = most.max(bytes);
-            let at_the_end = deliveries[first..last].iter().rev().take_while(|(at, _)| *at == begin + window);
+            let at_the_end =
+                deliveries[first..last].iter().rev().take_while(|(at, _)| *at == begin + window);
             let ends: u64 = size + at_the_end.map(|(_, size)| size).sum::<u64>();
             least = least.min(bytes.saturating_sub(ends));
         }
@@ -125,10 +129,12 @@ fn a_bucket_passes_its_burst_at_once_and_no_more_than_the_rate_behind_it() {
             // 8 Mbit/s are a byte a microsecond.
             assert!(most <= window / 1000 + burst + 1500, "{burst} {window}: {most}");
         }
-        let at_once = outputs.iter().filter(|output| output.packet().at == output.packet().entered).count();
+        let at_once =
+            outputs.iter().filter(|output| output.packet().at == output.packet().entered).count();
         assert!((1000..99_000).contains(&at_once), "{at_once}");
     }
-    // Exactly: 3000 bytes at once, then one packet a millisecond, and the bucket fills in 3 ms of silence.
+    // Exactly: 3000 bytes at once, then one packet a millisecond, and the bucket fills in 3 ms of
+    // silence.
     let mut link = rate(r#""limit": "8Mbit/s", "burst": "3000B""#);
     let arrivals = [0, 0, 0, 0, 0, 5 * MS, 5 * MS, 5 * MS, 5 * MS].map(|at| (at, 1000));
     let left: Vec<u64> =
@@ -164,9 +170,12 @@ fn overhead_counts_on_the_link() {
 
 #[test]
 fn a_queue_of_a_time_is_never_waited_in_for_longer() {
-    for discipline in
-        ["\"tail\"", "\"head\"", "\"codel\"", r#"{ "codel": { "target": "500ms", "interval": "1s" } }"#]
-    {
+    for discipline in [
+        "\"tail\"",
+        "\"head\"",
+        "\"codel\"",
+        r#"{ "codel": { "target": "500ms", "interval": "1s" } }"#,
+    ] {
         let fields = format!(r#""limit": "4Mbit/s", "queue": "100ms", "discipline": {discipline}"#);
         let outputs = outputs(&mut rate(&fields), &bursty(4, 100_000, 1_000_000));
         let (mut longest, mut discarded) = (0, 0);
@@ -174,7 +183,8 @@ fn a_queue_of_a_time_is_never_waited_in_for_longer() {
             match output {
                 Output::Deliver(packet) => {
                     let transmission = u64::from(packet.size) * 2000;
-                    longest = longest.max(packet.at.as_nanos() - packet.entered.as_nanos() - transmission);
+                    longest = longest
+                        .max(packet.at.as_nanos() - packet.entered.as_nanos() - transmission);
                 }
                 Output::Discard(..) => discarded += 1,
             }
@@ -195,7 +205,9 @@ fn a_full_queue_discards_at_its_tail_or_at_its_head() {
         let outputs = outputs(&mut rate(&format!(r#""limit": "8Mbit/s", {fields}"#)), &arrivals);
         assert!(outputs.is_sorted_by_key(|output| output.packet().at));
         let discarded = outputs.iter().filter_map(|output| match output {
-            Output::Discard(packet, Reason::QueueFull) => Some((packet.number, packet.at.as_nanos() / 1000)),
+            Output::Discard(packet, Reason::QueueFull) => {
+                Some((packet.number, packet.at.as_nanos() / 1000))
+            }
             _ => None,
         });
         let delivered = outputs.iter().filter(|output| matches!(output, Output::Deliver(_)));
@@ -227,7 +239,8 @@ fn the_default_queue_is_a_tenth_of_a_second_or_ten_packets() {
     assert_eq!(depth("10Mbit/s", 1250), 101);
 }
 
-/// How long data packets of four TCP transfers waited in front of the bottleneck, ascending, and how many bytes a second came through.
+/// How long data packets of four TCP transfers waited in front of the bottleneck, ascending, and
+/// how many bytes a second came through.
 fn standing_queue(discipline: &str, seconds: u64) -> (Vec<f64>, f64) {
     const IDS: std::ops::RangeInclusive<u32> = 1..=4;
     let up = rules(&format!(
@@ -235,8 +248,9 @@ fn standing_queue(discipline: &str, seconds: u64) -> (Vec<f64>, f64) {
            {{ "rule": "delay", "time": "20ms" }}"#
     ));
     let down = rules(r#"{ "rule": "delay", "time": "20ms" }"#);
-    let links = [(Direction::Up, up), (Direction::Down, down)]
-        .map(|(direction, rules)| Link::new(LinkKey { seed: 1, route: "codel".into(), direction }, &rules));
+    let links = [(Direction::Up, up), (Direction::Down, down)].map(|(direction, rules)| {
+        Link::new(LinkKey { seed: 1, route: "codel".into(), direction }, &rules)
+    });
     let mut model = Model::new(links, CongestionControl::Cubic, Budget::default());
     let end = Instant::from_secs(seconds);
     let settled = Instant::from_secs(5);
@@ -285,7 +299,8 @@ fn codel_keeps_the_standing_queue_near_its_target_where_tail_drop_fills_the_buff
     assert!((250.0..=400.0).contains(&tail), "{tail}");
     assert!((1.0..=15.0).contains(&codel), "{codel}");
     for goodput in [tail_goodput, codel_goodput] {
-        // 1448 of 1500 bytes are payload; what had come before the fifth second and waited for a repetition counts behind it.
+        // 1448 of 1500 bytes are payload; what had come before the fifth second and waited for a
+        // repetition counts behind it.
         assert!((0.95..=1.02).contains(&(goodput * 8.0 / 9_653_333.0)), "{goodput}");
     }
 }
@@ -311,5 +326,7 @@ fn codel_discards_by_delay_and_never_the_last_packet() {
     let mut link = rate(r#""limit": "100kbit/s", "queue": "1MB", "discipline": "codel""#);
     let arrivals: Vec<_> =
         (0..400).flat_map(|index| [(index * 200 * MS, 1400), (index * 200 * MS, 600)]).collect();
-    assert!(outputs(&mut link, &arrivals).iter().all(|output| matches!(output, Output::Deliver(_))));
+    assert!(
+        outputs(&mut link, &arrivals).iter().all(|output| matches!(output, Output::Deliver(_)))
+    );
 }

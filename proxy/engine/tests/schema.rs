@@ -1,5 +1,5 @@
-//! The shipped JSON Schema takes every profile that the reader takes, and refuses what an editor can see to be wrong. The judge is Python's
-//! `jsonschema`, a validator that nobody here wrote.
+//! The shipped JSON Schema takes every profile that the reader takes, and refuses what an editor
+//! can see to be wrong. The judge is Python's `jsonschema`, a validator that nobody here wrote.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -30,13 +30,15 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// How many of the files are valid, and their names; `None` where there is no judge.
 fn valid(files: &[PathBuf]) -> Option<Vec<String>> {
-    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/profile.schema.json");
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/profile.schema.json");
     let output = Command::new("python3").args(["-c", JUDGE, schema]).args(files).output();
     match output {
         Ok(output) if output.status.success() => {
             Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
         }
-        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("No module named 'jsonschema'") => {
+        Ok(output)
+            if String::from_utf8_lossy(&output.stderr).contains("No module named 'jsonschema'") =>
+        {
             eprintln!("SKIPPED: the schema was not tried: python3 has no jsonschema");
             None
         }
@@ -50,10 +52,12 @@ fn valid(files: &[PathBuf]) -> Option<Vec<String>> {
 
 #[test]
 fn every_profile_is_valid() {
-    let files = files("../configs/profiles");
+    let files = files("../../configs/profiles");
     let Some(valid) = valid(&files) else { return };
-    let refused: Vec<&PathBuf> =
-        files.iter().filter(|file| !valid.iter().any(|name| file.as_os_str() == name.as_str())).collect();
+    let refused: Vec<&PathBuf> = files
+        .iter()
+        .filter(|file| !valid.iter().any(|name| file.as_os_str() == name.as_str()))
+        .collect();
     assert!(refused.is_empty(), "{refused:?}");
     assert!(files.len() >= 40, "{}", files.len());
 }
@@ -78,6 +82,9 @@ fn what_an_editor_can_see_to_be_wrong_is_refused() {
         ("rate-queue-word", "no queue"),
     ] {
         assert!(files.iter().any(|file| file.file_stem().unwrap() == name), "{name} is gone");
-        assert!(!valid.iter().any(|path| path.ends_with(&format!("/{name}.json"))), "{words} passes");
+        assert!(
+            !valid.iter().any(|path| path.ends_with(&format!("/{name}.json"))),
+            "{words} passes"
+        );
     }
 }

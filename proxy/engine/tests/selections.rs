@@ -6,11 +6,11 @@ mod support;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
 use jostle_common::statistics::{Z_999, proportion_margin};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 use std::collections::BTreeMap;
 
@@ -71,8 +71,10 @@ fn what_a_rule_does_not_look_at_changes_no_draw_of_it() {
         r#"{ "rule": "drop", "chance": "40%", "match": { "after": 500 } }"#,
     );
     let flows = [1; 1000];
-    let expected: Vec<usize> =
-        lost_of_flows(&mut link(3, all), &flows).into_iter().filter(|index| *index >= 500).collect();
+    let expected: Vec<usize> = lost_of_flows(&mut link(3, all), &flows)
+        .into_iter()
+        .filter(|index| *index >= 500)
+        .collect();
     assert_eq!(lost_of_flows(&mut link(3, some), &flows), expected);
     assert!(expected.len() > 100);
 }
@@ -101,7 +103,10 @@ fn flows_are_affected_whole_or_not_at_all() {
         }
         assert!(losses.values().all(|count| *count == 3), "a flow is affected always or never");
         let share = losses.len() as f64 / 20_000.0;
-        assert!((share - 0.3).abs() < proportion_margin(0.3, 20_000.0, 0.0, Z_999), "seed {seed}: {share}");
+        assert!(
+            (share - 0.3).abs() < proportion_margin(0.3, 20_000.0, 0.0, Z_999),
+            "seed {seed}: {share}"
+        );
     }
 }
 
@@ -110,7 +115,10 @@ fn a_higher_share_of_flows_affects_a_superset() {
     let flows: Vec<u32> = (1..=1000).collect();
     let of = |share: u32| {
         lost_of_flows(
-            &mut link(9, &format!(r#"{{ "rule": "drop", "chance": "100%", "flows": "{share}%" }}"#)),
+            &mut link(
+                9,
+                &format!(r#"{{ "rule": "drop", "chance": "100%", "flows": "{share}%" }}"#),
+            ),
             &flows,
         )
     };
@@ -140,7 +148,10 @@ fn per_flow_the_fates_do_not_depend_on_how_flows_interleave() {
     ] {
         let (one, other) = (by_flow(rule, &one_after_the_other), by_flow(rule, &in_turn));
         assert!(one == other, "{rule}");
-        assert!(one.values().all(|fates| fates.contains(&true) && fates.contains(&false)), "{rule}");
+        assert!(
+            one.values().all(|fates| fates.contains(&true) && fates.contains(&false)),
+            "{rule}"
+        );
         assert!(rule.contains("every") || one[&1] != one[&2], "flows draw for themselves: {rule}");
     }
     let shared = r#"{ "rule": "drop", "chance": "30%" }"#;
@@ -154,8 +165,10 @@ fn per_flow_the_fates_do_not_depend_on_how_flows_interleave() {
 #[test]
 fn per_flow_each_flow_has_a_queue_of_its_own() {
     let rates = |per: &str| {
-        let mut link =
-            link(1, &format!(r#"{{ "rule": "rate", "limit": "8Mbit/s", "queue": "1s", "per": "{per}" }}"#));
+        let mut link = link(
+            1,
+            &format!(r#"{{ "rule": "rate", "limit": "8Mbit/s", "queue": "1s", "per": "{per}" }}"#),
+        );
         for flow in [1, 2, 1, 2] {
             link.handle(Packet::new(flow, Instant::START, Body::Data(vec![0; 1000].into())));
         }
@@ -188,7 +201,9 @@ fn match_and_per_count_within_the_flow() {
         lost_of_flows(
             &mut link(
                 1,
-                &format!(r#"{{ "rule": "drop", "chance": "100%", "per": "flow", "match": {matching} }}"#),
+                &format!(
+                    r#"{{ "rule": "drop", "chance": "100%", "per": "flow", "match": {matching} }}"#
+                ),
             ),
             &flows,
         )
@@ -200,10 +215,15 @@ fn match_and_per_count_within_the_flow() {
 #[test]
 fn match_and_flows_must_both_hold() {
     let flows: Vec<u32> = (0..2).flat_map(|_| 1..=100).collect();
-    let affected =
-        lost_of_flows(&mut link(2, r#"{ "rule": "drop", "chance": "100%", "flows": "50%" }"#), &flows);
+    let affected = lost_of_flows(
+        &mut link(2, r#"{ "rule": "drop", "chance": "100%", "flows": "50%" }"#),
+        &flows,
+    );
     let both = lost_of_flows(
-        &mut link(2, r#"{ "rule": "drop", "chance": "100%", "flows": "50%", "match": { "first": 100 } }"#),
+        &mut link(
+            2,
+            r#"{ "rule": "drop", "chance": "100%", "flows": "50%", "match": { "first": 100 } }"#,
+        ),
         &flows,
     );
     assert_eq!(both, affected.iter().copied().filter(|index| *index < 100).collect::<Vec<_>>());
@@ -214,27 +234,37 @@ fn match_and_flows_must_both_hold() {
 fn flows_and_per_do_not_disturb_each_other() {
     let flows: Vec<u32> = (0..50).flat_map(|_| 1..=40).collect();
     let all = by_flow(r#"{ "rule": "drop", "chance": "50%", "per": "flow" }"#, &flows);
-    let some = by_flow(r#"{ "rule": "drop", "chance": "50%", "per": "flow", "flows": "50%" }"#, &flows);
+    let some =
+        by_flow(r#"{ "rule": "drop", "chance": "50%", "per": "flow", "flows": "50%" }"#, &flows);
     let untouched = some.values().filter(|fates| !fates.contains(&true)).count();
     assert!((8..=32).contains(&untouched));
     for (flow, fates) in &some {
-        assert!(!fates.contains(&true) || fates == &all[flow], "an affected flow draws what it always draws");
+        assert!(
+            !fates.contains(&true) || fates == &all[flow],
+            "an affected flow draws what it always draws"
+        );
     }
 }
 
-/// Two phases of 100 packets each with these rules, and what they lose of packets of four flows in turn.
+/// Two phases of 100 packets each with these rules, and what they lose of packets of four flows in
+/// turn.
 fn lost_in_phases(first: &str, second: &str) -> Vec<usize> {
-    let text =
-        format!(r#"{{ "phases": [ {{ "for": "100us", "up": [ {first} ] }}, {{ "up": [ {second} ] }} ] }}"#);
+    let text = format!(
+        r#"{{ "phases": [ {{ "for": "100us", "up": [ {first} ] }}, {{ "up": [ {second} ] }} ] }}"#
+    );
     let flows: Vec<u32> = (0..200).map(|index| index % 4 + 1).collect();
     lost_of_flows(&mut phased(1, &Profile::from_json(&text).unwrap()), &flows)
 }
 
 #[test]
 fn phases_and_match() {
-    let rule = |matching: &str| format!(r#"{{ "rule": "drop", "chance": "100%", "match": {matching} }}"#);
+    let rule =
+        |matching: &str| format!(r#"{{ "rule": "drop", "chance": "100%", "match": {matching} }}"#);
     // Packets are counted from the first one of the link, not of the phase.
-    assert_eq!(lost_in_phases(&rule(r#"{ "first": 2 }"#), &rule(r#"{ "after": 198 }"#)), [0, 1, 198, 199]);
+    assert_eq!(
+        lost_in_phases(&rule(r#"{ "first": 2 }"#), &rule(r#"{ "after": 198 }"#)),
+        [0, 1, 198, 199]
+    );
     assert_eq!(lost_in_phases("", &rule(r#"{ "first": 102 }"#)), [100, 101]);
 }
 
@@ -248,7 +278,8 @@ fn phases_and_per_flow_state() {
 
 #[test]
 fn phases_and_flows() {
-    let rule = |chance: &str| format!(r#"{{ "rule": "drop", "chance": "{chance}", "flows": "50%" }}"#);
+    let rule =
+        |chance: &str| format!(r#"{{ "rule": "drop", "chance": "{chance}", "flows": "50%" }}"#);
     let lost = lost_in_phases(&rule("100%"), &rule("100%"));
     let flows_lost = |range: std::ops::Range<usize>| {
         lost.iter()
@@ -256,14 +287,19 @@ fn phases_and_flows() {
             .map(|index| index % 4)
             .collect::<std::collections::BTreeSet<_>>()
     };
-    assert_eq!(flows_lost(0..100), flows_lost(100..200), "a flow keeps its lot from phase to phase");
+    assert_eq!(
+        flows_lost(0..100),
+        flows_lost(100..200),
+        "a flow keeps its lot from phase to phase"
+    );
     assert!((1..4).contains(&flows_lost(0..200).len()));
 }
 
 /// A delay that remembers; packets may overtake, so that each has the delay drawn for it.
 const REMEMBERS: &str = r#""rule": "delay", "time": "50ms", "jitter": "10ms", "shape": "normal", "memory": "20ms", "reorder": true"#;
 
-/// The delays, in nanoseconds, of a packet of each flow each millisecond; of 100 bytes, and 900 when the millisecond is odd.
+/// The delays, in nanoseconds, of a packet of each flow each millisecond; of 100 bytes, and 900
+/// when the millisecond is odd.
 fn delays(link: &mut Link, millis: u64, flows: &[u32]) -> BTreeMap<(u64, u32), u64> {
     let mut outputs = Vec::new();
     for at in 0..millis {
@@ -306,14 +342,20 @@ fn memory_and_flows() {
     let (all, some) = (delays_of("", &flows), delays_of(r#", "flows": "50%""#, &flows));
     let affected = flows.iter().filter(|flow| some[&(0, **flow)] > 0).count();
     assert!((1..8).contains(&affected));
-    assert!(some.iter().all(|(place, delay)| *delay == if some[&(0, place.1)] > 0 { all[place] } else { 0 }));
+    assert!(
+        some.iter()
+            .all(|(place, delay)| *delay == if some[&(0, place.1)] > 0 { all[place] } else { 0 })
+    );
 }
 
 #[test]
 fn memory_and_per() {
     let per_flow = |flows: &[u32]| delays_of(r#", "per": "flow""#, flows);
     let (together, alone) = (per_flow(&[1, 2]), per_flow(&[2]));
-    assert!(alone.iter().all(|(place, delay)| together[place] == *delay), "flows do not disturb each other");
+    assert!(
+        alone.iter().all(|(place, delay)| together[place] == *delay),
+        "flows do not disturb each other"
+    );
     let differ = (0..500).filter(|at| together[&(*at, 1)] != together[&(*at, 2)]).count();
     assert!(differ > 490, "each remembers for itself");
     let shared = delays_of("", &[1, 2]);

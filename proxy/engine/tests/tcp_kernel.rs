@@ -1,15 +1,16 @@
-//! The TCP model against the Linux kernel: 212 cells of congestion control, loss, round-trip time, rate and size.
+//! The TCP model against the Linux kernel: 212 cells of congestion control, loss, round-trip time,
+//! rate and size.
 //!
-//! The fixture says how the kernel was measured. Two samples of the kernel agree within ±10 % in about 86 % of the cells and within ±20 %
-//! in about 94 %; the model has to be nearly as close.
+//! The fixture says how the kernel was measured. Two samples of the kernel agree within ±10 % in
+//! about 86 % of the cells and within ±20 % in about 94 %; the model has to be nearly as close.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use jostle_common::chance::{Direction, derived_seed};
-use jostle_common::profile::{Delay, Drop, Queue, Rate, Rule, RuleKind, Timeline};
-use jostle_common::route::CongestionControl;
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::{Delay, Drop, Queue, Rate, Rule, RuleKind, Timeline};
+use jostle_engine::route::CongestionControl;
 use jostle_engine::tcp::transfer;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -41,7 +42,11 @@ fn cells() -> Vec<Cell> {
         if capped == "0" {
             cells.push(Cell {
                 name: format!("{cc} {loss}% {rtt_ms}ms {rate_mbit}Mbit/s {size}B"),
-                control: if cc == "cubic" { CongestionControl::Cubic } else { CongestionControl::Reno },
+                control: if cc == "cubic" {
+                    CongestionControl::Cubic
+                } else {
+                    CongestionControl::Reno
+                },
                 loss: loss.parse::<f64>().unwrap() / 100.0,
                 rtt: Duration::from_millis(rtt_ms.parse().unwrap()),
                 rate_mbit: rate_mbit.parse().unwrap(),
@@ -54,11 +59,13 @@ fn cells() -> Vec<Cell> {
 }
 
 impl Cell {
-    /// The reference network in one direction: loss, then a tail-drop queue and serialisation, then delay.
+    /// The reference network in one direction: loss, then a tail-drop queue and serialisation, then
+    /// delay.
     fn link(&self, seed: u64, direction: Direction) -> Link {
         let limit = BitRate::new(self.rate_mbit * 1_000_000).unwrap();
         let queue = limit.bytes_in(self.rtt.max(Duration::from_millis(50)));
-        let rate = Rate { queue: Some(Queue::Bytes(ByteSize::new(queue))), ..Rate::constant(limit) };
+        let rate =
+            Rate { queue: Some(Queue::Bytes(ByteSize::new(queue))), ..Rate::constant(limit) };
         let delay = Delay::constant(self.rtt / 2);
         let rules = [
             RuleKind::Drop(Drop::Chance(Probability::new(self.loss).unwrap())),
@@ -66,7 +73,10 @@ impl Cell {
             RuleKind::Delay(delay),
         ]
         .map(Rule::only);
-        Link::new(LinkKey { seed, route: "kernel".to_owned(), direction }, &Timeline::constant(rules.into()))
+        Link::new(
+            LinkKey { seed, route: "kernel".to_owned(), direction },
+            &Timeline::constant(rules.into()),
+        )
     }
 
     /// How many runs it takes: without random losses all are the same.
@@ -134,7 +144,8 @@ fn medians_match_the_kernels() {
     let cells = cells();
     assert_eq!(cells.len(), 212);
     let ratios = ratios(&cells);
-    let (within_10, within_20, mean) = (share(&ratios, 0.1), share(&ratios, 0.2), geometric_mean(&ratios));
+    let (within_10, within_20, mean) =
+        (share(&ratios, 0.1), share(&ratios, 0.2), geometric_mean(&ratios));
     let mut worst: Vec<(&Cell, f64)> = cells.iter().zip(ratios.iter().copied()).collect();
     worst.sort_by(|(_, a), (_, b)| libm::log(*b).abs().total_cmp(&libm::log(*a).abs()));
     let listed: Vec<String> =

@@ -1,12 +1,13 @@
-//! What modelled senders measure of their round trips: the delay of an idle line, and the queue of a busy one.
+//! What modelled senders measure of their round trips: the delay of an idle line, and the queue of
+//! a busy one.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
-use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::CongestionControl;
 use jostle_engine::tcp::{Budget, Model, Outcome, transfer};
 use std::time::Duration;
 
@@ -38,8 +39,9 @@ fn an_idle_line_shows_its_delay() {
     let trips = outcome.round_trips;
     let median = trips.percentile(50.0).unwrap();
     assert!((DELAY..=DELAY + Duration::from_millis(1)).contains(&median), "{median:?}");
-    // Slow start sends 10, 20, 40 … 2560 segments and then the rest; all that is acknowledged before the transfer ends is
-    // acknowledged two by two, so nothing waits for a second segment. Each end has its handshake's sample too.
+    // Slow start sends 10, 20, 40 … 2560 segments and then the rest; all that is acknowledged
+    // before the transfer ends is acknowledged two by two, so nothing waits for a second segment.
+    // Each end has its handshake's sample too.
     let count = (10 + 20 + 40 + 80 + 160 + 320 + 640 + 1280 + 2560) / 2 + 2;
     assert_eq!((trips.count(), trips.least(), trips.most()), (count, Some(DELAY), Some(DELAY)));
 }
@@ -58,7 +60,8 @@ fn a_segment_alone_is_acknowledged_late() {
             model.round_trips().most().map(|most| most.as_millis()),
         ));
     }
-    // The SYN, the SYN-ACK, and the segment that followed at 40 ms: its acknowledgement waited 40 ms for another.
+    // The SYN, the SYN-ACK, and the segment that followed at 40 ms: its acknowledgement waited 40
+    // ms for another.
     let expected = [
         (39, 0, None),
         (40, 1, Some(40)),
@@ -74,15 +77,19 @@ fn a_segment_alone_is_acknowledged_late() {
 fn a_busy_line_shows_its_queue() {
     for queue_ms in [20, 50, 200, 1000] {
         let queue = Duration::from_millis(queue_ms);
-        let outcome =
-            reno(&format!(r#"{{ "rule": "rate", "limit": "10Mbit/s", "queue": "{queue_ms}ms" }},"#));
+        let outcome = reno(&format!(
+            r#"{{ "rule": "rate", "limit": "10Mbit/s", "queue": "{queue_ms}ms" }},"#
+        ));
         assert!(outcome.counters.retransmissions > 0, "{queue_ms} ms: the queue was never full");
-        let (least, most) = (outcome.round_trips.least().unwrap(), outcome.round_trips.most().unwrap());
-        // The segment in front of the first that found no room waited less than a packet's time short of the bound, and then went
-        // itself; the longest wait is the bound, and the acknowledgement of that segment may wait for the one behind it.
+        let (least, most) =
+            (outcome.round_trips.least().unwrap(), outcome.round_trips.most().unwrap());
+        // The segment in front of the first that found no room waited less than a packet's time
+        // short of the bound, and then went itself; the longest wait is the bound, and the
+        // acknowledgement of that segment may wait for the one behind it.
         let longest = DELAY + queue;
         assert!((longest..=longest + 2 * PACKET).contains(&most), "{queue_ms} ms: {most:?}");
-        // The SYN, of 60 bytes, found the line idle; the handshake's end went back to it without waiting.
+        // The SYN, of 60 bytes, found the line idle; the handshake's end went back to it without
+        // waiting.
         assert!((DELAY..DELAY + PACKET).contains(&least), "{queue_ms} ms: {least:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! What the TCP model promises about streams, whatever the links do: every byte, in order, both ways at once; ends and resets in their
-//! place; the same times from the same seed.
+//! What the TCP model promises about streams, whatever the links do: every byte, in order, both
+//! ways at once; ends and resets in their place; the same times from the same seed.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,10 +7,10 @@ mod support;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Timeline;
-use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::Timeline;
+use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::{Budget, Event, Model, transfer};
 use proptest::prelude::*;
@@ -23,14 +23,17 @@ const DOWN: Direction = Direction::Down;
 
 /// A model over two links with these rules in each direction.
 fn model(seed: u64, json: &str, budget: Budget) -> Model {
-    let links = Direction::BOTH
-        .map(|direction| Link::new(LinkKey { seed, route: "test".into(), direction }, &rules(json)));
+    let links = Direction::BOTH.map(|direction| {
+        Link::new(LinkKey { seed, route: "test".into(), direction }, &rules(json))
+    });
     Model::new(links, CongestionControl::Cubic, budget)
 }
 
 /// `count` bytes of a stream, from `start` on; no two places nearby look alike.
 fn bytes(stream: u64, start: u64, count: u64) -> Bytes {
-    (start..start + count).map(|at| ((at + stream * 77).wrapping_mul(0x9E37_79B9) >> 16) as u8).collect()
+    (start..start + count)
+        .map(|at| ((at + stream * 77).wrapping_mul(0x9E37_79B9) >> 16) as u8)
+        .collect()
 }
 
 /// What has come of one direction of a connection.
@@ -77,10 +80,14 @@ impl Ends {
     fn take(&mut self) {
         while let Some(event) = self.model.poll(self.now) {
             match event {
-                Event::Established { id } => assert!(self.established.insert(id, self.now).is_none()),
+                Event::Established { id } => {
+                    assert!(self.established.insert(id, self.now).is_none())
+                }
                 Event::Data { id, direction, bytes } => {
                     let received = self.received.entry((id, direction)).or_default();
-                    assert!(received.ended.is_none() && received.reset.is_none() && !bytes.is_empty());
+                    assert!(
+                        received.ended.is_none() && received.reset.is_none() && !bytes.is_empty()
+                    );
                     received.bytes.extend_from_slice(&bytes);
                     if self.reading {
                         self.model.consumed(self.now, id, direction, bytes.len());
@@ -142,8 +149,14 @@ impl Ends {
         for direction in Direction::BOTH {
             let counters = self.model.link(direction).counters();
             assert_eq!(counters.held, 0);
-            assert_eq!(counters.entered + counters.copies, counters.delivered + counters.discarded_total());
-            assert_eq!(self.fates[direction.index()], counters.delivered + counters.discarded_total());
+            assert_eq!(
+                counters.entered + counters.copies,
+                counters.delivered + counters.discarded_total()
+            );
+            assert_eq!(
+                self.fates[direction.index()],
+                counters.delivered + counters.discarded_total()
+            );
         }
     }
 }
@@ -260,7 +273,8 @@ proptest! {
     }
 }
 
-const LINE: &str = r#"{ "rule": "rate", "limit": "10Mbit/s" }, { "rule": "delay", "time": "20ms" }"#;
+const LINE: &str =
+    r#"{ "rule": "rate", "limit": "10Mbit/s" }, { "rule": "delay", "time": "20ms" }"#;
 
 #[test]
 fn the_handshake_takes_its_round_trip_and_data_follows_at_once() {
@@ -272,7 +286,11 @@ fn the_handshake_takes_its_round_trip_and_data_follows_at_once() {
     assert!(ends.established.is_empty() && ends.received(UP).is_empty());
     ends.run(Instant::from_millis(60));
     assert_eq!(ends.established[&1], Instant::from_millis(60));
-    assert_eq!(ends.received(UP).len(), 100, "the data came right behind the client's acknowledgement");
+    assert_eq!(
+        ends.received(UP).len(),
+        100,
+        "the data came right behind the client's acknowledgement"
+    );
 }
 
 #[test]
@@ -316,11 +334,17 @@ fn a_reset_follows_what_was_sent_and_discards_the_rest() {
         ends.run_for(10_000);
         let got = ends.received(direction);
         assert!((50_000..500_000).contains(&got.len()), "{} bytes", got.len());
-        assert!(got == bytes(direction.index() as u64, 0, got.len() as u64), "what was sent came first");
+        assert!(
+            got == bytes(direction.index() as u64, 0, got.len() as u64),
+            "what was sent came first"
+        );
         let reset = ends.reset(direction).unwrap();
         // Behind the queue of up to 100 ms, and 20 ms of delay.
         assert!((20..=125).contains(&reset.since(at).as_millis()), "{reset}");
-        assert_eq!((ends.closed.as_slice(), ends.reset(direction.opposite())), ([1].as_slice(), None));
+        assert_eq!(
+            (ends.closed.as_slice(), ends.reset(direction.opposite())),
+            ([1].as_slice(), None)
+        );
         assert_eq!((ends.model.connections(), ends.model.deadline()), (0, None));
         ends.assert_conserved();
     }
@@ -383,7 +407,10 @@ fn calls_for_a_connection_that_is_gone_are_ignored() {
     ends.model.finish(ends.now, 1, DOWN);
     ends.model.reset(ends.now, 1, DOWN);
     ends.model.consumed(ends.now, 1, UP, 100);
-    assert_eq!((ends.model.room(1, UP), ends.model.room(77, DOWN), ends.model.deadline()), (0, 0, None));
+    assert_eq!(
+        (ends.model.room(1, UP), ends.model.room(77, DOWN), ends.model.deadline()),
+        (0, 0, None)
+    );
 }
 
 #[test]
@@ -401,7 +428,11 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
         ends.run_for(50);
     }
     assert_eq!((pushed, ends.received(UP).len() as u64, budget.used()), (WINDOW, WINDOW, WINDOW));
-    assert_eq!((ends.model.room(1, UP), ends.model.deadline()), (0, None), "nothing to do until it reads");
+    assert_eq!(
+        (ends.model.room(1, UP), ends.model.deadline()),
+        (0, None),
+        "nothing to do until it reads"
+    );
     ends.model.consumed(ends.now, 1, UP, 1447);
     assert_eq!(ends.model.room(1, UP), 0, "less than a segment");
     ends.model.consumed(ends.now, 1, UP, 1_000_000 - 1447);
@@ -474,9 +505,11 @@ fn a_live_change_repairs_a_dead_link() {
 #[test]
 fn mild_reordering_costs_next_to_nothing() {
     let seconds = |json: &str| {
-        let links = Direction::BOTH
-            .map(|direction| Link::new(LinkKey { seed: 1, route: "test".into(), direction }, &rules(json)));
-        let outcome = transfer(links, CongestionControl::Cubic, 10_000_000, Duration::from_secs(100));
+        let links = Direction::BOTH.map(|direction| {
+            Link::new(LinkKey { seed: 1, route: "test".into(), direction }, &rules(json))
+        });
+        let outcome =
+            transfer(links, CongestionControl::Cubic, 10_000_000, Duration::from_secs(100));
         assert_eq!(outcome.received, 10_000_000);
         outcome.time.unwrap().as_secs_f64()
     };

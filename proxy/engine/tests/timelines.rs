@@ -5,9 +5,9 @@
 mod support;
 
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 use support::packet;
 
@@ -21,7 +21,8 @@ fn link(profile: &str) -> Link {
 /// What became of a packet: its number, when it left, and whether it was delivered.
 type Fate = (u64, u64, bool);
 
-/// Lets packets of 1,000 bytes arrive at these milliseconds, polling `polls` times between any two; their fates in order of leaving.
+/// Lets packets of 1,000 bytes arrive at these milliseconds, polling `polls` times between any two;
+/// their fates in order of leaving.
 fn fates(link: &mut Link, arrivals: &[u64], polls: u64) -> Vec<Fate> {
     let mut fates = Vec::new();
     let mut drain = |link: &mut Link, now: u64| {
@@ -74,8 +75,9 @@ fn phases_follow_each_other_and_the_last_one_stays() {
 
 #[test]
 fn both_links_of_a_route_keep_the_time_of_the_first_packet() {
-    let mut down =
-        link(r#"{ "phases": [ { "for": "10ms" }, { "up": [ { "rule": "drop", "chance": "100%" } ] } ] }"#);
+    let mut down = link(
+        r#"{ "phases": [ { "for": "10ms" }, { "up": [ { "rule": "drop", "chance": "100%" } ] } ] }"#,
+    );
     down.begin(Instant::from_millis(2));
     down.begin(Instant::from_millis(7));
     assert_eq!(lost(&mut down, &[11, 12]), [12]);
@@ -83,7 +85,8 @@ fn both_links_of_a_route_keep_the_time_of_the_first_packet() {
 
 #[test]
 fn a_queue_lives_on_from_phase_to_phase() {
-    // 1,000 bytes take 8 ms at 1 Mbit/s and 1 ms at 8 Mbit/s; the packet in service at 20 ms keeps its end, 24 ms.
+    // 1,000 bytes take 8 ms at 1 Mbit/s and 1 ms at 8 Mbit/s; the packet in service at 20 ms keeps
+    // its end, 24 ms.
     let profile = r#"{ "phases": [ { "for": "20ms", "up": [ { "rule": "rate", "limit": "1Mbit/s", "queue": "1s" } ] },
                                    { "for": "2ms", "up": [ { "rule": "rate", "limit": "8Mbit/s", "queue": "1s" } ] },
                                    { "up": [ { "rule": "rate", "limit": "2Mbit/s", "queue": "1s" } ] } ] }"#;
@@ -97,8 +100,7 @@ fn a_queue_lives_on_from_phase_to_phase() {
 
 #[test]
 fn a_removed_stage_empties_in_order() {
-    let profile =
-        r#"{ "phases": [ { "for": "10ms", "up": [ { "rule": "delay", "time": "50ms" } ] }, { } ] }"#;
+    let profile = r#"{ "phases": [ { "for": "10ms", "up": [ { "rule": "delay", "time": "50ms" } ] }, { } ] }"#;
     let fates = fates(&mut link(profile), &[0, 9, 10, 49, 58, 59, 60], 3);
     let left: Vec<(u64, u64)> = fates.iter().map(|fate| (fate.0, fate.1 / MS)).collect();
     // Until the last packet of the first phase has left, at 59 ms, later ones stay behind it.
@@ -137,13 +139,12 @@ fn when_a_link_is_polled_makes_no_difference() {
 
 #[test]
 fn a_live_change_keeps_the_time_of_the_timeline() {
-    let profile =
-        r#"{ "phases": [ { "for": "10ms" }, { "up": [ { "rule": "drop", "chance": "100%" } ] } ] }"#;
+    let profile = r#"{ "phases": [ { "for": "10ms" }, { "up": [ { "rule": "drop", "chance": "100%" } ] } ] }"#;
     let timeline = Profile::from_json(profile).unwrap().up;
     let mut link = link(profile);
     assert!(!link.is_transparent(), "rules are to come");
     assert_eq!(fates(&mut link, &[0], 0).len(), 1);
-    link.set_timeline(Instant::from_millis(4), &jostle_common::profile::Timeline::default());
+    link.set_timeline(Instant::from_millis(4), &jostle_engine::profile::Timeline::default());
     assert!(link.is_transparent());
     link.handle(packet(12 * MS, 10));
     assert!(matches!(link.poll(Instant::from_millis(12)), Some(Output::Deliver(_))));

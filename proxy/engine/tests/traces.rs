@@ -5,12 +5,12 @@
 mod support;
 
 use jostle_common::chance::{Direction, Stream, below};
-use jostle_common::profile::trace::RateTrace;
-use jostle_common::profile::{Discipline, Queue, Rate, RateSource, Rule, RuleKind, Timeline};
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize};
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::trace::RateTrace;
+use jostle_engine::profile::{Discipline, Queue, Rate, RateSource, Rule, RuleKind, Timeline};
 use jostle_engine::stage::{Output, Stage};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ fn fates(link: &mut Link, arrivals: &[(u64, usize)]) -> (Vec<(u64, u64)>, Vec<u6
     (delivered, discarded)
 }
 
-/// Mahimahi's link queue, as its `rationalize` does it: every opportunity is used or burnt in its turn.
+/// Mahimahi's link queue, as its `rationalize` does it: every opportunity is used or burnt in its
+/// turn.
 struct Mahimahi {
     schedule: Vec<u64>,
     next: usize,
@@ -135,7 +136,9 @@ fn packets_leave_when_mahimahi_lets_them_leave() {
         (Queue::Packets(1_000_000), u64::MAX, usize::MAX, Discipline::Tail),
     ];
     let mut compared = 0;
-    for (seed, (queue, bytes_max, packets_max, discipline)) in (1..=25).zip(bounds.into_iter().cycle()) {
+    for (seed, (queue, bytes_max, packets_max, discipline)) in
+        (1..=25).zip(bounds.into_iter().cycle())
+    {
         let schedule = made_up(seed, 1 + seed * seed * 3);
         let stream = Stream::new(seed, "test", Direction::Up, "arrivals");
         let mut at = 0;
@@ -167,12 +170,14 @@ fn packets_leave_when_mahimahi_lets_them_leave() {
             discarded: Vec::new(),
         };
         let epoch = arrivals[0].0;
-        let shifted: Vec<(u64, usize)> = arrivals.iter().map(|(at, size)| (at - epoch, *size)).collect();
+        let shifted: Vec<(u64, usize)> =
+            arrivals.iter().map(|(at, size)| (at - epoch, *size)).collect();
         for (number, (at, size)) in (1..).zip(&shifted) {
             theirs.read_packet(*at, number, *size as u64);
         }
         theirs.rationalize(at + 3_600_000 * MS);
-        let (delivered, discarded) = fates(&mut traced(&schedule, Some(queue), discipline), &shifted);
+        let (delivered, discarded) =
+            fates(&mut traced(&schedule, Some(queue), discipline), &shifted);
         assert_eq!(delivered, theirs.delivered, "seed {seed}, {queue:?} {discipline:?}");
         assert_eq!(discarded, theirs.discarded, "seed {seed}");
         compared += delivered.len();
@@ -206,15 +211,18 @@ fn an_opportunity_carries_small_packets_and_parts_of_large_ones() {
     let arrivals = [(0, 1000), (0, 504), (0, 1505), (0, 3000), (0, 1), (0, 9000)];
     let (delivered, _) = fates(&mut link, &arrivals);
     let times: Vec<u64> = delivered.iter().map(|(_, at)| at / MS).collect();
-    // 1505, 3000 and 1 bytes take three opportunities but for 6 bytes; the other 8994 of the last packet take six, up to that at 80.
+    // 1505, 3000 and 1 bytes take three opportunities but for 6 bytes; the other 8994 of the last
+    // packet take six, up to that at 80.
     assert_eq!(times, [10, 10, 20, 30, 30, 80]);
 }
 
 #[test]
 fn an_opportunity_nobody_waits_for_is_gone() {
     let mut link = traced(&[10], Some(Queue::Packets(100)), Discipline::Tail);
-    let (delivered, _) =
-        fates(&mut link, &[(0, 100), (10 * MS, 100), (19 * MS + 999_999, 100), (3_600_000 * MS, 100)]);
+    let (delivered, _) = fates(
+        &mut link,
+        &[(0, 100), (10 * MS, 100), (19 * MS + 999_999, 100), (3_600_000 * MS, 100)],
+    );
     let times: Vec<u64> = delivered.iter().map(|(_, at)| at / MS).collect();
     assert_eq!(times, [10, 20, 20, 3_600_010]);
 }
@@ -236,7 +244,9 @@ fn marks_pass_in_order_and_take_no_opportunity() {
     let mut link = traced(&[10], Some(Queue::Packets(1)), Discipline::Head);
     let mark = |at: u64| Packet::new(1, Instant::from_nanos(at), Body::End);
     let mut outputs = Vec::new();
-    for packet in [mark(0), packet(1, 1504), mark(2), packet(3, 1504), mark(4), packet(5, 1504), mark(6)] {
+    for packet in
+        [mark(0), packet(1, 1504), mark(2), packet(3, 1504), mark(4), packet(5, 1504), mark(6)]
+    {
         outputs.extend(drain(&mut link, packet.at));
         link.handle(packet);
     }

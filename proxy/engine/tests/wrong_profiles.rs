@@ -1,11 +1,12 @@
-//! Every wrong profile in `wrong_profiles/` is refused with the message in `wrong_profiles/messages.txt`: the place, what was found there
-//! and what to write instead.
+//! Every wrong profile in `wrong_profiles/` is refused with the message in
+//! `wrong_profiles/messages.txt`: the place, what was found there and what to write instead.
 //!
-//! `JOSTLE_BLESS=1 cargo test -p jostle-common --test wrong_profiles` writes the messages anew, to be read before they are kept.
+//! `JOSTLE_BLESS=1 cargo test -p jostle-common --test wrong_profiles` writes the messages anew, to
+//! be read before they are kept.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use jostle_common::profile::Profile;
+use jostle_engine::profile::Profile;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

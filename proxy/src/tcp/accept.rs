@@ -4,10 +4,10 @@ use super::TcpRelay;
 use super::connection::{Connection, Stage};
 use super::end::End;
 use crate::reactor::{Owner, Part, Reactor};
-use crate::sys::is_out_of_descriptors;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_sys::is_out_of_descriptors;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
 use std::io;
@@ -63,7 +63,8 @@ impl TcpRelay {
                         _ => {
                             log::debug!("route {}: accepting: {error}", self.route.name);
                             self.counts.accept_failed += 1;
-                            // Without descriptors it would fail again at once, and anything else is as unlikely to pass.
+                            // Without descriptors it would fail again at once, and anything else is
+                            // as unlikely to pass.
                             return self.pause_accept(index, turn.now);
                         }
                     }
@@ -93,10 +94,16 @@ impl TcpRelay {
         }
     }
 
-    fn welcome(&mut self, mut stream: TcpStream, address: SocketAddr, turn: &mut Turn) -> io::Result<()> {
+    fn welcome(
+        &mut self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        turn: &mut Turn,
+    ) -> io::Result<()> {
         let index = self.connections.vacant_key();
         let owner = Owner { relay: self.index, part: Part::Client(index) };
-        let token = turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
+        let token =
+            turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         prepare(&stream);
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let id = self.last_id;
@@ -128,7 +135,11 @@ impl TcpRelay {
         while let Some(address) = connection.addresses.pop_front() {
             let owner = Owner { relay: self.index, part: Part::Upstream(index) };
             let begun = TcpStream::connect(address).and_then(|mut stream| {
-                let token = turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
+                let token = turn.reactor.add(
+                    &mut stream,
+                    owner,
+                    Interest::READABLE | Interest::WRITABLE,
+                )?;
                 Ok((stream, token))
             });
             match begun {
@@ -142,7 +153,9 @@ impl TcpRelay {
                     if is_out_of_descriptors(&error) {
                         break;
                     }
-                    if error.kind() == io::ErrorKind::ConnectionRefused && connection.addresses.is_empty() {
+                    if error.kind() == io::ErrorKind::ConnectionRefused
+                        && connection.addresses.is_empty()
+                    {
                         self.counts.refused += 1;
                         return self.refuse(index, turn);
                     }
@@ -203,7 +216,8 @@ impl TcpRelay {
         }
     }
 
-    /// Tells the client that the upstream is not there, as a host without a listener would: with a reset.
+    /// Tells the client that the upstream is not there, as a host without a listener would: with a
+    /// reset.
     fn refuse(&mut self, index: usize, turn: &mut Turn) {
         let connection = &mut self.connections[index];
         connection.stage = Stage::Open;

@@ -1,4 +1,5 @@
-//! The relay of a route with rules: bytes go from a socket into the links, and what comes out goes to the other socket.
+//! The relay of a route with rules: bytes go from a socket into the links, and what comes out goes
+//! to the other socket.
 
 use super::TcpRelay;
 use super::end::Found;
@@ -58,7 +59,12 @@ impl TcpRelay {
             match source.read(&mut turn.scratch[..room]) {
                 Found::Bytes(count) => {
                     self.ledgers[direction.index()].bytes_in += count as u64;
-                    carrier.push(turn.now, id, direction, Bytes::copy_from_slice(&turn.scratch[..count]));
+                    carrier.push(
+                        turn.now,
+                        id,
+                        direction,
+                        Bytes::copy_from_slice(&turn.scratch[..count]),
+                    );
                     if entered(carrier) - before > PACKETS_PER_TURN {
                         break;
                     }
@@ -84,7 +90,10 @@ impl TcpRelay {
     /// Takes out of the links what is due, hands it to the sockets, and writes the fates down.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
         for _ in 0..EVENTS_PER_TURN {
-            let Some(event) = self.carrier.as_mut().and_then(|carrier| carrier.poll(turn.now)) else { break };
+            let Some(event) = self.carrier.as_mut().and_then(|carrier| carrier.poll(turn.now))
+            else {
+                break;
+            };
             match event {
                 Event::Packet(direction, output) => self.fates.push((direction, output)),
                 Event::Established { id } => {
@@ -107,7 +116,8 @@ impl TcpRelay {
                     }
                 }
                 Event::Closed { id } => {
-                    // Nothing more will come of it. If its sockets have not ended by now, one of them was torn down.
+                    // Nothing more will come of it. If its sockets have not ended by now, one of
+                    // them was torn down.
                     if let Some(index) = self.by_id.get(&id).copied() {
                         self.give_up(index, turn);
                     }
@@ -164,7 +174,8 @@ impl TcpRelay {
     pub(super) fn retry_starved(&mut self, turn: &mut Turn) {
         for _ in 0..self.starved.len().min(STARVED_PER_TURN) {
             let Some((index, id, direction)) = self.starved.pop_front() else { return };
-            let Some(connection) = self.connections.get_mut(index).filter(|connection| connection.id == id)
+            let Some(connection) =
+                self.connections.get_mut(index).filter(|connection| connection.id == id)
             else {
                 continue;
             };

@@ -71,12 +71,17 @@ impl Connection {
 
     /// Whether both directions have ended: each side was told so, behind all data.
     pub(super) fn is_over(&self) -> bool {
-        self.stage == Stage::Open && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
+        self.stage == Stage::Open
+            && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
     }
 
     /// Whether nothing is to be read or written now.
     pub(super) fn is_quiet(&self) -> bool {
         self.stage == Stage::Open
-            && self.ends.iter().flatten().all(|end| (!end.readable || end.ended) && !end.is_blocked())
+            && self
+                .ends
+                .iter()
+                .flatten()
+                .all(|end| (!end.readable || end.ended) && !end.is_blocked())
     }
 }

@@ -1,4 +1,5 @@
-//! One of the two sockets of a relayed connection: what it can do now, and what waits to be written to it.
+//! One of the two sockets of a relayed connection: what it can do now, and what waits to be written
+//! to it.
 
 use crate::reactor::Reactor;
 use bytes::{Buf, Bytes};
@@ -20,7 +21,8 @@ pub(crate) struct End {
     pub(crate) token: Token,
     /// Whether it is connected. Before that nothing is written, and its end waits.
     connected: bool,
-    /// Whether it may have something to read: an event said so, and no read has found it empty since.
+    /// Whether it may have something to read: an event said so, and no read has found it empty
+    /// since.
     pub(crate) readable: bool,
     /// Whether it may take something: as above.
     pub(crate) writable: bool,
@@ -113,7 +115,8 @@ impl End {
         }
     }
 
-    /// Writes what the socket takes at once of `bytes`, if nothing is pending, and returns how much.
+    /// Writes what the socket takes at once of `bytes`, if nothing is pending, and returns how
+    /// much.
     pub(crate) fn write_now(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while self.pending.is_empty() && self.can_write() && written < bytes.len() {
@@ -129,7 +132,8 @@ impl End {
         }
     }
 
-    /// Writes what the socket takes of what is pending, and returns how much. Ends our side if that is due.
+    /// Writes what the socket takes of what is pending, and returns how much. Ends our side if that
+    /// is due.
     pub(crate) fn flush(&mut self) -> usize {
         let mut written = 0;
         while !self.pending.is_empty() && self.can_write() {

@@ -1,4 +1,5 @@
-//! The TCP relay of a route: a connection to the upstream for each one accepted, faithful in half-close, reset and refusal.
+//! The TCP relay of a route: a connection to the upstream for each one accepted, faithful in
+//! half-close, reset and refusal.
 
 mod accept;
 mod carried;
@@ -11,18 +12,19 @@ use crate::ledger::Ledger;
 use crate::listener::Opened;
 use crate::reactor::{Owner, Part, Reactor, Readiness};
 use crate::resolve::Upstream;
-use crate::summary::{LinkSummary, Protocol, SocketSummary};
+use crate::summary::{LinkSummary, SocketSummary};
 use crate::table::Table;
 use crate::turn::Turn;
 use accept::Listening;
 use connection::{Connection, Stage};
 use counts::Counts;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Timeline;
-use jostle_common::route::Route;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_engine::carrier::Carrier;
 use jostle_engine::counters::Counters;
+use jostle_engine::profile::Timeline;
+use jostle_engine::route::Route;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::{self, Budget};
 use mio::Interest;
@@ -46,7 +48,8 @@ pub(crate) struct TcpRelay {
     connections: Slab<Connection>,
     by_id: Table<u32>,
     last_id: u32,
-    /// Connections whose upstream has yet to answer, and until when. All have the same time, so the first is the earliest.
+    /// Connections whose upstream has yet to answer, and until when. All have the same time, so the
+    /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
     /// Ends that were not read for want of room.
     starved: VecDeque<(usize, u32, Direction)>,
@@ -74,7 +77,8 @@ impl TcpRelay {
         }
         let carrier = (!route.profile.is_empty())
             .then(|| Carrier::new(&route.profile, route.tcp, seed, route.drawn_as(), budget));
-        let ledgers = Direction::BOTH.map(|direction| Ledger::new(&route.name, Protocol::Tcp, direction));
+        let ledgers =
+            Direction::BOTH.map(|direction| Ledger::new(&route.name, Transport::Tcp, direction));
         Ok(Self {
             index,
             route,
@@ -98,7 +102,8 @@ impl TcpRelay {
         self.upstream.set_addresses(addresses);
     }
 
-    /// Switches the rules off or on. Streams stay with their links even while these have no rules, so that they can be switched on again.
+    /// Switches the rules off or on. Streams stay with their links even while these have no rules,
+    /// so that they can be switched on again.
     pub(crate) fn switch(&mut self, now: Instant, on: bool) {
         let Some(carrier) = &mut self.carrier else { return };
         let none = Timeline::default();
@@ -171,7 +176,8 @@ impl TcpRelay {
             None => self.copy(index, direction, turn),
         }
         if broken {
-            // What its peer wrote before it tore the connection down, and then the reset, are to be read.
+            // What its peer wrote before it tore the connection down, and then the reset, are to be
+            // read.
             self.ask_again(index, direction.opposite(), turn);
         } else {
             self.close_if_over(index, turn);
@@ -199,7 +205,8 @@ impl TcpRelay {
     fn tear_down(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         if let Some(target) = connection.target(direction) {
-            // What does not fit the socket now would not have fitted the receiver's window before the reset.
+            // What does not fit the socket now would not have fitted the receiver's window before
+            // the reset.
             let written = target.flush();
             self.ledgers[direction.index()].bytes_out += written as u64;
             target.reset_on_close();
@@ -251,7 +258,8 @@ impl TcpRelay {
             && self.connections.iter().all(|(_, connection)| connection.is_quiet())
     }
 
-    /// Tears down what is still connected: a FIN would tell the receivers that they had got everything.
+    /// Tears down what is still connected: a FIN would tell the receivers that they had got
+    /// everything.
     pub(crate) fn cut(&mut self, turn: &mut Turn) {
         let left: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
         for index in left {
@@ -292,6 +300,11 @@ impl TcpRelay {
                 ("timeouts", timeouts),
             ]);
         }
-        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Tcp, counts, round_trips }
+        SocketSummary {
+            route: self.route.name.clone(),
+            protocol: Transport::Tcp,
+            counts,
+            round_trips,
+        }
     }
 }

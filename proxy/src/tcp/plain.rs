@@ -11,7 +11,8 @@ use jostle_common::chance::Direction;
 const READS_PER_TURN: usize = 2;
 
 impl TcpRelay {
-    /// Copies from one end to the other until there is nothing to read, no room to write, or others should have a turn.
+    /// Copies from one end to the other until there is nothing to read, no room to write, or others
+    /// should have a turn.
     pub(super) fn copy(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(index) else { return };
@@ -28,7 +29,8 @@ impl TcpRelay {
                 return;
             }
             if target.is_blocked() {
-                // What the source's kernel still holds would never have reached a receiver that does not read.
+                // What the source's kernel still holds would never have reached a receiver that
+                // does not read.
                 if source.failed {
                     self.reset_by(direction);
                     self.tear_down(index, direction, turn);

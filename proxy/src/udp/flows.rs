@@ -1,4 +1,5 @@
-//! The UDP flows of a relay: found by client, by ordinal, and in the order in which they fell silent.
+//! The UDP flows of a relay: found by client, by ordinal, and in the order in which they fell
+//! silent.
 
 use crate::table::Table;
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use mio::net::UdpSocket;
 use slab::Slab;
 use std::net::{IpAddr, SocketAddr};
 
-/// Who a flow's client is. One that asks two of our addresses has two flows, as it would with two servers.
+/// Who a flow's client is. One that asks two of our addresses has two flows, as it would with two
+/// servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client {
     /// Its address.
@@ -28,7 +30,8 @@ pub(crate) struct Flow {
     /// The socket to the upstream, connected unless `peer` is set.
     pub(crate) socket: UdpSocket,
     pub(crate) token: Token,
-    /// Where to send when answers may come from any port of the upstream's address: the port that answered last.
+    /// Where to send when answers may come from any port of the upstream's address: the port that
+    /// answered last.
     pub(crate) peer: Option<SocketAddr>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
@@ -148,7 +151,9 @@ impl Flows {
     /// The longest-silent flow that has no packets inside, among the first few.
     pub(crate) fn evictable(&self) -> Option<usize> {
         let next = |index: &usize| self.slab[*index].newer;
-        std::iter::successors(self.oldest, next).take(SEARCH_MAX).find(|&index| self.slab[index].inside == 0)
+        std::iter::successors(self.oldest, next)
+            .take(SEARCH_MAX)
+            .find(|&index| self.slab[index].inside == 0)
     }
 
     fn append(&mut self, index: usize) {
@@ -180,7 +185,8 @@ mod tests {
     fn flows(count: u16) -> Flows {
         let mut flows = Flows::default();
         for port in 1..=count {
-            let client = Client { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
+            let client =
+                Client { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
             let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let at = Instant::from_millis(u64::from(port));
             flows.add(client, socket, Token(0), None, at);

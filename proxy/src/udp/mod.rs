@@ -1,4 +1,5 @@
-//! The UDP relay of a route: a socket to the upstream for each client, one link per direction for all of them.
+//! The UDP relay of a route: a socket to the upstream for each client, one link per direction for
+//! all of them.
 
 mod counts;
 mod flows;
@@ -8,19 +9,20 @@ use crate::lane::Lane;
 use crate::listener::Opened;
 use crate::reactor::{Owner, Part, Reactor};
 use crate::resolve::Upstream;
-use crate::summary::{LinkSummary, Protocol, SocketSummary};
-use crate::sys::{DatagramOptions, Inbox, SLOTS, is_out_of_descriptors, prepare_datagram_socket};
+use crate::summary::{LinkSummary, SocketSummary};
 use crate::turn::{Budget, Turn};
 use bytes::Bytes;
 use counts::Counts;
 use flows::{Client, Flow, Flows};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
-use jostle_common::profile::Timeline;
-use jostle_common::route::Route;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_engine::packet::Body;
+use jostle_engine::profile::Timeline;
+use jostle_engine::route::Route;
 use jostle_engine::stage::{Output, Stage};
+use jostle_sys::{DatagramOptions, Inbox, SLOTS, is_out_of_descriptors, prepare_datagram_socket};
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use send::{Sent, Way, send};
@@ -110,7 +112,9 @@ impl UdpRelay {
                     let Some(flow) = self.flows.get_mut(index) else { return };
                     (&flow.socket, &mut flow.again)
                 }
-                Part::Client(_) | Part::Upstream(_) => unreachable!("a UDP relay has no connections"),
+                Part::Client(_) | Part::Upstream(_) => {
+                    unreachable!("a UDP relay has no connections")
+                }
             };
             *again = false;
             match turn.inbox.receive(socket, SLOTS) {
@@ -153,7 +157,9 @@ impl UdpRelay {
     /// Asks to be called for a socket in its turn.
     pub(crate) fn ask_again(&mut self, part: Part, reactor: &mut Reactor) {
         let (token, again) = match part {
-            Part::Listener(index) => (self.listeners[index].token, &mut self.listeners[index].again),
+            Part::Listener(index) => {
+                (self.listeners[index].token, &mut self.listeners[index].again)
+            }
             Part::Flow(index) => match self.flows.get_mut(index) {
                 Some(flow) => (flow.token, &mut flow.again),
                 None => return,
@@ -192,7 +198,11 @@ impl UdpRelay {
     fn take_from_upstream(&mut self, index: usize, now: Instant, wall: Duration, inbox: &Inbox) {
         for received in inbox.received() {
             let Some(flow) = self.flows.get_mut(index) else { return };
-            count_missed(&mut flow.missed, received.missed, &mut self.lanes[Direction::Down.index()]);
+            count_missed(
+                &mut flow.missed,
+                received.missed,
+                &mut self.lanes[Direction::Down.index()],
+            );
             if let Some(peer) = &mut flow.peer {
                 match received.from {
                     Some(from) if from.ip() == peer.ip() => *peer = from,
@@ -239,7 +249,8 @@ impl UdpRelay {
         }
     }
 
-    /// Opens a flow for a new client, if need be in place of the one that has been silent for longest.
+    /// Opens a flow for a new client, if need be in place of the one that has been silent for
+    /// longest.
     fn open(
         &mut self,
         client: Client,
@@ -323,7 +334,10 @@ impl UdpRelay {
         }
         let mut total = Sent::default();
         for index in self.dirty.drain(..) {
-            let flow = self.flows.get_mut(index).expect("flows are not closed between staging and sending");
+            let flow = self
+                .flows
+                .get_mut(index)
+                .expect("flows are not closed between staging and sending");
             let way = match direction {
                 Direction::Up => Way { socket: &flow.socket, to: flow.peer, source: None },
                 Direction::Down => {
@@ -382,7 +396,12 @@ impl UdpRelay {
 
     pub(crate) fn sockets(&self) -> SocketSummary {
         let counts = self.counts.named(self.flows.len());
-        SocketSummary { route: self.route.name.clone(), protocol: Protocol::Udp, counts, round_trips: None }
+        SocketSummary {
+            route: self.route.name.clone(),
+            protocol: Transport::Udp,
+            counts,
+            round_trips: None,
+        }
     }
 }
 
@@ -400,8 +419,9 @@ fn connect(address: SocketAddr, follow: bool, portable: bool) -> io::Result<UdpS
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// When a datagram arrived: at the kernel's stamp if there is one, never later than now. Calendar time may jump; `now` and `wall` are read
-/// together, so a jump can only move the datagrams that were under way.
+/// When a datagram arrived: at the kernel's stamp if there is one, never later than now. Calendar
+/// time may jump; `now` and `wall` are read together, so a jump can only move the datagrams that
+/// were under way.
 fn arrival(stamp: Option<Duration>, now: Instant, wall: Duration) -> Instant {
     stamp.and_then(|stamp| wall.checked_sub(stamp)).map_or(now, |age| now - age)
 }

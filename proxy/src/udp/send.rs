@@ -1,7 +1,7 @@
 //! Sending the datagrams of one flow, as few system calls as possible.
 
-use crate::sys::{MESSAGES, Message, Outbox};
 use bytes::Bytes;
+use jostle_sys::{MESSAGES, Message, Outbox};
 use mio::net::UdpSocket;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -37,7 +37,8 @@ pub(crate) struct Way<'a> {
     pub(crate) source: Option<IpAddr>,
 }
 
-/// Sends `payloads` in their order. `runs` says whether to try runs of equal size as one message, and is cleared if the system refuses.
+/// Sends `payloads` in their order. `runs` says whether to try runs of equal size as one message,
+/// and is cleared if the system refuses.
 pub(crate) fn send(outbox: Outbox, way: Way<'_>, payloads: &[Bytes], runs: &mut bool) -> Sent {
     let mut sent = Sent::default();
     let mut rest = payloads;
@@ -77,7 +78,7 @@ pub(crate) fn send(outbox: Outbox, way: Way<'_>, payloads: &[Bytes], runs: &mut 
             }
             Err(error) => {
                 repeated = false;
-                if error.raw_os_error() == Some(libc::EMSGSIZE) {
+                if jostle_sys::is_too_big(&error) {
                     sent.too_big += 1;
                 } else {
                     log::debug!("sending to {:?}: {error}", way.to);
@@ -95,8 +96,13 @@ fn datagrams(messages: &[Message<'_>]) -> usize {
     messages.iter().map(|message| message.pieces.len()).sum()
 }
 
-/// Cuts pieces into messages: runs of equal size, of which the last may be shorter, or single ones. Returns how many messages were made.
-fn split<'a>(pieces: &'a [IoSlice<'a>], runs: bool, messages: &mut [Message<'a>; MESSAGES]) -> usize {
+/// Cuts pieces into messages: runs of equal size, of which the last may be shorter, or single ones.
+/// Returns how many messages were made.
+fn split<'a>(
+    pieces: &'a [IoSlice<'a>],
+    runs: bool,
+    messages: &mut [Message<'a>; MESSAGES],
+) -> usize {
     let mut rest = pieces;
     let mut count = 0;
     while !rest.is_empty() && count < MESSAGES {
@@ -135,7 +141,8 @@ mod tests {
 
     fn runs(sizes: &[usize]) -> Vec<usize> {
         let payloads: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![0; size]).collect();
-        let pieces: Vec<IoSlice<'_>> = payloads.iter().map(|payload| IoSlice::new(payload)).collect();
+        let pieces: Vec<IoSlice<'_>> =
+            payloads.iter().map(|payload| IoSlice::new(payload)).collect();
         let mut messages = [Message { pieces: &[], to: None, source: None }; MESSAGES];
         let count = split(&pieces, true, &mut messages);
         messages[..count].iter().map(|message| message.pieces.len()).collect()

@@ -6,29 +6,31 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The most datagrams one read returns.
-pub(crate) const SLOTS: usize = 32;
+pub const SLOTS: usize = 32;
 
-/// The size of a slot: the largest datagram, or the largest run of datagrams that the kernel hands over as one.
+/// The size of a slot: the largest datagram, or the largest run of datagrams that the kernel hands
+/// over as one.
 pub(super) const SLOT_BYTES: usize = 65_536;
 
-/// From one slot to the next. The odd cache lines keep the first bytes of all slots from falling into the same cache set.
+/// From one slot to the next. The odd cache lines keep the first bytes of all slots from falling
+/// into the same cache set.
 const SLOT_STRIDE: usize = SLOT_BYTES + 192;
 
 /// What was read: one datagram, or a run of datagrams of equal size from the same sender.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Received<'a> {
+pub struct Received<'a> {
     /// The payload, or the payloads one behind the other.
-    pub(crate) bytes: &'a [u8],
+    pub bytes: &'a [u8],
     /// The size of each but the last, which may be shorter; `None`: one datagram.
-    pub(crate) segment: Option<usize>,
+    pub segment: Option<usize>,
     /// Who sent it.
-    pub(crate) from: Option<SocketAddr>,
+    pub from: Option<SocketAddr>,
     /// Which of our addresses it was sent to, when the socket was asked to tell.
-    pub(crate) asked: Option<IpAddr>,
+    pub asked: Option<IpAddr>,
     /// When the kernel took it in, as calendar time.
-    pub(crate) stamp: Option<Duration>,
+    pub stamp: Option<Duration>,
     /// How many datagrams the kernel has dropped on this socket so far, for want of buffer.
-    pub(crate) missed: Option<u32>,
+    pub missed: Option<u32>,
 }
 
 /// What came with the bytes of one slot.
@@ -43,7 +45,7 @@ pub(super) struct Note {
 }
 
 /// Room for datagrams just read. One serves all sockets of a loop.
-pub(crate) struct Inbox {
+pub struct Inbox {
     arena: Vec<u8>,
     notes: [Note; SLOTS],
     filled: usize,
@@ -54,7 +56,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// An empty inbox; a portable one reads a datagram per call.
-    pub(crate) fn new(portable: bool) -> Self {
+    pub fn new(portable: bool) -> Self {
         // Untouched pages cost nothing: two megabytes are reserved, what arrives is used.
         Self {
             arena: vec![0; SLOTS * SLOT_STRIDE],
@@ -66,14 +68,17 @@ impl Inbox {
         }
     }
 
-    /// Reads up to `want` datagrams (at most [`SLOTS`]); fewer means that the socket had no more. No datagram at all is `WouldBlock`.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket, want: usize) -> io::Result<usize> {
+    /// Reads up to `want` datagrams (at most [`SLOTS`]); fewer means that the socket had no more.
+    /// No datagram at all is `WouldBlock`.
+    pub fn receive(&mut self, socket: &UdpSocket, want: usize) -> io::Result<usize> {
         let want = want.clamp(1, SLOTS);
         self.filled = 0;
         #[cfg(target_os = "linux")]
         if !self.portable {
-            let slots = self.arena.chunks_exact_mut(SLOT_STRIDE).map(|slot| &mut slot[..SLOT_BYTES]);
-            self.filled = super::linux::receive(socket, slots, &mut self.beside, &mut self.notes[..want])?;
+            let slots =
+                self.arena.chunks_exact_mut(SLOT_STRIDE).map(|slot| &mut slot[..SLOT_BYTES]);
+            self.filled =
+                super::linux::receive(socket, slots, &mut self.beside, &mut self.notes[..want])?;
             return Ok(self.filled);
         }
         debug_assert!(self.portable || !cfg!(target_os = "linux"));
@@ -89,7 +94,7 @@ impl Inbox {
     }
 
     /// What the last `receive` read, in order of arrival.
-    pub(crate) fn received(&self) -> impl Iterator<Item = Received<'_>> {
+    pub fn received(&self) -> impl Iterator<Item = Received<'_>> {
         let slots = self.arena.chunks_exact(SLOT_STRIDE);
         slots.zip(&self.notes[..self.filled]).map(|(slot, note)| Received {
             bytes: &slot[..note.len],

@@ -1,8 +1,9 @@
 //! The kernel's own ways, each with a fallback on mio alone.
 //!
-//! Linux has a nanosecond timer that an event loop can wait for, reads and sends datagrams in batches, and tells when a datagram arrived
-//! and how many it lost. Elsewhere, and with `--portable` so that tests cover it, the fallback does the same work one call at a time.
-//! This is the one folder with `unsafe`; each block says which contract it keeps.
+//! Linux has a nanosecond timer that an event loop can wait for, reads and sends datagrams in
+//! batches, and tells when a datagram arrived and how many it lost. Elsewhere, and with
+//! `--portable` so that tests cover it, the fallback does the same work one call at a time. This is
+//! the one folder with `unsafe`; each block says which contract it keeps.
 
 mod inbox;
 mod limits;
@@ -12,30 +13,31 @@ mod timer;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub(crate) use inbox::{Inbox, SLOTS};
-pub use limits::{is_out_of_descriptors, raise_descriptor_limit};
-pub(crate) use outbox::{MESSAGES, Message, Outbox};
-pub(crate) use timer::Timer;
+pub use inbox::{Inbox, SLOTS};
+pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
+pub use outbox::{MESSAGES, Message, Outbox};
+pub use timer::Timer;
 
 use socket2::Socket;
 use std::io;
 
 /// What a UDP socket is asked to tell beside the bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct DatagramOptions {
+pub struct DatagramOptions {
     /// Keep to what every system has.
-    pub(crate) portable: bool,
+    pub portable: bool,
     /// Tell which of our addresses a datagram was sent to, and let the answer go out from it.
-    pub(crate) asked_address: bool,
+    pub asked_address: bool,
     /// Whether the socket speaks IPv6.
-    pub(crate) ipv6: bool,
+    pub ipv6: bool,
 }
 
-/// Bytes that a UDP socket may hold for us, asked for: a burst of 4 MiB at 10 Gbit/s is 3 ms of not being scheduled.
+/// Bytes that a UDP socket may hold for us, asked for: a burst of 4 MiB at 10 Gbit/s is 3 ms of not
+/// being scheduled.
 const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
 
 /// Sets what helps a relay on a UDP socket. What the system refuses is done without.
-pub(crate) fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions) -> io::Result<()> {
+pub fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     #[cfg(target_os = "linux")]
     if !options.portable {

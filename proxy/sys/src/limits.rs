@@ -13,10 +13,18 @@ pub fn raise_descriptor_limit() -> usize {
         }
     }
     // No limit at all: an amount that no event loop reaches.
-    getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| usize::try_from(limit).unwrap_or(1 << 20))
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(1 << 20, |limit| usize::try_from(limit).unwrap_or(1 << 20))
 }
 
-/// Whether an error says that the process, or the machine, has no descriptor or memory left for another socket.
+/// Whether an error says that the process, or the machine, has no descriptor or memory left for
+/// another socket.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Returns true if an error says that a datagram is longer than its socket can send.
+pub fn is_too_big(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }

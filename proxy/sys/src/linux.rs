@@ -1,5 +1,8 @@
 //! Datagrams in batches: recvmmsg and sendmmsg with what Linux tells and takes beside the bytes.
-#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and their control messages have no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg, sendmmsg and their control messages have no safe wrapper"
+)]
 
 use super::DatagramOptions;
 use super::inbox::{Note, SLOTS};
@@ -12,8 +15,8 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::{io, ptr};
 
-/// Room for the control messages that come with one datagram, aligned as they must be: the stamp, both kinds of address, the drop count
-/// and the segment size take 152 bytes.
+/// Room for the control messages that come with one datagram, aligned as they must be: the stamp,
+/// both kinds of address, the drop count and the segment size take 152 bytes.
 type ControlIn = [u64; 24];
 
 /// Room for the control messages that go with one: segment size and IPv6 address take 64 bytes.
@@ -49,7 +52,11 @@ fn set_int(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()>
 }
 
 /// Sets what Linux offers on a UDP socket; what it refuses is done without.
-pub(super) fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions, buffer_bytes: usize) {
+pub(super) fn prepare_datagram_socket(
+    socket: &Socket,
+    options: DatagramOptions,
+    buffer_bytes: usize,
+) {
     let bytes = i32::try_from(buffer_bytes).unwrap_or(i32::MAX);
     // The forced sizes need CAP_NET_ADMIN; without it the system's maximum caps the request.
     if set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
@@ -99,8 +106,9 @@ pub(super) fn receive<'a>(
         header.msg_controllen = size_of::<ControlIn>() as _;
         count += 1;
     }
-    // SAFETY: the first `count` headers point at names, vectors, controls and slots that outlive the call, with their true lengths; no two
-    // share memory, for the slots are distinct mutable borrows.
+    // SAFETY: the first `count` headers point at names, vectors, controls and slots that outlive
+    // the call, with their true lengths; no two share memory, for the slots are distinct mutable
+    // borrows.
     let read = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -121,15 +129,17 @@ pub(super) fn receive<'a>(
 
 fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<std::net::SocketAddr> {
     let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: a SockAddrStorage may be viewed as the system's sockaddr_storage, which is what `name` is.
+    // SAFETY: a SockAddrStorage may be viewed as the system's sockaddr_storage, which is what
+    // `name` is.
     unsafe { *storage.view_as::<libc::sockaddr_storage>() = *name };
     // SAFETY: the kernel wrote a socket address of `len` bytes there.
     unsafe { SockAddr::new(storage, len) }.as_socket()
 }
 
 fn read_control(header: &libc::msghdr, note: &mut Note) {
-    // SAFETY: the kernel filled the control buffer of this header and set its length, and the buffer is still borrowed by the caller;
-    // the macros stay inside that length. A control message's data may be unaligned, so it is copied out by its stated type.
+    // SAFETY: the kernel filled the control buffer of this header and set its length, and the
+    // buffer is still borrowed by the caller; the macros stay inside that length. A control
+    // message's data may be unaligned, so it is copied out by its stated type.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(control) = message.as_ref() {
@@ -147,12 +157,15 @@ fn read_control(header: &libc::msghdr, note: &mut Note) {
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let size = data.cast::<i32>().read_unaligned();
-                    note.segment = usize::try_from(size).ok().filter(|&size| size > 0 && size < note.len);
+                    note.segment =
+                        usize::try_from(size).ok().filter(|&size| size > 0 && size < note.len);
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    // Not the header's destination, which may be a broadcast address that no answer can leave from.
-                    note.asked = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+                    // Not the header's destination, which may be a broadcast address that no answer
+                    // can leave from.
+                    note.asked =
+                        Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
@@ -168,8 +181,9 @@ fn read_control(header: &libc::msghdr, note: &mut Note) {
 
 /// Sends messages from the first on and returns how many went.
 pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
-    let addresses: [Option<SockAddr>; MESSAGES] =
-        std::array::from_fn(|index| messages.get(index).and_then(|message| message.to).map(SockAddr::from));
+    let addresses: [Option<SockAddr>; MESSAGES] = std::array::from_fn(|index| {
+        messages.get(index).and_then(|message| message.to).map(SockAddr::from)
+    });
     let mut controls: [ControlOut; MESSAGES] = [[0; 8]; MESSAGES];
     // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
     let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { mem::zeroed() };
@@ -185,9 +199,15 @@ pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<u
         header.msg_iovlen = message.pieces.len() as _;
         write_control(header, &mut controls[index], message);
     }
-    // SAFETY: the first `count` headers point at addresses, pieces and controls that outlive the call, with their true lengths.
+    // SAFETY: the first `count` headers point at addresses, pieces and controls that outlive the
+    // call, with their true lengths.
     let sent = unsafe {
-        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, libc::MSG_DONTWAIT as _)
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count as _,
+            libc::MSG_DONTWAIT as _,
+        )
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
@@ -196,8 +216,9 @@ fn write_control(header: &mut libc::msghdr, control: &mut ControlOut, message: &
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = size_of::<ControlOut>() as _;
     let mut used = 0;
-    // SAFETY: the header's control buffer is `control`, 64 zeroed bytes, and the at most two messages written take no more: the macros stay
-    // inside it, and what they point at is written with the size given to CMSG_LEN.
+    // SAFETY: the header's control buffer is `control`, 64 zeroed bytes, and the at most two
+    // messages written take no more: the macros stay inside it, and what they point at is written
+    // with the size given to CMSG_LEN.
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(header);
         if let Some(segment) = message.segment() {

@@ -5,22 +5,23 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 
 /// The most messages one call sends.
-pub(crate) const MESSAGES: usize = 32;
+pub const MESSAGES: usize = 32;
 
 /// One datagram, or a run of datagrams to the same receiver.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Message<'a> {
-    /// The payload, or the payloads of a run: all of the same size but the last, which may be shorter.
-    pub(crate) pieces: &'a [IoSlice<'a>],
+pub struct Message<'a> {
+    /// The payload, or the payloads of a run: all of the same size but the last, which may be
+    /// shorter.
+    pub pieces: &'a [IoSlice<'a>],
     /// The receiver; `None` when the socket is connected.
-    pub(crate) to: Option<SocketAddr>,
+    pub to: Option<SocketAddr>,
     /// Which of our addresses it leaves from; `None` lets the system choose.
-    pub(crate) source: Option<IpAddr>,
+    pub source: Option<IpAddr>,
 }
 
 impl Message<'_> {
     /// The size of each datagram of a run; `None`: one datagram.
-    pub(crate) fn segment(&self) -> Option<u16> {
+    pub fn segment(&self) -> Option<u16> {
         match self.pieces {
             [first, _, ..] => u16::try_from(first.len()).ok(),
             _ => None,
@@ -30,30 +31,32 @@ impl Message<'_> {
 
 /// How datagrams go out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     portable: bool,
 }
 
 impl Outbox {
     /// A portable one sends a datagram per call.
-    pub(crate) const fn new(portable: bool) -> Self {
+    pub const fn new(portable: bool) -> Self {
         Self { portable }
     }
 
     /// Whether a run of datagrams can go as one message.
-    pub(crate) const fn takes_runs(self) -> bool {
+    pub const fn takes_runs(self) -> bool {
         cfg!(target_os = "linux") && !self.portable
     }
 
     /// Sends messages from the first on and returns how many went; an error speaks of the first.
-    pub(crate) fn send(self, socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+    pub fn send(self, socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
         let messages = &messages[..messages.len().min(MESSAGES)];
         #[cfg(target_os = "linux")]
         if !self.portable {
             return super::linux::send(socket, messages);
         }
         for (sent, message) in messages.iter().enumerate() {
-            let [payload] = message.pieces else { unreachable!("runs are made only where they are taken") };
+            let [payload] = message.pieces else {
+                unreachable!("runs are made only where they are taken")
+            };
             let result = match message.to {
                 Some(to) => socket.send_to(payload, to),
                 None => socket.send(payload),

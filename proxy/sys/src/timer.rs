@@ -1,4 +1,5 @@
-//! A timer that wakes the event loop to the nanosecond, where mio's own timeout rounds up to the next millisecond.
+//! A timer that wakes the event loop to the nanosecond, where mio's own timeout rounds up to the
+//! next millisecond.
 
 #[cfg(target_os = "linux")]
 mod with_timerfd {
@@ -14,21 +15,23 @@ mod with_timerfd {
 
     /// A timerfd in the event loop.
     #[derive(Debug)]
-    pub(crate) struct Timer {
+    pub struct Timer {
         fd: OwnedFd,
     }
 
     impl Timer {
         /// Makes a timer that reports with `token`.
-        pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-            let fd =
-                timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+            let fd = timerfd_create(
+                TimerfdClockId::Monotonic,
+                TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+            )?;
             registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
             Ok(Self { fd })
         }
 
         /// Goes off once after `wait`. It is edge-triggered: nobody needs to read it.
-        pub(crate) fn arm(&self, wait: Duration) -> io::Result<()> {
+        pub fn arm(&self, wait: Duration) -> io::Result<()> {
             // All zeros would disarm it.
             let wait = wait.max(Duration::from_nanos(1));
             let it_value = Timespec {
@@ -43,7 +46,7 @@ mod with_timerfd {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use with_timerfd::Timer;
+pub use with_timerfd::Timer;
 
 #[cfg(not(target_os = "linux"))]
 mod without {
@@ -52,20 +55,20 @@ mod without {
 
     /// There is none here, and the loop waits with mio's timeout.
     #[derive(Debug)]
-    pub(crate) enum Timer {}
+    pub enum Timer {}
 
     impl Timer {
         /// Always refuses.
-        pub(crate) fn new(_: &mio::Registry, _: mio::Token) -> io::Result<Self> {
+        pub fn new(_: &mio::Registry, _: mio::Token) -> io::Result<Self> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
         /// There is no value to call it on.
-        pub(crate) fn arm(&self, _: Duration) -> io::Result<()> {
+        pub fn arm(&self, _: Duration) -> io::Result<()> {
             match *self {}
         }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use without::Timer;
+pub use without::Timer;

@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use jostle_common::route::Configuration;
-use jostle_proxy::{Control, Listener, Protocol, Proxy, Settings, Summary};
+use jostle_common::transport::Transport;
+use jostle_engine::route::Configuration;
+use jostle_proxy::{Control, Listener, Proxy, Settings, Summary};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,7 +23,8 @@ pub(crate) struct Running {
 pub(crate) fn settings(routes: &str) -> Settings {
     let text = format!(r#"{{ "seed": 7, "proxies": [ {routes} ] }}"#);
     let read_profile = |name: &str| Err(format!("{name}: tests read no files"));
-    let configuration = Configuration::from_json(&text, &read_profile).expect("the test's routes are right");
+    let configuration =
+        Configuration::from_json(&text, &read_profile).expect("the test's routes are right");
     Settings::new(configuration.routes, 7)
 }
 
@@ -41,8 +43,12 @@ impl Running {
     }
 
     /// Where the first listener of a protocol is.
-    pub(crate) fn address(&self, protocol: Protocol) -> SocketAddr {
-        self.listeners.iter().find(|listener| listener.protocol == protocol).expect("there is one").address
+    pub(crate) fn address(&self, protocol: Transport) -> SocketAddr {
+        self.listeners
+            .iter()
+            .find(|listener| listener.protocol == protocol)
+            .expect("there is one")
+            .address
     }
 
     /// Stops it and returns what it did.

@@ -1,14 +1,15 @@
-//! The client: asks on one connection, one question at a time, and keeps what the fastest answer says.
+//! The client: asks on one connection, one question at a time, and keeps what the fastest answer
+//! says.
 
 use crate::connection::{Broken, Connection};
 use crate::ending::Ending;
-use crate::stop::Stop;
-use crate::terminal::escaped;
+use crate::protocol::clock::{Estimate, LINE_BYTES_MAX, QUESTION, Sample, parse_time};
 use anyhow::Context;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::clock::{Estimate, LINE_BYTES_MAX, QUESTION, Sample, parse_time};
-use jostle_common::protocol::rtt::RoundTrips;
+use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::escaped;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,7 +66,11 @@ pub struct Asked {
 ///
 /// # Errors
 /// When there is no address. An answer that does not come is an [`Ending`].
-pub fn ask(settings: &AskSettings, stop: &Stop, mut told: impl FnMut(&Told)) -> anyhow::Result<Asked> {
+pub fn ask(
+    settings: &AskSettings,
+    stop: &Stop,
+    mut told: impl FnMut(&Told),
+) -> anyhow::Result<Asked> {
     let server = *settings.server.first().context("no address to ask")?;
     let (round_trips, ending) = (RoundTrips::default(), Ending::Stopped);
     let mut asked = Asked { server, answered: 0, round_trips, best: None, ending };
@@ -106,20 +111,23 @@ fn ask_all(
 
 /// Asks once.
 fn exchange(connection: &mut Connection<'_>, clock: Clock, number: u64) -> Result<Told, Broken> {
-    // The calendar is read inside the time that is measured, so that the round trip covers whatever happens in between.
+    // The calendar is read inside the time that is measured, so that the round trip covers whatever
+    // happens in between.
     let begun = clock.now();
     let asked = Clock::wall();
     connection.write_all(format!("{QUESTION}\n").as_bytes(), |_| {})?;
     let line = read_line(connection)?;
     let round_trip = clock.now().since(begun);
     let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-    let answer = parse_time(&text)
-        .ok_or_else(|| Broken::Failed(format!("the server said \"{}\", which is no time", escaped(&text))))?;
+    let answer = parse_time(&text).ok_or_else(|| {
+        Broken::Failed(format!("the server said \"{}\", which is no time", escaped(&text)))
+    })?;
     let sample = Sample { asked, round_trip, answer };
     Ok(Told { number, text, sample, estimate: sample.estimate() })
 }
 
-/// Reads one line, and whatever came with it: nothing that is there before the next question can be its answer.
+/// Reads one line, and whatever came with it: nothing that is there before the next question can be
+/// its answer.
 fn read_line(connection: &mut Connection<'_>) -> Result<Vec<u8>, Broken> {
     let mut line = Vec::new();
     let mut buffer = [0; LINE_BYTES_MAX];

@@ -3,11 +3,11 @@
 use super::{AskSettings, Asked, Server, ServerReport, ServerSettings, Told, ask};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
-use crate::stop::Stop;
-use crate::terminal::{Printer, escaped};
+use crate::protocol::clock::{Estimate, PORT, TimeFormat};
 use crate::timing::parse_span;
 use clap::Args;
-use jostle_common::protocol::clock::{Estimate, PORT, TimeFormat};
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{Printer, escaped};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -53,13 +53,12 @@ impl ServeArgs {
             once: self.once,
         };
         // As many clients as are wished for, if the system grants it.
-        jostle_proxy::raise_descriptor_limit();
+        jostle_sys::raise_descriptor_limit();
         let server = Server::bind(resolve_listener(&self.listen, "tcp", PORT)?, settings)?;
         let printer = Printer::new(self.json);
         printer.ready("clock", &format!("tcp://{}", server.address()));
         let ServerReport { connections, answered, errors } = server.run(stop)?;
-        let fields =
-            json!({ "kind": "clock", "connections": connections, "answered": answered, "errors": errors });
+        let fields = json!({ "kind": "clock", "connections": connections, "answered": answered, "errors": errors });
         printer.event("summary", fields, || {
             format!("connections {connections} answered {answered} errors {errors}")
         });
@@ -84,7 +83,8 @@ pub struct AskArgs {
     /// How many questions
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// The least time from one question to the next [default: as soon as the one before is answered]
+    /// The least time from one question to the next [default: as soon as the one before is
+    /// answered]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     interval: Option<Duration>,
     /// Give up after so long without an answer

@@ -23,10 +23,10 @@ pub mod command;
 pub use client::{AskSettings, Asked, Told, ask};
 
 use crate::lines;
-use crate::stop::Stop;
+use crate::protocol::clock::{ERROR, LINE_BYTES_MAX, TimeFormat, answer};
+use crate::protocol::lines::Overlong;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::clock::{ERROR, LINE_BYTES_MAX, TimeFormat, answer};
-use jostle_common::protocol::lines::Overlong;
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -99,6 +99,10 @@ impl Server {
             answers.extend_from_slice(time.as_deref().unwrap_or(ERROR).as_bytes());
             answers.push(b'\n');
         })?;
-        Ok(ServerReport { connections: totals.connections, answered, errors: totals.lines - answered })
+        Ok(ServerReport {
+            connections: totals.connections,
+            answered,
+            errors: totals.lines - answered,
+        })
     }
 }

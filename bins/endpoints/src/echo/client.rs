@@ -5,11 +5,11 @@ use crate::connection::{Broken, Connection};
 use crate::datagrams::Driver;
 use crate::ending::Ending;
 use crate::over::Over;
-use crate::stop::Stop;
+use crate::protocol::Endpoint as _;
+use crate::protocol::echo::{Client, ClientSettings, Event, Failure, MESSAGE_BYTES_MAX, Report};
+use crate::protocol::lines::{Lines, Overlong};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::Endpoint as _;
-use jostle_common::protocol::echo::{Client, ClientSettings, Event, Failure, MESSAGE_BYTES_MAX, Report};
-use jostle_common::protocol::lines::{Lines, Overlong};
+use jostle_console::stop::Stop;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +31,8 @@ pub struct TalkSettings {
 }
 
 impl TalkSettings {
-    /// The defaults for a server. A stream brings every answer, if late: lost segments cost it up to some seconds.
+    /// The defaults for a server. A stream brings every answer, if late: lost segments cost it up
+    /// to some seconds.
     pub const fn new(server: Vec<SocketAddr>, over: Over) -> Self {
         let linger = match over {
             Over::Tcp => Duration::from_secs(30),
@@ -64,14 +65,16 @@ pub struct Talked {
 /// Sends each message of `input`, and tells `told` of each answer.
 ///
 /// # Errors
-/// When there is no way to the server, or the system refuses to wait for events. Silence is an [`Ending`].
+/// When there is no way to the server, or the system refuses to wait for events. Silence is an
+/// [`Ending`].
 pub fn talk(
     settings: &TalkSettings,
     mut input: Input,
     stop: &Stop,
     mut told: impl FnMut(Told<'_>),
 ) -> anyhow::Result<Talked> {
-    let mut server = *settings.server.first().ok_or_else(|| anyhow::anyhow!("no address to talk to"))?;
+    let mut server =
+        *settings.server.first().ok_or_else(|| anyhow::anyhow!("no address to talk to"))?;
     let begin = |server| Client::new(ClientSettings { server, linger: settings.linger });
     let (client, broken) = match settings.over {
         Over::Udp => {
@@ -95,7 +98,14 @@ pub fn talk(
                 Err(broken) => (begin(server), Some(broken)),
                 Ok(mut connection) => {
                     let mut client = begin(server);
-                    let run = over_tcp(&mut connection, clock, server, &mut client, &mut input, &mut told);
+                    let run = over_tcp(
+                        &mut connection,
+                        clock,
+                        server,
+                        &mut client,
+                        &mut input,
+                        &mut told,
+                    );
                     (client, run.err())
                 }
             }
@@ -188,7 +198,11 @@ fn over_tcp(
             if is_blocked && connection.is_silent() {
                 return Err(connection.silence());
             }
-            connection.wait(if is_blocked { Some(connection.patient_until()) } else { client.deadline() })?;
+            connection.wait(if is_blocked {
+                Some(connection.patient_until())
+            } else {
+                client.deadline()
+            })?;
         }
     }
 }

@@ -4,12 +4,12 @@ use super::{Input, Server, ServerReport, ServerSettings, TalkSettings, Talked, T
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
 use crate::over::Over;
-use crate::stdin;
-use crate::stop::Stop;
-use crate::terminal::{Printer, escaped_bytes};
+use crate::protocol::echo::{Event, MESSAGE_BYTES_MAX, PORT, Recognised};
 use crate::timing::parse_span;
 use clap::Args;
-use jostle_common::protocol::echo::{Event, MESSAGE_BYTES_MAX, PORT, Recognised};
+use jostle_console::stdin;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{Printer, escaped_bytes};
 use serde_json::json;
 use std::time::Duration;
 
@@ -51,18 +51,24 @@ impl ServeArgs {
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let scheme = self.over.scheme();
-        let settings =
-            ServerSettings { clients_max: self.max_clients as usize, idle: self.idle, once: self.once };
+        let settings = ServerSettings {
+            clients_max: self.max_clients as usize,
+            idle: self.idle,
+            once: self.once,
+        };
         // As many clients as are wished for, if the system grants it.
-        jostle_proxy::raise_descriptor_limit();
-        let server = Server::bind(resolve_listener(&self.listen, scheme, PORT)?, self.over, settings)?;
+        jostle_sys::raise_descriptor_limit();
+        let server =
+            Server::bind(resolve_listener(&self.listen, scheme, PORT)?, self.over, settings)?;
         let printer = Printer::new(self.json);
         printer.ready("echo", &format!("{scheme}://{}", server.address()));
-        let ServerReport { messages, connections, unanswered } = server.run(stop, |peer, message| {
-            let text = String::from_utf8_lossy(message);
-            let fields = json!({ "peer": peer.to_string(), "text": text, "bytes": message.len() });
-            printer.event("message", fields, || format!("{peer}: {}", escaped_bytes(message)));
-        })?;
+        let ServerReport { messages, connections, unanswered } =
+            server.run(stop, |peer, message| {
+                let text = String::from_utf8_lossy(message);
+                let fields =
+                    json!({ "peer": peer.to_string(), "text": text, "bytes": message.len() });
+                printer.event("message", fields, || format!("{peer}: {}", escaped_bytes(message)));
+            })?;
         let fields = json!({ "kind": "echo", "over": scheme, "messages": messages, "connections": connections,
             "unanswered": unanswered });
         printer.event("summary", fields, || match self.over {
@@ -73,7 +79,8 @@ impl ServeArgs {
     }
 }
 
-/// Sends the lines of stdin and prints the answers; at the end, what never came back, came twice or damaged.
+/// Sends the lines of stdin and prints the answers; at the end, what never came back, came twice or
+/// damaged.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Messages are bare lines, so answers are recognised by their content: number them to tell equal ones apart.
@@ -89,7 +96,8 @@ pub struct TalkArgs {
     /// The transport
     #[arg(long, value_enum)]
     over: Over,
-    /// How long to wait at the end for answers that are missing [default: 30s over TCP, 2s over UDP]
+    /// How long to wait at the end for answers that are missing [default: 30s over TCP, 2s over
+    /// UDP]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     linger: Option<Duration>,
     /// Print an object per line instead of text
@@ -103,7 +111,8 @@ impl TalkArgs {
     /// # Errors
     /// When nothing comes back.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let mut settings = TalkSettings::new(resolve(&self.server, self.over.scheme(), PORT)?, self.over);
+        let mut settings =
+            TalkSettings::new(resolve(&self.server, self.over.scheme(), PORT)?, self.over);
         settings.linger = self.linger.unwrap_or(settings.linger);
         let printer = Printer::new(self.json);
         let mut too_long = 0;
@@ -123,7 +132,8 @@ impl TalkArgs {
 
     fn print_summary(&self, printer: Printer, talked: &Talked, too_long: u64) {
         let Talked { server, report, ending } = talked;
-        let (sent, intact, damaged, missing) = (report.sent, report.intact, report.damaged, report.missing());
+        let (sent, intact, damaged, missing) =
+            (report.sent, report.intact, report.damaged, report.missing());
         let trips = &report.round_trips;
         let fields = json!({ "kind": "echo", "over": self.over.scheme(), "server": server.to_string(), "ok": ending.is_done(),
             "stopped": *ending == Ending::Stopped, "error": ending.failure(), "sent": sent, "intact": intact, "damaged": damaged,

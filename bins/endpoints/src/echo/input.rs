@@ -1,8 +1,8 @@
 //! The messages that a person types or a script pipes in: a line each.
 
+use crate::protocol::echo::MESSAGE_BYTES_MAX;
+use crate::protocol::lines::{Line, Lines, Overlong};
 use bytes::Bytes;
-use jostle_common::protocol::echo::MESSAGE_BYTES_MAX;
-use jostle_common::protocol::lines::{Line, Lines, Overlong};
 use mio::unix::pipe::Receiver;
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
@@ -86,7 +86,10 @@ mod tests {
         assert_eq!(input.next_given(), Given::Nothing);
         let message = |text: &'static str| Given::Message(Bytes::from_static(text.as_bytes()));
         sender.write_all(b"one\n\ntw").unwrap();
-        assert_eq!([0; 3].map(|_| input.next_given()), [message("one"), message(""), Given::Nothing]);
+        assert_eq!(
+            [0; 3].map(|_| input.next_given()),
+            [message("one"), message(""), Given::Nothing]
+        );
         sender.write_all(b"o\r\nend").unwrap();
         assert_eq!([0; 2].map(|_| input.next_given()), [message("two"), Given::Nothing]);
         drop(sender);

@@ -1,7 +1,7 @@
 //! System 6, echo over TCP and UDP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::echo::{self, Input};
+//! use jostle_endpoints::echo::{self, Input};
 //! use jostle_bins::{over::Over, stop::Stop};
 //! use std::io::Write;
 //!
@@ -32,16 +32,17 @@ pub use input::{Given, Input};
 use crate::datagrams::Driver;
 use crate::lines;
 use crate::over::Over;
-use crate::stop::Stop;
+use crate::protocol::echo::MESSAGE_BYTES_MAX;
+use crate::protocol::lines::{Line, Overlong};
+use crate::protocol::reflector::{Reflector, ReflectorSettings};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::echo::MESSAGE_BYTES_MAX;
-use jostle_common::protocol::lines::{Line, Overlong};
-use jostle_common::protocol::reflector::{Reflector, ReflectorSettings};
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// With `once` over UDP: after how long a silence the client is taken to be done; it says no goodbye.
+/// With `once` over UDP: after how long a silence the client is taken to be done; it says no
+/// goodbye.
 const ONCE_SILENCE: Duration = Duration::from_secs(2);
 
 /// How a [`Server`] serves.
@@ -68,7 +69,8 @@ pub struct ServerReport {
     pub messages: u64,
     /// Over TCP: connections that were taken.
     pub connections: u64,
-    /// Over UDP: datagrams that were not answered, because they came from the port of another service, or too many at once.
+    /// Over UDP: datagrams that were not answered, because they came from the port of another
+    /// service, or too many at once.
     pub unanswered: u64,
 }
 
@@ -95,7 +97,8 @@ impl Server {
         match over {
             Over::Tcp => {
                 let (line_bytes_max, overlong) = (MESSAGE_BYTES_MAX + 1, Overlong::Cut);
-                let settings = lines::ServerSettings { line_bytes_max, overlong, clients_max, idle, once };
+                let settings =
+                    lines::ServerSettings { line_bytes_max, overlong, clients_max, idle, once };
                 let server = lines::Server::bind(listen, settings)?;
                 Ok(Self { address: server.address(), transport: Transport::Tcp(server) })
             }
@@ -115,12 +118,16 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop` is requested, or until one client has gone when it was set so. `told` sees each message, which may be
-    /// anything.
+    /// Answers until `stop` is requested, or until one client has gone when it was set so. `told`
+    /// sees each message, which may be anything.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
-    pub fn run(self, stop: &Stop, mut told: impl FnMut(SocketAddr, &[u8])) -> io::Result<ServerReport> {
+    pub fn run(
+        self,
+        stop: &Stop,
+        mut told: impl FnMut(SocketAddr, &[u8]),
+    ) -> io::Result<ServerReport> {
         match self.transport {
             Transport::Tcp(server) => {
                 let totals = server.run(stop, |peer, line, answers| {

@@ -2,16 +2,16 @@
 
 use crate::datagrams::{Driver, Ended};
 use crate::ending::Ending;
-use crate::stop::Stop;
-use jostle_common::clock::Clock;
-use jostle_common::protocol::Endpoint;
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::file::{
-    Failure, NaiveReceiver, NaiveSettings, Received, Receiver, ReceiverReport, ReceiverSettings, Sender,
-    SenderReport, SenderSettings,
+use crate::protocol::Endpoint;
+use crate::protocol::file::{
+    Failure, NaiveReceiver, NaiveSettings, Received, Receiver, ReceiverReport, ReceiverSettings,
+    Sender, SenderReport, SenderSettings,
 };
-use jostle_common::protocol::storage::{Folder, Source};
+use crate::protocol::storage::{Folder, Source};
+use jostle_common::clock::Clock;
+use jostle_common::digest::Digest;
 use jostle_common::units::BitRate;
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -39,7 +39,8 @@ impl<F: Folder> Server<F> {
         Self::new(listen, Machine::Accounting(Receiver::new(settings, folder)))
     }
 
-    /// A server that appends bare datagrams from anyone, a file per sender, and takes silence for the end.
+    /// A server that appends bare datagrams from anyone, a file per sender, and takes silence for
+    /// the end.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -57,11 +58,16 @@ impl<F: Folder> Server<F> {
         self.address
     }
 
-    /// Receives until `stop` is requested, or until one file has come when it was set so. `on_received` is told of each file.
+    /// Receives until `stop` is requested, or until one file has come when it was set so.
+    /// `on_received` is told of each file.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
-    pub fn run(mut self, stop: &Stop, mut on_received: impl FnMut(&Received)) -> io::Result<ReceiverReport> {
+    pub fn run(
+        mut self,
+        stop: &Stop,
+        mut on_received: impl FnMut(&Received),
+    ) -> io::Result<ReceiverReport> {
         let clock = Clock::start();
         match &mut self.machine {
             Machine::Accounting(machine) => {
@@ -79,7 +85,8 @@ impl<F: Folder> Server<F> {
                     }
                 })?;
                 if ended == Ended::Stopped {
-                    // Silence would have ended the files that are open; so does the request to stop.
+                    // Silence would have ended the files that are open; so does the request to
+                    // stop.
                     machine.poll(clock.now() + machine.settings().idle);
                     while let Some(received) = machine.next_received() {
                         on_received(&received);
@@ -134,7 +141,8 @@ impl Sent {
 /// Sends a file, and waits for the server's report. `each_turn` sees the counts as they grow.
 ///
 /// # Errors
-/// When there is no way to the server, or the system refuses to wait for events. A report that does not arrive is an [`Ending`].
+/// When there is no way to the server, or the system refuses to wait for events. A report that does
+/// not arrive is an [`Ending`].
 pub fn send<F: Source>(
     settings: &SendSettings,
     source: &mut F,

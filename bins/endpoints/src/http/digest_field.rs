@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 
 /// The digest of the whole file, also when only a range of it is sent.
 pub(crate) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
@@ -19,22 +19,27 @@ pub(crate) fn value(digest: Digest) -> HeaderValue {
 
 /// The SHA-256 of a message's `Repr-Digest`, if there is one that can be read.
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Digest> {
-    let member =
-        members(headers, &REPR_DIGEST).find_map(|(name, value)| (name == ALGORITHM).then_some(value))?;
+    let member = members(headers, &REPR_DIGEST)
+        .find_map(|(name, value)| (name == ALGORITHM).then_some(value))?;
     // What stands behind a semicolon are parameters.
     let bytes = member.split(';').next()?.trim().strip_prefix(':')?.strip_suffix(':')?;
     STANDARD.decode(bytes).ok()?.try_into().ok().map(Digest)
 }
 
-/// Whether a `Repr-Digest` with SHA-256 is asked for: `Some(false)` when it is expressly not wanted, `None` when nothing is said.
+/// Whether a `Repr-Digest` with SHA-256 is asked for: `Some(false)` when it is expressly not
+/// wanted, `None` when nothing is said.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> Option<bool> {
-    let wish =
-        members(headers, &WANT_REPR_DIGEST).find_map(|(name, value)| (name == ALGORITHM).then_some(value))?;
+    let wish = members(headers, &WANT_REPR_DIGEST)
+        .find_map(|(name, value)| (name == ALGORITHM).then_some(value))?;
     Some(wish.split(';').next().is_some_and(|wish| wish.trim() != "0"))
 }
 
-/// The members of a dictionary (RFC 9651) whose values contain no comma, as digests and preferences do not.
-fn members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, &'h str)> {
+/// The members of a dictionary (RFC 9651) whose values contain no comma, as digests and preferences
+/// do not.
+fn members<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = (&'h str, &'h str)> {
     let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(',')).filter_map(|member| {
         let (name, value) = member.split_once('=')?;
@@ -57,16 +62,24 @@ mod tests {
         let text = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
         assert_eq!(value(digest), text);
         assert_eq!(parse(&headers(&REPR_DIGEST, &[text])), Some(digest));
-        let others =
-            ["sha-512=:AAAA:, md5=:AA==:", "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:;q=1"];
+        let others = [
+            "sha-512=:AAAA:, md5=:AA==:",
+            "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:;q=1",
+        ];
         assert_eq!(parse(&headers(&REPR_DIGEST, &others)), Some(digest));
     }
 
     #[test]
     fn what_is_no_digest_is_none() {
-        for wrong in
-            ["", "sha-256", "sha-256=", "sha-256=:AAAA:", "sha-256=:!!!!:", "sha-256=RK/0", "sha-512=:AAAA:"]
-        {
+        for wrong in [
+            "",
+            "sha-256",
+            "sha-256=",
+            "sha-256=:AAAA:",
+            "sha-256=:!!!!:",
+            "sha-256=RK/0",
+            "sha-512=:AAAA:",
+        ] {
             assert_eq!(parse(&headers(&REPR_DIGEST, &[wrong])), None, "{wrong}");
         }
         assert_eq!(parse(&HeaderMap::new()), None);

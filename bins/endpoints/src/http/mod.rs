@@ -1,6 +1,7 @@
 //! Systems 4 and 5: an HTTP server for any browser or program, and an HTTP client for any server.
 //!
-//! Both stand on hyper. It runs on tokio, on threads of its own; nothing of that reaches the crates below.
+//! Both stand on hyper. It runs on tokio, on threads of its own; nothing of that reaches the crates
+//! below.
 
 pub mod client;
 pub mod command;
@@ -16,7 +17,9 @@ use std::io;
 pub const PORT: u16 = 12345;
 
 /// Does what waits for the disk on a thread for that.
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     match tokio::task::spawn_blocking(act).await {
         Ok(result) => result,
         // Let a panic be one, or else the server is ending.

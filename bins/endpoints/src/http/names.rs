@@ -7,8 +7,8 @@ const BYTES_MAX: usize = 200;
 /// What stands for itself in a path: RFC 3986's unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The plain name of a file that `text` asks for: nothing of a path, nothing hidden, nothing that a shell, a terminal or another
-/// system takes for something else. `None` when nothing is left.
+/// The plain name of a file that `text` asks for: nothing of a path, nothing hidden, nothing that a
+/// shell, a terminal or another system takes for something else. `None` when nothing is left.
 pub(crate) fn safe(text: &str) -> Option<String> {
     // Browsers of old sent whole paths, and C:\fakepath\name is what a page still sees.
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -30,7 +30,8 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     }
 }
 
-/// The file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before `filename`.
+/// The file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before
+/// `filename`.
 pub(crate) fn of_disposition(field: &str) -> Option<String> {
     let mut plain = None;
     for parameter in parameters(field) {
@@ -84,7 +85,8 @@ fn parameters(field: &str) -> Vec<&str> {
 }
 
 fn unquoted(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"').map(|rest| rest.strip_suffix('"').unwrap_or(rest)) else {
+    let Some(inner) = value.strip_prefix('"').map(|rest| rest.strip_suffix('"').unwrap_or(rest))
+    else {
         return value.to_owned();
     };
     let mut text = String::new();
@@ -111,7 +113,8 @@ fn shortened(name: &str) -> String {
     format!("{}{extension}", stem[..end].trim_end_matches(['.', ' ']))
 }
 
-/// Names that are devices to Windows, in any folder and with any extension; superscripts count as digits there.
+/// Names that are devices to Windows, in any folder and with any extension; superscripts count as
+/// digits there.
 fn is_device(stem: &str) -> bool {
     let stem = stem.trim_end().to_ascii_uppercase();
     let is_numbered = |name: &str| {
@@ -161,7 +164,10 @@ mod tests {
     #[test]
     fn long_names_keep_their_extension() {
         let name = safe(&format!("{}.mp3", "ü".repeat(300))).unwrap();
-        assert!(name.len() <= BYTES_MAX && name.len() > BYTES_MAX - 2 && name.ends_with("ü.mp3"), "{name}");
+        assert!(
+            name.len() <= BYTES_MAX && name.len() > BYTES_MAX - 2 && name.ends_with("ü.mp3"),
+            "{name}"
+        );
         assert_eq!(safe(&format!("a.{}", "x".repeat(300))).unwrap().len(), BYTES_MAX);
     }
 
@@ -186,7 +192,10 @@ mod tests {
             ("attachment; filename=\"a b.mp3\"", Some("a b.mp3")),
             ("attachment; filename=song.mp3; size=3", Some("song.mp3")),
             ("form-data; name=\"f\"; filename=\"a;\\\"b\\\".txt\"", Some("a;\"b\".txt")),
-            ("attachment; filename=\"fallback\"; filename*=UTF-8''na%C3%AFve.txt", Some("naïve.txt")),
+            (
+                "attachment; filename=\"fallback\"; filename*=UTF-8''na%C3%AFve.txt",
+                Some("naïve.txt"),
+            ),
             ("attachment; filename*=UTF-8''%FF", None),
             ("attachment; FileName=\"open", Some("open")),
             ("inline", None),

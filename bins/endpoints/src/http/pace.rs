@@ -1,6 +1,7 @@
 //! Who is too slow: at least so many bytes must move in so much time of waiting for the other side.
 //!
-//! Only time spent waiting counts, so our own pauses are nobody's fault, and a single late byte is none either.
+//! Only time spent waiting counts, so our own pauses are nobody's fault, and a single late byte is
+//! none either.
 
 use jostle_common::time::Instant;
 use std::time::Duration;
@@ -56,7 +57,8 @@ impl Pace {
         self.waiting_since.map(|since| since + self.least.within.saturating_sub(self.waited))
     }
 
-    /// Whether the other side is too slow. Otherwise a new span of time begins when the last is over.
+    /// Whether the other side is too slow. Otherwise a new span of time begins when the last is
+    /// over.
     pub fn is_too_slow(&mut self, now: Instant) -> bool {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return false;
@@ -75,7 +77,8 @@ mod tests {
 
     const LEAST: Least = Least { bytes: 1000, within: Duration::from_secs(10) };
 
-    /// One piece of `bytes` after every `every` of waiting: when it is found too slow, if it is within 1000 s.
+    /// One piece of `bytes` after every `every` of waiting: when it is found too slow, if it is
+    /// within 1000 s.
     fn cut(bytes: u64, every: Duration) -> Option<Instant> {
         let mut pace = Pace::new(LEAST);
         let mut now = Instant::START;

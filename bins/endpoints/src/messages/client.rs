@@ -2,12 +2,12 @@
 
 use super::input::{Entry, Input};
 use crate::ending::Ending;
-use crate::stop::Stop;
+use crate::protocol::messages::{Acknowledged, Client, ClientSettings, Report};
 use crate::streams::{Conversation, PIECE, Step, TURN};
 use anyhow::Context;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::messages::{Acknowledged, Client, ClientSettings, Report};
 use jostle_common::time::Instant;
+use jostle_console::stop::Stop;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -82,7 +82,8 @@ pub fn send(
                 let client = Client::new(settings.protocol);
                 let patience = settings.protocol.patience;
                 let conversation = Conversation::new(clock.now(), stream, client, patience);
-                let mut sending = Sending { poll, conversation, input, remark: Some(REMARK), broken: None };
+                let mut sending =
+                    Sending { poll, conversation, input, remark: Some(REMARK), broken: None };
                 sending.run(stop, &clock, &mut tell)?;
                 return Ok(sending.finish(server, clock.now()));
             }
@@ -96,8 +97,14 @@ pub fn send(
 }
 
 /// Waits until a connection stands, or says why it does not.
-fn connect(server: SocketAddr, poll: &mut Poll, stop: &Stop, clock: &Clock) -> Result<TcpStream, Ending> {
-    let failed = |error: io::Error| Ending::Failed(format!("cannot connect to tcp://{server}: {error}"));
+fn connect(
+    server: SocketAddr,
+    poll: &mut Poll,
+    stop: &Stop,
+    clock: &Clock,
+) -> Result<TcpStream, Ending> {
+    let failed =
+        |error: io::Error| Ending::Failed(format!("cannot connect to tcp://{server}: {error}"));
     let mut stream = TcpStream::connect(server).map_err(failed)?;
     let interest = Interest::READABLE | Interest::WRITABLE;
     poll.registry().register(&mut stream, SOCKET, interest).map_err(failed)?;
@@ -188,7 +195,7 @@ impl Sending {
                 Entry::TooLong(line) => {
                     self.broken = Some(format!(
                         "a message on line {line} is too long; the messages before it were sent. A message has at most {} bytes",
-                        jostle_common::protocol::messages::MESSAGE_BYTES_MAX
+                        crate::protocol::messages::MESSAGE_BYTES_MAX
                     ));
                     client.close();
                 }

@@ -1,20 +1,23 @@
 //! `jostle-server messages` and `jostle-client messages`.
 
-use super::{Input, Notice, PORT, Peer, SEPARATOR, SendSettings, Sent, Server, ServerSettings, Totals, send};
+use super::{
+    Input, Notice, PORT, Peer, SEPARATOR, SendSettings, Sent, Server, ServerSettings, Totals, send,
+};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
 use crate::patience::{self, Patience};
-use crate::stdin;
-use crate::stop::Stop;
-use crate::terminal::{Printer, escaped, escaped_bytes};
+use crate::protocol::messages::{Acknowledged, Ended, Message, SessionReport};
+use crate::protocol::timer::Timing;
 use clap::Args;
-use jostle_common::protocol::messages::{Acknowledged, Ended, Message, SessionReport};
-use jostle_common::protocol::timer::Timing;
+use jostle_console::stdin;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{Printer, escaped, escaped_bytes};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// Takes checked messages over TCP and prints each once and in order, whatever happens to the lines on their way.
+/// Takes checked messages over TCP and prints each once and in order, whatever happens to the lines
+/// on their way.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server messages
@@ -45,11 +48,14 @@ impl ServeArgs {
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let listen = resolve_listener(&self.listen, "tcp", PORT)?;
-        let settings =
-            ServerSettings { clients_max: self.max_clients.into(), idle: self.idle.0, once: self.once };
+        let settings = ServerSettings {
+            clients_max: self.max_clients.into(),
+            idle: self.idle.0,
+            once: self.once,
+        };
         let printer = Printer::new(self.json);
         // As many clients as are wished for, if the system grants it.
-        jostle_proxy::raise_descriptor_limit();
+        jostle_sys::raise_descriptor_limit();
         let server = Server::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
         let Totals { sessions, counts } = server.run(stop, |peer, messages, end| {
@@ -60,7 +66,8 @@ impl ServeArgs {
         })?;
         let mut fields = json!({ "kind": "messages", "sessions": sessions });
         extend(&mut fields, counts_json(&counts));
-        printer.event("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));
+        printer
+            .event("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));
         Ok(true)
     }
 }
@@ -70,7 +77,9 @@ fn print_message(printer: Printer, peer: Peer, message: &Message) {
     let mut fields =
         json!({ "peer": peer.address.to_string(), "session": peer.session, "sequence": sequence });
     extend(&mut fields, message_json(bytes));
-    printer.event("message", fields, || format!("{} {sequence} {}", peer.address, escaped_bytes(bytes)));
+    printer.event("message", fields, || {
+        format!("{} {sequence} {}", peer.address, escaped_bytes(bytes))
+    });
 }
 
 fn print_end(printer: Printer, peer: Peer, ended: Option<Ended>, report: &SessionReport) {
@@ -80,7 +89,8 @@ fn print_end(printer: Printer, peer: Peer, ended: Option<Ended>, report: &Sessio
         Some(Ended::Silent) => ("silent", "went silent"),
         None => ("stopped", "was stopped"),
     };
-    let mut fields = json!({ "peer": peer.address.to_string(), "session": peer.session, "how": word });
+    let mut fields =
+        json!({ "peer": peer.address.to_string(), "session": peer.session, "how": word });
     extend(&mut fields, counts_json(report));
     printer.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
 }
@@ -116,9 +126,11 @@ fn counts_text(report: &SessionReport) -> String {
     )
 }
 
-/// Sends messages over TCP, each until it is acknowledged: once and in order, whatever happens to the lines on their way.
+/// Sends messages over TCP, each until it is acknowledged: once and in order, whatever happens to
+/// the lines on their way.
 ///
-/// Without MESSAGES they are read from stdin, a line each. TCHAU, or the end of the input, ends the session.
+/// Without MESSAGES they are read from stdin, a line each. TCHAU, or the end of the input, ends the
+/// session.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-client messages 127.0.0.1:9000 'one||two||TCHAU'
@@ -136,7 +148,8 @@ pub struct SendArgs {
     /// When to send again: from measured round trips, or always after the same time ("fixed:200ms")
     #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
-    /// Give up a message after so long without its ACK, or "never" [default: 60s and 500 times, whichever is later]
+    /// Give up a message after so long without its ACK, or "never" [default: 60s and 500 times,
+    /// whichever is later]
     #[arg(long, value_name = "TIME", value_parser = patience::parse)]
     patience: Option<Patience>,
     /// Print the summary only
@@ -174,7 +187,9 @@ impl SendArgs {
                     "no answer yet: waiting for a place at the server, or for a line to get through (Ctrl-C ends)"
                 );
             }
-            Notice::Acknowledged(acknowledged) if !self.quiet => print_acknowledged(printer, &acknowledged),
+            Notice::Acknowledged(acknowledged) if !self.quiet => {
+                print_acknowledged(printer, &acknowledged)
+            }
             Notice::Acknowledged(_) => {}
         })?;
         print_sent(printer, &sent);

@@ -1,9 +1,9 @@
-//! Where a client's messages come from: a text, or stdin line by line; several on a line with a separator between them.
+//! Where a client's messages come from: a text, or stdin line by line; several on a line with a
+//! separator between them.
 
+use crate::protocol::lines::{Line, Lines, Overlong};
+use crate::protocol::messages::{GOODBYE, fits};
 use bytes::Bytes;
-use jostle_common::protocol::lines::{Line, Lines, Overlong};
-use jostle_common::protocol::messages::{GOODBYE, fits};
-use jostle_common::trial::Trial;
 use mio::unix::pipe;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
@@ -26,33 +26,44 @@ pub enum Entry {
 }
 
 /// Messages, in order.
-#[derive(Debug)]
 pub struct Input {
     lines: Lines,
     line: u64,
     separator: Vec<u8>,
     entries: VecDeque<Entry>,
-    /// The trial whose messages they are, and how many of them are behind us.
-    trial: Option<(Box<Trial>, u64)>,
+    /// Messages that are made when their turn comes.
+    made: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
     /// Where more lines come from.
     source: Option<pipe::Receiver>,
     has_ended: bool,
 }
 
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { line, entries, source, has_ended, .. } = self;
+        write!(
+            f,
+            "input at line {line}, {} entries read ahead, ended {has_ended}, {source:?}",
+            entries.len()
+        )
+    }
+}
+
 impl Input {
-    /// The messages of a text, whose lines are read as those of stdin. An empty separator leaves lines whole.
+    /// The messages of a text, whose lines are read as those of stdin. An empty separator leaves
+    /// lines whole.
     pub fn text(text: &str, separator: &str) -> Self {
         let mut input = Self::new(separator);
         text.split('\n').for_each(|line| input.take_line(Line::Whole(line.as_bytes())));
         input
     }
 
-    /// The messages of a trial, each made when its turn comes.
-    pub fn of_trial(trial: &Trial) -> Self {
-        Self { trial: Some((Box::new(trial.clone()), 0)), ..Self::new("") }
+    /// Creates an input from messages that are made one by one, each when its turn comes.
+    pub fn made(messages: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        Self { made: Some(Box::new(messages)), ..Self::new("") }
     }
 
-    /// The messages that come through a pipe, such as that of [`crate::stdin::open`].
+    /// The messages that come through a pipe, such as that of [`jostle_console::stdin::open`].
     pub fn pipe(source: pipe::Receiver, separator: &str) -> Self {
         Self { source: Some(source), ..Self::new(separator) }
     }
@@ -63,7 +74,7 @@ impl Input {
             line: 0,
             separator: separator.as_bytes().to_vec(),
             entries: VecDeque::new(),
-            trial: None,
+            made: None,
             source: None,
             has_ended: false,
         }
@@ -86,11 +97,8 @@ impl Input {
             if let Some(entry) = self.entries.pop_front() {
                 return entry;
             }
-            if let Some((trial, next)) = &mut self.trial
-                && *next < trial.count()
-            {
-                *next += 1;
-                return Entry::Message(trial.message(*next - 1));
+            if let Some(message) = self.made.as_mut().and_then(Iterator::next) {
+                return Entry::Message(message);
             }
             if self.has_ended {
                 return Entry::End;
@@ -161,8 +169,7 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::protocol::messages::MESSAGE_BYTES_MAX;
-    use jostle_common::units::ByteSize;
+    use crate::protocol::messages::MESSAGE_BYTES_MAX;
     use std::io::Write;
 
     fn read(mut input: Input) -> Vec<String> {
@@ -176,7 +183,10 @@ mod tests {
 
     #[test]
     fn separators_part_messages_and_take_nothing_from_them() {
-        assert_eq!(read(Input::text("one||two| | ||||TCHAU", "||")), ["one", "two| | ", "", "TCHAU"]);
+        assert_eq!(
+            read(Input::text("one||two| | ||||TCHAU", "||")),
+            ["one", "two| | ", "", "TCHAU"]
+        );
         assert_eq!(read(Input::text("one || TCHAU ", "||")), ["one ", "TCHAU"]);
         assert_eq!(read(Input::text("a|||b", "||")), ["a", "|b"]);
         assert_eq!(read(Input::text("a||b", "")), ["a||b"]);
@@ -186,10 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn the_messages_of_a_trial_come_in_order_and_end() {
-        let size = Some(ByteSize::new(2));
-        let trial = Trial { count: Some(3), size, ..Trial::default() };
-        assert_eq!(read(Input::of_trial(&trial)), ["ab", "bc", "cd"]);
+    fn messages_that_are_made_come_in_order_and_end() {
+        let messages = ["ab", "bc", "cd"].map(Bytes::from);
+        assert_eq!(read(Input::made(messages.into_iter())), ["ab", "bc", "cd"]);
     }
 
     #[test]

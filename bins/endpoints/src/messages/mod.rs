@@ -1,8 +1,8 @@
 //! System 9, checked messages over TCP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::messages::{Input, SendSettings, Server, ServerSettings, send};
-//! use jostle_bins::stop::Stop;
+//! use jostle_endpoints::messages::{Input, SendSettings, Server, ServerSettings, send};
+//! use jostle_console::stop::Stop;
 //!
 //! let server = Server::bind("127.0.0.1:0".parse()?, ServerSettings::default())?;
 //! let (address, stop) = (server.address(), Stop::new());

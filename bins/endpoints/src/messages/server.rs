@@ -1,8 +1,8 @@
 //! The server: a session per connection, a set maximum of them at once.
 
-use crate::stop::Stop;
+use crate::protocol::messages::{Ended, Message, Session, SessionReport};
 use crate::streams;
-use jostle_common::protocol::messages::{Ended, Message, Session, SessionReport};
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -66,8 +66,9 @@ impl Server {
         self.inner.address()
     }
 
-    /// Serves until `stop` is requested, or until one session is over when it was set so. `tell` is given messages as they are delivered, and
-    /// at the end of a session how it ended (`None` inside when the server stopped) and what it counted.
+    /// Serves until `stop` is requested, or until one session is over when it was set so. `tell` is
+    /// given messages as they are delivered, and at the end of a session how it ended (`None`
+    /// inside when the server stopped) and what it counted.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
@@ -84,7 +85,8 @@ impl Server {
             |visit| {
                 let (messages, report) = (visit.endpoint.take_messages(), *visit.endpoint.report());
                 // A connection without a line is a port probe.
-                let end = (visit.is_over && report.lines() > 0).then(|| (visit.endpoint.ended(), report));
+                let end =
+                    (visit.is_over && report.lines() > 0).then(|| (visit.endpoint.ended(), report));
                 if !messages.is_empty() || end.is_some() {
                     tell(Peer { session: visit.ordinal, address: visit.peer }, messages, end);
                 }

@@ -4,19 +4,20 @@ use super::words::{counts, print_event, print_summary};
 use super::{PORT, Server, ping};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
-use crate::progress;
-use crate::stop::Stop;
-use crate::terminal::Printer;
+use crate::protocol::ping::{ClientSettings, Pace, SIZE_MAX, SIZE_MIN};
+use crate::protocol::reflector::ReflectorReport;
+use crate::protocol::timer::Timing;
 use crate::timing::parse_span;
 use clap::Args;
-use jostle_common::protocol::ping::{ClientSettings, Pace, SIZE_MAX, SIZE_MIN};
-use jostle_common::protocol::reflector::ReflectorReport;
-use jostle_common::protocol::timer::Timing;
 use jostle_common::units::ByteSize;
+use jostle_console::progress;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::Printer;
 use serde_json::json;
 use std::time::Duration;
 
-/// How many requests of a flood may be open: enough to keep any loopback busy, few enough for a default socket buffer.
+/// How many requests of a flood may be open: enough to keep any loopback busy, few enough for a
+/// default socket buffer.
 const FLOOD_WINDOW: u32 = 64;
 
 /// Answers any datagram with itself, over UDP.
@@ -50,11 +51,14 @@ impl ServeArgs {
         let server = Server::bind(resolve_listener(&self.listen, "udp", PORT)?, self.once)?;
         let printer = Printer::new(self.json);
         printer.ready("ping", &format!("udp://{}", server.address()));
-        let ReflectorReport { received, answered, bytes, refused, unanswered } = server.run(stop)?;
+        let ReflectorReport { received, answered, bytes, refused, unanswered } =
+            server.run(stop)?;
         let fields = json!({ "kind": "ping", "received": received, "answered": answered, "bytes": bytes, "refused": refused,
             "unanswered": unanswered });
         printer.event("summary", fields, || {
-            format!("received {received} answered {answered} refused {refused} unanswered {unanswered}")
+            format!(
+                "received {received} answered {answered} refused {refused} unanswered {unanswered}"
+            )
         });
         Ok(true)
     }
@@ -77,7 +81,8 @@ pub struct PingArgs {
     /// How many requests [default: 10; without end with --flood or --deadline]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Begin a request so often, whatever is answered [default: as soon as the one before is answered]
+    /// Begin a request so often, whatever is answered [default: as soon as the one before is
+    /// answered]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     interval: Option<Duration>,
     /// Keep 64 requests open, and print the sums only
@@ -89,7 +94,8 @@ pub struct PingArgs {
     /// How often a request without an answer is tried again [default: 3; 0 with --interval]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
     retries: Option<u32>,
-    /// When an answer is late: from measured round trips, doubled on silence, or always after the same time ("fixed:200ms")
+    /// When an answer is late: from measured round trips, doubled on silence, or always after the
+    /// same time ("fixed:200ms")
     #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
     /// End after so long, whatever is still open
@@ -169,7 +175,8 @@ mod tests {
     }
 
     fn settings(line: &str) -> Result<ClientSettings, String> {
-        let line = Line::try_parse_from(["ping", "host"].into_iter().chain(line.split_whitespace()));
+        let line =
+            Line::try_parse_from(["ping", "host"].into_iter().chain(line.split_whitespace()));
         line.map(|line| line.args.settings(1)).map_err(|error| error.to_string())
     }
 
@@ -185,7 +192,10 @@ mod tests {
         assert_eq!((flood.count, flood.retries, flood.tell), (None, 3, false));
         assert_eq!(settings("--deadline 1s").unwrap().count, None);
         assert_eq!(settings("--deadline 1s --count 5").unwrap().count, Some(5));
-        assert_eq!((settings("--size 1KiB").unwrap().size, settings("--size 24").unwrap().size), (1024, 24));
+        assert_eq!(
+            (settings("--size 1KiB").unwrap().size, settings("--size 24").unwrap().size),
+            (1024, 24)
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use jostle_bins::{ping, stop::Stop};
-//! use jostle_common::protocol::ping::ClientSettings;
+//! use jostle_endpoints::protocol::ping::ClientSettings;
 //!
 //! let server = ping::Server::bind("127.0.0.1:0".parse()?, false)?;
 //! let address = server.address();
@@ -22,11 +22,11 @@ mod words;
 
 use crate::datagrams::{Driver, Ended};
 use crate::ending::Ending;
-use crate::stop::Stop;
+use crate::protocol::ping::{Client, ClientSettings, Event, Failure, PORT, Report};
+use crate::protocol::reflector::{Reflector, ReflectorReport, ReflectorSettings};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::ping::{Client, ClientSettings, Event, Failure, PORT, Report};
-use jostle_common::protocol::reflector::{Reflector, ReflectorReport, ReflectorSettings};
 use jostle_common::time::Instant;
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -43,7 +43,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server on `listen`; port 0 lets the system pick one. With `once` it ends when its first clients have fallen silent.
+    /// A server on `listen`; port 0 lets the system pick one. With `once` it ends when its first
+    /// clients have fallen silent.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -83,10 +84,12 @@ pub struct Pinged {
     pub ending: Ending,
 }
 
-/// Pings the first of `servers` at which somebody listens; the address in `settings` is replaced. `told` sees whom it asks, each event, and the counts.
+/// Pings the first of `servers` at which somebody listens; the address in `settings` is replaced.
+/// `told` sees whom it asks, each event, and the counts.
 ///
 /// # Errors
-/// When there is no way to any server, or the system refuses to wait for events. Silence is an [`Ending`].
+/// When there is no way to any server, or the system refuses to wait for events. Silence is an
+/// [`Ending`].
 pub fn ping(
     servers: &[SocketAddr],
     settings: &ClientSettings,

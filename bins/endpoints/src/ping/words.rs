@@ -2,8 +2,8 @@
 
 use super::Pinged;
 use crate::ending::Ending;
-use crate::terminal::Printer;
-use jostle_common::protocol::ping::{Event, Report};
+use crate::protocol::ping::{Event, Report};
+use jostle_console::terminal::Printer;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,21 +15,24 @@ pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, eve
             let fields = json!({ "number": number, "attempt": attempt, "bytes": size, "rtt_ms": ms(round_trip),
                 "late": late, "doubled": doubled });
             printer.event("answer", fields, || {
-                let attempt = if attempt > 1 { format!(" attempt={attempt}") } else { String::new() };
+                let attempt =
+                    if attempt > 1 { format!(" attempt={attempt}") } else { String::new() };
                 let remark = match (late, doubled) {
                     (_, true) => " (doubled)",
                     (true, false) => " (late)",
                     (false, false) => "",
                 };
                 let time = ms(round_trip);
-                format!("{size} bytes from {server}: seq={number}{attempt} time={time:.3} ms{remark}")
+                format!(
+                    "{size} bytes from {server}: seq={number}{attempt} time={time:.3} ms{remark}"
+                )
             });
         }
         Event::Silence { number, attempt, timeout, again } => {
-            let fields =
-                json!({ "number": number, "attempt": attempt, "timeout_ms": ms(timeout), "again": again });
+            let fields = json!({ "number": number, "attempt": attempt, "timeout_ms": ms(timeout), "again": again });
             printer.event("silence", fields, || {
-                let attempt = if attempt > 1 { format!(" attempt={attempt}") } else { String::new() };
+                let attempt =
+                    if attempt > 1 { format!(" attempt={attempt}") } else { String::new() };
                 let again = if again { "; trying again" } else { "" };
                 format!("no answer to seq={number}{attempt} within {:.3} ms{again}", ms(timeout))
             });

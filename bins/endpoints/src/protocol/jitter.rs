@@ -1,11 +1,14 @@
-//! Interarrival jitter as RTP reports it (RFC 3550 §6.4.1): how much the transit time changes from one packet to the next, smoothed.
+//! Interarrival jitter as RTP reports it (RFC 3550 §6.4.1): how much the transit time changes from
+//! one packet to the next, smoothed.
 
-use crate::time::nanos;
+use jostle_common::time::nanos;
 use std::time::Duration;
 
-/// The smoothed change of the transit time: J += (|D| − J) / 16, where D is the difference to the transit before.
+/// The smoothed change of the transit time: J += (|D| − J) / 16, where D is the difference to the
+/// transit before.
 ///
-/// Between two clocks a transit is known up to a constant, which the difference cancels; so a round trip serves as well.
+/// Between two clocks a transit is known up to a constant, which the difference cancels; so a round
+/// trip serves as well.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jitter {
     /// In nanoseconds; a fraction must not be lost, or small jitter would never show.

@@ -59,7 +59,8 @@ impl Lines {
             self.unfinished.extend_from_slice(piece);
             bytes = rest;
             let is_line = newline.is_some() && end <= room;
-            if is_line || self.overlong == Overlong::Cut && self.unfinished.len() == self.bytes_max {
+            if is_line || self.overlong == Overlong::Cut && self.unfinished.len() == self.bytes_max
+            {
                 each(Line::Whole(&self.unfinished));
                 self.unfinished.clear();
             } else if end > room {
@@ -70,7 +71,8 @@ impl Lines {
         }
     }
 
-    /// The lines as they stand, leaving the beginning of a stream: for an owner whose handler of lines needs the rest of it.
+    /// The lines as they stand, leaving the beginning of a stream: for an owner whose handler of
+    /// lines needs the rest of it.
     #[must_use]
     pub const fn take(&mut self) -> Self {
         let fresh = Self::new(self.bytes_max, self.overlong);
@@ -112,7 +114,9 @@ mod tests {
     #[test]
     fn lines_come_out_however_the_stream_is_cut() {
         let expected = [whole("one\n"), whole("\n"), whole("two\r\n"), whole("end")];
-        for pieces in [&[&b"one\n\ntwo\r\nend"[..]][..], &[b"o", b"ne", b"\n\nt", b"wo\r", b"\ne", b"nd"]] {
+        for pieces in
+            [&[&b"one\n\ntwo\r\nend"[..]][..], &[b"o", b"ne", b"\n\nt", b"wo\r", b"\ne", b"nd"]]
+        {
             assert_eq!(cut(pieces, 100, Overlong::Skip), expected);
             assert_eq!(cut(pieces, 5, Overlong::Cut), expected);
         }
@@ -123,7 +127,10 @@ mod tests {
 
     #[test]
     fn a_line_beyond_the_bound_is_skipped_or_cut() {
-        assert_eq!(cut(&[b"1234\n12345\nab\n"], 5, Overlong::Skip), [whole("1234\n"), None, whole("ab\n")]);
+        assert_eq!(
+            cut(&[b"1234\n12345\nab\n"], 5, Overlong::Skip),
+            [whole("1234\n"), None, whole("ab\n")]
+        );
         assert_eq!(cut(&[b"123456", b"789", b"0\nab\n"], 5, Overlong::Skip), [None, whole("ab\n")]);
         let pieces = [whole("12345"), whole("67890"), whole("\n"), whole("ab\n")];
         assert_eq!(cut(&[b"123456", b"789", b"0\nab\n"], 5, Overlong::Cut), pieces);

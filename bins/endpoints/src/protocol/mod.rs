@@ -1,12 +1,13 @@
-//! The protocols of the endpoints as sans-I/O state machines: datagrams and time go in, datagrams and deadlines come out.
+//! The protocols of the endpoints as sans-I/O state machines: datagrams and time go in, datagrams
+//! and deadlines come out.
 //!
-//! An [`Endpoint`] is driven by a real socket in the programs and by virtual time in the engine's `simulate`, so what is measured in
-//! one holds in the other. The caller's rule, after every event: send what [`Endpoint::poll`] returns until it returns `None`, then
-//! wait for a datagram or for [`Endpoint::deadline`]. The formats on the wire are specified in `docs/protocols.md`; whatever else
-//! arrives is counted and ignored.
+//! An [`Endpoint`] is driven by a real socket in the programs and by virtual time in the engine's
+//! `simulate`, so what is measured in one holds in the other. The caller's rule, after every event:
+//! send what [`Endpoint::poll`] returns until it returns `None`, then wait for a datagram or for
+//! [`Endpoint::deadline`]. The formats on the wire are specified in `docs/protocols.md`; whatever
+//! else arrives is counted and ignored.
 
 pub mod clock;
-pub mod digest;
 pub mod echo;
 pub mod file;
 pub mod jitter;
@@ -15,15 +16,14 @@ pub mod messages;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
-pub mod rtt;
 pub mod saw;
 pub mod storage;
 pub mod stream;
 pub mod timer;
 pub mod wire;
 
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
 /// The bytes of a file that one packet carries.
@@ -46,7 +46,8 @@ pub trait Endpoint {
     /// Takes in a datagram that arrived from `from` at `now`. Never panics, whatever it holds.
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]);
 
-    /// The next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or another datagram.
+    /// The next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or another
+    /// datagram.
     fn poll(&mut self, now: Instant) -> Option<Transmit>;
 
     /// When `poll` next has something to do by itself; `None`: not before another datagram comes.
@@ -72,7 +73,8 @@ pub const fn is_loopback(address: SocketAddr) -> bool {
     }
 }
 
-/// How many packets a file of `size` bytes takes; `None` when their numbers do not fit 32 bits (16 TiB).
+/// How many packets a file of `size` bytes takes; `None` when their numbers do not fit 32 bits (16
+/// TiB).
 pub fn chunks_in(size: u64) -> Option<u32> {
     u32::try_from(size.div_ceil(CHUNK_BYTES)).ok()
 }
@@ -88,9 +90,14 @@ mod tests {
 
     #[test]
     fn files_are_cut_into_chunks_without_rest() {
-        for (size, chunks, last) in
-            [(0, 0, 0), (1, 1, 1), (4096, 1, 4096), (4097, 2, 1), (1 << 20, 256, 4096), (960_000, 235, 1536)]
-        {
+        for (size, chunks, last) in [
+            (0, 0, 0),
+            (1, 1, 1),
+            (4096, 1, 4096),
+            (4097, 2, 1),
+            (1 << 20, 256, 4096),
+            (960_000, 235, 1536),
+        ] {
             assert_eq!(chunks_in(size), Some(chunks), "{size}");
             assert_eq!(chunk_length(size, chunks.saturating_sub(1)), last, "{size}");
             assert_eq!(chunk_length(size, chunks), 0, "{size}");

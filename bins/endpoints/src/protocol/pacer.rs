@@ -1,20 +1,23 @@
 //! Spreads packets evenly over time, at a rate in bits per second.
 
-use crate::time::{Instant, nanos};
-use crate::units::BitRate;
+use jostle_common::time::{Instant, nanos};
+use jostle_common::units::BitRate;
 use std::time::Duration;
 
-/// How far a sender that woke late may catch up, as a burst: a few of the milliseconds to which operating systems round a sleep.
-/// A receiver's default buffer holds some 40 packets of 4 KiB on Linux: at 10 Mbit/s 4 ms are two.
+/// How far a sender that woke late may catch up, as a burst: a few of the milliseconds to which
+/// operating systems round a sleep. A receiver's default buffer holds some 40 packets of 4 KiB on
+/// Linux: at 10 Mbit/s 4 ms are two.
 pub const CATCH_UP: Duration = Duration::from_millis(4);
 
-/// When the next packet may go. Due times follow the rate exactly, whenever the sender wakes, as long as it wakes within [`CATCH_UP`].
+/// When the next packet may go. Due times follow the rate exactly, whenever the sender wakes, as
+/// long as it wakes within [`CATCH_UP`].
 #[derive(Clone, Copy, Debug)]
 pub struct Pacer {
     rate: BitRate,
     /// When the next packet is due; `None` before the first.
     due: Option<Instant>,
-    /// What the due time leaves out, in units of 1/rate ns, so that no fraction of a nanosecond is lost.
+    /// What the due time leaves out, in units of 1/rate ns, so that no fraction of a nanosecond is
+    /// lost.
     carry: u64,
 }
 
@@ -38,7 +41,8 @@ impl Pacer {
     pub fn note(&mut self, now: Instant, bytes: usize) {
         let start = self.due.map_or(now, |due| due.max(now - CATCH_UP));
         let rate = u128::from(self.rate.bits_per_second());
-        let span = bytes as u128 * 8 * u128::from(nanos(Duration::from_secs(1))) + u128::from(self.carry);
+        let span =
+            bytes as u128 * 8 * u128::from(nanos(Duration::from_secs(1))) + u128::from(self.carry);
         self.carry = (span % rate) as u64;
         self.due = Some(start.plus_nanos(u64::try_from(span / rate).unwrap_or(u64::MAX)));
     }
@@ -51,7 +55,8 @@ mod tests {
 
     const END: Instant = Instant::from_secs(10);
 
-    /// Sends 4152-byte packets for 10 s, waking only at multiples of `step` nanoseconds. Returns the bytes sent.
+    /// Sends 4152-byte packets for 10 s, waking only at multiples of `step` nanoseconds. Returns
+    /// the bytes sent.
     fn sent(rate: BitRate, step: u64) -> u64 {
         let mut pacer = Pacer::new(rate);
         let mut bytes = 0;
@@ -70,7 +75,8 @@ mod tests {
         fn keeps_the_rate_whatever_the_wake_ups(mbit in 1u64..500, step in 100_000u64..3_000_000) {
             let rate = BitRate::new(mbit * 1_000_000 + 7).unwrap();
             let expected = rate.bytes_in(Duration::from_secs(10));
-            // A sleeping sender is behind by at most one step of wake-ups; a packet at the start is ahead.
+            // A sleeping sender is behind by at most one step of wake-ups; a packet at the start is
+            // ahead.
             let behind = rate.bytes_in(Duration::from_nanos(step));
             let sent = sent(rate, step);
             prop_assert!(sent <= expected + 2 * 4152, "{sent} of {expected}");

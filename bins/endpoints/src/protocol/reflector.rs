@@ -1,14 +1,16 @@
 //! Answers each datagram with itself: the server of ping, and of echo over UDP.
 //!
-//! Two services that answer whatever comes, once set on each other by a datagram with a forged sender, talk for ever (CVE-1999-0103).
-//! So nothing is answered that comes from the port of such a service: from a port below 1024, where echo (7), daytime (13), quote of the
-//! day (17), chargen (19), time (37), DNS (53), TFTP (69) and NTP (123) live and no client has its own (a NAT keeps it so too, RFC 4787
-//! REQ-3); from the ports of ours that answer anything; and from the very port number that the server itself has. An answer is as long
-//! as what it answers, so nobody can be flooded with more than the forger sends.
+//! Two services that answer whatever comes, once set on each other by a datagram with a forged
+//! sender, talk for ever (CVE-1999-0103). So nothing is answered that comes from the port of such a
+//! service: from a port below 1024, where echo (7), daytime (13), quote of the day (17), chargen
+//! (19), time (37), DNS (53), TFTP (69) and NTP (123) live and no client has its own (a NAT keeps
+//! it so too, RFC 4787 REQ-3); from the ports of ours that answer anything; and from the very port
+//! number that the server itself has. An answer is as long as what it answers, so nobody can be
+//! flooded with more than the forger sends.
 
 use super::{Endpoint, Transmit};
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +23,8 @@ pub const ECHO_PORT: u16 = 9002;
 const CLIENT_PORT_MIN: u16 = 1024;
 /// How many answers may wait for the socket; more datagrams are left unanswered, and counted.
 const OUTBOX_MAX: usize = 256;
-/// How many datagrams may wait to be told of; the caller takes them after each batch, which is smaller.
+/// How many datagrams may wait to be told of; the caller takes them after each batch, which is
+/// smaller.
 const MESSAGES_MAX: usize = 256;
 
 /// How a [`Reflector`] answers.
@@ -74,7 +77,14 @@ impl Reflector {
     /// A reflector that has seen nothing.
     pub fn new(settings: ReflectorSettings) -> Self {
         let (outbox, messages) = (VecDeque::new(), VecDeque::new());
-        Self { settings, outbox, messages, ends: None, finished: false, report: ReflectorReport::default() }
+        Self {
+            settings,
+            outbox,
+            messages,
+            ends: None,
+            finished: false,
+            report: ReflectorReport::default(),
+        }
     }
 
     /// What it has done so far.
@@ -87,9 +97,13 @@ impl Reflector {
         self.messages.pop_front()
     }
 
-    /// Whether another service may sit at that port, so that an answer could start an endless exchange.
+    /// Whether another service may sit at that port, so that an answer could start an endless
+    /// exchange.
     const fn is_service(&self, port: u16) -> bool {
-        port < CLIENT_PORT_MIN || port == PING_PORT || port == ECHO_PORT || port == self.settings.port
+        port < CLIENT_PORT_MIN
+            || port == PING_PORT
+            || port == ECHO_PORT
+            || port == self.settings.port
     }
 }
 
@@ -120,7 +134,11 @@ impl Endpoint for Reflector {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.outbox.is_empty() { self.ends.filter(|_| !self.finished) } else { Some(Instant::START) }
+        if self.outbox.is_empty() {
+            self.ends.filter(|_| !self.finished)
+        } else {
+            Some(Instant::START)
+        }
     }
 
     fn is_finished(&self) -> bool {
@@ -134,13 +152,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn reflector() -> Reflector {
-        Reflector::new(ReflectorSettings { port: 40_000, once: Some(Duration::from_secs(2)), tell: true })
+        Reflector::new(ReflectorSettings {
+            port: 40_000,
+            once: Some(Duration::from_secs(2)),
+            tell: true,
+        })
     }
 
     #[test]
     fn any_datagram_comes_back_as_it_is_to_whoever_sent_it() {
         let mut server = reflector();
-        for (from, payload) in [("127.0.0.1:50000", &b""[..]), ("[2001:db8::1]:1024", &[0xff; 65_507])] {
+        for (from, payload) in
+            [("127.0.0.1:50000", &b""[..]), ("[2001:db8::1]:1024", &[0xff; 65_507])]
+        {
             let from = from.parse().unwrap();
             server.handle(Instant::START, from, payload);
             let transmit = server.poll(Instant::START).unwrap();
@@ -148,8 +172,12 @@ mod tests {
             assert_eq!(server.next_message(), Some(Message { from, payload: transmit.payload }));
         }
         assert_eq!(server.poll(Instant::START), None);
-        let expected =
-            ReflectorReport { received: 2, answered: 2, bytes: 65_507, ..ReflectorReport::default() };
+        let expected = ReflectorReport {
+            received: 2,
+            answered: 2,
+            bytes: 65_507,
+            ..ReflectorReport::default()
+        };
         assert_eq!(*server.report(), expected);
     }
 
@@ -172,7 +200,10 @@ mod tests {
         let addresses: [SocketAddr; 2] =
             ["192.0.2.1:1234".parse().unwrap(), "192.0.2.2:9002".parse().unwrap()];
         let mut servers = addresses.map(|address| {
-            Reflector::new(ReflectorSettings { port: address.port(), ..ReflectorSettings::default() })
+            Reflector::new(ReflectorSettings {
+                port: address.port(),
+                ..ReflectorSettings::default()
+            })
         });
         servers[0].handle(Instant::START, addresses[1], b"forged");
         servers[1].handle(Instant::START, addresses[0], b"forged");

@@ -1,9 +1,9 @@
-//! Where endpoints read files from and write them to, as values that the caller brings: files in the programs, memory in tests and
-//! in virtual time.
+//! Where endpoints read files from and write them to, as values that the caller brings: files in
+//! the programs, memory in tests and in virtual time.
 
-use super::digest::Digest;
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::digest::Digest;
+use jostle_common::time::Instant;
 use std::fmt;
 use std::io;
 
@@ -21,7 +21,8 @@ pub trait Source {
     /// When the file cannot be read there, or ends before the buffer is full.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// Looks whether the file has changed, and takes on its new size and digest. False while it cannot be served.
+    /// Looks whether the file has changed, and takes on its new size and digest. False while it
+    /// cannot be served.
     fn refresh(&mut self, now: Instant) -> bool {
         let _ = now;
         true
@@ -76,7 +77,8 @@ pub trait Partial {
     fn finish(self) -> io::Result<String>;
 }
 
-/// The contents of a made-up file of `size` bytes: the same on every machine, the beginning of every larger one, and not compressible.
+/// The contents of a made-up file of `size` bytes: the same on every machine, the beginning of
+/// every larger one, and not compressible.
 pub fn generated(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size.next_multiple_of(8)];
     for (place, number) in bytes.chunks_exact_mut(8).zip(1..) {
@@ -86,8 +88,8 @@ pub fn generated(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// The `number`-th word of SplitMix64 (Steele, Lea and Flood 2014). Nobody's fate hangs on it, and it is ten times faster than the draws of
-/// [`crate::chance`].
+/// The `number`-th word of SplitMix64 (Steele, Lea and Flood 2014). Nobody's fate hangs on it, and
+/// it is ten times faster than the draws of [`jostle_common::chance`].
 const fn split_mix(number: u64) -> u64 {
     let mut word = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -225,14 +227,16 @@ impl Partial for MemoryFile {
     }
 
     fn finish(self) -> io::Result<String> {
-        let mut finished = self.folder.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut finished =
+            self.folder.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         finished.push(self.bytes);
         Ok(format!("received-{}", finished.len()))
     }
 }
 
 fn read_at(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-    let from = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)?.get(..buffer.len()));
+    let from =
+        usize::try_from(offset).ok().and_then(|start| bytes.get(start..)?.get(..buffer.len()));
     buffer.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
     Ok(())
 }

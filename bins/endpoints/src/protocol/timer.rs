@@ -1,19 +1,22 @@
-//! When to ask again: the retransmission timer of RFC 6298, with bounds that suit a request and its answer.
+//! When to ask again: the retransmission timer of RFC 6298, with bounds that suit a request and its
+//! answer.
 
-use crate::time::nanos;
-use crate::units::{UnitError, format_duration, parse_duration};
+use jostle_common::time::nanos;
+use jostle_common::units::{UnitError, format_duration, parse_duration};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The least that is added to the smoothed round trip, and so the least timeout: below it the scheduler's own delays would look like
-/// losses. It stands where RFC 6298 has the granularity of the clock: on a link whose delay never varies, RTTVAR decays to nothing,
-/// and a timeout of exactly one round trip would expire as the answer arrives.
+/// The least that is added to the smoothed round trip, and so the least timeout: below it the
+/// scheduler's own delays would look like losses. It stands where RFC 6298 has the granularity of
+/// the clock: on a link whose delay never varies, RTTVAR decays to nothing, and a timeout of
+/// exactly one round trip would expire as the answer arrives.
 pub const FLOOR: Duration = Duration::from_millis(5);
 /// The longest timeout, backoff included.
 pub const CAP: Duration = Duration::from_secs(1);
-/// The first timeout, when no round trip is known. RFC 6298 says 1 s, because its senders cannot tell which copy was answered; here
-/// an answer names its attempt, so asking early costs a packet and nothing else.
+/// The first timeout, when no round trip is known. RFC 6298 says 1 s, because its senders cannot
+/// tell which copy was answered; here an answer names its attempt, so asking early costs a packet
+/// and nothing else.
 pub const INITIAL: Duration = Duration::from_millis(50);
 /// How many times the timeout may double.
 const DOUBLINGS_MAX: u32 = 2;
@@ -59,7 +62,8 @@ impl fmt::Display for Timing {
     }
 }
 
-/// A retransmission timer: RTO = SRTT + max(5 ms, 4·RTTVAR) (RFC 6298 §2), doubled after each timeout up to fourfold.
+/// A retransmission timer: RTO = SRTT + max(5 ms, 4·RTTVAR) (RFC 6298 §2), doubled after each
+/// timeout up to fourfold.
 #[derive(Clone, Copy, Debug)]
 pub struct RetransmissionTimer {
     timing: Timing,

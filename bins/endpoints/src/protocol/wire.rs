@@ -1,4 +1,5 @@
-//! What the datagrams of all protocols share: numbers in network order, and a CRC-32 at the end over everything before it.
+//! What the datagrams of all protocols share: numbers in network order, and a CRC-32 at the end
+//! over everything before it.
 
 use bytes::Bytes;
 

@@ -3,18 +3,19 @@
 use super::{FetchSettings, Fetched, PORT, Server, fetch};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
-use crate::exit::Usage;
 use crate::patience::{self, Patience};
-use crate::progress;
-use crate::stop::Stop;
+use crate::protocol::saw::ServerReport;
+use crate::protocol::storage::Source as _;
+use crate::protocol::timer::Timing;
 use crate::storage::{FileSource, Output};
-use crate::terminal::{self, Printer, escaped, grouped};
 use anyhow::Context;
 use clap::Args;
-use jostle_common::protocol::saw::ServerReport;
-use jostle_common::protocol::storage::Source as _;
-use jostle_common::protocol::timer::Timing;
 use jostle_common::units::ByteSize;
+use jostle_common::words::grouped;
+use jostle_console::exit::Usage;
+use jostle_console::progress;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{self, Printer, escaped};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -50,7 +51,12 @@ impl ServeArgs {
         printer.ready("saw", &format!("udp://{}", server.address()));
         if !self.json {
             let (path, source) = (self.file.display().to_string(), server.source());
-            eprintln!("{}: {} bytes, sha256 {}", escaped(&path), grouped(source.size()), source.digest());
+            eprintln!(
+                "{}: {} bytes, sha256 {}",
+                escaped(&path),
+                grouped(source.size()),
+                source.digest()
+            );
         }
         let report = server.run(stop, |_| {})?;
         print_served(printer, &report);
@@ -59,7 +65,8 @@ impl ServeArgs {
 }
 
 fn print_served(printer: Printer, report: &ServerReport) {
-    let ServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } = *report;
+    let ServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } =
+        *report;
     let fields = json!({ "kind": "saw", "requests": requests, "answers": answers, "finished": finished, "damaged": damaged,
         "ignored": ignored, "too_short": too_short, "unanswered": unanswered });
     printer.event("summary", fields, || {
@@ -137,8 +144,10 @@ impl FetchArgs {
         let Fetched { server, report, ending } = fetched;
         let seconds = report.elapsed().as_secs_f64();
         let goodput = if seconds > 0.0 { report.bytes as f64 * 8.0 / seconds } else { 0.0 };
-        let (size, digest) = report.file.map_or((None, None), |(size, digest)| (Some(size), Some(digest)));
-        let rtt = |percent| report.round_trips.percentile(percent).map(|time| time.as_secs_f64() * 1e3);
+        let (size, digest) =
+            report.file.map_or((None, None), |(size, digest)| (Some(size), Some(digest)));
+        let rtt =
+            |percent| report.round_trips.percentile(percent).map(|time| time.as_secs_f64() * 1e3);
         let most = report.round_trips.most().map(|time| time.as_secs_f64() * 1e3);
         let kept = kept.map(|path| path.display().to_string());
         let fields = json!({

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use jostle_bins::{saw, stop::Stop};
-//! use jostle_common::protocol::storage::Memory;
+//! use jostle_endpoints::protocol::storage::Memory;
 //!
 //! let server = saw::Server::bind("127.0.0.1:0".parse()?, Memory::new(vec![7; 10_000]), false)?;
 //! let address = server.address();
@@ -21,20 +21,20 @@ pub mod command;
 
 use crate::datagrams::{Driver, Ended};
 use crate::ending::Ending;
+use crate::protocol::saw::{Client, ClientSettings, Failure, Report, ServerReport};
+use crate::protocol::storage::{Sink, Source};
+use crate::protocol::{saw as protocol, timer::Timing};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::saw::{Client, ClientSettings, Failure, Report, ServerReport};
-use jostle_common::protocol::storage::{Sink, Source};
-use jostle_common::protocol::{saw as protocol, timer::Timing};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::stop::Stop;
+use jostle_console::stop::Stop;
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9001;
-/// With `once`: after how long a silence behind a request for the last packet the client is taken to have it. Its thanks, if they
-/// arrive, end the server sooner.
+/// With `once`: after how long a silence behind a request for the last packet the client is taken
+/// to have it. Its thanks, if they arrive, end the server sooner.
 const ONCE_SILENCE: Duration = Duration::from_secs(5);
 
 /// A server with its socket.
@@ -46,7 +46,8 @@ pub struct Server<F> {
 }
 
 impl<F: Source> Server<F> {
-    /// A server of `source` on `listen`; port 0 lets the system pick one. With `once` it ends when one client has the whole file.
+    /// A server of `source` on `listen`; port 0 lets the system pick one. With `once` it ends when
+    /// one client has the whole file.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -67,12 +68,18 @@ impl<F: Source> Server<F> {
         self.machine.source()
     }
 
-    /// Serves until `stop` is requested, or until one client is served when it was bound so. `each_turn` sees the counts as they grow.
+    /// Serves until `stop` is requested, or until one client is served when it was bound so.
+    /// `each_turn` sees the counts as they grow.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
-    pub fn run(mut self, stop: &Stop, mut each_turn: impl FnMut(&ServerReport)) -> io::Result<ServerReport> {
-        self.driver.run(&mut self.machine, stop, &Clock::start(), |machine| each_turn(machine.report()))?;
+    pub fn run(
+        mut self,
+        stop: &Stop,
+        mut each_turn: impl FnMut(&ServerReport),
+    ) -> io::Result<ServerReport> {
+        self.driver
+            .run(&mut self.machine, stop, &Clock::start(), |machine| each_turn(machine.report()))?;
         Ok(*self.machine.report())
     }
 }
@@ -116,10 +123,12 @@ pub struct Fetched {
     pub ending: Ending,
 }
 
-/// Fetches the server's file into `sink`, which is given back with the report. `each_turn` sees the counts as they grow.
+/// Fetches the server's file into `sink`, which is given back with the report. `each_turn` sees the
+/// counts as they grow.
 ///
 /// # Errors
-/// When there is no way to the server, or the system refuses to wait for events. A file that does not arrive is an [`Ending`].
+/// When there is no way to the server, or the system refuses to wait for events. A file that does
+/// not arrive is an [`Ending`].
 pub fn fetch<S: Sink>(
     settings: &FetchSettings,
     mut sink: S,

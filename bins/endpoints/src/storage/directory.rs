@@ -1,8 +1,9 @@
-//! The folder where a server puts what it receives: `received.mp3`, then `received-2.mp3`, each complete before it has its name.
+//! The folder where a server puts what it receives: `received.mp3`, then `received-2.mp3`, each
+//! complete before it has its name.
 
 use super::at;
-use crate::exit::Usage;
-use jostle_common::protocol::storage::{Folder, Partial};
+use crate::protocol::storage::{Folder, Partial};
+use jostle_console::exit::Usage;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -26,9 +27,11 @@ impl Directory {
     /// Files called `name`, `name-2` … in the folder at `path`, which is made if need be.
     ///
     /// # Errors
-    /// A [`Usage`] when `name` is not the plain name of a file; another error when the folder cannot be made.
+    /// A [`Usage`] when `name` is not the plain name of a file; another error when the folder
+    /// cannot be made.
     pub fn open(path: &Path, name: &str) -> anyhow::Result<Self> {
-        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+        let is_plain =
+            !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
         if !is_plain {
             return Err(Usage::error(format!(
                 "\"{name}\" is not a plain file name; write one such as {NAME}"
@@ -43,7 +46,11 @@ impl Directory {
     /// `received.mp3` for 1, `received-2.mp3` for 2.
     fn name(&self, number: u32) -> String {
         let Self { stem, extension, .. } = self;
-        if number == 1 { format!("{stem}{extension}") } else { format!("{stem}-{number}{extension}") }
+        if number == 1 {
+            format!("{stem}{extension}")
+        } else {
+            format!("{stem}-{number}{extension}")
+        }
     }
 
     /// Tries one name after the other until `take` does not find it taken.
@@ -54,7 +61,11 @@ impl Directory {
                 result => return result,
             }
         }
-        Err(io::Error::other(format!("{} is full of files called {}", self.path.display(), self.name(1))))
+        Err(io::Error::other(format!(
+            "{} is full of files called {}",
+            self.path.display(),
+            self.name(1)
+        )))
     }
 }
 
@@ -80,7 +91,8 @@ pub struct PartFile {
 }
 
 impl PartFile {
-    /// Gives the file the directory's name, or fails with [`io::ErrorKind::AlreadyExists`] when that is taken. The part is gone either way.
+    /// Gives the file the directory's name, or fails with [`io::ErrorKind::AlreadyExists`] when
+    /// that is taken. The part is gone either way.
     ///
     /// # Errors
     /// When the name is taken, or cannot be given.
@@ -92,7 +104,8 @@ impl PartFile {
         taken
     }
 
-    /// Gives the file the first name of the directory that is free. The part is gone also when there is none.
+    /// Gives the file the first name of the directory that is free. The part is gone also when
+    /// there is none.
     ///
     /// # Errors
     /// When no name can be given.
@@ -141,16 +154,19 @@ pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
-    let directory =
-        Directory { path: folder.to_owned(), stem: stem.to_owned(), extension: extension.to_owned() };
+    let directory = Directory {
+        path: folder.to_owned(),
+        stem: stem.to_owned(),
+        extension: extension.to_owned(),
+    };
     directory.first_free(|name| {
         let path = folder.join(name);
         take_name(part, &path).map(|()| path)
     })
 }
 
-/// Renames without ever replacing a file: a hard link fails when the name is taken. Where there are no hard links, an empty file
-/// takes the name first.
+/// Renames without ever replacing a file: a hard link fails when the name is taken. Where there are
+/// no hard links, an empty file takes the name first.
 fn take_name(part: &Path, path: &Path) -> io::Result<()> {
     match std::fs::hard_link(part, path) {
         Ok(()) => std::fs::remove_file(part).map_err(at(part)),

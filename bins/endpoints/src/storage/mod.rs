@@ -1,4 +1,5 @@
-//! Files of the endpoints on disk: one that is served or sent, one that is fetched, and a folder of received ones.
+//! Files of the endpoints on disk: one that is served or sent, one that is fetched, and a folder of
+//! received ones.
 
 mod directory;
 mod output;

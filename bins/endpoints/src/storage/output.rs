@@ -1,7 +1,7 @@
 //! The file that a client fetches: written beside its name, and renamed to it when it is whole.
 
 use super::at;
-use jostle_common::protocol::storage::Sink;
+use crate::protocol::storage::Sink;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -42,7 +42,9 @@ impl Output {
     pub fn finish(mut self) -> io::Result<()> {
         let written = self.writer.flush();
         match &self.part {
-            Some(part) => written.and_then(|()| std::fs::rename(part, &self.path)).map_err(at(&self.path)),
+            Some(part) => {
+                written.and_then(|()| std::fs::rename(part, &self.path)).map_err(at(&self.path))
+            }
             None => written.map_err(at(&self.path)),
         }
     }

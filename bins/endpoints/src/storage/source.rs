@@ -1,8 +1,8 @@
 //! A file that is served or sent, with its size and digest, which are found anew when it changes.
 
 use super::at;
-use jostle_common::protocol::digest::{Digest, Hasher};
-use jostle_common::protocol::storage::Source;
+use crate::protocol::storage::Source;
+use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -13,7 +13,8 @@ use std::time::Duration;
 /// How often the file is looked at for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What tells one version of a file from the next without reading it: device, inode, size, time of change.
+/// What tells one version of a file from the next without reading it: device, inode, size, time of
+/// change.
 type Version = (u64, u64, u64, i64, i64);
 
 /// An open file.
@@ -65,7 +66,8 @@ impl Source for FileSource {
         self.file.read_exact_at(buffer, offset)
     }
 
-    /// A file that was written or replaced is read anew; one that is gone is served on from what is still open.
+    /// A file that was written or replaced is read anew; one that is gone is served on from what is
+    /// still open.
     fn refresh(&mut self, now: Instant) -> bool {
         if now.since(self.looked) < LOOK_EVERY {
             return self.is_readable;
@@ -76,7 +78,8 @@ impl Source for FileSource {
             match read(&self.path) {
                 Ok((file, version, size, digest)) => {
                     log::info!("{} has changed", self.path.display());
-                    (self.file, self.version, self.size, self.digest) = (file, version, size, digest);
+                    (self.file, self.version, self.size, self.digest) =
+                        (file, version, size, digest);
                     self.is_readable = true;
                 }
                 Err(error) => {

@@ -1,13 +1,13 @@
 //! `jostle profile check`: what profiles will do in numbers, and what is probably not meant.
 
 use super::report;
-use crate::commands::simulate::stream::{pace, payload};
-use crate::exit::Usage;
-use crate::profiles;
-use crate::terminal::{columns, escaped, line};
 use clap::Args;
-use jostle_engine::forecast::{Forecast, Load};
-use jostle_engine::probe::{Pace, Spread, Stream};
+use jostle_console::exit::Usage;
+use jostle_console::terminal::{columns, escaped, line};
+use jostle_study::forecast::{Forecast, Load};
+use jostle_study::probe::{Pace, Spread, Stream};
+use jostle_study::profiles;
+use jostle_study::simulate::stream::{pace, payload};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -36,8 +36,12 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let stream =
-            self.rate.map(|pace| Stream { pace, size: self.size, spread: Spread::Constant, flows: 1 });
+        let stream = self.rate.map(|pace| Stream {
+            pace,
+            size: self.size,
+            spread: Spread::Constant,
+            flows: 1,
+        });
         let load = Load { size: self.size, stream };
         let mut status = 0;
         for (index, name) in self.profiles.iter().enumerate() {
@@ -51,8 +55,14 @@ impl CheckArgs {
                             line("");
                         }
                         line(
-                            report::text(name, &profile, &forecast, &load, columns().unwrap_or(100))
-                                .trim_end(),
+                            report::text(
+                                name,
+                                &profile,
+                                &forecast,
+                                &load,
+                                columns().unwrap_or(100),
+                            )
+                            .trim_end(),
                         );
                     }
                 }
@@ -60,7 +70,8 @@ impl CheckArgs {
                     status = status.max(if error.is::<Usage>() { 2 } else { 1 });
                     if self.json {
                         line(
-                            &json!({ "name": name, "ok": false, "error": format!("{error:#}") }).to_string(),
+                            &json!({ "name": name, "ok": false, "error": format!("{error:#}") })
+                                .to_string(),
                         );
                     }
                     eprintln!("jostle: {}", escaped(&format!("{error:#}")));

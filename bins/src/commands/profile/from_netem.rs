@@ -1,10 +1,10 @@
 //! `jostle profile from-netem`: a `tc netem` line as a profile.
 
-use crate::exit::Usage;
-use crate::terminal::{self, escaped, line, wrapped};
 use anyhow::Context;
 use clap::Args;
-use jostle_common::profile::netem::from_netem;
+use jostle_console::exit::Usage;
+use jostle_console::terminal::{self, escaped, line, wrapped};
+use jostle_engine::profile::netem::from_netem;
 use serde_json::{Value, json};
 
 /// Translate a tc netem line into a profile, and say what netem would really have done
@@ -16,7 +16,12 @@ use serde_json::{Value, json};
 The profile goes to stdout, remarks go to stderr; the profile's \"about\" holds them too.")]
 pub(super) struct FromNetemArgs {
     /// What stands behind netem, or the whole command
-    #[arg(value_name = "LINE", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "LINE",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     line: Vec<String>,
     /// Print an object with the profile and the remarks
     #[arg(long)]

@@ -1,8 +1,8 @@
 //! `jostle profile list`: the built-in profiles, with what each is.
 
-use crate::terminal::{columns, line};
 use clap::Args;
-use jostle_common::profile::{Profile, library};
+use jostle_console::terminal::{columns, line};
+use jostle_engine::profile::{Profile, library};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -16,11 +16,12 @@ pub(super) struct ListArgs {
 
 impl ListArgs {
     pub(super) fn run(&self) {
-        let profiles: Vec<(&str, String)> = library::names().map(|name| (name, about(name))).collect();
+        let profiles: Vec<(&str, String)> =
+            library::names().map(|name| (name, about(name))).collect();
         if self.json {
-            profiles
-                .iter()
-                .for_each(|(name, about)| line(&json!({ "name": name, "about": about }).to_string()));
+            profiles.iter().for_each(|(name, about)| {
+                line(&json!({ "name": name, "about": about }).to_string())
+            });
         } else {
             line(draw(&profiles, columns()).trim_end());
         }
@@ -36,7 +37,8 @@ fn about(name: &str) -> String {
 fn draw(profiles: &[(&str, String)], width: Option<usize>) -> String {
     let name_width = profiles.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let family = |name: &str| name.split('-').next().unwrap_or(name).to_owned();
-    let size = |name: &str| profiles.iter().filter(|(other, _)| family(other) == family(name)).count();
+    let size =
+        |name: &str| profiles.iter().filter(|(other, _)| family(other) == family(name)).count();
     let mut text = String::new();
     let mut before: Option<&str> = None;
     for (name, about) in profiles {

@@ -40,14 +40,15 @@ impl ProfileArgs {
     /// Runs the command.
     ///
     /// # Errors
-    /// A [`crate::exit::Usage`] when a profile is wrong, or there is none of its name; another error when one cannot be read.
+    /// A [`jostle_console::exit::Usage`] when a profile is wrong, or there is none of its name;
+    /// another error when one cannot be read.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::List(args) => args.run(),
             Command::Show(args) => return args.run(),
             Command::Check(args) => return args.run(),
             Command::FromNetem(args) => args.run()?,
-            Command::Schema => crate::terminal::text(&jostle_common::profile::schema())?,
+            Command::Schema => jostle_console::terminal::text(&jostle_engine::profile::schema())?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,21 +1,27 @@
 //! A forecast as text that fits a terminal, and as JSON.
 
-use crate::terminal::{escaped, wrapped};
-use crate::words::{bytes, count, fine_percent, percent, rate, time};
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
 use jostle_common::statistics::{Z_999, proportion_interval};
 use jostle_common::units::Span;
-use jostle_engine::forecast::{
+use jostle_common::words::{bytes, count, fine_percent, percent, rate, time};
+use jostle_console::terminal::{escaped, wrapped};
+use jostle_engine::profile::Profile;
+use jostle_engine::stage::Reason;
+use jostle_study::forecast::{
     DelayForecast, DirectionForecast, Effect, Forecast, Load, Losses, PhaseForecast, RateForecast,
     RuleForecast, Trial,
 };
-use jostle_engine::stage::Reason;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
 /// The report for a terminal of `width` columns.
-pub(super) fn text(name: &str, profile: &Profile, forecast: &Forecast, load: &Load, width: usize) -> String {
+pub(super) fn text(
+    name: &str,
+    profile: &Profile,
+    forecast: &Forecast,
+    load: &Load,
+    width: usize,
+) -> String {
     let mut text = format!("{}: ok\n", escaped(name));
     if !profile.about.is_empty() {
         let _ = writeln!(text, "  {}", wrapped(&escaped(&profile.about), width - 2, 2));
@@ -52,7 +58,9 @@ fn keys(forecast: &Forecast) -> impl Iterator<Item = &str> {
 }
 
 fn heading(index: usize, phase: &PhaseForecast, begin: f64) -> String {
-    let end = phase.length.map_or_else(|| "for ever".to_owned(), |length| format!("for {}", Span(length)));
+    let end = phase
+        .length
+        .map_or_else(|| "for ever".to_owned(), |length| format!("for {}", Span(length)));
     format!("phase {}, from {} on, {end}", index + 1, time(begin))
 }
 
@@ -89,7 +97,9 @@ fn says(rule: &RuleForecast, load: &Load) -> String {
     let words = effect(&rule.effect, load);
     match rule.looks_at {
         Some(1.0) => words,
-        Some(0.0) => format!("{words}; of packets that it looks at, which are none of these in the long run"),
+        Some(0.0) => {
+            format!("{words}; of packets that it looks at, which are none of these in the long run")
+        }
         Some(share) => format!("{words}; of {} of the flows", percent(share)),
         None => format!("{words}; of packets with the bytes that it looks for"),
     }
@@ -100,7 +110,11 @@ fn effect(effect: &Effect, load: &Load) -> String {
         Effect::Loses(losses) => lost(losses),
         Effect::LosesListed(packets) => format!("loses {} by number", count(*packets, "packet")),
         Effect::LosesInTime { share, burst } => {
-            format!("loses {} of the time, {} at a time on average", fine_percent(*share), time(*burst))
+            format!(
+                "loses {} of the time, {} at a time on average",
+                fine_percent(*share),
+                time(*burst)
+            )
         }
         Effect::Corrupts { share, bits } => format!(
             "damages {} of packets of {} bytes, {} in each",
@@ -111,7 +125,8 @@ fn effect(effect: &Effect, load: &Load) -> String {
         Effect::Delays(delay) => delays(delay, load),
         Effect::Copies { share, copies, gap } => {
             let gap = if *gap > 0.0 { format!(", {} apart", time(*gap)) } else { String::new() };
-            let copies = if *copies == 1 { "a copy".to_owned() } else { format!("{copies} copies") };
+            let copies =
+                if *copies == 1 { "a copy".to_owned() } else { format!("{copies} copies") };
             format!("makes {copies} of {} of packets{gap}", fine_percent(*share))
         }
         Effect::Reorders { share, behind: Some(behind), at_most } => format!(
@@ -125,8 +140,10 @@ fn effect(effect: &Effect, load: &Load) -> String {
         }
         Effect::Limits(limits) => self::limits(limits, load),
         Effect::Gathers { window, drops, share } => {
-            let share = share
-                .map_or_else(|| "packets".to_owned(), |share| format!("{} of packets", fine_percent(share)));
+            let share = share.map_or_else(
+                || "packets".to_owned(),
+                |share| format!("{} of packets", fine_percent(share)),
+            );
             let then = if *drops { "and loses them" } else { "and lets them go together" };
             format!("gathers {share} for at most {} {then}", time(*window))
         }
@@ -138,7 +155,10 @@ fn effect(effect: &Effect, load: &Load) -> String {
         ),
         Effect::LosesLarger { max, hit } => {
             let hit = if *hit { "; those of this size are lost" } else { "" };
-            format!("loses packets of more than {} bytes{hit}", crate::words::grouped(u64::from(*max)))
+            format!(
+                "loses packets of more than {} bytes{hit}",
+                jostle_common::words::grouped(u64::from(*max))
+            )
         }
     }
 }
@@ -187,7 +207,9 @@ fn limits(limits: &RateForecast, load: &Load) -> String {
 /// What the rules of a direction do together.
 fn in_all(part: &DirectionForecast, load: &Load) -> Option<String> {
     let mut parts = Vec::new();
-    if let Some(losses) = part.loss.as_ref().filter(|losses| losses.share > 0.0 && part.rules.len() > 1) {
+    if let Some(losses) =
+        part.loss.as_ref().filter(|losses| losses.share > 0.0 && part.rules.len() > 1)
+    {
         parts.push(lost(losses));
     }
     if let (Some(trial), Some(stream)) = (&part.trial, &load.stream) {
@@ -218,8 +240,11 @@ fn tried(trial: &Trial, losses: Option<&Losses>, pace: f64) -> String {
     };
     let quantile = |q| trial.tally.delay_quantile(q).map_or_else(|| "-".to_owned(), time);
     let ratio = trial.tally.reordering().ratio();
-    let order =
-        if ratio > 0.0 { format!("{} out of order", fine_percent(ratio)) } else { "in order".to_owned() };
+    let order = if ratio > 0.0 {
+        format!("{} out of order", fine_percent(ratio))
+    } else {
+        "in order".to_owned()
+    };
     format!(
         "in a run of {} at {pace:.0}/s: {loss}{full}; delays p1 {}, p50 {}, p99 {}; {order}",
         count(trial.packets, "packet"),
@@ -280,7 +305,9 @@ fn rule_json(rule: &RuleForecast) -> Value {
                 "reorder": delay.reorders, "sd_in_order": delay.sd_in_order,
             })
         }
-        Effect::Copies { share, copies, gap } => json!({ "copied": share, "copies": copies, "gap": gap }),
+        Effect::Copies { share, copies, gap } => {
+            json!({ "copied": share, "copies": copies, "gap": gap })
+        }
         Effect::Reorders { share, behind, at_most } => {
             json!({ "reordered": share, "behind": behind, "at_most": at_most, "ahead": behind.is_none() })
         }
@@ -291,7 +318,9 @@ fn rule_json(rule: &RuleForecast) -> Value {
         Effect::Gathers { window, drops, share } => {
             json!({ "window": window, "drop": drops, "gathered": share })
         }
-        Effect::Cuts { share, length, holds } => json!({ "cut": share, "length": length, "hold": holds }),
+        Effect::Cuts { share, length, holds } => {
+            json!({ "cut": share, "length": length, "hold": holds })
+        }
         Effect::LosesLarger { max, hit } => json!({ "max": max, "loses_this_size": hit }),
     };
     let mut object = Map::new();

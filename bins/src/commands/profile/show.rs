@@ -1,8 +1,8 @@
 //! `jostle profile show`: the JSON text of a profile.
 
-use crate::profiles;
-use crate::terminal;
 use clap::Args;
+use jostle_console::terminal;
+use jostle_study::profiles;
 use std::process::ExitCode;
 
 /// Print a profile's JSON text, to read it or to begin one's own

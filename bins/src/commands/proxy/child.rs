@@ -1,13 +1,17 @@
 //! The command that runs while the proxy relays, and whose status it passes on.
 
-use crate::child::{Child, Reach};
 use anyhow::Context;
+use jostle_console::child::{Child, Reach};
 use jostle_proxy::Control;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 /// Starts the command; the proxy is stopped when it ends.
-pub(super) fn start(command: &[OsString], urls: &[String], control: Control) -> anyhow::Result<Child> {
+pub(super) fn start(
+    command: &[OsString],
+    urls: &[String],
+    control: Control,
+) -> anyhow::Result<Child> {
     let (program, arguments) = command.split_first().context("there is no command")?;
     let mut command = Command::new(program);
     command.args(arguments).env("JOSTLE_LISTEN", urls.join(" "));

@@ -1,13 +1,14 @@
-//! What a command line asks the proxy to do: its routes and its seed, checked before anything starts.
+//! What a command line asks the proxy to do: its routes and its seed, checked before anything
+//! starts.
 
 use super::ProxyArgs;
-use crate::exit::Usage;
-use crate::files;
-use crate::profiles::{self, ProfileFiles};
 use clap::ValueEnum;
 use jostle_common::chance::fresh_seed;
-use jostle_common::profile::Profile;
-use jostle_common::route::{Configuration, CongestionControl, Route, TcpMode, Unit, parse_route};
+use jostle_console::exit::Usage;
+use jostle_console::files;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::{Configuration, CongestionControl, Route, TcpMode, Unit, parse_route};
+use jostle_study::profiles::{self, ProfileFiles};
 use std::path::Path;
 
 /// What loss means on a TCP route.
@@ -39,7 +40,8 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
     };
     for route in &mut routes {
         let profile = std::mem::take(&mut route.profile);
-        route.profile = args.weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
+        route.profile =
+            args.weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
     }
     if !routes.iter().any(|route| route.enabled) {
         return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
@@ -49,8 +51,8 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
 }
 
 fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
-    let text =
-        files::read_text(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    let text = files::read_text(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
     // Profiles named in the file stand beside it.
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let files = ProfileFiles::new(folder);

@@ -1,12 +1,14 @@
 //! The summary of a run, as text for people or as objects for machines.
 
-use crate::terminal::{Printer, escaped, grouped};
+use jostle_common::words::grouped;
+use jostle_console::terminal::{Printer, escaped};
 use jostle_proxy::{LinkSummary, SocketSummary, Summary};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Prints the summary: a line per route, protocol and direction, one per route and protocol for its sockets, and one for the run.
+/// Prints the summary: a line per route, protocol and direction, one per route and protocol for its
+/// sockets, and one for the run.
 pub(super) fn print(printer: Printer, summary: &Summary) {
     for link in &summary.links {
         let fields = serde_json::to_value(link).unwrap_or(Value::Null);
@@ -30,8 +32,12 @@ pub(super) fn print(printer: Printer, summary: &Summary) {
 fn link_line(link: &LinkSummary) -> String {
     let mut text = format!("{} {} {}:", escaped(&link.route), link.protocol, link.direction);
     let _ = write!(text, " in {}, copies {},", grouped(link.entered), grouped(link.copies));
-    let _ =
-        write!(text, " delivered {}, discarded {}", grouped(link.delivered), grouped(link.discarded_total()));
+    let _ = write!(
+        text,
+        " delivered {}, discarded {}",
+        grouped(link.delivered),
+        grouped(link.discarded_total())
+    );
     let reasons = link.discarded.iter().filter(|(_, count)| **count > 0);
     let reasons: Vec<String> =
         reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
@@ -59,8 +65,9 @@ fn link_line(link: &LinkSummary) -> String {
 /// Only what happened.
 fn sockets_line(sockets: &SocketSummary) -> String {
     let counts = sockets.counts.iter().filter(|(_, count)| **count > 0);
-    let counts: Vec<String> =
-        counts.map(|(name, count)| format!("{} {}", name.replace('_', " "), grouped(*count))).collect();
+    let counts: Vec<String> = counts
+        .map(|(name, count)| format!("{} {}", name.replace('_', " "), grouped(*count)))
+        .collect();
     let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
     let mut text = format!("{} {} sockets: {counts}", escaped(&sockets.route), sockets.protocol);
     if let Some(trips) = &sockets.round_trips {
@@ -79,8 +86,8 @@ fn sockets_line(sockets: &SocketSummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::protocol::rtt::RoundTrips;
-    use jostle_proxy::Protocol;
+    use jostle_common::statistics::RoundTrips;
+    use jostle_common::transport::Transport;
 
     #[test]
     fn the_sockets_of_a_model_tell_its_round_trips() {
@@ -88,7 +95,7 @@ mod tests {
         trips.record(Duration::from_millis(40));
         let mut sockets = SocketSummary {
             route: "1".to_owned(),
-            protocol: Protocol::Tcp,
+            protocol: Transport::Tcp,
             counts: [("segments", 4), ("timeouts", 0)].into(),
             round_trips: Some(trips),
         };

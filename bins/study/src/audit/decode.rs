@@ -40,22 +40,26 @@ pub(super) struct Sounds {
     pub(super) frame_seconds: f64,
 }
 
-/// Decodes all frames of `kind` in `file` (of the first frame's kind when `None`) and passes over what is none. `None` when there is not
-/// a single frame. Takes time in proportion to the file, whatever is in it: the reader only goes forward.
+/// Decodes all frames of `kind` in `file` (of the first frame's kind when `None`) and passes over
+/// what is none. `None` when there is not a single frame. Takes time in proportion to the file,
+/// whatever is in it: the reader only goes forward.
 pub(super) fn sounds(file: &[u8], kind: Option<Kind>) -> Option<Sounds> {
-    let source = MediaSourceStream::new(Box::new(Cursor::new(file)), MediaSourceStreamOptions::default());
+    let source =
+        MediaSourceStream::new(Box::new(Cursor::new(file)), MediaSourceStreamOptions::default());
     let mut reader = MpaReader::try_new(source, FormatOptions::default()).ok()?;
     let mut decoder = decoder()?;
     let mut found: Option<Sounds> = None;
     // An error from the reader is the end: it has already passed over everything that is no frame.
     while let Ok(Some(packet)) = reader.next_packet() {
         let Some(packet_kind) = Kind::of(&packet.data) else { continue };
-        // Noise that looks like a header of another kind would set the decoder to that kind for good.
+        // Noise that looks like a header of another kind would set the decoder to that kind for
+        // good.
         let wanted = found.as_ref().map(|sounds| sounds.kind).or(kind);
         if wanted.is_some_and(|wanted| wanted != packet_kind) {
             continue;
         }
-        // A frame whose bit reservoir is gone cannot be decoded; the next one is tried all the same.
+        // A frame whose bit reservoir is gone cannot be decoded; the next one is tried all the
+        // same.
         let Ok(pcm) = decoder.decode(&packet) else { continue };
         if pcm.frames() == 0 {
             continue;
@@ -75,7 +79,8 @@ pub(super) fn sounds(file: &[u8], kind: Option<Kind>) -> Option<Sounds> {
 fn decoder() -> Option<MpaDecoder> {
     let mut parameters = AudioCodecParameters::new();
     parameters.for_codec(CODEC_ID_MP3);
-    // Not gapless: trimming looks at the place in the file, and a frame must sound the same wherever it stands.
+    // Not gapless: trimming looks at the place in the file, and a frame must sound the same
+    // wherever it stands.
     MpaDecoder::try_new(&parameters, &AudioDecoderOptions::default().gapless(false)).ok()
 }
 

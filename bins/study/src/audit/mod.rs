@@ -1,9 +1,11 @@
-//! What a listener loses when an MP3 arrives damaged: the frames of the original that sound different now, or are gone.
+//! What a listener loses when an MP3 arrives damaged: the frames of the original that sound
+//! different now, or are gone.
 //!
-//! The decoder's own error count is no measure: a flipped bit in the music decodes without any error, to other music. So both files are
-//! decoded, and a frame of the original is counted as kept when a frame that sounds exactly so is in the received file. One flipped
-//! bit usually changes two frames, since frames overlap; a lost piece changes those that it held, their neighbours, and the ones that
-//! had bits in its reservoir.
+//! The decoder's own error count is no measure: a flipped bit in the music decodes without any
+//! error, to other music. So both files are decoded, and a frame of the original is counted as kept
+//! when a frame that sounds exactly so is in the received file. One flipped bit usually changes two
+//! frames, since frames overlap; a lost piece changes those that it held, their neighbours, and the
+//! ones that had bits in its reservoir.
 
 mod decode;
 
@@ -58,15 +60,20 @@ impl Original {
         self.audit(0)
     }
 
-    /// Decodes what was received and counts what a listener loses. Anything at all may be in `received`.
+    /// Decodes what was received and counts what a listener loses. Anything at all may be in
+    /// `received`.
     pub fn compare(&self, received: &[u8]) -> Audit {
         if received.len() > FILE_BYTES_MAX {
             return self.audit(self.frames);
         }
-        let heard =
-            sounds(received, Some(self.kind)).map(|sounds| counted(sounds.hashes)).unwrap_or_default();
-        let kept: u64 =
-            self.sounds.iter().map(|(hash, times)| (*times).min(heard.get(hash).copied().unwrap_or(0))).sum();
+        let heard = sounds(received, Some(self.kind))
+            .map(|sounds| counted(sounds.hashes))
+            .unwrap_or_default();
+        let kept: u64 = self
+            .sounds
+            .iter()
+            .map(|(hash, times)| (*times).min(heard.get(hash).copied().unwrap_or(0)))
+            .sum();
         self.audit(self.frames - kept)
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use jostle_common::chance::{Direction, Stream, below};
 use std::process::Command;
 
-const TUNE: &[u8] = include_bytes!("../../assets/jostle-tune.mp3");
+const TUNE: &[u8] = include_bytes!("../../../assets/jostle-tune.mp3");
 const CHUNK: usize = 4096;
 /// Six chunks, spread over the file so that none touches another.
 const HIT: [usize; 6] = [20, 57, 93, 130, 171, 215];
@@ -64,7 +64,8 @@ fn a_flipped_bit_changes_about_two_frames() {
 
 #[test]
 fn a_lost_chunk_costs_the_frames_it_held_and_its_neighbours() {
-    // A chunk holds 9.8 frames of 418 bytes; of each hole's edges at most three more frames are hurt by reservoir and overlap.
+    // A chunk holds 9.8 frames of 418 bytes; of each hole's edges at most three more frames are
+    // hurt by reservoir and overlap.
     for file in [zeroed(), dropped()] {
         let lost = original().compare(&file).frames_lost;
         assert!((6 * 9..=6 * 17).contains(&lost), "{lost}");
@@ -107,20 +108,26 @@ fn agrees_with_ffmpeg_frame_by_frame() {
     assert_eq!(reference.values().sum::<u64>(), 2298);
     for (name, file) in files {
         let heard = ffmpeg_frames(&file).expect("ffmpeg was there a moment ago");
-        let kept: u64 = reference.iter().map(|(sum, times)| *times.min(heard.get(sum).unwrap_or(&0))).sum();
+        let kept: u64 =
+            reference.iter().map(|(sum, times)| *times.min(heard.get(sum).unwrap_or(&0))).sum();
         let theirs = 2298 - kept;
         let ours = original().compare(&file).frames_lost;
-        // Flips decode alike everywhere. At a hole the decoders differ in how much of a frame they dare to play without its reservoir.
+        // Flips decode alike everywhere. At a hole the decoders differ in how much of a frame they
+        // dare to play without its reservoir.
         let tolerance = match name {
             "flipped" | "doubled" => 0,
             "truncated" => 1,
             _ => 6 * 2,
         };
-        assert!(ours.abs_diff(theirs) <= tolerance, "{name}: {ours} frames by symphonia, {theirs} by ffmpeg");
+        assert!(
+            ours.abs_diff(theirs) <= tolerance,
+            "{name}: {ours} frames by symphonia, {theirs} by ffmpeg"
+        );
     }
 }
 
-/// The checksums of the frames that ffmpeg decodes, with how often each occurs; `None` without ffmpeg.
+/// The checksums of the frames that ffmpeg decodes, with how often each occurs; `None` without
+/// ffmpeg.
 fn ffmpeg_frames(file: &[u8]) -> Option<BTreeMap<String, u64>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mp3");
@@ -140,7 +147,9 @@ fn ffmpeg_frames(file: &[u8]) -> Option<BTreeMap<String, u64>> {
 
 #[test]
 fn what_is_no_mp3_is_said_to_be_none() {
-    for file in [Vec::new(), vec![0; 100_000], vec![0xFF; 100_000], include_bytes!("mod.rs").to_vec()] {
+    for file in
+        [Vec::new(), vec![0; 100_000], vec![0xFF; 100_000], include_bytes!("mod.rs").to_vec()]
+    {
         assert!(Original::read(&file).is_none());
     }
     for seed in 0..20 {
@@ -153,7 +162,8 @@ fn garbage_never_panics() {
     let original = original();
     let mut lost_all = 0;
     for seed in 0..60 {
-        // Noise over ever more of a piece of the tune: headers survive here and there, with nonsense behind them.
+        // Noise over ever more of a piece of the tune: headers survive here and there, with
+        // nonsense behind them.
         let mut file = TUNE[..60_000].to_vec();
         let stream = Stream::new(seed, "noise", Direction::Up, "noise");
         for n in 0..seed * seed {

@@ -1,11 +1,12 @@
-//! What a comparison has found out: its rows, and what the table, the verdict and the page need beside them.
+//! What a comparison has found out: its rows, and what the table, the verdict and the page need
+//! beside them.
 
 use crate::audit::Audit;
+use crate::rows::Row;
 pub(super) use crate::trial::real::{STOPPED, Transport};
-use jostle_common::protocol::CHUNK_BYTES;
-pub(super) use jostle_common::protocol::file::ChunkState as Chunk;
-use jostle_common::rows::Row;
 use jostle_common::units::Probability;
+use jostle_endpoints::protocol::CHUNK_BYTES;
+pub(super) use jostle_endpoints::protocol::file::ChunkState as Chunk;
 use std::time::Duration;
 
 /// Their names for people.
@@ -107,7 +108,8 @@ pub(super) struct Comparison {
 impl Comparison {
     /// The loss rates, ascending, each once.
     pub(super) fn losses(&self) -> Vec<Probability> {
-        let mut losses: Vec<Probability> = self.rows.iter().map(|finished| finished.row.loss).collect();
+        let mut losses: Vec<Probability> =
+            self.rows.iter().map(|finished| finished.row.loss).collect();
         losses.dedup();
         losses
     }

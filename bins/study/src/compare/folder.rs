@@ -1,7 +1,8 @@
 //! The output folder: what is ours in it is replaced, what is not is never touched.
 //!
-//! A list of our files, `.jostle-compare`, stands in the folder before the first of them. A file that we would write and that is not on
-//! the list belongs to somebody else: then nothing is written at all. What is received lies in `.incoming` until its row has ended.
+//! A list of our files, `.jostle-compare`, stands in the folder before the first of them. A file
+//! that we would write and that is not on the list belongs to somebody else: then nothing is
+//! written at all. What is received lies in `.incoming` until its row has ended.
 
 use super::finished::Saved;
 use anyhow::{Context, bail};
@@ -27,18 +28,21 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder for files called `received` (beside the page, the rows and the events), and removes those of an earlier
-    /// comparison.
+    /// Takes the folder for files called `received` (beside the page, the rows and the events), and
+    /// removes those of an earlier comparison.
     ///
     /// # Errors
-    /// When a file that is not ours is in the way, or the system refuses; nothing was overwritten then.
+    /// When a file that is not ours is in the way, or the system refuses; nothing was overwritten
+    /// then.
     pub(super) fn claim(path: &Path, received: &[String]) -> anyhow::Result<Self> {
         let mut ours: Vec<String> = [PAGE, ROWS, EVENTS].map(str::to_owned).to_vec();
         for name in received {
             ours.extend([name.clone(), format!("{PARTIAL}/{name}")]);
         }
         let before = listed(path)?;
-        if let Some(foreign) = ours.iter().find(|name| !before.contains(*name) && exists(&path.join(name))) {
+        if let Some(foreign) =
+            ours.iter().find(|name| !before.contains(*name) && exists(&path.join(name)))
+        {
             bail!(
                 "{} was not made by an earlier comparison and would be overwritten; name another folder with --out",
                 path.join(foreign).display()
@@ -79,7 +83,12 @@ impl Folder {
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn keep(&self, received: &Path, name: &str, complete: bool) -> anyhow::Result<Saved> {
+    pub(super) fn keep(
+        &self,
+        received: &Path,
+        name: &str,
+        complete: bool,
+    ) -> anyhow::Result<Saved> {
         let name = if complete { name.to_owned() } else { format!("{PARTIAL}/{name}") };
         let target = self.path.join(&name);
         let parent = target.parent().unwrap_or(&self.path);
@@ -125,7 +134,8 @@ fn listed(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         // So it is when the folder is a file.
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot use the folder {}", folder.display()));
+            return Err(error)
+                .with_context(|| format!("cannot use the folder {}", folder.display()));
         }
     };
     // Somebody may have edited the list: nothing outside of the folder is ours, whatever it says.
@@ -144,7 +154,8 @@ fn exists(path: &Path) -> bool {
 }
 
 fn remove(path: &Path) -> anyhow::Result<()> {
-    unless_absent(std::fs::remove_file(path)).with_context(|| format!("cannot remove {}", path.display()))
+    unless_absent(std::fs::remove_file(path))
+        .with_context(|| format!("cannot remove {}", path.display()))
 }
 
 fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
@@ -173,7 +184,10 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("deep/out");
         let folder = claim(&path, &["a.mp3", "b.mp3"]).unwrap();
-        assert_eq!(save(&folder, "a.mp3", true), Saved { path: "a.mp3".to_owned(), complete: true });
+        assert_eq!(
+            save(&folder, "a.mp3", true),
+            Saved { path: "a.mp3".to_owned(), complete: true }
+        );
         assert_eq!(save(&folder, "b.mp3", false).path, "partial/b.mp3");
         folder.write(PAGE, "page").unwrap();
         std::fs::write(path.join("notes.txt"), "mine").unwrap();

@@ -5,16 +5,17 @@ use super::folder::Folder;
 use super::plan::{Cell, Plan};
 use super::race::Run;
 use crate::audit::Audit;
+use crate::rows::Row;
 use crate::subject::Subject;
 use crate::trial::real::{Judged, Outcome, Relayed, failure, host};
 use anyhow::Context;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::storage::Source as _;
-use jostle_common::rows::Row;
+use jostle_endpoints::protocol::storage::Source as _;
 use jostle_proxy::Summary;
 use serde_json::{Map, Value, json};
 
-/// Judges every row, and gives the received files their final names. The rows are judged at once, as decoding takes a while.
+/// Judges every row, and gives the received files their final names. The rows are judged at once,
+/// as decoding takes a while.
 ///
 /// # Errors
 /// When a row met a fault of the machine, or a received file cannot be read or renamed.
@@ -35,7 +36,8 @@ pub(super) fn judge(
                 let summary = &summary;
                 scope.spawn(move || {
                     let outcome = outcome.with_context(|| format!("row {}", cell.name))?;
-                    Judge { plan, subject, folder, summary, interrupted, started, cell }.row(outcome)
+                    Judge { plan, subject, folder, summary, interrupted, started, cell }
+                        .row(outcome)
                 })
             })
             .collect();
@@ -60,7 +62,13 @@ impl Judge<'_> {
         let audit = self.audit(&judged);
         let saved = self.save(&outcome)?;
         let row = self.write(&outcome, &judged, audit, saved.as_ref());
-        Ok(Finished { transport: self.cell.transport, row, chunks: judged.result.chunks, audit, saved })
+        Ok(Finished {
+            transport: self.cell.transport,
+            row,
+            chunks: judged.result.chunks,
+            audit,
+            saved,
+        })
     }
 
     fn audit(&self, judged: &Judged) -> Option<Audit> {
@@ -75,7 +83,13 @@ impl Judge<'_> {
         self.folder.keep(path, &name, *complete).map(Some)
     }
 
-    fn write(&self, outcome: &Outcome, judged: &Judged, audit: Option<Audit>, saved: Option<&Saved>) -> Row {
+    fn write(
+        &self,
+        outcome: &Outcome,
+        judged: &Judged,
+        audit: Option<Audit>,
+        saved: Option<&Saved>,
+    ) -> Row {
         let relayed = Relayed {
             summary: self.summary,
             route: &self.cell.name,

@@ -5,8 +5,8 @@ use super::page;
 use super::table;
 use super::verdict::Verdict;
 use crate::audit::Audit;
+use crate::rows::{RouteCounts, Row, goodput_bps};
 use jostle_common::chance::{Direction, Stream};
-use jostle_common::rows::{RouteCounts, Row, goodput_bps};
 use jostle_common::units::{Probability, Span};
 use serde_json::Map;
 use std::collections::BTreeMap;
@@ -25,8 +25,11 @@ fn chunks(loss: Probability, count: u64) -> Vec<Chunk> {
 
 fn finished(transport: Transport, loss: f64, count: u64) -> Finished {
     let loss = Probability::new(loss).unwrap();
-    let chunks =
-        if transport == Transport::Udp { chunks(loss, count) } else { vec![Chunk::Intact; count as usize] };
+    let chunks = if transport == Transport::Udp {
+        chunks(loss, count)
+    } else {
+        vec![Chunk::Intact; count as usize]
+    };
     let of = |kind| chunks.iter().filter(|chunk| **chunk == kind).count() as u64;
     let (missing, damaged) = (of(Chunk::Missing), of(Chunk::Damaged));
     let (seconds, again) = match transport {
@@ -60,10 +63,20 @@ fn finished(transport: Transport, loss: f64, count: u64) -> Finished {
         host: Map::new(),
     };
     let frames_lost = (missing + damaged) * 13;
-    let audit =
-        Audit { frames: 2298, frames_lost, seconds: 60.03, seconds_lost: frames_lost as f64 * 0.026_122 };
+    let audit = Audit {
+        frames: 2298,
+        frames_lost,
+        seconds: 60.03,
+        seconds_lost: frames_lost as f64 * 0.026_122,
+    };
     let path = format!("{}-loss-{}.mp3", transport.name(), loss.as_f64() * 100.0);
-    Finished { transport, row, chunks, audit: Some(audit), saved: Some(Saved { path, complete: true }) }
+    Finished {
+        transport,
+        row,
+        chunks,
+        audit: Some(audit),
+        saved: Some(Saved { path, complete: true }),
+    }
 }
 
 /// A comparison in which everything went as it should.
@@ -131,7 +144,9 @@ fn the_verdict_says_what_failed_and_what_is_not_as_it_should_be() {
     let tcp = part(&Verdict::of(&comparison), Transport::Tcp);
     assert!(tcp.starts_with("Arrived whole at 0%, 1%, 2%, and 5% loss."), "{tcp}");
     assert!(
-        tcp.ends_with("At 10% loss it failed (not done after 50 s); 42.6% of the file had arrived."),
+        tcp.ends_with(
+            "At 10% loss it failed (not done after 50 s); 42.6% of the file had arrived."
+        ),
         "{tcp}"
     );
     assert!(Verdict::of(&comparison).headline.contains("TCP does not deliver the file,"));
@@ -158,7 +173,9 @@ fn one_loss_rate_and_a_file_without_music_make_sense_too() {
     comparison.music_seconds = None;
     comparison.rows.iter_mut().for_each(|row| row.audit = None);
     let verdict = Verdict::of(&comparison);
-    assert!(part(&verdict, Transport::Tcp).starts_with("Arrived whole: every byte. It took 6.90 s."));
+    assert!(
+        part(&verdict, Transport::Tcp).starts_with("Arrived whole: every byte. It took 6.90 s.")
+    );
     assert!(!part(&verdict, Transport::Udp).contains("music"));
     let page = page::draw(&comparison);
     assert!(!page.contains("music") && !page.contains("<svg"), "one loss rate is no chart");
@@ -186,7 +203,10 @@ fn the_table_fits_a_terminal() {
             table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
             head.split_whitespace().collect::<Vec<_>>()
         );
-        assert!(columns < 60 || table.lines().all(|line| line.chars().count() <= columns), "{table}");
+        assert!(
+            columns < 60 || table.lines().all(|line| line.chars().count() <= columns),
+            "{table}"
+        );
     }
 }
 
@@ -205,7 +225,10 @@ fn what_the_user_stopped_is_not_blamed_on_the_network() {
     let verdict = Verdict::of(&comparison);
     assert!(verdict.headline.contains("TCP was stopped before its end,"), "{}", verdict.headline);
     let tcp = part(&verdict, Transport::Tcp);
-    assert!(tcp.ends_with("At 10% loss it was stopped by the user; 42.6% of the file had arrived."), "{tcp}");
+    assert!(
+        tcp.ends_with("At 10% loss it was stopped by the user; 42.6% of the file had arrived."),
+        "{tcp}"
+    );
     assert!(table::draw(&comparison, None).contains("stopped"));
 }
 
@@ -219,7 +242,9 @@ fn the_page_stands_alone_and_escapes_what_it_is_told() {
         std::fs::write(format!("{folder}/unfair.html"), &page).unwrap();
     }
     assert!(!page.contains("<script"));
-    assert!(page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;.mp3 in bad weather"));
+    assert!(
+        page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;.mp3 in bad weather")
+    );
     // The name of the SVG vocabulary is no address to fetch, and url(#...) is a place in the page.
     let fetched = page.replace("http://www.w3.org/2000/svg", "").replace("url(#", "");
     assert!(

@@ -1,7 +1,9 @@
-//! `jostle compare`: the same file through the same bad weather over TCP, plain UDP and reliable UDP, side by side.
+//! `jostle compare`: the same file through the same bad weather over TCP, plain UDP and reliable
+//! UDP, side by side.
 //!
-//! The plan is everything that is decided before the first packet; the race runs all rows at once over real sockets and one
-//! real proxy; the judge looks at the received bytes; the table, the verdict and the page say what came of it.
+//! The plan is everything that is decided before the first packet; the race runs all rows at once
+//! over real sockets and one real proxy; the judge looks at the received bytes; the table, the
+//! verdict and the page say what came of it.
 
 mod finished;
 mod folder;
@@ -18,24 +20,27 @@ mod made_up;
 
 pub use options::CompareArgs;
 
-use crate::stop::Stop;
 use crate::subject::Subject;
-use crate::terminal::{columns, escaped};
 use finished::{Comparison, Finished, Transport};
 use folder::{Folder, PAGE, ROWS};
-use jostle_common::protocol::storage::Source as _;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{columns, escaped};
+use jostle_endpoints::protocol::storage::Source as _;
 use plan::Plan;
 use std::io::{self, Write};
 use verdict::Verdict;
 
 impl CompareArgs {
-    /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP say is whole is whole.
+    /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP
+    /// say is whole is whole.
     ///
     /// # Errors
-    /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the machine.
+    /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the
+    /// machine.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let plan = Plan::new(self)?;
-        let subject = self.file.as_deref().map_or_else(|| Ok(Subject::tune()), Subject::read)?.with_music();
+        let subject =
+            self.file.as_deref().map_or_else(|| Ok(Subject::tune()), Subject::read)?.with_music();
         let received: Vec<String> =
             plan.cells.iter().map(|cell| judge::received_name(cell, &subject)).collect();
         let folder = Folder::claim(&self.out, &received)?;
@@ -57,7 +62,8 @@ impl CompareArgs {
     }
 }
 
-/// Whether the row is a result, whatever it is: only a file that was taken for whole and is not cannot be one.
+/// Whether the row is a result, whatever it is: only a file that was taken for whole and is not
+/// cannot be one.
 fn is_as_promised(row: &Finished) -> bool {
     let taken_for_whole =
         row.transport != Transport::Udp && row.saved.as_ref().is_some_and(|saved| saved.complete);
@@ -92,9 +98,10 @@ fn print(comparison: &Comparison) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let verdict = Verdict::of(comparison);
     let columns = columns();
-    let wrapped =
-        |text: &str| wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)));
-    let size = crate::words::grouped(comparison.file_bytes);
+    let wrapped = |text: &str| {
+        wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)))
+    };
+    let size = jostle_common::words::grouped(comparison.file_bytes);
     let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
     writeln!(out, "{}\n", wrapped(&escaped(&opening)))?;
     writeln!(out, "{}", table::draw(comparison, columns))?;

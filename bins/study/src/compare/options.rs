@@ -16,7 +16,8 @@ Open index.html in the output folder to see and hear what arrived.
 The status is 0 when every row was run: a damaged file over plain UDP is a result, and so is
 a row that was over its limit.";
 
-/// Send one file through the same bad network over TCP, plain UDP and reliable UDP, and compare what arrives.
+/// Send one file through the same bad network over TCP, plain UDP and reliable UDP, and compare
+/// what arrives.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CompareArgs {
@@ -76,7 +77,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "TIME", default_value = "50s", value_parser = parse_duration)]
     pub(super) limit: Duration,
 
-    /// Folder for the page, the rows and the received files; those of an earlier comparison are replaced
+    /// Folder for the page, the rows and the received files; those of an earlier comparison are
+    /// replaced
     #[arg(long, value_name = "DIR", default_value = "jostle-compare")]
     pub(super) out: PathBuf,
 

@@ -1,13 +1,14 @@
-//! The plan of a comparison: everything that is decided before the first packet, so that a mistake leaves nothing behind.
+//! The plan of a comparison: everything that is decided before the first packet, so that a mistake
+//! leaves nothing behind.
 
 use super::finished::Transport;
 use super::options::CompareArgs;
-use crate::exit::Usage;
 use crate::profiles;
-use crate::words::{duration, list, percent, rate};
 use jostle_common::chance::fresh_seed;
-use jostle_common::profile::{Profile, Shorthand};
 use jostle_common::units::{BitRate, Probability, Span, format_duration};
+use jostle_common::words::{duration, list, percent, rate};
+use jostle_console::exit::Usage;
+use jostle_engine::profile::{Profile, Shorthand};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -80,7 +81,11 @@ impl Plan {
             cells.extend(transports.iter().map(|&transport| Cell {
                 transport,
                 loss,
-                name: format!("{}-loss-{}", transport.name(), loss.to_string().trim_end_matches('%')),
+                name: format!(
+                    "{}-loss-{}",
+                    transport.name(),
+                    loss.to_string().trim_end_matches('%')
+                ),
                 profile: profile.clone(),
             }));
         }
@@ -123,8 +128,10 @@ fn description(weather: &Shorthand, profile: Option<&str>) -> String {
         parts.push(format!("the weather of {name}"));
     }
     if let Some(Span(delay)) = weather.delay {
-        let jitter =
-            weather.jitter.map(|Span(jitter)| format!(" ± {}", duration(jitter))).unwrap_or_default();
+        let jitter = weather
+            .jitter
+            .map(|Span(jitter)| format!(" ± {}", duration(jitter)))
+            .unwrap_or_default();
         parts.push(format!("{}{jitter} of delay each way", duration(delay)));
     }
     let of_packets = |share: Option<Probability>, what: &str| {
@@ -179,7 +186,10 @@ fn command(args: &CompareArgs, seed: u64) -> String {
     option("rate", args.rate.map(|rate| rate.to_string()));
     option("profile", args.profile.clone());
     option("pace", Some(args.pace.to_string()));
-    option("over", Some(joined(args.over.iter().map(|transport| transport.name().to_owned()).collect())));
+    option(
+        "over",
+        Some(joined(args.over.iter().map(|transport| transport.name().to_owned()).collect())),
+    );
     option("limit", Some(format_duration(args.limit)));
     option("seed", Some(seed.to_string()));
     words.join(" ")
@@ -223,7 +233,8 @@ mod tests {
             plan.command,
             "jostle compare --loss 0%,1%,2%,5%,10% --pace 10Mbit/s --over tcp,udp,saw --limit 50s --seed 7"
         );
-        let keys: Vec<&str> = plan.cells[0].profile.up.rules().map(|rule| rule.key.as_str()).collect();
+        let keys: Vec<&str> =
+            plan.cells[0].profile.up.rules().map(|rule| rule.key.as_str()).collect();
         assert_eq!(keys, ["--drop", "--corrupt", "--delay"]);
         assert_eq!(plan.cells[14].profile.up, plan.cells[14].profile.down);
     }
@@ -261,7 +272,12 @@ mod tests {
             assert!(error.contains(remedy), "{line}: {error}");
         }
         let many = (0..31).map(|n| format!("{n}%")).collect::<Vec<_>>().join(",");
-        assert!(plan(&format!("--loss {many}")).unwrap_err().to_string().contains("at most 30 loss rates"));
+        assert!(
+            plan(&format!("--loss {many}"))
+                .unwrap_err()
+                .to_string()
+                .contains("at most 30 loss rates")
+        );
     }
 
     #[test]

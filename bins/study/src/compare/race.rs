@@ -1,17 +1,18 @@
-//! The run: every row at once, each over its own route of one proxy, until it is done or its time is up.
+//! The run: every row at once, each over its own route of one proxy, until it is done or its time
+//! is up.
 
 use super::folder::{EVENTS, Folder};
 use super::plan::{Cell, Plan};
-use crate::progress;
-use crate::stop::Stop;
 use crate::subject::Subject;
 use crate::trial::real::{Outcome, Transfer, TransferSettings};
 use anyhow::{Context, anyhow};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::storage::Source as _;
-use jostle_common::protocol::timer::Timing;
-use jostle_common::route::{HostPort, Route, TcpMode, Transport as Carrier};
 use jostle_common::time::Instant;
+use jostle_console::progress;
+use jostle_console::stop::Stop;
+use jostle_endpoints::protocol::storage::Source as _;
+use jostle_endpoints::protocol::timer::Timing;
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports as Carrier};
 use jostle_proxy::{Proxy, Settings, Summary};
 use std::fs::File;
 use std::io::Write;
@@ -50,15 +51,18 @@ pub(super) fn run(
         .iter()
         .map(|cell| Transfer::open(settings(plan, cell), subject, folder.incoming(&cell.name)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let routes = plan.cells.iter().zip(&transfers).map(|(cell, transfer)| route(cell, transfer.address()));
+    let routes =
+        plan.cells.iter().zip(&transfers).map(|(cell, transfer)| route(cell, transfer.address()));
     let mut settings = Settings::new(routes.collect(), plan.seed);
     if events {
         let path = folder.join(EVENTS);
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         settings.events = Some(Box::new(file) as Box<dyn Write + Send>);
     }
     let proxy = Proxy::bind(settings)?;
-    let doors: Vec<SocketAddr> = proxy.listeners().iter().map(|listener| listener.address).collect();
+    let doors: Vec<SocketAddr> =
+        proxy.listeners().iter().map(|listener| listener.address).collect();
     let control = proxy.control();
     std::thread::scope(|scope| {
         let relaying = scope.spawn(move || proxy.run());
@@ -113,7 +117,8 @@ fn race<'scope>(
     for (row, (transfer, &door)) in transfers.into_iter().zip(doors).enumerate() {
         let (done, stop, counter) = (done.clone(), stop.clone(), counters[row].clone());
         scope.spawn(move || {
-            let outcome = transfer.run(door, &stop, |bytes| counter.store(bytes, Ordering::Relaxed));
+            let outcome =
+                transfer.run(door, &stop, |bytes| counter.store(bytes, Ordering::Relaxed));
             // The receiver waits for every row.
             let _ = done.send((row, outcome));
         });
@@ -137,11 +142,14 @@ fn race<'scope>(
         if interrupt.is_requested() || clock.now() >= Instant::START + plan.limit {
             stop.request();
         }
-        bar.set_position(counters.iter().map(|counter| counter.load(Ordering::Relaxed).min(size)).sum());
+        bar.set_position(
+            counters.iter().map(|counter| counter.load(Ordering::Relaxed).min(size)).sum(),
+        );
         bar.set_message(format!("{} of {rows} rows done", rows - left));
     }
     bar.finish_and_clear();
-    let outcomes =
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(anyhow!("the row has failed"))));
+    let outcomes = outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(|| Err(anyhow!("the row has failed"))));
     (outcomes.collect(), interrupt.is_requested())
 }

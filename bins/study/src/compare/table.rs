@@ -1,10 +1,11 @@
 //! The comparison as a table for a terminal of 80 to 100 columns.
 
 use super::finished::{Comparison, Finished};
-use crate::words::{grouped, percent, rate, seconds};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use jostle_common::words::{grouped, percent, rate, seconds};
 
-/// What a narrow terminal leaves out first: goodput follows from the time, intact from what is missing and damaged; the page has all.
+/// What a narrow terminal leaves out first: goodput follows from the time, intact from what is
+/// missing and damaged; the page has all.
 const DISPENSABLE: [&str; 5] = ["goodput", "intact", "resent", "music lost", "damaged"];
 
 /// Draws the table for a terminal of `columns`, or for a file.
@@ -14,8 +15,10 @@ pub(super) fn draw(comparison: &Comparison, columns: Option<usize>) -> String {
         let text = draw_without(comparison, left_out, false);
         text.lines().all(|line| line.chars().count() <= width)
     };
-    let left_out =
-        (0..DISPENSABLE.len()).map(|count| &DISPENSABLE[..count]).find(fits).unwrap_or(&DISPENSABLE);
+    let left_out = (0..DISPENSABLE.len())
+        .map(|count| &DISPENSABLE[..count])
+        .find(fits)
+        .unwrap_or(&DISPENSABLE);
     draw_without(comparison, left_out, columns.is_some())
 }
 
@@ -37,7 +40,9 @@ fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> S
             .map(|(_, cell)| cell)
             .collect::<Vec<_>>()
     };
-    table.set_header(kept(heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)).collect()));
+    table.set_header(kept(
+        heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)).collect(),
+    ));
     let mut loss_before = None;
     for finished in &comparison.rows {
         let loss = finished.row.loss;
@@ -52,7 +57,9 @@ fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> S
             Cell::new(finished.transport.title()),
             arrived(finished),
         ];
-        cells.extend(numbers(finished, comparison.music_seconds.is_some()).into_iter().map(Cell::new));
+        cells.extend(
+            numbers(finished, comparison.music_seconds.is_some()).into_iter().map(Cell::new),
+        );
         table.add_row(kept(cells));
     }
     for (place, column) in table.column_iter_mut().enumerate() {
@@ -65,8 +72,9 @@ fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> S
 }
 
 fn columns(comparison: &Comparison) -> Vec<&'static str> {
-    let mut heads =
-        vec!["loss", "over", "arrived", "time", "goodput", "intact", "missing", "damaged", "resent"];
+    let mut heads = vec![
+        "loss", "over", "arrived", "time", "goodput", "intact", "missing", "damaged", "resent",
+    ];
     if comparison.music_seconds.is_some() {
         heads.push("music lost");
     }
@@ -95,7 +103,9 @@ fn numbers(finished: &Finished, music: bool) -> Vec<String> {
         known(row.retransmissions),
     ];
     if music {
-        numbers.push(finished.audit.map_or_else(|| "-".to_owned(), |audit| seconds(audit.seconds_lost)));
+        numbers.push(
+            finished.audit.map_or_else(|| "-".to_owned(), |audit| seconds(audit.seconds_lost)),
+        );
     }
     numbers
 }

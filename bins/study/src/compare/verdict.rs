@@ -1,7 +1,7 @@
 //! What the comparison means, in sentences that need no table.
 
 use super::finished::{Comparison, Finished, Transport};
-use crate::words::{count, grouped, list, percent, seconds, share};
+use jostle_common::words::{count, grouped, list, percent, seconds, share};
 
 /// The verdict: one sentence over all, and a few on each transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ fn fate(row: &Finished) -> String {
 
 /// A transport that promises to deliver everything: what does the promise cost?
 fn reliable(rows: &[&Finished], comparison: &Comparison) -> String {
-    let (whole, not): (Vec<&Finished>, Vec<&Finished>) = rows.iter().partition(|row| row.is_whole());
+    let (whole, not): (Vec<&Finished>, Vec<&Finished>) =
+        rows.iter().partition(|row| row.is_whole());
     let mut sentences = Vec::new();
     if not.is_empty() {
         let everywhere = if rows.len() > 1 { " at every loss rate" } else { "" };
@@ -133,20 +134,26 @@ fn failure(row: &Finished, comparison: &Comparison) -> String {
     }
     let arrived = share(row.row.intact.unwrap_or(0), comparison.chunks());
     let reason = row.row.error.as_deref().unwrap_or("it did not end");
-    let end = if row.was_stopped() { format!("was {reason}") } else { format!("failed ({reason})") };
+    let end =
+        if row.was_stopped() { format!("was {reason}") } else { format!("failed ({reason})") };
     format!("At {} loss it {end}; {arrived} of the file had arrived.", loss(row))
 }
 
 /// The transport that promises nothing: what is lost?
 fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
     let (done, failed): (Vec<&Finished>, Vec<&Finished>) = rows.iter().partition(|row| row.row.ok);
-    let (hurt, whole): (Vec<&Finished>, Vec<&Finished>) = done.iter().partition(|row| !row.is_whole());
+    let (hurt, whole): (Vec<&Finished>, Vec<&Finished>) =
+        done.iter().partition(|row| !row.is_whole());
     let mut sentences = Vec::new();
     if let (Some(fastest), Some(slowest)) = (extreme(&done, f64::min), extreme(&done, f64::max)) {
         sentences.push(if slowest < fastest * 1.15 || seconds(slowest) == seconds(fastest) {
             format!("Never waits and never repeats: done in {}.", seconds(slowest))
         } else {
-            format!("Never waits and never repeats: done in {} to {}.", seconds(fastest), seconds(slowest))
+            format!(
+                "Never waits and never repeats: done in {} to {}.",
+                seconds(fastest),
+                seconds(slowest)
+            )
         });
     }
     if !whole.is_empty() {

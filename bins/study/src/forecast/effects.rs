@@ -2,14 +2,14 @@
 
 use super::losses::{LossModel, Losses};
 use super::trial;
-use crate::delay::DrawnDelay;
 use crate::probe::{Spread, Stream};
-use jostle_common::profile::{
-    Batch, BatchThen, BatchTrigger, Corrupt, Delay, DelaySource, Drop, Duplicate, Flips, Outage, Queue, Rate,
-    RateSource, Reorder, Rule, RuleKind,
-};
 use jostle_common::time::nanos;
 use jostle_common::units::Probability;
+use jostle_engine::delay::DrawnDelay;
+use jostle_engine::profile::{
+    Batch, BatchThen, BatchTrigger, Corrupt, Delay, DelaySource, Drop, Duplicate, Flips, Outage,
+    Queue, Rate, RateSource, Reorder, Rule, RuleKind,
+};
 use std::time::Duration;
 
 /// The queue of a rate that names none: 100 ms or 10 packets, whichever is more.
@@ -23,7 +23,8 @@ pub struct RuleForecast {
     pub key: String,
     /// Its kind.
     pub kind: &'static str,
-    /// The share of packets that it looks at in the long run, by `flows` and `match`; `None` if that depends on what they hold.
+    /// The share of packets that it looks at in the long run, by `flows` and `match`; `None` if
+    /// that depends on what they hold.
     pub looks_at: Option<f64>,
     /// What it does to those.
     pub effect: Effect,
@@ -156,14 +157,16 @@ pub(super) fn forecast(rule: &Rule, size: u32, stream: Option<&Stream>) -> RuleF
             length: down.as_secs_f64(),
             holds: *hold,
         },
-        RuleKind::Size(setting) => Effect::LosesLarger { max: setting.max, hit: size > setting.max },
+        RuleKind::Size(setting) => {
+            Effect::LosesLarger { max: setting.max, hit: size > setting.max }
+        }
     };
     let looks_at = share_of(rule, size);
     RuleForecast { key: rule.key.clone(), kind: rule.kind.name(), looks_at, effect }
 }
 
-/// The share of packets that a rule looks at; `None` if that depends on what they hold. In the long run: of the first packets nothing is
-/// left, and after the first there are only those behind.
+/// The share of packets that a rule looks at; `None` if that depends on what they hold. In the long
+/// run: of the first packets nothing is left, and after the first there are only those behind.
 pub(super) fn share_of(rule: &Rule, size: u32) -> Option<f64> {
     let selection = &rule.selection;
     let flows = selection.flows.as_f64();
@@ -180,8 +183,8 @@ fn drops(drop: &Drop, gap: Option<f64>) -> Effect {
         (Drop::Packets(list), None) => Effect::LosesListed(list.len() as u64),
         (Drop::Burst { mean, length }, None) => {
             let burst = match length {
-                jostle_common::profile::BurstLength::Time(time) => time.as_secs_f64(),
-                jostle_common::profile::BurstLength::Packets(_) => 0.0,
+                jostle_engine::profile::BurstLength::Time(time) => time.as_secs_f64(),
+                jostle_engine::profile::BurstLength::Packets(_) => 0.0,
             };
             Effect::LosesInTime { share: mean.as_f64(), burst }
         }
@@ -191,7 +194,10 @@ fn drops(drop: &Drop, gap: Option<f64>) -> Effect {
 
 fn corrupts(corrupt: &Corrupt, size: u32) -> Effect {
     let size = u64::from(size);
-    let bytes = corrupt.range.as_ref().map_or(size, |range| range.end.min(size).saturating_sub(range.start));
+    let bytes = corrupt
+        .range
+        .as_ref()
+        .map_or(size, |range| range.end.min(size).saturating_sub(range.start));
     let bits = bytes as f64 * 8.0;
     match corrupt.flips {
         _ if bytes == 0 => Effect::Corrupts { share: 0.0, bits: 0.0 },
@@ -201,7 +207,10 @@ fn corrupts(corrupt: &Corrupt, size: u32) -> Effect {
         Flips::Rate(rate) => {
             // 1 − (1 − rate)^bits, without loss of digits.
             let share = -libm::expm1(bits * libm::log1p(-rate.as_f64()));
-            Effect::Corrupts { share, bits: if share > 0.0 { bits * rate.as_f64() / share } else { 0.0 } }
+            Effect::Corrupts {
+                share,
+                bits: if share > 0.0 { bits * rate.as_f64() / share } else { 0.0 },
+            }
         }
     }
 }
@@ -250,8 +259,9 @@ fn limits(rate: &Rate, size: u32, stream: Option<&Stream>) -> RateForecast {
     }
 }
 
-/// The share of packets in a window that opens by chance: with a chance c per packet outside and k = window/gap packets behind the one that
-/// opens it, c·(1 + k) packets are inside for every 1 − c outside.
+/// The share of packets in a window that opens by chance: with a chance c per packet outside and k
+/// = window/gap packets behind the one that opens it, c·(1 + k) packets are inside for every 1 − c
+/// outside.
 fn gathers(batch: &Batch, gap: Option<f64>) -> Effect {
     let window = batch.window.as_secs_f64();
     let share = match batch.trigger {

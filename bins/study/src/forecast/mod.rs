@@ -1,8 +1,9 @@
-//! What a profile will do, in numbers, before anything is sent: by formulas, where there are some, and by short runs in virtual time.
+//! What a profile will do, in numbers, before anything is sent: by formulas, where there are some,
+//! and by short runs in virtual time.
 //!
 //! ```
-//! use jostle_common::profile::Profile;
-//! use jostle_engine::forecast::{Forecast, Load};
+//! use jostle_engine::profile::Profile;
+//! use jostle_study::forecast::{Forecast, Load};
 //!
 //! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "burst": { "mean": "2%", "length": 3 } } ] }"#)?;
 //! let forecast = Forecast::of(&profile, &Load::size(1200));
@@ -24,8 +25,10 @@ pub use warnings::Warning;
 
 use crate::probe::Stream;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Batch, BatchThen, BurstLength, Drop, Outage, Per, Profile, Rule, RuleKind};
 use jostle_common::units::Probability;
+use jostle_engine::profile::{
+    Batch, BatchThen, BurstLength, Drop, Outage, Per, Profile, Rule, RuleKind,
+};
 use std::time::Duration;
 
 /// Phases beyond these are counted, not looked at.
@@ -75,7 +78,8 @@ pub struct PhaseForecast {
 pub struct DirectionForecast {
     /// Rule by rule, in order.
     pub rules: Vec<RuleForecast>,
-    /// What its drop, outage and size rules lose together by formula, full queues aside; `None` where there is no formula.
+    /// What its drop, outage and size rules lose together by formula, full queues aside; `None`
+    /// where there is no formula.
     pub loss: Option<Losses>,
     /// The sum of the mean delays in seconds, without queues.
     pub delay: f64,
@@ -106,7 +110,12 @@ impl Forecast {
     }
 }
 
-fn direction(rules: &[Rule], direction: Direction, load: &Load, packets: usize) -> DirectionForecast {
+fn direction(
+    rules: &[Rule],
+    direction: Direction,
+    load: &Load,
+    packets: usize,
+) -> DirectionForecast {
     let stream = load.stream.as_ref();
     let forecasts: Vec<RuleForecast> =
         rules.iter().map(|rule| effects::forecast(rule, load.size, stream)).collect();
@@ -125,8 +134,9 @@ fn direction(rules: &[Rule], direction: Direction, load: &Load, packets: usize) 
     }
 }
 
-/// What the rules of a direction lose together, as one chain, full queues aside; `None` where something is lost that no chain describes. With
-/// a stream it is what a run of it should come to, without one what is lost in the long run over many flows.
+/// What the rules of a direction lose together, as one chain, full queues aside; `None` where
+/// something is lost that no chain describes. With a stream it is what a run of it should come to,
+/// without one what is lost in the long run over many flows.
 pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
     let stream = load.stream.as_ref();
     let gap = stream.map(|stream| 1.0 / stream.pace.packets_per_second(load.size));
@@ -136,8 +146,12 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
     for rule in rules {
         let looks_at = effects::share_of(rule, load.size);
         let model = match &rule.kind {
-            RuleKind::Drop(drop) if rule.selection.per == Per::Link || one_flow => LossModel::of(drop, gap),
-            RuleKind::Size(size) => Some(LossModel::independent(f64::from(u8::from(load.size > size.max)))),
+            RuleKind::Drop(drop) if rule.selection.per == Per::Link || one_flow => {
+                LossModel::of(drop, gap)
+            }
+            RuleKind::Size(size) => {
+                Some(LossModel::independent(f64::from(u8::from(load.size > size.max))))
+            }
             RuleKind::Outage(outage) if !outage.hold => cut(outage, gap),
             RuleKind::Batch(Batch { then: BatchThen::Drop, .. }) | RuleKind::Drop(_) => None,
             RuleKind::Duplicate(_) => {
@@ -151,7 +165,11 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
             return None;
         }
         let whole_stream = rule.selection.flows == Probability::ALWAYS
-            && rule.selection.matching.as_ref().is_none_or(|matching| matching.number == (1..=u64::MAX));
+            && rule
+                .selection
+                .matching
+                .as_ref()
+                .is_none_or(|matching| matching.number == (1..=u64::MAX));
         if stream.is_some() && !whole_stream {
             return None;
         }
@@ -177,8 +195,8 @@ fn cut(outage: &Outage, gap: Option<f64>) -> Option<LossModel> {
 mod tests {
     use super::*;
     use crate::probe::{Pace, Spread};
-    use crate::stage::Reason;
     use jostle_common::statistics::{Z_999, proportion_interval};
+    use jostle_engine::stage::Reason;
 
     fn forecast(rules: &str, rate: Option<&str>) -> Forecast {
         let profile = Profile::from_json(&format!(r#"{{ "up": [ {rules} ] }}"#)).unwrap();
@@ -231,7 +249,10 @@ mod tests {
             (delay.mean - 0.02).abs() < 1e-4 && (delay.sd - 0.005 / 3f64.sqrt()).abs() < 5e-5,
             "{delay:?}"
         );
-        assert!((delay.percentiles[0] - 0.0151).abs() < 1e-4 && (delay.percentiles[2] - 0.0249).abs() < 1e-4);
+        assert!(
+            (delay.percentiles[0] - 0.0151).abs() < 1e-4
+                && (delay.percentiles[2] - 0.0249).abs() < 1e-4
+        );
         assert_eq!(rules[3].looks_at, Some(0.5));
         let loss = forecast.phases[0].directions[0].loss.as_ref().unwrap().share;
         assert!((loss - (1.0 - 0.95 * 0.9)).abs() < 1e-12, "{loss}");
@@ -239,7 +260,8 @@ mod tests {
 
     #[test]
     fn of_a_cut_at_fixed_times_only_the_share_is_foretold() {
-        let forecast = forecast(r#"{ "rule": "outage", "up": "300ms", "down": "100ms" }"#, Some("1000/s"));
+        let forecast =
+            forecast(r#"{ "rule": "outage", "up": "300ms", "down": "100ms" }"#, Some("1000/s"));
         let up = &forecast.phases[0].directions[0];
         let losses = up.loss.as_ref().unwrap();
         assert_eq!((losses.share, losses.burst, losses.lengths.len()), (0.25, None, 0));
@@ -250,8 +272,11 @@ mod tests {
     #[test]
     fn kept_order_narrows_jitter_with_the_rate() {
         let narrowed = |rate| {
-            let forecast = forecast(r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms" }"#, Some(rate));
-            let Effect::Delays(delay) = &forecast.phases[0].directions[0].rules[0].effect else { panic!() };
+            let forecast =
+                forecast(r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms" }"#, Some(rate));
+            let Effect::Delays(delay) = &forecast.phases[0].directions[0].rules[0].effect else {
+                panic!()
+            };
             delay.sd_in_order.unwrap() / delay.sd
         };
         let (slow, fast) = (narrowed("10/s"), narrowed("100000/s"));

@@ -1,10 +1,10 @@
 //! What no formula says: short runs in virtual time.
 
-use crate::counters::Counters;
-use crate::link::{Link, LinkKey};
 use crate::probe::{Stream, Tally, run};
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Delay, Rule, RuleKind, Timeline};
+use jostle_engine::counters::Counters;
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::{Delay, Rule, RuleKind, Timeline};
 use std::time::Duration;
 
 /// Packets of a run that looks at one delay: its standard deviation is off by half a percent.
@@ -22,7 +22,12 @@ pub struct Trial {
 }
 
 /// Sends `packets` of a stream through `rules`.
-pub(super) fn phase(rules: &[Rule], direction: Direction, stream: &Stream, packets: usize) -> Trial {
+pub(super) fn phase(
+    rules: &[Rule],
+    direction: Direction,
+    stream: &Stream,
+    packets: usize,
+) -> Trial {
     let mut link = link(rules.to_vec(), direction);
     let mut tally = Tally::new(true, Duration::from_millis(100));
     run(&mut link, stream.arrivals(1, direction).take(packets), &mut tally, |_, _| {});

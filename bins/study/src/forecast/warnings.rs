@@ -3,13 +3,14 @@
 use super::effects::{Effect, RateForecast, RuleForecast};
 use super::{DirectionForecast, Load, PhaseForecast};
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Delay, Per, Profile, Reorder, Rule, RuleKind};
 use jostle_common::units::Span;
+use jostle_engine::profile::{Delay, Per, Profile, Reorder, Rule, RuleKind};
 use std::time::Duration;
 
 /// What an Ethernet packet carries: 1500 bytes less the headers of IPv4 and UDP.
 const PAYLOAD_MAX: u32 = 1472;
-/// QUIC and many VPNs send packets of this size at least, and give up where they do not pass (RFC 9000 §14).
+/// QUIC and many VPNs send packets of this size at least, and give up where they do not pass (RFC
+/// 9000 §14).
 const PAYLOAD_MIN: u32 = 1200;
 /// The silence after which a proxy forgets a UDP flow.
 const IDLE: Duration = Duration::from_secs(120);
@@ -84,8 +85,11 @@ pub(super) fn of(profile: &Profile, phases: &[PhaseForecast], load: &Load) -> Ve
 impl Room<'_> {
     fn warnings(&self) -> Vec<Warning> {
         let at = |index: usize| format!("{}, {}", self.place, self.rules[index].key);
-        let checks = (0..self.rules.len()).flat_map(|index| CHECKS.map(|check| (index, check(self, index))));
-        checks.filter_map(|(index, problem)| Some(Warning { place: at(index), problem: problem? })).collect()
+        let checks =
+            (0..self.rules.len()).flat_map(|index| CHECKS.map(|check| (index, check(self, index))));
+        checks
+            .filter_map(|(index, problem)| Some(Warning { place: at(index), problem: problem? }))
+            .collect()
     }
 
     fn effect(&self, index: usize) -> &Effect {
@@ -127,7 +131,10 @@ fn never_looks(room: &Room<'_>, index: usize) -> Option<String> {
         } else {
             format!("{least} to {most} bytes")
         };
-        return Some(format!("it looks at packets of {sizes}, and none of {} matches", room.load.size));
+        return Some(format!(
+            "it looks at packets of {sizes}, and none of {} matches",
+            room.load.size
+        ));
     }
     if let Some(bytes) = &matching.bytes
         && bytes.offset + bytes.value.len() > PAYLOAD_MAX as usize
@@ -155,8 +162,10 @@ fn does_nothing(room: &Room<'_>, index: usize) -> Option<String> {
 fn loses_all_in_front_of_others(room: &Room<'_>, index: usize) -> Option<String> {
     let Effect::Loses(losses) = room.effect(index) else { return None };
     let behind = room.rules.len() - index - 1;
-    let all = losses.share > 1.0 - 1e-12 && looks_at_all(&room.rules[index], &room.forecast.rules[index]);
-    (all && behind > 0).then(|| format!("it loses every packet: the {behind} rules behind it see none"))
+    let all =
+        losses.share > 1.0 - 1e-12 && looks_at_all(&room.rules[index], &room.forecast.rules[index]);
+    (all && behind > 0)
+        .then(|| format!("it loses every packet: the {behind} rules behind it see none"))
 }
 
 fn queue_below_the_product(room: &Room<'_>, index: usize) -> Option<String> {
@@ -190,8 +199,9 @@ fn queue_below_a_packet(room: &Room<'_>, index: usize) -> Option<String> {
 
 fn never_limits(room: &Room<'_>, index: usize) -> Option<String> {
     let Effect::Limits(own) = room.effect(index) else { return None };
-    let lower =
-        room.rates().find(|(other, rate)| *other != index && rate.bits_per_second < own.bits_per_second);
+    let lower = room
+        .rates()
+        .find(|(other, rate)| *other != index && rate.bits_per_second < own.bits_per_second);
     let (other, rate) = lower?;
     let key = &room.rules[other].key;
     Some(if other < index {
@@ -362,8 +372,11 @@ fn millis(seconds: f64) -> String {
         3
     };
     let digits = format!("{millis:.decimals$}");
-    let short =
-        if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { &digits };
+    let short = if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &digits
+    };
     format!("{short} ms")
 }
 
@@ -449,7 +462,11 @@ mod tests {
                 None,
                 "this queue stays empty",
             ),
-            (r#"{ "rule": "rate", "limit": "4.8Mbit/s" }"#, Some("1000/s"), "offers 200% of the limit"),
+            (
+                r#"{ "rule": "rate", "limit": "4.8Mbit/s" }"#,
+                Some("1000/s"),
+                "offers 200% of the limit",
+            ),
             (
                 r#"{ "rule": "delay", "time": "9ms", "jitter": "5ms" }, { "rule": "rate", "limit": "9Mbit/s" }"#,
                 None,
@@ -476,19 +493,28 @@ mod tests {
                 "hits no byte",
             ),
             (r#"{ "rule": "corrupt", "chance": "1%" }"#, None, "there this is 1% of loss"),
-            (r#"{ "rule": "reorder", "chance": "1%", "behind": 3 }"#, Some("10/s"), "3 packets take 300 ms"),
+            (
+                r#"{ "rule": "reorder", "chance": "1%", "behind": 3 }"#,
+                Some("10/s"),
+                "3 packets take 300 ms",
+            ),
             (
                 r#"{ "rule": "delay", "time": "5ms" }, { "rule": "reorder", "chance": "1%", "ahead": true }"#,
                 None,
                 "write it in front of the delay",
             ),
-            (r#"{ "rule": "outage", "up": "10s", "down": "5m" }"#, None, "longer than the 2m after which"),
+            (
+                r#"{ "rule": "outage", "up": "10s", "down": "5m" }"#,
+                None,
+                "longer than the 2m after which",
+            ),
             (r#"{ "rule": "size", "max": "1000B" }"#, None, "1200 that QUIC"),
             (r#"{ "rule": "size", "max": "1000B" }"#, Some("10/s"), "every one is lost"),
         ];
         for (rules, rate, words) in cases {
             let all = warnings(rules, rate);
-            let found: Vec<&String> = all.iter().filter(|warning| warning.contains(words)).collect();
+            let found: Vec<&String> =
+                all.iter().filter(|warning| warning.contains(words)).collect();
             assert_eq!(found.len(), 1, "{rules}: {all:?}");
             assert!(found[0].starts_with("up, "), "{found:?}");
         }

@@ -1,4 +1,5 @@
-//! What the HTML pages of all commands share: one file that needs nothing but itself, no script, no network; light and dark.
+//! What the HTML pages of all commands share: one file that needs nothing but itself, no script, no
+//! network; light and dark.
 
 pub(crate) mod labels;
 
@@ -6,7 +7,8 @@ use kuva::prelude::Theme;
 
 const STYLE: &str = include_str!("base.css");
 
-/// A whole page. `title` and `body` are HTML, `style` is what the page adds to the common style, `policy` what it may load beside itself.
+/// A whole page. `title` and `body` are HTML, `style` is what the page adds to the common style,
+/// `policy` what it may load beside itself.
 pub(crate) fn document(title: &str, style: &str, policy: &str, body: &str) -> String {
     format!(
         r#"<!doctype html>
@@ -26,7 +28,8 @@ pub(crate) fn document(title: &str, style: &str, policy: &str, body: &str) -> St
     )
 }
 
-/// Makes text harmless between tags and in quoted attributes. Control characters are no part of HTML at all.
+/// Makes text harmless between tags and in quoted attributes. Control characters are no part of
+/// HTML at all.
 pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -53,15 +56,19 @@ pub(crate) fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> St
     )
 }
 
-/// The same picture in fewer letters: numbers within its tags have two decimals at most, and one from 10 on.
+/// The same picture in fewer letters: numbers within its tags have two decimals at most, and one
+/// from 10 on.
 fn rounded(svg: &str) -> String {
     let mut short = String::with_capacity(svg.len());
     let (mut rest, mut in_tag) = (svg, false);
     while let Some(c) = rest.chars().next() {
         in_tag = c == '<' || in_tag && c != '>';
         let is_number = |c: char| c.is_ascii_digit() || c == '.';
-        let length =
-            if in_tag && c.is_ascii_digit() { rest.find(|c| !is_number(c)).unwrap_or(rest.len()) } else { 0 };
+        let length = if in_tag && c.is_ascii_digit() {
+            rest.find(|c| !is_number(c)).unwrap_or(rest.len())
+        } else {
+            0
+        };
         let (number, after) = rest.split_at(length.max(c.len_utf8()));
         match number.parse::<f64>() {
             Ok(value) if number.contains('.') && !number.ends_with('.') => {

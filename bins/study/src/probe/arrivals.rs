@@ -55,12 +55,15 @@ pub struct Stream {
 }
 
 impl Pace {
-    /// The mean gap between two packets of `size` bytes in nanoseconds, as a numerator and a denominator.
+    /// The mean gap between two packets of `size` bytes in nanoseconds, as a numerator and a
+    /// denominator.
     fn gap(self, size: u32) -> (u128, u128) {
         match self {
             Self::Packets(rate) => (1_000_000_000_000, rate.per_thousand_seconds().into()),
             // An empty packet takes no time at any rate of bits; it counts as one byte.
-            Self::Bits(rate) => (u128::from(size.max(1)) * 8_000_000_000, rate.bits_per_second().into()),
+            Self::Bits(rate) => {
+                (u128::from(size.max(1)) * 8_000_000_000, rate.bits_per_second().into())
+            }
         }
     }
 
@@ -118,16 +121,19 @@ mod tests {
 
     #[test]
     fn even_gaps_never_drift() {
-        let thirds = Stream { pace: Pace::Packets("3/s".parse().unwrap()), ..stream(Spread::Constant) };
+        let thirds =
+            Stream { pace: Pace::Packets("3/s".parse().unwrap()), ..stream(Spread::Constant) };
         assert_eq!(times(thirds, 5), [0, 333_333_333, 666_666_666, 1_000_000_000, 1_333_333_333]);
-        let bits = Stream { pace: Pace::Bits("96kbit/s".parse().unwrap()), ..stream(Spread::Constant) };
+        let bits =
+            Stream { pace: Pace::Bits("96kbit/s".parse().unwrap()), ..stream(Spread::Constant) };
         assert_eq!(times(bits, 3), [0, 100_000_000, 200_000_000]);
     }
 
     #[test]
     fn a_stream_that_is_on_and_off_pauses_between() {
         let spread = Spread::OnOff { on: Duration::from_millis(2), off: Duration::from_millis(10) };
-        let millis: Vec<u64> = times(stream(spread), 6).iter().map(|nanos| nanos / 1_000_000).collect();
+        let millis: Vec<u64> =
+            times(stream(spread), 6).iter().map(|nanos| nanos / 1_000_000).collect();
         assert_eq!(millis, [0, 1, 12, 13, 24, 25]);
     }
 
@@ -144,7 +150,8 @@ mod tests {
     #[test]
     fn flows_take_turns() {
         let stream = Stream { flows: 3, ..stream(Spread::Constant) };
-        let flows: Vec<u32> = stream.arrivals(7, Direction::Up).take(5).map(|arrival| arrival.flow).collect();
+        let flows: Vec<u32> =
+            stream.arrivals(7, Direction::Up).take(5).map(|arrival| arrival.flow).collect();
         assert_eq!(flows, [1, 2, 3, 1, 2]);
     }
 }

@@ -1,14 +1,14 @@
 //! What happened to one packet of a stream, rule by rule.
 
 use super::{Arrival, packet};
-use crate::link::{Link, LinkKey, Visit};
-use crate::stage::{Output, Reason, Stage};
 use jostle_common::chance::Stream as Chance;
-use jostle_common::profile::{
-    BurstLength, Delay, DelaySource, Drop, Duplicate, Flips, Per, Reorder, Rule, RuleKind, Timeline,
-};
 use jostle_common::time::Instant;
 use jostle_common::units::Probability;
+use jostle_engine::link::{Link, LinkKey, Visit};
+use jostle_engine::profile::{
+    BurstLength, Delay, DelaySource, Drop, Duplicate, Flips, Per, Reorder, Rule, RuleKind, Timeline,
+};
+use jostle_engine::stage::{Output, Reason, Stage};
 
 /// What happened to one packet.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +71,8 @@ pub struct Left {
     pub flipped_bits: u32,
 }
 
-/// Feeds the arrivals of a stream to a link until everything of packet `number` has left it. `None` if the stream has fewer packets.
+/// Feeds the arrivals of a stream to a link until everything of packet `number` has left it. `None`
+/// if the stream has fewer packets.
 pub fn explain(
     key: &LinkKey,
     timeline: &Timeline,
@@ -83,13 +84,16 @@ pub fn explain(
     let mut arrival_watched = None;
     let mut left = Vec::new();
     let mut arrivals = arrivals.enumerate();
-    // What comes later may push it out: reordering waits for packets behind, a queue at its bound discards its head.
+    // What comes later may push it out: reordering waits for packets behind, a queue at its bound
+    // discards its head.
     loop {
         let next = arrivals.next().map(|(index, arrival)| (index as u64 + 1, arrival));
         let now = next.map_or(Instant::from_nanos(u64::MAX), |(_, arrival)| arrival.at);
         while let Some(output) = link.poll(now) {
             left.extend(
-                Some(output).filter(|output| output.packet().number == number).map(|one| leave(&one)),
+                Some(output)
+                    .filter(|output| output.packet().number == number)
+                    .map(|one| leave(&one)),
             );
         }
         let open = arrival_watched.is_some() && !link.is_watched_inside();
@@ -135,7 +139,8 @@ fn step(key: &LinkKey, visit: &Visit) -> Step {
     }
 }
 
-/// The chance that a rule holds its draw against; `Some(None)` where the draw is a quantile, `None` where there is no single draw.
+/// The chance that a rule holds its draw against; `Some(None)` where the draw is a quantile, `None`
+/// where there is no single draw.
 fn chance_of(rule: &Rule) -> Option<Option<Probability>> {
     match &rule.kind {
         RuleKind::Drop(Drop::Chance(chance))
@@ -148,9 +153,9 @@ fn chance_of(rule: &Rule) -> Option<Option<Probability>> {
             Flips::Rate(_) => None,
         },
         // The number moves the state of the model.
-        RuleKind::Drop(Drop::Burst { length: BurstLength::Packets(_), .. } | Drop::GilbertElliott { .. }) => {
-            Some(None)
-        }
+        RuleKind::Drop(
+            Drop::Burst { length: BurstLength::Packets(_), .. } | Drop::GilbertElliott { .. },
+        ) => Some(None),
         RuleKind::Delay(Delay { source: DelaySource::Drawn { jitter, memory, .. }, .. }) => {
             (!jitter.is_zero() && memory.is_zero()).then_some(None)
         }
@@ -163,7 +168,7 @@ mod tests {
     use super::*;
     use crate::probe::{Pace, Spread, Stream, Tally, run};
     use jostle_common::chance::Direction;
-    use jostle_common::profile::Profile;
+    use jostle_engine::profile::Profile;
     use std::time::Duration;
 
     const RULES: &str = r#"{ "up": [
@@ -201,12 +206,18 @@ mod tests {
                     assert_eq!(number < below, step.chosen, "{step:?}");
                 }
             }
-            let chosen = |rule: &str| told.steps.iter().any(|step| step.rule == rule && step.chosen);
+            let chosen =
+                |rule: &str| told.steps.iter().any(|step| step.rule == rule && step.chosen);
             dropped += u32::from(chosen("drop"));
             copied += u32::from(chosen("duplicate"));
             overtaken += u32::from(chosen("reorder"));
-            assert_eq!(told.steps.iter().any(|step| step.went_on.is_none()), chosen("drop"), "{told:?}");
-            let looked = |rule: &str| told.steps.iter().any(|step| step.rule == rule && step.looked);
+            assert_eq!(
+                told.steps.iter().any(|step| step.went_on.is_none()),
+                chosen("drop"),
+                "{told:?}"
+            );
+            let looked =
+                |rule: &str| told.steps.iter().any(|step| step.rule == rule && step.looked);
             assert_eq!(looked("size"), number <= 3 && !chosen("drop"));
         }
         assert!(dropped > 30 && copied > 20 && overtaken > 20, "{dropped} {copied} {overtaken}");

@@ -1,13 +1,14 @@
-//! A link under a described stream in virtual time: packets go in, and what the link does to them is counted.
+//! A link under a described stream in virtual time: packets go in, and what the link does to them
+//! is counted.
 //!
-//! The link is the one that stands behind sockets. Here no time passes but the packets' own, so everything counted is a function of the
-//! profile, the stream and the seed.
+//! The link is the one that stands behind sockets. Here no time passes but the packets' own, so
+//! everything counted is a function of the profile, the stream and the seed.
 //!
 //! ```
 //! use jostle_common::chance::Direction;
-//! use jostle_common::profile::Profile;
+//! use jostle_engine::profile::Profile;
 //! use jostle_engine::link::{Link, LinkKey};
-//! use jostle_engine::probe::{Pace, Spread, Stream, Tally, run};
+//! use jostle_study::probe::{Pace, Spread, Stream, Tally, run};
 //! use std::time::Duration;
 //!
 //! let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#)?;
@@ -35,11 +36,11 @@ pub use runs::Runs;
 pub use series::{Bin, Series};
 pub use tally::{Sample, Tally};
 
-use crate::link::Link;
-use crate::packet::{Body, Packet};
-use crate::stage::{Output, Stage};
 use bytes::Bytes;
 use jostle_common::time::Instant;
+use jostle_engine::link::Link;
+use jostle_engine::packet::{Body, Packet};
+use jostle_engine::stage::{Output, Stage};
 
 /// The largest payload: what a UDP datagram may carry and a little more.
 pub const SIZE_MAX: u32 = 65_535;
@@ -47,7 +48,8 @@ pub const SIZE_MAX: u32 = 65_535;
 /// The payload of every packet. Rules look at sizes; what they write goes into a copy.
 static ZEROS: [u8; SIZE_MAX as usize] = [0; SIZE_MAX as usize];
 
-/// Feeds `arrivals`, which ascend in time, to a link, until all that came has left it. `observe` sees everything that leaves.
+/// Feeds `arrivals`, which ascend in time, to a link, until all that came has left it. `observe`
+/// sees everything that leaves.
 pub fn run(
     link: &mut Link,
     arrivals: impl Iterator<Item = Arrival>,

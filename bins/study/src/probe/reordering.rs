@@ -1,8 +1,10 @@
-//! Reordering by RFC 4737: how many packets arrive behind a later one of their flow, and how far behind.
+//! Reordering by RFC 4737: how many packets arrive behind a later one of their flow, and how far
+//! behind.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many arrivals in order are remembered, by the flows together; a packet that is further behind counts as this far.
+/// How many arrivals in order are remembered, by the flows together; a packet that is further
+/// behind counts as this far.
 const REMEMBERED: usize = 65_536;
 
 /// Counts packets that arrive behind a later one of their flow. Copies are left out.
@@ -21,7 +23,8 @@ struct Flow {
     arrived: u64,
     /// The number that the next packet in order has at least (RFC 4737 §3.3).
     expected: u64,
-    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both ascend.
+    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both
+    /// ascend.
     in_order: VecDeque<(u64, u64)>,
 }
 
@@ -40,9 +43,11 @@ impl Reordering {
             return;
         }
         self.reordered += 1;
-        // The extent is the distance to the earliest arrival with a larger number (§4.2.2), which was one in order.
+        // The extent is the distance to the earliest arrival with a larger number (§4.2.2), which
+        // was one in order.
         let first_larger = flow.in_order.partition_point(|(_, other)| *other < number);
-        let extent = flow.in_order.get(first_larger).map_or(0, |(arrival, _)| flow.arrived - arrival);
+        let extent =
+            flow.in_order.get(first_larger).map_or(0, |(arrival, _)| flow.arrived - arrival);
         self.extent_max = self.extent_max.max(extent);
         self.extent_sum += extent;
     }

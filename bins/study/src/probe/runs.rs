@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 /// Runs up to this length are told apart.
 const LENGTHS: usize = 4096;
-/// How many packets may wait for the fate of an earlier one: 16 MiB. Beyond that the earlier one counts as not lost.
+/// How many packets may wait for the fate of an earlier one: 16 MiB. Beyond that the earlier one
+/// counts as not lost.
 const UNDECIDED_MAX: usize = 1 << 24;
 /// How long a lost original may still be replaced by a copy: so many packets.
 const COPY_PATIENCE: usize = 1 << 16;
@@ -150,7 +151,8 @@ impl Runs {
         &self.lengths[..used]
     }
 
-    /// By how much the correlation of successive losses widens the variance of their share, estimated from the runs.
+    /// By how much the correlation of successive losses widens the variance of their share,
+    /// estimated from the runs.
     pub fn inflation(&self) -> f64 {
         let p = self.lost as f64 / (self.settled.max(1)) as f64;
         if p == 0.0 || p == 1.0 {
@@ -175,7 +177,10 @@ mod tests {
         [2, 3, 5, 6, 8].into_iter().for_each(|number| runs.lose(number));
         assert!(runs.deliver(4) && runs.deliver(1) && runs.deliver(7));
         runs.finish();
-        assert_eq!((runs.lost(), runs.count(), runs.longest(), runs.lengths()), (5, 3, 2, &[1, 2][..]));
+        assert_eq!(
+            (runs.lost(), runs.count(), runs.longest(), runs.lengths()),
+            (5, 3, 2, &[1, 2][..])
+        );
         assert!((runs.mean() - 5.0 / 3.0).abs() < 1e-12);
     }
 

@@ -3,16 +3,17 @@
 use super::reordering::Reordering;
 use super::runs::Runs;
 use super::series::Series;
-use crate::packet::Packet;
-use crate::stage::Output;
 use hdrhistogram::Histogram;
 use jostle_common::statistics::Moments;
 use jostle_common::time::{Instant, nanos};
+use jostle_engine::packet::Packet;
+use jostle_engine::stage::Output;
 use std::time::Duration;
 
 /// Longer delays count as this.
 const DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Packets whose delay is kept for a picture; when there are more, every second is forgotten, and so on.
+/// Packets whose delay is kept for a picture; when there are more, every second is forgotten, and
+/// so on.
 const SAMPLES_MAX: usize = 1200;
 /// Bins of the course over time.
 const COURSE_BINS_MAX: usize = 480;
@@ -131,7 +132,11 @@ impl Tally {
         if !is_sample(packet.number, self.stride) {
             return;
         }
-        self.samples.push(Sample { number: packet.number, at: packet.entered.as_secs_f64(), delay });
+        self.samples.push(Sample {
+            number: packet.number,
+            at: packet.entered.as_secs_f64(),
+            delay,
+        });
         if self.samples.len() > SAMPLES_MAX {
             self.stride *= 2;
             let stride = self.stride;
@@ -188,14 +193,16 @@ impl Tally {
         &self.moments
     }
 
-    /// The delay in seconds that a share `q` of what arrived did not exceed, to three digits; `None` if nothing arrived.
+    /// The delay in seconds that a share `q` of what arrived did not exceed, to three digits;
+    /// `None` if nothing arrived.
     pub fn delay_quantile(&self, q: f64) -> Option<f64> {
         (!self.delays.is_empty()).then(|| self.delays.value_at_quantile(q) as f64 / 1e9)
     }
 
     /// The shortest and the longest delay in seconds, to three digits; `None` if nothing arrived.
     pub fn delay_range(&self) -> Option<(f64, f64)> {
-        (!self.delays.is_empty()).then(|| (self.delays.min() as f64 / 1e9, self.delays.max() as f64 / 1e9))
+        (!self.delays.is_empty())
+            .then(|| (self.delays.min() as f64 / 1e9, self.delays.max() as f64 / 1e9))
     }
 
     /// The course over the whole time, for a picture.
@@ -214,8 +221,9 @@ impl Tally {
     }
 }
 
-/// Whether a packet is among one in `stride`. Scattered by its number (multiplied by the golden ratio, Knuth, "The art of computer
-/// programming", 6.4): a rule that treats every second packet alike must not show as one that treats all alike.
+/// Whether a packet is among one in `stride`. Scattered by its number (multiplied by the golden
+/// ratio, Knuth, "The art of computer programming", 6.4): a rule that treats every second packet
+/// alike must not show as one that treats all alike.
 const fn is_sample(number: u64, stride: u64) -> bool {
     (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) & (stride - 1) == 0
 }
@@ -223,14 +231,15 @@ const fn is_sample(number: u64, stride: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Link, LinkKey};
     use crate::probe::{Pace, Spread, Stream, run};
     use jostle_common::chance::Direction;
-    use jostle_common::profile::Profile;
+    use jostle_engine::link::{Link, LinkKey};
+    use jostle_engine::profile::Profile;
 
     #[test]
     fn samples_are_few_and_no_pattern_hides_in_them() {
-        let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 2 } ] }"#).unwrap();
+        let profile =
+            Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 2 } ] }"#).unwrap();
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
         let stream = Stream { pace, size: 100, spread: Spread::Constant, flows: 1 };
@@ -242,6 +251,9 @@ mod tests {
         assert!((SAMPLES_MAX / 4..=SAMPLES_MAX).contains(&all), "{all}");
         assert!((all * 2 / 5..=all * 3 / 5).contains(&lost), "{lost} of {all}");
         assert_eq!((tally.runs().lost(), tally.runs().longest()), (50_000, 1));
-        assert_eq!(tally.seconds().bins()[..100].iter().map(|bin| bin.delivered).sum::<u64>(), 50_000);
+        assert_eq!(
+            tally.seconds().bins()[..100].iter().map(|bin| bin.delivered).sum::<u64>(),
+            50_000
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! Every level and every metric once, by number, so that a million rows fit into memory and two files can be compared.
+//! Every level and every metric once, by number, so that a million rows fit into memory and two
+//! files can be compared.
 
 use super::key::{Key, Level};
 use super::metric::{self, Metric};
-use jostle_common::rows::Row;
+use crate::rows::Row;
 use std::collections::BTreeMap;
 
-/// More kinds of numbers than this are no measurement: somebody's program writes names that never repeat.
+/// More kinds of numbers than this are no measurement: somebody's program writes names that never
+/// repeat.
 const METRICS_MAX: usize = 500;
 
 /// The levels of all keys, and the metrics, of all rows that were read.
@@ -26,7 +28,8 @@ struct Shelf {
     places: BTreeMap<String, u32>,
 }
 
-/// The levels of a row: of which key (by place in the book), which one. Keys that the row does not have are left out.
+/// The levels of a row: of which key (by place in the book), which one. Keys that the row does not
+/// have are left out.
 pub(super) type Levels = Vec<(u8, u32)>;
 
 impl Default for Book {
@@ -109,7 +112,9 @@ impl Book {
 
     /// A level of the key at a place; "not set" of none.
     pub(super) fn level(&self, key: u8, level: Option<u32>) -> Level {
-        level.map_or_else(Level::unset, |level| self.shelves[usize::from(key)].levels[level as usize].clone())
+        level.map_or_else(Level::unset, |level| {
+            self.shelves[usize::from(key)].levels[level as usize].clone()
+        })
     }
 }
 

@@ -1,9 +1,10 @@
-//! What varies between rows, and which of it a report lays out: along the axis, as curves, as small multiples.
+//! What varies between rows, and which of it a report lays out: along the axis, as curves, as small
+//! multiples.
 
 use super::book::{Book, level_of};
 use super::key::{Key, Level};
 use super::read::Record;
-use crate::exit::Usage;
+use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More curves than this nobody tells apart.
@@ -16,7 +17,8 @@ pub(super) struct Dimension {
     pub(super) name: &'static str,
     /// Whether the levels stand on an axis; categories otherwise.
     pub(super) is_ordered: bool,
-    /// By value when ordered, by first appearance otherwise. A level "not set" comes first, and has no value.
+    /// By value when ordered, by first appearance otherwise. A level "not set" comes first, and has
+    /// no value.
     pub(super) levels: Vec<Level>,
     key: u8,
     places: BTreeMap<Option<u32>, usize>,
@@ -34,8 +36,11 @@ impl Dimension {
         }
         let mut levels: Vec<(Option<u32>, Level)> =
             found.into_iter().map(|level| (level, book.level(key, level))).collect();
-        let units: BTreeSet<&str> =
-            levels.iter().filter(|(place, _)| place.is_some()).map(|(_, level)| level.unit).collect();
+        let units: BTreeSet<&str> = levels
+            .iter()
+            .filter(|(place, _)| place.is_some())
+            .map(|(_, level)| level.unit)
+            .collect();
         // Queues of packets and queues of milliseconds have no common order.
         let is_ordered = book.key(key).is_ordered() && units.len() == 1;
         if is_ordered {
@@ -46,7 +51,13 @@ impl Dimension {
         }
         let places = levels.iter().enumerate().map(|(place, (level, _))| (*level, place)).collect();
         let name = book.key(key).name();
-        Self { name, is_ordered, levels: levels.into_iter().map(|(_, level)| level).collect(), key, places }
+        Self {
+            name,
+            is_ordered,
+            levels: levels.into_iter().map(|(_, level)| level).collect(),
+            key,
+            places,
+        }
     }
 
     /// Which of its levels a row has.
@@ -79,7 +90,8 @@ pub(super) struct Layout {
     pub(super) by: Option<Dimension>,
     /// As small multiples.
     pub(super) over: Option<Dimension>,
-    /// What varies with those and only with those, such as the burst length that goes with a loss rate: the names.
+    /// What varies with those and only with those, such as the burst length that goes with a loss
+    /// rate: the names.
     pub(super) follows: Vec<&'static str>,
     /// What varies within a point, and is thrown together there.
     pub(super) pooled: Vec<Dimension>,
@@ -102,10 +114,11 @@ impl Layout {
     /// # Errors
     /// [`Usage`] when something is wanted that does not vary.
     pub(super) fn new(book: &Book, records: &[Record], wanted: Wanted<'_>) -> Result<Self, Usage> {
-        let all: Vec<Dimension> = book.keys().map(|key| Dimension::new(book, records, key)).collect();
-        let has_profile = all
-            .iter()
-            .any(|dimension| dimension.name == "profile" && dimension.places.keys().any(Option::is_some));
+        let all: Vec<Dimension> =
+            book.keys().map(|key| Dimension::new(book, records, key)).collect();
+        let has_profile = all.iter().any(|dimension| {
+            dimension.name == "profile" && dimension.places.keys().any(Option::is_some)
+        });
         let (varied, constant): (Vec<_>, Vec<_>) = all.into_iter().partition(Dimension::varies);
         let mut choice = Choosing { book, records, open: varied, taken: Vec::new() };
         let [x, by, over] = [("--x", wanted.x), ("--by", wanted.by), ("--over", wanted.over)]
@@ -125,12 +138,16 @@ impl Layout {
         // No loss in front of a profile says nothing of what the profile loses.
         let is_mute = |dimension: &Dimension| {
             let level = dimension.levels.first().map(|level| level.text.as_str());
-            has_profile && [("loss", Some("0%")), ("delay", Some("0s"))].contains(&(dimension.name, level))
+            has_profile
+                && [("loss", Some("0%")), ("delay", Some("0s"))].contains(&(dimension.name, level))
         };
-        let fixed = constant.iter().filter(|dimension| !dimension.levels.is_empty() && is_set(dimension));
+        let fixed =
+            constant.iter().filter(|dimension| !dimension.levels.is_empty() && is_set(dimension));
         let fixed = fixed.filter(|dimension| !is_mute(dimension));
         Ok(Self {
-            fixed: fixed.map(|dimension| (dimension.name, dimension.levels[0].text.clone())).collect(),
+            fixed: fixed
+                .map(|dimension| (dimension.name, dimension.levels[0].text.clone()))
+                .collect(),
             x,
             by,
             over,
@@ -141,8 +158,9 @@ impl Layout {
 
     /// Small multiple, curve and place on the axis of a row; 0 where there is no such dimension.
     pub(super) fn place(&self, record: &Record) -> (usize, usize, usize) {
-        let place =
-            |dimension: &Option<Dimension>| dimension.as_ref().map_or(0, |dimension| dimension.place(record));
+        let place = |dimension: &Option<Dimension>| {
+            dimension.as_ref().map_or(0, |dimension| dimension.place(record))
+        };
         (place(&self.over), place(&self.by), place(&self.x))
     }
 }
@@ -180,7 +198,8 @@ impl Choosing<'_> {
         Err(Usage(format!("{option}: \"{name}\" {problem}; {there_are}")))
     }
 
-    /// Whether it varies among rows that are alike in all that has a place: then it says something of its own.
+    /// Whether it varies among rows that are alike in all that has a place: then it says something
+    /// of its own.
     fn is_free(&self, dimension: &Dimension) -> bool {
         self.varies_among(&self.taken, dimension)
     }
@@ -194,16 +213,18 @@ impl Choosing<'_> {
         })
     }
 
-    /// The ordered parameter with the most values; one that only goes with the protocol, as a default size does, is none. Without any, a
-    /// category other than the protocol.
+    /// The ordered parameter with the most values; one that only goes with the protocol, as a
+    /// default size does, is none. Without any, a category other than the protocol.
     fn axis(&mut self) -> Option<Dimension> {
-        let protocol = self.book.key_named("protocol").into_iter().filter(|key| !self.taken.contains(key));
+        let protocol =
+            self.book.key_named("protocol").into_iter().filter(|key| !self.taken.contains(key));
         let alike: Vec<u8> = self.taken.iter().copied().chain(protocol).collect();
         let candidates = || {
             let free = |(_, dimension): &(usize, &Dimension)| self.varies_among(&alike, dimension);
             self.open.iter().enumerate().filter(free)
         };
-        let values = |(place, dimension): &(usize, &Dimension)| (dimension.levels.len(), usize::MAX - place);
+        let values =
+            |(place, dimension): &(usize, &Dimension)| (dimension.levels.len(), usize::MAX - place);
         let ordered = candidates().filter(|(_, dimension)| dimension.is_ordered).max_by_key(values);
         let category = || candidates().find(|(_, dimension)| self.is_parameter(dimension));
         let place = ordered.or_else(category)?.0;
@@ -217,8 +238,8 @@ impl Choosing<'_> {
             let few = |dimension: &&Dimension| dimension.levels.len() <= CURVES_MAX;
             let free = |dimension: &&Dimension| self.is_free(dimension);
             let candidates = || self.open.iter().filter(few).filter(free);
-            let category =
-                candidates().find(|dimension| !dimension.is_ordered && self.is_parameter(dimension));
+            let category = candidates()
+                .find(|dimension| !dimension.is_ordered && self.is_parameter(dimension));
             let key = category.or_else(|| candidates().next())?.key;
             self.open.iter().position(|dimension| dimension.key == key)
         })?;
@@ -261,8 +282,9 @@ mod tests {
     #[test]
     fn what_varies_finds_its_place() {
         let every = |name: &str, values: &[&str], rows: Vec<RowBuilder>| -> Vec<RowBuilder> {
-            let with =
-                |value: &&str| rows.iter().map(|row| row.clone().with(name, *value)).collect::<Vec<_>>();
+            let with = |value: &&str| {
+                rows.iter().map(|row| row.clone().with(name, *value)).collect::<Vec<_>>()
+            };
             values.iter().flat_map(with).collect()
         };
         let one = vec![row().with("size", 65_536)];
@@ -271,7 +293,11 @@ mod tests {
         let delays = every("delay", &["5ms", "10ms", "1s"], one.clone());
         let rates = every("rate", &["1Mbit/s", "2Mbit/s"], delays.clone());
         let both = every("profile", &["a", "b"], protocols.clone());
-        let all = every("tcp", &["reno", "cubic"], every("protocol", &["tcp", "messages"], rates.clone()));
+        let all = every(
+            "tcp",
+            &["reno", "cubic"],
+            every("protocol", &["tcp", "messages"], rates.clone()),
+        );
         let versions = every("version", &["0.1.0", "0.2.0"], delays.clone());
         for (rows, expected) in [
             (one, ["-", "-", "-", "", ""]),
@@ -299,8 +325,12 @@ mod tests {
         assert_eq!(places(&paired, wanted), ["burst", "-", "-", "loss", ""].map(str::to_owned));
         // A datagram of ping is smaller than a file: that is no range of sizes.
         let sizes = [("ping", 56), ("saw", 65_536)];
-        let rows = sizes.map(|(protocol, size)| row().with("protocol", protocol).with("size", size));
-        assert_eq!(places(&rows, Wanted::default()), ["protocol", "-", "-", "size", ""].map(str::to_owned));
+        let rows =
+            sizes.map(|(protocol, size)| row().with("protocol", protocol).with("size", size));
+        assert_eq!(
+            places(&rows, Wanted::default()),
+            ["protocol", "-", "-", "size", ""].map(str::to_owned)
+        );
     }
 
     #[test]
@@ -319,7 +349,8 @@ mod tests {
             let error = layout(&rows, wanted).unwrap_err().to_string();
             assert!(error.starts_with(words), "{error}");
         }
-        let error = layout(&rows[..1], Wanted { x: Some("loss"), ..Wanted::default() }).unwrap_err();
+        let error =
+            layout(&rows[..1], Wanted { x: Some("loss"), ..Wanted::default() }).unwrap_err();
         assert_eq!(error.to_string(), "--x: \"loss\" is the same in all rows; leave it out");
     }
 
@@ -330,10 +361,12 @@ mod tests {
             (x.is_ordered, x.levels.into_iter().map(|level| level.text).collect())
         };
         let of = |name: &str, values: &[&str]| -> Vec<RowBuilder> {
-            let with = |value: &&str| if value.is_empty() { row() } else { row().with(name, *value) };
+            let with =
+                |value: &&str| if value.is_empty() { row() } else { row().with(name, *value) };
             values.iter().map(with).collect()
         };
-        let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             texts(&of("rate", &["10Mbit/s", "9kbit/s", ""])),
             (true, owned(&["not set", "9kbit/s", "10Mbit/s"]))

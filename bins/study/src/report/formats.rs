@@ -5,8 +5,8 @@ use super::gather::{Gathered, Point};
 use super::key::Level;
 use super::table::Table;
 use super::words::{estimate, legend};
-use crate::terminal::escaped;
 use jostle_common::statistics::{Estimate, Interval};
+use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 
 /// The report in Markdown: a table for each small multiple.
@@ -45,7 +45,7 @@ pub(super) fn table(gathered: &Gathered, points: &[Point]) -> Table {
         };
         let mut cells: Vec<String> =
             inner.iter().map(|dimension| dimension.levels[place(dimension)].text.clone()).collect();
-        cells.extend([point.rows, point.failed].map(crate::words::grouped));
+        cells.extend([point.rows, point.failed].map(jostle_common::words::grouped));
         let estimates = gathered.metrics.iter().zip(&point.estimates);
         cells.extend(estimates.map(|(metric, found)| estimate(metric, found.as_ref())));
         cells
@@ -60,10 +60,13 @@ pub(super) fn csv(gathered: &Gathered) -> String {
     let mut heads: Vec<String> = dimensions.map(column).collect();
     heads.extend(["cells", "failed"].map(str::to_owned));
     for metric in &gathered.metrics {
-        heads.extend(["count", "mean", "low", "high"].map(|what| format!("{}_{what}", metric.column())));
+        heads.extend(
+            ["count", "mean", "low", "high"].map(|what| format!("{}_{what}", metric.column())),
+        );
     }
     let rows = gathered.points.iter().map(|point| {
-        let level = |(dimension, place): (&Dimension, usize)| plain(dimension, &dimension.levels[place]);
+        let level =
+            |(dimension, place): (&Dimension, usize)| plain(dimension, &dimension.levels[place]);
         let mut cells: Vec<String> = gathered.place(point).map(level).collect();
         cells.extend([point.rows, point.failed].map(|count| count.to_string()));
         cells.extend(point.estimates.iter().flat_map(numbers));
@@ -95,7 +98,8 @@ fn numbers(estimate: &Option<Estimate>) -> [String; 4] {
     let text = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let interval = estimate.and_then(|estimate| estimate.interval);
     let count = estimate.map_or(0, |estimate| estimate.count);
-    let (low, high) = (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
+    let (low, high) =
+        (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
     [count.to_string(), text(estimate.map(|estimate| estimate.mean)), text(low), text(high)]
 }
 
@@ -113,11 +117,12 @@ pub(super) fn json(gathered: &Gathered) -> Value {
         (metric.name.clone(), about)
     });
     let points = gathered.points.iter().map(|point| {
-        let at = gathered
-            .place(point)
-            .map(|(dimension, place)| (dimension.name.to_owned(), as_in_rows(&dimension.levels[place])));
+        let at = gathered.place(point).map(|(dimension, place)| {
+            (dimension.name.to_owned(), as_in_rows(&dimension.levels[place]))
+        });
         let found = gathered.metrics.iter().zip(&point.estimates);
-        let found = found.map(|(metric, estimate)| (metric.name.clone(), estimated(estimate.as_ref())));
+        let found =
+            found.map(|(metric, estimate)| (metric.name.clone(), estimated(estimate.as_ref())));
         json!({
             "at": at.collect::<Map<_, _>>(),
             "cells": point.rows,
@@ -154,7 +159,8 @@ fn levels(dimension: &Dimension) -> Value {
     json!({ "name": dimension.name, "ordered": dimension.is_ordered, "levels": levels })
 }
 
-/// A share is a fraction, a size a number of bytes, what has another unit a text; `null` is not set.
+/// A share is a fraction, a size a number of bytes, what has another unit a text; `null` is not
+/// set.
 fn as_in_rows(level: &Level) -> Value {
     match (level.value, level.unit) {
         _ if *level == Level::unset() => Value::Null,
@@ -182,7 +188,8 @@ mod tests {
     use super::super::made_up::{RowBuilder, gathered, row, sweep};
     use super::*;
 
-    /// Two protocols, two loss rates, two repetitions, one of which failed; the numbers can be checked by hand.
+    /// Two protocols, two loss rates, two repetitions, one of which failed; the numbers can be
+    /// checked by hand.
     fn small() -> Gathered {
         let mut rows: Vec<RowBuilder> = Vec::new();
         for (protocol, base) in [("tcp", 1.0), ("saw", 4.0)] {
@@ -223,7 +230,8 @@ Means over the cells that did not fail, and in brackets their intervals of 95%.
 
     #[test]
     fn csv_is_in_base_units() {
-        // The interval of 0.5 and 1.5 is their mean and 12.706 standard errors of 0.5 on either side, but no time is below 0.
+        // The interval of 0.5 and 1.5 is their mean and 12.706 standard errors of 0.5 on either
+        // side, but no time is below 0.
         let expected = "\
 protocol,loss_share,cells,failed,seconds_count,seconds_mean,seconds_low,seconds_high
 tcp,0,2,0,2,1,0,7.353102368087337
@@ -239,7 +247,12 @@ saw,0.1,2,1,1,7.5,,
         let object = json(&small());
         assert_eq!(
             (&object["what"], &object["cells"], &object["failed"], &object["gate"]),
-            (&json!("Time to completion over loss, by protocol"), &json!(8), &json!(1), &Value::Null)
+            (
+                &json!("Time to completion over loss, by protocol"),
+                &json!(8),
+                &json!(1),
+                &Value::Null
+            )
         );
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
@@ -247,7 +260,10 @@ saw,0.1,2,1,1,7.5,,
             json!({ "delay": "0s", "size": "64KiB", "virtual": "real", "version": version })
         );
         assert_eq!(object["x"], json!({ "name": "loss", "ordered": true, "levels": [0.0, 0.1] }));
-        assert_eq!(object["by"], json!({ "name": "protocol", "ordered": false, "levels": ["tcp", "saw"] }));
+        assert_eq!(
+            object["by"],
+            json!({ "name": "protocol", "ordered": false, "levels": ["tcp", "saw"] })
+        );
         let about = json!({ "title": "time to completion", "unit": "s", "better": "less" });
         assert_eq!(object["metrics"], json!({ "seconds": about }));
         assert_eq!(object["points"].as_array().map(Vec::len), Some(4));
@@ -263,12 +279,15 @@ saw,0.1,2,1,1,7.5,,
 
     #[test]
     fn small_multiples_are_tables_of_their_own() {
-        let text = markdown(&gathered(&sweep(&[0.0, 0.1, 0.2], &["10ms", "1s"]), &Choice::default()));
+        let text =
+            markdown(&gathered(&sweep(&[0.0, 0.1, 0.2], &["10ms", "1s"]), &Choice::default()));
         let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
         assert_eq!(headings, ["## delay 10ms", "## delay 1s"]);
         assert_eq!(text.lines().filter(|line| line.starts_with("| saw ")).count(), 6);
         assert!(
-            text.contains("> 4 of 180 cells failed and are in no mean: it took longer than 60s (4)."),
+            text.contains(
+                "> 4 of 180 cells failed and are in no mean: it took longer than 60s (4)."
+            ),
             "{text}"
         );
     }

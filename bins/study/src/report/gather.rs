@@ -1,4 +1,5 @@
-//! What a report says: points with estimates of each metric, how many rows failed, and what was left out.
+//! What a report says: points with estimates of each metric, how many rows failed, and what was
+//! left out.
 
 use super::book::Book;
 use super::dimension::{Dimension, Layout, Wanted};
@@ -6,8 +7,8 @@ use super::gate::Gate;
 use super::metric::{Metric, SHOWN};
 use super::origin::Origin;
 use super::read::{Loaded, Record};
-use crate::exit::Usage;
 use jostle_common::statistics::{Estimate, mean_interval};
+use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How sure the intervals are.
@@ -54,7 +55,8 @@ pub(super) struct Gathered {
     pub(super) metrics: Vec<Metric>,
     /// What else was measured: the names.
     pub(super) unshown: Vec<String>,
-    /// All points, by small multiple, then curve, then place on the axis; those without a row are left out.
+    /// All points, by small multiple, then curve, then place on the axis; those without a row are
+    /// left out.
     pub(super) points: Vec<Point>,
     /// What the rows say of their making.
     pub(super) origin: Origin,
@@ -77,9 +79,11 @@ pub(super) struct Point {
     pub(super) failed: u64,
     /// Why, and how often, the most frequent first.
     pub(super) errors: Vec<(String, u64)>,
-    /// For each of the shown metrics the mean over the rows that did not fail and have it, with its interval of 95 %.
+    /// For each of the shown metrics the mean over the rows that did not fail and have it, with its
+    /// interval of 95 %.
     pub(super) estimates: Vec<Option<Estimate>>,
-    /// The mean shares of chunks, requests or messages over the rows that did not fail; `None` where they were not counted.
+    /// The mean shares of chunks, requests or messages over the rows that did not fail; `None`
+    /// where they were not counted.
     pub(super) arrival: Option<Arrival>,
 }
 
@@ -95,8 +99,12 @@ pub(super) struct Arrival {
 }
 
 impl Gathered {
-    /// What is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as far as there are any, with the level of a point.
-    pub(super) fn place<'a>(&'a self, point: &Point) -> impl Iterator<Item = (&'a Dimension, usize)> {
+    /// What is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as far as
+    /// there are any, with the level of a point.
+    pub(super) fn place<'a>(
+        &'a self,
+        point: &Point,
+    ) -> impl Iterator<Item = (&'a Dimension, usize)> {
         let layout = &self.layout;
         [(&layout.over, point.over), (&layout.by, point.by), (&layout.x, point.x)]
             .into_iter()
@@ -113,7 +121,8 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
     if records.is_empty() {
         anyhow::bail!("there is no row in {}", loaded.sources.join(", "));
     }
-    let wanted = Wanted { x: choice.x.as_deref(), by: choice.by.as_deref(), over: choice.over.as_deref() };
+    let wanted =
+        Wanted { x: choice.x.as_deref(), by: choice.by.as_deref(), over: choice.over.as_deref() };
     let layout = Layout::new(book, records, wanted)?;
     let (metrics, unshown) = choose_metrics(book, records, &choice.metrics)?;
     let mut groups: BTreeMap<(usize, usize, usize), Vec<&Record>> = BTreeMap::new();
@@ -121,8 +130,10 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
         groups.entry(layout.place(record)).or_default().push(record);
     }
     let counted = ["intact", "damaged", "missing"].map(|name| book.metric_named(name));
-    let points =
-        groups.into_iter().map(|(place, records)| point(place, &records, &metrics, counted)).collect();
+    let points = groups
+        .into_iter()
+        .map(|(place, records)| point(place, &records, &metrics, counted))
+        .collect();
     let all: Vec<&Record> = records.iter().collect();
     Ok(Gathered {
         sources: loaded.sources.clone(),
@@ -183,7 +194,8 @@ fn errors(records: &[&Record]) -> Vec<(String, u64)> {
     for record in records.iter().filter(|record| !record.ok) {
         *counts.entry(record.error.as_deref().unwrap_or("no reason was given")).or_default() += 1;
     }
-    let mut errors: Vec<_> = counts.into_iter().map(|(text, count)| (text.to_owned(), count)).collect();
+    let mut errors: Vec<_> =
+        counts.into_iter().map(|(text, count)| (text.to_owned(), count)).collect();
     errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     errors
 }
@@ -191,7 +203,11 @@ fn errors(records: &[&Record]) -> Vec<(String, u64)> {
 type Chosen<'a> = (Vec<(u16, &'a Metric)>, Vec<String>);
 
 /// The metrics that are shown, and the names of the others.
-fn choose_metrics<'a>(book: &'a Book, records: &[Record], wanted: &[String]) -> Result<Chosen<'a>, Usage> {
+fn choose_metrics<'a>(
+    book: &'a Book,
+    records: &[Record],
+    wanted: &[String],
+) -> Result<Chosen<'a>, Usage> {
     let done = records.iter().filter(|record| record.ok);
     let measured: BTreeSet<u16> =
         done.flat_map(|record| record.values.iter().map(|(place, _)| *place)).collect();
@@ -203,7 +219,10 @@ fn choose_metrics<'a>(book: &'a Book, records: &[Record], wanted: &[String]) -> 
     Ok((shown, others))
 }
 
-fn named<'a>(all: &[(u16, &'a Metric)], wanted: &[String]) -> Result<Vec<(u16, &'a Metric)>, Usage> {
+fn named<'a>(
+    all: &[(u16, &'a Metric)],
+    wanted: &[String],
+) -> Result<Vec<(u16, &'a Metric)>, Usage> {
     let find = |name: &String| {
         all.iter().find(|(_, metric)| metric.name == *name).copied().ok_or_else(|| {
             let names: Vec<&str> = all.iter().map(|(_, metric)| metric.name.as_str()).collect();
@@ -214,18 +233,22 @@ fn named<'a>(all: &[(u16, &'a Metric)], wanted: &[String]) -> Result<Vec<(u16, &
     wanted.iter().map(find).collect()
 }
 
-/// What varies, results before causes. When nothing does, all results are shown: there is one figure of each.
+/// What varies, results before causes. When nothing does, all results are shown: there is one
+/// figure of each.
 fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Metric)> {
     let varies = |place: u16| {
-        let mut values = records.iter().filter(|record| record.ok).filter_map(|record| record.value(place));
+        let mut values =
+            records.iter().filter(|record| record.ok).filter_map(|record| record.value(place));
         let first = values.next();
         values.any(|value| Some(value) != first)
     };
     let is_result = |metric: &Metric| SHOWN.contains(&metric.name.as_str());
-    let (own, others): (Vec<_>, Vec<_>) = all.iter().copied().partition(|(_, metric)| is_result(metric));
+    let (own, others): (Vec<_>, Vec<_>) =
+        all.iter().copied().partition(|(_, metric)| is_result(metric));
     let (varied, same): (Vec<_>, Vec<_>) = own.into_iter().partition(|(place, _)| varies(*place));
-    let measured =
-        others.iter().filter(|(place, metric)| metric.name.starts_with("measured.") && varies(*place));
+    let measured = others
+        .iter()
+        .filter(|(place, metric)| metric.name.starts_with("measured.") && varies(*place));
     let mut shown = varied;
     shown.extend(measured.take(MEASURED_SHOWN));
     if shown.is_empty() { if same.is_empty() { others } else { same } } else { shown }
@@ -264,7 +287,8 @@ mod tests {
         let Interval { low, high } = estimate.interval.unwrap();
         assert_eq!((estimate.mean, estimate.count), (23.0, 2));
         assert!(
-            (low - (23.0 - 12.706_204_736)).abs() < 1e-8 && (high - (23.0 + 12.706_204_736)).abs() < 1e-8
+            (low - (23.0 - 12.706_204_736)).abs() < 1e-8
+                && (high - (23.0 + 12.706_204_736)).abs() < 1e-8
         );
     }
 

@@ -1,9 +1,10 @@
-//! What tells the cells of rows apart, beside repeat and seed: the parameters of a trial, whether time was virtual, and the version.
+//! What tells the cells of rows apart, beside repeat and seed: the parameters of a trial, whether
+//! time was virtual, and the version.
 
-use jostle_common::profile::Queue;
-use jostle_common::rows::Row;
-use jostle_common::trial::{Kind, Parameter, Setting};
+use crate::rows::Row;
+use crate::trial::{Kind, Parameter, Setting};
 use jostle_common::units::Probability;
+use jostle_engine::profile::Queue;
 use serde_json::Value;
 
 /// A key of rows that is no result.
@@ -22,7 +23,8 @@ pub(super) enum Key {
 pub(super) struct Level {
     /// As people write it: `5%`, `50ms`, `saw`.
     pub(super) text: String,
-    /// What it is on an axis, in `unit`. `None` of a value without an order, and where the parameter was not given.
+    /// What it is on an axis, in `unit`. `None` of a value without an order, and where the
+    /// parameter was not given.
     pub(super) value: Option<f64>,
     /// The unit of `value`: `share`, `s`, `bytes`, `bit/s`, `packets`, or empty.
     pub(super) unit: &'static str,
@@ -68,7 +70,9 @@ impl Key {
     /// When the parameter cannot have the value.
     pub(super) fn level(self, row: &Row) -> Result<Option<Level>, String> {
         match self {
-            Self::Virtual => Ok(Some(Level::named(if row.is_virtual { "virtual" } else { "real" }))),
+            Self::Virtual => {
+                Ok(Some(Level::named(if row.is_virtual { "virtual" } else { "real" })))
+            }
             Self::Version => Ok((!row.version.is_empty()).then(|| Level::named(&row.version))),
             Self::Parameter(parameter) => match parameter.name() {
                 "protocol" => Ok(Some(Level::named(&row.protocol))),
@@ -88,8 +92,9 @@ fn read(parameter: Parameter, value: &Value) -> Result<Level, String> {
         // A number in a row is a fraction, all of it included.
         (Kind::Share, Value::Number(number)) => {
             let share = number.as_f64().and_then(Probability::new);
-            let share =
-                share.ok_or_else(|| format!("{}: {number} is no share; write 0 to 1", parameter.name()))?;
+            let share = share.ok_or_else(|| {
+                format!("{}: {number} is no share; write 0 to 1", parameter.name())
+            })?;
             Ok(ordered(&Setting::Share(share)))
         }
         (kind, value) if kind.is_ordered() => {
@@ -155,6 +160,9 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_is_refused() {
         assert!(level("rate", json!("fast")).unwrap_err().starts_with("rate: "));
-        assert_eq!(level("reorder", json!(1.5)).unwrap_err(), "reorder: 1.5 is no share; write 0 to 1");
+        assert_eq!(
+            level("reorder", json!(1.5)).unwrap_err(),
+            "reorder: 1.5 is no share; write 0 to 1"
+        );
     }
 }

@@ -3,9 +3,10 @@
 use super::book::Book;
 use super::gather::{Choice, Gathered, gather};
 use super::read::{Loaded, Source, load};
+use crate::rows::Row;
+use crate::trial::Trial;
 use jostle_common::chance::{Direction, Stream};
-use jostle_common::rows::{RoundTripMs, Row};
-use jostle_common::trial::Trial;
+use jostle_common::statistics::RoundTripMs;
 use serde_json::Value;
 
 /// A row that is made step by step.
@@ -38,7 +39,7 @@ impl RowBuilder {
 
     pub(super) fn repeat(mut self, repeat: u32) -> Self {
         self.0.repeat = repeat;
-        self.0.seed = jostle_common::sweep::repeat_seed(7, repeat);
+        self.0.seed = crate::sweep::repeat_seed(7, repeat);
         self
     }
 
@@ -58,7 +59,8 @@ impl RowBuilder {
     }
 
     pub(super) fn chunks(mut self, intact: u64, missing: u64, damaged: u64) -> Self {
-        (self.0.intact, self.0.missing, self.0.damaged) = (Some(intact), Some(missing), Some(damaged));
+        (self.0.intact, self.0.missing, self.0.damaged) =
+            (Some(intact), Some(missing), Some(damaged));
         self
     }
 
@@ -112,7 +114,8 @@ pub(super) fn sweep(losses: &[f64], delays: &[&str]) -> Vec<RowBuilder> {
                     let factor = 1.0 + 0.03 * noise(u64::from(repeat), number);
                     let ease = if protocol == "udp" { 1.0 } else { 1.0 / (1.0 + 40.0 * loss) };
                     let goodput = 9e6 * ease * factor / (1.0 + delay_place as f64);
-                    let missing = if protocol == "udp" { (loss * 235.0 * factor).round() as u64 } else { 0 };
+                    let missing =
+                        if protocol == "udp" { (loss * 235.0 * factor).round() as u64 } else { 0 };
                     let built = row()
                         .with("protocol", protocol)
                         .with("delay", *delay)
@@ -124,7 +127,11 @@ pub(super) fn sweep(losses: &[f64], delays: &[&str]) -> Vec<RowBuilder> {
                         .rtt(10.0 * factor * (1.0 + delay_place as f64))
                         .chunks(235 - missing, missing, 0);
                     let is_late = protocol == "saw" && *loss > 0.15 && repeat > 8;
-                    rows.push(if is_late { built.failed("it took longer than 60s") } else { built });
+                    rows.push(if is_late {
+                        built.failed("it took longer than 60s")
+                    } else {
+                        built
+                    });
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! What rows measure: names, units, and how a value reads.
 
-use crate::words;
-use jostle_common::rows::Row;
+use crate::rows::Row;
 use jostle_common::statistics::{Estimate, Interval};
+use jostle_common::words;
 use serde_json::Value;
 
 /// The unit of a metric.
@@ -23,15 +23,20 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// The estimate without what the unit cannot be: Student's interval of a mean near nothing, or near all, reaches beyond it.
+    /// The estimate without what the unit cannot be: Student's interval of a mean near nothing, or
+    /// near all, reaches beyond it.
     pub(super) fn possible(self, estimate: Estimate) -> Estimate {
         let (least, most) = match self {
             Self::Share => (0.0, 1.0),
             Self::Number => return estimate,
-            Self::BitsPerSecond | Self::Seconds | Self::Milliseconds | Self::Count => (0.0, f64::INFINITY),
+            Self::BitsPerSecond | Self::Seconds | Self::Milliseconds | Self::Count => {
+                (0.0, f64::INFINITY)
+            }
         };
-        let within =
-            |Interval { low, high }| Interval { low: f64::max(low, least), high: f64::min(high, most) };
+        let within = |Interval { low, high }| Interval {
+            low: f64::max(low, least),
+            high: f64::min(high, most),
+        };
         Estimate { interval: estimate.interval.map(within), ..estimate }
     }
 
@@ -136,7 +141,8 @@ const DEPTH_MAX: usize = 5;
 impl Metric {
     /// The metric called `name`: of our own, or of anybody's.
     pub(super) fn named(name: &str) -> Option<Self> {
-        if let Some((name, title, unit, better, suits_log)) = KNOWN.into_iter().find(|known| known.0 == name)
+        if let Some((name, title, unit, better, suits_log)) =
+            KNOWN.into_iter().find(|known| known.0 == name)
         {
             let (name, title) = (name.to_owned(), title.to_owned());
             return Some(Self { name, title, unit, better, suits_log });
@@ -169,7 +175,8 @@ impl Metric {
         (place.unwrap_or(KNOWN.len()), &self.name)
     }
 
-    /// The beginning of its columns in a table for machines: `goodput_bps`, `rtt_ms`, `missing_share`.
+    /// The beginning of its columns in a table for machines: `goodput_bps`, `rtt_ms`,
+    /// `missing_share`.
     pub(super) fn column(&self) -> String {
         let name = self.name.replace('-', "_");
         match self.unit {
@@ -252,19 +259,22 @@ fn numbers(path: &str, value: &Value, depth: usize, put: &mut impl FnMut(&str, O
 mod tests {
     use super::super::made_up::row;
     use super::*;
-    use jostle_common::rows::{LinkCounts, RouteCounts};
+    use crate::rows::{LinkCounts, RouteCounts};
     use serde_json::json;
     use std::collections::BTreeMap;
 
     fn all(row: &Row) -> BTreeMap<String, f64> {
         let mut found = BTreeMap::new();
-        values(row, |name, value| assert!(found.insert(name.to_owned(), value).is_none(), "{name}"));
+        values(row, |name, value| {
+            assert!(found.insert(name.to_owned(), value).is_none(), "{name}")
+        });
         found
     }
 
     #[test]
     fn intervals_end_where_values_do() {
-        let estimate = |low, high| Estimate { mean: 0.98, count: 5, interval: Some(Interval { low, high }) };
+        let estimate =
+            |low, high| Estimate { mean: 0.98, count: 5, interval: Some(Interval { low, high }) };
         let ends = |unit: Unit| {
             unit.possible(estimate(-0.2, 1.1)).interval.map(|Interval { low, high }| (low, high))
         };
@@ -324,7 +334,10 @@ mod tests {
             assert_eq!(Metric::named(name).unwrap().name, name);
         }
         assert!(SHOWN.iter().all(|name| Metric::is_known(name)));
-        assert_eq!(Metric::named("discarded.queue_full").unwrap().column(), "discarded.queue_full_share");
+        assert_eq!(
+            Metric::named("discarded.queue_full").unwrap().column(),
+            "discarded.queue_full_share"
+        );
         assert_eq!(Metric::named("rtt-p99").unwrap().column(), "rtt_p99_ms");
         assert_eq!(Metric::named("measured.fps").unwrap().title, "fps");
         assert_eq!(Metric::named("speed"), None);

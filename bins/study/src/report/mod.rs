@@ -1,7 +1,9 @@
-//! `jostle report`: rows of `compare`, `trial` and `sweep` as a page, as tables, and as a judgement on older rows.
+//! `jostle report`: rows of `compare`, `trial` and `sweep` as a page, as tables, and as a judgement
+//! on older rows.
 //!
-//! Rows are read into a book of levels and metrics; what varies is laid out along an axis, as curves and as small multiples; the rows of
-//! a point become estimates. The formats and the page say what was gathered and add nothing to it.
+//! Rows are read into a book of levels and metrics; what varies is laid out along an axis, as
+//! curves and as small multiples; the rows of a point become estimates. The formats and the page
+//! say what was gathered and add nothing to it.
 
 mod book;
 mod dimension;
@@ -22,16 +24,17 @@ mod made_up;
 
 pub use options::ReportArgs;
 
-use crate::terminal::{self, escaped};
 use anyhow::Context as _;
 use book::Book;
 use gate::Gate;
 use gather::{Gathered, gather};
+use jostle_console::terminal::{self, escaped};
 use options::{Format, Target};
 use read::{Source, load};
 
 impl ReportArgs {
-    /// Reports. True unless something got worse than in older rows, or nothing could be compared with them.
+    /// Reports. True unless something got worse than in older rows, or nothing could be compared
+    /// with them.
     ///
     /// # Errors
     /// Wrong usage; a file that cannot be read or written; no rows.
@@ -47,17 +50,22 @@ impl ReportArgs {
         let mut gathered = gather(&book, &rows, &self.choice())?;
         if !self.against.is_empty() {
             let lots = (&rows, &old);
-            gathered.gate = Some(Gate::new(&book, &gathered.layout, lots, &self.fail_if, self.strict)?);
+            gathered.gate =
+                Some(Gate::new(&book, &gathered.layout, lots, &self.fail_if, self.strict)?);
         }
         if book.left_out > 0 {
-            log::warn!("{} numbers of too many different names in \"measured\" are left out", book.left_out);
+            log::warn!(
+                "{} numbers of too many different names in \"measured\" are left out",
+                book.left_out
+            );
         }
         write(&gathered, target.as_ref())?;
         Ok(gathered.gate.is_none_or(|gate| gate.passed()))
     }
 }
 
-/// Writes the report, and says of it what the target does not: remarks on stderr, the judgement wherever people look.
+/// Writes the report, and says of it what the target does not: remarks on stderr, the judgement
+/// wherever people look.
 fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
     let judgement = gathered.gate.as_ref().map(Gate::text);
     let on_stdout = target.is_some_and(|target| target.file.is_none());
@@ -65,7 +73,8 @@ fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
         let text = drawn(gathered, target.format)?;
         match &target.file {
             Some(file) => {
-                std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+                std::fs::write(file, text)
+                    .with_context(|| format!("cannot write {}", file.display()))?;
             }
             None => terminal::text(&text)?,
         }

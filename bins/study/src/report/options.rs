@@ -2,8 +2,8 @@
 
 use super::gate::Condition;
 use super::gather::Choice;
-use crate::exit::Usage;
 use clap::ValueEnum;
+use jostle_console::exit::Usage;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ A ratio is new / old of the same cells: same parameters, repeat and seed. The st
 than chance, when more of its cells failed than before, or when there was nothing to compare. Failed cells are in no
 mean, and counted everywhere.";
 
-/// Draw the rows of compare, trial and sweep as a page or as tables, and compare them with older ones
+/// Draw the rows of compare, trial and sweep as a page or as tables, and compare them with older
+/// ones
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReportArgs {
@@ -55,11 +56,13 @@ pub struct ReportArgs {
     #[arg(long, value_name = "OLD", num_args = 1.., requires = "fail_if", help_heading = "Regression test")]
     pub(super) against: Vec<PathBuf>,
 
-    /// Fail when the ratio of new to old is so at a point: 'goodput < 0.9'; may be given more than once
+    /// Fail when the ratio of new to old is so at a point: 'goodput < 0.9'; may be given more than
+    /// once
     #[arg(long, value_name = "CONDITION", requires = "against", help_heading = "Regression test")]
     pub(super) fail_if: Vec<Condition>,
 
-    /// Fail also when it cannot be told of a point, as its pairs are too few or too noisy, and when old cells have no new one
+    /// Fail also when it cannot be told of a point, as its pairs are too few or too noisy, and when
+    /// old cells have no new one
     #[arg(long, requires = "fail_if", help_heading = "Regression test")]
     pub(super) strict: bool,
 }
@@ -102,12 +105,14 @@ impl ReportArgs {
     /// [`Usage`] when the output's name says no format, or it is one of the files of rows.
     pub(super) fn target(&self) -> Result<Option<Target>, Usage> {
         let Some(file) = self.output.as_ref().filter(|file| file.as_os_str() != "-") else {
-            let is_asked_for = self.format.is_some() || self.output.is_some() || self.against.is_empty();
+            let is_asked_for =
+                self.format.is_some() || self.output.is_some() || self.against.is_empty();
             let format = self.format.unwrap_or(Format::Md);
             return Ok(is_asked_for.then_some(Target { file: None, format }));
         };
         let named = || {
-            let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let extension =
+                file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             Format::from_str(if extension == "htm" { "html" } else { extension }, true)
         };
         let format = self.format.map_or_else(named, Ok).map_err(|_| {
@@ -118,7 +123,9 @@ impl ReportArgs {
         })?;
         if self.rows.iter().chain(&self.against).any(|rows| is_same(rows, file)) {
             let name = file.display();
-            return Err(Usage(format!("-o {name}: these are the rows themselves; write to another file")));
+            return Err(Usage(format!(
+                "-o {name}: these are the rows themselves; write to another file"
+            )));
         }
         Ok(Some(Target { file: Some(file.clone()), format }))
     }

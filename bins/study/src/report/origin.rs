@@ -1,14 +1,18 @@
 //! Where rows come from: their seeds, whether time was virtual, and the machines of the real ones.
 
-use jostle_common::rows::Row;
+use crate::rows::Row;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More seeds or machines than this nobody reads.
 const KEPT_MAX: usize = 1000;
 /// What a machine says of itself in numbers, and how each is called for people.
-const NUMBERS: [(&str, &str); 4] =
-    [("cpus", "processors"), ("load", "load"), ("jobs", "cells at once"), ("rows_at_once", "rows at once")];
+const NUMBERS: [(&str, &str); 4] = [
+    ("cpus", "processors"),
+    ("load", "load"),
+    ("jobs", "cells at once"),
+    ("rows_at_once", "rows at once"),
+];
 
 /// What the rows of a report say of their making.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,7 +75,10 @@ mod tests {
         }
         origin.add(&row().with("virtual", true).build());
         assert_eq!((origin.real_rows, origin.virtual_rows), (2, 1));
-        assert_eq!(origin.numbers, BTreeMap::from([("processors", (2.0, 2.0)), ("load", (0.5, 1.5))]));
+        assert_eq!(
+            origin.numbers,
+            BTreeMap::from([("processors", (2.0, 2.0)), ("load", (0.5, 1.5))])
+        );
         assert_eq!(origin.seeds, BTreeSet::from([7, 8]));
         assert_eq!(origin.systems, BTreeSet::from(["linux".to_owned()]));
     }

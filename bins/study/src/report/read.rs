@@ -1,15 +1,18 @@
 //! Reading rows: what of each is kept, and which rows are the same.
 //!
 //! - A line that stands in the files twice, word for word, counts once.
-//! - A real cell that was run more than once gives more than one row, and all of them count: they are more measurements of the same thing.
-//! - A cell in virtual time can have one outcome only. Two of them from one version contradict each other: that is an error.
-//! - A last line that ends within a row was being written when its program was stopped: it is left out, and said so.
+//! - A real cell that was run more than once gives more than one row, and all of them count: they
+//!   are more measurements of the same thing.
+//! - A cell in virtual time can have one outcome only. Two of them from one version contradict each
+//!   other: that is an error.
+//! - A last line that ends within a row was being written when its program was stopped: it is left
+//!   out, and said so.
 
 use super::book::{Book, Levels};
 use super::origin::Origin;
-use crate::exit::Usage;
+use crate::rows::Row;
 use anyhow::Context as _;
-use jostle_common::rows::Row;
+use jostle_console::exit::Usage;
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -102,7 +105,8 @@ pub(super) struct Loaded {
 /// Reads files.
 ///
 /// # Errors
-/// [`Usage`] when a line is no row, or two contradict each other; another error when a file cannot be read.
+/// [`Usage`] when a line is no row, or two contradict each other; another error when a file cannot
+/// be read.
 pub(super) fn load(sources: Vec<Source<'_>>, book: &mut Book) -> anyhow::Result<Loaded> {
     let mut loading = Loading::default();
     for source in sources {
@@ -152,9 +156,9 @@ impl Loading {
     }
 
     fn take(&mut self, place: String, mut row: Row, book: &mut Book) -> anyhow::Result<()> {
-        let levels = book
-            .levels(&row)
-            .map_err(|problem| Usage::error(format!("{place}: {problem}; correct the line, or delete it")))?;
+        let levels = book.levels(&row).map_err(|problem| {
+            Usage::error(format!("{place}: {problem}; correct the line, or delete it"))
+        })?;
         if row.is_virtual {
             row.host = Map::new();
         }
@@ -221,7 +225,8 @@ mod tests {
     use super::*;
 
     fn read(texts: &[(&str, String)]) -> anyhow::Result<Loaded> {
-        let sources = texts.iter().map(|(name, text)| Source::new(*name, text.as_bytes())).collect();
+        let sources =
+            texts.iter().map(|(name, text)| Source::new(*name, text.as_bytes())).collect();
         load(sources, &mut Book::default())
     }
 
@@ -231,7 +236,8 @@ mod tests {
         let second = format!("\n{}\r\n", lines(&[row().with("loss", 0.1)]).trim_end());
         let loaded = read(&[("a", first), ("b", second)]).unwrap();
         assert_eq!(loaded.sources, ["a", "b"]);
-        let found: Vec<_> = loaded.records.iter().map(|row| (row.ok, row.error.as_deref())).collect();
+        let found: Vec<_> =
+            loaded.records.iter().map(|row| (row.ok, row.error.as_deref())).collect();
         assert_eq!(found, [(true, None), (false, Some("refused")), (true, None)]);
         assert_eq!((loaded.torn.len(), loaded.identical, loaded.again), (0, 0, 0));
     }
@@ -254,8 +260,14 @@ mod tests {
     fn a_broken_line_is_refused_with_its_place() {
         let good = row().line();
         for (text, message) in [
-            (format!("{good}{{\"a\":1}}\n"), "a:2: this is no result row: missing field `protocol`"),
-            (format!("{good}{}\n{good}", &good[..40]), "a:2: this is no result row: EOF while parsing"),
+            (
+                format!("{good}{{\"a\":1}}\n"),
+                "a:2: this is no result row: missing field `protocol`",
+            ),
+            (
+                format!("{good}{}\n{good}", &good[..40]),
+                "a:2: this is no result row: EOF while parsing",
+            ),
             ("loss,delay\n".to_owned(), "a:1: this is no result row: expected value"),
             (good.replace("\"delay\":\"0s\"", "\"delay\":\"5\""), "a:1: this is no result row: "),
             (row().with("rate", "fast").line(), "a:1: rate: "),
@@ -271,7 +283,8 @@ mod tests {
     fn the_same_line_counts_once_and_the_same_real_cell_twice() {
         let cell = || row().with("loss", 0.05);
         let first = lines(&[cell().seconds(2.0)]);
-        let loaded = read(&[("a", first.clone()), ("b", first + &cell().seconds(3.0).line())]).unwrap();
+        let loaded =
+            read(&[("a", first.clone()), ("b", first + &cell().seconds(3.0).line())]).unwrap();
         assert_eq!((loaded.records.len(), loaded.identical, loaded.again), (2, 1, 1));
     }
 
@@ -284,16 +297,22 @@ mod tests {
         let loaded = read(&[("a", cell().line()), ("b", elsewhere)]).unwrap();
         assert_eq!((loaded.records.len(), loaded.identical), (1, 1));
         let error = read(&[("a", cell().line()), ("b", cell().seconds(3.0).line())]).unwrap_err();
-        assert!(error.is::<Usage>() && error.to_string().starts_with("a:1 and b:1 are one cell"), "{error}");
+        assert!(
+            error.is::<Usage>() && error.to_string().starts_with("a:1 and b:1 are one cell"),
+            "{error}"
+        );
         let newer = cell().seconds(3.0).with("version", "9.9.9");
         assert_eq!(read(&[("a", cell().line()), ("b", newer.line())]).unwrap().records.len(), 2);
     }
 
     #[test]
     fn what_never_ends_is_refused() {
-        let endless = Source::new("zero", BufReader::new(io::repeat(b' ').take(LINE_BYTES_MAX + 5)));
+        let endless =
+            Source::new("zero", BufReader::new(io::repeat(b' ').take(LINE_BYTES_MAX + 5)));
         assert!(load(vec![endless], &mut Book::default()).unwrap().records.is_empty());
         let endless = Source::new("x", BufReader::new(io::repeat(b'[').take(LINE_BYTES_MAX + 5)));
-        assert!(load(vec![endless], &mut Book::default()).unwrap_err().to_string().starts_with("x:1: "));
+        assert!(
+            load(vec![endless], &mut Book::default()).unwrap_err().to_string().starts_with("x:1: ")
+        );
     }
 }

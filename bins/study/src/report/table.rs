@@ -1,6 +1,7 @@
-//! A table as text: for people who read Markdown, and for programs that read comma-separated values.
+//! A table as text: for people who read Markdown, and for programs that read comma-separated
+//! values.
 
-use crate::terminal::escaped;
+use jostle_console::terminal::escaped;
 use std::fmt::Write as _;
 
 /// Heads and rows, with as many cells each.
@@ -20,7 +21,8 @@ impl Table {
         let harmless = |cells: &Vec<String>| -> Vec<String> {
             cells.iter().map(|cell| escaped(cell).replace('|', "\\|")).collect()
         };
-        let lines: Vec<Vec<String>> = [&self.heads].into_iter().chain(&self.rows).map(harmless).collect();
+        let lines: Vec<Vec<String>> =
+            [&self.heads].into_iter().chain(&self.rows).map(harmless).collect();
         let width = |column: usize| {
             let widths = lines.iter().map(|line| line[column].chars().count());
             widths.max().unwrap_or(0).max(3)
@@ -49,7 +51,8 @@ impl Table {
         text
     }
 
-    /// The table as comma-separated values (RFC 4180), with lines that end as on this side of the world.
+    /// The table as comma-separated values (RFC 4180), with lines that end as on this side of the
+    /// world.
     pub(super) fn csv(&self) -> String {
         let mut text = String::new();
         for line in [&self.heads].into_iter().chain(&self.rows) {
@@ -92,14 +95,19 @@ mod tests {
         );
         assert_eq!(
             table().markdown().replace(' ', ""),
-            text.replace(' ', "").replace("-----------------------------", "----------------------")
+            text.replace(' ', "")
+                .replace("-----------------------------", "----------------------")
         );
-        let widths: Vec<usize> = table().markdown().lines().map(|line| line.chars().count()).collect();
+        let widths: Vec<usize> =
+            table().markdown().lines().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{widths:?}");
     }
 
     #[test]
     fn values_with_commas_quotes_and_newlines_are_quoted() {
-        assert_eq!(table().csv(), "what,how many\na|b,1\n\"say \"\"no\"\", or\n\u{1b}\",\"12,345\"\n");
+        assert_eq!(
+            table().csv(),
+            "what,how many\na|b,1\n\"say \"\"no\"\", or\n\u{1b}\",\"12,345\"\n"
+        );
     }
 }

@@ -1,9 +1,10 @@
-//! What a report says in words: its title, what is fixed, an estimate, and what a reader has to know before believing the figures.
+//! What a report says in words: its title, what is fixed, an estimate, and what a reader has to
+//! know before believing the figures.
 
 use super::gather::{CONFIDENCE, Gathered};
 use super::metric::Metric;
-use crate::words::{count, grouped, list, percent};
 use jostle_common::statistics::Estimate;
+use jostle_common::words::{count, grouped, list, percent};
 
 /// More reasons than this say no more.
 const ERRORS_SHOWN: usize = 5;
@@ -12,9 +13,11 @@ const ERRORS_SHOWN: usize = 5;
 const LEVELS_SHOWN: usize = 6;
 
 impl Gathered {
-    /// What is shown over what: `Goodput and time to completion over loss, by protocol, for each delay`.
+    /// What is shown over what:
+    /// `Goodput and time to completion over loss, by protocol, for each delay`.
     pub(super) fn title(&self) -> String {
-        let titles: Vec<String> = self.metrics.iter().take(3).map(|metric| metric.title.clone()).collect();
+        let titles: Vec<String> =
+            self.metrics.iter().take(3).map(|metric| metric.title.clone()).collect();
         let mut title = match self.metrics.len() {
             0 => "failed cells".to_owned(),
             1..=3 => list(&titles),
@@ -30,7 +33,10 @@ impl Gathered {
             title += &format!(", for each {}", over.name);
         }
         let mut letters = title.chars();
-        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect())
+            .unwrap_or_default()
     }
 
     /// How many cells there are, and what all of them have in common.
@@ -39,7 +45,8 @@ impl Gathered {
             0 => "none failed".to_owned(),
             failed => format!("{} failed", grouped(failed)),
         };
-        let mut text = format!("{} from {}, {failed}.", count(self.rows, "cell"), self.sources.join(", "));
+        let mut text =
+            format!("{} from {}, {failed}.", count(self.rows, "cell"), self.sources.join(", "));
         if !self.layout.fixed.is_empty() {
             let words = |(name, value): &(&str, String)| match *name {
                 "virtual" => format!("{value} time"),
@@ -49,7 +56,8 @@ impl Gathered {
             text += &format!(" The same in all: {}.", fixed.join(", "));
         }
         if !self.layout.follows.is_empty() {
-            let names: Vec<String> = self.layout.follows.iter().map(|name| (*name).to_owned()).collect();
+            let names: Vec<String> =
+                self.layout.follows.iter().map(|name| (*name).to_owned()).collect();
             text += &format!(" What goes with those that vary: {}.", list(&names));
         }
         text
@@ -61,7 +69,10 @@ impl Gathered {
         if self.failed > 0 {
             let all = count(self.rows, "cell");
             let reasons = reasons(&self.errors);
-            remarks.push(format!("{} of {all} failed and are in no mean: {reasons}.", grouped(self.failed)));
+            remarks.push(format!(
+                "{} of {all} failed and are in no mean: {reasons}.",
+                grouped(self.failed)
+            ));
         }
         for pooled in &self.layout.pooled {
             let levels: Vec<&str> =
@@ -95,7 +106,9 @@ pub(super) fn reading(identical: u64, again: u64, torn: &[String]) -> Vec<String
             _ => ("end", "those rows are"),
         };
         let places = list(torn);
-        remarks.push(format!("{places} {ends} within a row that was being written; {those} left out."));
+        remarks.push(format!(
+            "{places} {ends} within a row that was being written; {those} left out."
+        ));
     }
     remarks
 }
@@ -107,7 +120,8 @@ fn number(number: u64, one: &str, many: &str) -> String {
 /// `it took longer than 60s (3), refused (1)`.
 pub(super) fn reasons(errors: &[(String, u64)]) -> String {
     let shown = errors.iter().take(ERRORS_SHOWN);
-    let mut texts: Vec<String> = shown.map(|(text, times)| format!("{text} ({})", grouped(*times))).collect();
+    let mut texts: Vec<String> =
+        shown.map(|(text, times)| format!("{text} ({})", grouped(*times))).collect();
     let rest: u64 = errors.iter().skip(ERRORS_SHOWN).map(|(_, times)| times).sum();
     if rest > 0 {
         texts.push(format!("other reasons ({})", grouped(rest)));
@@ -121,7 +135,11 @@ pub(super) fn estimate(metric: &Metric, estimate: Option<&Estimate>) -> String {
     let mean = metric.unit.words(estimate.mean);
     match estimate.interval {
         Some(interval) if interval.low < interval.high => {
-            format!("{mean} ({} to {})", metric.unit.words(interval.low), metric.unit.words(interval.high))
+            format!(
+                "{mean} ({} to {})",
+                metric.unit.words(interval.low),
+                metric.unit.words(interval.high)
+            )
         }
         _ => mean,
     }

@@ -1,9 +1,9 @@
 //! A capture as a stream: the times, sizes and flows of its IP packets, read as they are needed.
 
+use crate::probe::Arrival;
 use anyhow::Context;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
-use jostle_engine::probe::Arrival;
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
@@ -22,8 +22,8 @@ const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// The packets that crossed in one direction: up is what the first speaker of each flow sent. A capture that ends in the middle of a
-/// packet ends there, with a remark.
+/// The packets that crossed in one direction: up is what the first speaker of each flow sent. A
+/// capture that ends in the middle of a packet ends there, with a remark.
 ///
 /// # Errors
 /// When the file cannot be read, or is no capture.
@@ -32,7 +32,8 @@ pub(super) fn arrivals(
     direction: Direction,
 ) -> anyhow::Result<impl Iterator<Item = Arrival> + use<>> {
     let reader = Reader::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let packets = Packets { reader, path: path.to_owned(), flows: BTreeMap::new(), first: None, last: 0 };
+    let packets =
+        Packets { reader, path: path.to_owned(), flows: BTreeMap::new(), first: None, last: 0 };
     Ok(packets.filter(move |(way, _)| *way == direction).map(|(_, arrival)| arrival))
 }
 
@@ -73,7 +74,9 @@ impl Reader {
                 let interfaces: Vec<(u32, u8)> = reader
                     .interfaces()
                     .iter()
-                    .map(|interface| (u32::from(interface.linktype), resolution(&interface.options)))
+                    .map(|interface| {
+                        (u32::from(interface.linktype), resolution(&interface.options))
+                    })
                     .collect();
                 match reader.next_block()? {
                     Err(error) => break Some(Err(error)),
@@ -95,7 +98,8 @@ impl Reader {
     }
 }
 
-/// The exponent of an interface's time units: microseconds unless it says otherwise (the pcapng specification, 4.2).
+/// The exponent of an interface's time units: microseconds unless it says otherwise (the pcapng
+/// specification, 4.2).
 fn resolution(options: &[InterfaceDescriptionOption<'_>]) -> u8 {
     let stated = options.iter().find_map(|option| match option {
         InterfaceDescriptionOption::IfTsResol(exponent) => Some(*exponent),
@@ -174,8 +178,9 @@ impl IpPacket {
         target: IpAddr,
     ) -> Option<Self> {
         let port = |offset: usize| {
-            let bytes =
-                packet.get(header + offset..header + offset + 2).filter(|_| matches!(protocol, TCP | UDP));
+            let bytes = packet
+                .get(header + offset..header + offset + 2)
+                .filter(|_| matches!(protocol, TCP | UDP));
             bytes.map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
         };
         let size = if protocol == UDP { length.checked_sub(header as u32 + 8)? } else { length };
@@ -230,7 +235,10 @@ impl Packets {
                 .copied()
                 .unwrap_or((FLOWS_MAX as u32, packet.source));
         }
-        *self.flows.entry((packet.protocol, ends.0, ends.1)).or_insert((count as u32 + 1, packet.source))
+        *self
+            .flows
+            .entry((packet.protocol, ends.0, ends.1))
+            .or_insert((count as u32 + 1, packet.source))
     }
 }
 
@@ -246,7 +254,9 @@ mod tests {
         frame.extend([0x08, 0x00, 0x45, 0]);
         frame.extend((28 + payload).to_be_bytes());
         frame.extend([0, 0, 0, 0, 64, UDP, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1]);
-        frame.extend([from.to_be_bytes(), to.to_be_bytes(), (8 + payload).to_be_bytes(), [0, 0]].concat());
+        frame.extend(
+            [from.to_be_bytes(), to.to_be_bytes(), (8 + payload).to_be_bytes(), [0, 0]].concat(),
+        );
         frame.resize(42 + usize::from(payload), 0);
         frame
     }
@@ -292,6 +302,9 @@ mod tests {
 
     #[test]
     fn time_units_of_an_interface_are_turned_into_nanoseconds() {
-        assert_eq!([in_nanos(5, 6), in_nanos(5, 9), in_nanos(1024, 0x8a)], [5_000, 5, 1_000_000_000]);
+        assert_eq!(
+            [in_nanos(5, 6), in_nanos(5, 9), in_nanos(1024, 0x8a)],
+            [5_000, 5, 1_000_000_000]
+        );
     }
 }

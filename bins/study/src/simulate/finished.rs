@@ -1,14 +1,14 @@
 //! What a simulation came to.
 
 use super::stream::StreamArgs;
+use crate::forecast::{Load, Losses, loss_model};
+use crate::probe::{Arrival, Tally, run};
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
 use jostle_common::statistics::{Z_999, proportion_interval};
 use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
-use jostle_engine::forecast::{Load, Losses, loss_model};
 use jostle_engine::link::{Link, LinkKey};
-use jostle_engine::probe::{Arrival, Tally, run};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Reason};
 use serde_json::Value;
 
@@ -79,18 +79,24 @@ impl Finished {
 
     /// The probabilities of the lengths of runs of losses by formula, if runs begin and end by one.
     pub(super) fn expected_lengths(&self) -> Option<&[f64]> {
-        self.expected.as_ref().map(|losses| losses.lengths.as_slice()).filter(|lengths| !lengths.is_empty())
+        self.expected
+            .as_ref()
+            .map(|losses| losses.lengths.as_slice())
+            .filter(|lengths| !lengths.is_empty())
     }
 
-    /// The 99.9 % interval around it, with the correlation of the model, or else that of what happened.
+    /// The 99.9 % interval around it, with the correlation of the model, or else that of what
+    /// happened.
     pub(super) fn loss_interval(&self) -> (f64, f64) {
         let runs = self.tally.runs();
-        let inflation = self.expected.as_ref().map_or_else(|| runs.inflation(), |losses| losses.inflation);
+        let inflation =
+            self.expected.as_ref().map_or_else(|| runs.inflation(), |losses| losses.inflation);
         proportion_interval(runs.lost(), self.tally.entered(), inflation, Z_999)
     }
 }
 
-/// What the rules lose by formula; none for rules that change, and for streams whose packets differ.
+/// What the rules lose by formula; none for rules that change, and for streams whose packets
+/// differ.
 fn expected(profile: &Profile, direction: Direction, stream: &StreamArgs) -> Option<Losses> {
     let [phase] = profile.timeline(direction).phases.as_slice() else { return None };
     let described = stream.described()?;

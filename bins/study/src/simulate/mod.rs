@@ -5,19 +5,19 @@ mod finished;
 mod packet;
 mod page;
 mod report;
-pub(super) mod stream;
+pub mod stream;
 
-use super::weather::Weather;
-use crate::exit::Usage;
 use crate::profiles;
-use crate::terminal::line;
+use crate::weather::Weather;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use finished::{Finished, Simulated};
 use jostle_common::chance::{Direction, fresh_seed};
 use jostle_common::clock::Clock;
-use jostle_common::profile::Profile;
+use jostle_console::exit::Usage;
+use jostle_console::terminal::line;
 use jostle_engine::link::LinkKey;
+use jostle_engine::profile::Profile;
 use jostle_proxy::write_event;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -81,7 +81,8 @@ impl SimulateArgs {
     /// Runs the simulation.
     ///
     /// # Errors
-    /// A [`Usage`] when the command line or the profile says something impossible; another error when a file cannot be read or written.
+    /// A [`Usage`] when the command line or the profile says something impossible; another error
+    /// when a file cannot be read or written.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         self.stream.check()?;
         let profile = self.profile()?;
@@ -90,7 +91,8 @@ impl SimulateArgs {
             return self.explain(&profile, seed, number);
         }
         let mut events = self.events.as_ref().map(|path| {
-            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            let file =
+                File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
             anyhow::Ok((path, BufWriter::new(file)))
         });
         let mut events = events.take().transpose()?;
@@ -145,7 +147,7 @@ impl SimulateArgs {
         }
         eprintln!(
             "{} in {elapsed:.2} s: {:.2} million packets/s",
-            crate::words::count(packets, "packet"),
+            jostle_common::words::count(packets, "packet"),
             packets as f64 / elapsed.max(1e-9) / 1e6
         );
         Ok(ExitCode::SUCCESS)
@@ -156,9 +158,12 @@ impl SimulateArgs {
             Some(name) => profiles::load(&format!("{name}: "), name)?,
             None => Profile::default(),
         };
-        let profile = self.weather.in_front_of(base).map_err(|error| Usage::error(error.to_string()))?;
+        let profile =
+            self.weather.in_front_of(base).map_err(|error| Usage::error(error.to_string()))?;
         if profile.is_empty() {
-            return Err(Usage::error("there is no rule to simulate; name a profile, or add --drop 5%, say"));
+            return Err(Usage::error(
+                "there is no rule to simulate; name a profile, or add --drop 5%, say",
+            ));
         }
         Ok(profile)
     }
@@ -181,7 +186,7 @@ impl SimulateArgs {
             let arrivals = self.stream.arrivals(seed, direction)?;
             let timeline = profile.timeline(direction);
             let explanation =
-                jostle_engine::probe::explain(&self.key(seed, direction), timeline, arrivals, number);
+                crate::probe::explain(&self.key(seed, direction), timeline, arrivals, number);
             told.extend(explanation.map(|one| (direction, one)));
         }
         if told.is_empty() {

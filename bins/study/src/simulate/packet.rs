@@ -1,10 +1,10 @@
 //! What happened to one packet, in words and as JSON.
 
-use crate::terminal::escaped;
-use crate::words::{grouped, time};
+use crate::probe::{Drawn, Explanation, Left, Step};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
-use jostle_engine::probe::{Drawn, Explanation, Left, Step};
+use jostle_common::words::{grouped, time};
+use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
@@ -78,7 +78,9 @@ fn leaves(left: &Left, entered: Instant) -> String {
     let who = if left.copy == 0 { String::new() } else { format!("copy {} ", left.copy) };
     let after = time(left.at.since(entered).as_secs_f64());
     match left.discarded {
-        Some(reason) => format!("{who}discarded at {} s, {after} after it came: {}", left.at, reason.name()),
+        Some(reason) => {
+            format!("{who}discarded at {} s, {after} after it came: {}", left.at, reason.name())
+        }
         None => {
             let damage = match left.flipped_bits {
                 0 => String::new(),

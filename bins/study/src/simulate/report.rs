@@ -1,10 +1,10 @@
 //! What a simulation came to, as a table and as JSON.
 
 use super::finished::{Finished, Simulated};
-use crate::terminal::escaped;
-use crate::words::{count, fine_percent, grouped, rate, time};
+use crate::probe::{Bin, Series};
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use jostle_engine::probe::{Bin, Series};
+use jostle_common::words::{count, fine_percent, grouped, rate, time};
+use jostle_console::terminal::escaped;
 use jostle_engine::stage::Reason;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -59,7 +59,8 @@ pub(super) fn rows(directions: &[Finished]) -> Vec<(String, Vec<String>)> {
     let mut row = |name: &str, value: &dyn Fn(&Finished) -> Option<String>| {
         let cells: Vec<Option<String>> = directions.iter().map(value).collect();
         if cells.iter().any(Option::is_some) {
-            let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "-".to_owned())).collect();
+            let cells =
+                cells.into_iter().map(|cell| cell.unwrap_or_else(|| "-".to_owned())).collect();
             rows.push((name.to_owned(), cells));
         }
     };
@@ -67,7 +68,8 @@ pub(super) fn rows(directions: &[Finished]) -> Vec<(String, Vec<String>)> {
     row("lost", &|one| Some(fine_percent(one.loss())));
     row("  99.9% interval", &|one| {
         let (low, high) = one.loss_interval();
-        (one.tally.runs().lost() > 0).then(|| format!("{} to {}", fine_percent(low), fine_percent(high)))
+        (one.tally.runs().lost() > 0)
+            .then(|| format!("{} to {}", fine_percent(low), fine_percent(high)))
     });
     row("  by formula", &|one| one.expected.as_ref().map(|losses| fine_percent(losses.share)));
     row("  in a row, mean", &|one| {
@@ -95,8 +97,12 @@ pub(super) fn rows(directions: &[Finished]) -> Vec<(String, Vec<String>)> {
     row("  furthest, packets", &|one| some(one.tally.reordering().extent_max()));
     row("duplicates", &|one| some(one.tally.duplicates()));
     row("damaged", &|one| some(one.counters.corrupted));
-    row("throughput, mean", &|one| throughput(one.tally.seconds()).map(|[_, mean, _]| rate(mean as u64)));
-    row("  least second", &|one| throughput(one.tally.seconds()).map(|[least, _, _]| rate(least as u64)));
+    row("throughput, mean", &|one| {
+        throughput(one.tally.seconds()).map(|[_, mean, _]| rate(mean as u64))
+    });
+    row("  least second", &|one| {
+        throughput(one.tally.seconds()).map(|[least, _, _]| rate(least as u64))
+    });
     row("  most", &|one| throughput(one.tally.seconds()).map(|[_, _, most]| rate(most as u64)));
     rows
 }
@@ -106,15 +112,17 @@ fn delay(one: &Finished) -> Option<(f64, f64)> {
     one.tally.delay_range()
 }
 
-/// The least, the mean and the most bits per second that arrived, over the whole seconds in which something was sent.
+/// The least, the mean and the most bits per second that arrived, over the whole seconds in which
+/// something was sent.
 fn throughput(seconds: &Series) -> Option<[f64; 3]> {
     let sent = seconds.bins().iter().rposition(|bin| bin.offered > 0)?;
     // The last second may be half empty; a stream of less than two has nothing else.
     let bins = &seconds.bins()[..sent.max(1)];
     let rate = |bin: &Bin| bin.delivered_bytes as f64 * 8.0 / seconds.width();
     let rates = bins.iter().map(rate);
-    let (least, most) =
-        rates.clone().fold((f64::INFINITY, 0.0f64), |(least, most), rate| (least.min(rate), most.max(rate)));
+    let (least, most) = rates
+        .clone()
+        .fold((f64::INFINITY, 0.0f64), |(least, most), rate| (least.min(rate), most.max(rate)));
     Some([least, rates.sum::<f64>() / bins.len() as f64, most])
 }
 

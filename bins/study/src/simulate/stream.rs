@@ -1,12 +1,12 @@
 //! The stream that a simulation sends: described by flags, or taken from a capture.
 
 use super::capture;
-use crate::exit::Usage;
+use crate::probe::{Arrival, Pace, SIZE_MAX, Spread, Stream};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, PacketRate, Span, UnitError, parse_duration};
-use jostle_engine::probe::{Arrival, Pace, SIZE_MAX, Spread, Stream};
+use jostle_console::exit::Usage;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +37,8 @@ pub(super) struct StreamArgs {
     /// Flows that take turns
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=FLOWS_MAX), default_value = "1", help_heading = "The stream")]
     flows: u32,
-    /// Take times and sizes from a capture (pcap or pcapng): up is what the first speaker of each flow sent
+    /// Take times and sizes from a capture (pcap or pcapng): up is what the first speaker of each
+    /// flow sent
     #[arg(long, value_name = "FILE", conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows"], help_heading = "The stream")]
     pcap: Option<PathBuf>,
     /// Send for so long: 60s unless --count or --pcap says otherwise
@@ -64,17 +65,19 @@ fn span(text: &str) -> Result<Span, UnitError> {
 }
 
 /// Reads `1000/s` or `5Mbit/s`.
-pub(in crate::commands) fn pace(text: &str) -> Result<Pace, String> {
+pub fn pace(text: &str) -> Result<Pace, String> {
     if let Ok(rate) = text.parse::<PacketRate>() {
         return Ok(Pace::Packets(rate));
     }
     text.parse::<BitRate>().map(Pace::Bits).map_err(|_| {
-        format!("\"{text}\" is not a rate; write packets per second (\"1000/s\") or bits (\"5Mbit/s\")")
+        format!(
+            "\"{text}\" is not a rate; write packets per second (\"1000/s\") or bits (\"5Mbit/s\")"
+        )
     })
 }
 
 /// Reads a payload: `1200`, or a size with its unit.
-pub(in crate::commands) fn payload(text: &str) -> Result<u32, String> {
+pub fn payload(text: &str) -> Result<u32, String> {
     let bytes = match text.parse::<u64>() {
         Ok(bytes) => bytes,
         Err(_) => text.parse::<ByteSize>().map_err(|error| error.to_string())?.bytes(),
@@ -123,7 +126,9 @@ impl StreamArgs {
     /// About how long packets are sent, to choose the resolution of pictures.
     pub(super) fn duration(&self) -> Duration {
         let by_count = self.count.zip(self.described()).map(|(count, stream)| {
-            Duration::from_secs_f64((count as f64 / stream.pace.packets_per_second(stream.size)).min(1e9))
+            Duration::from_secs_f64(
+                (count as f64 / stream.pace.packets_per_second(stream.size)).min(1e9),
+            )
         });
         [self.length(), by_count].into_iter().flatten().min().unwrap_or(LENGTH_DEFAULT.0)
     }
@@ -143,7 +148,8 @@ impl StreamArgs {
             (None, None) => unreachable!("what is no capture is described"),
         };
         let count = usize::try_from(self.count.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let end = self.length().map_or(Instant::from_nanos(u64::MAX), |length| Instant::START + length);
+        let end =
+            self.length().map_or(Instant::from_nanos(u64::MAX), |length| Instant::START + length);
         Ok(Box::new(all.take(count).take_while(move |arrival| arrival.at < end)))
     }
 
@@ -159,8 +165,12 @@ impl StreamArgs {
             Spread::Poisson => ", at random times".to_owned(),
             Spread::OnOff { on, off } => format!(", {} on and {} off", Span(on), Span(off)),
         };
-        let flows = if stream.flows > 1 { format!(", in {} flows", stream.flows) } else { String::new() };
-        format!("of {} bytes at {pace}{spread}{flows}", crate::words::grouped(u64::from(stream.size)))
+        let flows =
+            if stream.flows > 1 { format!(", in {} flows", stream.flows) } else { String::new() };
+        format!(
+            "of {} bytes at {pace}{spread}{flows}",
+            jostle_common::words::grouped(u64::from(stream.size))
+        )
     }
 
     /// The same for machines.

@@ -1,9 +1,9 @@
 //! An axis of a sweep: one varied parameter, or several that go in pairs.
 
 use super::range;
-use crate::profile::ReadFile;
-use crate::setting::SettingError;
 use crate::trial::{Parameter, Setting, Trial};
+use jostle_common::setting::SettingError;
+use jostle_engine::profile::ReadFile;
 use serde_json::{Map, Value};
 
 /// One varied parameter, or several whose values go in pairs.
@@ -22,7 +22,8 @@ impl Axis {
         let mut object = Map::new();
         for part in text.split(';') {
             let Some((name, values)) = part.split_once('=') else {
-                let problem = format!("\"{}\" names no values; write loss=0..20%:1%, say", part.trim());
+                let problem =
+                    format!("\"{}\" names no values; write loss=0..20%:1%, say", part.trim());
                 return Err(SettingError::new("vary", problem));
             };
             if object.insert(name.trim().to_owned(), values.trim().into()).is_some() {
@@ -33,7 +34,10 @@ impl Axis {
     }
 
     /// Reads an axis of a file: parameters, and the values of each.
-    pub(super) fn from_object(object: &Map<String, Value>, read: ReadFile<'_>) -> Result<Self, SettingError> {
+    pub(super) fn from_object(
+        object: &Map<String, Value>,
+        read: ReadFile<'_>,
+    ) -> Result<Self, SettingError> {
         let mut columns = Vec::new();
         for (name, values) in object {
             let parameter = Parameter::named(name)?;
@@ -45,10 +49,14 @@ impl Axis {
                 "there is no parameter; write { \"loss\": \"0..20%:1%\" }, say",
             ));
         };
-        if let Some((other, others)) = columns.iter().find(|(_, others)| others.len() != values.len()) {
+        if let Some((other, others)) =
+            columns.iter().find(|(_, others)| others.len() != values.len())
+        {
             let (name, count) = (first.name(), values.len());
-            let problem =
-                format!("it has {} values and goes in pairs with {name}, which has {count}", others.len());
+            let problem = format!(
+                "it has {} values and goes in pairs with {name}, which has {count}",
+                others.len()
+            );
             return Err(SettingError::new(other.name(), problem));
         }
         Ok(Self { columns })

@@ -1,41 +1,34 @@
 //! `jostle sweep`: a trial for every combination of what varies, a row each.
 //!
-//! The plan is what is run here, checked before the first cell; the output tells what is there already; the run fills it. Cells in virtual
-//! time run on threads and their rows stand in the order of the plan; cells on real sockets are processes, and their rows come as they end.
+//! The plan is what is run here, checked before the first cell; the output tells what is there
+//! already; the run fills it. Cells in virtual time run on threads and their rows stand in the
+//! order of the plan; cells on real sockets are processes, and their rows come as they end.
 
-mod contents;
-mod identity;
-mod options;
-mod output;
-mod plan;
-mod resume;
-mod run;
-
-pub use options::SweepArgs;
-
-use crate::exit::Usage;
-use crate::stop::Stop;
-use crate::words::{count, grouped, seconds};
+use super::contents::Contents;
+use super::identity::Identity;
+use super::options::SweepArgs;
+use super::output::Output;
+use super::plan::Plan;
+use super::resume::{self, Found};
+use super::run::{Tally, Work};
 use anyhow::Context;
-use contents::Contents;
-use identity::Identity;
 use jostle_common::chance::fresh_seed;
 use jostle_common::clock::Clock;
-use output::Output;
-use plan::Plan;
-use resume::Found;
-use run::{Tally, Work};
+use jostle_common::words::{count, grouped, seconds};
+use jostle_console::exit::Usage;
+use jostle_console::stop::Stop;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 impl SweepArgs {
-    /// Runs the sweep, or what is left of it. True when every cell has its row; with `--strict` only when none is a failed
-    /// one.
+    /// Runs the sweep, or what is left of it. True when every cell has its row; with `--strict`
+    /// only when none is a failed one.
     ///
     /// # Errors
-    /// Wrong usage; a file that cannot be read; an output that cannot be written; a fault of the machine.
+    /// Wrong usage; a file that cannot be read; an output that cannot be written; a fault of the
+    /// machine.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let clock = Clock::start();
         let plan = Plan::new(self)?;
@@ -158,7 +151,9 @@ fn last_line(tally: Tally, skipped: u64, left: u64, seed: u64, time: f64) -> Str
 /// Prints the cells and runs nothing.
 fn print(plan: &Plan) -> anyhow::Result<bool> {
     let seed = plan.seed.ok_or_else(|| {
-        Usage::error("--seed: cells that are run elsewhere need a seed that they share; write --seed 7, say")
+        Usage::error(
+            "--seed: cells that are run elsewhere need a seed that they share; write --seed 7, say",
+        )
     })?;
     let mut output = Output::open(None, false, false)?.expect("stdout is never finished");
     for (cell, trial) in plan.cells().zip(plan.trials(seed)) {

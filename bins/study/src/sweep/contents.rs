@@ -1,12 +1,12 @@
 //! What the cells carry, read or made once and shared by all.
 
 use super::plan::Plan;
+use crate::rows::Row;
 use crate::subject::Subject;
+use crate::trial::Trial;
+use crate::trial::simulated::Content;
 use bytes::Bytes;
-use jostle_common::protocol::storage::{Source as _, generated};
-use jostle_common::rows::Row;
-use jostle_common::trial::Trial;
-use jostle_engine::trial::Content;
+use jostle_endpoints::protocol::storage::{Source as _, generated};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -44,7 +44,8 @@ impl Contents {
         if let Some(content) = self.file(trial) {
             return content.clone();
         }
-        let size = usize::try_from(trial.size().bytes()).unwrap_or(usize::MAX).min(self.largest.len());
+        let size =
+            usize::try_from(trial.size().bytes()).unwrap_or(usize::MAX).min(self.largest.len());
         let mut generated = self.generated.lock().unwrap_or_else(PoisonError::into_inner);
         generated.entry(size).or_insert_with(|| Content::new(self.largest.slice(..size))).clone()
     }
@@ -83,6 +84,9 @@ mod tests {
             assert_eq!(contents.row(&trial).more["size"], size);
         }
         let trial = Trial { file: Some("song.mp3".to_owned()), ..Trial::default() };
-        assert_eq!((contents.of(&trial).size(), &contents.row(&trial).more["size"]), (5, &5.into()));
+        assert_eq!(
+            (contents.of(&trial).size(), &contents.row(&trial).more["size"]),
+            (5, &5.into())
+        );
     }
 }

@@ -1,13 +1,14 @@
 //! Which cell a row is of: its parameters, and nothing that was measured.
 
-use jostle_common::protocol::digest::Digest;
-use jostle_common::rows::Row;
-use jostle_common::trial::{Kind, Parameter};
+use crate::rows::Row;
+use crate::trial::{Kind, Parameter};
+use jostle_common::digest::Digest;
 use jostle_common::units::Probability;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// A cell, or the cell of a row: the first half of a digest of its parameters, so that a million fit into memory.
+/// A cell, or the cell of a row: the first half of a digest of its parameters, so that a million
+/// fit into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity(u128);
 
@@ -30,7 +31,8 @@ impl Identity {
     }
 }
 
-/// The share that a value is. As a text, as options have it, a third is a little less than it is in a row.
+/// The share that a value is. As a text, as options have it, a third is a little less than it is in
+/// a row.
 fn share(parameter: Parameter, value: &Value) -> Option<Probability> {
     let fraction = value.as_f64().filter(|_| parameter.kind() == Kind::Share)?;
     Probability::new(fraction)
@@ -39,9 +41,9 @@ fn share(parameter: Parameter, value: &Value) -> Option<Probability> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::profile::no_files;
-    use jostle_common::sweep::Sweep;
-    use jostle_common::trial::Trial;
+    use crate::sweep::Sweep;
+    use crate::trial::Trial;
+    use jostle_engine::profile::no_files;
     use serde_json::json;
     use std::collections::BTreeSet;
 

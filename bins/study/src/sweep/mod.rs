@@ -1,6 +1,8 @@
-//! A sweep: a trial, the parameters that vary, and repetitions; which cells there are, in which order they run, and with which seeds.
+//! A sweep: a trial, the parameters that vary, and repetitions; which cells there are, in which
+//! order they run, and with which seeds.
 //!
-//! All of it is a function of the sweep alone, so any number of machines can run a part each without talking to each other.
+//! All of it is a function of the sweep alone, so any number of machines can run a part each
+//! without talking to each other.
 //!
 //! ```
 //! use jostle_common::{profile::no_files, sweep::Sweep};
@@ -16,18 +18,27 @@
 //! ```
 
 mod axis;
+mod command;
+mod contents;
+mod identity;
+mod options;
 mod order;
+mod output;
+mod plan;
 mod range;
 mod raw;
+mod resume;
+mod run;
 mod shard;
 
 pub use axis::Axis;
+pub use options::SweepArgs;
 pub use shard::Shard;
 
-use crate::chance::derived_seed;
-use crate::profile::ReadFile;
-use crate::setting::SettingError;
 use crate::trial::{Parameter, Setting, Trial};
+use jostle_common::chance::derived_seed;
+use jostle_common::setting::SettingError;
+use jostle_engine::profile::ReadFile;
 use order::{Combinations, Ranks};
 use serde_json::Value;
 
@@ -50,7 +61,13 @@ pub struct Sweep {
 
 impl Default for Sweep {
     fn default() -> Self {
-        Self { about: String::new(), seed: None, repeat: 1, base: Trial::default(), axes: Vec::new() }
+        Self {
+            about: String::new(),
+            seed: None,
+            repeat: 1,
+            base: Trial::default(),
+            axes: Vec::new(),
+        }
     }
 }
 
@@ -70,7 +87,12 @@ impl Sweep {
     ///
     /// # Errors
     /// When there is no such parameter, or it cannot have this value.
-    pub fn fix(&mut self, name: &str, value: &Value, read: ReadFile<'_>) -> Result<(), SettingError> {
+    pub fn fix(
+        &mut self,
+        name: &str,
+        value: &Value,
+        read: ReadFile<'_>,
+    ) -> Result<(), SettingError> {
         let parameter = Parameter::named(name)?;
         self.put(parameter, parameter.read(value, read)?);
         Ok(())
@@ -118,13 +140,16 @@ impl Sweep {
         points.fold(u64::from(self.repeat), u64::saturating_mul)
     }
 
-    /// Every cell, in the order in which they run: a whole repetition after the other, and in each the whole range coarsely first.
+    /// Every cell, in the order in which they run: a whole repetition after the other, and in each
+    /// the whole range coarsely first.
     pub fn order(&self) -> impl Iterator<Item = Cell> + Send + use<> {
         let ranks: Vec<Ranks> =
             self.axes.iter().map(|axis| Ranks::new(axis.points(), axis.is_ordered())).collect();
         let mut index = 0;
         (1..=self.repeat)
-            .flat_map(move |repeat| Combinations::new(ranks.clone()).map(move |points| (repeat, points)))
+            .flat_map(move |repeat| {
+                Combinations::new(ranks.clone()).map(move |points| (repeat, points))
+            })
             .map(move |(repeat, points)| {
                 index += 1;
                 Cell { index: index - 1, repeat, points }
@@ -153,8 +178,10 @@ impl Sweep {
         if self.cells() > CELLS_MAX {
             return Err(SettingError::new("vary", "there are too many cells; write fewer values"));
         }
-        let varies_job =
-            self.axes.iter().any(|axis| axis.parameters().any(|varied| varied.name() == "protocol"));
+        let varies_job = self
+            .axes
+            .iter()
+            .any(|axis| axis.parameters().any(|varied| varied.name() == "protocol"));
         let combinations = self.cells() / u64::from(self.repeat);
         for cell in self.order().take(usize::try_from(combinations).unwrap_or(usize::MAX)) {
             let trial = self.trial(&cell, 0);
@@ -177,14 +204,15 @@ impl Sweep {
     /// What varies, as it is in a trial: `loss 5%, delay 10ms`.
     pub fn words(&self, trial: &Trial) -> String {
         let varied = self.axes.iter().flat_map(Axis::parameters);
-        let words =
-            varied.filter_map(|parameter| Some(format!("{} {}", parameter.name(), parameter.of(trial)?)));
+        let words = varied
+            .filter_map(|parameter| Some(format!("{} {}", parameter.name(), parameter.of(trial)?)));
         words.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The seed of a repetition: of the first it is the sweep's own. Nothing else enters it, so that within a repetition all cells meet the
-/// same chances: what is lost at a low rate is lost at every higher one.
+/// The seed of a repetition: of the first it is the sweep's own. Nothing else enters it, so that
+/// within a repetition all cells meet the same chances: what is lost at a low rate is lost at every
+/// higher one.
 pub fn repeat_seed(seed: u64, repeat: u32) -> u64 {
     if repeat <= 1 { seed } else { derived_seed(seed, &format!("repeat {repeat}")) }
 }

@@ -1,8 +1,8 @@
 //! The command line of `jostle sweep`.
 
+use crate::sweep::Shard;
 use crate::trial::options::TrialOptions;
 use clap::Args;
-use jostle_common::sweep::Shard;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -26,7 +26,8 @@ The status is 0 when every cell has its row: a failed one (\"ok\": false) is a r
 --strict. It is 1 when the sweep could not go on or was ended before, and 2 for a mistake, which
 is found before the first cell.";
 
-/// Run a trial for every combination of the values that vary, a row each: in virtual time, or one after the other on real sockets
+/// Run a trial for every combination of the values that vary, a row each: in virtual time, or one
+/// after the other on real sockets
 #[derive(Clone, Debug, Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct SweepArgs {
@@ -34,7 +35,8 @@ pub struct SweepArgs {
     #[arg(value_name = "FILE.json")]
     pub(super) sweep: Option<PathBuf>,
 
-    /// Values to vary over: loss=0..20%:1%, delay=10ms,50ms, or in pairs 'loss=1%,5%; burst=1,3'; may be repeated
+    /// Values to vary over: loss=0..20%:1%, delay=10ms,50ms, or in pairs 'loss=1%,5%; burst=1,3';
+    /// may be repeated
     #[arg(long, value_name = "NAME=VALUES", help_heading = "The cells")]
     pub(super) vary: Vec<String>,
     /// Run each combination so many times, each time with another seed [default: 1]
@@ -43,7 +45,8 @@ pub struct SweepArgs {
     /// Run in virtual time: no socket, no waiting, exactly repeatable
     #[arg(long = "virtual", help_heading = "The cells")]
     pub(super) is_virtual: bool,
-    /// The seed of all chance [default: the file's, else that of the rows in the output, else a fresh one, which is printed]
+    /// The seed of all chance [default: the file's, else that of the rows in the output, else a
+    /// fresh one, which is printed]
     #[arg(long, value_name = "NUMBER", help_heading = "The cells")]
     pub(super) seed: Option<u64>,
 
@@ -53,11 +56,12 @@ pub struct SweepArgs {
     /// Run one cell, counted from 0 in the order of --plan
     #[arg(long, value_name = "NUMBER", conflicts_with = "shard", help_heading = "The run")]
     pub(super) index: Option<u64>,
-    /// How many cells run at once [default: one per core in virtual time; on real sockets 1, as cells that share a core disturb each other]
+    /// How many cells run at once [default: one per core in virtual time; on real sockets 1, as
+    /// cells that share a core disturb each other]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "The run")]
     pub(super) jobs: Option<u16>,
-    /// Where the rows go [default: stdout]; cells that have one there are skipped. With --shard or --index they stand in ROWS.part until
-    /// all are there, and when ROWS is there nothing is run
+    /// Where the rows go [default: stdout]; cells that have one there are skipped. With --shard or
+    /// --index they stand in ROWS.part until all are there, and when ROWS is there nothing is run
     #[arg(short, long, value_name = "ROWS.jsonl", help_heading = "The run")]
     pub(super) output: Option<PathBuf>,
     /// Run cells again whose row in the output is a failed one
@@ -66,7 +70,8 @@ pub struct SweepArgs {
     /// End with status 1 when a row is a failed one
     #[arg(long, help_heading = "The run")]
     pub(super) strict: bool,
-    /// Print the parameters of each cell, and the options of jostle trial that run it, as JSON lines; run nothing
+    /// Print the parameters of each cell, and the options of jostle trial that run it, as JSON
+    /// lines; run nothing
     #[arg(long, conflicts_with_all = ["output", "strict"], help_heading = "The run")]
     pub(super) plan: bool,
 

@@ -1,10 +1,13 @@
 //! The order in which the cells of a sweep run: the whole range coarsely, then the points between.
 //!
-//! Within a repeat an ordered axis contributes its ends first, then its middle, then its quarters; the cells whose points all belong to
-//! a level run before those of the next. So a sweep that is looked at after a tenth of its time shows the whole curve, with fewer points.
-//! An axis without order, such as the protocol, takes part whole from the beginning, as its values are to be compared.
+//! Within a repeat an ordered axis contributes its ends first, then its middle, then its quarters;
+//! the cells whose points all belong to a level run before those of the next. So a sweep that is
+//! looked at after a tenth of its time shows the whole curve, with fewer points. An axis without
+//! order, such as the protocol, takes part whole from the beginning, as its values are to be
+//! compared.
 
-/// The points of one axis, by the order in which they are wanted, and how many belong to each level.
+/// The points of one axis, by the order in which they are wanted, and how many belong to each
+/// level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ranks {
     points: Vec<u32>,
@@ -48,7 +51,8 @@ impl Ranks {
 pub(super) struct Combinations {
     axes: Vec<Ranks>,
     level: usize,
-    /// The rank of each axis's point; the last axis is the fastest. `None` before the first of a level.
+    /// The rank of each axis's point; the last axis is the fastest. `None` before the first of a
+    /// level.
     ranks: Option<Vec<u32>>,
 }
 
@@ -75,7 +79,8 @@ impl Combinations {
 
     /// Whether the combination was part of an earlier level.
     fn is_old(&self, ranks: &[u32]) -> bool {
-        self.level > 0 && ranks.iter().zip(&self.axes).all(|(rank, axis)| *rank < axis.at(self.level - 1))
+        self.level > 0
+            && ranks.iter().zip(&self.axes).all(|(rank, axis)| *rank < axis.at(self.level - 1))
     }
 }
 
@@ -95,7 +100,11 @@ impl Iterator for Combinations {
             let ranks = self.ranks.as_ref()?;
             if !self.is_old(ranks) {
                 return Some(
-                    ranks.iter().zip(&self.axes).map(|(rank, axis)| axis.points[*rank as usize]).collect(),
+                    ranks
+                        .iter()
+                        .zip(&self.axes)
+                        .map(|(rank, axis)| axis.points[*rank as usize])
+                        .collect(),
                 );
             }
         }

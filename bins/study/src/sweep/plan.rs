@@ -1,12 +1,13 @@
-//! What a command line asks for: the sweep and the part of it that is run here, checked before the first cell.
+//! What a command line asks for: the sweep and the part of it that is run here, checked before the
+//! first cell.
 
 use super::options::SweepArgs;
-use crate::exit::Usage;
-use crate::files;
 use crate::profiles::ProfileFiles;
+use crate::sweep::{Axis, Cell, Shard, Sweep};
+use crate::trial::{Job, Parameter, Setting, Trial};
 use jostle_common::setting::SettingError;
-use jostle_common::sweep::{Axis, Cell, Shard, Sweep};
-use jostle_common::trial::{Job, Parameter, Setting, Trial};
+use jostle_console::exit::Usage;
+use jostle_console::files;
 use std::path::PathBuf;
 
 /// A sweep, and what of it is run here.
@@ -53,12 +54,15 @@ impl Plan {
     /// Wrong usage, and files that cannot be read.
     pub(super) fn new(args: &SweepArgs) -> anyhow::Result<Self> {
         let mut sweep = read_file(args)?;
-        // One current directory for all: cells on real sockets are processes that read the same names.
+        // One current directory for all: cells on real sockets are processes that read the same
+        // names.
         let files = ProfileFiles::new(PathBuf::new());
         let read = |name: &str| files.read(name);
         let settings = args.options.settings(&read).map_err(|error| files.judge("--", &error))?;
         let axes = axes(args, &read).map_err(|error| files.judge("--vary ", &error))?;
-        if let Some((parameter, _)) = settings.iter().find(|(parameter, _)| varies(&axes, *parameter)) {
+        if let Some((parameter, _)) =
+            settings.iter().find(|(parameter, _)| varies(&axes, *parameter))
+        {
             let name = parameter.name();
             return Err(Usage::error(format!(
                 "--{name}: it is varied too; write --{name} or --vary {name}=…"
@@ -126,14 +130,17 @@ impl Plan {
 
 fn read_file(args: &SweepArgs) -> anyhow::Result<Sweep> {
     let Some(path) = &args.sweep else { return Ok(Sweep::default()) };
-    let text =
-        files::read_text(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    let text = files::read_text(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
     let files = ProfileFiles::new(PathBuf::new());
     let sweep = Sweep::from_json(&text, &|name| files.read(name));
     sweep.map_err(|error| files.judge(&format!("{}: ", path.display()), &error))
 }
 
-fn axes(args: &SweepArgs, read: &dyn Fn(&str) -> Result<String, String>) -> Result<Vec<Axis>, SettingError> {
+fn axes(
+    args: &SweepArgs,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Vec<Axis>, SettingError> {
     let mut axes: Vec<Axis> = Vec::new();
     for text in &args.vary {
         let axis = Axis::parse(text, read).map_err(|error| match error.place.as_str() {
@@ -160,7 +167,8 @@ fn check(sweep: &Sweep, args: &SweepArgs) -> anyhow::Result<()> {
         ));
     }
     sweep.check().map_err(|error| {
-        let place = args.sweep.as_ref().map_or_else(String::new, |path| format!("{}: ", path.display()));
+        let place =
+            args.sweep.as_ref().map_or_else(String::new, |path| format!("{}: ", path.display()));
         Usage::error(format!("{place}{error}"))
     })
 }

@@ -1,9 +1,9 @@
 //! Lists of values as people write them: `0,1%,5..20%:5%`.
 
-use crate::profile::{Queue, ReadFile};
-use crate::setting::SettingError;
 use crate::trial::{Parameter, Setting};
-use crate::units::{BitRate, ByteSize, Probability, Span};
+use jostle_common::setting::SettingError;
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
+use jostle_engine::profile::{Queue, ReadFile};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,8 @@ const VALUES_MAX: usize = 100_000;
 /// Shares and mean numbers are counted in these steps, so that 0.1 % thirty times is 3 %.
 const STEPS_PER_ONE: f64 = 1e12;
 
-/// Reads the values of `parameter`: a text such as `0..20%:1%` or `10ms,50ms`, or a list of values and such texts.
+/// Reads the values of `parameter`: a text such as `0..20%:1%` or `10ms,50ms`, or a list of values
+/// and such texts.
 ///
 /// # Errors
 /// When one of them is none of its values, or a range makes no sense.
@@ -44,7 +45,9 @@ pub(super) fn values(
         return wrong(format!("{} values are too many; write at most {VALUES_MAX}", values.len()));
     }
     let mut seen = BTreeSet::new();
-    if let Some(twice) = values.iter().map(Setting::to_string).find(|value| !seen.insert(value.clone())) {
+    if let Some(twice) =
+        values.iter().map(Setting::to_string).find(|value| !seen.insert(value.clone()))
+    {
         return wrong(format!("{twice} is there twice; leave it out once"));
     }
     Ok(values)
@@ -55,21 +58,26 @@ fn one_or_range(
     written: &Value,
     read: ReadFile<'_>,
 ) -> Result<Vec<Setting>, SettingError> {
-    let range =
-        written.as_str().and_then(|text| text.split_once("..").map(|(first, rest)| (text, first, rest)));
+    let range = written
+        .as_str()
+        .and_then(|text| text.split_once("..").map(|(first, rest)| (text, first, rest)));
     match range {
         Some((text, first, rest)) if parameter.kind().is_ordered() => {
-            let wrong = |problem: &str| SettingError::new(parameter.name(), format!("\"{text}\": {problem}"));
+            let wrong = |problem: &str| {
+                SettingError::new(parameter.name(), format!("\"{text}\": {problem}"))
+            };
             let (last, step) = rest
                 .split_once(':')
                 .ok_or_else(|| wrong("a range needs a step; write \"0..20%:1%\", say"))?;
             let bound = |text: &str| parameter.read(&text.trim().into(), read);
             let step = match step.trim().strip_prefix(['*', 'x']) {
-                Some(factor) => {
-                    Step::Times(factor.trim().parse().map_err(|_| wrong("a factor is a number, such as *2"))?)
-                }
+                Some(factor) => Step::Times(
+                    factor.trim().parse().map_err(|_| wrong("a factor is a number, such as *2"))?,
+                ),
                 None => Step::Plus(
-                    steps(&bound(step)?).ok_or_else(|| wrong("a step has the unit of its range"))?.0,
+                    steps(&bound(step)?)
+                        .ok_or_else(|| wrong("a step has the unit of its range"))?
+                        .0,
                 ),
             };
             let (first, last) = (bound(first)?, bound(last)?);
@@ -110,10 +118,14 @@ fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>,
         if found.len() == VALUES_MAX {
             return Err(format!("it has more than {VALUES_MAX} values; write a longer step"));
         }
-        found.push(unit.setting(at).ok_or_else(|| "it begins where there are no values".to_owned())?);
+        found.push(
+            unit.setting(at).ok_or_else(|| "it begins where there are no values".to_owned())?,
+        );
         let next = match step {
             Step::Plus(step) => at.checked_add(step),
-            Step::Times(factor) => Some(libm::round(at as f64 * factor) as u64).filter(|next| *next > at),
+            Step::Times(factor) => {
+                Some(libm::round(at as f64 * factor) as u64).filter(|next| *next > at)
+            }
         };
         let Some(next) = next else { break };
         at = next;
@@ -173,7 +185,7 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::no_files;
+    use jostle_engine::profile::no_files;
     use serde_json::json;
 
     fn written(parameter: &str, value: Value) -> Result<Vec<String>, String> {
@@ -190,8 +202,15 @@ mod tests {
         assert_eq!(tenths.len(), 101);
         assert!(tenths.iter().all(|text| text.len() <= 4), "{tenths:?}");
         assert_eq!(written("delay", json!("10ms..1s:495ms")).unwrap(), ["10ms", "505ms", "1s"]);
-        assert_eq!(written("burst", json!("1..2:0.25")).unwrap(), ["1", "1.25", "1.5", "1.75", "2"]);
-        assert_eq!(written("count", json!("1..8:3")).unwrap(), ["1", "4", "7"], "the end is met or not");
+        assert_eq!(
+            written("burst", json!("1..2:0.25")).unwrap(),
+            ["1", "1.25", "1.5", "1.75", "2"]
+        );
+        assert_eq!(
+            written("count", json!("1..8:3")).unwrap(),
+            ["1", "4", "7"],
+            "the end is met or not"
+        );
         assert_eq!(written("size", json!("1KiB..1MiB:*32")).unwrap(), ["1KiB", "32KiB", "1MiB"]);
         assert_eq!(written("queue", json!("10ms..30ms:10ms, 50 packets")).unwrap().len(), 4);
     }
@@ -202,7 +221,10 @@ mod tests {
             written("loss", json!("0, 0.5%, 5%..15%:5%")).unwrap(),
             ["0%", "0.5%", "5%", "10%", "15%"]
         );
-        assert_eq!(written("loss", json!([0, 0.005, "5%..10%:5%"])).unwrap(), ["0%", "0.5%", "5%", "10%"]);
+        assert_eq!(
+            written("loss", json!([0, 0.005, "5%..10%:5%"])).unwrap(),
+            ["0%", "0.5%", "5%", "10%"]
+        );
         assert_eq!(written("protocol", json!(["tcp", "saw"])).unwrap(), ["tcp", "saw"]);
         assert_eq!(written("count", json!(7)).unwrap(), ["7"]);
     }

@@ -1,9 +1,9 @@
 //! A sweep as people write it in a file.
 
 use super::{Axis, Sweep};
-use crate::profile::ReadFile;
-use crate::setting::{SettingError, decode, parse_json, within};
 use crate::trial::Parameter;
+use jostle_common::setting::{SettingError, decode, parse_json, within};
+use jostle_engine::profile::ReadFile;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -23,14 +23,19 @@ struct RawSweep {
 }
 
 impl Sweep {
-    /// Reads a sweep. `read` finds profiles that are files. Whether its cells can be run is asked of [`Sweep::check`].
+    /// Reads a sweep. `read` finds profiles that are files. Whether its cells can be run is asked
+    /// of [`Sweep::check`].
     ///
     /// # Errors
     /// When the text is no JSON or says something impossible; the error names the place.
     pub fn from_json(text: &str, read: ReadFile<'_>) -> Result<Self, SettingError> {
         let raw: RawSweep = decode("", parse_json(text)?)?;
-        let mut sweep =
-            Self { about: raw.about, seed: raw.seed, repeat: raw.repeat.unwrap_or(1), ..Self::default() };
+        let mut sweep = Self {
+            about: raw.about,
+            seed: raw.seed,
+            repeat: raw.repeat.unwrap_or(1),
+            ..Self::default()
+        };
         sweep.base.is_virtual = raw.is_virtual;
         for (name, value) in &raw.set {
             sweep.base.set(name, value, read).map_err(|error| inside("set", error))?;
@@ -73,12 +78,18 @@ impl Sweep {
         let axis = Axis::from_object(object, read).map_err(|error| inside(place, error))?;
         let name = axis.parameters().map(Parameter::name).find(|name| set.contains_key(*name));
         if let Some(name) = name {
-            return Err(SettingError::new(within(place, name), "it is set too; leave it out of \"set\""));
+            return Err(SettingError::new(
+                within(place, name),
+                "it is set too; leave it out of \"set\"",
+            ));
         }
         let known = self.axes().len();
         self.vary(axis).map_err(|error| inside(place, error))?;
         if self.axes().len() == known {
-            return Err(SettingError::new(place, "it varies what stands above again; write it once"));
+            return Err(SettingError::new(
+                place,
+                "it varies what stands above again; write it once",
+            ));
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The rows that stand in an output already: what they say is not run again.
 
 use super::identity::Identity;
-use crate::exit::Usage;
+use crate::rows::Row;
 use anyhow::Context;
-use jostle_common::rows::Row;
+use jostle_console::exit::Usage;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
@@ -21,7 +21,8 @@ pub(super) struct Found {
     cells: Vec<Identity>,
     /// Those of which all rows are failed ones.
     failed: BTreeSet<Identity>,
-    /// The seeds of first repetitions, which are those of their sweeps; two are enough to know that they differ.
+    /// The seeds of first repetitions, which are those of their sweeps; two are enough to know that
+    /// they differ.
     seeds: BTreeSet<u64>,
 }
 
@@ -51,7 +52,8 @@ impl Found {
         self.cells.sort_unstable();
         failures.sort_unstable();
         let rows = |cells: &[Identity], cell| {
-            cells.partition_point(|other| *other <= cell) - cells.partition_point(|other| *other < cell)
+            cells.partition_point(|other| *other <= cell)
+                - cells.partition_point(|other| *other < cell)
         };
         let all_failed = |cell: &Identity| rows(&self.cells, *cell) == rows(&failures, *cell);
         self.failed = failures.iter().copied().filter(all_failed).collect();
@@ -76,11 +78,14 @@ impl Found {
             _ => "rows of several sweeps make it uncertain",
         };
         let path = path.display();
-        Err(Usage::error(format!("--seed: {problem} which seed the rows in {path} were made with; write it")))
+        Err(Usage::error(format!(
+            "--seed: {problem} which seed the rows in {path} were made with; write it"
+        )))
     }
 }
 
-/// Reads the rows of `file`, and repairs its end: a line that was torn when its writer was killed is cut off. The remarks are for people.
+/// Reads the rows of `file`, and repairs its end: a line that was torn when its writer was killed
+/// is cut off. The remarks are for people.
 ///
 /// # Errors
 /// When it cannot be read, or holds something else than rows; then nothing was changed.
@@ -101,7 +106,8 @@ pub(super) fn read(file: &mut File, path: &Path) -> anyhow::Result<(Found, Vec<S
                 }
                 end += line.len() as u64;
                 if torn {
-                    file.write_all(b"\n").with_context(|| format!("cannot write {}", path.display()))?;
+                    file.write_all(b"\n")
+                        .with_context(|| format!("cannot write {}", path.display()))?;
                 }
             }
             Err(_) if line.trim_ascii().is_empty() && !torn => end += line.len() as u64,

@@ -34,11 +34,12 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts =
-            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-        parts
-            .and_then(|(number, of)| Self::new(number, of))
-            .ok_or_else(|| format!("\"{text}\" is no part of a whole; write 3/16 for the third of sixteen"))
+        let parts = text
+            .split_once('/')
+            .and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        parts.and_then(|(number, of)| Self::new(number, of)).ok_or_else(|| {
+            format!("\"{text}\" is no part of a whole; write 3/16 for the third of sixteen")
+        })
     }
 }
 
@@ -55,11 +56,13 @@ mod tests {
     #[test]
     fn shards_cover_everything_once() {
         for of in 1..7 {
-            let shards: Vec<Shard> = (1..=of).map(|number| Shard::new(number, of).unwrap()).collect();
+            let shards: Vec<Shard> =
+                (1..=of).map(|number| Shard::new(number, of).unwrap()).collect();
             for cells in 0..20 {
                 let shares: u64 = shards.iter().map(|shard| shard.share_of(cells)).sum();
                 assert_eq!(shares, cells);
-                let counted = (0..cells).map(|index| shards.iter().filter(|shard| shard.has(index)).count());
+                let counted =
+                    (0..cells).map(|index| shards.iter().filter(|shard| shard.has(index)).count());
                 assert!(counted.into_iter().all(|count| count == 1));
                 let first = (0..cells).filter(|index| shards[0].has(*index)).count() as u64;
                 assert_eq!(first, shards[0].share_of(cells));

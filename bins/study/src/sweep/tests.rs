@@ -1,5 +1,5 @@
 use super::*;
-use crate::profile::no_files;
+use jostle_engine::profile::no_files;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -21,7 +21,10 @@ fn cells_are_the_cross_product_and_each_comes_once() {
     let lines = lines(&sweep);
     assert_eq!((lines.len() as u64, sweep.cells()), (108, 108));
     assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), 108);
-    assert_eq!(lines[0], "--protocol tcp --loss 0% --delay 10ms --size 8KiB --repeat 1 --seed 7 --virtual");
+    assert_eq!(
+        lines[0],
+        "--protocol tcp --loss 0% --delay 10ms --size 8KiB --repeat 1 --seed 7 --virtual"
+    );
     assert!(lines[..36].iter().all(|line| line.contains("--repeat 1 --seed 7 ")));
     // The whole range is there after a quarter of a repetition.
     for corner in ["--loss 0%", "--loss 8%", "--loss 4%", "--protocol saw", "--delay 50ms"] {
@@ -46,7 +49,8 @@ fn lists_in_one_group_go_in_pairs() {
 
 #[test]
 fn a_command_line_replaces_what_a_file_says() {
-    let mut sweep = sweep(&json!({ "set": { "delay": "5ms" }, "vary": { "loss": "0..8%:1%" } })).unwrap();
+    let mut sweep =
+        sweep(&json!({ "set": { "delay": "5ms" }, "vary": { "loss": "0..8%:1%" } })).unwrap();
     sweep.vary(Axis::parse("loss=1%", &no_files).unwrap()).unwrap();
     sweep.vary(Axis::parse("delay=1ms,2ms", &no_files).unwrap()).unwrap();
     assert_eq!(sweep.cells(), 2);
@@ -59,7 +63,8 @@ fn a_command_line_replaces_what_a_file_says() {
 #[test]
 fn a_seed_depends_on_the_repetition_alone() {
     let sweep =
-        sweep(&json!({ "repeat": 4, "vary": { "protocol": ["tcp", "saw"], "loss": "0..4%:1%" } })).unwrap();
+        sweep(&json!({ "repeat": 4, "vary": { "protocol": ["tcp", "saw"], "loss": "0..4%:1%" } }))
+            .unwrap();
     let mut seeds = vec![BTreeSet::new(); 5];
     for cell in sweep.order() {
         let trial = sweep.trial(&cell, 7);
@@ -104,7 +109,10 @@ fn what_makes_no_sweep_is_refused_with_place_and_remedy() {
             json!({ "vary": { "protocol": "tcp,http" }, "virtual": true }),
             "virtual: http runs on real sockets only",
         ),
-        (json!({ "set": { "protocol": "tcp", "timeout": "adaptive" } }), "timeout: tcp does nothing with it"),
+        (
+            json!({ "set": { "protocol": "tcp", "timeout": "adaptive" } }),
+            "timeout: tcp does nothing with it",
+        ),
     ] {
         let found = sweep(&value).unwrap_err().to_string();
         assert!(found.starts_with(message), "{value}: {found}");

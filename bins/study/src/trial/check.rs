@@ -1,8 +1,8 @@
 //! Whether the parameters of a trial fit together.
 
 use super::{Job, Parameter, Protocol, Trial};
-use crate::protocol::{messages, ping};
-use crate::setting::SettingError;
+use jostle_common::setting::SettingError;
+use jostle_endpoints::protocol::{messages, ping};
 use std::net::{Ipv4Addr, SocketAddr};
 
 impl Trial {
@@ -15,7 +15,10 @@ impl Trial {
         match &self.job {
             Job::Commands(commands) if commands.client.is_empty() && commands.server.is_empty() => {
                 let place = if commands.check.is_some() { "check" } else { "over" };
-                return wrong(place, "it is for programs of your own; add --client 'CMD' and --server 'CMD'");
+                return wrong(
+                    place,
+                    "it is for programs of your own; add --client 'CMD' and --server 'CMD'",
+                );
             }
             Job::Commands(commands) if commands.client.is_empty() => {
                 return wrong("client", "there is a server and no client; add --client 'CMD'");
@@ -48,14 +51,22 @@ impl Trial {
             return wrong("size", "a file has its own size; leave out one of them".to_owned());
         }
         match protocol {
-            Protocol::Ping if !(ping::SIZE_MIN as u64..=ping::SIZE_MAX as u64).contains(&size) => wrong(
-                "size",
-                format!("a datagram of ping has {} to {} bytes", ping::SIZE_MIN, ping::SIZE_MAX),
-            ),
+            Protocol::Ping if !(ping::SIZE_MIN as u64..=ping::SIZE_MAX as u64).contains(&size) => {
+                wrong(
+                    "size",
+                    format!(
+                        "a datagram of ping has {} to {} bytes",
+                        ping::SIZE_MIN,
+                        ping::SIZE_MAX
+                    ),
+                )
+            }
             Protocol::Messages if size > messages::MESSAGE_BYTES_MAX as u64 || size == 0 => {
                 wrong("size", format!("a message has 1 to {} bytes", messages::MESSAGE_BYTES_MAX))
             }
-            _ if size == 0 => wrong("size", "there is nothing to lose; write \"64KiB\", say".to_owned()),
+            _ if size == 0 => {
+                wrong("size", "there is nothing to lose; write \"64KiB\", say".to_owned())
+            }
             _ if size > Self::SIZE_MAX => {
                 wrong("size", format!("a trial carries up to {} MiB", Self::SIZE_MAX >> 20))
             }
@@ -72,6 +83,7 @@ impl Trial {
 
     /// A parameter that is set and that this job has no use for, if any.
     pub fn useless_parameter(&self) -> Option<Parameter> {
-        Parameter::all().find(|parameter| parameter.of(self).is_some() && !parameter.is_of_use(&self.job))
+        Parameter::all()
+            .find(|parameter| parameter.of(self).is_some() && !parameter.is_of_use(&self.job))
     }
 }

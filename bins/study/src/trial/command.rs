@@ -1,13 +1,13 @@
 //! The command line of `jostle trial`.
 
 use super::options::TrialOptions;
-use crate::exit::Usage;
 use crate::profiles::ProfileFiles;
-use crate::stop::Stop;
+use crate::trial::Trial;
 use anyhow::Context;
 use jostle_common::chance::fresh_seed;
 use jostle_common::setting::SettingError;
-use jostle_common::trial::Trial;
+use jostle_console::exit::Usage;
+use jostle_console::stop::Stop;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -34,7 +34,8 @@ output, or else of the client's, is a JSON object, the row has it as measured. R
 
 The status is 0 when the row says ok, 1 when it does not, and 2 without a row for wrong usage.";
 
-/// Run one client and one server through one kind of weather, and print what came of it as a row of JSON
+/// Run one client and one server through one kind of weather, and print what came of it as a row of
+/// JSON
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = HELP)]
 pub struct TrialArgs {
@@ -56,7 +57,8 @@ impl TrialArgs {
     /// Runs the trial and prints its row. True when the row says ok.
     ///
     /// # Errors
-    /// Wrong usage; a profile or a file that cannot be read; a fault of the machine. Then there is no row.
+    /// Wrong usage; a profile or a file that cannot be read; a fault of the machine. Then there is
+    /// no row.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let trial = self.trial()?;
         if self.seed.is_none() {
@@ -69,7 +71,10 @@ impl TrialArgs {
         let line = serde_json::to_string(&row)? + "\n";
         // A row that cannot be written is lost, and nobody may take it for written.
         let mut stdout = io::stdout().lock();
-        stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
+        stdout
+            .write_all(line.as_bytes())
+            .and_then(|()| stdout.flush())
+            .context("cannot write to stdout")?;
         Ok(row.ok)
     }
 
@@ -78,7 +83,8 @@ impl TrialArgs {
         let files = ProfileFiles::new(PathBuf::new());
         let wrong = |error: SettingError| files.judge("", &as_option(error));
         let seed = self.seed.unwrap_or_else(fresh_seed);
-        let mut trial = Trial { repeat: self.repeat, seed, is_virtual: self.is_virtual, ..Trial::default() };
+        let mut trial =
+            Trial { repeat: self.repeat, seed, is_virtual: self.is_virtual, ..Trial::default() };
         let settings = self.options.settings(&|name| files.read(name)).map_err(wrong)?;
         for (parameter, setting) in settings {
             parameter.put(&mut trial, setting);
@@ -113,11 +119,18 @@ mod tests {
 
     #[test]
     fn a_command_line_is_a_trial() {
-        let line = ["--protocol", "ping", "--loss", "5%", "--seed", "7", "--repeat", "3", "--virtual"];
+        let line =
+            ["--protocol", "ping", "--loss", "5%", "--seed", "7", "--repeat", "3", "--virtual"];
         let found = trial(&line).unwrap();
-        assert_eq!(found.arguments().join(" "), "--protocol ping --loss 5% --repeat 3 --seed 7 --virtual");
+        assert_eq!(
+            found.arguments().join(" "),
+            "--protocol ping --loss 5% --repeat 3 --seed 7 --virtual"
+        );
         let line = ["--client", "a", "--server", "b", "--over", "udp"];
-        assert_eq!((trial(&line).unwrap().job.name(), trial(&line).unwrap().repeat), ("commands", 1));
+        assert_eq!(
+            (trial(&line).unwrap().job.name(), trial(&line).unwrap().repeat),
+            ("commands", 1)
+        );
     }
 
     #[test]
@@ -138,10 +151,15 @@ mod tests {
             (&["--limit", "0"], "--limit: nothing is done in no time"),
         ] {
             let error = trial(words).unwrap_err();
-            assert!(error.is::<Usage>() && error.to_string().starts_with(message), "{words:?}: {error}");
+            assert!(
+                error.is::<Usage>() && error.to_string().starts_with(message),
+                "{words:?}: {error}"
+            );
         }
         assert!(!trial(&["--profile", "nowhere/none.json"]).unwrap_err().is::<Usage>());
-        for words in [&["--repeat", "0"][..], &["--seed", "seven"], &["--protocol", "tcp", "--check", "c"]] {
+        for words in
+            [&["--repeat", "0"][..], &["--seed", "seven"], &["--protocol", "tcp", "--check", "c"]]
+        {
             assert!(trial(words).unwrap_err().is::<clap::Error>(), "{words:?}");
         }
     }

@@ -1,8 +1,9 @@
-//! How a trial's endpoints are set: the same on real sockets and in virtual time, so that they say the same.
+//! How a trial's endpoints are set: the same on real sockets and in virtual time, so that they say
+//! the same.
 
 use super::Trial;
-use crate::protocol::{file, messages, ping, saw};
 use bytes::Bytes;
+use jostle_endpoints::protocol::{file, messages, ping, saw};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ impl Trial {
         file::ReceiverSettings { idle: self.patience(), ..file::ReceiverSettings::default() }
     }
 
-    /// The client of ping: each request is one datagram. `run` tells it from earlier ones of the same port.
+    /// The client of ping: each request is one datagram. `run` tells it from earlier ones of the
+    /// same port.
     pub fn ping_client(&self, server: SocketAddr, run: u32) -> ping::ClientSettings {
         let size = self.size().bytes().clamp(ping::SIZE_MIN as u64, ping::SIZE_MAX as u64);
         ping::ClientSettings {
@@ -50,6 +52,12 @@ impl Trial {
         let size = self.size().bytes().min(messages::MESSAGE_BYTES_MAX as u64);
         let first = number % 26;
         (first..first + size).map(|place| b'a' + (place % 26) as u8).collect()
+    }
+
+    /// The messages that `messages` sends, in order, each made when it is asked for.
+    pub fn messages(&self) -> impl Iterator<Item = Bytes> + Send + 'static {
+        let trial = self.clone();
+        (0..trial.count()).map(move |number| trial.message(number))
     }
 
     /// No endpoint gives up on its own: the trial's limit ends it, whoever is silent.

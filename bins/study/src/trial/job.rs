@@ -1,6 +1,6 @@
 //! Who talks to whom in a trial.
 
-use crate::route::{CongestionControl, TcpMode, Transport, Unit};
+use jostle_engine::route::{CongestionControl, TcpMode, Transports, Unit};
 
 /// A client and a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ impl Job {
     }
 
     /// What is relayed.
-    pub const fn transport(&self) -> Transport {
+    pub const fn transport(&self) -> Transports {
         match self {
             Self::Protocol(protocol) => protocol.transport(),
             Self::Commands(commands) => match commands.over {
                 Some(over) => over,
-                None => Transport::Tcp,
+                None => Transports::Tcp,
             },
         }
     }
@@ -65,7 +65,8 @@ pub enum Protocol {
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Tcp, Self::Udp, Self::Saw, Self::Ping, Self::Messages, Self::Http];
+    pub const ALL: [Self; 6] =
+        [Self::Tcp, Self::Udp, Self::Saw, Self::Ping, Self::Messages, Self::Http];
 
     /// The name in rows and on command lines.
     pub const fn name(self) -> &'static str {
@@ -85,10 +86,10 @@ impl Protocol {
     }
 
     /// What carries it.
-    pub const fn transport(self) -> Transport {
+    pub const fn transport(self) -> Transports {
         match self {
-            Self::Tcp | Self::Messages | Self::Http => Transport::Tcp,
-            Self::Udp | Self::Saw | Self::Ping => Transport::Udp,
+            Self::Tcp | Self::Messages | Self::Http => Transports::Tcp,
+            Self::Udp | Self::Saw | Self::Ping => Transports::Udp,
         }
     }
 
@@ -113,7 +114,7 @@ pub struct Commands {
     /// Who judges: its status 0 is success.
     pub check: Option<String>,
     /// What is relayed; TCP unless stated.
-    pub over: Option<Transport>,
+    pub over: Option<Transports>,
 }
 
 /// What loss means to a trial's TCP.

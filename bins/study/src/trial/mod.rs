@@ -1,10 +1,10 @@
 //! A trial: one client and one server through one kind of weather, once. It gives one result row.
 //!
-//! A trial is a value: what it does is a function of its parameters and its seed. The command line, a sweep file and a result row name
-//! the parameters alike.
+//! A trial is a value: what it does is a function of its parameters and its seed. The command line,
+//! a sweep file and a result row name the parameters alike.
 //!
 //! ```
-//! use jostle_common::trial::{Parameter, Trial};
+//! use jostle_study::trial::{Parameter, Trial};
 //!
 //! let mut trial = Trial::default();
 //! for (name, value) in [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")] {
@@ -17,28 +17,37 @@
 //! ```
 
 mod check;
+mod command;
 mod endpoints;
 mod job;
+pub mod options;
 mod parameter;
+pub(crate) mod programs;
+pub(crate) mod real;
 mod result;
+mod run;
 mod setting;
+pub mod simulated;
 mod weather;
 
+pub use command::TrialArgs;
 pub use job::{Commands, Job, Protocol, Tcp};
 pub use parameter::Parameter;
 pub use result::{FileResult, Taken};
+pub(crate) use run::run;
 pub use setting::{Kind, Setting};
 pub use weather::NamedProfile;
 
-use crate::profile::{ReadFile, Shorthand};
-use crate::protocol::timer::Timing;
 use crate::rows::Row;
-use crate::setting::SettingError;
-use crate::units::{BitRate, ByteSize, Probability, Span};
+use jostle_common::setting::SettingError;
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
+use jostle_endpoints::protocol::timer::Timing;
+use jostle_engine::profile::{ReadFile, Shorthand};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// The name of a trial's route, under which all its chances are drawn: two protocols and two loss rates meet the same draws.
+/// The name of a trial's route, under which all its chances are drawn: two protocols and two loss
+/// rates meet the same draws.
 pub const ROUTE: &str = "trial";
 
 /// One cell of a sweep, to be run once.
@@ -92,7 +101,12 @@ impl Trial {
     ///
     /// # Errors
     /// When there is no such parameter, or it cannot have this value; the place is the parameter.
-    pub fn set(&mut self, name: &str, value: &Value, read: ReadFile<'_>) -> Result<(), SettingError> {
+    pub fn set(
+        &mut self,
+        name: &str,
+        value: &Value,
+        read: ReadFile<'_>,
+    ) -> Result<(), SettingError> {
         let parameter = Parameter::named(name)?;
         parameter.put(self, parameter.read(value, read)?);
         Ok(())
@@ -176,7 +190,8 @@ impl Trial {
 
     /// What loss means on TCP: messages are made for a stream that loses, everything else is not.
     pub fn tcp(&self) -> Tcp {
-        let natural = if self.job.protocol() == Some(Protocol::Messages) { Tcp::Raw } else { Tcp::Cubic };
+        let natural =
+            if self.job.protocol() == Some(Protocol::Messages) { Tcp::Raw } else { Tcp::Cubic };
         self.tcp.unwrap_or(natural)
     }
 

@@ -1,9 +1,10 @@
-//! The parameters of a trial by name: the options of the command line, the keys of sweep files and of rows.
+//! The parameters of a trial by name: the options of the command line, the keys of sweep files and
+//! of rows.
 
 use super::{Commands, Job, Kind, Protocol, Setting, Trial};
-use crate::profile::{ReadFile, Shorthand};
-use crate::setting::SettingError;
-use crate::units::Span;
+use jostle_common::setting::SettingError;
+use jostle_common::units::Span;
+use jostle_engine::profile::{ReadFile, Shorthand};
 use serde_json::Value;
 
 /// Where a shorthand acts.
@@ -82,7 +83,8 @@ impl Parameter {
     pub fn named(name: &str) -> Result<Self, SettingError> {
         let plain = name.replacen("drop", "loss", 1);
         Self::all().find(|parameter| parameter.name == plain).ok_or_else(|| {
-            let names: Vec<&str> = Self::all().map(Self::name).filter(|name| !name.contains('-')).collect();
+            let names: Vec<&str> =
+                Self::all().map(Self::name).filter(|name| !name.contains('-')).collect();
             let problem = format!(
                 "there is no such parameter; write one of {} (or up-loss, down-loss …)",
                 names.join(", ")
@@ -101,9 +103,11 @@ impl Parameter {
         match self.target {
             Target::Protocol => Kind::Protocol,
             Target::Client | Target::Server | Target::Check | Target::File => Kind::Text,
-            Target::Over => Kind::Transport,
+            Target::Over => Kind::Transports,
             Target::Profile => Kind::Profile,
-            Target::Drop(_) | Target::Duplicate(_) | Target::Corrupt(_) | Target::Reorder(_) => Kind::Share,
+            Target::Drop(_) | Target::Duplicate(_) | Target::Corrupt(_) | Target::Reorder(_) => {
+                Kind::Share
+            }
             Target::Burst(_) => Kind::Number,
             Target::Rate(_) | Target::Pace => Kind::Rate,
             Target::Queue(_) => Kind::Queue,
@@ -125,7 +129,8 @@ impl Parameter {
 
     /// Whether a job does anything with it.
     pub(super) fn is_of_use(self, job: &Job) -> bool {
-        let is = |protocols: &[Protocol]| job.protocol().is_some_and(|own| protocols.contains(&own));
+        let is =
+            |protocols: &[Protocol]| job.protocol().is_some_and(|own| protocols.contains(&own));
         match self.target {
             Target::Timeout => is(&[Protocol::Saw, Protocol::Ping, Protocol::Messages]),
             Target::Pace => is(&[Protocol::Udp]),
@@ -149,8 +154,10 @@ impl Parameter {
             Target::Protocol => trial.job.protocol().map(Setting::Protocol),
             Target::Client => commands.and_then(|commands| text(&commands.client)),
             Target::Server => commands.and_then(|commands| text(&commands.server)),
-            Target::Check => commands.and_then(|commands| commands.check.clone()).map(Setting::Text),
-            Target::Over => commands.and_then(|commands| commands.over).map(Setting::Transport),
+            Target::Check => {
+                commands.and_then(|commands| commands.check.clone()).map(Setting::Text)
+            }
+            Target::Over => commands.and_then(|commands| commands.over).map(Setting::Transports),
             Target::Profile => trial.profile.clone().map(Setting::Profile),
             Target::Drop(way) => trial.weather_of(way).drop.map(Setting::Share),
             Target::Burst(way) => trial.weather_of(way).burst.map(Setting::Number),
@@ -182,7 +189,7 @@ impl Parameter {
             (Target::Client, Setting::Text(text)) => trial.commands().client = text,
             (Target::Server, Setting::Text(text)) => trial.commands().server = text,
             (Target::Check, Setting::Text(text)) => trial.commands().check = Some(text),
-            (Target::Over, Setting::Transport(over)) => trial.commands().over = Some(over),
+            (Target::Over, Setting::Transports(over)) => trial.commands().over = Some(over),
             (Target::Profile, Setting::Profile(profile)) => trial.profile = Some(profile),
             (Target::File, Setting::Text(file)) => trial.file = Some(file),
             (Target::Size, Setting::Size(size)) => trial.size = Some(size),
@@ -200,14 +207,24 @@ impl Parameter {
 fn put_weather(trial: &mut Trial, target: Target, setting: Setting) {
     match (target, setting) {
         (Target::Drop(way), Setting::Share(share)) => trial.weather_mut(way).drop = Some(share),
-        (Target::Burst(way), Setting::Number(length)) => trial.weather_mut(way).burst = Some(length),
-        (Target::Duplicate(way), Setting::Share(share)) => trial.weather_mut(way).duplicate = Some(share),
-        (Target::Corrupt(way), Setting::Share(share)) => trial.weather_mut(way).corrupt = Some(share),
+        (Target::Burst(way), Setting::Number(length)) => {
+            trial.weather_mut(way).burst = Some(length)
+        }
+        (Target::Duplicate(way), Setting::Share(share)) => {
+            trial.weather_mut(way).duplicate = Some(share)
+        }
+        (Target::Corrupt(way), Setting::Share(share)) => {
+            trial.weather_mut(way).corrupt = Some(share)
+        }
         (Target::Rate(way), Setting::Rate(rate)) => trial.weather_mut(way).rate = Some(rate),
         (Target::Queue(way), Setting::Queue(queue)) => trial.weather_mut(way).queue = Some(queue),
         (Target::Delay(way), Setting::Time(time)) => trial.weather_mut(way).delay = Some(time),
-        (Target::Jitter(way), Setting::Time(Span(time))) => trial.weather_mut(way).jitter = Some(Span(time)),
-        (Target::Reorder(way), Setting::Share(share)) => trial.weather_mut(way).reorder = Some(share),
+        (Target::Jitter(way), Setting::Time(Span(time))) => {
+            trial.weather_mut(way).jitter = Some(Span(time))
+        }
+        (Target::Reorder(way), Setting::Share(share)) => {
+            trial.weather_mut(way).reorder = Some(share)
+        }
         (target, setting) => panic!("{setting:?} is no value of {target:?}"),
     }
 }

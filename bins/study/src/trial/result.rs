@@ -1,11 +1,13 @@
-//! What came of a trial, in the terms of its row: the same words for real sockets and for virtual time.
+//! What came of a trial, in the terms of its row: the same words for real sockets and for virtual
+//! time.
 
 use super::Trial;
-use crate::protocol::file::{Cell, ChunkState, intact_bytes};
-use crate::protocol::messages::{self, Message, SessionReport};
-use crate::protocol::ping;
-use crate::protocol::rtt::RoundTrips;
-use crate::rows::{RoundTripMs, Row, goodput_bps};
+use crate::rows::{Row, goodput_bps};
+use jostle_common::statistics::RoundTripMs;
+use jostle_common::statistics::RoundTrips;
+use jostle_endpoints::protocol::file::{Cell, ChunkState, intact_bytes};
+use jostle_endpoints::protocol::messages::{self, Message, SessionReport};
+use jostle_endpoints::protocol::ping;
 use std::time::Duration;
 
 /// What came of a file.
@@ -46,8 +48,8 @@ impl FileResult {
 }
 
 impl Trial {
-    /// Writes what came of its pings into their row: a request is intact when it was answered, and damaged when nothing but a damaged
-    /// answer came. Requests that were never begun are missing.
+    /// Writes what came of its pings into their row: a request is intact when it was answered, and
+    /// damaged when nothing but a damaged answer came. Requests that were never begun are missing.
     pub fn write_ping(&self, row: &mut Row, report: &ping::Report) {
         write_time(row, report.elapsed(), report.answered * self.size().bytes());
         let silent = self.count().saturating_sub(report.answered);
@@ -60,8 +62,9 @@ impl Trial {
         row.rtt_ms = Some(RoundTripMs::from(&report.round_trips));
     }
 
-    /// Writes what came of its messages into their row. `taken` is what the server delivered, `session` what it counted: `doubled` are
-    /// whole lines of messages that had been delivered before.
+    /// Writes what came of its messages into their row. `taken` is what the server delivered,
+    /// `session` what it counted: `doubled` are whole lines of messages that had been delivered
+    /// before.
     pub fn write_messages(
         &self,
         row: &mut Row,
@@ -94,7 +97,10 @@ impl Taken {
     /// Takes the next message.
     pub fn take(&mut self, trial: &Trial, message: &Message) {
         let number = self.intact + self.strange;
-        if message.sequence == number && number < trial.count() && message.bytes == trial.message(number) {
+        if message.sequence == number
+            && number < trial.count()
+            && message.bytes == trial.message(number)
+        {
             self.intact += 1;
         } else {
             self.strange += 1;
@@ -115,8 +121,8 @@ fn write_time(row: &mut Row, elapsed: Duration, bytes: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
     use crate::trial::{Job, Protocol};
+    use jostle_common::time::Instant;
 
     fn trial(protocol: Protocol, count: u64) -> Trial {
         Trial { job: Job::Protocol(protocol), count: Some(count), ..Trial::default() }
@@ -137,7 +143,10 @@ mod tests {
         result.write(&mut row);
         assert_eq!((row.intact, row.missing, row.damaged), (Some(2), Some(1), Some(1)));
         assert_eq!((row.seconds, row.goodput_bps), (Some(2.0), Some((4096 + 5) * 4)));
-        assert_eq!((row.late, row.doubled, row.rtt_ms, row.digest_equal), (Some(1), None, None, Some(false)));
+        assert_eq!(
+            (row.late, row.doubled, row.rtt_ms, row.digest_equal),
+            (Some(1), None, None, Some(false))
+        );
     }
 
     #[test]
@@ -170,7 +179,8 @@ mod tests {
         let trial = trial(Protocol::Messages, 4);
         let mut taken = Taken::default();
         for sequence in 0..3 {
-            let bytes = if sequence == 1 { "something else".into() } else { trial.message(sequence) };
+            let bytes =
+                if sequence == 1 { "something else".into() } else { trial.message(sequence) };
             taken.take(&trial, &Message { sequence, bytes });
         }
         let mut row = trial.row();
@@ -198,10 +208,13 @@ mod tests {
 
     #[test]
     fn made_up_messages_are_no_goodbye_and_no_flipped_bit_cuts_them() {
-        use crate::protocol::messages::{GOODBYE, fits};
-        let size = Some(crate::units::ByteSize::new(GOODBYE.len() as u64));
+        use jostle_endpoints::protocol::messages::{GOODBYE, fits};
+        let size = Some(jostle_common::units::ByteSize::new(GOODBYE.len() as u64));
         let trial = Trial { size, ..trial(Protocol::Messages, 30) };
-        assert_eq!((trial.message(0).as_ref(), trial.message(25).as_ref()), (&b"abcde"[..], &b"zabcd"[..]));
+        assert_eq!(
+            (trial.message(0).as_ref(), trial.message(25).as_ref()),
+            (&b"abcde"[..], &b"zabcd"[..])
+        );
         for message in (0..30).map(|number| trial.message(number)) {
             assert!(fits(&message) && message != GOODBYE);
             assert!(message.iter().all(|letter| (0..8).all(|bit| letter ^ 1 << bit != b'\n')));

@@ -1,34 +1,29 @@
-//! `jostle trial`: one cell of a sweep, run once, which gives one row.
+//! Runs a trial, by whichever way it asks for.
 
-mod command;
-pub(crate) mod commands;
-pub mod options;
-pub(crate) mod real;
-
-pub use command::TrialArgs;
-
-use crate::stop::Stop;
+use super::{programs, real, simulated};
+use crate::rows::Row;
 use crate::subject::Subject;
+use crate::trial::{Job, Trial};
 use anyhow::{Context, bail};
-use jostle_common::rows::Row;
-use jostle_common::trial::{Job, Trial};
-use jostle_engine::trial as simulated;
+use jostle_console::stop::Stop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
 
 /// Runs a trial that has been checked.
 ///
 /// # Errors
-/// When the machine refuses, or the user stops it: then there is no row. A trial that fails is a row.
+/// When the machine refuses, or the user stops it: then there is no row. A trial that fails is a
+/// row.
 pub(crate) fn run(trial: &Trial, stop: &Stop) -> anyhow::Result<Row> {
     match &trial.job {
-        Job::Commands(programs) => commands::run(trial, programs, stop),
+        Job::Commands(commands) => programs::run(trial, commands, stop),
         Job::Protocol(_) if trial.is_virtual => simulate(trial.clone(), stop),
         Job::Protocol(_) => real::run(trial, &Subject::of(trial)?, stop),
     }
 }
 
-/// Runs a trial in virtual time, on a thread of its own: a simulation does not look up, and the user need not wait for its end.
+/// Runs a trial in virtual time, on a thread of its own: a simulation does not look up, and the
+/// user need not wait for its end.
 fn simulate(trial: Trial, stop: &Stop) -> anyhow::Result<Row> {
     let content = Subject::of(&trial)?.content;
     let (sender, outcome) = mpsc::channel();

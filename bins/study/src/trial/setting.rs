@@ -1,11 +1,11 @@
 //! The value of a parameter, and how people write it.
 
 use super::{NamedProfile, Protocol, Tcp};
-use crate::profile::Profile;
-use crate::profile::{Queue, ReadFile};
-use crate::protocol::timer::Timing;
-use crate::route::{Transport, named_profile};
-use crate::units::{BitRate, ByteSize, Probability, Span, parse_duration};
+use jostle_common::units::{BitRate, ByteSize, Probability, Span, parse_duration};
+use jostle_endpoints::protocol::timer::Timing;
+use jostle_engine::profile::Profile;
+use jostle_engine::profile::{Queue, ReadFile};
+use jostle_engine::route::{Transports, named_profile};
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub enum Kind {
     /// What loss means on TCP.
     Tcp,
     /// What is relayed.
-    Transport,
+    Transports,
     /// A profile's name, or the profile itself.
     Profile,
     /// Any text.
@@ -65,7 +65,7 @@ pub enum Setting {
     /// What loss means on TCP.
     Tcp(Tcp),
     /// What is relayed.
-    Transport(Transport),
+    Transports(Transports),
     /// A profile.
     Profile(NamedProfile),
     /// Any text.
@@ -77,7 +77,13 @@ impl Kind {
     pub const fn is_ordered(self) -> bool {
         matches!(
             self,
-            Self::Share | Self::Number | Self::Rate | Self::Queue | Self::Time | Self::Size | Self::Count
+            Self::Share
+                | Self::Number
+                | Self::Rate
+                | Self::Queue
+                | Self::Time
+                | Self::Size
+                | Self::Count
         )
     }
 
@@ -91,12 +97,16 @@ impl Kind {
                 profile(value, Profile::from_json_with(&value.to_string(), read))
             }
             (_, Value::String(text)) => self.read_text(text, read),
-            (Self::Number | Self::Count, Value::Number(number)) => self.read_text(&number.to_string(), read),
+            (Self::Number | Self::Count, Value::Number(number)) => {
+                self.read_text(&number.to_string(), read)
+            }
             // A bare fraction is a share, and a bare number of bytes a size, as rows have them.
-            (Self::Share, Value::Number(number)) => match number.as_f64().filter(|share| *share < 1.0) {
-                Some(share) => share_of(share),
-                None => Err(format!("{number} has no unit; write \"{number}%\"")),
-            },
+            (Self::Share, Value::Number(number)) => {
+                match number.as_f64().filter(|share| *share < 1.0) {
+                    Some(share) => share_of(share),
+                    None => Err(format!("{number} has no unit; write \"{number}%\"")),
+                }
+            }
             (Self::Size, Value::Number(number)) => match number.as_u64() {
                 Some(bytes) => Ok(Setting::Size(ByteSize::new(bytes))),
                 None => Err(format!("{number} is not a number of bytes; write \"64KiB\", say")),
@@ -107,7 +117,7 @@ impl Kind {
     }
 
     fn read_text(self, text: &str, read: ReadFile<'_>) -> Result<Setting, String> {
-        let words = |error: crate::units::UnitError| error.to_string();
+        let words = |error: jostle_common::units::UnitError| error.to_string();
         match self {
             Self::Share => text.parse().map(Setting::Share).map_err(words),
             Self::Rate => text.parse().map(Setting::Rate).map_err(words),
@@ -126,17 +136,19 @@ impl Kind {
             Self::Protocol => named(text, Protocol::named(text).map(Setting::Protocol), || {
                 Protocol::ALL.map(Protocol::name).join(", ")
             }),
-            Self::Tcp => {
-                named(text, Tcp::named(text).map(Setting::Tcp), || Tcp::ALL.map(Tcp::name).join(", "))
-            }
-            Self::Transport => {
-                let over = [Transport::Tcp, Transport::Udp, Transport::Both];
+            Self::Tcp => named(text, Tcp::named(text).map(Setting::Tcp), || {
+                Tcp::ALL.map(Tcp::name).join(", ")
+            }),
+            Self::Transports => {
+                let over = [Transports::Tcp, Transports::Udp, Transports::Both];
                 let found = over.into_iter().find(|over| over.scheme() == text);
-                named(text, found.map(Setting::Transport), || over.map(Transport::scheme).join(", "))
+                named(text, found.map(Setting::Transports), || {
+                    over.map(Transports::scheme).join(", ")
+                })
             }
             Self::Profile if text.trim_start().starts_with('{') => {
-                let written =
-                    serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))?;
+                let written = serde_json::from_str(text)
+                    .map_err(|error| format!("this is not JSON: {error}"))?;
                 profile(&written, Profile::from_json_with(text, read))
             }
             Self::Profile => profile(&json!(text), named_profile(text, read)),
@@ -151,17 +163,25 @@ fn share_of(fraction: f64) -> Result<Setting, String> {
     share.ok_or_else(|| format!("{fraction} is less than nothing; write 0 to 100%"))
 }
 
-fn named(text: &str, found: Option<Setting>, all: impl FnOnce() -> String) -> Result<Setting, String> {
+fn named(
+    text: &str,
+    found: Option<Setting>,
+    all: impl FnOnce() -> String,
+) -> Result<Setting, String> {
     found.ok_or_else(|| format!("there is no \"{text}\"; write one of {}", all()))
 }
 
-fn profile(written: &Value, read: Result<Profile, crate::setting::SettingError>) -> Result<Setting, String> {
+fn profile(
+    written: &Value,
+    read: Result<Profile, jostle_common::setting::SettingError>,
+) -> Result<Setting, String> {
     let profile = Arc::new(read.map_err(|error| error.to_string())?);
     Ok(Setting::Profile(NamedProfile { written: written.clone(), profile }))
 }
 
 impl Setting {
-    /// The value as rows have it: a share is a fraction, a size a number of bytes, what has a unit a text.
+    /// The value as rows have it: a share is a fraction, a size a number of bytes, what has a unit
+    /// a text.
     pub fn value(&self) -> Value {
         match self {
             Self::Share(share) => json!(share.as_f64()),
@@ -187,7 +207,7 @@ impl fmt::Display for Setting {
             Self::Timing(timing) => timing.fmt(f),
             Self::Protocol(protocol) => f.write_str(protocol.name()),
             Self::Tcp(tcp) => f.write_str(tcp.name()),
-            Self::Transport(transport) => f.write_str(transport.scheme()),
+            Self::Transports(transport) => f.write_str(transport.scheme()),
             Self::Profile(named) => match &named.written {
                 Value::String(name) => f.write_str(name),
                 object => write!(f, "{object}"),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::profile::no_files;
+use jostle_engine::profile::no_files;
 use serde_json::json;
 
 fn trial(settings: &[(&str, Value)]) -> Result<Trial, SettingError> {
@@ -26,7 +26,7 @@ fn everything() -> Vec<(&'static str, Value)> {
             Kind::Profile => json!("coffee-shop-wifi"),
             Kind::Tcp => json!("reno"),
             Kind::Text if parameter.name() == "file" => json!("song.mp3"),
-            Kind::Protocol | Kind::Transport | Kind::Text => continue,
+            Kind::Protocol | Kind::Transports | Kind::Text => continue,
         };
         settings.push((parameter.name(), value));
     }
@@ -44,7 +44,9 @@ fn what_is_set_is_what_the_row_and_the_command_line_say() {
     }
     let arguments = trial.arguments();
     let mut again = Trial { repeat: 1, seed: 7, ..Trial::default() };
-    for pair in arguments.chunks(2).filter(|pair| !["--repeat", "--seed"].contains(&pair[0].as_str())) {
+    for pair in
+        arguments.chunks(2).filter(|pair| !["--repeat", "--seed"].contains(&pair[0].as_str()))
+    {
         again.set(pair[0].trim_start_matches("--"), &json!(pair[1]), &no_files).unwrap();
     }
     assert_eq!(again, trial);
@@ -52,8 +54,12 @@ fn what_is_set_is_what_the_row_and_the_command_line_say() {
 
 #[test]
 fn a_row_says_what_was_asked_and_nothing_twice() {
-    let trial = trial(&[("protocol", json!("saw")), ("loss", json!("5%")), ("timeout", json!("fixed:50ms"))])
-        .unwrap();
+    let trial = trial(&[
+        ("protocol", json!("saw")),
+        ("loss", json!("5%")),
+        ("timeout", json!("fixed:50ms")),
+    ])
+    .unwrap();
     let text = serde_json::to_string(&trial.row()).unwrap();
     assert!(
         text.starts_with(
@@ -68,8 +74,12 @@ fn a_row_says_what_was_asked_and_nothing_twice() {
 #[test]
 fn programs_are_a_job_of_their_own() {
     let trial =
-        trial(&[("client", json!("curl")), ("server", json!("nginx")), ("over", json!("both"))]).unwrap();
-    assert_eq!((trial.job.name(), trial.job.transport()), ("commands", crate::route::Transport::Both));
+        trial(&[("client", json!("curl")), ("server", json!("nginx")), ("over", json!("both"))])
+            .unwrap();
+    assert_eq!(
+        (trial.job.name(), trial.job.transport()),
+        ("commands", jostle_engine::route::Transports::Both)
+    );
     assert!(trial.check().is_ok());
     assert_eq!(trial.parameters().len(), 3);
 }
@@ -79,7 +89,11 @@ fn what_cannot_be_is_refused_with_place_and_remedy() {
     for (settings, is_virtual, message) in [
         (vec![("loss", json!("5"))], false, "loss: \"5\" has no unit; write \"5%\""),
         (vec![("loss", json!(5))], false, "loss: 5 has no unit; write \"5%\""),
-        (vec![("speed", json!("5"))], false, "speed: there is no such parameter; write one of protocol, "),
+        (
+            vec![("speed", json!("5"))],
+            false,
+            "speed: there is no such parameter; write one of protocol, ",
+        ),
         (
             vec![("protocol", json!("quic"))],
             false,
@@ -88,7 +102,11 @@ fn what_cannot_be_is_refused_with_place_and_remedy() {
         (vec![("profile", json!({ "up": 1 }))], false, "profile: up:"),
         (vec![("protocol", json!("http"))], true, "virtual: http runs on real sockets only"),
         (vec![("client", json!("curl"))], false, "server: there is a client and no server"),
-        (vec![("check", json!("true"))], false, "check: it is for programs of your own; add --client"),
+        (
+            vec![("check", json!("true"))],
+            false,
+            "check: it is for programs of your own; add --client",
+        ),
         (vec![("jitter", json!("5ms"))], false, "--jitter: there is no delay to spread"),
         (
             vec![("protocol", json!("ping")), ("size", json!("8B"))],
@@ -100,8 +118,10 @@ fn what_cannot_be_is_refused_with_place_and_remedy() {
         (vec![("count", json!(1.5))], false, "count: \"1.5\" is not a whole number"),
         (vec![("limit", json!(0))], false, "limit: nothing is done in no time"),
     ] {
-        let found =
-            trial(&settings).and_then(|trial| Trial { is_virtual, ..trial }.check()).unwrap_err().to_string();
+        let found = trial(&settings)
+            .and_then(|trial| Trial { is_virtual, ..trial }.check())
+            .unwrap_err()
+            .to_string();
         assert!(found.starts_with(message), "{settings:?}: {found}");
     }
 }
@@ -118,4 +138,11 @@ fn what_is_of_no_use_is_named() {
     assert_eq!(useless("saw", "timeout", "adaptive"), None);
     assert_eq!(useless("udp", "tcp", "raw"), Some("tcp"));
     assert_eq!(useless("ping", "loss", "5%"), None);
+}
+
+#[test]
+fn the_messages_of_a_trial_come_in_order_and_end() {
+    let size = Some(ByteSize::new(2));
+    let trial = Trial { count: Some(3), size, ..Trial::default() };
+    assert_eq!(trial.messages().collect::<Vec<_>>(), ["ab", "bc", "cd"]);
 }

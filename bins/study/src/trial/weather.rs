@@ -1,9 +1,9 @@
 //! The weather of a trial: a profile, and shorthands in front of it.
 
 use super::{ROUTE, Trial};
-use crate::profile::Profile;
-use crate::route::{HostPort, Route};
-use crate::setting::SettingError;
+use jostle_common::setting::SettingError;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::{HostPort, Route};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,14 +23,17 @@ impl Trial {
     /// # Errors
     /// When a shorthand asks for something impossible.
     pub fn weather(&self) -> Result<Profile, SettingError> {
-        let profile = self.profile.as_ref().map(|named| (*named.profile).clone()).unwrap_or_default();
-        profile.with_shorthands(self.both.overridden_by(self.up), self.both.overridden_by(self.down))
+        let profile =
+            self.profile.as_ref().map(|named| (*named.profile).clone()).unwrap_or_default();
+        profile
+            .with_shorthands(self.both.overridden_by(self.up), self.both.overridden_by(self.down))
     }
 
     /// The proxy's route to its server.
     ///
     /// # Errors
-    /// When a shorthand asks for something impossible, or a rule of the profile cannot act on what is relayed.
+    /// When a shorthand asks for something impossible, or a rule of the profile cannot act on what
+    /// is relayed.
     pub fn route(&self, server: SocketAddr) -> Result<Route, SettingError> {
         let route = Route {
             name: ROUTE.to_owned(),

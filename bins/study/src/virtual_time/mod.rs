@@ -1,12 +1,13 @@
-//! A protocol in virtual time: a client and a server, two links between them, one clock that jumps from event to event.
+//! A protocol in virtual time: a client and a server, two links between them, one clock that jumps
+//! from event to event.
 //!
-//! The endpoints are the machines that run on real sockets. Here sending and computing take no time, so a run's every count is a
-//! function of the profile and the seed.
+//! The endpoints are the machines that run on real sockets. Here sending and computing take no
+//! time, so a run's every count is a function of the profile and the seed.
 //!
 //! ```
-//! use jostle_common::profile::Profile;
-//! use jostle_common::protocol::{saw, storage::Memory};
-//! use jostle_engine::simulate::{Limits, SERVER, Simulation};
+//! use jostle_engine::profile::Profile;
+//! use jostle_endpoints::protocol::{saw, storage::Memory};
+//! use jostle_study::virtual_time::{Limits, SERVER, Simulation};
 //!
 //! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
 //! let mut client = saw::Client::new(saw::ClientSettings::new(SERVER), Vec::new());
@@ -18,14 +19,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::counters::Counters;
-use crate::link::Link;
-use crate::packet::{Body, Packet};
-use crate::stage::{Output, Stage};
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
-use jostle_common::protocol::Endpoint;
 use jostle_common::time::Instant;
+use jostle_endpoints::protocol::Endpoint;
+use jostle_engine::counters::Counters;
+use jostle_engine::link::Link;
+use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Profile;
+use jostle_engine::stage::{Output, Stage};
 use run::World;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub const SERVER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALH
 pub struct Limits {
     /// The virtual time it may take.
     pub time: Duration,
-    /// The packets that may enter the links, both together: without delay endless talk takes no time.
+    /// The packets that may enter the links, both together: without delay endless talk takes no
+    /// time.
     pub packets: u64,
 }
 
@@ -111,7 +113,8 @@ impl<'a> Simulation<'a> {
         Self { client, server, links: Link::both(profile, seed, route) }
     }
 
-    /// Runs until the client has finished and the links are empty. `observe` sees everything that leaves a link.
+    /// Runs until the client has finished and the links are empty. `observe` sees everything that
+    /// leaves a link.
     pub fn run(mut self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
         run::run(&mut self, limits, observe)
     }
@@ -151,7 +154,12 @@ impl<'a> Simulation<'a> {
 }
 
 impl World for Simulation<'_> {
-    fn settle(&mut self, now: Instant, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
+    fn settle(
+        &mut self,
+        now: Instant,
+        packets_max: u64,
+        observe: &mut impl FnMut(Direction, &Output),
+    ) {
         let mut moved = true;
         while moved && self.packets() < packets_max {
             moved = false;

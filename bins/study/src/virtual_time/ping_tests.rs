@@ -1,9 +1,9 @@
 //! What ping counts, against what the links did to its datagrams.
 
 use super::*;
-use jostle_common::protocol::ping::{Client, ClientSettings, Pace, Report, Server};
-use jostle_common::protocol::reflector::ReflectorSettings;
 use jostle_common::statistics::{Z_999, proportion_margin};
+use jostle_endpoints::protocol::ping::{Client, ClientSettings, Pace, Report, Server};
+use jostle_endpoints::protocol::reflector::ReflectorSettings;
 
 fn ping(change: impl FnOnce(&mut ClientSettings), profile: &str, seed: u64) -> (Report, Outcome) {
     let profile = Profile::from_json(profile).unwrap();
@@ -11,8 +11,8 @@ fn ping(change: impl FnOnce(&mut ClientSettings), profile: &str, seed: u64) -> (
     change(&mut settings);
     let mut client = Client::new(settings);
     let mut server = Server::new(ReflectorSettings::default());
-    let outcome =
-        Simulation::new(&mut client, &mut server, &profile, seed, "ping").run(Limits::default(), |_, _| {});
+    let outcome = Simulation::new(&mut client, &mut server, &profile, seed, "ping")
+        .run(Limits::default(), |_, _| {});
     assert!(outcome.is_finished(), "{outcome:?}");
     let (report, ending) = client.into_parts();
     assert_eq!(ending, Some(Ok(())));
@@ -37,10 +37,16 @@ fn loss_is_what_both_links_lose_together() {
             );
             let (report, outcome) = ping(at_an_interval(COUNT), &profile, seed);
             assert_eq!((report.sent, report.waiting), (COUNT, 0));
-            assert_eq!(report.lost(), outcome.up.discarded_total() + outcome.down.discarded_total());
+            assert_eq!(
+                report.lost(),
+                outcome.up.discarded_total() + outcome.down.discarded_total()
+            );
             let (expected, found) = (1.0 - (1.0 - loss) * (1.0 - loss), report.loss().unwrap());
             let margin = proportion_margin(expected, COUNT as f64, 0.0, Z_999);
-            assert!((found - expected).abs() < margin, "{loss}, seed {seed}: {found} is not {expected}");
+            assert!(
+                (found - expected).abs() < margin,
+                "{loss}, seed {seed}: {found} is not {expected}"
+            );
         }
     }
 }
@@ -71,7 +77,10 @@ fn round_trips_are_those_of_the_links() {
             (trips.least(), trips.mean(), trips.most(), trips.percentile(50.0)),
             (forty, forty, forty, forty)
         );
-        assert_eq!((trips.deviation(), report.jitter.estimate()), (Some(Duration::ZERO), Duration::ZERO));
+        assert_eq!(
+            (trips.deviation(), report.jitter.estimate()),
+            (Some(Duration::ZERO), Duration::ZERO)
+        );
         assert_eq!((report.requests, report.sent, report.late, report.lost()), (10, 10, 0, 0));
         assert_eq!(outcome.elapsed, Duration::from_millis(400), "as fast as answers come");
     }
@@ -79,7 +88,8 @@ fn round_trips_are_those_of_the_links() {
 
 #[test]
 fn jitter_is_the_mean_difference_of_successive_round_trips() {
-    // Uniform over ±9 ms one way; the mean difference of two such draws is a third of the width, 6 ms. At 100 ms apart none queue.
+    // Uniform over ±9 ms one way; the mean difference of two such draws is a third of the width, 6
+    // ms. At 100 ms apart none queue.
     let profile = r#"{ "up": [ { "rule": "delay", "time": "20ms", "jitter": "9ms" } ] }"#;
     let estimates: Vec<f64> = (0..60)
         .map(|seed| {
@@ -96,8 +106,7 @@ fn jitter_is_the_mean_difference_of_successive_round_trips() {
 
 #[test]
 fn retries_answer_every_request_and_a_flood_keeps_the_window_full() {
-    let profile =
-        r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "10ms" } ] }"#;
+    let profile = r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "10ms" } ] }"#;
     let slow = ping(|settings| (settings.count, settings.retries) = (Some(1000), 30), profile, 7);
     let fast = ping(
         |settings| {
@@ -110,7 +119,8 @@ fn retries_answer_every_request_and_a_flood_keeps_the_window_full() {
     for (report, outcome) in [&slow, &fast] {
         assert_eq!((report.requests, report.answered), (1000, 1000));
         assert_eq!(report.lost(), outcome.up.discarded_total() + outcome.down.discarded_total());
-        // An attempt fails with 0.36, so 1000 requests take 1563 attempts, with a standard deviation of 30.
+        // An attempt fails with 0.36, so 1000 requests take 1563 attempts, with a standard
+        // deviation of 30.
         assert!((1465..1661).contains(&report.sent), "{}", report.sent);
     }
     assert!(slow.1.elapsed > 20 * fast.1.elapsed, "{:?} {:?}", slow.1.elapsed, fast.1.elapsed);

@@ -1,15 +1,21 @@
 //! The clock of a simulation, which jumps from event to event.
 
 use super::{End, Limits, Outcome};
-use crate::link::Link;
-use crate::stage::Output;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::link::Link;
+use jostle_engine::stage::Output;
 
 /// Two ends and what lies between them, as far as the clock has to know them.
 pub(super) trait World {
-    /// Lets everything happen that is due at `now`, until `packets_max` packets have entered the links.
-    fn settle(&mut self, now: Instant, packets_max: u64, observe: &mut impl FnMut(Direction, &Output));
+    /// Lets everything happen that is due at `now`, until `packets_max` packets have entered the
+    /// links.
+    fn settle(
+        &mut self,
+        now: Instant,
+        packets_max: u64,
+        observe: &mut impl FnMut(Direction, &Output),
+    );
     /// Whether the client has finished.
     fn is_finished(&self) -> bool;
     /// Whether nothing is under way.
@@ -25,7 +31,8 @@ pub(super) trait World {
     }
 }
 
-/// Runs until the client has finished and nothing is under way. Once the client has finished the server is no longer waited for.
+/// Runs until the client has finished and nothing is under way. Once the client has finished the
+/// server is no longer waited for.
 pub(super) fn run(
     world: &mut impl World,
     limits: Limits,

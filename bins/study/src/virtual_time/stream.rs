@@ -1,10 +1,11 @@
-//! A protocol over a byte stream in virtual time: both ends, and between them a stream that loses lines, or one that loses time.
+//! A protocol over a byte stream in virtual time: both ends, and between them a stream that loses
+//! lines, or one that loses time.
 //!
 //! ```
-//! use jostle_common::profile::Profile;
-//! use jostle_common::protocol::messages::{Client, ClientSettings, Session};
+//! use jostle_engine::profile::Profile;
+//! use jostle_endpoints::protocol::messages::{Client, ClientSettings, Session};
 //! use jostle_common::{route::{TcpMode, Unit}, time::Instant};
-//! use jostle_engine::simulate::{Limits, StreamSimulation};
+//! use jostle_study::virtual_time::{Limits, StreamSimulation};
 //!
 //! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
 //! let mut client = Client::new(ClientSettings::default());
@@ -21,16 +22,16 @@
 
 use super::run::{self, World};
 use super::{Limits, Outcome};
-use crate::carrier::Carrier;
-use crate::link::Link;
-use crate::stage::Output;
-use crate::tcp::{Budget, Event};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Profile;
-use jostle_common::protocol::stream::StreamEndpoint;
-use jostle_common::route::TcpMode;
 use jostle_common::time::Instant;
+use jostle_endpoints::protocol::stream::StreamEndpoint;
+use jostle_engine::carrier::Carrier;
+use jostle_engine::link::Link;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::TcpMode;
+use jostle_engine::stage::Output;
+use jostle_engine::tcp::{Budget, Event};
 
 /// The only connection.
 const ID: u32 = 1;
@@ -47,7 +48,8 @@ pub struct StreamSimulation<'a> {
 }
 
 impl<'a> StreamSimulation<'a> {
-    /// A run under `profile`, whose rules mean to the stream what `mode` says, with the draws that a route called `route` has under `seed`.
+    /// A run under `profile`, whose rules mean to the stream what `mode` says, with the draws that
+    /// a route called `route` has under `seed`.
     pub fn new(
         client: &'a mut dyn StreamEndpoint,
         server: &'a mut dyn StreamEndpoint,
@@ -61,7 +63,8 @@ impl<'a> StreamSimulation<'a> {
         Self { ends: [client, server], ended: [false; 2], unsent: Default::default(), carrier }
     }
 
-    /// Runs until the client has finished and nothing is under way. `observe` sees everything that leaves a link.
+    /// Runs until the client has finished and nothing is under way. `observe` sees everything that
+    /// leaves a link.
     pub fn run(&mut self, limits: Limits, observe: impl FnMut(Direction, &Output)) -> Outcome {
         run::run(self, limits, observe)
     }
@@ -110,7 +113,12 @@ impl<'a> StreamSimulation<'a> {
 }
 
 impl World for StreamSimulation<'_> {
-    fn settle(&mut self, now: Instant, packets_max: u64, observe: &mut impl FnMut(Direction, &Output)) {
+    fn settle(
+        &mut self,
+        now: Instant,
+        packets_max: u64,
+        observe: &mut impl FnMut(Direction, &Output),
+    ) {
         let mut moved = true;
         while moved && self.packets() < packets_max {
             moved = false;
@@ -155,12 +163,12 @@ impl std::fmt::Debug for StreamSimulation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Body;
-    use crate::simulate::End;
-    use jostle_common::protocol::messages::{
+    use crate::virtual_time::End;
+    use jostle_endpoints::protocol::messages::{
         Client, ClientSettings, Reply, Report, Session, SessionReport, decode,
     };
-    use jostle_common::route::Unit;
+    use jostle_engine::packet::Body;
+    use jostle_engine::route::Unit;
     use proptest::prelude::*;
 
     const RAW: TcpMode = TcpMode::Raw(Unit::Line);
@@ -192,27 +200,30 @@ mod tests {
 
     fn run(count: usize, rules: &str, seed: u64) -> Run {
         let profile = Profile::from_json(&format!(r#"{{ "both": [ {rules} ] }}"#)).unwrap();
-        let mut client = Client::new(ClientSettings { attempts_min: 5000, ..ClientSettings::default() });
+        let mut client =
+            Client::new(ClientSettings { attempts_min: 5000, ..ClientSettings::default() });
         let mut messages = (0..count).map(|number| format!("message {number} of {count}"));
         let mut session = Session::new(Instant::START, None);
         let mut ways = [Way::default(), Way::default()];
         messages.by_ref().take(1000).for_each(|message| client.push(message.into()));
         assert_eq!(messages.next(), None, "they fit the queue");
         client.close();
-        let outcome = StreamSimulation::new(&mut client, &mut session, &profile, RAW, seed, "messages").run(
-            Limits::default(),
-            |direction, output| {
-                if let Output::Deliver(packet) = output
-                    && let Body::Data(bytes) = &packet.body
-                {
-                    ways[direction.index()].bytes.extend_from_slice(bytes);
-                }
-            },
-        );
+        let outcome =
+            StreamSimulation::new(&mut client, &mut session, &profile, RAW, seed, "messages").run(
+                Limits::default(),
+                |direction, output| {
+                    if let Output::Deliver(packet) = output
+                        && let Body::Data(bytes) = &packet.body
+                    {
+                        ways[direction.index()].bytes.extend_from_slice(bytes);
+                    }
+                },
+            );
         assert_eq!((client.outcome(), outcome.end), (Some(&Ok(())), End::Finished));
         let said = session.take_messages();
         assert!(said.iter().enumerate().all(|(place, message)| message.sequence == place as u64));
-        let said = said.iter().map(|message| String::from_utf8(message.bytes.to_vec()).unwrap()).collect();
+        let said =
+            said.iter().map(|message| String::from_utf8(message.bytes.to_vec()).unwrap()).collect();
         Run { report: client.report().clone(), session: *session.report(), outcome, said, ways }
     }
 
@@ -227,7 +238,8 @@ mod tests {
         for seed in [7, 7, 8, 9] {
             let Run { report, session, outcome, said, ways } = run(1000, rules, seed);
             assert_eq!(said, expected(1000));
-            // Each line that was sent is a unit of the link, and each line that came out of it is counted once, as what it is.
+            // Each line that was sent is a unit of the link, and each line that came out of it is
+            // counted once, as what it is.
             assert_eq!(
                 (report.sent, session.acks + session.nacks),
                 (outcome.up.entered, outcome.down.entered)
@@ -237,19 +249,26 @@ mod tests {
                 let [up, down] = ways.each_ref().map(Way::lines);
                 let unreadable = up.iter().filter(|line| decode(line).is_none()).count() as u64;
                 assert_eq!((session.lines(), session.damaged), (up.len() as u64, unreadable));
-                let unreadable = down.iter().filter(|line| Reply::decode(line).is_none()).count() as u64;
+                let unreadable =
+                    down.iter().filter(|line| Reply::decode(line).is_none()).count() as u64;
                 // What comes behind the goodbye's ACK is no longer read.
                 let read = report.acks + report.nacks + report.damaged;
                 assert!(read <= down.len() as u64 && read + 5 > down.len() as u64);
                 assert!(report.damaged <= unreadable && report.damaged + 5 > unreadable);
             }
-            // A round succeeds with 0.75⁴ = 0.316: 1001 messages take 3164 ± 83 lines when each failure costs one. A NACK that gets
-            // through may cross a copy, and joined lines cost two.
+            // A round succeeds with 0.75⁴ = 0.316: 1001 messages take 3164 ± 83 lines when each
+            // failure costs one. A NACK that gets through may cross a copy, and joined lines cost
+            // two.
             assert!((2900..3700).contains(&report.sent), "{}", report.sent);
             // Damaged by the link and delivered: 0.75·0.25 of all; some are joined or split.
             let share = session.damaged as f64 / report.sent as f64;
             assert!((0.15..0.23).contains(&share), "{share}");
-            assert!(report.timeouts > 0 && report.nacks > 0 && report.damaged > 0 && session.doubled > 0);
+            assert!(
+                report.timeouts > 0
+                    && report.nacks > 0
+                    && report.damaged > 0
+                    && session.doubled > 0
+            );
             sums.push((report.sent, report.timeouts, session, outcome));
         }
         assert_eq!(sums[0], sums[1], "the same seed, the same lines");
@@ -258,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_clean_stream_takes_a_round_trip_per_message() {
-        let Run { report, session, outcome, .. } = run(100, r#"{ "rule": "delay", "time": "5ms" }"#, 1);
+        let Run { report, session, outcome, .. } =
+            run(100, r#"{ "rule": "delay", "time": "5ms" }"#, 1);
         assert_eq!((report.sent, report.resends, session.lines()), (101, 0, 101));
         assert_eq!(outcome.elapsed.as_millis(), 1010);
         assert_eq!(report.round_trips.count(), 101);

@@ -1,13 +1,14 @@
 //! What the protocols promise, through the real links, in virtual time.
 
 use super::*;
-use jostle_common::protocol::file::{
-    Account, Cell, ChunkState, Counts, DATA_SIZE, Receiver, ReceiverSettings, Sender, SenderSettings,
-};
-use jostle_common::protocol::saw::{self, Client, ClientSettings, Server};
-use jostle_common::protocol::storage::{Memory, MemoryFolder, Nowhere};
-use jostle_common::protocol::timer::Timing;
 use jostle_common::units::BitRate;
+use jostle_endpoints::protocol::file::{
+    Account, Cell, ChunkState, Counts, DATA_SIZE, Receiver, ReceiverSettings, Sender,
+    SenderSettings,
+};
+use jostle_endpoints::protocol::saw::{self, Client, ClientSettings, Server};
+use jostle_endpoints::protocol::storage::{Memory, MemoryFolder, Nowhere};
+use jostle_endpoints::protocol::timer::Timing;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,11 +27,16 @@ fn both(rules: &str) -> Profile {
     Profile::from_json(&format!(r#"{{ "both": [ {rules} ] }}"#)).unwrap()
 }
 
-fn fetch(settings: ClientSettings, size: usize, profile: &Profile, seed: u64) -> (saw::Report, Outcome) {
+fn fetch(
+    settings: ClientSettings,
+    size: usize,
+    profile: &Profile,
+    seed: u64,
+) -> (saw::Report, Outcome) {
     let mut client = Client::new(settings, Nowhere);
     let mut server = Server::new(Memory::new(file(size)), None);
-    let outcome =
-        Simulation::new(&mut client, &mut server, profile, seed, "saw").run(Limits::default(), |_, _| {});
+    let outcome = Simulation::new(&mut client, &mut server, profile, seed, "saw")
+        .run(Limits::default(), |_, _| {});
     assert!(matches!(client.outcome(), Some(Ok(()))), "{outcome:?}");
     assert_eq!(client.report().bytes, size as u64);
     (client.report().clone(), outcome)
@@ -51,10 +57,17 @@ fn saw_delivers_a_mebibyte_through_half_loss_and_damage_the_same_each_time() {
         assert!(matches!(ending, Some(Ok(()))), "{ending:?}");
         assert!(received == file(1 << 20), "every byte in its place");
         assert_eq!(report.packets, 256);
-        // An attempt succeeds when neither half is lost or damaged: (0.5·0.95)² = 0.226, so 256 packets take 1135 ± 62 requests.
+        // An attempt succeeds when neither half is lost or damaged: (0.5·0.95)² = 0.226, so 256
+        // packets take 1135 ± 62 requests.
         assert!((930..1340).contains(&report.requests), "{}", report.requests);
         assert!(report.damaged > 0 && outcome.up.corrupted > 0 && server.report().damaged > 0);
-        counts.push((report.requests, report.retransmissions, report.duplicates, report.damaged, outcome));
+        counts.push((
+            report.requests,
+            report.retransmissions,
+            report.duplicates,
+            report.damaged,
+            outcome,
+        ));
     }
     assert_eq!(counts[0], counts[1], "the same seed, the same packets");
     assert_ne!(counts[0], counts[2], "another seed, other packets");
@@ -62,7 +75,8 @@ fn saw_delivers_a_mebibyte_through_half_loss_and_damage_the_same_each_time() {
 
 #[test]
 fn saw_arrives_at_ninety_percent_loss_each_way() {
-    let profile = both(r#"{ "rule": "drop", "chance": "90%" }, { "rule": "delay", "time": "1ms" }"#);
+    let profile =
+        both(r#"{ "rule": "drop", "chance": "90%" }, { "rule": "delay", "time": "1ms" }"#);
     let (report, _) = fetch(ClientSettings::new(SERVER), 16 * 4096, &profile, 7);
     assert!(report.requests > 500, "one attempt in a hundred succeeds");
 }
@@ -81,7 +95,8 @@ fn saw_pays_one_round_trip_per_packet_and_no_more() {
 fn a_fixed_timeout_below_the_round_trip_asks_in_vain_and_still_arrives() {
     let profile = both(r#"{ "rule": "delay", "time": "20ms" }"#);
     let timing = Timing::Fixed(Duration::from_millis(15));
-    let (report, _) = fetch(ClientSettings { timing, ..ClientSettings::new(SERVER) }, 10 * 4096, &profile, 7);
+    let (report, _) =
+        fetch(ClientSettings { timing, ..ClientSettings::new(SERVER) }, 10 * 4096, &profile, 7);
     assert_eq!(report.requests, 30, "three requests per round trip");
     assert_eq!(report.round_trips.most(), Some(Duration::from_millis(40)), "every sample is true");
 }
@@ -96,7 +111,8 @@ fn a_run_that_cannot_end_is_ended() {
     ] {
         let mut client = Client::new(settings.clone(), Nowhere);
         let mut server = Server::new(Memory::new(Vec::new()), None);
-        let outcome = Simulation::new(&mut client, &mut server, &silent, 7, "saw").run(limits, |_, _| {});
+        let outcome =
+            Simulation::new(&mut client, &mut server, &silent, 7, "saw").run(limits, |_, _| {});
         assert_eq!(outcome.end, end);
         assert_eq!(
             (outcome.end == End::TimeOver).then_some(outcome.elapsed),
@@ -136,10 +152,12 @@ fn saw_by_loss_and_delay() {
     insta::assert_snapshot!(table);
 }
 
-/// What an observer of the link says about the chunks: the k-th data datagram that entered carries chunk k.
+/// What an observer of the link says about the chunks: the k-th data datagram that entered carries
+/// chunk k.
 #[derive(Default)]
 struct Observer {
-    /// Every copy that left: the number in the link, and whether it was delivered, and damaged, in the order in which they left.
+    /// Every copy that left: the number in the link, and whether it was delivered, and damaged, in
+    /// the order in which they left.
     left: Vec<(u64, Option<bool>)>,
 }
 
@@ -204,7 +222,13 @@ fn send(size: usize, profile: &Profile, seed: u64) -> Sent {
     assert_eq!(arrival.counts, account.counts(), "both ends say the same");
     assert!(arrival.cells.iter().copied().eq(account.cells()));
     let (cells, copies) = observer.cells();
-    Sent { account, stray: receiver.report().stray, cells, copies, stored: folder.finished().remove(0) }
+    Sent {
+        account,
+        stray: receiver.report().stray,
+        cells,
+        copies,
+        stored: folder.finished().remove(0),
+    }
 }
 
 #[test]
@@ -223,14 +247,18 @@ fn every_chunk_is_accounted_for_as_the_link_treated_it() {
         assert_eq!(counts.intact + counts.missing + counts.damaged, 301);
         assert_eq!(counts.doubled, copies - u64::from(counts.intact + counts.damaged));
         assert_eq!(counts.unknown, 0, "one flipped bit never hides a number");
-        for (chunk, (cell, (sent, stored))) in
-            cells.iter().zip(file(300 * 4096 + 17).chunks(4096).zip(stored.chunks(4096))).enumerate()
+        for (chunk, (cell, (sent, stored))) in cells
+            .iter()
+            .zip(file(300 * 4096 + 17).chunks(4096).zip(stored.chunks(4096)))
+            .enumerate()
         {
             let differing: u32 =
                 sent.iter().zip(stored).map(|(sent, stored)| (sent ^ stored).count_ones()).sum();
             match cell.state {
                 ChunkState::Intact => assert_eq!(differing, 0, "chunk {chunk}"),
-                ChunkState::Missing => assert!(stored.iter().all(|byte| *byte == 0), "chunk {chunk}"),
+                ChunkState::Missing => {
+                    assert!(stored.iter().all(|byte| *byte == 0), "chunk {chunk}")
+                }
                 ChunkState::Damaged => assert!(differing <= 1, "chunk {chunk}"),
             }
         }
@@ -239,7 +267,8 @@ fn every_chunk_is_accounted_for_as_the_link_treated_it() {
         total.late += counts.late;
         total.doubled += counts.doubled;
     }
-    // Of 6020 chunks: 8 % lost; damaged when no copy of the rest is intact, 92 %·(90 %·12 % + 10 %·1.44 %) = 10.1 %.
+    // Of 6020 chunks: 8 % lost; damaged when no copy of the rest is intact, 92 %·(90 %·12 % + 10
+    // %·1.44 %) = 10.1 %.
     assert!((400..570).contains(&total.missing), "{total:?}");
     assert!((530..690).contains(&total.damaged), "{total:?}");
     assert!((450..660).contains(&total.doubled), "{total:?}");
@@ -261,7 +290,8 @@ proptest! {
         let Sent { account, stray, cells, copies, stored } = send(size, &profile, seed);
         prop_assert_eq!(stored.len(), size);
         let counts = account.counts();
-        // A report is made as soon as every chunk is there; a copy that comes later is in no account and changes no chunk.
+        // A report is made as soon as every chunk is there; a copy that comes later is in no
+        // account and changes no chunk.
         let same = |(ours, theirs): (Cell, &Cell)| {
             (ours.state, ours.late) == (theirs.state, theirs.late) && (stray > 0 || ours.doubled == theirs.doubled)
         };

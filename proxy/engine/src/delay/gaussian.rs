@@ -1,12 +1,14 @@
-//! The Gaussian: its distribution function, its quantiles, and what cutting its ends does to its spread.
+//! The Gaussian: its distribution function, its quantiles, and what cutting its ends does to its
+//! spread.
 
 /// The share of a standard Gaussian below `x`.
 pub(super) fn cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
-/// Where to cut a standard Gaussian on both sides so that the cut lies at `ratio` standard deviations of what is left. Cutting takes
-/// spread away, so that is nearer than `ratio`; below √3, the ratio of the even distribution, there is no such cut.
+/// Where to cut a standard Gaussian on both sides so that the cut lies at `ratio` standard
+/// deviations of what is left. Cutting takes spread away, so that is nearer than `ratio`; below √3,
+/// the ratio of the even distribution, there is no such cut.
 pub(super) fn cut_at(ratio: f64) -> f64 {
     let (mut low, mut high) = (0.01, ratio);
     for _ in 0..100 {
@@ -16,8 +18,8 @@ pub(super) fn cut_at(ratio: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// The standard deviation of a standard Gaussian cut at ± `cut` (Johnson, Kotz and Balakrishnan, "Continuous univariate
-/// distributions", 1994, 13.10.1).
+/// The standard deviation of a standard Gaussian cut at ± `cut` (Johnson, Kotz and Balakrishnan,
+/// "Continuous univariate distributions", 1994, 13.10.1).
 fn sd_after_cut(cut: f64) -> f64 {
     let density = libm::exp(-0.5 * cut * cut) / libm::sqrt(2.0 * std::f64::consts::PI);
     let mass = 1.0 - 2.0 * cdf(-cut);
@@ -30,7 +32,8 @@ pub(super) fn variate(bits: u64) -> f64 {
     quantile(((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0)
 }
 
-/// The normal quantile function, exact to 1 part in 10^16: algorithm AS 241 (PPND16), Wichura, Applied Statistics 37, 1988.
+/// The normal quantile function, exact to 1 part in 10^16: algorithm AS 241 (PPND16), Wichura,
+/// Applied Statistics 37, 1988.
 pub(super) fn quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
@@ -127,7 +130,8 @@ mod tests {
             let p = f64::from(step) / 10_000.0;
             assert!((cdf(quantile(p)) - p).abs() < 1e-14, "{p}");
         }
-        for (p, z) in [(1e-10, -6.361_340_902_404_056), (0.975, 1.959_963_984_540_054), (0.5, 0.0)] {
+        for (p, z) in [(1e-10, -6.361_340_902_404_056), (0.975, 1.959_963_984_540_054), (0.5, 0.0)]
+        {
             assert!((quantile(p) - z).abs() < 1e-12, "{p}");
         }
     }
@@ -136,7 +140,10 @@ mod tests {
     fn the_cut_lies_where_it_was_asked_for() {
         for ratio in [100.0, 4.0, 2.0, 1.8, 1.755] {
             let cut = cut_at(ratio);
-            assert!(cut <= ratio && (cut / sd_after_cut(cut) - ratio).abs() < 1e-9 * ratio, "{ratio}");
+            assert!(
+                cut <= ratio && (cut / sd_after_cut(cut) - ratio).abs() < 1e-9 * ratio,
+                "{ratio}"
+            );
         }
     }
 }

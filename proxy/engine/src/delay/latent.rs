@@ -1,11 +1,12 @@
-//! The memory of jitter: a Gaussian process in time whose correlation halves with every half-life (Ornstein and Uhlenbeck, Physical Review 36,
-//! 1930).
+//! The memory of jitter: a Gaussian process in time whose correlation halves with every half-life
+//! (Ornstein and Uhlenbeck, Physical Review 36, 1930).
 //!
-//! Its value is a function of the stream and of time, and of nothing that was asked before. So packets that an earlier rule lost, copies, and
-//! late polling change no delay, and a packet's delay can be computed alone. At whole half-lives the process is a walk of
-//! innovations drawn by number; between them, midpoints are drawn by their place in the interval (Lévy's construction), down to
-//! 1/4096 of a half-life, and below that it runs straight, widened to keep its variance. What was drawn last is kept, so packets in
-//! the order of time cost few draws.
+//! Its value is a function of the stream and of time, and of nothing that was asked before. So
+//! packets that an earlier rule lost, copies, and late polling change no delay, and a packet's
+//! delay can be computed alone. At whole half-lives the process is a walk of innovations drawn by
+//! number; between them, midpoints are drawn by their place in the interval (Lévy's construction),
+//! down to 1/4096 of a half-life, and below that it runs straight, widened to keep its variance.
+//! What was drawn last is kept, so packets in the order of time cost few draws.
 
 use super::gaussian;
 use crate::source::{Origin, Source};
@@ -13,7 +14,8 @@ use jostle_common::time::Instant;
 
 /// How often an interval of one half-life is halved.
 const LEVELS: usize = 12;
-/// A walk begins at most two blocks of so many half-lives back: what lay before has faded to 2^-64, which no float holds.
+/// A walk begins at most two blocks of so many half-lives back: what lay before has faded to 2^-64,
+/// which no float holds.
 const BLOCK: u64 = 64;
 /// √(1 − ρ²) for the ρ = ½ of one half-life: what an innovation adds to the walk.
 const INNOVATION: f64 = 0.866_025_403_784_438_6;
@@ -75,7 +77,10 @@ impl Latent {
             // From the midpoint to either neighbour it is 2^-(level + 1) half-lives.
             let correlation = libm::exp2(-libm::ldexp(1.0, -(level as i32 + 1)));
             let square = correlation * correlation;
-            Midpoint { weight: correlation / (1.0 + square), sd: libm::sqrt((1.0 - square) / (1.0 + square)) }
+            Midpoint {
+                weight: correlation / (1.0 + square),
+                sd: libm::sqrt((1.0 - square) / (1.0 + square)),
+            }
         });
         Self {
             source,
@@ -106,7 +111,8 @@ impl Latent {
         self.between(self.cell.leaf_ends, along)
     }
 
-    /// The variate that belongs to a place: node 0 of a cell is its beginning, the others are midpoints.
+    /// The variate that belongs to a place: node 0 of a cell is its beginning, the others are
+    /// midpoints.
     fn variate(&self, cell: u64, node: u64) -> f64 {
         gaussian::variate(self.source.draw_at((cell << LEVELS).wrapping_add(node)).first())
     }
@@ -131,7 +137,8 @@ impl Latent {
             let rest = LEVELS - level;
             let node = (1 << level) | (leaf >> rest);
             if self.cell.nodes[level].0 != node {
-                let value = (from + to) * midpoint.weight + midpoint.sd * self.variate(self.cell.index, node);
+                let value = (from + to) * midpoint.weight
+                    + midpoint.sd * self.variate(self.cell.index, node);
                 self.cell.nodes[level] = (node, value);
             }
             let middle = self.cell.nodes[level].1;
@@ -165,11 +172,16 @@ mod tests {
             let times: Vec<u64> =
                 (0..3000u64).map(|step| step * step * half_life / 7_000 + step % 3).collect();
             let mut walk = latent(1, half_life);
-            let forward: Vec<f64> = times.iter().map(|at| walk.at(Instant::from_nanos(*at))).collect();
-            let backward: Vec<f64> = times.iter().rev().map(|at| walk.at(Instant::from_nanos(*at))).collect();
+            let forward: Vec<f64> =
+                times.iter().map(|at| walk.at(Instant::from_nanos(*at))).collect();
+            let backward: Vec<f64> =
+                times.iter().rev().map(|at| walk.at(Instant::from_nanos(*at))).collect();
             assert!(forward.iter().eq(backward.iter().rev()));
             for (at, value) in times.iter().zip(&forward).step_by(97) {
-                assert_eq!(latent(1, half_life).at(Instant::from_nanos(*at)).to_bits(), value.to_bits());
+                assert_eq!(
+                    latent(1, half_life).at(Instant::from_nanos(*at)).to_bits(),
+                    value.to_bits()
+                );
             }
         }
     }
@@ -177,21 +189,30 @@ mod tests {
     #[test]
     fn it_is_standard_and_correlated_as_stated_at_any_lag() {
         let half_life = 1_000_000.0;
-        // In half-lives: below the shortest interval, across it, inside a cell, across cells and across blocks.
+        // In half-lives: below the shortest interval, across it, inside a cell, across cells and
+        // across blocks.
         for lag in [0.000_1, 0.000_4, 0.01, 0.3, 1.0, 2.7, 6.0] {
             let (mut values, mut product) = (Moments::default(), Moments::default());
             let mut process = latent(3, half_life as u64);
             // Pairs 40.3 half-lives apart are independent of each other.
             for pair in 0..40_000u64 {
                 let at = pair as f64 * 40.3 * half_life;
-                let [a, b] = [at, at + lag * half_life].map(|at| process.at(Instant::from_nanos(at as u64)));
+                let [a, b] =
+                    [at, at + lag * half_life].map(|at| process.at(Instant::from_nanos(at as u64)));
                 [a, b].iter().for_each(|value| values.add(*value));
                 product.add(a * b);
             }
             let expected = libm::exp2(-lag);
             // var(ab) = 1 + ρ²: sd at most 1.42/√40000 = 0.0071; four of them.
-            assert!((product.mean() - expected).abs() < 0.0284, "{lag}: {} for {expected}", product.mean());
-            assert!(values.mean().abs() < 0.02 && (values.sd() - 1.0).abs() < 0.0142, "{lag}: {values:?}");
+            assert!(
+                (product.mean() - expected).abs() < 0.0284,
+                "{lag}: {} for {expected}",
+                product.mean()
+            );
+            assert!(
+                values.mean().abs() < 0.02 && (values.sd() - 1.0).abs() < 0.0142,
+                "{lag}: {values:?}"
+            );
         }
     }
 

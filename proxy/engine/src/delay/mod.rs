@@ -7,19 +7,20 @@ mod shapes;
 
 pub(crate) use latent::Latent;
 
+use crate::profile::trace::DelayTrace;
+use crate::profile::{Delay, DelaySource, Shape};
 use jostle_common::chance::below;
-use jostle_common::profile::trace::DelayTrace;
-use jostle_common::profile::{Delay, DelaySource, Shape};
 use jostle_common::time::nanos;
 use quantiles::Quantiles;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The distribution of the delay that a `delay` rule draws for a packet, or of the delay that a packet at any time finds in a trace. Neither
-/// memory nor kept order is in it: memory leaves it as it is, and kept order narrows what packets see when they come close together.
+/// The distribution of the delay that a `delay` rule draws for a packet, or of the delay that a
+/// packet at any time finds in a trace. Neither memory nor kept order is in it: memory leaves it as
+/// it is, and kept order narrows what packets see when they come close together.
 ///
 /// ```
-/// use jostle_common::profile::{Delay, Shape};
+/// use jostle_engine::profile::{Delay, Shape};
 /// use jostle_engine::delay::DrawnDelay;
 /// use std::time::Duration;
 ///
@@ -47,7 +48,8 @@ enum Distribution {
     Steps(Arc<[(u64, u64)]>),
 }
 
-/// A level of a distribution: the shares below and above it. Their sum is 1, but near either end only the smaller one is exact.
+/// A level of a distribution: the shares below and above it. Their sum is 1, but near either end
+/// only the smaller one is exact.
 #[derive(Clone, Copy, Debug)]
 struct Level {
     below: f64,
@@ -72,7 +74,9 @@ impl DrawnDelay {
                     values: jitter.saturating_mul(2).saturating_add(1),
                 }
             }
-            Shape::Normal => Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_normal(mean / sd))),
+            Shape::Normal => {
+                Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_normal(mean / sd)))
+            }
             Shape::Pareto => Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_pareto)),
             Shape::ParetoNormal => {
                 Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_pareto_normal))
@@ -122,7 +126,9 @@ impl DrawnDelay {
     #[cfg(test)]
     pub(crate) fn shares_table_with(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Distribution::Quantiles(own), Distribution::Quantiles(other)) => own.is_shared_with(other),
+            (Distribution::Quantiles(own), Distribution::Quantiles(other)) => {
+                own.is_shared_with(other)
+            }
             (Distribution::Entries(own), Distribution::Entries(other)) => Arc::ptr_eq(own, other),
             _ => false,
         }
@@ -145,11 +151,9 @@ impl DrawnDelay {
             Distribution::Entries(entries) => weighted(entries.iter().map(|entry| (1.0, *entry))),
             Distribution::Steps(steps) => {
                 let mut last = 0;
-                weighted(
-                    steps.iter().map(|(reach, delay)| {
-                        (((reach - std::mem::replace(&mut last, *reach)) as f64), *delay)
-                    }),
-                )
+                weighted(steps.iter().map(|(reach, delay)| {
+                    (((reach - std::mem::replace(&mut last, *reach)) as f64), *delay)
+                }))
             }
         }
     }
@@ -229,8 +233,13 @@ mod tests {
             (3.6e6, 1.0, Shape::ParetoNormal, 1.0),
         ] {
             let drawn = drawn(MS.mul_f64(time), MS.mul_f64(jitter), shape.clone());
-            assert!(drawn.mean().abs_diff(MS.mul_f64(time)).as_nanos() <= 1, "{shape:?}: {:?}", drawn.mean());
-            // Between the entries of a table the normal and its like run straight: two parts in 10^5 at most.
+            assert!(
+                drawn.mean().abs_diff(MS.mul_f64(time)).as_nanos() <= 1,
+                "{shape:?}: {:?}",
+                drawn.mean()
+            );
+            // Between the entries of a table the normal and its like run straight: two parts in
+            // 10^5 at most.
             assert!(
                 drawn.sd().abs_diff(MS.mul_f64(sd)).as_nanos() as f64 <= sd * 20.0,
                 "{shape:?}: {:?}",
@@ -246,8 +255,11 @@ mod tests {
             [0.0, 1.0].map(|p| drawn.quantile(p).as_nanos() as f64 / 1e6)
         };
         assert_eq!(range(30.0, Shape::Uniform), [20.0, 80.0]);
-        // The largest jitter that the profile accepts comes near 0, and the bound is not too strict.
-        for (shape, most) in [(Shape::Normal, 0.57), (Shape::Pareto, 1.44), (Shape::ParetoNormal, 0.72)] {
+        // The largest jitter that the profile accepts comes near 0, and the bound is not too
+        // strict.
+        for (shape, most) in
+            [(Shape::Normal, 0.57), (Shape::Pareto, 1.44), (Shape::ParetoNormal, 0.72)]
+        {
             let [least, _] = range(50.0 * most, shape.clone());
             assert!((0.0..0.2).contains(&least), "{shape:?} begins at {least} ms");
         }
@@ -273,7 +285,8 @@ mod tests {
     #[test]
     fn a_trace_counts_each_delay_by_its_time() {
         let trace = DelayTrace::parse("0 20\n100 60\n125 40\n200 0").unwrap();
-        let found = DrawnDelay::new(&Delay { source: DelaySource::Trace(Arc::new(trace)), reorder: false });
+        let found =
+            DrawnDelay::new(&Delay { source: DelaySource::Trace(Arc::new(trace)), reorder: false });
         // 20 ms for 100 ms, 40 for 75, 60 for 25.
         assert_eq!(found.mean(), Duration::from_micros(32_500));
         assert_eq!(

@@ -1,13 +1,16 @@
-//! A distribution of nanoseconds as its quantile function, tabulated: 64 random bits become a delay by one look-up.
+//! A distribution of nanoseconds as its quantile function, tabulated: 64 random bits become a delay
+//! by one look-up.
 //!
-//! The table's steps halve towards either end: each factor of two in the distance from the end of the distribution has 64 of them. So a rare
-//! long delay is as exact as a common one. What is drawn follows the straight lines between the entries, and mean and standard deviation
-//! are those of the lines: they are what a user gets, not what a formula meant.
+//! The table's steps halve towards either end: each factor of two in the distance from the end of
+//! the distribution has 64 of them. So a rare long delay is as exact as a common one. What is drawn
+//! follows the straight lines between the entries, and mean and standard deviation are those of the
+//! lines: they are what a user gets, not what a formula meant.
 
 use super::Level;
 use std::sync::Arc;
 
-/// Factors of two in the distance from the end. What lies nearer, 1.2 in 10^10 on either side, is rounded to the last entry.
+/// Factors of two in the distance from the end. What lies nearer, 1.2 in 10^10 on either side, is
+/// rounded to the last entry.
 const OCTAVES: usize = 32;
 /// log2 of the steps per factor of two.
 const STEP_BITS: u32 = 6;
@@ -25,12 +28,14 @@ pub(super) struct Quantiles {
 }
 
 impl Quantiles {
-    /// The distribution with the shape of the quantile function `shape`, whatever its own mean and spread, and with this mean and
-    /// standard deviation. Nothing is below 0.
+    /// The distribution with the shape of the quantile function `shape`, whatever its own mean and
+    /// spread, and with this mean and standard deviation. Nothing is below 0.
     pub(super) fn new(mean: f64, sd: f64, shape: impl Fn(Level) -> f64) -> Self {
         let near = |index: usize| distance(index);
-        let below = (0..SIDE).map(|index| shape(Level { below: near(index), above: 1.0 - near(index) }));
-        let above = (0..SIDE).map(|index| shape(Level { below: 1.0 - near(index), above: near(index) }));
+        let below =
+            (0..SIDE).map(|index| shape(Level { below: near(index), above: 1.0 - near(index) }));
+        let above =
+            (0..SIDE).map(|index| shape(Level { below: 1.0 - near(index), above: near(index) }));
         let values: Vec<f64> = below.chain(above).collect();
         let (own_mean, own_sd) = moments(&values);
         let scaled = values.iter().map(|value| mean + sd * (value - own_mean) / own_sd);
@@ -87,8 +92,9 @@ fn moments(values: &[f64]) -> (f64, f64) {
 fn expected(values: &[f64], of: impl Fn(f64, f64) -> f64) -> f64 {
     let side = |values: &[f64]| -> f64 {
         let steps = values.windows(2).enumerate();
-        let inside: f64 =
-            steps.map(|(index, ends)| (distance(index + 1) - distance(index)) * of(ends[0], ends[1])).sum();
+        let inside: f64 = steps
+            .map(|(index, ends)| (distance(index + 1) - distance(index)) * of(ends[0], ends[1]))
+            .sum();
         inside + distance(0) * of(values[0], values[0])
     };
     let (below, above) = values.split_at(SIDE);
@@ -119,14 +125,16 @@ mod tests {
             assert!((quantiles.at(bits) as f64 - exact).abs() < 5e-5 * 1e8, "{bits}");
         }
         // One in 4·10^9.
-        let rare = (quantiles.at(1 << 32) as f64 - 1e9) / 1e8 - gaussian::quantile(1.0 / 4_294_967_296.0);
+        let rare =
+            (quantiles.at(1 << 32) as f64 - 1e9) / 1e8 - gaussian::quantile(1.0 / 4_294_967_296.0);
         assert!(rare.abs() < 1e-4, "{rare}");
     }
 
     #[test]
     fn it_never_falls() {
         let quantiles = Quantiles::new(1e6, 5e5, gaussian);
-        let levels = (0..64).flat_map(|bit| (0..1000u64).map(move |part| (part << bit).wrapping_add(part)));
+        let levels =
+            (0..64).flat_map(|bit| (0..1000u64).map(move |part| (part << bit).wrapping_add(part)));
         let mut levels: Vec<u64> = levels.flat_map(|level| [level, !level]).collect();
         levels.sort_unstable();
         assert!(levels.iter().map(|level| quantiles.at(*level)).is_sorted());

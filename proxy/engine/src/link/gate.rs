@@ -2,8 +2,8 @@
 
 use super::LinkKey;
 use crate::packet::{Body, Packet};
+use crate::profile::{Match, MatchBytes, Per, Rule};
 use jostle_common::chance::Stream;
-use jostle_common::profile::{Match, MatchBytes, Per, Rule};
 use jostle_common::units::Probability;
 
 /// Lets a rule see some packets and not others. A rule that looks at all has none.
@@ -35,7 +35,9 @@ impl Gate {
         {
             return false;
         }
-        let Some(matching) = self.matching.as_ref().filter(|_| !packet.is_mark()) else { return true };
+        let Some(matching) = self.matching.as_ref().filter(|_| !packet.is_mark()) else {
+            return true;
+        };
         let number = match self.per {
             Per::Link => packet.number,
             Per::Flow => packet.flow_number,
@@ -49,7 +51,9 @@ impl Gate {
 /// Whether a payload has these bytes. The payload of a modelled segment stays at its sender.
 fn holds(body: &Body, bytes: &MatchBytes) -> bool {
     match body {
-        Body::Data(payload) => payload.get(bytes.offset..).is_some_and(|rest| rest.starts_with(&bytes.value)),
+        Body::Data(payload) => {
+            payload.get(bytes.offset..).is_some_and(|rest| rest.starts_with(&bytes.value))
+        }
         Body::Segment(_) | Body::End | Body::Reset => false,
     }
 }

@@ -1,8 +1,9 @@
 //! A link: one direction of a route, as instant rules and stages in the order of the profile.
 //!
-//! What happens inside is a sequence of events, ordered by time; at the same time the stage nearest to the exit goes first, so that work
-//! due at *t* is done before a packet arriving at *t* is handled. Outputs come in the order of these events. The order depends on the
-//! arrivals alone, never on when the link was polled.
+//! What happens inside is a sequence of events, ordered by time; at the same time the stage nearest
+//! to the exit goes first, so that work due at *t* is done before a packet arriving at *t* is
+//! handled. Outputs come in the order of these events. The order depends on the arrivals alone,
+//! never on when the link was polled.
 
 mod gate;
 mod part;
@@ -12,12 +13,12 @@ mod watch;
 
 use crate::counters::Counters;
 use crate::packet::{Packet, Trace};
+use crate::profile::{Profile, Rule, Start, Timeline};
 use crate::rules::copy_number;
 use crate::source::{Origin, Source};
 use crate::stage::{Output, Stage, Verdict};
 use gate::Gate;
 use jostle_common::chance::{Direction, Stream};
-use jostle_common::profile::{Profile, Rule, Start, Timeline};
 use jostle_common::time::Instant;
 use part::{Part, Role};
 use schedule::Schedule;
@@ -73,7 +74,8 @@ struct Element {
     retired: bool,
     gate: Option<Gate>,
     part: Part,
-    /// When the part has work next: asked for once after each change of it, since the link looks at every element before each step.
+    /// When the part has work next: asked for once after each change of it, since the link looks at
+    /// every element before each step.
     due: Option<Instant>,
 }
 
@@ -96,7 +98,8 @@ impl Link {
         link
     }
 
-    /// The two links of a route under `profile`, up first, with the draws that a route called `route` has under `seed`.
+    /// The two links of a route under `profile`, up first, with the draws that a route called
+    /// `route` has under `seed`.
     pub fn both(profile: &Profile, seed: u64, route: &str) -> [Self; 2] {
         Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.to_owned(), direction };
@@ -104,8 +107,9 @@ impl Link {
         })
     }
 
-    /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so too; whoever drives both links of a
-    /// route tells the other one, so that both keep the same time.
+    /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so
+    /// too; whoever drives both links of a route tells the other one, so that both keep the same
+    /// time.
     pub fn begin(&mut self, at: Instant) {
         if self.epoch.is_none() {
             self.epoch = Some(at);
@@ -113,8 +117,9 @@ impl Link {
         }
     }
 
-    /// Replaces the rules at `now`, whose time goes on from when the old ones began. Rules of the same key and kind live on with new
-    /// parameters; a removed stage lets pass what still comes, behind what it holds, until it is empty.
+    /// Replaces the rules at `now`, whose time goes on from when the old ones began. Rules of the
+    /// same key and kind live on with new parameters; a removed stage lets pass what still comes,
+    /// behind what it holds, until it is empty.
     pub fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
         self.catch_up(now);
         self.schedule = Arc::new(Schedule::new(timeline));
@@ -160,7 +165,8 @@ impl Link {
                 self.elements.push(element);
                 continue;
             };
-            // What stood in front of it was removed, or moved down and is set anew there; what it holds drains where it stood.
+            // What stood in front of it was removed, or moved down and is set anew there; what it
+            // holds drains where it stood.
             for element in old.drain(..found) {
                 self.retire(now, element, epoch);
             }
@@ -242,13 +248,14 @@ impl Link {
         self.elements.iter().map(|element| element.part.held()).sum()
     }
 
-    /// When the timeline changes the rules under what is inside. An empty link has no need to follow every change: the next packet finds
-    /// the rules of its time.
+    /// When the timeline changes the rules under what is inside. An empty link has no need to
+    /// follow every change: the next packet finds the rules of its time.
     fn next_change(&self) -> Option<Instant> {
         self.change.filter(|_| self.waiting() > 0)
     }
 
-    /// What happens next inside: the work of the stage at an index, or a change of the rules; the work first if both are due.
+    /// What happens next inside: the work of the stage at an index, or a change of the rules; the
+    /// work first if both are due.
     fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));
         let Some(change) = self.next_change() else { return due };
@@ -287,7 +294,8 @@ impl Link {
         }
     }
 
-    /// Does the work of the stage at `index` that is due at `due`. What leaves the link is returned, unless other outputs came of it.
+    /// Does the work of the stage at `index` that is due at `due`. What leaves the link is
+    /// returned, unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
         let element = &mut self.elements[index];
         // It stays where it is written: each move of a packet costs as much as a rule.
@@ -298,7 +306,9 @@ impl Link {
             self.watch.released(&element.rule.key, element.place, output);
         }
         let emptied = element.retired && element.part.held() == 0;
-        if index + 1 == self.elements.len() && !emptied || matches!(output, Some(Output::Discard(..))) {
+        if index + 1 == self.elements.len() && !emptied
+            || matches!(output, Some(Output::Discard(..)))
+        {
             return output;
         }
         if emptied {
@@ -402,7 +412,8 @@ impl Stage for Link {
         Some(output)
     }
 
-    /// The next time at which something happens inside, which may be only a step from one stage to the next.
+    /// The next time at which something happens inside, which may be only a step from one stage to
+    /// the next.
     fn deadline(&self) -> Option<Instant> {
         if let Some(output) = self.outputs.front() {
             return Some(output.packet().at);

@@ -3,11 +3,11 @@
 use super::LinkKey;
 use super::per_flow::PerFlow;
 use crate::packet::Packet;
+use crate::profile::{Per, Reorder, Rule, RuleKind};
 use crate::rules;
 use crate::source::{Origin, Source};
 use crate::stage::{Output, Rule as _, Stage as _, Verdict};
 use crate::stages;
-use jostle_common::profile::{Per, Reorder, Rule, RuleKind};
 use jostle_common::time::Instant;
 
 /// The working part of a rule.
@@ -65,7 +65,10 @@ impl Role {
 
     /// Whether it decides at once and holds nothing.
     pub(super) const fn is_instant(self) -> bool {
-        matches!(self, Self::Drop | Self::Corrupt | Self::Duplicate | Self::Ahead | Self::Size | Self::Cut)
+        matches!(
+            self,
+            Self::Drop | Self::Corrupt | Self::Duplicate | Self::Ahead | Self::Size | Self::Cut
+        )
     }
 }
 
@@ -111,7 +114,9 @@ impl Part {
             RuleKind::Duplicate(setting) => {
                 Self::Copies(Box::new(stages::Copies::new(*setting, ordinal, origin)))
             }
-            RuleKind::Reorder(Reorder::Ahead { chance }) => Self::Ahead(rules::Ahead::new(*chance, origin)),
+            RuleKind::Reorder(Reorder::Ahead { chance }) => {
+                Self::Ahead(rules::Ahead::new(*chance, origin))
+            }
             RuleKind::Reorder(Reorder::Behind { .. }) => {
                 Self::Reorder(Box::new(stages::Reorder::new(held_back(kind), origin)))
             }
@@ -126,21 +131,35 @@ impl Part {
         }
     }
 
-    /// Takes on a new setting of the same role at `now`; without one a stage lets packets pass. An instant rule has nothing to keep: its
-    /// draws depend on packet numbers and on time alone.
-    pub(super) fn retune(&mut self, now: Instant, kind: Option<&RuleKind>, ordinal: u32, origin: Origin) {
+    /// Takes on a new setting of the same role at `now`; without one a stage lets packets pass. An
+    /// instant rule has nothing to keep: its draws depend on packet numbers and on time alone.
+    pub(super) fn retune(
+        &mut self,
+        now: Instant,
+        kind: Option<&RuleKind>,
+        ordinal: u32,
+        origin: Origin,
+    ) {
         match (self, kind) {
             (Self::Delay(stage), Some(RuleKind::Delay(setting))) => stage.retune(Some(setting)),
             (Self::Delay(stage), None) => stage.retune(None),
-            (Self::Rate(stage), Some(RuleKind::Rate(setting))) => stage.retune(now, Some(setting), origin),
+            (Self::Rate(stage), Some(RuleKind::Rate(setting))) => {
+                stage.retune(now, Some(setting), origin)
+            }
             (Self::Rate(stage), None) => stage.retune(now, None, origin),
             (Self::Reorder(stage), Some(kind)) => stage.retune(held_back(kind)),
             (Self::Reorder(stage), None) => stage.retune(None),
-            (Self::Copies(stage), Some(RuleKind::Duplicate(setting))) => stage.retune(Some(*setting)),
+            (Self::Copies(stage), Some(RuleKind::Duplicate(setting))) => {
+                stage.retune(Some(*setting))
+            }
             (Self::Copies(stage), None) => stage.retune(None),
-            (Self::Batch(stage), Some(RuleKind::Batch(setting))) => stage.retune(now, Some(*setting)),
+            (Self::Batch(stage), Some(RuleKind::Batch(setting))) => {
+                stage.retune(now, Some(*setting))
+            }
             (Self::Batch(stage), None) => stage.retune(now, None),
-            (Self::Hold(stage), Some(RuleKind::Outage(setting))) => stage.retune(now, Some(setting), origin),
+            (Self::Hold(stage), Some(RuleKind::Outage(setting))) => {
+                stage.retune(now, Some(setting), origin)
+            }
             (Self::Hold(stage), None) => stage.retune(now, None, origin),
             (Self::PerFlow(flows), kind) => flows.retune(now, kind),
             (part, Some(kind)) => *part = Self::of_kind(kind, ordinal, origin),

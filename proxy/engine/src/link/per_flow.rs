@@ -1,20 +1,23 @@
-//! A rule that counts, and holds, the packets of each flow apart: one part per flow, made when its first packet comes.
+//! A rule that counts, and holds, the packets of each flow apart: one part per flow, made when its
+//! first packet comes.
 
 use super::part::Part;
 use crate::packet::Packet;
+use crate::profile::{Rule, RuleKind};
 use crate::source::Origin;
 use crate::stage::{Output, Verdict};
 use crate::stages;
-use jostle_common::profile::{Rule, RuleKind};
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The parts of a rule, by flow. Whoever drives the link says when a flow is over, which bounds them.
+/// The parts of a rule, by flow. Whoever drives the link says when a flow is over, which bounds
+/// them.
 #[derive(Debug)]
 pub(super) struct PerFlow {
     /// What a new flow gets; `None` once the rule was removed.
     kind: Option<RuleKind>,
-    /// Of a delay: one whose tables all flows share, as each costs many kilobytes and the time of thousands of packets.
+    /// Of a delay: one whose tables all flows share, as each costs many kilobytes and the time of
+    /// thousands of packets.
     model: Option<stages::Delay>,
     ordinal: u32,
     origin: Origin,
@@ -156,9 +159,9 @@ fn model(kind: &RuleKind, origin: Origin) -> Option<stages::Delay> {
 mod tests {
     use super::*;
     use crate::packet::Body;
+    use crate::profile::Profile;
     use crate::source::Source;
     use jostle_common::chance::{Direction, Stream};
-    use jostle_common::profile::Profile;
 
     fn rule(shape: &str, memory: &str) -> Rule {
         let json = format!(
@@ -175,10 +178,13 @@ mod tests {
     /// When each packet leaves, by flow.
     fn left(flows: &mut PerFlow) -> BTreeMap<u32, Instant> {
         let end = Instant::from_millis(1000);
-        std::iter::from_fn(|| flows.poll(end)).map(|out| (out.packet().flow, out.packet().at)).collect()
+        std::iter::from_fn(|| flows.poll(end))
+            .map(|out| (out.packet().flow, out.packet().at))
+            .collect()
     }
 
-    /// A flow is one client's: a table of its own for each would cost 33 kB and the time of thousands of packets.
+    /// A flow is one client's: a table of its own for each would cost 33 kB and the time of
+    /// thousands of packets.
     #[test]
     fn flows_share_the_tables_of_a_delay_and_draw_for_themselves() {
         let stream = Stream::new(7, "r", Direction::Up, "delay");

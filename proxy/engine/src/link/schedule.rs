@@ -1,13 +1,14 @@
 //! When the rules of a link change by themselves.
 
-use jostle_common::profile::{Per, Rule, Start, Then, Timeline};
+use crate::profile::{Per, Rule, Start, Then, Timeline};
 use jostle_common::time::nanos;
 
 /// A timeline with the times at which its phases end.
 #[derive(Debug)]
 pub(super) struct Schedule {
     timeline: Timeline,
-    /// When each phase ends, in nanoseconds after the start; one that lasts for ever has no end here.
+    /// When each phase ends, in nanoseconds after the start; one that lasts for ever has no end
+    /// here.
     ends: Vec<u64>,
 }
 
@@ -40,14 +41,18 @@ impl Schedule {
     pub(super) fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
         let phases = &self.timeline.phases;
         let round = match (self.timeline.then, self.ends.last()) {
-            (Then::Repeat, Some(period)) if self.ends.len() == phases.len() => elapsed - elapsed % period,
+            (Then::Repeat, Some(period)) if self.ends.len() == phases.len() => {
+                elapsed - elapsed % period
+            }
             _ => 0,
         };
         let index = self.ends.partition_point(|end| *end <= elapsed - round);
         let Some(phase) = phases.get(index) else {
             return match self.timeline.then {
                 Then::Clear => (&[], None),
-                Then::Stay | Then::Repeat => (phases.last().map_or(&[], |phase| &phase.rules), None),
+                Then::Stay | Then::Repeat => {
+                    (phases.last().map_or(&[], |phase| &phase.rules), None)
+                }
             };
         };
         let changes = index + 1 < phases.len() || self.changes_at_end();
@@ -68,7 +73,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::profile::Profile;
+    use crate::profile::Profile;
 
     fn schedule(then: &str) -> Schedule {
         let drop = |every: u32| format!(r#"{{ "rule": "drop", "every": {every} }}"#);
@@ -91,7 +96,10 @@ mod tests {
         }
         assert_eq!((seen("stay", 1000), seen("stay", 9000)), ((0, None), (0, None)));
         assert_eq!((seen("clear", 1000), seen("clear", 3000)), ((0, Some(3000)), (0, None)));
-        assert_eq!((seen("repeat", 1000), seen("repeat", 3000)), ((0, Some(3000)), (1, Some(4000))));
+        assert_eq!(
+            (seen("repeat", 1000), seen("repeat", 3000)),
+            ((0, Some(3000)), (1, Some(4000)))
+        );
         assert_eq!(seen("repeat", 3_000_000_999), (1, Some(3_000_001_000)));
     }
 

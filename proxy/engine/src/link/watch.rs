@@ -1,8 +1,8 @@
 //! Follows one packet, and its copies, from rule to rule.
 
 use crate::packet::Packet;
+use crate::profile::Rule;
 use crate::stage::Output;
-use jostle_common::profile::Rule;
 use jostle_common::time::Instant;
 
 /// A packet at a rule.
@@ -95,7 +95,8 @@ impl Watch {
         self.inside += 1 + copies as u64;
     }
 
-    /// The stage of a rule has let the packet go. A copy that the stage made itself never came to it.
+    /// The stage of a rule has let the packet go. A copy that the stage made itself never came to
+    /// it.
     pub(super) fn released(&mut self, rule: &str, place: u8, output: &Output) {
         self.inside -= 1;
         let packet = output.packet();

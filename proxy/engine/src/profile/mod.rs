@@ -1,8 +1,8 @@
-//! What can happen to packets: a profile is two lists of rules, one per direction, applied top to bottom; or several such pairs, one
-//! after the other in time.
+//! What can happen to packets: a profile is two lists of rules, one per direction, applied top to
+//! bottom; or several such pairs, one after the other in time.
 //!
-//! The types here are the valid ones: a value of them can be built into a link without further checks. What a person writes is read by
-//! `raw` and refused there with the place and the remedy.
+//! The types here are the valid ones: a value of them can be built into a link without further
+//! checks. What a person writes is read by `raw` and refused there with the place and the remedy.
 
 pub mod library;
 pub mod netem;
@@ -14,14 +14,14 @@ pub mod trace;
 
 pub use raw::{ReadFile, no_files, schema};
 pub use rule::{
-    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop, Duplicate,
-    Flips, FourState, Match, MatchBytes, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind,
-    Selection, Shape, Size,
+    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop,
+    Duplicate, Flips, FourState, Match, MatchBytes, Outage, Per, Queue, Rate, RateSource, Reorder,
+    Rule, RuleKind, Selection, Shape, Size,
 };
 pub use shorthand::Shorthand;
 pub use timeline::{Phase, Start, Then, Timeline};
 
-use crate::chance::Direction;
+use jostle_common::chance::Direction;
 
 /// What a route does to its packets, per direction.
 #[derive(Clone, Debug, Default, PartialEq)]

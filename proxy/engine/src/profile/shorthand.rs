@@ -1,12 +1,12 @@
 //! Profiles from the command line: `--drop 5% --delay 20ms`, without a file.
 
 use super::{
-    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Queue, Rate, Reorder, Rule, RuleKind, Selection, Shape,
-    Timeline,
+    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Queue, Rate, Reorder, Rule, RuleKind,
+    Selection, Shape, Timeline,
 };
-use crate::chance::Direction;
-use crate::setting::SettingError;
-use crate::units::{BitRate, Probability, Span};
+use jostle_common::chance::Direction;
+use jostle_common::setting::SettingError;
+use jostle_common::units::{BitRate, Probability, Span};
 use std::time::Duration;
 
 /// What the shorthands of the command line ask for in one direction. Each becomes one rule.
@@ -14,7 +14,8 @@ use std::time::Duration;
 pub struct Shorthand {
     /// `--drop`: the share of packets lost.
     pub drop: Option<Probability>,
-    /// `--burst`: the mean number of packets lost in a row; without it each packet is lost on its own.
+    /// `--burst`: the mean number of packets lost in a row; without it each packet is lost on its
+    /// own.
     pub burst: Option<f64>,
     /// `--duplicate`: the share of packets copied.
     pub duplicate: Option<Probability>,
@@ -53,15 +54,20 @@ impl Shorthand {
     fn kinds(self) -> Result<Vec<RuleKind>, SettingError> {
         Ok([
             self.drop_kind()?,
-            self.duplicate
-                .map(|chance| RuleKind::Duplicate(Duplicate { chance, copies: 1, gap: Duration::ZERO })),
+            self.duplicate.map(|chance| {
+                RuleKind::Duplicate(Duplicate { chance, copies: 1, gap: Duration::ZERO })
+            }),
             self.corrupt.map(|chance| {
                 RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance, bits: 1 }, range: None })
             }),
             self.rate_kind()?,
             self.delay_kind()?,
             self.reorder.map(|chance| {
-                RuleKind::Reorder(Reorder::Behind { chance, behind: 1, at_most: Reorder::AT_MOST_DEFAULT })
+                RuleKind::Reorder(Reorder::Behind {
+                    chance,
+                    behind: 1,
+                    at_most: Reorder::AT_MOST_DEFAULT,
+                })
             }),
         ]
         .into_iter()
@@ -73,12 +79,14 @@ impl Shorthand {
         let drop = match (self.drop, self.burst) {
             (None, None) => return Ok(None),
             (None, Some(_)) => {
-                return Err(SettingError::new("--burst", "there is no loss to shape; add --drop 5%, say"));
+                return Err(SettingError::new(
+                    "--burst",
+                    "there is no loss to shape; add --drop 5%, say",
+                ));
             }
             (Some(chance), None) => Drop::Chance(chance),
-            (Some(mean), Some(length)) => {
-                Drop::burst(mean, length).map_err(|(_, problem)| SettingError::new("--burst", problem))?
-            }
+            (Some(mean), Some(length)) => Drop::burst(mean, length)
+                .map_err(|(_, problem)| SettingError::new("--burst", problem))?,
         };
         Ok(Some(RuleKind::Drop(drop)))
     }
@@ -90,16 +98,19 @@ impl Shorthand {
                 "there is no rate to queue at; add --rate 10Mbit/s, say",
             ));
         }
-        Ok(self.rate.map(|limit| RuleKind::Rate(Rate { queue: self.queue, ..Rate::constant(limit) })))
+        Ok(self
+            .rate
+            .map(|limit| RuleKind::Rate(Rate { queue: self.queue, ..Rate::constant(limit) })))
     }
 
     fn delay_kind(self) -> Result<Option<RuleKind>, SettingError> {
         let Some(Span(time)) = self.delay else {
             return match self.jitter {
                 None => Ok(None),
-                Some(_) => {
-                    Err(SettingError::new("--jitter", "there is no delay to spread; add --delay 20ms, say"))
-                }
+                Some(_) => Err(SettingError::new(
+                    "--jitter",
+                    "there is no delay to spread; add --delay 20ms, say",
+                )),
             };
         };
         let jitter = self.jitter.map_or(Duration::ZERO, |jitter| jitter.0);
@@ -110,8 +121,8 @@ impl Shorthand {
 }
 
 impl Profile {
-    /// This profile with the shorthands' rules in front. They are called `--drop`, `--delay` and so on, so they change no draw of the
-    /// profile's own rules.
+    /// This profile with the shorthands' rules in front. They are called `--drop`, `--delay` and so
+    /// on, so they change no draw of the profile's own rules.
     ///
     /// # Errors
     /// When a shorthand asks for something impossible; the place is the option.
@@ -132,7 +143,8 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
     for phase in &mut timeline.phases {
         let front = kinds.iter().map(|kind| {
             // Counted behind the profile's own, which keep their ordinals.
-            let ordinal = phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
+            let ordinal =
+                phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
             let key = format!("--{}", kind.name());
             Rule { key, ordinal, selection: Selection::default(), kind: kind.clone() }
         });
@@ -151,7 +163,8 @@ mod tests {
 
     #[test]
     fn shorthands_stand_in_front_in_a_fixed_order_and_keep_the_profiles_keys() {
-        let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "1%" } ] }"#).unwrap();
+        let profile =
+            Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "1%" } ] }"#).unwrap();
         let all = Shorthand {
             drop: half(),
             burst: Some(3.0),
@@ -165,7 +178,10 @@ mod tests {
         };
         let mixed = profile.with_shorthands(all, Shorthand::default()).unwrap();
         let keys: Vec<&str> = mixed.up.rules().map(|rule| rule.key.as_str()).collect();
-        assert_eq!(keys, ["--drop", "--duplicate", "--corrupt", "--rate", "--delay", "--reorder", "drop"]);
+        assert_eq!(
+            keys,
+            ["--drop", "--duplicate", "--corrupt", "--rate", "--delay", "--reorder", "drop"]
+        );
         assert!(mixed.down.is_empty());
         let RuleKind::Rate(rate) = &mixed.up.phases[0].rules[3].kind else { panic!() };
         assert_eq!(rate.queue, Some(Queue::Packets(50)));
@@ -192,10 +208,16 @@ mod tests {
     #[test]
     fn what_makes_no_sense_alone_is_refused() {
         let refused = |shorthand: Shorthand| {
-            Profile::default().with_shorthands(shorthand, Shorthand::default()).unwrap_err().to_string()
+            Profile::default()
+                .with_shorthands(shorthand, Shorthand::default())
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
-            refused(Shorthand { jitter: Some(Span(Duration::from_millis(1))), ..Shorthand::default() }),
+            refused(Shorthand {
+                jitter: Some(Span(Duration::from_millis(1))),
+                ..Shorthand::default()
+            }),
             "--jitter: there is no delay to spread; add --delay 20ms, say"
         );
         assert_eq!(
@@ -207,7 +229,11 @@ mod tests {
             "--queue: there is no rate to queue at; add --rate 10Mbit/s, say"
         );
         assert_eq!(
-            refused(Shorthand { drop: Probability::new(0.9), burst: Some(3.0), ..Shorthand::default() }),
+            refused(Shorthand {
+                drop: Probability::new(0.9),
+                burst: Some(3.0),
+                ..Shorthand::default()
+            }),
             "--burst: bursts of 3 packets cannot lose more than 75%; write a longer burst or a lower mean"
         );
     }

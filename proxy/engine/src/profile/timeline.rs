@@ -3,7 +3,8 @@
 use super::{Rule, RuleKind};
 use std::time::Duration;
 
-/// The rules of one direction over time: phases, of which a profile without any has one that never ends.
+/// The rules of one direction over time: phases, of which a profile without any has one that never
+/// ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     /// When time begins to count.

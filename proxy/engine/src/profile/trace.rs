@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-/// The bytes that one delivery opportunity carries: a full Ethernet packet and the four bytes that mahimahi's TUN device puts in front.
+/// The bytes that one delivery opportunity carries: a full Ethernet packet and the four bytes that
+/// mahimahi's TUN device puts in front.
 pub const OPPORTUNITY_BYTES: u32 = 1504;
 
-/// Delivery opportunities in time, in mahimahi's format: a line holds the millisecond of an opportunity to send [`OPPORTUNITY_BYTES`];
-/// behind the last line the trace begins again, that much later (Netravali et al., "Mahimahi", USENIX ATC 2015).
+/// Delivery opportunities in time, in mahimahi's format: a line holds the millisecond of an
+/// opportunity to send [`OPPORTUNITY_BYTES`]; behind the last line the trace begins again, that
+/// much later (Netravali et al., "Mahimahi", USENIX ATC 2015).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateTrace {
     /// Milliseconds since the start, ascending; the last is not 0.
@@ -33,7 +35,10 @@ impl RateTrace {
     pub fn new(millis: Vec<u64>) -> Result<Self, String> {
         if let Some(line) = millis.windows(2).position(|pair| pair[0] > pair[1]) {
             let (from, to) = (millis[line], millis[line + 1]);
-            return Err(format!("line {}: {to} comes after {from}; opportunities ascend in time", line + 2));
+            return Err(format!(
+                "line {}: {to} comes after {from}; opportunities ascend in time",
+                line + 2
+            ));
         }
         match millis.last() {
             None => Err("it holds no opportunity; write a millisecond per line".into()),
@@ -52,7 +57,11 @@ impl RateTrace {
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |(index, line): (usize, &str)| {
             line.trim().parse().map_err(|_| {
-                format!("line {}: \"{}\" is not a whole number of milliseconds", index + 1, shortened(line))
+                format!(
+                    "line {}: \"{}\" is not a whole number of milliseconds",
+                    index + 1,
+                    shortened(line)
+                )
             })
         };
         Self::new(lines(text)?.map(number).collect::<Result<_, _>>()?)
@@ -89,7 +98,8 @@ impl RateTrace {
 
     /// The mean speed in bits per second.
     pub fn mean_bits_per_second(&self) -> f64 {
-        self.millis.len() as f64 * f64::from(OPPORTUNITY_BYTES) * 8.0 * 1000.0 / self.period() as f64
+        self.millis.len() as f64 * f64::from(OPPORTUNITY_BYTES) * 8.0 * 1000.0
+            / self.period() as f64
     }
 }
 
@@ -115,8 +125,8 @@ impl DelayTrace {
         Ok(Self { steps, period })
     }
 
-    /// Reads lines of two numbers: the millisecond from which on a delay holds, and the delay in milliseconds. The last line ends the
-    /// round.
+    /// Reads lines of two numbers: the millisecond from which on a delay holds, and the delay in
+    /// milliseconds. The last line ends the round.
     ///
     /// # Errors
     /// What is wrong with the text, and where.
@@ -125,7 +135,9 @@ impl DelayTrace {
             // Numbers alone: with the unit behind it "1s5" would be a time too.
             let millis = |word: &str| {
                 let is_number = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-                is_number.then(|| crate::units::parse_duration(&format!("{word}ms")).ok()).flatten()
+                is_number
+                    .then(|| jostle_common::units::parse_duration(&format!("{word}ms")).ok())
+                    .flatten()
             };
             let mut numbers = line.split_whitespace().map(millis);
             match (numbers.next(), numbers.next(), numbers.next()) {
@@ -210,7 +222,10 @@ mod tests {
         for (text, problem) in [
             ("0 20\n", "it needs two lines or more: the last says when it begins again"),
             ("5 20\n9 20\n", "line 1: the trace begins at 0; write \"0 20\", say"),
-            ("0 20\n0 30\n", "line 2: its time is not later than that of the line before; let times ascend"),
+            (
+                "0 20\n0 30\n",
+                "line 2: its time is not later than that of the line before; let times ascend",
+            ),
             (
                 "0 20\n1s5 20\n",
                 "line 2: \"1s5 20\" is not two numbers of milliseconds, a time and the delay from then on",

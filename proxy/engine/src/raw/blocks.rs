@@ -1,8 +1,9 @@
-//! Cutting a stream into blocks by stream offset, whose fate is drawn at the first byte and shared by the later ones, without waiting.
+//! Cutting a stream into blocks by stream offset, whose fate is drawn at the first byte and shared
+//! by the later ones, without waiting.
 //!
-//! At its first byte a block enters the link as so many zeros: what comes out of a zero that was flipped is the mask of the flips. The
-//! block's own bytes stay here. Delivered, they go on with the block's delay each, whenever they come; a copy follows once the block is
-//! whole.
+//! At its first byte a block enters the link as so many zeros: what comes out of a zero that was
+//! flipped is the mask of the flips. The block's own bytes stay here. Delivered, they go on with
+//! the block's delay each, whenever they come; a copy follows once the block is whole.
 
 use super::{ROOM, UNITS_MAX};
 use crate::packet::{Body, Packet};
@@ -12,8 +13,8 @@ use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// How many blocks are kept for copies that are still under way when the fate of the original is known. A copy that comes out when so many
-/// others have come out behind the original says nothing.
+/// How many blocks are kept for copies that are still under way when the fate of the original is
+/// known. A copy that comes out when so many others have come out behind the original says nothing.
 const KEPT_MAX: usize = UNITS_MAX;
 
 /// One direction of a stream.
@@ -90,13 +91,18 @@ impl Blocks {
 
     /// Begins a block, which enters the link as packet `number`.
     pub(super) fn begin(&mut self, number: u64, now: Instant) {
-        let block =
-            Block { entered: now, filled: 0, chunks: Vec::new(), fate: Fate::Open, copies: Vec::new() };
+        let block = Block {
+            entered: now,
+            filled: 0,
+            chunks: Vec::new(),
+            fate: Fate::Open,
+            copies: Vec::new(),
+        };
         self.blocks.insert(number, block);
     }
 
-    /// Adds bytes to the newest block. Returns by how much what is inside grows thereby, beside the bytes themselves: it shrinks by them
-    /// when the block is lost, and grows by the copies.
+    /// Adds bytes to the newest block. Returns by how much what is inside grows thereby, beside the
+    /// bytes themselves: it shrinks by them when the block is lost, and grows by the copies.
     pub(super) fn fill(&mut self, now: Instant, bytes: Bytes) -> isize {
         let mut entry = self.blocks.last_entry().expect("a block was begun");
         let block = entry.get_mut();
@@ -126,7 +132,8 @@ impl Blocks {
         growth
     }
 
-    /// Takes what the link did to a block, or a mark. Returns by how much what is inside grows thereby.
+    /// Takes what the link did to a block, or a mark. Returns by how much what is inside grows
+    /// thereby.
     pub(super) fn take_output(&mut self, output: Output) -> isize {
         match output {
             Output::Discard(Packet { number, copy: 0, .. }, _) => {
@@ -138,11 +145,14 @@ impl Blocks {
             }
             Output::Discard(..) => 0,
             Output::Deliver(Packet { at, body: Body::End, .. }) => {
-                // The last block will not become whole any more, and nothing comes out behind the end.
+                // The last block will not become whole any more, and nothing comes out behind the
+                // end.
                 let growth = self.give_newest_copies();
                 let lost = std::mem::take(&mut self.blocks).into_values();
-                let lost: usize =
-                    lost.filter(|block| matches!(block.fate, Fate::Open)).map(|block| block.filled).sum();
+                let lost: usize = lost
+                    .filter(|block| matches!(block.fate, Fate::Open))
+                    .map(|block| block.filled)
+                    .sum();
                 self.decided.clear();
                 self.kept = 0;
                 self.leave(at, Piece::End);
@@ -198,7 +208,8 @@ impl Blocks {
         self.trim(0);
     }
 
-    /// Forgets blocks that no copy is waited for any more. One that is not whole yet stays, for its later bytes to share its fate.
+    /// Forgets blocks that no copy is waited for any more. One that is not whole yet stays, for its
+    /// later bytes to share its fate.
     fn trim(&mut self, keep: usize) {
         while self.decided.len() > keep {
             let oldest = self.decided[0];
@@ -217,7 +228,8 @@ impl Blocks {
     }
 
     fn give_copies(&mut self, number: u64, at: Instant) -> isize {
-        let Some(block) = self.blocks.get_mut(&number).filter(|block| !block.copies.is_empty()) else {
+        let Some(block) = self.blocks.get_mut(&number).filter(|block| !block.copies.is_empty())
+        else {
             return 0;
         };
         let mut whole = BytesMut::with_capacity(block.filled);

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn lines_do_not_depend_on_how_the_stream_came() {
-        let whole = (vec!["one\n".to_owned(), "\n".into(), "two\r\n".into()], Some("rest".to_owned()));
+        let whole =
+            (vec!["one\n".to_owned(), "\n".into(), "two\r\n".into()], Some("rest".to_owned()));
         assert_eq!(cut(&["one\n\ntwo\r\nrest"]), whole);
         assert_eq!(cut(&["o", "ne", "\n", "\ntwo", "\r\nre", "st"]), whole);
     }

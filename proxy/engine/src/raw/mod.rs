@@ -1,7 +1,9 @@
-//! Raw TCP streams: the rules act on the stream itself, so that bytes vanish, flip and double, and checks above TCP can be tested.
+//! Raw TCP streams: the rules act on the stream itself, so that bytes vanish, flip and double, and
+//! checks above TCP can be tested.
 //!
-//! Each stream is cut into units that cross the route's links as packets. [`RawStreams`] holds all connections of a route, knows no
-//! socket and no clock, and speaks as [`Stage`] does: what it is told carries the time, [`poll`](RawStreams::poll) gives what is due, and
+//! Each stream is cut into units that cross the route's links as packets. [`RawStreams`] holds all
+//! connections of a route, knows no socket and no clock, and speaks as [`Stage`] does: what it is
+//! told carries the time, [`poll`](RawStreams::poll) gives what is due, and
 //! [`deadline`](RawStreams::deadline) says when there is more.
 //!
 //! The caller's rule: time never goes back from one call to the next.
@@ -12,20 +14,20 @@ mod stream;
 
 use crate::link::Link;
 use crate::packet::{Body, Packet};
+use crate::profile::Timeline;
+use crate::route::Unit;
 use crate::stage::{Output, Stage};
 use crate::tcp::{Budget, Event};
 use blocks::{Blocks, Piece};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Timeline;
-use jostle_common::route::Unit;
 use jostle_common::time::Instant;
 use lines::Lines;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stream::{Cut, Stream};
 
-/// The most bytes of one direction of a connection that are inside: read from the sender and not yet taken by the receiver's socket.
-/// With 100 ms of delay it allows 40 MB/s.
+/// The most bytes of one direction of a connection that are inside: read from the sender and not
+/// yet taken by the receiver's socket. With 100 ms of delay it allows 40 MB/s.
 pub const ROOM: usize = 4 << 20;
 
 /// The most units of one direction of a connection that are in its link.
@@ -43,7 +45,8 @@ pub struct RawStreams {
     links: [Link; 2],
     unit: Unit,
     connections: BTreeMap<u32, [Stream; 2]>,
-    /// When something happens in a stream without anybody's doing: an unfinished line goes, or a part of a block is due.
+    /// When something happens in a stream without anybody's doing: an unfinished line goes, or a
+    /// part of a block is due.
     timers: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
     budget: Budget,
@@ -56,8 +59,9 @@ pub struct RawStreams {
 }
 
 impl RawStreams {
-    /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`] are cut to that. `copies` says whether
-    /// a rule of the links makes copies. `budget` is shared by all streams of the process.
+    /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`]
+    /// are cut to that. `copies` says whether a rule of the links makes copies. `budget` is shared
+    /// by all streams of the process.
     pub fn new(links: [Link; 2], unit: Unit, copies: bool, budget: Budget) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
@@ -87,7 +91,8 @@ impl RawStreams {
         &self.links[direction.index()]
     }
 
-    /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at once.
+    /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at
+    /// once.
     pub fn open(&mut self, now: Instant, id: u32) {
         self.advance(now);
         let stream = || {
@@ -106,13 +111,17 @@ impl RawStreams {
         self.stream(id, direction).map_or(0, |stream| {
             let share = usize::try_from(self.budget.share()).unwrap_or(usize::MAX);
             // A byte may be a unit.
-            ROOM.saturating_sub(stream.inside).min(UNITS_MAX.saturating_sub(stream.units)).min(share)
+            ROOM.saturating_sub(stream.inside)
+                .min(UNITS_MAX.saturating_sub(stream.units))
+                .min(share)
         })
     }
 
     /// Packets in the links and bytes in unfinished lines: whether anything is still to come.
     pub fn is_drained(&self) -> bool {
-        self.events.is_empty() && self.timers.is_empty() && self.links.iter().all(|link| link.held() == 0)
+        self.events.is_empty()
+            && self.timers.is_empty()
+            && self.links.iter().all(|link| link.held() == 0)
     }
 
     /// Takes bytes that the sender of this direction wrote.
@@ -132,7 +141,8 @@ impl RawStreams {
         }
     }
 
-    /// The sender of this direction has finished: what it wrote last comes out, then [`Event::End`].
+    /// The sender of this direction has finished: what it wrote last comes out, then
+    /// [`Event::End`].
     pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
         self.advance(now);
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
@@ -145,8 +155,9 @@ impl RawStreams {
         self.enter(now, id, direction, Body::End);
     }
 
-    /// The sender of this direction has torn the connection down: an unfinished line is gone, what is under way still comes out, then
-    /// [`Event::Reset`]. Nothing comes out in the other direction any more.
+    /// The sender of this direction has torn the connection down: an unfinished line is gone, what
+    /// is under way still comes out, then [`Event::Reset`]. Nothing comes out in the other
+    /// direction any more.
     pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction.opposite()) {
@@ -232,7 +243,8 @@ impl RawStreams {
     }
 
     fn ring(&mut self, at: Instant, id: u32, direction: Direction) {
-        let stream = stream_mut(&mut self.connections, id, direction).expect("timers end with their stream");
+        let stream =
+            stream_mut(&mut self.connections, id, direction).expect("timers end with their stream");
         match &mut stream.cut {
             Cut::Lines(lines) => {
                 if let Some(line) = lines.take() {
@@ -365,11 +377,14 @@ impl RawStreams {
     fn close_if_over(&mut self, id: u32) {
         let Some(streams) = self.connections.get(&id) else { return };
         let over = streams.iter().all(|stream| stream.ended && stream.inside == 0);
-        let reset = matches!(self.events.back(), Some(Event::Reset { id: last, .. }) if *last == id);
+        let reset =
+            matches!(self.events.back(), Some(Event::Reset { id: last, .. }) if *last == id);
         if !over && !reset {
             return;
         }
-        for (stream, direction) in self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH) {
+        for (stream, direction) in
+            self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH)
+        {
             self.budget.give_back((stream.inside + stream.kept) as u64);
             self.keeping.remove(&(direction, id));
             if let Some(at) = stream.timer {
@@ -390,7 +405,13 @@ fn stream_mut(
 }
 
 /// A reset is always wanted: it tells the receiver, and forgets the connection.
-fn give_out(events: &mut VecDeque<Event>, id: u32, direction: Direction, piece: Piece, stream: &mut Stream) {
+fn give_out(
+    events: &mut VecDeque<Event>,
+    id: u32,
+    direction: Direction,
+    piece: Piece,
+    stream: &mut Stream,
+) {
     match piece {
         Piece::Reset => events.push_back(Event::Reset { id, direction }),
         Piece::Data(_) | Piece::End if stream.unwanted => {}

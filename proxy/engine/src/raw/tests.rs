@@ -1,8 +1,10 @@
-//! What raw streams promise: units vanish, flip and double whole; what is not hit arrives, in order, and nothing depends on how the
-//! stream came or when it was polled.
+//! What raw streams promise: units vanish, flip and double whole; what is not hit arrives, in
+//! order, and nothing depends on how the stream came or when it was polled.
 
 use super::*;
-use jostle_common::profile::{Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Rule, RuleKind, Shape};
+use crate::profile::{
+    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Rule, RuleKind, Shape,
+};
 use jostle_common::units::Probability;
 use std::time::Duration;
 
@@ -31,7 +33,12 @@ fn chance(p: f64) -> Probability {
 
 fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
     let profile = profile(kinds);
-    RawStreams::new(Link::both(&profile, 11, "raw"), unit, profile.makes_copies(), Budget::default())
+    RawStreams::new(
+        Link::both(&profile, 11, "raw"),
+        unit,
+        profile.makes_copies(),
+        Budget::default(),
+    )
 }
 
 /// What a receiver sees of one stream.
@@ -61,7 +68,8 @@ fn take(raw: &mut RawStreams, now: Instant, seen: &mut Seen) {
     }
 }
 
-/// Sends `text` up in pieces of `piece` bytes, a millisecond apart, with a poll every `poll` milliseconds.
+/// Sends `text` up in pieces of `piece` bytes, a millisecond apart, with a poll every `poll`
+/// milliseconds.
 fn send(kinds: Vec<RuleKind>, unit: Unit, text: &[u8], piece: usize, poll: u64) -> Seen {
     let mut raw = streams(kinds, unit);
     raw.open(ms(0), 1);
@@ -118,8 +126,15 @@ fn blocks_share_a_fate_however_the_stream_came() {
     let text = lines(3000);
     for kinds in [
         vec![RuleKind::Drop(Drop::Every(3))],
-        vec![RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance: chance(0.3), bits: 3 }, range: None })],
-        vec![RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 2, gap: Duration::ZERO })],
+        vec![RuleKind::Corrupt(Corrupt {
+            flips: Flips::Bits { chance: chance(0.3), bits: 3 },
+            range: None,
+        })],
+        vec![RuleKind::Duplicate(Duplicate {
+            chance: chance(0.3),
+            copies: 2,
+            gap: Duration::ZERO,
+        })],
         vec![RuleKind::Drop(Drop::Chance(chance(0.2))), delay(20, 0)],
         vec![
             RuleKind::Duplicate(Duplicate { chance: chance(0.3), copies: 1, gap: Duration::ZERO }),
@@ -145,7 +160,11 @@ fn a_copy_comes_though_its_original_is_lost_and_its_block_is_the_last() {
     // The copy has a draw of its own.
     let kinds = || {
         vec![
-            RuleKind::Duplicate(Duplicate { chance: Probability::ALWAYS, copies: 1, gap: Duration::ZERO }),
+            RuleKind::Duplicate(Duplicate {
+                chance: Probability::ALWAYS,
+                copies: 1,
+                gap: Duration::ZERO,
+            }),
             RuleKind::Drop(Drop::Chance(chance(0.5))),
             delay(20, 0),
         ]
@@ -207,7 +226,7 @@ fn corruption_flips_exactly_so_many_bits_of_a_block() {
 fn nothing_depends_on_when_it_was_polled() {
     let text = lines(500);
     let rate = RuleKind::Rate(Rate {
-        queue: Some(jostle_common::profile::Queue::Packets(40)),
+        queue: Some(crate::profile::Queue::Packets(40)),
         ..Rate::constant("1Mbit/s".parse().unwrap())
     });
     for unit in [Unit::Line, Unit::Bytes(64), Unit::Read] {
@@ -283,7 +302,10 @@ fn both_directions_end_on_their_own() {
     raw.finish(ms(1500), 7, Direction::Down);
     let mut seen = Seen::default();
     take(&mut raw, ms(1520), &mut seen);
-    assert_eq!(seen, Seen { bytes: b"late answer".to_vec(), end: Some("end"), packets: 1, lost: 0 });
+    assert_eq!(
+        seen,
+        Seen { bytes: b"late answer".to_vec(), end: Some("end"), packets: 1, lost: 0 }
+    );
 }
 
 #[test]
@@ -326,8 +348,9 @@ fn a_connection_is_closed_when_both_streams_are_consumed() {
     raw.push(ms(0), 1, UP, "abc".into());
     raw.finish(ms(0), 1, UP);
     raw.finish(ms(0), 1, Direction::Down);
-    let ended =
-        std::iter::from_fn(|| raw.poll(ms(1))).filter(|event| matches!(event, Event::End { .. })).count();
+    let ended = std::iter::from_fn(|| raw.poll(ms(1)))
+        .filter(|event| matches!(event, Event::End { .. }))
+        .count();
     assert_eq!(ended, 2);
     raw.consumed(ms(2), 1, UP, 2);
     assert_eq!(raw.poll(ms(2)), None);

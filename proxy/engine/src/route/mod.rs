@@ -13,10 +13,11 @@ use std::time::Duration;
 /// One route, checked and complete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
-    /// Who the route is, in its draws, in counters and in events: its `name`, or its ordinal (`1`, `2` …).
+    /// Who the route is, in its draws, in counters and in events: its `name`, or its ordinal (`1`,
+    /// `2` …).
     pub name: String,
     /// Which transports are relayed.
-    pub transport: Transport,
+    pub transport: Transports,
     /// Where it listens.
     pub listen: HostPort,
     /// Where the packets go.
@@ -25,8 +26,9 @@ pub struct Route {
     pub profile: Profile,
     /// The seed of its draws; the run's seed when `None`.
     pub seed: Option<u64>,
-    /// Under which name its draws are made, when not its own. Routes that share it and the seed meet paired losses: packet *n* of each
-    /// gets the same random number, so the route with the higher loss loses what the other loses and more.
+    /// Under which name its draws are made, when not its own. Routes that share it and the seed
+    /// meet paired losses: packet *n* of each gets the same random number, so the route with the
+    /// higher loss loses what the other loses and more.
     pub paired: Option<String>,
     /// Whether it starts.
     pub enabled: bool,
@@ -39,19 +41,22 @@ pub struct Route {
 }
 
 impl Route {
-    /// After which silence a UDP flow is forgotten unless told otherwise: the least that a NAT may keep a binding (RFC 4787 REQ-5).
+    /// After which silence a UDP flow is forgotten unless told otherwise: the least that a NAT may
+    /// keep a binding (RFC 4787 REQ-5).
     pub const IDLE_DEFAULT: Duration = Duration::from_secs(120);
 
     /// Checks that each rule can act on what the route relays; the error names the rule.
     ///
     /// # Errors
-    /// When a rule looks for bytes in the segments of a modelled TCP stream, which carry none through the links.
+    /// When a rule looks for bytes in the segments of a modelled TCP stream, which carry none
+    /// through the links.
     pub fn check_rules(&self) -> Result<(), String> {
-        if self.transport != Transport::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {
+        if self.transport != Transports::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {
             return Ok(());
         }
-        let looks_for_bytes =
-            |rule: &&Rule| rule.selection.matching.as_ref().is_some_and(|matching| matching.bytes.is_some());
+        let looks_for_bytes = |rule: &&Rule| {
+            rule.selection.matching.as_ref().is_some_and(|matching| matching.bytes.is_some())
+        };
         match self.profile.up.rules().chain(self.profile.down.rules()).find(looks_for_bytes) {
             None => Ok(()),
             Some(rule) => Err(format!(
@@ -70,7 +75,7 @@ impl Route {
 
 /// Which transports a route relays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub enum Transports {
     /// UDP datagrams.
     Udp,
     /// TCP connections.
@@ -79,7 +84,7 @@ pub enum Transport {
     Both,
 }
 
-impl Transport {
+impl Transports {
     /// `udp`, `tcp` or `both`, as in a URL.
     pub const fn scheme(self) -> &'static str {
         match self {
@@ -103,7 +108,8 @@ impl Transport {
 /// What loss means on a TCP route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpMode {
-    /// The stream crosses the links as the segments of a modelled sender: loss costs time, every byte arrives.
+    /// The stream crosses the links as the segments of a modelled sender: loss costs time, every
+    /// byte arrives.
     Model(CongestionControl),
     /// The rules act on pieces of the stream itself.
     Raw(Unit),

@@ -1,9 +1,10 @@
-//! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on the command line.
+//! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
+//! the command line.
 
-use super::{CongestionControl, HostPort, Route, TcpMode, Transport, Unit};
+use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit};
 use crate::profile::{Profile, ReadFile, library};
-use crate::setting::{SettingError, decode, parse_json, within};
-use crate::units::{ByteSize, Span};
+use jostle_common::setting::{SettingError, decode, parse_json, within};
+use jostle_common::units::{ByteSize, Span};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -60,7 +61,8 @@ enum RawCongestionControl {
 }
 
 impl Configuration {
-    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, or the array that Toxiproxy takes.
+    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, or the array that
+    /// Toxiproxy takes.
     ///
     /// # Errors
     /// When the text is not JSON or says something impossible; with the place and the remedy.
@@ -90,7 +92,8 @@ impl Configuration {
             let place = format!("{place}[{index}]");
             let route = route(&place, index + 1, value, read)?;
             if !names.insert(route.name.clone()) {
-                let problem = format!("a second route is called \"{}\"; give each its own name", route.name);
+                let problem =
+                    format!("a second route is called \"{}\"; give each its own name", route.name);
                 return Err(SettingError::new(within(&place, "name"), problem));
             }
             routes.push(route);
@@ -99,7 +102,12 @@ impl Configuration {
     }
 }
 
-fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> Result<Route, SettingError> {
+fn route(
+    place: &str,
+    ordinal: usize,
+    mut value: Value,
+    read: ReadFile<'_>,
+) -> Result<Route, SettingError> {
     if let Some(fields) = value.as_object_mut() {
         // Toxiproxy's own files may carry them; it ignores them too.
         fields.remove("toxics");
@@ -112,8 +120,8 @@ fn route(place: &str, ordinal: usize, mut value: Value, read: ReadFile<'_>) -> R
     }
     let (transport, listen) =
         parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
-    let upstream =
-        parse_upstream(&raw.upstream).map_err(|problem| SettingError::new(at("upstream"), problem))?;
+    let upstream = parse_upstream(&raw.upstream)
+        .map_err(|problem| SettingError::new(at("upstream"), problem))?;
     let tcp = tcp_mode(place, raw.tcp, raw.unit.as_deref())?;
     if raw.follow && !transport.has_udp() {
         return Err(SettingError::new(
@@ -154,7 +162,8 @@ fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, Set
     }
 }
 
-/// The built-in profile called `name`, or else the one in the file of that name. `read` finds files, traces and tables too.
+/// The built-in profile called `name`, or else the one in the file of that name. `read` finds
+/// files, traces and tables too.
 ///
 /// # Errors
 /// When neither is there, or the file says something impossible.
@@ -173,22 +182,24 @@ pub fn named_text(name: &str, read: ReadFile<'_>) -> Result<String, SettingError
     if let Some(text) = library::text(name) {
         return Ok(text.to_owned());
     }
-    read(name).map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))
+    read(name)
+        .map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))
 }
 
-/// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is every address.
+/// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is
+/// every address.
 ///
 /// # Errors
 /// What is wrong, with the remedy.
-pub fn parse_listen(text: &str) -> Result<(Transport, HostPort), String> {
+pub fn parse_listen(text: &str) -> Result<(Transports, HostPort), String> {
     let (transport, rest) = match text.split_once("://") {
-        Some(("udp", rest)) => (Transport::Udp, rest),
-        Some(("tcp", rest)) => (Transport::Tcp, rest),
-        Some(("both", rest)) => (Transport::Both, rest),
+        Some(("udp", rest)) => (Transports::Udp, rest),
+        Some(("tcp", rest)) => (Transports::Tcp, rest),
+        Some(("both", rest)) => (Transports::Both, rest),
         Some((other, _)) => {
             return Err(format!("\"{other}://\" is not relayed; write udp://, tcp:// or both://"));
         }
-        None => (Transport::Tcp, text),
+        None => (Transports::Tcp, text),
     };
     let mut listen = parse_host_port(rest)?;
     if listen.host.is_empty() {
@@ -222,8 +233,9 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
         .ok_or_else(|| {
             format!("\"{text}\" is not an address; write HOST:PORT, an IPv6 address as [::1]:PORT")
         })?;
-    let port =
-        port.parse().map_err(|_| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
+    let port = port
+        .parse()
+        .map_err(|_| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if host.contains(char::is_whitespace) || host.contains('/') {
         return Err(format!("\"{host}\" is not a host; write a name or an address"));
@@ -254,7 +266,10 @@ fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMo
             })
         }
         Some(other) => {
-            return Err(SettingError::new(place_tcp, format!("{other} is not a way to treat TCP; {REMEDY}")));
+            return Err(SettingError::new(
+                place_tcp,
+                format!("{other} is not a way to treat TCP; {REMEDY}"),
+            ));
         }
     };
     let Some(unit) = unit else { return Ok(mode) };
@@ -263,7 +278,9 @@ fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMo
         TcpMode::Raw(_) => {
             parse_unit(unit).map(TcpMode::Raw).map_err(|problem| SettingError::new(place, problem))
         }
-        TcpMode::Model(_) => Err(SettingError::new(place, "units are for raw streams; add \"tcp\": \"raw\"")),
+        TcpMode::Model(_) => {
+            Err(SettingError::new(place, "units are for raw streams; add \"tcp\": \"raw\""))
+        }
     }
 }
 
@@ -278,7 +295,9 @@ pub fn parse_unit(text: &str) -> Result<Unit, String> {
         _ => match text.parse::<ByteSize>().map(ByteSize::bytes) {
             Ok(bytes @ 1..=UNIT_BYTES_MAX) => Ok(Unit::Bytes(bytes)),
             Ok(_) => Err(format!("\"{text}\" is out of bounds; write 1B to 64KiB")),
-            Err(_) => Err(format!("\"{text}\" is not a unit; write line, read or a size such as 4KiB")),
+            Err(_) => {
+                Err(format!("\"{text}\" is not a unit; write line, read or a size such as 4KiB"))
+            }
         },
     }
 }
@@ -287,7 +306,7 @@ pub fn parse_unit(text: &str) -> Result<Unit, String> {
 ///
 /// # Errors
 /// What is wrong, with the remedy.
-pub fn parse_route(text: &str) -> Result<(Transport, HostPort, HostPort), String> {
+pub fn parse_route(text: &str) -> Result<(Transports, HostPort, HostPort), String> {
     let (listen, upstream) = text.split_once('=').ok_or_else(|| {
         format!("\"{text}\" does not say where the packets go; write udp://127.0.0.1:5353=127.0.0.1:53, say")
     })?;

@@ -29,12 +29,21 @@ fn every_key_is_read() {
     let [dns, web, both] = &configuration.routes[..] else { panic!() };
     assert_eq!(
         (dns.name.as_str(), dns.transport, dns.seed, dns.enabled),
-        ("dns", Transport::Udp, Some(8), false)
+        ("dns", Transports::Udp, Some(8), false)
     );
-    assert_eq!((dns.idle, dns.follow, dns.profile.is_empty()), (Duration::from_secs(30), true, false));
+    assert_eq!(
+        (dns.idle, dns.follow, dns.profile.is_empty()),
+        (Duration::from_secs(30), true, false)
+    );
     assert_eq!((web.name.as_str(), web.tcp), ("2", TcpMode::Raw(Unit::Bytes(4096))));
-    assert_eq!((web.listen.to_string().as_str(), web.profile.up.rules().count()), ("[::1]:8080", 1));
-    assert_eq!((both.transport, both.tcp), (Transport::Both, TcpMode::Model(CongestionControl::Reno)));
+    assert_eq!(
+        (web.listen.to_string().as_str(), web.profile.up.rules().count()),
+        ("[::1]:8080", 1)
+    );
+    assert_eq!(
+        (both.transport, both.tcp),
+        (Transports::Both, TcpMode::Model(CongestionControl::Reno))
+    );
     assert_eq!(both.listen, HostPort { host: "::".into(), port: 5201 });
 }
 
@@ -48,14 +57,15 @@ fn a_toxiproxy_configuration_is_read_as_it_is() {
         configuration
             .routes
             .iter()
-            .all(|route| route.transport == Transport::Tcp && route.profile.is_empty())
+            .all(|route| route.transport == Transports::Tcp && route.profile.is_empty())
     );
 }
 
 #[test]
 fn mistakes_are_named_with_place_and_remedy() {
     let route = |fields: &str| format!(r#"{{ "proxies": [ {{ {fields} }} ] }}"#);
-    let with = |fields: &str| route(&format!(r#""listen": "udp://:1", "upstream": "a:1", {fields}"#));
+    let with =
+        |fields: &str| route(&format!(r#""listen": "udp://:1", "upstream": "a:1", {fields}"#));
     let cases = [
         (
             r#"{ "proxies": [] }"#.into(),
@@ -93,7 +103,10 @@ fn mistakes_are_named_with_place_and_remedy() {
             with(r#""tcp": "fast""#),
             r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,
         ),
-        (with(r#""unit": "line""#), r#"proxies[0].unit: units are for raw streams; add "tcp": "raw""#),
+        (
+            with(r#""unit": "line""#),
+            r#"proxies[0].unit: units are for raw streams; add "tcp": "raw""#,
+        ),
         (
             with(r#""tcp": "raw", "unit": "1MiB""#),
             r#"proxies[0].unit: "1MiB" is out of bounds; write 1B to 64KiB"#,
@@ -118,8 +131,9 @@ fn mistakes_are_named_with_place_and_remedy() {
         "{missing}"
     );
     let bytes = r#""profile": { "up": [ { "rule": "drop", "every": 2, "match": { "bytes": { "offset": 0, "text": "GET" } } } ] }"#;
-    let tcp =
-        |fields: &str| read(&route(&format!(r#""listen": "127.0.0.1:1", "upstream": "a:1", {fields}"#)));
+    let tcp = |fields: &str| {
+        read(&route(&format!(r#""listen": "127.0.0.1:1", "upstream": "a:1", {fields}"#)))
+    };
     let problem = tcp(bytes).unwrap_err().to_string();
     assert!(
         problem.starts_with(r#"proxies[0].profile: route "1": rule "drop" looks for bytes"#),
@@ -136,6 +150,6 @@ fn mistakes_are_named_with_place_and_remedy() {
 #[test]
 fn a_route_of_the_command_line_is_read() {
     let (transport, listen, upstream) = parse_route("udp://127.0.0.1:0=[::1]:53").unwrap();
-    assert_eq!((transport, listen.port, upstream.host.as_str()), (Transport::Udp, 0, "::1"));
+    assert_eq!((transport, listen.port, upstream.host.as_str()), (Transports::Udp, 0, "::1"));
     assert!(parse_route("udp://127.0.0.1:53").unwrap_err().contains("does not say where"));
 }

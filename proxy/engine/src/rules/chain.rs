@@ -1,10 +1,13 @@
-//! A Markov chain that advances by packet number, whose state at any number is a pure function of the stream.
+//! A Markov chain that advances by packet number, whose state at any number is a pure function of
+//! the stream.
 //!
-//! Every packet number carries one random number that moves all states at once. Walking back from packet *n* and composing these moves
-//! soon sends all states to the same one, whatever the past was: coupling from the past (Propp and Wilson 1996). So the state at *n* is
-//! found without having seen the packets between. Chains exist that never couple (one that changes its state with every packet, say);
-//! at the numbers that are multiples of [`ANCHOR`], 0 among them, the chain therefore starts anew from its stationary distribution,
-//! which no packet can tell from a chain that went on but by a burst in 2^20 packets that is cut short.
+//! Every packet number carries one random number that moves all states at once. Walking back from
+//! packet *n* and composing these moves soon sends all states to the same one, whatever the past
+//! was: coupling from the past (Propp and Wilson 1996). So the state at *n* is found without having
+//! seen the packets between. Chains exist that never couple (one that changes its state with every
+//! packet, say); at the numbers that are multiples of [`ANCHOR`], 0 among them, the chain therefore
+//! starts anew from its stationary distribution, which no packet can tell from a chain that went on
+//! but by a burst in 2^20 packets that is cut short.
 
 use crate::source::Source;
 use jostle_common::units::Probability;
@@ -14,7 +17,8 @@ pub(super) trait Model {
     /// The state that `state` moves to with these random bits.
     fn next(&self, state: u8, bits: u64) -> u8;
 
-    /// How much of the time each state holds in the long run, up to a common factor. At most [`STATES_MAX`] of them, not all zero.
+    /// How much of the time each state holds in the long run, up to a common factor. At most
+    /// [`STATES_MAX`] of them, not all zero.
     fn weights(&self) -> Vec<f64>;
 }
 
@@ -134,8 +138,8 @@ impl<M: Model> Chain<M> {
     }
 }
 
-/// The states of positive weight from the last to the first, which puts those that lose most in front: then a model that loses more
-/// starts in a losing state wherever one that loses less does.
+/// The states of positive weight from the last to the first, which puts those that lose most in
+/// front: then a model that loses more starts in a losing state wherever one that loses less does.
 fn cumulative(weights: &[f64]) -> Vec<(u8, Probability)> {
     let total: f64 = weights.iter().sum();
     let mut sum = 0.0;
@@ -152,8 +156,8 @@ fn cumulative(weights: &[f64]) -> Vec<(u8, Probability)> {
 mod tests {
     use super::super::states::{FourStates, Pattern, TwoStates};
     use super::*;
+    use crate::profile::FourState;
     use jostle_common::chance::{Direction, Stream};
-    use jostle_common::profile::FourState;
 
     fn p(value: f64) -> Probability {
         Probability::new(value).unwrap()
@@ -168,7 +172,8 @@ mod tests {
         let numbers = from..from + 700;
         let mut steady = chain(make());
         let forward: Vec<u8> = numbers.clone().map(|number| steady.state(number)).collect();
-        let mut backward: Vec<u8> = numbers.clone().rev().map(|number| chain(make()).state(number)).collect();
+        let mut backward: Vec<u8> =
+            numbers.clone().rev().map(|number| chain(make()).state(number)).collect();
         backward.reverse();
         assert_eq!(forward, backward);
         for step in [2, 37, 64, 65, 66, 200] {
@@ -178,7 +183,11 @@ mod tests {
                 assert_eq!(skipping.state(number), forward[index]);
                 // And one that was overtaken.
                 let late = number.saturating_sub(step as u64 / 2 + 1).max(from);
-                assert_eq!(skipping.state(late), forward[(late - from) as usize], "{number} then {late}");
+                assert_eq!(
+                    skipping.state(late),
+                    forward[(late - from) as usize],
+                    "{number} then {late}"
+                );
             }
         }
         forward
@@ -189,12 +198,17 @@ mod tests {
         for from in [1, ANCHOR - 300, 5 * ANCHOR + 1] {
             for (enter, leave) in [(0.01, 0.2), (0.9, 0.8), (0.05, 0.05)] {
                 let states = asked_in_any_order(|| TwoStates::new(p(enter), p(leave)), from);
-                assert!(states.contains(&0) && states.contains(&1), "{enter} {leave} shows both states");
+                assert!(
+                    states.contains(&0) && states.contains(&1),
+                    "{enter} {leave} shows both states"
+                );
             }
-            let four = FourState { p13: p(0.1), p31: p(0.2), p32: p(0.3), p23: p(0.4), p14: p(0.1) };
+            let four =
+                FourState { p13: p(0.1), p31: p(0.2), p32: p(0.3), p23: p(0.4), p14: p(0.1) };
             let states = asked_in_any_order(|| FourStates::new(four), from);
             assert!((0..4).all(|state| states.contains(&state)), "all four occur");
-            let pattern: Vec<Probability> = (0..64).map(|index| p(0.9 - 0.005 * f64::from(index))).collect();
+            let pattern: Vec<Probability> =
+                (0..64).map(|index| p(0.9 - 0.005 * f64::from(index))).collect();
             let states = asked_in_any_order(|| Pattern::new(&pattern), from);
             assert!(states.contains(&0) && states.iter().any(|state| *state > 8));
         }

@@ -1,11 +1,12 @@
-//! `corrupt`: flips bits of the payload, an exact number of distinct ones or each with a probability.
+//! `corrupt`: flips bits of the payload, an exact number of distinct ones or each with a
+//! probability.
 
 use crate::packet::{Body, Packet};
+use crate::profile::{self, Flips};
 use crate::source::{Origin, Source};
 use crate::stage::{Rule, Verdict};
 use bytes::{Bytes, BytesMut};
 use jostle_common::chance::{Stream, below};
-use jostle_common::profile::{self, Flips};
 use jostle_common::units::Probability;
 use std::ops::Range;
 
@@ -53,8 +54,8 @@ impl Rule for Corrupt {
     }
 }
 
-/// Chooses `count` distinct bits of `range`, each set with the same probability (Floyd's algorithm: Bentley and Floyd, CACM 1987);
-/// all of them when there are no more.
+/// Chooses `count` distinct bits of `range`, each set with the same probability (Floyd's algorithm:
+/// Bentley and Floyd, CACM 1987); all of them when there are no more.
 fn distinct_bits(stream: Stream, count: u64, range: &Range<u64>) -> Vec<u64> {
     let length = range.end - range.start;
     let count = count.min(length);
@@ -66,7 +67,8 @@ fn distinct_bits(stream: Stream, count: u64, range: &Range<u64>) -> Vec<u64> {
     chosen
 }
 
-/// Chooses each bit of `range` with probability `rate`, by drawing the gaps between chosen bits, which are geometric.
+/// Chooses each bit of `range` with probability `rate`, by drawing the gaps between chosen bits,
+/// which are geometric.
 fn each_bit(stream: Stream, rate: Probability, range: &Range<u64>) -> Vec<u64> {
     if rate.is_never() {
         return Vec::new();
@@ -79,7 +81,8 @@ fn each_bit(stream: Stream, rate: Probability, range: &Range<u64>) -> Vec<u64> {
     let mut bit = range.start;
     for index in 0.. {
         // 2^-53 · (k + ½): never 0, whose logarithm is none.
-        let uniform = ((stream.draw(index, 0, 0).first() >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
+        let uniform =
+            ((stream.draw(index, 0, 0).first() >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
         bit = bit.saturating_add((libm::log(uniform) / log_miss) as u64);
         if bit >= range.end {
             break;
@@ -104,7 +107,12 @@ mod tests {
     use jostle_common::chance::Direction;
     use jostle_common::time::Instant;
 
-    fn damaged(flips: Flips, range: Option<Range<u64>>, size: usize, packets: u64) -> Vec<Vec<u64>> {
+    fn damaged(
+        flips: Flips,
+        range: Option<Range<u64>>,
+        size: usize,
+        packets: u64,
+    ) -> Vec<Vec<u64>> {
         let stream = Stream::new(3, "test", Direction::Up, "corrupt");
         let mut rule = Corrupt::new(&profile::Corrupt { flips, range }, Origin::of_link(stream));
         let original = vec![0xA5u8; size];
@@ -138,7 +146,10 @@ mod tests {
     fn a_small_payload_has_all_its_bits_flipped() {
         let flips = Flips::Bits { chance: Probability::ALWAYS, bits: 64 };
         assert!(damaged(flips, None, 3, 50).iter().all(|hit| hit.len() == 24));
-        assert!(damaged(flips, None, 0, 50).iter().all(Vec::is_empty), "nothing to flip in nothing");
+        assert!(
+            damaged(flips, None, 0, 50).iter().all(Vec::is_empty),
+            "nothing to flip in nothing"
+        );
         assert!(
             damaged(flips, Some(70..80), 60, 50).iter().all(Vec::is_empty),
             "the range is behind the end"

@@ -1,10 +1,10 @@
 //! `outage`: loses everything while the link is cut.
 
 use crate::packet::Packet;
+use crate::profile::Outage;
 use crate::sojourns::Sojourns;
 use crate::source::Origin;
 use crate::stage::{Reason, Rule, Verdict};
-use jostle_common::profile::Outage;
 
 /// Loses packets by the time at which they come.
 #[derive(Debug)]

@@ -1,14 +1,16 @@
-//! `drop`: loses packets, one by one, in bursts of packets or of time, by a Markov chain, or by their numbers.
+//! `drop`: loses packets, one by one, in bursts of packets or of time, by a Markov chain, or by
+//! their numbers.
 //!
-//! What depends on packets before counts by number, so copies of a packet share the state of the link and draw only their own luck in it.
+//! What depends on packets before counts by number, so copies of a packet share the state of the
+//! link and draw only their own luck in it.
 
 use super::chain::Chain;
 use super::states::{FourStates, Pattern, TwoStates};
 use crate::packet::Packet;
+use crate::profile::{self, BurstLength};
 use crate::sojourns::Sojourns;
 use crate::source::{Origin, Source};
 use crate::stage::{Reason, Rule, Verdict};
-use jostle_common::profile::{self, BurstLength};
 use jostle_common::units::Probability;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +47,12 @@ impl Drop {
                 let (p, r) = burst_transitions(*mean, *length);
                 Model::Bursts(two_states(p, r))
             }
-            profile::Drop::Burst { mean, length: BurstLength::Time(length) } => match gap(*mean, *length) {
-                Some(gap) => Model::Spans(Box::new(Sojourns::stationary(gap, *length, origin))),
-                None => Model::Chance(*mean),
-            },
+            profile::Drop::Burst { mean, length: BurstLength::Time(length) } => {
+                match gap(*mean, *length) {
+                    Some(gap) => Model::Spans(Box::new(Sojourns::stationary(gap, *length, origin))),
+                    None => Model::Chance(*mean),
+                }
+            }
             profile::Drop::GilbertElliott { p, r, loss_bad, loss_good } => {
                 if *loss_bad == Probability::ALWAYS && loss_good.is_never() {
                     Model::Bursts(two_states(*p, *r))
@@ -69,8 +73,9 @@ impl Drop {
     }
 }
 
-/// The transitions (p, r) of a chain that is bad a share `mean` of the time, `length` packets at a time on average: the mean sojourn is
-/// 1/r and the share p/(p + r), so r = 1/length and p = r·mean/(1 − mean).
+/// The transitions (p, r) of a chain that is bad a share `mean` of the time, `length` packets at a
+/// time on average: the mean sojourn is 1/r and the share p/(p + r), so r = 1/length and p =
+/// r·mean/(1 − mean).
 fn burst_transitions(mean: Probability, length: f64) -> (Probability, Probability) {
     let r = 1.0 / length;
     let p = r * mean.as_f64() / (1.0 - mean.as_f64());
@@ -79,7 +84,8 @@ fn burst_transitions(mean: Probability, length: f64) -> (Probability, Probabilit
     (probability(p), probability(r))
 }
 
-/// The mean time between bursts of mean length L that cover a share m of time: L·(1 − m)/m. `None` where all or nothing is lost.
+/// The mean time between bursts of mean length L that cover a share m of time: L·(1 − m)/m. `None`
+/// where all or nothing is lost.
 fn gap(mean: Probability, length: Duration) -> Option<Duration> {
     let mean = mean.as_f64();
     let gap = length.as_secs_f64() * (1.0 - mean) / mean;
@@ -115,7 +121,11 @@ mod tests {
     use jostle_common::chance::{Direction, Stream};
     use jostle_common::time::Instant;
 
-    fn lost(setting: &profile::Drop, flow: u32, numbers: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+    fn lost(
+        setting: &profile::Drop,
+        flow: u32,
+        numbers: std::ops::RangeInclusive<u64>,
+    ) -> Vec<u64> {
         let stream = Stream::new(1, "test", Direction::Up, "drop");
         let source = Source::of_link(stream);
         let source = if flow == 0 { source } else { source.of_flow(flow) };
@@ -157,7 +167,8 @@ mod tests {
 
     #[test]
     fn bursts_that_lose_nothing_or_alternate_are_possible() {
-        let burst = |mean, length| profile::Drop::burst(Probability::new(mean).unwrap(), length).unwrap();
+        let burst =
+            |mean, length| profile::Drop::burst(Probability::new(mean).unwrap(), length).unwrap();
         assert!(lost(&burst(0.0, 3.0), 0, 1..=1000).is_empty());
         let alternate = lost(&burst(0.5, 1.0), 0, 1..=1000);
         assert_eq!(alternate.len(), 500);

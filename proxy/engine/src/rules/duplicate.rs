@@ -1,9 +1,9 @@
 //! `duplicate`: sends copies of a packet right behind it.
 
 use crate::packet::Packet;
+use crate::profile;
 use crate::source::{Origin, Source};
 use crate::stage::{Rule, Verdict};
-use jostle_common::profile;
 
 /// Copies packets.
 #[derive(Debug)]
@@ -29,10 +29,12 @@ impl Rule for Duplicate {
     }
 }
 
-/// The number of the `index`-th copy (from 1) that the `ordinal`-th duplicate rule makes of copy `parent`.
+/// The number of the `index`-th copy (from 1) that the `ordinal`-th duplicate rule makes of copy
+/// `parent`.
 ///
-/// Each rule counts in a digit of its own in base 64, so copies of copies never share a number and no rule's copies change theirs when
-/// another rule comes or goes. A profile holds at most five duplicate rules per direction with at most 63 copies each: 30 bits.
+/// Each rule counts in a digit of its own in base 64, so copies of copies never share a number and
+/// no rule's copies change theirs when another rule comes or goes. A profile holds at most five
+/// duplicate rules per direction with at most 63 copies each: 30 bits.
 pub(crate) const fn copy_number(parent: u32, ordinal: u32, index: u32) -> u32 {
     parent + (index << (6 * ordinal))
 }

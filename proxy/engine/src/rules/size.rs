@@ -1,8 +1,8 @@
 //! `size`: loses what is too large, as a path does whose MTU nobody was told.
 
 use crate::packet::Packet;
+use crate::profile;
 use crate::stage::{Reason, Rule, Verdict};
-use jostle_common::profile;
 
 /// Loses large packets.
 #[derive(Debug)]
@@ -18,6 +18,10 @@ impl Size {
 
 impl Rule for Size {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
-        if packet.size > self.setting.max { Verdict::Discard(Reason::TooLarge) } else { Verdict::Pass }
+        if packet.size > self.setting.max {
+            Verdict::Discard(Reason::TooLarge)
+        } else {
+            Verdict::Pass
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! The chains that lose packets: two states (Gilbert and Elliott), four states (netem's), and runs of losses by a pattern.
+//! The chains that lose packets: two states (Gilbert and Elliott), four states (netem's), and runs
+//! of losses by a pattern.
 
 use super::chain::{Model, STATES_MAX};
-use jostle_common::profile::FourState;
+use crate::profile::FourState;
 use jostle_common::units::Probability;
 
 /// A good state, 0, and a bad one, 1 (Gilbert 1960, Elliott 1963).
@@ -12,7 +13,8 @@ pub(super) struct TwoStates {
 }
 
 impl TwoStates {
-    /// From good to bad with probability `p` and from bad to good with probability `r`, once per packet.
+    /// From good to bad with probability `p` and from bad to good with probability `r`, once per
+    /// packet.
     pub(super) fn new(p: Probability, r: Probability) -> Self {
         Self { to_bad: [p, r.complement()] }
     }
@@ -31,7 +33,8 @@ impl Model for TwoStates {
     }
 }
 
-/// The four states of netem's `loss state`, numbered from 0: the gap, an arrival within a burst, a loss within a burst, a loss on its own.
+/// The four states of netem's `loss state`, numbered from 0: the gap, an arrival within a burst, a
+/// loss within a burst, a loss on its own.
 #[derive(Debug)]
 pub(super) struct FourStates {
     setting: FourState,
@@ -50,7 +53,8 @@ const LONE_LOSS: u8 = 3;
 impl FourStates {
     pub(super) fn new(setting: FourState) -> Self {
         let FourState { p13, p31, p32, p14, .. } = setting;
-        let within = |value: f64| Probability::new(value.clamp(0.0, 1.0)).unwrap_or(Probability::NEVER);
+        let within =
+            |value: f64| Probability::new(value.clamp(0.0, 1.0)).unwrap_or(Probability::NEVER);
         Self {
             setting,
             gap_loses: within(p13.as_f64() + p14.as_f64()),
@@ -78,7 +82,8 @@ impl Model for FourStates {
         }
     }
 
-    /// π3/π1 = p13/p31, π2/π3 = p32/p23 and π4/π1 = p14, multiplied by p31·p23 so that nothing is divided by zero.
+    /// π3/π1 = p13/p31, π2/π3 = p32/p23 and π4/π1 = p14, multiplied by p31·p23 so that nothing is
+    /// divided by zero.
     fn weights(&self) -> Vec<f64> {
         let FourState { p13, p31, p32, p23, p14 } = self.setting;
         let [p13, p31, p32, p23, p14] = [p13, p31, p32, p23, p14].map(Probability::as_f64);
@@ -89,7 +94,8 @@ impl Model for FourStates {
     }
 }
 
-/// How many packets in a row were lost, up to one more than the pattern tells apart. In state 0 the last packet arrived.
+/// How many packets in a row were lost, up to one more than the pattern tells apart. In state 0 the
+/// last packet arrived.
 #[derive(Debug)]
 pub(super) struct Pattern {
     /// After so many losses in a row; the last holds for all that follow.
@@ -106,11 +112,14 @@ impl Pattern {
 impl Model for Pattern {
     fn next(&self, state: u8, bits: u64) -> u8 {
         let losses = usize::from(state);
-        let Some(chance) = self.chances.get(losses).or_else(|| self.chances.last()) else { return 0 };
+        let Some(chance) = self.chances.get(losses).or_else(|| self.chances.last()) else {
+            return 0;
+        };
         if chance.covers(bits) { (losses + 1).min(self.chances.len()) as u8 } else { 0 }
     }
 
-    /// Each state is reached from the one before; the last also from itself, by which a factor 1/(1 − its chance) comes in.
+    /// Each state is reached from the one before; the last also from itself, by which a factor 1/(1
+    /// − its chance) comes in.
     fn weights(&self) -> Vec<f64> {
         let mut weights = vec![1.0];
         for chance in &self.chances {
@@ -133,7 +142,8 @@ mod tests {
         Probability::new(value).unwrap()
     }
 
-    /// The weights after one step of the chain, by the share of all bits that leads from each state to each.
+    /// The weights after one step of the chain, by the share of all bits that leads from each state
+    /// to each.
     fn stepped(model: &impl Model) -> (Vec<f64>, Vec<f64>) {
         let weights = model.weights();
         let total: f64 = weights.iter().sum();
@@ -152,7 +162,13 @@ mod tests {
     #[test]
     fn the_weights_are_stationary() {
         let four = |p13, p31, p32, p23, p14| {
-            FourStates::new(FourState { p13: p(p13), p31: p(p31), p32: p(p32), p23: p(p23), p14: p(p14) })
+            FourStates::new(FourState {
+                p13: p(p13),
+                p31: p(p31),
+                p32: p(p32),
+                p23: p(p23),
+                p14: p(p14),
+            })
         };
         let check = |model: &dyn Fn() -> (Vec<f64>, Vec<f64>)| {
             let (before, after) = model();

@@ -1,9 +1,9 @@
 //! `batch`: gathers packets and lets them go, or loses them, together.
 
 use crate::packet::Packet;
+use crate::profile::{Batch as Setting, BatchThen, BatchTrigger};
 use crate::source::{Origin, Source};
 use crate::stage::{Output, Reason, Stage};
-use jostle_common::profile::{Batch as Setting, BatchThen, BatchTrigger};
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 
@@ -36,8 +36,8 @@ impl Batch {
         }
     }
 
-    /// Changes the setting at `now`: an open window keeps its end unless it is full by the new one, or the rule is removed; then what is
-    /// in it goes on at once.
+    /// Changes the setting at `now`: an open window keeps its end unless it is full by the new one,
+    /// or the rule is removed; then what is in it goes on at once.
     pub(crate) fn retune(&mut self, now: Instant, setting: Option<Setting>) {
         self.setting = setting;
         if self.closes.is_some() && (setting.is_none() || self.is_full()) {
@@ -55,7 +55,8 @@ impl Batch {
     }
 
     fn is_full(&self) -> bool {
-        let Some(Setting { trigger: BatchTrigger::Slot { packets, bytes }, .. }) = self.setting else {
+        let Some(Setting { trigger: BatchTrigger::Slot { packets, bytes }, .. }) = self.setting
+        else {
             return false;
         };
         packets.is_some_and(|most| self.window_packets >= most)
@@ -144,7 +145,10 @@ mod tests {
     }
 
     /// Feeds all, and says of each packet when it left, and whether it was delivered.
-    fn outputs(stage: &mut Batch, packets: impl IntoIterator<Item = Packet>) -> Vec<(u64, u64, bool)> {
+    fn outputs(
+        stage: &mut Batch,
+        packets: impl IntoIterator<Item = Packet>,
+    ) -> Vec<(u64, u64, bool)> {
         let mut outputs = Vec::new();
         for packet in packets {
             outputs.extend(std::iter::from_fn(|| stage.poll(packet.at)));
@@ -161,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_slot_goes_when_it_is_full_or_its_time_is_over() {
-        let packets = || [0, 1, 2, 5, 14, 15, 40].into_iter().zip(1..).map(|(at, number)| packet(number, at));
+        let packets =
+            || [0, 1, 2, 5, 14, 15, 40].into_iter().zip(1..).map(|(at, number)| packet(number, at));
         let left = |setting| -> Vec<u64> {
             outputs(&mut batch(setting), packets()).iter().map(|(_, at, _)| *at).collect()
         };
@@ -169,7 +174,11 @@ mod tests {
         assert_eq!(left(slot(Some(3), None)), [2, 2, 2, 15, 15, 25, 50]);
         assert_eq!(left(slot(None, Some(150))), [1, 1, 5, 5, 15, 15, 50]);
         assert_eq!(left(slot(None, None)), [10, 10, 10, 10, 24, 24, 50]);
-        assert_eq!(left(slot(Some(1), None)), [0, 1, 2, 5, 14, 15, 40], "a slot of one keeps nobody");
+        assert_eq!(
+            left(slot(Some(1), None)),
+            [0, 1, 2, 5, 14, 15, 40],
+            "a slot of one keeps nobody"
+        );
     }
 
     #[test]
@@ -193,24 +202,31 @@ mod tests {
 
     #[test]
     fn a_throttle_loses_the_share_that_clumsy_would_dial() {
-        // A window opens with the first packet that hits, so rounds last 1/chance − 1 packets in the open and 30 in the window.
+        // A window opens with the first packet that hits, so rounds last 1/chance − 1 packets in
+        // the open and 30 in the window.
         let setting = Setting {
             window: 30 * MS,
             trigger: BatchTrigger::Chance(Probability::new(0.1).unwrap()),
             then: BatchThen::Drop,
         };
-        let outputs = outputs(&mut batch(setting), (1..=400_000).map(|number| packet(number, number)));
+        let outputs =
+            outputs(&mut batch(setting), (1..=400_000).map(|number| packet(number, number)));
         let lost = outputs.iter().filter(|(_, _, delivered)| !delivered).count() as f64 / 400_000.0;
-        // 30/39; about 10,250 rounds, of which the gap varies with sd 9.5: sd of the share 30·9.5/39²/101 = 0.0019.
+        // 30/39; about 10,250 rounds, of which the gap varies with sd 9.5: sd of the share
+        // 30·9.5/39²/101 = 0.0019.
         assert!((lost - 30.0 / 39.0).abs() < 4.0 * 0.0019, "{lost}");
     }
 
     #[test]
     fn a_mark_waits_with_its_data_and_is_never_lost() {
         let lost = Setting { then: BatchThen::Drop, ..slot(Some(2), None) };
-        let outputs = outputs(&mut batch(lost), [mark(0), packet(1, 1), mark(2), packet(2, 3), mark(4)]);
+        let outputs =
+            outputs(&mut batch(lost), [mark(0), packet(1, 1), mark(2), packet(2, 3), mark(4)]);
         // The mark is no packet of the slot.
-        assert_eq!(outputs, [(0, 0, true), (1, 3, false), (0, 3, true), (2, 3, false), (0, 4, true)]);
+        assert_eq!(
+            outputs,
+            [(0, 0, true), (1, 3, false), (0, 3, true), (2, 3, false), (0, 4, true)]
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `duplicate` with `gap`: copies of a packet come some time behind it, and behind each other.
 
 use crate::packet::Packet;
+use crate::profile::Duplicate;
 use crate::rules::copy_number;
 use crate::source::{Origin, Source};
 use crate::stage::{Output, Stage};
-use jostle_common::profile::Duplicate;
 use jostle_common::time::{Instant, nanos};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,7 +55,11 @@ impl Copies {
         packet.trace.choose();
         for index in 1..=setting.copies {
             let at = packet.at.plus_nanos(nanos(setting.gap).saturating_mul(u64::from(index)));
-            let copy = Packet { at, copy: copy_number(packet.copy, self.ordinal, index), ..packet.clone() };
+            let copy = Packet {
+                at,
+                copy: copy_number(packet.copy, self.ordinal, index),
+                ..packet.clone()
+            };
             self.made += 1;
             self.later.insert((at, self.made), copy);
         }
@@ -63,7 +67,8 @@ impl Copies {
         setting.copies
     }
 
-    /// Lets the copies of a mark's flow go in front of it: nothing comes behind the end of a stream.
+    /// Lets the copies of a mark's flow go in front of it: nothing comes behind the end of a
+    /// stream.
     fn flush(&mut self, mark: &Packet) {
         for (_, copy) in self.later.extract_if(.., |_, copy| copy.flow == mark.flow) {
             self.passing.push_back(copy.moved_to(mark.at));
@@ -118,7 +123,10 @@ mod tests {
     }
 
     /// Number, copy and time of everything that leaves.
-    fn outputs(stage: &mut Copies, packets: impl IntoIterator<Item = Packet>) -> Vec<(u64, u32, u64)> {
+    fn outputs(
+        stage: &mut Copies,
+        packets: impl IntoIterator<Item = Packet>,
+    ) -> Vec<(u64, u32, u64)> {
         let mut outputs = Vec::new();
         for packet in packets {
             outputs.extend(std::iter::from_fn(|| stage.poll(packet.at)));
@@ -133,7 +141,8 @@ mod tests {
     #[test]
     fn copies_come_a_gap_behind_each_other() {
         let left = outputs(&mut stage(1.0, 2, 10), [data(1, 1, 0), data(2, 1, 5), data(3, 1, 10)]);
-        // The second rule of its direction counts its copies in the second digit in base 64. A copy due at 10 goes before what comes then.
+        // The second rule of its direction counts its copies in the second digit in base 64. A copy
+        // due at 10 goes before what comes then.
         let expected = [
             (1, 0, 0),
             (2, 0, 5),
@@ -161,7 +170,8 @@ mod tests {
     fn a_mark_comes_behind_the_copies_of_its_flow_only() {
         let mark = packet(0, 1, 2, Body::End);
         let left = outputs(&mut stage(1.0, 2, 10), [data(1, 1, 0), data(2, 2, 1), mark]);
-        let expected = [(1, 0, 0), (2, 0, 1), (1, 64, 2), (1, 128, 2), (0, 0, 2), (2, 64, 11), (2, 128, 21)];
+        let expected =
+            [(1, 0, 0), (2, 0, 1), (1, 64, 2), (1, 128, 2), (0, 0, 2), (2, 64, 11), (2, 128, 21)];
         assert_eq!(left, expected);
     }
 

@@ -1,10 +1,10 @@
 //! `outage` with `hold`: packets wait while the link is cut, and go together when it works again.
 
 use crate::packet::Packet;
+use crate::profile::Outage;
 use crate::sojourns::Sojourns;
 use crate::source::Origin;
 use crate::stage::{Output, Stage};
-use jostle_common::profile::Outage;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 
@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 pub(crate) struct Hold {
     /// `None` once the rule was removed: nothing is held any more.
     spans: Option<Sojourns>,
-    /// In order of arrival, which is that of leaving; each `at` says when. All of them wait for the same time.
+    /// In order of arrival, which is that of leaving; each `at` says when. All of them wait for the
+    /// same time.
     packets: VecDeque<Packet>,
 }
 
@@ -22,7 +23,8 @@ impl Hold {
         Self { spans: Some(Sojourns::starting_up(setting, origin)), packets: VecDeque::new() }
     }
 
-    /// Changes the setting at `now`: what waits goes when the link works by the new one, at once if it is removed.
+    /// Changes the setting at `now`: what waits goes when the link works by the new one, at once if
+    /// it is removed.
     pub(crate) fn retune(&mut self, now: Instant, setting: Option<&Outage>, origin: Origin) {
         self.spans = setting.map(|setting| Sojourns::starting_up(setting, origin));
         let at = self.release(now);
@@ -72,11 +74,17 @@ mod tests {
 
     fn hold(up: u32, down: u32) -> (Outage, Origin) {
         let stream = Stream::new(1, "test", Direction::Up, "outage");
-        (Outage { up: up * MS, down: down * MS, random: false, hold: true }, Origin::of_link(stream))
+        (
+            Outage { up: up * MS, down: down * MS, random: false, hold: true },
+            Origin::of_link(stream),
+        )
     }
 
     fn packet(number: u64, millis: u64) -> Packet {
-        Packet { number, ..Packet::new(1, Instant::from_millis(millis), Body::Data(bytes::Bytes::new())) }
+        Packet {
+            number,
+            ..Packet::new(1, Instant::from_millis(millis), Body::Data(bytes::Bytes::new()))
+        }
     }
 
     fn drained(stage: &mut Hold, until: u64) -> Vec<(u64, u64)> {
@@ -105,7 +113,11 @@ mod tests {
             stage.handle(packet(1, 11));
             stage.handle(packet(2, 12));
             assert_eq!(stage.deadline(), Some(Instant::from_millis(3_600_010)));
-            stage.retune(Instant::from_millis(30), new.as_ref().map(|(setting, _)| setting), origin);
+            stage.retune(
+                Instant::from_millis(30),
+                new.as_ref().map(|(setting, _)| setting),
+                origin,
+            );
             stage.handle(packet(3, 31.min(at)));
             assert_eq!(drained(&mut stage, 1000)[..2], [(1, at), (2, at)]);
         }

@@ -25,7 +25,8 @@ pub(crate) struct Reorder {
     source: Source,
     /// `None` once the rule was removed: nothing is held back any more.
     setting: Option<Setting>,
-    /// Packets held back, in order of arrival. Both bounds grow with arrival, so the first one always leaves first.
+    /// Packets held back, in order of arrival. Both bounds grow with arrival, so the first one
+    /// always leaves first.
     held: VecDeque<Held>,
     /// Packets on their way out; their `at` says since when.
     ready: VecDeque<Packet>,
@@ -44,7 +45,13 @@ struct Held {
 
 impl Reorder {
     pub(crate) const fn new(setting: Option<Setting>, origin: Origin) -> Self {
-        Self { source: origin.source, setting, held: VecDeque::new(), ready: VecDeque::new(), passed: 0 }
+        Self {
+            source: origin.source,
+            setting,
+            held: VecDeque::new(),
+            ready: VecDeque::new(),
+            passed: 0,
+        }
     }
 
     /// Changes the setting for packets to come; `None` holds none back any more.
@@ -63,8 +70,9 @@ impl Reorder {
 
     /// Lets a mark pass behind everything of its flow.
     fn pass_mark(&mut self, mark: Packet) {
-        let (before, others) =
-            std::mem::take(&mut self.held).into_iter().partition(|held| held.packet.flow == mark.flow);
+        let (before, others) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|held| held.packet.flow == mark.flow);
         self.held = others;
         let before: VecDeque<Held> = before;
         self.ready.extend(before.into_iter().map(|held| held.packet.moved_to(mark.at)));
@@ -81,12 +89,13 @@ impl Stage for Reorder {
         match self.setting {
             Some(setting) if self.source.draw(&packet).hits(setting.chance) => {
                 packet.trace.choose();
-                // A live change may shorten either bound; the order of leaving stays that of arrival.
+                // A live change may shorten either bound; the order of leaving stays that of
+                // arrival.
                 let last = self.held.back();
-                let passed =
-                    (self.passed + u64::from(setting.behind)).max(last.map_or(0, |held| held.passed));
-                let latest =
-                    (packet.at + setting.at_most).max(last.map_or(Instant::START, |held| held.latest));
+                let passed = (self.passed + u64::from(setting.behind))
+                    .max(last.map_or(0, |held| held.passed));
+                let latest = (packet.at + setting.at_most)
+                    .max(last.map_or(Instant::START, |held| held.latest));
                 self.held.push_back(Held { packet, passed, latest });
             }
             _ => self.pass(packet),

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What one process holds at most unless told otherwise: 512 MiB.
 const LIMIT_DEFAULT: u64 = 512 << 20;
 
-/// One connection gets at most this share of what is left, so that connections which nobody reads never take all of it.
+/// One connection gets at most this share of what is left, so that connections which nobody reads
+/// never take all of it.
 const SHARE: u64 = 8;
 
-/// A bound on bytes, shared by its clones: those that were pushed into a [`super::Model`] and not yet consumed.
+/// A bound on bytes, shared by its clones: those that were pushed into a [`super::Model`] and not
+/// yet consumed.
 #[derive(Clone, Debug)]
 pub struct Budget {
     limit: u64,

@@ -1,4 +1,5 @@
-//! One modelled connection: two handshakes, and for each direction a stream, its sender and its receiver.
+//! One modelled connection: two handshakes, and for each direction a stream, its sender and its
+//! receiver.
 //!
 //! A direction names an end too, the one that sends in it: up is the client, down the server.
 
@@ -12,16 +13,17 @@ use super::sender::{PAYLOAD_MAX, Sender};
 use super::stream::Stream;
 use super::timers::Entry;
 use crate::packet::Body;
+use crate::route::CongestionControl;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::route::CongestionControl;
+use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What one direction of a connection holds at most, in bytes: pushed and not yet consumed. It is the receive window too (Linux's
-/// tcp_rmem allows 6 MiB by default); as the sender learns of room out of band, no lost window update can stop it.
+/// What one direction of a connection holds at most, in bytes: pushed and not yet consumed. It is
+/// the receive window too (Linux's tcp_rmem allows 6 MiB by default); as the sender learns of room
+/// out of band, no lost window update can stop it.
 pub(super) const WINDOW: u64 = 6 << 20;
 
 /// The most pieces one direction holds, so that a stream pushed byte by byte is bounded too.
@@ -115,11 +117,15 @@ impl Connection {
     /// How many bytes may be pushed.
     pub(super) fn room(&self, direction: Direction) -> u64 {
         let half = &self.halves[direction.index()];
-        if half.sender.is_finished() || self.is_gone(direction) || half.stream.pieces() >= PIECES_MAX {
+        if half.sender.is_finished()
+            || self.is_gone(direction)
+            || half.stream.pieces() >= PIECES_MAX
+        {
             return 0;
         }
         let room = WINDOW.saturating_sub(half.held).min(self.budget.share());
-        // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293 §3.8.6.2.2).
+        // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293
+        // §3.8.6.2.2).
         if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
     }
 
@@ -156,7 +162,8 @@ impl Connection {
         self.budget.give_back(bytes);
     }
 
-    /// Tears the connection down at the end that sends in `direction`: what it has not sent is gone, what it was sent is not wanted.
+    /// Tears the connection down at the end that sends in `direction`: what it has not sent is
+    /// gone, what it was sent is not wanted.
     pub(super) fn reset(&mut self, direction: Direction, out: &mut Outlet<'_>) {
         if std::mem::replace(&mut self.gone[direction.index()], true) {
             return;
@@ -213,7 +220,8 @@ impl Connection {
         self.transmit(Direction::Up, out);
     }
 
-    /// Whether the end that a segment of `direction` reaches is established, if only by this segment.
+    /// Whether the end that a segment of `direction` reaches is established, if only by this
+    /// segment.
     fn is_reached(&mut self, direction: Direction, out: &mut Outlet<'_>) -> bool {
         if direction == Direction::Up
             && let Some((rtt, repetitions)) = self.server.handle_acknowledgement(out.now)

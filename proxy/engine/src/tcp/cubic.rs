@@ -1,6 +1,7 @@
 //! CUBIC's congestion avoidance (RFC 9438), in the integer form that Linux uses.
 //!
-//! After a loss at W_max the window follows W(t) = C·(t − K)³ + W_max: steep at first, flat near W_max, then probing beyond.
+//! After a loss at W_max the window follows W(t) = C·(t − K)³ + W_max: steep at first, flat near
+//! W_max, then probing beyond.
 
 use jostle_common::time::Instant;
 
@@ -14,8 +15,8 @@ const C: u64 = 410;
 /// CUBIC's unit of time: 1024 per second.
 const TICKS_PER_SECOND: u128 = 1024;
 
-/// A window that Reno would grow by one segment, CUBIC's estimate of Reno grows by one per 15/8 windows: 3(1 − β)/(1 + β), inverted
-/// (RFC 9438 §4.3, in Linux's rounding).
+/// A window that Reno would grow by one segment, CUBIC's estimate of Reno grows by one per 15/8
+/// windows: 3(1 − β)/(1 + β), inverted (RFC 9438 §4.3, in Linux's rounding).
 const FRIENDLY_EIGHTHS: u64 = 15;
 
 /// At most so often a window that does not grow is computed anew.
@@ -48,7 +49,8 @@ impl Cubic {
     pub(super) fn reduced(&mut self, window: u32) -> u32 {
         self.epoch = None;
         self.window_max = if window < self.window_max {
-            // Fast convergence (RFC 9438 §4.7): a flow that lost before it was back at W_max leaves room for others.
+            // Fast convergence (RFC 9438 §4.7): a flow that lost before it was back at W_max leaves
+            // room for others.
             (u64::from(window) * (BETA_SCALE + BETA) / (2 * BETA_SCALE)) as u32
         } else {
             window
@@ -114,7 +116,8 @@ impl Cubic {
         self.reno_credit = u64::from(acked);
         self.reno_window = window;
         self.origin = self.window_max.max(window);
-        // K = ∛((W_max − W)/C), with C in 1024ths of segments per second³ and K in 1024ths of a second.
+        // K = ∛((W_max − W)/C), with C in 1024ths of segments per second³ and K in 1024ths of a
+        // second.
         let cube = u64::from(self.origin - window) * ((1 << 40) / C);
         self.inflection = libm::cbrt(cube as f64) as u64;
         now
@@ -125,9 +128,14 @@ impl Cubic {
         let ahead = u128::from(elapsed_nanos) + u128::from(self.least_rtt.unwrap_or(0));
         let ticks = (ahead * TICKS_PER_SECOND / 1_000_000_000) as u64;
         let offset = u128::from(ticks.abs_diff(self.inflection));
-        let change = u64::try_from((u128::from(C) * offset * offset * offset) >> 40).unwrap_or(u64::MAX);
+        let change =
+            u64::try_from((u128::from(C) * offset * offset * offset) >> 40).unwrap_or(u64::MAX);
         let origin = u64::from(self.origin);
-        if ticks < self.inflection { origin.saturating_sub(change) } else { origin.saturating_add(change) }
+        if ticks < self.inflection {
+            origin.saturating_sub(change)
+        } else {
+            origin.saturating_add(change)
+        }
     }
 
     /// The interval that keeps up with what Reno would do.
@@ -148,14 +156,16 @@ mod tests {
 
     const RTT: u64 = 100_000_000;
 
-    /// The window at each second, growing from `window` with one round trip's acknowledgements at a time.
+    /// The window at each second, growing from `window` with one round trip's acknowledgements at a
+    /// time.
     fn course(mut cubic: Cubic, mut window: u32, seconds: u64) -> Vec<u32> {
         cubic.sample(RTT);
         let (mut credit, mut course) = (0, Vec::new());
         for round in 0..seconds * 10 {
             let acks = window;
             for part in 0..acks {
-                let now = Instant::from_nanos(round * RTT + u64::from(part) * RTT / u64::from(acks));
+                let now =
+                    Instant::from_nanos(round * RTT + u64::from(part) * RTT / u64::from(acks));
                 let interval = cubic.growth_interval(now, window, 1);
                 credit += 1;
                 if credit >= interval {

@@ -18,7 +18,8 @@ pub enum Event {
         id: u32,
         /// In which direction.
         direction: Direction,
-        /// The next bytes of the stream. Once they are taken by the program at its end, [`super::Model::consumed`] is to be told.
+        /// The next bytes of the stream. Once they are taken by the program at its end,
+        /// [`super::Model::consumed`] is to be told.
         bytes: Bytes,
     },
     /// A stream has ended (FIN), behind all its bytes.
@@ -35,11 +36,13 @@ pub enum Event {
         /// In which direction the reset crossed.
         direction: Direction,
     },
-    /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of the connection.
+    /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of
+    /// the connection.
     Closed {
         /// Which connection.
         id: u32,
     },
-    /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is the connection.
+    /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is
+    /// the connection.
     Packet(Direction, Output),
 }

@@ -5,7 +5,8 @@
 use super::rtt::RTO_MAX;
 use jostle_common::time::{Instant, nanos};
 
-/// Repetitions of a SYN before the wait doubles (1 s each; Linux's tcp_syn_linear_timeouts, which adds four to the first).
+/// Repetitions of a SYN before the wait doubles (1 s each; Linux's tcp_syn_linear_timeouts, which
+/// adds four to the first).
 const LINEAR_REPETITIONS: u32 = 4;
 
 const WAIT_NANOS: u64 = 1_000_000_000;
@@ -57,12 +58,15 @@ impl ClientHandshake {
 
     /// Whether a SYN is to be sent again at `now`.
     pub(super) fn handle_timer(&mut self, now: Instant) -> bool {
-        let Some(repeat) = self.repeat.as_mut().filter(|repeat| repeat.at <= now) else { return false };
+        let Some(repeat) = self.repeat.as_mut().filter(|repeat| repeat.at <= now) else {
+            return false;
+        };
         repeat.fire(now, LINEAR_REPETITIONS);
         true
     }
 
-    /// Takes in a SYN-ACK; the first one establishes the connection, and this says how often the SYN had been repeated.
+    /// Takes in a SYN-ACK; the first one establishes the connection, and this says how often the
+    /// SYN had been repeated.
     pub(super) fn handle_syn_ack(&mut self) -> Option<u32> {
         self.repeat.take().map(|repeat| repeat.count)
     }
@@ -85,7 +89,8 @@ pub(super) struct Answered {
     repeat: Repeat,
     /// When the SYN that was answered was sent.
     syn_sent: Instant,
-    /// When the answer was sent; `None` once it was sent again, as then nobody knows which one was answered.
+    /// When the answer was sent; `None` once it was sent again, as then nobody knows which one was
+    /// answered.
     sent: Option<Instant>,
 }
 
@@ -97,11 +102,16 @@ impl ServerHandshake {
         }
     }
 
-    /// Takes in a SYN sent at `syn_sent`; whether a SYN-ACK is to be sent. A repeated one is answered again, and puts off the timer.
+    /// Takes in a SYN sent at `syn_sent`; whether a SYN-ACK is to be sent. A repeated one is
+    /// answered again, and puts off the timer.
     pub(super) fn handle_syn(&mut self, now: Instant, syn_sent: Instant) -> bool {
         match self {
             Self::Listening => {
-                *self = Self::Answered(Answered { repeat: Repeat::new(now), syn_sent, sent: Some(now) });
+                *self = Self::Answered(Answered {
+                    repeat: Repeat::new(now),
+                    syn_sent,
+                    sent: Some(now),
+                });
                 true
             }
             Self::Answered(answered) => {
@@ -125,8 +135,9 @@ impl ServerHandshake {
         Some(answered.syn_sent)
     }
 
-    /// Takes in the client's first segment behind its SYN: the connection stands. The first time it returns the round-trip time, if it is
-    /// known, in nanoseconds, and how often the timer had repeated the SYN-ACK.
+    /// Takes in the client's first segment behind its SYN: the connection stands. The first time it
+    /// returns the round-trip time, if it is known, in nanoseconds, and how often the timer had
+    /// repeated the SYN-ACK.
     pub(super) fn handle_acknowledgement(&mut self, now: Instant) -> Option<(Option<u64>, u32)> {
         let Self::Answered(answered) = *self else { return None };
         *self = Self::Established;
@@ -168,7 +179,11 @@ mod tests {
         assert_eq!(server.deadline(), Some(MS(3500)));
         assert_eq!(server.handle_timer(MS(3500)), Some(MS(1400)));
         assert_eq!(server.deadline(), Some(MS(7500)));
-        assert_eq!(server.handle_acknowledgement(MS(3600)), Some((None, 2)), "which one was answered?");
+        assert_eq!(
+            server.handle_acknowledgement(MS(3600)),
+            Some((None, 2)),
+            "which one was answered?"
+        );
         assert_eq!(server.handle_acknowledgement(MS(3700)), None);
         assert!(!server.handle_syn(MS(4000), MS(3900)) && server.deadline().is_none());
     }

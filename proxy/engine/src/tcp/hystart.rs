@@ -1,7 +1,8 @@
-//! HyStart: leaves slow start before the queue overflows (Ha and Rhee, "Taming the elephants", Computer Networks 55, 2011).
+//! HyStart: leaves slow start before the queue overflows (Ha and Rhee, "Taming the elephants",
+//! Computer Networks 55, 2011).
 //!
-//! Two signs that the path is full, each per round: acknowledgements come as one train longer than half a round trip, or the round-trip
-//! time has grown by an eighth. Constants are Linux's.
+//! Two signs that the path is full, each per round: acknowledgements come as one train longer than
+//! half a round trip, or the round-trip time has grown by an eighth. Constants are Linux's.
 
 use jostle_common::time::Instant;
 
@@ -11,13 +12,15 @@ const WINDOW_LEAST: u32 = 16;
 /// Samples per round whose minimum is the round's delay.
 const SAMPLES: u32 = 8;
 
-/// Growth of the delay that ends slow start: an eighth of the least, within these bounds, in nanoseconds.
+/// Growth of the delay that ends slow start: an eighth of the least, within these bounds, in
+/// nanoseconds.
 const DELAY_GROWTH: (u64, u64) = (4_000_000, 16_000_000);
 
 /// The longest gap within a train of acknowledgements, in nanoseconds.
 const TRAIN_GAP: u64 = 2_000_000;
 
-/// What a train may be longer because receivers collect segments: as long as four of them, of 64 KiB, take, at most 1 ms.
+/// What a train may be longer because receivers collect segments: as long as four of them, of 64
+/// KiB, take, at most 1 ms.
 const TRAIN_SLACK_MAX: u64 = 1_000_000;
 const TRAIN_SLACK_BYTES: u64 = 4 * 65_536;
 
@@ -60,7 +63,8 @@ impl HyStart {
         if self.found {
             return false;
         }
-        // Rounds are counted below the least window too, so that they begin with the first acknowledgement of a flight.
+        // Rounds are counted below the least window too, so that they begin with the first
+        // acknowledgement of a flight.
         let began = match self.round {
             Some((began, end)) if sight.acknowledged <= end => began,
             _ => self.begin_round(sight),
@@ -107,7 +111,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Feeds acknowledgements (milliseconds, round-trip time in milliseconds) of one round; the index of the one that ends slow start.
+    /// Feeds acknowledgements (milliseconds, round-trip time in milliseconds) of one round; the
+    /// index of the one that ends slow start.
     fn ended(acks: &[(u64, u64)], window: u32) -> Option<usize> {
         let mut watch = HyStart::default();
         acks.iter().position(|(at, rtt)| {

@@ -1,8 +1,9 @@
 //! The TCP model: what loss costs a TCP stream, without losing a byte of it.
 //!
-//! A relay ends its client's TCP and starts its own, so it cannot lose a real segment. Here the stream crosses the route's links as the
-//! segments of a modelled sender: a lost or damaged one costs time, as in life, and every byte arrives. The mechanisms are those that
-//! decide a Linux transfer's time (checked against the kernel's in `tests/tcp_kernel.rs`), each in its own file:
+//! A relay ends its client's TCP and starts its own, so it cannot lose a real segment. Here the
+//! stream crosses the route's links as the segments of a modelled sender: a lost or damaged one
+//! costs time, as in life, and every byte arrives. The mechanisms are those that decide a Linux
+//! transfer's time (checked against the kernel's in `tests/tcp_kernel.rs`), each in its own file:
 //!
 //! | file | mechanism |
 //! |---|---|
@@ -17,10 +18,11 @@
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
 //! | `transfer` | one transfer in virtual time |
 //!
-//! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick acknowledgements, F-RTO, pacing, ECN.
-//! Left out, and to be known: acknowledgements do not ride on data of the other direction; Nagle's delay is not modelled (small pieces go
-//! at once); without D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time) costs more than it
-//! would cost Linux; a connection never gives up by itself.
+//! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick
+//! acknowledgements, F-RTO, pacing, ECN. Left out, and to be known: acknowledgements do not ride on
+//! data of the other direction; Nagle's delay is not modelled (small pieces go at once); without
+//! D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time)
+//! costs more than it would cost Linux; a connection never gives up by itself.
 
 mod budget;
 mod connection;

@@ -7,21 +7,23 @@ use super::event::Event;
 use super::timers::Timers;
 use crate::link::Link;
 use crate::packet::{Body, Packet};
+use crate::profile::Timeline;
+use crate::route::CongestionControl;
 use crate::stage::{Output, Stage};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::Timeline;
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::route::CongestionControl;
+use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Modelled TCP over two links, sans-I/O.
 ///
-/// A connection is known by an id which the shell chooses, and never uses again. A direction names a stream, and the end that writes it:
-/// [`Direction::Up`] is the client. Call `open`, then `push`, `finish` or `reset` for what the programs at both ends do and `consumed` for
-/// what they take; after each call, and whenever [`deadline`](Self::deadline) has come, `poll` until there is nothing more. All calls take
-/// the time, which never goes back. Late is not different: what was due is done at the time when it was due.
+/// A connection is known by an id which the shell chooses, and never uses again. A direction names
+/// a stream, and the end that writes it: [`Direction::Up`] is the client. Call `open`, then `push`,
+/// `finish` or `reset` for what the programs at both ends do and `consumed` for what they take;
+/// after each call, and whenever [`deadline`](Self::deadline) has come, `poll` until there is
+/// nothing more. All calls take the time, which never goes back. Late is not different: what was
+/// due is done at the time when it was due.
 #[derive(Debug)]
 pub struct Model {
     links: [Link; 2],
@@ -50,7 +52,8 @@ enum Work {
     Timer(u32),
 }
 
-/// Where the connection `id` puts what comes out of it at a time; it borrows nothing else of the model.
+/// Where the connection `id` puts what comes out of it at a time; it borrows nothing else of the
+/// model.
 macro_rules! outlet {
     ($model:expr, $now:expr, $id:expr) => {
         Outlet {
@@ -100,20 +103,23 @@ impl Model {
         sum
     }
 
-    /// The round-trip times that all senders sampled so far, handshakes included: those of which they make their timeouts (RFC 6298), so
-    /// none of a segment that was sent again unless a timestamp tells which, and delayed acknowledgements count as they come.
+    /// The round-trip times that all senders sampled so far, handshakes included: those of which
+    /// they make their timeouts (RFC 6298), so none of a segment that was sent again unless a
+    /// timestamp tells which, and delayed acknowledgements count as they come.
     pub const fn round_trips(&self) -> &RoundTrips {
         &self.round_trips
     }
 
-    /// Changes the rules of one direction. What is in the link keeps to the contract of [`Link::set_timeline`].
+    /// Changes the rules of one direction. What is in the link keeps to the contract of
+    /// [`Link::set_timeline`].
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);
         self.links[direction.index()].set_timeline(now, timeline);
         self.refresh(direction);
     }
 
-    /// A client has connected: the handshake begins to cross the links. An id that is in use is left alone.
+    /// A client has connected: the handshake begins to cross the links. An id that is in use is
+    /// left alone.
     pub fn open(&mut self, now: Instant, id: u32) {
         self.catch_up(now);
         if self.connections.contains_key(&id) {
@@ -125,7 +131,8 @@ impl Model {
         self.settle(id);
     }
 
-    /// How many bytes may be pushed into a stream now; 0 once it is finished, and for an unknown connection.
+    /// How many bytes may be pushed into a stream now; 0 once it is finished, and for an unknown
+    /// connection.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         let room = self.connections.get(&id).map_or(0, |connection| connection.room(direction));
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -141,18 +148,24 @@ impl Model {
         self.with(now, id, |connection, out| connection.finish(direction, out));
     }
 
-    /// Tears a connection down at the end that writes `direction` (RST): what was not sent is discarded, the reset follows what was, and is
-    /// never lost.
+    /// Tears a connection down at the end that writes `direction` (RST): what was not sent is
+    /// discarded, the reset follows what was, and is never lost.
     pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
         self.with(now, id, |connection, out| connection.reset(direction, out));
     }
 
-    /// The program at the end of `direction` has taken so many of the bytes that were handed out, which makes room for as many.
+    /// The program at the end of `direction` has taken so many of the bytes that were handed out,
+    /// which makes room for as many.
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.with(now, id, |connection, _| connection.consumed(direction, bytes as u64));
     }
 
-    fn with(&mut self, now: Instant, id: u32, action: impl FnOnce(&mut Connection, &mut Outlet<'_>)) {
+    fn with(
+        &mut self,
+        now: Instant,
+        id: u32,
+        action: impl FnOnce(&mut Connection, &mut Outlet<'_>),
+    ) {
         self.catch_up(now);
         if let Some(connection) = self.connections.get_mut(&id) {
             let mut out = outlet!(self, now, id);
@@ -253,13 +266,16 @@ impl Model {
         self.settle(id);
     }
 
-    /// Takes in a packet that crossed the link of `direction`. A damaged one is discarded, as its checksum is wrong.
+    /// Takes in a packet that crossed the link of `direction`. A damaged one is discarded, as its
+    /// checksum is wrong.
     fn deliver(&mut self, direction: Direction, packet: &Packet) {
         let id = packet.flow;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let mut out = outlet!(self, self.clock, id);
         match &packet.body {
-            Body::Segment(segment) if !packet.is_damaged() => connection.handle(direction, segment, &mut out),
+            Body::Segment(segment) if !packet.is_damaged() => {
+                connection.handle(direction, segment, &mut out)
+            }
             Body::Reset => {
                 connection.handle_reset(direction, &mut out);
                 return self.close(id);

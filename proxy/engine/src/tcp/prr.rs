@@ -1,5 +1,5 @@
-//! Proportional rate reduction: spreads the reduction of the window over one round trip of recovery (RFC 6937, with the slow start
-//! bound of RFC 9937).
+//! Proportional rate reduction: spreads the reduction of the window over one round trip of recovery
+//! (RFC 6937, with the slow start bound of RFC 9937).
 
 /// A reduction under way.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,8 @@ impl Reduction {
         self.sent += 1;
     }
 
-    /// The window after `delivered` more segments arrived. `clean` says that the acknowledgement advanced and found no new loss.
+    /// The window after `delivered` more segments arrived. `clean` says that the acknowledgement
+    /// advanced and found no new loss.
     pub(super) fn window(
         &mut self,
         in_flight: u32,
@@ -72,7 +73,11 @@ mod tests {
     #[test]
     fn grows_back_to_the_threshold_as_in_slow_start() {
         let mut reduction = Reduction::new(100);
-        assert_eq!(reduction.window(20, 70, 5, true), Some(26), "5 arrived, one more for a clean advance");
+        assert_eq!(
+            reduction.window(20, 70, 5, true),
+            Some(26),
+            "5 arrived, one more for a clean advance"
+        );
         assert_eq!(reduction.window(69, 70, 5, true), Some(70));
     }
 

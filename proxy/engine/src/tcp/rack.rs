@@ -1,7 +1,8 @@
 //! RACK: time-based loss detection (RFC 8985 §6).
 //!
-//! A segment is lost when one that was sent later has arrived and a round trip (and a little, for reordering) has passed since it was
-//! sent. The same rule holds for retransmissions, which the counting of duplicate acknowledgements cannot see lost.
+//! A segment is lost when one that was sent later has arrived and a round trip (and a little, for
+//! reordering) has passed since it was sent. The same rule holds for retransmissions, which the
+//! counting of duplicate acknowledgements cannot see lost.
 
 use super::sent::Sent;
 use jostle_common::time::Instant;
@@ -19,7 +20,8 @@ pub(super) struct Clock {
     end: u64,
     /// How long it took.
     rtt: u64,
-    /// The least round-trip time seen, below which an arrival must be that of an earlier transmission.
+    /// The least round-trip time seen, below which an arrival must be that of an earlier
+    /// transmission.
     least: u64,
     advanced: bool,
     reordering: bool,
@@ -54,8 +56,9 @@ impl Clock {
         std::mem::replace(&mut self.advanced, false)
     }
 
-    /// The rule as it holds now: in recovery or with `sacked` segments beyond a hole there is no patience for reordering, unless
-    /// reordering was seen; else a quarter of the least round-trip time, at most the smoothed one.
+    /// The rule as it holds now: in recovery or with `sacked` segments beyond a hole there is no
+    /// patience for reordering, unless reordering was seen; else a quarter of the least round-trip
+    /// time, at most the smoothed one.
     pub(super) fn rack(&self, recovering: bool, sacked: u32, smoothed: u64) -> Rack {
         let hurried = !self.reordering && (recovering || sacked >= DUPLICATES);
         let patience = if hurried { 0 } else { (self.least / 4).min(smoothed) };

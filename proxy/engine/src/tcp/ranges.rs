@@ -1,4 +1,5 @@
-//! A set of offsets, kept as sorted ranges: what a receiver holds out of order, and what a sender knows of it.
+//! A set of offsets, kept as sorted ranges: what a receiver holds out of order, and what a sender
+//! knows of it.
 
 use std::ops::Range;
 
@@ -16,7 +17,8 @@ impl RangeSet {
     /// Adds a range; returns the whole range in which it lies now.
     pub(super) fn insert(&mut self, range: Range<u64>) -> Range<u64> {
         let start = self.ranges.partition_point(|known| known.end < range.start);
-        let touched = self.ranges[start..].iter().take_while(|known| known.start <= range.end).count();
+        let touched =
+            self.ranges[start..].iter().take_while(|known| known.start <= range.end).count();
         let touching = &self.ranges[start..start + touched];
         let merged = match touching {
             [] => {

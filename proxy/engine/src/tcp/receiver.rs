@@ -1,4 +1,5 @@
-//! The receiving half of one direction of a connection: puts segments in order and decides when to acknowledge.
+//! The receiving half of one direction of a connection: puts segments in order and decides when to
+//! acknowledge.
 
 use super::ranges::RangeSet;
 use super::segment::{Ack, Blocks, Data};
@@ -22,7 +23,8 @@ pub(super) struct Receiver {
     next: u64,
     /// What has arrived beyond.
     held: RangeSet,
-    /// Ranges of `held`, the one with the latest arrival first: what the next acknowledgement reports.
+    /// Ranges of `held`, the one with the latest arrival first: what the next acknowledgement
+    /// reports.
     recent: Vec<Range<u64>>,
     /// The place that the stream's end takes, once it is known.
     fin: Option<u64>,
@@ -41,7 +43,8 @@ impl Receiver {
     /// Takes in a segment that arrives at `now`.
     pub(super) fn handle(&mut self, now: Instant, data: &Data) {
         if data.start <= self.acknowledged {
-            // RFC 7323 §4.3: of several segments that one acknowledgement covers, the first is echoed.
+            // RFC 7323 §4.3: of several segments that one acknowledgement covers, the first is
+            // echoed.
             self.echo = self.echo.max(data.sent);
         }
         if data.fin {
@@ -100,8 +103,8 @@ impl Receiver {
         self.delayed
     }
 
-    /// The acknowledgement to send at `now`, if one is due. It says what the receiver has now: read later, when it arrives, it would tell
-    /// the sender of segments half a round trip too early.
+    /// The acknowledgement to send at `now`, if one is due. It says what the receiver has now: read
+    /// later, when it arrives, it would tell the sender of segments half a round trip too early.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Ack> {
         if !self.ack_now && self.delayed.is_none_or(|at| at > now) {
             return None;

@@ -9,7 +9,8 @@ pub(super) const RTO_INITIAL: Duration = Duration::from_secs(1);
 /// The longest timeout, doubled or not (Linux's TCP_RTO_MAX).
 pub(super) const RTO_MAX: Duration = Duration::from_secs(120);
 
-/// The least margin of the timeout over the round-trip time (Linux's TCP_RTO_MIN, which it adds; RFC 6298 bounds the sum).
+/// The least margin of the timeout over the round-trip time (Linux's TCP_RTO_MIN, which it adds;
+/// RFC 6298 bounds the sum).
 pub(super) const MARGIN_MIN: Duration = Duration::from_millis(200);
 
 /// A smoothed round-trip time, in nanoseconds.
@@ -24,8 +25,9 @@ pub(super) struct RoundTrip {
 }
 
 impl RoundTrip {
-    /// Takes in a sample; it ends any backoff. `last` is the time since the last acknowledged segment was sent, which a delayed
-    /// acknowledgement makes no longer; the least round-trip time is found among those.
+    /// Takes in a sample; it ends any backoff. `last` is the time since the last acknowledged
+    /// segment was sent, which a delayed acknowledgement makes no longer; the least round-trip time
+    /// is found among those.
     pub(super) fn sample(&mut self, sample: u64, last: u64) {
         // RFC 6298 §2.2 and §2.3: gains of 1/8 and 1/4.
         if self.sampled {

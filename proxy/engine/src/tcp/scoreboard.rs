@@ -1,4 +1,5 @@
-//! The sender's scoreboard: every segment that was sent and is not acknowledged, and what is known of it.
+//! The sender's scoreboard: every segment that was sent and is not acknowledged, and what is known
+//! of it.
 //!
 //! Terms are those of RFC 6675: in flight = out − sacked − lost + retransmitted.
 
@@ -18,14 +19,16 @@ pub(super) struct Progress {
     pub(super) advanced: bool,
     /// Whether a retransmitted segment was acknowledged in order.
     pub(super) retransmission: bool,
-    /// When the first and the last segment were sent that were acknowledged in order and never retransmitted.
+    /// When the first and the last segment were sent that were acknowledged in order and never
+    /// retransmitted.
     pub(super) acked: Option<(Instant, Instant)>,
     /// The same for segments acknowledged out of order.
     pub(super) sacked: Option<(Instant, Instant)>,
-    /// Whether a segment arrived behind later ones though it was sent but once: the network reorders.
+    /// Whether a segment arrived behind later ones though it was sent but once: the network
+    /// reorders.
     pub(super) reordered: bool,
-    /// The end of what was known to have arrived before this acknowledgement. Compared with what it brings itself, a lost
-    /// acknowledgement would look like reordering.
+    /// The end of what was known to have arrived before this acknowledgement. Compared with what it
+    /// brings itself, a lost acknowledgement would look like reordering.
     highest_before: u64,
 }
 
@@ -42,7 +45,8 @@ pub(super) struct Scoreboard {
     first: u64,
     /// What is known to have arrived out of order.
     known: RangeSet,
-    /// Every transmission (ordinal, time) in order of time, until its segment is resolved or sent again.
+    /// Every transmission (ordinal, time) in order of time, until its segment is resolved or sent
+    /// again.
     transmissions: VecDeque<(u64, Instant)>,
     acknowledged: u64,
     next: u64,
@@ -116,7 +120,8 @@ impl Scoreboard {
             return None;
         }
         let from = self.missing_from.max(self.first);
-        let skipped = self.segments.range((from - self.first) as usize..).position(Sent::is_missing)? as u64;
+        let skipped =
+            self.segments.range((from - self.first) as usize..).position(Sent::is_missing)? as u64;
         let ordinal = from + skipped;
         self.missing_from = ordinal + 1;
         let segment = &mut self.segments[(ordinal - self.first) as usize];
@@ -139,7 +144,10 @@ impl Scoreboard {
 
     /// The account of an acknowledgement that is about to be taken in.
     pub(super) fn progress(&self) -> Progress {
-        Progress { highest_before: self.known.end().unwrap_or(self.acknowledged), ..Progress::default() }
+        Progress {
+            highest_before: self.known.end().unwrap_or(self.acknowledged),
+            ..Progress::default()
+        }
     }
 
     /// Takes in a block that arrived out of order.
@@ -153,7 +161,8 @@ impl Scoreboard {
         let mut rest = block.start.max(self.acknowledged)..block.end.min(self.next);
         while let Some(gap) = self.known.first_gap(&rest) {
             let mut index = self.segments.partition_point(|segment| segment.start < gap.start);
-            while let Some(segment) = self.segments.get_mut(index).filter(|segment| segment.end() <= gap.end)
+            while let Some(segment) =
+                self.segments.get_mut(index).filter(|segment| segment.end() <= gap.end)
             {
                 rack.advance(now, segment);
                 progress.delivered += 1;
@@ -207,7 +216,8 @@ impl Scoreboard {
         self.known.remove_below(offset);
     }
 
-    /// Marks lost what RACK takes to be lost at `now`; returns how many, and how long until the next would be (the longest such wait).
+    /// Marks lost what RACK takes to be lost at `now`; returns how many, and how long until the
+    /// next would be (the longest such wait).
     pub(super) fn mark_lost(&mut self, now: Instant, rack: &Rack) -> (u32, Option<u64>) {
         let (mut marked, mut wait, mut place) = (0, None, 0);
         while let Some(&(ordinal, at)) = self.transmissions.get(place) {
@@ -234,7 +244,8 @@ impl Scoreboard {
         (marked, wait)
     }
 
-    /// Marks lost what is out after a timeout: the head, and everything that was sent long enough ago; returns how many.
+    /// Marks lost what is out after a timeout: the head, and everything that was sent long enough
+    /// ago; returns how many.
     pub(super) fn mark_timed_out(&mut self, now: Instant, rack: &Rack) -> u32 {
         let mut marked = 0;
         for index in 0..self.segments.len() {
@@ -294,24 +305,28 @@ mod tests {
     impl Scoreboard {
         /// Counts anew, and compares with the running counts.
         fn assert_consistent(&self) {
-            let count =
-                |what: fn(&Sent) -> bool| self.segments.iter().filter(|sent| what(sent)).count() as u32;
+            let count = |what: fn(&Sent) -> bool| {
+                self.segments.iter().filter(|sent| what(sent)).count() as u32
+            };
             assert_eq!(self.sacked, count(|sent| sent.sacked));
             assert_eq!(self.lost, count(|sent| sent.lost));
             assert_eq!(self.retransmitted, count(|sent| sent.retransmitted));
-            assert_eq!(0, count(|sent| sent.sacked && sent.lost || sent.retransmitted && !sent.lost));
+            assert_eq!(
+                0,
+                count(|sent| sent.sacked && sent.lost || sent.retransmitted && !sent.lost)
+            );
             assert!(self.in_flight() <= self.out());
             let missing = (self.first..).zip(&self.segments).find(|(_, sent)| sent.is_missing());
             assert!(missing.is_none_or(|(ordinal, _)| ordinal >= self.missing_from));
-            assert!(
-                self.segments
-                    .iter()
-                    .all(|sent| sent.sacked == self.known.first_gap(&(sent.start..sent.end())).is_none())
-            );
+            assert!(self.segments.iter().all(
+                |sent| sent.sacked == self.known.first_gap(&(sent.start..sent.end())).is_none()
+            ));
             let waited_for = |sent: &Sent, ordinal| {
                 sent.sacked || sent.is_missing() || self.transmissions.contains(&(ordinal, sent.at))
             };
-            assert!((self.first..).zip(&self.segments).all(|(ordinal, sent)| waited_for(sent, ordinal)));
+            assert!(
+                (self.first..).zip(&self.segments).all(|(ordinal, sent)| waited_for(sent, ordinal))
+            );
             assert!(self.transmissions.iter().is_sorted_by_key(|(_, at)| *at));
         }
     }

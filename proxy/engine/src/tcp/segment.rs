@@ -1,5 +1,5 @@
-//! A segment of the modelled TCP: what its header says. The payload itself stays with the connection, which hands it out when the
-//! receiver has it in order.
+//! A segment of the modelled TCP: what its header says. The payload itself stays with the
+//! connection, which hands it out when the receiver has it in order.
 
 use jostle_common::time::Instant;
 use std::ops::Range;
@@ -61,7 +61,8 @@ pub struct Ack {
     pub next: u64,
     /// What has arrived beyond, the block with the latest arrival first.
     pub blocks: Blocks,
-    /// When the segment that caused it was sent: for a delayed one, the first that waited (RFC 7323 §4.3).
+    /// When the segment that caused it was sent: for a delayed one, the first that waited (RFC 7323
+    /// §4.3).
     pub echo: Instant,
 }
 
@@ -130,7 +131,10 @@ mod tests {
         let sent = Instant::START;
         assert_eq!(Segment::Syn { sent }.wire_size(), 60);
         assert_eq!(Segment::SynAck { sent, echo: sent }.wire_size(), 60);
-        assert_eq!(Segment::Data(Data { start: 0, payload: 1448, fin: true, sent }).wire_size(), 1500);
+        assert_eq!(
+            Segment::Data(Data { start: 0, payload: 1448, fin: true, sent }).wire_size(),
+            1500
+        );
         let mut ack = Ack { next: 7, blocks: Blocks::default(), echo: sent };
         for size in [52, 64, 72, 80, 80] {
             assert_eq!(Segment::Ack(ack.clone()).wire_size(), size);

@@ -1,4 +1,5 @@
-//! The bytes of one direction of a connection, from when they were pushed until they are handed out: shared by both halves, never copied.
+//! The bytes of one direction of a connection, from when they were pushed until they are handed
+//! out: shared by both halves, never copied.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -41,8 +42,11 @@ impl Stream {
     pub(super) fn take_before(&mut self, offset: u64) -> Option<Bytes> {
         let room = offset.checked_sub(self.start).filter(|room| *room > 0)?;
         let first = self.pieces.front_mut()?;
-        let piece =
-            if first.len() as u64 <= room { self.pieces.pop_front()? } else { first.split_to(room as usize) };
+        let piece = if first.len() as u64 <= room {
+            self.pieces.pop_front()?
+        } else {
+            first.split_to(room as usize)
+        };
         self.start += piece.len() as u64;
         Some(piece)
     }
@@ -91,7 +95,10 @@ mod tests {
         stream.push(Bytes::from_static(b"abc"));
         assert_eq!(stream.take_before(4).unwrap(), "0123");
         stream.truncate(8);
-        assert_eq!((stream.end(), stream.take_before(20).unwrap()), (8, Bytes::from_static(b"4567")));
+        assert_eq!(
+            (stream.end(), stream.take_before(20).unwrap()),
+            (8, Bytes::from_static(b"4567"))
+        );
         stream.truncate(2);
         assert_eq!((stream.start(), stream.end()), (8, 8));
     }

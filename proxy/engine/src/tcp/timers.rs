@@ -1,7 +1,8 @@
-//! When each connection wants to be woken: one entry per connection, moved only when it would be too late.
+//! When each connection wants to be woken: one entry per connection, moved only when it would be
+//! too late.
 //!
-//! Most timers are put off again and again by arriving acknowledgements. An entry that is too early costs one look at its connection; to
-//! keep it exact would cost two tree operations per segment.
+//! Most timers are put off again and again by arriving acknowledgements. An entry that is too early
+//! costs one look at its connection; to keep it exact would cost two tree operations per segment.
 
 use jostle_common::time::Instant;
 use std::collections::BTreeSet;

@@ -1,11 +1,12 @@
-//! The tail loss probe (RFC 8985 §7): when the last segments of a flight stay unanswered, one more segment asks for an answer, long
-//! before the retransmission timeout.
+//! The tail loss probe (RFC 8985 §7): when the last segments of a flight stay unanswered, one more
+//! segment asks for an answer, long before the retransmission timeout.
 
 use super::rack::TIMER_SLACK_NANOS;
 use super::rtt::MARGIN_MIN;
 use jostle_common::time::nanos;
 
-/// How long after the last event to probe: two round trips, and time for a delayed acknowledgement when a single segment is out.
+/// How long after the last event to probe: two round trips, and time for a delayed acknowledgement
+/// when a single segment is out.
 pub(super) fn timeout(smoothed: u64, out: u32) -> u64 {
     let extra = if out == 1 { nanos(MARGIN_MIN) } else { TIMER_SLACK_NANOS };
     smoothed.saturating_mul(2).saturating_add(extra)
@@ -14,7 +15,8 @@ pub(super) fn timeout(smoothed: u64, out: u32) -> u64 {
 /// The probe that is out, if one is: there is one per episode.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probe {
-    /// The first offset that was never sent when the probe went out, and whether the probe was a retransmission.
+    /// The first offset that was never sent when the probe went out, and whether the probe was a
+    /// retransmission.
     out: Option<(u64, bool)>,
 }
 
@@ -34,15 +36,17 @@ impl Probe {
         self.out = None;
     }
 
-    /// Takes in an acknowledgement up to `acknowledged`; `bare` says that it brought nothing at all. Returns whether the probe turns out
-    /// to have repaired a loss, which the window has to answer for.
+    /// Takes in an acknowledgement up to `acknowledged`; `bare` says that it brought nothing at
+    /// all. Returns whether the probe turns out to have repaired a loss, which the window has to
+    /// answer for.
     pub(super) fn handle_ack(&mut self, acknowledged: u64, bare: bool) -> bool {
         let Some((next, retransmission)) = self.out else { return false };
         if acknowledged < next {
             return false;
         }
         if !retransmission || bare {
-            // New data was acknowledged, or both the original and the probe have arrived: nothing was lost.
+            // New data was acknowledged, or both the original and the probe have arrived: nothing
+            // was lost.
             self.out = None;
             return false;
         }

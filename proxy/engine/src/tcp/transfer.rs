@@ -5,10 +5,10 @@ use super::counters::Counters;
 use super::event::Event;
 use super::model::Model;
 use crate::link::Link;
+use crate::route::CongestionControl;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::route::CongestionControl;
+use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::time::Duration;
 
@@ -18,18 +18,26 @@ static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// What became of a transfer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// How long it took from before the client connected until the server had read everything; `None` when it was stopped before.
+    /// How long it took from before the client connected until the server had read everything;
+    /// `None` when it was stopped before.
     pub time: Option<Duration>,
     /// Bytes that the server read.
     pub received: u64,
     /// What the client's sender did.
     pub counters: Counters,
-    /// The round-trip times that the client's sender sampled, and the one of the server's handshake.
+    /// The round-trip times that the client's sender sampled, and the one of the server's
+    /// handshake.
     pub round_trips: RoundTrips,
 }
 
-/// Sends `bytes` from client to server over these links, up first, for at most `limit`. Virtual time begins with zero.
-pub fn transfer(links: [Link; 2], control: CongestionControl, bytes: u64, limit: Duration) -> Outcome {
+/// Sends `bytes` from client to server over these links, up first, for at most `limit`. Virtual
+/// time begins with zero.
+pub fn transfer(
+    links: [Link; 2],
+    control: CongestionControl,
+    bytes: u64,
+    limit: Duration,
+) -> Outcome {
     const ID: u32 = 1;
     let mut model = Model::new(links, control, Budget::default());
     let mut now = Instant::START;

@@ -1,7 +1,8 @@
-//! Undoing a reduction that was no loss's fault: the Eifel detection (RFC 3522) and response (RFC 4015).
+//! Undoing a reduction that was no loss's fault: the Eifel detection (RFC 3522) and response (RFC
+//! 4015).
 //!
-//! When the acknowledgement of a segment that was sent again echoes a timestamp from before it was, the first transmission has arrived:
-//! the network had reordered or delayed it.
+//! When the acknowledgement of a segment that was sent again echoes a timestamp from before it was,
+//! the first transmission has arrived: the network had reordered or delayed it.
 
 use jostle_common::time::Instant;
 
@@ -17,7 +18,8 @@ pub(super) struct Undo {
 }
 
 impl Undo {
-    /// A reduction begins at this window and threshold; a threshold well below the window would give away what was known to fit.
+    /// A reduction begins at this window and threshold; a threshold well below the window would
+    /// give away what was known to fit.
     pub(super) fn new(window: u32, threshold: u32) -> Self {
         Self { window, threshold: threshold.max(window - window / 4), retransmitted: None }
     }

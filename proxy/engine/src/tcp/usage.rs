@@ -1,5 +1,5 @@
-//! Whether the congestion window is used: one that its application does not fill says nothing about the network and must not grow
-//! (RFC 7661; the test is Linux's).
+//! Whether the congestion window is used: one that its application does not fill says nothing about
+//! the network and must not grow (RFC 7661; the test is Linux's).
 
 /// How much of the window was used lately.
 #[derive(Clone, Debug, Default)]
@@ -12,8 +12,8 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Notes, after sending, how many segments are out, whether the window (and not the application) stopped the sender, and the
-    /// offsets of the round.
+    /// Notes, after sending, how many segments are out, whether the window (and not the
+    /// application) stopped the sender, and the offsets of the round.
     pub(super) const fn note(&mut self, out: u32, limited: bool, acknowledged: u64, next: u64) {
         if acknowledged >= self.round_end || limited || (!self.limited && out > self.out_max) {
             self.limited = limited;
@@ -22,7 +22,8 @@ impl Usage {
         }
     }
 
-    /// Whether a window of so many segments may grow. In slow start it may grow to twice what was used.
+    /// Whether a window of so many segments may grow. In slow start it may grow to twice what was
+    /// used.
     pub(super) const fn may_grow(&self, window: u32, in_slow_start: bool) -> bool {
         self.limited || (in_slow_start && window < self.out_max.saturating_mul(2))
     }

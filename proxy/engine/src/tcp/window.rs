@@ -3,7 +3,7 @@
 use super::cubic::Cubic;
 use super::hystart::{HyStart, Sight};
 use super::reno;
-use jostle_common::route::CongestionControl;
+use crate::route::CongestionControl;
 use jostle_common::time::Instant;
 
 /// The window of a new connection (RFC 6928).
@@ -76,7 +76,8 @@ impl Window {
         }
     }
 
-    /// Grows with `delivered` segments that arrived: one segment each in slow start, then as the control says.
+    /// Grows with `delivered` segments that arrived: one segment each in slow start, then as the
+    /// control says.
     pub(super) fn grow(&mut self, now: Instant, delivered: u32) {
         let mut delivered = delivered;
         if self.in_slow_start() {
@@ -113,10 +114,12 @@ impl Window {
     /// Goes back to a window and a threshold from before a reduction, or stays where it is further.
     pub(super) fn restore(&mut self, segments: u32, threshold: u32) {
         self.segments = self.segments.max(segments);
-        self.threshold = Some(self.threshold().max(threshold)).filter(|threshold| *threshold < u32::MAX);
+        self.threshold =
+            Some(self.threshold().max(threshold)).filter(|threshold| *threshold < u32::MAX);
     }
 
-    /// Restarts from `segments` after a timeout at `now`, when everything up to `next` had been sent.
+    /// Restarts from `segments` after a timeout at `now`, when everything up to `next` had been
+    /// sent.
     pub(super) fn time_out(&mut self, now: Instant, next: u64, segments: u32) {
         self.segments = segments;
         self.credit = 0;
@@ -126,8 +129,9 @@ impl Window {
         }
     }
 
-    /// Begins to send again at `now`, after nothing was sent for `idle` nanoseconds. When that was longer than the timeout the window
-    /// shrinks, as the network may have changed (RFC 5681 §4.1; half per timeout, as in RFC 2861).
+    /// Begins to send again at `now`, after nothing was sent for `idle` nanoseconds. When that was
+    /// longer than the timeout the window shrinks, as the network may have changed (RFC 5681 §4.1;
+    /// half per timeout, as in RFC 2861).
     pub(super) fn restart(&mut self, now: Instant, idle: u64, timeout: u64) {
         if let Control::Cubic(state) = &mut self.control {
             state.0.pause(now, idle);
@@ -184,9 +188,16 @@ mod tests {
 
     #[test]
     fn idleness_halves_the_window_down_to_the_initial_one() {
-        for (idle, want) in
-            [(1, 100), (250, 100), (251, 50), (500, 50), (501, 25), (751, 12), (1001, 10), (u64::MAX, 10)]
-        {
+        for (idle, want) in [
+            (1, 100),
+            (250, 100),
+            (251, 50),
+            (500, 50),
+            (501, 25),
+            (751, 12),
+            (1001, 10),
+            (u64::MAX, 10),
+        ] {
             let mut window = window(100, None);
             window.restart(Instant::from_secs(1), idle, 250);
             assert_eq!(window.segments(), want, "idle for {idle}");

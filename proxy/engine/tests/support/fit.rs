@@ -1,4 +1,5 @@
-//! Goodness of fit: chains that lose packets, how long their runs of losses and of arrivals are by the formulas, and Pearson's test.
+//! Goodness of fit: chains that lose packets, how long their runs of losses and of arrivals are by
+//! the formulas, and Pearson's test.
 
 use jostle_common::statistics::Z_999;
 
@@ -25,14 +26,16 @@ impl Losses {
         Self { transitions: vec![vec![1.0 - p, p], vec![r, 1.0 - r]], loss: vec![good, bad] }
     }
 
-    /// A share `mean` of time in bursts of a mean length, seen by packets `gap` apart: exponential spans, looked at evenly, are a chain.
+    /// A share `mean` of time in bursts of a mean length, seen by packets `gap` apart: exponential
+    /// spans, looked at evenly, are a chain.
     pub(crate) fn bursts_of_time(mean: f64, length: f64, gap: f64) -> Self {
         let changes = 1.0 / length + mean / (length * (1.0 - mean));
         let forgotten = 1.0 - libm::exp(-gap * changes);
         Self::two_states(mean * forgotten, (1.0 - mean) * forgotten, 1.0, 0.0)
     }
 
-    /// The four states of netem, in the order gap, arrival in a burst, loss in a burst, loss on its own.
+    /// The four states of netem, in the order gap, arrival in a burst, loss in a burst, loss on its
+    /// own.
     pub(crate) fn four_states([p13, p31, p32, p23, p14]: [f64; 5]) -> Self {
         let transitions = vec![
             vec![1.0 - p13 - p14, 0.0, p13, p14],
@@ -55,7 +58,8 @@ impl Losses {
         Self { transitions, loss: (0..=last).map(|state| f64::from(u8::from(state > 0))).collect() }
     }
 
-    /// The share of time in each state: the rows of a high power of the chain, slowed down by half so that none goes in circles.
+    /// The share of time in each state: the rows of a high power of the chain, slowed down by half
+    /// so that none goes in circles.
     fn stationary(&self) -> Vec<f64> {
         let states = self.loss.len();
         let mut power: Vec<Vec<f64>> = (0..states)
@@ -107,7 +111,8 @@ impl Losses {
         Z_999 * libm::sqrt((mean * (1.0 - mean) + 2.0 * covariances).max(0.0) / count) + 1.0 / count
     }
 
-    /// The probability of a run of losses (or of arrivals) of each length from 1 on, up to `longest`; what is missing to 1 is longer.
+    /// The probability of a run of losses (or of arrivals) of each length from 1 on, up to
+    /// `longest`; what is missing to 1 is longer.
     fn run_lengths(&self, lost: bool, longest: usize) -> Vec<f64> {
         let begun = self.step(&self.step(&self.stationary(), !lost), lost);
         let total: f64 = begun.iter().sum();
@@ -148,17 +153,21 @@ impl Losses {
         if bins.len() == 1 {
             return 1.0;
         }
-        let squares: f64 = bins.iter().map(|(seen, wanted)| (seen - wanted) * (seen - wanted) / wanted).sum();
+        let squares: f64 =
+            bins.iter().map(|(seen, wanted)| (seen - wanted) * (seen - wanted) / wanted).sum();
         chi_square_above(squares, (bins.len() - 1) as f64)
     }
 }
 
 fn product(row: &[f64], matrix: &[Vec<f64>]) -> Vec<f64> {
-    (0..row.len()).map(|to| row.iter().zip(matrix).map(|(share, from)| share * from[to]).sum()).collect()
+    (0..row.len())
+        .map(|to| row.iter().zip(matrix).map(|(share, from)| share * from[to]).sum())
+        .collect()
 }
 
-/// The probability that a chi-square of so many degrees of freedom is above `x`: the regularised upper incomplete gamma function, by its
-/// series below the mean and its continued fraction above (Abramowitz and Stegun 6.5.29 and 6.5.31).
+/// The probability that a chi-square of so many degrees of freedom is above `x`: the regularised
+/// upper incomplete gamma function, by its series below the mean and its continued fraction above
+/// (Abramowitz and Stegun 6.5.29 and 6.5.31).
 pub(crate) fn chi_square_above(x: f64, degrees: f64) -> f64 {
     let (a, x) = (degrees / 2.0, x / 2.0);
     if x <= 0.0 {

@@ -7,10 +7,10 @@ pub(crate) mod fit;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::profile::{Profile, Timeline};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::{Profile, Timeline};
 use jostle_engine::stage::{Output, Stage};
 
 /// The rules of `{ "up": [ … ] }`.
@@ -40,7 +40,13 @@ pub(crate) fn drain_all(link: &mut Link) -> Vec<Output> {
 }
 
 /// Feeds `count` packets of `size` bytes, `gap` nanoseconds apart, and hands every output to `see`.
-pub(crate) fn feed(link: &mut Link, count: u64, gap: u64, size: usize, mut see: impl FnMut(Output)) {
+pub(crate) fn feed(
+    link: &mut Link,
+    count: u64,
+    gap: u64,
+    size: usize,
+    mut see: impl FnMut(Output),
+) {
     for n in 0..count {
         let packet = packet(n * gap, size);
         while let Some(output) = link.poll(packet.at) {

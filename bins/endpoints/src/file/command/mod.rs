@@ -7,7 +7,7 @@ pub use receive::ReceiveArgs;
 pub use send::SendArgs;
 
 use crate::over::Over;
-use jostle_common::protocol::file::{Cell, ChunkState, Counts};
+use crate::protocol::file::{Cell, ChunkState, Counts};
 use serde_json::{Value, json};
 
 fn counts_json(counts: &Counts) -> Value {

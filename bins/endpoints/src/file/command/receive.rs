@@ -2,19 +2,21 @@
 
 use super::{Over, counts_json, counts_text, goodput, map_text};
 use crate::address::resolve_listener;
-use crate::exit::Usage;
 use crate::file::{PORT, tcp, udp};
-use crate::stop::Stop;
+use crate::protocol::file::{NaiveSettings, Received, ReceiverSettings, intact_bytes};
 use crate::storage::Directory;
-use crate::terminal::{self, Printer, escaped, grouped};
 use clap::Args;
-use jostle_common::protocol::file::{NaiveSettings, Received, ReceiverSettings, intact_bytes};
 use jostle_common::units::{ByteSize, parse_duration};
+use jostle_common::words::grouped;
+use jostle_console::exit::Usage;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{self, Printer, escaped};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Receives files into a folder: received.mp3, then received-2.mp3. What is incomplete stays apart as received.mp3.part.
+/// Receives files into a folder: received.mp3, then received-2.mp3. What is incomplete stays apart
+/// as received.mp3.part.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server file --over tcp --dir incoming
@@ -63,10 +65,12 @@ impl ReceiveArgs {
             return Err(Usage::error("--naive takes bare datagrams; write --over udp --naive"));
         }
         if self.idle.is_some_and(|idle| idle.is_zero()) {
-            return Err(Usage::error("--idle 0 would give up every sender; write a time such as 2s"));
+            return Err(Usage::error(
+                "--idle 0 would give up every sender; write a time such as 2s",
+            ));
         }
         // As many senders as are wished for, if the system grants it.
-        jostle_proxy::raise_descriptor_limit();
+        jostle_sys::raise_descriptor_limit();
         let listen = resolve_listener(&self.listen, self.over.scheme(), PORT)?;
         let folder = Directory::open(&self.dir, &self.name)?;
         let printer = Printer::new(self.json);
@@ -89,8 +93,7 @@ impl ReceiveArgs {
                 (totals.stored, totals.failed)
             }
         };
-        let fields =
-            json!({ "kind": "file", "over": self.over.scheme(), "stored": stored, "failed": failed });
+        let fields = json!({ "kind": "file", "over": self.over.scheme(), "stored": stored, "failed": failed });
         printer.event("summary", fields, || format!("stored {stored} failed {failed}"));
         Ok(!self.once || failed == 0)
     }
@@ -153,7 +156,9 @@ impl ReceiveArgs {
                 (Err(reason), _) => {
                     format!("{}: {size} bytes, incomplete: {}", received.peer, escaped(reason))
                 }
-                (Ok((name, _)), None) => format!("{}: {size} bytes from {}", escaped(name), received.peer),
+                (Ok((name, _)), None) => {
+                    format!("{}: {size} bytes from {}", escaped(name), received.peer)
+                }
                 (Ok((name, _)), Some(_)) => {
                     let state = if received.is_equal() { "whole" } else { "damaged" };
                     format!("{}: {size} bytes from {}, {state}", escaped(name), received.peer)

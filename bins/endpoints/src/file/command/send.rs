@@ -3,17 +3,19 @@
 use super::{Over, counts_json, counts_text, goodput, map_text, ranges};
 use crate::address::resolve;
 use crate::ending::Ending;
-use crate::exit::Usage;
 use crate::file::{PORT, tcp, udp};
-use crate::progress;
-use crate::stop::Stop;
+use crate::protocol::CHUNK_BYTES;
+use crate::protocol::file::{ChunkState, SenderSettings, intact_bytes};
+use crate::protocol::storage::Source as _;
 use crate::storage::FileSource;
-use crate::terminal::{self, Printer, escaped, grouped};
 use clap::Args;
-use jostle_common::protocol::file::{ChunkState, SenderSettings, intact_bytes};
-use jostle_common::protocol::storage::Source as _;
-use jostle_common::protocol::{CHUNK_BYTES, digest::Digest};
+use jostle_common::digest::Digest;
 use jostle_common::units::{BitRate, parse_duration};
+use jostle_common::words::grouped;
+use jostle_console::exit::Usage;
+use jostle_console::progress;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{self, Printer, escaped};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +23,8 @@ use std::time::Duration;
 /// How many ranges of missing or damaged chunks are listed for people; `--json` has them all.
 const RANGES_MAX: usize = 12;
 
-/// Sends a file: over TCP it arrives whole or not at all, over UDP what is lost stays lost and is accounted for.
+/// Sends a file: over TCP it arrives whole or not at all, over UDP what is lost stays lost and is
+/// accounted for.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-client file 127.0.0.1:9003 song.mp3 --over tcp
@@ -72,7 +75,9 @@ impl SendArgs {
             return Err(Usage::error("--rate paces UDP; TCP finds its own rate"));
         }
         if self.patience.is_some_and(|patience| patience.is_zero()) {
-            return Err(Usage::error("--patience 0 would give up at once; write a time such as 30s"));
+            return Err(Usage::error(
+                "--patience 0 would give up at once; write a time such as 30s",
+            ));
         }
         let server = resolve(&self.server, self.over.scheme(), PORT)?;
         let mut source = FileSource::open(&self.file)?;
@@ -106,7 +111,8 @@ impl SendArgs {
 
     fn report_tcp(&self, sent: tcp::Sent) -> (Ending, bool) {
         let name = sent.answer.as_ref().map(|answer| answer.name.clone());
-        let text = name.as_ref().map_or_else(String::new, |name| format!("stored as {}", escaped(name)));
+        let text =
+            name.as_ref().map_or_else(String::new, |name| format!("stored as {}", escaped(name)));
         let is_equal = sent.ending.is_done();
         self.print(Summary {
             ending: &sent.ending,
@@ -136,15 +142,20 @@ impl SendArgs {
                 fields.insert("map".to_owned(), map_text(arrival.cells.iter().copied()).into());
             }
             text = format!("{text}\n{}", counts_text(&counts));
-            for (state, name) in [(ChunkState::Missing, "missing"), (ChunkState::Damaged, "damaged")] {
+            for (state, name) in
+                [(ChunkState::Missing, "missing"), (ChunkState::Damaged, "damaged")]
+            {
                 let ranges = ranges(&arrival.cells, state, RANGES_MAX);
                 if !ranges.is_empty() {
                     text = format!("{text}\n{name} chunks: {ranges}");
                 }
             }
             let state = if is_equal == Some(true) { "whole" } else { "damaged" };
-            text =
-                format!("{text}\nstored as {}, {state}: sha256 {}", escaped(&arrival.name), arrival.digest);
+            text = format!(
+                "{text}\nstored as {}, {state}: sha256 {}",
+                escaped(&arrival.name),
+                arrival.digest
+            );
         }
         let summary = Summary {
             ending: &sent.ending,

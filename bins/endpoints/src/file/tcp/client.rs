@@ -3,12 +3,12 @@
 use super::PIECE;
 use crate::connection::{Broken, Connection};
 use crate::ending::Ending;
-use crate::stop::Stop;
+use crate::protocol::storage::Source;
 use anyhow::Context;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::digest::{Digest, Hasher};
-use jostle_common::protocol::storage::Source;
+use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
+use jostle_console::stop::Stop;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -62,18 +62,22 @@ pub struct Sent {
     pub ending: Ending,
 }
 
-/// Sends a file, and waits for the server's line. `each_piece` is told how many bytes were given to the connection.
+/// Sends a file, and waits for the server's line. `each_piece` is told how many bytes were given to
+/// the connection.
 ///
 /// # Errors
-/// When the file is empty, which over TCP looks like a port probe, or when the system refuses to wait for events. A file that does
-/// not arrive is an [`Ending`].
+/// When the file is empty, which over TCP looks like a port probe, or when the system refuses to
+/// wait for events. A file that does not arrive is an [`Ending`].
 pub fn send<F: Source>(
     settings: &SendSettings,
     source: &mut F,
     stop: &Stop,
     mut each_piece: impl FnMut(u64),
 ) -> anyhow::Result<Sent> {
-    anyhow::ensure!(source.size() > 0, "an empty file cannot be sent over TCP: the stream is the bare file");
+    anyhow::ensure!(
+        source.size() > 0,
+        "an empty file cannot be sent over TCP: the stream is the bare file"
+    );
     let clock = Clock::start();
     let mut sent = Sent {
         server: *settings.server.first().context("no address to send to")?,
@@ -84,8 +88,11 @@ pub fn send<F: Source>(
         elapsed: Duration::ZERO,
         ending: Ending::Stopped,
     };
-    let result = Connection::connect(&settings.server, settings.patience, stop, clock, &mut sent.server)
-        .and_then(|mut connection| transfer(&mut connection, source, &mut sent, &mut each_piece));
+    let result =
+        Connection::connect(&settings.server, settings.patience, stop, clock, &mut sent.server)
+            .and_then(|mut connection| {
+                transfer(&mut connection, source, &mut sent, &mut each_piece)
+            });
     sent.elapsed = clock.now().since(Instant::START);
     sent.ending = match result {
         Ok(()) => Ending::Done,
@@ -120,10 +127,11 @@ fn transfer<F: Source>(
     }
     sent.digest = hasher.finish();
     connection.end()?;
-    let line =
-        read_line(connection).map_err(|broken| broken.context(|| "no answer from the server".to_owned()))?;
-    let answer = parse(&line)
-        .ok_or_else(|| Broken::Failed("the server did not say that it stored the file".to_owned()))?;
+    let line = read_line(connection)
+        .map_err(|broken| broken.context(|| "no answer from the server".to_owned()))?;
+    let answer = parse(&line).ok_or_else(|| {
+        Broken::Failed("the server did not say that it stored the file".to_owned())
+    })?;
     let is_equal = answer.size == sent.size && answer.digest == sent.digest.to_string();
     sent.answer = Some(answer);
     if is_equal {
@@ -152,8 +160,11 @@ fn parse(line: &[u8]) -> Option<Answer> {
     let (rest, digest) = line.rsplit_once(' ')?;
     let (name, size) = rest.rsplit_once(' ')?;
     let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let answer =
-        Answer { name: name.to_owned(), size: size.parse().ok()?, digest: digest.to_ascii_lowercase() };
+    let answer = Answer {
+        name: name.to_owned(),
+        size: size.parse().ok()?,
+        digest: digest.to_ascii_lowercase(),
+    };
     is_digest.then_some(answer)
 }
 

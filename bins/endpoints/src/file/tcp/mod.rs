@@ -1,7 +1,8 @@
 //! System 7, a file over TCP: the stream is the bare file, and its end is the file's end.
 //!
-//! When the file is complete and has its name, the server answers one line, `NAME SIZE SHA256`. A reset means that the file is
-//! incomplete: it stays apart. A connection without a byte is a port probe and leaves nothing.
+//! When the file is complete and has its name, the server answers one line, `NAME SIZE SHA256`. A
+//! reset means that the file is incomplete: it stays apart. A connection without a byte is a port
+//! probe and leaves nothing.
 
 mod client;
 mod server;

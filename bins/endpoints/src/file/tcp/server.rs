@@ -2,12 +2,12 @@
 
 use super::PIECE;
 use crate::accept::Acceptor;
-use crate::stop::{STOP, Stop};
+use crate::protocol::file::Received;
+use crate::protocol::storage::{Folder, Partial};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::digest::{Digest, Hasher};
-use jostle_common::protocol::file::Received;
-use jostle_common::protocol::storage::{Folder, Partial};
+use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
+use jostle_console::stop::{STOP, Stop};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
@@ -107,11 +107,16 @@ impl<F: Folder> Server<F> {
         self.acceptor.address()
     }
 
-    /// Receives until `stop` is requested, or until one file has come when it was set so. `on_received` is told of each file.
+    /// Receives until `stop` is requested, or until one file has come when it was set so.
+    /// `on_received` is told of each file.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
-    pub fn run(mut self, stop: &Stop, mut on_received: impl FnMut(&Received)) -> io::Result<Totals> {
+    pub fn run(
+        mut self,
+        stop: &Stop,
+        mut on_received: impl FnMut(&Received),
+    ) -> io::Result<Totals> {
         let _attached = stop.attach(&self.poll)?;
         let clock = Clock::start();
         let mut events = Events::with_capacity(256);
@@ -121,7 +126,8 @@ impl<F: Folder> Server<F> {
             self.accept(now);
             self.turn(now, &mut buffer, &mut on_received);
             let has_ended = self.totals.stored + self.totals.failed > 0;
-            if stop.is_requested() || self.settings.once && has_ended && self.connections.is_empty() {
+            if stop.is_requested() || self.settings.once && has_ended && self.connections.is_empty()
+            {
                 return Ok(self.totals);
             }
             let wait = self.deadline().map(|deadline| deadline.since(clock.now()));
@@ -196,7 +202,13 @@ impl<F: Folder> Server<F> {
 }
 
 impl<P: Partial> Connection<P> {
-    fn turn<F>(&mut self, now: Instant, settings: &ServerSettings, folder: &mut F, buffer: &mut [u8]) -> Turn
+    fn turn<F>(
+        &mut self,
+        now: Instant,
+        settings: &ServerSettings,
+        folder: &mut F,
+        buffer: &mut [u8],
+    ) -> Turn
     where
         F: Folder<File = P>,
     {
@@ -217,7 +229,12 @@ impl<P: Partial> Connection<P> {
     }
 
     /// Reads or writes one piece.
-    fn piece<F>(&mut self, settings: &ServerSettings, folder: &mut F, buffer: &mut [u8]) -> io::Result<Turn>
+    fn piece<F>(
+        &mut self,
+        settings: &ServerSettings,
+        folder: &mut F,
+        buffer: &mut [u8],
+    ) -> io::Result<Turn>
     where
         F: Folder<File = P>,
     {
@@ -311,6 +328,13 @@ impl<P: Partial> Connection<P> {
         on_received: &mut impl FnMut(&Received),
     ) {
         let elapsed = now.since(self.started);
-        on_received(&Received { peer: self.peer, stored, size, sent: None, elapsed, account: None });
+        on_received(&Received {
+            peer: self.peer,
+            stored,
+            size,
+            sent: None,
+            elapsed,
+            account: None,
+        });
     }
 }

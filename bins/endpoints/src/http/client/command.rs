@@ -1,19 +1,23 @@
 //! `jostle-client http`: fetches and sends files, checks them, and says how far.
 
-use super::{Check, Client, Report, Sending, Settings, Target, Totals, Url, download, look, run, upload};
-use crate::exit::Usage;
-use crate::progress;
-use crate::stop::Stop;
-use crate::terminal::{Printer, escaped, escaped_bytes, grouped, rate};
+use super::{
+    Check, Client, Report, Sending, Settings, Target, Totals, Url, download, look, run, upload,
+};
 use clap::{Args, Subcommand};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::units::parse_duration;
+use jostle_common::words::grouped;
+use jostle_console::exit::Usage;
+use jostle_console::progress;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{Printer, escaped, escaped_bytes, rate};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Talks HTTP/1.1 to any server: several requests over one connection, checked, resumed, tried again
+/// Talks HTTP/1.1 to any server: several requests over one connection, checked, resumed, tried
+/// again
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-client http get http://127.0.0.1:12345/song.mp3 -o song.mp3
@@ -36,7 +40,8 @@ enum MethodArgs {
         /// Under which name to store it; what is there is replaced
         #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
         output: Option<PathBuf>,
-        /// The folder for what is fetched, each under its own name or the next that is free; made if need be
+        /// The folder for what is fetched, each under its own name or the next that is free; made
+        /// if need be
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
         /// Begin anew, whatever an earlier run has left
@@ -127,11 +132,14 @@ impl ClientArgs {
     /// Does all that was asked for. False when something of it failed.
     ///
     /// # Errors
-    /// A [`Usage`] when something impossible was asked for; another error when the folder cannot be made.
+    /// A [`Usage`] when something impossible was asked for; another error when the folder cannot be
+    /// made.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let common = self.method.common();
         if common.timeout.is_zero() {
-            return Err(Usage::error("--timeout 0 would give up at once; write a time such as 30s"));
+            return Err(Usage::error(
+                "--timeout 0 would give up at once; write a time such as 30s",
+            ));
         }
         let tasks = self.tasks()?;
         let printer = Printer::new(common.json);
@@ -156,7 +164,8 @@ impl ClientArgs {
                 if output.is_some() && urls.len() > 1 {
                     return Err(Usage::error("-o names one file; write --dir DIR for several"));
                 }
-                let parsed = urls.iter().map(|url| Url::parse(url)).collect::<anyhow::Result<Vec<_>>>()?;
+                let parsed =
+                    urls.iter().map(|url| Url::parse(url)).collect::<anyhow::Result<Vec<_>>>()?;
                 let target = match output {
                     Some(path) => Target::File(path.clone()),
                     None => {
@@ -187,7 +196,11 @@ impl ClientArgs {
                 }
                 let sent = |file: &PathBuf| {
                     let name = file.file_name().unwrap_or_default().to_string_lossy();
-                    Task::Send { url: url.with_name(&name), file: file.clone(), sending: Sending::Put }
+                    Task::Send {
+                        url: url.with_name(&name),
+                        file: file.clone(),
+                        sending: Sending::Put,
+                    }
                 };
                 Ok(files.iter().map(sent).collect())
             }
@@ -198,7 +211,8 @@ impl ClientArgs {
     }
 
     fn print(&self, printer: Printer, report: &Report) {
-        let (is_head, common) = (matches!(self.method, MethodArgs::Head { .. }), self.method.common());
+        let (is_head, common) =
+            (matches!(self.method, MethodArgs::Head { .. }), self.method.common());
         let is_sent = matches!(self.method, MethodArgs::Post { .. } | MethodArgs::Put { .. });
         let event = if is_head {
             "head"
@@ -278,7 +292,8 @@ fn outcome(report: &Report, is_sent: bool) -> String {
     if let Some(reason) = &report.failure {
         return format!("{url}: failed: {}", escaped(reason));
     }
-    let path = report.path.as_deref().map(|path| escaped(&path.display().to_string())).unwrap_or_default();
+    let path =
+        report.path.as_deref().map(|path| escaped(&path.display().to_string())).unwrap_or_default();
     let status = report.head.as_ref().map(|head| head.status.as_u16()).unwrap_or_default();
     let what = match (is_sent, &report.stored) {
         (false, _) => format!("{url}: {status}, {} bytes, stored as {path}", grouped(report.size)),
@@ -331,7 +346,14 @@ impl Sums {
     }
 }
 
-fn summary(printer: Printer, method: &str, sums: &Sums, totals: Totals, elapsed: Duration, stopped: bool) {
+fn summary(
+    printer: Printer,
+    method: &str,
+    sums: &Sums,
+    totals: Totals,
+    elapsed: Duration,
+    stopped: bool,
+) {
     let Sums { done, failed, bytes, retries, damaged } = *sums;
     let Totals { connections, requests } = totals;
     let seconds = elapsed.as_secs_f64();

@@ -23,7 +23,8 @@ use tokio::net::TcpStream;
 /// The body of a request.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-const PROGRAM: HeaderValue = HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
+const PROGRAM: HeaderValue =
+    HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
 /// The largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How much of a refusal's text is read.
@@ -42,8 +43,8 @@ impl Connection {
         Self { timeout, open: None, totals: Totals { connections: 0, requests: 0 } }
     }
 
-    /// Sends a request, over the connection that is open if it leads there, and returns the head of the answer. `sent` is told how much
-    /// of the body has gone out.
+    /// Sends a request, over the connection that is open if it leads there, and returns the head of
+    /// the answer. `sent` is told how much of the body has gone out.
     pub(super) async fn send(
         &mut self,
         url: &Url,
@@ -52,7 +53,8 @@ impl Connection {
     ) -> Result<Response<Incoming>, Failure> {
         let (mut sender, is_kept) = self.sender(url).await?;
         let authority = HeaderValue::try_from(url.authority());
-        let host = authority.map_err(|_| Failure::Final(format!("\"{}\" is no host", url.authority())))?;
+        let host =
+            authority.map_err(|_| Failure::Final(format!("\"{}\" is no host", url.authority())))?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(USER_AGENT, PROGRAM);
         self.totals.requests += 1;
@@ -66,7 +68,11 @@ impl Connection {
                     let reason = format!("no answer from {}: {}", url.authority(), cause(&error));
                     // An answer that makes no sense was one.
                     let is_stale = is_kept && !error.is_parse();
-                    return Err(if is_stale { Failure::Stale(reason) } else { Failure::Passing(reason) });
+                    return Err(if is_stale {
+                        Failure::Stale(reason)
+                    } else {
+                        Failure::Passing(reason)
+                    });
                 }
                 Err(_) if sent.load(Ordering::Relaxed) > before => {}
                 Err(_) => return Err(self.silent("no answer")),
@@ -91,7 +97,10 @@ impl Connection {
                 }
                 Some(Err(error)) => {
                     self.close();
-                    return Err(Failure::Passing(format!("the answer broke off: {}", cause(&error))));
+                    return Err(Failure::Passing(format!(
+                        "the answer broke off: {}",
+                        cause(&error)
+                    )));
                 }
             }
         }
@@ -124,22 +133,29 @@ impl Connection {
     async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), Failure> {
         if let Some((authority, mut sender)) = self.open.take()
             && authority == url.authority()
-            && tokio::time::timeout(self.timeout, sender.ready()).await.is_ok_and(|ready| ready.is_ok())
+            && tokio::time::timeout(self.timeout, sender.ready())
+                .await
+                .is_ok_and(|ready| ready.is_ok())
         {
             return Ok((sender, true));
         }
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Passing(format!("cannot connect to {}: {error}", url.authority()))
         };
-        let stream = match tokio::time::timeout(self.timeout, TcpStream::connect(url.host())).await {
+        let stream = match tokio::time::timeout(self.timeout, TcpStream::connect(url.host())).await
+        {
             Ok(stream) => stream.map_err(|error| failed(&error))?,
-            Err(_) => return Err(failed(&format!("no answer for {}", format_duration(self.timeout)))),
+            Err(_) => {
+                return Err(failed(&format!("no answer for {}", format_duration(self.timeout))));
+            }
         };
         // What the system refuses is done without.
         let _ = stream.set_nodelay(true);
         self.totals.connections += 1;
-        let shaken =
-            http1::Builder::new().max_header_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await;
+        let shaken = http1::Builder::new()
+            .max_header_size(HEAD_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, connection) = shaken.map_err(|error| failed(&error))?;
         tokio::spawn(async move {
             // What goes wrong is told to whoever waits for an answer.

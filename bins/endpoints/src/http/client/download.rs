@@ -8,7 +8,8 @@ use super::{Client, Failure, Url, persist};
 use crate::http::{digest_field, names};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LOCATION, RANGE,
+    CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    LOCATION, RANGE,
 };
 use hyper::{Method, Response, StatusCode};
 use indicatif::ProgressBar;
@@ -26,7 +27,8 @@ const NAMELESS: &str = "download";
 pub enum Target {
     /// Under this name, over what is there.
     File(PathBuf),
-    /// Into this folder, under the name that the server or the URL gives it, or the next that is free.
+    /// Into this folder, under the name that the server or the URL gives it, or the next that is
+    /// free.
     Folder(PathBuf),
 }
 
@@ -53,7 +55,8 @@ pub async fn download(
     let clock = Clock::start();
     let Client { settings, connection } = client;
     let report = Report::new(url.clone());
-    let mut fetch = Fetch { connection, target, resume, bar, report, part: None, disposition: None };
+    let mut fetch =
+        Fetch { connection, target, resume, bar, report, part: None, disposition: None };
     let mut retries = 0;
     let done = persist(settings.retries, &mut retries, async || fetch.attempt().await).await;
     let mut report = fetch.report;
@@ -107,7 +110,8 @@ impl Fetch<'_> {
                 request.headers_mut().insert(IF_RANGE, etag);
             }
             let response = self.connection.send(&self.report.url, request, Arc::default()).await?;
-            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let location =
+                response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             match (response.status().as_u16(), location) {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     self.report.url = self.report.url.join(location)?;
@@ -119,7 +123,8 @@ impl Fetch<'_> {
         Err(Failure::Final(format!("it is redirected more than {REDIRECTIONS_MAX} times")))
     }
 
-    /// Makes ready for the body: behind what is there, or from the start. `Err(None)` when the status is no success.
+    /// Makes ready for the body: behind what is there, or from the start. `Err(None)` when the
+    /// status is no success.
     fn begin(&mut self, response: &Response<Incoming>) -> Result<(), Option<Failure>> {
         let headers = response.headers();
         let wrong = |reason: &str| Some(Failure::Passing(reason.to_owned()));
@@ -142,7 +147,9 @@ impl Fetch<'_> {
                 self.report.resumed = 0;
                 self.restart(etag).map_err(Some)
             }
-            status if status.is_success() => Err(Some(Failure::Final(format!("{status} is no file")))),
+            status if status.is_success() => {
+                Err(Some(Failure::Final(format!("{status} is no file"))))
+            }
             _ => Err(None),
         }
     }
@@ -170,7 +177,7 @@ impl Fetch<'_> {
     /// All has come: is it what was sent?
     fn check(
         &mut self,
-        expected: Option<jostle_common::protocol::digest::Digest>,
+        expected: Option<jostle_common::digest::Digest>,
         total: Option<u64>,
     ) -> Result<(), Failure> {
         let part = self.part.as_mut().expect("begin has opened it");
@@ -208,7 +215,9 @@ impl Fetch<'_> {
                     .as_deref()
                     .and_then(names::of_disposition)
                     .and_then(|name| names::safe(&name));
-                folder.join(said.or_else(|| self.report.url.name()).unwrap_or_else(|| NAMELESS.to_owned()))
+                folder.join(
+                    said.or_else(|| self.report.url.name()).unwrap_or_else(|| NAMELESS.to_owned()),
+                )
             }
         }
     }

@@ -7,8 +7,8 @@ use hyper::StatusCode;
 pub(super) enum Failure {
     /// The network's or the moment's fault: worth another try.
     Passing(String),
-    /// The server had closed the kept connection, as it may at any time (RFC 9112, section 9.5): nobody's fault, so the first one is no
-    /// retry.
+    /// The server had closed the kept connection, as it may at any time (RFC 9112, section 9.5):
+    /// nobody's fault, so the first one is no retry.
     Stale(String),
     /// It would fail again.
     Final(String),
@@ -19,7 +19,8 @@ impl Failure {
     pub(super) fn of_status(status: StatusCode, said: &str) -> Self {
         let said = said.lines().next().unwrap_or_default().trim();
         // Our own server says the status again, in front of the reason.
-        let reason = if said.starts_with(status.as_str()) { said.to_owned() } else { status.to_string() };
+        let reason =
+            if said.starts_with(status.as_str()) { said.to_owned() } else { status.to_string() };
         match status {
             StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_MANY_REQUESTS
@@ -34,14 +35,18 @@ impl Failure {
     /// The same, with another try when none was promised.
     pub(super) fn passing(self) -> Self {
         match self {
-            Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => Self::Passing(reason),
+            Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => {
+                Self::Passing(reason)
+            }
         }
     }
 
     /// The same, without another try.
     pub(super) fn last(self) -> Self {
         match self {
-            Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => Self::Final(reason),
+            Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => {
+                Self::Final(reason)
+            }
         }
     }
 }

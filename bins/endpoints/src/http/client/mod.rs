@@ -1,7 +1,9 @@
-//! The HTTP client: files over one connection, checked by length and digest, resumed when they break off.
+//! The HTTP client: files over one connection, checked by length and digest, resumed when they
+//! break off.
 //!
-//! It stands on the same hyper as the server, not on a blocking library: a wait that is bounded by progress rather than by total
-//! time, and an end at once when the user asks for it, need a hand on every read.
+//! It stands on the same hyper as the server, not on a blocking library: a wait that is bounded by
+//! progress rather than by total time, and an end at once when the user asks for it, need a hand on
+//! every read.
 
 mod chained_body;
 pub mod command;
@@ -20,9 +22,9 @@ pub use report::{Check, Head, Report};
 pub use upload::{Sending, upload};
 pub use url::Url;
 
-use crate::stop::Stop;
 use connection::Connection;
 use failure::Failure;
+use jostle_console::stop::Stop;
 use std::time::Duration;
 
 /// How patient a client is.
@@ -94,8 +96,8 @@ fn backoff(n: u32) -> Duration {
     Duration::from_millis(100) * 2_u32.pow(n.saturating_sub(1).min(5))
 }
 
-/// Repeats `attempt` until it is done, fails for good, or has been tried often enough. Counts the repetitions, but for one at once when a
-/// kept connection was stale.
+/// Repeats `attempt` until it is done, fails for good, or has been tried often enough. Counts the
+/// repetitions, but for one at once when a kept connection was stale.
 async fn persist<T>(
     retries: u32,
     count: &mut u32,
@@ -109,11 +111,15 @@ async fn persist<T>(
             Err(Failure::Stale(_)) if !was_stale => was_stale = true,
             Err(Failure::Passing(reason) | Failure::Stale(reason)) if *count >= retries => {
                 let times = if *count == 1 { "retry" } else { "retries" };
-                return Err(if *count == 0 { reason } else { format!("{reason} (after {count} {times})") });
+                return Err(if *count == 0 {
+                    reason
+                } else {
+                    format!("{reason} (after {count} {times})")
+                });
             }
             Err(Failure::Passing(reason) | Failure::Stale(reason)) => {
                 *count += 1;
-                eprintln!("{}; trying again", crate::terminal::escaped(&reason));
+                eprintln!("{}; trying again", jostle_console::terminal::escaped(&reason));
                 tokio::time::sleep(backoff(*count)).await;
             }
         }

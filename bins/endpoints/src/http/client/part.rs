@@ -1,6 +1,7 @@
-//! A file that is being fetched: `NAME.part`, beside it `NAME.part.etag` with the version it is a part of, until it has its name.
+//! A file that is being fetched: `NAME.part`, beside it `NAME.part.etag` with the version it is a
+//! part of, until it has its name.
 
-use jostle_common::protocol::digest::{Digest, Hasher};
+use jostle_common::digest::{Digest, Hasher};
 use rustix::fs::{FlockOperation, flock};
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,7 +27,10 @@ impl Part {
     pub(super) fn open(path: &Path, resume: bool) -> io::Result<Self> {
         let found = path.metadata().ok();
         if found.as_ref().is_some_and(std::fs::Metadata::is_dir) {
-            return Err(io::Error::other(format!("{} is a folder; name a file in it", path.display())));
+            return Err(io::Error::other(format!(
+                "{} is a folder; name a file in it",
+                path.display()
+            )));
         }
         // Renaming a file over /dev/null would replace the device.
         if found.is_some_and(|found| !found.is_file()) {
@@ -41,7 +45,8 @@ impl Part {
             .truncate(false)
             .open(&part)
             .map_err(at(&part))?;
-        let busy = |_| io::Error::other(format!("{} is being written by another program", part.display()));
+        let busy =
+            |_| io::Error::other(format!("{} is being written by another program", part.display()));
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(busy)?;
         let etag = if resume { read_etag(&with(&part, ".etag")) } else { None };
         let mut opened = Self { file, path: Some(part), hasher: Hasher::new(), size: 0, etag };
@@ -55,7 +60,8 @@ impl Part {
     /// Whether an earlier run has left a part of `path` that can be resumed.
     pub(super) fn is_left(path: &Path) -> bool {
         let part = with(path, ".part");
-        part.metadata().is_ok_and(|found| found.len() > 0) && read_etag(&with(&part, ".etag")).is_some()
+        part.metadata().is_ok_and(|found| found.len() > 0)
+            && read_etag(&with(&part, ".etag")).is_some()
     }
 
     /// How many bytes are there.
@@ -132,7 +138,7 @@ impl Part {
 }
 
 fn read_etag(path: &Path) -> Option<String> {
-    let bytes = crate::files::read(path, ETAG_BYTES_MAX).ok()?;
+    let bytes = jostle_console::files::read(path, ETAG_BYTES_MAX).ok()?;
     String::from_utf8(bytes)
         .ok()
         .filter(|text| text.starts_with('"') && text.ends_with('"') && text.len() > 1)

@@ -3,7 +3,7 @@
 use super::url::Url;
 use hyper::header::HeaderMap;
 use hyper::{StatusCode, Version};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +79,10 @@ impl Report {
 
 impl Head {
     pub(super) fn of<B>(response: &hyper::Response<B>) -> Self {
-        Self { version: response.version(), status: response.status(), headers: response.headers().clone() }
+        Self {
+            version: response.version(),
+            status: response.status(),
+            headers: response.headers().clone(),
+        }
     }
 }

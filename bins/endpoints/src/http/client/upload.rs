@@ -7,14 +7,14 @@ use super::{Client, Failure, Url, persist};
 use crate::http::digest_field::{self, REPR_DIGEST};
 use crate::http::file_body::FileBody;
 use crate::http::names;
+use crate::protocol::storage::Source as _;
 use crate::storage::FileSource;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use indicatif::ProgressBar;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::storage::Source as _;
+use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use serde_json::Value;
 use std::fs::File;
@@ -89,7 +89,8 @@ impl Send<'_> {
         });
         let answer = self.connection.send(&self.report.url, request, sent.clone()).await;
         moving.abort();
-        // Once all of a POST has gone out, it may be stored already; sent again it would be stored twice.
+        // Once all of a POST has gone out, it may be stored already; sent again it would be stored
+        // twice.
         let is_open = self.sending == Sending::Put || sent.load(Ordering::Relaxed) < size;
         let judge = |failure: Failure| if is_open { failure } else { failure.last() };
         let response = answer.map_err(judge)?;
@@ -100,10 +101,12 @@ impl Send<'_> {
             // The rest of the body would be taken for the next request.
             self.connection.close();
         }
-        let is_damaged =
-            digest_field::parse(&head.headers).is_some_and(|digest| digest != Digest::of(said.as_bytes()));
+        let is_damaged = digest_field::parse(&head.headers)
+            .is_some_and(|digest| digest != Digest::of(said.as_bytes()));
         if is_damaged {
-            return Err(judge(Failure::Passing("the server's answer was damaged on the way".to_owned())));
+            return Err(judge(Failure::Passing(
+                "the server's answer was damaged on the way".to_owned(),
+            )));
         }
         match head.status {
             status if status.is_success() => self.check(&said, size, digest).map_err(judge),
@@ -121,8 +124,11 @@ impl Send<'_> {
         let mut request = Request::new(match self.sending {
             Sending::Put | Sending::Post => file.boxed_unsync(),
             Sending::Form => {
-                let quoted =
-                    name.replace('%', "%25").replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+                let quoted = name
+                    .replace('%', "%25")
+                    .replace('"', "%22")
+                    .replace('\r', "%0D")
+                    .replace('\n', "%0A");
                 let before = format!(
                     "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{quoted}\"\r\n\
                      Content-Type: {content_type}\r\n\r\n"
@@ -142,10 +148,12 @@ impl Send<'_> {
         }
         if self.sending == Sending::Post {
             headers.extend(
-                HeaderValue::try_from(names::disposition(&name)).map(|value| (CONTENT_DISPOSITION, value)),
+                HeaderValue::try_from(names::disposition(&name))
+                    .map(|value| (CONTENT_DISPOSITION, value)),
             );
         }
-        *request.method_mut() = if self.sending == Sending::Put { Method::PUT } else { Method::POST };
+        *request.method_mut() =
+            if self.sending == Sending::Put { Method::PUT } else { Method::POST };
         *request.uri_mut() = self.report.url.path().parse().expect("the URL was read from a path");
         Ok(request)
     }
@@ -154,7 +162,9 @@ impl Send<'_> {
     fn check(&mut self, said: &str, size: u64, digest: Digest) -> Result<(), Failure> {
         self.report.check = Check::None;
         let answer: Option<Value> = serde_json::from_str(said).ok();
-        let Some(file) = answer.as_ref().and_then(|answer| answer["files"].get(0)) else { return Ok(()) };
+        let Some(file) = answer.as_ref().and_then(|answer| answer["files"].get(0)) else {
+            return Ok(());
+        };
         self.report.stored = file["name"].as_str().map(str::to_owned);
         match (file["sha256"].as_str(), file["size"].as_u64()) {
             (Some(stored), _) if stored.eq_ignore_ascii_case(&digest.to_string()) => {
@@ -171,7 +181,9 @@ impl Send<'_> {
                 self.report.check = Check::Length;
                 Ok(())
             }
-            (None, Some(stored)) => Err(Failure::Final(format!("the server stored {stored} bytes"))),
+            (None, Some(stored)) => {
+                Err(Failure::Final(format!("the server stored {stored} bytes")))
+            }
             (None, None) => Ok(()),
         }
     }

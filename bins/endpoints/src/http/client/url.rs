@@ -1,9 +1,9 @@
 //! Where a file is: `http://HOST:PORT/PATH`.
 
 use super::failure::Failure;
-use crate::exit::Usage;
 use crate::http::names;
 use hyper::Uri;
+use jostle_console::exit::Usage;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::fmt;
 
@@ -68,12 +68,15 @@ impl Url {
 
     /// Where a redirection leads.
     pub(super) fn join(&self, location: &str) -> Result<Self, Failure> {
-        let refused = |problem| Failure::Final(format!("the redirection to \"{location}\" {problem}"));
+        let refused =
+            |problem| Failure::Final(format!("the redirection to \"{location}\" {problem}"));
         if location.contains("://") {
             return Self::read(location).map_err(refused);
         }
         let path = match location {
-            other_host if other_host.starts_with("//") => return Self::read(&location[2..]).map_err(refused),
+            other_host if other_host.starts_with("//") => {
+                return Self::read(&location[2..]).map_err(refused);
+            }
             absolute if absolute.starts_with('/') => absolute.to_owned(),
             relative => {
                 let folder = self
@@ -108,7 +111,8 @@ impl Url {
 
     /// `HOST:PORT` as in a `Host` header.
     pub(super) fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == 80 { host } else { format!("{host}:{}", self.port) }
     }
 
@@ -134,7 +138,11 @@ mod tests {
     #[test]
     fn urls_are_read_as_people_write_them() {
         for (text, url, name) in [
-            ("http://127.0.0.1:12345/song.mp3", "http://127.0.0.1:12345/song.mp3", Some("song.mp3")),
+            (
+                "http://127.0.0.1:12345/song.mp3",
+                "http://127.0.0.1:12345/song.mp3",
+                Some("song.mp3"),
+            ),
             ("localhost:8000", "http://localhost:8000/", None),
             ("HTTP://host/a b/ü.txt?x=1#top", "http://host/a%20b/%C3%BC.txt?x=1", Some("ü.txt")),
             ("[::1]:80/", "http://[::1]/", None),
@@ -175,6 +183,9 @@ mod tests {
         }
         assert!(here.join("https://host/").is_err());
         assert_eq!(here.with_name("n").to_string(), here.to_string());
-        assert_eq!(Url::parse("host/in/").unwrap().with_name("a b").to_string(), "http://host/in/a%20b");
+        assert_eq!(
+            Url::parse("host/in/").unwrap().with_name("a b").to_string(),
+            "http://host/in/a%20b"
+        );
     }
 }

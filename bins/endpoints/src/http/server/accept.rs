@@ -2,7 +2,7 @@
 
 use super::connection;
 use super::handler::Context;
-use jostle_proxy::is_out_of_descriptors;
+use jostle_sys::is_out_of_descriptors;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 const BACKLOG: i32 = 4096;
 /// How long to wait before accepting again when the process has no descriptor left.
 const RETRY: Duration = Duration::from_millis(100);
-/// How much unsent data the system holds for a connection. More would hide from us who does not read.
+/// How much unsent data the system holds for a connection. More would hide from us who does not
+/// read.
 const UNSENT_BYTES_MAX: u32 = 128 << 10;
 
 /// Binds the listener. The error names its address.
@@ -28,8 +29,9 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    bind()
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on http://{address}: {error}")))
+    bind().map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on http://{address}: {error}"))
+    })
 }
 
 /// The connections that are still open.

@@ -6,11 +6,11 @@ use crate::http::digest_field::{self, REPR_DIGEST};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use rustix::io::Errno;
 use std::io;
 
@@ -41,10 +41,15 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
 }
 
 /// An answer from memory, with its digest.
-pub(super) fn full(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn full(
+    status: StatusCode,
+    content_type: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<Body> {
     let bytes = text.into();
     let digest = digest_field::value(Digest::of(&bytes));
-    let mut response = Response::new(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
+    let mut response =
+        Response::new(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -101,20 +106,31 @@ impl Refusal {
 }
 
 impl From<io::Error> for Refusal {
-    /// What the system says about a file, as an answer. Details stay in our log: paths of ours are nobody's business.
+    /// What the system says about a file, as an answer. Details stay in our log: paths of ours are
+    /// nobody's business.
     fn from(error: io::Error) -> Self {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(
-                Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG | Errno::NXIO,
+                Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::LOOP
+                | Errno::XDEV
+                | Errno::NAMETOOLONG
+                | Errno::NXIO,
             ) => Self::new(StatusCode::NOT_FOUND, "there is no such file here"),
             Some(Errno::ACCESS | Errno::PERM) => {
                 Self::new(StatusCode::FORBIDDEN, "this file may not be read")
             }
-            Some(Errno::MFILE | Errno::NFILE) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do; try again")
-                    .with(RETRY_AFTER, HeaderValue::from_static("1"))
-            }
-            _ if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Some(Errno::MFILE | Errno::NFILE) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server has too much to do; try again",
+            )
+            .with(RETRY_AFTER, HeaderValue::from_static("1")),
+            _ if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+            {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "there is no room left for it")
             }
             _ => {

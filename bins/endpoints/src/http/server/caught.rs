@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::task::Poll;
 
 /// What the future came to, or what it said when it panicked.
-pub(super) async fn caught<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> Result<T, String> {
+pub(super) async fn caught<T>(
+    mut future: Pin<Box<dyn Future<Output = T> + Send>>,
+) -> Result<T, String> {
     poll_fn(|task| {
         // The future is never polled again after a panic, so nobody sees what it left half done.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
@@ -20,5 +22,7 @@ pub(super) async fn caught<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").to_owned()
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it panicked")
+        .to_owned()
 }

@@ -2,25 +2,29 @@
 
 use super::{Event, Limits, Server, Settings, Totals};
 use crate::address::resolve_listener;
-use crate::exit::Usage;
 use crate::http::PORT;
 use crate::http::pace::Least;
-use crate::stop::Stop;
-use crate::terminal::{Printer, escaped, grouped};
 use clap::Args;
 use jostle_common::units::{BitRate, ByteSize, parse_duration};
+use jostle_common::words::grouped;
+use jostle_console::exit::Usage;
+use jostle_console::stop::Stop;
+use jostle_console::terminal::{Printer, escaped};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// How many lines may wait to be printed; when the terminal is slower than that, lines are left out and counted.
+/// How many lines may wait to be printed; when the terminal is slower than that, lines are left out
+/// and counted.
 const LINES_MAX: usize = 1024;
-/// Descriptors that are not for connections: the runtime's, the folders, files that are open for a moment.
+/// Descriptors that are not for connections: the runtime's, the folders, files that are open for a
+/// moment.
 const DESCRIPTORS_KEPT: usize = 96;
 
-/// Serves the files of a folder over HTTP/1.1, with ranges, conditions and digests; with --uploads it stores what is sent
+/// Serves the files of a folder over HTTP/1.1, with ranges, conditions and digests; with --uploads
+/// it stores what is sent
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server http --root public
@@ -29,7 +33,8 @@ const DESCRIPTORS_KEPT: usize = 96;
   curl http://127.0.0.1:12345/ -T song.mp3                          # PUT: this name, or 409 when it is taken
   curl http://127.0.0.1:12345/ -F file=@song.mp3                    # POST: song-2.mp3 when it is taken")]
 pub struct ServeArgs {
-    /// The folder whose files are served. Hidden files are not, and nothing that a link leads to outside
+    /// The folder whose files are served. Hidden files are not, and nothing that a link leads to
+    /// outside
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
     /// Store uploads in this folder; made if need be
@@ -97,9 +102,10 @@ impl ServeArgs {
         let (lines, waiting) = mpsc::sync_channel(LINES_MAX);
         let unprinted = Arc::new(AtomicU64::new(0));
         let counted = unprinted.clone();
-        let printing = std::thread::Builder::new().name("printing".to_owned()).spawn(move || {
-            waiting.into_iter().for_each(|event| print(printer, &event));
-        })?;
+        let printing =
+            std::thread::Builder::new().name("printing".to_owned()).spawn(move || {
+                waiting.into_iter().for_each(|event| print(printer, &event));
+            })?;
         let totals = server.run(stop, move |event| {
             if lines.try_send(event).is_err() {
                 counted.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +118,8 @@ impl ServeArgs {
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {
-        let times = [("--head-time", self.head_time), ("--idle", self.idle), ("--patience", self.patience)];
+        let times =
+            [("--head-time", self.head_time), ("--idle", self.idle), ("--patience", self.patience)];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Err(Usage::error(format!(
                 "{name} 0 would give up every client; write a time such as 10s"
@@ -127,10 +134,12 @@ impl ServeArgs {
         }
         let defaults = Limits::default();
         // An answer needs a file beside its connection, and ends faster than connections do.
-        let most = jostle_proxy::raise_descriptor_limit().saturating_sub(DESCRIPTORS_KEPT) * 2 / 3;
+        let most = jostle_sys::raise_descriptor_limit().saturating_sub(DESCRIPTORS_KEPT) * 2 / 3;
         let wanted = self.max_clients as usize;
         if most < wanted && wanted != Limits::CONNECTIONS {
-            log::warn!("only {most} connections are served at once: more need a higher `ulimit -n`");
+            log::warn!(
+                "only {most} connections are served at once: more need a higher `ulimit -n`"
+            );
         }
         let limits = Limits {
             connections: wanted.min(most.max(1)),
@@ -157,10 +166,14 @@ impl ServeArgs {
 fn print(printer: Printer, event: &Event) {
     match event {
         Event::Answered { peer, method, target, status, bytes } => {
-            let fields =
-                json!({ "peer": peer, "method": method, "target": target, "status": status, "bytes": bytes });
+            let fields = json!({ "peer": peer, "method": method, "target": target, "status": status, "bytes": bytes });
             printer.event("answered", fields, || {
-                format!("{peer} {} {} {status} {}", escaped(method), escaped(target), grouped(*bytes))
+                format!(
+                    "{peer} {} {} {status} {}",
+                    escaped(method),
+                    escaped(target),
+                    grouped(*bytes)
+                )
             });
         }
         Event::Stored { peer, name, size, digest } => {
@@ -174,7 +187,16 @@ fn print(printer: Printer, event: &Event) {
 
 fn summary(printer: Printer, totals: &Totals, unprinted: u64) {
     let Totals {
-        connections, requests, succeeded, redirected, refused, failed, bytes, stored, unstored, ..
+        connections,
+        requests,
+        succeeded,
+        redirected,
+        refused,
+        failed,
+        bytes,
+        stored,
+        unstored,
+        ..
     } = *totals;
     let Totals { panics, idle, slow_heads, slow_bodies, slow_readers, accept_paused, .. } = *totals;
     let fields = json!({ "kind": "http", "connections": connections, "requests": requests, "succeeded": succeeded,

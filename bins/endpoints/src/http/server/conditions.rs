@@ -1,7 +1,8 @@
 //! Whether a request's conditions hold for a version of a file (RFC 9110, section 13).
 
 use hyper::header::{
-    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE,
 };
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -30,7 +31,8 @@ pub(super) enum Verdict {
 
 /// Judges a GET or HEAD at the calendar time `now`.
 pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Verdict {
-    let is_modified_since = |name: &HeaderName| date(headers, name).map(|date| file.modified > date);
+    let is_modified_since =
+        |name: &HeaderName| date(headers, name).map(|date| file.modified > date);
     if headers.contains_key(IF_MATCH) {
         if !lists(headers, &IF_MATCH, &file.etag, false) {
             return Verdict::Failed;
@@ -54,7 +56,8 @@ pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Ve
     Verdict::Proceed { range }
 }
 
-/// Whether a list of entity tags has this one. `*` has every one; a weak tag counts only where weak comparison is meant.
+/// Whether a list of entity tags has this one. `*` has every one; a weak tag counts only where weak
+/// comparison is meant.
 fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool {
     let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
     // Our tags contain no comma, so one in another's tag can hide nothing of ours.
@@ -83,8 +86,10 @@ mod tests {
     const RANGE: Verdict = Verdict::Proceed { range: true };
 
     fn verdict(fields: &[(HeaderName, &'static str)]) -> Verdict {
-        let headers =
-            fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+        let headers = fields
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect();
         judge(&headers, &Validators { etag: "\"tag\"".to_owned(), modified: 784_111_777 }, NOW)
     }
 
@@ -124,7 +129,10 @@ mod tests {
         let both = [(IF_NONE_MATCH, "\"other\""), (IF_MODIFIED_SINCE, AFTER)];
         assert_eq!(verdict(&both), RANGE);
         assert_eq!(verdict(&[(IF_MATCH, "\"tag\""), (IF_UNMODIFIED_SINCE, BEFORE)]), RANGE);
-        assert_eq!(verdict(&[(IF_MATCH, "\"other\""), (IF_NONE_MATCH, "\"tag\"")]), Verdict::Failed);
+        assert_eq!(
+            verdict(&[(IF_MATCH, "\"other\""), (IF_NONE_MATCH, "\"tag\"")]),
+            Verdict::Failed
+        );
     }
 
     #[test]

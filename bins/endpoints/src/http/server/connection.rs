@@ -26,8 +26,10 @@ use tokio::sync::watch;
 const HEADERS_MAX: usize = 100;
 /// How long a client that is still sending may take to read the answer that refuses it.
 const LINGER: Duration = Duration::from_secs(2);
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-const PROGRAM: HeaderValue = HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
+const TOO_SLOW: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+const PROGRAM: HeaderValue =
+    HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
@@ -89,7 +91,8 @@ pub(super) async fn serve(
     let _ = tokio::time::timeout(LINGER, linger(&mut stream)).await;
 }
 
-/// Ends our half, and waits for the other's end: closing over unread bytes is a reset, which may overtake the answer.
+/// Ends our half, and waits for the other's end: closing over unread bytes is a reset, which may
+/// overtake the answer.
 async fn linger(stream: &mut TcpStream) {
     let mut sink = [0; 4096];
     if stream.shutdown().await.is_ok() {
@@ -104,7 +107,8 @@ async fn respond(
 ) -> Result<Response<Watching>, Infallible> {
     let context = exchange.context.clone();
     context.counts.requests.add(1);
-    let asked = context.limits.log.then(|| (request.method().to_string(), request.uri().to_string()));
+    let asked =
+        context.limits.log.then(|| (request.method().to_string(), request.uri().to_string()));
     let peer = exchange.peer;
     let wants_html = answer::wants_html(request.headers());
     let handler = context.handler.clone();
@@ -117,7 +121,15 @@ async fn respond(
     response.headers_mut().entry(SERVER).or_insert(PROGRAM);
     let status = response.status().as_u16();
     context.counts.status(status);
-    Ok(response.map(|inner| Watching { inner, status, bytes: 0, asked, peer, context, _ended: ended }))
+    Ok(response.map(|inner| Watching {
+        inner,
+        status,
+        bytes: 0,
+        asked,
+        peer,
+        context,
+        _ended: ended,
+    }))
 }
 
 /// Says that an answer has ended, when dropped.

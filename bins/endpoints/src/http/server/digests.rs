@@ -1,7 +1,8 @@
-//! The digests of the files that are served, each computed once for a version of a file, off the threads that answer.
+//! The digests of the files that are served, each computed once for a version of a file, off the
+//! threads that answer.
 
 use super::blocking;
-use jostle_common::protocol::digest::{Digest, Hasher};
+use jostle_common::digest::{Digest, Hasher};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, Metadata};
 use std::io;
@@ -18,8 +19,8 @@ const READERS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(1);
 const PIECE: usize = 256 << 10;
 
-/// What tells one version of a file from another without reading it: device, inode, size, and the times of both kinds of change. The
-/// second cannot be set back by anyone.
+/// What tells one version of a file from another without reading it: device, inode, size, and the
+/// times of both kinds of change. The second cannot be set back by anyone.
 type Version = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The digests that are known, or being computed.
@@ -42,15 +43,22 @@ impl Default for Digests {
 }
 
 impl Digests {
-    /// The digest of an open file. When it takes long and nobody asked for it (`insist`), the answer goes without, and the next has it.
-    pub(super) async fn of(&self, file: &Arc<File>, metadata: &Metadata, insist: bool) -> Option<Digest> {
+    /// The digest of an open file. When it takes long and nobody asked for it (`insist`), the
+    /// answer goes without, and the next has it.
+    pub(super) async fn of(
+        &self,
+        file: &Arc<File>,
+        metadata: &Metadata,
+        insist: bool,
+    ) -> Option<Digest> {
         let version = version(metadata);
         let cell = self.cell(version);
         if let Some(digest) = cell.get() {
             return Some(*digest);
         }
         let (file, readers) = (file.clone(), self.readers.clone());
-        // A task of its own: it goes on when the client has gone, so that nobody can make us begin again and again.
+        // A task of its own: it goes on when the client has gone, so that nobody can make us begin
+        // again and again.
         let computing = tokio::spawn(async move {
             let compute = || async {
                 let _place = readers.acquire().await;
@@ -58,8 +66,11 @@ impl Digests {
             };
             cell.get_or_try_init(compute).await.copied()
         });
-        let computed =
-            if insist { Ok(computing.await) } else { tokio::time::timeout(PATIENCE, computing).await };
+        let computed = if insist {
+            Ok(computing.await)
+        } else {
+            tokio::time::timeout(PATIENCE, computing).await
+        };
         match computed.ok()? {
             Ok(Ok(digest)) => Some(digest),
             Ok(Err(error)) => {
@@ -71,7 +82,8 @@ impl Digests {
     }
 
     fn cell(&self, version: Version) -> Arc<OnceCell<Digest>> {
-        // Whole whatever a panicking holder did: at worst a version stands in the order without a cell.
+        // Whole whatever a panicking holder did: at worst a version stands in the order without a
+        // cell.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cell) = known.cells.get(&version) {
             return cell.clone();
@@ -89,7 +101,8 @@ impl Digests {
 }
 
 fn version(found: &Metadata) -> Version {
-    let (modified, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+    let (modified, changed) =
+        ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
     (found.dev(), found.ino(), found.size(), modified, changed)
 }
 
@@ -126,7 +139,10 @@ mod tests {
                 let open = Arc::new(File::open(file.path()).unwrap());
                 let metadata = open.metadata().unwrap();
                 for _ in 0..2 {
-                    assert_eq!(digests.of(&open, &metadata, true).await, Some(Digest::of(text.as_bytes())));
+                    assert_eq!(
+                        digests.of(&open, &metadata, true).await,
+                        Some(Digest::of(text.as_bytes()))
+                    );
                 }
             }
             assert_eq!(digests.known.lock().unwrap().cells.len(), 2);

@@ -7,7 +7,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;

@@ -1,12 +1,12 @@
-//! What is in a folder, as a page or as text: folders first, hidden files and what leads out of the root left out.
+//! What is in a folder, as a page or as text: folders first, hidden files and what leads out of the
+//! root left out.
 
-use super::pages::frame;
+use super::pages::{escape, frame};
 use super::root::{Found, Root, names};
 use super::site::UPLOAD_PATH;
 use super::target::{Target, is_servable};
 use crate::http::names::encoded_bytes;
-use crate::page::escape;
-use crate::terminal;
+use jostle_console::terminal;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -50,7 +50,9 @@ fn entry(root: &Root, target: &Target, name: Vec<u8>) -> Option<Entry> {
     let mut path = target.segments.clone();
     path.push(name.clone());
     match root.find(&path).ok()? {
-        Found::File(_, metadata) => Some(Entry { name, file: Some((metadata.size(), metadata.mtime())) }),
+        Found::File(_, metadata) => {
+            Some(Entry { name, file: Some((metadata.size(), metadata.mtime())) })
+        }
         Found::Folder(_) => Some(Entry { name, file: None }),
     }
 }
@@ -72,7 +74,8 @@ pub(super) fn page(listed: &Listed, has_uploads: bool) -> String {
         rows.push_str("<tr><td><a href=\"../\">..</a></td><td></td><td></td></tr>\n");
     }
     rows.extend(listed.entries.iter().map(row));
-    let path = listed.target.segments.iter().map(|name| name_text(name)).collect::<Vec<_>>().join("/");
+    let path =
+        listed.target.segments.iter().map(|name| name_text(name)).collect::<Vec<_>>().join("/");
     let title = if path.is_empty() { "Files".to_owned() } else { path };
     let count = match listed.entries.len() {
         _ if listed.is_cut => format!("The first {NAMES_MAX} names."),
@@ -82,7 +85,9 @@ pub(super) fn page(listed: &Listed, has_uploads: bool) -> String {
     };
     let upload = match has_uploads {
         true => {
-            format!("<p class=\"actions\"><a class=\"button\" href=\"{UPLOAD_PATH}\">Upload files</a></p>\n")
+            format!(
+                "<p class=\"actions\"><a class=\"button\" href=\"{UPLOAD_PATH}\">Upload files</a></p>\n"
+            )
         }
         false => String::new(),
     };
@@ -99,8 +104,8 @@ fn row(entry: &Entry) -> String {
     match entry.file {
         None => format!("<tr><td><a href=\"{path}/\">{name}/</a></td><td></td><td></td></tr>\n"),
         Some((size, modified)) => {
-            let modified =
-                UNIX_EPOCH + Duration::from_secs(u64::try_from(modified).unwrap_or(0).min(DATE_MAX));
+            let modified = UNIX_EPOCH
+                + Duration::from_secs(u64::try_from(modified).unwrap_or(0).min(DATE_MAX));
             let date = humantime::format_rfc3339_seconds(modified).to_string();
             // To the minute: 2026-11-21 09:30.
             let short = date.get(..16).unwrap_or_default().replace('T', " ");

@@ -1,7 +1,7 @@
 //! The HTTP server: files below a root folder, uploads into another, on hyper and several threads.
 //!
-//! What is decided without a socket is in files of its own, as functions of values: `target`, `range`, `conditions`, `same_site`,
-//! and [`super::pace`].
+//! What is decided without a socket is in files of its own, as functions of values: `target`,
+//! `range`, `conditions`, `same_site`, and [`super::pace`].
 
 mod accept;
 mod answer;
@@ -29,8 +29,8 @@ pub use handler::{Answering, Body, Event, Exchange, Handler};
 pub use settings::{Limits, Settings};
 
 use super::blocking;
-use crate::stop::Stop;
 use handler::Context;
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +68,11 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be taken, or no thread be started.
-    pub fn bind_handler(listen: SocketAddr, limits: Limits, handler: Arc<dyn Handler>) -> io::Result<Self> {
+    pub fn bind_handler(
+        listen: SocketAddr,
+        limits: Limits,
+        handler: Arc<dyn Handler>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads)
             .max_blocking_threads(settings::FILE_THREADS_MAX)
@@ -92,8 +96,9 @@ impl Server {
         &self.remarks
     }
 
-    /// Serves until `stop` is requested, or until the first connection has ended when the limits say so. `on_event` is told of each
-    /// answer and each stored file; it is called on the server's threads and must not wait.
+    /// Serves until `stop` is requested, or until the first connection has ended when the limits
+    /// say so. `on_event` is told of each answer and each stored file; it is called on the server's
+    /// threads and must not wait.
     pub fn run(self, stop: &Stop, on_event: impl Fn(Event) + Send + Sync + 'static) -> Totals {
         let (stopping, is_stopping) = tokio::sync::watch::channel(false);
         let _attached = stop.attach_with(move || {

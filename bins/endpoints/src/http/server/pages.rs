@@ -1,7 +1,6 @@
 //! The server's own pages, each complete in itself: no other host is asked for anything.
 
 use super::site::UPLOAD_PATH;
-use crate::page::escape;
 use hyper::StatusCode;
 use indicatif::HumanBytes;
 
@@ -27,7 +26,9 @@ pub(super) fn frame(title: &str, body: &str) -> String {
 pub(super) fn working(has_uploads: bool) -> String {
     let uploads = match has_uploads {
         true => {
-            format!("<p class=\"actions\"><a class=\"button\" href=\"{UPLOAD_PATH}\">Upload files</a></p>\n")
+            format!(
+                "<p class=\"actions\"><a class=\"button\" href=\"{UPLOAD_PATH}\">Upload files</a></p>\n"
+            )
         }
         false => "<p>Uploads are off; <code>--uploads DIR</code> takes them.</p>\n".to_owned(),
     };
@@ -65,11 +66,33 @@ pub(super) fn upload(limit: u64) -> String {
 /// What a browser without the script sees of its upload; `files` are name, size and digest.
 pub(super) fn stored(files: &[(String, u64, String)]) -> String {
     let row = |(name, size, digest): &(String, u64, String)| {
-        format!("<li><b>{}</b> {}<br><code>sha256 {digest}</code></li>\n", escape(name), HumanBytes(*size))
+        format!(
+            "<li><b>{}</b> {}<br><code>sha256 {digest}</code></li>\n",
+            escape(name),
+            HumanBytes(*size)
+        )
     };
     let rows: String = files.iter().map(row).collect();
     let body = format!(
         "<h1>Stored</h1>\n<ul class=\"plain\">\n{rows}</ul>\n<p class=\"actions\"><a href=\"{UPLOAD_PATH}\">Upload more</a></p>\n"
     );
     frame("Stored", &body)
+}
+
+/// Makes text harmless between tags and in quoted attributes. Control characters are no part of
+/// HTML at all.
+pub(super) fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c if c.is_control() => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 /// What a `Range` comes to for a file of a certain size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The whole file: there is no range, or one that is not understood, or several, which a server may answer so.
+    /// The whole file: there is no range, or one that is not understood, or several, which a server
+    /// may answer so.
     Whole,
     /// These bytes; never none.
     Part(Range<u64>),
@@ -34,7 +35,9 @@ pub(super) fn wanted(value: &str, size: u64) -> Wanted {
 fn number(text: &str) -> Result<Option<u64>, ()> {
     match text.trim() {
         "" => Ok(None),
-        text if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Some(text.parse().unwrap_or(u64::MAX))),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(Some(text.parse().unwrap_or(u64::MAX)))
+        }
         _ => Err(()),
     }
 }

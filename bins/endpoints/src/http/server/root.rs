@@ -1,7 +1,9 @@
-//! The folder whose files are served. The kernel holds every path below it, also against links that lead out.
+//! The folder whose files are served. The kernel holds every path below it, also against links that
+//! lead out.
 //!
-//! `openat2` with `RESOLVE_BENEATH` (Linux 5.6) follows links that stay below the root and refuses all others, without a race. Where it
-//! is missing, each name is opened by itself and no link is followed at all.
+//! `openat2` with `RESOLVE_BENEATH` (Linux 5.6) follows links that stay below the root and refuses
+//! all others, without a race. Where it is missing, each name is opened by itself and no link is
+//! followed at all.
 
 use rustix::fs::{self, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -11,7 +13,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// Never waits for the other end of a pipe, and never becomes anyone's terminal.
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+const FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// A folder and a way to open what is below it.
 #[derive(Debug)]
@@ -124,7 +127,8 @@ fn step_by_step(folder: &OwnedFd, names: &[Vec<u8>]) -> io::Result<OwnedFd> {
             return Err(Errno::NOENT.into());
         }
         let kind = if place + 1 < names.len() { OFlags::DIRECTORY } else { OFlags::empty() };
-        found = fs::openat(&found, name.as_slice(), FLAGS | OFlags::NOFOLLOW | kind, Mode::empty())?;
+        found =
+            fs::openat(&found, name.as_slice(), FLAGS | OFlags::NOFOLLOW | kind, Mode::empty())?;
     }
     Ok(found)
 }
@@ -185,7 +189,8 @@ mod tests {
     fn only_files_and_folders_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-        let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
+        let pipe =
+            std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
         assert!(pipe.success());
         let root = Root::open(folder.path()).unwrap();
         for name in ["socket", "pipe"] {

@@ -1,15 +1,21 @@
-//! Whether an upload comes from where it says: a page of another site must not make a visitor's browser store files here.
+//! Whether an upload comes from where it says: a page of another site must not make a visitor's
+//! browser store files here.
 
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 use std::net::IpAddr;
 
-/// Refuses what a browser sends for another site's page. Programs that are no browsers send no `Origin` and pass.
+/// Refuses what a browser sends for another site's page. Programs that are no browsers send no
+/// `Origin` and pass.
 ///
 /// # Errors
 /// The reason, for the client.
 pub(super) fn check(headers: &HeaderMap, hosts: &[String]) -> Result<(), String> {
-    let text = |name| headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
-    if matches!(text("sec-fetch-site".parse().expect("a header's name")), Some("cross-site" | "same-site")) {
+    let text =
+        |name| headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
+    if matches!(
+        text("sec-fetch-site".parse().expect("a header's name")),
+        Some("cross-site" | "same-site")
+    ) {
         return Err("this upload was asked for by a page of another site".to_owned());
     }
     if !headers.contains_key(ORIGIN) {

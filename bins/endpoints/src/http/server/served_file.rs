@@ -48,8 +48,10 @@ pub(super) async fn serve(
         }
         (Verdict::NotModified, _) => empty(StatusCode::NOT_MODIFIED),
         (_, Wanted::Unsatisfiable) => {
-            let refusal =
-                Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, format!("the file has {size} bytes"));
+            let refusal = Refusal::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                format!("the file has {size} bytes"),
+            );
             return Err(refusal.with(CONTENT_RANGE, header(format!("bytes */{size}"))));
         }
         (_, Wanted::Whole) => {
@@ -64,7 +66,10 @@ pub(super) async fn serve(
             let mut response = empty(StatusCode::PARTIAL_CONTENT);
             let headers = response.headers_mut();
             headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
-            headers.insert(CONTENT_RANGE, header(format!("bytes {}-{}/{size}", range.start, range.end - 1)));
+            headers.insert(
+                CONTENT_RANGE,
+                header(format!("bytes {}-{}/{size}", range.start, range.end - 1)),
+            );
             *response.body_mut() = FileBody::open(file.clone(), range).await?.boxed_unsync();
             response
         }

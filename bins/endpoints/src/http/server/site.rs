@@ -39,9 +39,17 @@ impl Site {
     pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
         let root = Root::open(&settings.root)
             .with_context(|| format!("cannot serve {}", settings.root.display()))?;
-        let uploads =
-            settings.uploads.as_deref().map(|folder| Uploads::open(folder, settings)).transpose()?;
-        Ok(Self { root: Arc::new(root), digests: Digests::default(), uploads, listing: settings.listing })
+        let uploads = settings
+            .uploads
+            .as_deref()
+            .map(|folder| Uploads::open(folder, settings))
+            .transpose()?;
+        Ok(Self {
+            root: Arc::new(root),
+            digests: Digests::default(),
+            uploads,
+            listing: settings.listing,
+        })
     }
 
     /// What the user should know.
@@ -55,13 +63,16 @@ impl Site {
         request: Request<Incoming>,
         exchange: &Exchange,
     ) -> Result<Response<Body>, Refusal> {
-        if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+        if request.version() == Version::HTTP_11
+            && request.headers().get_all(HOST).iter().count() != 1
+        {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
                 "a request has exactly one Host (RFC 9112, section 3.2)",
             ));
         }
-        // What gzip packed on the way would be stored packed. hyper has seen to it that `chunked` comes last.
+        // What gzip packed on the way would be stored packed. hyper has seen to it that `chunked`
+        // comes last.
         let mut codings = request.headers().get_all(TRANSFER_ENCODING).into_iter();
         if codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
             return Err(Refusal::new(
@@ -71,7 +82,9 @@ impl Site {
         }
         match (request.method(), &self.uploads) {
             (&Method::GET | &Method::HEAD, _) => self.show(&request.into_parts().0).await,
-            (&Method::POST | &Method::PUT, Some(uploads)) => uploads.accept(request, exchange).await,
+            (&Method::POST | &Method::PUT, Some(uploads)) => {
+                uploads.accept(request, exchange).await
+            }
             (&Method::OPTIONS, _) => {
                 let mut response = answer::empty(StatusCode::NO_CONTENT);
                 response.headers_mut().insert(ALLOW, self.allowed());
@@ -79,11 +92,13 @@ impl Site {
             }
             (&Method::POST | &Method::PUT, None) => {
                 let reason = "this server takes no uploads; start it with --uploads DIR";
-                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, reason).with(ALLOW, self.allowed()))
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, reason)
+                    .with(ALLOW, self.allowed()))
             }
             (method, _) => {
                 let reason = format!("{method} does nothing here");
-                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, reason).with(ALLOW, self.allowed()))
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, reason)
+                    .with(ALLOW, self.allowed()))
             }
         }
     }
@@ -106,7 +121,9 @@ impl Site {
         let (root, names) = (self.root.clone(), target.segments.clone());
         match blocking(move || root.find(&names)).await? {
             // file/ is no file.
-            Found::File(..) if target.is_folder => Err(io::Error::from(rustix::io::Errno::NOTDIR).into()),
+            Found::File(..) if target.is_folder => {
+                Err(io::Error::from(rustix::io::Errno::NOTDIR).into())
+            }
             Found::File(file, metadata) => {
                 let name = target.segments.last().map_or(&[][..], Vec::as_slice);
                 served_file::serve(request, file, &metadata, name, &self.digests).await
@@ -145,9 +162,10 @@ impl Site {
         match target.segments.is_empty() {
             true if html => Ok(page(StatusCode::OK, pages::working(has_uploads))),
             true => Ok(text(StatusCode::OK, pages::WORKING.to_owned() + "\n")),
-            false => {
-                Err(Refusal::new(StatusCode::NOT_FOUND, "this folder has no index.html, and is not listed"))
-            }
+            false => Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "this folder has no index.html, and is not listed",
+            )),
         }
     }
 
@@ -157,9 +175,10 @@ impl Site {
             Some(uploads) if is_upload && answer::wants_html(&request.headers) => {
                 Ok(page(StatusCode::OK, pages::upload(uploads.limit())))
             }
-            Some(_) if is_upload => {
-                Ok(text(StatusCode::OK, "POST a form or a file here, or PUT it as /NAME\n".to_owned()))
-            }
+            Some(_) if is_upload => Ok(text(
+                StatusCode::OK,
+                "POST a form or a file here, or PUT it as /NAME\n".to_owned(),
+            )),
             None if is_upload => {
                 let reason = "this server takes no uploads; start it with --uploads DIR";
                 Err(Refusal::new(StatusCode::NOT_FOUND, reason))
@@ -173,7 +192,9 @@ impl Handler for Site {
     fn answer(self: Arc<Self>, request: Request<Incoming>, exchange: Exchange) -> Answering {
         Box::pin(async move {
             let html = answer::wants_html(request.headers());
-            self.respond(request, &exchange).await.unwrap_or_else(|refusal| refusal.into_response(html))
+            self.respond(request, &exchange)
+                .await
+                .unwrap_or_else(|refusal| refusal.into_response(html))
         })
     }
 }

@@ -1,4 +1,5 @@
-//! The path of a request, as the names it is made of. Nothing that could leave the root, hide, or mean something else gets through.
+//! The path of a request, as the names it is made of. Nothing that could leave the root, hide, or
+//! mean something else gets through.
 
 use percent_encoding::percent_decode_str;
 
@@ -119,7 +120,9 @@ mod tests {
         ] {
             assert_eq!(Target::parse(path), Err(Wrong::Hidden), "{path}");
         }
-        for path in ["", "a", "*", "/a%00", "/%2f", "/a%5cb", "/a\\b", "/%", "/%4", "/%zz", "/a%0a", "/%7f"] {
+        for path in
+            ["", "a", "*", "/a%00", "/%2f", "/a%5cb", "/a\\b", "/%", "/%4", "/%zz", "/a%0a", "/%7f"]
+        {
             assert_eq!(Target::parse(path), Err(Wrong::Malformed), "{path}");
         }
         assert_eq!(Target::parse(&"/a".repeat(SEGMENTS_MAX + 1)), Err(Wrong::Malformed));

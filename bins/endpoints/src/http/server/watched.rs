@@ -1,4 +1,5 @@
-//! A connection's bytes, with an eye on the clock: who asks nothing, asks too slowly, or does not read, is let go.
+//! A connection's bytes, with an eye on the clock: who asks nothing, asks too slowly, or does not
+//! read, is let go.
 
 use super::handler::Context;
 use crate::http::pace::Pace;
@@ -106,7 +107,9 @@ impl Watched {
         let now = self.context.clock.now();
         let limits = self.context.limits;
         let (deadline, expiry) = match self.waiting {
-            Some((after, _, Some(first))) if after == answers => (first + limits.head_time, Expiry::Head),
+            Some((after, _, Some(first))) if after == answers => {
+                (first + limits.head_time, Expiry::Head)
+            }
             Some((after, since, None)) if after == answers => (since + limits.idle, Expiry::Idle),
             _ => {
                 self.waiting = Some((answers, now, None));
@@ -177,7 +180,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(task, bytes);
         self.note_write(task, written)
     }

@@ -1,10 +1,11 @@
 //! What one exchange says about the server's clock (Cristian, Distributed Computing 3, 1989).
 //!
-//! The server read its clock at some moment between question and answer. Taking it for the middle is wrong by at most half the round
-//! trip, and by just that when one way takes all of it: a delay that differs between the ways moves the estimate, and cannot be seen.
+//! The server read its clock at some moment between question and answer. Taking it for the middle
+//! is wrong by at most half the round trip, and by just that when one way takes all of it: a delay
+//! that differs between the ways moves the estimate, and cannot be seen.
 
 use super::Reading;
-use crate::time::nanos;
+use jostle_common::time::nanos;
 use std::time::Duration;
 
 /// One exchange.
@@ -21,9 +22,11 @@ pub struct Sample {
 /// How far the server's clock is ahead of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// Server minus client in nanoseconds, as if the answer had been made in the middle; saturating at 292 years.
+    /// Server minus client in nanoseconds, as if the answer had been made in the middle; saturating
+    /// at 292 years.
     pub offset_nanos: i64,
-    /// How far the true offset may be from that, to either side: half the round trip, and half of what the server's format leaves out.
+    /// How far the true offset may be from that, to either side: half the round trip, and half of
+    /// what the server's format leaves out.
     pub error: Duration,
 }
 
@@ -34,10 +37,14 @@ impl Sample {
         let coarse = nanos(self.answer.resolution).saturating_sub(1);
         let trip = nanos(self.round_trip);
         let signed = |time: Duration| time.as_nanos() as i128;
-        let offset =
-            signed(self.answer.wall) + i128::from(coarse / 2) - signed(self.asked) - i128::from(trip / 2);
+        let offset = signed(self.answer.wall) + i128::from(coarse / 2)
+            - signed(self.asked)
+            - i128::from(trip / 2);
         let offset_nanos = offset.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        Estimate { offset_nanos, error: Duration::from_nanos(trip.div_ceil(2) + coarse.div_ceil(2)) }
+        Estimate {
+            offset_nanos,
+            error: Duration::from_nanos(trip.div_ceil(2) + coarse.div_ceil(2)),
+        }
     }
 }
 
@@ -58,10 +65,15 @@ mod tests {
 
     #[test]
     fn a_symmetric_way_finds_the_offset_and_a_one_sided_one_its_bound() {
-        let at =
-            |nanos| Reading { wall: HOUR + Duration::from_nanos(nanos), resolution: Duration::from_nanos(1) };
-        let exchange =
-            |answered| Sample { asked: HOUR, round_trip: Duration::from_nanos(100), answer: at(answered) };
+        let at = |nanos| Reading {
+            wall: HOUR + Duration::from_nanos(nanos),
+            resolution: Duration::from_nanos(1),
+        };
+        let exchange = |answered| Sample {
+            asked: HOUR,
+            round_trip: Duration::from_nanos(100),
+            answer: at(answered),
+        };
         let error = Duration::from_nanos(50);
         assert_eq!(exchange(50 + 7).estimate(), Estimate { offset_nanos: 7, error });
         assert_eq!(

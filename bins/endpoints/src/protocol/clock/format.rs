@@ -29,7 +29,8 @@ pub enum TimeFormat {
 
 impl TimeFormat {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Rfc3339, Self::Rfc2822, Self::Unix, Self::UnixMs, Self::UnixNs];
+    pub const ALL: [Self; 5] =
+        [Self::Rfc3339, Self::Rfc2822, Self::Unix, Self::UnixMs, Self::UnixNs];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -45,14 +46,16 @@ impl TimeFormat {
     /// Writes a calendar time (since 1970-01-01 UTC), rounded down to what the format can say.
     ///
     /// ```
-    /// use jostle_common::protocol::clock::TimeFormat;
+    /// use jostle_endpoints::protocol::clock::TimeFormat;
     /// let wall = std::time::Duration::new(1_000_000_000, 7);
     /// assert_eq!(TimeFormat::Rfc2822.print(wall), "Sun, 09 Sep 2001 01:46:40 +0000");
     /// ```
     pub fn print(self, wall: Duration) -> String {
         let wall = wall.min(LATEST);
         match self {
-            Self::Rfc3339 => humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + wall).to_string(),
+            Self::Rfc3339 => {
+                humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + wall).to_string()
+            }
             Self::Rfc2822 => rfc2822(wall),
             Self::Unix => format!("{}.{:09}", wall.as_secs(), wall.subsec_nanos()),
             Self::UnixMs => wall.as_millis().to_string(),
@@ -96,7 +99,8 @@ pub struct Reading {
     pub resolution: Duration,
 }
 
-/// Reads a time in any of the formats, with other offsets from UTC and fewer digits too, as other programs write it.
+/// Reads a time in any of the formats, with other offsets from UTC and fewer digits too, as other
+/// programs write it.
 pub fn parse_time(text: &str) -> Option<Reading> {
     let text = text.trim();
     if !text.is_ascii() || text.len() > 64 {
@@ -106,8 +110,8 @@ pub fn parse_time(text: &str) -> Option<Reading> {
     parsers.into_iter().find_map(|parse| parse(text)).filter(|reading| reading.wall <= LATEST)
 }
 
-/// Seconds, with or without decimals; or, told apart by their number of digits, milli-, micro- and nanoseconds. Seconds have up to 11
-/// digits until the year 5138.
+/// Seconds, with or without decimals; or, told apart by their number of digits, milli-, micro- and
+/// nanoseconds. Seconds have up to 11 digits until the year 5138.
 fn parse_number(text: &str) -> Option<Reading> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -123,7 +127,8 @@ fn parse_number(text: &str) -> Option<Reading> {
     };
     let digits = decimals.len().min(9);
     let fraction: u64 = format!("{:0<9}", &decimals[..digits]).parse().ok()?;
-    let wall = Duration::from_nanos(whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(fraction)?);
+    let wall =
+        Duration::from_nanos(whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(fraction)?);
     Some(Reading { wall, resolution: Duration::from_nanos(unit / 10u64.pow(digits as u32)) })
 }
 
@@ -137,7 +142,8 @@ fn parse_rfc3339(text: &str) -> Option<Reading> {
         }
     };
     let digits = local.split_once('.').map_or(0, |(_, digits)| digits.len().min(9));
-    let local = humantime::parse_rfc3339_weak(local).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let local =
+        humantime::parse_rfc3339_weak(local).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let resolution = Duration::from_nanos(10u64.pow(9 - digits as u32));
     Some(Reading { wall: shifted(local, offset)?, resolution })
 }
@@ -167,7 +173,8 @@ fn offset_seconds(text: &str) -> Option<i64> {
         _ => return None,
     };
     let digits = text.get(1..).filter(|digits| digits.len() == 4)?;
-    let digits: u16 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    let digits: u16 =
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
     let (hours, minutes) = (i64::from(digits / 100), i64::from(digits % 100));
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
@@ -241,7 +248,8 @@ mod tests {
     }
 
     proptest! {
-        // Numbers of fewer than 12 digits mean seconds: milliseconds and nanoseconds are told apart from 2001 on.
+        // Numbers of fewer than 12 digits mean seconds: milliseconds and nanoseconds are told apart
+        // from 2001 on.
         #[test]
         fn what_is_written_is_read_back_down_to_its_resolution(secs in 1_000_000_000u64..=18_000_000_000, nanos in 0u32..1_000_000_000) {
             let wall = Duration::new(secs, nanos);

@@ -1,4 +1,5 @@
-//! The clock service: a line asks `what time is it?`, a line answers; and what a client learns from it about the server's clock.
+//! The clock service: a line asks `what time is it?`, a line answers; and what a client learns from
+//! it about the server's clock.
 
 mod estimate;
 mod format;
@@ -18,7 +19,8 @@ pub const ERROR: &str = "error: ask \"what time is it?\"";
 /// The longest line in bytes, newline included: any time in any format fits.
 pub const LINE_BYTES_MAX: usize = 1024;
 
-/// Answers a line at the calendar time `wall` (since 1970-01-01 UTC); `None` when it does not ask for the time.
+/// Answers a line at the calendar time `wall` (since 1970-01-01 UTC); `None` when it does not ask
+/// for the time.
 pub fn answer(line: Line<'_>, wall: Duration, format: TimeFormat) -> Option<String> {
     (line.text() == Some(QUESTION.as_bytes())).then(|| format.print(wall))
 }
@@ -42,7 +44,11 @@ mod tests {
             " what time is it?\n",
             "what time is it? \n",
         ] {
-            assert_eq!(answer(Line::Whole(other.as_bytes()), wall, TimeFormat::Rfc3339), None, "{other:?}");
+            assert_eq!(
+                answer(Line::Whole(other.as_bytes()), wall, TimeFormat::Rfc3339),
+                None,
+                "{other:?}"
+            );
         }
         assert_eq!(answer(Line::TooLong, wall, TimeFormat::Rfc3339), None);
     }

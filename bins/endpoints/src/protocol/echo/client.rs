@@ -1,18 +1,20 @@
 //! The client: sends messages as they are given, a few at a time, and says what came back.
 
 use super::ledger::{Ledger, Recognised};
-use crate::protocol::rtt::RoundTrips;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Transmit};
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many messages may wait for their answers; further ones wait for them, so that a file does not flood the network.
+/// How many messages may wait for their answers; further ones wait for them, so that a file does
+/// not flood the network.
 const WINDOW: usize = 16;
-/// How many events may wait to be taken; on a socket they are taken after each turn, which makes fewer.
+/// How many events may wait to be taken; on a socket they are taken after each turn, which makes
+/// fewer.
 const EVENTS_MAX: usize = 4096;
 /// How many refusals in a row end a conversation in which something came back.
 const REFUSALS_MAX: u32 = 8;
@@ -180,7 +182,8 @@ impl Client {
             let (server, sent) = (self.settings.server, self.report.sent);
             let came = self.report.intact + self.report.damaged + self.report.unknown;
             let is_silent = sent > 0 && came == 0;
-            self.outcome = Some(if is_silent { Err(Failure::Silence { server, sent }) } else { Ok(()) });
+            self.outcome =
+                Some(if is_silent { Err(Failure::Silence { server, sent }) } else { Ok(()) });
         }
     }
 
@@ -355,7 +358,10 @@ mod tests {
         while let Some(now) = client.deadline() {
             client.poll(now);
         }
-        assert_eq!(client.into_parts().1, Some(Err(Failure::Silence { server: server(), sent: 16 })));
+        assert_eq!(
+            client.into_parts().1,
+            Some(Err(Failure::Silence { server: server(), sent: 16 }))
+        );
     }
 
     #[test]

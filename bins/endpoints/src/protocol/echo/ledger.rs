@@ -1,15 +1,16 @@
 //! Which message an answer belongs to.
 //!
-//! - An answer that equals a message belongs to the oldest such message without an intact answer; when there is none, it is a further
-//!   copy. So when the same text is sent twice, one lost and the other doubled, both seem to have come back.
-//! - An answer that equals no message is damaged. It belongs to the most similar message of the same length, if no more than one bit
-//!   per byte differs (two texts of people differ in more); else to nobody. A flipped bit that makes one message into another cannot
-//!   be seen.
+//! - An answer that equals a message belongs to the oldest such message without an intact answer;
+//!   when there is none, it is a further copy. So when the same text is sent twice, one lost and
+//!   the other doubled, both seem to have come back.
+//! - An answer that equals no message is damaged. It belongs to the most similar message of the
+//!   same length, if no more than one bit per byte differs (two texts of people differ in more);
+//!   else to nobody. A flipped bit that makes one message into another cannot be seen.
 //!
 //! It remembers the last 4096 messages, and no more than 16 MiB of them.
 
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::time::Instant;
 use std::collections::VecDeque;
 
 /// How many messages are remembered.
@@ -74,7 +75,9 @@ impl Ledger {
     pub fn sent(&mut self, now: Instant, content: Bytes) -> u64 {
         self.bytes += content.len();
         self.messages.push_back(Message { at: now, content, fate: Fate::Nothing });
-        while self.messages.len() > MESSAGES_MAX || self.bytes > BYTES_MAX && self.messages.len() > 1 {
+        while self.messages.len() > MESSAGES_MAX
+            || self.bytes > BYTES_MAX && self.messages.len() > 1
+        {
             self.bytes -= self.messages.pop_front().map_or(0, |message| message.content.len());
             self.forgotten += 1;
         }
@@ -89,7 +92,9 @@ impl Ledger {
     /// Finds out what an answer is.
     pub fn recognise(&mut self, answer: &[u8]) -> Recognised {
         let mut twin = None;
-        let equal = (self.forgotten + 1..).zip(&mut self.messages).filter(|(_, sent)| sent.content == answer);
+        let equal = (self.forgotten + 1..)
+            .zip(&mut self.messages)
+            .filter(|(_, sent)| sent.content == answer);
         for (number, message) in equal {
             if message.fate == Fate::Intact {
                 twin = Some(number);
@@ -111,17 +116,20 @@ impl Ledger {
             .filter(|(_, message)| message.content.len() == answer.len());
         let measured = alike.map(|(number, message)| {
             // Of two that are equally similar, the one that is still missed.
-            let rank = (differing_bits(&message.content, answer), message.fate == Fate::Intact, number);
+            let rank =
+                (differing_bits(&message.content, answer), message.fate == Fate::Intact, number);
             (rank, message)
         });
         match measured.min_by_key(|(rank, _)| *rank) {
-            Some(((bits, _, number), message)) if bits as usize <= answer.len() => match message.fate {
-                Fate::Nothing => {
-                    message.fate = Fate::Damaged;
-                    Recognised::Damaged { number, bits }
+            Some(((bits, _, number), message)) if bits as usize <= answer.len() => {
+                match message.fate {
+                    Fate::Nothing => {
+                        message.fate = Fate::Damaged;
+                        Recognised::Damaged { number, bits }
+                    }
+                    Fate::Damaged | Fate::Intact => Recognised::Doubled { number },
                 }
-                Fate::Damaged | Fate::Intact => Recognised::Doubled { number },
-            },
+            }
             _ => Recognised::Unknown,
         }
     }
@@ -177,8 +185,16 @@ mod tests {
         let again = Recognised::Intact { number: 1, sent: Instant::from_secs(1), again: true };
         assert_eq!(ledger.recognise(b"attack at dawn"), again, "the intact copy wins");
         assert_eq!(ledger.recognise(b"something else"), Recognised::Unknown);
-        assert_eq!(ledger.recognise(b"attack at nooN"), Recognised::Doubled { number: 3 }, "a damaged copy");
-        assert_eq!(ledger.recognise(b"retreat by se"), Recognised::Unknown, "damage keeps the length");
+        assert_eq!(
+            ledger.recognise(b"attack at nooN"),
+            Recognised::Doubled { number: 3 },
+            "a damaged copy"
+        );
+        assert_eq!(
+            ledger.recognise(b"retreat by se"),
+            Recognised::Unknown,
+            "damage keeps the length"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Echo: each message comes back as it is. The client says which did not, which came twice, and which came damaged.
+//! Echo: each message comes back as it is. The client says which did not, which came twice, and
+//! which came damaged.
 //!
-//! Messages are bare: what a person types is what the server prints, and what any script can send. So the client has nothing but the
-//! content to recognise them by, as [`Ledger`] says; it is the same over UDP, where a message is a datagram, and over TCP, where it is
-//! a line.
+//! Messages are bare: what a person types is what the server prints, and what any script can send.
+//! So the client has nothing but the content to recognise them by, as [`Ledger`] says; it is the
+//! same over UDP, where a message is a datagram, and over TCP, where it is a line.
 
 mod client;
 mod ledger;

@@ -27,7 +27,8 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The half byte that stands for it in a report: 0 missing, 1 intact, 2 damaged; +4 late; +8 doubled.
+    /// The half byte that stands for it in a report: 0 missing, 1 intact, 2 damaged; +4 late; +8
+    /// doubled.
     pub const fn code(self) -> u8 {
         self.state as u8 | (self.late as u8) << 2 | (self.doubled as u8) << 3
     }
@@ -58,7 +59,8 @@ pub struct Counts {
     pub doubled: u64,
     /// Chunks whose first copy arrived after a chunk of a higher number.
     pub late: u32,
-    /// Damaged datagrams that no longer told their number: they belong to chunks that are counted as missing, or to further copies.
+    /// Damaged datagrams that no longer told their number: they belong to chunks that are counted
+    /// as missing, or to further copies.
     pub unknown: u64,
 }
 
@@ -75,7 +77,8 @@ pub(super) enum Keep {
     Skip,
 }
 
-/// The account of one file. Its memory grows with the highest chunk that arrived, three bytes per chunk.
+/// The account of one file. Its memory grows with the highest chunk that arrived, three bytes per
+/// chunk.
 #[derive(Clone, Debug)]
 pub struct Account {
     cells: Vec<Cell>,

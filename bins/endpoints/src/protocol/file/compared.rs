@@ -3,8 +3,8 @@
 use super::ChunkState;
 use crate::protocol::CHUNK;
 
-/// What became of each chunk of `original`, judged by what was received. What ends within a chunk has not brought it, and a hole of zeros
-/// is no damage.
+/// What became of each chunk of `original`, judged by what was received. What ends within a chunk
+/// has not brought it, and a hole of zeros is no damage.
 pub fn compared(original: &[u8], received: &[u8]) -> Vec<ChunkState> {
     let chunks = original.chunks(CHUNK).enumerate();
     chunks

@@ -1,13 +1,14 @@
 //! The control datagrams: what is repeated until it is answered.
 
 use super::account::Counts;
-use crate::protocol::digest::Digest;
 use crate::protocol::wire::{CRC_SIZE, Fields, Unreadable, open, seal};
 use bytes::Bytes;
+use jostle_common::digest::Digest;
 
 /// Every control datagram is shorter than this.
 pub const CONTROL_SIZE_MAX: usize = 1200;
-/// The size of every control datagram from the client: a third of the longest answer, so that nobody can be flooded with answers.
+/// The size of every control datagram from the client: a third of the longest answer, so that
+/// nobody can be flooded with answers.
 pub const CLIENT_CONTROL_SIZE: usize = CONTROL_SIZE_MAX / 3;
 /// How many chunks one page of a report describes, two in a byte.
 pub const PAGE_CHUNKS: u32 = 1600;
@@ -86,7 +87,9 @@ impl ClientControl {
         let mut fields = Fields::new(body);
         let (magic, transfer) = (fields.array::<4>()?, fields.u64()?);
         match &magic {
-            START => Some(Self::Start { transfer, size: fields.u64()?, digest: Digest(fields.array()?) }),
+            START => {
+                Some(Self::Start { transfer, size: fields.u64()?, digest: Digest(fields.array()?) })
+            }
             DONE => Some(Self::Done { transfer, page: fields.u32()? }),
             BYE => Some(Self::Bye { transfer }),
             _ => None,
@@ -141,7 +144,8 @@ pub struct ReportPage {
 }
 
 impl ServerControl {
-    /// The datagram, of less than [`CONTROL_SIZE_MAX`] bytes; names, reasons and maps beyond their bounds are cut.
+    /// The datagram, of less than [`CONTROL_SIZE_MAX`] bytes; names, reasons and maps beyond their
+    /// bounds are cut.
     pub fn encode(&self) -> Bytes {
         let (magic, transfer) = match self {
             Self::Accept { transfer } => (ACCEPT, transfer),
@@ -152,7 +156,9 @@ impl ServerControl {
         let mut datagram = [&magic[..], &transfer.to_be_bytes()].concat();
         match self {
             Self::Accept { .. } | Self::Wait { .. } => {}
-            Self::Refuse { reason, .. } => datagram.extend_from_slice(cut(reason, REASON_MAX).as_bytes()),
+            Self::Refuse { reason, .. } => {
+                datagram.extend_from_slice(cut(reason, REASON_MAX).as_bytes())
+            }
             Self::Report { page, .. } => page.write(&mut datagram),
         }
         seal(datagram)
@@ -171,9 +177,10 @@ impl ServerControl {
         match &magic {
             ACCEPT => Some(Self::Accept { transfer }),
             WAIT => Some(Self::Wait { transfer }),
-            REFUSE => {
-                Some(Self::Refuse { transfer, reason: String::from_utf8_lossy(fields.rest()).into_owned() })
-            }
+            REFUSE => Some(Self::Refuse {
+                transfer,
+                reason: String::from_utf8_lossy(fields.rest()).into_owned(),
+            }),
             REPORT => Some(Self::Report { transfer, page: ReportPage::read(fields)? }),
             _ => None,
         }
@@ -198,8 +205,10 @@ impl ReportPage {
 
     fn read(mut fields: Fields<'_>) -> Option<Self> {
         let page = fields.u32()?;
-        let (chunks, intact, missing, damaged) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
-        let (doubled, late, unknown, nanos) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
+        let (chunks, intact, missing, damaged) =
+            (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
+        let (doubled, late, unknown, nanos) =
+            (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
         let late = u32::try_from(late).ok()?;
         let digest = Digest(fields.array()?);
         let length = fields.u8()?;
@@ -221,7 +230,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn report(name: String, map: Vec<u8>) -> ServerControl {
-        let counts = Counts { chunks: 9, intact: 4, missing: 3, damaged: 2, doubled: 1, late: 5, unknown: 6 };
+        let counts = Counts {
+            chunks: 9,
+            intact: 4,
+            missing: 3,
+            damaged: 2,
+            doubled: 1,
+            late: 5,
+            unknown: 6,
+        };
         let page = ReportPage { page: 2, counts, nanos: 77, digest: Digest::of(b"x"), name, map };
         ServerControl::Report { transfer: 1, page }
     }
@@ -264,7 +281,9 @@ mod tests {
         const { assert!(CONTROL_SIZE_MAX < DATA_SIZE) };
         let longest = report("ü".repeat(300), vec![0; 5000]).encode();
         assert!(longest.len() < CONTROL_SIZE_MAX && longest.len() > 1000, "{}", longest.len());
-        let Ok(ServerControl::Report { page, .. }) = ServerControl::decode(&longest) else { panic!() };
+        let Ok(ServerControl::Report { page, .. }) = ServerControl::decode(&longest) else {
+            panic!()
+        };
         assert_eq!((page.name.len(), page.map.len()), (NAME_MAX, 800));
         let refusal = ServerControl::Refuse { transfer: 1, reason: "x".repeat(5000) }.encode();
         assert!(refusal.len() <= CLIENT_CONTROL_SIZE);

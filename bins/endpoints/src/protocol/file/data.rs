@@ -52,7 +52,8 @@ pub struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
-    /// Reads a datagram of [`DATA_SIZE`] bytes; `None` when neither copy of the header can be trusted.
+    /// Reads a datagram of [`DATA_SIZE`] bytes; `None` when neither copy of the header can be
+    /// trusted.
     pub fn decode(datagram: &'a [u8]) -> Option<Self> {
         let datagram: &[u8; DATA_SIZE] = datagram.try_into().ok()?;
         let (front, rest) = datagram.split_first_chunk::<HEADER_SIZE>()?;

@@ -1,10 +1,11 @@
-//! The receiver of bare datagrams: what anyone sends is appended as it comes, until the sender falls silent.
+//! The receiver of bare datagrams: what anyone sends is appended as it comes, until the sender
+//! falls silent.
 
 use super::received::{Received, ReceiverReport};
-use crate::protocol::digest::Hasher;
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{Endpoint, Transmit};
-use crate::time::Instant;
+use jostle_common::digest::Hasher;
+use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -102,7 +103,8 @@ impl<F: Folder> NaiveReceiver<F> {
 
     /// Finishes the files whose senders have fallen silent.
     fn advance(&mut self, now: Instant) {
-        while let Some(peer) = self.next_due().filter(|(due, _)| *due <= now).map(|(_, peer)| peer) {
+        while let Some(peer) = self.next_due().filter(|(due, _)| *due <= now).map(|(_, peer)| peer)
+        {
             let Some(stream) = self.streams.remove(&peer) else { return };
             let received = stream.finish(peer);
             match received.stored {
@@ -135,7 +137,8 @@ impl<P: Partial> Stream<P> {
 impl<F: Folder> Endpoint for NaiveReceiver<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         self.advance(now);
-        let is_full = self.streams.len() >= self.settings.transfers_max && !self.streams.contains_key(&from);
+        let is_full =
+            self.streams.len() >= self.settings.transfers_max && !self.streams.contains_key(&from);
         if datagram.is_empty() || is_full {
             self.report.ignored += 1;
             return;

@@ -1,7 +1,8 @@
-//! What a receiver is told, and what it tells: its settings, what became of one transfer, and of all.
+//! What a receiver is told, and what it tells: its settings, what became of one transfer, and of
+//! all.
 
 use super::account::{Account, Counts};
-use crate::protocol::digest::Digest;
+use jostle_common::digest::Digest;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ pub struct ReceiverSettings {
     pub transfers_max: usize,
     /// After how long a silence an unfinished transfer is given up.
     pub idle: Duration,
-    /// How long it waits, after the sender is done and after the last chunk, for chunks that were overtaken.
+    /// How long it waits, after the sender is done and after the last chunk, for chunks that were
+    /// overtaken.
     pub settle: Duration,
     /// How long it still answers for a transfer that has ended.
     pub linger: Duration,

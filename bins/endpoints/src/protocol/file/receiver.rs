@@ -7,7 +7,7 @@ use super::transfer::{Announced, Transfer};
 use crate::protocol::storage::Folder;
 use crate::protocol::wire::Unreadable;
 use crate::protocol::{Endpoint, Transmit, chunks_in};
-use crate::time::Instant;
+use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -48,11 +48,16 @@ impl<F: Folder> Receiver<F> {
         self.transfers.len()
     }
 
-    /// Chunks that arrived, and chunks that were announced, over the transfers that are open now: for a progress bar.
+    /// Chunks that arrived, and chunks that were announced, over the transfers that are open now:
+    /// for a progress bar.
     pub fn progress(&self) -> (u64, u64) {
-        let open = self.transfers.values().filter(|transfer| transfer.is_open()).map(Transfer::counts);
+        let open =
+            self.transfers.values().filter(|transfer| transfer.is_open()).map(Transfer::counts);
         open.fold((0, 0), |(arrived, announced), counts| {
-            (arrived + u64::from(counts.chunks - counts.missing), announced + u64::from(counts.chunks))
+            (
+                arrived + u64::from(counts.chunks - counts.missing),
+                announced + u64::from(counts.chunks),
+            )
         })
     }
 
@@ -60,7 +65,8 @@ impl<F: Folder> Receiver<F> {
         let Some(copy) = Copy::decode(datagram) else {
             return self.handle_unknown(now, from);
         };
-        let transfer = self.transfers.get_mut(&(from, copy.transfer)).filter(|transfer| transfer.is_open());
+        let transfer =
+            self.transfers.get_mut(&(from, copy.transfer)).filter(|transfer| transfer.is_open());
         let Some(transfer) = transfer else {
             self.report.stray += 1;
             return;
@@ -77,7 +83,8 @@ impl<F: Folder> Receiver<F> {
         }
     }
 
-    /// Both copies of the header are damaged: the address tells the transfer if it has just one open.
+    /// Both copies of the header are damaged: the address tells the transfer if it has just one
+    /// open.
     fn handle_unknown(&mut self, now: Instant, from: SocketAddr) {
         let mut open = self
             .transfers
@@ -102,14 +109,18 @@ impl<F: Folder> Receiver<F> {
                 let answer = match self.transfers.get_mut(&(from, transfer)) {
                     Some(found) => {
                         found.handle_done(now, page);
-                        // What that makes due is done before it is answered: a clean transfer ends with its first answer.
+                        // What that makes due is done before it is answered: a clean transfer ends
+                        // with its first answer.
                         self.advance(now);
-                        self.transfers.get_mut(&(from, transfer)).map(|found| found.handle_done(now, page))
+                        self.transfers
+                            .get_mut(&(from, transfer))
+                            .map(|found| found.handle_done(now, page))
                     }
                     None => None,
                 };
                 let reason = || "the server does not know this transfer (any more)".to_owned();
-                let answer = answer.unwrap_or_else(|| ServerControl::Refuse { transfer, reason: reason() });
+                let answer =
+                    answer.unwrap_or_else(|| ServerControl::Refuse { transfer, reason: reason() });
                 self.answer(from, &answer);
             }
             ClientControl::Bye { transfer } => {
@@ -148,10 +159,12 @@ impl<F: Folder> Receiver<F> {
     fn admit(&mut self, size: u64) -> Result<u32, String> {
         let limit = self.settings.size_max;
         let chunks = chunks_in(size).filter(|_| size <= limit);
-        let chunks = chunks.ok_or_else(|| format!("the file has {size} bytes, the server takes {limit}"))?;
+        let chunks =
+            chunks.ok_or_else(|| format!("the file has {size} bytes, the server takes {limit}"))?;
         if self.transfers.len() >= self.settings.transfers_max {
             // One that has ended and only lingers makes room.
-            let over = self.transfers.iter().find(|(_, transfer)| transfer.is_over()).map(|(key, _)| *key);
+            let over =
+                self.transfers.iter().find(|(_, transfer)| transfer.is_over()).map(|(key, _)| *key);
             let over = over.ok_or_else(|| "the server is busy with other files".to_owned())?;
             self.transfers.remove(&over);
         }
@@ -168,21 +181,28 @@ impl<F: Folder> Receiver<F> {
     fn advance(&mut self, now: Instant) {
         let settings = self.settings;
         for transfer in self.transfers.values_mut() {
-            let Some(received) = transfer.advance(now, &settings, &mut self.folder) else { continue };
-            // The sender learns it now, and not when it next asks. With the answer it got when it was done this stays within
-            // three times what it sent.
+            let Some(received) = transfer.advance(now, &settings, &mut self.folder) else {
+                continue;
+            };
+            // The sender learns it now, and not when it next asks. With the answer it got when it
+            // was done this stays within three times what it sent.
             if transfer.is_finished() && self.outbox.len() < OUTBOX_MAX {
-                self.outbox.push_back(Transmit { to: received.peer, payload: transfer.answer(0).encode() });
+                self.outbox.push_back(Transmit {
+                    to: received.peer,
+                    payload: transfer.answer(0).encode(),
+                });
             }
             match &received.stored {
                 Ok(_) => self.report.stored += 1,
-                // An announcement that nothing followed, as from a sender that was stopped at once, is no news.
+                // An announcement that nothing followed, as from a sender that was stopped at once,
+                // is no news.
                 Err(_) if !transfer.has_data() => continue,
                 Err(_) => self.report.failed += 1,
             }
             self.received.push_back(received);
         }
-        self.transfers.retain(|_, transfer| !(transfer.is_over() && transfer.deadline(&settings) <= now));
+        self.transfers
+            .retain(|_, transfer| !(transfer.is_over() && transfer.deadline(&settings) <= now));
     }
 }
 

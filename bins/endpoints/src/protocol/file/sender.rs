@@ -1,16 +1,17 @@
-//! The sender of a file over plain UDP: announces it, sends every chunk once at a rate, and asks what came of them.
+//! The sender of a file over plain UDP: announces it, sends every chunk once at a rate, and asks
+//! what came of them.
 
 use super::account::{Cell, Counts, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Data;
-use crate::protocol::digest::Digest;
 use crate::protocol::pacer::Pacer;
 use crate::protocol::storage::Source;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
 use crate::protocol::{CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in};
-use crate::time::Instant;
-use crate::units::{BitRate, format_duration};
+use jostle_common::digest::Digest;
+use jostle_common::time::Instant;
+use jostle_common::units::{BitRate, format_duration};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub struct SenderSettings {
 }
 
 impl SenderSettings {
-    /// The rate unless told otherwise: what a receiver with Linux's default buffer keeps up with through a scheduling gap of 100 ms.
+    /// The rate unless told otherwise: what a receiver with Linux's default buffer keeps up with
+    /// through a scheduling gap of 100 ms.
     pub const RATE: BitRate = BitRate::new(10_000_000).expect("it is not zero");
     /// The patience unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -318,7 +320,9 @@ impl<F: Source> Endpoint for Sender<F> {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Sending(number) if *number < self.chunks => Some(self.pacer.due().unwrap_or_default()),
+            Phase::Sending(number) if *number < self.chunks => {
+                Some(self.pacer.due().unwrap_or_default())
+            }
             Phase::Sending(_) => Some(Instant::START),
             Phase::Opening | Phase::Asking(_) => Some(match self.next {
                 Some(next) => next.min(self.heard + self.settings.patience),
@@ -335,7 +339,9 @@ impl<F: Source> Endpoint for Sender<F> {
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
         let opening = self.phase == Phase::Opening;
-        if self.outcome.is_none() && to == self.settings.server && (opening || self.refusals >= REFUSALS_MAX)
+        if self.outcome.is_none()
+            && to == self.settings.server
+            && (opening || self.refusals >= REFUSALS_MAX)
         {
             self.end(now, Err(Failure::Refused(to)));
         }

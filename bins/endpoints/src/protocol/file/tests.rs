@@ -1,11 +1,11 @@
 //! Sender and receiver against each other, over a wire whose every datagram a test may touch.
 
 use super::*;
-use crate::protocol::digest::Digest;
 use crate::protocol::storage::{Folder, Memory, MemoryFile, MemoryFolder, Partial};
 use crate::protocol::{CHUNK, Endpoint};
-use crate::time::Instant;
-use crate::units::BitRate;
+use jostle_common::digest::Digest;
+use jostle_common::time::Instant;
+use jostle_common::units::BitRate;
 use proptest::prelude::*;
 use std::io;
 use std::net::SocketAddr;
@@ -34,8 +34,9 @@ fn receiver() -> (Receiver<MemoryFolder>, MemoryFolder) {
     (Receiver::new(ReceiverSettings::default(), folder.clone()), folder)
 }
 
-/// Lets the two talk, a millisecond per hop, until both have nothing more to say. `touch` gets each datagram from the sender, and
-/// says what arrives of it: now, and later (after the sender's next one).
+/// Lets the two talk, a millisecond per hop, until both have nothing more to say. `touch` gets each
+/// datagram from the sender, and says what arrives of it: now, and later (after the sender's next
+/// one).
 fn run<F: Folder>(
     sender: &mut Sender<Memory>,
     receiver: &mut Receiver<F>,
@@ -58,7 +59,8 @@ fn run<F: Folder>(
         if sender.is_finished() {
             return now;
         }
-        now = (now + HOP).max(sender.deadline().into_iter().chain(receiver.deadline()).min().unwrap_or(now));
+        now = (now + HOP)
+            .max(sender.deadline().into_iter().chain(receiver.deadline()).min().unwrap_or(now));
     }
     panic!("it does not end");
 }
@@ -85,7 +87,10 @@ fn files_of_every_shape_arrive_whole_and_are_reported_so() {
         assert_eq!(sender.report().packets, u64::from(chunks), "data are sent once");
         let received = receiver.next_received().unwrap();
         assert!(received.is_equal() && received.counts() == Some(arrival.counts));
-        assert!(receiver.next_received().is_none() && receiver.transfers_open() == 0, "goodbye was heard");
+        assert!(
+            receiver.next_received().is_none() && receiver.transfers_open() == 0,
+            "goodbye was heard"
+        );
     }
 }
 
@@ -115,7 +120,8 @@ fn every_fate_is_told_and_holes_stay_in_place() {
         }
     });
     let arrival = sender.report().arrival.clone().unwrap();
-    let counts = Counts { chunks: 10, intact: 7, missing: 2, damaged: 1, doubled: 3, late: 1, unknown: 0 };
+    let counts =
+        Counts { chunks: 10, intact: 7, missing: 2, damaged: 1, doubled: 3, late: 1, unknown: 0 };
     assert_eq!(arrival.counts, counts);
     let codes: String = arrival.cells.iter().map(|cell| format!("{:x}", cell.code())).collect();
     assert_eq!(codes, "1029519110");
@@ -163,7 +169,11 @@ fn chunks_that_come_after_the_sender_is_done_still_count() {
     let (mut sender, (mut receiver, folder)) = (sender(3 * CHUNK), receiver());
     run(&mut sender, &mut receiver, |datagram| {
         // The last chunk is overtaken by the datagram that says all is done.
-        if number(datagram) == Some(2) { (vec![], vec![datagram.to_vec()]) } else { clean(datagram) }
+        if number(datagram) == Some(2) {
+            (vec![], vec![datagram.to_vec()])
+        } else {
+            clean(datagram)
+        }
     });
     assert_eq!(sender.report().arrival.as_ref().unwrap().counts.intact, 3);
     assert_eq!(folder.finished(), [file(3 * CHUNK)]);
@@ -248,9 +258,14 @@ fn a_silent_sender_leaves_no_file_and_its_place_is_free_again() {
     let settings = ReceiverSettings { transfers_max: 1, ..ReceiverSettings::default() };
     let folder = MemoryFolder::default();
     let mut receiver = Receiver::new(settings, folder.clone());
-    let start = |transfer| ClientControl::Start { transfer, size: 9000, digest: Digest::of(b"") }.encode();
+    let start =
+        |transfer| ClientControl::Start { transfer, size: 9000, digest: Digest::of(b"") }.encode();
     receiver.handle(Instant::START, peer(), &start(1));
-    receiver.handle(Instant::START, peer(), &Data { transfer: 1, number: 0, chunk: &[1; CHUNK] }.encode());
+    receiver.handle(
+        Instant::START,
+        peer(),
+        &Data { transfer: 1, number: 0, chunk: &[1; CHUNK] }.encode(),
+    );
     receiver.handle(Instant::START, peer(), &start(2));
     assert_eq!(receiver.report().refused, 1);
     let end = Instant::START + settings.idle;
@@ -280,9 +295,12 @@ fn bare_datagrams_are_appended_until_silence() {
     let settings = NaiveSettings { size_max: 10_000, ..NaiveSettings::default() };
     let mut receiver = NaiveReceiver::new(settings, folder.clone());
     let other: SocketAddr = "[::1]:6666".parse().unwrap();
-    for (millis, from, bytes) in
-        [(0, peer(), &b"one "[..]), (100, other, b"other"), (900, peer(), b""), (1900, peer(), b"two")]
-    {
+    for (millis, from, bytes) in [
+        (0, peer(), &b"one "[..]),
+        (100, other, b"other"),
+        (900, peer(), b""),
+        (1900, peer(), b"two"),
+    ] {
         receiver.handle(Instant::from_millis(millis), from, bytes);
     }
     assert_eq!(receiver.deadline(), Some(Instant::from_millis(2100)));

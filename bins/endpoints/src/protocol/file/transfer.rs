@@ -4,15 +4,16 @@ use super::account::{Account, Keep};
 use super::control::{PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Copy;
 use super::received::{Received, ReceiverSettings};
-use crate::protocol::digest::{Digest, Hasher};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{CHUNK_BYTES, chunk_length};
-use crate::time::{Instant, nanos};
+use jostle_common::digest::{Digest, Hasher};
+use jostle_common::time::{Instant, nanos};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How much of a file is read per step of its digest, so that other transfers are served in between.
+/// How much of a file is read per step of its digest, so that other transfers are served in
+/// between.
 const DIGEST_STEP: usize = 256 * 1024;
 
 /// What the sender announced.
@@ -32,7 +33,8 @@ enum Phase {
     Digesting(u64, Hasher),
     /// The file has its name and its digest.
     Finished(String, Digest),
-    /// It came to nothing: the reason as it is known here, and as the sender is told, without this machine's paths.
+    /// It came to nothing: the reason as it is known here, and as the sender is told, without this
+    /// machine's paths.
     Failed { reason: String, told: String },
 }
 
@@ -55,7 +57,13 @@ pub(super) struct Transfer<P> {
 }
 
 impl<P: Partial> Transfer<P> {
-    pub(super) fn new(now: Instant, peer: SocketAddr, id: u64, announced: Announced, chunks: u32) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        peer: SocketAddr,
+        id: u64,
+        announced: Announced,
+        chunks: u32,
+    ) -> Self {
         Self {
             id,
             peer,
@@ -150,7 +158,8 @@ impl<P: Partial> Transfer<P> {
             Phase::Finished(name, digest) => {
                 let map = self.account.packed(page.saturating_mul(PAGE_CHUNKS), PAGE_CHUNKS);
                 let (counts, nanos) = (self.account.counts(), nanos(self.elapsed()));
-                let page = ReportPage { page, counts, nanos, digest: *digest, name: name.clone(), map };
+                let page =
+                    ReportPage { page, counts, nanos, digest: *digest, name: name.clone(), map };
                 ServerControl::Report { transfer, page }
             }
             Phase::Failed { told, .. } => ServerControl::Refuse { transfer, reason: told.clone() },
@@ -186,7 +195,9 @@ impl<P: Partial> Transfer<P> {
 
     fn step<F: Folder<File = P>>(&mut self, folder: &mut F) {
         match &self.phase {
-            Phase::Receiving => self.fail("the sender went silent".to_owned(), "you went silent".to_owned()),
+            Phase::Receiving => {
+                self.fail("the sender went silent".to_owned(), "you went silent".to_owned())
+            }
             Phase::Settling(_) => {
                 let size = self.announced.size;
                 self.phase = Phase::Digesting(0, Hasher::new());
@@ -206,7 +217,9 @@ impl<P: Partial> Transfer<P> {
         match self.phase {
             Phase::Receiving => self.heard + settings.idle,
             Phase::Settling(since) if self.is_clean() => since,
-            Phase::Settling(since) => self.last_data.map_or(since, |last| last.max(since)) + settings.settle,
+            Phase::Settling(since) => {
+                self.last_data.map_or(since, |last| last.max(since)) + settings.settle
+            }
             Phase::Digesting(..) => Instant::START,
             Phase::Finished(..) | Phase::Failed { .. } if self.released => Instant::START,
             Phase::Finished(..) | Phase::Failed { .. } => self.heard + settings.linger,
@@ -216,7 +229,10 @@ impl<P: Partial> Transfer<P> {
     /// Nothing was lost, damaged, doubled or overtaken, so nothing can still be on its way.
     fn is_clean(&self) -> bool {
         let counts = self.account.counts();
-        counts.intact == counts.chunks && counts.doubled == 0 && counts.late == 0 && counts.unknown == 0
+        counts.intact == counts.chunks
+            && counts.doubled == 0
+            && counts.late == 0
+            && counts.unknown == 0
     }
 
     /// From the announcement to the last data.
@@ -248,7 +264,8 @@ impl<P: Partial> Transfer<P> {
     }
 
     fn digest_step(&mut self) -> io::Result<()> {
-        let (Phase::Digesting(offset, hasher), Some(file)) = (&mut self.phase, &mut self.file) else {
+        let (Phase::Digesting(offset, hasher), Some(file)) = (&mut self.phase, &mut self.file)
+        else {
             return Ok(());
         };
         let left = self.announced.size - *offset;

@@ -2,15 +2,16 @@
 
 use super::wire::{GOODBYE, Reply, Verdict, encode, fits};
 use crate::protocol::lines::{Line, Lines, Overlong};
-use crate::protocol::rtt::RoundTrips;
 use crate::protocol::stream::StreamEndpoint;
 use crate::protocol::timer::{CAP, INITIAL, RetransmissionTimer, Timing};
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The longest line that is taken for a reply; the longest reply has 35 bytes, and several may be joined by damage.
+/// The longest line that is taken for a reply; the longest reply has 35 bytes, and several may be
+/// joined by damage.
 const REPLY_BYTES_MAX: usize = 1024;
 /// How many messages wait to be sent at the most, and how many bytes they have together.
 const WAITING_MAX: usize = 1024;
@@ -21,17 +22,22 @@ const WAITING_BYTES_MAX: usize = 1 << 20;
 pub struct ClientSettings {
     /// How timeouts are found.
     pub timing: Timing,
-    /// How long the client waits for the `ACK` of a message before it gives up; for ever when `None`.
+    /// How long the client waits for the `ACK` of a message before it gives up; for ever when
+    /// `None`.
     pub patience: Option<Duration>,
     /// How often it has to have sent a message in vain before it gives up, however long that takes.
     pub attempts_min: u32,
 }
 
 impl Default for ClientSettings {
-    /// 60 s and 500 attempts, as stop-and-wait over UDP. Before the first reply attempts come a second apart, so a client waits some eight
-    /// minutes for a place at a full server.
+    /// 60 s and 500 attempts, as stop-and-wait over UDP. Before the first reply attempts come a
+    /// second apart, so a client waits some eight minutes for a place at a full server.
     fn default() -> Self {
-        Self { timing: Timing::Adaptive, patience: Some(Duration::from_secs(60)), attempts_min: 500 }
+        Self {
+            timing: Timing::Adaptive,
+            patience: Some(Duration::from_secs(60)),
+            attempts_min: 500,
+        }
     }
 }
 
@@ -98,7 +104,8 @@ pub struct Report {
     pub senseless: u64,
     /// Lines with a wrong checksum, or that are no reply.
     pub damaged: u64,
-    /// The round trips of messages that were sent once: of others nobody knows which copy was answered (Karn's rule).
+    /// The round trips of messages that were sent once: of others nobody knows which copy was
+    /// answered (Karn's rule).
     pub round_trips: RoundTrips,
     /// When the first line was sent.
     pub started: Option<Instant>,
@@ -145,7 +152,8 @@ pub struct Client {
     heard: bool,
     /// Whether a reply with a checksum came: from then on one without is a damaged one.
     checked: bool,
-    /// The last message if it was sent more than once, and the time from its first sending to its `ACK`.
+    /// The last message if it was sent more than once, and the time from its first sending to its
+    /// `ACK`.
     repeated: Option<(u64, Duration)>,
     acknowledged: Option<Acknowledged>,
     outcome: Option<Result<(), Failure>>,
@@ -177,13 +185,17 @@ impl Client {
 
     /// Whether it takes another message now.
     pub fn has_room(&self) -> bool {
-        !self.is_closed && self.waiting.len() < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
+        !self.is_closed
+            && self.waiting.len() < WAITING_MAX
+            && self.waiting_bytes < WAITING_BYTES_MAX
     }
 
-    /// Takes the next message to send. The goodbye closes the client, and nothing is sent behind it.
+    /// Takes the next message to send. The goodbye closes the client, and nothing is sent behind
+    /// it.
     ///
     /// # Panics
-    /// When the message is longer than [`super::MESSAGE_BYTES_MAX`] or contains a newline: ask [`fits`] first.
+    /// When the message is longer than [`super::MESSAGE_BYTES_MAX`] or contains a newline: ask
+    /// [`fits`] first.
     pub fn push(&mut self, message: Bytes) {
         assert!(fits(&message), "a message is one line of bounded length");
         if message == GOODBYE {
@@ -209,7 +221,8 @@ impl Client {
         self.heard
     }
 
-    /// The message whose `ACK` came last, once. There is at most one after each [`StreamEndpoint::handle`].
+    /// The message whose `ACK` came last, once. There is at most one after each
+    /// [`StreamEndpoint::handle`].
     pub const fn take_acknowledged(&mut self) -> Option<Acknowledged> {
         self.acknowledged.take()
     }
@@ -278,8 +291,9 @@ impl Client {
         self.sequence += 1;
     }
 
-    /// A second `ACK` of a message that was sent more than once: a copy was needless, so the first one was answered, and the timeout is
-    /// shorter than the round trip. Without this a round trip longer than every backoff would never be measured.
+    /// A second `ACK` of a message that was sent more than once: a copy was needless, so the first
+    /// one was answered, and the timeout is shorter than the round trip. Without this a round trip
+    /// longer than every backoff would never be measured.
     fn handle_stale(&mut self, reply: &Reply) {
         self.report.stale += 1;
         if let (Verdict::Ack, Some((sequence, elapsed))) = (reply.verdict, self.repeated)
@@ -290,13 +304,15 @@ impl Client {
         }
     }
 
-    /// The server cannot know which message a damaged line was, so a `NACK` of any number from ours on asks for ours.
+    /// The server cannot know which message a damaged line was, so a `NACK` of any number from ours
+    /// on asks for ours.
     fn handle_nack(&mut self, now: Instant) {
         let Some(flight) = &self.flight else {
             self.report.senseless += 1;
             return;
         };
-        // One that comes sooner than any answer can is about an earlier copy; answering each would breed copies where lines are doubled.
+        // One that comes sooner than any answer can is about an earlier copy; answering each would
+        // breed copies where lines are doubled.
         if now.since(flight.last) >= self.report.round_trips.least().unwrap_or_default() {
             (self.next, self.timed_out) = (now, false);
         }
@@ -347,11 +363,14 @@ impl Client {
         line
     }
 
-    /// Before the first reply the server may be full and not have looked at us yet: copies are spread out to one a second.
+    /// Before the first reply the server may be full and not have looked at us yet: copies are
+    /// spread out to one a second.
     fn timeout(&self) -> Duration {
         let sends = self.flight.as_ref().map_or(1, |flight| flight.sends);
         match self.settings.timing {
-            Timing::Adaptive if !self.heard => INITIAL.saturating_mul(1 << (sends - 1).min(8)).min(CAP),
+            Timing::Adaptive if !self.heard => {
+                INITIAL.saturating_mul(1 << (sends - 1).min(8)).min(CAP)
+            }
             Timing::Adaptive | Timing::Fixed(_) => self.timer.timeout(),
         }
     }
@@ -384,7 +403,8 @@ impl StreamEndpoint for Client {
         if let Some(line) = self.lines.finish() {
             self.handle_line(now, Line::Whole(&line));
         }
-        // A server that has gone behind our goodbye has everything: each message was acknowledged before.
+        // A server that has gone behind our goodbye has everything: each message was acknowledged
+        // before.
         let has_everything = match &self.flight {
             Some(flight) => flight.is_goodbye,
             None => self.is_closed && self.waiting.is_empty(),
@@ -406,7 +426,9 @@ impl StreamEndpoint for Client {
     fn deadline(&self) -> Option<Instant> {
         match (&self.outcome, &self.flight) {
             (Some(_), _) => None,
-            (None, Some(flight)) => Some(self.gives_up_at(flight).map_or(self.next, |at| at.min(self.next))),
+            (None, Some(flight)) => {
+                Some(self.gives_up_at(flight).map_or(self.next, |at| at.min(self.next)))
+            }
             (None, None) => (self.is_closed || !self.waiting.is_empty()).then_some(Instant::START),
         }
     }

@@ -1,10 +1,13 @@
-//! System 9, checked messages over TCP: lines with a number and a checksum, each repeated until it is acknowledged.
+//! System 9, checked messages over TCP: lines with a number and a checksum, each repeated until it
+//! is acknowledged.
 //!
-//! The stream between may lose, damage, double and join lines. Every message is delivered once and in order all the same, because the
-//! server takes only the line it waits for, and only with a right checksum, and the client goes on only with a checked `ACK`. One message
-//! is in flight at a time.
+//! The stream between may lose, damage, double and join lines. Every message is delivered once and
+//! in order all the same, because the server takes only the line it waits for, and only with a
+//! right checksum, and the client goes on only with a checked `ACK`. One message is in flight at a
+//! time.
 //!
-//! A connection is a session: its numbers begin with 0. When it breaks, at most one message is in doubt, and the client says which.
+//! A connection is a session: its numbers begin with 0. When it breaks, at most one message is in
+//! doubt, and the client says which.
 
 mod client;
 mod session;

@@ -3,13 +3,14 @@
 use super::wire::{GOODBYE, LINE_BYTES_MAX, Reply, Verdict, decode};
 use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::stream::StreamEndpoint;
-use crate::time::Instant;
 use bytes::{Bytes, BytesMut};
+use jostle_common::time::Instant;
 use std::time::Duration;
 
-/// How long a session that said goodbye stays in case its `ACK` was lost, from the last line on. A client repeats its goodbye after at most
-/// a second, so several in a row must be lost before the server is gone; the client is done then all the same, since every message
-/// was acknowledged before.
+/// How long a session that said goodbye stays in case its `ACK` was lost, from the last line on. A
+/// client repeats its goodbye after at most a second, so several in a row must be lost before the
+/// server is gone; the client is done then all the same, since every message was acknowledged
+/// before.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// A message that was delivered.
@@ -70,7 +71,8 @@ impl SessionReport {
     }
 }
 
-/// The server's side of one connection. Take the messages out after every [`StreamEndpoint::handle`].
+/// The server's side of one connection. Take the messages out after every
+/// [`StreamEndpoint::handle`].
 #[derive(Debug)]
 pub struct Session {
     idle: Option<Duration>,

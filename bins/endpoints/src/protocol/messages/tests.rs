@@ -1,11 +1,12 @@
-//! Client and session against each other, over streams that lose, damage, double and delay their lines.
+//! Client and session against each other, over streams that lose, damage, double and delay their
+//! lines.
 
 use super::session::LINGER;
 use super::*;
 use crate::protocol::stream::StreamEndpoint;
 use crate::protocol::timer::{CAP, FLOOR};
-use crate::time::Instant;
 use bytes::Bytes;
+use jostle_common::time::Instant;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,7 +61,8 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![3 => Just(Fate::Pass), 2 => Just(Fate::Lose), 1 => Just(Fate::Double), 2 => flips, 1 => newline]
 }
 
-/// One direction: each line meets the next fate, and arrives after the delay, in order and in pieces of `piece` bytes.
+/// One direction: each line meets the next fate, and arrives after the delay, in order and in
+/// pieces of `piece` bytes.
 struct Way {
     fates: VecDeque<Fate>,
     delay: Duration,
@@ -86,20 +88,26 @@ impl Way {
                     let count = line.len() * 8;
                     for bit in bits {
                         // The highest numbers mean the newline.
-                        let bit =
-                            if bit > usize::MAX - 8 { count - (usize::MAX - bit) - 1 } else { bit % count };
+                        let bit = if bit > usize::MAX - 8 {
+                            count - (usize::MAX - bit) - 1
+                        } else {
+                            bit % count
+                        };
                         line[bit / 8] ^= 1 << (bit % 8);
                     }
                     1
                 }
             };
-            (0..copies).for_each(|_| self.under_way.push_back((now + self.delay, line.clone().into())));
+            (0..copies)
+                .for_each(|_| self.under_way.push_back((now + self.delay, line.clone().into())));
         }
     }
 
     /// Hands over what has arrived by `now`.
     fn deliver(&mut self, now: Instant, piece: usize, to: &mut dyn StreamEndpoint) -> bool {
-        let Some((_, line)) = self.under_way.pop_front_if(|(due, _)| *due <= now) else { return false };
+        let Some((_, line)) = self.under_way.pop_front_if(|(due, _)| *due <= now) else {
+            return false;
+        };
         self.newlines += line.iter().filter(|byte| **byte == b'\n').count() as u64;
         line.chunks(piece).for_each(|piece| to.handle(now, piece));
         true
@@ -230,7 +238,10 @@ fn before_the_first_reply_copies_are_spread_out_and_patience_ends() {
     }
     assert_eq!(times[..7], [0, 50, 150, 350, 750, 1550, 2550].map(at));
     assert_eq!((times.len(), now), (500, at(1550 + 495_000)));
-    assert!(matches!(client.outcome(), Some(Err(Failure::Silence { sequence: 0, sends: 500, .. }))));
+    assert!(matches!(
+        client.outcome(),
+        Some(Err(Failure::Silence { sequence: 0, sends: 500, .. }))
+    ));
     assert_eq!((client.report().timeouts, client.report().resends), (499, 499));
 }
 
@@ -253,7 +264,10 @@ fn a_nack_is_answered_at_once_but_not_one_about_an_earlier_copy() {
     assert_eq!((client.poll(at(42)), client.report().stale), (None, 1));
     client.handle(at(60), &nack(1));
     assert!(client.poll(at(60)).is_some());
-    assert_eq!((client.report().nacks, client.report().resends, client.report().timeouts), (4, 2, 0));
+    assert_eq!(
+        (client.report().nacks, client.report().resends, client.report().timeouts),
+        (4, 2, 0)
+    );
 }
 
 #[test]
@@ -341,7 +355,8 @@ proptest! {
         prop_assert_eq!((ours.acknowledged, theirs.delivered), (messages.len() as u64, messages.len() as u64));
         prop_assert_eq!(ours.sent, ways[0].sent);
         prop_assert_eq!(ours.sent, ours.acknowledged + 1 + ours.resends);
-        // The last line may have lost its newline; a session whose goodbye was answered in vain has gone in the end, and counts no more.
+        // The last line may have lost its newline; a session whose goodbye was answered in vain has
+        // gone in the end, and counts no more.
         prop_assert!(theirs.lines() <= ways[0].newlines + 1);
         prop_assert!(theirs.lines() >= ways[0].newlines || !ours.goodbye_acknowledged);
         prop_assert_eq!(theirs.acks + theirs.nacks, theirs.lines());

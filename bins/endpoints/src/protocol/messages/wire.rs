@@ -1,11 +1,13 @@
-//! The lines of checked messages: `{sequence} {checksum} {message}` one way, `ACK n CRC` or `NACK n CRC` the other.
+//! The lines of checked messages: `{sequence} {checksum} {message}` one way, `ACK n CRC` or
+//! `NACK n CRC` the other.
 
 use crate::protocol::wire::crc;
 use bytes::Bytes;
 
 /// The longest line with its newline, in bytes: what a raw route of the proxy takes as one unit.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
-/// What stands around a message in its line at the most: a number of 20 digits, the checksum of 8, two spaces, the newline.
+/// What stands around a message in its line at the most: a number of 20 digits, the checksum of 8,
+/// two spaces, the newline.
 const FRAME_BYTES_MAX: usize = 20 + 1 + CRC_DIGITS + 1 + 1;
 /// The longest message in bytes, whatever its number.
 pub const MESSAGE_BYTES_MAX: usize = LINE_BYTES_MAX - FRAME_BYTES_MAX;
@@ -29,8 +31,8 @@ pub fn encode(sequence: u64, message: &[u8]) -> Bytes {
 
 /// Reads the line of a message without its newline; `None` when it was damaged, or is no such line.
 ///
-/// A carriage return in front of the newline belongs to the message if the checksum says so; otherwise it is taken for the sender's way to
-/// end a line (telnet, `nc -C`).
+/// A carriage return in front of the newline belongs to the message if the checksum says so;
+/// otherwise it is taken for the sender's way to end a line (telnet, `nc -C`).
 pub fn decode(line: &[u8]) -> Option<(u64, &[u8])> {
     let digits = line.iter().position(|byte| *byte == b' ')?;
     let sequence = decimal(&line[..digits])?;
@@ -86,8 +88,11 @@ impl Reply {
             Verdict::Nack => "NACK",
         };
         let text = format!("{word} {}", self.sequence);
-        let line =
-            if self.is_checked { format!("{text} {:08x}\n", crc(text.as_bytes())) } else { text + "\n" };
+        let line = if self.is_checked {
+            format!("{text} {:08x}\n", crc(text.as_bytes()))
+        } else {
+            text + "\n"
+        };
         line.into()
     }
 
@@ -101,7 +106,9 @@ impl Reply {
             _ => return None,
         };
         let sequence = decimal(words.next()?)?;
-        let Some(digits) = words.next() else { return Some(Self { verdict, sequence, is_checked: false }) };
+        let Some(digits) = words.next() else {
+            return Some(Self { verdict, sequence, is_checked: false });
+        };
         let text = &line[..line.len() - digits.len() - 1];
         let is_right = words.next().is_none() && hexadecimal(digits) == Some(crc(text));
         is_right.then_some(Self { verdict, sequence, is_checked: true })
@@ -110,18 +117,19 @@ impl Reply {
 
 /// A number as we write it: digits only, no zeros in front.
 fn decimal(digits: &[u8]) -> Option<u64> {
-    let is_plain =
-        digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits.first() != Some(&b'0'));
+    let is_plain = digits.iter().all(u8::is_ascii_digit)
+        && (digits.len() == 1 || digits.first() != Some(&b'0'));
     if !is_plain {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// A checksum: exactly 8 digits, letters small. A flipped bit makes an `A` of an `a`: it would go unseen if both were taken.
+/// A checksum: exactly 8 digits, letters small. A flipped bit makes an `A` of an `a`: it would go
+/// unseen if both were taken.
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    let is_plain =
-        digits.len() == CRC_DIGITS && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let is_plain = digits.len() == CRC_DIGITS
+        && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     if !is_plain {
         return None;
     }
@@ -196,7 +204,9 @@ mod tests {
     fn the_longest_message_fits_a_unit_of_the_proxy() {
         assert_eq!(encode(u64::MAX, &[b'x'; MESSAGE_BYTES_MAX]).len(), LINE_BYTES_MAX);
         assert!(
-            fits(&[b'x'; MESSAGE_BYTES_MAX]) && !fits(&[b'x'; MESSAGE_BYTES_MAX + 1]) && !fits(b"two\nlines")
+            fits(&[b'x'; MESSAGE_BYTES_MAX])
+                && !fits(&[b'x'; MESSAGE_BYTES_MAX + 1])
+                && !fits(b"two\nlines")
         );
     }
 

@@ -6,21 +6,25 @@ use crate::protocol::pacer::CATCH_UP;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
 use crate::protocol::{Endpoint, Transmit};
-use crate::time::Instant;
+use jostle_common::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many of the last requests are remembered: an answer to an older one is ignored. At 1,000 a second they are a minute.
+/// How many of the last requests are remembered: an answer to an older one is ignored. At 1,000 a
+/// second they are a minute.
 pub(super) const REQUESTS_MAX: usize = 1 << 16;
-/// How many events may wait to be taken; on a socket they are taken after each turn, which makes fewer.
+/// How many events may wait to be taken; on a socket they are taken after each turn, which makes
+/// fewer.
 const EVENTS_MAX: usize = 1 << 13;
-/// How long a client waits at the least for stragglers behind its last datagram, when something is missing: as long as a packet that
-/// was held back for reordering, and a burst of jitter, may take.
+/// How long a client waits at the least for stragglers behind its last datagram, when something is
+/// missing: as long as a packet that was held back for reordering, and a burst of jitter, may take.
 const LINGER_MIN: Duration = Duration::from_millis(200);
-/// The same when nothing ever came back, so that no round trip is known: longer than any that `ping` meets on this planet.
+/// The same when nothing ever came back, so that no round trip is known: longer than any that
+/// `ping` meets on this planet.
 const LINGER_SILENT: Duration = Duration::from_secs(3);
-/// How many refusals in a row end a run in which something was answered: the server was gone at each of as many datagrams.
+/// How many refusals in a row end a run in which something was answered: the server was gone at
+/// each of as many datagrams.
 const REFUSALS_MAX: u32 = 8;
 
 /// When the next request goes.
@@ -59,7 +63,8 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
-    /// Ten requests of 56 bytes (as many as `ping` sends), each as soon as the one before is answered or was tried four times.
+    /// Ten requests of 56 bytes (as many as `ping` sends), each as soon as the one before is
+    /// answered or was tried four times.
     pub const fn new(server: SocketAddr, run: u32) -> Self {
         Self {
             server,
@@ -205,7 +210,9 @@ impl Client {
     fn handle_answer(&mut self, now: Instant, ping: Ping) {
         let Ping { number, attempt, .. } = ping;
         let place = (attempt as usize).wrapping_sub(1);
-        let Some(found) = self.request_mut(number).and_then(|request| request.attempts.get_mut(place)) else {
+        let Some(found) =
+            self.request_mut(number).and_then(|request| request.attempts.get_mut(place))
+        else {
             self.report.ignored += 1;
             return;
         };
@@ -259,7 +266,8 @@ impl Client {
             // A client that woke late catches up a little, as a sender of data does.
             self.next = self.next.max(now - CATCH_UP) + interval;
         }
-        self.requests.push_back(Request { attempts: Vec::with_capacity(1), state: RequestState::Open });
+        self.requests
+            .push_back(Request { attempts: Vec::with_capacity(1), state: RequestState::Open });
         self.attempt(now, self.report.requests)
     }
 
@@ -290,7 +298,8 @@ impl Client {
         }
     }
 
-    /// When the run ends: at once when all is answered, after a while when something is missing; `None` while there is more to do.
+    /// When the run ends: at once when all is answered, after a while when something is missing;
+    /// `None` while there is more to do.
     fn ends_at(&self) -> Option<Instant> {
         let started = self.report.started?;
         let over = self.settings.deadline.map(|deadline| started + deadline);

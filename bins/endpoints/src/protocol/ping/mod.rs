@@ -1,7 +1,9 @@
-//! Ping over UDP: the client sends numbered datagrams and measures when each comes back; the server answers anything with itself.
+//! Ping over UDP: the client sends numbered datagrams and measures when each comes back; the server
+//! answers anything with itself.
 //!
-//! Each datagram names its request and its attempt, so an answer belongs to exactly one datagram, however late it comes and however
-//! often: loss counts datagrams, and every round trip is a true one.
+//! Each datagram names its request and its attempt, so an answer belongs to exactly one datagram,
+//! however late it comes and however often: loss counts datagrams, and every round trip is a true
+//! one.
 
 mod client;
 mod report;
@@ -10,7 +12,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use super::reflector::{PING_PORT as PORT, Reflector as Server, ReflectorReport as ServerReport};
+pub use super::reflector::{
+    PING_PORT as PORT, Reflector as Server, ReflectorReport as ServerReport,
+};
 pub use client::{Client, ClientSettings, Pace};
 pub use report::{Event, Failure, Report};
 pub use wire::{Ping, SIZE_MAX, SIZE_MIN};

@@ -1,8 +1,8 @@
 //! What a client has to tell: each answer and each silence, what they come to, and why it failed.
 
 use crate::protocol::jitter::Jitter;
-use crate::protocol::rtt::RoundTrips;
-use crate::time::Instant;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::time::Instant;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ pub enum Event {
     },
 }
 
-/// What a client has done so far. Sent = received + lost + waiting, and they count datagrams, not requests.
+/// What a client has done so far. Sent = received + lost + waiting, and they count datagrams, not
+/// requests.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Requests begun.

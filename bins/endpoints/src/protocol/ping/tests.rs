@@ -4,7 +4,7 @@ use super::client::REQUESTS_MAX;
 use super::*;
 use crate::protocol::timer::Timing;
 use crate::protocol::{Endpoint, Transmit};
-use crate::time::Instant;
+use jostle_common::time::Instant;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -80,7 +80,10 @@ fn late_and_doubled_answers_belong_to_the_datagram_they_answer() {
     let report = client.report().clone();
     assert_eq!((report.requests, report.answered, report.sent, report.received), (1, 1, 2, 2));
     assert_eq!((report.late, report.doubled, report.lost(), report.waiting), (1, 1, 0, 0));
-    assert_eq!((report.round_trips.most(), report.round_trips.least()), (Some(ms(70)), Some(ms(30))));
+    assert_eq!(
+        (report.round_trips.most(), report.round_trips.least()),
+        (Some(ms(70)), Some(ms(30)))
+    );
     assert_eq!(client.poll(at(80)), None);
     assert!(client.is_finished());
     let silence = Event::Silence { number: 1, attempt: 1, timeout: ms(50), again: true };
@@ -91,7 +94,8 @@ fn late_and_doubled_answers_belong_to_the_datagram_they_answer() {
         late,
         doubled,
     };
-    let expected = [silence, told(1, 70, true, false), told(1, 72, false, true), told(2, 30, false, false)];
+    let expected =
+        [silence, told(1, 70, true, false), told(1, 72, false, true), told(2, 30, false, false)];
     assert!(std::iter::from_fn(|| client.next_event()).eq(expected));
 }
 
@@ -200,7 +204,10 @@ fn strangers_and_earlier_runs_are_ignored() {
     let mut damaged = good.encode(56).to_vec();
     damaged[30] ^= 1;
     client.handle(at(1), server(), &damaged);
-    assert_eq!((client.report().damaged, client.next_event()), (1, Some(Event::Damaged { size: 56 })));
+    assert_eq!(
+        (client.report().damaged, client.next_event()),
+        (1, Some(Event::Damaged { size: 56 }))
+    );
 }
 
 #[test]
@@ -217,7 +224,11 @@ fn what_is_remembered_is_bounded_and_forgotten_answers_are_ignored() {
     answer(&mut client, at(1), 11, 1);
     let report = client.report();
     assert_eq!((report.ignored, report.received), (1, 1));
-    assert_eq!((report.lost(), report.waiting), (10, REQUESTS_MAX as u64 - 1), "the forgotten are lost");
+    assert_eq!(
+        (report.lost(), report.waiting),
+        (10, REQUESTS_MAX as u64 - 1),
+        "the forgotten are lost"
+    );
 }
 
 proptest! {

@@ -1,23 +1,25 @@
 //! The client of stop-and-wait: one packet in flight, asked for until it arrives.
 
 use super::wire::{Answer, Request, Thanks, TooShort, checked};
-use crate::protocol::digest::{Digest, Hasher};
-use crate::protocol::rtt::RoundTrips;
 use crate::protocol::storage::Sink;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Transmit, chunks_in, is_loopback};
-use crate::time::Instant;
+use jostle_common::digest::{Digest, Hasher};
+use jostle_common::statistics::RoundTrips;
+use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many of a packet's last attempts are remembered for measuring the round trip. With a timeout of at least 5 ms that is a third
-/// of a second at the least; an older attempt's answer is as good, but is no sample.
+/// How many of a packet's last attempts are remembered for measuring the round trip. With a timeout
+/// of at least 5 ms that is a third of a second at the least; an older attempt's answer is as good,
+/// but is no sample.
 const ATTEMPTS_REMEMBERED: usize = 64;
 /// How often a finished client says thanks: each alone may be lost, and nothing depends on them.
 const THANKS: u32 = 3;
-/// How many refusals in a row end a transfer that has begun: by then the server was gone at each of as many attempts.
+/// How many refusals in a row end a transfer that has begun: by then the server was gone at each of
+/// as many attempts.
 pub(super) const REFUSALS_MAX: u32 = 8;
 
 /// How a [`Client`] asks.
@@ -29,7 +31,8 @@ pub struct ClientSettings {
     pub timing: Timing,
     /// After how long without any valid answer the client gives up; never when `None`.
     pub patience: Option<Duration>,
-    /// How often it has to have asked in vain for a packet before it gives up, however long that takes.
+    /// How often it has to have asked in vain for a packet before it gives up, however long that
+    /// takes.
     pub attempts_min: u32,
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
@@ -38,8 +41,8 @@ pub struct ClientSettings {
 impl ClientSettings {
     /// How long a client waits for any valid answer unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
-    /// How often it asks at the least unless told otherwise. At 90 % loss each way one attempt in a hundred succeeds, and five hundred
-    /// fail together less than once in 150 packets.
+    /// How often it asks at the least unless told otherwise. At 90 % loss each way one attempt in a
+    /// hundred succeeds, and five hundred fail together less than once in 150 packets.
     pub const ATTEMPTS_MIN: u32 = 500;
     /// The largest file unless told otherwise.
     pub const SIZE_MAX: u64 = 4 << 30;
@@ -99,7 +102,8 @@ pub enum Failure {
 /// What a client has done so far.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The size of the file in bytes and its digest, as the server says; `None` before the first answer.
+    /// The size of the file in bytes and its digest, as the server says; `None` before the first
+    /// answer.
     pub file: Option<(u64, Digest)>,
     /// Bytes received in order.
     pub bytes: u64,
@@ -235,7 +239,8 @@ impl<S: Sink> Client<S> {
         if self.report.bytes == answer.size {
             let found = std::mem::take(&mut self.hasher).finish();
             let whole = found == expected;
-            return self.end(now, if whole { Ok(()) } else { Err(Failure::Digest { found, expected }) });
+            return self
+                .end(now, if whole { Ok(()) } else { Err(Failure::Digest { found, expected }) });
         }
         self.number += 1;
         self.attempt = 0;
@@ -311,7 +316,10 @@ impl<S: Sink> Endpoint for Client<S> {
         };
         if self.gives_up_at().is_some_and(|at| at <= now) {
             let (server, attempts) = (self.settings.server, self.attempt);
-            self.end(now, Err(Failure::Silence { server, silence: now.since(self.heard), attempts }));
+            self.end(
+                now,
+                Err(Failure::Silence { server, silence: now.since(self.heard), attempts }),
+            );
             return None;
         }
         (next <= now).then(|| self.request(now))
@@ -332,7 +340,10 @@ impl<S: Sink> Endpoint for Client<S> {
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
         let begun = self.report.file.is_some();
-        if self.outcome.is_none() && to == self.settings.server && (!begun || self.refusals >= REFUSALS_MAX) {
+        if self.outcome.is_none()
+            && to == self.settings.server
+            && (!begun || self.refusals >= REFUSALS_MAX)
+        {
             self.end(now, Err(Failure::Refused(to)));
         }
     }

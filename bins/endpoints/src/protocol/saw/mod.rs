@@ -1,9 +1,11 @@
-//! Stop-and-wait over UDP: the client asks for one packet of a file after the other, and asks again when the answer fails to come.
+//! Stop-and-wait over UDP: the client asks for one packet of a file after the other, and asks again
+//! when the answer fails to come.
 //!
-//! The server keeps nothing about its clients, so any number of them can be served. Each answer names the packet and the attempt it
-//! answers, and carries the size and the digest of the whole file: a client knows from any answer when it will be done and whether the
-//! file has changed under it. Every answer is a valid sample of the round trip, because it names its attempt (Karn's ambiguity, RFC
-//! 6298 §3, does not arise).
+//! The server keeps nothing about its clients, so any number of them can be served. Each answer
+//! names the packet and the attempt it answers, and carries the size and the digest of the whole
+//! file: a client knows from any answer when it will be done and whether the file has changed under
+//! it. Every answer is a valid sample of the round trip, because it names its attempt (Karn's
+//! ambiguity, RFC 6298 §3, does not arise).
 
 mod client;
 mod server;
@@ -14,4 +16,6 @@ mod tests;
 
 pub use client::{Client, ClientSettings, Failure, Report};
 pub use server::{Server, ServerReport};
-pub use wire::{ANSWER_SIZE_MAX, Answer, HEADER_SIZE, PADDED_SIZE, Request, Thanks, TooShort, pad_to};
+pub use wire::{
+    ANSWER_SIZE_MAX, Answer, HEADER_SIZE, PADDED_SIZE, Request, Thanks, TooShort, pad_to,
+};

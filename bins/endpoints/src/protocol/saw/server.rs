@@ -1,16 +1,20 @@
-//! The server of stop-and-wait: answers each request from the file, and remembers nothing about who asked.
+//! The server of stop-and-wait: answers each request from the file, and remembers nothing about who
+//! asked.
 
 use super::wire::{AMPLIFICATION_MAX, Answer, Request, Thanks, TooShort, checked};
 use crate::protocol::storage::Source;
-use crate::protocol::{CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in, is_loopback};
-use crate::time::Instant;
+use crate::protocol::{
+    CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in, is_loopback,
+};
+use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How many answers may wait for the socket; more requests are left unanswered, and counted.
 const OUTBOX_MAX: usize = 256;
-/// How many of the last clients that said thanks are remembered, so that each counts once however often it says so.
+/// How many of the last clients that said thanks are remembered, so that each counts once however
+/// often it says so.
 const THANKED_MAX: usize = 64;
 
 /// What a server has done so far.
@@ -38,7 +42,8 @@ pub struct Server<F> {
     source: F,
     outbox: VecDeque<Transmit>,
     thanked: VecDeque<SocketAddr>,
-    /// After how long without a request the server ends, once the last packet was asked for; never when `None`.
+    /// After how long without a request the server ends, once the last packet was asked for; never
+    /// when `None`.
     once: Option<Duration>,
     ends: Option<Instant>,
     finished: bool,
@@ -46,11 +51,19 @@ pub struct Server<F> {
 }
 
 impl<F: Source> Server<F> {
-    /// A server of `source`. With `once` it ends when a client has the whole file: when one says so, or after so long a silence behind
-    /// a request for the last packet.
+    /// A server of `source`. With `once` it ends when a client has the whole file: when one says
+    /// so, or after so long a silence behind a request for the last packet.
     pub fn new(source: F, once: Option<Duration>) -> Self {
         let (outbox, thanked) = (VecDeque::new(), VecDeque::new());
-        Self { source, outbox, thanked, once, ends: None, finished: false, report: ServerReport::default() }
+        Self {
+            source,
+            outbox,
+            thanked,
+            once,
+            ends: None,
+            finished: false,
+            report: ServerReport::default(),
+        }
     }
 
     /// What it has done so far.
@@ -77,7 +90,13 @@ impl<F: Source> Server<F> {
             return;
         }
         let Request { number, attempt } = request;
-        let answer = Answer { number, attempt, size: self.source.size(), digest: self.source.digest(), data };
+        let answer = Answer {
+            number,
+            attempt,
+            size: self.source.size(),
+            digest: self.source.digest(),
+            data,
+        };
         let mut payload = answer.encode();
         if payload.len() > size * AMPLIFICATION_MAX && !is_loopback(from) {
             self.report.too_short += 1;
@@ -91,7 +110,8 @@ impl<F: Source> Server<F> {
 
     /// With `once`: the last packet was asked for, or a request shows that somebody is still at it.
     fn expect_the_end(&mut self, now: Instant, number: u32) {
-        let is_last = chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));
+        let is_last =
+            chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));
         if self.ends.is_some() || is_last {
             self.ends = self.once.map(|silence| now + silence);
         }
@@ -131,7 +151,11 @@ impl<F: Source> Endpoint for Server<F> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.outbox.is_empty() { self.ends.filter(|_| !self.finished) } else { Some(Instant::START) }
+        if self.outbox.is_empty() {
+            self.ends.filter(|_| !self.finished)
+        } else {
+            Some(Instant::START)
+        }
     }
 
     fn is_finished(&self) -> bool {
@@ -169,7 +193,9 @@ mod tests {
             let answer = ask(&mut server, from, 0, padded).payload;
             assert_eq!(answer.len() > 4096, whole, "{from}");
             assert!(
-                whole && from.contains("1]:7") || from.starts_with("127") || answer.len() <= 3 * sent,
+                whole && from.contains("1]:7")
+                    || from.starts_with("127")
+                    || answer.len() <= 3 * sent,
                 "{from}"
             );
         }

@@ -4,9 +4,9 @@ use super::client::REFUSALS_MAX;
 use super::*;
 use crate::protocol::CHUNK;
 use crate::protocol::Endpoint;
-use crate::protocol::digest::Digest;
 use crate::protocol::storage::Memory;
-use crate::time::Instant;
+use jostle_common::digest::Digest;
+use jostle_common::time::Instant;
 use std::time::Duration;
 
 const LOCAL: &str = "127.0.0.1:9001";
@@ -24,7 +24,8 @@ const fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-/// One exchange without loss: every request is answered a millisecond later. Returns the time at the end.
+/// One exchange without loss: every request is answered a millisecond later. Returns the time at
+/// the end.
 fn run(client: &mut Client<Vec<u8>>, server: &mut Server<Memory>, peer: &str) -> Instant {
     let (mut now, asker) = (Instant::START, peer.parse().unwrap());
     for _ in 0..10_000 {
@@ -94,7 +95,8 @@ fn an_unanswered_request_is_repeated_with_backoff_until_patience_ends() {
     let (times, end) = unanswered(settings.clone());
     assert_eq!(times[..5], [at(0), at(50), at(150), at(350), at(550)]);
     assert_eq!((times.len(), end), (500, at(350 + 200 * 497)), "the last one is waited for");
-    let brief = ClientSettings { patience: Some(Duration::from_secs(1)), attempts_min: 0, ..settings };
+    let brief =
+        ClientSettings { patience: Some(Duration::from_secs(1)), attempts_min: 0, ..settings };
     let (times, end) = unanswered(brief);
     assert_eq!((times.len(), end), (7, at(1000)));
 }
@@ -127,7 +129,10 @@ fn damage_strangers_and_nonsense_are_counted_and_ignored() {
     client.handle(at(2), "127.0.0.1:6666".parse().unwrap(), &answer);
     client.handle(at(2), request.to, &request.payload);
     client.handle(at(2), request.to, &[]);
-    assert_eq!((client.report().damaged, client.report().ignored, client.report().packets), (2, 2, 0));
+    assert_eq!(
+        (client.report().damaged, client.report().ignored, client.report().packets),
+        (2, 2, 0)
+    );
     client.handle(at(2), request.to, &answer);
     assert_eq!(client.report().packets, 1);
 }
@@ -164,7 +169,8 @@ fn a_file_that_is_too_large_is_refused_before_a_byte_is_kept() {
 fn a_file_with_another_digest_is_no_success() {
     let mut client = client(LOCAL);
     let request = client.poll(at(0)).unwrap();
-    let answer = Answer { number: 0, attempt: 1, size: 3, digest: Digest::of(b"abd"), data: b"abc" };
+    let answer =
+        Answer { number: 0, attempt: 1, size: 3, digest: Digest::of(b"abd"), data: b"abc" };
     client.handle(at(1), request.to, &answer.encode());
     assert!(matches!(client.outcome(), Some(Err(Failure::Digest { .. }))));
 }

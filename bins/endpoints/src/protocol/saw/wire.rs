@@ -1,9 +1,10 @@
-//! The datagrams of stop-and-wait: request, answer, thanks, and the refusal of a request that is too short.
+//! The datagrams of stop-and-wait: request, answer, thanks, and the refusal of a request that is
+//! too short.
 
-use crate::protocol::digest::Digest;
 use crate::protocol::wire::{CRC_SIZE, Fields, open, seal};
 use crate::protocol::{CHUNK, chunk_length};
 use bytes::Bytes;
+use jostle_common::digest::Digest;
 
 const REQUEST: &[u8; 4] = b"SAW?";
 const ANSWER: &[u8; 4] = b"SAW!";
@@ -14,7 +15,8 @@ const THANKS: &[u8; 4] = b"SAW.";
 pub const HEADER_SIZE: usize = 4 + 4 + 4 + 8 + 32;
 /// The longest answer.
 pub const ANSWER_SIZE_MAX: usize = HEADER_SIZE + CHUNK + CRC_SIZE;
-/// How many times as long as its request an answer may be when it leaves the machine. RFC 9000 §8.1 sets the same limit for QUIC.
+/// How many times as long as its request an answer may be when it leaves the machine. RFC 9000 §8.1
+/// sets the same limit for QUIC.
 pub(super) const AMPLIFICATION_MAX: usize = 3;
 /// A request of this size may be answered with any packet.
 pub const PADDED_SIZE: usize = ANSWER_SIZE_MAX.div_ceil(AMPLIFICATION_MAX);
@@ -71,11 +73,13 @@ impl<'a> Answer<'a> {
         seal(datagram)
     }
 
-    /// Reads an answer whose CRC was checked. Refuses one that carries more or less than its packet of a file of that size.
+    /// Reads an answer whose CRC was checked. Refuses one that carries more or less than its packet
+    /// of a file of that size.
     pub fn decode(body: &'a [u8]) -> Option<Self> {
         let mut fields = expect(ANSWER, body)?;
         let (number, attempt, size) = (fields.u32()?, fields.u32()?, fields.u64()?);
-        let answer = Self { number, attempt, size, digest: Digest(fields.array()?), data: fields.rest() };
+        let answer =
+            Self { number, attempt, size, digest: Digest(fields.array()?), data: fields.rest() };
         (answer.data.len() == chunk_length(size, number)).then_some(answer)
     }
 }
@@ -102,7 +106,8 @@ impl TooShort {
     }
 }
 
-/// The client has the whole file. A courtesy, never answered: it lets a server that serves one client end at once.
+/// The client has the whole file. A courtesy, never answered: it lets a server that serves one
+/// client end at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thanks;
 

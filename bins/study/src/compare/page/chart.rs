@@ -9,7 +9,8 @@ use std::sync::Arc;
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 320.0;
 
-/// Draws the chart; `None` when there is no line to draw: fewer than two loss rates, or nothing measured.
+/// Draws the chart; `None` when there is no line to draw: fewer than two loss rates, or nothing
+/// measured.
 pub(super) fn draw(comparison: &Comparison) -> Option<String> {
     if comparison.losses().len() < 2 {
         return None;
@@ -23,14 +24,21 @@ pub(super) fn draw(comparison: &Comparison) -> Option<String> {
         }
         rates.extend(points.iter().map(|(_, rate)| *rate));
         let color = format!("var(--{})", transport.name());
-        let line = LinePlot::new().with_data(points.clone()).with_color(color.clone()).with_stroke_width(2.5);
+        let line = LinePlot::new()
+            .with_data(points.clone())
+            .with_color(color.clone())
+            .with_stroke_width(2.5);
         let marker = match transport {
             Transport::Tcp => MarkerShape::Circle,
             Transport::Udp => MarkerShape::Square,
             Transport::Saw => MarkerShape::Triangle,
         };
         plots.push(line.into());
-        let dots = ScatterPlot::new().with_data(points).with_color(color).with_size(5.0).with_marker(marker);
+        let dots = ScatterPlot::new()
+            .with_data(points)
+            .with_color(color)
+            .with_size(5.0)
+            .with_marker(marker);
         plots.push(dots.into());
     }
     if plots.is_empty() {
@@ -58,7 +66,8 @@ pub(super) fn draw(comparison: &Comparison) -> Option<String> {
     Some(scalable(&render_to_svg(plots, layout), (WIDTH, HEIGHT), "Goodput against loss"))
 }
 
-/// Loss in percent, and goodput in bits per second. A row without goodput has no place on a logarithmic axis.
+/// Loss in percent, and goodput in bits per second. A row without goodput has no place on a
+/// logarithmic axis.
 fn points(comparison: &Comparison, transport: Transport) -> Vec<(f64, f64)> {
     let rows = comparison.of(transport).into_iter();
     rows.filter_map(|row| {

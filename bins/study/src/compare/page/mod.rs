@@ -1,4 +1,5 @@
-//! The comparison as one HTML page that needs nothing but itself and the received files beside it: no script, no network.
+//! The comparison as one HTML page that needs nothing but itself and the received files beside it:
+//! no script, no network.
 
 mod chart;
 mod picture;
@@ -6,7 +7,7 @@ mod picture;
 use super::finished::{Comparison, Finished, Transport};
 use super::verdict::Verdict;
 use crate::page::{self, escape};
-use crate::words::{count, duration, grouped, percent, rate, seconds, share};
+use jostle_common::words::{count, duration, grouped, percent, rate, seconds, share};
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -21,7 +22,12 @@ pub(super) fn draw(comparison: &Comparison) -> String {
         table(comparison),
         origin(comparison),
     ];
-    page::document(&format!("{title} · jostle compare"), STYLE, "media-src 'self'", &sections.concat())
+    page::document(
+        &format!("{title} · jostle compare"),
+        STYLE,
+        "media-src 'self'",
+        &sections.concat(),
+    )
 }
 
 fn opening(comparison: &Comparison, title: &str) -> String {
@@ -57,8 +63,11 @@ fn pictures(comparison: &Comparison) -> String {
          <span><i class=\"d\"></i> damaged</span> <span>Each cell is a chunk of 4,096 bytes, from the beginning of the file to its end.</span></p>\n",
     );
     for loss in comparison.losses() {
-        let _ =
-            writeln!(html, "<section class=\"loss\">\n<h3>{} of packets lost</h3>", percent(loss.as_f64()));
+        let _ = writeln!(
+            html,
+            "<section class=\"loss\">\n<h3>{} of packets lost</h3>",
+            percent(loss.as_f64())
+        );
         for finished in comparison.rows.iter().filter(|finished| finished.row.loss == loss) {
             html.push_str(&file(finished));
         }
@@ -132,14 +141,20 @@ fn markers(comparison: &Comparison) -> String {
             r#"<span class="{name}"><svg viewBox="0 0 14 14" aria-hidden="true">{shape}</svg> {heading}</span> "#
         )
     };
-    Transport::ALL.into_iter().filter(|transport| !comparison.of(*transport).is_empty()).map(marker).collect()
+    Transport::ALL
+        .into_iter()
+        .filter(|transport| !comparison.of(*transport).is_empty())
+        .map(marker)
+        .collect()
 }
 
 fn table(comparison: &Comparison) -> String {
     let music = comparison.music_seconds.is_some();
     let mut html = String::from("<h2>All numbers</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
-    let heads =
-        ["loss", "over", "arrived", "time", "goodput", "intact", "missing", "damaged", "doubled", "late"];
+    let heads = [
+        "loss", "over", "arrived", "time", "goodput", "intact", "missing", "damaged", "doubled",
+        "late",
+    ];
     for head in heads.into_iter().chain(["packets", "resent"]) {
         let _ = write!(html, "<th>{head}</th>");
     }
@@ -172,11 +187,19 @@ fn cells(finished: &Finished, music: bool) -> String {
         row.seconds.map_or_else(|| "–".to_owned(), seconds),
         row.goodput_bps.map_or_else(|| "–".to_owned(), rate),
     ];
-    let counts =
-        [row.intact, row.missing, row.damaged, row.doubled, row.late, row.packets, row.retransmissions];
+    let counts = [
+        row.intact,
+        row.missing,
+        row.damaged,
+        row.doubled,
+        row.late,
+        row.packets,
+        row.retransmissions,
+    ];
     cells.extend(counts.map(known));
     if music {
-        let lost = finished.audit.map(|audit| [grouped(audit.frames_lost), seconds(audit.seconds_lost)]);
+        let lost =
+            finished.audit.map(|audit| [grouped(audit.frames_lost), seconds(audit.seconds_lost)]);
         cells.extend(lost.unwrap_or_else(|| ["–", "–"].map(str::to_owned)));
     }
     cells.iter().map(|cell| format!("<td>{cell}</td>")).collect()

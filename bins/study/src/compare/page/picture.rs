@@ -1,7 +1,8 @@
-//! The picture of a file: a cell per chunk, in the order of the file, left to right and top to bottom.
+//! The picture of a file: a cell per chunk, in the order of the file, left to right and top to
+//! bottom.
 
 use super::super::finished::Chunk;
-use crate::words::{count, grouped};
+use jostle_common::words::{count, grouped};
 use std::fmt::Write as _;
 
 /// More cells than this are not worth looking at one by one: then a cell stands for several chunks.
@@ -10,16 +11,25 @@ const CELLS_MAX: usize = 720;
 /// Draws the chunks as HTML. Intact cells are bare, so that a page of whole files stays small.
 pub(super) fn draw(chunks: &[Chunk]) -> String {
     let per_cell = chunks.len().div_ceil(CELLS_MAX).max(1);
-    let mut html = format!(r#"<div class="picture state" role="img" aria-label="{}">"#, legend(chunks));
+    let mut html =
+        format!(r#"<div class="picture state" role="img" aria-label="{}">"#, legend(chunks));
     for (place, cell) in chunks.chunks(per_cell).enumerate() {
         let first = place * per_cell;
         match cell {
             cell if cell.iter().all(|chunk| *chunk == Chunk::Intact) => html.push_str("<i></i>"),
             [Chunk::Damaged] => {
-                let _ = write!(html, r#"<i class="d" title="chunk {}: damaged"></i>"#, grouped(first as u64));
+                let _ = write!(
+                    html,
+                    r#"<i class="d" title="chunk {}: damaged"></i>"#,
+                    grouped(first as u64)
+                );
             }
             [_] => {
-                let _ = write!(html, r#"<i class="m" title="chunk {}: missing"></i>"#, grouped(first as u64));
+                let _ = write!(
+                    html,
+                    r#"<i class="m" title="chunk {}: missing"></i>"#,
+                    grouped(first as u64)
+                );
             }
             cell => html.push_str(&mixed(first, cell)),
         }
@@ -40,7 +50,8 @@ fn legend(chunks: &[Chunk]) -> String {
     )
 }
 
-/// A cell of several chunks: filled from below as far as they are intact, then as far as they are damaged.
+/// A cell of several chunks: filled from below as far as they are intact, then as far as they are
+/// damaged.
 fn mixed(first: usize, cell: &[Chunk]) -> String {
     let part = |kind| 100 * cell.iter().filter(|chunk| **chunk == kind).count() / cell.len();
     let (intact, damaged) = (part(Chunk::Intact), part(Chunk::Damaged));
@@ -75,7 +86,9 @@ mod tests {
         let html = draw(&chunks);
         assert_eq!(html.matches("<i").count(), 720);
         assert!(
-            html.contains(r#"style="--i:80%;--d:90%" title="chunks 7,190 to 7,199: 10 chunks: 8 intact"#),
+            html.contains(
+                r#"style="--i:80%;--d:90%" title="chunks 7,190 to 7,199: 10 chunks: 8 intact"#
+            ),
             "{html}"
         );
     }

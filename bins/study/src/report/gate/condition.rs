@@ -37,7 +37,11 @@ impl FromStr for Condition {
             return Err("there is no metric before the sign; write 'goodput < 0.9', say".to_owned());
         }
         if let Some(number) = rest.strip_prefix('=') {
-            return Err(format!("write < or > without =: '{name} {} {}'", &text[at..=at], number.trim()));
+            return Err(format!(
+                "write < or > without =: '{name} {} {}'",
+                &text[at..=at],
+                number.trim()
+            ));
         }
         if Metric::named(name).is_none() {
             let known = Metric::known().collect::<Vec<_>>().join(", ");

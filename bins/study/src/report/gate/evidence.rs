@@ -1,9 +1,11 @@
 //! What the pairs of a point say of a condition, and how sure that is.
 //!
-//! - In virtual time a cell has one outcome: one pair, and pairs that all have one ratio, are certain.
+//! - In virtual time a cell has one outcome: one pair, and pairs that all have one ratio, are
+//!   certain.
 //! - Otherwise the mean ratio is judged by its interval ([`paired_ratio`]).
-//! - A value that was 0 and is no longer, or has become 0, has no ratio that could be averaged. Then the pairs on either side of the
-//!   condition are counted: were the median pair on its threshold, so uneven a count would be as rare as the confidence says (the sign test).
+//! - A value that was 0 and is no longer, or has become 0, has no ratio that could be averaged.
+//!   Then the pairs on either side of the condition are counted: were the median pair on its
+//!   threshold, so uneven a count would be as rare as the confidence says (the sign test).
 
 use super::condition::{Condition, Side};
 use super::pairs::Pair;
@@ -35,12 +37,14 @@ impl Basis {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Evidence {
     pub(super) basis: Basis,
-    /// Values of the pairs that have a ratio; equal ones are 1 and 1, as 0 and 0 have none of their own.
+    /// Values of the pairs that have a ratio; equal ones are 1 and 1, as 0 and 0 have none of their
+    /// own.
     new: Vec<f64>,
     old: Vec<f64>,
     pub(super) new_mean: f64,
     pub(super) old_mean: f64,
-    /// Pairs of cells that both were done, of which one side does not have the metric, or a negative value of it.
+    /// Pairs of cells that both were done, of which one side does not have the metric, or a
+    /// negative value of it.
     pub(super) unusable: u64,
 }
 
@@ -81,7 +85,14 @@ impl Evidence {
         let is_virtual = pairs.iter().all(|pair| pair.new.is_virtual && pair.old.is_virtual);
         let basis = basis(&new, &old, is_virtual);
         let count = new.len() as f64;
-        Some(Self { basis, new_mean: new_sum / count, old_mean: old_sum / count, new, old, unusable })
+        Some(Self {
+            basis,
+            new_mean: new_sum / count,
+            old_mean: old_sum / count,
+            new,
+            old,
+            unusable,
+        })
     }
 
     /// How many pairs have a ratio.
@@ -94,7 +105,8 @@ impl Evidence {
         self.basis != Basis::Certain && self.pairs() > 1
     }
 
-    /// Judges a condition; each answer is wrong with a probability of half of what `confidence` lacks to 1.
+    /// Judges a condition; each answer is wrong with a probability of half of what `confidence`
+    /// lacks to 1.
     pub(super) fn judge(&self, condition: &Condition, confidence: f64) -> Judged {
         let answer = |is_met| if is_met { Verdict::Yes } else { Verdict::No };
         if self.pairs() == 0 {
@@ -107,7 +119,8 @@ impl Evidence {
                 Judged { verdict: answer(condition.is_met(ratio)), ratio, interval }
             }
             Basis::Interval => {
-                let estimate = paired_ratio(&self.new, &self.old, confidence).expect("no value is 0");
+                let estimate =
+                    paired_ratio(&self.new, &self.old, confidence).expect("no value is 0");
                 let verdict = match condition.side {
                     Side::Below => estimate.is_below(condition.ratio),
                     Side::Above => estimate.is_above(condition.ratio),
@@ -183,15 +196,24 @@ mod tests {
     fn one_pair_is_certain_in_virtual_time_only() {
         assert_eq!(judged("missing > 1.9", &[(8, 4)], true), (Basis::Certain, Verdict::Yes, 2.0));
         assert_eq!(judged("missing > 2", &[(8, 4)], true), (Basis::Certain, Verdict::No, 2.0));
-        assert_eq!(judged("missing > 1.9", &[(8, 4)], false), (Basis::Interval, Verdict::Unclear, 2.0));
-        assert_eq!(judged("missing > 1.9", &[(4, 0)], true), (Basis::Certain, Verdict::Yes, f64::INFINITY));
+        assert_eq!(
+            judged("missing > 1.9", &[(8, 4)], false),
+            (Basis::Interval, Verdict::Unclear, 2.0)
+        );
+        assert_eq!(
+            judged("missing > 1.9", &[(4, 0)], true),
+            (Basis::Certain, Verdict::Yes, f64::INFINITY)
+        );
         assert_eq!(judged("missing > 1.9", &[(0, 0)], true), (Basis::Certain, Verdict::No, 1.0));
         assert_eq!(judged("missing > 1.9", &[(4, 0)], false).1, Verdict::Unclear);
     }
 
     #[test]
     fn one_ratio_in_all_pairs_is_certain() {
-        assert_eq!(judged("missing > 1.1", &[(0, 0), (3, 3)], false), (Basis::Certain, Verdict::No, 1.0));
+        assert_eq!(
+            judged("missing > 1.1", &[(0, 0), (3, 3)], false),
+            (Basis::Certain, Verdict::No, 1.0)
+        );
         assert_eq!(
             judged("missing < 0.9", &[(1, 2), (2, 4), (3, 6)], false),
             (Basis::Certain, Verdict::Yes, 0.5)

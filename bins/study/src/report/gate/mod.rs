@@ -1,8 +1,9 @@
 //! New rows against old ones: which points got worse, by more than chance.
 //!
-//! A point is one combination of parameters. Its new rows are paired with the old ones of the same repetition and seed, and each
-//! condition is judged at a confidence that keeps all verdicts together at [`CONFIDENCE`]: with many points a few would fail by chance
-//! alone. More failed cells than before make a point worse, whatever the others measured.
+//! A point is one combination of parameters. Its new rows are paired with the old ones of the same
+//! repetition and seed, and each condition is judged at a confidence that keeps all verdicts
+//! together at [`CONFIDENCE`]: with many points a few would fail by chance alone. More failed cells
+//! than before make a point worse, whatever the others measured.
 
 mod condition;
 mod evidence;
@@ -17,9 +18,9 @@ use super::book::Book;
 use super::dimension::{Dimension, Layout};
 use super::gather::CONFIDENCE;
 use super::read::{Loaded, Record};
-use crate::exit::Usage;
 use evidence::Evidence;
 use jostle_common::statistics::{Interval, Verdict, confidence_of_each};
+use jostle_console::exit::Usage;
 use pairs::{Pair, Pairs};
 
 /// What came of a comparison with older rows.
@@ -39,7 +40,8 @@ pub(super) struct Gate {
     pub(super) new_alone: u64,
     /// How many old cells have no new one.
     pub(super) old_alone: u64,
-    /// How many pairs are one and the same run on real sockets: then a file was compared with itself.
+    /// How many pairs are one and the same run on real sockets: then a file was compared with
+    /// itself.
     pub(super) same_runs: u64,
     /// How many verdicts could be wrong by chance.
     pub(super) chances: u64,
@@ -118,7 +120,8 @@ pub(super) struct Failing {
 }
 
 impl Gate {
-    /// Compares. `strict` makes what is unclear a reason to fail, and what was there before and is gone.
+    /// Compares. `strict` makes what is unclear a reason to fail, and what was there before and is
+    /// gone.
     ///
     /// # Errors
     /// [`Usage`] when a condition is about a number that no row has.
@@ -129,8 +132,10 @@ impl Gate {
         conditions: &[Condition],
         strict: bool,
     ) -> Result<Self, Usage> {
-        let metrics =
-            conditions.iter().map(|condition| metric_of(book, condition)).collect::<Result<Vec<_>, _>>()?;
+        let metrics = conditions
+            .iter()
+            .map(|condition| metric_of(book, condition))
+            .collect::<Result<Vec<_>, _>>()?;
         let pairs = Pairs::new(book, &new.records, &old.records);
         let all = || pairs.points.iter().flatten();
         let is_same = |pair: &&Pair<'_>| !pair.new.is_virtual && pair.new.digest == pair.old.digest;
@@ -169,7 +174,8 @@ impl Gate {
                 evidence.extend(found.map(|found| (spot(layout, pairs[0].new), condition, found)));
             }
         }
-        self.chances = evidence.iter().filter(|(_, _, evidence)| evidence.has_chance()).count() as u64;
+        self.chances =
+            evidence.iter().filter(|(_, _, evidence)| evidence.has_chance()).count() as u64;
         self.confidence = confidence_of_each(CONFIDENCE, self.chances);
         for (spot, condition, evidence) in evidence {
             let judged = evidence.judge(&self.conditions[condition], self.confidence);
@@ -206,30 +212,43 @@ impl Gate {
     }
 }
 
-/// The place of a condition's metric in the book; `None` when it is one of our own and no row has it, as when all cells failed.
+/// The place of a condition's metric in the book; `None` when it is one of our own and no row has
+/// it, as when all cells failed.
 fn metric_of(book: &Book, condition: &Condition) -> Result<Option<u16>, Usage> {
     let metrics = book.metrics();
-    let found = metrics.iter().find(|(_, metric)| metric.name == condition.metric).map(|(place, _)| *place);
+    let found =
+        metrics.iter().find(|(_, metric)| metric.name == condition.metric).map(|(place, _)| *place);
     if found.is_none() && !super::metric::Metric::is_known(&condition.metric) {
         let names: Vec<&str> = metrics.iter().map(|(_, metric)| metric.name.as_str()).collect();
-        let problem = format!("no row has \"{}\"; the rows measured {}", condition.metric, names.join(", "));
+        let problem =
+            format!("no row has \"{}\"; the rows measured {}", condition.metric, names.join(", "));
         return Err(Usage(format!("--fail-if '{condition}': {problem}")));
     }
     Ok(found)
 }
 
 fn failing(layout: &Layout, pairs: &[Pair<'_>]) -> Option<Failing> {
-    let count = |failed: fn(&Pair<'_>) -> bool| pairs.iter().filter(|pair| failed(pair)).count() as u64;
+    let count =
+        |failed: fn(&Pair<'_>) -> bool| pairs.iter().filter(|pair| failed(pair)).count() as u64;
     let (new_failed, old_failed) = (count(|pair| !pair.new.ok), count(|pair| !pair.old.ok));
     let spot = spot(layout, pairs[0].new);
-    (new_failed > old_failed).then_some(Failing { spot, pairs: pairs.len() as u64, old_failed, new_failed })
+    (new_failed > old_failed).then_some(Failing {
+        spot,
+        pairs: pairs.len() as u64,
+        old_failed,
+        new_failed,
+    })
 }
 
 fn spot(layout: &Layout, record: &Record) -> Spot {
     let laid_out = [&layout.over, &layout.by, &layout.x].into_iter().flatten();
-    let level =
-        |dimension: &Dimension| (dimension.name, dimension.levels[dimension.place(record)].text.clone());
-    Spot { levels: laid_out.chain(&layout.pooled).map(level).collect(), place: layout.place(record) }
+    let level = |dimension: &Dimension| {
+        (dimension.name, dimension.levels[dimension.place(record)].text.clone())
+    };
+    Spot {
+        levels: laid_out.chain(&layout.pooled).map(level).collect(),
+        place: layout.place(record),
+    }
 }
 
 #[cfg(test)]

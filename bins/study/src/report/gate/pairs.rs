@@ -1,4 +1,5 @@
-//! Which new row belongs to which old one: the same parameters, repetition and seed, whatever the version.
+//! Which new row belongs to which old one: the same parameters, repetition and seed, whatever the
+//! version.
 
 use super::super::book::{Book, Levels};
 use super::super::read::Record;
@@ -88,8 +89,9 @@ mod tests {
     #[test]
     fn several_runs_of_a_cell_are_paired_in_their_order() {
         let mut book = Book::default();
-        let runs =
-            |seconds: &[f64]| seconds.iter().map(|seconds| row().seconds(*seconds)).collect::<Vec<_>>();
+        let runs = |seconds: &[f64]| {
+            seconds.iter().map(|seconds| row().seconds(*seconds)).collect::<Vec<_>>()
+        };
         let old = loaded(&mut book, "old", &runs(&[1.0, 2.0, 3.0]));
         let new = loaded(&mut book, "new", &runs(&[4.0, 5.0]));
         let pairs = Pairs::new(&book, &new.records, &old.records);

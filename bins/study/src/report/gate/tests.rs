@@ -11,13 +11,16 @@ fn compared(new: &[RowBuilder], old: &[RowBuilder], conditions: &[&str], strict:
     Gate::new(&book, &layout, (&new, &old), &conditions, strict).unwrap()
 }
 
-/// Ten loss rates, `repeats` repetitions each; the goodput is that of the loss rate, times what `factor` says of loss rate and repetition.
+/// Ten loss rates, `repeats` repetitions each; the goodput is that of the loss rate, times what
+/// `factor` says of loss rate and repetition.
 fn sweep(repeats: u32, factor: impl Fn(u64, u32) -> f64) -> Vec<RowBuilder> {
     let mut rows = Vec::new();
     for place in 0..10 {
         for repeat in 1..=repeats {
             let goodput = 8e6 / (1.0 + place as f64) * factor(place, repeat);
-            rows.push(row().with("loss", place as f64 / 100.0).repeat(repeat).goodput(goodput as u64));
+            rows.push(
+                row().with("loss", place as f64 / 100.0).repeat(repeat).goodput(goodput as u64),
+            );
         }
     }
     rows
@@ -31,10 +34,15 @@ fn noisy(run: u64, size: f64) -> impl Fn(u64, u32) -> f64 {
 #[test]
 fn a_drop_of_a_fifth_is_found_where_it_is() {
     let old = sweep(10, noisy(1, 0.03));
-    let dropped = |place, repeat| noisy(2, 0.03)(place, repeat) * if place >= 7 { 0.8 } else { 1.0 };
+    let dropped =
+        |place, repeat| noisy(2, 0.03)(place, repeat) * if place >= 7 { 0.8 } else { 1.0 };
     let gate = compared(&sweep(10, dropped), &old, &["goodput < 0.9"], false);
-    assert_eq!((gate.outcome, gate.pairs, gate.points, gate.chances), (Outcome::Worse, 100, 10, 10));
-    let found: Vec<&str> = gate.worse.iter().map(|finding| finding.spot.levels[0].1.as_str()).collect();
+    assert_eq!(
+        (gate.outcome, gate.pairs, gate.points, gate.chances),
+        (Outcome::Worse, 100, 10, 10)
+    );
+    let found: Vec<&str> =
+        gate.worse.iter().map(|finding| finding.spot.levels[0].1.as_str()).collect();
     assert_eq!(found, ["7%", "8%", "9%"]);
     for finding in &gate.worse {
         let interval = finding.interval.unwrap();
@@ -46,7 +54,11 @@ fn a_drop_of_a_fifth_is_found_where_it_is() {
         assert_eq!((finding.pairs, finding.basis), (10, Basis::Interval));
     }
     assert!((gate.confidence - 0.995).abs() < 1e-12);
-    assert!(gate.text().contains("FAIL: 3 of 10 points got worse (goodput < 0.9)."), "{}", gate.text());
+    assert!(
+        gate.text().contains("FAIL: 3 of 10 points got worse (goodput < 0.9)."),
+        "{}",
+        gate.text()
+    );
 }
 
 #[test]
@@ -54,13 +66,22 @@ fn cells_that_are_gone_fail_where_all_were_to_be_compared() {
     let old = sweep(10, noisy(1, 0.01));
     let gone = |strict| compared(&old[..90], &old, &["goodput < 0.9"], strict);
     assert_eq!((gone(false).outcome, gone(true).outcome), (Outcome::Passed, Outcome::Gone));
-    assert!(gone(true).text().contains("FAIL: 10 old cells without a new one"), "{}", gone(true).text());
-    assert_eq!(compared(&old, &old[..90], &["goodput < 0.9"], true).outcome, Outcome::Passed, "more is fine");
+    assert!(
+        gone(true).text().contains("FAIL: 10 old cells without a new one"),
+        "{}",
+        gone(true).text()
+    );
+    assert_eq!(
+        compared(&old, &old[..90], &["goodput < 0.9"], true).outcome,
+        Outcome::Passed,
+        "more is fine"
+    );
 }
 
 #[test]
 fn noise_alone_does_not_fail() {
-    // No change at all, and a threshold that is far from it: never. At the threshold itself: in 2.5 % of runs at most.
+    // No change at all, and a threshold that is far from it: never. At the threshold itself: in
+    // 2.5 % of runs at most.
     let (mut far, mut at, mut unclear) = (0, 0, 0);
     for run in 0..100 {
         let (old, new) = (sweep(10, noisy(2 * run, 0.01)), sweep(10, noisy(2 * run + 1, 0.01)));
@@ -105,7 +126,10 @@ fn virtual_cells_are_certain_with_one_repetition() {
     };
     let old = virtually(1.0);
     let same = compared(&old, &old, &["goodput < 0.99"], true);
-    assert_eq!((same.outcome, same.sound, same.chances, same.same_runs), (Outcome::Passed, 10, 0, 0));
+    assert_eq!(
+        (same.outcome, same.sound, same.chances, same.same_runs),
+        (Outcome::Passed, 10, 0, 0)
+    );
     let gate = compared(&virtually(0.85), &old, &["goodput < 0.9", "goodput > 1.1"], false);
     assert_eq!((gate.outcome, gate.worse.len(), gate.sound), (Outcome::Worse, 1, 19));
     assert_eq!((gate.worse[0].basis, gate.worse[0].condition), (Basis::Certain, 0));
@@ -154,7 +178,11 @@ fn old_rows_that_were_left_out_are_said() {
     let twice = [old.clone(), old.clone()].concat();
     let gate = compared(&old, &twice, &["goodput < 0.9"], false);
     assert_eq!(gate.pairs, 20);
-    assert!(gate.text().contains("Of the old rows: 20 rows stand in the files twice"), "{}", gate.text());
+    assert!(
+        gate.text().contains("Of the old rows: 20 rows stand in the files twice"),
+        "{}",
+        gate.text()
+    );
 }
 
 #[test]
@@ -164,7 +192,8 @@ fn a_condition_on_what_nobody_measured_is_refused() {
     let old = loaded(&mut book, "old", &[row().seconds(2.0)]);
     let layout = Layout::new(&book, &new.records, Wanted::default()).unwrap();
     let error =
-        Gate::new(&book, &layout, (&new, &old), &["measured.fps < 1".parse().unwrap()], false).unwrap_err();
+        Gate::new(&book, &layout, (&new, &old), &["measured.fps < 1".parse().unwrap()], false)
+            .unwrap_err();
     assert_eq!(
         error.to_string(),
         "--fail-if 'measured.fps < 1': no row has \"measured.fps\"; the rows measured seconds"

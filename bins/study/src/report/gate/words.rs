@@ -1,10 +1,11 @@
-//! What a comparison with older rows says: the points that got worse, what is unclear, and the verdict.
+//! What a comparison with older rows says: the points that got worse, what is unclear, and the
+//! verdict.
 
 use super::super::metric::Metric;
 use super::super::table::Table;
 use super::{Failing, Finding, Gate, Outcome, Spot};
-use crate::terminal::escaped;
-use crate::words::{count, grouped, list, number};
+use jostle_common::words::{count, grouped, list, number};
+use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 
 /// More unclear points than this fill a screen and help nobody; JSON has them all.
@@ -26,8 +27,10 @@ impl Gate {
                 0 => String::new(),
                 more => format!(" ({} of them are not shown)", grouped(more as u64)),
             };
-            text +=
-                &format!("Too few or too noisy pairs to tell{more}:\n\n{}\n", self.table(shown).markdown());
+            text += &format!(
+                "Too few or too noisy pairs to tell{more}:\n\n{}\n",
+                self.table(shown).markdown()
+            );
         }
         for remark in self.remarks() {
             text += &format!("{}\n\n", escaped(&remark));
@@ -87,7 +90,8 @@ impl Gate {
     /// What a reader has to know before believing the verdict, a sentence each.
     pub(in super::super) fn remarks(&self) -> Vec<String> {
         let old = self.old_remarks.iter();
-        let mut remarks: Vec<String> = old.map(|remark| format!("Of the old rows: {remark}")).collect();
+        let mut remarks: Vec<String> =
+            old.map(|remark| format!("Of the old rows: {remark}")).collect();
         if self.chances > 0 {
             remarks.push(format!(
                 "{} could be wrong by chance; each is held to an interval of {}%, so that all together are as sure as 95%.",
@@ -98,10 +102,16 @@ impl Gate {
         let alone = [(self.new_alone, "new", "old"), (self.old_alone, "old", "new")];
         let alone = alone.iter().filter(|(alone, ..)| *alone > 0);
         let alone: Vec<String> = alone
-            .map(|(alone, own, other)| format!("{} without {other}", count(*alone, &format!("{own} cell"))))
+            .map(|(alone, own, other)| {
+                format!("{} without {other}", count(*alone, &format!("{own} cell")))
+            })
             .collect();
         if !alone.is_empty() {
-            remarks.push(format!("Not compared: {}; {} were.", list(&alone), count(self.pairs, "pair")));
+            remarks.push(format!(
+                "Not compared: {}; {} were.",
+                list(&alone),
+                count(self.pairs, "pair")
+            ));
         }
         if self.same_runs > 0 {
             remarks.push(format!(
@@ -120,7 +130,8 @@ impl Gate {
         let row = |finding: &Finding| {
             let condition = &self.conditions[finding.condition];
             let metric = Metric::named(&condition.metric).expect("conditions are about metrics");
-            let value = |value: f64| if value.is_nan() { "-".to_owned() } else { metric.unit.words(value) };
+            let value =
+                |value: f64| if value.is_nan() { "-".to_owned() } else { metric.unit.words(value) };
             let mut cells = spot_cells(&finding.spot);
             cells.extend([condition.to_string(), value(finding.old_mean), value(finding.new_mean)]);
             cells.extend([ratio(finding.ratio), interval(finding), grouped(finding.pairs)]);
@@ -131,8 +142,9 @@ impl Gate {
 
     /// The same for programs.
     pub(in super::super) fn json(&self) -> Value {
-        let findings =
-            |list: &[Finding]| list.iter().map(|finding| self.finding_json(finding)).collect::<Vec<_>>();
+        let findings = |list: &[Finding]| {
+            list.iter().map(|finding| self.finding_json(finding)).collect::<Vec<_>>()
+        };
         let failing = self.failing.iter().map(|failing| {
             json!({
                 "at": levels_json(&failing.spot),
@@ -190,7 +202,8 @@ pub(in super::super) fn failing_table(failing: &[Failing]) -> Table {
 }
 
 fn spot_heads<'a>(mut spots: impl Iterator<Item = &'a Spot>) -> Vec<String> {
-    let names = spots.next().map(|spot| spot.levels.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let names =
+        spots.next().map(|spot| spot.levels.iter().map(|(name, _)| (*name).to_owned()).collect());
     names.unwrap_or_default()
 }
 
@@ -199,7 +212,11 @@ fn spot_cells(spot: &Spot) -> Vec<String> {
 }
 
 fn levels_json(spot: &Spot) -> Value {
-    spot.levels.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect::<Map<_, _>>().into()
+    spot.levels
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), json!(text)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn ratio(ratio: f64) -> String {
@@ -227,7 +244,11 @@ fn number_of_percent(confidence: f64) -> String {
     let lack = (1.0 - confidence) * 100.0;
     let decimals = if lack >= 1.0 { 1 } else { (1.0 - libm::log10(lack)) as usize };
     let text = format!("{:.decimals$}", confidence * 100.0);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use super::super::dimension::Dimension;
 use super::super::metric::Unit;
 use super::chart::{Across, Label};
 use crate::page::labels::{bytes_label, count_label, percent_label, rate_label, seconds_label};
-use crate::words;
+use jostle_common::words;
 
-/// Values whose least distance is below this share of their mean one would lie on each other: they stand side by side instead.
+/// Values whose least distance is below this share of their mean one would lie on each other: they
+/// stand side by side instead.
 const CROWDED: f64 = 0.2;
 
 /// The level axis, for a parameter that varies.
@@ -34,7 +35,8 @@ pub(super) fn position(dimension: &Dimension, across: &Across, level: usize) -> 
     }
 }
 
-/// Whether ascending values are so uneven that some cannot be told apart on an axis: 0, 0.1 %, 1 %, 10 %.
+/// Whether ascending values are so uneven that some cannot be told apart on an axis: 0, 0.1 %, 1 %,
+/// 10 %.
 fn is_crowded(values: &[f64]) -> bool {
     let mean = (values[values.len() - 1] - values[0]) / (values.len() - 1).max(1) as f64;
     values.windows(2).any(|pair| pair[1] - pair[0] < CROWDED * mean)

@@ -1,11 +1,14 @@
-//! One chart: a curve per series with the interval around each mean, as SVG in the colours of the page.
+//! One chart: a curve per series with the interval around each mean, as SVG in the colours of the
+//! page.
 
 use super::scale::Scale;
 use super::style::Style;
 use crate::page::{scalable, theme};
 use jostle_common::statistics::Estimate;
 use kuva::AxisLabelOverlap;
-use kuva::prelude::{BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
+use kuva::prelude::{
+    BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
+};
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
@@ -103,7 +106,8 @@ fn dodge(index: usize, count: usize) -> f64 {
     (index as f64 - (count - 1) as f64 / 2.0) * step
 }
 
-/// Points with a value, next to each other: the line through the means and the band around it. What no line joins has bars.
+/// Points with a value, next to each other: the line through the means and the band around it. What
+/// no line joins has bars.
 fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots: &mut Vec<Plot>) {
     let scale = axes.scale;
     let known: Vec<(f64, Estimate)> =
@@ -121,10 +125,13 @@ fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots
         if joined && part.len() > 1 {
             let (x, (low, high)): (Vec<f64>, (Vec<f64>, Vec<f64>)) =
                 ends.map(|(x, low, high)| (x, (low, high))).unzip();
-            plots.push(BandPlot::new(x, low, high).with_color(style.color()).with_opacity(BAND).into());
+            plots.push(
+                BandPlot::new(x, low, high).with_color(style.color()).with_opacity(BAND).into(),
+            );
         } else {
             for (x, low, high) in ends {
-                let bar = LinePlot::new().with_data([(x, low), (x, high)]).with_color(style.color());
+                let bar =
+                    LinePlot::new().with_data([(x, low), (x, high)]).with_color(style.color());
                 plots.push(bar.with_stroke_width(1.6).into());
             }
         }
@@ -141,7 +148,8 @@ fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
         return;
     }
     let shown = || known().step_by(count.div_ceil(MARKERS_MAX));
-    let dots = ScatterPlot::new().with_data(shown().filter_map(at)).with_color(color()).with_size(4.2);
+    let dots =
+        ScatterPlot::new().with_data(shown().filter_map(at)).with_color(color()).with_size(4.2);
     plots.push(with_tips(dots.with_marker(curve.style.marker()), shown()).into());
     let partly: Vec<(f64, f64)> = known().filter(|mark| mark.has_failed).filter_map(at).collect();
     if !partly.is_empty() {
@@ -150,7 +158,8 @@ fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
     }
 }
 
-/// A cross at the lower edge where all rows failed, a little higher for each series, so that none hides another.
+/// A cross at the lower edge where all rows failed, a little higher for each series, so that none
+/// hides another.
 fn crosses(axes: &Axes, curve: &Curve, aside: f64, before: usize, plots: &mut Vec<Plot>) {
     let height = axes.scale.at((0.02 + 0.06 * before as f64).min(0.95));
     let lost = || curve.marks.iter().filter(|mark| mark.estimate.is_none() && mark.has_failed);

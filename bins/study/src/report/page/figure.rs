@@ -11,11 +11,12 @@ use super::scale::{Scale, scale};
 use super::style::{self, Style};
 use super::table;
 use crate::page::escape;
-use crate::words::grouped;
 use jostle_common::statistics::Estimate;
+use jostle_common::words::grouped;
 use std::fmt::Write as _;
 
-/// More points than this cannot be pointed at: then they have no texts of their own, and the page stays small.
+/// More points than this cannot be pointed at: then they have no texts of their own, and the page
+/// stays small.
 const TIPS_MAX: usize = 400;
 
 /// The section of the metric at a place in the report.
@@ -26,7 +27,8 @@ pub(super) fn section(gathered: &Gathered, metric: usize) -> String {
         Better::Less => " Less is better.",
         Better::Unknown => "",
     };
-    let mut html = format!("<section class=\"metric\">\n<h2>{}</h2>\n", escape(&super::capital(&what.title)));
+    let mut html =
+        format!("<section class=\"metric\">\n<h2>{}</h2>\n", escape(&super::capital(&what.title)));
     let figure = gathered.layout.x.as_ref().zip(axis(gathered, metric));
     if let Some((x, scale)) = figure {
         let log = if scale.is_log { " on a logarithmic scale" } else { "" };
@@ -52,7 +54,8 @@ pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     let mut scale = scale(estimates, what.suits_log)?;
     if what.unit == Unit::Share && !scale.is_log {
         // An interval may reach beyond all of it; means of shares cannot.
-        let highest = gathered.points.iter().filter_map(|point| Some(point.estimates[metric]?.mean));
+        let highest =
+            gathered.points.iter().filter_map(|point| Some(point.estimates[metric]?.mean));
         scale.high = scale.high.min(highest.fold(1.0, f64::max));
     }
     Some(scale)
@@ -83,13 +86,15 @@ fn legend(gathered: &Gathered, metric: usize) -> String {
     let mut html = String::from("<p class=\"legend\">");
     if let Some(by) = by {
         for (place, look) in looks(Some(by)).into_iter().enumerate() {
-            let has_marks = |point: &Point| point.estimates[metric].is_some() || point.failed == point.rows;
+            let has_marks =
+                |point: &Point| point.estimates[metric].is_some() || point.failed == point.rows;
             if gathered.points.iter().any(|point| point.by == place && has_marks(point)) {
                 let _ = write!(html, "<span>{}{}</span> ", look.key(), escape(&named(by, place)));
             }
         }
     }
-    let banded = |point: &Point| point.estimates[metric].is_some_and(|estimate| estimate.interval.is_some());
+    let banded =
+        |point: &Point| point.estimates[metric].is_some_and(|estimate| estimate.interval.is_some());
     let partly = |point: &Point| point.estimates[metric].is_some() && point.failed > 0;
     if gathered.points.iter().any(banded) {
         html.push_str("<span><i class=\"band\"></i>95% interval</span> ");
@@ -106,10 +111,18 @@ fn legend(gathered: &Gathered, metric: usize) -> String {
 
 fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> String {
     let what = &gathered.metrics[metric];
-    let axes = Axes { across: across(x), across_name: x.name.to_owned(), scale, label: upright(what.unit) };
+    let axes = Axes {
+        across: across(x),
+        across_name: x.name.to_owned(),
+        scale,
+        label: upright(what.unit),
+    };
     let Some(over) = &gathered.layout.over else {
         let name = format!("{} against {}", what.title, x.name);
-        return figure("", &chart::draw(&axes, &curves(gathered, metric, &axes, 0), &escape(&name)));
+        return figure(
+            "",
+            &chart::draw(&axes, &curves(gathered, metric, &axes, 0), &escape(&name)),
+        );
     };
     let mut html = String::from("<div class=\"charts\">\n");
     for place in 0..over.levels.len() {
@@ -123,8 +136,11 @@ fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> St
 }
 
 fn figure(title: &str, svg: &str) -> String {
-    let caption =
-        if title.is_empty() { String::new() } else { format!("<figcaption>{}</figcaption>", escape(title)) };
+    let caption = if title.is_empty() {
+        String::new()
+    } else {
+        format!("<figcaption>{}</figcaption>", escape(title))
+    };
     format!("<figure class=\"chart\">{caption}\n{svg}</figure>\n")
 }
 
@@ -138,7 +154,8 @@ fn curves(gathered: &Gathered, metric: usize, axes: &Axes, over: usize) -> Vec<C
         .collect();
     for point in shown {
         let estimate = point.estimates[metric].filter(|estimate| estimate.mean.is_finite());
-        let has_failed = if estimate.is_some() { point.failed > 0 } else { point.failed == point.rows };
+        let has_failed =
+            if estimate.is_some() { point.failed > 0 } else { point.failed == point.rows };
         let tip = if gathered.points.len() > TIPS_MAX {
             None
         } else {
@@ -155,7 +172,12 @@ fn curves(gathered: &Gathered, metric: usize, axes: &Axes, over: usize) -> Vec<C
 }
 
 /// All that is known of a point, in words.
-pub(super) fn tip(gathered: &Gathered, metric: usize, point: &Point, estimate: Option<Estimate>) -> String {
+pub(super) fn tip(
+    gathered: &Gathered,
+    metric: usize,
+    point: &Point,
+    estimate: Option<Estimate>,
+) -> String {
     let place = Names::of(&gathered.layout).whole(point);
     let value = words::estimate(&gathered.metrics[metric], estimate.as_ref());
     let failed = match point.failed {

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 /// With more columns than this the cells have no room for their values.
 const VALUES_MAX: usize = 12;
-/// From this share of the scale on the colours are so light that black can be read on them better than white (4.5 to 1 for either, WCAG).
+/// From this share of the scale on the colours are so light that black can be read on them better
+/// than white (4.5 to 1 for either, WCAG).
 const LIGHT_FROM: f64 = 0.45;
 
 /// What is in a cell.
@@ -33,7 +34,8 @@ pub(super) struct Heat {
     pub(super) rows: Vec<(String, Vec<Cell>)>,
 }
 
-/// Draws the table. Perceptually uniform colours (viridis) mean the same on light and dark pages; the values stand in the cells when there is room.
+/// Draws the table. Perceptually uniform colours (viridis) mean the same on light and dark pages;
+/// the values stand in the cells when there is room.
 pub(super) fn draw(heat: &Heat, scale: Scale, words: impl Fn(f64) -> String) -> String {
     let with_values = heat.columns.len() <= VALUES_MAX;
     let class = if with_values { "heat" } else { "heat dense" };
@@ -49,7 +51,8 @@ pub(super) fn draw(heat: &Heat, scale: Scale, words: impl Fn(f64) -> String) -> 
     }
     html.push_str("</tr></thead>\n<tbody>\n");
     for (name, cells) in &heat.rows {
-        let cells: String = cells.iter().map(|cell| self::cell(cell, scale, &words, with_values)).collect();
+        let cells: String =
+            cells.iter().map(|cell| self::cell(cell, scale, &words, with_values)).collect();
         let _ = writeln!(html, "<tr><th scope=\"row\">{}</th>{cells}</tr>", escape(name));
     }
     html.push_str("</tbody></table></div>\n");
@@ -62,7 +65,11 @@ fn cell(cell: &Cell, scale: Scale, words: impl Fn(f64) -> String, with_values: b
             let share = scale.share(*mean);
             let value = if with_values { escape(&words(*mean)) } else { String::new() };
             let class = if share >= LIGHT_FROM { " class=\"light\"" } else { "" };
-            format!("<td{class} style=\"background:{}\" title=\"{}\">{value}</td>", color(share), escape(tip))
+            format!(
+                "<td{class} style=\"background:{}\" title=\"{}\">{value}</td>",
+                color(share),
+                escape(tip)
+            )
         }
         Cell::Failed(tip) => format!("<td class=\"failed\" title=\"{}\">×</td>", escape(tip)),
         Cell::Empty => "<td class=\"none\">·</td>".to_owned(),
@@ -73,7 +80,8 @@ fn cell(cell: &Cell, scale: Scale, words: impl Fn(f64) -> String, with_values: b
 pub(super) fn legend(scale: Scale, label: Label) -> String {
     let colors: Vec<String> = (0..=8).map(|step| color(f64::from(step) / 8.0)).collect();
     let at = |share| escape(&label(round(scale.at(share))));
-    let log = if scale.is_log { " <span>equal steps of colour are equal ratios</span>" } else { "" };
+    let log =
+        if scale.is_log { " <span>equal steps of colour are equal ratios</span>" } else { "" };
     format!(
         "<p class=\"legend scale\"><span>{}<i style=\"background:linear-gradient(to right,{})\"></i>{}</span> \
          <span>middle: {}</span>{log} <span><b>×</b> all failed</span></p>\n",
@@ -102,8 +110,9 @@ mod tests {
 
     fn heat(columns: usize) -> Heat {
         let columns: Vec<String> = (0..columns).map(|number| format!("{number}%")).collect();
-        let cells =
-            |value: f64| columns.iter().map(|_| Cell::Mean(value, "<tip>".to_owned())).collect::<Vec<Cell>>();
+        let cells = |value: f64| {
+            columns.iter().map(|_| Cell::Mean(value, "<tip>".to_owned())).collect::<Vec<Cell>>()
+        };
         let mut rows = vec![("10 ms".to_owned(), cells(0.1)), ("50 ms".to_owned(), cells(1.9))];
         rows[0].1[0] = Cell::Failed("no answer".to_owned());
         rows[1].1[1] = Cell::Empty;
@@ -140,11 +149,14 @@ mod tests {
         for step in 0..=100 {
             let share = f64::from(step) / 100.0;
             let color = color(share);
-            let channel = |at: usize| f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+            let channel =
+                |at: usize| f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
             let rgb = [1, 3, 5].map(channel);
-            let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+            let linear =
+                |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
             let light = 0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2]);
-            let contrast = if share >= LIGHT_FROM { (light + 0.05) / 0.05 } else { 1.05 / (light + 0.05) };
+            let contrast =
+                if share >= LIGHT_FROM { (light + 0.05) / 0.05 } else { 1.05 / (light + 0.05) };
             assert!(contrast >= 4.3, "{share}: {contrast}");
         }
     }

@@ -1,9 +1,10 @@
-//! What became of chunks, requests or messages: intact, damaged or missing, as a stacked bar per point.
+//! What became of chunks, requests or messages: intact, damaged or missing, as a stacked bar per
+//! point.
 
 use super::super::gather::{Arrival, Gathered, Point};
 use super::names::{Names, dimensions};
 use crate::page::escape;
-use crate::words::share;
+use jostle_common::words::share;
 use std::fmt::Write as _;
 
 /// More bars than this below each other are no picture.
@@ -41,9 +42,17 @@ pub(super) fn section(gathered: &Gathered) -> String {
     );
     for group in groups {
         let point = group[0].0;
-        let title = [names.by(point), names.over(point)].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let title = [names.by(point), names.over(point)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", ");
         let _ = writeln!(html, "<div class=\"chart\"><h3>{}</h3>", escape(&title));
-        html.push_str(&if group.len() > BARS_MAX { columns(names, &group) } else { bars(names, &group) });
+        html.push_str(&if group.len() > BARS_MAX {
+            columns(names, &group)
+        } else {
+            bars(names, &group)
+        });
         html.push_str("</div>\n");
     }
     html.push_str("</div>\n</section>\n");
@@ -51,7 +60,8 @@ pub(super) fn section(gathered: &Gathered) -> String {
 }
 
 fn bars(names: Names<'_>, group: &[(&Point, Arrival)]) -> String {
-    let bars: String = group.iter().map(|(point, arrival)| bar(&names.x(point), *arrival)).collect();
+    let bars: String =
+        group.iter().map(|(point, arrival)| bar(&names.x(point), *arrival)).collect();
     format!("<div class=\"bars\">\n{bars}</div>\n")
 }
 
@@ -74,7 +84,11 @@ fn columns(names: Names<'_>, group: &[(&Point, Arrival)]) -> String {
         );
     }
     let ends = [group[0].0, group[group.len() - 1].0].map(|point| escape(&names.x(point)));
-    let _ = writeln!(html, "</div><p class=\"ends\"><span>{}</span><span>{}</span></p>", ends[0], ends[1]);
+    let _ = writeln!(
+        html,
+        "</div><p class=\"ends\"><span>{}</span><span>{}</span></p>",
+        ends[0], ends[1]
+    );
     html
 }
 
@@ -85,7 +99,8 @@ fn text(part: f64) -> String {
 
 /// What there is: `90% intact, 10% missing`.
 fn words(arrival: Arrival) -> String {
-    let parts = [(arrival.intact, "intact"), (arrival.damaged, "damaged"), (arrival.missing, "missing")];
+    let parts =
+        [(arrival.intact, "intact"), (arrival.damaged, "damaged"), (arrival.missing, "missing")];
     let parts = parts.iter().filter(|(part, _)| *part > 0.0);
     parts.map(|(part, name)| format!("{} {name}", text(*part))).collect::<Vec<_>>().join(", ")
 }
@@ -120,12 +135,17 @@ mod tests {
         let html = |intact, damaged, missing| bar("5% <x>", Arrival { intact, damaged, missing });
         let mixed = html(0.9, 0.04, 0.06);
         assert_eq!(mixed.matches("<i").count(), 3);
-        assert!(mixed.contains("90% intact, 4% damaged, 6% missing") && mixed.contains("5% &lt;x&gt;"));
+        assert!(
+            mixed.contains("90% intact, 4% damaged, 6% missing") && mixed.contains("5% &lt;x&gt;")
+        );
         assert!(mixed.contains("flex-grow:0.0400"), "{mixed}");
         assert_eq!(html(1.0, 0.0, 0.0).matches("<i").count(), 1);
         let almost = html(0.999_999, 0.0, 0.000_001);
         assert_eq!(almost.matches("<i").count(), 2);
-        assert!(almost.contains("over 99.9% intact") && almost.contains("under 0.01% missing"), "{almost}");
+        assert!(
+            almost.contains("over 99.9% intact") && almost.contains("under 0.01% missing"),
+            "{almost}"
+        );
     }
 
     #[test]
@@ -136,8 +156,14 @@ mod tests {
         assert!(html.contains("<h3>udp, delay 50ms</h3>"), "{html}");
         let losses: Vec<f64> = (0..30).map(|step| f64::from(step) / 100.0).collect();
         let many = section(&gathered(&sweep(&losses, &["10ms"]), &Choice::default()));
-        assert_eq!((many.matches("<h3>").count(), many.matches("<i style=\"--i:").count()), (3, 90));
-        assert!(many.contains("29%: 71") && many.contains("<span>0%</span><span>29%</span>"), "{many}");
+        assert_eq!(
+            (many.matches("<h3>").count(), many.matches("<i style=\"--i:").count()),
+            (3, 90)
+        );
+        assert!(
+            many.contains("29%: 71") && many.contains("<span>0%</span><span>29%</span>"),
+            "{many}"
+        );
         assert_eq!(section(&gathered(&[row().seconds(1.0)], &Choice::default())), "");
     }
 }

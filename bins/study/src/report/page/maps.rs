@@ -1,4 +1,5 @@
-//! The heat maps of a report: where two ordered parameters vary, the mean of the main metric over both.
+//! The heat maps of a report: where two ordered parameters vary, the mean of the main metric over
+//! both.
 
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
@@ -24,7 +25,13 @@ fn plan(gathered: &Gathered) -> Option<Plan<'_>> {
     let columns = layout.x.as_ref().filter(ordered)?;
     let (by, over) = (layout.by.as_ref(), layout.over.as_ref());
     if let Some(rows) = over.filter(ordered) {
-        return Some(Plan { columns, rows, row_of: |point| point.over, maps: by, map_of: |point| point.by });
+        return Some(Plan {
+            columns,
+            rows,
+            row_of: |point| point.over,
+            maps: by,
+            map_of: |point| point.by,
+        });
     }
     let rows = by.filter(ordered)?;
     Some(Plan { columns, rows, row_of: |point| point.by, maps: over, map_of: |point| point.over })
@@ -34,7 +41,9 @@ fn plan(gathered: &Gathered) -> Option<Plan<'_>> {
 pub(super) fn section(gathered: &Gathered) -> String {
     const METRIC: usize = 0;
     let Some(what) = gathered.metrics.get(METRIC) else { return String::new() };
-    let Some((plan, scale)) = plan(gathered).zip(axis(gathered, METRIC)) else { return String::new() };
+    let Some((plan, scale)) = plan(gathered).zip(axis(gathered, METRIC)) else {
+        return String::new();
+    };
     let label = upright(what.unit);
     let mut html = format!(
         "<section class=\"maps\">\n<h2>{} and {} together</h2>\n<p class=\"soft\">The mean {} as a colour, the same scale for all.</p>\n{}",
@@ -91,7 +100,10 @@ mod tests {
         let rows = sweep(&[0.0, 0.1, 0.2], &["10ms", "50ms"]);
         let html = section(&gathered(&rows, &Choice::default()));
         assert_eq!((html.matches("<table").count(), html.matches("<td").count()), (3, 18));
-        assert!(html.contains("<h3>saw</h3>") && html.contains("Loss and delay together"), "{html}");
+        assert!(
+            html.contains("<h3>saw</h3>") && html.contains("Loss and delay together"),
+            "{html}"
+        );
     }
 
     #[test]

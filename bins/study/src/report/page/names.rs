@@ -15,7 +15,10 @@ impl<'a> Names<'a> {
 
     /// The value of the axis: `5%`; nothing without one.
     pub(super) fn x(self, point: &Point) -> String {
-        self.0.x.as_ref().map_or_else(String::new, |dimension| dimension.levels[point.x].text.clone())
+        self.0
+            .x
+            .as_ref()
+            .map_or_else(String::new, |dimension| dimension.levels[point.x].text.clone())
     }
 
     /// The curve: `udp`, `burst 4`.
@@ -47,7 +50,8 @@ pub(super) fn named(dimension: &Dimension, place: usize) -> String {
 
 /// The parameters in a sentence: `loss, protocol and delay`.
 pub(super) fn dimensions(all: &[&Option<Dimension>]) -> String {
-    let names: Vec<&str> = all.iter().filter_map(|dimension| Some(dimension.as_ref()?.name)).collect();
+    let names: Vec<&str> =
+        all.iter().filter_map(|dimension| Some(dimension.as_ref()?.name)).collect();
     match names.as_slice() {
         [] => "nothing".to_owned(),
         [one] => (*one).to_owned(),

@@ -1,11 +1,12 @@
-//! The beginning of the page: what was asked, how many cells there are, what failed, and what a reader has to know first.
+//! The beginning of the page: what was asked, how many cells there are, what failed, and what a
+//! reader has to know first.
 
 use super::super::dimension::Dimension;
 use super::super::gather::Gathered;
 use super::names::dimensions;
 use super::verdict;
 use crate::page::escape;
-use crate::words::{count, grouped};
+use jostle_common::words::{count, grouped};
 use std::fmt::Write as _;
 
 /// More kinds of errors than this are counted, not shown.
@@ -15,8 +16,10 @@ const LEVELS_SHOWN: usize = 6;
 
 /// The header, the verdict on older rows, and the remarks.
 pub(super) fn section(gathered: &Gathered, title: &str) -> String {
-    let mut html =
-        format!("<header>\n<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n", escape(&summary(gathered)));
+    let mut html = format!(
+        "<header>\n<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n",
+        escape(&summary(gathered))
+    );
     html.push_str("<dl class=\"facts\">\n");
     for (name, text) in facts(gathered) {
         let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&text));
@@ -61,7 +64,10 @@ fn facts(gathered: &Gathered) -> Vec<(&str, String)> {
         varied.map(|dimension| (dimension.name, levels(dimension))).collect();
     if !layout.follows.is_empty() {
         let with = dimensions(&[&layout.x, &layout.by, &layout.over]);
-        facts.push(("goes along", format!("{} (varies with {with} and only so)", layout.follows.join(", "))));
+        facts.push((
+            "goes along",
+            format!("{} (varies with {with} and only so)", layout.follows.join(", ")),
+        ));
     }
     // Which time it was, the summary says.
     let fixed = layout.fixed.iter().filter(|(name, _)| *name != "virtual");
@@ -77,8 +83,12 @@ fn levels(dimension: &Dimension) -> String {
     let texts: Vec<&str> = dimension.levels.iter().map(|level| level.text.as_str()).collect();
     match texts.as_slice() {
         few if few.len() <= LEVELS_SHOWN => few.join(", "),
-        [first, .., last] if dimension.is_ordered => format!("{first} to {last} in {} values", texts.len()),
-        many => format!("{} and {} more", many[..LEVELS_SHOWN].join(", "), many.len() - LEVELS_SHOWN),
+        [first, .., last] if dimension.is_ordered => {
+            format!("{first} to {last} in {} values", texts.len())
+        }
+        many => {
+            format!("{} and {} more", many[..LEVELS_SHOWN].join(", "), many.len() - LEVELS_SHOWN)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::gather::Gathered;
 use super::super::origin::Origin;
 use crate::page::escape;
-use crate::words::{grouped, number};
+use jostle_common::words::{grouped, number};
 use std::fmt::Write as _;
 
 /// More seeds than this are counted, not shown.
@@ -41,15 +41,19 @@ fn facts(gathered: &Gathered) -> Vec<(&'static str, String)> {
     let origin = &gathered.origin;
     let mut facts = vec![("rows from", gathered.sources.join(", "))];
     if !origin.seeds.is_empty() {
-        let others = if gathered.repeats > 1 { "; those of further repeats follow from it" } else { "" };
+        let others =
+            if gathered.repeats > 1 { "; those of further repeats follow from it" } else { "" };
         facts.push(("seed", format!("{}{others}", seeds(origin))));
     }
     if !origin.systems.is_empty() {
         facts.push(("system", origin.systems.iter().cloned().collect::<Vec<_>>().join(", ")));
     }
     for (name, (least, most)) in &origin.numbers {
-        let text =
-            if least == most { number(*least) } else { format!("{} to {}", number(*least), number(*most)) };
+        let text = if least == most {
+            number(*least)
+        } else {
+            format!("{} to {}", number(*least), number(*most))
+        };
         facts.push((name, text));
     }
     if !gathered.unshown.is_empty() {

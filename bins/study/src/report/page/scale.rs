@@ -1,4 +1,5 @@
-//! The upright axis of a metric: linear from nothing, or logarithmic, and the same in all its charts.
+//! The upright axis of a metric: linear from nothing, or logarithmic, and the same in all its
+//! charts.
 
 use jostle_common::statistics::Estimate;
 
@@ -13,9 +14,11 @@ pub(super) struct Scale {
     pub(super) is_log: bool,
 }
 
-/// Means that differ by less than this factor are shown on a linear axis, whatever the metric likes.
+/// Means that differ by less than this factor are shown on a linear axis, whatever the metric
+/// likes.
 const LOG_FROM: f64 = 8.0;
-/// An interval may stretch a linear axis by this factor beyond the means, a wider one is cut: two repeats may have an interval 6 times the mean.
+/// An interval may stretch a linear axis by this factor beyond the means, a wider one is cut: two
+/// repeats may have an interval 6 times the mean.
 const STRETCH: f64 = 1.5;
 
 /// The axis that holds all the means, and of their intervals what leaves the means readable.
@@ -28,10 +31,13 @@ pub(super) fn scale<'a>(
     let lowest = means().reduce(f64::min)?;
     let least = means().filter(|mean| *mean > 0.0).reduce(f64::min);
     let intervals = || estimates.clone().filter_map(|estimate| estimate.interval);
-    let above =
-        intervals().map(|interval| interval.high).filter(|high| high.is_finite()).fold(highest, f64::max);
+    let above = intervals()
+        .map(|interval| interval.high)
+        .filter(|high| high.is_finite())
+        .fold(highest, f64::max);
     if let Some(least) = least.filter(|least| likes_log && highest / least >= LOG_FROM) {
-        let below = intervals().map(|interval| interval.low).filter(|low| *low > 0.0).fold(least, f64::min);
+        let below =
+            intervals().map(|interval| interval.low).filter(|low| *low > 0.0).fold(least, f64::min);
         let low = step_down(below.max(least / 2.5));
         let high = step_up(above.min(highest * 2.5));
         return Some(Scale { low, high, is_log: true });
@@ -113,7 +119,11 @@ mod tests {
 
     #[test]
     fn no_interval_makes_the_means_small() {
-        let wide = Estimate { mean: 10.0, count: 2, interval: Some(Interval { low: -500.0, high: 520.0 }) };
+        let wide = Estimate {
+            mean: 10.0,
+            count: 2,
+            interval: Some(Interval { low: -500.0, high: 520.0 }),
+        };
         let Scale { low, high, .. } = scale([wide].iter(), false).unwrap();
         assert!(low == 0.0 && (10.0..17.0).contains(&high), "{low} {high}");
     }

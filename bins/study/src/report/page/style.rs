@@ -1,4 +1,5 @@
-//! How a series looks: its colour, its marker and its dashes, the same in every chart and legend of the page.
+//! How a series looks: its colour, its marker and its dashes, the same in every chart and legend of
+//! the page.
 
 use kuva::prelude::MarkerShape;
 
@@ -11,7 +12,8 @@ const PROTOCOLS: [&str; 7] = ["tcp", "udp", "saw", "ping", "messages", "http", "
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Style(usize);
 
-/// The look of each series. A protocol has its own, others take the first that are free; more than eight share colours and differ in dashes.
+/// The look of each series. A protocol has its own, others take the first that are free; more than
+/// eight share colours and differ in dashes.
 pub(super) fn styles(names: &[&str]) -> Vec<Style> {
     let fixed = |name: &str| PROTOCOLS.iter().position(|protocol| *protocol == name);
     let taken: Vec<usize> = names.iter().filter_map(|name| fixed(name)).collect();
@@ -56,7 +58,9 @@ impl Style {
             3 => r#"<path d="M13 1.5 18.5 7 13 12.5 7.5 7z"/>"#,
             4 => r#"<path d="M13 12 8 3h10z"/>"#,
             5 => r#"<path d="M13 2l5 3.6-1.9 5.9H9.9L8 5.6z"/>"#,
-            6 => r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#,
+            6 => {
+                r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#
+            }
             _ => r#"<path d="M13 2l4.3 2.5v5L13 12 8.7 9.5v-5z"/>"#,
         };
         let dashes = if self.is_dashed() { r#" stroke-dasharray="5 3""# } else { "" };

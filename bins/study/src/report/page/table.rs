@@ -4,17 +4,19 @@ use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
 use super::super::metric::Unit;
 use crate::page::escape;
-use crate::words::{count, grouped};
 use jostle_common::statistics::Interval;
+use jostle_common::words::{count, grouped};
 use std::fmt::Write as _;
 
-/// Draws the table of the metric at a place in the report, folded unless it is all there is. End tags that HTML can do without are left out:
-/// there may be thousands of lines.
+/// Draws the table of the metric at a place in the report, folded unless it is all there is. End
+/// tags that HTML can do without are left out: there may be thousands of lines.
 pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> String {
     let layout = &gathered.layout;
-    let dimensions: Vec<&Dimension> = [&layout.over, &layout.by, &layout.x].into_iter().flatten().collect();
-    let shown =
-        || gathered.points.iter().filter(|point| point.estimates[metric].is_some() || point.failed > 0);
+    let dimensions: Vec<&Dimension> =
+        [&layout.over, &layout.by, &layout.x].into_iter().flatten().collect();
+    let shown = || {
+        gathered.points.iter().filter(|point| point.estimates[metric].is_some() || point.failed > 0)
+    };
     let open = if is_open { " open" } else { "" };
     let mut html = format!(
         "<details{open}><summary>The numbers: {}</summary>\n<div class=\"wide\"><table class=\"numbers names-{}\">\n<thead><tr>",
@@ -45,7 +47,8 @@ fn cells(gathered: &Gathered, metric: usize, point: &Point) -> String {
     let Some(estimate) = point.estimates[metric] else {
         return format!("<td>{}{failed}<td>0<td>–<td>–\n", grouped(point.rows));
     };
-    let interval = estimate.interval.map_or_else(|| "–".to_owned(), |interval| range(unit, interval));
+    let interval =
+        estimate.interval.map_or_else(|| "–".to_owned(), |interval| range(unit, interval));
     format!(
         "<td>{}{failed}<td>{}<td>{}<td>{interval}\n",
         grouped(point.rows),

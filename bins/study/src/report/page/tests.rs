@@ -13,12 +13,22 @@ fn losses(count: u32) -> Vec<f64> {
     (0..count).map(|step| f64::from(step) / 400.0).collect()
 }
 
-/// Nothing that a browser would fetch or run: the only addresses are names of clip paths inside the page.
+/// Nothing that a browser would fetch or run: the only addresses are names of clip paths inside the
+/// page.
 fn assert_self_contained(html: &str) {
     let bare = html.replace("http://www.w3.org/2000/svg", "").replace("url(#kuva-clip-", "");
-    for forbidden in
-        ["http:", "https:", "<script", "src=", "href=", "url(", "@import", "<iframe", "<link", " onload=\""]
-    {
+    for forbidden in [
+        "http:",
+        "https:",
+        "<script",
+        "src=",
+        "href=",
+        "url(",
+        "@import",
+        "<iframe",
+        "<link",
+        " onload=\"",
+    ] {
         let found = bare.find(forbidden);
         assert!(
             found.is_none(),
@@ -45,15 +55,22 @@ fn a_sweep_fills_every_section() {
     ] {
         assert!(html.contains(text), "{text}");
     }
-    for variable in ["--s1", "--s8", "--paper", "--ink", "--line", "--intact", "--damaged", "--missing"] {
-        assert_eq!(html.matches(&format!("{variable}: ")).count(), 2, "{variable} for light and dark");
+    for variable in
+        ["--s1", "--s8", "--paper", "--ink", "--line", "--intact", "--damaged", "--missing"]
+    {
+        assert_eq!(
+            html.matches(&format!("{variable}: ")).count(),
+            2,
+            "{variable} for light and dark"
+        );
     }
 }
 
 #[test]
 fn what_arrived_whole_everywhere_is_said_in_a_line() {
-    let at =
-        |loss: f64, missing| row().with("loss", loss).goodput(1_000_000).chunks(16 - missing, missing, 0);
+    let at = |loss: f64, missing| {
+        row().with("loss", loss).goodput(1_000_000).chunks(16 - missing, missing, 0)
+    };
     let whole = page(&[at(0.0, 0), at(0.05, 0), at(0.1, 0)]);
     assert!(whole.contains("Everything, intact") && !whole.contains("class=\"bars\""));
     let lossy = page(&[at(0.0, 0), at(0.05, 1), at(0.1, 0)]);
@@ -63,11 +80,18 @@ fn what_arrived_whole_everywhere_is_said_in_a_line() {
 #[test]
 fn what_failed_is_said_and_marked() {
     let mut rows = sweep(&[0.0, 0.05, 0.1, 0.15, 0.2], &["10ms"]);
-    let far = |repeat| row().with("protocol", "saw").with("loss", 0.3).with("delay", "10ms").repeat(repeat);
-    rows.extend([far(1).failed("no <answer>"), far(2).failed("no <answer>"), far(3).failed("refused")]);
+    let far = |repeat| {
+        row().with("protocol", "saw").with("loss", 0.3).with("delay", "10ms").repeat(repeat)
+    };
+    rows.extend([
+        far(1).failed("no <answer>"),
+        far(2).failed("no <answer>"),
+        far(3).failed("refused"),
+    ]);
     let html = page(&rows);
     assert!(
-        html.contains("<li>5 of 153 cells failed and are in no mean") && html.contains("each. 5 failed."),
+        html.contains("<li>5 of 153 cells failed and are in no mean")
+            && html.contains("each. 5 failed."),
         "{html}"
     );
     assert!(html.contains("2 times: no &lt;answer&gt;") && html.contains("1 time: refused"));
@@ -91,9 +115,14 @@ fn rows_that_all_failed_still_make_a_page() {
 fn a_single_repeat_has_no_interval_and_says_so() {
     let at = |loss: f64, seconds| row().with("loss", loss).seconds(seconds);
     let html = page(&[at(0.0, 1.0), at(0.1, 2.0), at(0.2, 4.0)]);
-    assert!(html.contains("There is one row for each point") && !html.contains("</i>95% interval"), "{html}");
+    assert!(
+        html.contains("There is one row for each point") && !html.contains("</i>95% interval"),
+        "{html}"
+    );
     let html = page(&[at(0.0, 1.0), at(0.1, 2.0), at(0.1, 3.0).repeat(2)]);
-    assert!(html.contains("A point of one row has no interval") && html.contains("</i>95% interval"));
+    assert!(
+        html.contains("A point of one row has no interval") && html.contains("</i>95% interval")
+    );
 }
 
 #[test]
@@ -103,7 +132,9 @@ fn names_from_files_are_only_text() {
     for (version, seconds) in [(evil, 1.0), ("<b>", 2.0)] {
         for profile in [evil, "b\" onload=\"x"] {
             let one = row().with("version", version).with("profile", profile).with("timeout", evil);
-            rows.push(one.clone().seconds(seconds).with("measured", serde_json::json!({ evil: seconds })));
+            rows.push(
+                one.clone().seconds(seconds).with("measured", serde_json::json!({ evil: seconds })),
+            );
             rows.push(one.repeat(2).failed(evil));
         }
     }
@@ -149,10 +180,12 @@ fn compared() -> super::Gathered {
         .collect();
     let old: Vec<RowBuilder> = old.into_iter().map(|row| row.with("corrupt", 0.0)).collect();
     let mut book = Book::default();
-    let (new, old) = (loaded(&mut book, "new.jsonl", &new), loaded(&mut book, "old<1>.jsonl", &old));
+    let (new, old) =
+        (loaded(&mut book, "new.jsonl", &new), loaded(&mut book, "old<1>.jsonl", &old));
     let mut gathered = gather(&book, &new, &Choice::default()).unwrap();
     let conditions = ["goodput < 0.9".parse().unwrap()];
-    gathered.gate = Some(Gate::new(&book, &gathered.layout, (&new, &old), &conditions, false).unwrap());
+    gathered.gate =
+        Some(Gate::new(&book, &gathered.layout, (&new, &old), &conditions, false).unwrap());
     gathered
 }
 
@@ -160,9 +193,13 @@ fn compared() -> super::Gathered {
 fn the_verdict_on_older_rows_stands_before_the_figures() {
     let html = draw(&compared());
     assert_self_contained(&html);
-    let verdict = html.find("FAIL: 2 of 21 points got worse (goodput &lt; 0.9)").expect("the verdict");
+    let verdict =
+        html.find("FAIL: 2 of 21 points got worse (goodput &lt; 0.9)").expect("the verdict");
     assert!(verdict < html.find("class=\"metric\"").unwrap());
-    assert!(html.contains("Against old&lt;1&gt;.jsonl") && html.contains("<section class=\"notice bad\">"));
+    assert!(
+        html.contains("Against old&lt;1&gt;.jsonl")
+            && html.contains("<section class=\"notice bad\">")
+    );
     let worse = &html[verdict..html.find("class=\"metric\"").unwrap()];
     assert!(worse.contains("<td>saw</td><td>12%</td>"), "{worse}");
     assert!(worse.contains("<td>0</td><td>5</td><td>10</td>"), "{worse}");

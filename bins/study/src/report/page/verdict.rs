@@ -3,7 +3,7 @@
 use super::super::gate::{Gate, Outcome, failing_table};
 use super::super::table::Table;
 use crate::page::escape;
-use crate::words::count;
+use jostle_common::words::count;
 use std::fmt::Write as _;
 
 /// More lines than this are counted, not shown.
@@ -43,7 +43,8 @@ pub(super) fn section(gate: &Gate) -> String {
 }
 
 fn lines(table: &Table) -> String {
-    let mut html = format!("<div class=\"wide\"><table class=\"names-{}\">\n<thead><tr>", table.names);
+    let mut html =
+        format!("<div class=\"wide\"><table class=\"names-{}\">\n<thead><tr>", table.names);
     for head in &table.heads {
         let _ = write!(html, "<th>{}</th>", escape(head));
     }

@@ -3,8 +3,10 @@
 use super::super::finished::Finished;
 use crate::page::labels::{count_label, rate_label, seconds_label, whole_label};
 use crate::page::{scalable, theme};
-use jostle_engine::probe::Bin;
-use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
+use crate::probe::Bin;
+use kuva::prelude::{
+    Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
+};
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
@@ -54,10 +56,12 @@ pub(super) fn bursts(one: &Finished) -> Option<String> {
         sum as f64 > 0.999 * total as f64
     });
     let shown = shown.map_or(lengths.len(), |index| index + 1).clamp(4, LENGTHS_MAX);
-    let counts: Vec<f64> = (0..shown).map(|index| lengths.get(index).copied().unwrap_or(0) as f64).collect();
+    let counts: Vec<f64> =
+        (0..shown).map(|index| lengths.get(index).copied().unwrap_or(0) as f64).collect();
     let edges: Vec<f64> = (0..=shown).map(|index| index as f64 + 0.5).collect();
     let mut top = counts.iter().copied().fold(1.0, f64::max);
-    let mut plots: Vec<Plot> = vec![Histogram::from_bins(edges, counts).with_color("var(--tone)").into()];
+    let mut plots: Vec<Plot> =
+        vec![Histogram::from_bins(edges, counts).with_color("var(--tone)").into()];
     if let Some(expected) = one.expected_lengths() {
         let model: Vec<(f64, f64)> = (0..shown)
             .map(|index| {
@@ -66,9 +70,14 @@ pub(super) fn bursts(one: &Finished) -> Option<String> {
             })
             .collect();
         top = model.iter().map(|(_, count)| *count).fold(top, f64::max);
-        let line = LinePlot::new().with_data(model.clone()).with_color("var(--model)").with_stroke_width(1.8);
+        let line = LinePlot::new()
+            .with_data(model.clone())
+            .with_color("var(--model)")
+            .with_stroke_width(1.8);
         plots.push(line.with_dashed().into());
-        plots.push(ScatterPlot::new().with_data(model).with_color("var(--model)").with_size(2.8).into());
+        plots.push(
+            ScatterPlot::new().with_data(model).with_color("var(--model)").with_size(2.8).into(),
+        );
     }
     let layout = layout(&plots)
         .with_x_label("packets lost in a row")
@@ -91,8 +100,15 @@ pub(super) fn throughput(one: &Finished) -> Option<String> {
         return None;
     }
     let sent = LinePlot::new().with_data(sent).with_color("var(--sent)").with_stroke_width(1.6);
-    let arrived = LinePlot::new().with_data(arrived).with_color("var(--tone)").with_stroke_width(2.0);
-    Some(over_time(one, vec![sent.into(), arrived.into()], top * 1.08, rate_label, "Throughput over time"))
+    let arrived =
+        LinePlot::new().with_data(arrived).with_color("var(--tone)").with_stroke_width(2.0);
+    Some(over_time(
+        one,
+        vec![sent.into(), arrived.into()],
+        top * 1.08,
+        rate_label,
+        "Throughput over time",
+    ))
 }
 
 /// The most packets inside in each bin.
@@ -109,7 +125,13 @@ pub(super) fn held(one: &Finished) -> Option<String> {
         return None;
     }
     let held = LinePlot::new().with_data(points).with_color("var(--tone)").with_stroke_width(2.0);
-    Some(over_time(one, vec![held.into()], (top * 1.08).max(4.0), count_label, "Packets inside over time"))
+    Some(over_time(
+        one,
+        vec![held.into()],
+        (top * 1.08).max(4.0),
+        count_label,
+        "Packets inside over time",
+    ))
 }
 
 /// A point in the middle of each bin that has a value.
@@ -120,10 +142,18 @@ fn line(one: &Finished, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<
     // The last bin is rarely full; a rate in it would look like a fall.
     let whole = if bins.len() > 2 { bins.len() - 1 } else { bins.len() };
     let points = bins[..whole].iter().enumerate();
-    points.filter_map(|(index, bin)| Some(((index as f64 + 0.5) * width, value(bin, width)?))).collect()
+    points
+        .filter_map(|(index, bin)| Some(((index as f64 + 0.5) * width, value(bin, width)?)))
+        .collect()
 }
 
-fn over_time(one: &Finished, plots: Vec<Plot>, top: f64, label: fn(f64) -> String, name: &str) -> String {
+fn over_time(
+    one: &Finished,
+    plots: Vec<Plot>,
+    top: f64,
+    label: fn(f64) -> String,
+    name: &str,
+) -> String {
     let end = one.tally.last().as_secs_f64().max(1e-6);
     let layout = layout(&plots)
         .with_x_label("time")

@@ -5,8 +5,8 @@ mod charts;
 use super::finished::{Finished, Simulated};
 use super::report;
 use crate::page::{document, escape};
-use crate::words::{fine_percent, time};
 use jostle_common::chance::Direction;
+use jostle_common::words::{fine_percent, time};
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -18,7 +18,8 @@ pub(super) fn draw(simulated: &Simulated) -> String {
     if !simulated.about.is_empty() {
         let _ = writeln!(body, "<p class=\"lead\">{}</p>", escape(&simulated.about));
     }
-    let _ = writeln!(body, "<p class=\"soft\">{}</p>\n</header>", escape(&report::opening(simulated)));
+    let _ =
+        writeln!(body, "<p class=\"soft\">{}</p>\n</header>", escape(&report::opening(simulated)));
     let cards: String = simulated.directions.iter().map(card).collect();
     let _ = writeln!(body, "<div class=\"cards\">\n{cards}</div>");
     body.extend(simulated.directions.iter().map(section));
@@ -67,8 +68,10 @@ fn card(one: &Finished) -> String {
 
 fn section(one: &Finished) -> String {
     let name = one.direction.name();
-    let mut html =
-        format!("<h2 class=\"{name}\">{}</h2>\n<div class=\"charts {name}\">\n", heading(one.direction));
+    let mut html = format!(
+        "<h2 class=\"{name}\">{}</h2>\n<div class=\"charts {name}\">\n",
+        heading(one.direction)
+    );
     let mut figure = |title: &str, legend: &str, svg: Option<String>| {
         if let Some(svg) = svg {
             let _ = writeln!(
@@ -107,7 +110,8 @@ fn section(one: &Finished) -> String {
 }
 
 fn table(directions: &[Finished]) -> String {
-    let mut html = String::from("<h2>All numbers</h2>\n<div class=\"wide\"><table>\n<thead><tr><th></th>");
+    let mut html =
+        String::from("<h2>All numbers</h2>\n<div class=\"wide\"><table>\n<thead><tr><th></th>");
     for one in directions {
         let _ = write!(html, "<th>{}</th>", one.direction);
     }
@@ -115,7 +119,8 @@ fn table(directions: &[Finished]) -> String {
     for (name, cells) in report::rows(directions) {
         let class = if name.starts_with(' ') { " class=\"part\"" } else { "" };
         let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-        let _ = writeln!(html, "<tr{class}><th scope=\"row\">{}</th>{cells}</tr>", escape(name.trim()));
+        let _ =
+            writeln!(html, "<tr{class}><th scope=\"row\">{}</th>{cells}</tr>", escape(name.trim()));
     }
     html.push_str("</tbody>\n</table></div>\n");
     html

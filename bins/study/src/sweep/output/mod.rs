@@ -34,12 +34,16 @@ struct Rows {
 }
 
 impl Output {
-    /// Opens the output; `None` when it is finished, and not to be taken up again (`again`). A part of a sweep is written beside its name
-    /// until it is finished.
+    /// Opens the output; `None` when it is finished, and not to be taken up again (`again`). A part
+    /// of a sweep is written beside its name until it is finished.
     ///
     /// # Errors
     /// When nothing can be written there, or another sweep is at it.
-    pub(super) fn open(path: Option<&Path>, is_part: bool, again: bool) -> anyhow::Result<Option<Self>> {
+    pub(super) fn open(
+        path: Option<&Path>,
+        is_part: bool,
+        again: bool,
+    ) -> anyhow::Result<Option<Self>> {
         let Some(path) = path else { return Ok(Some(Self { to: To::Stdout })) };
         let cannot_write = || format!("cannot write {}", path.display());
         let found = path.metadata().ok();
@@ -50,7 +54,8 @@ impl Output {
             let device = File::options().write(true).open(path).with_context(cannot_write)?;
             return Ok(Some(Self { to: To::Device(device, path.to_owned()) }));
         }
-        let rows = if is_part { Rows::open_part(path, again) } else { Rows::open_whole(path).map(Some) };
+        let rows =
+            if is_part { Rows::open_part(path, again) } else { Rows::open_whole(path).map(Some) };
         Ok(rows?.map(|rows| Self { to: To::Rows(rows) }))
     }
 
@@ -106,8 +111,11 @@ impl Output {
     /// When it cannot have it.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self.to {
-            To::Rows(Rows { path, finished: Some(finished), .. }) => std::fs::rename(&path, &finished)
-                .with_context(|| format!("cannot rename {} to {}", path.display(), finished.display())),
+            To::Rows(Rows { path, finished: Some(finished), .. }) => {
+                std::fs::rename(&path, &finished).with_context(|| {
+                    format!("cannot rename {} to {}", path.display(), finished.display())
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -131,7 +139,8 @@ impl Rows {
             // Whoever has just given its part the name has left nothing under the old one.
             let Some(mut file) = locked(&path)? else { continue };
             if finished.exists() && file.metadata()?.len() == 0 {
-                let copied = File::open(finished).and_then(|mut rows| io::copy(&mut rows, &mut file));
+                let copied =
+                    File::open(finished).and_then(|mut rows| io::copy(&mut rows, &mut file));
                 copied.with_context(|| format!("cannot copy {}", finished.display()))?;
             }
             return Ok(Some(Self { file, path, finished: Some(finished.to_owned()) }));
@@ -157,11 +166,19 @@ impl Rows {
 /// Opens a file to append to it, alone; `None` when it has lost its name meanwhile.
 fn locked(path: &Path) -> anyhow::Result<Option<File>> {
     let cannot_write = || format!("cannot write {}", path.display());
-    let file = File::options().read(true).append(true).create(true).open(path).with_context(cannot_write)?;
+    let file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .with_context(cannot_write)?;
     match lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            bail!("another sweep writes to {}; wait for its end, or write another -o", path.display())
+            bail!(
+                "another sweep writes to {}; wait for its end, or write another -o",
+                path.display()
+            )
         }
         Err(TryLockError::Error(error)) => return Err(error).with_context(cannot_write),
     }

@@ -1,6 +1,6 @@
 use super::*;
-use jostle_common::rows::Row;
-use jostle_common::trial::Trial;
+use crate::rows::Row;
+use crate::trial::Trial;
 
 fn row(seed: u64, repeat: u32, ok: bool) -> Row {
     Row { ok, ..Trial { seed, repeat, ..Trial::default() }.row() }
@@ -59,8 +59,9 @@ fn what_is_no_row_is_left_alone() {
 
 #[test]
 fn the_seed_is_told_by_first_repetitions_that_agree() {
-    let seed =
-        |rows: &[Row]| found(&rows.iter().map(line).collect::<String>()).unwrap().0.seed(Path::new("r"));
+    let seed = |rows: &[Row]| {
+        found(&rows.iter().map(line).collect::<String>()).unwrap().0.seed(Path::new("r"))
+    };
     assert_eq!(seed(&[]).unwrap(), None);
     assert_eq!(seed(&[row(9, 2, true), row(7, 1, true), row(7, 1, false)]).unwrap(), Some(7));
     for rows in [&[row(9, 2, true)][..], &[row(7, 1, true), row(8, 1, true)]] {
@@ -77,7 +78,9 @@ fn failed_rows_go_and_the_others_stay_as_they_are() {
     std::fs::write(&path, rows.concat()).unwrap();
     std::fs::write(folder.path().join("rows.jsonl.new"), "left behind").unwrap();
     let mut output = Output::open(Some(&path), false, false).unwrap().unwrap();
-    output.remove_failed(&[row(1, 1, false), row(2, 2, false)].iter().map(Identity::of).collect()).unwrap();
+    output
+        .remove_failed(&[row(1, 1, false), row(2, 2, false)].iter().map(Identity::of).collect())
+        .unwrap();
     output.write("more\n").unwrap();
     let another = Output::open(Some(&path), false, false).unwrap_err().to_string();
     assert!(another.starts_with("another sweep writes to "), "{another}");
@@ -109,7 +112,9 @@ fn a_part_has_its_name_when_it_is_finished() {
 #[test]
 fn where_nothing_can_be_written_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    for (path, words) in [(folder.path(), "is a folder"), (&folder.path().join("no/rows"), "cannot write")] {
+    for (path, words) in
+        [(folder.path(), "is a folder"), (&folder.path().join("no/rows"), "cannot write")]
+    {
         for is_part in [false, true] {
             let error = Output::open(Some(path), is_part, false).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains(path.to_str().unwrap()), "{error}");

@@ -8,14 +8,14 @@ use super::identity::Identity;
 use super::output::Output;
 use super::plan::Plan;
 use super::resume::Found;
-use crate::progress;
-use crate::stop::Stop;
-use crate::words::count;
+use crate::rows::Row;
+use crate::trial::Trial;
+use crate::trial::simulated;
 use anyhow::Context;
 use indicatif::ProgressBar;
-use jostle_common::rows::Row;
-use jostle_common::trial::Trial;
-use jostle_engine::trial;
+use jostle_common::words::count;
+use jostle_console::progress;
+use jostle_console::stop::Stop;
 use pool::{Order, Pool};
 use processes::Processes;
 use std::io;
@@ -65,13 +65,16 @@ impl Work {
     pub(super) fn run(&self, output: &mut Output, stop: &Stop) -> anyhow::Result<Tally> {
         if self.plan.sweep.base.is_virtual {
             let contents = self.contents.clone();
-            let run = move |trial: Trial| Ok(Some(Line::new(&trial::run(&trial, &contents.of(&trial)))));
+            let run = move |trial: Trial| {
+                Ok(Some(Line::new(&simulated::run(&trial, &contents.of(&trial)))))
+            };
             let pool = Pool::start(self.trials(stop), self.jobs, Order::OfItems, run);
             // A cell in virtual time cannot be interrupted: it ends with this process.
             return self.collect(&pool.context("cannot start a thread")?, output, stop);
         }
         let processes = Processes::new(self.contents.clone(), self.jobs, stop.clone())?;
-        let run = move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
+        let run =
+            move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
         let pool = Pool::start(self.trials(stop), self.jobs, Order::OfResults, run);
         let pool = pool.context("cannot start a thread")?;
         let tally = self.collect(&pool, output, stop);
@@ -85,7 +88,8 @@ impl Work {
     /// What is left to be run.
     fn trials(&self, stop: &Stop) -> impl Iterator<Item = Trial> + Send + use<> {
         let (contents, found, stop) = (self.contents.clone(), self.found.clone(), stop.clone());
-        let is_left = move |trial: &Trial| found.is_empty() || !found.has(Identity::of(&contents.row(trial)));
+        let is_left =
+            move |trial: &Trial| found.is_empty() || !found.has(Identity::of(&contents.row(trial)));
         self.plan.trials(self.seed).take_while(move |_| !stop.is_requested()).filter(is_left)
     }
 

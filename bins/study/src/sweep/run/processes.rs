@@ -1,14 +1,14 @@
 //! Cells on real sockets: each is a process of its own, `jostle trial`, whose one line is the row.
 
-use crate::child::{Child, Reach};
-use crate::stop::Stop;
+use crate::rows::Row;
 use crate::sweep::contents::Contents;
 use crate::sweep::identity::Identity;
-use crate::trial::commands::output::Output;
-use crate::words::duration;
+use crate::trial::Trial;
+use crate::trial::programs::output::Output;
 use anyhow::Context;
-use jostle_common::rows::Row;
-use jostle_common::trial::Trial;
+use jostle_common::words::duration;
+use jostle_console::child::{Child, Reach};
+use jostle_console::stop::Stop;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -71,9 +71,10 @@ impl Processes {
             }
             End::Itself => match serde_json::from_slice::<Row>(&left.stdout) {
                 Ok(row) if Identity::of(&row) == Identity::of(&expected) => row,
-                Ok(_) => {
-                    Row { error: Some("jostle trial gave the row of another cell".to_owned()), ..expected }
-                }
+                Ok(_) => Row {
+                    error: Some("jostle trial gave the row of another cell".to_owned()),
+                    ..expected
+                },
                 Err(_) => Row { error: Some(left.complaint()), ..expected },
             },
         };
@@ -124,11 +125,17 @@ mod tests {
     use jostle_common::units::Span;
     use std::path::Path;
 
-    /// A program that does what `script` says. Another process writes it: one of this process that starts just now would keep it open.
+    /// A program that does what `script` says. Another process writes it: one of this process that
+    /// starts just now would keep it open.
     fn program(folder: &Path, script: &str) -> PathBuf {
         let path = folder.join("program");
         let mut write = Command::new("sh");
-        write.args(["-c", "printf '#!/bin/sh\n%s\n' \"$1\" >\"$2\" && chmod +x \"$2\"", "sh", script]);
+        write.args([
+            "-c",
+            "printf '#!/bin/sh\n%s\n' \"$1\" >\"$2\" && chmod +x \"$2\"",
+            "sh",
+            script,
+        ]);
         assert!(write.arg(&path).status().unwrap().success());
         path
     }
@@ -149,11 +156,14 @@ mod tests {
     #[test]
     fn the_line_of_a_process_is_the_row() {
         let measured = Row { ok: true, seconds: Some(0.1 + 0.2), ..trial().row() };
-        let row = run(&format!("echo noise >&2; echo '{}'", serde_json::to_string(&measured).unwrap()));
+        let row =
+            run(&format!("echo noise >&2; echo '{}'", serde_json::to_string(&measured).unwrap()));
         assert_eq!(row.host["jobs"], 3);
         assert_eq!(Row { host: measured.host.clone(), ..row }, measured);
         let folder = tempfile::tempdir().unwrap();
-        let asked = processes(program(folder.path(), "echo \"$*\" >&2"), &Stop::new()).run(&trial()).unwrap();
+        let asked = processes(program(folder.path(), "echo \"$*\" >&2"), &Stop::new())
+            .run(&trial())
+            .unwrap();
         let words = format!("trial {}", trial().arguments().join(" "));
         assert_eq!(asked.unwrap().error, Some(words));
     }
@@ -190,7 +200,8 @@ mod tests {
 
     #[test]
     fn without_a_program_there_is_no_row() {
-        let error = processes(PathBuf::from("/nowhere/jostle"), &Stop::new()).run(&trial()).unwrap_err();
+        let error =
+            processes(PathBuf::from("/nowhere/jostle"), &Stop::new()).run(&trial()).unwrap_err();
         assert!(format!("{error:#}").starts_with("cannot start jostle trial: "), "{error:#}");
     }
 }

@@ -1,6 +1,8 @@
-//! Who is left of the programs of a trial: also what has left its process group, as a daemon does, is found by a mark in its environment.
+//! Who is left of the programs of a trial: also what has left its process group, as a daemon does,
+//! is found by a mark in its environment.
 //!
-//! Only Linux shows environments and groups. Elsewhere nobody is found, and what has left its group is on its own.
+//! Only Linux shows environments and groups. Elsewhere nobody is found, and what has left its group
+//! is on its own.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -18,7 +20,8 @@ impl Family {
     /// Who of them runs.
     pub(super) fn members(&self) -> Vec<Pid> {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let numbers =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers.filter_map(Pid::from_raw).filter(|pid| self.has(*pid)).collect()
     }
 
@@ -32,8 +35,10 @@ impl Family {
 
     fn has(&self, pid: Pid) -> bool {
         let number = pid.as_raw_nonzero();
-        let Some(group) =
-            fs::read_to_string(format!("/proc/{number}/stat")).ok().as_deref().and_then(group_of_living)
+        let Some(group) = fs::read_to_string(format!("/proc/{number}/stat"))
+            .ok()
+            .as_deref()
+            .and_then(group_of_living)
         else {
             return false;
         };
@@ -43,7 +48,8 @@ impl Family {
     }
 }
 
-/// The process group in a line of `/proc/PID/stat` (proc(5)), unless the process has ended and is only not reaped yet.
+/// The process group in a line of `/proc/PID/stat` (proc(5)), unless the process has ended and is
+/// only not reaped yet.
 pub(super) fn group_of_living(stat: &str) -> Option<i32> {
     // The name in parentheses may hold anything, spaces and parentheses too.
     let (_, fields) = stat.rsplit_once(')')?;

@@ -1,8 +1,10 @@
-//! Whether something listens on a port, without knocking: a server that serves one connection would take the knock for it.
+//! Whether something listens on a port, without knocking: a server that serves one connection would
+//! take the knock for it.
 
-use jostle_common::route::Transport;
+use jostle_engine::route::Transports;
 
-/// TCP's state LISTEN, and the state of a UDP socket that is connected to nobody, as the kernel writes them.
+/// TCP's state LISTEN, and the state of a UDP socket that is connected to nobody, as the kernel
+/// writes them.
 const TCP_LISTEN: &str = "0A";
 const UDP_UNCONNECTED: &str = "07";
 
@@ -24,17 +26,20 @@ impl Listening {
                 .collect();
             (!tables.is_empty()).then(|| tables.iter().any(|table| has(table, port, state)))
         };
-        Some(Self { tcp: holds(["tcp", "tcp6"], TCP_LISTEN)?, udp: holds(["udp", "udp6"], UDP_UNCONNECTED)? })
+        Some(Self {
+            tcp: holds(["tcp", "tcp6"], TCP_LISTEN)?,
+            udp: holds(["udp", "udp6"], UDP_UNCONNECTED)?,
+        })
     }
 
-    /// Whether something listens for `transport`; for both, whether it does for one of them: many a server of two transports opens the
-    /// second when a client has come over the first.
-    pub(super) const fn is_begun(self, transport: Transport) -> bool {
+    /// Whether something listens for `transport`; for both, whether it does for one of them: many a
+    /// server of two transports opens the second when a client has come over the first.
+    pub(super) const fn is_begun(self, transport: Transports) -> bool {
         (self.tcp && transport.has_tcp()) || (self.udp && transport.has_udp())
     }
 
     /// Whether something listens for all of `transport`.
-    pub(super) const fn is_complete(self, transport: Transport) -> bool {
+    pub(super) const fn is_complete(self, transport: Transports) -> bool {
         (self.tcp || !transport.has_tcp()) && (self.udp || !transport.has_udp())
     }
 }
@@ -45,7 +50,8 @@ fn has(table: &str, port: u16, state: &str) -> bool {
         let mut fields = line.split_ascii_whitespace();
         let (local, found) = (fields.nth(1), fields.nth(1));
         let local = local.and_then(|local| local.rsplit_once(':'));
-        local.is_some_and(|(_, text)| u16::from_str_radix(text, 16) == Ok(port)) && found == Some(state)
+        local.is_some_and(|(_, text)| u16::from_str_radix(text, 16) == Ok(port))
+            && found == Some(state)
     })
 }
 
@@ -88,15 +94,19 @@ mod tests {
 
     #[test]
     fn a_server_of_two_transports_may_begin_with_one() {
-        let (tcp, none) = (Listening { tcp: true, udp: false }, Listening { tcp: false, udp: false });
+        let (tcp, none) =
+            (Listening { tcp: true, udp: false }, Listening { tcp: false, udp: false });
         for (listening, transport, begun, complete) in [
-            (tcp, Transport::Tcp, true, true),
-            (tcp, Transport::Udp, false, false),
-            (tcp, Transport::Both, true, false),
-            (none, Transport::Both, false, false),
-            (Listening { tcp: true, udp: true }, Transport::Both, true, true),
+            (tcp, Transports::Tcp, true, true),
+            (tcp, Transports::Udp, false, false),
+            (tcp, Transports::Both, true, false),
+            (none, Transports::Both, false, false),
+            (Listening { tcp: true, udp: true }, Transports::Both, true, true),
         ] {
-            assert_eq!((listening.is_begun(transport), listening.is_complete(transport)), (begun, complete));
+            assert_eq!(
+                (listening.is_begun(transport), listening.is_complete(transport)),
+                (begun, complete)
+            );
         }
     }
 
@@ -111,6 +121,9 @@ mod tests {
         };
         assert!(found.tcp);
         assert!(Listening::on(udp.local_addr().unwrap().port()).unwrap().udp);
-        assert!(!Listening::on(client.local_addr().unwrap().port()).unwrap().tcp, "it is only connected");
+        assert!(
+            !Listening::on(client.local_addr().unwrap().port()).unwrap().tcp,
+            "it is only connected"
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! A trial of anyone's programs: a server, a client that reaches it through the proxy, and a check that judges what they did.
+//! A trial of anyone's programs: a server, a client that reaches it through the proxy, and a check
+//! that judges what they did.
 //!
-//! Each is a line for the shell. They learn from their environment where to listen (`JOSTLE_LISTEN`) and where to connect
-//! (`JOSTLE_SERVER`, the proxy), and have a folder of the trial's own (`JOSTLE_TEMP`). Nobody touches the server before the client.
+//! Each is a line for the shell. They learn from their environment where to listen
+//! (`JOSTLE_LISTEN`) and where to connect (`JOSTLE_SERVER`, the proxy), and have a folder of the
+//! trial's own (`JOSTLE_TEMP`). Nobody touches the server before the client.
 
 mod family;
 mod listening;
@@ -16,12 +18,13 @@ mod stage;
 mod tests;
 
 use super::real::{Relayed, host, load};
-use crate::stop::Stop;
+use crate::rows::{RouteCounts, Row};
+use crate::trial::{Commands, ROUTE, Trial};
 use jostle_common::clock::Clock;
-use jostle_common::route::Transport;
-use jostle_common::rows::{RouteCounts, Row};
-use jostle_common::trial::{Commands, ROUTE, Trial};
-use jostle_proxy::{Protocol, Summary};
+use jostle_common::transport::Transport;
+use jostle_console::stop::Stop;
+use jostle_engine::route::Transports;
+use jostle_proxy::Summary;
 use play::{Played, play};
 use serde_json::{Map, Value, json};
 
@@ -42,9 +45,9 @@ pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Re
 }
 
 /// What the proxy knows of each of the transports.
-fn relayed(summary: &Summary, over: Transport) -> Vec<Relayed<'_>> {
-    let udp = over.has_udp().then_some(Protocol::Udp);
-    let tcp = over.has_tcp().then_some(Protocol::Tcp);
+fn relayed(summary: &Summary, over: Transports) -> Vec<Relayed<'_>> {
+    let udp = over.has_udp().then_some(Transport::Udp);
+    let tcp = over.has_tcp().then_some(Transport::Tcp);
     udp.into_iter().chain(tcp).map(|protocol| Relayed { summary, route: ROUTE, protocol }).collect()
 }
 
@@ -62,7 +65,8 @@ fn write_counts(row: &mut Row, relayed: &[Relayed<'_>]) {
     (row.proxy, row.packets) = (Some(total), Some(packets));
 }
 
-/// What is of this machine and moment. Of two transports the lateness stands apart: the one sends what the other answers for.
+/// What is of this machine and moment. Of two transports the lateness stands apart: the one sends
+/// what the other answers for.
 fn host_of(started: u64, load: Value, relayed: &[Relayed<'_>]) -> Map<String, Value> {
     let mut host = host(started, ("load", load), &relayed[0]);
     if let [udp, tcp] = relayed {

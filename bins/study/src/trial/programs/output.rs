@@ -1,7 +1,8 @@
-//! What a program writes: read to the end, so that it never waits for us, and only the last line kept.
+//! What a program writes: read to the end, so that it never waits for us, and only the last line
+//! kept.
 
-use crate::terminal::escaped_bytes;
-use jostle_common::protocol::lines::{Line, Lines, Overlong};
+use jostle_console::terminal::escaped_bytes;
+use jostle_endpoints::protocol::lines::{Line, Lines, Overlong};
 use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,12 +5,12 @@ use super::port::Reserved;
 use super::program::{Report, Role};
 use super::relay::Relay;
 use super::stage::{Often, Setback, Stage};
-use crate::exit::Usage;
-use crate::stop::Stop;
-use crate::words::duration;
+use crate::trial::{Commands, Trial};
 use anyhow::{Context, bail};
-use jostle_common::route::Transport;
-use jostle_common::trial::{Commands, Trial};
+use jostle_common::words::duration;
+use jostle_console::exit::Usage;
+use jostle_console::stop::Stop;
+use jostle_engine::route::Transports;
 use jostle_proxy::{Proxy, Settings, Summary};
 use serde_json::{Map, Value};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,11 +19,12 @@ use std::time::Duration;
 /// How long the server may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a server of two transports may take for the second, once it has the first. It may be one that never opens it before a
-/// client has come, so this is added to every such trial.
+/// How long a server of two transports may take for the second, once it has the first. It may be
+/// one that never opens it before a client has come, so this is added to every such trial.
 const SECOND_TRANSPORT: Duration = Duration::from_millis(100);
 
-/// How long a server may take to end by itself after the client: those that serve once write their files then.
+/// How long a server may take to end by itself after the client: those that serve once write their
+/// files then.
 const SERVER_ENDS: Duration = Duration::from_secs(1);
 
 /// How long a server is given to listen on a system that does not show who does.
@@ -52,8 +53,10 @@ pub(super) fn play(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::R
     let route = trial.route(server).map_err(|error| Usage::error(error.to_string()))?;
     let proxy = Proxy::bind(Settings::new(vec![route], trial.seed))?;
     let door = proxy.listeners().first().expect("the route listens").address;
-    let folder =
-        tempfile::Builder::new().prefix("jostle-trial-").tempdir().context("cannot make a folder")?;
+    let folder = tempfile::Builder::new()
+        .prefix("jostle-trial-")
+        .tempdir()
+        .context("cannot make a folder")?;
     let mark = [b"JOSTLE_TEMP=", folder.path().as_os_str().as_encoded_bytes()].concat();
     let environment = vec![
         ("JOSTLE_LISTEN", server.to_string().into()),
@@ -85,7 +88,7 @@ pub(super) fn play(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::R
 /// What the scenes share.
 struct Play<'a> {
     programs: &'a Commands,
-    over: Transport,
+    over: Transports,
     /// Where the server is to listen.
     port: u16,
 }
@@ -138,9 +141,9 @@ impl Play<'_> {
             None
         })?;
         let scheme = match self.over {
-            Transport::Tcp => "TCP",
-            Transport::Udp => "UDP",
-            Transport::Both => "TCP or UDP",
+            Transports::Tcp => "TCP",
+            Transports::Udp => "UDP",
+            Transports::Both => "TCP or UDP",
         };
         match listens {
             Some(true) => Ok(()),
@@ -156,7 +159,12 @@ impl Play<'_> {
     }
 
     /// The verdict: the client's status, and the check's if there is one.
-    fn judge(&self, stage: &mut Stage<'_>, reports: &[Report], played: &mut Played) -> Result<(), Setback> {
+    fn judge(
+        &self,
+        stage: &mut Stage<'_>,
+        reports: &[Report],
+        played: &mut Played,
+    ) -> Result<(), Setback> {
         let of = |role| reports.iter().find(|report| report.role == role).expect("it has run");
         let (server, client) = (of(Role::Server), of(Role::Client));
         played.measured = client.measured();

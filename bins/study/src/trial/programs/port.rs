@@ -1,7 +1,7 @@
 //! A port for a server that cannot pick one itself and say which.
 
 use anyhow::bail;
-use jostle_common::route::Transport;
+use jostle_engine::route::Transports;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
@@ -20,20 +20,22 @@ impl Reserved {
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn new(transport: Transport) -> anyhow::Result<Self> {
+    pub(super) fn new(transport: Transports) -> anyhow::Result<Self> {
         for _ in 0..ATTEMPTS {
             match Self::attempt(transport) {
                 Ok(reserved) => return Ok(reserved),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
-                    return Err(anyhow::Error::new(error).context("cannot reserve a port for the server"));
+                    return Err(
+                        anyhow::Error::new(error).context("cannot reserve a port for the server")
+                    );
                 }
             }
         }
         bail!("cannot reserve a port for the server: none is free for TCP and UDP");
     }
 
-    fn attempt(transport: Transport) -> io::Result<Self> {
+    fn attempt(transport: Transports) -> io::Result<Self> {
         let mut port = 0;
         let mut reserved = Self { port, _tcp: None, _udp: None };
         if transport.has_tcp() {
@@ -62,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_reserved_port_is_taken_until_it_is_let_go() {
-        for transport in [Transport::Tcp, Transport::Udp, Transport::Both] {
+        for transport in [Transports::Tcp, Transports::Udp, Transports::Both] {
             let reserved = Reserved::new(transport).unwrap();
             let address = (Ipv4Addr::LOCALHOST, reserved.port());
             assert_ne!(reserved.port(), 0);

@@ -1,9 +1,9 @@
 //! One of the programs of a trial: a line for the shell, in a process group of its own.
 
 use super::output::Output;
-use crate::child::{Child, Reach};
-use crate::terminal::escaped_bytes;
 use anyhow::Context;
+use jostle_console::child::{Child, Reach};
+use jostle_console::terminal::escaped_bytes;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::fmt;
@@ -40,7 +40,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `script` with these entries added to the environment, and calls `when_ended` when it has ended.
+    /// Starts `script` with these entries added to the environment, and calls `when_ended` when it
+    /// has ended.
     ///
     /// # Errors
     /// When the system refuses.
@@ -55,7 +56,8 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let start = || -> std::io::Result<Self> {
             let (child, pipes) = Child::start(command, Reach::Group, when_ended)?;
-            let (stdout, stderr) = (pipes.stdout.expect("it is piped"), pipes.stderr.expect("it is piped"));
+            let (stdout, stderr) =
+                (pipes.stdout.expect("it is piped"), pipes.stderr.expect("it is piped"));
             let stdout = Output::drain(format!("{role}, stdout"), stdout)?;
             let stderr = Output::drain(format!("{role}, stderr"), stderr)?;
             Ok(Self { role, child, stdout, stderr })
@@ -130,7 +132,10 @@ mod tests {
     #[test]
     fn a_report_names_status_and_last_line() {
         for (report, text) in [
-            (report(7, "out", "no\u{1b}[2J way"), "the client ended with status 7: no\\u{1b}[2J way"),
+            (
+                report(7, "out", "no\u{1b}[2J way"),
+                "the client ended with status 7: no\\u{1b}[2J way",
+            ),
             (report(1, "out", ""), "the client ended with status 1: out"),
             (report(137, "", ""), "the client ended with status 137"),
         ] {

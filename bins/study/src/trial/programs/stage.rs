@@ -1,11 +1,12 @@
-//! Where the programs of a trial run: they are started, waited for, and all ended, whatever happens.
+//! Where the programs of a trial run: they are started, waited for, and all ended, whatever
+//! happens.
 
 use super::family::Family;
 use super::program::{Program, Report, Role};
-use crate::child::PATIENCE;
-use crate::stop::{Attached, Stop};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_console::child::PATIENCE;
+use jostle_console::stop::{Attached, Stop};
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -17,7 +18,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long programs may take to end when the user waits for it.
 const PATIENCE_STOPPED: Duration = Duration::from_secs(2);
 
-/// How long a killed program may take to vanish: one that waits for a broken disk is not ours to wait for.
+/// How long a killed program may take to vanish: one that waits for a broken disk is not ours to
+/// wait for.
 const PATIENCE_KILLED: Duration = Duration::from_secs(5);
 
 /// Why a trial does not go on.
@@ -129,8 +131,8 @@ impl<'a> Stage<'a> {
         Ok(status.expect("it is waited for without a time of its own"))
     }
 
-    /// Waits until `look` finds something, or `None` at the time `until`. It looks when something has happened, and with `often` every
-    /// few milliseconds.
+    /// Waits until `look` finds something, or `None` at the time `until`. It looks when something
+    /// has happened, and with `often` every few milliseconds.
     ///
     /// # Errors
     /// When the trial's time is up before, or the user stops it.
@@ -196,7 +198,8 @@ impl<'a> Stage<'a> {
             if self.is_empty() {
                 return true;
             }
-            let patience = if self.stop.is_requested() { patience.min(PATIENCE_STOPPED) } else { patience };
+            let patience =
+                if self.stop.is_requested() { patience.min(PATIENCE_STOPPED) } else { patience };
             let (now, end) = (self.now(), began + patience);
             if end <= now {
                 return false;

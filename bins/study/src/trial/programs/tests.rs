@@ -2,12 +2,12 @@
 
 use super::family::group_of_living;
 use super::*;
+use crate::trial::Job;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
-use jostle_common::route::Transport;
-use jostle_common::trial::Job;
+use jostle_common::transport::Transport;
 use jostle_common::units::Span;
-use jostle_proxy::Protocol;
+use jostle_engine::route::Transports;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// A server for those who only want one to be there.
 const IDLE_SERVER: &str = "exec nc -lk 127.0.0.1 ${JOSTLE_LISTEN#*:}";
 
-fn trial(over: Transport, server: &str, client: &str, check: Option<&str>) -> Trial {
+fn trial(over: Transports, server: &str, client: &str, check: Option<&str>) -> Trial {
     let (server, client, check) = (server.to_owned(), client.to_owned(), check.map(str::to_owned));
     let job = Job::Commands(Commands { client, server, check, over: Some(over) });
     Trial { job, seed: 7, ..Trial::default() }
@@ -34,8 +34,9 @@ fn played(trial: &Trial) -> Played {
 /// Whether programs are installed; says so aloud when they are not.
 fn installed(programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| {
-        !std::env::var_os("PATH")
-            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+        !std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        })
     });
     if let Some(program) = missing {
         eprintln!("SKIPPED: {program} is not installed");
@@ -57,7 +58,8 @@ fn lives(number: i32) -> bool {
 /// A folder with a file of 100 kB to be sent.
 fn folder_with_a_file() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     std::fs::write(folder.path().join("file"), bytes).unwrap();
     folder
 }
@@ -69,20 +71,21 @@ fn a_download_with_strange_programs_is_measured_and_checked() {
     }
     let folder = folder_with_a_file();
     let there = folder.path().display();
-    let server =
-        format!("python3 -m http.server --bind 127.0.0.1 --directory '{there}' ${{JOSTLE_LISTEN#*:}}");
-    let client =
-        "curl -sS --fail -o $JOSTLE_TEMP/got -w '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
+    let server = format!(
+        "python3 -m http.server --bind 127.0.0.1 --directory '{there}' ${{JOSTLE_LISTEN#*:}}"
+    );
+    let client = "curl -sS --fail -o $JOSTLE_TEMP/got -w '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
     let check = format!("cmp $JOSTLE_TEMP/got '{there}/file'");
-    let mut trial = trial(Transport::Tcp, &server, client, Some(&check));
+    let mut trial = trial(Transports::Tcp, &server, client, Some(&check));
     trial.both.delay = Some(Span(Duration::from_millis(20)));
     let played = played(&trial);
     assert_eq!(played.error, None);
     assert_eq!(played.measured.unwrap()["bytes"], 100_000);
-    // Connecting takes a round trip of 40 ms, as do the question and the first window; 100 kB need two more.
+    // Connecting takes a round trip of 40 ms, as do the question and the first window; 100 kB need
+    // two more.
     let seconds = played.seconds.unwrap();
     assert!((0.12..10.0).contains(&seconds), "{seconds}");
-    let down = played.summary.link("trial", Protocol::Tcp, Direction::Down).unwrap();
+    let down = played.summary.link("trial", Transport::Tcp, Direction::Down).unwrap();
     assert!(down.bytes_out >= 100_000, "{down:?}");
 }
 
@@ -94,11 +97,11 @@ fn a_server_for_one_connection_is_not_knocked_at() {
     let folder = folder_with_a_file();
     let file = folder.path().join("file");
     // It writes its file when the client has gone, and ends.
-    let server =
-        "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part $JOSTLE_TEMP/got";
-    let client = format!("nc -N ${{JOSTLE_SERVER%:*}} ${{JOSTLE_SERVER#*:}} < '{}'", file.display());
+    let server = "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part $JOSTLE_TEMP/got";
+    let client =
+        format!("nc -N ${{JOSTLE_SERVER%:*}} ${{JOSTLE_SERVER#*:}} < '{}'", file.display());
     let check = format!("cmp $JOSTLE_TEMP/got '{}'", file.display());
-    let mut trial = trial(Transport::Tcp, server, &client, Some(&check));
+    let mut trial = trial(Transports::Tcp, server, &client, Some(&check));
     trial.both.drop = Some("5%".parse().unwrap());
     let played = played(&trial);
     assert_eq!(played.error, None);
@@ -110,21 +113,20 @@ fn a_program_of_two_transports_finds_both() {
         return;
     }
     let server = "iperf3 -s -1 -B 127.0.0.1 -p ${JOSTLE_LISTEN#*:}";
-    let client =
-        "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr -d '\\n\\t'";
-    let mut trial = trial(Transport::Both, server, client, None);
+    let client = "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr -d '\\n\\t'";
+    let mut trial = trial(Transports::Both, server, client, None);
     trial.both.drop = Some("10%".parse().unwrap());
     let played = played(&trial);
     assert_eq!(played.error, None);
     let measured = played.measured.expect("iperf3 prints an object");
     let up = |protocol| played.summary.link("trial", protocol, Direction::Up).unwrap();
-    let (udp, tcp) = (up(Protocol::Udp), up(Protocol::Tcp));
+    let (udp, tcp) = (up(Transport::Udp), up(Transport::Tcp));
     assert!(tcp.delivered > 0 && udp.entered >= 200, "{udp:?}");
     // 10 % of about 200: the seed decides, and within four standard deviations.
     assert!((3..=40).contains(&udp.discarded_total()), "{udp:?}");
     let mut row = trial.row();
-    write_counts(&mut row, &relayed(&played.summary, Transport::Both));
-    let again = played.summary.socket_count("trial", Protocol::Tcp, "retransmissions");
+    write_counts(&mut row, &relayed(&played.summary, Transports::Both));
+    let again = played.summary.socket_count("trial", Transport::Tcp, "retransmissions");
     assert_eq!(row.retransmissions, Some(again), "they are counted once");
     assert_eq!(row.proxy.unwrap().up.entered, udp.entered + tcp.entered);
     let lost = measured["end"]["sum"]["lost_packets"].as_u64().expect("it counts what it lost");
@@ -144,7 +146,7 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     let check = format!(
         "{say} > '{kept}/check'; test -e $JOSTLE_TEMP/mine; echo $? $JOSTLE_CLIENT_STATUS > '{kept}/more'"
     );
-    let played = played(&trial(Transport::Tcp, &server, &client, Some(&check)));
+    let played = played(&trial(Transports::Tcp, &server, &client, Some(&check)));
     assert_eq!(played.error.as_deref(), Some("the client ended with status 3"));
     assert!(played.seconds.is_some());
     let read = |name| std::fs::read_to_string(format!("{kept}/{name}")).unwrap();
@@ -153,14 +155,17 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     assert!(said == read("client") && said == read("check"));
     let [listen, server, seed, temp, folder] =
         said.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
-    assert!(listen != server && listen.starts_with("127.0.0.1:") && server.starts_with("127.0.0.1:"));
+    assert!(
+        listen != server && listen.starts_with("127.0.0.1:") && server.starts_with("127.0.0.1:")
+    );
     assert_eq!((seed, Path::new(folder)), ("7", std::env::current_dir().unwrap().as_path()));
     assert!(!Path::new(temp).exists(), "{temp}");
 }
 
 #[test]
 fn failures_say_whose_they_are() {
-    let played_with = |server, client, check| played(&trial(Transport::Tcp, server, client, check));
+    let played_with =
+        |server, client, check| played(&trial(Transports::Tcp, server, client, check));
     let played = played_with("echo no such file >&2; exit 3", "true", None);
     assert_eq!(
         played.error.as_deref(),
@@ -170,7 +175,8 @@ fn failures_say_whose_they_are() {
     if !installed(&["nc"]) {
         return;
     }
-    let played = played_with(IDLE_SERVER, "echo '{\"a\":1}'; echo gone >&2; kill -9 $$", Some("false"));
+    let played =
+        played_with(IDLE_SERVER, "echo '{\"a\":1}'; echo gone >&2; kill -9 $$", Some("false"));
     assert_eq!(played.error.as_deref(), Some("the client ended with status 137: gone"));
     assert_eq!(played.measured.unwrap()["a"], 1);
     let played = played_with(IDLE_SERVER, "echo '{\"a\":1}'", Some("echo '{\"b\":2}'; exit 4"));
@@ -189,14 +195,15 @@ fn the_limit_ends_children_grandchildren_and_daemons() {
     let pids = kept.path().join("pids");
     let there = pids.display();
     let server = format!("echo $$ >> '{there}'; sleep 601 & echo $! >> '{there}'; {IDLE_SERVER}");
-    // A child in the background, one of a child, and one that leaves the group and closes its pipes.
+    // A child in the background, one of a child, and one that leaves the group and closes its
+    // pipes.
     let client = format!(
         "sleep 602 & echo $! >> '{there}'
          sh -c 'sleep 603 & echo $! >> \"{there}\"; wait' &
          setsid sh -c 'echo $$ >> \"{there}\"; exec sleep 604' < /dev/null > /dev/null 2>&1 &
          echo $$ >> '{there}'; wait"
     );
-    let mut trial = trial(Transport::Tcp, &server, &client, Some("touch $JOSTLE_TEMP/never"));
+    let mut trial = trial(Transports::Tcp, &server, &client, Some("touch $JOSTLE_TEMP/never"));
     trial.limit = Some(Span(Duration::from_secs(2)));
     let clock = Clock::start();
     let played = played(&trial);
@@ -216,12 +223,13 @@ fn who_does_not_want_to_end_is_killed() {
     let pids = kept.path().join("pids");
     let there = pids.display();
     // The shell ends when asked to; what it started does not.
-    let stubborn =
-        format!("sh -c 'trap \"\" TERM; echo $$ >> \"{there}\"; sleep 605; sleep 606' > /dev/null 2>&1 &");
+    let stubborn = format!(
+        "sh -c 'trap \"\" TERM; echo $$ >> \"{there}\"; sleep 605; sleep 606' > /dev/null 2>&1 &"
+    );
     let server = format!("{stubborn} {IDLE_SERVER}");
     let client = format!("until test -s '{there}'; do sleep 0.01; done");
     let clock = Clock::start();
-    assert_eq!(played(&trial(Transport::Tcp, &server, &client, None)).error, None);
+    assert_eq!(played(&trial(Transports::Tcp, &server, &client, None)).error, None);
     let took = clock.now().as_secs_f64();
     assert!(took >= 5.0, "it had its time: {took}");
     let pids = numbers(&pids);
@@ -237,9 +245,10 @@ fn a_request_to_stop_ends_the_programs() {
     let kept = tempfile::tempdir().unwrap();
     let pids = kept.path().join("pids");
     let there = pids.display();
-    let client = format!("sleep 607 & echo $$ $! > '{there}.part'; mv '{there}.part' '{there}'; wait");
+    let client =
+        format!("sleep 607 & echo $$ $! > '{there}.part'; mv '{there}.part' '{there}'; wait");
     let (stop, requested) = (Stop::new(), Stop::new());
-    let trial = trial(Transport::Tcp, IDLE_SERVER, &client, None);
+    let trial = trial(Transports::Tcp, IDLE_SERVER, &client, None);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| attempt(&trial, &stop));
         while !pids.exists() {
@@ -273,7 +282,7 @@ host, port = os.environ[\"JOSTLE_SERVER\"].split(\":\")
 udp = socket.socket(type=socket.SOCK_DGRAM); udp.sendto(b\"one\", (host, int(port))); udp.recv(100)
 tcp = socket.create_connection((host, int(port))); tcp.sendall(b\"two\"); print({}, tcp.recv(100))
 print(\"{ \\\"answers\\\": 2 }\")'";
-    let mut trial = trial(Transport::Both, server, client, None);
+    let mut trial = trial(Transports::Both, server, client, None);
     trial.both.delay = Some(Span(Duration::from_millis(5)));
     let Job::Commands(programs) = &trial.job else { panic!("it is one of programs") };
     let row = run(&trial, programs, &Stop::new()).unwrap();
@@ -288,7 +297,10 @@ print(\"{ \\\"answers\\\": 2 }\")'";
     let packets = counts.up.entered + counts.down.entered;
     assert_eq!(row.packets, Some(packets));
     assert_eq!(row.retransmissions, Some(0));
-    assert!(row.host["lateness"]["udp"]["up"].is_object() && row.host["lateness"]["tcp"]["down"].is_object());
+    assert!(
+        row.host["lateness"]["udp"]["up"].is_object()
+            && row.host["lateness"]["tcp"]["down"].is_object()
+    );
     assert!(row.host.contains_key("load") && row.host.contains_key("cpus"));
     // Four crossings of 5 ms, and the connection's own.
     assert!((0.02..20.0).contains(&row.seconds.unwrap()), "{:?}", row.seconds);

@@ -1,10 +1,10 @@
 //! One crossing: a server, the proxy in front of it, a client, and a time by which it is over.
 
 use super::judge::failure;
-use crate::ending::Ending;
-use crate::stop::Stop;
+use crate::trial::Trial;
 use anyhow::{Context, anyhow};
-use jostle_common::trial::Trial;
+use jostle_console::stop::Stop;
+use jostle_endpoints::ending::Ending;
 use jostle_proxy::{Control, Proxy, Settings, Summary};
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -27,8 +27,9 @@ impl<C, S> Crossed<C, S> {
     }
 }
 
-/// Runs `client` by way of the trial's route to `server`, which listens already and is served by `serve`. The client is asked to stop when
-/// the trial's time is up, or when the user says so. Then the proxy delivers what it holds, and last the server is asked to stop.
+/// Runs `client` by way of the trial's route to `server`, which listens already and is served by
+/// `serve`. The client is asked to stop when the trial's time is up, or when the user says so. Then
+/// the proxy delivers what it holds, and last the server is asked to stop.
 ///
 /// # Errors
 /// When the proxy cannot be started, or the client meets a fault of the machine.

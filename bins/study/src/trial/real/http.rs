@@ -4,16 +4,18 @@ use super::crossing::cross;
 use super::judge::Judged;
 use super::transfer::{Outcome, RECEIVED, received};
 use super::{Ended, LOOPBACK, Stage};
-use crate::ending::Ending;
-use crate::http::client::{Client, Settings as Patience, Target, Url, download, run as run_client};
-use crate::http::pace::Least;
-use crate::http::server::{Limits, Server, Settings};
-use crate::stop::Stop;
+use crate::rows::Row;
 use anyhow::Context;
 use indicatif::ProgressBar;
 use jostle_common::clock::Clock;
-use jostle_common::rows::Row;
 use jostle_common::time::Instant;
+use jostle_console::stop::Stop;
+use jostle_endpoints::ending::Ending;
+use jostle_endpoints::http::client::{
+    Client, Settings as Patience, Target, Url, download, run as run_client,
+};
+use jostle_endpoints::http::pace::Least;
+use jostle_endpoints::http::server::{Limits, Server, Settings};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -58,7 +60,12 @@ pub(super) fn fetch(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     Ok(Ended { error, summary: crossed.summary })
 }
 
-fn get(route: SocketAddr, folder: &Path, patience: Duration, stop: &Stop) -> anyhow::Result<Outcome> {
+fn get(
+    route: SocketAddr,
+    folder: &Path,
+    patience: Duration,
+    stop: &Stop,
+) -> anyhow::Result<Outcome> {
     let mut client = Client::new(Patience { timeout: patience, ..Patience::default() });
     let url = Url::parse(&format!("http://{route}/{NAME}"))?;
     let target = Target::File(folder.join(RECEIVED));

@@ -1,14 +1,14 @@
 //! What came of a file, judged by the received bytes themselves.
 
 use super::transfer::Outcome;
-use crate::ending::Ending;
 use crate::subject::Subject;
-use crate::words::duration;
+use crate::trial::FileResult;
 use anyhow::Context;
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::file::compared;
-use jostle_common::protocol::storage::Source as _;
-use jostle_common::trial::FileResult;
+use jostle_common::digest::Digest;
+use jostle_common::words::duration;
+use jostle_endpoints::ending::Ending;
+use jostle_endpoints::protocol::file::compared;
+use jostle_endpoints::protocol::storage::Source as _;
 use std::time::Duration;
 
 /// What a row that the user ended says of its end.
@@ -48,8 +48,14 @@ impl Judged {
         let result = FileResult {
             size: subject.content.size(),
             elapsed: outcome.elapsed,
-            equal: outcome.received.is_some().then(|| Digest::of(&bytes) == subject.content.digest()),
-            chunks: outcome.account.clone().unwrap_or_else(|| compared(subject.content.bytes(), &bytes)),
+            equal: outcome
+                .received
+                .is_some()
+                .then(|| Digest::of(&bytes) == subject.content.digest()),
+            chunks: outcome
+                .account
+                .clone()
+                .unwrap_or_else(|| compared(subject.content.bytes(), &bytes)),
             doubled: outcome.doubled,
             late: outcome.late,
             retransmissions: outcome.retransmissions,

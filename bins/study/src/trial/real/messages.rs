@@ -2,12 +2,12 @@
 
 use super::crossing::{Crossed, cross};
 use super::{Ended, LOOPBACK, Stage};
-use crate::messages::{Input, SendSettings, Server, ServerSettings, send};
-use crate::stop::Stop;
+use crate::rows::Row;
+use crate::trial::{Taken, Trial};
 use anyhow::Context;
-use jostle_common::protocol::messages::SessionReport;
-use jostle_common::rows::Row;
-use jostle_common::trial::{Taken, Trial};
+use jostle_console::stop::Stop;
+use jostle_endpoints::messages::{Input, SendSettings, Server, ServerSettings, send};
+use jostle_endpoints::protocol::messages::SessionReport;
 use std::io;
 
 /// Sends the messages, and writes what came of them into the row.
@@ -16,7 +16,8 @@ use std::io;
 /// Faults of the machine.
 pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     let Stage { trial, interrupt, .. } = *stage;
-    let server = Server::bind(LOOPBACK, ServerSettings { idle: None, ..ServerSettings::default() })?;
+    let server =
+        Server::bind(LOOPBACK, ServerSettings { idle: None, ..ServerSettings::default() })?;
     let crossed = cross(
         trial,
         server.address(),
@@ -24,7 +25,7 @@ pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
         |stop| serve(server, trial, stop),
         |route, stop| {
             let settings = SendSettings { server: vec![route], protocol: trial.messages_client() };
-            send(&settings, Input::of_trial(trial), stop, |_| {})
+            send(&settings, Input::made(trial.messages()), stop, |_| {})
         },
     )?;
     let failure = crossed.failure(&crossed.client.ending);
@@ -32,14 +33,16 @@ pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     let (taken, session) = server.context("the server has failed")?;
     trial.write_messages(row, &client.report, &taken, &session);
     let error = failure.or_else(|| {
-        (!taken.is_whole(trial)).then(|| "not every message was delivered once and in order".to_owned())
+        (!taken.is_whole(trial))
+            .then(|| "not every message was delivered once and in order".to_owned())
     });
     Ok(Ended { error, summary })
 }
 
 fn serve(server: Server, trial: &Trial, stop: &Stop) -> io::Result<(Taken, SessionReport)> {
     let mut taken = Taken::default();
-    let totals =
-        server.run(stop, |_, messages, _| messages.iter().for_each(|message| taken.take(trial, message)))?;
+    let totals = server.run(stop, |_, messages, _| {
+        messages.iter().for_each(|message| taken.take(trial, message))
+    })?;
     Ok((taken, totals.counts))
 }

@@ -18,13 +18,13 @@ pub(crate) use judge::{Judged, STOPPED, failure};
 pub(crate) use relayed::Relayed;
 pub(crate) use transfer::{Outcome, Transfer, TransferSettings, Transport};
 
-use crate::stop::Stop;
+use crate::rows::Row;
 use crate::subject::Subject;
+use crate::trial::{Protocol, ROUTE, Trial};
 use anyhow::{Context, bail};
 use jostle_common::clock::Clock;
-use jostle_common::protocol::storage::Source as _;
-use jostle_common::rows::Row;
-use jostle_common::trial::{Protocol, ROUTE, Trial};
+use jostle_console::stop::Stop;
+use jostle_endpoints::protocol::storage::Source as _;
 use jostle_proxy::Summary;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -33,18 +33,25 @@ use tempfile::TempDir;
 /// Where everything listens: on this machine alone, at a port that the system picks.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Runs a trial of one of our own protocols. Whatever the network and the limit do to it is in the row; `subject` is what a file protocol
-/// carries ([`Subject::of`]). Nothing is left behind.
+/// Runs a trial of one of our own protocols. Whatever the network and the limit do to it is in the
+/// row; `subject` is what a file protocol carries ([`Subject::of`]). Nothing is left behind.
 ///
 /// # Errors
-/// When the trial is of programs, or its parameters do not fit together; faults of the machine; when the user stops it before it is done.
+/// When the trial is of programs, or its parameters do not fit together; faults of the machine;
+/// when the user stops it before it is done.
 pub(crate) fn run(trial: &Trial, subject: &Subject, stop: &Stop) -> anyhow::Result<Row> {
     run_in(&std::env::temp_dir(), trial, subject, stop)
 }
 
-fn run_in(temporary: &Path, trial: &Trial, subject: &Subject, interrupt: &Stop) -> anyhow::Result<Row> {
+fn run_in(
+    temporary: &Path,
+    trial: &Trial,
+    subject: &Subject,
+    interrupt: &Stop,
+) -> anyhow::Result<Row> {
     trial.check()?;
-    let protocol = trial.job.protocol().context("only a trial of a protocol has endpoints of ours")?;
+    let protocol =
+        trial.job.protocol().context("only a trial of a protocol has endpoints of ours")?;
     let (started, load) = (Clock::wall().as_secs(), load());
     let stage = Stage { trial, subject, interrupt, temporary };
     let mut row = trial.row();
@@ -63,9 +70,9 @@ fn run_in(temporary: &Path, trial: &Trial, subject: &Subject, interrupt: &Stop) 
         bail!("stopped before the trial was done");
     }
     let carrier = if trial.job.transport().has_udp() {
-        jostle_proxy::Protocol::Udp
+        jostle_common::transport::Transport::Udp
     } else {
-        jostle_proxy::Protocol::Tcp
+        jostle_common::transport::Transport::Tcp
     };
     let relayed = Relayed { summary: &ended.summary, route: ROUTE, protocol: carrier };
     relayed.write(&mut row);

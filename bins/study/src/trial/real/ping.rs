@@ -2,11 +2,11 @@
 
 use super::crossing::cross;
 use super::{Ended, LOOPBACK, Stage};
-use crate::ending::Ending;
-use crate::ping::{Pinged, Server, ping};
+use crate::rows::Row;
 use anyhow::bail;
-use jostle_common::protocol::ping::Report;
-use jostle_common::rows::Row;
+use jostle_endpoints::ending::Ending;
+use jostle_endpoints::ping::{Pinged, Server, ping};
+use jostle_endpoints::protocol::ping::Report;
 
 /// Pings, and writes what came of it into the row.
 ///

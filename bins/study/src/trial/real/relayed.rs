@@ -1,8 +1,10 @@
 //! What the proxy knows about one route when it has ended.
 
+use crate::rows::{LinkCounts, RouteCounts, Row};
 use jostle_common::chance::Direction;
-use jostle_common::rows::{LinkCounts, RoundTripMs, RouteCounts, Row};
-use jostle_proxy::{LinkSummary, Protocol, Summary};
+use jostle_common::statistics::RoundTripMs;
+use jostle_common::transport::Transport;
+use jostle_proxy::{LinkSummary, Summary};
 use serde_json::{Value, json};
 
 /// One route of a proxy that has ended.
@@ -11,7 +13,7 @@ pub(crate) struct Relayed<'a> {
     pub(crate) summary: &'a Summary,
     /// Its name.
     pub(crate) route: &'a str,
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: Transport,
 }
 
 impl Relayed<'_> {
@@ -23,7 +25,8 @@ impl Relayed<'_> {
         let sent = |link: &LinkCounts| link.entered + link.missed_by_kernel;
         row.packets = counts.as_ref().map(|counts| sent(&counts.up) + sent(&counts.down));
         row.retransmissions = row.retransmissions.or_else(|| self.segments_again());
-        row.rtt_ms = row.rtt_ms.or_else(|| self.summary.round_trips(self.route).map(RoundTripMs::from));
+        row.rtt_ms =
+            row.rtt_ms.or_else(|| self.summary.round_trips(self.route).map(RoundTripMs::from));
         row.proxy = counts;
     }
 
@@ -45,8 +48,8 @@ impl Relayed<'_> {
     /// Segments that the modelled TCP sent again.
     fn segments_again(&self) -> Option<u64> {
         let mut sockets = self.summary.sockets.iter();
-        let sockets =
-            sockets.find(|sockets| sockets.route == self.route && sockets.protocol == Protocol::Tcp)?;
+        let sockets = sockets
+            .find(|sockets| sockets.route == self.route && sockets.protocol == Transport::Tcp)?;
         sockets.counts.get("retransmissions").copied()
     }
 }

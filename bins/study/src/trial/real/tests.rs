@@ -1,7 +1,7 @@
 //! Every protocol once, through a network that loses.
 
 use super::*;
-use jostle_common::rows::LinkCounts;
+use crate::rows::LinkCounts;
 use serde_json::json;
 
 fn trial(words: &str) -> Trial {
@@ -20,15 +20,27 @@ fn row(words: &str) -> Row {
     let temporary = tempfile::tempdir().unwrap();
     let subject = Subject::of(&trial).unwrap();
     let row = run_in(temporary.path(), &trial, &subject, &Stop::new()).unwrap();
-    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "{words}: something is left");
+    assert_eq!(
+        std::fs::read_dir(temporary.path()).unwrap().count(),
+        0,
+        "{words}: something is left"
+    );
     let counts = row.proxy.as_ref().unwrap();
     for link in [&counts.up, &counts.down] {
         let LinkCounts { entered, copies, delivered, held, .. } = *link;
-        assert_eq!(entered + copies, delivered + link.discarded_total() + held, "{words}: {counts:?}");
+        assert_eq!(
+            entered + copies,
+            delivered + link.discarded_total() + held,
+            "{words}: {counts:?}"
+        );
     }
     assert_eq!(row.packets, Some(counts.up.entered + counts.down.entered));
     assert_eq!(row.ok, row.error.is_none());
-    assert!(row.host["cpus"].is_u64() && row.host["lateness"]["down"].is_object(), "{:?}", row.host);
+    assert!(
+        row.host["cpus"].is_u64() && row.host["lateness"]["down"].is_object(),
+        "{:?}",
+        row.host
+    );
     assert!(row.host.contains_key("load"));
     row
 }
@@ -38,7 +50,10 @@ fn good(words: &str, units: u64) -> Row {
     let row = row(words);
     assert_eq!((row.ok, row.error.as_deref()), (true, None), "{words}");
     let counts = row.proxy.as_ref().unwrap();
-    assert!(counts.up.discarded_total() + counts.down.discarded_total() > 0, "{words}: nothing was lost");
+    assert!(
+        counts.up.discarded_total() + counts.down.discarded_total() > 0,
+        "{words}: nothing was lost"
+    );
     assert_eq!(row.intact.unwrap() + row.missing.unwrap() + row.damaged.unwrap(), units, "{words}");
     // Two packets or more, each of which takes 2 ms.
     assert!(row.seconds.unwrap() >= 0.002 && row.goodput_bps.unwrap() > 0, "{words}: {row:?}");
@@ -70,7 +85,10 @@ fn saw_brings_the_file_whole_and_measures_round_trips() {
     assert_eq!((row.intact, row.digest_equal), (Some(16), Some(true)));
     let round_trips = row.rtt_ms.unwrap();
     assert_eq!(round_trips.samples, 16);
-    assert!(round_trips.min.unwrap() >= 4.0 && round_trips.min <= round_trips.p50, "{round_trips:?}");
+    assert!(
+        round_trips.min.unwrap() >= 4.0 && round_trips.min <= round_trips.p50,
+        "{round_trips:?}"
+    );
     // Behind the file come three words of thanks, of which nobody knows.
     let lost = row.proxy.as_ref().unwrap();
     let counted = 16 + row.retransmissions.unwrap() + 3;
@@ -80,7 +98,8 @@ fn saw_brings_the_file_whole_and_measures_round_trips() {
 
 #[test]
 fn ping_counts_requests() {
-    let row = good(&format!("protocol=ping count=100 interval=1ms timeout=fixed:200ms {LOSSY}"), 100);
+    let row =
+        good(&format!("protocol=ping count=100 interval=1ms timeout=fixed:200ms {LOSSY}"), 100);
     let lost = row.proxy.as_ref().unwrap();
     assert_eq!(row.missing.unwrap(), lost.up.discarded_total() + lost.down.discarded_total());
     assert_eq!(row.rtt_ms.unwrap().samples, row.intact.unwrap());
@@ -93,7 +112,10 @@ fn messages_are_delivered_once_and_in_order() {
     let lost = row.proxy.as_ref().unwrap();
     assert_eq!(row.intact, Some(40));
     // Each loss, either way, costs one more line.
-    assert_eq!(row.retransmissions.unwrap(), lost.up.discarded_total() + lost.down.discarded_total());
+    assert_eq!(
+        row.retransmissions.unwrap(),
+        lost.up.discarded_total() + lost.down.discarded_total()
+    );
     assert_eq!(row.doubled.unwrap(), lost.down.discarded_total());
 }
 
@@ -115,16 +137,26 @@ fn the_same_seed_meets_the_same_losses() {
 fn counts(row: &Row) -> impl PartialEq + std::fmt::Debug {
     let units = (row.intact, row.missing, row.damaged, row.doubled, row.late);
     let round_trips = row.rtt_ms.map(|round_trips| round_trips.samples);
-    (row.ok, units, row.digest_equal, row.packets, row.retransmissions, round_trips, row.proxy.clone())
+    (
+        row.ok,
+        units,
+        row.digest_equal,
+        row.packets,
+        row.retransmissions,
+        round_trips,
+        row.proxy.clone(),
+    )
 }
 
 #[test]
 fn virtual_time_counts_the_same() {
-    for protocol in ["saw size=64KiB", "ping count=50 interval=2ms", "messages count=30", "udp size=128KiB"] {
+    for protocol in
+        ["saw size=64KiB", "ping count=50 interval=2ms", "messages count=30", "udp size=128KiB"]
+    {
         let timeout = if protocol.starts_with("udp") { "" } else { " timeout=fixed:200ms" };
         let words = format!("protocol={protocol} loss=8% delay=3ms{timeout}");
         let content = Subject::of(&trial(&words)).unwrap().content;
-        let simulated = jostle_engine::trial::run(&trial(&words), &content);
+        let simulated = crate::trial::simulated::run(&trial(&words), &content);
         assert_eq!(counts(&row(&words)), counts(&simulated), "{words}");
         assert!(simulated.proxy.unwrap().up.discarded_total() > 0, "{words}");
     }
@@ -136,7 +168,11 @@ fn a_limit_ends_it() {
         [("tcp", 16), ("saw", 16), ("http", 16), ("messages", 100), ("ping", 100), ("udp", 16)]
     {
         let row = row(&format!("protocol={protocol} delay=300ms limit=100ms"));
-        assert_eq!((row.ok, row.error.as_deref()), (false, Some("not done after 100 ms")), "{protocol}");
+        assert_eq!(
+            (row.ok, row.error.as_deref()),
+            (false, Some("not done after 100 ms")),
+            "{protocol}"
+        );
         // What was under way when the time was up is delivered, and a message then counts.
         assert!(row.intact.unwrap() <= u64::from(protocol == "messages"), "{protocol}");
         assert_eq!(row.intact.unwrap() + row.missing.unwrap(), units, "{protocol}");
@@ -181,7 +217,8 @@ fn the_user_may_end_it() {
     let temporary = tempfile::tempdir().unwrap();
     let stop = Stop::new();
     stop.request();
-    let stopped = run_in(temporary.path(), &trial("protocol=saw delay=1s"), &Subject::generated(1), &stop);
+    let stopped =
+        run_in(temporary.path(), &trial("protocol=saw delay=1s"), &Subject::generated(1), &stop);
     assert_eq!(stopped.unwrap_err().to_string(), "stopped before the trial was done");
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

@@ -1,21 +1,22 @@
-//! A file's two endpoints: a server that is ready before the proxy starts, and a client that is let loose on the route.
+//! A file's two endpoints: a server that is ready before the proxy starts, and a client that is let
+//! loose on the route.
 
 use super::LOOPBACK;
-use crate::ending::Ending;
-use crate::file::{tcp, udp};
-use crate::saw;
-use crate::stop::Stop;
-use crate::storage::{Directory, Output};
 use crate::subject::Subject;
 use anyhow::Context;
 use jostle_common::clock::Clock;
-use jostle_common::protocol::CHUNK_BYTES;
-use jostle_common::protocol::file::{ChunkState, ReceiverSettings};
-use jostle_common::protocol::rtt::RoundTrips;
-use jostle_common::protocol::storage::Memory;
-use jostle_common::protocol::timer::Timing;
+use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use jostle_common::units::BitRate;
+use jostle_console::stop::Stop;
+use jostle_endpoints::ending::Ending;
+use jostle_endpoints::file::{tcp, udp};
+use jostle_endpoints::protocol::CHUNK_BYTES;
+use jostle_endpoints::protocol::file::{ChunkState, ReceiverSettings};
+use jostle_endpoints::protocol::storage::Memory;
+use jostle_endpoints::protocol::timer::Timing;
+use jostle_endpoints::saw;
+use jostle_endpoints::storage::{Directory, Output};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,10 +50,10 @@ impl Transport {
     }
 
     /// What the proxy relays.
-    pub(crate) const fn carrier(self) -> jostle_proxy::Protocol {
+    pub(crate) const fn carrier(self) -> jostle_common::transport::Transport {
         match self {
-            Self::Tcp => jostle_proxy::Protocol::Tcp,
-            Self::Udp | Self::Saw => jostle_proxy::Protocol::Udp,
+            Self::Tcp => jostle_common::transport::Transport::Tcp,
+            Self::Udp | Self::Saw => jostle_common::transport::Transport::Udp,
         }
     }
 }
@@ -65,7 +66,8 @@ pub(crate) struct TransferSettings {
     pub(crate) pace: BitRate,
     /// When stop-and-wait asks again.
     pub(crate) timing: Timing,
-    /// How long the transfer may take before it is stopped. No endpoint gives up on its own before, whoever is silent.
+    /// How long the transfer may take before it is stopped. No endpoint gives up on its own before,
+    /// whoever is silent.
     pub(crate) limit: Duration,
 }
 
@@ -79,7 +81,8 @@ impl TransferSettings {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) ending: Ending,
-    /// From the client's first packet or connect until the file was there, or until the transfer was given up.
+    /// From the client's first packet or connect until the file was there, or until the transfer
+    /// was given up.
     pub(crate) elapsed: Duration,
     /// What arrived, and whether the transfer came to its end; `None` when nothing arrived.
     pub(crate) received: Option<(PathBuf, bool)>,
@@ -145,7 +148,9 @@ impl<'a> Transfer<'a> {
                 let serving = ReceiverSettings { idle, ..ReceiverSettings::default() };
                 Server::Udp(udp::Server::bind(LOOPBACK, serving, directory()?)?)
             }
-            Transport::Saw => Server::Saw(saw::Server::bind(LOOPBACK, subject.content.clone(), false)?),
+            Transport::Saw => {
+                Server::Saw(saw::Server::bind(LOOPBACK, subject.content.clone(), false)?)
+            }
         };
         Ok(Self { settings, subject, server, folder })
     }
@@ -159,12 +164,17 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Transfers the file by way of `route`, until it is done or `stop` is requested. `tell` hears how many bytes of the file are under
-    /// way.
+    /// Transfers the file by way of `route`, until it is done or `stop` is requested. `tell` hears
+    /// how many bytes of the file are under way.
     ///
     /// # Errors
     /// When the system refuses something: a fault of the machine, not of the network.
-    pub(crate) fn run(self, route: SocketAddr, stop: &Stop, tell: impl Fn(u64)) -> anyhow::Result<Outcome> {
+    pub(crate) fn run(
+        self,
+        route: SocketAddr,
+        stop: &Stop,
+        tell: impl Fn(u64),
+    ) -> anyhow::Result<Outcome> {
         // The server outlives its client, however that ends.
         let served = Stop::new();
         let Self { settings, subject, server, folder } = self;
@@ -188,8 +198,11 @@ impl<'a> Transfer<'a> {
             client
         })?;
         // What has not ended has taken all the time there was.
-        let elapsed =
-            if outcome.ending.is_done() { outcome.elapsed } else { clock.now().since(Instant::START) };
+        let elapsed = if outcome.ending.is_done() {
+            outcome.elapsed
+        } else {
+            clock.now().since(Instant::START)
+        };
         Ok(Outcome { elapsed, received: received(&folder), ..outcome })
     }
 }
@@ -221,13 +234,18 @@ fn send_udp(
     stop: &Stop,
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
-    let sending =
-        udp::SendSettings { server: vec![route], rate: settings.pace, patience: settings.patience() };
-    let sent =
-        udp::send(&sending, &mut subject.content.clone(), stop, |report| tell(report.packets * CHUNK_BYTES))?;
+    let sending = udp::SendSettings {
+        server: vec![route],
+        rate: settings.pace,
+        patience: settings.patience(),
+    };
+    let sent = udp::send(&sending, &mut subject.content.clone(), stop, |report| {
+        tell(report.packets * CHUNK_BYTES)
+    })?;
     let arrival = sent.report.arrival;
     let counts = arrival.as_ref().map(|arrival| arrival.counts);
-    // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
+    // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the
+    // file is there before.
     let elapsed = arrival.as_ref().map(|arrival| arrival.elapsed).unwrap_or_default();
     Ok(Outcome {
         elapsed,

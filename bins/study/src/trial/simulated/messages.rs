@@ -1,12 +1,12 @@
 //! Checked messages over a stream.
 
 use super::{Cell, Ended};
+use crate::rows::Row;
+use crate::trial::{Taken, Trial};
 use bytes::Bytes;
-use jostle_common::protocol::messages::{Client, Session};
-use jostle_common::protocol::stream::StreamEndpoint;
-use jostle_common::rows::Row;
 use jostle_common::time::Instant;
-use jostle_common::trial::{Taken, Trial};
+use jostle_endpoints::protocol::messages::{Client, Session};
+use jostle_endpoints::protocol::stream::StreamEndpoint;
 
 pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let mut client = Speaker::new(cell.trial);

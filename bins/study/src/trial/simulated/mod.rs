@@ -1,11 +1,12 @@
 //! A trial in virtual time: one cell in, one row out.
 //!
-//! The endpoints and the links are those of a trial on real sockets, with the same names, settings and draws; only the machine between
-//! them is left out. So every byte of a row is a function of the trial and of what it carries, and no cell knows of another.
+//! The endpoints and the links are those of a trial on real sockets, with the same names, settings
+//! and draws; only the machine between them is left out. So every byte of a row is a function of
+//! the trial and of what it carries, and no cell knows of another.
 //!
 //! ```
-//! use jostle_common::trial::Trial;
-//! use jostle_engine::trial::{Content, run};
+//! use jostle_study::trial::Trial;
+//! use jostle_study::trial::simulated::{Content, run};
 //!
 //! let mut trial = Trial { is_virtual: true, ..Trial::default() };
 //! for (name, value) in [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")] {
@@ -24,25 +25,26 @@ mod saw;
 mod tcp;
 mod udp;
 
-use crate::simulate::{End, Limits, Outcome, Simulation, StreamSimulation};
-use jostle_common::profile::Profile;
-use jostle_common::protocol::Endpoint;
-use jostle_common::protocol::storage::{Memory, Source};
-use jostle_common::protocol::stream::StreamEndpoint;
-use jostle_common::rows::{RouteCounts, Row};
-use jostle_common::trial::{Protocol, ROUTE, Trial};
+use crate::rows::{RouteCounts, Row};
+use crate::trial::{Protocol, ROUTE, Trial};
+use crate::virtual_time::{End, Limits, Outcome, Simulation, StreamSimulation};
 use jostle_common::units::format_duration;
+use jostle_endpoints::protocol::Endpoint;
+use jostle_endpoints::protocol::storage::{Memory, Source};
+use jostle_endpoints::protocol::stream::StreamEndpoint;
+use jostle_engine::profile::Profile;
 use std::fmt::Display;
 use std::time::Duration;
 
 /// The file that a trial carries; cells share its bytes, and its digest is computed once.
 pub type Content = Memory;
 
-/// How many packets a cell sends at the most: without delay, endless talk would take no time and never reach the limit.
+/// How many packets a cell sends at the most: without delay, endless talk would take no time and
+/// never reach the limit.
 const PACKETS_MAX: u64 = 5_000_000;
 
-/// Runs a trial, virtual whether it says so or not. What cannot be done is told in the row's `error`. `content` is of use to the protocols
-/// that carry a file.
+/// Runs a trial, virtual whether it says so or not. What cannot be done is told in the row's
+/// `error`. `content` is of use to the protocols that carry a file.
 pub fn run(trial: &Trial, content: &Content) -> Row {
     if !trial.is_virtual {
         return run(&Trial { is_virtual: true, ..trial.clone() }, content);
@@ -127,12 +129,18 @@ impl Ended {
         match (&self.client, self.outcome.end) {
             (Some(Ok(())), _) => None,
             (Some(Err(reason)), _) => Some(reason.clone()),
-            (None, End::TimeOver) => Some(format!("not done after {}", format_duration(trial.limit()))),
+            (None, End::TimeOver) => {
+                Some(format!("not done after {}", format_duration(trial.limit())))
+            }
             (None, End::PacketsOver) => {
                 let millions = PACKETS_MAX / 1_000_000;
-                Some(format!("not done after {millions} million packets, the most of a virtual trial"))
+                Some(format!(
+                    "not done after {millions} million packets, the most of a virtual trial"
+                ))
             }
-            (None, End::Stalled | End::Finished) => Some("not done, and nobody has more to do".to_owned()),
+            (None, End::Stalled | End::Finished) => {
+                Some("not done, and nobody has more to do".to_owned())
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Datagrams that come back.
 
 use super::{Cell, Ended};
-use crate::simulate::SERVER;
-use jostle_common::protocol::ping::{Client, Server};
-use jostle_common::protocol::reflector::ReflectorSettings;
-use jostle_common::rows::Row;
+use crate::rows::Row;
+use crate::virtual_time::SERVER;
 use jostle_common::time::Instant;
+use jostle_endpoints::protocol::ping::{Client, Server};
+use jostle_endpoints::protocol::reflector::ReflectorSettings;
 
 /// There is no earlier run to be told from.
 const RUN: u32 = 1;

@@ -1,9 +1,10 @@
-//! Where virtual files arrive: each chunk is compared with what was sent, and only what differs is kept.
+//! Where virtual files arrive: each chunk is compared with what was sent, and only what differs is
+//! kept.
 
 use super::Content;
-use jostle_common::protocol::file::ChunkState;
-use jostle_common::protocol::storage::{Folder, Partial, Sink, Source};
-use jostle_common::protocol::{CHUNK_BYTES, chunk_length, chunks_in};
+use jostle_endpoints::protocol::file::ChunkState;
+use jostle_endpoints::protocol::storage::{Folder, Partial, Sink, Source};
+use jostle_endpoints::protocol::{CHUNK_BYTES, chunk_length, chunks_in};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -98,7 +99,8 @@ impl Inbox {
 
     /// Whether what lies here is what was sent; `None` when nothing does.
     pub(super) fn is_equal(&self) -> Option<bool> {
-        let is_right = |pieces: &Vec<Piece>| pieces.iter().all(|piece| matches!(piece, Piece::Same));
+        let is_right =
+            |pieces: &Vec<Piece>| pieces.iter().all(|piece| matches!(piece, Piece::Same));
         self.pieces.borrow().as_ref().map(is_right)
     }
 
@@ -195,7 +197,10 @@ mod tests {
             };
             assert_eq!(judged(&whole), (vec![Intact; 4], Some(true)));
             assert_eq!(judged(&wrong(8191)), (vec![Intact, Damaged, Intact, Intact], Some(false)));
-            assert_eq!(judged(&whole[..8191]), (vec![Intact, Missing, Missing, Missing], Some(false)));
+            assert_eq!(
+                judged(&whole[..8191]),
+                (vec![Intact, Missing, Missing, Missing], Some(false))
+            );
             assert_eq!(judged(&[&whole[..], b"xyz"].concat()), (vec![Intact; 4], Some(false)));
             assert_eq!(judged(&[]), (vec![Missing; 4], None));
         }

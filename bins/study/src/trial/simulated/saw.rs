@@ -2,11 +2,11 @@
 
 use super::received::Appended;
 use super::{Cell, Ended};
-use crate::simulate::SERVER;
-use jostle_common::protocol::saw::{Client, Server};
-use jostle_common::protocol::storage::Source;
-use jostle_common::rows::Row;
-use jostle_common::trial::FileResult;
+use crate::rows::Row;
+use crate::trial::FileResult;
+use crate::virtual_time::SERVER;
+use jostle_endpoints::protocol::saw::{Client, Server};
+use jostle_endpoints::protocol::storage::Source;
 
 pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let mut client = Client::new(cell.trial.saw_client(SERVER), Appended::new(cell.content));

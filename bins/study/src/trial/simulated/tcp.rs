@@ -1,14 +1,15 @@
-//! A file over a stream: the bare file and its end one way, a line that says what was stored the other.
+//! A file over a stream: the bare file and its end one way, a line that says what was stored the
+//! other.
 
 use super::received::Appended;
 use super::{Cell, Content, Ended};
+use crate::rows::Row;
+use crate::trial::FileResult;
 use bytes::Bytes;
-use jostle_common::protocol::digest::Digest;
-use jostle_common::protocol::storage::{Sink, Source};
-use jostle_common::protocol::stream::StreamEndpoint;
-use jostle_common::rows::Row;
+use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
-use jostle_common::trial::FileResult;
+use jostle_endpoints::protocol::storage::{Sink, Source};
+use jostle_endpoints::protocol::stream::StreamEndpoint;
 
 /// How much is written at once.
 const PIECE: usize = 64 << 10;
@@ -17,7 +18,8 @@ const LINE_MAX: usize = 1024;
 
 pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let mut client = Client::new(cell.content);
-    let mut server = Server { received: Appended::new(cell.content), answer: None, has_ended: false };
+    let mut server =
+        Server { received: Appended::new(cell.content), answer: None, has_ended: false };
     let mut simulation = cell.stream(&mut client, &mut server);
     let outcome = simulation.run(cell.limits(), |_, _| {});
     let senders = simulation.carrier().senders().map(|(senders, trips)| (senders, trips.clone()));
@@ -58,8 +60,10 @@ impl Client {
 
     /// Reads the answer, as far as it came: a name, a size and a digest.
     fn judge(&mut self) {
-        let is_whole = self.line.ends_with(b"\n") && self.line.split(|byte| *byte == b' ').count() == 3;
-        let is_expected = self.line == answer(self.content.size(), self.content.digest()).as_bytes();
+        let is_whole =
+            self.line.ends_with(b"\n") && self.line.split(|byte| *byte == b' ').count() == 3;
+        let is_expected =
+            self.line == answer(self.content.size(), self.content.digest()).as_bytes();
         self.ending = Some(match (is_whole, is_expected) {
             (true, true) => Ok(()),
             (true, false) => Err("the server stored something else than was sent".to_owned()),

@@ -2,11 +2,11 @@
 
 use super::received::Inbox;
 use super::{Cell, Ended};
-use crate::simulate::SERVER;
-use jostle_common::protocol::file::{Receiver, Sender};
-use jostle_common::protocol::storage::Source;
-use jostle_common::rows::Row;
-use jostle_common::trial::FileResult;
+use crate::rows::Row;
+use crate::trial::FileResult;
+use crate::virtual_time::SERVER;
+use jostle_endpoints::protocol::file::{Receiver, Sender};
+use jostle_endpoints::protocol::storage::Source;
 
 /// There is no other transfer to be told from.
 const TRANSFER: u64 = 1;
@@ -20,7 +20,8 @@ pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let ended = Ended::new(outcome, result);
     let arrival = report.arrival;
     let counts = arrival.as_ref().map(|arrival| arrival.counts);
-    // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the file is there before.
+    // Not the exchange about the report, nor the wait for chunks that may have been overtaken: the
+    // file is there before.
     let own = arrival.as_ref().map(|arrival| arrival.elapsed).unwrap_or_default();
     let result = FileResult {
         size: cell.content.size(),

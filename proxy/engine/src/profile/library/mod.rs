@@ -1,13 +1,14 @@
 //! The profiles that are built in, by name: the files of `configs/profiles`.
 //!
-//! A new one is a file there and its name in the list here; a test says which of the two is missing.
+//! A new one is a file there and its name in the list here; a test says which of the two is
+//! missing.
 
-use crate::setting::one_of;
+use jostle_common::setting::one_of;
 
 macro_rules! library {
     ($($name:literal),* $(,)?) => {
         const PROFILES: &[(&str, &str)] =
-            &[$(($name, include_str!(concat!("../../../../configs/profiles/", $name, ".json")))),*];
+            &[$(($name, include_str!(concat!("../../../../../configs/profiles/", $name, ".json")))),*];
     };
 }
 
@@ -129,14 +130,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|(name, _)| *name)
 }
 
-/// What somebody who wrote `name` may have meant, the likeliest first: names with a word of it, or a slip of the finger away.
+/// What somebody who wrote `name` may have meant, the likeliest first: names with a word of it, or
+/// a slip of the finger away.
 pub fn like(name: &str) -> Vec<&'static str> {
     /// Two names of this similarity differ by a slip of the finger.
     const SIMILAR: f64 = 0.85;
     /// With one as similar as this no other needs to be offered.
     const CERTAIN: f64 = 0.95;
     let name = name.to_lowercase();
-    let has_word = |known: &str| name.split('-').any(|word| known.split('-').any(|other| other == word));
+    let has_word =
+        |known: &str| name.split('-').any(|word| known.split('-').any(|other| other == word));
     let mut likely: Vec<(f64, &str)> = names()
         .map(|known| (strsim::jaro_winkler(known, &name), known))
         .filter(|(similarity, known)| *similarity > SIMILAR || has_word(known))

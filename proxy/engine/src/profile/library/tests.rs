@@ -1,8 +1,8 @@
 //! The built-in networks: all of them are there, and have the figures that their sources publish.
 
 use super::*;
-use crate::chance::Direction;
 use crate::profile::{BurstLength, DelaySource, Drop, Profile, RateSource, RuleKind};
+use jostle_common::chance::Direction;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ fn profile(name: &str) -> Profile {
 
 #[test]
 fn every_file_in_the_folder_is_listed_and_every_listed_one_is_there() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/profiles");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/profiles");
     let files: BTreeSet<String> = std::fs::read_dir(folder)
         .expect("the folder is part of the project")
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -30,21 +30,29 @@ fn every_profile_is_valid_and_says_where_its_figures_come_from() {
         let profile = profile(name);
         assert!(!profile.is_empty(), "{name}");
         assert!(profile.about.len() > 60, "{name}: {}", profile.about);
-        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
+        assert!(
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        );
     }
 }
 
-/// Rate in bit/s (0: none), mean delay in ms and stationary loss in percent of one direction's first phase.
+/// Rate in bit/s (0: none), mean delay in ms and stationary loss in percent of one direction's
+/// first phase.
 fn figures(profile: &Profile, direction: Direction) -> (u64, f64, f64) {
     let (mut rate, mut delay, mut arrives) = (0, 0.0, 1.0);
     for rule in &profile.timeline(direction).phases[0].rules {
         match &rule.kind {
             RuleKind::Rate(found) => {
-                let RateSource::Limit(limit) = &found.source else { panic!("no trace is built in") };
+                let RateSource::Limit(limit) = &found.source else {
+                    panic!("no trace is built in")
+                };
                 rate = limit.bits_per_second();
             }
             RuleKind::Delay(found) => {
-                let DelaySource::Drawn { time, .. } = &found.source else { panic!("no trace is built in") };
+                let DelaySource::Drawn { time, .. } = &found.source else {
+                    panic!("no trace is built in")
+                };
                 delay += time.as_secs_f64() * 1000.0;
             }
             RuleKind::Drop(drop) => arrives *= 1.0 - loss(drop),
@@ -98,7 +106,9 @@ fn the_figures_are_the_published_ones() {
         ("5g-mmwave", 400_000.0, 400_000.0, 12.0, 12.0, 4.762),
     ] {
         let profile = profile(name);
-        for (direction, rate, delay) in [(Direction::Down, down, delay_down), (Direction::Up, up, delay_up)] {
+        for (direction, rate, delay) in
+            [(Direction::Down, down, delay_down), (Direction::Up, up, delay_up)]
+        {
             let (found_rate, found_delay, found_loss) = figures(&profile, direction);
             assert_eq!(found_rate, (rate * 1000.0) as u64, "{name} {direction:?}");
             assert!((found_delay - delay).abs() < 1e-9, "{name} {direction:?}: {found_delay} ms");
@@ -131,5 +141,8 @@ fn a_wrong_name_is_answered_with_likely_ones() {
     assert!(like("3g").iter().all(|name| name.contains("3g")));
     assert!(like("profile.json").is_empty());
     assert_eq!(hint("profile.json"), "jostle profile list shows the built-in profiles");
-    assert_eq!(hint("starlnk"), "did you mean starlink? jostle profile list shows the built-in profiles");
+    assert_eq!(
+        hint("starlnk"),
+        "did you mean starlink? jostle profile list shows the built-in profiles"
+    );
 }

@@ -3,7 +3,7 @@
 use super::correlated::true_chance;
 use super::line::{Chance, Loss, Netem};
 use super::{Draft, object, percent, quoted, roughly};
-use crate::setting::SettingError;
+use jostle_common::setting::SettingError;
 
 impl Draft {
     pub(super) fn duplicate(&mut self, netem: &Netem) {
@@ -55,7 +55,8 @@ impl Draft {
             self.rule(&[("rule", quoted("drop")), ("chance", quoted(&mean))]);
             return Ok(());
         }
-        // The chain whose neighbours are correlated by ρ stays in loss with P + ρ(1 − P), so a burst has 1/((1 − P)(1 − ρ)) packets.
+        // The chain whose neighbours are correlated by ρ stays in loss with P + ρ(1 − P), so a
+        // burst has 1/((1 − P)(1 − ρ)) packets.
         let length = 1.0 / ((1.0 - asked.chance) * (1.0 - asked.correlation));
         if length > 1e6 {
             return Err(SettingError::new(
@@ -79,7 +80,13 @@ impl Draft {
         Ok(())
     }
 
-    fn two_states(&mut self, p: f64, r: f64, loss_bad: f64, loss_good: f64) -> Result<(), SettingError> {
+    fn two_states(
+        &mut self,
+        p: f64,
+        r: f64,
+        loss_bad: f64,
+        loss_good: f64,
+    ) -> Result<(), SettingError> {
         if p + r < 1e-7 {
             return Err(SettingError::new(
                 "loss gemodel",
@@ -106,7 +113,14 @@ impl Draft {
         Ok(())
     }
 
-    fn four_states(&mut self, p13: f64, p31: f64, p32: f64, p23: f64, p14: f64) -> Result<(), SettingError> {
+    fn four_states(
+        &mut self,
+        p13: f64,
+        p31: f64,
+        p32: f64,
+        p23: f64,
+        p14: f64,
+    ) -> Result<(), SettingError> {
         for (names, sum) in [("P13 and P14", p13 + p14), ("P31 and P32", p31 + p32)] {
             if sum > 1.0 + 1e-12 {
                 let problem = format!(
@@ -164,7 +178,8 @@ impl Draft {
         self.correlation("reorder", "sends ahead", asked);
     }
 
-    /// What becomes of a correlated draw that is no loss: bursts of copies or of damage have no rule of their own.
+    /// What becomes of a correlated draw that is no loss: bursts of copies or of damage have no
+    /// rule of their own.
     fn correlation(&mut self, option: &str, does: &str, asked: Chance) {
         if asked.correlation <= 0.0 {
             return;
@@ -179,11 +194,14 @@ impl Draft {
 }
 
 impl Netem {
-    /// Whether tc sends the correlations to the kernel: one behind duplicate alone does not make it.
+    /// Whether tc sends the correlations to the kernel: one behind duplicate alone does not make
+    /// it.
     fn sends_correlations(&self) -> bool {
         let loss = matches!(self.loss, Some(Loss::Random(loss)) if loss.correlation > 0.0);
-        let others =
-            [self.corrupt, self.reorder].into_iter().flatten().any(|chance| chance.correlation > 0.0);
+        let others = [self.corrupt, self.reorder]
+            .into_iter()
+            .flatten()
+            .any(|chance| chance.correlation > 0.0);
         loss || others || self.delay.is_some_and(|delay| delay.correlation > 0.0)
     }
 }

@@ -1,21 +1,26 @@
-//! What netem's correlated random numbers really do: how often an event of a stated probability happens.
+//! What netem's correlated random numbers really do: how often an event of a stated probability
+//! happens.
 //!
-//! The kernel's `get_crandom` mixes a fresh even number with the one before, next = (1 − ρ)·U + ρ·last, and compares the result with a
-//! threshold. An average of even numbers is no even number: it keeps to the middle, so a threshold far from 50 % is hit far too rarely.
+//! The kernel's `get_crandom` mixes a fresh even number with the one before, next = (1 − ρ)·U +
+//! ρ·last, and compares the result with a threshold. An average of even numbers is no even number:
+//! it keeps to the middle, so a threshold far from 50 % is hit far too rarely.
 
 /// Cells of the grid. At 16,384 a loss of 0.1 % still spans 16 of them.
 const CELLS: usize = 16_384;
-/// Of the error of the first guess nothing is left after this many turns at any correlation below [`NEARLY_ONE`].
+/// Of the error of the first guess nothing is left after this many turns at any correlation below
+/// [`NEARLY_ONE`].
 const TURNS_MAX: usize = 1_500;
 /// Turns end when no value moves by more than this.
 const STEP_MIN: f64 = 1e-12;
 /// From here on so many draws are mixed that the sum is a Gaussian.
 const NEARLY_ONE: f64 = 0.98;
 
-/// How often netem's generator says yes when it is asked for `chance` with a `correlation` (both 0 to 1).
+/// How often netem's generator says yes when it is asked for `chance` with a `correlation` (both 0
+/// to 1).
 ///
-/// With F the distribution of the mixed number x, F(x) is the mean of F over the interval from (x − 1 + ρ)/ρ to x/ρ, as integration
-/// by parts of P(U ≤ (x − ρ·last)/(1 − ρ)) shows; the even distribution is iterated until F stands still.
+/// With F the distribution of the mixed number x, F(x) is the mean of F over the interval from (x −
+/// 1 + ρ)/ρ to x/ρ, as integration by parts of P(U ≤ (x − ρ·last)/(1 − ρ)) shows; the even
+/// distribution is iterated until F stands still.
 pub(super) fn true_chance(chance: f64, correlation: f64) -> f64 {
     // At a correlation of 1 the first number is kept for ever.
     if correlation <= 0.0 || correlation >= 1.0 || chance <= 0.0 || chance >= 1.0 {
@@ -29,14 +34,16 @@ pub(super) fn true_chance(chance: f64, correlation: f64) -> f64 {
     let mut integral = vec![0.0; CELLS + 1];
     for _ in 0..TURNS_MAX {
         for cell in 0..CELLS {
-            integral[cell + 1] = integral[cell] + (grid[cell] + grid[cell + 1]) / (2.0 * CELLS as f64);
+            integral[cell + 1] =
+                integral[cell] + (grid[cell] + grid[cell + 1]) / (2.0 * CELLS as f64);
         }
         let mut moved: f64 = 0.0;
         for (cell, value) in grid.iter_mut().enumerate() {
             let x = position(cell);
             let from = (x - 1.0 + correlation) / correlation;
             let to = x / correlation;
-            let mean = (area(&integral, to) - area(&integral, from)) * correlation / (1.0 - correlation);
+            let mean =
+                (area(&integral, to) - area(&integral, from)) * correlation / (1.0 - correlation);
             moved = moved.max((mean - *value).abs());
             *value = mean;
         }
@@ -74,7 +81,8 @@ mod tests {
 
     #[test]
     fn agrees_with_draws_of_the_kernels_formula() {
-        // Percent asked, correlation, percent counted in 2·10^7 to 10^9 draws of next = (U·(2^32 − ρ − 1) + last·(ρ + 1)) >> 32.
+        // Percent asked, correlation, percent counted in 2·10^7 to 10^9 draws of next = (U·(2^32 −
+        // ρ − 1) + last·(ρ + 1)) >> 32.
         for (asked, correlation, counted, within) in [
             (1.0, 0.10, 0.019, 0.001),
             (1.0, 0.25, 0.000_243, 0.000_005),
@@ -93,7 +101,10 @@ mod tests {
             (50.0, 0.90, 50.0, 0.001),
         ] {
             let found = true_chance(asked / 100.0, correlation) * 100.0;
-            assert!((found - counted).abs() < within, "{asked}% at {correlation}: {found} for {counted}");
+            assert!(
+                (found - counted).abs() < within,
+                "{asked}% at {correlation}: {found} for {counted}"
+            );
         }
     }
 

@@ -1,8 +1,8 @@
-//! Reads a netem line into its options, as tc's `q_netem.c` does: options in any order, their names as short as a prefix, numbers behind
-//! them as long as there are numbers.
+//! Reads a netem line into its options, as tc's `q_netem.c` does: options in any order, their names
+//! as short as a prefix, numbers behind them as long as there are numbers.
 
 use super::quantity::{self, Time};
-use crate::setting::SettingError;
+use jostle_common::setting::SettingError;
 use std::time::Duration;
 
 /// What a netem line asks for.
@@ -56,7 +56,8 @@ pub(super) struct Rate {
     pub(super) cell_overhead: i64,
 }
 
-/// `slot MIN [MAX]` or `slot distribution NAME DELAY JITTER`, `[packets N] [bytes N]`; 0 is no bound.
+/// `slot MIN [MAX]` or `slot distribution NAME DELAY JITTER`, `[packets N] [bytes N]`; 0 is no
+/// bound.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Slot {
     pub(super) times: SlotTimes,
@@ -96,7 +97,8 @@ const BARE_DELAY_NANOS: f64 = 1e3;
 const BARE_SLOT_NANOS: f64 = 1.0;
 
 impl Netem {
-    /// Reads a line: netem's options, with or without `tc qdisc add dev DEVICE root netem` in front.
+    /// Reads a line: netem's options, with or without `tc qdisc add dev DEVICE root netem` in
+    /// front.
     pub(super) fn parse(line: &str) -> Result<Self, SettingError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (device, options) = after_netem(&words)?;
@@ -136,8 +138,9 @@ impl Netem {
     /// What tc refuses, for its reasons.
     fn check(&self) -> Result<(), SettingError> {
         let delayed = self.delay.is_some_and(|delay| !delay.time.value.is_zero());
-        let spread =
-            self.delay.is_some_and(|delay| delay.jitter.is_some_and(|jitter| !jitter.value.is_zero()));
+        let spread = self
+            .delay
+            .is_some_and(|delay| delay.jitter.is_some_and(|jitter| !jitter.value.is_zero()));
         let refuse = |place: &str, problem: &str| Err(SettingError::new(place, problem));
         if self.reorder.is_some_and(|reorder| reorder.chance > 0.0) {
             if !delayed {
@@ -150,10 +153,16 @@ impl Netem {
             return refuse("gap", "it belongs to reorder, and there is none; add reorder 25%, say");
         }
         if self.ecn && self.loss.is_none() {
-            return refuse("ecn", "it marks instead of losing, and there is no loss; add loss 1%, say");
+            return refuse(
+                "ecn",
+                "it marks instead of losing, and there is no loss; add loss 1%, say",
+            );
         }
         if self.distribution.is_some() && !spread {
-            return refuse("distribution", "there is no jitter to distribute; write delay 100ms 10ms, say");
+            return refuse(
+                "distribution",
+                "there is no jitter to distribute; write delay 100ms 10ms, say",
+            );
         }
         if spread && !delayed {
             let problem = "half of the jitter around a delay of 0 is before the packet came; for 0 to 10 ms write delay 5ms 5ms";
@@ -172,7 +181,9 @@ fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str
                 "no netem is in this command; write tc qdisc add dev eth0 root netem …",
             )),
             Some(_) => Ok((None, words)),
-            None => Err(SettingError::new("", "the line is empty; write delay 100ms 10ms loss 1%, say")),
+            None => {
+                Err(SettingError::new("", "the line is empty; write delay 100ms 10ms loss 1%, say"))
+            }
         };
     };
     let front = &words[..at];
@@ -229,9 +240,10 @@ impl<'a> Words<'a> {
     ) -> Result<T, SettingError> {
         match self.next() {
             Some(word) => read(word).map_err(|problem| SettingError::new(option, problem)),
-            None => {
-                Err(SettingError::new(option, format!("its value is missing; write {option} {example}, say")))
-            }
+            None => Err(SettingError::new(
+                option,
+                format!("its value is missing; write {option} {example}, say"),
+            )),
         }
     }
 
@@ -242,8 +254,9 @@ impl<'a> Words<'a> {
         also: &[char],
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, SettingError> {
-        let is_number =
-            |word: &&str| word.starts_with(|c: char| c.is_ascii_digit() || c == '.' || also.contains(&c));
+        let is_number = |word: &&str| {
+            word.starts_with(|c: char| c.is_ascii_digit() || c == '.' || also.contains(&c))
+        };
         match self.rest.first().filter(|word| is_number(word)) {
             Some(_) => self.value(option, "", read).map(Some),
             None => Ok(None),
@@ -285,7 +298,8 @@ fn delay(words: &mut Words<'_>) -> Result<Delay, SettingError> {
 }
 
 fn loss(words: &mut Words<'_>) -> Result<Loss, SettingError> {
-    let percent = |words: &mut Words<'_>, place: &str| words.number(place, &[], quantity::percentage);
+    let percent =
+        |words: &mut Words<'_>, place: &str| words.number(place, &[], quantity::percentage);
     if words.takes("state") {
         let p13 = words.value("loss state", "1%", quantity::percentage)?;
         let p31 = percent(words, "loss state")?.unwrap_or(1.0 - p13);
@@ -310,10 +324,17 @@ fn rate(words: &mut Words<'_>) -> Result<Rate, SettingError> {
     let mut next = |also: &[char]| -> Result<i64, SettingError> {
         Ok(words.number("rate", also, quantity::integer)?.unwrap_or(0))
     };
-    let rate =
-        Rate { bits, packet_overhead: next(&['-'])?, cell_size: next(&[])?, cell_overhead: next(&['-'])? };
+    let rate = Rate {
+        bits,
+        packet_overhead: next(&['-'])?,
+        cell_size: next(&[])?,
+        cell_overhead: next(&['-'])?,
+    };
     if rate.cell_size > 0 && rate.cell_size + rate.cell_overhead <= 0 {
-        return Err(SettingError::new("rate", "its cells would take no time; write a larger cell overhead"));
+        return Err(SettingError::new(
+            "rate",
+            "its cells would take no time; write a larger cell overhead",
+        ));
     }
     Ok(rate)
 }
@@ -336,7 +357,9 @@ fn slot(words: &mut Words<'_>) -> Result<Slot, SettingError> {
         }
         SlotTimes::Between(least, most)
     };
-    let packets = if words.takes("packets") { words.value("slot packets", "42", whole)? } else { 0 };
-    let bytes = if words.takes("bytes") { words.value("slot bytes", "64k", quantity::size)? } else { 0 };
+    let packets =
+        if words.takes("packets") { words.value("slot packets", "42", whole)? } else { 0 };
+    let bytes =
+        if words.takes("bytes") { words.value("slot bytes", "64k", quantity::size)? } else { 0 };
     Ok(Slot { times, packets, bytes })
 }

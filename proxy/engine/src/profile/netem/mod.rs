@@ -1,6 +1,7 @@
 //! Translates a `tc netem` line into a profile, and says what netem would really have done.
 //!
-//! The profile keeps the numbers that were asked for. Where netem does something else with them, a remark says what, also in `about`.
+//! The profile keeps the numbers that were asked for. Where netem does something else with them, a
+//! remark says what, also in `about`.
 
 mod chances;
 mod correlated;
@@ -9,8 +10,8 @@ mod quantity;
 mod timing;
 
 use super::Profile;
-use crate::setting::SettingError;
-use crate::units::{Probability, Span};
+use jostle_common::setting::SettingError;
+use jostle_common::units::{Probability, Span};
 use line::Netem;
 use std::time::Duration;
 
@@ -23,21 +24,24 @@ pub struct Translation {
     pub remarks: Vec<String>,
 }
 
-/// Translates the options of a netem line (`delay 100ms 10ms loss 1% 25%`), with or without `tc qdisc add dev eth0 root netem` in front.
+/// Translates the options of a netem line (`delay 100ms 10ms loss 1% 25%`), with or without
+/// `tc qdisc add dev eth0 root netem` in front.
 ///
 /// ```
-/// use jostle_common::profile::netem::from_netem;
+/// use jostle_engine::profile::netem::from_netem;
 /// let translation = from_netem("delay 100ms loss 5% 25%").unwrap();
 /// assert!(translation.profile.contains(r#""mean": "5%""#));
 /// assert!(translation.remarks.iter().any(|remark| remark.contains("netem loses 0.19%")));
 /// ```
 ///
 /// # Errors
-/// When tc would refuse the line, or nothing here is like what it asks for; the place is the option.
+/// When tc would refuse the line, or nothing here is like what it asks for; the place is the
+/// option.
 pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
     let netem = Netem::parse(line)?;
     let mut draft = Draft::default();
-    // netem's order: duplicate, lose, corrupt, then either jump ahead or wait; the rate comes behind the delay, the slots behind both.
+    // netem's order: duplicate, lose, corrupt, then either jump ahead or wait; the rate comes
+    // behind the delay, the slots behind both.
     draft.duplicate(&netem);
     draft.loss(&netem)?;
     draft.corrupt(&netem);
@@ -103,7 +107,8 @@ impl Draft {
 
 /// A JSON object on one line; the values are JSON already.
 fn object(fields: &[(&str, String)]) -> String {
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+    let fields: Vec<String> =
+        fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
     format!("{{ {} }}", fields.join(", "))
 }
 
@@ -124,7 +129,8 @@ fn roughly(fraction: f64) -> String {
     }
     let digits = (1.0 - libm::floor(libm::log10(value))).clamp(0.0, 6.0) as usize;
     let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}%")
 }
 

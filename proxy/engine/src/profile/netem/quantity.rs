@@ -1,5 +1,5 @@
-//! tc's quantities: `100ms`, `1%` or `1`, `10mbit`, `64kb`. They follow iproute2's `lib/utils.c`, `utils_math.c` and `q_netem.c`, whose
-//! units ignore case and whose bare numbers have a meaning.
+//! tc's quantities: `100ms`, `1%` or `1`, `10mbit`, `64kb`. They follow iproute2's `lib/utils.c`,
+//! `utils_math.c` and `q_netem.c`, whose units ignore case and whose bare numbers have a meaning.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ fn split(word: &str) -> Option<(f64, String)> {
     Some((number, word[end..].to_ascii_lowercase()))
 }
 
-/// Reads a time. A bare number is `bare_nanos` each: microseconds for delays (nanoseconds since tc reads them in 64 bits), nanoseconds
-/// for slots.
+/// Reads a time. A bare number is `bare_nanos` each: microseconds for delays (nanoseconds since tc
+/// reads them in 64 bits), nanoseconds for slots.
 pub(super) fn time(word: &str, bare_nanos: f64) -> Result<Time, String> {
     let refuse = || format!("\"{word}\" is not a time; write 100ms, say (s, ms, us, ns)");
     let (number, unit) = split(word).ok_or_else(refuse)?;
@@ -37,7 +37,10 @@ pub(super) fn time(word: &str, bare_nanos: f64) -> Result<Time, String> {
     if value > SECONDS_MAX * 1e9 {
         return Err(format!("\"{word}\" is longer than any network; write at most 1000000s"));
     }
-    Ok(Time { value: Duration::from_nanos((value + 0.5) as u64), is_bare: unit.is_empty() && number > 0.0 })
+    Ok(Time {
+        value: Duration::from_nanos((value + 0.5) as u64),
+        is_bare: unit.is_empty() && number > 0.0,
+    })
 }
 
 /// Reads a percentage as a fraction; tc needs no percent sign.
@@ -93,7 +96,8 @@ pub(super) fn rate(word: &str) -> Result<u64, String> {
 
 /// Reads a number of bytes, or of packets in `limit`, which takes the same suffixes.
 pub(super) fn size(word: &str) -> Result<u64, String> {
-    let refuse = || format!("\"{word}\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)");
+    let refuse =
+        || format!("\"{word}\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)");
     let (number, unit) = split(word).ok_or_else(refuse)?;
     let scale = match unit.as_str() {
         "" | "b" => 1.0,
@@ -110,8 +114,9 @@ pub(super) fn size(word: &str) -> Result<u64, String> {
 
 /// Reads a whole number, below zero too.
 pub(super) fn integer(word: &str) -> Result<i64, String> {
-    let number: i32 =
-        word.parse().map_err(|_| format!("\"{word}\" is not a whole number; write 0 or 42, say"))?;
+    let number: i32 = word
+        .parse()
+        .map_err(|_| format!("\"{word}\" is not a whole number; write 0 or 42, say"))?;
     Ok(number.into())
 }
 

@@ -41,7 +41,9 @@ fn lines_become_the_rules_that_were_asked_for() {
         ),
         (
             "delay 10ms 10ms distribution paretonormal",
-            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "7ms 200us", "shape": "paretonormal" }"#],
+            &[
+                r#"{ "rule": "delay", "time": "10ms", "jitter": "7ms 200us", "shape": "paretonormal" }"#,
+            ],
         ),
         (
             "delay 100ms 20ms distribution experimental",
@@ -55,7 +57,10 @@ fn lines_become_the_rules_that_were_asked_for() {
         ("loss 0%", &[]),
         ("loss 100% 50%", &[r#"{ "rule": "drop", "chance": "100%" }"#]),
         ("loss 1% 25%", &[r#"{ "rule": "drop", "burst": { "mean": "1%", "length": 1.3468 } }"#]),
-        ("loss random 20% 50%", &[r#"{ "rule": "drop", "burst": { "mean": "20%", "length": 2.5 } }"#]),
+        (
+            "loss random 20% 50%",
+            &[r#"{ "rule": "drop", "burst": { "mean": "20%", "length": 2.5 } }"#],
+        ),
         (
             "loss gemodel 1% 10% 70% 0.1%",
             &[
@@ -103,18 +108,25 @@ fn lines_become_the_rules_that_were_asked_for() {
         ),
         (
             "rate 5kbit 20 100 5 limit 50",
-            &[r#"{ "rule": "rate", "limit": "4761bit/s", "queue": "50 packets", "overhead": 112 }"#],
+            &[
+                r#"{ "rule": "rate", "limit": "4761bit/s", "queue": "50 packets", "overhead": 112 }"#,
+            ],
         ),
         (
             "rate 100mbit -14",
-            &[r#"{ "rule": "rate", "limit": "100Mbit/s", "queue": "1000 packets", "overhead": 28 }"#],
+            &[
+                r#"{ "rule": "rate", "limit": "100Mbit/s", "queue": "1000 packets", "overhead": 28 }"#,
+            ],
         ),
         (
             "slot 800us 10ms packets 42 bytes 64k",
             &[r#"{ "rule": "batch", "window": "5ms 400us", "packets": 42, "bytes": "65536B" }"#],
         ),
         ("slot distribution normal 10ms 2ms", &[r#"{ "rule": "batch", "window": "10ms" }"#]),
-        ("tc qdisc add dev eth0 root netem delay 50ms seed 7", &[r#"{ "rule": "delay", "time": "50ms" }"#]),
+        (
+            "tc qdisc add dev eth0 root netem delay 50ms seed 7",
+            &[r#"{ "rule": "delay", "time": "50ms" }"#],
+        ),
         (
             "sudo tc qdisc change dev eth0 parent 1:1 handle 10: netem loss 5%",
             &[r#"{ "rule": "drop", "chance": "5%" }"#],
@@ -219,7 +231,10 @@ fn mistakes_name_the_option_and_the_remedy() {
             "loss state 60% 20% 10% 50% 60%",
             "loss state: P13 and P14 leave the same state and are more than 100% together; write smaller ones",
         ),
-        ("loss 5% 100%", "loss: a correlation of 100% repeats one draw for ever; write less, 90% say"),
+        (
+            "loss 5% 100%",
+            "loss: a correlation of 100% repeats one draw for ever; write less, 90% say",
+        ),
         ("loss 1% loss 2%", "loss: it is here a second time; write it once"),
         ("drop 1% loss 2%", "loss: it is here a second time; write it once"),
         (
@@ -259,7 +274,10 @@ fn mistakes_name_the_option_and_the_remedy() {
             "ip netem delay 5ms",
             "ip: in front of netem belongs tc qdisc add dev eth0 root, or nothing; leave it out",
         ),
-        ("limit many", "limit: \"many\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)"),
+        (
+            "limit many",
+            "limit: \"many\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)",
+        ),
     ] {
         assert_eq!(from_netem(line).unwrap_err().to_string(), expected, "{line}");
     }

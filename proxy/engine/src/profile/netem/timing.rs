@@ -1,8 +1,9 @@
-//! The options that make packets wait: `delay` with its distribution, `rate`, `slot`, and the `limit` over all of them.
+//! The options that make packets wait: `delay` with its distribution, `rate`, `slot`, and the
+//! `limit` over all of them.
 
 use super::line::{Netem, Rate, SlotTimes};
 use super::{Draft, percent, quoted, span};
-use crate::units::BitRate;
+use jostle_common::units::BitRate;
 use std::time::Duration;
 
 /// Packets that netem holds unless told otherwise, waiting for whatever.
@@ -26,7 +27,9 @@ impl Draft {
             );
         }
         let mut fields = vec![("rule", quoted("delay")), ("time", quoted(&span(time)))];
-        if let Some(jitter) = delay.jitter.map(|jitter| jitter.value).filter(|jitter| !jitter.is_zero()) {
+        if let Some(jitter) =
+            delay.jitter.map(|jitter| jitter.value).filter(|jitter| !jitter.is_zero())
+        {
             fields.extend(self.jitter(time, jitter, netem.distribution.as_deref()));
             if netem.rate.is_some() {
                 self.remark("With a rate netem's jitter does not reorder; nor does it here.");
@@ -120,7 +123,11 @@ impl Draft {
                 self.remark(format!(
                     "The table {name}.dist is tc's: copy it from /usr/lib/tc (Debian: /usr/lib/x86_64-linux-gnu/tc) beside the profile."
                 ));
-                vec![field(jitter), ("shape", quoted("table")), ("table", quoted(&format!("{name}.dist")))]
+                vec![
+                    field(jitter),
+                    ("shape", quoted("table")),
+                    ("table", quoted(&format!("{name}.dist"))),
+                ]
             }
         }
     }
@@ -148,7 +155,10 @@ impl Draft {
         let queue = format!("{limit} packets");
         self.rule(&[
             ("rule", quoted("rate")),
-            ("limit", quoted(&BitRate::new(bits).map_or_else(String::new, |rate| rate.to_string()))),
+            (
+                "limit",
+                quoted(&BitRate::new(bits).map_or_else(String::new, |rate| rate.to_string())),
+            ),
             ("queue", quoted(&queue)),
             ("overhead", overhead.to_string()),
         ]);

@@ -3,8 +3,8 @@
 use super::file::ReadFile;
 use super::rule::exactly_one;
 use crate::profile::{Corrupt, Flips, RuleKind};
-use crate::setting::{Object, SettingError, decode, within};
-use crate::units::Probability;
+use jostle_common::setting::{Object, SettingError, decode, within};
+use jostle_common::units::Probability;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

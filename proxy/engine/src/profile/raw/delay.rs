@@ -4,8 +4,8 @@ use super::file::ReadFile;
 use super::rule::exactly_one;
 use crate::profile::trace::DelayTrace;
 use crate::profile::{Delay, DelaySource, RuleKind, Shape};
-use crate::setting::{SettingError, decode, within};
-use crate::units::Span;
+use jostle_common::setting::{SettingError, decode, within};
+use jostle_common::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,12 +30,14 @@ pub(super) struct RawDelay {
     shape: Option<RawShape>,
     /// The distribution in tc's .dist format: a file beside the profile, or its numbers.
     table: Option<RawTable>,
-    /// The half-life of the correlation between the delays of successive packets; none unless stated.
+    /// The half-life of the correlation between the delays of successive packets; none unless
+    /// stated.
     memory: Option<Span>,
     /// Whether jitter may let packets overtake each other; they keep their order unless stated.
     #[serde(default)]
     reorder: bool,
-    /// Delays over time: a file beside the profile, or pairs of a millisecond and the delay from then on.
+    /// Delays over time: a file beside the profile, or pairs of a millisecond and the delay from
+    /// then on.
     trace: Option<RawTrace>,
 }
 
@@ -71,14 +73,21 @@ enum RawTrace {
     List(Vec<(f64, Span)>),
 }
 
-pub(super) fn rule(place: &str, value: Value, read: ReadFile<'_>) -> Result<RuleKind, SettingError> {
+pub(super) fn rule(
+    place: &str,
+    value: Value,
+    read: ReadFile<'_>,
+) -> Result<RuleKind, SettingError> {
     let raw: RawDelay = decode(place, value)?;
     let reorder = raw.reorder;
     if raw.trace.is_some() {
         only_trace(place, &raw)?;
     }
-    let trace =
-        raw.trace.as_ref().map(|trace| self::trace(&within(place, "trace"), trace, read)).transpose()?;
+    let trace = raw
+        .trace
+        .as_ref()
+        .map(|trace| self::trace(&within(place, "trace"), trace, read))
+        .transpose()?;
     let drawn = raw.time.map(|time| drawn(place, time.0, &raw, read)).transpose()?;
     let source = exactly_one(place, "delay", [("time", drawn), ("trace", trace)])?;
     let delay = Delay { source, reorder };
@@ -112,13 +121,17 @@ fn drawn(
     let at = |field: &str| within(place, field);
     for (field, given) in [("time", raw.time), ("jitter", raw.jitter), ("memory", raw.memory)] {
         if let Some(time) = given.filter(|time| time.0 > TIME_MAX) {
-            let problem =
-                format!("{time} is longer than any way a packet takes; write at most {}", Span(TIME_MAX));
+            let problem = format!(
+                "{time} is longer than any way a packet takes; write at most {}",
+                Span(TIME_MAX)
+            );
             return Err(SettingError::new(at(field), problem));
         }
     }
     let shape = match (raw.shape, &raw.table) {
-        (None | Some(RawShape::Table), Some(table)) => Shape::Table(self::table(&at("table"), table, read)?),
+        (None | Some(RawShape::Table), Some(table)) => {
+            Shape::Table(self::table(&at("table"), table, read)?)
+        }
         (Some(_), Some(_)) => {
             return Err(SettingError::new(
                 at("table"),
@@ -139,10 +152,13 @@ fn drawn(
     let jitter = raw.jitter.map_or(Duration::ZERO, |jitter| jitter.0);
     let memory = raw.memory.map_or(Duration::ZERO, |memory| memory.0);
     if jitter.is_zero()
-        && let Some(field) =
-            [("shape", raw.shape.is_some()), ("table", raw.table.is_some()), ("memory", !memory.is_zero())]
-                .into_iter()
-                .find_map(|(field, given)| given.then_some(field))
+        && let Some(field) = [
+            ("shape", raw.shape.is_some()),
+            ("table", raw.table.is_some()),
+            ("memory", !memory.is_zero()),
+        ]
+        .into_iter()
+        .find_map(|(field, given)| given.then_some(field))
     {
         return Err(SettingError::new(
             at(field),
@@ -152,20 +168,24 @@ fn drawn(
     Ok(DelaySource::Drawn { time, jitter, shape, memory })
 }
 
-/// tc's format: whole numbers between spaces and line ends, 8192 to a standard deviation; `#` begins a comment.
+/// tc's format: whole numbers between spaces and line ends, 8192 to a standard deviation; `#`
+/// begins a comment.
 fn table(place: &str, raw: &RawTable, read: ReadFile<'_>) -> Result<Arc<[i16]>, SettingError> {
     let refuse = |problem: String| SettingError::new(place, problem);
     let numbers: Vec<i16> = match raw {
         RawTable::List(numbers) => numbers.clone(),
         RawTable::File(name) => {
             let text = read(name).map_err(refuse)?;
-            let words =
-                text.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+            let words = text
+                .lines()
+                .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
             words
                 .map(|word| {
                     word.parse().map_err(|_| {
                         let word: String = word.chars().take(20).collect();
-                        refuse(format!("{name}: \"{word}\" is not a whole number from -32768 to 32767"))
+                        refuse(format!(
+                            "{name}: \"{word}\" is not a whole number from -32768 to 32767"
+                        ))
                     })
                 })
                 .collect::<Result<_, _>>()?

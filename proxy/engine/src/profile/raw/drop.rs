@@ -3,8 +3,8 @@
 use super::file::ReadFile;
 use super::rule::exactly_one;
 use crate::profile::{BurstLength, Drop, FourState, RuleKind};
-use crate::setting::{Object, SettingError, decode, within};
-use crate::units::{Probability, Span, parse_duration};
+use jostle_common::setting::{Object, SettingError, decode, within};
+use jostle_common::units::{Probability, Span, parse_duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,7 +54,10 @@ struct RawBurst {
 
 /// A number of packets, or a time.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a number of packets such as 3, or a time such as \"200ms\"")]
+#[serde(
+    untagged,
+    expecting = "expected a number of packets such as 3, or a time such as \"200ms\""
+)]
 enum RawLength {
     Packets(f64),
     Time(String),
@@ -94,8 +97,10 @@ pub(super) fn rule(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKin
     let raw: RawDrop = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let burst = raw.burst.map(|Object(raw)| burst(&at("burst"), &raw)).transpose()?;
-    let states =
-        raw.gilbert_elliott.map(|Object(raw)| gilbert_elliott(&at("gilbert_elliott"), &raw)).transpose()?;
+    let states = raw
+        .gilbert_elliott
+        .map(|Object(raw)| gilbert_elliott(&at("gilbert_elliott"), &raw))
+        .transpose()?;
     let four = raw.four_state.map(|Object(raw)| four_state(&at("four_state"), &raw)).transpose()?;
     if raw.every == Some(0) {
         return Err(SettingError::new(
@@ -167,8 +172,9 @@ fn four_state(place: &str, raw: &RawFourState) -> Result<Drop, SettingError> {
         [("p13 + p14", sum(states.p13, states.p14)), ("p31 + p32", sum(states.p31, states.p32))]
     {
         if sum > 1.0 {
-            let problem =
-                format!("{names} are more than 100%, and both leave the same state; write smaller ones");
+            let problem = format!(
+                "{names} are more than 100%, and both leave the same state; write smaller ones"
+            );
             return Err(SettingError::new(place, problem));
         }
     }
@@ -179,7 +185,8 @@ fn four_state(place: &str, raw: &RawFourState) -> Result<Drop, SettingError> {
         ));
     }
     if states.p32.as_f64() > 0.0 && states.p23.as_f64() < TRANSITIONS_MIN {
-        let problem = "a burst would never lose again after an arrival within it; write at least 0.00001%";
+        let problem =
+            "a burst would never lose again after an arrival within it; write at least 0.00001%";
         return Err(SettingError::new(within(place, "p23"), problem));
     }
     Ok(Drop::FourState(states))
@@ -214,7 +221,8 @@ fn pattern(place: &str, list: Vec<Probability>) -> Result<Drop, SettingError> {
         );
         return Err(SettingError::new(place, problem));
     }
-    if list.len() > 1 && list.last() == Some(&Probability::ALWAYS) && list[0] != Probability::ALWAYS {
+    if list.len() > 1 && list.last() == Some(&Probability::ALWAYS) && list[0] != Probability::ALWAYS
+    {
         let problem = "with 100% at the end a burst never ends; write a last chance below 100%";
         return Err(SettingError::new(place, problem));
     }

@@ -2,8 +2,8 @@
 
 use super::file::ReadFile;
 use crate::profile::{Batch, BatchThen, BatchTrigger, Outage, RuleKind, Size};
-use crate::setting::{SettingError, decode, within};
-use crate::units::{ByteSize, Probability, Span};
+use jostle_common::setting::{SettingError, decode, within};
+use jostle_common::units::{ByteSize, Probability, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -76,7 +76,9 @@ pub(super) fn batch(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKi
             );
         }
         (Some(chance), None, None) => BatchTrigger::Chance(chance),
-        (None, Some(0), _) => return refuse("packets", "a slot of 0 packets never fills; write at least 1"),
+        (None, Some(0), _) => {
+            return refuse("packets", "a slot of 0 packets never fills; write at least 1");
+        }
         (None, packets, bytes) => BatchTrigger::Slot { packets, bytes },
     };
     let then = match raw.then {
@@ -95,7 +97,12 @@ pub(super) fn outage(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleK
             return Err(SettingError::new(within(place, field), problem));
         }
     }
-    Ok(RuleKind::Outage(Outage { up: raw.up.0, down: raw.down.0, random: raw.random, hold: raw.hold }))
+    Ok(RuleKind::Outage(Outage {
+        up: raw.up.0,
+        down: raw.down.0,
+        random: raw.random,
+        hold: raw.hold,
+    }))
 }
 
 pub(super) fn size(place: &str, value: Value, _: ReadFile<'_>) -> Result<RuleKind, SettingError> {

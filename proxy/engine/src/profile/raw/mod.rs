@@ -1,5 +1,5 @@
-//! Profiles as people write them, and how they become valid ones or an error that names the place and the remedy. Each kind of rule has a
-//! file of its own.
+//! Profiles as people write them, and how they become valid ones or an error that names the place
+//! and the remedy. Each kind of rule has a file of its own.
 
 mod corrupt;
 mod delay;
@@ -18,8 +18,8 @@ pub use file::{ReadFile, no_files};
 pub use schema::schema;
 
 use super::{Profile, Timeline};
-use crate::chance::Direction;
-use crate::setting::{SettingError, decode, parse_json, within};
+use jostle_common::chance::Direction;
+use jostle_common::setting::{SettingError, decode, parse_json, within};
 use phases::RawThen;
 use rule::{RawRule, numbered, rules};
 use schema::AnyRule;
@@ -60,7 +60,7 @@ impl Profile {
     /// Reads a profile from JSON text that names no files.
     ///
     /// ```
-    /// use jostle_common::profile::Profile;
+    /// use jostle_engine::profile::Profile;
     /// let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "2%" } ] }"#).unwrap();
     /// assert_eq!(profile.up, profile.down);
     /// let error = Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "2" } ] }"#).unwrap_err();
@@ -85,7 +85,11 @@ impl Profile {
     ///
     /// # Errors
     /// When it names a file that cannot be read, or says something impossible.
-    pub fn from_value(place: &str, mut value: Value, read: ReadFile<'_>) -> Result<Self, SettingError> {
+    pub fn from_value(
+        place: &str,
+        mut value: Value,
+        read: ReadFile<'_>,
+    ) -> Result<Self, SettingError> {
         if let Value::Object(fields) = &mut value {
             // It is for editors.
             fields.remove("$schema");
@@ -96,7 +100,8 @@ impl Profile {
         let [up, down] = match raw.phases {
             Some(values) => phases::timelines(place, &front, values, then, read)?,
             None if then.is_some() => {
-                let problem = "nothing follows rules that have no phases; leave it out, or write \"phases\"";
+                let problem =
+                    "nothing follows rules that have no phases; leave it out, or write \"phases\"";
                 return Err(SettingError::new(within(place, "then"), problem));
             }
             None => front.numbered(place)?.map(Timeline::constant),
@@ -127,13 +132,17 @@ impl Lists {
     /// These rules, and behind them those of `other`.
     fn followed_by(&self, other: Self) -> Self {
         let Self([up, down]) = other;
-        Self([self.0[0].iter().cloned().chain(up).collect(), self.0[1].iter().cloned().chain(down).collect()])
+        Self([
+            self.0[0].iter().cloned().chain(up).collect(),
+            self.0[1].iter().cloned().chain(down).collect(),
+        ])
     }
 
     /// Gives the rules their keys.
     fn numbered(self, place: &str) -> Result<[Vec<super::Rule>; 2], SettingError> {
         let Self([up, down]) = self;
-        let direction = |direction: Direction, rules| numbered(&within(place, direction.name()), rules);
+        let direction =
+            |direction: Direction, rules| numbered(&within(place, direction.name()), rules);
         Ok([direction(Direction::Up, up)?, direction(Direction::Down, down)?])
     }
 }

@@ -5,8 +5,8 @@ use super::file::ReadFile;
 use super::rule::RULES_MAX;
 use super::schema::AnyRule;
 use crate::profile::{Phase, Start, Then, Timeline};
-use crate::setting::{SettingError, decode, within};
-use crate::units::Span;
+use jostle_common::setting::{SettingError, decode, within};
+use jostle_common::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -80,7 +80,10 @@ pub(super) fn timelines(
         ));
     }
     if count > PHASES_MAX {
-        return Err(SettingError::new(list, format!("{count} phases are too many; at most {PHASES_MAX}")));
+        return Err(SettingError::new(
+            list,
+            format!("{count} phases are too many; at most {PHASES_MAX}"),
+        ));
     }
     let then = match then {
         None | Some(RawThen::Stay) => Then::Stay,
@@ -92,8 +95,9 @@ pub(super) fn timelines(
         let place = format!("{list}[{index}]");
         let raw: RawPhase = decode(&place, value)?;
         let length = length(&place, raw.r#for, index + 1 == count, then)?;
-        let rules =
-            front.followed_by(Lists::read(&place, [raw.both, raw.up, raw.down], read)?).numbered(&place)?;
+        let rules = front
+            .followed_by(Lists::read(&place, [raw.both, raw.up, raw.down], read)?)
+            .numbered(&place)?;
         for (phases, rules) in phases.iter_mut().zip(rules) {
             phases.push(Phase { length, rules });
         }
@@ -120,8 +124,11 @@ fn length(
 ) -> Result<Option<Duration>, SettingError> {
     match given {
         Some(Span(length)) if length < LENGTH_MIN => {
-            let problem =
-                format!("{} is too short for a phase; write at least {}", Span(length), Span(LENGTH_MIN));
+            let problem = format!(
+                "{} is too short for a phase; write at least {}",
+                Span(length),
+                Span(LENGTH_MIN)
+            );
             Err(SettingError::new(within(place, "for"), problem))
         }
         Some(Span(length)) => Ok(Some(length)),

@@ -5,8 +5,8 @@ use super::rule::exactly_one;
 use super::schema::QueueText;
 use crate::profile::trace::RateTrace;
 use crate::profile::{Discipline, Queue, Rate, RateSource, RuleKind};
-use crate::setting::{SettingError, decode, within};
-use crate::units::{BitRate, ByteSize, Span};
+use jostle_common::setting::{SettingError, decode, within};
+use jostle_common::units::{BitRate, ByteSize, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,7 +23,8 @@ pub(super) struct RawRate {
     limit: Option<BitRate>,
     /// Delivery opportunities in mahimahi's format: a file beside the profile, or its milliseconds.
     trace: Option<RawTrace>,
-    /// What may wait: a time ("100ms"), bytes ("64KiB") or packets ("50 packets"); 100 ms or 10 packets unless stated, whichever is more.
+    /// What may wait: a time ("100ms"), bytes ("64KiB") or packets ("50 packets"); 100 ms or 10
+    /// packets unless stated, whichever is more.
     #[schemars(with = "Option<QueueText>")]
     queue: Option<String>,
     /// Which packet a full queue loses; the one that comes last unless stated.
@@ -37,7 +38,10 @@ pub(super) struct RawRate {
 
 /// Milliseconds of delivery opportunities, or the file that holds them.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected the name of a file, or a list of milliseconds such as [0, 1, 1, 2]")]
+#[serde(
+    untagged,
+    expecting = "expected the name of a file, or a list of milliseconds such as [0, 1, 1, 2]"
+)]
 enum RawTrace {
     File(String),
     List(Vec<u64>),
@@ -72,12 +76,20 @@ struct RawCodel {
     interval: Span,
 }
 
-pub(super) fn rule(place: &str, value: Value, read: ReadFile<'_>) -> Result<RuleKind, SettingError> {
+pub(super) fn rule(
+    place: &str,
+    value: Value,
+    read: ReadFile<'_>,
+) -> Result<RuleKind, SettingError> {
     let raw: RawRate = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let trace = raw.trace.map(|raw| trace(&at("trace"), raw, read)).transpose()?;
     let is_trace = trace.is_some();
-    let source = exactly_one(place, "rate", [("limit", raw.limit.map(RateSource::Limit)), ("trace", trace)])?;
+    let source = exactly_one(
+        place,
+        "rate",
+        [("limit", raw.limit.map(RateSource::Limit)), ("trace", trace)],
+    )?;
     let queue = raw.queue.map(|text| text.parse::<Queue>()).transpose();
     let queue = queue.map_err(|problem| SettingError::new(at("queue"), problem))?;
     if is_trace && matches!(queue, Some(Queue::Time(_))) {
@@ -91,7 +103,8 @@ pub(super) fn rule(place: &str, value: Value, read: ReadFile<'_>) -> Result<Rule
         raw.discipline.map_or(Ok(Discipline::Tail), |raw| discipline(&at("discipline"), &raw))?;
     let overhead = raw.overhead.unwrap_or(0);
     if overhead > OVERHEAD_MAX {
-        let problem = format!("{overhead} bytes per packet are out of bounds; write 0 to {OVERHEAD_MAX}");
+        let problem =
+            format!("{overhead} bytes per packet are out of bounds; write 0 to {OVERHEAD_MAX}");
         return Err(SettingError::new(at("overhead"), problem));
     }
     let burst = raw.burst.unwrap_or(ByteSize::new(0));

@@ -2,8 +2,8 @@
 
 use super::file::ReadFile;
 use crate::profile::{Reorder, RuleKind};
-use crate::setting::{SettingError, decode, within};
-use crate::units::{Probability, Span};
+use jostle_common::setting::{SettingError, decode, within};
+use jostle_common::units::{Probability, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

@@ -4,14 +4,15 @@ use super::file::ReadFile;
 use super::select::RawSelection;
 use super::{corrupt, delay, drop, duplicate, gates, rate, reorder};
 use crate::profile::{Rule, RuleKind, Selection};
-use crate::setting::{SettingError, one_of, within};
+use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 
 /// A link signs packets with one bit per rule.
 pub(super) const RULES_MAX: usize = 63;
 /// Copies are numbered with six bits per duplicate rule.
 const DUPLICATE_RULES_MAX: u32 = 5;
-/// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever drives the link.
+/// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever
+/// drives the link.
 const PACKETS_OF_ONE_MAX: u64 = 64;
 
 /// A rule that does not yet know its place among its kind.
@@ -67,8 +68,9 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
             _ => format!("{}#{}", kind.name(), ordinal + 1),
         });
         if rules.iter().any(|rule| rule.key == key) {
-            let problem =
-                format!("a second rule is called \"{key}\"; give each rule of a direction its own name");
+            let problem = format!(
+                "a second rule is called \"{key}\"; give each rule of a direction its own name"
+            );
             return Err(SettingError::new(within(&place, "name"), problem));
         }
         rules.push(Rule { key, ordinal, selection, kind });
@@ -152,7 +154,10 @@ pub(super) fn exactly_one<T, const N: usize>(
         )),
         (Some((first, _)), Some((second, _))) => Err(SettingError::new(
             place,
-            format!("{kind} says how by exactly one of {}; here are {first} and {second}", one_of(&names)),
+            format!(
+                "{kind} says how by exactly one of {}; here are {first} and {second}",
+                one_of(&names)
+            ),
         )),
     }
 }

@@ -1,10 +1,11 @@
-//! The JSON Schema of profiles, from the types that read them, so that editors complete and check what a person writes.
+//! The JSON Schema of profiles, from the types that read them, so that editors complete and check
+//! what a person writes.
 //!
-//! What takes two fields to judge (a jitter above its time) only the reader sees; whatever the reader takes, the schema takes.
+//! What takes two fields to judge (a jitter above its time) only the reader sees; whatever the
+//! reader takes, the schema takes.
 
 use super::{RawProfile, corrupt, delay, drop, duplicate, gates, rate, reorder, select};
-use crate::setting::Object;
-use crate::units::{ByteSize, Span};
+use jostle_common::units::{ByteSize, Span};
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -14,11 +15,13 @@ use std::borrow::Cow;
 /// The schema, as JSON text with a line end.
 pub fn schema() -> String {
     // Draft 7 is what editors know best.
-    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<RawProfile>();
+    let mut schema =
+        SchemaSettings::draft07().into_generator().into_root_schema_for::<RawProfile>();
     schema.insert("title".into(), "jostle profile".into());
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         let description = "Where this schema is, for editors.";
-        properties.insert("$schema".into(), json!({ "type": "string", "description": description }));
+        properties
+            .insert("$schema".into(), json!({ "type": "string", "description": description }));
     }
     RecursiveTransform(simplify).transform(&mut schema);
     let mut rest = schema.to_value();
@@ -26,8 +29,9 @@ pub fn schema() -> String {
     let first = ["$schema", "title", "description"];
     let mut ordered = Map::new();
     if let Value::Object(fields) = &mut rest {
-        ordered
-            .extend(first.iter().filter_map(|name| Some(((*name).to_owned(), fields.shift_remove(*name)?))));
+        ordered.extend(
+            first.iter().filter_map(|name| Some(((*name).to_owned(), fields.shift_remove(*name)?))),
+        );
         let definitions = fields.shift_remove("definitions");
         ordered.append(fields);
         ordered.extend(definitions.map(|all| ("definitions".to_owned(), all)));
@@ -37,7 +41,8 @@ pub fn schema() -> String {
     text.replace("\"#/definitions/Raw", "\"#/definitions/").replace("    \"Raw", "    \"")
 }
 
-/// Takes out what says nothing to a person: that a field may be left out by writing null, and how wide an integer is in memory.
+/// Takes out what says nothing to a person: that a field may be left out by writing null, and how
+/// wide an integer is in memory.
 fn simplify(schema: &mut Schema) {
     schema.remove("format");
     if let Some(Value::Array(types)) = schema.get_mut("type") {
@@ -77,20 +82,6 @@ impl Emptiness for Schema {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Object<T> {
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
 /// The bound of a queue: a time, bytes or packets.
 pub(super) struct QueueText;
 
@@ -106,7 +97,8 @@ impl JsonSchema for QueueText {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let packets = json!({ "type": "string", "pattern": r"^\s*\d+\s*packets?$" });
         let text = |schema: Schema| json!({ "type": "string", "allOf": [schema] });
-        let (time, size) = (generator.subschema_for::<Span>(), generator.subschema_for::<ByteSize>());
+        let (time, size) =
+            (generator.subschema_for::<Span>(), generator.subschema_for::<ByteSize>());
         json_schema!({ "anyOf": [text(time), text(size), packets] })
     }
 }
@@ -142,7 +134,9 @@ impl JsonSchema for AnyRule {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let kinds: Vec<Value> = KINDS
             .iter()
-            .map(|(kind, fields, one_of)| rule(kind, fields(generator), one_of, generator).to_value())
+            .map(|(kind, fields, one_of)| {
+                rule(kind, fields(generator), one_of, generator).to_value()
+            })
             .collect();
         json_schema!({ "type": "object", "required": ["rule"], "oneOf": kinds })
     }
@@ -175,7 +169,8 @@ fn rule(kind: &str, own: Schema, one_of: &[&str], generator: &mut SchemaGenerato
         "additionalProperties": false,
     });
     if !one_of.is_empty() {
-        let choices: Vec<Value> = one_of.iter().map(|field| json!({ "required": [field] })).collect();
+        let choices: Vec<Value> =
+            one_of.iter().map(|field| json!({ "required": [field] })).collect();
         schema.insert("oneOf".into(), choices.into());
     }
     schema
@@ -187,12 +182,15 @@ mod tests {
 
     #[test]
     fn the_shipped_schema_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/profile.schema.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/profile.schema.json");
         if std::env::var_os("JOSTLE_BLESS").is_some() {
             std::fs::write(path, schema()).unwrap();
         }
         let shipped = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(shipped == schema(), "write it again: jostle profile schema > configs/profile.schema.json");
+        assert!(
+            shipped == schema(),
+            "write it again: jostle profile schema > configs/profile.schema.json"
+        );
     }
 
     #[test]

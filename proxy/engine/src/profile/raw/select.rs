@@ -1,9 +1,9 @@
 //! Reads what every rule may say about the packets it looks at: `per`, `flows` and `match`.
 
 use crate::profile::{Match, MatchBytes, Per, Selection};
-use crate::setting::{Object, SettingError, decode, within};
-use crate::units::{ByteSize, Probability};
 use bytes::Bytes;
+use jostle_common::setting::{Object, SettingError, decode, within};
+use jostle_common::units::{ByteSize, Probability};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,7 +14,8 @@ const BYTES_MAX: usize = 1024;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSelection {
-    /// Whether the rule counts, and holds, all packets together or those of each flow; link unless stated.
+    /// Whether the rule counts, and holds, all packets together or those of each flow; link unless
+    /// stated.
     #[serde(default)]
     per: RawPer,
     /// The chance that a flow is affected at all; 100% unless stated.
@@ -73,7 +74,10 @@ struct RawBytes {
 
 impl RawSelection {
     /// Takes its fields out of those of a rule.
-    pub(super) fn taken_from(place: &str, fields: &mut Map<String, Value>) -> Result<Self, SettingError> {
+    pub(super) fn taken_from(
+        place: &str,
+        fields: &mut Map<String, Value>,
+    ) -> Result<Self, SettingError> {
         let own = ["per", "flows", "match"]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), fields.remove(name)?)));
@@ -87,7 +91,10 @@ impl RawSelection {
                 RawPer::Flow => Per::Flow,
             },
             flows: self.flows.unwrap_or(Probability::ALWAYS),
-            matching: self.r#match.map(|value| matching(&within(place, "match"), value)).transpose()?,
+            matching: self
+                .r#match
+                .map(|value| matching(&within(place, "match"), value))
+                .transpose()?,
         })
     }
 }
@@ -95,8 +102,7 @@ impl RawSelection {
 fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
     const PACKETS_ONLY: [&str; 3] = ["protocol", "port", "address"];
     if let Some(field) = PACKETS_ONLY.into_iter().find(|field| value.get(field).is_some()) {
-        let problem =
-            "a route has one protocol and one upstream already; this is for IP packets. Leave it out";
+        let problem = "a route has one protocol and one upstream already; this is for IP packets. Leave it out";
         return Err(SettingError::new(within(place, field), problem));
     }
     let raw: RawMatch = decode(place, value)?;
@@ -106,8 +112,9 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
             "it says nothing about a packet; write \"size\", \"first\", \"after\" or \"bytes\", or leave it out",
         ));
     }
-    let size =
-        raw.size.map_or(Ok(0..=u32::MAX), |Object(sizes)| size_range(&within(place, "size"), &sizes))?;
+    let size = raw
+        .size
+        .map_or(Ok(0..=u32::MAX), |Object(sizes)| size_range(&within(place, "size"), &sizes))?;
     if raw.first == Some(0) {
         return Err(SettingError::new(
             within(place, "first"),
@@ -142,11 +149,16 @@ fn size_range(place: &str, raw: &RawSizes) -> Result<std::ops::RangeInclusive<u3
 
 fn bytes(place: &str, raw: RawBytes) -> Result<MatchBytes, SettingError> {
     let value: Bytes = match (raw.hex, raw.text) {
-        (Some(hex), None) => {
-            from_hex(&hex).map_err(|problem| SettingError::new(within(place, "hex"), problem))?.into()
-        }
+        (Some(hex), None) => from_hex(&hex)
+            .map_err(|problem| SettingError::new(within(place, "hex"), problem))?
+            .into(),
         (None, Some(text)) => text.into(),
-        _ => return Err(SettingError::new(place, "bytes are given by exactly one of \"hex\" and \"text\"")),
+        _ => {
+            return Err(SettingError::new(
+                place,
+                "bytes are given by exactly one of \"hex\" and \"text\"",
+            ));
+        }
     };
     if !(1..=BYTES_MAX).contains(&value.len()) {
         let problem = format!("{} bytes cannot be compared; write 1 to {BYTES_MAX}", value.len());
@@ -156,8 +168,11 @@ fn bytes(place: &str, raw: RawBytes) -> Result<MatchBytes, SettingError> {
 }
 
 fn from_hex(text: &str) -> Result<Vec<u8>, String> {
-    let refuse =
-        || format!("\"{text}\" is not bytes; write two hexadecimal digits for each, such as \"c0ffee\"");
+    let refuse = || {
+        format!(
+            "\"{text}\" is not bytes; write two hexadecimal digits for each, such as \"c0ffee\""
+        )
+    };
     let digits: Vec<u8> = text
         .chars()
         .map(|digit| digit.to_digit(16).map(|digit| digit as u8))

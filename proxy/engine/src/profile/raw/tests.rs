@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::profile::{Queue, RuleKind, Timeline};
-use crate::units::ByteSize;
+use jostle_common::units::ByteSize;
 use std::time::Duration;
 
 fn error(text: &str) -> String {
@@ -28,8 +28,12 @@ fn every_rule_and_field_is_read() {
     )
     .unwrap();
     assert_eq!(profile.about, "all of it");
-    let keys = |timeline: &Timeline| timeline.rules().map(|rule| rule.key.clone()).collect::<Vec<_>>();
-    assert_eq!(keys(&profile.up), ["drop", "drop#2", "drop#3", "tenth", "rate", "rate#2", "rate#3", "delay"]);
+    let keys =
+        |timeline: &Timeline| timeline.rules().map(|rule| rule.key.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        keys(&profile.up),
+        ["drop", "drop#2", "drop#3", "tenth", "rate", "rate#2", "rate#3", "delay"]
+    );
     assert_eq!(keys(&profile.down), ["drop", "corrupt", "corrupt#2", "duplicate", "reorder"]);
     let queues: Vec<Queue> = profile
         .up
@@ -41,7 +45,11 @@ fn every_rule_and_field_is_read() {
         .collect();
     assert_eq!(
         queues,
-        [Queue::Time(Duration::from_millis(100)), Queue::Bytes(ByteSize::new(65536)), Queue::Packets(50)]
+        [
+            Queue::Time(Duration::from_millis(100)),
+            Queue::Bytes(ByteSize::new(65536)),
+            Queue::Packets(50)
+        ]
     );
     let RuleKind::Corrupt(corrupt) = &profile.down.phases[0].rules[1].kind else { panic!() };
     assert_eq!(corrupt.range, Some(8..16));
@@ -113,7 +121,10 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"{ "up": [ { "rule": "delay", "time": "50" } ] }"#,
             r#"up[0].time: "50" has no unit; write "50ms""#,
         ),
-        (r#"{ "up": [ { "rule": "delay", "time": 50 } ] }"#, r#"up[0].time: "50" has no unit; write "50ms""#),
+        (
+            r#"{ "up": [ { "rule": "delay", "time": 50 } ] }"#,
+            r#"up[0].time: "50" has no unit; write "50ms""#,
+        ),
         (
             r#"{ "up": [ { "rule": "delay" } ] }"#,
             "up[0]: delay says how by exactly one of time or trace; none is here",
@@ -195,7 +206,8 @@ fn mistakes_are_named_with_place_and_remedy() {
 #[test]
 fn whole_directions_are_bounded() {
     let rule = r#"{ "rule": "drop", "every": 2 }"#;
-    let many = |count: usize, rule: &str| format!(r#"{{ "up": [ {} ] }}"#, vec![rule; count].join(","));
+    let many =
+        |count: usize, rule: &str| format!(r#"{{ "up": [ {} ] }}"#, vec![rule; count].join(","));
     assert!(Profile::from_json(&many(63, rule)).is_ok());
     assert_eq!(error(&many(64, rule)), "up: 64 rules are too many; at most 63 per direction");
     let copies = r#"{ "rule": "duplicate", "chance": "1%" }"#;

@@ -1,6 +1,6 @@
 //! `corrupt`: which bits are flipped.
 
-use crate::units::Probability;
+use jostle_common::units::Probability;
 use std::ops::Range;
 
 /// Which bits are flipped.

@@ -1,7 +1,7 @@
 //! `delay`: how long packets are held.
 
 use crate::profile::trace::DelayTrace;
-use crate::units::Span;
+use jostle_common::units::Span;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,18 +25,22 @@ pub enum DelaySource {
         jitter: Duration,
         /// How the spread is distributed.
         shape: Shape,
-        /// The half-life of the correlation between the delays of successive packets; zero draws each on its own.
+        /// The half-life of the correlation between the delays of successive packets; zero draws
+        /// each on its own.
         memory: Duration,
     },
     /// It follows a trace.
     Trace(Arc<DelayTrace>),
 }
 
-/// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it has become the even distribution.
+/// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it has
+/// become the even distribution.
 const NORMAL_JITTER_MAX: f64 = 0.57;
-/// The cut Pareto distribution begins 0.6928 standard deviations below its mean, and 1/0.6928 = 1.443.
+/// The cut Pareto distribution begins 0.6928 standard deviations below its mean, and 1/0.6928 =
+/// 1.443.
 const PARETO_JITTER_MAX: f64 = 1.44;
-/// The cut mixture of Gaussian and Pareto begins 1.3869 standard deviations below its mean, and 1/1.3869 = 0.721.
+/// The cut mixture of Gaussian and Pareto begins 1.3869 standard deviations below its mean, and
+/// 1/1.3869 = 0.721.
 const PARETO_NORMAL_JITTER_MAX: f64 = 0.72;
 
 impl Delay {
@@ -47,10 +51,14 @@ impl Delay {
 
     /// A delay that is drawn for each packet on its own, with order kept.
     pub const fn drawn(time: Duration, jitter: Duration, shape: Shape) -> Self {
-        Self { source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO }, reorder: false }
+        Self {
+            source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO },
+            reorder: false,
+        }
     }
 
-    /// Checks that no packet would have to arrive before it was sent; the error is the problem with the jitter.
+    /// Checks that no packet would have to arrive before it was sent; the error is the problem with
+    /// the jitter.
     pub(in crate::profile) fn check(&self) -> Result<(), String> {
         let DelaySource::Drawn { time, jitter, shape, .. } = &self.source else { return Ok(()) };
         let (time, jitter) = (*time, *jitter);
@@ -66,7 +74,9 @@ impl Delay {
                 Span(time)
             )),
             Shape::Pareto => check_tail("pareto", time, jitter, PARETO_JITTER_MAX),
-            Shape::ParetoNormal => check_tail("paretonormal", time, jitter, PARETO_NORMAL_JITTER_MAX),
+            Shape::ParetoNormal => {
+                check_tail("paretonormal", time, jitter, PARETO_NORMAL_JITTER_MAX)
+            }
             _ => Ok(()),
         }
     }
@@ -95,10 +105,13 @@ pub enum Shape {
     Uniform,
     /// Gaussian with mean time and sd jitter, cut symmetrically at 0 and 2·time.
     Normal,
-    /// A Pareto tail behind a least delay, with mean time and sd jitter after the cut: see `docs/models.md`.
+    /// A Pareto tail behind a least delay, with mean time and sd jitter after the cut: see
+    /// `docs/models.md`.
     Pareto,
-    /// A quarter Gaussian and three quarters Pareto, the mixture of netem's `paretonormal`, with mean time and sd jitter.
+    /// A quarter Gaussian and three quarters Pareto, the mixture of netem's `paretonormal`, with
+    /// mean time and sd jitter.
     ParetoNormal,
-    /// time + jitter · T/8192 for an entry T of the table, drawn evenly: tc's `.dist` format. At least 0.
+    /// time + jitter · T/8192 for an entry T of the table, drawn evenly: tc's `.dist` format. At
+    /// least 0.
     Table(Arc<[i16]>),
 }

@@ -1,6 +1,6 @@
 //! `drop`: which packets are lost.
 
-use crate::units::Probability;
+use jostle_common::units::Probability;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ pub enum Drop {
         /// The mean length of a burst.
         length: BurstLength,
     },
-    /// The Gilbert–Elliott model: a good and a bad state with a loss probability each (Elliott 1963).
+    /// The Gilbert–Elliott model: a good and a bad state with a loss probability each (Elliott
+    /// 1963).
     GilbertElliott {
         /// The probability, per packet, to go from good to bad.
         p: Probability,
@@ -33,7 +34,8 @@ pub enum Drop {
     Every(u64),
     /// The packets of these numbers, ascending. Shared, for a rule per flow has it many times.
     Packets(Arc<[u64]>),
-    /// After *k* losses in a row the next packet is lost with the *k*-th probability; after more than the list has, with its last.
+    /// After *k* losses in a row the next packet is lost with the *k*-th probability; after more
+    /// than the list has, with its last.
     Pattern(Vec<Probability>),
 }
 
@@ -46,8 +48,9 @@ pub enum BurstLength {
     Time(Duration),
 }
 
-/// Transitions of the four-state model, per packet; a packet's fate is the state that it enters. State 1 is the gap between bursts, 3 a
-/// loss within a burst, 2 an arrival within a burst, 4 a loss on its own, which always returns to 1.
+/// Transitions of the four-state model, per packet; a packet's fate is the state that it enters.
+/// State 1 is the gap between bursts, 3 a loss within a burst, 2 an arrival within a burst, 4 a
+/// loss on its own, which always returns to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FourState {
     /// From the gap into a burst.
@@ -71,7 +74,9 @@ impl Drop {
         if !(1.0..=1e6).contains(&length) {
             return Err((
                 "length",
-                format!("a burst of {length} packets is none; write a mean length from 1 to 1000000"),
+                format!(
+                    "a burst of {length} packets is none; write a mean length from 1 to 1000000"
+                ),
             ));
         }
         // Between two bursts at least one packet arrives.

@@ -1,6 +1,6 @@
 //! `batch`, `outage` and `size`: gates that open and close.
 
-use crate::units::{ByteSize, Probability};
+use jostle_common::units::{ByteSize, Probability};
 use std::time::Duration;
 
 /// How packets are gathered and let go together.
@@ -17,9 +17,11 @@ pub struct Batch {
 /// When a window opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BatchTrigger {
-    /// A packet that comes while no window is open opens one with this probability; it lasts its whole time (clumsy's throttle).
+    /// A packet that comes while no window is open opens one with this probability; it lasts its
+    /// whole time (clumsy's throttle).
     Chance(Probability),
-    /// Every packet that comes while no window is open opens one; it closes when so much is in it, or with its time (netem's slots).
+    /// Every packet that comes while no window is open opens one; it closes when so much is in it,
+    /// or with its time (netem's slots).
     Slot {
         /// The most packets of a slot.
         packets: Option<u64>,

@@ -19,7 +19,8 @@ pub use select::{Match, MatchBytes, Per, Selection};
 /// One rule of one direction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// Who the rule is, in its draws, in counters and in events: its `name`, or its kind and ordinal among its kind (`drop`, `drop#2`).
+    /// Who the rule is, in its draws, in counters and in events: its `name`, or its kind and
+    /// ordinal among its kind (`drop`, `drop#2`).
     pub key: String,
     /// How many rules of the same kind stand before it in this direction.
     pub ordinal: u32,

@@ -1,14 +1,15 @@
 //! The bound of a queue, and how it is written.
 
-use crate::units::{ByteSize, format_duration, parse_duration};
+use jostle_common::units::{ByteSize, format_duration, parse_duration};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The bound of a queue. Written `"100ms"`, `"64KiB"` or `"50 packets"`: the unit tells which is meant.
+/// The bound of a queue. Written `"100ms"`, `"64KiB"` or `"50 packets"`: the unit tells which is
+/// meant.
 ///
 /// ```
-/// use jostle_common::profile::Queue;
+/// use jostle_engine::profile::Queue;
 /// assert_eq!("50 packets".parse(), Ok(Queue::Packets(50)));
 /// assert_eq!(Queue::Packets(50).to_string(), "50 packets");
 /// ```
@@ -27,11 +28,9 @@ impl FromStr for Queue {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(number) = text.strip_suffix("packets").or_else(|| text.strip_suffix("packet")) {
-            return number
-                .trim()
-                .parse()
-                .map(Self::Packets)
-                .map_err(|_| format!("\"{text}\" is not a number of packets; write \"50 packets\""));
+            return number.trim().parse().map(Self::Packets).map_err(|_| {
+                format!("\"{text}\" is not a number of packets; write \"50 packets\"")
+            });
         }
         let bytes = || text.parse().map(Self::Bytes);
         parse_duration(text).map(Self::Time).or_else(|_| bytes()).map_err(|_| {

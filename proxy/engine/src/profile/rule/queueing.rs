@@ -2,7 +2,7 @@
 
 use super::Queue;
 use crate::profile::trace::RateTrace;
-use crate::units::{BitRate, ByteSize, Probability};
+use jostle_common::units::{BitRate, ByteSize, Probability};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ impl Reorder {
 pub struct Rate {
     /// The speed.
     pub source: RateSource,
-    /// How much may wait in front; `None` is 100 ms or 10 packets, whichever is more: at 56 kbit/s 100 ms would not hold one full packet.
+    /// How much may wait in front; `None` is 100 ms or 10 packets, whichever is more: at 56 kbit/s
+    /// 100 ms would not hold one full packet.
     pub queue: Option<Queue>,
     /// Which packet goes when the queue is full, or before it is.
     pub discipline: Discipline,

@@ -1,7 +1,7 @@
 //! Which packets a rule looks at: what every rule may say beside its own settings.
 
-use crate::units::Probability;
 use bytes::Bytes;
+use jostle_common::units::Probability;
 use std::ops::RangeInclusive;
 
 /// Which packets a rule looks at, and how it counts them. The others pass it by.

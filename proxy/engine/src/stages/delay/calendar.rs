@@ -1,8 +1,9 @@
 //! A priority queue of things due in the near future: a flat calendar queue (Brown, CACM 1988).
 //!
-//! The next second is divided into slots of 16.4 µs, each an unsorted list; a list is sorted when its turn comes. So the cost per entry
-//! does not grow with the number of entries, where a binary heap's cache misses make it ten times slower at a million. What is due
-//! later than the last slot waits in a heap. A small queue has few slots, and more as the heap fills.
+//! The next second is divided into slots of 16.4 µs, each an unsorted list; a list is sorted when
+//! its turn comes. So the cost per entry does not grow with the number of entries, where a binary
+//! heap's cache misses make it ten times slower at a million. What is due later than the last slot
+//! waits in a heap. A small queue has few slots, and more as the heap fills.
 
 use jostle_common::time::Instant;
 use std::cmp::Reverse;
@@ -40,7 +41,8 @@ pub(super) struct Calendar<T> {
     current_slot: u64,
     /// Slots `current_slot + 1 ..`, at their number modulo the count.
     slots: Vec<Vec<T>>,
-    /// One bit per slot that holds anything, and one per word of such bits: finding the next slot reads two words.
+    /// One bit per slot that holds anything, and one per word of such bits: finding the next slot
+    /// reads two words.
     occupied: Vec<u64>,
     /// Entries behind the last slot.
     later: BinaryHeap<Reverse<T>>,
@@ -122,11 +124,13 @@ impl<T: Due> Calendar<T> {
         slot as usize & (self.slots.len() - 1)
     }
 
-    /// Makes room for an entry in front of the current slot: what no longer fits into the slots' span goes to the heap.
+    /// Makes room for an entry in front of the current slot: what no longer fits into the slots'
+    /// span goes to the heap.
     fn step_back(&mut self, slot: u64) {
         let span = self.slots.len() as u64;
         let old = std::mem::replace(&mut self.current_slot, slot);
-        // Slots whose distance from the new current one reaches the span are those that would alias it or those in front of it.
+        // Slots whose distance from the new current one reaches the span are those that would alias
+        // it or those in front of it.
         let mut displaced = std::mem::take(&mut self.current);
         if span > 0 {
             for number in old.max(slot.saturating_add(span))..old.saturating_add(span) {
@@ -185,7 +189,8 @@ impl<T: Due> Calendar<T> {
             let word = (start / 64 + step) % words;
             let bits = self.occupied[word];
             let distance = step * 64 - start % 64 + bits.trailing_zeros() as usize;
-            (bits != 0 && distance < self.slots.len()).then(|| self.current_slot + 1 + distance as u64)
+            (bits != 0 && distance < self.slots.len())
+                .then(|| self.current_slot + 1 + distance as u64)
         })
     }
 

@@ -15,7 +15,8 @@ const KEYED_MIN: usize = 16;
 pub(super) enum Line {
     /// Every delay is the same: first in, first out; a packet's `at` is its due time.
     Constant(VecDeque<Packet>),
-    /// Jitter with order kept: packets in order of arrival, and the due times they will take in turn.
+    /// Jitter with order kept: packets in order of arrival, and the due times they will take in
+    /// turn.
     Ordered(VecDeque<Packet>, Calendar<Instant>),
     /// Jitter that may reorder: a packet's `at` is its due time.
     Free(Calendar<Timed>, u64),
@@ -64,7 +65,8 @@ impl PartialEq for Timed {
 impl Eq for Timed {}
 
 impl Line {
-    /// A line for packets whose delays are all the same, or not, and which may overtake each other, or not.
+    /// A line for packets whose delays are all the same, or not, and which may overtake each other,
+    /// or not.
     pub(super) fn new(is_constant: bool, reorder: bool) -> Self {
         if is_constant {
             Self::Constant(VecDeque::new())
@@ -85,7 +87,8 @@ impl Line {
     pub(super) fn push(&mut self, packet: Packet, due: Instant) {
         match self {
             Self::Constant(packets) => {
-                // Written where it stands: a packet that is changed and then moved stalls the processor.
+                // Written where it stands: a packet that is changed and then moved stalls the
+                // processor.
                 packets.push_back(packet);
                 packets.back_mut().expect("it was just pushed").at = due;
             }
@@ -104,7 +107,9 @@ impl Line {
     #[inline]
     pub(super) fn pop(&mut self, now: Instant) -> Option<Output> {
         match self {
-            Self::Constant(packets) => packets.pop_front_if(|packet| packet.at <= now).map(Output::Deliver),
+            Self::Constant(packets) => {
+                packets.pop_front_if(|packet| packet.at <= now).map(Output::Deliver)
+            }
             Self::Ordered(packets, dues) => {
                 let at = dues.pop(now)?;
                 // Written where it comes to stand, as above.

@@ -1,17 +1,18 @@
 //! `delay`: holds each packet for a time, with jitter, in order unless overtaking is asked for.
 //!
-//! When order is kept, the k-th packet in takes the k-th smallest due time. Nobody is made to wait longer than the longest drawn delay,
-//! and the mean delay is exactly the mean drawn; holding each packet until the one before has gone would raise it.
+//! When order is kept, the k-th packet in takes the k-th smallest due time. Nobody is made to wait
+//! longer than the longest drawn delay, and the mean delay is exactly the mean drawn; holding each
+//! packet until the one before has gone would raise it.
 
 mod calendar;
 mod line;
 
 use crate::delay::{DrawnDelay, Latent};
 use crate::packet::Packet;
+use crate::profile::trace::DelayTrace;
+use crate::profile::{self, DelaySource};
 use crate::source::Origin;
 use crate::stage::{Output, Stage};
-use jostle_common::profile::trace::DelayTrace;
-use jostle_common::profile::{self, DelaySource};
 use jostle_common::time::{Instant, nanos};
 use line::Line;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub(crate) struct Delay {
     origin: Origin,
     delays: Delays,
     line: Line,
-    /// No packet to come is due before this: the last due time that was inside when the setting changed.
+    /// No packet to come is due before this: the last due time that was inside when the setting
+    /// changed.
     floor: Instant,
     /// The latest due time given so far, which marks wait for.
     latest: Instant,
@@ -32,7 +34,8 @@ pub(crate) struct Delay {
 /// Where the delay of a packet comes from.
 #[derive(Debug)]
 enum Delays {
-    /// Each is drawn on its own, by the packet's number. The mean, which marks take, is beside the distribution.
+    /// Each is drawn on its own, by the packet's number. The mean, which marks take, is beside the
+    /// distribution.
     Drawn(DrawnDelay, u64),
     /// Drawn by the value of a process that remembers, at the packet's time.
     Remembered(DrawnDelay, u64, Box<Latent>),
@@ -62,12 +65,17 @@ impl Delays {
         }
     }
 
-    /// The same delays for draws of another origin. What was tabulated, which takes long to do, is shared.
+    /// The same delays for draws of another origin. What was tabulated, which takes long to do, is
+    /// shared.
     fn of_origin(&self, setting: &profile::Delay, origin: Origin) -> Self {
         match (self, &setting.source) {
             (Self::Drawn(drawn, mean), _) => Self::Drawn(drawn.clone(), *mean),
             (Self::Remembered(drawn, mean, _), DelaySource::Drawn { memory, .. }) => {
-                Self::Remembered(drawn.clone(), *mean, Box::new(Latent::new(nanos(*memory), origin)))
+                Self::Remembered(
+                    drawn.clone(),
+                    *mean,
+                    Box::new(Latent::new(nanos(*memory), origin)),
+                )
             }
             _ => Self::new(setting, origin),
         }
@@ -127,7 +135,8 @@ impl Delay {
         }
     }
 
-    /// Changes the setting, or removes the delay: packets inside keep their times, later ones queue behind.
+    /// Changes the setting, or removes the delay: packets inside keep their times, later ones queue
+    /// behind.
     pub(crate) fn retune(&mut self, setting: Option<&profile::Delay>) {
         let setting = setting.unwrap_or(&NONE);
         self.take_on(Delays::new(setting, self.origin), setting);

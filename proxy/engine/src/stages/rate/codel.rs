@@ -1,4 +1,5 @@
-//! CoDel: drops at the head of a queue that has stood above a target for an interval, faster and faster until it goes below (RFC 8289).
+//! CoDel: drops at the head of a queue that has stood above a target for an interval, faster and
+//! faster until it goes below (RFC 8289).
 
 use jostle_common::time::Instant;
 use std::time::Duration;
@@ -50,8 +51,8 @@ impl Codel {
         self.dropped = false;
     }
 
-    /// Whether the packet of so many bytes at the head of the queue, which came at `came`, is dropped at `now` instead of being sent;
-    /// `behind` are the bytes that stay in the queue.
+    /// Whether the packet of so many bytes at the head of the queue, which came at `came`, is
+    /// dropped at `now` instead of being sent; `behind` are the bytes that stay in the queue.
     pub(super) fn drops(&mut self, now: Instant, came: Instant, bytes: u64, behind: u64) -> bool {
         let stands = self.stands(now, came, bytes, behind);
         if !self.dropping {
@@ -86,7 +87,8 @@ impl Codel {
         now >= first_above
     }
 
-    /// Begins to drop. If it did so not long ago, the rate at which it left off is a good one to begin with.
+    /// Begins to drop. If it did so not long ago, the rate at which it left off is a good one to
+    /// begin with.
     fn begin(&mut self, now: Instant) {
         let delta = self.count - self.last_count;
         let recently = now.since(self.drop_next) < self.interval.saturating_mul(16);
@@ -208,7 +210,8 @@ mod tests {
         for seed in 1..=5 {
             let stream = Stream::new(seed, "test", Direction::Up, "codel");
             let mut rfc = Rfc::default();
-            let mut codel = Codel::new(Duration::from_nanos(TARGET), Duration::from_nanos(INTERVAL));
+            let mut codel =
+                Codel::new(Duration::from_nanos(TARGET), Duration::from_nanos(INTERVAL));
             let (mut packets, mut dropped) = (VecDeque::new(), Vec::new());
             let (mut sent, mut now) = (0, 0u64);
             for step in 0..60_000 {
@@ -228,7 +231,8 @@ mod tests {
                     sent += u32::from(packet.is_some());
                 }
             }
-            // A float's root may differ from the whole number's in the last nanosecond; no packet came just then.
+            // A float's root may differ from the whole number's in the last nanosecond; no packet
+            // came just then.
             assert_eq!(dropped, rfc.dropped);
             assert!(dropped.len() > 100 && sent > 10_000, "{} dropped, {sent} sent", dropped.len());
         }

@@ -1,7 +1,9 @@
-//! `rate`: lets packets through one after the other, at a constant rate or at the opportunities of a trace, with a bounded queue in front.
+//! `rate`: lets packets through one after the other, at a constant rate or at the opportunities of
+//! a trace, with a bounded queue in front.
 //!
-//! The packet in service is no longer in the queue. A line of constant rate takes the next one into service when the last has left; a
-//! trace leaves it in the queue until an opportunity comes, as mahimahi does.
+//! The packet in service is no longer in the queue. A line of constant rate takes the next one into
+//! service when the last has left; a trace leaves it in the queue until an opportunity comes, as
+//! mahimahi does.
 
 mod codel;
 mod opportunities;
@@ -9,10 +11,10 @@ mod serial;
 mod waiting;
 
 use crate::packet::Packet;
+use crate::profile::{self, Discipline, Queue, RateSource};
 use crate::source::Origin;
 use crate::stage::{Output, Reason, Stage};
 use codel::Codel;
-use jostle_common::profile::{self, Discipline, Queue, RateSource};
 use jostle_common::time::Instant;
 use opportunities::Opportunities;
 use serial::Serial;
@@ -63,9 +65,11 @@ impl Rate {
         let line = match &setting.source {
             RateSource::Limit(limit) => Line::Constant(Serial::new(*limit, setting.burst)),
             // Each packet that finds the link idle looks for the opportunity behind it.
-            RateSource::Trace(trace) => {
-                Line::Trace(Box::new(Opportunities::after(Arc::clone(trace), origin.epoch, origin.epoch)))
-            }
+            RateSource::Trace(trace) => Line::Trace(Box::new(Opportunities::after(
+                Arc::clone(trace),
+                origin.epoch,
+                origin.epoch,
+            ))),
         };
         let mut rate = Self {
             line,
@@ -81,7 +85,8 @@ impl Rate {
         rate
     }
 
-    /// Changes the setting at `now`, or removes the limit: the packet in service keeps its end, waiting ones go at the new rate.
+    /// Changes the setting at `now`, or removes the limit: the packet in service keeps its end,
+    /// waiting ones go at the new rate.
     pub(crate) fn retune(&mut self, now: Instant, setting: Option<&profile::Rate>, origin: Origin) {
         let busy = self.in_service.as_ref().map(|packet| packet.at);
         let old = std::mem::replace(&mut self.line, Line::Open);
@@ -93,10 +98,13 @@ impl Rate {
                 (RateSource::Limit(limit), _) => {
                     Line::Constant(Serial::emptied(*limit, setting.burst, busy.unwrap_or(now)))
                 }
-                (RateSource::Trace(trace), Line::Trace(line)) if line.follows(trace) => Line::Trace(line),
+                (RateSource::Trace(trace), Line::Trace(line)) if line.follows(trace) => {
+                    Line::Trace(line)
+                }
                 (RateSource::Trace(trace), _) => {
                     let mut line = Opportunities::after(Arc::clone(trace), origin.epoch, now);
-                    // What waits for the packet in service may use an opportunity that comes just when it leaves.
+                    // What waits for the packet in service may use an opportunity that comes just
+                    // when it leaves.
                     line.skip_to(busy.unwrap_or(now));
                     Line::Trace(Box::new(line))
                 }
@@ -112,7 +120,8 @@ impl Rate {
 
     fn set_queue(&mut self, setting: &profile::Rate) {
         self.waiting.set_overhead(setting.overhead);
-        // With a trace nobody knows how long a queue will take; what goes by in that time on average, everybody.
+        // With a trace nobody knows how long a queue will take; what goes by in that time on
+        // average, everybody.
         let time = |time| match &setting.source {
             RateSource::Limit(_) => Bound::Time(time),
             RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),
@@ -126,7 +135,9 @@ impl Rate {
         self.drops_head = setting.discipline == Discipline::Head;
         self.codel = match (setting.discipline, self.codel.take()) {
             (Discipline::Tail | Discipline::Head, _) => None,
-            (Discipline::Codel { target, interval }, None) => Some(Box::new(Codel::new(target, interval))),
+            (Discipline::Codel { target, interval }, None) => {
+                Some(Box::new(Codel::new(target, interval)))
+            }
             (Discipline::Codel { target, interval }, Some(mut codel)) => {
                 codel.retune(target, interval);
                 Some(codel)
@@ -176,7 +187,8 @@ impl Rate {
         self.put_in_service(packet, due);
     }
 
-    /// Sends what the opportunities at `now` carry. What is left of them when nothing waits any more is lost.
+    /// Sends what the opportunities at `now` carry. What is left of them when nothing waits any
+    /// more is lost.
     fn use_opportunities(&mut self, now: Instant) {
         while let (Line::Trace(line), Some(first)) = (&mut self.line, self.waiting.front()) {
             let next = if self.waiting.bytes(first) == 0 {
@@ -218,7 +230,10 @@ impl Rate {
         }
         match (self.bound, &self.line) {
             (Bound::Time(bound), Line::Constant(line)) => {
-                let rest = self.in_service.as_ref().map_or(Duration::ZERO, |first| first.at.since(packet.at));
+                let rest = self
+                    .in_service
+                    .as_ref()
+                    .map_or(Duration::ZERO, |first| first.at.since(packet.at));
                 line.takes_longer(rest, waiting.bytes, bound)
             }
             (Bound::Time(_), Line::Trace(_) | Line::Open) => false,
@@ -245,7 +260,9 @@ impl Rate {
     #[inline]
     fn opportunity(&self) -> Option<Instant> {
         match &self.line {
-            Line::Trace(line) if self.in_service.is_none() && !self.waiting.is_empty() => Some(line.next()),
+            Line::Trace(line) if self.in_service.is_none() && !self.waiting.is_empty() => {
+                Some(line.next())
+            }
             _ => None,
         }
     }
@@ -259,7 +276,8 @@ fn discarded(mut packet: Packet, now: Instant, reason: Reason) -> Output {
 impl Stage for Rate {
     #[inline]
     fn handle(&mut self, packet: Packet) {
-        // A packet that left a bucket at once makes room for its copies, which come at the same time.
+        // A packet that left a bucket at once makes room for its copies, which come at the same
+        // time.
         while let Some(first) = self.in_service.take_if(|first| first.at <= packet.at) {
             self.done.push_back(Output::Deliver(first));
             self.serve(packet.at);
@@ -292,7 +310,8 @@ impl Stage for Rate {
     #[inline]
     fn deadline(&self) -> Option<Instant> {
         let done = self.done.front().map(|output| output.packet().at);
-        done.or_else(|| self.in_service.as_ref().map(|packet| packet.at)).or_else(|| self.opportunity())
+        done.or_else(|| self.in_service.as_ref().map(|packet| packet.at))
+            .or_else(|| self.opportunity())
     }
 
     fn held(&self) -> usize {

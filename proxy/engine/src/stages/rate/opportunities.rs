@@ -1,6 +1,7 @@
-//! A recorded rate: opportunities to send, each for so many bytes at its time, as mahimahi replays them.
+//! A recorded rate: opportunities to send, each for so many bytes at its time, as mahimahi replays
+//! them.
 
-use jostle_common::profile::trace::{OPPORTUNITY_BYTES, RateTrace};
+use crate::profile::trace::{OPPORTUNITY_BYTES, RateTrace};
 use jostle_common::time::{Instant, nanos};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,12 +47,14 @@ impl Opportunities {
         }
     }
 
-    /// Whether there are bytes to be had at `now`: left of an opportunity, or in one that comes now.
+    /// Whether there are bytes to be had at `now`: left of an opportunity, or in one that comes
+    /// now.
     pub(super) fn is_open(&self, now: Instant) -> bool {
         self.left > 0 || self.at <= now
     }
 
-    /// Carries a packet of so many bytes from `now` on, when it [is open](Self::is_open) or the packet has no bytes. When it will have left.
+    /// Carries a packet of so many bytes from `now` on, when it [is open](Self::is_open) or the
+    /// packet has no bytes. When it will have left.
     pub(super) fn carry(&mut self, bytes: u64, now: Instant) -> Instant {
         if bytes <= self.left {
             self.left -= bytes;
@@ -67,7 +70,8 @@ impl Opportunities {
 
     /// The bytes that go by in `time`, on average.
     pub(super) fn bytes_in(trace: &RateTrace, time: Duration) -> u64 {
-        let bytes = trace.millis().len() as u128 * u128::from(OPPORTUNITY_BYTES) * u128::from(nanos(time));
+        let bytes =
+            trace.millis().len() as u128 * u128::from(OPPORTUNITY_BYTES) * u128::from(nanos(time));
         u64::try_from(bytes / (u128::from(trace.period()) * 1_000_000)).unwrap_or(u64::MAX)
     }
 

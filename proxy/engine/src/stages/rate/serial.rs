@@ -1,4 +1,5 @@
-//! A constant rate: packets one after the other, each as long as its bits take, with a token bucket if bursts are allowed.
+//! A constant rate: packets one after the other, each as long as its bits take, with a token bucket
+//! if bursts are allowed.
 
 use jostle_common::time::{Instant, nanos};
 use jostle_common::units::{BitRate, ByteSize};
@@ -8,9 +9,11 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A line that carries packets at a constant rate.
 ///
-/// A bucket of depth B lets a packet go when the tokens for it are there. That is a line on which transmission may begin up to B/rate
-/// before the packet came, which is how it is computed: the time at which the line is free again is kept B/rate too late, and a packet
-/// leaves B/rate before it, or as soon as it is its turn. So in any window *w* at most rate·*w* + B bits leave, and one packet.
+/// A bucket of depth B lets a packet go when the tokens for it are there. That is a line on which
+/// transmission may begin up to B/rate before the packet came, which is how it is computed: the
+/// time at which the line is free again is kept B/rate too late, and a packet leaves B/rate before
+/// it, or as soon as it is its turn. So in any window *w* at most rate·*w* + B bits leave, and one
+/// packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serial {
     rate: BitRate,
@@ -21,8 +24,8 @@ pub(super) struct Serial {
     free: Point,
 }
 
-/// A nanosecond and a fraction of one, whose denominator is the rate in bits per second. Carrying the fraction keeps the rate exact over
-/// any number of packets.
+/// A nanosecond and a fraction of one, whose denominator is the rate in bits per second. Carrying
+/// the fraction keeps the rate exact over any number of packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Point {
     nanos: u64,
@@ -45,8 +48,9 @@ impl Serial {
         Self { rate, burst, lead: lead(rate, burst), free: Point::default() }
     }
 
-    /// The same line at another rate and with another bucket. `busy` is when the packet in service will have left, by which the bucket is
-    /// empty; without one the time since it was empty counts at the new rate.
+    /// The same line at another rate and with another bucket. `busy` is when the packet in service
+    /// will have left, by which the bucket is empty; without one the time since it was empty counts
+    /// at the new rate.
     pub(super) fn retuned(&self, rate: BitRate, burst: ByteSize, busy: Option<Instant>) -> Self {
         if self.rate == rate && self.burst == burst {
             return *self;
@@ -69,13 +73,16 @@ impl Serial {
         self.carry_next(bytes, now)
     }
 
-    /// Carries a packet that waited until the one before had left, which was at `now`. When it will have left.
+    /// Carries a packet that waited until the one before had left, which was at `now`. When it will
+    /// have left.
     #[inline]
     pub(super) fn carry_next(&mut self, bytes: u64, now: Instant) -> Instant {
         let rate = self.rate.bits_per_second();
-        // A packet of a gigabyte would still fit 64 bits; saturation only keeps the arithmetic total.
+        // A packet of a gigabyte would still fit 64 bits; saturation only keeps the arithmetic
+        // total.
         let work = (bytes * 8).saturating_mul(NANOS_PER_SECOND).saturating_add(self.free.fraction);
-        self.free = Point { nanos: self.free.nanos.saturating_add(work / rate), fraction: work % rate };
+        self.free =
+            Point { nanos: self.free.nanos.saturating_add(work / rate), fraction: work % rate };
         if self.burst.bytes() == 0 { self.free.due() } else { self.minus_lead(self.free).max(now) }
     }
 
@@ -84,12 +91,14 @@ impl Serial {
         if point.fraction >= self.lead.fraction {
             Point { nanos: whole, fraction: point.fraction - self.lead.fraction }.due()
         } else {
-            // A nanosecond is borrowed for the fraction, and what is left of it rounds up to that nanosecond.
+            // A nanosecond is borrowed for the fraction, and what is left of it rounds up to that
+            // nanosecond.
             Instant::from_nanos(whole)
         }
     }
 
-    /// Whether `rest` and then so many bytes take longer than `bound`; multiplied out by the rate, so that nothing is rounded.
+    /// Whether `rest` and then so many bytes take longer than `bound`; multiplied out by the rate,
+    /// so that nothing is rounded.
     #[inline]
     pub(super) fn takes_longer(&self, rest: Duration, bytes: u64, bound: Duration) -> bool {
         let rate = u128::from(self.rate.bits_per_second());

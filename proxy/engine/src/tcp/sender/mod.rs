@@ -1,7 +1,8 @@
 //! The sending half of one direction of a connection: decides which segment goes when.
 //!
-//! Sans-I/O: `write`, `handle_ack` and `handle_timer` take in, then `poll` gives out the segments to send until it has none. It knows
-//! offsets only; the bytes stay with the connection. The structure follows Linux's, so that its times come out the same.
+//! Sans-I/O: `write`, `handle_ack` and `handle_timer` take in, then `poll` gives out the segments
+//! to send until it has none. It knows offsets only; the bytes stay with the connection. The
+//! structure follows Linux's, so that its times come out the same.
 
 mod timer;
 mod transmit;
@@ -9,6 +10,7 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
+use crate::route::CongestionControl;
 use crate::tcp::counters::Counters;
 use crate::tcp::hystart::Sight;
 use crate::tcp::prr::Reduction;
@@ -20,7 +22,6 @@ use crate::tcp::tlp::Probe;
 use crate::tcp::undo::Undo;
 use crate::tcp::usage::Usage;
 use crate::tcp::window::Window;
-use jostle_common::route::CongestionControl;
 use jostle_common::time::Instant;
 use timer::Timer;
 
@@ -94,8 +95,9 @@ impl Sender {
         }
     }
 
-    /// Begins at the end of a handshake which took `rtt` nanoseconds; one that needed several attempts begins with a window of one
-    /// segment (RFC 5681 §3.1, from the second repetition on as in Linux).
+    /// Begins at the end of a handshake which took `rtt` nanoseconds; one that needed several
+    /// attempts begins with a window of one segment (RFC 5681 §3.1, from the second repetition on
+    /// as in Linux).
     pub(in crate::tcp) fn start(&mut self, now: Instant, rtt: Option<u64>, repetitions: u32) {
         self.last_sent = now;
         if let Some(rtt) = rtt {
@@ -177,7 +179,8 @@ impl Sender {
         let (first, last) = match (ordered, progress.sacked) {
             (Some((first, _)), Some((_, last))) => (first, last),
             (Some(times), None) | (None, Some(times)) => times,
-            // Retransmitted segments say nothing by themselves (Karn), but the echoed timestamp does.
+            // Retransmitted segments say nothing by themselves (Karn), but the echoed timestamp
+            // does.
             (None, None) if progress.advanced => (ack.echo, ack.echo),
             (None, None) => return None,
         };
@@ -217,7 +220,8 @@ impl Sender {
         }
     }
 
-    /// Undoes the reduction under way if this timestamp shows that what was sent again had not been lost.
+    /// Undoes the reduction under way if this timestamp shows that what was sent again had not been
+    /// lost.
     fn undo_if_needless(&mut self, echo: Instant) {
         let Some(undo) = self.undo.take_if(|undo| undo.is_due(echo)) else { return };
         if self.phase == Phase::Recovery {
@@ -234,8 +238,9 @@ impl Sender {
         self.phase = self.calm_phase();
     }
 
-    /// Whether something that was sent before the head was (again) has arrived. Of what was sent after it, it says nothing: there the
-    /// timer runs on, or it would be put off for as long as anything arrives.
+    /// Whether something that was sent before the head was (again) has arrived. Of what was sent
+    /// after it, it says nothing: there the timer runs on, or it would be put off for as long as
+    /// anything arrives.
     fn is_sack_of_earlier_data(&self, progress: &Progress, sampled: bool) -> bool {
         sampled
             && !progress.advanced
@@ -253,7 +258,8 @@ impl Sender {
 
     /// Moves between the phases; returns how many segments were found lost.
     fn update_phase(&mut self, now: Instant, restart_timer: &mut bool) -> u32 {
-        if matches!(self.phase, Phase::Recovery | Phase::Loss) && self.board.acknowledged() >= self.phase_end
+        if matches!(self.phase, Phase::Recovery | Phase::Loss)
+            && self.board.acknowledged() >= self.phase_end
         {
             if self.phase == Phase::Recovery {
                 self.window.set(self.window.threshold());

@@ -31,7 +31,8 @@ impl Bench {
         polled.map(|data: Data| data.start / u64::from(PAYLOAD_MAX)).collect()
     }
 
-    /// After `ms` milliseconds, acknowledges segments below `next` and those in `blocks`; what is sent then.
+    /// After `ms` milliseconds, acknowledges segments below `next` and those in `blocks`; what is
+    /// sent then.
     fn ack(&mut self, ms: u64, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         self.now = self.now.plus_nanos(ms * MS);
         self.echo(self.now, next, blocks)
@@ -203,7 +204,11 @@ fn a_timeout_sends_the_head_alone_and_doubles() {
     assert_eq!(bench.sender.counters().timeouts, 3);
     // The head arrives: slow start, one segment more for each that arrives.
     assert_eq!(bench.ack(100, 1, &[]), [1, 2]);
-    assert_eq!(bench.timer().0, TimerKind::Retransmission, "no probes while all is taken to be lost");
+    assert_eq!(
+        bench.timer().0,
+        TimerKind::Retransmission,
+        "no probes while all is taken to be lost"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The sender's one timer: it waits for a probe, for reordering to show itself, or for the retransmission timeout.
+//! The sender's one timer: it waits for a probe, for reordering to show itself, or for the
+//! retransmission timeout.
 
 use super::{Phase, Sender};
 use crate::tcp::rack::TIMER_SLACK_NANOS;
@@ -52,7 +53,8 @@ impl Sender {
         self.timer = Some(Timer { kind: TimerKind::Reordering, at });
     }
 
-    /// The retransmission timeout: all that was sent a round trip ago or earlier is lost (RFC 8985 §6.3).
+    /// The retransmission timeout: all that was sent a round trip ago or earlier is lost (RFC 8985
+    /// §6.3).
     fn time_out(&mut self, now: Instant) {
         if self.board.head().is_none() {
             self.timer = None;
@@ -74,7 +76,8 @@ impl Sender {
         self.timeouts += 1;
         self.counters.timeouts += 1;
         self.rtt.back_off();
-        self.timer = Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
+        self.timer =
+            Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
     }
 
     /// Sets the timer after an advance: for a probe if one may go, else for the retransmission.
@@ -87,7 +90,9 @@ impl Sender {
 
     /// Sets the timer for a probe, not behind the retransmission timeout; whether a probe may go.
     pub(super) fn set_probe_timer(&mut self, now: Instant, timeout_at: Instant) -> bool {
-        let Some(smoothed) = self.rtt.smoothed().filter(|_| self.phase == Phase::Open) else { return false };
+        let Some(smoothed) = self.rtt.smoothed().filter(|_| self.phase == Phase::Open) else {
+            return false;
+        };
         let out = self.board.out();
         if out == 0 {
             return false;
@@ -100,7 +105,8 @@ impl Sender {
         true
     }
 
-    /// Sets the retransmission timer: from now, but from when the head was sent if another timer ran in between.
+    /// Sets the retransmission timer: from now, but from when the head was sent if another timer
+    /// ran in between.
     pub(super) fn restart_retransmission_timer(&mut self, now: Instant) {
         let timeout = self.rtt.timeout();
         self.timer = self.board.head().map(|head| {

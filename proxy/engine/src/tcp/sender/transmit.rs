@@ -29,9 +29,19 @@ impl Sender {
             if let Some(head) = self.board.head() {
                 self.set_probe_timer(now, head.at.plus_nanos(self.rtt.timeout()));
             }
-            self.usage.note(self.board.out(), limited, self.board.acknowledged(), self.board.next());
+            self.usage.note(
+                self.board.out(),
+                limited,
+                self.board.acknowledged(),
+                self.board.next(),
+            );
         } else if limited {
-            self.usage.note(self.board.out(), limited, self.board.acknowledged(), self.board.next());
+            self.usage.note(
+                self.board.out(),
+                limited,
+                self.board.acknowledged(),
+                self.board.next(),
+            );
         }
         None
     }
@@ -65,8 +75,10 @@ impl Sender {
             self.reduction.handle_sent();
         }
         if is_head && self.timer.is_none_or(|timer| timer.kind != TimerKind::Reordering) {
-            self.timer =
-                Some(Timer { kind: TimerKind::Retransmission, at: now.plus_nanos(self.rtt.timeout()) });
+            self.timer = Some(Timer {
+                kind: TimerKind::Retransmission,
+                at: now.plus_nanos(self.rtt.timeout()),
+            });
         }
         Some(self.data(now, sent.start, sent.end()))
     }

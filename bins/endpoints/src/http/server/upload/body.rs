@@ -67,8 +67,10 @@ impl Body for PacedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.incoming).poll_frame(task) {
             Poll::Ready(frame) => {
-                let bytes =
-                    frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+                let bytes = frame
+                    .as_ref()
+                    .and_then(|frame| frame.as_ref().ok()?.data_ref())
+                    .map_or(0, Bytes::len);
                 let now = self.context.clock.now();
                 self.pace.handle_bytes(now, bytes as u64);
                 self.timer = None;

@@ -1,7 +1,7 @@
 //! Uploads from a browser's form: `multipart/form-data` (RFC 7578), each file under its own name.
 //!
-//! The parser reads ahead as long as there is something to read, so what it is given is rationed: the heads of the parts have a bound,
-//! and a file is taken a piece at a time.
+//! The parser reads ahead as long as there is something to read, so what it is given is rationed:
+//! the heads of the parts have a bound, and a file is taken a piece at a time.
 
 use super::body::{Broken, PacedBody};
 use super::save::{Naming, Pieces, Stored, save as save_pieces};
@@ -32,7 +32,8 @@ pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(content_type(headers)?).ok()
 }
 
-/// Stores each file of a form, and tells `on_stored` of it at once: it stays, whatever becomes of the next.
+/// Stores each file of a form, and tells `on_stored` of it at once: it stays, whatever becomes of
+/// the next.
 pub(super) async fn save(
     uploads: &Uploads,
     body: PacedBody,
@@ -68,7 +69,8 @@ pub(super) async fn save(
             Some(said) => {
                 let name = names::safe(said).unwrap_or_else(|| super::NAMELESS.to_owned());
                 let file =
-                    save_pieces(&uploads.folder, limit, &name, Naming::Counted, None, &mut part).await?;
+                    save_pieces(&uploads.folder, limit, &name, Naming::Counted, None, &mut part)
+                        .await?;
                 on_stored(&file);
                 stored.push(file);
             }
@@ -107,7 +109,8 @@ impl futures_core::Stream for Rationed {
             return Poll::Pending;
         }
         let frame = std::task::ready!(Pin::new(&mut self.frames).poll_next(task));
-        let piece = frame.map(|frame| frame.map(|frame: Frame<Bytes>| frame.into_data().unwrap_or_default()));
+        let piece = frame
+            .map(|frame| frame.map(|frame: Frame<Bytes>| frame.into_data().unwrap_or_default()));
         if let Some(Ok(piece)) = &piece {
             self.ration.store(left.saturating_sub(piece.len()), Ordering::Relaxed);
         }
@@ -122,7 +125,9 @@ fn refusal(error: multer::Error, limit: u64) -> Refusal {
         }
         multer::Error::StreamReadFailed(cause) => match cause.downcast::<Broken>() {
             Ok(broken) => (*broken).into(),
-            Err(cause) => Refusal::new(StatusCode::BAD_REQUEST, format!("the upload broke off: {cause}")),
+            Err(cause) => {
+                Refusal::new(StatusCode::BAD_REQUEST, format!("the upload broke off: {cause}"))
+            }
         },
         error => Refusal::new(StatusCode::BAD_REQUEST, format!("the form cannot be read: {error}")),
     }

@@ -1,7 +1,7 @@
 //! Uploads: a raw body or a browser's form, stored under a safe name when all of it has come.
 //!
-//! PUT names its file: a name that is taken is a conflict, unless what is there is the same. POST leaves the name to the server, which
-//! counts up. Nothing is ever overwritten.
+//! PUT names its file: a name that is taken is a conflict, unless what is there is the same. POST
+//! leaves the name to the server, which counts up. Nothing is ever overwritten.
 
 mod body;
 mod form;
@@ -19,8 +19,8 @@ use anyhow::Context as _;
 use body::PacedBody;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    LOCATION,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -52,7 +52,12 @@ impl Uploads {
                 below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
             Target::parse(&format!("/{}", names.join("/"))).ok()
         });
-        Ok(Self { folder: real, limit: settings.limits.body_bytes, hosts: settings.hosts.clone(), served_as })
+        Ok(Self {
+            folder: real,
+            limit: settings.limits.body_bytes,
+            hosts: settings.hosts.clone(),
+            served_as,
+        })
     }
 
     /// The largest upload, in bytes.
@@ -106,10 +111,14 @@ impl Uploads {
         }
         let mut body = PacedBody::new(incoming, exchange.context.clone());
         let stored = match boundary {
-            Some(boundary) => form::save(self, body, boundary, |file| announce(exchange, file)).await?,
+            Some(boundary) => {
+                form::save(self, body, boundary, |file| announce(exchange, file)).await?
+            }
             None => {
                 let expected = digest_field::parse(headers);
-                let file = save::save(&self.folder, self.limit, &named, naming, expected, &mut body).await?;
+                let file =
+                    save::save(&self.folder, self.limit, &named, naming, expected, &mut body)
+                        .await?;
                 announce(exchange, &file);
                 vec![file]
             }
@@ -122,20 +131,23 @@ impl Uploads {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
         if head.method == Method::PUT {
-            let target =
-                Target::parse(path).map_err(|_| bad("this is not the path of an upload".to_owned()))?;
+            let target = Target::parse(path)
+                .map_err(|_| bad("this is not the path of an upload".to_owned()))?;
             let above = target.segments.split_last().map_or(&[][..], |(_, above)| above);
-            let is_ours =
-                above.is_empty() || self.served_as.as_ref().is_some_and(|served| served.segments == above);
+            let is_ours = above.is_empty()
+                || self.served_as.as_ref().is_some_and(|served| served.segments == above);
             let last = target.segments.last().and_then(|name| std::str::from_utf8(name).ok());
             return match last.filter(|_| is_ours && !target.is_folder) {
                 Some(name) if names::safe(name).as_deref() == Some(name) => {
                     Ok((name.to_owned(), Naming::Exact))
                 }
                 Some(name) => {
-                    let remedy =
-                        names::safe(name).map(|safe| format!("; PUT it as /{}", names::encoded(&safe)));
-                    Err(bad(format!("this name is not safe to store{}", remedy.unwrap_or_default())))
+                    let remedy = names::safe(name)
+                        .map(|safe| format!("; PUT it as /{}", names::encoded(&safe)));
+                    Err(bad(format!(
+                        "this name is not safe to store{}",
+                        remedy.unwrap_or_default()
+                    )))
                 }
                 None => Err(bad("uploads have no folders; PUT it as /NAME".to_owned())),
             };
@@ -153,8 +165,11 @@ impl Uploads {
     }
 
     fn answer(&self, headers: &HeaderMap, stored: &[Stored]) -> Response<Body> {
-        let status =
-            if stored.iter().any(|stored| stored.is_new) { StatusCode::CREATED } else { StatusCode::OK };
+        let status = if stored.iter().any(|stored| stored.is_new) {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
         let mut response = if accepts(headers, "application/json") {
             let files: Vec<_> = stored
                 .iter()
@@ -179,7 +194,8 @@ impl Uploads {
             )
         };
         if let ([one], StatusCode::CREATED) = (stored, status) {
-            let location = self.location(one).and_then(|location| HeaderValue::try_from(location).ok());
+            let location =
+                self.location(one).and_then(|location| HeaderValue::try_from(location).ok());
             response.headers_mut().extend(location.map(|location| (LOCATION, location)));
         }
         response

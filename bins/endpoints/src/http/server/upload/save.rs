@@ -1,13 +1,14 @@
-//! Storing an upload: written beside its name, hashed as it comes, named when it is whole, removed when it is not.
+//! Storing an upload: written beside its name, hashed as it comes, named when it is whole, removed
+//! when it is not.
 
 use super::too_large;
 use crate::http::server::answer::Refusal;
 use crate::http::server::blocking;
+use crate::protocol::storage::{Folder as _, Partial as _};
 use crate::storage::{Directory, PartFile};
 use bytes::Bytes;
 use hyper::StatusCode;
-use jostle_common::protocol::digest::{Digest, Hasher};
-use jostle_common::protocol::storage::{Folder as _, Partial as _};
+use jostle_common::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,11 @@ pub(super) trait Pieces {
 }
 
 /// Refuses a name that is taken by a file of another size, before anything is sent.
-pub(super) async fn check_free(folder: &Path, name: &str, size: Option<u64>) -> Result<(), Refusal> {
+pub(super) async fn check_free(
+    folder: &Path,
+    name: &str,
+    size: Option<u64>,
+) -> Result<(), Refusal> {
     let path = folder.join(name);
     let found = blocking(move || match path.symlink_metadata() {
         Ok(found) => Ok(Some(found)),

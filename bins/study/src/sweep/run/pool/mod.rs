@@ -1,7 +1,7 @@
 //! Work on several threads, in memory that does not grow with the number of items.
 
-use crate::stop::Stop;
 use anyhow::bail;
+use jostle_console::stop::Stop;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -60,8 +60,14 @@ where
     ) -> std::io::Result<Self> {
         /// Early results that may wait for a late one, per thread.
         const WINDOW: u64 = 64;
-        let state =
-            State { items, taken: 0, given: 0, ready: BTreeMap::new(), is_over: false, is_broken: false };
+        let state = State {
+            items,
+            taken: 0,
+            given: 0,
+            ready: BTreeMap::new(),
+            is_over: false,
+            is_broken: false,
+        };
         let window = threads as u64 * WINDOW;
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), window });
         let work = Arc::new(work);

@@ -102,6 +102,7 @@ fn a_request_to_stop_ends_the_giving_while_cells_run() {
 #[test]
 fn a_panic_is_no_silence() {
     let pool =
-        Pool::start(0..10u64, 2, Order::OfItems, |number| assert_ne!(number, 3, "on purpose")).unwrap();
+        Pool::start(0..10u64, 2, Order::OfItems, |number| assert_ne!(number, 3, "on purpose"))
+            .unwrap();
     assert!(pool.give(&Stop::new(), |()| Ok(())).is_err());
 }
