@@ -45,6 +45,10 @@ pub fn schema() -> String {
 /// wide an integer is in memory.
 fn simplify(schema: &mut Schema) {
     schema.remove("format");
+    if let Some(Value::String(words)) = schema.get_mut("description") {
+        // Source lines end where the screen does; an editor wraps by itself.
+        *words = words.replace('\n', " ");
+    }
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {
