@@ -2,11 +2,12 @@
 //! Both speak alike.
 
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::profile::{Profile, Timeline};
 use crate::raw::RawStreams;
 use crate::route::TcpMode;
 use crate::stage::Stage;
-use crate::tcp::{Budget, Counters, Event, Model};
+use crate::tcp::{Counters, Event, Model};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
@@ -33,14 +34,14 @@ macro_rules! either {
 
 impl Carrier {
     /// A carrier over the links of `profile`, with the draws that a route called `route` has under
-    /// `seed`. `budget` is shared by all carriers of the process.
-    pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, budget: Budget) -> Self {
+    /// `seed`. `memory` is shared by all carriers of the process.
+    pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
         let links = Link::both(profile, seed, route);
         match mode {
             TcpMode::Raw(unit) => {
-                Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), budget))
+                Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), memory))
             }
-            TcpMode::Model(control) => Self::Model(Model::new(links, control, budget)),
+            TcpMode::Model(control) => Self::Model(Model::new(links, control, memory)),
         }
     }
 

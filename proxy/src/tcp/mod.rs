@@ -23,10 +23,11 @@ use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::carrier::Carrier;
 use jostle_engine::counters::Counters;
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Output;
-use jostle_engine::tcp::{self, Budget};
+use jostle_engine::tcp;
 use mio::Interest;
 use mio::net::TcpListener;
 use slab::Slab;
@@ -65,7 +66,7 @@ impl TcpRelay {
         seed: u64,
         upstream: Upstream,
         opened: Vec<Opened>,
-        budget: Budget,
+        budget: Memory,
         reactor: &mut Reactor,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();

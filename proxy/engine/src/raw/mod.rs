@@ -13,11 +13,12 @@ mod lines;
 mod stream;
 
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
 use crate::route::Unit;
 use crate::stage::{Output, Stage};
-use crate::tcp::{Budget, Event};
+use crate::tcp::Event;
 use blocks::{Blocks, Piece};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
@@ -49,7 +50,7 @@ pub struct RawStreams {
     /// part of a block is due.
     timers: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
-    budget: Budget,
+    memory: Memory,
     /// Zeros of a block's size: the shape in which blocks cross the link.
     blank: Bytes,
     /// Whether a rule makes copies.
@@ -60,9 +61,9 @@ pub struct RawStreams {
 
 impl RawStreams {
     /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`]
-    /// are cut to that. `copies` says whether a rule of the links makes copies. `budget` is shared
+    /// are cut to that. `copies` says whether a rule of the links makes copies. `memory` is shared
     /// by all streams of the process.
-    pub fn new(links: [Link; 2], unit: Unit, copies: bool, budget: Budget) -> Self {
+    pub fn new(links: [Link; 2], unit: Unit, copies: bool, memory: Memory) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
             Unit::Line | Unit::Read => 0,
@@ -73,7 +74,7 @@ impl RawStreams {
             connections: BTreeMap::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
-            budget,
+            memory,
             blank: vec![0; block].into(),
             copies,
             keeping: BTreeSet::new(),
@@ -109,7 +110,7 @@ impl RawStreams {
     /// How many bytes a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
-            let share = usize::try_from(self.budget.share()).unwrap_or(usize::MAX);
+            let share = usize::try_from(self.memory.share()).unwrap_or(usize::MAX);
             // A byte may be a unit.
             ROOM.saturating_sub(stream.inside)
                 .min(UNITS_MAX.saturating_sub(stream.units))
@@ -128,7 +129,7 @@ impl RawStreams {
     pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         self.advance(now);
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        stream.change(bytes.len() as isize, &self.budget);
+        stream.change(bytes.len() as isize, &self.memory);
         match &mut stream.cut {
             Cut::Reads => self.enter(now, id, direction, Body::Data(bytes)),
             Cut::Lines(lines) => {
@@ -166,7 +167,7 @@ impl RawStreams {
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
         if let Cut::Lines(lines) = &mut stream.cut {
             let lost = lines.take().map_or(0, |line| line.len());
-            stream.change(-(lost as isize), &self.budget);
+            stream.change(-(lost as isize), &self.memory);
             self.set_timer(id, direction);
         }
         self.enter(now, id, direction, Body::Reset);
@@ -176,7 +177,7 @@ impl RawStreams {
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
-            stream.change(-(bytes.min(stream.inside) as isize), &self.budget);
+            stream.change(-(bytes.min(stream.inside) as isize), &self.memory);
             self.close_if_over(id);
         }
     }
@@ -233,7 +234,7 @@ impl RawStreams {
             && !packet.is_mark()
         {
             stream.units += 1;
-            self.budget.take(UNIT_OVERHEAD);
+            self.memory.take(UNIT_OVERHEAD);
         }
         self.links.iter_mut().for_each(|link| link.begin(at));
         self.links[direction.index()].handle(packet);
@@ -300,14 +301,14 @@ impl RawStreams {
     /// Takes over what a stream of blocks has done: `growth` of what is inside, and what left it.
     fn settle_blocks(&mut self, now: Instant, id: u32, direction: Direction, growth: isize) {
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        stream.change(growth, &self.budget);
+        stream.change(growth, &self.memory);
         if let Cut::Blocks(blocks) = &mut stream.cut {
             let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(now)).collect();
             for piece in pieces {
                 give_out(&mut self.events, id, direction, piece, stream);
             }
         }
-        if stream.settle_kept(&self.budget) {
+        if stream.settle_kept(&self.memory) {
             self.keeping.insert((direction, id));
         } else {
             self.keeping.remove(&(direction, id));
@@ -340,7 +341,7 @@ impl RawStreams {
         self.events.push_back(Event::Packet(direction, output.clone()));
         let is_unit = output.packet().copy == 0 && !output.packet().is_mark();
         if is_unit {
-            self.budget.give_back(UNIT_OVERHEAD);
+            self.memory.give_back(UNIT_OVERHEAD);
         }
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
         if is_unit {
@@ -355,7 +356,7 @@ impl RawStreams {
         let piece = match output {
             Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
                 if copy > 0 {
-                    stream.change(bytes.len() as isize, &self.budget);
+                    stream.change(bytes.len() as isize, &self.memory);
                 }
                 Piece::Data(bytes)
             }
@@ -364,7 +365,7 @@ impl RawStreams {
             Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {
-                    stream.change(-(packet.body.size() as isize), &self.budget);
+                    stream.change(-(packet.body.size() as isize), &self.memory);
                 }
                 return;
             }
@@ -385,7 +386,7 @@ impl RawStreams {
         for (stream, direction) in
             self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH)
         {
-            self.budget.give_back((stream.inside + stream.kept) as u64);
+            self.memory.give_back((stream.inside + stream.kept) as u64);
             self.keeping.remove(&(direction, id));
             if let Some(at) = stream.timer {
                 self.timers.remove(&(at, id, direction));

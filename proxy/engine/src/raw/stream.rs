@@ -2,7 +2,7 @@
 
 use super::blocks::Blocks;
 use super::lines::Lines;
-use crate::tcp::Budget;
+use crate::memory::Memory;
 use jostle_common::time::Instant;
 
 /// One direction of a connection.
@@ -38,26 +38,26 @@ impl Stream {
     }
 
     /// Adds to what is inside, or takes from it.
-    pub(super) fn change(&mut self, growth: isize, budget: &Budget) {
+    pub(super) fn change(&mut self, growth: isize, memory: &Memory) {
         self.inside = self.inside.saturating_add_signed(growth);
-        settle(growth, budget);
+        settle(growth, memory);
     }
 
     /// Takes over how much is kept for copies. Returns whether anything is.
-    pub(super) fn settle_kept(&mut self, budget: &Budget) -> bool {
+    pub(super) fn settle_kept(&mut self, memory: &Memory) -> bool {
         if let Cut::Blocks(blocks) = &self.cut {
-            settle(blocks.kept() as isize - self.kept as isize, budget);
+            settle(blocks.kept() as isize - self.kept as isize, memory);
             self.kept = blocks.kept();
         }
         self.kept > 0
     }
 }
 
-fn settle(growth: isize, budget: &Budget) {
+fn settle(growth: isize, memory: &Memory) {
     let amount = growth.unsigned_abs() as u64;
     if growth > 0 {
-        budget.take(amount);
+        memory.take(amount);
     } else {
-        budget.give_back(amount);
+        memory.give_back(amount);
     }
 }

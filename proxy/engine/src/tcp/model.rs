@@ -1,11 +1,11 @@
 //! The TCP model of one route: its two links, and the connections that share them.
 
-use super::budget::Budget;
 use super::connection::{Connection, Outlet};
 use super::counters::Counters;
 use super::event::Event;
 use super::timers::Timers;
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
 use crate::route::CongestionControl;
@@ -30,7 +30,7 @@ pub struct Model {
     /// Each link's deadline: it is asked for more often than it changes.
     due: [Option<Instant>; 2],
     control: CongestionControl,
-    budget: Budget,
+    memory: Memory,
     /// Boxed: a connection is large, and a tree moves its values.
     connections: BTreeMap<u32, Box<Connection>>,
     timers: Timers,
@@ -67,13 +67,13 @@ macro_rules! outlet {
 }
 
 impl Model {
-    /// A model over these links, up first. `budget` is shared by all models of the process.
-    pub fn new(links: [Link; 2], control: CongestionControl, budget: Budget) -> Self {
+    /// A model over these links, up first. `memory` is shared by all models of the process.
+    pub fn new(links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
         Self {
             due: links.each_ref().map(Link::deadline),
             links,
             control,
-            budget,
+            memory,
             connections: BTreeMap::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
@@ -126,7 +126,7 @@ impl Model {
             return;
         }
         let mut out = outlet!(self, now, id);
-        let connection = Connection::open(self.control, self.budget.clone(), &mut out);
+        let connection = Connection::open(self.control, self.memory.clone(), &mut out);
         self.connections.insert(id, Box::new(connection));
         self.settle(id);
     }
