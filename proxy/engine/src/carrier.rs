@@ -38,9 +38,7 @@ impl Carrier {
     pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
         let links = Link::both(profile, seed, route);
         match mode {
-            TcpMode::Raw(unit) => {
-                Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), memory))
-            }
+            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, memory)),
             TcpMode::Model(control) => Self::Model(Model::new(links, control, memory)),
         }
     }
@@ -67,6 +65,18 @@ impl Carrier {
     /// Takes in a connection, whose id is new.
     pub fn open(&mut self, now: Instant, id: u32) {
         either!(self, open(now, id));
+    }
+
+    /// Takes in a connection that stands already, between two programs that go on talking: it
+    /// needs no handshake.
+    pub fn adopt(&mut self, now: Instant, id: u32) {
+        either!(self, adopt(now, id));
+    }
+
+    /// Lets go of a connection of which nothing is under way, and forgets it without an event.
+    /// Returns false if something is, or waits to be [consumed](Self::consumed).
+    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+        either!(self, release(now, id))
     }
 
     /// How many bytes a connection takes in this direction now.

@@ -53,21 +53,23 @@ pub struct RawStreams {
     memory: Memory,
     /// Zeros of a block's size: the shape in which blocks cross the link.
     blank: Bytes,
-    /// Whether a rule makes copies.
-    copies: bool,
+    /// Whether a rule of the direction makes copies.
+    copies: [bool; 2],
+    /// Whether streams of the direction keep blocks: longer than the rule is there.
+    keeps: [bool; 2],
     /// Streams that keep something for copies.
     keeping: BTreeSet<(Direction, u32)>,
 }
 
 impl RawStreams {
-    /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`]
-    /// are cut to that. `copies` says whether a rule of the links makes copies. `memory` is shared
-    /// by all streams of the process.
-    pub fn new(links: [Link; 2], unit: Unit, copies: bool, memory: Memory) -> Self {
+    /// Makes streams over these links, up first, cut into `unit`s; blocks larger than
+    /// [`UNIT_BYTES_MAX`] are cut to that. What is inside is charged to `memory`.
+    pub fn new(links: [Link; 2], unit: Unit, memory: Memory) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
             Unit::Line | Unit::Read => 0,
         };
+        let copies = links.each_ref().map(Link::makes_copies);
         Self {
             links,
             unit,
@@ -77,6 +79,7 @@ impl RawStreams {
             memory,
             blank: vec![0; block].into(),
             copies,
+            keeps: copies,
             keeping: BTreeSet::new(),
         }
     }
@@ -84,7 +87,24 @@ impl RawStreams {
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.advance(now);
-        self.links[direction.index()].set_timeline(now, timeline);
+        let link = &mut self.links[direction.index()];
+        link.set_timeline(now, timeline);
+        self.copies[direction.index()] = link.makes_copies();
+        if self.copies[direction.index()] {
+            self.keeps[direction.index()] = true;
+            self.keep_blocks(direction, true);
+        }
+        // Without copies from now on, those under way still find their originals.
+        self.forget_kept(now, direction);
+    }
+
+    /// Lets the streams of a direction keep blocks for copies, or not.
+    fn keep_blocks(&mut self, direction: Direction, keep: bool) {
+        for streams in self.connections.values_mut() {
+            if let Cut::Blocks(blocks) = &mut streams[direction.index()].cut {
+                blocks.set_copies(keep);
+            }
+        }
     }
 
     /// The link of a direction.
@@ -95,16 +115,35 @@ impl RawStreams {
     /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at
     /// once.
     pub fn open(&mut self, now: Instant, id: u32) {
+        self.adopt(now, id);
+        self.events.push_back(Event::Established { id });
+    }
+
+    /// Takes in a connection that stands already.
+    pub fn adopt(&mut self, now: Instant, id: u32) {
         self.advance(now);
-        let stream = || {
+        let stream = |direction: Direction| {
             Stream::new(match self.unit {
                 Unit::Line => Cut::Lines(Lines::default()),
-                Unit::Bytes(_) => Cut::Blocks(Blocks::new(self.blank.len(), self.copies)),
+                Unit::Bytes(_) => {
+                    Cut::Blocks(Blocks::new(self.blank.len(), self.keeps[direction.index()]))
+                }
                 Unit::Read => Cut::Reads,
             })
         };
-        self.connections.insert(id, [stream(), stream()]);
-        self.events.push_back(Event::Established { id });
+        self.connections.insert(id, Direction::BOTH.map(stream));
+    }
+
+    /// Lets go of a connection of which nothing is inside, and forgets it without an event. Returns
+    /// false if something is, a mark or a copy included.
+    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+        self.advance(now);
+        let Some(streams) = self.connections.get(&id) else { return true };
+        if self.links.iter().any(|link| link.held() > 0) || !streams.iter().all(Stream::is_idle) {
+            return false;
+        }
+        self.forget(id);
+        true
     }
 
     /// How many bytes a connection takes in this direction now.
@@ -153,6 +192,9 @@ impl RawStreams {
             self.enter(now, id, direction, Body::Data(line));
             self.set_timer(id, direction);
         }
+        if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
+            stream.finished = true;
+        }
         self.enter(now, id, direction, Body::End);
     }
 
@@ -165,6 +207,7 @@ impl RawStreams {
             stream.unwanted = true;
         }
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
+        stream.finished = true;
         if let Cut::Lines(lines) = &mut stream.cut {
             let lost = lines.take().map_or(0, |line| line.len());
             stream.change(-(lost as isize), &self.memory);
@@ -319,7 +362,13 @@ impl RawStreams {
 
     /// With nothing in a link, no copy is under way either.
     fn forget_kept(&mut self, now: Instant, direction: Direction) {
-        if self.keeping.is_empty() || self.links[direction.index()].held() > 0 {
+        if self.links[direction.index()].held() > 0 {
+            return;
+        }
+        if !self.copies[direction.index()] && std::mem::take(&mut self.keeps[direction.index()]) {
+            self.keep_blocks(direction, false);
+        }
+        if self.keeping.is_empty() {
             return;
         }
         let whole = (direction, 0)..=(direction, u32::MAX);
@@ -383,6 +432,11 @@ impl RawStreams {
         if !over && !reset {
             return;
         }
+        self.forget(id);
+        self.events.push_back(Event::Closed { id });
+    }
+
+    fn forget(&mut self, id: u32) {
         for (stream, direction) in
             self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH)
         {
@@ -393,7 +447,6 @@ impl RawStreams {
             }
         }
         self.links.iter_mut().for_each(|link| link.forget(id));
-        self.events.push_back(Event::Closed { id });
     }
 }
 

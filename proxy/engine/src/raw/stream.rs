@@ -19,6 +19,8 @@ pub(super) struct Stream {
     pub(super) timer: Option<Instant>,
     /// Whether nobody wants what comes out any more.
     pub(super) unwanted: bool,
+    /// Whether its sender has ended it, one way or the other.
+    pub(super) finished: bool,
     /// Whether its end has come out.
     pub(super) ended: bool,
 }
@@ -34,7 +36,21 @@ pub(super) enum Cut {
 impl Stream {
     /// A stream of which nothing came yet.
     pub(super) const fn new(cut: Cut) -> Self {
-        Self { cut, inside: 0, kept: 0, units: 0, timer: None, unwanted: false, ended: false }
+        Self {
+            cut,
+            inside: 0,
+            kept: 0,
+            units: 0,
+            timer: None,
+            unwanted: false,
+            finished: false,
+            ended: false,
+        }
+    }
+
+    /// Returns true if nothing of it is under way; an end that was entered has come out.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.inside == 0 && self.units == 0 && self.timer.is_none() && self.finished == self.ended
     }
 
     /// Adds to what is inside, or takes from it.

@@ -33,12 +33,7 @@ fn chance(p: f64) -> Probability {
 
 fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
     let profile = profile(kinds);
-    RawStreams::new(
-        Link::both(&profile, 11, "raw"),
-        unit,
-        profile.makes_copies(),
-        Memory::default(),
-    )
+    RawStreams::new(Link::both(&profile, 11, "raw"), unit, Memory::default())
 }
 
 /// What a receiver sees of one stream.

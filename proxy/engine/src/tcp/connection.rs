@@ -79,6 +79,24 @@ struct Half {
 impl Connection {
     /// A connection whose handshake begins now.
     pub(super) fn open(control: CongestionControl, memory: Memory, out: &mut Outlet<'_>) -> Self {
+        out.send(Direction::Up, Segment::Syn { sent: out.now });
+        Self::new(ClientHandshake::new(out.now), ServerHandshake::Listening, control, memory)
+    }
+
+    /// A connection that stands already. Its senders know no round-trip time yet.
+    pub(super) fn established(control: CongestionControl, memory: Memory, now: Instant) -> Self {
+        let (client, server) = (ClientHandshake::established(), ServerHandshake::Established);
+        let mut connection = Self::new(client, server, control, memory);
+        connection.halves.iter_mut().for_each(|half| half.sender.start(now, None, 0));
+        connection
+    }
+
+    fn new(
+        client: ClientHandshake,
+        server: ServerHandshake,
+        control: CongestionControl,
+        memory: Memory,
+    ) -> Self {
         let half = || Half {
             stream: Stream::default(),
             sender: Sender::new(control),
@@ -86,15 +104,8 @@ impl Connection {
             held: 0,
             ended: false,
         };
-        out.send(Direction::Up, Segment::Syn { sent: out.now });
-        Self {
-            client: ClientHandshake::new(out.now),
-            server: ServerHandshake::Listening,
-            halves: [half(), half()],
-            gone: [false; 2],
-            memory,
-            timer: Entry::default(),
-        }
+        let (halves, gone) = ([half(), half()], [false; 2]);
+        Self { client, server, halves, gone, memory, timer: Entry::default() }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {
@@ -319,6 +330,14 @@ impl Connection {
     /// Whether both streams have ended, were acknowledged and consumed.
     pub(super) fn is_closed(&self) -> bool {
         self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
+    }
+
+    /// Returns true if nothing is under way: it stands, what was pushed was acknowledged and
+    /// consumed, and an end that was sent too.
+    pub(super) fn is_idle(&self) -> bool {
+        self.gone == [false; 2]
+            && Direction::BOTH.iter().all(|&direction| self.is_established(direction))
+            && self.halves.iter().all(|half| half.sender.is_idle() && half.held == 0)
     }
 
     /// What both senders did.

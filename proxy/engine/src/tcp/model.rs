@@ -131,6 +131,27 @@ impl Model {
         self.settle(id);
     }
 
+    /// Takes in a connection that stands already, without a handshake. An id that is in use is left
+    /// alone.
+    pub fn adopt(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        if !self.connections.contains_key(&id) {
+            let connection = Connection::established(self.control, self.memory.clone(), now);
+            self.connections.insert(id, Box::new(connection));
+        }
+    }
+
+    /// Lets go of a connection of which nothing is under way or waits to be consumed, and forgets
+    /// it without an event. Returns false if something is.
+    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+        self.catch_up(now);
+        let idle = self.connections.get(&id).is_none_or(|connection| connection.is_idle());
+        if idle {
+            self.forget(id);
+        }
+        idle
+    }
+
     /// How many bytes may be pushed into a stream now; 0 once it is finished, and for an unknown
     /// connection.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
@@ -297,12 +318,17 @@ impl Model {
     }
 
     fn close(&mut self, id: u32) {
-        if let Some(mut connection) = self.connections.remove(&id) {
-            self.timers.forget(id, &mut connection.timer);
-            self.links.iter_mut().for_each(|link| link.forget(id));
-            self.counters += connection.counters();
+        if self.forget(id) {
             self.events.push_back(Event::Closed { id });
         }
+    }
+
+    fn forget(&mut self, id: u32) -> bool {
+        let Some(mut connection) = self.connections.remove(&id) else { return false };
+        self.timers.forget(id, &mut connection.timer);
+        self.links.iter_mut().for_each(|link| link.forget(id));
+        self.counters += connection.counters();
+        true
     }
 
     /// Lets what is to be sent at `clock` enter the links; whether there was something.
