@@ -65,7 +65,10 @@ impl Proxy {
             reactor,
             sinks: Sinks::new(log, sinks),
             descriptors: Descriptors::new(limit.saturating_sub(DESCRIPTORS_RESERVED)),
-            datagrams: Datagrams { inbox: Inbox::new(portable), outbox: Outbox::new(portable) },
+            datagrams: Datagrams {
+                inbox: Inbox::new(portable),
+                outbox: Box::new(Outbox::new(portable)),
+            },
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
             options: Options { portable, connect_timeout },
@@ -228,3 +231,6 @@ impl Proxy {
 fn answer<T>(reply: &Reply<T>, result: Result<T, crate::orders::OrderError>) {
     let _ = reply.try_send(result);
 }
+
+#[cfg(test)]
+mod tests;

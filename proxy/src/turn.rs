@@ -4,7 +4,9 @@ use crate::reactor::Reactor;
 use crate::resolve::Names;
 use crate::sinks::Sinks;
 use jostle_common::time::Instant;
-use jostle_sys::{Inbox, Outbox};
+use jostle_sys::{Inbox, Message, Outbox};
+use mio::net::UdpSocket;
+use std::io;
 use std::time::Duration;
 
 /// The common goods of a loop. A method that needs one or two of them borrows these alone.
@@ -29,7 +31,26 @@ pub(crate) struct Turn {
 /// The ways in and out of datagrams.
 pub(crate) struct Datagrams {
     pub(crate) inbox: Inbox,
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: Box<dyn Transmit>,
+}
+
+/// Hands datagrams to the system.
+pub(crate) trait Transmit: Send {
+    /// Returns true if a run of datagrams can go as one message.
+    fn takes_runs(&self) -> bool;
+
+    /// Sends messages from the first on and returns how many went; an error speaks of the first.
+    fn send(&self, socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize>;
+}
+
+impl Transmit for Outbox {
+    fn takes_runs(&self) -> bool {
+        Self::takes_runs(*self)
+    }
+
+    fn send(&self, socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+        Self::send(*self, socket, messages)
+    }
 }
 
 /// What the settings say about all relays.

@@ -13,7 +13,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::Duration;
-use support::{PATIENCE, Running, assert_conserved, route, rules, settings, wait_until};
+use support::{
+    PATIENCE, Running, assert_conserved, on_one_port, route, rules, settings, wait_until,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -98,12 +100,10 @@ fn an_order_that_cannot_be_carried_out_changes_nothing() {
     let result = proxy.control.remove_rule(id, Direction::Up, "drop");
     let Err(error) = result else { panic!("it has no rules") };
     assert_eq!(error.to_string(), r#"route "a" has no rule "drop" up"#);
-    let bytes =
-        r#"{ "rule": "drop", "chance": "1%", "match": { "bytes": { "at": 0, "is": "00" } } }"#;
-    if let Ok(profile) = Profile::from_json(&format!(r#"{{ "up": [ {bytes} ] }}"#)) {
-        let result = proxy.control.set_profile(id, profile);
-        assert!(matches!(result, Err(OrderError::Rules(_))), "{result:?}");
-    }
+    let bytes = r#""match": { "bytes": { "offset": 0, "text": "GET" } }"#;
+    let profile = format!(r#"{{ "up": [ {{ "rule": "drop", "chance": "1%", {bytes} }} ] }}"#);
+    let result = proxy.control.set_profile(id, Profile::from_json(&profile).unwrap());
+    assert!(matches!(result, Err(OrderError::Rules(_))), "{result:?}");
     assert_eq!(proxy.control.routes().unwrap(), before);
     let control = proxy.control.clone();
     proxy.stop();
@@ -128,8 +128,7 @@ fn a_circle_through_two_routes_is_found_when_the_second_comes() {
 #[test]
 fn replacing_keeps_sockets_flows_and_connections() {
     let proxy = empty();
-    let (server, other) = (udp("127.0.0.1:0"), udp("127.0.0.1:0"));
-    let listener = TcpListener::bind(server.local_addr().unwrap()).unwrap();
+    let ((listener, server), other) = (on_one_port(), udp("127.0.0.1:0"));
     let text = |upstream: &UdpSocket, profile: &str| {
         let upstream = upstream.local_addr().unwrap();
         route(&format!(
@@ -287,8 +286,7 @@ fn rules_are_set_and_removed_by_key() {
 #[test]
 fn a_removed_route_drains() {
     let proxy = empty();
-    let server = udp("127.0.0.1:0");
-    let listener = TcpListener::bind(server.local_addr().unwrap()).unwrap();
+    let (listener, server) = on_one_port();
     let text = |name: &str| {
         route(&format!(
             r#"{{ "name": "{name}", "listen": "both://127.0.0.1:0", "upstream": "{}",

@@ -70,14 +70,14 @@ impl Acceptor {
             .collect()
     }
 
-    /// Closes the sockets at all other addresses.
-    pub(super) fn keep_only(&mut self, addresses: &[SocketAddr], reactor: &mut Reactor) {
+    /// Returns the places of the sockets at all other addresses.
+    pub(super) fn others(&self, addresses: &[SocketAddr]) -> Vec<usize> {
         let others = self.0.iter().filter(|(_, one)| !addresses.contains(&one.address));
-        let others: Vec<usize> = others.map(|(index, _)| index).collect();
-        others.into_iter().for_each(|index| self.remove(index, reactor));
+        others.map(|(index, _)| index).collect()
     }
 
-    fn remove(&mut self, index: usize, reactor: &mut Reactor) {
+    /// Closes a socket.
+    pub(super) fn remove(&mut self, index: usize, reactor: &mut Reactor) {
         let mut listener = self.0.remove(index);
         reactor.remove(&mut listener.socket, listener.token);
     }

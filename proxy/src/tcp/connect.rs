@@ -15,29 +15,52 @@ use std::net::SocketAddr;
 /// Connections accepted before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// How many times as many are accepted at most before a listening socket is closed: a backlog is
+/// 4096 at most, unless the system was told otherwise.
+const LAST_ACCEPTS: usize = 64;
+
 impl TcpRelay {
     /// Accepts who waits, up to a fair share.
     pub(super) fn accept(&mut self, index: usize, turn: &mut Turn) {
+        if self.accept_some(index, turn) {
+            self.acceptor.ask_again(index, &mut turn.reactor);
+        }
+    }
+
+    /// Closes the listening sockets at all other addresses. Clients that have connected already are
+    /// taken in first: closing would reset them.
+    pub(super) fn keep_listening(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
+        for index in self.acceptor.others(addresses) {
+            let mut turns = 0..LAST_ACCEPTS;
+            while turns.next().is_some() && self.accept_some(index, turn) {}
+            self.acceptor.remove(index, &mut turn.reactor);
+        }
+    }
+
+    /// Accepts some; returns true if there may be more.
+    fn accept_some(&mut self, index: usize, turn: &mut Turn) -> bool {
         if !self.acceptor.begin(index) {
-            return;
+            return false;
         }
         for _ in 0..ACCEPTS_PER_TURN {
             if !turn.descriptors.take(2) {
-                return self.pause_accept(index, turn);
+                self.pause_accept(index, turn);
+                return false;
             }
             let kept = match self.acceptor.accept(index) {
                 Ok((stream, address)) => self.welcome(stream, address, turn),
                 Err(error) => {
                     turn.descriptors.give(2);
                     match error.kind() {
-                        io::ErrorKind::WouldBlock => return,
+                        io::ErrorKind::WouldBlock => return false,
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                         _ => {
                             log::debug!("route {}: accepting: {error}", self.route.name);
                             self.counts.accept_failed += 1;
                             // Without descriptors it would fail again at once, and anything else is
                             // as unlikely to pass.
-                            return self.pause_accept(index, turn);
+                            self.pause_accept(index, turn);
+                            return false;
                         }
                     }
                     continue;
@@ -49,7 +72,7 @@ impl TcpRelay {
                 self.counts.accept_failed += 1;
             }
         }
-        self.acceptor.ask_again(index, &mut turn.reactor);
+        true
     }
 
     fn pause_accept(&mut self, index: usize, turn: &Turn) {

@@ -272,13 +272,13 @@ impl Relay for TcpRelay {
     }
 
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
-        self.acceptor.keep_only(addresses, &mut turn.reactor);
+        self.keep_listening(addresses, turn);
     }
 
     /// Stops listening; what is connected goes on.
     fn drain(&mut self, turn: &mut Turn) {
         self.draining = true;
-        self.acceptor.keep_only(&[], &mut turn.reactor);
+        self.keep_listening(&[], turn);
     }
 
     fn is_quiet(&self) -> bool {
@@ -292,7 +292,9 @@ impl Relay for TcpRelay {
     /// Tears down what is still connected: a FIN would tell the receivers that they had got
     /// everything.
     fn cut(&mut self, turn: &mut Turn) {
-        self.acceptor.keep_only(&[], &mut turn.reactor);
+        for index in self.acceptor.others(&[]) {
+            self.acceptor.remove(index, &mut turn.reactor);
+        }
         for index in self.connections.indices() {
             self.counts.cut += 1;
             self.give_up(index, turn);

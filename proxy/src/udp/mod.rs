@@ -13,7 +13,7 @@ use crate::reactor::{Owner, Reactor, Readiness, SocketKey};
 use crate::relay::{Plan, Relay, RelayId, RelayReport};
 use crate::resolve::Upstream;
 use crate::sinks::Sinks;
-use crate::turn::{Descriptors, Turn};
+use crate::turn::{Descriptors, Transmit, Turn};
 use bytes::Bytes;
 use counts::Counts;
 use flows::{Client, Flow, Flows};
@@ -333,7 +333,7 @@ impl UdpRelay {
                 let fate = self.stage(place, output, turn.now);
                 self.fates.push(fate);
             }
-            self.send_staged(direction, &outputs, turn.datagrams.outbox);
+            self.send_staged(direction, &outputs, &*turn.datagrams.outbox);
             let released = turn.reactor.now();
             let Lane { link, account, .. } = &mut self.lanes[direction.index()];
             for (output, &fate) in outputs.iter().zip(&self.fates) {
@@ -373,12 +373,7 @@ impl UdpRelay {
     }
 
     /// Sends what is staged, and corrects the fates of what the system did not take.
-    fn send_staged(
-        &mut self,
-        direction: Direction,
-        outputs: &[Output],
-        outbox: jostle_sys::Outbox,
-    ) {
+    fn send_staged(&mut self, direction: Direction, outputs: &[Output], outbox: &dyn Transmit) {
         for index in self.dirty.drain(..) {
             let flow = self
                 .flows

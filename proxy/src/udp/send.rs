@@ -1,9 +1,10 @@
 //! Sending the datagrams of one flow, as few system calls as possible.
 
 use crate::fate::Loss;
+use crate::turn::Transmit;
 use jostle_engine::packet::Body;
 use jostle_engine::stage::Output;
-use jostle_sys::{MESSAGES, Message, Outbox};
+use jostle_sys::{MESSAGES, Message};
 use mio::net::UdpSocket;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +30,7 @@ pub(crate) struct Way<'a> {
 /// message, and is cleared if the system refuses. Returns how many sends reported that an earlier
 /// datagram had been refused.
 pub(crate) fn send(
-    outbox: Outbox,
+    outbox: &dyn Transmit,
     way: Way<'_>,
     outputs: &[Output],
     staged: &[usize],
