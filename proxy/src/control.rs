@@ -1,54 +1,161 @@
-//! The handle with which other threads stop a running proxy or switch its rules.
+//! The handle with which other threads change a running proxy.
 
+use crate::orders::{Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState};
+use crate::sinks::Sink;
+use crate::summary::Summary;
+use jostle_common::chance::Direction;
+use jostle_engine::profile::{Profile, Rule};
+use jostle_engine::route::Route;
 use mio::Waker;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::time::Duration;
 
-/// What the handle and the loop share.
-#[derive(Debug)]
-pub(crate) struct Orders {
-    stop: AtomicBool,
-    rules_on: AtomicBool,
-}
+/// How long a stopping proxy delivers what it holds unless told otherwise.
+const DRAIN: Duration = Duration::from_secs(2);
 
-impl Orders {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { stop: AtomicBool::new(false), rules_on: AtomicBool::new(true) })
-    }
-
-    pub(crate) fn stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn rules_on(&self) -> bool {
-        self.rules_on.load(Ordering::Relaxed)
-    }
-}
-
-/// A handle to a running proxy, for any thread.
+/// A handle to a proxy, for any thread but the one that runs it.
+///
+/// [`stop`](Self::stop) and [`toggle`](Self::toggle) always get through. The other methods put an
+/// order into a bounded mailbox and wait until the loop has carried it out, between two turns and
+/// whole or not at all; names are looked up before that, on the caller's thread. They wait for as
+/// long as the proxy does not run yet.
 #[derive(Clone, Debug)]
 pub struct Control {
-    orders: Arc<Orders>,
+    flags: Arc<Flags>,
+    mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
 }
 
 impl Control {
-    pub(crate) const fn new(orders: Arc<Orders>, waker: Arc<Waker>) -> Self {
-        Self { orders, waker }
+    pub(crate) const fn new(
+        flags: Arc<Flags>,
+        mailbox: SyncSender<Order>,
+        waker: Arc<Waker>,
+    ) -> Self {
+        Self { flags, mailbox, waker }
     }
 
     /// Lets the proxy deliver what it holds, for two seconds at most, and end.
     pub fn stop(&self) {
-        self.orders.stop.store(true, Ordering::Relaxed);
+        self.stop_within(DRAIN);
+    }
+
+    /// Lets the proxy deliver what it holds, for `drain` at most, and end. Of several calls the
+    /// shortest time counts.
+    pub fn stop_within(&self, drain: Duration) {
+        self.flags.stop(drain);
         self.wake();
     }
 
     /// Switches all rules off, or on again, and returns whether they are on now. What is inside
     /// keeps its times.
     pub fn toggle(&self) -> bool {
-        let were_on = self.orders.rules_on.fetch_xor(true, Ordering::Relaxed);
+        let on = self.flags.toggle();
         self.wake();
-        !were_on
+        on
+    }
+
+    /// Adds a route. A disabled one is kept, and does not listen.
+    ///
+    /// # Errors
+    /// When it cannot listen, a name has no address, the route leads to itself, its name is taken,
+    /// or the order could not be given.
+    pub fn add(&self, route: Route) -> Result<RouteId, OrderError> {
+        let prepared = prepare(route)?;
+        self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
+    /// their flows and connections, under the new rules at once. Another upstream is for new flows
+    /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
+    /// which drains for `drain` at most, as does a transport that is given up.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add), or when there is no such route.
+    pub fn replace(&self, id: RouteId, route: Route, drain: Duration) -> Result<(), OrderError> {
+        let prepared = prepare(route)?;
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+    }
+
+    /// Removes a route: it takes no new connection and no new datagram from now on. What is inside
+    /// gets out, and connections go on, for `drain` at most; then they are cut. What it did stays
+    /// in the [`Summary`] under its name.
+    ///
+    /// # Errors
+    /// When there is no such route, or the order could not be given.
+    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<(), OrderError> {
+        self.order(|reply| Order::Remove(id, drain, reply))
+    }
+
+    /// Replaces a route's profile. Rules of the same key live on with new parameters.
+    ///
+    /// # Errors
+    /// When there is no such route, a rule cannot act on it, or the order could not be given.
+    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<(), OrderError> {
+        self.order(|reply| Order::SetProfile(id, Box::new(profile), reply))
+    }
+
+    /// Replaces the rule of the same key in one direction, in each phase that has it; a new one
+    /// comes last in every phase.
+    ///
+    /// # Errors
+    /// As for [`set_profile`](Self::set_profile).
+    pub fn set_rule(
+        &self,
+        id: RouteId,
+        direction: Direction,
+        rule: Rule,
+    ) -> Result<(), OrderError> {
+        self.order(|reply| Order::SetRule(id, direction, Box::new(rule), reply))
+    }
+
+    /// Removes the rule with this key from one direction.
+    ///
+    /// # Errors
+    /// When there is no such route or rule, or the order could not be given.
+    pub fn remove_rule(
+        &self,
+        id: RouteId,
+        direction: Direction,
+        key: &str,
+    ) -> Result<(), OrderError> {
+        self.order(|reply| Order::RemoveRule(id, direction, key.to_owned(), reply))
+    }
+
+    /// Returns the routes, without those that drain.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn routes(&self) -> Result<Vec<RouteState>, OrderError> {
+        self.order(Order::Routes)
+    }
+
+    /// Returns what the proxy did so far, with the routes that are gone.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn counters(&self) -> Result<Summary, OrderError> {
+        self.order(Order::Counters)
+    }
+
+    /// Tells `sink` of every fate from now on.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn add_sink(&self, sink: Box<dyn Sink>) -> Result<(), OrderError> {
+        self.order(|reply| Order::AddSink(sink, reply))
+    }
+
+    /// Puts an order into the mailbox and waits for the answer.
+    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.mailbox.try_send(order(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => OrderError::Full,
+            TrySendError::Disconnected(_) => OrderError::Ended,
+        })?;
+        self.wake();
+        answer.recv().unwrap_or(Err(OrderError::Ended))
     }
 
     fn wake(&self) {
@@ -56,4 +163,9 @@ impl Control {
             log::error!("cannot wake the event loop: {error}");
         }
     }
+}
+
+fn prepare(route: Route) -> Result<Box<Prepared>, OrderError> {
+    route.check_rules().map_err(OrderError::Rules)?;
+    Ok(Box::new(Prepared::new(route)?))
 }

@@ -1,22 +1,24 @@
 //! One direction of a UDP relay: its link, and the rule that arrivals never go back in time.
 
-use crate::ledger::Ledger;
-use crate::summary::LinkSummary;
+use crate::account::{Account, LinkReport};
+use crate::fate::Loss;
+use crate::sinks::Sinks;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::memory::Memory;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::{Output, Stage};
 
 /// Memory that the packets in a lane may take. At 1 Gbit/s it is two seconds of delay.
-const BYTES_MAX: usize = 256 << 20;
+const BYTES_MAX: u64 = 256 << 20;
 
 /// What a packet takes beside its payload; an empty one is not free.
-const PACKET_BYTES: usize = size_of::<Packet>();
+const PACKET_BYTES: u64 = size_of::<Packet>() as u64;
 
 /// The most packets taken out of a link in one go, so that sockets are read between.
 const OUTPUTS_MAX: usize = 1024;
@@ -25,36 +27,47 @@ const OUTPUTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) link: Link,
-    pub(crate) ledger: Ledger,
+    pub(crate) account: Account,
     /// What has left the link and is not yet sent, discards included.
     pub(crate) outputs: Vec<Output>,
     /// No packet may arrive earlier: the last arrival, or the time up to which the link has been
     /// worked off.
     floor: Instant,
-    bytes: usize,
+    memory: Memory,
 }
 
 impl Lane {
-    pub(crate) fn new(route: &Route, seed: u64, direction: Direction) -> Self {
+    pub(crate) fn new(
+        route: &Route,
+        timeline: &Timeline,
+        seed: u64,
+        direction: Direction,
+        memory: &Memory,
+    ) -> Self {
         let key = LinkKey { seed, route: route.drawn_as().into(), direction };
         Self {
-            link: Link::new(key, route.profile.timeline(direction)),
-            ledger: Ledger::new(&route.name, Transport::Udp, direction),
+            link: Link::new(key, timeline),
+            account: Account::new(&route.name, Transport::Udp, direction),
             outputs: Vec::new(),
             floor: Instant::START,
-            bytes: 0,
+            memory: memory.part(BYTES_MAX),
         }
     }
 
-    /// Lets a datagram of `flow` enter, which arrived at `stamp`. Refuses it when the lane is full.
+    /// Lets a datagram of `flow` enter, which arrived at `stamp`. Refuses it when there is no room.
     #[must_use]
-    pub(crate) fn enter(&mut self, flow: u32, stamp: Instant, payload: Bytes) -> bool {
-        self.ledger.bytes_in += payload.len() as u64;
-        let bytes = payload.len() + PACKET_BYTES;
-        if self.bytes + bytes > BYTES_MAX {
+    pub(crate) fn enter(
+        &mut self,
+        flow: u32,
+        stamp: Instant,
+        payload: Bytes,
+        sinks: &mut Sinks,
+    ) -> bool {
+        if !self.memory.try_take(payload.len() as u64 + PACKET_BYTES) {
+            self.refuse(flow, stamp, &payload, Loss::NoRoom, sinks);
             return false;
         }
-        self.bytes += bytes;
+        self.account.read(payload.len());
         self.floor = self.floor.max(stamp);
         while let Some(output) = self.link.poll(self.floor) {
             self.take(output);
@@ -63,15 +76,34 @@ impl Lane {
         true
     }
 
+    /// Counts what the kernel dropped on a socket since it last told.
+    pub(crate) fn missed(&mut self, last: &mut u32, told: Option<u32>) {
+        if let Some(told) = told {
+            self.account.missed(u64::from(told.wrapping_sub(*last)));
+            *last = told;
+        }
+    }
+
+    /// Writes down a datagram that came in at `stamp` and goes no further.
+    pub(crate) fn refuse(
+        &mut self,
+        flow: u32,
+        stamp: Instant,
+        payload: &[u8],
+        loss: Loss,
+        sinks: &mut Sinks,
+    ) {
+        self.account.refuse(&self.link, (flow, stamp, payload), loss, sinks);
+    }
+
     /// Works the link off up to `now`, and up to the last arrival, which may have come during the
-    /// turn. False if there is more.
-    pub(crate) fn poll(&mut self, now: Instant) -> bool {
+    /// turn, as far as a turn allows.
+    pub(crate) fn poll(&mut self, now: Instant) {
         self.floor = self.floor.max(now);
         while self.outputs.len() < OUTPUTS_MAX {
-            let Some(output) = self.link.poll(self.floor) else { return true };
+            let Some(output) = self.link.poll(self.floor) else { return };
             self.take(output);
         }
-        false
     }
 
     /// Replaces the rules.
@@ -82,13 +114,19 @@ impl Lane {
 
     fn take(&mut self, output: Output) {
         let packet = output.packet();
+        // Copies share the bytes of their original, which alone is charged.
         if packet.copy == 0 {
-            self.bytes -= packet.size as usize + PACKET_BYTES;
+            self.memory.give_back(u64::from(packet.size) + PACKET_BYTES);
         }
         self.outputs.push(output);
     }
 
-    pub(crate) fn summary(&self) -> LinkSummary {
-        self.ledger.summary(self.link.counters())
+    /// Returns true if nothing is inside.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.outputs.is_empty() && self.link.held() == 0
+    }
+
+    pub(crate) fn report(&self) -> LinkReport {
+        self.account.report(Some(self.link.counters()))
     }
 }

@@ -10,28 +10,39 @@ use std::time::Duration;
 const LATEST: Duration = Duration::from_secs(60);
 
 /// A distribution of latenesses, in bounded memory and to two digits.
-#[derive(Debug)]
-pub(crate) struct Lateness(Histogram<u64>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lateness(
+    /// 31 KB, which a route without packets does without.
+    Option<Box<Histogram<u64>>>,
+);
 
 impl Lateness {
-    pub(crate) fn new() -> Self {
-        Self(
-            Histogram::new_with_max(nanos(LATEST), 2)
-                .expect("2 digits and a maximum above 2 are valid"),
-        )
+    pub(crate) fn record(&mut self, lateness: Duration) {
+        self.histogram().saturating_record(nanos(lateness));
     }
 
-    pub(crate) fn record(&mut self, lateness: Duration) {
-        self.0.saturating_record(nanos(lateness));
+    /// Adds another distribution.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        if let Some(other) = &other.0 {
+            self.histogram().add(&**other).expect("all have the same bounds");
+        }
+    }
+
+    fn histogram(&mut self) -> &mut Histogram<u64> {
+        self.0.get_or_insert_with(|| {
+            let histogram = Histogram::new_with_max(nanos(LATEST), 2);
+            Box::new(histogram.expect("2 digits and a maximum above 2 are valid"))
+        })
     }
 
     pub(crate) fn summary(&self) -> LatenessSummary {
+        let Some(histogram) = &self.0 else { return LatenessSummary::default() };
         let micros = |value: u64| value as f64 / 1e3;
         LatenessSummary {
-            packets: self.0.len(),
-            p50_us: micros(self.0.value_at_quantile(0.5)),
-            p99_us: micros(self.0.value_at_quantile(0.99)),
-            max_us: micros(self.0.max()),
+            packets: histogram.len(),
+            p50_us: micros(histogram.value_at_quantile(0.5)),
+            p99_us: micros(histogram.value_at_quantile(0.99)),
+            max_us: micros(histogram.max()),
         }
     }
 }
@@ -55,7 +66,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_right_to_two_digits() {
-        let mut lateness = Lateness::new();
+        let mut lateness = Lateness::default();
         for micros in 1..=1000 {
             lateness.record(Duration::from_micros(micros));
         }
@@ -68,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_later_than_the_latest_still_counts() {
-        let mut lateness = Lateness::new();
+        let mut lateness = Lateness::default();
         lateness.record(Duration::MAX);
         let summary = lateness.summary();
         assert_eq!(summary.packets, 1);

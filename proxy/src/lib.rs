@@ -6,16 +6,24 @@
 //!
 //! Multicast and broadcast are not relayed.
 
+mod account;
 mod control;
-mod events;
+mod event_log;
+mod fate;
+mod fleet;
 mod lane;
 mod lateness;
-mod ledger;
 mod listener;
+mod network;
+mod orders;
+mod past;
 mod proxy;
 mod reactor;
+mod relay;
 mod resolve;
+mod routes;
 mod settings;
+mod sinks;
 mod summary;
 mod table;
 mod tcp;
@@ -23,9 +31,12 @@ mod turn;
 mod udp;
 
 pub use control::Control;
-pub use events::write_event;
+pub use event_log::write_event;
+pub use fate::{Fate, Loss, Settled};
 pub use lateness::LatenessSummary;
 pub use listener::Listener;
+pub use orders::{OrderError, RouteId, RouteState};
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};
+pub use sinks::Sink;
 pub use summary::{LinkSummary, SocketSummary, Summary};

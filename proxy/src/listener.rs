@@ -39,32 +39,123 @@ impl fmt::Display for Listener {
 /// An open socket, not yet in the event loop.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) protocol: Transport,
     pub(crate) address: SocketAddr,
     pub(crate) socket: Socket,
 }
 
-/// Opens all sockets of a route, on one port number.
-pub(crate) fn open(route: &Route, portable: bool) -> Result<Vec<Opened>, StartError> {
-    let protocols: Vec<Transport> = [Transport::Udp, Transport::Tcp]
-        .into_iter()
-        .filter(|protocol| match protocol {
+/// What a route listens on: the addresses to open, looked up beforehand.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    addresses: Vec<IpAddr>,
+}
+
+/// All listening sockets of a route.
+#[derive(Debug, Default)]
+pub(crate) struct Listening {
+    /// Those just opened.
+    pub(crate) opened: Vec<(Transport, Opened)>,
+    /// Those that were open already.
+    pub(crate) kept: Vec<(Transport, SocketAddr)>,
+}
+
+impl Wanted {
+    /// Looks up what the route listens on; may block.
+    pub(crate) fn new(route: &Route) -> Result<Self, StartError> {
+        Ok(Self { addresses: addresses(route)? })
+    }
+
+    /// Opens all sockets of a route, on one port number, but for those that are `open` already.
+    pub(crate) fn open(
+        &self,
+        route: &Route,
+        open: &[(Transport, SocketAddr)],
+        portable: bool,
+    ) -> Result<Listening, StartError> {
+        let listens = |transport: &Transport| match transport {
             Transport::Udp => route.transport.has_udp(),
             Transport::Tcp => route.transport.has_tcp(),
-        })
-        .collect();
-    let addresses = addresses(route)?;
-    let mut attempts = if route.listen.port == 0 { PORT_ATTEMPTS } else { 1 };
-    loop {
-        attempts -= 1;
-        match open_on_one_port(&route.listen, &addresses, &protocols, portable) {
-            Ok(opened) => return Ok(opened),
-            Err(failure) if attempts > 0 && failure.cause.kind() == io::ErrorKind::AddrInUse => {}
-            Err(Failure { protocol, address, cause }) => {
-                let address = format!("{protocol}://{address}");
-                return Err(StartError::Listen { route: route.name.clone(), address, cause });
+        };
+        let transports: Vec<Transport> = Transport::ALL.into_iter().filter(listens).collect();
+        let open: Vec<(Transport, SocketAddr)> = open
+            .iter()
+            .filter(|(_, address)| [0, address.port()].contains(&route.listen.port))
+            .copied()
+            .collect();
+        // With a socket kept, the port is settled.
+        let port = open.first().map_or(route.listen.port, |(_, address)| address.port());
+        let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
+        loop {
+            attempts -= 1;
+            match self.open_on_one_port(&route.listen, port, &transports, &open, portable) {
+                Ok(listening) => return Ok(listening),
+                Err(failure)
+                    if attempts > 0 && failure.cause.kind() == io::ErrorKind::AddrInUse => {}
+                Err(Failure { transport, address, cause }) => {
+                    let address = format!("{transport}://{address}");
+                    return Err(StartError::Listen { route: route.name.clone(), address, cause });
+                }
             }
         }
+    }
+
+    fn open_on_one_port(
+        &self,
+        listen: &HostPort,
+        mut port: u16,
+        transports: &[Transport],
+        open: &[(Transport, SocketAddr)],
+        portable: bool,
+    ) -> Result<Listening, Failure> {
+        let mut listening = Listening::default();
+        for &ip in &self.addresses {
+            for &transport in transports {
+                let address = SocketAddr::new(ip, port);
+                if open.contains(&(transport, address)) {
+                    listening.kept.push((transport, address));
+                    continue;
+                }
+                let any = !listening.opened.is_empty() || !listening.kept.is_empty();
+                match open_one(transport, address, portable) {
+                    Ok(one) => {
+                        port = one.address.port();
+                        listening.opened.push((transport, one));
+                    }
+                    Err(cause) if is_missing_ipv6(listen, address, &cause) && any => {
+                        log::warn!("not listening on {transport}://{address}: {cause}");
+                    }
+                    Err(cause) => return Err(Failure { transport, address, cause }),
+                }
+            }
+        }
+        Ok(listening)
+    }
+}
+
+impl Listening {
+    /// Takes out what was opened for a transport.
+    pub(crate) fn take(&mut self, transport: Transport) -> Vec<Opened> {
+        let (these, others) =
+            std::mem::take(&mut self.opened).into_iter().partition(|(of, _)| *of == transport);
+        self.opened = others;
+        let these: Vec<(Transport, Opened)> = these;
+        these.into_iter().map(|(_, opened)| opened).collect()
+    }
+
+    /// Returns the addresses kept of a transport.
+    pub(crate) fn kept(&self, transport: Transport) -> Vec<SocketAddr> {
+        let these = self.kept.iter().filter(|(of, _)| *of == transport);
+        these.map(|(_, address)| *address).collect()
+    }
+
+    /// Returns all of them, UDP first, as the route `name` has them.
+    pub(crate) fn listeners(&self, name: &str) -> Vec<Listener> {
+        let opened = self.opened.iter().map(|(transport, one)| (*transport, one.address));
+        let mut all: Vec<(Transport, SocketAddr)> =
+            self.kept.iter().copied().chain(opened).collect();
+        all.sort_by_key(|(transport, _)| *transport == Transport::Tcp);
+        all.into_iter()
+            .map(|(protocol, address)| Listener { route: name.to_owned(), protocol, address })
+            .collect()
     }
 }
 
@@ -82,35 +173,9 @@ fn addresses(route: &Route) -> Result<Vec<IpAddr>, StartError> {
 }
 
 struct Failure {
-    protocol: Transport,
+    transport: Transport,
     address: SocketAddr,
     cause: io::Error,
-}
-
-fn open_on_one_port(
-    listen: &HostPort,
-    addresses: &[IpAddr],
-    protocols: &[Transport],
-    portable: bool,
-) -> Result<Vec<Opened>, Failure> {
-    let mut port = listen.port;
-    let mut opened: Vec<Opened> = Vec::new();
-    for &ip in addresses {
-        for &protocol in protocols {
-            let address = SocketAddr::new(ip, port);
-            match open_one(protocol, address, portable) {
-                Ok(one) => {
-                    port = one.address.port();
-                    opened.push(one);
-                }
-                Err(cause) if is_missing_ipv6(listen, address, &cause) && !opened.is_empty() => {
-                    log::warn!("not listening on {protocol}://{address}: {cause}");
-                }
-                Err(cause) => return Err(Failure { protocol, address, cause }),
-            }
-        }
-    }
-    Ok(opened)
 }
 
 /// A machine without IPv6 still has a `localhost`.
@@ -118,13 +183,13 @@ fn is_missing_ipv6(listen: &HostPort, address: SocketAddr, error: &io::Error) ->
     listen.host == "localhost" && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse
 }
 
-fn open_one(protocol: Transport, address: SocketAddr, portable: bool) -> io::Result<Opened> {
-    let kind = match protocol {
+fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Result<Opened> {
+    let kind = match transport {
         Transport::Udp => Type::DGRAM,
         Transport::Tcp => Type::STREAM,
     };
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
-    match protocol {
+    match transport {
         Transport::Udp => {
             let asked_address = address.ip().is_unspecified();
             let options = DatagramOptions { portable, asked_address, ipv6: address.is_ipv6() };
@@ -142,5 +207,5 @@ fn open_one(protocol: Transport, address: SocketAddr, portable: bool) -> io::Res
         }
     }
     let address = socket.local_addr()?.as_socket().expect("an IP socket has an IP address");
-    Ok(Opened { protocol, address, socket })
+    Ok(Opened { address, socket })
 }

@@ -1,29 +1,25 @@
 //! The proxy: all relays of a process on one event loop.
 
-use crate::control::{Control, Orders};
-use crate::events::EventLog;
-use crate::listener::{self, Listener, Opened};
-use crate::reactor::{Owner, Reactor, Readiness};
-use crate::resolve::{Resolver, Upstream};
+use crate::control::Control;
+use crate::event_log::EventLog;
+use crate::listener::Listener;
+use crate::network::Network;
+use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply};
+use crate::reactor::{Reactor, Readiness};
+use crate::relay::RelayReport;
+use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
-use crate::summary::{LinkSummary, SocketSummary, Summary};
-use crate::tcp::TcpRelay;
-use crate::turn::{Budget, SCRATCH_BYTES, Turn};
-use crate::udp::UdpRelay;
+use crate::sinks::Sinks;
+use crate::summary::{SocketSummary, Summary};
+use crate::turn::{Datagrams, Descriptors, Options, SCRATCH_BYTES, Turn};
+use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
-use jostle_common::transport::Transport;
-use jostle_engine::route::{HostPort, Route};
-use jostle_engine::tcp::Budget as Memory;
 use jostle_sys::{Inbox, Outbox, raise_descriptor_limit};
-use mio::Token;
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use mio::{Token, Waker};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
-
-/// How long a stopping proxy delivers what it holds.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// How long nothing must come before a stopping proxy takes itself for drained: the end of a stream
 /// may be on its way to us.
@@ -32,24 +28,23 @@ const QUIET: Duration = Duration::from_millis(5);
 /// How long sockets are served before the links are looked after again.
 const TURN: Duration = Duration::from_micros(500);
 
+/// The most orders that are carried out before the sockets have their turns.
+const ORDERS_PER_TURN: usize = 8;
+
 /// Descriptors left for the loop itself, the resolver, logs and whatever else the process does.
 const DESCRIPTORS_RESERVED: usize = 64;
 
 /// A proxy whose listeners are open.
 pub struct Proxy {
-    seed: u64,
+    network: Network,
     listeners: Vec<Listener>,
-    relays: Vec<Relay>,
-    /// When which relay has something to do.
-    agenda: Agenda,
-    orders: Arc<Orders>,
     turn: Turn,
-    rules_on: bool,
-}
-
-enum Relay {
-    Udp(Box<UdpRelay>),
-    Tcp(Box<TcpRelay>),
+    flags: Arc<Flags>,
+    mailbox: Receiver<Order>,
+    /// Kept for new handles.
+    orders: SyncSender<Order>,
+    waker: Arc<Waker>,
+    started: Instant,
 }
 
 impl Proxy {
@@ -60,99 +55,55 @@ impl Proxy {
     /// When a listener cannot be opened or a name has no address; the error names the route and the
     /// address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { routes, seed, portable, events, spin, connect_timeout } = settings;
+        let Settings { routes, seed, portable, events, sinks, spin, connect_timeout } = settings;
         let limit = raise_descriptor_limit();
-        let routes: Vec<Route> = routes.into_iter().filter(|route| route.enabled).collect();
-        let mut opened = Vec::new();
-        for route in &routes {
-            let upstream = Upstream::new(&route.upstream).map_err(|cause| StartError::Resolve {
-                route: route.name.clone(),
-                address: route.upstream.to_string(),
-                cause,
-            })?;
-            opened.push((listener::open(route, portable)?, upstream));
-        }
-        refuse_circles(&routes, &opened)?;
-        let sockets: usize = opened.iter().map(|(opened, _)| opened.len()).sum();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
-        let names = routes.iter().any(|route| is_name(&route.upstream));
-        let resolver = if names { Some(Resolver::start(reactor.waker())?) } else { None };
-        let turn = Turn {
+        let waker = reactor.waker();
+        let log = events.map(EventLog::start).transpose()?;
+        let mut turn = Turn {
+            names: Names::new(Arc::clone(&waker)),
             reactor,
-            resolver,
-            events: EventLog::new(events),
-            inbox: Inbox::new(portable),
-            outbox: Outbox::new(portable),
+            sinks: Sinks::new(log, sinks),
+            descriptors: Descriptors::new(limit.saturating_sub(DESCRIPTORS_RESERVED)),
+            datagrams: Datagrams {
+                inbox: Inbox::new(portable),
+                outbox: Box::new(Outbox::new(portable)),
+            },
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-            stopping: false,
-            descriptors: Budget::new(limit.saturating_sub(DESCRIPTORS_RESERVED + sockets)),
-            portable,
-            connect_timeout,
+            options: Options { portable, connect_timeout },
         };
-        let mut proxy = Self {
-            seed,
-            listeners: Vec::new(),
-            relays: Vec::new(),
-            agenda: Agenda::default(),
-            orders: Orders::new(),
-            turn,
-            rules_on: true,
-        };
-        let memory = Memory::default();
-        for (route, (opened, upstream)) in routes.into_iter().zip(opened) {
-            proxy.add(route, opened, upstream, memory.clone())?;
+        let mut network = Network::new(seed);
+        for route in routes {
+            network.start(Prepared::new(route)?, &mut turn)?;
         }
-        Ok(proxy)
+        network.refuse_circles()?;
+        let (orders, mailbox) = mpsc::sync_channel(ORDERS_MAX);
+        let (listeners, flags) = (network.listeners(), Arc::new(Flags::new()));
+        let started = Instant::START;
+        Ok(Self { network, listeners, turn, flags, mailbox, orders, waker, started })
     }
 
-    fn add(
-        &mut self,
-        route: Route,
-        opened: Vec<Opened>,
-        upstream: Upstream,
-        memory: Memory,
-    ) -> Result<(), StartError> {
-        let seed = route.seed.unwrap_or(self.seed);
-        let (udp, tcp): (Vec<_>, Vec<_>) =
-            opened.into_iter().partition(|one| one.protocol == Transport::Udp);
-        for one in udp.iter().chain(&tcp) {
-            let Opened { protocol, address, .. } = *one;
-            self.listeners.push(Listener { route: route.name.clone(), protocol, address });
-        }
-        let reactor = &mut self.turn.reactor;
-        if !udp.is_empty() {
-            let (index, route, upstream) = (self.relays.len(), route.clone(), upstream.clone());
-            let relay = UdpRelay::new(index, route, seed, upstream, udp, reactor)?;
-            self.relays.push(Relay::Udp(Box::new(relay)));
-        }
-        if !tcp.is_empty() {
-            let relay =
-                TcpRelay::new(self.relays.len(), route, seed, upstream, tcp, memory, reactor)?;
-            self.relays.push(Relay::Tcp(Box::new(relay)));
-        }
-        Ok(())
-    }
-
-    /// The sockets it listens on, route by route, UDP first.
+    /// The sockets that it listened on when it was bound, route by route, UDP first.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
     }
 
-    /// A handle to stop it or to switch its rules.
+    /// A handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.orders), self.turn.reactor.waker())
+        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker))
     }
 
-    /// Relays on this thread until it is stopped, then delivers what it holds, for two seconds at
-    /// most.
+    /// Relays on this thread until it is stopped, then delivers what it holds for as long as it was
+    /// told.
     pub fn run(mut self) -> Summary {
-        let started = self.turn.reactor.now();
+        self.started = self.turn.reactor.now();
         let mut stop_at = None;
-        let (mut reports, mut due) = (Vec::new(), Vec::new());
+        let mut reports = Vec::new();
         loop {
+            // A stopping loop looks whether something still comes.
             let look_again = stop_at.map(|_| self.turn.now + QUIET);
-            let deadline = [self.agenda.first(), self.turn.events.deadline(), look_again];
+            let deadline = [self.network.fleet.deadline(), self.turn.sinks.deadline(), look_again];
             let now = match self.turn.reactor.wait(deadline.into_iter().flatten().min()) {
                 Ok(now) => now,
                 Err(error) => {
@@ -161,217 +112,125 @@ impl Proxy {
                 }
             };
             self.turn.now = now;
-            self.obey(now);
-            let heard = self.serve(now, &mut reports);
-            self.work(now, &mut due);
-            match stop_at {
-                None if self.orders.stop() => {
-                    stop_at = Some(now + DRAIN);
-                    self.stop_listening();
+            self.obey();
+            let heard = self.serve(&mut reports);
+            self.network.work(&mut self.turn);
+            self.turn.sinks.flush(now);
+            match (stop_at, self.flags.stopped()) {
+                (None, Some(drain)) => {
+                    stop_at = Some(now + drain);
+                    self.network.fleet.drain(&mut self.turn);
                 }
-                Some(at) if at <= now || (!heard && self.is_drained()) => break,
+                (Some(at), _) if at <= now || (!heard && self.is_drained()) => break,
                 _ => {}
             }
         }
-        self.finish(started)
+        self.finish()
+    }
+
+    /// Carries out what was ordered from outside, and takes what the resolver has found.
+    fn obey(&mut self) {
+        self.network.switch(self.flags.rules_on(), &mut self.turn);
+        for _ in 0..ORDERS_PER_TURN {
+            let Ok(order) = self.mailbox.try_recv() else { break };
+            self.carry_out(order);
+        }
+        while let Some((relay, addresses)) = self.turn.names.answer() {
+            self.network.fleet.set_addresses(relay, addresses);
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        let Self { network, turn, .. } = self;
+        let now = turn.now;
+        match order {
+            Order::Add(route, reply) => answer(&reply, network.add(*route, turn)),
+            Order::Replace(id, route, drain, reply) => {
+                answer(&reply, network.replace(id, *route, now + drain, turn));
+            }
+            Order::Remove(id, drain, reply) => {
+                answer(&reply, network.remove(id, now + drain, turn));
+            }
+            Order::SetProfile(id, profile, reply) => {
+                answer(&reply, network.set_profile(id, *profile, turn));
+            }
+            Order::SetRule(id, direction, rule, reply) => {
+                answer(&reply, network.set_rule(id, direction, &rule, turn));
+            }
+            Order::RemoveRule(id, direction, key, reply) => {
+                answer(&reply, network.remove_rule(id, direction, &key, turn));
+            }
+            Order::Routes(reply) => answer(&reply, Ok(network.states())),
+            Order::Counters(reply) => {
+                let lost = turn.sinks.lines_skipped();
+                answer(&reply, Ok(self.summary(lost)));
+            }
+            Order::AddSink(sink, reply) => {
+                turn.sinks.add(sink);
+                answer(&reply, Ok(()));
+            }
+        }
+        // There may be more, and a wake-up tells of many.
+        if let Err(error) = self.waker.wake() {
+            log::error!("cannot wake the event loop: {error}");
+        }
     }
 
     /// Lets the sockets have their turns. Returns whether one that matters had an event.
-    fn serve(&mut self, now: Instant, reports: &mut Vec<(Token, Readiness)>) -> bool {
+    fn serve(&mut self, reports: &mut Vec<(Token, Readiness)>) -> bool {
+        let Self { network, turn, .. } = self;
         reports.clear();
-        reports.extend(self.turn.reactor.reports());
+        reports.extend(turn.reactor.reports());
         let mut heard = false;
         for &(token, readiness) in reports.iter() {
-            if let Some(owner) = self.turn.reactor.owner(token) {
-                heard |= self.note(owner, readiness);
+            if let Some(owner) = turn.reactor.owner(token) {
+                heard |= network.fleet.note(owner, readiness, turn);
             }
         }
         // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is
         // due must not wait for them.
-        for _ in 0..self.turn.reactor.agains() {
-            let token = self.turn.reactor.next_again();
-            if let Some(owner) = token.and_then(|token| self.turn.reactor.owner(token)) {
-                self.go_on(owner);
+        for _ in 0..turn.reactor.agains() {
+            let token = turn.reactor.next_again();
+            if let Some(owner) = token.and_then(|token| turn.reactor.owner(token)) {
+                network.fleet.serve(owner, turn);
             }
-            if self.turn.reactor.now() > now + TURN {
+            if turn.reactor.now() > turn.now + TURN {
                 break;
             }
         }
         heard
     }
 
-    /// Does what is due.
-    fn work(&mut self, now: Instant, due: &mut Vec<usize>) {
-        self.agenda.take_due(now, due);
-        for &relay in due.iter() {
-            let next = match &mut self.relays[relay] {
-                Relay::Udp(udp) => udp.work(&mut self.turn),
-                Relay::Tcp(tcp) => tcp.work(&mut self.turn),
-            };
-            self.agenda.set(relay, next);
-        }
-        if self.turn.events.deadline().is_some_and(|at| at <= now) {
-            self.turn.events.flush();
-        }
-    }
-
-    /// Carries out what was ordered from outside, and takes what the resolver has found.
-    fn obey(&mut self, now: Instant) {
-        let on = self.orders.rules_on();
-        if on != self.rules_on {
-            self.rules_on = on;
-            log::info!("rules {}", if on { "on" } else { "off" });
-            for (index, relay) in self.relays.iter_mut().enumerate() {
-                match relay {
-                    Relay::Udp(udp) => udp.switch(now, on),
-                    Relay::Tcp(tcp) => tcp.switch(now, on),
-                }
-                self.agenda.touch(index);
-            }
-        }
-        while let Some((index, addresses)) = self.turn.resolver.as_ref().and_then(Resolver::answer)
-        {
-            match &mut self.relays[index] {
-                Relay::Udp(udp) => udp.set_addresses(addresses),
-                Relay::Tcp(tcp) => tcp.set_addresses(addresses),
-            }
-        }
-    }
-
-    /// Notes what an event said; the work is done in turn. Returns whether it matters: a stopping
-    /// UDP relay takes in nothing new.
-    fn note(&mut self, Owner { relay, part }: Owner, readiness: Readiness) -> bool {
-        match &mut self.relays[relay] {
-            Relay::Udp(_) if self.turn.stopping => return false,
-            Relay::Udp(udp) => udp.ask_again(part, &mut self.turn.reactor),
-            Relay::Tcp(tcp) => tcp.note(part, readiness, &mut self.turn.reactor),
-        }
-        true
-    }
-
-    /// Lets a socket have its turn.
-    fn go_on(&mut self, Owner { relay, part }: Owner) {
-        match &mut self.relays[relay] {
-            Relay::Udp(udp) => udp.read(part, &mut self.turn),
-            Relay::Tcp(tcp) => tcp.go_on(part, &mut self.turn),
-        }
-        self.agenda.touch(relay);
-    }
-
-    /// Takes in what has come so far, and from then on nothing new.
-    fn stop_listening(&mut self) {
-        self.turn.stopping = true;
-        for relay in &mut self.relays {
-            match relay {
-                Relay::Udp(udp) => udp.read_out(&mut self.turn.reactor),
-                Relay::Tcp(tcp) => tcp.stop_listening(&mut self.turn),
-            }
-        }
-    }
-
     fn is_drained(&self) -> bool {
-        let read = self.turn.reactor.agains() == 0;
-        read && self.relays.iter().all(|relay| match relay {
-            Relay::Udp(udp) => udp.is_drained(),
-            Relay::Tcp(tcp) => tcp.is_drained(),
-        })
+        self.turn.reactor.agains() == 0 && self.network.fleet.is_quiet()
     }
 
-    fn finish(mut self, started: Instant) -> Summary {
-        let seconds = self.turn.reactor.now().since(started).as_secs_f64();
-        let (mut links, mut sockets): (Vec<LinkSummary>, Vec<SocketSummary>) = Default::default();
-        for relay in &mut self.relays {
-            match relay {
-                Relay::Udp(udp) => {
-                    links.extend(udp.links());
-                    sockets.push(udp.sockets());
-                }
-                Relay::Tcp(tcp) => {
-                    tcp.cut(&mut self.turn);
-                    links.extend(tcp.links());
-                    sockets.push(tcp.sockets());
-                }
+    fn summary(&self, events_lost: u64) -> Summary {
+        let seconds = self.turn.reactor.now().since(self.started).as_secs_f64();
+        let mut summary =
+            Summary { seed: self.network.seed(), seconds, events_lost, ..Summary::default() };
+        for report in self.network.reports() {
+            let RelayReport { route, transport, links, counts, round_trips } = report;
+            for (direction, link) in Direction::BOTH.into_iter().zip(&links) {
+                summary.links.push(link.summary(&route, transport, direction));
             }
+            summary.sockets.push(SocketSummary { route, protocol: transport, counts, round_trips });
         }
-        self.turn.events.flush();
-        Summary { seed: self.seed, seconds, events_lost: self.turn.events.lost(), links, sockets }
+        summary
+    }
+
+    fn finish(mut self) -> Summary {
+        self.network.fleet.cut(&mut self.turn);
+        let mut summary = self.summary(0);
+        summary.events_lost = self.turn.sinks.finish();
+        summary
     }
 }
 
-/// Refuses routes that lead, perhaps through others, to themselves: one packet would go round for
-/// ever and open a flow each time.
-fn refuse_circles(routes: &[Route], opened: &[(Vec<Opened>, Upstream)]) -> Result<(), StartError> {
-    for protocol in [Transport::Udp, Transport::Tcp] {
-        let listeners: Vec<Vec<(Transport, SocketAddr)>> = opened
-            .iter()
-            .map(|(sockets, _)| sockets.iter().map(|one| (one.protocol, one.address)).collect())
-            .collect();
-        let listens = |index: usize| listeners[index].iter().any(|(of, _)| *of == protocol);
-        let next: Vec<Option<usize>> = opened
-            .iter()
-            .map(|(_, upstream)| {
-                (0..opened.len()).find(|&to| upstream.is_any_of(&listeners[to], protocol))
-            })
-            .collect();
-        for start in (0..opened.len()).filter(|&index| listens(index)) {
-            let walk = std::iter::successors(next[start], |&index| next[index]);
-            if walk.take(opened.len()).any(|index| index == start) {
-                let Route { name, upstream, .. } = &routes[start];
-                return Err(StartError::Circle { route: name.clone(), upstream: upstream.clone() });
-            }
-        }
-    }
-    Ok(())
+/// A caller that does not wait any more needs no answer.
+fn answer<T>(reply: &Reply<T>, result: Result<T, crate::orders::OrderError>) {
+    let _ = reply.try_send(result);
 }
 
-fn is_name(target: &HostPort) -> bool {
-    target.host.parse::<IpAddr>().is_err()
-}
-
-/// Which relay has something to do, and when.
-#[derive(Debug, Default)]
-struct Agenda {
-    times: BTreeSet<(Instant, usize)>,
-    of_relay: Vec<Option<Instant>>,
-    /// Those to be looked at in this turn whatever the time.
-    touched: Vec<usize>,
-}
-
-impl Agenda {
-    /// Wants a relay looked at in this turn.
-    fn touch(&mut self, relay: usize) {
-        if self.touched.last() != Some(&relay) {
-            self.touched.push(relay);
-        }
-    }
-
-    /// Fills `due` with those to be looked at now, each once.
-    fn take_due(&mut self, now: Instant, due: &mut Vec<usize>) {
-        due.clear();
-        due.append(&mut self.touched);
-        due.extend(self.times.range(..=(now, usize::MAX)).map(|(_, relay)| relay));
-        due.sort_unstable();
-        due.dedup();
-    }
-
-    /// Sets when a relay is to be looked at.
-    fn set(&mut self, relay: usize, at: Option<Instant>) {
-        if self.of_relay.len() <= relay {
-            self.of_relay.resize(relay + 1, None);
-        }
-        if self.of_relay[relay] == at {
-            return;
-        }
-        if let Some(old) = std::mem::replace(&mut self.of_relay[relay], at) {
-            self.times.remove(&(old, relay));
-        }
-        if let Some(at) = at {
-            self.times.insert((at, relay));
-        }
-    }
-
-    /// When the next relay is due.
-    fn first(&self) -> Option<Instant> {
-        self.times.first().map(|(at, _)| *at)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -18,27 +18,18 @@ use std::time::Duration;
 /// The most events taken from the system at a time.
 const EVENTS: usize = 1024;
 
-/// Whose a token is.
+/// The relay and the socket that a token belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// The relay, by its place in the proxy.
+    /// The relay, by its place among the relays.
     pub(crate) relay: usize,
     /// Which of its sockets.
-    pub(crate) part: Part,
+    pub(crate) socket: SocketKey,
 }
 
-/// A socket of a relay, by its place in the relay's own tables.
+/// A number that a relay gives one of its sockets, and alone can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// A listening socket.
-    Listener(usize),
-    /// The upstream socket of a UDP flow.
-    Flow(usize),
-    /// The client's side of a TCP connection.
-    Client(usize),
-    /// The upstream's side of a TCP connection.
-    Upstream(usize),
-}
+pub(crate) struct SocketKey(pub(crate) usize);
 
 /// What an event said.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,7 +134,7 @@ impl Reactor {
         self.retired.push(token.0);
     }
 
-    /// Whose `token` is; `None` if it was given up meanwhile.
+    /// Returns the owner of `token`; `None` if it was given up meanwhile.
     pub(crate) fn owner(&self, token: Token) -> Option<Owner> {
         match self.entries.get(token.0) {
             Some(Entry::Socket(owner)) => Some(*owner),

@@ -1,6 +1,8 @@
 //! Names become addresses, never on the event loop: before it starts, and later on a thread of its
 //! own.
 
+use crate::listener::Listener;
+use crate::relay::RelayId;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::route::HostPort;
@@ -8,11 +10,14 @@ use mio::Waker;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
 /// How old an answer may be when a new flow or connection uses it without asking again.
 const FRESH_FOR: Duration = Duration::from_secs(5);
+
+/// The most questions that wait for the resolver. What is not asked now is asked with a later flow.
+const QUESTIONS_MAX: usize = 1024;
 
 /// The most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -63,18 +68,18 @@ impl Upstream {
         addresses
     }
 
-    /// Whether it leads to one of these listeners.
-    pub(crate) fn is_any_of(&self, listeners: &[(Transport, SocketAddr)], of: Transport) -> bool {
-        listeners.iter().any(|&(protocol, listener)| {
-            protocol == of && self.addresses.iter().any(|&address| leads_to(address, listener))
+    /// Returns true if it leads to one of these listeners.
+    pub(crate) fn is_any_of(&self, listeners: &[Listener], transport: Transport) -> bool {
+        listeners.iter().filter(|listener| listener.protocol == transport).any(|listener| {
+            self.addresses.iter().any(|&address| leads_to(address, listener.address))
         })
     }
 
-    /// Asks for the name again, in the background, if the answer at hand is old.
-    pub(crate) fn refresh(&mut self, relay: usize, now: Instant, resolver: &Resolver) {
+    /// Asks for the name again, in the background, if the last answer is old.
+    pub(crate) fn refresh(&mut self, relay: RelayId, now: Instant, names: &mut Names) {
         if self.is_name && self.asked + FRESH_FOR <= now {
             self.asked = now;
-            resolver.ask(relay, self.target.clone());
+            names.ask(relay, self.target.clone());
         }
     }
 
@@ -84,7 +89,7 @@ impl Upstream {
     }
 }
 
-/// Whether what is sent to `address` comes to `listener`, as far as the addresses tell.
+/// Returns true if what is sent to `address` comes to `listener`, as far as the addresses tell.
 fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     let (to, at) = (address.ip(), listener.ip());
     // A wildcard hears loopback, and whoever sends to a wildcard sends to loopback.
@@ -94,16 +99,44 @@ fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     address.port() == listener.port() && same
 }
 
-/// Looks names up on a thread of its own.
-pub(crate) struct Resolver {
-    questions: Sender<(usize, HostPort)>,
-    answers: Receiver<(usize, Vec<SocketAddr>)>,
+/// Looks names up on a thread of its own, which starts with the first question.
+pub(crate) struct Names {
+    waker: Arc<Waker>,
+    resolver: Option<Resolver>,
+}
+
+impl Names {
+    /// `waker` tells the loop that there is an answer.
+    pub(crate) const fn new(waker: Arc<Waker>) -> Self {
+        Self { waker, resolver: None }
+    }
+
+    fn ask(&mut self, relay: RelayId, target: HostPort) {
+        if self.resolver.is_none() {
+            match Resolver::start(Arc::clone(&self.waker)) {
+                Ok(resolver) => self.resolver = Some(resolver),
+                Err(error) => return log::warn!("names keep their addresses, no thread: {error}"),
+            }
+        }
+        // With a full queue the question is left out; the next new flow may ask it again.
+        let _ = self.resolver.as_ref().map(|resolver| resolver.questions.try_send((relay, target)));
+    }
+
+    /// Returns the next answer: for which relay, and the addresses.
+    pub(crate) fn answer(&self) -> Option<(RelayId, Vec<SocketAddr>)> {
+        self.resolver.as_ref()?.answers.try_recv().ok()
+    }
+}
+
+struct Resolver {
+    questions: SyncSender<(RelayId, HostPort)>,
+    answers: Receiver<(RelayId, Vec<SocketAddr>)>,
 }
 
 impl Resolver {
     /// Starts the thread. It ends with the resolver, or when its current look-up does.
-    pub(crate) fn start(waker: Arc<Waker>) -> io::Result<Self> {
-        let (questions, asked) = mpsc::channel::<(usize, HostPort)>();
+    fn start(waker: Arc<Waker>) -> io::Result<Self> {
+        let (questions, asked) = mpsc::sync_channel::<(RelayId, HostPort)>(QUESTIONS_MAX);
         let (answered, answers) = mpsc::channel();
         std::thread::Builder::new().name("resolver".into()).spawn(move || {
             for (relay, target) in asked {
@@ -120,16 +153,6 @@ impl Resolver {
             }
         })?;
         Ok(Self { questions, answers })
-    }
-
-    fn ask(&self, relay: usize, target: HostPort) {
-        // The thread ends only with us.
-        let _ = self.questions.send((relay, target));
-    }
-
-    /// The next answer: for which relay, and the addresses.
-    pub(crate) fn answer(&self) -> Option<(usize, Vec<SocketAddr>)> {
-        self.answers.try_recv().ok()
     }
 }
 

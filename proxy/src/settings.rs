@@ -1,5 +1,6 @@
 //! What a proxy is started with, and why it may not start.
 
+use crate::sinks::Sink;
 use jostle_engine::route::{HostPort, Route};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub struct Settings {
     pub portable: bool,
     /// Where the fate of each packet is written, a line each.
     pub events: Option<Box<dyn Write + Send>>,
+    /// Who else is told of each packet's fate.
+    pub sinks: Vec<Box<dyn Sink>>,
     /// How long to look for work without sleeping, after some and before a deadline. It costs
     /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
@@ -37,6 +40,7 @@ impl Settings {
             seed,
             portable: false,
             events: None,
+            sinks: Vec::new(),
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
         }
@@ -69,7 +73,8 @@ pub enum StartError {
     },
     /// What a route relays comes back to it.
     #[error(
-        "route {route}: what it sends to {upstream} comes back to it, for ever; write the address of the server"
+        "route {route}: what it sends to {upstream} comes back to it, for ever; write the address of \
+         the server"
     )]
     Circle {
         /// The route's name.

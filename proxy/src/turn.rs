@@ -1,57 +1,99 @@
-//! What the relays of a loop share while they work: one turn's view of the proxy.
+//! What the relays of a loop share while they work.
 
-use crate::events::EventLog;
 use crate::reactor::Reactor;
-use crate::resolve::Resolver;
+use crate::resolve::Names;
+use crate::sinks::Sinks;
 use jostle_common::time::Instant;
-use jostle_sys::{Inbox, Outbox};
+use jostle_sys::{Inbox, Message, Outbox};
+use mio::net::UdpSocket;
+use std::io;
+use std::time::Duration;
 
-/// The common goods of a loop.
+/// The common goods of a loop. A method that needs one or two of them borrows these alone.
 pub(crate) struct Turn {
+    /// The sockets of the loop.
     pub(crate) reactor: Reactor,
-    pub(crate) resolver: Option<Resolver>,
-    pub(crate) events: EventLog,
-    pub(crate) inbox: Inbox,
-    pub(crate) outbox: Outbox,
+    /// Where names are looked up.
+    pub(crate) names: Names,
+    /// Who is told of fates.
+    pub(crate) sinks: Sinks,
+    /// How many more sockets the process may open.
+    pub(crate) descriptors: Descriptors,
+    /// Where datagrams are read into, and how they go out.
+    pub(crate) datagrams: Datagrams,
     /// Where streams are read into.
     pub(crate) scratch: Vec<u8>,
     /// When this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
-    /// Whether the proxy is stopping: what has come is taken in, and nothing after it.
-    pub(crate) stopping: bool,
-    /// How many more sockets the process may open.
-    pub(crate) descriptors: Budget,
+    pub(crate) options: Options,
+}
+
+/// The ways in and out of datagrams.
+pub(crate) struct Datagrams {
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Box<dyn Transmit>,
+}
+
+/// Hands datagrams to the system.
+pub(crate) trait Transmit: Send {
+    /// Returns true if a run of datagrams can go as one message.
+    fn takes_runs(&self) -> bool;
+
+    /// Sends messages from the first on and returns how many went; an error speaks of the first.
+    fn send(&self, socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize>;
+}
+
+impl Transmit for Outbox {
+    fn takes_runs(&self) -> bool {
+        Self::takes_runs(*self)
+    }
+
+    fn send(&self, socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+        Self::send(*self, socket, messages)
+    }
+}
+
+/// What the settings say about all relays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Keep to what every system has.
     pub(crate) portable: bool,
-    pub(crate) connect_timeout: std::time::Duration,
+    /// How long an upstream may take to answer a TCP connect.
+    pub(crate) connect_timeout: Duration,
 }
 
 /// What streams are read into at a time: larger than the socket buffers, so that one read usually
 /// empties them.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
 
-/// Something that is shared and runs out.
+/// The descriptors that the process may have open.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    left: usize,
+pub(crate) struct Descriptors {
+    limit: usize,
+    taken: usize,
 }
 
-impl Budget {
-    pub(crate) const fn new(left: usize) -> Self {
-        Self { left }
+impl Descriptors {
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self { limit, taken: 0 }
     }
 
     /// Takes `amount`, if there is as much.
     pub(crate) const fn take(&mut self, amount: usize) -> bool {
-        if amount <= self.left {
-            self.left -= amount;
-            true
-        } else {
-            false
+        let enough = self.taken.saturating_add(amount) <= self.limit;
+        if enough {
+            self.taken += amount;
         }
+        enough
+    }
+
+    /// Takes `amount` that are open already.
+    pub(crate) const fn charge(&mut self, amount: usize) {
+        self.taken += amount;
     }
 
     /// Gives `amount` back.
     pub(crate) const fn give(&mut self, amount: usize) {
-        self.left += amount;
+        self.taken -= amount;
     }
 }

@@ -30,6 +30,18 @@ impl Moments {
         self.squares += step * (value - self.mean);
     }
 
+    /// Takes in the values that another one has (Chan, Golub and LeVeque, 1979).
+    pub fn merge(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        if count == 0 {
+            return;
+        }
+        let (step, share) = (other.mean - self.mean, other.count as f64 / count as f64);
+        self.mean += step * share;
+        self.squares += other.squares + step * step * self.count as f64 * share;
+        self.count = count;
+    }
+
     /// How many values there were.
     pub const fn count(&self) -> u64 {
         self.count
@@ -114,6 +126,27 @@ fn normal_draws(seed: u64, sample: u32, count: u64) -> impl Iterator<Item = f64>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn merged_moments_are_those_of_all_values() {
+        let of = |values: &[f64]| {
+            let mut moments = Moments::default();
+            values.iter().for_each(|value| moments.add(*value));
+            moments
+        };
+        let (one, other) = ([1.0, 2.0, 4.0], [8.0, 16.0]);
+        let mut merged = of(&one);
+        merged.merge(&of(&other));
+        let all = of(&[one.as_slice(), &other].concat());
+        assert_eq!(merged.count(), 5);
+        assert!((merged.mean() - all.mean()).abs() < 1e-9);
+        assert!((merged.sd() - all.sd()).abs() < 1e-9);
+        merged.merge(&Moments::default());
+        assert_eq!(merged.count(), 5);
+        let mut none = Moments::default();
+        none.merge(&merged);
+        assert_eq!(none, merged);
+    }
 
     #[test]
     fn moments_agree_with_the_sums() {

@@ -39,6 +39,14 @@ impl RoundTrips {
         self.most = self.most.max(round_trip);
     }
 
+    /// Counts what others counted too.
+    pub fn merge(&mut self, other: &Self) {
+        self.histogram.add(&other.histogram).expect("all have the same bounds");
+        self.moments.merge(&other.moments);
+        self.least = self.least.min(other.least);
+        self.most = self.most.max(other.most);
+    }
+
     /// How many were counted.
     pub fn count(&self) -> u64 {
         self.histogram.len()

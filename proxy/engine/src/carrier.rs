@@ -2,11 +2,12 @@
 //! Both speak alike.
 
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::profile::{Profile, Timeline};
 use crate::raw::RawStreams;
 use crate::route::TcpMode;
 use crate::stage::Stage;
-use crate::tcp::{Budget, Counters, Event, Model};
+use crate::tcp::{Counters, Event, Model};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
@@ -33,14 +34,12 @@ macro_rules! either {
 
 impl Carrier {
     /// A carrier over the links of `profile`, with the draws that a route called `route` has under
-    /// `seed`. `budget` is shared by all carriers of the process.
-    pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, budget: Budget) -> Self {
+    /// `seed`. `memory` is shared by all carriers of the process.
+    pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
         let links = Link::both(profile, seed, route);
         match mode {
-            TcpMode::Raw(unit) => {
-                Self::Raw(RawStreams::new(links, unit, profile.makes_copies(), budget))
-            }
-            TcpMode::Model(control) => Self::Model(Model::new(links, control, budget)),
+            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, memory)),
+            TcpMode::Model(control) => Self::Model(Model::new(links, control, memory)),
         }
     }
 
@@ -66,6 +65,18 @@ impl Carrier {
     /// Takes in a connection, whose id is new.
     pub fn open(&mut self, now: Instant, id: u32) {
         either!(self, open(now, id));
+    }
+
+    /// Takes in a connection that stands already, between two programs that go on talking: it
+    /// needs no handshake.
+    pub fn adopt(&mut self, now: Instant, id: u32) {
+        either!(self, adopt(now, id));
+    }
+
+    /// Lets go of a connection of which nothing is under way, and forgets it without an event.
+    /// Returns false if something is, or waits to be [consumed](Self::consumed).
+    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+        either!(self, release(now, id))
     }
 
     /// How many bytes a connection takes in this direction now.

@@ -8,6 +8,7 @@ pub mod carrier;
 pub mod counters;
 pub mod limits;
 pub mod link;
+pub mod memory;
 pub mod packet;
 pub mod profile;
 pub mod raw;

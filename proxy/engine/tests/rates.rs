@@ -9,10 +9,11 @@ use bytes::Bytes;
 use jostle_common::chance::{Direction, Stream, below};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::memory::Memory;
 use jostle_engine::packet::Packet;
 use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::{Output, Reason, Stage};
-use jostle_engine::tcp::{Budget, Event, Model};
+use jostle_engine::tcp::{Event, Model};
 use support::{drain, drain_all, feed, link, packet, rules};
 
 const MS: u64 = 1_000_000;
@@ -251,7 +252,7 @@ fn standing_queue(discipline: &str, seconds: u64) -> (Vec<f64>, f64) {
     let links = [(Direction::Up, up), (Direction::Down, down)].map(|(direction, rules)| {
         Link::new(LinkKey { seed: 1, route: "codel".into(), direction }, &rules)
     });
-    let mut model = Model::new(links, CongestionControl::Cubic, Budget::default());
+    let mut model = Model::new(links, CongestionControl::Cubic, Memory::default());
     let end = Instant::from_secs(seconds);
     let settled = Instant::from_secs(5);
     let (mut now, mut received, mut waits) = (Instant::START, 0, Vec::new());

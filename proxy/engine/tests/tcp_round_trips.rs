@@ -6,9 +6,10 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Profile;
 use jostle_engine::route::CongestionControl;
-use jostle_engine::tcp::{Budget, Model, Outcome, transfer};
+use jostle_engine::tcp::{Model, Outcome, transfer};
 use std::time::Duration;
 
 const BYTES: u64 = 10_000_000;
@@ -48,7 +49,7 @@ fn an_idle_line_shows_its_delay() {
 
 #[test]
 fn a_segment_alone_is_acknowledged_late() {
-    let mut model = Model::new(links(""), CongestionControl::Reno, Budget::default());
+    let mut model = Model::new(links(""), CongestionControl::Reno, Memory::default());
     model.open(Instant::START, 1);
     model.push(Instant::START, 1, Direction::Up, Bytes::from_static(&[7; 100]));
     let mut samples = Vec::new();

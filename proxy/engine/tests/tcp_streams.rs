@@ -9,10 +9,11 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::Output;
-use jostle_engine::tcp::{Budget, Event, Model, transfer};
+use jostle_engine::tcp::{Event, Model, transfer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,11 +23,11 @@ const UP: Direction = Direction::Up;
 const DOWN: Direction = Direction::Down;
 
 /// A model over two links with these rules in each direction.
-fn model(seed: u64, json: &str, budget: Budget) -> Model {
+fn model(seed: u64, json: &str, memory: Memory) -> Model {
     let links = Direction::BOTH.map(|direction| {
         Link::new(LinkKey { seed, route: "test".into(), direction }, &rules(json))
     });
-    Model::new(links, CongestionControl::Cubic, budget)
+    Model::new(links, CongestionControl::Cubic, memory)
 }
 
 /// `count` bytes of a stream, from `start` on; no two places nearby look alike.
@@ -71,7 +72,7 @@ impl Ends {
 
     /// A connection over links with these rules.
     fn connected(seed: u64, json: &str) -> Self {
-        let mut ends = Self::new(model(seed, json, Budget::default()));
+        let mut ends = Self::new(model(seed, json, Memory::default()));
         ends.model.open(ends.now, 1);
         ends
     }
@@ -238,7 +239,7 @@ proptest! {
     ) {
         // One shell wakes for every deadline, the other now and then.
         let mut outcomes = [false, true].map(|sleepy| {
-            let mut model = model(seed, &weather, Budget::default());
+            let mut model = model(seed, &weather, Memory::default());
             let mut wakes = wakes.iter().cycle();
             let (mut now, mut events) = (Instant::START, Vec::new());
             let mut wait_until = |model: &mut Model, until: Instant, now: &mut Instant, events: &mut Vec<Event>| {
@@ -416,8 +417,8 @@ fn calls_for_a_connection_that_is_gone_are_ignored() {
 #[test]
 fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
     const WINDOW: u64 = 6 << 20;
-    let budget = Budget::default();
-    let mut ends = Ends::new(model(1, r#"{ "rule": "delay", "time": "5ms" }"#, budget.clone()));
+    let memory = Memory::default();
+    let mut ends = Ends::new(model(1, r#"{ "rule": "delay", "time": "5ms" }"#, memory.clone()));
     ends.model.open(ends.now, 1);
     ends.reading = false;
     let mut pushed = 0;
@@ -427,7 +428,7 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
         pushed += count;
         ends.run_for(50);
     }
-    assert_eq!((pushed, ends.received(UP).len() as u64, budget.used()), (WINDOW, WINDOW, WINDOW));
+    assert_eq!((pushed, ends.received(UP).len() as u64, memory.used()), (WINDOW, WINDOW, WINDOW));
     assert_eq!(
         (ends.model.room(1, UP), ends.model.deadline()),
         (0, None),
@@ -442,14 +443,14 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
     assert!(ends.received(UP) == bytes(0, 0, pushed + 1_000_000));
     // More than it was given cannot be consumed.
     ends.model.consumed(ends.now, 1, UP, usize::MAX);
-    assert_eq!((budget.used(), ends.model.room(1, UP) as u64), (0, WINDOW));
+    assert_eq!((memory.used(), ends.model.room(1, UP) as u64), (0, WINDOW));
 }
 
 #[test]
-fn the_budget_bounds_all_connections_together() {
+fn the_memory_bounds_all_connections_together() {
     const LIMIT: u64 = 8 << 20;
-    let budget = Budget::new(LIMIT);
-    let mut ends = Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, budget.clone()));
+    let memory = Memory::new(LIMIT);
+    let mut ends = Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, memory.clone()));
     for id in 1..=40 {
         ends.model.open(ends.now, id);
     }
@@ -459,15 +460,15 @@ fn the_budget_bounds_all_connections_together() {
         rooms.push(room);
         ends.model.push(ends.now, id, UP, Bytes::from(vec![0; room]));
     }
-    assert!(budget.used() <= LIMIT && budget.used() > LIMIT / 2, "{}", budget.used());
+    assert!(memory.used() <= LIMIT && memory.used() > LIMIT / 2, "{}", memory.used());
     assert!(rooms.windows(2).all(|pair| pair[1] <= pair[0]) && rooms[39] > 0, "{rooms:?}");
     for id in 1..=40 {
         ends.model.reset(ends.now, id, UP);
     }
     ends.run_for(1);
-    assert_eq!((budget.used(), ends.model.connections()), (0, 0));
+    assert_eq!((memory.used(), ends.model.connections()), (0, 0));
     drop(ends);
-    assert_eq!(budget.used(), 0);
+    assert_eq!(memory.used(), 0);
 }
 
 #[test]
@@ -529,7 +530,7 @@ fn mild_reordering_costs_next_to_nothing() {
 fn thousands_of_connections_share_the_links() {
     const CONNECTIONS: u32 = 5000;
     let json = r#"{ "rule": "drop", "chance": "1%" }, { "rule": "rate", "limit": "1Gbit/s" }, { "rule": "delay", "time": "10ms" }"#;
-    let mut ends = Ends::new(model(1, json, Budget::default()));
+    let mut ends = Ends::new(model(1, json, Memory::default()));
     for id in 1..=CONNECTIONS {
         ends.model.open(ends.now, id);
         ends.model.push(ends.now, id, UP, bytes(u64::from(id), 0, 3000));

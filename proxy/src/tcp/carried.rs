@@ -3,11 +3,17 @@
 
 use super::TcpRelay;
 use super::end::Found;
+use crate::account::Account;
+use crate::fate::Fate;
+use crate::sinks::Sinks;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
+use jostle_engine::stage::Output;
 use jostle_engine::tcp::Event;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How many reads a connection gets before the others have their turn.
@@ -23,17 +29,96 @@ const EVENTS_PER_TURN: usize = 1024;
 const STARVED_PER_TURN: usize = 64;
 
 /// After which time they are looked at when nothing else happens.
-pub(super) const STARVED_RETRY: Duration = Duration::from_millis(10);
+const STARVED_RETRY: Duration = Duration::from_millis(10);
+
+/// The links of a relay, once it has had a rule, and what is under way between them and the
+/// sockets.
+///
+/// They stay when the last rule goes: counters and draws go on where they were when another comes.
+#[derive(Debug, Default)]
+pub(super) struct Carriage {
+    carrier: Option<Carrier>,
+    /// Whether connections cross the links now. If not, those still in them leave when nothing of
+    /// them is under way.
+    in_force: bool,
+    /// Ends that were not read for want of room.
+    starved: VecDeque<(usize, u32, Direction)>,
+    /// Packets that left the links in this pass and are not yet written down.
+    fates: Vec<(Direction, Output)>,
+}
+
+impl Carriage {
+    /// Returns true if new connections are to cross the links.
+    pub(super) const fn is_in_force(&self) -> bool {
+        self.in_force
+    }
+
+    /// Returns the carrier for a connection that is `carried`.
+    pub(super) fn of(&mut self, carried: bool) -> Option<&mut Carrier> {
+        self.carrier.as_mut().filter(|_| carried)
+    }
+
+    /// Returns the carrier, if there ever was a rule.
+    pub(super) const fn carrier(&self) -> Option<&Carrier> {
+        self.carrier.as_ref()
+    }
+
+    /// Returns the carrier, made if it is not there yet, and whether connections crossed the links
+    /// before.
+    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier) -> (&mut Carrier, bool) {
+        let before = std::mem::replace(&mut self.in_force, true);
+        (self.carrier.get_or_insert_with(make), before)
+    }
+
+    /// Lets connections leave the links, and returns the carrier if there is one.
+    pub(super) const fn put_out_of_force(&mut self) -> Option<&mut Carrier> {
+        self.in_force = false;
+        self.carrier.as_mut()
+    }
+
+    /// Returns when something is due.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let starved = (!self.starved.is_empty()).then(|| now + STARVED_RETRY);
+        self.carrier.as_ref().and_then(Carrier::deadline).into_iter().chain(starved).min()
+    }
+
+    /// Returns true if nothing is in the links.
+    pub(super) fn is_drained(&self) -> bool {
+        self.carrier.as_ref().is_none_or(Carrier::is_drained)
+    }
+
+    /// Writes the fates down that were collected.
+    fn settle(&mut self, released: Instant, accounts: &mut [Account; 2], sinks: &mut Sinks) {
+        let Some(carrier) = &self.carrier else { return };
+        for (direction, output) in self.fates.drain(..) {
+            let (link, fate) = (carrier.link(direction), Fate::of(&output));
+            accounts[direction.index()].settle(link, output.packet(), fate, released, sinks);
+        }
+    }
+
+    /// Takes all that is due out of the links when there are no connections any more, and writes
+    /// the fates down.
+    pub(super) fn empty(&mut self, turn: &mut Turn, accounts: &mut [Account; 2]) {
+        let due = |carrier: &mut Carrier| carrier.poll(turn.now);
+        while let Some(event) = self.carrier.as_mut().and_then(due) {
+            if let Event::Packet(direction, output) = event {
+                self.fates.push((direction, output));
+            }
+        }
+        self.settle(turn.reactor.now(), accounts, &mut turn.sinks);
+    }
+}
 
 impl TcpRelay {
     /// Reads what the end that writes `direction` has, as far as there is room.
     pub(super) fn take_in(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         let entered = |carrier: &Carrier| carrier.link(direction).counters().entered;
-        let before = self.carrier.as_ref().map_or(0, entered);
+        let before = self.carriage.carrier().map_or(0, entered);
+        let leaving = !self.carriage.in_force;
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(index) else { return };
-            let Some(carrier) = &mut self.carrier else { return };
-            let id = connection.id;
+            let Some(carrier) = &mut self.carriage.carrier else { return };
+            let (id, blocked) = (connection.id, connection.is_blocked(direction));
             let Some(source) = connection.source(direction) else { return };
             if source.ended {
                 // A reset may still follow the end: an event tells, or a write that failed.
@@ -45,6 +130,14 @@ impl TcpRelay {
             if !source.readable {
                 return;
             }
+            if leaving {
+                // What comes now waits until what is in the links has come out, and goes straight
+                // then. Behind a receiver that does not read a reset would wait for ever.
+                if source.failed && blocked {
+                    self.take_reset(index, direction, turn);
+                }
+                return;
+            }
             let room = carrier.room(id, direction).min(SCRATCH_BYTES);
             if room == 0 {
                 if source.failed {
@@ -52,13 +145,13 @@ impl TcpRelay {
                     self.take_reset(index, direction, turn);
                 } else if !std::mem::replace(&mut source.starved, true) {
                     self.counts.starved += 1;
-                    self.starved.push_back((index, id, direction));
+                    self.carriage.starved.push_back((index, id, direction));
                 }
                 return;
             }
             match source.read(&mut turn.scratch[..room]) {
                 Found::Bytes(count) => {
-                    self.ledgers[direction.index()].bytes_in += count as u64;
+                    self.accounts[direction.index()].read(count);
                     carrier.push(
                         turn.now,
                         id,
@@ -80,9 +173,9 @@ impl TcpRelay {
     /// The end that writes `direction` was torn down: the reset follows what it wrote.
     fn take_reset(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         self.reset_by(direction);
-        let connection = &mut self.connections[index];
+        let connection = self.connections.at(index);
         connection.drop_source(direction, turn);
-        if let Some(carrier) = &mut self.carrier {
+        if let Some(carrier) = &mut self.carriage.carrier {
             carrier.reset(turn.now, connection.id, direction);
         }
     }
@@ -90,57 +183,51 @@ impl TcpRelay {
     /// Takes out of the links what is due, hands it to the sockets, and writes the fates down.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
         for _ in 0..EVENTS_PER_TURN {
-            let Some(event) = self.carrier.as_mut().and_then(|carrier| carrier.poll(turn.now))
-            else {
-                break;
-            };
+            let carrier = self.carriage.carrier.as_mut();
+            let Some(event) = carrier.and_then(|carrier| carrier.poll(turn.now)) else { break };
             match event {
-                Event::Packet(direction, output) => self.fates.push((direction, output)),
+                Event::Packet(direction, output) => {
+                    self.carriage.fates.push((direction, output));
+                }
                 Event::Established { id } => {
-                    if let Some(index) = self.by_id.get(&id).copied() {
+                    if let Some(index) = self.connections.place(id) {
                         self.connect(index, turn);
                     }
                 }
                 Event::Data { id, direction, bytes } => self.hand_out(id, direction, bytes, turn),
                 Event::End { id, direction } => {
-                    if let Some(index) = self.by_id.get(&id).copied() {
-                        if let Some(target) = self.connections[index].target(direction) {
+                    if let Some(index) = self.connections.place(id) {
+                        if let Some(target) = self.connections.at(index).target(direction) {
                             target.end();
                         }
                         self.close_if_over(index, turn);
                     }
                 }
                 Event::Reset { id, direction } => {
-                    if let Some(index) = self.by_id.get(&id).copied() {
+                    if let Some(index) = self.connections.place(id) {
                         self.tear_down(index, direction, turn);
                     }
                 }
                 Event::Closed { id } => {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
-                    if let Some(index) = self.by_id.get(&id).copied() {
+                    if let Some(index) = self.connections.place(id) {
                         self.give_up(index, turn);
                     }
                 }
             }
         }
-        if self.fates.is_empty() {
-            return;
-        }
-        let released = turn.reactor.now();
-        if let Some(carrier) = &self.carrier {
-            for (direction, output) in self.fates.drain(..) {
-                let link = carrier.link(direction);
-                self.ledgers[direction.index()].record(link, &output, released, &mut turn.events);
-            }
+        if !self.carriage.fates.is_empty() {
+            let released = turn.reactor.now();
+            self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
         }
     }
 
     /// Hands bytes to the receiver of `direction`.
     fn hand_out(&mut self, id: u32, direction: Direction, mut bytes: Bytes, turn: &mut Turn) {
-        let Some(carrier) = &mut self.carrier else { return };
-        let index = self.by_id.get(&id).copied();
-        let target = index.and_then(|index| self.connections[index].target(direction));
+        let Some(carrier) = &mut self.carriage.carrier else { return };
+        let index = self.connections.place(id);
+        let target = index.and_then(|index| self.connections.at(index).target(direction));
         let (Some(index), Some(target)) = (index, target) else {
             // The receiver is gone, its reset is under way.
             return carrier.consumed(turn.now, id, direction, bytes.len());
@@ -151,7 +238,7 @@ impl TcpRelay {
         // A broken end keeps nothing: what it does not take is as good as taken.
         let consumed = if broken { written + kept.len() } else { written };
         target.keep(kept);
-        self.ledgers[direction.index()].bytes_out += written as u64;
+        self.accounts[direction.index()].written(written);
         if consumed > 0 {
             carrier.consumed(turn.now, id, direction, consumed);
             self.resume(index, direction, turn);
@@ -172,20 +259,17 @@ impl TcpRelay {
 
     /// Looks after the ends that waited for room which others took.
     pub(super) fn retry_starved(&mut self, turn: &mut Turn) {
-        for _ in 0..self.starved.len().min(STARVED_PER_TURN) {
-            let Some((index, id, direction)) = self.starved.pop_front() else { return };
-            let Some(connection) =
-                self.connections.get_mut(index).filter(|connection| connection.id == id)
-            else {
-                continue;
-            };
+        for _ in 0..self.carriage.starved.len().min(STARVED_PER_TURN) {
+            let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
+            let Some(connection) = self.connections.get_same(index, id) else { continue };
             if !connection.source(direction).is_some_and(|source| source.starved) {
                 continue;
             }
-            if self.carrier.as_ref().is_some_and(|carrier| carrier.room(id, direction) > 0) {
+            let carrier = self.carriage.carrier.as_ref();
+            if carrier.is_some_and(|carrier| carrier.room(id, direction) > 0) {
                 self.resume(index, direction, turn);
             } else {
-                self.starved.push_back((index, id, direction));
+                self.carriage.starved.push_back((index, id, direction));
             }
         }
     }

@@ -15,6 +15,11 @@ pub(super) struct Connection {
     pub(super) stage: Stage,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
+    /// Whether its bytes cross the links.
+    pub(super) carried: bool,
+    /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
+    /// they went straight before there were any, and are in front of those that did.
+    pub(super) straight: [usize; 2],
     /// How many descriptors are counted for it.
     pub(super) descriptors: usize,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
@@ -33,9 +38,17 @@ pub(super) enum Stage {
 }
 
 impl Connection {
-    pub(super) fn new(id: u32, client_address: SocketAddr, client: End) -> Self {
-        let (stage, addresses) = (Stage::Opening, VecDeque::new());
-        Self { id, client_address, stage, addresses, descriptors: 2, ends: [Some(client), None] }
+    pub(super) fn new(id: u32, client_address: SocketAddr, client: End, carried: bool) -> Self {
+        Self {
+            id,
+            client_address,
+            stage: Stage::Opening,
+            addresses: VecDeque::new(),
+            carried,
+            straight: [0; 2],
+            descriptors: 2,
+            ends: [Some(client), None],
+        }
     }
 
     /// The end that writes `direction`.
@@ -55,6 +68,11 @@ impl Connection {
             Direction::Up => (client.as_mut(), upstream.as_mut()),
             Direction::Down => (upstream.as_mut(), client.as_mut()),
         }
+    }
+
+    /// Returns true if bytes wait for the end that reads `direction`.
+    pub(super) fn is_blocked(&self, direction: Direction) -> bool {
+        self.ends[direction.opposite().index()].as_ref().is_some_and(End::is_blocked)
     }
 
     /// Puts the upstream's end in.

@@ -188,6 +188,11 @@ impl End {
         !self.pending.is_empty()
     }
 
+    /// Returns how many bytes wait to be written.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(Bytes::len).sum()
+    }
+
     /// Whether a write said that the peer has torn the connection down.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken

@@ -1,162 +1,117 @@
 //! The TCP relay of a route: a connection to the upstream for each one accepted, faithful in
 //! half-close, reset and refusal.
 
-mod accept;
+mod acceptor;
 mod carried;
+mod connect;
 mod connection;
+mod connections;
 mod counts;
 mod end;
+mod handover;
 mod plain;
 
-use crate::ledger::Ledger;
+use crate::account::Account;
 use crate::listener::Opened;
-use crate::reactor::{Owner, Part, Reactor, Readiness};
+use crate::reactor::{Readiness, SocketKey};
+use crate::relay::{Plan, Relay, RelayId, RelayReport};
 use crate::resolve::Upstream;
-use crate::summary::{LinkSummary, SocketSummary};
-use crate::table::Table;
 use crate::turn::Turn;
-use accept::Listening;
-use connection::{Connection, Stage};
+use acceptor::Acceptor;
+use carried::Carriage;
+use connection::Stage;
+use connections::Connections;
 use counts::Counts;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::carrier::Carrier;
-use jostle_engine::counters::Counters;
-use jostle_engine::profile::Timeline;
+use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
-use jostle_engine::stage::Output;
-use jostle_engine::tcp::{self, Budget};
-use mio::Interest;
-use mio::net::TcpListener;
-use slab::Slab;
+use jostle_engine::tcp;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
 /// The TCP half of a route.
 pub(crate) struct TcpRelay {
-    index: usize,
+    id: RelayId,
     route: Route,
-    listeners: Vec<Listening>,
+    seed: u64,
+    /// What its connections hold is charged to it.
+    memory: Memory,
+    acceptor: Acceptor,
     upstream: Upstream,
-    /// The links; a route without rules has none.
-    carrier: Option<Carrier>,
-    ledgers: [Ledger; 2],
-    /// What a route without links counts.
-    plain: [Counters; 2],
-    connections: Slab<Connection>,
-    by_id: Table<u32>,
-    last_id: u32,
+    carriage: Carriage,
+    accounts: [Account; 2],
+    connections: Connections,
     /// Connections whose upstream has yet to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
-    /// Ends that were not read for want of room.
-    starved: VecDeque<(usize, u32, Direction)>,
-    /// Packets that left the links in this pass and are not yet written down.
-    fates: Vec<(Direction, Output)>,
     counts: Counts,
+    draining: bool,
 }
 
-impl TcpRelay {
-    pub(crate) fn new(
-        index: usize,
-        route: Route,
-        seed: u64,
-        upstream: Upstream,
-        opened: Vec<Opened>,
-        budget: Budget,
-        reactor: &mut Reactor,
-    ) -> io::Result<Self> {
-        let mut listeners = Vec::new();
-        for Opened { socket, .. } in opened {
-            let mut socket = TcpListener::from_std(socket.into());
-            let owner = Owner { relay: index, part: Part::Listener(listeners.len()) };
-            let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
-            listeners.push(Listening::new(socket, token));
-        }
-        let carrier = (!route.profile.is_empty())
-            .then(|| Carrier::new(&route.profile, route.tcp, seed, route.drawn_as(), budget));
-        let ledgers =
-            Direction::BOTH.map(|direction| Ledger::new(&route.name, Transport::Tcp, direction));
-        Ok(Self {
-            index,
-            route,
-            listeners,
-            upstream,
-            carrier,
-            ledgers,
-            plain: [Counters::default(); 2],
-            connections: Slab::new(),
-            by_id: Table::default(),
-            last_id: 0,
-            connecting: VecDeque::new(),
-            starved: VecDeque::new(),
-            fates: Vec::new(),
-            counts: Counts::default(),
+/// A socket of the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// A listening socket.
+    Listener(usize),
+    /// The client's side of a connection.
+    Client(usize),
+    /// The upstream's side of a connection.
+    Upstream(usize),
+}
+
+impl Part {
+    const fn key(self) -> SocketKey {
+        SocketKey(match self {
+            Self::Listener(index) => 3 * index,
+            Self::Client(index) => 3 * index + 1,
+            Self::Upstream(index) => 3 * index + 2,
         })
     }
 
-    /// Takes the answer of the resolver.
-    pub(crate) fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
-        self.upstream.set_addresses(addresses);
-    }
-
-    /// Switches the rules off or on. Streams stay with their links even while these have no rules,
-    /// so that they can be switched on again.
-    pub(crate) fn switch(&mut self, now: Instant, on: bool) {
-        let Some(carrier) = &mut self.carrier else { return };
-        let none = Timeline::default();
-        for direction in Direction::BOTH {
-            let timeline = if on { self.route.profile.timeline(direction) } else { &none };
-            carrier.set_timeline(now, direction, timeline);
+    const fn of(SocketKey(key): SocketKey) -> Self {
+        match key % 3 {
+            0 => Self::Listener(key / 3),
+            1 => Self::Client(key / 3),
+            _ => Self::Upstream(key / 3),
         }
     }
+}
 
-    /// Notes what an event said about one of the sockets, and asks to be called for it in its turn.
-    pub(crate) fn note(&mut self, part: Part, readiness: Readiness, reactor: &mut Reactor) {
-        let (index, direction) = match part {
-            Part::Listener(index) => return self.listeners[index].ask_again(reactor),
-            Part::Client(index) => (index, Direction::Up),
-            Part::Upstream(index) => (index, Direction::Down),
-            Part::Flow(_) => unreachable!("a TCP relay has no flows"),
+impl TcpRelay {
+    pub(crate) fn new(plan: Plan<'_>, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<Self> {
+        let Plan { id, route, seed, upstream, memory, rules_on } = plan;
+        let mut acceptor = Acceptor::default();
+        acceptor.add(opened, id.index, &mut turn.reactor)?;
+        let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
+        let mut relay = Self {
+            id,
+            route: route.clone(),
+            seed,
+            memory: memory.clone(),
+            acceptor,
+            upstream,
+            carriage: Carriage::default(),
+            accounts: Direction::BOTH.map(account),
+            connections: Connections::default(),
+            connecting: VecDeque::new(),
+            counts: Counts::default(),
+            draining: false,
         };
-        let connection = self.connections.get_mut(index);
-        if let Some(end) = connection.and_then(|connection| connection.source(direction)) {
-            end.readable |= readiness.readable | readiness.failed;
-            end.writable |= readiness.writable;
-            end.failed |= readiness.failed;
-            end.ask_again(reactor);
-        }
-    }
-
-    /// Serves a socket in its turn.
-    pub(crate) fn go_on(&mut self, part: Part, turn: &mut Turn) {
-        let (index, direction) = match part {
-            Part::Listener(index) => return self.accept(index, turn),
-            Part::Client(index) => (index, Direction::Up),
-            Part::Upstream(index) => (index, Direction::Down),
-            Part::Flow(_) => unreachable!("a TCP relay has no flows"),
-        };
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        let stage = connection.stage;
-        let Some(end) = connection.source(direction) else { return };
-        end.again = false;
-        if stage == Stage::Connecting && direction == Direction::Down {
-            // Whatever the event was, the connect has come to an end.
-            return self.conclude_connect(index, turn);
-        }
-        if end.wants_to_write() {
-            self.flush(index, direction.opposite(), turn);
-        }
-        self.serve(index, direction, turn);
+        relay.apply_rules(rules_on, turn);
+        Ok(relay)
     }
 
     /// Moves what can be moved in `direction`, up to a fair share.
-    fn serve(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
-        match &self.carrier {
-            Some(_) => self.take_in(index, direction, turn),
-            None => self.copy(index, direction, turn),
+    fn serve_direction(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.carried {
+            self.take_in(index, direction, turn);
+        } else {
+            self.copy(index, direction, turn);
         }
     }
 
@@ -166,10 +121,13 @@ impl TcpRelay {
         let Some(target) = connection.target(direction) else { return };
         let written = target.flush();
         let broken = target.is_broken();
-        self.ledgers[direction.index()].bytes_out += written as u64;
-        match &mut self.carrier {
-            Some(carrier) if written > 0 => {
-                carrier.consumed(turn.now, connection.id, direction, written);
+        self.accounts[direction.index()].written(written);
+        let straight = &mut connection.straight[direction.index()];
+        let crossed = written - written.min(*straight);
+        *straight -= written - crossed;
+        match self.carriage.of(connection.carried) {
+            Some(carrier) if crossed > 0 => {
+                carrier.consumed(turn.now, connection.id, direction, crossed);
                 self.resume(index, direction, turn);
             }
             Some(_) => {}
@@ -208,7 +166,7 @@ impl TcpRelay {
             // What does not fit the socket now would not have fitted the receiver's window before
             // the reset.
             let written = target.flush();
-            self.ledgers[direction.index()].bytes_out += written as u64;
+            self.accounts[direction.index()].written(written);
             target.reset_on_close();
         }
         self.close(index, turn);
@@ -217,7 +175,6 @@ impl TcpRelay {
     /// Closes both sockets.
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
-        self.by_id.remove(&connection.id);
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
         }
@@ -225,9 +182,61 @@ impl TcpRelay {
         turn.descriptors.give(connection.descriptors);
     }
 
-    /// Does what is due, and says when something is due next.
-    pub(crate) fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
+    /// Tears a connection down towards both sides.
+    fn give_up(&mut self, index: usize, turn: &mut Turn) {
+        for direction in Direction::BOTH {
+            if let Some(end) = self.connections.at(index).source(direction) {
+                end.reset_on_close();
+            }
+        }
+        self.close(index, turn);
+    }
+}
+
+impl Relay for TcpRelay {
+    /// Notes what an event said about one of the sockets, and asks to be called for it in its turn.
+    fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn) -> bool {
+        let (index, direction) = match Part::of(socket) {
+            Part::Listener(index) => {
+                self.acceptor.ask_again(index, &mut turn.reactor);
+                return true;
+            }
+            Part::Client(index) => (index, Direction::Up),
+            Part::Upstream(index) => (index, Direction::Down),
+        };
+        let connection = self.connections.get_mut(index);
+        if let Some(end) = connection.and_then(|connection| connection.source(direction)) {
+            end.readable |= readiness.readable | readiness.failed;
+            end.writable |= readiness.writable;
+            end.failed |= readiness.failed;
+            end.ask_again(&mut turn.reactor);
+        }
+        true
+    }
+
+    fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
+        let (index, direction) = match Part::of(socket) {
+            Part::Listener(index) => return self.accept(index, turn),
+            Part::Client(index) => (index, Direction::Up),
+            Part::Upstream(index) => (index, Direction::Down),
+        };
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let stage = connection.stage;
+        let Some(end) = connection.source(direction) else { return };
+        end.again = false;
+        if stage == Stage::Connecting && direction == Direction::Down {
+            // Whatever the event was, the connect has come to an end.
+            return self.conclude_connect(index, turn);
+        }
+        if end.wants_to_write() {
+            self.flush(index, direction.opposite(), turn);
+        }
+        self.serve_direction(index, direction, turn);
+    }
+
+    fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
         self.dispatch(turn);
+        self.release_connections(turn);
         while let Some(&(at, index, id)) = self.connecting.front()
             && at <= turn.now
         {
@@ -236,62 +245,68 @@ impl TcpRelay {
         }
         self.retry_accept(turn);
         self.retry_starved(turn);
-        let timers = [
-            self.carrier.as_ref().and_then(Carrier::deadline),
-            self.connecting.front().map(|(at, ..)| *at),
-            self.listeners.iter().filter_map(|listener| listener.paused_until).min(),
-            (!self.starved.is_empty()).then(|| turn.now + carried::STARVED_RETRY),
-        ];
+        let connecting = self.connecting.front().map(|(at, ..)| *at);
+        let timers = [self.carriage.deadline(turn.now), connecting, self.acceptor.deadline()];
         timers.into_iter().flatten().min()
     }
 
-    /// Stops listening; what is connected goes on.
-    pub(crate) fn stop_listening(&mut self, turn: &mut Turn) {
-        for mut listener in self.listeners.drain(..) {
-            turn.reactor.remove(&mut listener.socket, listener.token);
-        }
+    fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
+        self.route = route.clone();
+        self.apply_rules(rules_on, turn);
     }
 
-    /// Whether nothing is under way.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.carrier.as_ref().is_none_or(Carrier::is_drained)
-            && self.connections.iter().all(|(_, connection)| connection.is_quiet())
+    fn set_upstream(&mut self, upstream: Upstream) {
+        self.upstream = upstream;
+    }
+
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+        self.upstream.set_addresses(addresses);
+    }
+
+    fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()> {
+        self.acceptor.add(opened, self.id.index, &mut turn.reactor)
+    }
+
+    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+        self.acceptor.share(addresses)
+    }
+
+    fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
+        self.keep_listening(addresses, turn);
+    }
+
+    /// Stops listening; what is connected goes on.
+    fn drain(&mut self, turn: &mut Turn) {
+        self.draining = true;
+        self.keep_listening(&[], turn);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.carriage.is_drained() && self.connections.iter().all(|one| one.is_quiet())
+    }
+
+    fn is_over(&self) -> bool {
+        self.draining && self.connections.len() == 0 && self.carriage.is_drained()
     }
 
     /// Tears down what is still connected: a FIN would tell the receivers that they had got
     /// everything.
-    pub(crate) fn cut(&mut self, turn: &mut Turn) {
-        let left: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
-        for index in left {
+    fn cut(&mut self, turn: &mut Turn) {
+        for index in self.acceptor.others(&[]) {
+            self.acceptor.remove(index, &mut turn.reactor);
+        }
+        for index in self.connections.indices() {
             self.counts.cut += 1;
             self.give_up(index, turn);
         }
+        self.carriage.empty(turn, &mut self.accounts);
     }
 
-    /// Tears a connection down towards both sides.
-    fn give_up(&mut self, index: usize, turn: &mut Turn) {
-        for direction in Direction::BOTH {
-            if let Some(end) = self.connections[index].source(direction) {
-                end.reset_on_close();
-            }
-        }
-        self.close(index, turn);
-    }
-
-    pub(crate) fn links(&self) -> impl Iterator<Item = LinkSummary> {
-        Direction::BOTH.into_iter().map(|direction| {
-            let counters = match &self.carrier {
-                Some(carrier) => carrier.link(direction).counters(),
-                None => &self.plain[direction.index()],
-            };
-            self.ledgers[direction.index()].summary(counters)
-        })
-    }
-
-    pub(crate) fn sockets(&self) -> SocketSummary {
+    fn report(&self) -> RelayReport {
+        let carrier = self.carriage.carrier();
         let mut counts = self.counts.named(self.connections.len());
         let mut round_trips = None;
-        if let Some((senders, trips)) = self.carrier.as_ref().and_then(Carrier::senders) {
+        if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
             round_trips = (trips.count() > 0).then(|| trips.clone());
             let tcp::Counters { segments, retransmissions, timeouts, .. } = senders;
             counts.extend([
@@ -300,9 +315,12 @@ impl TcpRelay {
                 ("timeouts", timeouts),
             ]);
         }
-        SocketSummary {
+        let link = |direction| carrier.map(|carrier| carrier.link(direction).counters());
+        RelayReport {
             route: self.route.name.clone(),
-            protocol: Transport::Tcp,
+            transport: Transport::Tcp,
+            links: Direction::BOTH
+                .map(|direction| self.accounts[direction.index()].report(link(direction))),
             counts,
             round_trips,
         }

@@ -42,14 +42,12 @@ impl TcpRelay {
             }
             match source.read(&mut turn.scratch[..SCRATCH_BYTES]) {
                 Found::Bytes(count) => {
-                    let ledger = &mut self.ledgers[direction.index()];
-                    ledger.bytes_in += count as u64;
+                    let account = &mut self.accounts[direction.index()];
+                    account.read(count);
                     let written = target.write_now(&turn.scratch[..count]);
-                    ledger.bytes_out += written as u64;
+                    account.written(written);
                     target.keep(Bytes::copy_from_slice(&turn.scratch[written..count]));
-                    let counters = &mut self.plain[direction.index()];
-                    counters.entered += 1;
-                    counters.delivered += 1;
+                    account.passed();
                     if target.is_broken() {
                         self.ask_again(index, direction.opposite(), turn);
                         return;

@@ -2,14 +2,13 @@
 //! silent.
 
 use crate::table::Table;
-use bytes::Bytes;
 use jostle_common::time::Instant;
 use mio::Token;
 use mio::net::UdpSocket;
 use slab::Slab;
 use std::net::{IpAddr, SocketAddr};
 
-/// Who a flow's client is. One that asks two of our addresses has two flows, as it would with two
+/// A flow's client. One that asks two of our addresses has two flows, as it would with two
 /// servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client {
@@ -35,8 +34,8 @@ pub(crate) struct Flow {
     pub(crate) peer: Option<SocketAddr>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
-    /// What is to be sent in the current pass.
-    pub(crate) staged: Vec<Bytes>,
+    /// What is to be sent in the current pass: places among the outputs of the lane.
+    pub(crate) staged: Vec<usize>,
     /// Whether the system still takes runs of datagrams, per direction.
     pub(crate) runs: [bool; 2],
     /// The kernel's drop count of the socket when last told.
@@ -72,6 +71,11 @@ impl Flows {
     /// The places of all flows.
     pub(crate) fn indices(&self) -> Vec<usize> {
         self.slab.iter().map(|(index, _)| index).collect()
+    }
+
+    /// Returns true if one's socket is to be read again.
+    pub(crate) fn any_again(&self) -> bool {
+        self.slab.iter().any(|(_, flow)| flow.again)
     }
 
     /// The flow of a client.

@@ -1,7 +1,10 @@
 //! Sending the datagrams of one flow, as few system calls as possible.
 
-use bytes::Bytes;
-use jostle_sys::{MESSAGES, Message, Outbox};
+use crate::fate::Loss;
+use crate::turn::Transmit;
+use jostle_engine::packet::Body;
+use jostle_engine::stage::Output;
+use jostle_sys::{MESSAGES, Message};
 use mio::net::UdpSocket;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -12,22 +15,7 @@ const RUN_MAX: usize = 64;
 /// The most bytes in a run: what fits an IPv4 datagram.
 const RUN_BYTES_MAX: usize = 65_507;
 
-/// What became of datagrams that were sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sent {
-    /// Payload handed to the system.
-    pub(crate) bytes: u64,
-    /// Sends that reported an earlier datagram's refusal.
-    pub(crate) refused: u64,
-    /// Datagrams lost because the socket's buffer was full.
-    pub(crate) no_buffer: u64,
-    /// Datagrams that the system will not send for their size.
-    pub(crate) too_big: u64,
-    /// Datagrams that the system did not send for another reason.
-    pub(crate) failed: u64,
-}
-
-/// Whereto and how.
+/// A destination and the socket that reaches it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way<'a> {
     pub(crate) socket: &'a UdpSocket,
@@ -37,41 +25,48 @@ pub(crate) struct Way<'a> {
     pub(crate) source: Option<IpAddr>,
 }
 
-/// Sends `payloads` in their order. `runs` says whether to try runs of equal size as one message,
-/// and is cleared if the system refuses.
-pub(crate) fn send(outbox: Outbox, way: Way<'_>, payloads: &[Bytes], runs: &mut bool) -> Sent {
-    let mut sent = Sent::default();
-    let mut rest = payloads;
+/// Sends the datagrams `staged` in their order; each is the place of one among `outputs`. `lost` is
+/// told of each that the system did not take. `runs` says whether to try runs of equal size as one
+/// message, and is cleared if the system refuses. Returns how many sends reported that an earlier
+/// datagram had been refused.
+pub(crate) fn send(
+    outbox: &dyn Transmit,
+    way: Way<'_>,
+    outputs: &[Output],
+    staged: &[usize],
+    runs: &mut bool,
+    mut lost: impl FnMut(usize, Loss),
+) -> u64 {
+    let mut refused = 0;
+    let mut rest = staged;
     // A refusal is repeated once per datagram: the report was about an earlier one.
     let mut repeated = false;
     while !rest.is_empty() {
         let batch = &rest[..rest.len().min(RUN_MAX)];
         let mut pieces = [IoSlice::new(&[]); RUN_MAX];
-        for (piece, payload) in pieces.iter_mut().zip(batch) {
-            *piece = IoSlice::new(payload);
+        for (piece, &place) in pieces.iter_mut().zip(batch) {
+            *piece = IoSlice::new(payload(&outputs[place]));
         }
         let pieces = &pieces[..batch.len()];
         let mut messages = [Message { pieces: &[], to: way.to, source: way.source }; MESSAGES];
         let count = split(pieces, *runs && outbox.takes_runs(), &mut messages);
         let messages = &messages[..count];
-        let result = outbox.send(way.socket, messages);
-        let done = match result {
+        let done = match outbox.send(way.socket, messages) {
             Ok(done) => {
                 repeated = false;
-                let pieces = messages[..done].iter().flat_map(|message| message.pieces);
-                sent.bytes += pieces.map(|piece| piece.len() as u64).sum::<u64>();
                 datagrams(&messages[..done])
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                sent.no_buffer += rest.len() as u64;
-                return sent;
+                rest.iter().for_each(|&place| lost(place, Loss::NoBuffer));
+                return refused;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && !repeated => {
-                sent.refused += 1;
+                refused += 1;
                 repeated = true;
                 0
             }
+            // Perhaps it is the run that the system does not take: each datagram says for itself.
             Err(_) if messages[0].pieces.len() > 1 => {
                 *runs = false;
                 0
@@ -79,17 +74,25 @@ pub(crate) fn send(outbox: Outbox, way: Way<'_>, payloads: &[Bytes], runs: &mut 
             Err(error) => {
                 repeated = false;
                 if jostle_sys::is_too_big(&error) {
-                    sent.too_big += 1;
+                    lost(rest[0], Loss::TooBig);
                 } else {
                     log::debug!("sending to {:?}: {error}", way.to);
-                    sent.failed += 1;
+                    lost(rest[0], Loss::SendFailed);
                 }
                 1
             }
         };
         rest = &rest[done..];
     }
-    sent
+    refused
+}
+
+/// Returns the bytes of a datagram.
+fn payload(output: &Output) -> &[u8] {
+    match &output.packet().body {
+        Body::Data(bytes) => bytes,
+        Body::Segment(_) | Body::End | Body::Reset => &[],
+    }
 }
 
 fn datagrams(messages: &[Message<'_>]) -> usize {

@@ -3,6 +3,7 @@
 use mio::net::UdpSocket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 /// The most datagrams one read returns.
@@ -31,6 +32,16 @@ pub struct Received<'a> {
     pub stamp: Option<Duration>,
     /// How many datagrams the kernel has dropped on this socket so far, for want of buffer.
     pub missed: Option<u32>,
+}
+
+impl Received<'_> {
+    /// Returns where each datagram is in [`bytes`](Self::bytes); an empty one is one too.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let len = self.bytes.len();
+        let size = self.segment.unwrap_or(len).max(1);
+        let count = len.div_ceil(size).max(1);
+        (0..count).map(move |nth| nth * size..((nth + 1) * size).min(len))
+    }
 }
 
 /// What came with the bytes of one slot.

@@ -13,7 +13,7 @@ mod timer;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub use inbox::{Inbox, SLOTS};
+pub use inbox::{Inbox, Received, SLOTS};
 pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
 pub use outbox::{MESSAGES, Message, Outbox};
 pub use timer::Timer;

@@ -28,10 +28,11 @@ use jostle_common::time::Instant;
 use jostle_endpoints::protocol::stream::StreamEndpoint;
 use jostle_engine::carrier::Carrier;
 use jostle_engine::link::Link;
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Profile;
 use jostle_engine::route::TcpMode;
 use jostle_engine::stage::Output;
-use jostle_engine::tcp::{Budget, Event};
+use jostle_engine::tcp::Event;
 
 /// The only connection.
 const ID: u32 = 1;
@@ -58,7 +59,7 @@ impl<'a> StreamSimulation<'a> {
         seed: u64,
         route: &str,
     ) -> Self {
-        let mut carrier = Carrier::new(profile, mode, seed, route, Budget::default());
+        let mut carrier = Carrier::new(profile, mode, seed, route, Memory::default());
         carrier.open(Instant::START, ID);
         Self { ends: [client, server], ended: [false; 2], unsent: Default::default(), carrier }
     }

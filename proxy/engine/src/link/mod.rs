@@ -201,6 +201,11 @@ impl Link {
         self.elements.is_empty() && self.schedule.is_empty()
     }
 
+    /// Returns true if a rule makes copies, now or later.
+    pub fn makes_copies(&self) -> bool {
+        self.schedule.makes_copies()
+    }
+
     /// Which link it is.
     pub const fn key(&self) -> &LinkKey {
         &self.key

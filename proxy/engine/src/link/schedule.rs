@@ -33,6 +33,11 @@ impl Schedule {
         self.timeline.rules().any(|rule| rule.selection.per == Per::Flow)
     }
 
+    /// Returns true if a rule makes copies at any time.
+    pub(super) fn makes_copies(&self) -> bool {
+        self.timeline.makes_copies()
+    }
+
     /// When it begins to count.
     pub(super) const fn start(&self) -> Start {
         self.timeline.start

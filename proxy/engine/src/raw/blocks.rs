@@ -65,18 +65,24 @@ enum Fate {
 type Mask = Option<Bytes>;
 
 impl Blocks {
-    /// Blocks of `size` bytes. Without `copies` a block is forgotten once its fate is known.
+    /// Makes blocks of `size` bytes. Without `copies` a block is forgotten once its fate is known.
     pub(super) fn new(size: usize, copies: bool) -> Self {
-        let keep = if copies { (ROOM / size).clamp(1, KEPT_MAX) } else { 0 };
-        Self {
+        let mut blocks = Self {
             size,
             blocks: BTreeMap::new(),
             decided: VecDeque::new(),
-            keep,
+            keep: 0,
             kept: 0,
             leaving: VecDeque::new(),
             last_due: Instant::START,
-        }
+        };
+        blocks.set_copies(copies);
+        blocks
+    }
+
+    /// Keeps blocks for copies from now on, or not any more.
+    pub(super) fn set_copies(&mut self, copies: bool) {
+        self.keep = if copies { (ROOM / self.size).clamp(1, KEPT_MAX) } else { 0 };
     }
 
     /// Whether the next byte begins a block.

@@ -13,11 +13,12 @@ mod lines;
 mod stream;
 
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
 use crate::route::Unit;
 use crate::stage::{Output, Stage};
-use crate::tcp::{Budget, Event};
+use crate::tcp::Event;
 use blocks::{Blocks, Piece};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
@@ -48,33 +49,36 @@ pub struct RawStreams {
     /// part of a block is due.
     timers: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
-    budget: Budget,
+    memory: Memory,
     /// Zeros of a block's size: the shape in which blocks cross the link.
     blank: Bytes,
-    /// Whether a rule makes copies.
-    copies: bool,
+    /// Whether a rule of the direction makes copies.
+    copies: [bool; 2],
+    /// Whether streams of the direction keep blocks: longer than the rule is there.
+    keeps: [bool; 2],
     /// Streams that keep something for copies.
     keeping: BTreeSet<(Direction, u32)>,
 }
 
 impl RawStreams {
-    /// Streams over these links, up first, cut into `unit`s; blocks larger than [`UNIT_BYTES_MAX`]
-    /// are cut to that. `copies` says whether a rule of the links makes copies. `budget` is shared
-    /// by all streams of the process.
-    pub fn new(links: [Link; 2], unit: Unit, copies: bool, budget: Budget) -> Self {
+    /// Makes streams over these links, up first, cut into `unit`s; blocks larger than
+    /// [`UNIT_BYTES_MAX`] are cut to that. What is inside is charged to `memory`.
+    pub fn new(links: [Link; 2], unit: Unit, memory: Memory) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
             Unit::Line | Unit::Read => 0,
         };
+        let copies = links.each_ref().map(Link::makes_copies);
         Self {
             links,
             unit,
             connections: BTreeMap::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
-            budget,
+            memory,
             blank: vec![0; block].into(),
             copies,
+            keeps: copies,
             keeping: BTreeSet::new(),
         }
     }
@@ -82,7 +86,24 @@ impl RawStreams {
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.advance(now);
-        self.links[direction.index()].set_timeline(now, timeline);
+        let link = &mut self.links[direction.index()];
+        link.set_timeline(now, timeline);
+        self.copies[direction.index()] = link.makes_copies();
+        if self.copies[direction.index()] {
+            self.keeps[direction.index()] = true;
+            self.keep_blocks(direction, true);
+        }
+        // Without copies from now on, those under way still find their originals.
+        self.forget_kept(now, direction);
+    }
+
+    /// Lets the streams of a direction keep blocks for copies, or not.
+    fn keep_blocks(&mut self, direction: Direction, keep: bool) {
+        for streams in self.connections.values_mut() {
+            if let Cut::Blocks(blocks) = &mut streams[direction.index()].cut {
+                blocks.set_copies(keep);
+            }
+        }
     }
 
     /// The link of a direction.
@@ -93,22 +114,41 @@ impl RawStreams {
     /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at
     /// once.
     pub fn open(&mut self, now: Instant, id: u32) {
+        self.adopt(now, id);
+        self.events.push_back(Event::Established { id });
+    }
+
+    /// Takes in a connection that stands already.
+    pub fn adopt(&mut self, now: Instant, id: u32) {
         self.advance(now);
-        let stream = || {
+        let stream = |direction: Direction| {
             Stream::new(match self.unit {
                 Unit::Line => Cut::Lines(Lines::default()),
-                Unit::Bytes(_) => Cut::Blocks(Blocks::new(self.blank.len(), self.copies)),
+                Unit::Bytes(_) => {
+                    Cut::Blocks(Blocks::new(self.blank.len(), self.keeps[direction.index()]))
+                }
                 Unit::Read => Cut::Reads,
             })
         };
-        self.connections.insert(id, [stream(), stream()]);
-        self.events.push_back(Event::Established { id });
+        self.connections.insert(id, Direction::BOTH.map(stream));
+    }
+
+    /// Lets go of a connection of which nothing is inside, and forgets it without an event. Returns
+    /// false if something is, a mark or a copy included.
+    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+        self.advance(now);
+        let Some(streams) = self.connections.get(&id) else { return true };
+        if self.links.iter().any(|link| link.held() > 0) || !streams.iter().all(Stream::is_idle) {
+            return false;
+        }
+        self.forget(id);
+        true
     }
 
     /// How many bytes a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
-            let share = usize::try_from(self.budget.share()).unwrap_or(usize::MAX);
+            let share = usize::try_from(self.memory.share()).unwrap_or(usize::MAX);
             // A byte may be a unit.
             ROOM.saturating_sub(stream.inside)
                 .min(UNITS_MAX.saturating_sub(stream.units))
@@ -127,7 +167,7 @@ impl RawStreams {
     pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         self.advance(now);
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        stream.change(bytes.len() as isize, &self.budget);
+        stream.change(bytes.len() as isize, &self.memory);
         match &mut stream.cut {
             Cut::Reads => self.enter(now, id, direction, Body::Data(bytes)),
             Cut::Lines(lines) => {
@@ -151,6 +191,9 @@ impl RawStreams {
             self.enter(now, id, direction, Body::Data(line));
             self.set_timer(id, direction);
         }
+        if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
+            stream.finished = true;
+        }
         self.enter(now, id, direction, Body::End);
     }
 
@@ -163,9 +206,10 @@ impl RawStreams {
             stream.unwanted = true;
         }
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
+        stream.finished = true;
         if let Cut::Lines(lines) = &mut stream.cut {
             let lost = lines.take().map_or(0, |line| line.len());
-            stream.change(-(lost as isize), &self.budget);
+            stream.change(-(lost as isize), &self.memory);
             self.set_timer(id, direction);
         }
         self.enter(now, id, direction, Body::Reset);
@@ -175,7 +219,7 @@ impl RawStreams {
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
-            stream.change(-(bytes.min(stream.inside) as isize), &self.budget);
+            stream.change(-(bytes.min(stream.inside) as isize), &self.memory);
             self.close_if_over(id);
         }
     }
@@ -232,7 +276,7 @@ impl RawStreams {
             && !packet.is_mark()
         {
             stream.units += 1;
-            self.budget.take(UNIT_OVERHEAD);
+            self.memory.take(UNIT_OVERHEAD);
         }
         self.links.iter_mut().for_each(|link| link.begin(at));
         self.links[direction.index()].handle(packet);
@@ -299,14 +343,14 @@ impl RawStreams {
     /// Takes over what a stream of blocks has done: `growth` of what is inside, and what left it.
     fn settle_blocks(&mut self, now: Instant, id: u32, direction: Direction, growth: isize) {
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        stream.change(growth, &self.budget);
+        stream.change(growth, &self.memory);
         if let Cut::Blocks(blocks) = &mut stream.cut {
             let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(now)).collect();
             for piece in pieces {
                 give_out(&mut self.events, id, direction, piece, stream);
             }
         }
-        if stream.settle_kept(&self.budget) {
+        if stream.settle_kept(&self.memory) {
             self.keeping.insert((direction, id));
         } else {
             self.keeping.remove(&(direction, id));
@@ -317,7 +361,13 @@ impl RawStreams {
 
     /// With nothing in a link, no copy is under way either.
     fn forget_kept(&mut self, now: Instant, direction: Direction) {
-        if self.keeping.is_empty() || self.links[direction.index()].held() > 0 {
+        if self.links[direction.index()].held() > 0 {
+            return;
+        }
+        if !self.copies[direction.index()] && std::mem::take(&mut self.keeps[direction.index()]) {
+            self.keep_blocks(direction, false);
+        }
+        if self.keeping.is_empty() {
             return;
         }
         let whole = (direction, 0)..=(direction, u32::MAX);
@@ -339,7 +389,7 @@ impl RawStreams {
         self.events.push_back(Event::Packet(direction, output.clone()));
         let is_unit = output.packet().copy == 0 && !output.packet().is_mark();
         if is_unit {
-            self.budget.give_back(UNIT_OVERHEAD);
+            self.memory.give_back(UNIT_OVERHEAD);
         }
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
         if is_unit {
@@ -354,7 +404,7 @@ impl RawStreams {
         let piece = match output {
             Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
                 if copy > 0 {
-                    stream.change(bytes.len() as isize, &self.budget);
+                    stream.change(bytes.len() as isize, &self.memory);
                 }
                 Piece::Data(bytes)
             }
@@ -363,7 +413,7 @@ impl RawStreams {
             Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {
-                    stream.change(-(packet.body.size() as isize), &self.budget);
+                    stream.change(-(packet.body.size() as isize), &self.memory);
                 }
                 return;
             }
@@ -381,17 +431,21 @@ impl RawStreams {
         if !over && !reset {
             return;
         }
+        self.forget(id);
+        self.events.push_back(Event::Closed { id });
+    }
+
+    fn forget(&mut self, id: u32) {
         for (stream, direction) in
             self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH)
         {
-            self.budget.give_back((stream.inside + stream.kept) as u64);
+            self.memory.give_back((stream.inside + stream.kept) as u64);
             self.keeping.remove(&(direction, id));
             if let Some(at) = stream.timer {
                 self.timers.remove(&(at, id, direction));
             }
         }
         self.links.iter_mut().for_each(|link| link.forget(id));
-        self.events.push_back(Event::Closed { id });
     }
 }
 

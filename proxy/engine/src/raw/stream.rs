@@ -2,7 +2,7 @@
 
 use super::blocks::Blocks;
 use super::lines::Lines;
-use crate::tcp::Budget;
+use crate::memory::Memory;
 use jostle_common::time::Instant;
 
 /// One direction of a connection.
@@ -19,6 +19,8 @@ pub(super) struct Stream {
     pub(super) timer: Option<Instant>,
     /// Whether nobody wants what comes out any more.
     pub(super) unwanted: bool,
+    /// Whether its sender has ended it, one way or the other.
+    pub(super) finished: bool,
     /// Whether its end has come out.
     pub(super) ended: bool,
 }
@@ -34,30 +36,44 @@ pub(super) enum Cut {
 impl Stream {
     /// A stream of which nothing came yet.
     pub(super) const fn new(cut: Cut) -> Self {
-        Self { cut, inside: 0, kept: 0, units: 0, timer: None, unwanted: false, ended: false }
+        Self {
+            cut,
+            inside: 0,
+            kept: 0,
+            units: 0,
+            timer: None,
+            unwanted: false,
+            finished: false,
+            ended: false,
+        }
+    }
+
+    /// Returns true if nothing of it is under way; an end that was entered has come out.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.inside == 0 && self.units == 0 && self.timer.is_none() && self.finished == self.ended
     }
 
     /// Adds to what is inside, or takes from it.
-    pub(super) fn change(&mut self, growth: isize, budget: &Budget) {
+    pub(super) fn change(&mut self, growth: isize, memory: &Memory) {
         self.inside = self.inside.saturating_add_signed(growth);
-        settle(growth, budget);
+        settle(growth, memory);
     }
 
     /// Takes over how much is kept for copies. Returns whether anything is.
-    pub(super) fn settle_kept(&mut self, budget: &Budget) -> bool {
+    pub(super) fn settle_kept(&mut self, memory: &Memory) -> bool {
         if let Cut::Blocks(blocks) = &self.cut {
-            settle(blocks.kept() as isize - self.kept as isize, budget);
+            settle(blocks.kept() as isize - self.kept as isize, memory);
             self.kept = blocks.kept();
         }
         self.kept > 0
     }
 }
 
-fn settle(growth: isize, budget: &Budget) {
+fn settle(growth: isize, memory: &Memory) {
     let amount = growth.unsigned_abs() as u64;
     if growth > 0 {
-        budget.take(amount);
+        memory.take(amount);
     } else {
-        budget.give_back(amount);
+        memory.give_back(amount);
     }
 }

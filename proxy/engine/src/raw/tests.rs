@@ -32,12 +32,7 @@ fn chance(p: f64) -> Probability {
 
 fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
     let profile = profile(kinds);
-    RawStreams::new(
-        Link::both(&profile, 11, "raw"),
-        unit,
-        profile.makes_copies(),
-        Budget::default(),
-    )
+    RawStreams::new(Link::both(&profile, 11, "raw"), unit, Memory::default())
 }
 
 /// What a receiver sees of one stream.
@@ -85,7 +80,7 @@ fn send(kinds: Vec<RuleKind>, unit: Unit, text: &[u8], piece: usize, poll: u64) 
     take(&mut raw, ms(now + 10_000), &mut seen);
     assert_eq!(raw.deadline(), None);
     assert!(raw.is_drained());
-    assert_eq!(raw.budget.used(), 0, "everything inside was consumed or lost");
+    assert_eq!(raw.memory.used(), 0, "everything inside was consumed or lost");
     seen
 }
 
@@ -254,7 +249,7 @@ fn an_unfinished_line_goes_after_200_ms() {
     raw.reset(ms(220), 2, UP);
     take(&mut raw, ms(220), &mut seen);
     assert_eq!(raw.deadline(), None, "an unfinished line goes with its connection");
-    assert_eq!(raw.budget.used(), 0);
+    assert_eq!(raw.memory.used(), 0);
 }
 
 #[test]
@@ -284,7 +279,7 @@ fn a_reset_follows_what_is_under_way_and_ends_the_other_direction() {
         assert_eq!(up, expected, "{unit:?}");
         assert_eq!(down, b"", "nobody is there to read it");
         assert_eq!(raw.room(1, UP), 0, "the connection is forgotten");
-        assert_eq!(raw.budget.used(), 0);
+        assert_eq!(raw.memory.used(), 0);
     }
 }
 
@@ -315,13 +310,13 @@ fn room_is_bounded_in_bytes_and_in_units() {
     raw.push(ms(0), 1, UP, vec![b'\n'; UNITS_MAX].into());
     assert_eq!(raw.room(1, UP), 0);
     assert_eq!(raw.room(1, Direction::Down), UNITS_MAX);
-    assert!(raw.budget.used() >= UNITS_MAX as u64 * UNIT_OVERHEAD);
+    assert!(raw.memory.used() >= UNITS_MAX as u64 * UNIT_OVERHEAD);
     let mut raw = streams(vec![delay(1000, 0)], Unit::Read);
     raw.open(ms(0), 1);
     while raw.room(1, UP) > 0 {
         raw.push(ms(0), 1, UP, vec![0; raw.room(1, UP)].into());
     }
-    assert_eq!(raw.budget.used() - raw.links[0].held() as u64 * UNIT_OVERHEAD, ROOM as u64);
+    assert_eq!(raw.memory.used() - raw.links[0].held() as u64 * UNIT_OVERHEAD, ROOM as u64);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //!
 //! A direction names an end too, the one that sends in it: up is the client, down the server.
 
-use super::budget::Budget;
 use super::counters::Counters;
 use super::event::Event;
 use super::handshake::{ClientHandshake, ServerHandshake};
@@ -12,6 +11,7 @@ use super::segment::{Data, Segment};
 use super::sender::{PAYLOAD_MAX, Sender};
 use super::stream::Stream;
 use super::timers::Entry;
+use crate::memory::Memory;
 use crate::packet::Body;
 use crate::route::CongestionControl;
 use bytes::Bytes;
@@ -60,7 +60,7 @@ pub(super) struct Connection {
     halves: [Half; 2],
     /// Which ends have reset the connection and are no more.
     gone: [bool; 2],
-    budget: Budget,
+    memory: Memory,
     pub(super) timer: Entry,
 }
 
@@ -78,7 +78,25 @@ struct Half {
 
 impl Connection {
     /// A connection whose handshake begins now.
-    pub(super) fn open(control: CongestionControl, budget: Budget, out: &mut Outlet<'_>) -> Self {
+    pub(super) fn open(control: CongestionControl, memory: Memory, out: &mut Outlet<'_>) -> Self {
+        out.send(Direction::Up, Segment::Syn { sent: out.now });
+        Self::new(ClientHandshake::new(out.now), ServerHandshake::Listening, control, memory)
+    }
+
+    /// A connection that stands already. Its senders know no round-trip time yet.
+    pub(super) fn established(control: CongestionControl, memory: Memory, now: Instant) -> Self {
+        let (client, server) = (ClientHandshake::established(), ServerHandshake::Established);
+        let mut connection = Self::new(client, server, control, memory);
+        connection.halves.iter_mut().for_each(|half| half.sender.start(now, None, 0));
+        connection
+    }
+
+    fn new(
+        client: ClientHandshake,
+        server: ServerHandshake,
+        control: CongestionControl,
+        memory: Memory,
+    ) -> Self {
         let half = || Half {
             stream: Stream::default(),
             sender: Sender::new(control),
@@ -86,15 +104,8 @@ impl Connection {
             held: 0,
             ended: false,
         };
-        out.send(Direction::Up, Segment::Syn { sent: out.now });
-        Self {
-            client: ClientHandshake::new(out.now),
-            server: ServerHandshake::Listening,
-            halves: [half(), half()],
-            gone: [false; 2],
-            budget,
-            timer: Entry::default(),
-        }
+        let (halves, gone) = ([half(), half()], [false; 2]);
+        Self { client, server, halves, gone, memory, timer: Entry::default() }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {
@@ -123,7 +134,7 @@ impl Connection {
         {
             return 0;
         }
-        let room = WINDOW.saturating_sub(half.held).min(self.budget.share());
+        let room = WINDOW.saturating_sub(half.held).min(self.memory.share());
         // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293
         // §3.8.6.2.2).
         if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
@@ -139,7 +150,7 @@ impl Connection {
             return;
         }
         let length = bytes.len() as u64;
-        self.budget.take(length);
+        self.memory.take(length);
         let half = self.half(direction);
         half.held += length;
         half.sender.write(length);
@@ -159,7 +170,7 @@ impl Connection {
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
         half.held -= bytes;
-        self.budget.give_back(bytes);
+        self.memory.give_back(bytes);
     }
 
     /// Tears the connection down at the end that sends in `direction`: what it has not sent is
@@ -181,7 +192,7 @@ impl Connection {
         half.stream.truncate(offset);
         let freed = (end - half.stream.end()).min(half.held);
         half.held -= freed;
-        self.budget.give_back(freed);
+        self.memory.give_back(freed);
     }
 
     /// Takes in a segment that crossed the link of `direction` whole.
@@ -321,6 +332,14 @@ impl Connection {
         self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
     }
 
+    /// Returns true if nothing is under way: it stands, what was pushed was acknowledged and
+    /// consumed, and an end that was sent too.
+    pub(super) fn is_idle(&self) -> bool {
+        self.gone == [false; 2]
+            && Direction::BOTH.iter().all(|&direction| self.is_established(direction))
+            && self.halves.iter().all(|half| half.sender.is_idle() && half.held == 0)
+    }
+
     /// What both senders did.
     pub(super) fn counters(&self) -> Counters {
         let mut counters = *self.halves[0].sender.counters();
@@ -332,7 +351,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         for half in &self.halves {
-            self.budget.give_back(half.held);
+            self.memory.give_back(half.held);
         }
     }
 }

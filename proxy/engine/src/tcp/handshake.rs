@@ -48,6 +48,11 @@ impl ClientHandshake {
         Self { repeat: Some(Repeat::new(now)) }
     }
 
+    /// A handshake that is over.
+    pub(super) const fn established() -> Self {
+        Self { repeat: None }
+    }
+
     pub(super) const fn is_established(&self) -> bool {
         self.repeat.is_none()
     }

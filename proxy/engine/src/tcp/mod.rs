@@ -14,7 +14,7 @@
 //! | `undo` | what happens when it was not (RFC 4015) |
 //! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
 //! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
-//! | `connection`, `stream`, `budget` | both directions, the bytes, their bound |
+//! | `connection`, `stream` | both directions, the bytes |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
 //! | `transfer` | one transfer in virtual time |
 //!
@@ -24,7 +24,6 @@
 //! D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time)
 //! costs more than it would cost Linux; a connection never gives up by itself.
 
-mod budget;
 mod connection;
 mod counters;
 mod cubic;
@@ -50,7 +49,6 @@ mod undo;
 mod usage;
 mod window;
 
-pub use budget::Budget;
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;

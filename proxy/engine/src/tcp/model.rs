@@ -1,11 +1,11 @@
 //! The TCP model of one route: its two links, and the connections that share them.
 
-use super::budget::Budget;
 use super::connection::{Connection, Outlet};
 use super::counters::Counters;
 use super::event::Event;
 use super::timers::Timers;
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
 use crate::route::CongestionControl;
@@ -30,7 +30,7 @@ pub struct Model {
     /// Each link's deadline: it is asked for more often than it changes.
     due: [Option<Instant>; 2],
     control: CongestionControl,
-    budget: Budget,
+    memory: Memory,
     /// Boxed: a connection is large, and a tree moves its values.
     connections: BTreeMap<u32, Box<Connection>>,
     timers: Timers,
@@ -67,13 +67,13 @@ macro_rules! outlet {
 }
 
 impl Model {
-    /// A model over these links, up first. `budget` is shared by all models of the process.
-    pub fn new(links: [Link; 2], control: CongestionControl, budget: Budget) -> Self {
+    /// A model over these links, up first. `memory` is shared by all models of the process.
+    pub fn new(links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
         Self {
             due: links.each_ref().map(Link::deadline),
             links,
             control,
-            budget,
+            memory,
             connections: BTreeMap::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
@@ -126,9 +126,30 @@ impl Model {
             return;
         }
         let mut out = outlet!(self, now, id);
-        let connection = Connection::open(self.control, self.budget.clone(), &mut out);
+        let connection = Connection::open(self.control, self.memory.clone(), &mut out);
         self.connections.insert(id, Box::new(connection));
         self.settle(id);
+    }
+
+    /// Takes in a connection that stands already, without a handshake. An id that is in use is left
+    /// alone.
+    pub fn adopt(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        if !self.connections.contains_key(&id) {
+            let connection = Connection::established(self.control, self.memory.clone(), now);
+            self.connections.insert(id, Box::new(connection));
+        }
+    }
+
+    /// Lets go of a connection of which nothing is under way or waits to be consumed, and forgets
+    /// it without an event. Returns false if something is.
+    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+        self.catch_up(now);
+        let idle = self.connections.get(&id).is_none_or(|connection| connection.is_idle());
+        if idle {
+            self.forget(id);
+        }
+        idle
     }
 
     /// How many bytes may be pushed into a stream now; 0 once it is finished, and for an unknown
@@ -297,12 +318,17 @@ impl Model {
     }
 
     fn close(&mut self, id: u32) {
-        if let Some(mut connection) = self.connections.remove(&id) {
-            self.timers.forget(id, &mut connection.timer);
-            self.links.iter_mut().for_each(|link| link.forget(id));
-            self.counters += connection.counters();
+        if self.forget(id) {
             self.events.push_back(Event::Closed { id });
         }
+    }
+
+    fn forget(&mut self, id: u32) -> bool {
+        let Some(mut connection) = self.connections.remove(&id) else { return false };
+        self.timers.forget(id, &mut connection.timer);
+        self.links.iter_mut().for_each(|link| link.forget(id));
+        self.counters += connection.counters();
+        true
     }
 
     /// Lets what is to be sent at `clock` enter the links; whether there was something.

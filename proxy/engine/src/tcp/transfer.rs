@@ -1,10 +1,10 @@
 //! One transfer in virtual time: a client connects, sends, and ends its stream.
 
-use super::budget::Budget;
 use super::counters::Counters;
 use super::event::Event;
 use super::model::Model;
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::route::CongestionControl;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
@@ -39,7 +39,7 @@ pub fn transfer(
     limit: Duration,
 ) -> Outcome {
     const ID: u32 = 1;
-    let mut model = Model::new(links, control, Budget::default());
+    let mut model = Model::new(links, control, Memory::default());
     let mut now = Instant::START;
     let (mut unsent, mut received, mut time) = (bytes, 0, None);
     model.open(now, ID);

@@ -127,6 +127,11 @@ impl Sender {
         self.finished && self.board.acknowledged() > self.written
     }
 
+    /// Returns true if all that was written was acknowledged, the end included if there is one.
+    pub(in crate::tcp) const fn is_idle(&self) -> bool {
+        self.board.acknowledged() == self.written + self.finished as u64
+    }
+
     /// The end of what was ever sent, without the end's own place.
     pub(in crate::tcp) fn sent(&self) -> u64 {
         self.board.next().min(self.written)

@@ -1,71 +1,66 @@
 //! How connections begin: accepting clients, and connecting to the upstream.
 
-use super::TcpRelay;
 use super::connection::{Connection, Stage};
 use super::end::End;
-use crate::reactor::{Owner, Part, Reactor};
+use super::{Part, TcpRelay};
+use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
-use jostle_common::time::Instant;
 use jostle_sys::is_out_of_descriptors;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Token};
+use mio::Interest;
+use mio::net::TcpStream;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Connections accepted before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// How long to leave clients in the system's backlog when there are no descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// A listening socket.
-#[derive(Debug)]
-pub(super) struct Listening {
-    pub(super) socket: TcpListener,
-    pub(super) token: Token,
-    pub(super) paused_until: Option<Instant>,
-    again: bool,
-}
-
-impl Listening {
-    pub(super) const fn new(socket: TcpListener, token: Token) -> Self {
-        Self { socket, token, paused_until: None, again: false }
-    }
-
-    /// Asks to be called for it in its turn.
-    pub(super) fn ask_again(&mut self, reactor: &mut Reactor) {
-        if !std::mem::replace(&mut self.again, true) {
-            reactor.again(self.token);
-        }
-    }
-}
+/// How many times as many are accepted at most before a listening socket is closed: a backlog is
+/// 4096 at most, unless the system was told otherwise.
+const LAST_ACCEPTS: usize = 64;
 
 impl TcpRelay {
     /// Accepts who waits, up to a fair share.
     pub(super) fn accept(&mut self, index: usize, turn: &mut Turn) {
-        let Some(listener) = self.listeners.get_mut(index) else { return };
-        listener.again = false;
-        listener.paused_until = None;
+        if self.accept_some(index, turn) {
+            self.acceptor.ask_again(index, &mut turn.reactor);
+        }
+    }
+
+    /// Closes the listening sockets at all other addresses. Clients that have connected already are
+    /// taken in first: closing would reset them.
+    pub(super) fn keep_listening(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
+        for index in self.acceptor.others(addresses) {
+            let mut turns = 0..LAST_ACCEPTS;
+            while turns.next().is_some() && self.accept_some(index, turn) {}
+            self.acceptor.remove(index, &mut turn.reactor);
+        }
+    }
+
+    /// Accepts some; returns true if there may be more.
+    fn accept_some(&mut self, index: usize, turn: &mut Turn) -> bool {
+        if !self.acceptor.begin(index) {
+            return false;
+        }
         for _ in 0..ACCEPTS_PER_TURN {
             if !turn.descriptors.take(2) {
-                return self.pause_accept(index, turn.now);
+                self.pause_accept(index, turn);
+                return false;
             }
-            let accepted = self.listeners[index].socket.accept();
-            let kept = match accepted {
+            let kept = match self.acceptor.accept(index) {
                 Ok((stream, address)) => self.welcome(stream, address, turn),
                 Err(error) => {
                     turn.descriptors.give(2);
                     match error.kind() {
-                        io::ErrorKind::WouldBlock => return,
+                        io::ErrorKind::WouldBlock => return false,
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                         _ => {
                             log::debug!("route {}: accepting: {error}", self.route.name);
                             self.counts.accept_failed += 1;
                             // Without descriptors it would fail again at once, and anything else is
                             // as unlikely to pass.
-                            return self.pause_accept(index, turn.now);
+                            self.pause_accept(index, turn);
+                            return false;
                         }
                     }
                     continue;
@@ -77,20 +72,18 @@ impl TcpRelay {
                 self.counts.accept_failed += 1;
             }
         }
-        self.listeners[index].ask_again(&mut turn.reactor);
+        true
     }
 
-    fn pause_accept(&mut self, index: usize, now: Instant) {
+    fn pause_accept(&mut self, index: usize, turn: &Turn) {
         self.counts.accept_paused += 1;
-        self.listeners[index].paused_until = Some(now + PAUSE);
+        self.acceptor.pause(index, turn.now);
     }
 
     /// Goes on accepting after a pause.
     pub(super) fn retry_accept(&mut self, turn: &mut Turn) {
-        for index in 0..self.listeners.len() {
-            if self.listeners[index].paused_until.is_some_and(|until| until <= turn.now) {
-                self.accept(index, turn);
-            }
+        for index in self.acceptor.rested(turn.now) {
+            self.accept(index, turn);
         }
     }
 
@@ -100,17 +93,15 @@ impl TcpRelay {
         address: SocketAddr,
         turn: &mut Turn,
     ) -> io::Result<()> {
-        let index = self.connections.vacant_key();
-        let owner = Owner { relay: self.index, part: Part::Client(index) };
+        let index = self.connections.next_index();
+        let owner = Owner { relay: self.id.index, socket: Part::Client(index).key() };
         let token =
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         prepare(&stream);
-        self.last_id = self.last_id.wrapping_add(1).max(1);
-        let id = self.last_id;
         self.counts.accepted += 1;
-        self.connections.insert(Connection::new(id, address, End::accepted(stream, token)));
-        self.by_id.insert(id, index);
-        match &mut self.carrier {
+        let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
+        let id = self.connections.add(|id| Connection::new(id, address, client, carried));
+        match self.carriage.of(carried) {
             Some(carrier) => carrier.open(turn.now, id),
             None => self.connect(index, turn),
         }
@@ -119,21 +110,20 @@ impl TcpRelay {
 
     /// Begins to connect to the upstream.
     pub(super) fn connect(&mut self, index: usize, turn: &mut Turn) {
-        if let Some(resolver) = &turn.resolver {
-            self.upstream.refresh(self.index, turn.now, resolver);
-        }
-        let connection = &mut self.connections[index];
+        self.upstream.refresh(self.id, turn.now, &mut turn.names);
+        let connection = self.connections.at(index);
         connection.stage = Stage::Connecting;
         connection.addresses = self.upstream.addresses(connection.client_address).into();
-        self.connecting.push_back((turn.now + turn.connect_timeout, index, connection.id));
+        let until = turn.now + turn.options.connect_timeout;
+        self.connecting.push_back((until, index, connection.id));
         self.connect_next(index, turn);
     }
 
     /// Tries the next of the upstream's addresses; without one the client is refused.
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
-        let connection = &mut self.connections[index];
+        let connection = self.connections.at(index);
         while let Some(address) = connection.addresses.pop_front() {
-            let owner = Owner { relay: self.index, part: Part::Upstream(index) };
+            let owner = Owner { relay: self.id.index, socket: Part::Upstream(index).key() };
             let begun = TcpStream::connect(address).and_then(|mut stream| {
                 let token = turn.reactor.add(
                     &mut stream,
@@ -168,7 +158,7 @@ impl TcpRelay {
 
     /// The upstream has answered, one way or the other.
     pub(super) fn conclude_connect(&mut self, index: usize, turn: &mut Turn) {
-        let connection = &mut self.connections[index];
+        let connection = self.connections.at(index);
         let Some(upstream) = connection.source(Direction::Down) else { return };
         let outcome = match upstream.stream.take_error() {
             Ok(None) => upstream.stream.peer_addr().map(drop),
@@ -185,8 +175,8 @@ impl TcpRelay {
                 connection.stage = Stage::Open;
                 connection.addresses.clear();
                 self.flush(index, Direction::Up, turn);
-                self.serve(index, Direction::Up, turn);
-                self.serve(index, Direction::Down, turn);
+                self.serve_direction(index, Direction::Up, turn);
+                self.serve_direction(index, Direction::Down, turn);
             }
             // An event too early: it has not been answered yet.
             Err(io::ErrorKind::NotConnected) if !upstream.failed => {}
@@ -219,9 +209,9 @@ impl TcpRelay {
     /// Tells the client that the upstream is not there, as a host without a listener would: with a
     /// reset.
     fn refuse(&mut self, index: usize, turn: &mut Turn) {
-        let connection = &mut self.connections[index];
+        let connection = self.connections.at(index);
         connection.stage = Stage::Open;
-        match &mut self.carrier {
+        match self.carriage.of(connection.carried) {
             Some(carrier) => carrier.reset(turn.now, connection.id, Direction::Down),
             None => self.tear_down(index, Direction::Down, turn),
         }

@@ -1,0 +1,189 @@
+//! The account of one direction of a relay: each packet that came in is written down once, when its
+//! fate is known.
+//!
+//! `in + copies = delivered + discarded + held`, from socket to socket: a packet that was refused
+//! before the link came in and was discarded, one that the system did not send is not delivered.
+
+use crate::fate::{Fate, Loss, Settled};
+use crate::lateness::Lateness;
+use crate::sinks::Sinks;
+use crate::summary::LinkSummary;
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::counters::Counters;
+use jostle_engine::link::Link;
+use jostle_engine::packet::{Body, Packet};
+use std::collections::BTreeMap;
+
+/// One direction of a relay.
+#[derive(Debug)]
+pub(crate) struct Account {
+    route: String,
+    transport: Transport,
+    direction: Direction,
+    totals: LinkReport,
+    /// Packets whose fate is known and that had entered the link.
+    settled: u64,
+}
+
+/// What happened to the packets of one direction, as numbers that can be added up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LinkReport {
+    entered: u64,
+    copies: u64,
+    delivered: u64,
+    discarded: [u64; Loss::COUNT],
+    corrupted: u64,
+    held: u64,
+    missed_by_kernel: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    lateness: Lateness,
+}
+
+impl Account {
+    pub(crate) fn new(route: &str, transport: Transport, direction: Direction) -> Self {
+        let totals = LinkReport::default();
+        Self { route: route.to_owned(), transport, direction, totals, settled: 0 }
+    }
+
+    /// Writes down what became of a packet that left `link`, and was out of our hands at
+    /// `released`. Marks leave no trace.
+    pub(crate) fn settle(
+        &mut self,
+        link: &Link,
+        packet: &Packet,
+        fate: Fate,
+        released: Instant,
+        sinks: &mut Sinks,
+    ) {
+        if packet.is_mark() {
+            return;
+        }
+        self.settled += 1;
+        match fate {
+            Fate::Delivered => {
+                self.totals.delivered += 1;
+                self.totals.corrupted += u64::from(packet.is_damaged());
+                self.totals.lateness.record(released.since(packet.at));
+            }
+            Fate::Discarded(loss) => self.totals.discarded[loss.index()] += 1,
+        }
+        self.tell(link, packet, fate, released, sinks);
+    }
+
+    /// Writes down a packet that came in at `at` and did not get as far as the link; `flow` is 0 if
+    /// it has none.
+    pub(crate) fn refuse(
+        &mut self,
+        link: &Link,
+        (flow, at, payload): (u32, Instant, &[u8]),
+        loss: Loss,
+        sinks: &mut Sinks,
+    ) {
+        self.totals.entered += 1;
+        self.totals.bytes_in += payload.len() as u64;
+        self.totals.discarded[loss.index()] += 1;
+        if !sinks.are_none() {
+            let packet = Packet::new(flow, at, Body::Data(Bytes::copy_from_slice(payload)));
+            self.tell(link, &packet, Fate::Discarded(loss), at, sinks);
+        }
+    }
+
+    fn tell(&self, link: &Link, packet: &Packet, fate: Fate, released: Instant, sinks: &mut Sinks) {
+        if sinks.are_none() {
+            return;
+        }
+        let Self { transport, direction, .. } = *self;
+        let route = &self.route;
+        sinks.record(&Settled { route, transport, direction, packet, fate, released, link });
+    }
+
+    /// Counts a piece of a stream that went straight from socket to socket.
+    pub(crate) const fn passed(&mut self) {
+        self.totals.entered += 1;
+        self.totals.delivered += 1;
+    }
+
+    /// Counts bytes read from the sender.
+    pub(crate) const fn read(&mut self, bytes: usize) {
+        self.totals.bytes_in += bytes as u64;
+    }
+
+    /// Counts bytes handed to the receiver's socket.
+    pub(crate) const fn written(&mut self, bytes: usize) {
+        self.totals.bytes_out += bytes as u64;
+    }
+
+    /// Counts datagrams that the kernel dropped before they could be read.
+    pub(crate) const fn missed(&mut self, datagrams: u64) {
+        self.totals.missed_by_kernel += datagrams;
+    }
+
+    /// Returns how many packets were discarded so.
+    pub(crate) const fn lost(&self, loss: Loss) -> u64 {
+        self.totals.discarded[loss.index()]
+    }
+
+    /// Returns what happened so far, with the counters of the link, if there is one. Whatever
+    /// entered the link and has no fate yet is held.
+    pub(crate) fn report(&self, link: Option<&Counters>) -> LinkReport {
+        let mut report = self.totals.clone();
+        if let Some(link) = link {
+            report.entered += link.entered;
+            report.copies += link.copies;
+            report.held = (link.entered + link.copies).saturating_sub(self.settled);
+        }
+        report
+    }
+}
+
+impl LinkReport {
+    /// Adds what happened in another link of the same name.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.entered += other.entered;
+        self.copies += other.copies;
+        self.delivered += other.delivered;
+        for (count, more) in self.discarded.iter_mut().zip(&other.discarded) {
+            *count += more;
+        }
+        self.corrupted += other.corrupted;
+        self.held += other.held;
+        self.missed_by_kernel += other.missed_by_kernel;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.lateness.absorb(&other.lateness);
+    }
+
+    /// Returns the line of the summary. The link's reasons are always there, the others when they
+    /// happened.
+    pub(crate) fn summary(
+        &self,
+        route: &str,
+        protocol: Transport,
+        direction: Direction,
+    ) -> LinkSummary {
+        let discarded: BTreeMap<_, _> = Loss::all()
+            .map(|loss| (loss, self.discarded[loss.index()]))
+            .filter(|(loss, count)| *count > 0 || matches!(loss, Loss::Link(_)))
+            .map(|(loss, count)| (loss.name(), count))
+            .collect();
+        LinkSummary {
+            route: route.to_owned(),
+            protocol,
+            direction,
+            entered: self.entered,
+            copies: self.copies,
+            delivered: self.delivered,
+            discarded,
+            corrupted: self.corrupted,
+            held: self.held,
+            missed_by_kernel: self.missed_by_kernel,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            lateness: self.lateness.summary(),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The event log: one JSON object per line for each packet and what became of it.
+//!
+//! Lines are made on the event loop and written by a thread of their own. Between them is a bounded
+//! queue: when the disk does not keep up, or nobody reads the pipe, lines are skipped and counted,
+//! and traffic goes on.
+
+use crate::fate::{Fate, Settled};
+use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::link::Link;
+use jostle_engine::stage::Output;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::Duration;
+
+/// What is handed to the writer in one go.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The most chunks that wait for the writer: 4 MiB.
+const CHUNKS_MAX: usize = 64;
+
+/// The longest a line waits for its chunk to fill.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the end of a run waits for the writer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Lines that travel together.
+#[derive(Debug, Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    lines: u64,
+}
+
+/// The loop's end of the event log.
+pub(crate) struct EventLog {
+    chunk: Chunk,
+    /// When the oldest line of the chunk is to be handed on.
+    due: Option<Instant>,
+    queue: SyncSender<Chunk>,
+    /// Lines handed to the writer.
+    queued: u64,
+    skipped: u64,
+    /// Lines that the writer has written.
+    written: Arc<AtomicU64>,
+    /// Closed when the writer ends.
+    ended: Receiver<()>,
+}
+
+impl EventLog {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub(crate) fn start(file: Box<dyn Write + Send>) -> io::Result<Self> {
+        let (queue, chunks) = mpsc::sync_channel(CHUNKS_MAX);
+        let (alive, ended) = mpsc::sync_channel(0);
+        let written = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&written);
+        std::thread::Builder::new().name("event log".into()).spawn(move || {
+            write_chunks(file, &chunks, &count);
+            drop(alive);
+        })?;
+        let chunk = Chunk::default();
+        Ok(Self { chunk, due: None, queue, queued: 0, skipped: 0, written, ended })
+    }
+
+    /// Returns how many lines found no room in the queue.
+    pub(crate) const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Returns when [`flush`](Self::flush) is due.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Writes what became of a packet.
+    pub(crate) fn record(&mut self, settled: &Settled<'_>) {
+        if self.chunk.bytes.len() >= CHUNK_BYTES && !self.hand_on() {
+            self.skipped += 1;
+            return;
+        }
+        write_line(&mut self.chunk.bytes, settled).expect("memory takes whatever is written");
+        self.chunk.lines += 1;
+        self.due = self.due.or(Some(settled.released + FLUSH_AFTER));
+    }
+
+    /// Hands the lines on that wait for their chunk to fill.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        if self.due.is_some_and(|at| at <= now) && !self.hand_on() {
+            self.due = Some(now + FLUSH_AFTER);
+        }
+    }
+
+    /// Hands the chunk to the writer; false if the queue is full. Without a writer its lines are
+    /// lost.
+    fn hand_on(&mut self) -> bool {
+        let chunk = std::mem::take(&mut self.chunk);
+        let lines = chunk.lines;
+        match self.queue.try_send(chunk) {
+            Ok(()) => self.queued += lines,
+            Err(TrySendError::Full(chunk)) => {
+                self.chunk = chunk;
+                return false;
+            }
+            Err(TrySendError::Disconnected(_)) => self.skipped += lines,
+        }
+        self.due = None;
+        true
+    }
+
+    /// Waits for the writer, for two seconds at most, and returns how many lines were not written.
+    pub(crate) fn finish(mut self) -> u64 {
+        if !self.hand_on() {
+            self.skipped += self.chunk.lines;
+        }
+        let Self { queue, queued, skipped, written, ended, .. } = self;
+        // Without us the writer ends behind the last chunk.
+        drop(queue);
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            log::error!("the event log ends here, nobody takes what is written");
+        }
+        skipped + queued - written.load(Ordering::Acquire)
+    }
+}
+
+/// Writes chunks until there are no more, or one cannot be written: a full disk stays full for the
+/// next one.
+fn write_chunks(mut file: Box<dyn Write + Send>, chunks: &Receiver<Chunk>, written: &AtomicU64) {
+    for Chunk { bytes, lines } in chunks {
+        let (done, result) = write_counted(&mut file, &bytes);
+        let whole = match &result {
+            Ok(()) => lines,
+            Err(_) => bytes[..done].iter().filter(|byte| **byte == b'\n').count() as u64,
+        };
+        written.fetch_add(whole, Ordering::Release);
+        if let Err(error) = result {
+            return log::error!("the event log ends here, it cannot be written: {error}");
+        }
+    }
+}
+
+/// Writes `bytes`, and returns how many were taken.
+fn write_counted(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.write(&bytes[done..]) {
+            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (done, Err(error)),
+        }
+    }
+    (done, file.flush())
+}
+
+/// Writes the line of a packet that left a link in virtual time: released when it was due.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_event(
+    file: &mut impl Write,
+    route: &str,
+    direction: Direction,
+    link: &Link,
+    output: &Output,
+) -> io::Result<()> {
+    let packet = output.packet();
+    let (transport, fate) = (Transport::Udp, Fate::of(output));
+    let released = packet.at;
+    write_line(file, &Settled { route, transport, direction, packet, fate, released, link })
+}
+
+/// Times are seconds since the run began, with all nanoseconds.
+fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Result<()> {
+    let Settled { route, transport, direction, packet, fate, released, .. } = *settled;
+    write!(file, r#"{{"t":{},"route":"#, packet.at)?;
+    serde_json::to_writer(&mut *file, route)?;
+    write!(
+        file,
+        r#","protocol":"{transport}","direction":"{direction}","packet":{},"copy":{},"#,
+        packet.number, packet.copy
+    )?;
+    write!(file, r#""flow":{},"size":{},"#, packet.flow, packet.size)?;
+    match fate {
+        Fate::Delivered => file.write_all(br#""fate":"delivered","reason":null,"rules":["#)?,
+        Fate::Discarded(loss) => {
+            write!(file, r#""fate":"discarded","reason":"{}","rules":["#, loss.name())?;
+        }
+    }
+    let mut first = true;
+    for rule in settled.rules() {
+        if !std::mem::take(&mut first) {
+            file.write_all(b",")?;
+        }
+        serde_json::to_writer(&mut *file, rule)?;
+    }
+    let seconds = |duration: Duration| Instant::START + duration;
+    writeln!(
+        file,
+        r#"],"delay":{},"lateness":{},"flipped_bits":{}}}"#,
+        seconds(packet.at.since(packet.entered)),
+        seconds(released.since(packet.at)),
+        packet.trace.flipped_bits
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_engine::link::LinkKey;
+    use jostle_engine::packet::{Body, Packet};
+    use jostle_engine::profile::Timeline;
+    use jostle_engine::stage::Stage;
+    use std::sync::{Arc, Mutex};
+
+    fn link() -> Link {
+        Link::new(
+            LinkKey { seed: 1, route: "a\"b".into(), direction: Direction::Up },
+            &Timeline::default(),
+        )
+    }
+
+    fn settled<'a>(link: &'a Link, output: &'a Output) -> Settled<'a> {
+        Settled {
+            route: "a\"b",
+            transport: Transport::Udp,
+            direction: Direction::Up,
+            packet: output.packet(),
+            fate: Fate::of(output),
+            released: Instant::from_micros(21),
+            link,
+        }
+    }
+
+    fn output(link: &mut Link) -> Output {
+        link.handle(Packet::new(3, Instant::from_micros(20), Body::Data("four".into())));
+        link.poll(Instant::from_micros(20)).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_its_fields_in_order_and_is_json() {
+        let mut link = link();
+        let output = output(&mut link);
+        let mut line = Vec::new();
+        write_line(&mut line, &settled(&link, &output)).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(
+            line,
+            concat!(
+                r#"{"t":0.000020000,"route":"a\"b","protocol":"udp","direction":"up","#,
+                r#""packet":1,"copy":0,"flow":3,"size":4,"#,
+                r#""fate":"delivered","reason":null,"rules":[],"#,
+                r#""delay":0.000000000,"lateness":0.000001000,"flipped_bits":0}"#,
+                "\n"
+            )
+        );
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["route"], "a\"b");
+    }
+
+    /// A disk that is full after so many bytes.
+    struct Disk(Arc<Mutex<usize>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut room = self.0.lock().unwrap();
+            if *room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let count = bytes.len().min(*room);
+            *room -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_counted_and_nothing_else_fails() {
+        let mut link = link();
+        let output = output(&mut link);
+        let settled = settled(&link, &output);
+        let mut line = Vec::new();
+        write_line(&mut line, &settled).unwrap();
+        // Room for a hundred lines and a half.
+        for (room, written) in [(0, 0), (line.len() * 201 / 2, 100), (usize::MAX, 1000)] {
+            let disk = Disk(Arc::new(Mutex::new(room)));
+            let mut log = EventLog::start(Box::new(disk)).unwrap();
+            for _ in 0..1000 {
+                log.record(&settled);
+            }
+            assert_eq!(log.finish(), 1000 - written, "{room} bytes of room");
+        }
+    }
+
+    /// A pipe that nobody reads until the other end of the channel is dropped.
+    struct Stuck(Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_sleeps_costs_lines_but_stops_nothing() {
+        let mut link = link();
+        let output = output(&mut link);
+        let settled = settled(&link, &output);
+        let (wake, asleep) = mpsc::channel();
+        let mut log = EventLog::start(Box::new(Stuck(asleep))).unwrap();
+        for _ in 0..100_000 {
+            log.record(&settled);
+        }
+        let skipped = log.skipped();
+        // The queue, the chunk in front of it and the one in the writer's hands.
+        let most = (CHUNKS_MAX + 2) * CHUNK_BYTES / 150;
+        assert!(skipped > 100_000 - most as u64 && skipped < 100_000, "{skipped}");
+        drop(wake);
+        assert!(log.finish() >= skipped, "what could not be queued at the end is lost too");
+    }
+}

@@ -1,0 +1,151 @@
+//! What became of a packet: one type for counters, the event log and every other sink.
+
+use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::link::Link;
+use jostle_engine::packet::{Body, Packet};
+use jostle_engine::stage::{Output, Reason};
+
+/// What became of a packet, from socket to socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It left for its receiver.
+    Delivered,
+    /// It ended here.
+    Discarded(Loss),
+}
+
+/// Where and why a packet was discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A rule of the link discarded it.
+    Link(Reason),
+    /// There was no room for its flow, or for it.
+    NoRoom,
+    /// No socket to the upstream could be had.
+    NoUpstream,
+    /// It came to a following flow from somewhere else than the upstream's address.
+    Foreign,
+    /// Its flow was closed when it came out of the link, as happens to late copies.
+    Orphaned,
+    /// The socket's send buffer was full.
+    NoBuffer,
+    /// The system will not send it for its size.
+    TooBig,
+    /// The system did not send it for another reason.
+    SendFailed,
+}
+
+impl Loss {
+    /// The losses around the link, in the order of their declaration.
+    pub const AROUND: [Self; 7] = [
+        Self::NoRoom,
+        Self::NoUpstream,
+        Self::Foreign,
+        Self::Orphaned,
+        Self::NoBuffer,
+        Self::TooBig,
+        Self::SendFailed,
+    ];
+
+    /// How many there are, the link's included.
+    pub(crate) const COUNT: usize = Reason::ALL.len() + Self::AROUND.len();
+
+    /// Returns all of them, the link's first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Reason::ALL.into_iter().map(Self::Link).chain(Self::AROUND)
+    }
+
+    /// Returns the name in counters and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Link(reason) => reason.name(),
+            Self::NoRoom => "no_room",
+            Self::NoUpstream => "no_upstream",
+            Self::Foreign => "foreign",
+            Self::Orphaned => "orphaned",
+            Self::NoBuffer => "no_buffer",
+            Self::TooBig => "too_big",
+            Self::SendFailed => "send_failed",
+        }
+    }
+
+    /// Returns its place among [`all`](Self::all).
+    pub(crate) const fn index(self) -> usize {
+        let around = match self {
+            Self::Link(reason) => return reason as usize,
+            Self::NoRoom => 0,
+            Self::NoUpstream => 1,
+            Self::Foreign => 2,
+            Self::Orphaned => 3,
+            Self::NoBuffer => 4,
+            Self::TooBig => 5,
+            Self::SendFailed => 6,
+        };
+        Reason::ALL.len() + around
+    }
+}
+
+impl Fate {
+    /// Returns what the link says of a packet that left it.
+    pub const fn of(output: &Output) -> Self {
+        match output {
+            Output::Deliver(_) => Self::Delivered,
+            Output::Discard(_, reason) => Self::Discarded(Loss::Link(*reason)),
+        }
+    }
+}
+
+/// A packet whose fate has just become known. Its bytes are still there.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled<'a> {
+    /// The route's name.
+    pub route: &'a str,
+    /// The transport.
+    pub transport: Transport,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The packet. Its number is 0 if it never entered the link, and then its flow is 0 too if it
+    /// had none.
+    pub packet: &'a Packet,
+    /// What became of it.
+    pub fate: Fate,
+    /// When it was out of our hands.
+    pub released: Instant,
+    /// The link that knows the names of the rules.
+    pub(crate) link: &'a Link,
+}
+
+impl<'a> Settled<'a> {
+    /// Returns its bytes as they left; a segment of a modelled stream carries none.
+    pub fn payload(&self) -> &'a [u8] {
+        match &self.packet.body {
+            Body::Data(bytes) => bytes,
+            Body::Segment(_) | Body::End | Body::Reset => &[],
+        }
+    }
+
+    /// Returns the keys of the rules that chose it: dropped, damaged, copied or held it back.
+    pub fn rules(&self) -> impl Iterator<Item = &'a str> {
+        let Self { packet, link, .. } = *self;
+        (0..64)
+            .filter(|place| packet.trace.rules & (1 << place) != 0)
+            .map(|place| link.rule_key(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_loss_has_a_place_and_a_name_of_its_own() {
+        let all: Vec<Loss> = Loss::all().collect();
+        assert_eq!(all.len(), Loss::COUNT);
+        for (place, loss) in all.iter().enumerate() {
+            assert_eq!(loss.index(), place);
+            assert!(all[..place].iter().all(|other| other.name() != loss.name()), "{loss:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! All relays of a loop: which has something to do when, and which are on their way out.
+
+use crate::reactor::{Owner, Readiness};
+use crate::relay::{Relay, RelayId, RelayReport};
+use crate::turn::Turn;
+use jostle_common::time::Instant;
+use slab::Slab;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+/// The relays.
+#[derive(Default)]
+pub(crate) struct Fleet {
+    members: Slab<Member>,
+    agenda: Agenda,
+    last_serial: u64,
+    /// Those to be looked at in the current turn; kept for its memory.
+    due: Vec<usize>,
+}
+
+struct Member {
+    id: RelayId,
+    relay: Box<dyn Relay>,
+    /// Until when it drains, if it is on its way out.
+    leaving: Option<Instant>,
+}
+
+impl Fleet {
+    /// Returns the identity of the relay that is [added](Self::add) next.
+    pub(crate) fn next_id(&self) -> RelayId {
+        RelayId { index: self.members.vacant_key(), serial: self.last_serial + 1 }
+    }
+
+    /// Adds the relay that was made with the [next identity](Self::next_id).
+    pub(crate) fn add(&mut self, relay: Box<dyn Relay>) -> usize {
+        let id = self.next_id();
+        self.last_serial = id.serial;
+        self.agenda.touch(id.index);
+        self.members.insert(Member { id, relay, leaving: None })
+    }
+
+    /// Returns a relay that is there, to change something about it; it is looked at in this turn.
+    pub(crate) fn touch(&mut self, index: usize) -> &mut dyn Relay {
+        self.agenda.touch(index);
+        &mut *self.members[index].relay
+    }
+
+    /// Returns a relay that is there.
+    pub(crate) fn get(&self, index: usize) -> &dyn Relay {
+        &*self.members[index].relay
+    }
+
+    /// Lets a relay drain until it is over, or until `until`.
+    pub(crate) fn leave(&mut self, index: usize, until: Instant, turn: &mut Turn) {
+        let member = &mut self.members[index];
+        member.leaving = Some(until);
+        member.relay.drain(turn);
+        self.agenda.touch(index);
+    }
+
+    /// Lets all relays drain.
+    pub(crate) fn drain(&mut self, turn: &mut Turn) {
+        for (index, member) in &mut self.members {
+            member.relay.drain(turn);
+            self.agenda.touch(index);
+        }
+    }
+
+    /// Returns true if nothing is under way in any relay.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.members.iter().all(|(_, member)| member.relay.is_quiet())
+    }
+
+    /// Passes an event on. Returns whether it mattered.
+    pub(crate) fn note(&mut self, owner: Owner, readiness: Readiness, turn: &mut Turn) -> bool {
+        let Some(member) = self.members.get_mut(owner.relay) else { return false };
+        member.relay.note(owner.socket, readiness, turn)
+    }
+
+    /// Lets a socket have its turn.
+    pub(crate) fn serve(&mut self, owner: Owner, turn: &mut Turn) {
+        let Some(member) = self.members.get_mut(owner.relay) else { return };
+        member.relay.serve(owner.socket, turn);
+        self.agenda.touch(owner.relay);
+    }
+
+    /// Passes on what the resolver found for a relay that may be gone.
+    pub(crate) fn set_addresses(&mut self, id: RelayId, addresses: Vec<SocketAddr>) {
+        if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
+            member.relay.set_addresses(addresses);
+        }
+    }
+
+    /// Does what is due. `gone` is told what those did that have left.
+    pub(crate) fn work(&mut self, turn: &mut Turn, mut gone: impl FnMut(RelayReport)) {
+        let mut due = std::mem::take(&mut self.due);
+        self.agenda.take_due(turn.now, &mut due);
+        for &index in &due {
+            let Some(member) = self.members.get_mut(index) else { continue };
+            let mut next = member.relay.work(turn);
+            if let Some(until) = member.leaving {
+                if until <= turn.now || member.relay.is_over() {
+                    gone(self.remove(index, turn));
+                    continue;
+                }
+                next = Some(next.map_or(until, |at| at.min(until)));
+            }
+            self.agenda.set(index, next);
+        }
+        self.due = due;
+    }
+
+    /// Returns when something is due next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.agenda.first()
+    }
+
+    /// Cuts a relay, and returns what it did.
+    pub(crate) fn remove(&mut self, index: usize, turn: &mut Turn) -> RelayReport {
+        self.agenda.set(index, None);
+        let mut member = self.members.remove(index);
+        member.relay.cut(turn);
+        member.relay.report()
+    }
+
+    /// Returns what relays did that are there, those on their way out included.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = RelayReport> {
+        self.members.iter().map(|(_, member)| member.relay.report())
+    }
+
+    /// Cuts all relays.
+    pub(crate) fn cut(&mut self, turn: &mut Turn) {
+        for (_, member) in &mut self.members {
+            member.relay.cut(turn);
+        }
+    }
+}
+
+/// Which relay has something to do, and when.
+#[derive(Debug, Default)]
+struct Agenda {
+    times: BTreeSet<(Instant, usize)>,
+    of_relay: Vec<Option<Instant>>,
+    /// Those to be looked at in this turn whatever the time.
+    touched: Vec<usize>,
+}
+
+impl Agenda {
+    /// Wants a relay looked at in this turn.
+    fn touch(&mut self, relay: usize) {
+        if self.touched.last() != Some(&relay) {
+            self.touched.push(relay);
+        }
+    }
+
+    /// Fills `due` with those to be looked at now, each once.
+    fn take_due(&mut self, now: Instant, due: &mut Vec<usize>) {
+        due.clear();
+        due.append(&mut self.touched);
+        due.extend(self.times.range(..=(now, usize::MAX)).map(|(_, relay)| relay));
+        due.sort_unstable();
+        due.dedup();
+    }
+
+    /// Sets when a relay is to be looked at.
+    fn set(&mut self, relay: usize, at: Option<Instant>) {
+        if self.of_relay.len() <= relay {
+            self.of_relay.resize(relay + 1, None);
+        }
+        if self.of_relay[relay] == at {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut self.of_relay[relay], at) {
+            self.times.remove(&(old, relay));
+        }
+        if let Some(at) = at {
+            self.times.insert((at, relay));
+        }
+    }
+
+    /// When the next relay is due.
+    fn first(&self) -> Option<Instant> {
+        self.times.first().map(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_that_is_due_or_touched_comes_once() {
+        let mut agenda = Agenda::default();
+        agenda.set(3, Some(Instant::from_millis(5)));
+        agenda.set(1, Some(Instant::from_millis(7)));
+        agenda.set(1, Some(Instant::from_millis(4)));
+        agenda.touch(3);
+        agenda.touch(2);
+        assert_eq!(agenda.first(), Some(Instant::from_millis(4)));
+        let mut due = vec![9];
+        agenda.take_due(Instant::from_millis(5), &mut due);
+        assert_eq!(due, [1, 2, 3]);
+        agenda.set(1, None);
+        agenda.take_due(Instant::from_millis(5), &mut due);
+        assert_eq!(due, [3], "it stays due until it is set anew");
+    }
+}

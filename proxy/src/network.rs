@@ -1,0 +1,381 @@
+//! The routes of a proxy and the relays made of them, and how they are changed: each change whole
+//! or not at all.
+
+use crate::fleet::Fleet;
+use crate::listener::{Listener, Listening, Opened};
+use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
+use crate::past::Past;
+use crate::relay::{self, Plan, RelayReport};
+use crate::resolve::Upstream;
+use crate::routes::{Entry, Node, Routes};
+use crate::settings::StartError;
+use crate::turn::Turn;
+use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::memory::Memory;
+use jostle_engine::profile::{Profile, Rule, Timeline};
+use jostle_engine::route::Route;
+
+/// Memory that what a route holds may take: all that the process has. A route of many flows is
+/// bounded by its lanes, one of many connections by each one's share.
+const ROUTE_BYTES_MAX: u64 = 512 << 20;
+
+/// The routes and their relays.
+pub(crate) struct Network {
+    seed: u64,
+    routes: Routes,
+    pub(crate) fleet: Fleet,
+    past: Past,
+    memory: Memory,
+    rules_on: bool,
+}
+
+impl Network {
+    /// A network without routes. `seed` is for the routes that have none of their own.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            routes: Routes::default(),
+            fleet: Fleet::default(),
+            past: Past::default(),
+            memory: Memory::default(),
+            rules_on: true,
+        }
+    }
+
+    /// Adds the routes that a proxy starts with. Without their circles refused, some may lead to
+    /// themselves.
+    pub(crate) fn start(&mut self, prepared: Prepared, turn: &mut Turn) -> Result<(), StartError> {
+        let Prepared { route, reach } = prepared;
+        let (upstream, listening) = match reach {
+            None => (None, Listening::default()),
+            Some(Reach { wanted, upstream }) => {
+                (Some(upstream), wanted.open(&route, &[], turn.options.portable)?)
+            }
+        };
+        turn.descriptors.charge(listening.opened.len());
+        self.enter(route, upstream, listening, turn)?;
+        Ok(())
+    }
+
+    /// Refuses routes that lead to themselves.
+    pub(crate) fn refuse_circles(&self) -> Result<(), StartError> {
+        self.routes.refuse_circles()
+    }
+
+    /// Adds a route.
+    pub(crate) fn add(
+        &mut self,
+        prepared: Prepared,
+        turn: &mut Turn,
+    ) -> Result<RouteId, OrderError> {
+        let Prepared { route, reach } = prepared;
+        self.routes.refuse_taken(&route.name, None)?;
+        let Some(Reach { wanted, upstream }) = reach else {
+            return Ok(self.enter(route, None, Listening::default(), turn)?);
+        };
+        let listening = wanted.open(&route, &[], turn.options.portable)?;
+        self.refuse_circle(&route, &upstream, &listening, None)?;
+        let sockets = listening.opened.len();
+        if !turn.descriptors.take(sockets) {
+            return Err(OrderError::NoDescriptors);
+        }
+        Ok(self
+            .enter(route, Some(upstream), listening, turn)
+            .inspect_err(|_| turn.descriptors.give(sockets))?)
+    }
+
+    fn refuse_circle(
+        &self,
+        route: &Route,
+        upstream: &Upstream,
+        listening: &Listening,
+        own: Option<RouteId>,
+    ) -> Result<(), StartError> {
+        let listeners = listening.listeners(&route.name);
+        self.routes.refuse_circle(Node { route, upstream, listeners: &listeners }, own)
+    }
+
+    /// Makes the relays of a route whose sockets are open.
+    fn enter(
+        &mut self,
+        route: Route,
+        upstream: Option<Upstream>,
+        mut listening: Listening,
+        turn: &mut Turn,
+    ) -> Result<RouteId, StartError> {
+        let listeners = listening.listeners(&route.name);
+        let memory = self.memory.part(ROUTE_BYTES_MAX);
+        let mut relays = Vec::new();
+        for transport in Transport::ALL {
+            let opened = listening.take(transport);
+            let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
+                continue;
+            };
+            let made = self.make(transport, &route, upstream.clone(), &memory, opened, turn);
+            match made {
+                Ok(index) => relays.push((transport, index)),
+                Err(cause) => {
+                    for (_, index) in relays {
+                        self.fleet.remove(index, turn);
+                    }
+                    return Err(cause.into());
+                }
+            }
+        }
+        Ok(self.routes.add(|id| Entry { id, route, upstream, listeners, relays, memory }))
+    }
+
+    fn make(
+        &mut self,
+        transport: Transport,
+        route: &Route,
+        upstream: Upstream,
+        memory: &Memory,
+        opened: Vec<Opened>,
+        turn: &mut Turn,
+    ) -> std::io::Result<usize> {
+        let seed = route.seed.unwrap_or(self.seed);
+        let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
+        let plan = Plan { id, route, seed, upstream, memory, rules_on };
+        Ok(self.fleet.add(relay::new(transport, plan, opened, turn)?))
+    }
+
+    /// Removes a route, whose relays drain until `until`.
+    pub(crate) fn remove(
+        &mut self,
+        id: RouteId,
+        until: Instant,
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let entry = self.routes.remove(id)?;
+        turn.descriptors.give(entry.listeners.len());
+        for (_, index) in entry.relays {
+            self.fleet.leave(index, until, turn);
+        }
+        Ok(())
+    }
+
+    /// Replaces a route; relays that are given up drain until `until`.
+    pub(crate) fn replace(
+        &mut self,
+        id: RouteId,
+        prepared: Prepared,
+        until: Instant,
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let Prepared { route, reach } = prepared;
+        self.routes.refuse_taken(&route.name, Some(id))?;
+        let old = self.routes.get(id)?;
+        let (upstream, listening) = match reach {
+            None => (None, Listening::default()),
+            Some(Reach { wanted, upstream }) => {
+                let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
+                self.refuse_circle(&route, &upstream, &listening, Some(id))?;
+                (Some(upstream), listening)
+            }
+        };
+        let sockets = listening.opened.len();
+        if !turn.descriptors.take(sockets) {
+            return Err(OrderError::NoDescriptors);
+        }
+        self.exchange(id, route, upstream, listening, until, turn)
+            .inspect_err(|_| turn.descriptors.give(sockets))
+    }
+
+    /// Puts a route in the place of another. What may fail comes first, and is undone if it does.
+    fn exchange(
+        &mut self,
+        id: RouteId,
+        route: Route,
+        upstream: Option<Upstream>,
+        mut listening: Listening,
+        until: Instant,
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let listeners = listening.listeners(&route.name);
+        let old = self.routes.get(id)?;
+        let (same, memory) = (is_same_stream(&old.route, &route), old.memory.clone());
+        let before: Vec<(Transport, usize)> = old.relays.clone();
+        let given_up = old.listeners.len() + listening.opened.len() - listeners.len();
+        let mut relays = Vec::new();
+        let mut made = Vec::new();
+        let mut more: Vec<(usize, Vec<std::net::SocketAddr>)> = Vec::new();
+        let mut failed = None;
+        for transport in Transport::ALL {
+            let kept = listening.kept(transport);
+            let mut opened = listening.take(transport);
+            let Some(upstream) = upstream.clone().filter(|_| kept.len() + opened.len() > 0) else {
+                continue;
+            };
+            let present = before.iter().find(|(of, _)| *of == transport).map(|(_, index)| *index);
+            let result = match present {
+                Some(index) if same => {
+                    more.push((index, kept));
+                    self.fleet.touch(index).listen(opened, turn).map(|()| index)
+                }
+                Some(index) => self.fleet.get(index).share(&kept).and_then(|shared| {
+                    opened.extend(shared);
+                    self.make(transport, &route, upstream, &memory, opened, turn)
+                }),
+                None => self.make(transport, &route, upstream, &memory, opened, turn),
+            };
+            match result {
+                Ok(index) => {
+                    if present != Some(index) {
+                        made.push(index);
+                    }
+                    relays.push((transport, index));
+                }
+                Err(cause) => {
+                    failed = Some(cause);
+                    break;
+                }
+            }
+        }
+        if let Some(cause) = failed {
+            for index in made {
+                self.fleet.remove(index, turn);
+            }
+            for (index, _) in more {
+                let old = self.routes.get(id)?.addresses();
+                let all: Vec<_> = old.into_iter().map(|(_, address)| address).collect();
+                self.fleet.touch(index).listen_only(&all, turn);
+            }
+            return Err(StartError::from(cause).into());
+        }
+        // From here on nothing fails.
+        turn.descriptors.give(given_up);
+        for (transport, index) in before {
+            if !relays.contains(&(transport, index)) {
+                self.fleet.leave(index, until, turn);
+                continue;
+            }
+            let addresses: Vec<_> = listeners
+                .iter()
+                .filter(|listener| listener.protocol == transport)
+                .map(|listener| listener.address)
+                .collect();
+            let relay = self.fleet.touch(index);
+            relay.listen_only(&addresses, turn);
+            if let Some(upstream) = &upstream {
+                relay.set_upstream(upstream.clone());
+            }
+            relay.follow(&route, self.rules_on, turn);
+        }
+        let entry = self.routes.get_mut(id)?;
+        *entry = Entry { id, route, upstream, listeners, relays, memory };
+        Ok(())
+    }
+
+    /// Replaces the profile of a route.
+    pub(crate) fn set_profile(
+        &mut self,
+        id: RouteId,
+        profile: Profile,
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let entry = self.routes.get_mut(id)?;
+        let route = Route { profile, ..entry.route.clone() };
+        route.check_rules().map_err(OrderError::Rules)?;
+        entry.route = route;
+        for &(_, index) in &entry.relays {
+            self.fleet.touch(index).follow(&entry.route, self.rules_on, turn);
+        }
+        Ok(())
+    }
+
+    /// Sets one rule of a route.
+    pub(crate) fn set_rule(
+        &mut self,
+        id: RouteId,
+        direction: Direction,
+        rule: &Rule,
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let mut profile = self.routes.get(id)?.route.profile.clone();
+        let timeline = timeline_mut(&mut profile, direction);
+        let has = timeline.rules().any(|one| one.key == rule.key);
+        for phase in &mut timeline.phases {
+            match phase.rules.iter_mut().find(|one| one.key == rule.key) {
+                Some(one) => *one = rule.clone(),
+                None if has => {}
+                None => phase.rules.push(rule.clone()),
+            }
+        }
+        self.set_profile(id, profile, turn)
+    }
+
+    /// Removes one rule of a route.
+    pub(crate) fn remove_rule(
+        &mut self,
+        id: RouteId,
+        direction: Direction,
+        key: &str,
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let entry = self.routes.get(id)?;
+        let mut profile = entry.route.profile.clone();
+        let timeline = timeline_mut(&mut profile, direction);
+        if !timeline.rules().any(|rule| rule.key == key) {
+            let (route, key) = (entry.route.name.clone(), key.to_owned());
+            return Err(OrderError::NoRule { route, key, direction });
+        }
+        for phase in &mut timeline.phases {
+            phase.rules.retain(|rule| rule.key != key);
+        }
+        self.set_profile(id, profile, turn)
+    }
+
+    /// Switches the rules of all routes off or on.
+    pub(crate) fn switch(&mut self, on: bool, turn: &mut Turn) {
+        if std::mem::replace(&mut self.rules_on, on) == on {
+            return;
+        }
+        log::info!("rules {}", if on { "on" } else { "off" });
+        for entry in self.routes.iter() {
+            for &(_, index) in &entry.relays {
+                self.fleet.touch(index).follow(&entry.route, on, turn);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn work(&mut self, turn: &mut Turn) {
+        let Self { fleet, past, .. } = self;
+        fleet.work(turn, |report| past.add(report));
+    }
+
+    /// Returns the sockets that the routes listen on, route by route, UDP first.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        self.routes.iter().flat_map(|entry| entry.listeners.iter().cloned()).collect()
+    }
+
+    /// Returns the routes.
+    pub(crate) fn states(&self) -> Vec<RouteState> {
+        self.routes.iter().map(Entry::state).collect()
+    }
+
+    /// Returns what all relays did, those that are gone included.
+    pub(crate) fn reports(&self) -> Vec<RelayReport> {
+        self.past.with(self.fleet.reports())
+    }
+
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+/// Returns true if the draws and the carrier of the one are those of the other.
+fn is_same_stream(old: &Route, new: &Route) -> bool {
+    let key = |route: &Route| (route.name.clone(), route.paired.clone(), route.seed, route.tcp);
+    key(old) == key(new)
+}
+
+const fn timeline_mut(profile: &mut Profile, direction: Direction) -> &mut Timeline {
+    match direction {
+        Direction::Up => &mut profile.up,
+        Direction::Down => &mut profile.down,
+    }
+}

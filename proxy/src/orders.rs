@@ -1,0 +1,159 @@
+//! What can be asked of a running proxy, and the mailbox in which it waits.
+
+use crate::listener::{Listener, Wanted};
+use crate::resolve::Upstream;
+use crate::settings::StartError;
+use crate::sinks::Sink;
+use crate::summary::Summary;
+use jostle_common::chance::Direction;
+use jostle_engine::profile::{Profile, Rule};
+use jostle_engine::route::Route;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// The most orders that wait for the loop.
+pub(crate) const ORDERS_MAX: usize = 64;
+
+/// Identifies a route of a running proxy. No other route will ever have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId {
+    /// Its place in the table of routes.
+    pub(crate) index: usize,
+    /// Its number among all routes that ever were.
+    pub(crate) serial: u64,
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serial.fmt(f)
+    }
+}
+
+/// A route of a running proxy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteState {
+    /// Which one it is.
+    pub id: RouteId,
+    /// What it does.
+    pub route: Route,
+    /// Where it listens; a disabled route does not.
+    pub listeners: Vec<Listener>,
+}
+
+/// Why an order was not carried out. Nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// A listener could not be opened, a name has no address, or the route leads to itself.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Another route has this name.
+    #[error("there is a route \"{0}\" already; choose another name, or replace that one")]
+    NameTaken(String),
+    /// The route is not there, or not any more.
+    #[error("there is no route {0}; it may have been removed")]
+    NoRoute(RouteId),
+    /// The route has no such rule.
+    #[error("route \"{route}\" has no rule \"{key}\" {direction}")]
+    NoRule {
+        /// The route's name.
+        route: String,
+        /// The rule's key.
+        key: String,
+        /// Where it was looked for.
+        direction: Direction,
+    },
+    /// A rule cannot act on what the route relays.
+    #[error("{0}")]
+    Rules(String),
+    /// The process may not open as many sockets.
+    #[error("no descriptors are left for the listeners; raise the limit (ulimit -n)")]
+    NoDescriptors,
+    /// Too many orders wait.
+    #[error("{ORDERS_MAX} orders wait already; try again later")]
+    Full,
+    /// The proxy has ended.
+    #[error("the proxy has ended")]
+    Ended,
+}
+
+/// Where the answer to an order goes.
+pub(crate) type Reply<T> = SyncSender<Result<T, OrderError>>;
+
+/// A route with its names looked up, so that the loop need not.
+pub(crate) struct Prepared {
+    pub(crate) route: Route,
+    /// `None` when it is disabled.
+    pub(crate) reach: Option<Reach>,
+}
+
+/// The addresses of a route.
+pub(crate) struct Reach {
+    pub(crate) wanted: Wanted,
+    pub(crate) upstream: Upstream,
+}
+
+impl Prepared {
+    /// Looks up the names of a route; may block.
+    pub(crate) fn new(route: Route) -> Result<Self, StartError> {
+        if !route.enabled {
+            return Ok(Self { route, reach: None });
+        }
+        let upstream = Upstream::new(&route.upstream).map_err(|cause| StartError::Resolve {
+            route: route.name.clone(),
+            address: route.upstream.to_string(),
+            cause,
+        })?;
+        let reach = Some(Reach { wanted: Wanted::new(&route)?, upstream });
+        Ok(Self { route, reach })
+    }
+}
+
+/// What is asked of the loop.
+pub(crate) enum Order {
+    Add(Box<Prepared>, Reply<RouteId>),
+    Replace(RouteId, Box<Prepared>, Duration, Reply<()>),
+    Remove(RouteId, Duration, Reply<()>),
+    SetProfile(RouteId, Box<Profile>, Reply<()>),
+    SetRule(RouteId, Direction, Box<Rule>, Reply<()>),
+    RemoveRule(RouteId, Direction, String, Reply<()>),
+    Routes(Reply<Vec<RouteState>>),
+    Counters(Reply<Summary>),
+    AddSink(Box<dyn Sink>, Reply<()>),
+}
+
+/// What needs no answer and must get through whatever waits: read by the loop in every turn.
+#[derive(Debug)]
+pub(crate) struct Flags {
+    /// For how many nanoseconds to drain before the end; `u64::MAX`: go on.
+    stop: AtomicU64,
+    rules_on: AtomicBool,
+}
+
+impl Flags {
+    pub(crate) const fn new() -> Self {
+        Self { stop: AtomicU64::new(u64::MAX), rules_on: AtomicBool::new(true) }
+    }
+
+    /// Ends the run after draining for at most `drain`; of several the shortest counts.
+    pub(crate) fn stop(&self, drain: Duration) {
+        let nanos = u64::try_from(drain.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX - 1);
+        self.stop.fetch_min(nanos, Ordering::Relaxed);
+    }
+
+    /// Returns how long to drain if the run is to end.
+    pub(crate) fn stopped(&self) -> Option<Duration> {
+        let nanos = self.stop.load(Ordering::Relaxed);
+        (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// Switches the rules and returns whether they are on now.
+    pub(crate) fn toggle(&self) -> bool {
+        !self.rules_on.fetch_xor(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn rules_on(&self) -> bool {
+        self.rules_on.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,132 @@
+//! What the event loop asks of a relay, and the one place that knows the kinds of relays.
+//!
+//! A relay is the sockets of one transport of one route. The loop tells it about events, time and
+//! orders; it never blocks.
+
+use crate::account::LinkReport;
+use crate::listener::Opened;
+use crate::reactor::{Readiness, SocketKey};
+use crate::resolve::Upstream;
+use crate::tcp::TcpRelay;
+use crate::turn::Turn;
+use crate::udp::UdpRelay;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::memory::Memory;
+use jostle_engine::route::Route;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+
+/// Identifies a relay, also after it is gone: an answer that comes late finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RelayId {
+    /// Its place among the relays, which another one may have later.
+    pub(crate) index: usize,
+    /// Its number among all relays that ever were.
+    pub(crate) serial: u64,
+}
+
+/// What a relay is made with.
+pub(crate) struct Plan<'a> {
+    pub(crate) id: RelayId,
+    pub(crate) route: &'a Route,
+    pub(crate) seed: u64,
+    pub(crate) upstream: Upstream,
+    /// The process's memory for what is held.
+    pub(crate) memory: &'a Memory,
+    pub(crate) rules_on: bool,
+}
+
+/// The sockets of one transport of one route.
+///
+/// After each of `serve`, `follow`, `drain` and `listen` the loop calls `work` in the same turn.
+pub(crate) trait Relay: Send {
+    /// Notes an event and asks the reactor for a turn; the work is done in `serve`. Returns false
+    /// if the event does not matter any more.
+    fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn) -> bool;
+
+    /// Lets a socket have its turn.
+    fn serve(&mut self, socket: SocketKey, turn: &mut Turn);
+
+    /// Does what is due, and returns when something is due next.
+    fn work(&mut self, turn: &mut Turn) -> Option<Instant>;
+
+    /// Takes over what its route says now; what only a new relay can change stays as it was. Rules
+    /// are in force if `rules_on`.
+    fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn);
+
+    /// Sets the upstream of new flows and connections.
+    fn set_upstream(&mut self, upstream: Upstream);
+
+    /// Takes the resolver's answer.
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>);
+
+    /// Listens on more sockets, on all of them or none.
+    fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()>;
+
+    /// Returns second handles of the listening sockets at these addresses.
+    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>>;
+
+    /// Closes the listening sockets at all other addresses.
+    fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn);
+
+    /// Takes in what has come so far and nothing new after it.
+    fn drain(&mut self, turn: &mut Turn);
+
+    /// Returns true if nothing is under way; connections may still be open.
+    fn is_quiet(&self) -> bool;
+
+    /// Returns true if a draining relay has nothing left to do.
+    fn is_over(&self) -> bool;
+
+    /// Closes everything at once.
+    fn cut(&mut self, turn: &mut Turn);
+
+    /// Returns what it did so far.
+    fn report(&self) -> RelayReport;
+}
+
+/// Makes the relay of a transport.
+pub(crate) fn new(
+    transport: Transport,
+    plan: Plan<'_>,
+    opened: Vec<Opened>,
+    turn: &mut Turn,
+) -> io::Result<Box<dyn Relay>> {
+    Ok(match transport {
+        Transport::Udp => Box::new(UdpRelay::new(plan, opened, turn)?),
+        Transport::Tcp => Box::new(TcpRelay::new(plan, opened, turn)?),
+    })
+}
+
+/// What a relay did.
+#[derive(Clone, Debug)]
+pub(crate) struct RelayReport {
+    pub(crate) route: String,
+    pub(crate) transport: Transport,
+    /// Up and down.
+    pub(crate) links: [LinkReport; 2],
+    /// What happened at its sockets, by name.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+    /// The round-trip times that modelled senders sampled, if any.
+    pub(crate) round_trips: Option<RoundTrips>,
+}
+
+impl RelayReport {
+    /// Adds what another relay of the same name did.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        for (link, more) in self.links.iter_mut().zip(&other.links) {
+            link.absorb(more);
+        }
+        for (&name, count) in &other.counts {
+            *self.counts.entry(name).or_default() += count;
+        }
+        match (&mut self.round_trips, &other.round_trips) {
+            (Some(trips), Some(more)) => trips.merge(more),
+            (trips @ None, more) => *trips = more.clone(),
+            (Some(_), None) => {}
+        }
+    }
+}

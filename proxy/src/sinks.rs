@@ -1,0 +1,67 @@
+//! Who is told of each packet's fate, besides the counters.
+
+use crate::event_log::EventLog;
+use crate::fate::Settled;
+use jostle_common::time::Instant;
+
+/// Is told of each packet's fate, once, on the event loop.
+///
+/// It must not block, or traffic waits for it: what takes time belongs on a thread of its own,
+/// behind a bounded queue that counts what it skips.
+pub trait Sink: Send {
+    /// Takes note of a packet. Its bytes are lent for the call.
+    fn record(&mut self, settled: &Settled<'_>);
+}
+
+/// All who are told.
+pub(crate) struct Sinks {
+    pub(crate) log: Option<EventLog>,
+    others: Vec<Box<dyn Sink>>,
+}
+
+impl Sinks {
+    pub(crate) fn new(log: Option<EventLog>, others: Vec<Box<dyn Sink>>) -> Self {
+        Self { log, others }
+    }
+
+    /// Adds one.
+    pub(crate) fn add(&mut self, sink: Box<dyn Sink>) {
+        self.others.push(sink);
+    }
+
+    /// Returns true if nobody listens.
+    pub(crate) const fn are_none(&self) -> bool {
+        self.log.is_none() && self.others.is_empty()
+    }
+
+    pub(crate) fn record(&mut self, settled: &Settled<'_>) {
+        if let Some(log) = &mut self.log {
+            log.record(settled);
+        }
+        for sink in &mut self.others {
+            sink.record(settled);
+        }
+    }
+
+    /// Returns when [`flush`](Self::flush) has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.log.as_ref().and_then(EventLog::deadline)
+    }
+
+    /// Hands on what has waited long enough.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        if let Some(log) = &mut self.log {
+            log.flush(now);
+        }
+    }
+
+    /// Lets the event log end, and returns how many of its lines were not written.
+    pub(crate) fn finish(self) -> u64 {
+        self.log.map_or(0, EventLog::finish)
+    }
+
+    /// Returns how many lines the event log has skipped so far.
+    pub(crate) fn lines_skipped(&self) -> u64 {
+        self.log.as_ref().map_or(0, EventLog::skipped)
+    }
+}

@@ -1,0 +1,124 @@
+//! The listening sockets of a TCP relay, and when they are left alone for want of descriptors.
+
+use super::Part;
+use crate::listener::Opened;
+use crate::reactor::{Owner, Reactor};
+use jostle_common::time::Instant;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Token};
+use slab::Slab;
+use socket2::SockRef;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long to leave clients in the system's backlog when there are no descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A listening socket.
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    token: Token,
+    address: SocketAddr,
+    paused_until: Option<Instant>,
+    /// Whether the relay asked to be called again for it.
+    again: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Acceptor(Slab<Listener>);
+
+impl Acceptor {
+    /// Adds sockets, all or none.
+    pub(super) fn add(
+        &mut self,
+        opened: Vec<Opened>,
+        relay: usize,
+        reactor: &mut Reactor,
+    ) -> io::Result<()> {
+        let mut added = Vec::new();
+        for Opened { address, socket } in opened {
+            let mut socket = TcpListener::from_std(socket.into());
+            let index = self.0.vacant_key();
+            let owner = Owner { relay, socket: Part::Listener(index).key() };
+            match reactor.add(&mut socket, owner, Interest::READABLE) {
+                Ok(token) => {
+                    let (paused_until, again) = (None, false);
+                    let listener = Listener { socket, token, address, paused_until, again };
+                    added.push(self.0.insert(listener));
+                }
+                Err(error) => {
+                    added.into_iter().for_each(|index| self.remove(index, reactor));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns second handles of the sockets at these addresses.
+    pub(super) fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+        let listeners = self.0.iter().map(|(_, listener)| listener);
+        listeners
+            .filter(|listener| addresses.contains(&listener.address))
+            .map(|listener| {
+                let socket = SockRef::from(&listener.socket).try_clone()?;
+                Ok(Opened { address: listener.address, socket })
+            })
+            .collect()
+    }
+
+    /// Returns the places of the sockets at all other addresses.
+    pub(super) fn others(&self, addresses: &[SocketAddr]) -> Vec<usize> {
+        let others = self.0.iter().filter(|(_, one)| !addresses.contains(&one.address));
+        others.map(|(index, _)| index).collect()
+    }
+
+    /// Closes a socket.
+    pub(super) fn remove(&mut self, index: usize, reactor: &mut Reactor) {
+        let mut listener = self.0.remove(index);
+        reactor.remove(&mut listener.socket, listener.token);
+    }
+
+    /// Asks to be called for a socket in its turn.
+    pub(super) fn ask_again(&mut self, index: usize, reactor: &mut Reactor) {
+        if let Some(listener) = self.0.get_mut(index)
+            && !std::mem::replace(&mut listener.again, true)
+        {
+            reactor.again(listener.token);
+        }
+    }
+
+    /// Begins a turn of accepting; false if the socket is gone.
+    pub(super) fn begin(&mut self, index: usize) -> bool {
+        let Some(listener) = self.0.get_mut(index) else { return false };
+        listener.again = false;
+        listener.paused_until = None;
+        true
+    }
+
+    /// Accepts a client.
+    pub(super) fn accept(&self, index: usize) -> io::Result<(TcpStream, SocketAddr)> {
+        self.0.get(index).ok_or(io::ErrorKind::WouldBlock)?.socket.accept()
+    }
+
+    /// Leaves clients in the backlog for a while.
+    pub(super) fn pause(&mut self, index: usize, now: Instant) {
+        if let Some(listener) = self.0.get_mut(index) {
+            listener.paused_until = Some(now + PAUSE);
+        }
+    }
+
+    /// Returns the places of those whose pause is over.
+    pub(super) fn rested(&self, now: Instant) -> Vec<usize> {
+        let rested = |listener: &Listener| listener.paused_until.is_some_and(|until| until <= now);
+        self.0.iter().filter(|(_, one)| rested(one)).map(|(index, _)| index).collect()
+    }
+
+    /// Returns when the next pause is over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|(_, listener)| listener.paused_until).min()
+    }
+}

@@ -1,0 +1,69 @@
+//! The connections of a relay: found by place, and by the number that the links know them by.
+
+use super::connection::Connection;
+use crate::table::Table;
+use slab::Slab;
+
+/// All connections of a relay.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slab: Slab<Connection>,
+    by_id: Table<u32>,
+    last_id: u32,
+}
+
+impl Connections {
+    /// Returns how many there are.
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Returns where the next one will be.
+    pub(super) fn next_index(&self) -> usize {
+        self.slab.vacant_key()
+    }
+
+    /// Adds a connection, made with its number, and returns that.
+    pub(super) fn add(&mut self, make: impl FnOnce(u32) -> Connection) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        let index = self.slab.insert(make(self.last_id));
+        self.by_id.insert(self.last_id, index);
+        self.last_id
+    }
+
+    /// Returns the connection at a place, unless it was closed.
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Connection> {
+        self.slab.get_mut(index)
+    }
+
+    /// Returns the connection at a place, if it is still the one with this number.
+    pub(super) fn get_same(&mut self, index: usize, id: u32) -> Option<&mut Connection> {
+        self.slab.get_mut(index).filter(|connection| connection.id == id)
+    }
+
+    /// Returns the connection at a place where there is one.
+    pub(super) fn at(&mut self, index: usize) -> &mut Connection {
+        &mut self.slab[index]
+    }
+
+    /// Returns the place of the connection with this number, unless it was closed.
+    pub(super) fn place(&self, id: u32) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// Removes the connection at a place.
+    pub(super) fn remove(&mut self, index: usize) -> Connection {
+        let connection = self.slab.remove(index);
+        self.by_id.remove(&connection.id);
+        connection
+    }
+
+    /// Returns the places of all.
+    pub(super) fn indices(&self) -> Vec<usize> {
+        self.slab.iter().map(|(index, _)| index).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slab.iter().map(|(_, connection)| connection)
+    }
+}

@@ -1,0 +1,82 @@
+//! How connections come into the links when a route gets its first rule, and out of them when it
+//! loses the last one: with bytes in flight, none of them lost or out of order.
+
+use super::TcpRelay;
+use crate::turn::Turn;
+use jostle_common::chance::Direction;
+use jostle_engine::carrier::Carrier;
+use jostle_engine::profile::Profile;
+
+impl TcpRelay {
+    /// Puts the rules of the route in force, or none if they are switched off. Streams stay with
+    /// their links while rules are only switched off, so that they can be switched on again.
+    pub(super) fn apply_rules(&mut self, rules_on: bool, turn: &mut Turn) {
+        let none = Profile::default();
+        let profile = if rules_on { &self.route.profile } else { &none };
+        let set = |carrier: &mut Carrier, profile: &Profile| {
+            for direction in Direction::BOTH {
+                carrier.set_timeline(turn.now, direction, profile.timeline(direction));
+            }
+        };
+        if self.route.profile.is_empty() {
+            if let Some(carrier) = self.carriage.put_out_of_force() {
+                set(carrier, &none);
+            }
+            return;
+        }
+        let (route, seed, memory) = (&self.route, self.seed, &self.memory);
+        let make = || Carrier::new(profile, route.tcp, seed, route.drawn_as(), memory.clone());
+        let (carrier, were_carried) = self.carriage.put_in_force(make);
+        set(carrier, profile);
+        if !were_carried {
+            self.adopt_connections(turn);
+        }
+    }
+
+    /// Lets all connections cross the links from the next byte on.
+    fn adopt_connections(&mut self, turn: &mut Turn) {
+        for index in self.connections.indices() {
+            let connection = self.connections.at(index);
+            let id = connection.id;
+            // One that had not left the links yet is still in them.
+            if !std::mem::replace(&mut connection.carried, true) {
+                let ended = Direction::BOTH.map(|direction| {
+                    connection.source(direction).is_some_and(|source| source.ended)
+                });
+                for direction in Direction::BOTH {
+                    // What waits at a receiver's socket comes before all that crosses the links.
+                    let waiting = connection.target(direction).map_or(0, |end| end.pending_bytes());
+                    connection.straight[direction.index()] = waiting;
+                }
+                let carrier = self.carriage.of(true).expect("it was just put in force");
+                carrier.adopt(turn.now, id);
+                for direction in Direction::BOTH.into_iter().filter(|one| ended[one.index()]) {
+                    // The receiver knows it already; the links are told that nothing will come.
+                    carrier.finish(turn.now, id, direction);
+                }
+            }
+            self.ask_again(index, Direction::Up, turn);
+            self.ask_again(index, Direction::Down, turn);
+        }
+    }
+
+    /// Takes those connections out of the links of which nothing is under way there.
+    pub(super) fn release_connections(&mut self, turn: &mut Turn) {
+        if self.carriage.is_in_force() || self.carriage.carrier().is_none() {
+            return;
+        }
+        for index in self.connections.indices() {
+            let connection = self.connections.at(index);
+            let id = connection.id;
+            let Some(carrier) = self.carriage.of(connection.carried) else { continue };
+            if !carrier.release(turn.now, id) {
+                continue;
+            }
+            let connection = self.connections.at(index);
+            connection.carried = false;
+            connection.straight = [0; 2];
+            self.ask_again(index, Direction::Up, turn);
+            self.ask_again(index, Direction::Down, turn);
+        }
+    }
+}
