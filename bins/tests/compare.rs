@@ -359,7 +359,7 @@ fn a_cell_has_one_row_whichever_command_runs_it() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_file(folder, "a.bin", 50_000);
-    let weather = "--loss 2% --delay 3ms --corrupt 0.5% --up-delay 4ms --down-queue 50packets \
+    let weather = "--loss 2% --delay 3ms --corrupt 0.5% --up-delay 4ms --down-queue 64KiB \
                    --down-rate 80Mbit/s --seed 7";
     for protocol in ["tcp", "udp", "saw"] {
         let pace = if protocol == "udp" { "--pace 8Mbit/s" } else { "" };
@@ -414,5 +414,5 @@ fn what_a_trial_leaves_to_its_defaults_is_the_same_point_when_it_is_written() {
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     let points = report["points"].as_array().unwrap();
     assert_eq!(points.len(), 2, "{report}");
-    assert!(points.iter().all(|point| point["rows"] == 2), "{report}");
+    assert!(points.iter().all(|point| point["cells"] == 2), "{report}");
 }
