@@ -5,7 +5,8 @@
 //! without talking to each other.
 //!
 //! ```
-//! use jostle_common::{profile::no_files, sweep::Sweep};
+//! use jostle_engine::profile::no_files;
+//! use jostle_study::sweep::Sweep;
 //!
 //! let sweep = Sweep::from_json(
 //!     r#"{ "repeat": 10, "set": { "protocol": "saw" }, "vary": { "loss": "0..20%:1%", "delay": ["10ms", "50ms"] } }"#,
