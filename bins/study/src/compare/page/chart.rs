@@ -1,8 +1,8 @@
 //! Goodput against loss, a line per protocol, as SVG in the colours of the page.
 
 use super::super::finished::{Comparison, FileProtocol};
-use crate::page::labels::{percent_label, rate_label};
 use crate::page::{scalable, theme};
+use jostle_common::words::ticks::{percent_label, rate_label};
 use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
 use std::sync::Arc;
 
