@@ -25,7 +25,7 @@ use crate::subject::Subject;
 use finished::{Comparison, Finished};
 use folder::{Folder, PAGE, ROWS};
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{columns, escaped};
+use jostle_console::terminal::{self, columns, escaped};
 use jostle_endpoints::protocol::storage::Source as _;
 use plan::Plan;
 use std::io::{self, Write};
@@ -91,7 +91,7 @@ fn print(comparison: &Comparison) -> io::Result<()> {
     let verdict = Verdict::of(comparison);
     let columns = columns();
     let wrapped = |text: &str| {
-        wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)))
+        terminal::wrapped(text, columns.map_or(TEXT_COLUMNS, |width| width.min(TEXT_COLUMNS)), 0)
     };
     let size = jostle_common::words::grouped(comparison.file_bytes);
     let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
@@ -106,22 +106,3 @@ fn print(comparison: &Comparison) -> io::Result<()> {
 
 /// A width that reads well.
 const TEXT_COLUMNS: usize = 88;
-
-/// Breaks a paragraph into lines of at most `columns`.
-fn wrapped(text: &str, columns: usize) -> String {
-    let mut lines = String::new();
-    let mut length = 0;
-    for word in text.split(' ') {
-        let width = word.chars().count();
-        if length > 0 && length + 1 + width > columns {
-            lines.push('\n');
-            length = 0;
-        } else if length > 0 {
-            lines.push(' ');
-            length += 1;
-        }
-        lines.push_str(word);
-        length += width;
-    }
-    lines
-}
