@@ -54,7 +54,8 @@ fn tcp_and_reliable_udp_deliver_the_identical_file_at_every_loss_rate() {
             (number(row, "intact"), number(row, "missing"), number(row, "damaged")),
             (62, 0, 0)
         );
-        let received = folder.path().join("jostle-compare").join(row["received"].as_str().unwrap());
+        let received =
+            folder.path().join("jostle-compare").join(row["host"]["received"].as_str().unwrap());
         assert_eq!(std::fs::read(received).unwrap(), original);
     }
     // The proxy did lose packets of either, or this would prove nothing.
@@ -122,7 +123,7 @@ fn plain_udp_accounts_for_every_chunk_as_the_event_log_does() {
         let by_row = ["intact", "missing", "damaged", "doubled"].map(|key| number(row, key));
         assert_eq!(by_row, by_log, "at {loss}%");
         assert_eq!(row["ok"], true);
-        let received = std::fs::read(out.join(row["received"].as_str().unwrap())).unwrap();
+        let received = std::fs::read(out.join(row["host"]["received"].as_str().unwrap())).unwrap();
         assert_eq!(received.len(), original.len(), "holes are kept as holes");
         for (number, chunk) in chunks.iter().enumerate() {
             let place = number * CHUNK..original.len().min((number + 1) * CHUNK);
@@ -192,7 +193,7 @@ fn a_row_over_its_limit_is_kept_as_failed() {
     );
     // A packet takes at least 300 ms, and something had arrived.
     assert!((1..=10).contains(&number(saw, "intact")), "{saw}");
-    assert_eq!(saw["received"], "partial/saw-loss-0.bin");
+    assert_eq!(saw["host"]["received"], "partial/saw-loss-0.bin");
     assert!(folder.path().join("jostle-compare/partial/saw-loss-0.bin").is_file());
     assert!(!folder.path().join("jostle-compare/saw-loss-0.bin").exists());
 }
@@ -330,4 +331,88 @@ fn the_rows_are_rows_of_the_project() {
     }
     let written = std::fs::read_to_string(folder.path().join("jostle-compare/rows.jsonl")).unwrap();
     assert_eq!(written.lines().count(), 2);
+}
+
+/// The rows that a command prints.
+fn printed(folder: &Path, words: &[&str]) -> Vec<Value> {
+    let run = jostle(folder, &words.join(" "));
+    let err = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{words:?}: {err}");
+    let out = String::from_utf8(run.stdout).unwrap();
+    out.lines().map(|line| serde_json::from_str(line).expect("every line is a row")).collect()
+}
+
+/// The row without what depends on the machine and the moment. Datagrams of control are repeated
+/// when the machine is slow, and a repetition moves the numbers of those behind it.
+fn lasting(mut row: Value) -> Value {
+    let object = row.as_object_mut().unwrap();
+    object.remove("host");
+    for measured in ["seconds", "goodput_bps", "packets", "retransmissions", "rtt_ms", "proxy"] {
+        let value = object.get_mut(measured).unwrap_or_else(|| panic!("there is no {measured}"));
+        *value = Value::Null;
+    }
+    row
+}
+
+#[test]
+fn a_cell_has_one_row_whichever_command_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_file(folder, "a.bin", 50_000);
+    let weather = "--loss 2% --delay 3ms --corrupt 0.5% --up-delay 4ms --down-queue 64KiB \
+                   --down-rate 80Mbit/s --seed 7";
+    for protocol in ["tcp", "udp", "saw"] {
+        let pace = if protocol == "udp" { "--pace 8Mbit/s" } else { "" };
+        let cell = format!("{weather} {pace}");
+        let compared =
+            printed(folder, &["compare a.bin --json --pace 8Mbit/s --over", protocol, weather]);
+        let tried = printed(folder, &["trial --file a.bin --protocol", protocol, &cell]);
+        let varied = format!("protocol={protocol}");
+        let swept = printed(folder, &["sweep --file a.bin --vary", &varied, &cell]);
+        let rows = [compared, tried, swept].map(|rows| {
+            let [row] = <[Value; 1]>::try_from(rows).expect("there is one row");
+            row
+        });
+        let keys = rows.each_ref().map(|row| row.as_object().unwrap().keys().collect::<Vec<_>>());
+        assert_eq!((&keys[0], &keys[0]), (&keys[1], &keys[2]), "{protocol}");
+        let values = rows.clone().map(lasting);
+        assert_eq!((&values[0], &values[0]), (&values[1], &values[2]), "{protocol}");
+        assert_eq!(values[0]["digest_equal"], protocol != "udp" || values[0]["intact"] == 13);
+
+        // Each reads back as the trial that it is of.
+        let row: jostle_study::rows::Row = serde_json::from_value(rows[0].clone()).unwrap();
+        let trial = jostle_study::trial::Trial::of_row(&row, &|_| unreachable!()).unwrap();
+        assert_eq!(serde_json::to_value(trial.row()).unwrap()["file"], "a.bin");
+        let again = printed(folder, &["trial", &trial.arguments().join(" ")]);
+        assert_eq!(lasting(again[0].clone()), values[0], "{protocol}");
+
+        // And a report takes all of them for measurements of one point.
+        let text = rows.map(|row| row.to_string() + "\n").concat();
+        std::fs::write(folder.join("rows.jsonl"), text).unwrap();
+        let report = jostle(folder, "report rows.jsonl --format json");
+        let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+        assert_eq!(report["points"].as_array().unwrap().len(), 1, "{report}");
+    }
+}
+
+#[test]
+fn what_a_trial_leaves_to_its_defaults_is_the_same_point_when_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let compared = printed(folder, &["compare --json --loss 0 --over tcp,udp --seed 7"]);
+    let weather =
+        "--file jostle-tune.mp3 --loss 0% --delay 5ms --corrupt 0.5% --limit 60s --seed 7";
+    let tcp = printed(folder, &["trial --protocol tcp --tcp cubic", weather]);
+    let udp = printed(folder, &["trial --protocol udp --pace 10Mbit/s", weather]);
+    let rows = [compared, tcp, udp].concat();
+    for frames in rows.iter().map(|row| number(row, "frames")) {
+        assert_eq!(frames, 2298);
+    }
+    let text: String = rows.iter().map(|row| row.to_string() + "\n").collect();
+    std::fs::write(folder.join("rows.jsonl"), text).unwrap();
+    let report = jostle(folder, "report rows.jsonl --format json");
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let points = report["points"].as_array().unwrap();
+    assert_eq!(points.len(), 2, "{report}");
+    assert!(points.iter().all(|point| point["cells"] == 2), "{report}");
 }

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
 /// Replaces control characters, so that a name or a message from the wire cannot steer the reader's
 /// terminal.
@@ -124,22 +125,14 @@ pub fn columns() -> Option<usize> {
 /// assert_eq!(jostle_console::terminal::wrapped("one two three", 8, 2), "one two\n  three");
 /// ```
 pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
-    let mut lines = String::new();
-    let mut column = 0;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            lines.push('\n');
-            lines.extend(std::iter::repeat_n(' ', indent));
-            column = indent;
-        } else if column > 0 {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += length;
-    }
-    lines
+    let indent = " ".repeat(indent);
+    let options = textwrap::Options::new(width)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::fill(&text.split_whitespace().collect::<Vec<_>>().join(" "), options)
 }
 
 /// A rate for people: `9.87 Mbit/s`.

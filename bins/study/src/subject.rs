@@ -8,7 +8,8 @@ use jostle_endpoints::protocol::storage::Memory;
 use std::path::Path;
 
 const TUNE: &[u8] = include_bytes!("../../assets/jostle-tune.mp3");
-const TUNE_NAME: &str = "jostle-tune.mp3";
+/// The name of the tune that is built in; a file that is called so is `./jostle-tune.mp3`.
+pub(crate) const TUNE_NAME: &str = "jostle-tune.mp3";
 const GENERATED_NAME: &str = "generated";
 
 /// Every row holds what it received in memory for a while, next to the original.
@@ -28,9 +29,15 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The tune that is built in.
-    pub(crate) fn tune() -> Self {
-        Self::new(TUNE_NAME.to_owned(), Memory::new(TUNE))
+    /// The file called `name`: the tune that is built in, or a path.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty or too large.
+    pub(crate) fn named(name: &str) -> anyhow::Result<Self> {
+        match name {
+            TUNE_NAME => Ok(Self::new(TUNE_NAME.to_owned(), Memory::new(TUNE))),
+            path => Self::read(Path::new(path)),
+        }
     }
 
     /// Made-up contents of `size` bytes, a function of the size alone.
@@ -44,7 +51,7 @@ impl Subject {
     /// When its file cannot be read, is empty or too large.
     pub(crate) fn of(trial: &Trial) -> anyhow::Result<Self> {
         match &trial.file {
-            Some(path) => Self::read(Path::new(path)),
+            Some(name) => Self::named(name),
             None => Ok(Self::generated(trial.size().bytes() as usize)),
         }
     }
@@ -53,7 +60,7 @@ impl Subject {
     ///
     /// # Errors
     /// When it cannot be read, is empty or too large.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    fn read(path: &Path) -> anyhow::Result<Self> {
         let size =
             path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
         if size > BYTES_MAX {
@@ -104,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_built_in_file_is_music() {
-        let tune = Subject::tune().with_music();
+        let tune = Subject::named(TUNE_NAME).unwrap().with_music();
         assert_eq!((tune.extension.as_str(), tune.content.size()), (".mp3", 960_613));
         assert!(tune.music.is_some_and(|music| music.intact().frames == 2298));
         assert_eq!(

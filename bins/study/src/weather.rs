@@ -1,111 +1,181 @@
 //! The shorthands that make a profile without a file: `--drop 5% --delay 20ms`, for both directions
 //! or for one.
+//!
+//! One table names the nine of them. The options of every command, the parameters of a trial, the
+//! keys of sweep files and those of rows come from it.
 
-use clap::Args;
+use crate::trial::{Kind, Setting};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use jostle_common::setting::SettingError;
-use jostle_common::units::{BitRate, Probability, Span, UnitError, parse_duration};
-use jostle_engine::profile::{Queue, Shorthand};
+use jostle_engine::profile::{Profile, Shorthand, no_files};
 
-fn span(text: &str) -> Result<Span, UnitError> {
-    parse_duration(text).map(Span)
+/// The directions in which a shorthand acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    Both,
+    Up,
+    Down,
 }
 
-/// A mean number of packets; `Drop::burst` judges it together with the loss.
-fn burst(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("\"{text}\" is not a number of packets; write 3, say"))
+impl Way {
+    /// All of them, in the order of rows.
+    pub(crate) const ALL: [Self; 3] = [Self::Both, Self::Up, Self::Down];
+
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Both => "Weather in both directions",
+            Self::Up => "Weather from client to server, instead",
+            Self::Down => "Weather from server to client, instead",
+        }
+    }
 }
 
-macro_rules! shorthands {
-    ($name:ident, $heading:literal, $about:literal, $drop:literal $(alias $alias:literal)?, $burst:literal, $duplicate:literal,
-     $corrupt:literal, $rate:literal, $queue:literal, $delay:literal, $jitter:literal, $reorder:literal) => {
-        #[doc = $about]
-        #[derive(Args, Clone, Copy, Debug, Default)]
-        #[command(next_help_heading = $heading)]
-        pub struct $name {
-            /// Lose this share of the packets: 5%
-            #[arg(id = $drop, long = $drop, $(visible_alias = $alias,)? value_name = "SHARE")]
-            drop: Option<Probability>,
-            /// Lose them in bursts of this mean length: 3
-            #[arg(id = $burst, long = $burst, value_name = "PACKETS", value_parser = burst)]
-            burst: Option<f64>,
-            /// Copy this share of the packets
-            #[arg(id = $duplicate, long = $duplicate, value_name = "SHARE")]
-            duplicate: Option<Probability>,
-            /// Flip a bit in this share of the packets
-            #[arg(id = $corrupt, long = $corrupt, value_name = "SHARE")]
-            corrupt: Option<Probability>,
-            /// Let no more through than this: 10Mbit/s
-            #[arg(id = $rate, long = $rate, value_name = "RATE")]
-            rate: Option<BitRate>,
-            /// Let so much wait in front of the rate: 200ms, 64KiB or "50 packets"
-            #[arg(id = $queue, long = $queue, value_name = "BOUND")]
-            queue: Option<Queue>,
-            /// Hold each packet for so long, one way: 20ms
-            #[arg(id = $delay, long = $delay, value_name = "TIME", value_parser = span)]
-            delay: Option<Span>,
-            /// Spread the delay by so much, up and down: 5ms
-            #[arg(id = $jitter, long = $jitter, value_name = "TIME", value_parser = span)]
-            jitter: Option<Span>,
-            /// Let this share of the packets be overtaken by the next
-            #[arg(id = $reorder, long = $reorder, value_name = "SHARE")]
-            reorder: Option<Probability>,
-        }
+/// One of the shorthands.
+pub(crate) struct WeatherOption {
+    /// The parameter of each [`Way`]: `loss`, `up-loss`, `down-loss`.
+    names: [&'static str; 3],
+    /// The kind of its values.
+    pub(crate) kind: Kind,
+    value_name: &'static str,
+    help: &'static str,
+    /// Returns its value, if it is set.
+    pub(crate) of: fn(&Shorthand) -> Option<Setting>,
+    /// Sets its value, which must be of `kind`.
+    pub(crate) put: fn(&mut Shorthand, Setting),
+}
 
-        impl From<$name> for Shorthand {
-            fn from(args: $name) -> Self {
-                let $name { drop, burst, duplicate, corrupt, rate, queue, delay, jitter, reorder } = args;
-                Self { drop, burst, duplicate, corrupt, rate, queue, delay, jitter, reorder }
-            }
-        }
+macro_rules! weather_options {
+    ($($name:literal: $field:ident, $kind:ident, $value_name:literal, $help:literal;)*) => {
+        /// All shorthands, in the order of rows.
+        pub(crate) const OPTIONS: &[WeatherOption] = &[$(WeatherOption {
+            names: [$name, concat!("up-", $name), concat!("down-", $name)],
+            kind: Kind::$kind,
+            value_name: $value_name,
+            help: $help,
+            of: |shorthand| shorthand.$field.map(Setting::$kind),
+            put: |shorthand, setting| match setting {
+                Setting::$kind(value) => shorthand.$field = Some(value),
+                other => panic!("{other:?} is no value of {}", $name),
+            },
+        }),*];
     };
 }
 
-shorthands!(
-    Both, "Weather in both directions", "What happens in both directions.",
-    "drop" alias "loss", "burst", "duplicate", "corrupt", "rate", "queue", "delay", "jitter", "reorder"
-);
-shorthands!(
-    Up, "Weather from client to server, instead", "What happens from client to server.",
-    "up-drop" alias "up-loss", "up-burst", "up-duplicate", "up-corrupt", "up-rate", "up-queue", "up-delay", "up-jitter", "up-reorder"
-);
-shorthands!(
-    Down, "Weather from server to client, instead", "What happens from server to client.",
-    "down-drop" alias "down-loss", "down-burst", "down-duplicate", "down-corrupt", "down-rate", "down-queue", "down-delay", "down-jitter",
-    "down-reorder"
-);
+weather_options! {
+    "loss": drop, Share, "SHARE", "Lose this share of the packets: 5%";
+    "burst": burst, Number, "PACKETS", "Lose them in bursts of this mean length: 3";
+    "duplicate": duplicate, Share, "SHARE", "Copy this share of the packets";
+    "corrupt": corrupt, Share, "SHARE", "Flip a bit in this share of the packets";
+    "rate": rate, Rate, "RATE", "Let no more through than this: 10Mbit/s";
+    "queue": queue, Queue, "BOUND",
+        "Let so much wait in front of the rate: 200ms, 64KiB or \"50 packets\"";
+    "delay": delay, Time, "TIME", "Hold each packet for so long, one way: 20ms";
+    "jitter": jitter, Time, "TIME", "Spread the delay by so much, up and down: 5ms";
+    "reorder": reorder, Share, "SHARE",
+        "Let this share of the packets be overtaken by the next";
+}
+
+/// What the option of the loss is called, as the rule is.
+const DROP: [&str; 3] = ["drop", "up-drop", "down-drop"];
+
+impl WeatherOption {
+    /// Returns the name of the parameter: `loss`, `up-loss`.
+    pub(crate) const fn name(&self, way: Way) -> &'static str {
+        self.names[way as usize]
+    }
+
+    /// Returns the option of the command line: `drop`, of which `loss` is another name.
+    fn argument(&self, way: Way) -> Arg {
+        let (name, kind) = (self.name(way), self.kind);
+        let read = move |text: &str| kind.read(&text.into(), &no_files);
+        let argument = Arg::new(name)
+            .long(name)
+            .value_name(self.value_name)
+            .help(self.help)
+            .help_heading(way.heading())
+            .value_parser(read);
+        if name.ends_with("loss") {
+            return argument.long(DROP[way as usize]).visible_alias(name);
+        }
+        argument
+    }
+}
 
 /// All shorthands of a command line.
-#[derive(Args, Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Weather {
-    #[command(flatten)]
-    both: Both,
-    #[command(flatten)]
-    up: Up,
-    #[command(flatten)]
-    down: Down,
+    /// What is asked for in both directions.
+    pub(crate) both: Shorthand,
+    /// What is asked for from client to server, instead.
+    pub(crate) up: Shorthand,
+    /// What is asked for from server to client, instead.
+    pub(crate) down: Shorthand,
 }
 
 impl Weather {
-    /// What is asked for up and down.
-    pub fn shorthands(self) -> (Shorthand, Shorthand) {
-        let both = Shorthand::from(self.both);
-        (both.overridden_by(self.up.into()), both.overridden_by(self.down.into()))
+    /// Returns what is asked for in one way.
+    pub(crate) const fn way_mut(&mut self, way: Way) -> &mut Shorthand {
+        match way {
+            Way::Both => &mut self.both,
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
     }
 
-    /// What is asked for in both directions, up and down.
-    pub(crate) fn parts(self) -> (Shorthand, Shorthand, Shorthand) {
-        (self.both.into(), self.up.into(), self.down.into())
+    /// Returns what is asked for in one way.
+    pub(crate) const fn way(&self, way: Way) -> &Shorthand {
+        match way {
+            Way::Both => &self.both,
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        }
     }
 
     /// Puts the shorthands in front of a profile.
     ///
     /// # Errors
     /// When a shorthand asks for something impossible; the place is the option.
-    pub fn in_front_of(
-        self,
-        profile: jostle_engine::profile::Profile,
-    ) -> Result<jostle_engine::profile::Profile, SettingError> {
-        let (up, down) = self.shorthands();
+    pub fn in_front_of(self, profile: Profile) -> Result<Profile, SettingError> {
+        let (up, down) = (self.both.overridden_by(self.up), self.both.overridden_by(self.down));
         profile.with_shorthands(up, down)
+    }
+}
+
+/// Adds the options of the shorthands that `has` is true of.
+pub(crate) fn with_arguments(
+    command: Command,
+    has: impl Fn(Way, &WeatherOption) -> bool,
+) -> Command {
+    let all = Way::ALL.into_iter().flat_map(|way| OPTIONS.iter().map(move |one| (way, one)));
+    command.args(all.filter(|(way, one)| has(*way, one)).map(|(way, one)| one.argument(way)))
+}
+
+impl Args for Weather {
+    fn augment_args(command: Command) -> Command {
+        with_arguments(command, |_, _| true)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Weather {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut weather = Self::default();
+        weather.update_from_arg_matches(matches)?;
+        Ok(weather)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for way in Way::ALL {
+            for option in OPTIONS {
+                // A command may have left one out.
+                if let Ok(Some(setting)) = matches.try_get_one::<Setting>(option.name(way)) {
+                    (option.put)(self.way_mut(way), setting.clone());
+                }
+            }
+        }
+        Ok(())
     }
 }

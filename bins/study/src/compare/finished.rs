@@ -3,14 +3,14 @@
 
 use crate::audit::Audit;
 use crate::rows::Row;
-pub(super) use crate::trial::real::{STOPPED, Transport};
+pub(super) use crate::trial::real::{FileProtocol, STOPPED};
 use jostle_common::units::Probability;
 use jostle_endpoints::protocol::CHUNK_BYTES;
 pub(super) use jostle_endpoints::protocol::file::ChunkState as Chunk;
 use std::time::Duration;
 
 /// Their names for people.
-impl Transport {
+impl FileProtocol {
     /// The name at the beginning of a line.
     pub(super) const fn heading(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ pub(super) struct Saved {
 /// One row, and what does not fit into it.
 #[derive(Clone, Debug)]
 pub(super) struct Finished {
-    pub(super) transport: Transport,
+    pub(super) protocol: FileProtocol,
     pub(super) row: Row,
     /// The file, chunk by chunk.
     pub(super) chunks: Vec<Chunk>,
@@ -58,6 +58,14 @@ impl Finished {
         self.row.ok && self.row.digest_equal == Some(true)
     }
 
+    /// Returns true if the file was taken for whole and is not: that is no result, but a fault of
+    /// jostle.
+    pub(super) fn is_different(&self) -> bool {
+        let taken_for_whole = self.protocol != FileProtocol::Udp
+            && self.saved.as_ref().is_some_and(|saved| saved.complete);
+        taken_for_whole && self.row.digest_equal != Some(true)
+    }
+
     /// Whether the user ended it: that says nothing about the network.
     pub(super) fn was_stopped(&self) -> bool {
         self.row.error.as_deref() == Some(STOPPED)
@@ -68,9 +76,9 @@ impl Finished {
         match () {
             () if self.is_whole() => "whole",
             () if self.was_stopped() => "stopped",
-            () if !self.row.ok => "failed",
             // Only plain UDP may be done with a file that is not whole.
-            () if self.transport != Transport::Udp => "different",
+            () if self.is_different() => "different",
+            () if !self.row.ok => "failed",
             () if self.row.missing == Some(0) => "damaged",
             () => "with holes",
         }
@@ -101,7 +109,7 @@ pub(super) struct Comparison {
     pub(super) command: String,
     /// How long a row may take.
     pub(super) limit: Duration,
-    /// Every row, by loss and then by transport.
+    /// Every row, by loss and then by protocol.
     pub(super) rows: Vec<Finished>,
 }
 
@@ -114,9 +122,9 @@ impl Comparison {
         losses
     }
 
-    /// The rows of one transport, by loss.
-    pub(super) fn of(&self, transport: Transport) -> Vec<&Finished> {
-        self.rows.iter().filter(|finished| finished.transport == transport).collect()
+    /// The rows of one protocol, by loss.
+    pub(super) fn of(&self, protocol: FileProtocol) -> Vec<&Finished> {
+        self.rows.iter().filter(|finished| finished.protocol == protocol).collect()
     }
 
     /// The file's number of chunks.

@@ -1,18 +1,15 @@
-//! What came of a row, judged by the received bytes themselves: digest, chunks, music.
+//! What came of each row: that of its trial, and the received file under its final name.
 
-use super::finished::{Finished, Saved, Transport};
+use super::finished::Finished;
 use super::folder::Folder;
-use super::plan::{Cell, Plan};
-use super::race::Run;
-use crate::audit::Audit;
-use crate::rows::Row;
+use super::plan::{Plan, PlannedRow};
+use super::run::Run;
 use crate::subject::Subject;
-use crate::trial::real::{Judged, Outcome, Relayed, failure, host};
+use crate::trial::real::{self, Outcome, Relayed, conclude, host};
 use anyhow::Context;
 use jostle_common::clock::Clock;
-use jostle_endpoints::protocol::storage::Source as _;
 use jostle_proxy::Summary;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// Judges every row, and gives the received files their final names. The rows are judged at once,
 /// as decoding takes a while.
@@ -27,17 +24,15 @@ pub(super) fn judge(
 ) -> anyhow::Result<Vec<Finished>> {
     let Run { outcomes, summary, interrupted } = run;
     let started = Clock::wall().as_secs();
+    let judge = Judge { plan, subject, folder, summary: &summary, interrupted, started };
     std::thread::scope(|scope| {
         let rows: Vec<_> = plan
-            .cells
+            .rows
             .iter()
             .zip(outcomes)
-            .map(|(cell, outcome)| {
-                let summary = &summary;
+            .map(|(row, outcome)| {
                 scope.spawn(move || {
-                    let outcome = outcome.with_context(|| format!("row {}", cell.name))?;
-                    Judge { plan, subject, folder, summary, interrupted, started, cell }
-                        .row(outcome)
+                    judge.row(row, &outcome.with_context(|| format!("row {}", row.name))?)
                 })
             })
             .collect();
@@ -45,6 +40,7 @@ pub(super) fn judge(
     })
 }
 
+#[derive(Clone, Copy)]
 struct Judge<'a> {
     plan: &'a Plan,
     subject: &'a Subject,
@@ -53,84 +49,31 @@ struct Judge<'a> {
     interrupted: bool,
     /// Seconds since 1970.
     started: u64,
-    cell: &'a Cell,
 }
 
 impl Judge<'_> {
-    fn row(&self, outcome: Outcome) -> anyhow::Result<Finished> {
-        let judged = Judged::read(self.subject, &outcome)?;
-        let audit = self.audit(&judged);
-        let saved = self.save(&outcome)?;
-        let row = self.write(&outcome, &judged, audit, saved.as_ref());
-        Ok(Finished {
-            transport: self.cell.transport,
-            row,
-            chunks: judged.result.chunks,
-            audit,
-            saved,
-        })
-    }
-
-    fn audit(&self, judged: &Judged) -> Option<Audit> {
-        let music = self.subject.music.as_ref()?;
-        // An equal file need not be decoded to know how it sounds.
-        Some(if judged.result.equal? { music.intact() } else { music.compare(&judged.bytes) })
-    }
-
-    fn save(&self, outcome: &Outcome) -> anyhow::Result<Option<Saved>> {
-        let Some((path, complete)) = &outcome.received else { return Ok(None) };
-        let name = received_name(self.cell, self.subject);
-        self.folder.keep(path, &name, *complete).map(Some)
-    }
-
-    fn write(
-        &self,
-        outcome: &Outcome,
-        judged: &Judged,
-        audit: Option<Audit>,
-        saved: Option<&Saved>,
-    ) -> Row {
-        let relayed = Relayed {
-            summary: self.summary,
-            route: &self.cell.name,
-            protocol: self.cell.transport.carrier(),
-        };
-        let protocol = self.cell.transport.name();
-        let mut row = Row {
-            ok: outcome.ending.is_done(),
-            error: failure(&outcome.ending, self.interrupted, self.plan.limit),
-            more: self.more(audit, saved),
-            host: host(self.started, ("rows_at_once", json!(self.plan.cells.len())), &relayed),
-            ..Row::unmeasured(protocol, self.cell.loss, self.plan.delay, self.plan.seed)
-        };
-        judged.result.write(&mut row);
-        relayed.write(&mut row);
-        row
-    }
-
-    /// The cell's other parameters, and what only a comparison finds out.
-    fn more(&self, audit: Option<Audit>, saved: Option<&Saved>) -> Map<String, Value> {
-        let mut more = self.plan.parameters.clone();
-        let mut put = |key: &str, value: Value| {
-            more.insert(key.to_owned(), value);
-        };
-        put("file", json!(self.subject.name));
-        put("size", json!(self.subject.content.size()));
-        if self.cell.transport == Transport::Tcp {
-            put("tcp", json!("model cubic"));
-        }
-        if let Some(audit) = audit {
-            put("frames", json!(audit.frames));
-            put("frames_lost", json!(audit.frames_lost));
-            put("music_seconds", json!(audit.seconds));
-            put("music_seconds_lost", json!(audit.seconds_lost));
-        }
-        put("received", json!(saved.map(|saved| &saved.path)));
-        more
+    fn row(&self, planned: &PlannedRow, outcome: &Outcome) -> anyhow::Result<Finished> {
+        let PlannedRow { protocol, trial, name } = planned;
+        let mut row = trial.row();
+        let (judged, error) =
+            real::judge(trial, *protocol, self.subject, outcome, self.interrupted, &mut row)?;
+        let received = outcome.received.as_ref();
+        let saved = received.map(|(path, is_complete)| {
+            self.folder.keep(path, &received_name(planned, self.subject), *is_complete)
+        });
+        let saved = saved.transpose()?;
+        let relayed = Relayed { summary: self.summary, route: name, protocol: protocol.carrier() };
+        let rows_at_once = ("rows_at_once", json!(self.plan.rows.len()));
+        row.host = host(self.started, rows_at_once, &relayed);
+        let path = saved.as_ref().map(|saved| &saved.path);
+        row.host.insert("received".to_owned(), json!(path));
+        conclude(&mut row, &relayed, error);
+        let (chunks, audit) = (judged.result.chunks, judged.audit);
+        Ok(Finished { protocol: *protocol, row, chunks, audit, saved })
     }
 }
 
 /// The final name of what a row receives.
-pub(super) fn received_name(cell: &Cell, subject: &Subject) -> String {
-    format!("{}{}", cell.name, subject.extension)
+pub(super) fn received_name(row: &PlannedRow, subject: &Subject) -> String {
+    format!("{}{}", row.name, subject.extension)
 }

@@ -1,9 +1,10 @@
 //! `jostle compare`: the same file through the same bad weather over TCP, plain UDP and reliable
 //! UDP, side by side.
 //!
-//! The plan is everything that is decided before the first packet; the race runs all rows at once
-//! over real sockets and one real proxy; the judge looks at the received bytes; the table, the
-//! verdict and the page say what came of it.
+//! It is a sweep over protocol and loss whose cells run all at once, over real sockets and one real
+//! proxy, and whose rows are those of trials. The plan is everything that is decided before the
+//! first packet; the judge looks at the received bytes; the table, the verdict and the page say
+//! what came of it.
 
 mod finished;
 mod folder;
@@ -11,20 +12,20 @@ mod judge;
 mod options;
 mod page;
 mod plan;
-mod race;
+mod run;
 mod table;
 mod verdict;
 
 #[cfg(test)]
-mod made_up;
+mod fixtures;
 
 pub use options::CompareArgs;
 
 use crate::subject::Subject;
-use finished::{Comparison, Finished, Transport};
+use finished::{Comparison, Finished};
 use folder::{Folder, PAGE, ROWS};
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{columns, escaped};
+use jostle_console::terminal::{self, columns, escaped};
 use jostle_endpoints::protocol::storage::Source as _;
 use plan::Plan;
 use std::io::{self, Write};
@@ -39,12 +40,11 @@ impl CompareArgs {
     /// machine.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let plan = Plan::new(self)?;
-        let subject =
-            self.file.as_deref().map_or_else(|| Ok(Subject::tune()), Subject::read)?.with_music();
+        let subject = Subject::named(&plan.file)?.with_music();
         let received: Vec<String> =
-            plan.cells.iter().map(|cell| judge::received_name(cell, &subject)).collect();
+            plan.rows.iter().map(|row| judge::received_name(row, &subject)).collect();
         let folder = Folder::claim(&self.out, &received)?;
-        let rows = race::run(&plan, &subject, &folder, self.events, stop)
+        let rows = run::run(&plan, &subject, &folder, self.events, stop)
             .and_then(|run| judge::judge(&plan, &subject, &folder, run));
         // What a failed run has received is of no use to anybody.
         folder.clear_incoming()?;
@@ -58,16 +58,8 @@ impl CompareArgs {
             print(&comparison)?;
         }
         eprintln!("\nseed {}; see and hear it: {}", comparison.seed, folder.join(PAGE).display());
-        Ok(comparison.rows.iter().all(is_as_promised))
+        Ok(!comparison.rows.iter().any(Finished::is_different))
     }
-}
-
-/// Whether the row is a result, whatever it is: only a file that was taken for whole and is not
-/// cannot be one.
-fn is_as_promised(row: &Finished) -> bool {
-    let taken_for_whole =
-        row.transport != Transport::Udp && row.saved.as_ref().is_some_and(|saved| saved.complete);
-    !taken_for_whole || row.row.digest_equal == Some(true)
 }
 
 fn comparison(plan: Plan, subject: &Subject, rows: Vec<Finished>) -> Comparison {
@@ -99,37 +91,18 @@ fn print(comparison: &Comparison) -> io::Result<()> {
     let verdict = Verdict::of(comparison);
     let columns = columns();
     let wrapped = |text: &str| {
-        wrapped(text, columns.map_or(TEXT_COLUMNS, |columns| columns.min(TEXT_COLUMNS)))
+        terminal::wrapped(text, columns.map_or(TEXT_COLUMNS, |width| width.min(TEXT_COLUMNS)), 0)
     };
     let size = jostle_common::words::grouped(comparison.file_bytes);
     let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
     writeln!(out, "{}\n", wrapped(&escaped(&opening)))?;
     writeln!(out, "{}", table::draw(comparison, columns))?;
     writeln!(out, "{}", wrapped(&verdict.headline))?;
-    for (transport, text) in &verdict.parts {
-        writeln!(out, "\n{}", wrapped(&format!("{}: {text}", transport.heading())))?;
+    for (protocol, text) in &verdict.parts {
+        writeln!(out, "\n{}", wrapped(&format!("{}: {text}", protocol.heading())))?;
     }
     Ok(())
 }
 
 /// A width that reads well.
 const TEXT_COLUMNS: usize = 88;
-
-/// Breaks a paragraph into lines of at most `columns`.
-fn wrapped(text: &str, columns: usize) -> String {
-    let mut lines = String::new();
-    let mut length = 0;
-    for word in text.split(' ') {
-        let width = word.chars().count();
-        if length > 0 && length + 1 + width > columns {
-            lines.push('\n');
-            length = 0;
-        } else if length > 0 {
-            lines.push(' ');
-            length += 1;
-        }
-        lines.push_str(word);
-        length += width;
-    }
-    lines
-}

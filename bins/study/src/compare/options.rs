@@ -1,9 +1,10 @@
 //! The command line of `jostle compare`.
 
-use super::finished::Transport;
-use jostle_common::units::{BitRate, Probability, Span, UnitError, parse_duration};
+use super::finished::FileProtocol;
+use crate::weather::{Weather, with_arguments};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use jostle_common::units::{BitRate, Probability, Span};
 use std::path::PathBuf;
-use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,53 +30,25 @@ pub struct CompareArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0,1%,2%,5%,10%")]
     pub(super) loss: Vec<Probability>,
 
-    /// Lose packets in bursts of this mean length
-    #[arg(long, value_name = "PACKETS")]
-    pub(super) burst: Option<f64>,
-
-    /// One-way delay in each direction [default: 5ms, or what the profile says]
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    pub(super) delay: Option<Span>,
-
-    /// Spread of the delay
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    pub(super) jitter: Option<Span>,
-
-    /// Share of packets in which a bit is flipped [default: 0.5%, or what the profile says]
-    #[arg(long, value_name = "SHARE")]
-    pub(super) corrupt: Option<Probability>,
-
-    /// Share of packets that are doubled
-    #[arg(long, value_name = "SHARE")]
-    pub(super) duplicate: Option<Probability>,
-
-    /// Share of packets that the next one overtakes
-    #[arg(long, value_name = "SHARE")]
-    pub(super) reorder: Option<Probability>,
-
-    /// Speed of the network in each direction [default: unlimited]
-    #[arg(long, value_name = "RATE")]
-    pub(super) rate: Option<BitRate>,
-
     /// What else the network does: a profile's JSON file or the name of a built-in one
     #[arg(long, value_name = "PROFILE")]
     pub(super) profile: Option<String>,
 
-    /// How fast plain UDP sends: nobody tells it what the network can take
-    #[arg(long, value_name = "RATE", default_value = "10Mbit/s")]
-    pub(super) pace: BitRate,
+    /// How fast plain UDP sends: nobody tells it what the network can take [default: 10Mbit/s]
+    #[arg(long, value_name = "RATE")]
+    pub(super) pace: Option<BitRate>,
 
-    /// Which transports to compare
+    /// Which protocols to compare
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "tcp,udp,saw")]
-    pub(super) over: Vec<Transport>,
+    pub(super) over: Vec<FileProtocol>,
 
     /// Seed of all chance [default: a fresh one, which is printed]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
 
-    /// How long a row may take; one that takes longer is kept as failed
-    #[arg(long, value_name = "TIME", default_value = "50s", value_parser = parse_duration)]
-    pub(super) limit: Duration,
+    /// How long a row may take; one that takes longer is kept as failed [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub(super) limit: Option<Span>,
 
     /// Folder for the page, the rows and the received files; those of an earlier comparison are
     /// replaced
@@ -86,11 +59,42 @@ pub struct CompareArgs {
     #[arg(long)]
     pub(super) events: bool,
 
-    /// Print the rows as JSON, one per transport and loss rate, instead of the table
+    /// Print the rows as JSON, one per protocol and loss rate, instead of the table
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) weather: WeatherBesidesLoss,
 }
 
-fn span(text: &str) -> Result<Span, UnitError> {
-    parse_duration(text).map(Span)
+/// The shorthands of the weather, without the loss in both directions: it varies.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct WeatherBesidesLoss(pub(super) Weather);
+
+impl Args for WeatherBesidesLoss {
+    fn augment_args(command: Command) -> Command {
+        let with_default = |default: &'static str| {
+            move |argument: Arg| {
+                let help = argument.get_help().cloned().unwrap_or_default();
+                argument.help(format!("{help} [default: {default}, or what the profile says]"))
+            }
+        };
+        with_arguments(command, |way, option| option.name(way) != "loss")
+            .mut_arg("delay", with_default("5ms"))
+            .mut_arg("corrupt", with_default("0.5%"))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for WeatherBesidesLoss {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Weather::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }

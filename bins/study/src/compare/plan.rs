@@ -1,15 +1,19 @@
-//! The plan of a comparison: everything that is decided before the first packet, so that a mistake
-//! leaves nothing behind.
+//! The plan of a comparison: a sweep over protocol and loss, and everything else that is decided
+//! before the first packet, so that a mistake leaves nothing behind.
 
-use super::finished::Transport;
+use super::finished::FileProtocol;
 use super::options::CompareArgs;
 use crate::profiles;
+use crate::subject::TUNE_NAME;
+use crate::sweep::{Axis, Sweep};
+use crate::trial::{NamedProfile, Parameter, Setting, Trial, as_option};
+use crate::weather::Weather;
 use jostle_common::chance::fresh_seed;
-use jostle_common::units::{BitRate, Probability, Span, format_duration};
+use jostle_common::units::{Probability, Span};
 use jostle_common::words::{duration, list, percent, rate};
 use jostle_console::exit::Usage;
-use jostle_engine::profile::{Profile, Shorthand};
-use serde_json::{Map, Value, json};
+use jostle_engine::profile::Shorthand;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// More rows at once would measure the machine and not the network.
@@ -20,30 +24,26 @@ const CORRUPT_DEFAULT: f64 = 0.005;
 
 /// One row to be run.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
-    pub(super) transport: Transport,
-    pub(super) loss: Probability,
+pub(super) struct PlannedRow {
+    pub(super) protocol: FileProtocol,
+    /// The cell of the sweep.
+    pub(super) trial: Trial,
     /// The name of its route and of its received file: `tcp-loss-5`.
     pub(super) name: String,
-    /// What its route does.
-    pub(super) profile: Profile,
 }
 
 /// The whole comparison, decided.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// The rows, by loss and then by transport.
-    pub(super) cells: Vec<Cell>,
-    /// The delay of every route beside its profile's.
-    pub(super) delay: Span,
-    /// How fast plain UDP sends.
-    pub(super) pace: BitRate,
+    /// The rows, by loss and then by protocol.
+    pub(super) rows: Vec<PlannedRow>,
+    /// The file that all rows carry.
+    pub(super) file: String,
     pub(super) seed: u64,
+    /// How long a row may take.
     pub(super) limit: Duration,
-    /// What the network does beside losing packets, for people.
+    /// What the network does besides losing packets, for people.
     pub(super) weather: String,
-    /// The same for rows.
-    pub(super) parameters: Map<String, Value>,
     /// The command that does it all again.
     pub(super) command: String,
 }
@@ -54,144 +54,152 @@ impl Plan {
     /// # Errors
     /// Wrong usage, and a profile that cannot be read.
     pub(super) fn new(args: &CompareArgs) -> anyhow::Result<Self> {
-        let base = match &args.profile {
-            Some(name) => profiles::load(&format!("--profile {name}: "), name)?,
-            None => Profile::default(),
-        };
-        let alone = args.profile.is_none();
-        let weather = Shorthand {
-            drop: None,
-            burst: args.burst,
-            duplicate: args.duplicate,
-            corrupt: args.corrupt.or_else(|| Probability::new(CORRUPT_DEFAULT).filter(|_| alone)),
-            rate: args.rate,
-            queue: None,
-            delay: args.delay.or_else(|| alone.then_some(DELAY_DEFAULT)),
-            jitter: args.jitter,
-            reorder: args.reorder,
-        };
-        let mut cells = Vec::new();
-        let transports = ascending(&args.over);
-        for loss in ascending(&args.loss) {
-            let shorthand = Shorthand { drop: Some(loss), ..weather };
-            let profile = base
-                .clone()
-                .with_shorthands(shorthand, shorthand)
-                .map_err(|error| Usage::error(error.to_string()))?;
-            cells.extend(transports.iter().map(|&transport| Cell {
-                transport,
-                loss,
-                name: format!(
-                    "{}-loss-{}",
-                    transport.name(),
-                    loss.to_string().trim_end_matches('%')
-                ),
-                profile: profile.clone(),
-            }));
-        }
-        if cells.len() > ROWS_MAX {
+        let protocols = ascending(&args.over);
+        let losses = ascending(&args.loss);
+        if losses.len() * protocols.len() > ROWS_MAX {
             return Err(Usage::error(format!(
                 "--loss: {} rows at once are too many for one machine; write at most {} loss rates",
-                cells.len(),
-                ROWS_MAX / transports.len()
+                losses.len() * protocols.len(),
+                ROWS_MAX / protocols.len()
             )));
         }
-        if args.limit.is_zero() {
-            return Err(Usage::error("--limit: no row is done in no time; write \"50s\", say"));
+        let asked = asked(args)?;
+        let mut base = asked.clone();
+        if base.profile.is_none() {
+            let both = &mut base.shorthands.both;
+            both.delay = both.delay.or(Some(DELAY_DEFAULT));
+            both.corrupt = both.corrupt.or_else(|| Probability::new(CORRUPT_DEFAULT));
         }
+        let file = base.file.get_or_insert_with(|| TUNE_NAME.to_owned()).clone();
         let seed = args.seed.unwrap_or_else(fresh_seed);
         Ok(Self {
-            cells,
-            delay: weather.delay.unwrap_or(Span(Duration::ZERO)),
-            pace: args.pace,
+            file,
             seed,
-            limit: args.limit,
-            weather: description(&weather, args.profile.as_deref()),
-            parameters: parameters(&weather, args),
-            command: command(args, seed),
+            limit: base.limit(),
+            weather: description(&base),
+            command: command(args, &asked, seed),
+            rows: rows(base, &protocols, &losses, seed)?,
         })
     }
+}
+
+/// The trial that the arguments describe, but for what varies.
+fn asked(args: &CompareArgs) -> anyhow::Result<Trial> {
+    let profile = args.profile.as_ref().map(|name| {
+        let profile = profiles::load(&format!("--profile {name}: "), name)?;
+        anyhow::Ok(NamedProfile { written: name.as_str().into(), profile: Arc::new(profile) })
+    });
+    Ok(Trial {
+        profile: profile.transpose()?,
+        shorthands: args.weather.0,
+        file: args.file.as_ref().map(|file| file.display().to_string()),
+        pace: args.pace,
+        limit: args.limit,
+        ..Trial::default()
+    })
+}
+
+/// The cells of the sweep, checked, by loss and then by protocol: a sweep runs its ends first, and
+/// here all run at once.
+fn rows(
+    base: Trial,
+    protocols: &[FileProtocol],
+    losses: &[Probability],
+    seed: u64,
+) -> anyhow::Result<Vec<PlannedRow>> {
+    let axis = |name: &str, values: Vec<Setting>| {
+        Axis::of(Parameter::named(name).expect("trials have a protocol and a loss"), values)
+    };
+    let protocols_axis = protocols.iter().map(|one| Setting::Protocol(one.protocol())).collect();
+    let losses_axis = losses.iter().copied().map(Setting::Share).collect();
+    let mut sweep = Sweep::new(base);
+    for axis in [axis("protocol", protocols_axis), axis("loss", losses_axis)] {
+        sweep.vary(axis).expect("each is varied once");
+    }
+    let mut trials: Vec<Trial> =
+        sweep.order().map(|cell| sweep.trial(&cell, seed).without_useless()).collect();
+    let loss = |trial: &Trial| trial.shorthands.both.drop.expect("it is varied");
+    trials.sort_by(|a, b| {
+        let protocols = (a.job.protocol(), b.job.protocol());
+        loss(a).as_f64().total_cmp(&loss(b).as_f64()).then(protocols.0.cmp(&protocols.1))
+    });
+    for trial in &trials {
+        trial.check().map_err(|error| Usage::error(as_option(error).to_string()))?;
+    }
+    // The order of protocols is that of the enumeration, here as in trials.
+    let names = losses.iter().flat_map(|loss| protocols.iter().map(move |one| (*one, loss)));
+    let rows = trials.into_iter().zip(names).map(|(trial, (protocol, loss))| {
+        let loss = loss.to_string();
+        let name = format!("{}-loss-{}", protocol.name(), loss.trim_end_matches('%'));
+        PlannedRow { protocol, trial, name }
+    });
+    Ok(rows.collect())
 }
 
 /// In ascending order, each once.
 fn ascending<T: Copy + PartialOrd>(values: &[T]) -> Vec<T> {
     let mut values = values.to_vec();
-    values.sort_by(|a, b| a.partial_cmp(b).expect("loss rates and transports are ordered"));
+    values.sort_by(|a, b| a.partial_cmp(b).expect("loss rates and protocols are ordered"));
     values.dedup();
     values
 }
 
-/// What the network does beside losing packets.
-fn description(weather: &Shorthand, profile: Option<&str>) -> String {
+/// What the network does besides losing packets.
+fn description(base: &Trial) -> String {
     let mut parts = Vec::new();
-    if let Some(name) = profile {
-        parts.push(format!("the weather of {name}"));
+    if let Some(profile) = &base.profile {
+        parts.push(format!("the weather of {}", Setting::Profile(profile.clone())));
     }
-    if let Some(Span(delay)) = weather.delay {
-        let jitter = weather
-            .jitter
-            .map(|Span(jitter)| format!(" ± {}", duration(jitter)))
-            .unwrap_or_default();
-        parts.push(format!("{}{jitter} of delay each way", duration(delay)));
+    let Weather { both, up, down } = &base.shorthands;
+    for (shorthand, way) in [(both, "each way"), (up, "on the way up"), (down, "on the way down")] {
+        parts.extend(effects(shorthand, way));
     }
+    if parts.is_empty() { "nothing but loss".to_owned() } else { list(&parts) }
+}
+
+/// What shorthands do, each in a few words.
+fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
+    let mut parts = Vec::new();
     let of_packets = |share: Option<Probability>, what: &str| {
         share
             .filter(|share| !share.is_never())
             .map(|share| format!("{what} {} of packets", percent(share.as_f64())))
     };
-    parts.extend(of_packets(weather.corrupt, "a flipped bit in"));
-    parts.extend(of_packets(weather.duplicate, "a copy of"));
-    parts.extend(of_packets(weather.reorder, "overtaking in"));
-    if let Some(limit) = weather.rate {
-        parts.push(format!("a speed of {}", rate(limit.bits_per_second())));
+    if let Some(Span(delay)) = shorthand.delay {
+        let jitter = shorthand.jitter.map(|Span(jitter)| format!(" ± {}", duration(jitter)));
+        let jitter = jitter.unwrap_or_default();
+        parts.push(format!("{}{jitter} of delay {way}", duration(delay)));
     }
-    if let Some(length) = weather.burst {
-        parts.push(format!("losses in bursts of {length} packets"));
-    }
-    if parts.is_empty() { "nothing but loss".to_owned() } else { list(&parts) }
-}
-
-/// The cell's parameters beside loss and delay, for rows.
-fn parameters(weather: &Shorthand, args: &CompareArgs) -> Map<String, Value> {
-    let all = [
-        ("burst", weather.burst.map(|length| json!(length))),
-        ("jitter", weather.jitter.map(|jitter| json!(jitter))),
-        ("corrupt", weather.corrupt.map(|share| json!(share.as_f64()))),
-        ("duplicate", weather.duplicate.map(|share| json!(share.as_f64()))),
-        ("reorder", weather.reorder.map(|share| json!(share.as_f64()))),
-        ("rate", weather.rate.map(|rate| json!(rate))),
-        ("profile", args.profile.as_ref().map(|name| json!(name))),
-        ("pace", Some(json!(args.pace))),
-    ];
-    all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    // What is not said of one way holds each way.
+    let aside = if way == "each way" { String::new() } else { format!(" {way}") };
+    let mut say = |part: Option<String>| parts.extend(part.map(|part| part + &aside));
+    say(of_packets(shorthand.drop, "a loss of"));
+    say(of_packets(shorthand.corrupt, "a flipped bit in"));
+    say(of_packets(shorthand.duplicate, "a copy of"));
+    say(of_packets(shorthand.reorder, "overtaking in"));
+    say(shorthand.rate.map(|limit| format!("a speed of {}", rate(limit.bits_per_second()))));
+    say(shorthand.queue.map(|queue| format!("a queue of {queue}")));
+    say(shorthand.burst.map(|length| format!("losses in bursts of {length} packets")));
+    parts
 }
 
 /// The command line that repeats this one, with the seed that was drawn.
-fn command(args: &CompareArgs, seed: u64) -> String {
+fn command(args: &CompareArgs, asked: &Trial, seed: u64) -> String {
     let mut words = vec!["jostle".to_owned(), "compare".to_owned()];
-    words.extend(args.file.as_ref().map(|file| quoted(&file.display().to_string())));
-    let mut option = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            words.extend([format!("--{name}"), quoted(&value)]);
-        }
+    words.extend(asked.file.iter().map(|file| quoted(file)));
+    let mut option = |name: &str, value: String| {
+        words.extend([format!("--{name}"), quoted(&value)]);
     };
     let joined = |texts: Vec<String>| texts.join(",");
-    option("loss", Some(joined(args.loss.iter().map(Probability::to_string).collect())));
-    option("burst", args.burst.map(|length| length.to_string()));
-    option("delay", args.delay.map(|delay| delay.to_string()));
-    option("jitter", args.jitter.map(|jitter| jitter.to_string()));
-    option("corrupt", args.corrupt.map(|share| share.to_string()));
-    option("duplicate", args.duplicate.map(|share| share.to_string()));
-    option("reorder", args.reorder.map(|share| share.to_string()));
-    option("rate", args.rate.map(|rate| rate.to_string()));
-    option("profile", args.profile.clone());
-    option("pace", Some(args.pace.to_string()));
-    option(
-        "over",
-        Some(joined(args.over.iter().map(|transport| transport.name().to_owned()).collect())),
-    );
-    option("limit", Some(format_duration(args.limit)));
-    option("seed", Some(seed.to_string()));
+    option("loss", joined(args.loss.iter().map(Probability::to_string).collect()));
+    option("over", joined(args.over.iter().map(|one| one.name().to_owned()).collect()));
+    // The others are called as those of a trial.
+    for parameter in Parameter::all().filter(|one| !["protocol", "file"].contains(&one.name())) {
+        if let Some(setting) = parameter.of(asked) {
+            option(parameter.name(), setting.to_string());
+        }
+    }
+    option("seed", seed.to_string());
     words.join(" ")
 }
 
@@ -224,35 +232,37 @@ mod tests {
     #[test]
     fn the_default_plan_is_fifteen_rows_by_loss_then_transport() {
         let plan = plan("--seed 7").unwrap();
-        let names: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
+        let names: Vec<&str> = plan.rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), 15);
         assert_eq!(names[..4], ["tcp-loss-0", "udp-loss-0", "saw-loss-0", "tcp-loss-1"]);
         assert_eq!(names[14], "saw-loss-10");
         assert_eq!(plan.weather, "5 ms of delay each way and a flipped bit in 0.5% of packets");
         assert_eq!(
             plan.command,
-            "jostle compare --loss 0%,1%,2%,5%,10% --pace 10Mbit/s --over tcp,udp,saw --limit 50s --seed 7"
+            "jostle compare --loss 0%,1%,2%,5%,10% --over tcp,udp,saw --seed 7"
         );
-        let keys: Vec<&str> =
-            plan.cells[0].profile.up.rules().map(|rule| rule.key.as_str()).collect();
+        let profile = |row: usize| plan.rows[row].trial.weather().unwrap();
+        let first = profile(0);
+        let keys: Vec<&str> = first.up.rules().map(|rule| rule.key.as_str()).collect();
         assert_eq!(keys, ["--drop", "--corrupt", "--delay"]);
-        assert_eq!(plan.cells[14].profile.up, plan.cells[14].profile.down);
+        assert_eq!(profile(14).up, profile(14).down);
     }
 
     #[test]
     fn loss_rates_come_in_order_and_once() {
         let plan = plan("--loss 5%,0.5%,0.05 --over saw,udp --seed 7").unwrap();
-        let names: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
+        let names: Vec<&str> = plan.rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, ["udp-loss-0.5", "saw-loss-0.5", "udp-loss-5", "saw-loss-5"]);
     }
 
     #[test]
     fn a_profile_brings_its_own_delay() {
         let plan = plan("--profile geo-satellite --loss 0").unwrap();
-        assert_eq!(plan.delay.0, Duration::ZERO);
-        assert!(plan.cells[0].profile.up.rules().all(|rule| rule.key != "--delay"));
+        let trial = &plan.rows[0].trial;
+        assert_eq!(trial.row().delay.0, Duration::ZERO);
+        assert!(trial.weather().unwrap().up.rules().all(|rule| rule.key != "--delay"));
         assert!(plan.command.contains("--profile geo-satellite"));
-        assert!(!plan.parameters.contains_key("corrupt"));
+        assert!(!trial.parameters().contains_key("corrupt"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> S
         loss_before = Some(loss);
         let mut cells = vec![
             Cell::new(if first { percent(loss.as_f64()) } else { String::new() }),
-            Cell::new(finished.transport.title()),
+            Cell::new(finished.protocol.title()),
             arrived(finished),
         ];
         cells.extend(

@@ -1,28 +1,28 @@
 //! What the comparison means, in sentences that need no table.
 
-use super::finished::{Comparison, Finished, Transport};
+use super::finished::{Comparison, FileProtocol, Finished};
 use jostle_common::words::{count, grouped, list, percent, seconds, share};
 
-/// The verdict: one sentence over all, and a few on each transport.
+/// The verdict: one sentence over all, and a few on each protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     /// The whole in one sentence.
     pub(super) headline: String,
-    /// What became of the file over each transport.
-    pub(super) parts: Vec<(Transport, String)>,
+    /// What became of the file over each protocol.
+    pub(super) parts: Vec<(FileProtocol, String)>,
 }
 
 impl Verdict {
     /// Judges a comparison.
     pub(super) fn of(comparison: &Comparison) -> Self {
-        let parts = Transport::ALL.iter().filter_map(|&transport| {
-            let rows = comparison.of(transport);
-            let text = match transport {
+        let parts = FileProtocol::ALL.iter().filter_map(|&protocol| {
+            let rows = comparison.of(protocol);
+            let text = match protocol {
                 _ if rows.is_empty() => return None,
-                Transport::Udp => unreliable(&rows, comparison),
-                Transport::Tcp | Transport::Saw => reliable(&rows, comparison),
+                FileProtocol::Udp => unreliable(&rows, comparison),
+                FileProtocol::Tcp | FileProtocol::Saw => reliable(&rows, comparison),
             };
-            Some((transport, text))
+            Some((protocol, text))
         });
         Self { headline: headline(comparison), parts: parts.collect() }
     }
@@ -40,14 +40,14 @@ fn time(row: &Finished) -> String {
     row.row.seconds.map_or_else(|| "an unknown time".to_owned(), seconds)
 }
 
-/// What all transports made of the worst weather.
+/// What all protocols made of the worst weather.
 fn headline(comparison: &Comparison) -> String {
     let Some(worst) = comparison.losses().pop() else { return "Nothing was compared.".to_owned() };
     let parts: Vec<String> = comparison
         .rows
         .iter()
         .filter(|row| row.row.loss == worst)
-        .map(|row| format!("{} {}", row.transport.title(), fate(row)))
+        .map(|row| format!("{} {}", row.protocol.title(), fate(row)))
         .collect();
     format!("When the network loses {} of all packets, {}.", percent(worst.as_f64()), list(&parts))
 }
@@ -57,7 +57,7 @@ fn fate(row: &Finished) -> String {
     let chunks = row.chunks.len() as u64;
     if row.is_whole() {
         format!("delivers the file whole in {}", time(row))
-    } else if row.row.ok && row.transport == Transport::Udp {
+    } else if row.row.ok && row.protocol == FileProtocol::Udp {
         format!(
             "is done in {} with {} of the file lost or damaged",
             time(row),
@@ -70,7 +70,7 @@ fn fate(row: &Finished) -> String {
     }
 }
 
-/// A transport that promises to deliver everything: what does the promise cost?
+/// A protocol that promises to deliver everything: what does the promise cost?
 fn reliable(rows: &[&Finished], comparison: &Comparison) -> String {
     let (whole, not): (Vec<&Finished>, Vec<&Finished>) =
         rows.iter().partition(|row| row.is_whole());
@@ -120,13 +120,13 @@ fn price(best: &Finished, worst: &Finished) -> String {
 
 fn effort(row: &Finished) -> String {
     let (again, all) = (row.row.retransmissions.unwrap_or(0), row.row.packets.unwrap_or(0));
-    let what = if row.transport == Transport::Tcp { "segment" } else { "packet" };
+    let what = if row.protocol == FileProtocol::Tcp { "segment" } else { "packet" };
     let verb = if again == 1 { "was" } else { "were" };
     format!("At {} loss {} of {} {verb} sent again.", loss(row), grouped(again), count(all, what))
 }
 
 fn failure(row: &Finished, comparison: &Comparison) -> String {
-    if row.row.ok {
+    if row.is_different() {
         return format!(
             "At {} loss what arrived is NOT what was sent: that is a fault of jostle.",
             loss(row)
@@ -139,7 +139,7 @@ fn failure(row: &Finished, comparison: &Comparison) -> String {
     format!("At {} loss it {end}; {arrived} of the file had arrived.", loss(row))
 }
 
-/// The transport that promises nothing: what is lost?
+/// The protocol that promises nothing: what is lost?
 fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
     let (done, failed): (Vec<&Finished>, Vec<&Finished>) = rows.iter().partition(|row| row.row.ok);
     let (hurt, whole): (Vec<&Finished>, Vec<&Finished>) =

@@ -1,8 +1,6 @@
 //! What the HTML pages of all commands share: one file that needs nothing but itself, no script, no
 //! network; light and dark.
 
-pub(crate) mod labels;
-
 use kuva::prelude::Theme;
 
 const STYLE: &str = include_str!("base.css");

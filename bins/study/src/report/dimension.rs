@@ -1,7 +1,7 @@
 //! What varies between rows, and which of it a report lays out: along the axis, as curves, as small
 //! multiples.
 
-use super::book::{Book, level_of};
+use super::interner::{Interner, level_of};
 use super::key::{Key, Level};
 use super::read::Record;
 use jostle_console::exit::Usage;
@@ -25,7 +25,7 @@ pub(super) struct Dimension {
 }
 
 impl Dimension {
-    fn new(book: &Book, records: &[Record], key: u8) -> Self {
+    fn new(interner: &Interner, records: &[Record], key: u8) -> Self {
         let mut found: Vec<Option<u32>> = Vec::new();
         let mut seen = BTreeSet::new();
         for record in records {
@@ -35,14 +35,14 @@ impl Dimension {
             }
         }
         let mut levels: Vec<(Option<u32>, Level)> =
-            found.into_iter().map(|level| (level, book.level(key, level))).collect();
+            found.into_iter().map(|level| (level, interner.level(key, level))).collect();
         let units: BTreeSet<&str> = levels
             .iter()
             .filter(|(place, _)| place.is_some())
             .map(|(_, level)| level.unit)
             .collect();
         // Queues of packets and queues of milliseconds have no common order.
-        let is_ordered = book.key(key).is_ordered() && units.len() == 1;
+        let is_ordered = interner.key(key).is_ordered() && units.len() == 1;
         if is_ordered {
             let value = |level: &Level| level.value.unwrap_or(f64::NEG_INFINITY);
             levels.sort_by(|(_, a), (_, b)| value(a).total_cmp(&value(b)));
@@ -50,7 +50,7 @@ impl Dimension {
             levels.sort_by_key(|(place, _)| place.is_some());
         }
         let places = levels.iter().enumerate().map(|(place, (level, _))| (*level, place)).collect();
-        let name = book.key(key).name();
+        let name = interner.key(key).name();
         Self {
             name,
             is_ordered,
@@ -74,8 +74,8 @@ impl Dimension {
         self.levels.len() > 1
     }
 
-    fn is(&self, book: &Book, name: &str) -> bool {
-        book.key_named(name) == Some(self.key)
+    fn is(&self, interner: &Interner, name: &str) -> bool {
+        interner.key_named(name) == Some(self.key)
     }
 }
 
@@ -113,14 +113,18 @@ impl Layout {
     ///
     /// # Errors
     /// [`Usage`] when something is wanted that does not vary.
-    pub(super) fn new(book: &Book, records: &[Record], wanted: Wanted<'_>) -> Result<Self, Usage> {
+    pub(super) fn new(
+        interner: &Interner,
+        records: &[Record],
+        wanted: Wanted<'_>,
+    ) -> Result<Self, Usage> {
         let all: Vec<Dimension> =
-            book.keys().map(|key| Dimension::new(book, records, key)).collect();
+            interner.keys().map(|key| Dimension::new(interner, records, key)).collect();
         let has_profile = all.iter().any(|dimension| {
             dimension.name == "profile" && dimension.places.keys().any(Option::is_some)
         });
         let (varied, constant): (Vec<_>, Vec<_>) = all.into_iter().partition(Dimension::varies);
-        let mut choice = Choosing { book, records, open: varied, taken: Vec::new() };
+        let mut choice = Choosing { interner, records, open: varied, taken: Vec::new() };
         let [x, by, over] = [("--x", wanted.x), ("--by", wanted.by), ("--over", wanted.over)]
             .map(|(option, name)| name.map(|name| choice.named(option, name)).transpose());
         let (mut x, mut by, mut over) = (x?, by?, over?);
@@ -166,7 +170,7 @@ impl Layout {
 }
 
 struct Choosing<'a> {
-    book: &'a Book,
+    interner: &'a Interner,
     records: &'a [Record],
     /// What varies and has no place yet.
     open: Vec<Dimension>,
@@ -182,7 +186,9 @@ impl Choosing<'_> {
     }
 
     fn named(&mut self, option: &str, name: &str) -> Result<Dimension, Usage> {
-        if let Some(place) = self.open.iter().position(|dimension| dimension.is(self.book, name)) {
+        if let Some(place) =
+            self.open.iter().position(|dimension| dimension.is(self.interner, name))
+        {
             return Ok(self.take(place));
         }
         let names: Vec<&str> = self.open.iter().map(|dimension| dimension.name).collect();
@@ -190,7 +196,7 @@ impl Choosing<'_> {
             [] => "leave it out".to_owned(),
             names => format!("write one of {}", names.join(", ")),
         };
-        let problem = match self.book.key_named(name) {
+        let problem = match self.interner.key_named(name) {
             Some(key) if self.taken.contains(&key) => "has a place already",
             Some(_) => "is the same in all rows",
             None => "is no parameter of rows",
@@ -217,7 +223,7 @@ impl Choosing<'_> {
     /// default size does, is none. Without any, a category other than the protocol.
     fn axis(&mut self) -> Option<Dimension> {
         let protocol =
-            self.book.key_named("protocol").into_iter().filter(|key| !self.taken.contains(key));
+            self.interner.key_named("protocol").into_iter().filter(|key| !self.taken.contains(key));
         let alike: Vec<u8> = self.taken.iter().copied().chain(protocol).collect();
         let candidates = || {
             let free = |(_, dimension): &(usize, &Dimension)| self.varies_among(&alike, dimension);
@@ -233,7 +239,8 @@ impl Choosing<'_> {
 
     /// The protocol if it varies, or else whatever has few values, categories first.
     fn curves(&mut self) -> Option<Dimension> {
-        let protocol = self.open.iter().position(|dimension| dimension.is(self.book, "protocol"));
+        let protocol =
+            self.open.iter().position(|dimension| dimension.is(self.interner, "protocol"));
         let place = protocol.filter(|place| self.is_free(&self.open[*place])).or_else(|| {
             let few = |dimension: &&Dimension| dimension.levels.len() <= CURVES_MAX;
             let free = |dimension: &&Dimension| self.is_free(dimension);
@@ -254,19 +261,19 @@ impl Choosing<'_> {
     }
 
     fn is_parameter(&self, dimension: &Dimension) -> bool {
-        matches!(self.book.key(dimension.key), Key::Parameter(_))
+        matches!(self.interner.key(dimension.key), Key::Parameter(_))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{RowBuilder, loaded, row, sweep};
+    use super::super::fixtures::{RowBuilder, loaded, row, sweep};
     use super::*;
 
     fn layout(rows: &[RowBuilder], wanted: Wanted<'_>) -> Result<Layout, Usage> {
-        let mut book = Book::default();
-        let loaded = loaded(&mut book, "rows", rows);
-        Layout::new(&book, &loaded.records, wanted)
+        let mut interner = Interner::default();
+        let loaded = loaded(&mut interner, "rows", rows);
+        Layout::new(&interner, &loaded.records, wanted)
     }
 
     /// The names of x, by and over, of what goes with them, and of what is thrown together.

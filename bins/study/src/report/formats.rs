@@ -184,8 +184,8 @@ fn estimated(estimate: Option<&Estimate>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::{RowBuilder, gathered, row, sweep};
     use super::super::gather::Choice;
-    use super::super::made_up::{RowBuilder, gathered, row, sweep};
     use super::*;
 
     /// Two protocols, two loss rates, two repetitions, one of which failed; the numbers can be

@@ -1,9 +1,9 @@
 //! What a report says: points with estimates of each metric, how many rows failed, and what was
 //! left out.
 
-use super::book::Book;
 use super::dimension::{Dimension, Layout, Wanted};
 use super::gate::Gate;
+use super::interner::Interner;
 use super::metric::{Metric, SHOWN};
 use super::origin::Origin;
 use super::read::{Loaded, Record};
@@ -116,20 +116,24 @@ impl Gathered {
 ///
 /// # Errors
 /// [`Usage`] when something is chosen that there is not; another error when there are no rows.
-pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::Result<Gathered> {
+pub(super) fn gather(
+    interner: &Interner,
+    loaded: &Loaded,
+    choice: &Choice,
+) -> anyhow::Result<Gathered> {
     let records = &loaded.records;
     if records.is_empty() {
         anyhow::bail!("there is no row in {}", loaded.sources.join(", "));
     }
     let wanted =
         Wanted { x: choice.x.as_deref(), by: choice.by.as_deref(), over: choice.over.as_deref() };
-    let layout = Layout::new(book, records, wanted)?;
-    let (metrics, unshown) = choose_metrics(book, records, &choice.metrics)?;
+    let layout = Layout::new(interner, records, wanted)?;
+    let (metrics, unshown) = choose_metrics(interner, records, &choice.metrics)?;
     let mut groups: BTreeMap<(usize, usize, usize), Vec<&Record>> = BTreeMap::new();
     for record in records {
         groups.entry(layout.place(record)).or_default().push(record);
     }
-    let counted = ["intact", "damaged", "missing"].map(|name| book.metric_named(name));
+    let counted = ["intact", "damaged", "missing"].map(|name| interner.metric_named(name));
     let points = groups
         .into_iter()
         .map(|(place, records)| point(place, &records, &metrics, counted))
@@ -153,7 +157,7 @@ pub(super) fn gather(book: &Book, loaded: &Loaded, choice: &Choice) -> anyhow::R
     })
 }
 
-/// Metrics come with their places in the book, shares as these places.
+/// Metrics come with their places in the interner, shares as these places.
 fn point(
     (over, by, x): (usize, usize, usize),
     records: &[&Record],
@@ -204,7 +208,7 @@ type Chosen<'a> = (Vec<(u16, &'a Metric)>, Vec<String>);
 
 /// The metrics that are shown, and the names of the others.
 fn choose_metrics<'a>(
-    book: &'a Book,
+    interner: &'a Interner,
     records: &[Record],
     wanted: &[String],
 ) -> Result<Chosen<'a>, Usage> {
@@ -212,7 +216,7 @@ fn choose_metrics<'a>(
     let measured: BTreeSet<u16> =
         done.flat_map(|record| record.values.iter().map(|(place, _)| *place)).collect();
     let all: Vec<(u16, &Metric)> =
-        book.metrics().into_iter().filter(|(place, _)| measured.contains(place)).collect();
+        interner.metrics().into_iter().filter(|(place, _)| measured.contains(place)).collect();
     let shown = if wanted.is_empty() { usual(records, &all) } else { named(&all, wanted)? };
     let others = all.iter().filter(|metric| !shown.contains(metric));
     let others = others.map(|(_, metric)| metric.name.clone()).collect();
@@ -256,7 +260,7 @@ fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Met
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{RowBuilder, gathered, row, sweep};
+    use super::super::fixtures::{RowBuilder, gathered, row, sweep};
     use super::*;
     use jostle_common::statistics::Interval;
     use serde_json::json;

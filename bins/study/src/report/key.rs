@@ -2,9 +2,8 @@
 //! time was virtual, and the version.
 
 use crate::rows::Row;
-use crate::trial::{Kind, Parameter, Setting};
-use jostle_common::units::Probability;
-use jostle_engine::profile::Queue;
+use crate::trial::{Commands, Job, Parameter, Protocol, Setting, Trial};
+use jostle_engine::profile::{Queue, no_files};
 use serde_json::Value;
 
 /// A key of rows that is no result.
@@ -87,18 +86,27 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Returns the level of a row that does not have the key: the default of its trial, if any.
+    pub(super) fn default_level(self, protocol: &str, is_virtual: bool) -> Option<Level> {
+        let Self::Parameter(parameter) = self else { return None };
+        let job = match Protocol::named(protocol) {
+            Some(protocol) => Job::Protocol(protocol),
+            None => Job::Commands(Commands::default()),
+        };
+        let trial = Trial { job, is_virtual, ..Trial::default() };
+        parameter.default_of(&trial).map(|setting| level(parameter, &setting))
+    }
+}
+
+fn level(parameter: Parameter, setting: &Setting) -> Level {
+    if parameter.kind().is_ordered() { ordered(setting) } else { Level::named(setting.to_string()) }
+}
+
 fn read(parameter: Parameter, value: &Value) -> Result<Level, String> {
     match (parameter.kind(), value) {
-        // A number in a row is a fraction, all of it included.
-        (Kind::Share, Value::Number(number)) => {
-            let share = number.as_f64().and_then(Probability::new);
-            let share = share.ok_or_else(|| {
-                format!("{}: {number} is no share; write 0 to 1", parameter.name())
-            })?;
-            Ok(ordered(&Setting::Share(share)))
-        }
         (kind, value) if kind.is_ordered() => {
-            let setting = parameter.read(value, &|_| Err("rows name no files".to_owned()));
+            let setting = parameter.read_from_row(value, &no_files);
             setting.map(|setting| ordered(&setting)).map_err(|error| error.to_string())
         }
         // Names and texts are what they are: nothing is looked up.
@@ -125,7 +133,7 @@ fn ordered(setting: &Setting) -> Level {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::row;
+    use super::super::fixtures::row;
     use super::*;
     use serde_json::json;
 

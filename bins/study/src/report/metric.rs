@@ -257,7 +257,7 @@ fn numbers(path: &str, value: &Value, depth: usize, put: &mut impl FnMut(&str, O
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::row;
+    use super::super::fixtures::row;
     use super::*;
     use crate::rows::{LinkCounts, RouteCounts};
     use serde_json::json;

@@ -1,15 +1,15 @@
 //! `jostle report`: rows of `compare`, `trial` and `sweep` as a page, as tables, and as a judgement
 //! on older rows.
 //!
-//! Rows are read into a book of levels and metrics; what varies is laid out along an axis, as
+//! Rows are read into an interner of levels and metrics; what varies is laid out along an axis, as
 //! curves and as small multiples; the rows of a point become estimates. The formats and the page
 //! say what was gathered and add nothing to it.
 
-mod book;
 mod dimension;
 mod formats;
 mod gate;
 mod gather;
+mod interner;
 mod key;
 mod metric;
 mod options;
@@ -20,14 +20,14 @@ mod table;
 mod words;
 
 #[cfg(test)]
-mod made_up;
+mod fixtures;
 
 pub use options::ReportArgs;
 
 use anyhow::Context as _;
-use book::Book;
 use gate::Gate;
 use gather::{Gathered, gather};
+use interner::Interner;
 use jostle_console::terminal::{self, escaped};
 use options::{Format, Target};
 use read::{Source, load};
@@ -40,23 +40,25 @@ impl ReportArgs {
     /// Wrong usage; a file that cannot be read or written; no rows.
     pub fn run(&self) -> anyhow::Result<bool> {
         let target = self.target()?;
-        let mut book = Book::default();
+        let mut interner = Interner::default();
         // Stdin may be one of both, but only once.
         let all: Vec<_> = self.rows.iter().chain(&self.against).cloned().collect();
         let mut sources = Source::open(&all)?;
         let old = sources.split_off(self.rows.len());
-        let rows = load(sources, &mut book)?;
-        let old = load(old, &mut book)?;
-        let mut gathered = gather(&book, &rows, &self.choice())?;
+        let mut rows = load(sources, &mut interner)?;
+        let mut old = load(old, &mut interner)?;
+        interner.fill_in(&mut rows.records);
+        interner.fill_in(&mut old.records);
+        let mut gathered = gather(&interner, &rows, &self.choice())?;
         if !self.against.is_empty() {
             let lots = (&rows, &old);
             gathered.gate =
-                Some(Gate::new(&book, &gathered.layout, lots, &self.fail_if, self.strict)?);
+                Some(Gate::new(&interner, &gathered.layout, lots, &self.fail_if, self.strict)?);
         }
-        if book.left_out > 0 {
+        if interner.left_out > 0 {
             log::warn!(
                 "{} numbers of too many different names in \"measured\" are left out",
-                book.left_out
+                interner.left_out
             );
         }
         write(&gathered, target.as_ref())?;

@@ -56,7 +56,7 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::row;
+    use super::super::fixtures::row;
     use super::*;
     use serde_json::json;
 

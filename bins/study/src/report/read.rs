@@ -8,7 +8,7 @@
 //! - A last line that ends within a row was being written when its program was stopped: it is left
 //!   out, and said so.
 
-use super::book::{Book, Levels};
+use super::interner::{Interner, Levels};
 use super::origin::Origin;
 use crate::rows::Row;
 use anyhow::Context as _;
@@ -39,7 +39,7 @@ pub(super) struct Record {
     pub(super) ok: bool,
     /// Why it did not.
     pub(super) error: Option<Arc<str>>,
-    /// What it measured, by the metric's place in the book.
+    /// What it measured, by the metric's place in the interner.
     pub(super) values: Vec<(u16, f64)>,
     /// The same for rows that say the same: all of a real row, all but the host of a virtual one.
     pub(super) digest: u64,
@@ -107,10 +107,10 @@ pub(super) struct Loaded {
 /// # Errors
 /// [`Usage`] when a line is no row, or two contradict each other; another error when a file cannot
 /// be read.
-pub(super) fn load(sources: Vec<Source<'_>>, book: &mut Book) -> anyhow::Result<Loaded> {
+pub(super) fn load(sources: Vec<Source<'_>>, interner: &mut Interner) -> anyhow::Result<Loaded> {
     let mut loading = Loading::default();
     for source in sources {
-        loading.read(source, book)?;
+        loading.read(source, interner)?;
     }
     Ok(loading.loaded)
 }
@@ -127,7 +127,7 @@ struct Loading {
 }
 
 impl Loading {
-    fn read(&mut self, mut source: Source<'_>, book: &mut Book) -> anyhow::Result<()> {
+    fn read(&mut self, mut source: Source<'_>, interner: &mut Interner) -> anyhow::Result<()> {
         let mut line = Vec::new();
         for number in 1u64.. {
             line.clear();
@@ -143,7 +143,7 @@ impl Loading {
                 continue;
             }
             match serde_json::from_slice::<Row>(line.trim_ascii()) {
-                Ok(row) => self.take(place, row, book)?,
+                Ok(row) => self.take(place, row, interner)?,
                 // The line may be as long as it likes: what is missing is its end.
                 Err(error) if !ended && error.is_eof() && length < LINE_BYTES_MAX => {
                     self.loaded.torn.push(place);
@@ -155,8 +155,8 @@ impl Loading {
         Ok(())
     }
 
-    fn take(&mut self, place: String, mut row: Row, book: &mut Book) -> anyhow::Result<()> {
-        let levels = book.levels(&row).map_err(|problem| {
+    fn take(&mut self, place: String, mut row: Row, interner: &mut Interner) -> anyhow::Result<()> {
+        let levels = interner.levels(&row).map_err(|problem| {
             Usage::error(format!("{place}: {problem}; correct the line, or delete it"))
         })?;
         if row.is_virtual {
@@ -189,7 +189,7 @@ impl Loading {
             is_virtual: row.is_virtual,
             ok: row.ok,
             error,
-            values: book.values(&row),
+            values: interner.values(&row),
             digest,
         });
         Ok(())
@@ -221,13 +221,13 @@ fn contradiction(first: &str, second: &str) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{lines, row};
+    use super::super::fixtures::{lines, row};
     use super::*;
 
     fn read(texts: &[(&str, String)]) -> anyhow::Result<Loaded> {
         let sources =
             texts.iter().map(|(name, text)| Source::new(*name, text.as_bytes())).collect();
-        load(sources, &mut Book::default())
+        load(sources, &mut Interner::default())
     }
 
     #[test]
@@ -309,10 +309,13 @@ mod tests {
     fn what_never_ends_is_refused() {
         let endless =
             Source::new("zero", BufReader::new(io::repeat(b' ').take(LINE_BYTES_MAX + 5)));
-        assert!(load(vec![endless], &mut Book::default()).unwrap().records.is_empty());
+        assert!(load(vec![endless], &mut Interner::default()).unwrap().records.is_empty());
         let endless = Source::new("x", BufReader::new(io::repeat(b'[').take(LINE_BYTES_MAX + 5)));
         assert!(
-            load(vec![endless], &mut Book::default()).unwrap_err().to_string().starts_with("x:1: ")
+            load(vec![endless], &mut Interner::default())
+                .unwrap_err()
+                .to_string()
+                .starts_with("x:1: ")
         );
     }
 }

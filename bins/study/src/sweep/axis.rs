@@ -33,6 +33,15 @@ impl Axis {
         Self::from_object(&object, read)
     }
 
+    /// One parameter with its values, of which there is at least one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub(crate) fn of(parameter: Parameter, values: Vec<Setting>) -> Self {
+        assert!(!values.is_empty(), "an axis has a point");
+        Self { columns: vec![(parameter, values)] }
+    }
+
     /// Reads an axis of a file: parameters, and the values of each.
     pub(super) fn from_object(
         object: &Map<String, Value>,

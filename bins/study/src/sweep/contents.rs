@@ -8,7 +8,6 @@ use crate::trial::simulated::Content;
 use bytes::Bytes;
 use jostle_endpoints::protocol::storage::{Source as _, generated};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// The files of a sweep.
@@ -30,7 +29,7 @@ impl Contents {
         let is_virtual = plan.sweep.base.is_virtual;
         let mut files = BTreeMap::new();
         for file in plan.files() {
-            let subject = Subject::read(Path::new(&file))?;
+            let subject = Subject::named(&file)?;
             files.insert(file, subject.content);
         }
         // Other processes make their own.

@@ -84,6 +84,11 @@ pub struct Cell {
 }
 
 impl Sweep {
+    /// A sweep over one cell, until something varies.
+    pub fn new(base: Trial) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     /// Sets a parameter for all cells; it no longer varies. `read` finds profiles that are files.
     ///
     /// # Errors

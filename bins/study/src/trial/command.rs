@@ -95,7 +95,7 @@ impl TrialArgs {
 }
 
 /// A mistake in a parameter as one in its option.
-fn as_option(error: SettingError) -> SettingError {
+pub(crate) fn as_option(error: SettingError) -> SettingError {
     if error.place.is_empty() || error.place.starts_with("--") {
         return error;
     }

@@ -102,10 +102,9 @@ impl TrialOptions {
 
     /// A trial of the shorthands and nothing else.
     fn weather(&self) -> Trial {
-        let (both, up, down) = self.weather.parts();
         // Programs that nobody named are no parameter, as a protocol would be.
         let job = Job::Commands(Commands::default());
-        Trial { job, both, up, down, ..Trial::default() }
+        Trial { job, shorthands: self.weather, ..Trial::default() }
     }
 }
 

@@ -2,18 +2,11 @@
 //! of rows.
 
 use super::{Commands, Job, Kind, Protocol, Setting, Trial};
+use crate::weather::{OPTIONS, Way};
 use jostle_common::setting::SettingError;
-use jostle_common::units::Span;
-use jostle_engine::profile::{ReadFile, Shorthand};
+use jostle_common::units::{Probability, Span};
+use jostle_engine::profile::ReadFile;
 use serde_json::Value;
-
-/// Where a shorthand acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Way {
-    Both,
-    Up,
-    Down,
-}
 
 /// What a parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,15 +17,8 @@ enum Target {
     Check,
     Over,
     Profile,
-    Drop(Way),
-    Burst(Way),
-    Duplicate(Way),
-    Corrupt(Way),
-    Rate(Way),
-    Queue(Way),
-    Delay(Way),
-    Jitter(Way),
-    Reorder(Way),
+    /// A shorthand of the weather, by its place in the table.
+    Weather(Way, usize),
     File,
     Size,
     Timeout,
@@ -50,30 +36,42 @@ pub struct Parameter {
     name: &'static str,
 }
 
-macro_rules! parameters {
-    ($($target:ident $(($way:ident))? = $name:literal),* $(,)?) => {
-        /// All parameters, in the order of rows.
-        const ALL: &[Parameter] = &[$(Parameter { target: Target::$target $((Way::$way))?, name: $name }),*];
-    };
-}
+/// The parameters in front of the weather, in the order of rows.
+const BEFORE: [Parameter; 6] = [
+    Parameter::new(Target::Protocol, "protocol"),
+    Parameter::new(Target::Client, "client"),
+    Parameter::new(Target::Server, "server"),
+    Parameter::new(Target::Check, "check"),
+    Parameter::new(Target::Over, "over"),
+    Parameter::new(Target::Profile, "profile"),
+];
 
-parameters! {
-    Protocol = "protocol", Client = "client", Server = "server", Check = "check", Over = "over", Profile = "profile",
-    Drop(Both) = "loss", Burst(Both) = "burst", Duplicate(Both) = "duplicate", Corrupt(Both) = "corrupt", Rate(Both) = "rate",
-    Queue(Both) = "queue", Delay(Both) = "delay", Jitter(Both) = "jitter", Reorder(Both) = "reorder",
-    Drop(Up) = "up-loss", Burst(Up) = "up-burst", Duplicate(Up) = "up-duplicate", Corrupt(Up) = "up-corrupt", Rate(Up) = "up-rate",
-    Queue(Up) = "up-queue", Delay(Up) = "up-delay", Jitter(Up) = "up-jitter", Reorder(Up) = "up-reorder",
-    Drop(Down) = "down-loss", Burst(Down) = "down-burst", Duplicate(Down) = "down-duplicate", Corrupt(Down) = "down-corrupt",
-    Rate(Down) = "down-rate", Queue(Down) = "down-queue", Delay(Down) = "down-delay", Jitter(Down) = "down-jitter",
-    Reorder(Down) = "down-reorder",
-    File = "file", Size = "size", Timeout = "timeout", Pace = "pace", Count = "count", Interval = "interval", Tcp = "tcp",
-    Limit = "limit",
-}
+/// The parameters behind the weather, in the order of rows.
+const BEHIND: [Parameter; 8] = [
+    Parameter::new(Target::File, "file"),
+    Parameter::new(Target::Size, "size"),
+    Parameter::new(Target::Timeout, "timeout"),
+    Parameter::new(Target::Pace, "pace"),
+    Parameter::new(Target::Count, "count"),
+    Parameter::new(Target::Interval, "interval"),
+    Parameter::new(Target::Tcp, "tcp"),
+    Parameter::new(Target::Limit, "limit"),
+];
 
 impl Parameter {
-    /// All parameters, in the order of rows.
+    const fn new(target: Target, name: &'static str) -> Self {
+        Self { target, name }
+    }
+
+    /// Returns all parameters, in the order of rows.
     pub fn all() -> impl Iterator<Item = Self> {
-        ALL.iter().copied()
+        let weather = Way::ALL.into_iter().flat_map(|way| {
+            let options = OPTIONS.iter().enumerate();
+            options.map(move |(place, option)| {
+                Self::new(Target::Weather(way, place), option.name(way))
+            })
+        });
+        BEFORE.into_iter().chain(weather).chain(BEHIND)
     }
 
     /// The parameter called `name`; `drop` is `loss`.
@@ -105,13 +103,9 @@ impl Parameter {
             Target::Client | Target::Server | Target::Check | Target::File => Kind::Text,
             Target::Over => Kind::Transports,
             Target::Profile => Kind::Profile,
-            Target::Drop(_) | Target::Duplicate(_) | Target::Corrupt(_) | Target::Reorder(_) => {
-                Kind::Share
-            }
-            Target::Burst(_) => Kind::Number,
-            Target::Rate(_) | Target::Pace => Kind::Rate,
-            Target::Queue(_) => Kind::Queue,
-            Target::Delay(_) | Target::Jitter(_) | Target::Interval | Target::Limit => Kind::Time,
+            Target::Weather(_, place) => OPTIONS[place].kind,
+            Target::Pace => Kind::Rate,
+            Target::Interval | Target::Limit => Kind::Time,
             Target::Size => Kind::Size,
             Target::Timeout => Kind::Timing,
             Target::Count => Kind::Count,
@@ -125,6 +119,21 @@ impl Parameter {
     /// When it cannot have that value.
     pub fn read(self, value: &Value, read: ReadFile<'_>) -> Result<Setting, SettingError> {
         self.kind().read(value, read).map_err(|problem| SettingError::new(self.name, problem))
+    }
+
+    /// Reads a value as rows have it: there a number without a unit is a fraction even when it is
+    /// all of it. `read` finds profiles that are files.
+    ///
+    /// # Errors
+    /// When it cannot have that value.
+    pub fn read_from_row(self, value: &Value, read: ReadFile<'_>) -> Result<Setting, SettingError> {
+        if self.kind() != Kind::Share {
+            return self.read(value, read);
+        }
+        let Some(fraction) = value.as_f64() else { return self.read(value, read) };
+        let share = Probability::new(fraction).map(Setting::Share);
+        let problem = || format!("{value} is no share; write 0 to 1");
+        share.ok_or_else(|| SettingError::new(self.name, problem()))
     }
 
     /// Whether a job does anything with it.
@@ -159,15 +168,7 @@ impl Parameter {
             }
             Target::Over => commands.and_then(|commands| commands.over).map(Setting::Transports),
             Target::Profile => trial.profile.clone().map(Setting::Profile),
-            Target::Drop(way) => trial.weather_of(way).drop.map(Setting::Share),
-            Target::Burst(way) => trial.weather_of(way).burst.map(Setting::Number),
-            Target::Duplicate(way) => trial.weather_of(way).duplicate.map(Setting::Share),
-            Target::Corrupt(way) => trial.weather_of(way).corrupt.map(Setting::Share),
-            Target::Rate(way) => trial.weather_of(way).rate.map(Setting::Rate),
-            Target::Queue(way) => trial.weather_of(way).queue.map(Setting::Queue),
-            Target::Delay(way) => trial.weather_of(way).delay.map(Setting::Time),
-            Target::Jitter(way) => trial.weather_of(way).jitter.map(Setting::Time),
-            Target::Reorder(way) => trial.weather_of(way).reorder.map(Setting::Share),
+            Target::Weather(way, place) => (OPTIONS[place].of)(trial.shorthands.way(way)),
             Target::File => trial.file.clone().map(Setting::Text),
             Target::Size => trial.size.map(Setting::Size),
             Target::Timeout => trial.timeout.map(Setting::Timing),
@@ -176,6 +177,38 @@ impl Parameter {
             Target::Interval => trial.interval.map(Setting::Time),
             Target::Tcp => trial.tcp.map(Setting::Tcp),
             Target::Limit => trial.limit.map(Setting::Time),
+        }
+    }
+
+    /// Returns what a trial takes when it is not set; `None` where that is nothing, or where the job
+    /// has no use for it.
+    pub(crate) fn default_of(self, trial: &Trial) -> Option<Setting> {
+        if !self.is_of_use(&trial.job) {
+            return None;
+        }
+        match self.target {
+            Target::Over => Some(Setting::Transports(trial.job.transport())),
+            Target::Timeout => Some(Setting::Timing(trial.timeout())),
+            Target::Pace => Some(Setting::Rate(trial.pace())),
+            Target::Count => Some(Setting::Count(trial.count())),
+            Target::Interval => Some(Setting::Time(Span(trial.interval()))),
+            Target::Tcp => Some(Setting::Tcp(trial.tcp())),
+            Target::Limit => Some(Setting::Time(Span(trial.limit()))),
+            _ => None,
+        }
+    }
+
+    /// Removes one of those that a job may have no use for from a trial.
+    pub(super) fn remove(self, trial: &mut Trial) {
+        match self.target {
+            Target::Timeout => trial.timeout = None,
+            Target::Pace => trial.pace = None,
+            Target::Count => trial.count = None,
+            Target::Interval => trial.interval = None,
+            Target::File => trial.file = None,
+            Target::Size => trial.size = None,
+            Target::Tcp => trial.tcp = None,
+            other => unreachable!("every job has a use for {other:?}"),
         }
     }
 
@@ -199,53 +232,15 @@ impl Parameter {
             (Target::Interval, Setting::Time(time)) => trial.interval = Some(time),
             (Target::Tcp, Setting::Tcp(tcp)) => trial.tcp = Some(tcp),
             (Target::Limit, Setting::Time(time)) => trial.limit = Some(time),
-            (target, setting) => put_weather(trial, target, setting),
+            (Target::Weather(way, place), setting) => {
+                (OPTIONS[place].put)(trial.shorthands.way_mut(way), setting);
+            }
+            (target, setting) => panic!("{setting:?} is no value of {target:?}"),
         }
-    }
-}
-
-fn put_weather(trial: &mut Trial, target: Target, setting: Setting) {
-    match (target, setting) {
-        (Target::Drop(way), Setting::Share(share)) => trial.weather_mut(way).drop = Some(share),
-        (Target::Burst(way), Setting::Number(length)) => {
-            trial.weather_mut(way).burst = Some(length)
-        }
-        (Target::Duplicate(way), Setting::Share(share)) => {
-            trial.weather_mut(way).duplicate = Some(share)
-        }
-        (Target::Corrupt(way), Setting::Share(share)) => {
-            trial.weather_mut(way).corrupt = Some(share)
-        }
-        (Target::Rate(way), Setting::Rate(rate)) => trial.weather_mut(way).rate = Some(rate),
-        (Target::Queue(way), Setting::Queue(queue)) => trial.weather_mut(way).queue = Some(queue),
-        (Target::Delay(way), Setting::Time(time)) => trial.weather_mut(way).delay = Some(time),
-        (Target::Jitter(way), Setting::Time(Span(time))) => {
-            trial.weather_mut(way).jitter = Some(Span(time))
-        }
-        (Target::Reorder(way), Setting::Share(share)) => {
-            trial.weather_mut(way).reorder = Some(share)
-        }
-        (target, setting) => panic!("{setting:?} is no value of {target:?}"),
     }
 }
 
 impl Trial {
-    const fn weather_of(&self, way: Way) -> &Shorthand {
-        match way {
-            Way::Both => &self.both,
-            Way::Up => &self.up,
-            Way::Down => &self.down,
-        }
-    }
-
-    const fn weather_mut(&mut self, way: Way) -> &mut Shorthand {
-        match way {
-            Way::Both => &mut self.both,
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
-        }
-    }
-
     /// The programs; anyone's from now on.
     fn commands(&mut self) -> &mut Commands {
         if let Job::Protocol(_) = self.job {

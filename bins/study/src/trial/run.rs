@@ -18,7 +18,12 @@ pub(crate) fn run(trial: &Trial, stop: &Stop) -> anyhow::Result<Row> {
     match &trial.job {
         Job::Commands(commands) => programs::run(trial, commands, stop),
         Job::Protocol(_) if trial.is_virtual => simulate(trial.clone(), stop),
-        Job::Protocol(_) => real::run(trial, &Subject::of(trial)?, stop),
+        Job::Protocol(_) => {
+            let subject = Subject::of(trial)?;
+            // What is made up is no music.
+            let is_file = trial.file.is_some();
+            real::run(trial, &if is_file { subject.with_music() } else { subject }, stop)
+        }
     }
 }
 

@@ -25,8 +25,7 @@ impl Trial {
     pub fn weather(&self) -> Result<Profile, SettingError> {
         let profile =
             self.profile.as_ref().map(|named| (*named.profile).clone()).unwrap_or_default();
-        profile
-            .with_shorthands(self.both.overridden_by(self.up), self.both.overridden_by(self.down))
+        self.shorthands.in_front_of(profile)
     }
 
     /// The proxy's route to its server.

@@ -1,8 +1,8 @@
-//! Goodput against loss, a line per transport, as SVG in the colours of the page.
+//! Goodput against loss, a line per protocol, as SVG in the colours of the page.
 
-use super::super::finished::{Comparison, Transport};
-use crate::page::labels::{percent_label, rate_label};
+use super::super::finished::{Comparison, FileProtocol};
 use crate::page::{scalable, theme};
+use jostle_common::words::ticks::{percent_label, rate_label};
 use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ pub(super) fn draw(comparison: &Comparison) -> Option<String> {
     }
     let mut plots: Vec<Plot> = Vec::new();
     let mut rates = Vec::new();
-    for transport in Transport::ALL {
-        let points = points(comparison, transport);
+    for protocol in FileProtocol::ALL {
+        let points = points(comparison, protocol);
         if points.is_empty() {
             continue;
         }
         rates.extend(points.iter().map(|(_, rate)| *rate));
-        let color = format!("var(--{})", transport.name());
+        let color = format!("var(--{})", protocol.name());
         let line = LinePlot::new()
             .with_data(points.clone())
             .with_color(color.clone())
             .with_stroke_width(2.5);
-        let marker = match transport {
-            Transport::Tcp => MarkerShape::Circle,
-            Transport::Udp => MarkerShape::Square,
-            Transport::Saw => MarkerShape::Triangle,
+        let marker = match protocol {
+            FileProtocol::Tcp => MarkerShape::Circle,
+            FileProtocol::Udp => MarkerShape::Square,
+            FileProtocol::Saw => MarkerShape::Triangle,
         };
         plots.push(line.into());
         let dots = ScatterPlot::new()
@@ -68,8 +68,8 @@ pub(super) fn draw(comparison: &Comparison) -> Option<String> {
 
 /// Loss in percent, and goodput in bits per second. A row without goodput has no place on a
 /// logarithmic axis.
-fn points(comparison: &Comparison, transport: Transport) -> Vec<(f64, f64)> {
-    let rows = comparison.of(transport).into_iter();
+fn points(comparison: &Comparison, protocol: FileProtocol) -> Vec<(f64, f64)> {
+    let rows = comparison.of(protocol).into_iter();
     rows.filter_map(|row| {
         let rate = row.row.goodput_bps.filter(|rate| *rate > 0)?;
         Some((row.row.loss.as_f64() * 100.0, rate as f64))

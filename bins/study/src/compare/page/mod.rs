@@ -4,7 +4,7 @@
 mod chart;
 mod picture;
 
-use super::finished::{Comparison, Finished, Transport};
+use super::finished::{Comparison, FileProtocol, Finished};
 use super::verdict::Verdict;
 use crate::page::{self, escape};
 use jostle_common::words::{count, duration, grouped, percent, rate, seconds, share};
@@ -39,11 +39,11 @@ fn opening(comparison: &Comparison, title: &str) -> String {
     let cards: String = verdict
         .parts
         .iter()
-        .map(|(transport, text)| {
+        .map(|(protocol, text)| {
             format!(
                 "<div class=\"card {}\"><h3>{}</h3><p>{}</p></div>\n",
-                transport.name(),
-                transport.heading(),
+                protocol.name(),
+                protocol.heading(),
                 escape(text)
             )
         })
@@ -92,8 +92,8 @@ fn file(finished: &Finished) -> String {
     }
     format!(
         "<div class=\"file {}\"><div class=\"what\"><b>{}</b> {}<br>{player}</div>{}</div>\n",
-        finished.transport.name(),
-        finished.transport.heading(),
+        finished.protocol.name(),
+        finished.protocol.heading(),
         escape(&outcome(finished)),
         picture::draw(&finished.chunks)
     )
@@ -130,20 +130,20 @@ fn goodput(comparison: &Comparison) -> String {
 
 /// What the markers of the chart stand for.
 fn markers(comparison: &Comparison) -> String {
-    let shape = |transport| match transport {
-        Transport::Tcp => r#"<circle cx="7" cy="7" r="5"/>"#,
-        Transport::Udp => r#"<rect x="2" y="2" width="10" height="10"/>"#,
-        Transport::Saw => r#"<path d="M7 1.5 13 12H1z"/>"#,
+    let shape = |protocol| match protocol {
+        FileProtocol::Tcp => r#"<circle cx="7" cy="7" r="5"/>"#,
+        FileProtocol::Udp => r#"<rect x="2" y="2" width="10" height="10"/>"#,
+        FileProtocol::Saw => r#"<path d="M7 1.5 13 12H1z"/>"#,
     };
-    let marker = |transport: Transport| {
-        let (name, heading, shape) = (transport.name(), transport.heading(), shape(transport));
+    let marker = |protocol: FileProtocol| {
+        let (name, heading, shape) = (protocol.name(), protocol.heading(), shape(protocol));
         format!(
             r#"<span class="{name}"><svg viewBox="0 0 14 14" aria-hidden="true">{shape}</svg> {heading}</span> "#
         )
     };
-    Transport::ALL
+    FileProtocol::ALL
         .into_iter()
-        .filter(|transport| !comparison.of(*transport).is_empty())
+        .filter(|protocol| !comparison.of(*protocol).is_empty())
         .map(marker)
         .collect()
 }
@@ -182,7 +182,7 @@ fn cells(finished: &Finished, music: bool) -> String {
     let known = |number: Option<u64>| number.map_or_else(|| "–".to_owned(), grouped);
     let mut cells = vec![
         percent(row.loss.as_f64()),
-        format!("<b class=\"{}\">{}</b>", finished.transport.name(), finished.transport.title()),
+        format!("<b class=\"{}\">{}</b>", finished.protocol.name(), finished.protocol.title()),
         finished.state().to_owned(),
         row.seconds.map_or_else(|| "–".to_owned(), seconds),
         row.goodput_bps.map_or_else(|| "–".to_owned(), rate),

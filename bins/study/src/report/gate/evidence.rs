@@ -168,23 +168,24 @@ fn at_least(count: u64, all: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::book::Book;
-    use super::super::super::made_up::{loaded, row};
+    use super::super::super::fixtures::{loaded, row};
+    use super::super::super::interner::Interner;
     use super::*;
 
     /// What is made of real or virtual pairs of intact shares, in 16ths.
     fn judged(text: &str, pairs: &[(u64, u64)], is_virtual: bool) -> (Basis, Verdict, f64) {
-        let mut book = Book::default();
+        let mut interner = Interner::default();
         let mut side = |name: &str, number: fn(&(u64, u64)) -> u64| {
             let cell = |(repeat, pair): (u32, &(u64, u64))| {
                 let missing = number(pair);
                 row().with("virtual", is_virtual).repeat(repeat).chunks(16 - missing, missing, 0)
             };
             let rows: Vec<_> = (1..).zip(pairs).map(cell).collect();
-            loaded(&mut book, name, &rows)
+            loaded(&mut interner, name, &rows)
         };
         let (new, old) = (side("new", |pair| pair.0), side("old", |pair| pair.1));
-        let metric = book.metrics().iter().find(|(_, metric)| metric.name == "missing").unwrap().0;
+        let metric =
+            interner.metrics().iter().find(|(_, metric)| metric.name == "missing").unwrap().0;
         let pairs: Vec<Pair<'_>> =
             new.records.iter().zip(&old.records).map(|(new, old)| Pair { new, old }).collect();
         let evidence = Evidence::new(&pairs, metric).unwrap();

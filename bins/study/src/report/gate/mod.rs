@@ -14,9 +14,9 @@ pub(super) use condition::Condition;
 pub(super) use evidence::Basis;
 pub(super) use words::failing_table;
 
-use super::book::Book;
 use super::dimension::{Dimension, Layout};
 use super::gather::CONFIDENCE;
+use super::interner::Interner;
 use super::read::{Loaded, Record};
 use evidence::Evidence;
 use jostle_common::statistics::{Interval, Verdict, confidence_of_each};
@@ -126,7 +126,7 @@ impl Gate {
     /// # Errors
     /// [`Usage`] when a condition is about a number that no row has.
     pub(super) fn new(
-        book: &Book,
+        interner: &Interner,
         layout: &Layout,
         (new, old): (&Loaded, &Loaded),
         conditions: &[Condition],
@@ -134,9 +134,9 @@ impl Gate {
     ) -> Result<Self, Usage> {
         let metrics = conditions
             .iter()
-            .map(|condition| metric_of(book, condition))
+            .map(|condition| metric_of(interner, condition))
             .collect::<Result<Vec<_>, _>>()?;
-        let pairs = Pairs::new(book, &new.records, &old.records);
+        let pairs = Pairs::new(interner, &new.records, &old.records);
         let all = || pairs.points.iter().flatten();
         let is_same = |pair: &&Pair<'_>| !pair.new.is_virtual && pair.new.digest == pair.old.digest;
         let mut gate = Self {
@@ -212,10 +212,10 @@ impl Gate {
     }
 }
 
-/// The place of a condition's metric in the book; `None` when it is one of our own and no row has
+/// The place of a condition's metric in the interner; `None` when it is one of our own and no row has
 /// it, as when all cells failed.
-fn metric_of(book: &Book, condition: &Condition) -> Result<Option<u16>, Usage> {
-    let metrics = book.metrics();
+fn metric_of(interner: &Interner, condition: &Condition) -> Result<Option<u16>, Usage> {
+    let metrics = interner.metrics();
     let found =
         metrics.iter().find(|(_, metric)| metric.name == condition.metric).map(|(place, _)| *place);
     if found.is_none() && !super::metric::Metric::is_known(&condition.metric) {

@@ -1,7 +1,7 @@
 //! Which new row belongs to which old one: the same parameters, repetition and seed, whatever the
 //! version.
 
-use super::super::book::{Book, Levels};
+use super::super::interner::{Interner, Levels};
 use super::super::read::Record;
 use std::collections::BTreeMap;
 
@@ -26,9 +26,9 @@ pub(super) struct Pairs<'a> {
 type Cell = (Levels, u32, u64);
 
 impl<'a> Pairs<'a> {
-    /// Pairs rows that were read into one book. Several runs of one cell are paired in their order.
-    pub(super) fn new(book: &Book, new: &'a [Record], old: &'a [Record]) -> Self {
-        let version = book.key_named("version");
+    /// Pairs rows that were read into one interner. Several runs of one cell are paired in their order.
+    pub(super) fn new(interner: &Interner, new: &'a [Record], old: &'a [Record]) -> Self {
+        let version = interner.key_named("version");
         let cell = |record: &Record| -> Cell {
             let levels = record.levels.iter().filter(|(key, _)| Some(*key) != version);
             (levels.copied().collect(), record.repeat, record.seed)
@@ -64,19 +64,19 @@ impl<'a> Pairs<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::made_up::{loaded, row};
+    use super::super::super::fixtures::{loaded, row};
     use super::*;
 
     #[test]
     fn rows_meet_by_parameters_repetition_and_seed() {
-        let mut book = Book::default();
+        let mut interner = Interner::default();
         let cell = |loss: f64, repeat: u32| row().with("loss", loss).repeat(repeat);
         let old: Vec<_> = [cell(0.1, 1), cell(0.1, 2), cell(0.2, 1), cell(0.3, 1)]
             .map(|row| row.with("version", "0.0.9").seconds(1.0))
             .into();
         let new = [cell(0.2, 1), cell(0.1, 2), cell(0.2, 2), cell(0.1, 1).with("virtual", true)];
-        let (new, old) = (loaded(&mut book, "new", &new), loaded(&mut book, "old", &old));
-        let pairs = Pairs::new(&book, &new.records, &old.records);
+        let (new, old) = (loaded(&mut interner, "new", &new), loaded(&mut interner, "old", &old));
+        let pairs = Pairs::new(&interner, &new.records, &old.records);
         let found: Vec<_> = pairs
             .points
             .iter()
@@ -88,13 +88,13 @@ mod tests {
 
     #[test]
     fn several_runs_of_a_cell_are_paired_in_their_order() {
-        let mut book = Book::default();
+        let mut interner = Interner::default();
         let runs = |seconds: &[f64]| {
             seconds.iter().map(|seconds| row().seconds(*seconds)).collect::<Vec<_>>()
         };
-        let old = loaded(&mut book, "old", &runs(&[1.0, 2.0, 3.0]));
-        let new = loaded(&mut book, "new", &runs(&[4.0, 5.0]));
-        let pairs = Pairs::new(&book, &new.records, &old.records);
+        let old = loaded(&mut interner, "old", &runs(&[1.0, 2.0, 3.0]));
+        let new = loaded(&mut interner, "new", &runs(&[4.0, 5.0]));
+        let pairs = Pairs::new(&interner, &new.records, &old.records);
         let seconds = |record: &Record| record.values[0].1;
         let found: Vec<_> =
             pairs.points[0].iter().map(|pair| (seconds(pair.new), seconds(pair.old))).collect();

@@ -1,14 +1,14 @@
 use super::super::dimension::Wanted;
-use super::super::made_up::{RowBuilder, loaded, noise, row};
+use super::super::fixtures::{RowBuilder, loaded, noise, row};
 use super::*;
 
 /// Compares new rows with old ones.
 fn compared(new: &[RowBuilder], old: &[RowBuilder], conditions: &[&str], strict: bool) -> Gate {
-    let mut book = Book::default();
-    let (new, old) = (loaded(&mut book, "new", new), loaded(&mut book, "old", old));
-    let layout = Layout::new(&book, &new.records, Wanted::default()).unwrap();
+    let mut interner = Interner::default();
+    let (new, old) = (loaded(&mut interner, "new", new), loaded(&mut interner, "old", old));
+    let layout = Layout::new(&interner, &new.records, Wanted::default()).unwrap();
     let conditions: Vec<Condition> = conditions.iter().map(|text| text.parse().unwrap()).collect();
-    Gate::new(&book, &layout, (&new, &old), &conditions, strict).unwrap()
+    Gate::new(&interner, &layout, (&new, &old), &conditions, strict).unwrap()
 }
 
 /// Ten loss rates, `repeats` repetitions each; the goodput is that of the loss rate, times what
@@ -187,12 +187,12 @@ fn old_rows_that_were_left_out_are_said() {
 
 #[test]
 fn a_condition_on_what_nobody_measured_is_refused() {
-    let mut book = Book::default();
-    let new = loaded(&mut book, "new", &[row().seconds(1.0)]);
-    let old = loaded(&mut book, "old", &[row().seconds(2.0)]);
-    let layout = Layout::new(&book, &new.records, Wanted::default()).unwrap();
+    let mut interner = Interner::default();
+    let new = loaded(&mut interner, "new", &[row().seconds(1.0)]);
+    let old = loaded(&mut interner, "old", &[row().seconds(2.0)]);
+    let layout = Layout::new(&interner, &new.records, Wanted::default()).unwrap();
     let error =
-        Gate::new(&book, &layout, (&new, &old), &["measured.fps < 1".parse().unwrap()], false)
+        Gate::new(&interner, &layout, (&new, &old), &["measured.fps < 1".parse().unwrap()], false)
             .unwrap_err();
     assert_eq!(
         error.to_string(),

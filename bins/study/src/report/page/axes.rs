@@ -3,8 +3,10 @@
 use super::super::dimension::Dimension;
 use super::super::metric::Unit;
 use super::chart::{Across, Label};
-use crate::page::labels::{bytes_label, count_label, percent_label, rate_label, seconds_label};
 use jostle_common::words;
+use jostle_common::words::ticks::{
+    bytes_label, count_label, percent_label, rate_label, seconds_label,
+};
 
 /// Values whose least distance is below this share of their mean one would lie on each other: they
 /// stand side by side instead.

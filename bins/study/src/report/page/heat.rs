@@ -104,7 +104,7 @@ fn color(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::labels::seconds_label;
+    use jostle_common::words::ticks::seconds_label;
 
     const SCALE: Scale = Scale { low: 0.0, high: 2.0, is_log: false };
 

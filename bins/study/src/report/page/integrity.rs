@@ -126,8 +126,8 @@ fn bar(at: &str, arrival: Arrival) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::fixtures::{gathered, row, sweep};
     use super::super::super::gather::Choice;
-    use super::super::super::made_up::{gathered, row, sweep};
     use super::*;
 
     #[test]

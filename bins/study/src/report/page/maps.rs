@@ -91,8 +91,8 @@ fn grid(gathered: &Gathered, plan: &Plan<'_>, map: usize) -> Vec<Vec<Cell>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::fixtures::{gathered, row, sweep};
     use super::super::super::gather::Choice;
-    use super::super::super::made_up::{gathered, row, sweep};
     use super::*;
 
     #[test]

@@ -1,8 +1,8 @@
 //! Promises of the whole page.
 
+use super::super::fixtures::{RowBuilder, gathered, row, sweep};
 use super::super::gate::Gate;
 use super::super::gather::Choice;
-use super::super::made_up::{RowBuilder, gathered, row, sweep};
 use super::draw;
 
 fn page(rows: &[RowBuilder]) -> String {
@@ -160,9 +160,9 @@ fn a_thousand_points_stay_small() {
 
 /// Twenty-one points compared, of which saw at the highest loss got worse and more of tcp fails.
 fn compared() -> super::Gathered {
-    use super::super::book::Book;
+    use super::super::fixtures::loaded;
     use super::super::gather::gather;
-    use super::super::made_up::loaded;
+    use super::super::interner::Interner;
     let losses = [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12];
     let old = sweep(&losses, &["10ms"]);
     let new: Vec<RowBuilder> = old
@@ -179,13 +179,13 @@ fn compared() -> super::Gathered {
         })
         .collect();
     let old: Vec<RowBuilder> = old.into_iter().map(|row| row.with("corrupt", 0.0)).collect();
-    let mut book = Book::default();
+    let mut interner = Interner::default();
     let (new, old) =
-        (loaded(&mut book, "new.jsonl", &new), loaded(&mut book, "old<1>.jsonl", &old));
-    let mut gathered = gather(&book, &new, &Choice::default()).unwrap();
+        (loaded(&mut interner, "new.jsonl", &new), loaded(&mut interner, "old<1>.jsonl", &old));
+    let mut gathered = gather(&interner, &new, &Choice::default()).unwrap();
     let conditions = ["goodput < 0.9".parse().unwrap()];
     gathered.gate =
-        Some(Gate::new(&book, &gathered.layout, (&new, &old), &conditions, false).unwrap());
+        Some(Gate::new(&interner, &gathered.layout, (&new, &old), &conditions, false).unwrap());
     gathered
 }
 

@@ -1,9 +1,9 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
 use super::super::finished::Finished;
-use crate::page::labels::{count_label, rate_label, seconds_label, whole_label};
 use crate::page::{scalable, theme};
 use crate::probe::Bin;
+use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_label};
 use kuva::prelude::{
     Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
 };

@@ -77,7 +77,7 @@ fn a_download_with_strange_programs_is_measured_and_checked() {
     let client = "curl -sS --fail -o $JOSTLE_TEMP/got -w '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
     let check = format!("cmp $JOSTLE_TEMP/got '{there}/file'");
     let mut trial = trial(Transports::Tcp, &server, client, Some(&check));
-    trial.both.delay = Some(Span(Duration::from_millis(20)));
+    trial.shorthands.both.delay = Some(Span(Duration::from_millis(20)));
     let played = played(&trial);
     assert_eq!(played.error, None);
     assert_eq!(played.measured.unwrap()["bytes"], 100_000);
@@ -102,7 +102,7 @@ fn a_server_for_one_connection_is_not_knocked_at() {
         format!("nc -N ${{JOSTLE_SERVER%:*}} ${{JOSTLE_SERVER#*:}} < '{}'", file.display());
     let check = format!("cmp $JOSTLE_TEMP/got '{}'", file.display());
     let mut trial = trial(Transports::Tcp, server, &client, Some(&check));
-    trial.both.drop = Some("5%".parse().unwrap());
+    trial.shorthands.both.drop = Some("5%".parse().unwrap());
     let played = played(&trial);
     assert_eq!(played.error, None);
 }
@@ -115,7 +115,7 @@ fn a_program_of_two_transports_finds_both() {
     let server = "iperf3 -s -1 -B 127.0.0.1 -p ${JOSTLE_LISTEN#*:}";
     let client = "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr -d '\\n\\t'";
     let mut trial = trial(Transports::Both, server, client, None);
-    trial.both.drop = Some("10%".parse().unwrap());
+    trial.shorthands.both.drop = Some("10%".parse().unwrap());
     let played = played(&trial);
     assert_eq!(played.error, None);
     let measured = played.measured.expect("iperf3 prints an object");
@@ -283,7 +283,7 @@ udp = socket.socket(type=socket.SOCK_DGRAM); udp.sendto(b\"one\", (host, int(por
 tcp = socket.create_connection((host, int(port))); tcp.sendall(b\"two\"); print({}, tcp.recv(100))
 print(\"{ \\\"answers\\\": 2 }\")'";
     let mut trial = trial(Transports::Both, server, client, None);
-    trial.both.delay = Some(Span(Duration::from_millis(5)));
+    trial.shorthands.both.delay = Some(Span(Duration::from_millis(5)));
     let Job::Commands(programs) = &trial.job else { panic!("it is one of programs") };
     let row = run(&trial, programs, &Stop::new()).unwrap();
     assert_eq!((row.ok, &row.error, row.protocol.as_str()), (true, &None, "commands"));

@@ -16,7 +16,7 @@ pub(super) struct Crossed<C, S> {
     pub(super) client: C,
     pub(super) server: S,
     pub(super) summary: Summary,
-    interrupted: bool,
+    pub(super) interrupted: bool,
     limit: Duration,
 }
 

@@ -55,7 +55,7 @@ pub(super) fn fetch(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
         |route, stop| get(route, folder.path(), patience, stop),
     )?;
     let judged = Judged::read(subject, &crossed.client)?;
-    judged.result.write(row);
+    judged.write(row);
     let error = crossed.failure(&crossed.client.ending).or_else(|| judged.difference());
     Ok(Ended { error, summary: crossed.summary })
 }

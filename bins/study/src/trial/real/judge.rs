@@ -1,6 +1,8 @@
 //! What came of a file, judged by the received bytes themselves.
 
 use super::transfer::Outcome;
+use crate::audit::Audit;
+use crate::rows::Row;
 use crate::subject::Subject;
 use crate::trial::FileResult;
 use anyhow::Context;
@@ -9,6 +11,7 @@ use jostle_common::words::duration;
 use jostle_endpoints::ending::Ending;
 use jostle_endpoints::protocol::file::compared;
 use jostle_endpoints::protocol::storage::Source as _;
+use serde_json::Value;
 use std::time::Duration;
 
 /// What a row that the user ended says of its end.
@@ -27,10 +30,10 @@ pub(crate) fn failure(ending: &Ending, interrupted: bool, limit: Duration) -> Op
 /// A received file beside its original.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// What arrived; empty when nothing did.
-    pub(crate) bytes: Vec<u8>,
     /// What that is of the original.
     pub(crate) result: FileResult,
+    /// What a listener loses of it; `None` unless the original is music and something arrived.
+    pub(crate) audit: Option<Audit>,
 }
 
 impl Judged {
@@ -61,7 +64,26 @@ impl Judged {
             retransmissions: outcome.retransmissions,
             round_trips: outcome.round_trips.clone(),
         };
-        Ok(Self { bytes, result })
+        let heard = subject.music.as_ref().zip(result.equal);
+        // An equal file need not be decoded to know how it sounds.
+        let audit =
+            heard.map(|(music, equal)| if equal { music.intact() } else { music.compare(&bytes) });
+        Ok(Self { result, audit })
+    }
+
+    /// Writes it into the row of its trial.
+    pub(crate) fn write(&self, row: &mut Row) {
+        self.result.write(row);
+        row.more.insert("size".to_owned(), self.result.size.into());
+        if let Some(audit) = self.audit {
+            let heard = [
+                ("frames", audit.frames.into()),
+                ("frames_lost", audit.frames_lost.into()),
+                ("music_seconds", audit.seconds.into()),
+                ("music_seconds_lost", audit.seconds_lost.into()),
+            ];
+            row.more.extend(heard.map(|(key, value): (_, Value)| (key.to_owned(), value)));
+        }
     }
 
     /// What to say of a transfer that is done and has not brought the file, if so.

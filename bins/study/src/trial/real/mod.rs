@@ -13,18 +13,19 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use file::judge;
 pub(crate) use host::{host, load};
-pub(crate) use judge::{Judged, STOPPED, failure};
+pub(crate) use judge::STOPPED;
 pub(crate) use relayed::Relayed;
-pub(crate) use transfer::{Outcome, Transfer, TransferSettings, Transport};
+pub(crate) use transfer::{FileProtocol, Outcome, Transfer, TransferSettings};
 
 use crate::rows::Row;
 use crate::subject::Subject;
 use crate::trial::{Protocol, ROUTE, Trial};
 use anyhow::{Context, bail};
 use jostle_common::clock::Clock;
+use jostle_common::transport::Transport;
 use jostle_console::stop::Stop;
-use jostle_endpoints::protocol::storage::Source as _;
 use jostle_proxy::Summary;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -56,29 +57,27 @@ fn run_in(
     let stage = Stage { trial, subject, interrupt, temporary };
     let mut row = trial.row();
     let ended = match protocol {
-        Protocol::Tcp => file::carry(&stage, Transport::Tcp, &mut row)?,
-        Protocol::Udp => file::carry(&stage, Transport::Udp, &mut row)?,
-        Protocol::Saw => file::carry(&stage, Transport::Saw, &mut row)?,
+        Protocol::Tcp => file::carry(&stage, FileProtocol::Tcp, &mut row)?,
+        Protocol::Udp => file::carry(&stage, FileProtocol::Udp, &mut row)?,
+        Protocol::Saw => file::carry(&stage, FileProtocol::Saw, &mut row)?,
         Protocol::Ping => ping::run(&stage, &mut row)?,
         Protocol::Messages => messages::run(&stage, &mut row)?,
         Protocol::Http => http::fetch(&stage, &mut row)?,
     };
-    if protocol.carries_file() {
-        row.more.insert("size".to_owned(), subject.content.size().into());
-    }
     if ended.error.as_deref() == Some(STOPPED) {
         bail!("stopped before the trial was done");
     }
-    let carrier = if trial.job.transport().has_udp() {
-        jostle_common::transport::Transport::Udp
-    } else {
-        jostle_common::transport::Transport::Tcp
-    };
+    let carrier = if trial.job.transport().has_udp() { Transport::Udp } else { Transport::Tcp };
     let relayed = Relayed { summary: &ended.summary, route: ROUTE, protocol: carrier };
-    relayed.write(&mut row);
     row.host = host(started, ("load", load), &relayed);
-    (row.ok, row.error) = (ended.error.is_none(), ended.error);
+    conclude(&mut row, &relayed, ended.error);
     Ok(row)
+}
+
+/// Writes into a row what the proxy knows, and whether the protocol has done what it promises.
+pub(crate) fn conclude(row: &mut Row, relayed: &Relayed<'_>, error: Option<String>) {
+    relayed.write(row);
+    (row.ok, row.error) = (error.is_none(), error);
 }
 
 /// What a trial is run with.

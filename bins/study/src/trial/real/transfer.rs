@@ -3,10 +3,12 @@
 
 use super::LOOPBACK;
 use crate::subject::Subject;
+use crate::trial::{Protocol, Trial};
 use anyhow::Context;
 use jostle_common::clock::Clock;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_common::units::BitRate;
 use jostle_console::stop::Stop;
 use jostle_endpoints::ending::Ending;
@@ -27,7 +29,7 @@ const RECEIVED_PART: &str = "received.part";
 
 /// A way to carry a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub(crate) enum Transport {
+pub(crate) enum FileProtocol {
     /// A TCP stream.
     Tcp,
     /// UDP datagrams that nobody repeats.
@@ -36,24 +38,29 @@ pub(crate) enum Transport {
     Saw,
 }
 
-impl Transport {
+impl FileProtocol {
     /// All of them, in the order of rows.
     pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Saw];
 
     /// The name in rows and file names.
     pub(crate) const fn name(self) -> &'static str {
+        self.protocol().name()
+    }
+
+    /// The same among the protocols of trials.
+    pub(crate) const fn protocol(self) -> Protocol {
         match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Saw => "saw",
+            Self::Tcp => Protocol::Tcp,
+            Self::Udp => Protocol::Udp,
+            Self::Saw => Protocol::Saw,
         }
     }
 
     /// What the proxy relays.
-    pub(crate) const fn carrier(self) -> jostle_common::transport::Transport {
+    pub(crate) const fn carrier(self) -> Transport {
         match self {
-            Self::Tcp => jostle_common::transport::Transport::Tcp,
-            Self::Udp | Self::Saw => jostle_common::transport::Transport::Udp,
+            Self::Tcp => Transport::Tcp,
+            Self::Udp | Self::Saw => Transport::Udp,
         }
     }
 }
@@ -61,7 +68,7 @@ impl Transport {
 /// How a file is carried.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransferSettings {
-    pub(crate) transport: Transport,
+    pub(crate) protocol: FileProtocol,
     /// How fast plain UDP sends.
     pub(crate) pace: BitRate,
     /// When stop-and-wait asks again.
@@ -72,6 +79,12 @@ pub(crate) struct TransferSettings {
 }
 
 impl TransferSettings {
+    /// The settings of a trial.
+    pub(crate) fn of(trial: &Trial, protocol: FileProtocol) -> Self {
+        let (pace, timing, limit) = (trial.pace(), trial.timeout(), trial.limit());
+        Self { protocol, pace, timing, limit }
+    }
+
     const fn patience(&self) -> Duration {
         self.limit.saturating_mul(2)
     }
@@ -139,16 +152,16 @@ impl<'a> Transfer<'a> {
     ) -> anyhow::Result<Self> {
         let directory = || Directory::open(&folder, RECEIVED);
         let idle = settings.patience();
-        let server = match settings.transport {
-            Transport::Tcp => {
+        let server = match settings.protocol {
+            FileProtocol::Tcp => {
                 let serving = tcp::ServerSettings { idle, ..tcp::ServerSettings::default() };
                 Server::Tcp(tcp::Server::bind(LOOPBACK, serving, directory()?)?)
             }
-            Transport::Udp => {
+            FileProtocol::Udp => {
                 let serving = ReceiverSettings { idle, ..ReceiverSettings::default() };
                 Server::Udp(udp::Server::bind(LOOPBACK, serving, directory()?)?)
             }
-            Transport::Saw => {
+            FileProtocol::Saw => {
                 Server::Saw(saw::Server::bind(LOOPBACK, subject.content.clone(), false)?)
             }
         };

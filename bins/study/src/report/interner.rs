@@ -3,6 +3,7 @@
 
 use super::key::{Key, Level};
 use super::metric::{self, Metric};
+use super::read::Record;
 use crate::rows::Row;
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ const METRICS_MAX: usize = 500;
 
 /// The levels of all keys, and the metrics, of all rows that were read.
 #[derive(Debug)]
-pub(super) struct Book {
-    shelves: Vec<Shelf>,
+pub(super) struct Interner {
+    keys: Vec<KeyLevels>,
     metrics: Vec<Metric>,
     places: BTreeMap<String, usize>,
     /// How many numbers were left out as there were too many kinds.
@@ -22,21 +23,21 @@ pub(super) struct Book {
 
 /// The levels of one key, in the order of their appearance.
 #[derive(Debug)]
-struct Shelf {
+struct KeyLevels {
     key: Key,
     levels: Vec<Level>,
     places: BTreeMap<String, u32>,
 }
 
-/// The levels of a row: of which key (by place in the book), which one. Keys that the row does not
+/// The levels of a row: of which key (by place in the interner), which one. Keys that the row does not
 /// have are left out.
 pub(super) type Levels = Vec<(u8, u32)>;
 
-impl Default for Book {
+impl Default for Interner {
     fn default() -> Self {
-        let shelf = |key| Shelf { key, levels: Vec::new(), places: BTreeMap::new() };
+        let key_levels = |key| KeyLevels { key, levels: Vec::new(), places: BTreeMap::new() };
         Self {
-            shelves: Key::all().map(shelf).collect(),
+            keys: Key::all().map(key_levels).collect(),
             metrics: Vec::new(),
             places: BTreeMap::new(),
             left_out: 0,
@@ -44,20 +45,44 @@ impl Default for Book {
     }
 }
 
-impl Book {
+impl Interner {
     /// Takes in the levels of a row.
     ///
     /// # Errors
     /// When a parameter cannot have the value that it has.
     pub(super) fn levels(&mut self, row: &Row) -> Result<Levels, String> {
         let mut levels = Vec::new();
-        for (place, shelf) in self.shelves.iter_mut().enumerate() {
-            if let Some(level) = shelf.key.level(row)? {
+        for (place, key_levels) in self.keys.iter_mut().enumerate() {
+            if let Some(level) = key_levels.key.level(row)? {
                 let key = u8::try_from(place).expect("there are fewer than 256 keys");
-                levels.push((key, shelf.take(level)));
+                levels.push((key, key_levels.take(level)));
             }
         }
         Ok(levels)
+    }
+
+    /// Gives rows that leave a parameter to its default that level, if any row names one: what was
+    /// written and what was left out are the same cell.
+    pub(super) fn fill_in(&mut self, records: &mut [Record]) {
+        let protocols = self.key_named("protocol").expect("rows have a protocol");
+        let named: Vec<u8> =
+            self.keys().filter(|key| !self.keys[usize::from(*key)].levels.is_empty()).collect();
+        let mut known: BTreeMap<(u8, Option<u32>, bool), Option<u32>> = BTreeMap::new();
+        for record in records {
+            let protocol = level_of(&record.levels, protocols);
+            for &key in &named {
+                if level_of(&record.levels, key).is_some() {
+                    continue;
+                }
+                let level = known.entry((key, protocol, record.is_virtual)).or_insert_with(|| {
+                    let protocol = self.level(protocols, protocol).text;
+                    let level = self.key(key).default_level(&protocol, record.is_virtual)?;
+                    Some(self.keys[usize::from(key)].take(level))
+                });
+                record.levels.extend(level.map(|level| (key, level)));
+            }
+            record.levels.sort_unstable();
+        }
     }
 
     /// Takes in the numbers of a row, by the place of their metric.
@@ -102,23 +127,23 @@ impl Book {
 
     /// The places of all keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = u8> + use<> {
-        (0..).take(self.shelves.len())
+        (0..).take(self.keys.len())
     }
 
     /// The key at a place.
     pub(super) fn key(&self, place: u8) -> Key {
-        self.shelves[usize::from(place)].key
+        self.keys[usize::from(place)].key
     }
 
     /// A level of the key at a place; "not set" of none.
     pub(super) fn level(&self, key: u8, level: Option<u32>) -> Level {
         level.map_or_else(Level::unset, |level| {
-            self.shelves[usize::from(key)].levels[level as usize].clone()
+            self.keys[usize::from(key)].levels[level as usize].clone()
         })
     }
 }
 
-impl Shelf {
+impl KeyLevels {
     fn take(&mut self, level: Level) -> u32 {
         if let Some(place) = self.places.get(&level.text) {
             return *place;

@@ -1,6 +1,23 @@
 //! Quantities as people read them: three digits and a unit.
 
+pub mod ticks;
+
 use std::time::Duration;
+
+/// A unit: how many of the basic one it holds, and its sign.
+type Unit = (f64, &'static str);
+
+const RATES: [Unit; 4] = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")];
+const TIMES: [Unit; 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
+
+/// The value in the largest unit of which there is one, or in the smallest. What is rounded up to
+/// one by its first three digits is one, when `is_rounded`.
+fn scaled(value: f64, units: &[Unit], is_rounded: bool) -> (f64, &'static str) {
+    let reach = if is_rounded { 0.999_95 } else { 1.0 };
+    let fits = units.iter().find(|(scale, _)| value.abs() >= scale * reach);
+    let (scale, unit) = fits.or(units.last()).expect("there is a unit");
+    (value / scale, unit)
+}
 
 /// Three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
 fn three_digits(value: f64) -> String {
@@ -70,13 +87,11 @@ pub fn duration(duration: Duration) -> String {
 
 /// `12.4 ms` of a fraction of a second, whatever its size.
 pub fn time(seconds: f64) -> String {
-    let (scale, unit) = match seconds.abs() {
-        size if size >= 0.99995 => (1.0, "s"),
-        size if size >= 0.00099995 || size == 0.0 => (1e3, "ms"),
-        size if size >= 0.000_000_999_95 => (1e6, "µs"),
-        _ => (1e9, "ns"),
-    };
-    format!("{} {unit}", short(seconds * scale))
+    if seconds == 0.0 {
+        return "0 ms".to_owned();
+    }
+    let (value, unit) = scaled(seconds, &TIMES, true);
+    format!("{} {unit}", short(value))
 }
 
 /// `62.5 kB` of bytes.
@@ -124,13 +139,16 @@ pub fn share(part: u64, whole: u64) -> String {
 
 /// `12.4 Mbit/s`.
 pub fn rate(bits_per_second: u64) -> String {
-    let value = bits_per_second as f64;
-    match bits_per_second {
-        0..1_000 => format!("{bits_per_second} bit/s"),
-        1_000..1_000_000 => format!("{} kbit/s", three_digits(value / 1e3)),
-        1_000_000..1_000_000_000 => format!("{} Mbit/s", three_digits(value / 1e6)),
-        _ => format!("{} Gbit/s", three_digits(value / 1e9)),
+    match scaled(bits_per_second as f64, &RATES, false) {
+        (_, "bit/s") => format!("{bits_per_second} bit/s"),
+        (value, unit) => format!("{} {unit}", three_digits(value)),
     }
+}
+
+/// `12.5 Mbit/s` without trailing zeros: a rate that follows from what somebody chose.
+pub fn short_rate(bits_per_second: f64) -> String {
+    let (value, unit) = scaled(bits_per_second, &RATES, false);
+    format!("{} {unit}", short(value))
 }
 
 /// `1 chunk`, `12 chunks`.
@@ -162,6 +180,10 @@ mod tests {
         assert_eq!(
             [999, 12_345, 12_345_678, 2_000_000_000].map(rate),
             ["999 bit/s", "12.3 kbit/s", "12.3 Mbit/s", "2.00 Gbit/s"]
+        );
+        assert_eq!(
+            [12.0, 12_500.0, 1e6, 2.25e9].map(short_rate),
+            ["12 bit/s", "12.5 kbit/s", "1 Mbit/s", "2.25 Gbit/s"]
         );
         assert_eq!([5, 1_500].map(|ms| duration(Duration::from_millis(ms))), ["5 ms", "1.5 s"]);
         assert_eq!([0, 12, 960_613, 1_000_000].map(grouped), ["0", "12", "960,613", "1,000,000"]);

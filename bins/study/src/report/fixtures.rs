@@ -1,7 +1,7 @@
 //! Made-up rows, to look at what is said about them without waiting for a network.
 
-use super::book::Book;
 use super::gather::{Choice, Gathered, gather};
+use super::interner::Interner;
 use super::read::{Loaded, Source, load};
 use crate::rows::Row;
 use crate::trial::Trial;
@@ -84,16 +84,17 @@ pub(super) fn lines(rows: &[RowBuilder]) -> String {
 }
 
 /// A file with these rows, loaded.
-pub(super) fn loaded(book: &mut Book, name: &str, rows: &[RowBuilder]) -> Loaded {
+pub(super) fn loaded(interner: &mut Interner, name: &str, rows: &[RowBuilder]) -> Loaded {
     let text = lines(rows);
-    load(vec![Source::new(name, text.as_bytes())], book).unwrap()
+    load(vec![Source::new(name, text.as_bytes())], interner).unwrap()
 }
 
 /// What a report gathers from these rows.
 pub(super) fn gathered(rows: &[RowBuilder], choice: &Choice) -> Gathered {
-    let mut book = Book::default();
-    let loaded = loaded(&mut book, "rows.jsonl", rows);
-    gather(&book, &loaded, choice).unwrap()
+    let mut interner = Interner::default();
+    let mut loaded = loaded(&mut interner, "rows.jsonl", rows);
+    interner.fill_in(&mut loaded.records);
+    gather(&interner, &loaded, choice).unwrap()
 }
 
 /// A standard normal value, near enough: the sum of twelve uniform ones less six.

@@ -2,8 +2,9 @@
 //! is up.
 
 use super::folder::{EVENTS, Folder};
-use super::plan::{Cell, Plan};
+use super::plan::{Plan, PlannedRow};
 use crate::subject::Subject;
+use crate::trial::ROUTE;
 use crate::trial::real::{Outcome, Transfer, TransferSettings};
 use anyhow::{Context, anyhow};
 use jostle_common::clock::Clock;
@@ -11,8 +12,7 @@ use jostle_common::time::Instant;
 use jostle_console::progress;
 use jostle_console::stop::Stop;
 use jostle_endpoints::protocol::storage::Source as _;
-use jostle_endpoints::protocol::timer::Timing;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports as Carrier};
+use jostle_engine::route::Route;
 use jostle_proxy::{Proxy, Settings, Summary};
 use std::fs::File;
 use std::io::Write;
@@ -47,13 +47,18 @@ pub(super) fn run(
     interrupt: &Stop,
 ) -> anyhow::Result<Run> {
     let transfers = plan
-        .cells
+        .rows
         .iter()
-        .map(|cell| Transfer::open(settings(plan, cell), subject, folder.incoming(&cell.name)?))
+        .map(|row| {
+            let settings = TransferSettings::of(&row.trial, row.protocol);
+            Transfer::open(settings, subject, folder.incoming(&row.name)?)
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let routes =
-        plan.cells.iter().zip(&transfers).map(|(cell, transfer)| route(cell, transfer.address()));
-    let mut settings = Settings::new(routes.collect(), plan.seed);
+    let routes = plan.rows.iter().zip(&transfers);
+    let routes = routes
+        .map(|(row, transfer)| route(row, transfer.address()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut settings = Settings::new(routes, plan.seed);
     if events {
         let path = folder.join(EVENTS);
         let file =
@@ -61,64 +66,45 @@ pub(super) fn run(
         settings.events = Some(Box::new(file) as Box<dyn Write + Send>);
     }
     let proxy = Proxy::bind(settings)?;
-    let doors: Vec<SocketAddr> =
+    let listeners: Vec<SocketAddr> =
         proxy.listeners().iter().map(|listener| listener.address).collect();
     let control = proxy.control();
     std::thread::scope(|scope| {
         let relaying = scope.spawn(move || proxy.run());
-        let (outcomes, interrupted) = race(scope, plan, subject, transfers, &doors, interrupt);
+        let (outcomes, interrupted) =
+            await_all(scope, plan, subject, transfers, &listeners, interrupt);
         control.stop();
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"))?;
         Ok(Run { outcomes, summary, interrupted })
     })
 }
 
-fn settings(plan: &Plan, cell: &Cell) -> TransferSettings {
-    let (transport, limit) = (cell.transport, plan.limit);
-    TransferSettings { transport, pace: plan.pace, timing: Timing::Adaptive, limit }
-}
-
-/// A row's route: from a port of its own to the row's server.
-fn route(cell: &Cell, server: SocketAddr) -> Route {
-    let loopback = || "127.0.0.1".to_owned();
-    Route {
-        name: cell.name.clone(),
-        transport: if cell.transport == super::finished::Transport::Tcp {
-            Carrier::Tcp
-        } else {
-            Carrier::Udp
-        },
-        listen: HostPort { host: loopback(), port: 0 },
-        upstream: HostPort { host: loopback(), port: server.port() },
-        profile: cell.profile.clone(),
-        seed: None,
-        // Every row meets the same chances: what 1 % loses, 5 % loses too.
-        paired: Some("compare".to_owned()),
-        enabled: true,
-        tcp: TcpMode::default(),
-        follow: false,
-        idle: Route::IDLE_DEFAULT,
-    }
+/// A row's route: that of its trial, under a name of its own.
+fn route(row: &PlannedRow, server: SocketAddr) -> anyhow::Result<Route> {
+    // Every row draws as the trial of its cell does, so all meet the same chances: what 1 % loses,
+    // 5 % loses too.
+    let paired = Some(ROUTE.to_owned());
+    Ok(Route { name: row.name.clone(), paired, ..row.trial.route(server)? })
 }
 
 /// Starts every client at once, and waits for all of them.
-fn race<'scope>(
+fn await_all<'scope>(
     scope: &'scope Scope<'scope, '_>,
     plan: &'scope Plan,
     subject: &'scope Subject,
     transfers: Vec<Transfer<'scope>>,
-    doors: &[SocketAddr],
+    listeners: &[SocketAddr],
     interrupt: &Stop,
 ) -> (Vec<anyhow::Result<Outcome>>, bool) {
     let rows = transfers.len();
     let (done, finished) = mpsc::channel();
     let stop = Stop::new();
     let counters: Vec<_> = (0..rows).map(|_| std::sync::Arc::new(AtomicU64::new(0))).collect();
-    for (row, (transfer, &door)) in transfers.into_iter().zip(doors).enumerate() {
+    for (row, (transfer, &listener)) in transfers.into_iter().zip(listeners).enumerate() {
         let (done, stop, counter) = (done.clone(), stop.clone(), counters[row].clone());
         scope.spawn(move || {
             let outcome =
-                transfer.run(door, &stop, |bytes| counter.store(bytes, Ordering::Relaxed));
+                transfer.run(listener, &stop, |bytes| counter.store(bytes, Ordering::Relaxed));
             // The receiver waits for every row.
             let _ = done.send((row, outcome));
         });

@@ -1,6 +1,6 @@
 //! Made-up comparisons, to look at what is said about them without waiting for a network.
 
-use super::finished::{Chunk, Comparison, Finished, STOPPED, Saved, Transport};
+use super::finished::{Chunk, Comparison, FileProtocol, Finished, STOPPED, Saved};
 use super::page;
 use super::table;
 use super::verdict::Verdict;
@@ -23,22 +23,22 @@ fn chunks(loss: Probability, count: u64) -> Vec<Chunk> {
     (0..count).map(fate).collect()
 }
 
-fn finished(transport: Transport, loss: f64, count: u64) -> Finished {
+fn finished(protocol: FileProtocol, loss: f64, count: u64) -> Finished {
     let loss = Probability::new(loss).unwrap();
-    let chunks = if transport == Transport::Udp {
+    let chunks = if protocol == FileProtocol::Udp {
         chunks(loss, count)
     } else {
         vec![Chunk::Intact; count as usize]
     };
     let of = |kind| chunks.iter().filter(|chunk| **chunk == kind).count() as u64;
     let (missing, damaged) = (of(Chunk::Missing), of(Chunk::Damaged));
-    let (seconds, again) = match transport {
-        Transport::Tcp => (0.4 + 130.0 * loss.as_f64(), (700.0 * loss.as_f64()) as u64),
-        Transport::Udp => (1.21, 0),
-        Transport::Saw => (2.6 + 40.0 * loss.as_f64(), (480.0 * loss.as_f64()) as u64),
+    let (seconds, again) = match protocol {
+        FileProtocol::Tcp => (0.4 + 130.0 * loss.as_f64(), (700.0 * loss.as_f64()) as u64),
+        FileProtocol::Udp => (1.21, 0),
+        FileProtocol::Saw => (2.6 + 40.0 * loss.as_f64(), (480.0 * loss.as_f64()) as u64),
     };
     let row = Row {
-        protocol: transport.name().to_owned(),
+        protocol: protocol.name().to_owned(),
         loss,
         delay: Span(Duration::from_millis(5)),
         repeat: 1,
@@ -69,9 +69,9 @@ fn finished(transport: Transport, loss: f64, count: u64) -> Finished {
         seconds: 60.03,
         seconds_lost: frames_lost as f64 * 0.026_122,
     };
-    let path = format!("{}-loss-{}.mp3", transport.name(), loss.as_f64() * 100.0);
+    let path = format!("{}-loss-{}.mp3", protocol.name(), loss.as_f64() * 100.0);
     Finished {
-        transport,
+        protocol,
         row,
         chunks,
         audit: Some(audit),
@@ -92,7 +92,7 @@ pub(super) fn fair(losses: &[f64]) -> Comparison {
         limit: Duration::from_secs(50),
         rows: losses
             .iter()
-            .flat_map(|&loss| Transport::ALL.map(|transport| finished(transport, loss, 235)))
+            .flat_map(|&loss| FileProtocol::ALL.map(|protocol| finished(protocol, loss, 235)))
             .collect(),
     }
 }
@@ -123,7 +123,7 @@ fn a_stranger_understands_the_verdict() {
         "When the network loses 10% of all packets, TCP delivers the file whole in 13.4 s, plain UDP is done in 1.21 s with 9.79% of the \
          file lost or damaged, and reliable UDP delivers the file whole in 6.60 s."
     );
-    let [tcp, udp, saw] = Transport::ALL.map(|transport| part(&verdict, transport));
+    let [tcp, udp, saw] = FileProtocol::ALL.map(|protocol| part(&verdict, protocol));
     assert_eq!(
         tcp,
         "Arrived whole at every loss rate: every byte, every time. It took 0.40 s at 0% loss and 13.4 s at 10%, 34 times as long. At 10% loss \
@@ -141,7 +141,7 @@ fn a_stranger_understands_the_verdict() {
 #[test]
 fn the_verdict_says_what_failed_and_what_is_not_as_it_should_be() {
     let mut comparison = unfair();
-    let tcp = part(&Verdict::of(&comparison), Transport::Tcp);
+    let tcp = part(&Verdict::of(&comparison), FileProtocol::Tcp);
     assert!(tcp.starts_with("Arrived whole at 0%, 1%, 2%, and 5% loss."), "{tcp}");
     assert!(
         tcp.ends_with(
@@ -151,13 +151,15 @@ fn the_verdict_says_what_failed_and_what_is_not_as_it_should_be() {
     );
     assert!(Verdict::of(&comparison).headline.contains("TCP does not deliver the file,"));
     comparison.rows[0].row.digest_equal = Some(false);
-    assert!(part(&Verdict::of(&comparison), Transport::Tcp).contains("that is a fault of jostle"));
+    assert!(
+        part(&Verdict::of(&comparison), FileProtocol::Tcp).contains("that is a fault of jostle")
+    );
 }
 
 #[test]
 fn plain_udp_is_told_when_it_was_too_fast() {
     let mut comparison = fair(&[0.05]);
-    let said = |comparison: &Comparison| part(&Verdict::of(comparison), Transport::Udp);
+    let said = |comparison: &Comparison| part(&Verdict::of(comparison), FileProtocol::Udp);
     let mut counts = RouteCounts::default();
     counts.up.discarded = BTreeMap::from([("drop".to_owned(), 9), ("queue_full".to_owned(), 8)]);
     comparison.rows[1].row.proxy = Some(counts.clone());
@@ -174,16 +176,16 @@ fn one_loss_rate_and_a_file_without_music_make_sense_too() {
     comparison.rows.iter_mut().for_each(|row| row.audit = None);
     let verdict = Verdict::of(&comparison);
     assert!(
-        part(&verdict, Transport::Tcp).starts_with("Arrived whole: every byte. It took 6.90 s.")
+        part(&verdict, FileProtocol::Tcp).starts_with("Arrived whole: every byte. It took 6.90 s.")
     );
-    assert!(!part(&verdict, Transport::Udp).contains("music"));
+    assert!(!part(&verdict, FileProtocol::Udp).contains("music"));
     let page = page::draw(&comparison);
     assert!(!page.contains("music") && !page.contains("<svg"), "one loss rate is no chart");
     assert!(!table::draw(&comparison, None).contains("music"));
 }
 
-fn part(verdict: &Verdict, transport: Transport) -> String {
-    verdict.parts.iter().find(|(of, _)| *of == transport).map(|(_, text)| text.clone()).unwrap()
+fn part(verdict: &Verdict, protocol: FileProtocol) -> String {
+    verdict.parts.iter().find(|(of, _)| *of == protocol).map(|(_, text)| text.clone()).unwrap()
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn what_the_user_stopped_is_not_blamed_on_the_network() {
     comparison.rows[last].row.error = Some(STOPPED.to_owned());
     let verdict = Verdict::of(&comparison);
     assert!(verdict.headline.contains("TCP was stopped before its end,"), "{}", verdict.headline);
-    let tcp = part(&verdict, Transport::Tcp);
+    let tcp = part(&verdict, FileProtocol::Tcp);
     assert!(
         tcp.ends_with("At 10% loss it was stopped by the user; 42.6% of the file had arrived."),
         "{tcp}"

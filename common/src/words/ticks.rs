@@ -1,52 +1,52 @@
 //! What stands at the ticks of charts: a number as short as it can be, with its unit.
 
+use super::{RATES, TIMES, scaled};
+
+const SIZES: [super::Unit; 3] = [(1_048_576.0, "MiB"), (1024.0, "KiB"), (1.0, "B")];
+
 /// A number without trailing zeros, three decimals at most, and no minus in front of nothing.
-pub(crate) fn plain(value: f64) -> String {
+fn plain(value: f64) -> String {
     format!("{}", (value * 1000.0).round() / 1000.0 + 0.0)
 }
 
 /// `5%` of 5.
-pub(crate) fn percent_label(percent: f64) -> String {
+pub fn percent_label(percent: f64) -> String {
     format!("{}%", plain(percent))
 }
 
 /// `50 ms` of 0.05.
-pub(crate) fn seconds_label(seconds: f64) -> String {
-    match seconds {
-        0.0 => "0".to_owned(),
-        long if long >= 1.0 => format!("{} s", plain(long)),
-        middle if middle >= 0.001 => format!("{} ms", plain(middle * 1e3)),
-        short => format!("{} µs", plain(short * 1e6)),
-    }
+pub fn seconds_label(seconds: f64) -> String {
+    labelled(seconds, &TIMES[..3])
 }
 
 /// `10 Mbit/s` of bits per second.
-pub(crate) fn rate_label(rate: f64) -> String {
-    match rate {
-        0.0 => "0".to_owned(),
-        rate if rate >= 1e9 => format!("{} Gbit/s", plain(rate / 1e9)),
-        rate if rate >= 1e6 => format!("{} Mbit/s", plain(rate / 1e6)),
-        rate if rate >= 1e3 => format!("{} kbit/s", plain(rate / 1e3)),
-        rate => format!("{} bit/s", plain(rate)),
-    }
+pub fn rate_label(rate: f64) -> String {
+    labelled(rate, &RATES)
 }
 
 /// `64 KiB` of 65,536.
-pub(crate) fn bytes_label(bytes: f64) -> String {
+pub fn bytes_label(bytes: f64) -> String {
     match bytes {
-        size if size >= 1_048_576.0 => format!("{} MiB", plain(size / 1_048_576.0)),
-        size if size >= 1024.0 => format!("{} KiB", plain(size / 1024.0)),
-        size => format!("{} B", plain(size)),
+        0.0 => "0 B".to_owned(),
+        bytes => labelled(bytes, &SIZES),
     }
 }
 
+fn labelled(value: f64, units: &[super::Unit]) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let (value, unit) = scaled(value, units, false);
+    format!("{} {unit}", plain(value))
+}
+
 /// `20k` of 20,000.
-pub(crate) fn count_label(count: f64) -> String {
+pub fn count_label(count: f64) -> String {
     if count >= 10_000.0 { format!("{}k", plain(count / 1e3)) } else { plain(count) }
 }
 
 /// Whole numbers, and nothing at what is between them.
-pub(crate) fn whole_label(value: f64) -> String {
+pub fn whole_label(value: f64) -> String {
     if (value - value.round()).abs() < 1e-6 { format!("{value:.0}") } else { String::new() }
 }
 
