@@ -14,5 +14,6 @@ pub mod profile;
 pub mod raw;
 pub mod route;
 pub mod rules;
+mod segment;
 pub mod stage;
 pub mod tcp;

@@ -12,7 +12,8 @@
 //! | `scoreboard`, `sent`, `ranges` | what is out, sacked, lost, sent again |
 //! | `rack`, `tlp`, `rtt` | when a segment is taken to be lost (RFC 8985, RFC 6298 as in Linux) |
 //! | `undo` | what happens when it was not (RFC 4015) |
-//! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
+//! | `window`, `usage`, `prr` | how much may be in flight (RFC 6937) |
+//! | `controller`, `cubic`, `reno`, `hystart` | how that grows and shrinks (RFC 9438, 5681) |
 //! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
 //! | `connection`, `stream` | both directions, the bytes |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
@@ -25,6 +26,7 @@
 //! costs more than it would cost Linux; a connection never gives up by itself.
 
 mod connection;
+mod controller;
 mod counters;
 mod cubic;
 mod event;
@@ -38,7 +40,6 @@ mod receiver;
 mod reno;
 mod rtt;
 mod scoreboard;
-mod segment;
 mod sender;
 mod sent;
 mod stream;
@@ -49,8 +50,8 @@ mod undo;
 mod usage;
 mod window;
 
+pub use crate::segment::{Ack, Blocks, Data, Segment};
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;
-pub use segment::{Ack, Blocks, Data, Segment};
 pub use transfer::{Outcome, transfer};
