@@ -5,6 +5,7 @@
 //! `--portable` so that tests cover it, the fallback does the same work one call at a time. This is
 //! the one folder with `unsafe`; each block says which contract it keeps.
 
+mod datagram;
 mod inbox;
 mod limits;
 mod outbox;
@@ -13,9 +14,10 @@ mod timer;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub use inbox::{Inbox, Received, SLOTS};
+pub use datagram::{MESSAGES, Message, Received, SLOTS};
+pub use inbox::Inbox;
 pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
-pub use outbox::{MESSAGES, Message, Outbox};
+pub use outbox::Outbox;
 pub use timer::Timer;
 
 use socket2::Socket;

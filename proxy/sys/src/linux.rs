@@ -5,8 +5,7 @@
 )]
 
 use super::DatagramOptions;
-use super::inbox::{Note, SLOTS};
-use super::outbox::{MESSAGES, Message};
+use super::datagram::{MESSAGES, Message, Note, SLOTS};
 use mio::net::UdpSocket;
 use socket2::{SockAddr, SockAddrStorage, Socket};
 use std::mem;

@@ -1,33 +1,8 @@
 //! Sending datagrams, many at a time where the system can.
 
+use crate::datagram::{MESSAGES, Message};
 use mio::net::UdpSocket;
-use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
-
-/// The most messages one call sends.
-pub const MESSAGES: usize = 32;
-
-/// One datagram, or a run of datagrams to the same receiver.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// The payload, or the payloads of a run: all of the same size but the last, which may be
-    /// shorter.
-    pub pieces: &'a [IoSlice<'a>],
-    /// The receiver; `None` when the socket is connected.
-    pub to: Option<SocketAddr>,
-    /// Which of our addresses it leaves from; `None` lets the system choose.
-    pub source: Option<IpAddr>,
-}
-
-impl Message<'_> {
-    /// The size of each datagram of a run; `None`: one datagram.
-    pub fn segment(&self) -> Option<u16> {
-        match self.pieces {
-            [first, _, ..] => u16::try_from(first.len()).ok(),
-            _ => None,
-        }
-    }
-}
+use std::io;
 
 /// How datagrams go out.
 #[derive(Clone, Copy, Debug)]
