@@ -17,7 +17,7 @@ pub struct Settings {
     pub portable: bool,
     /// Where the fate of each packet is written, a line each.
     pub events: Option<Box<dyn Write + Send>>,
-    /// Who else is told of each packet's fate.
+    /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,
     /// How long to look for work without sleeping, after some and before a deadline. It costs
     /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
@@ -73,8 +73,8 @@ pub enum StartError {
     },
     /// What a route relays comes back to it.
     #[error(
-        "route {route}: what it sends to {upstream} comes back to it, for ever; write the address of \
-         the server"
+        "route {route}: what it sends to {upstream} comes back to it, for ever; \
+         write the address of the server"
     )]
     Circle {
         /// The route's name.
