@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// 4096) caps it.
 const BACKLOG: i32 = 65_535;
 
-/// How often a port is picked anew when another socket of the same route cannot have it.
+/// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;
 
 /// A socket that a proxy listens on.
@@ -43,7 +43,7 @@ pub(crate) struct Opened {
     pub(crate) socket: Socket,
 }
 
-/// What a route listens on: the addresses to open, looked up beforehand.
+/// The addresses that a route listens on, looked up beforehand.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     addresses: Vec<IpAddr>,

@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     pub(crate) listeners: Vec<Listener>,
     /// Its relays, by their place in the fleet.
     pub(crate) relays: Vec<(Transport, usize)>,
-    /// What its relays hold is charged to it.
+    /// The memory that its relays' bytes are charged to.
     pub(crate) memory: Memory,
 }
 
@@ -47,7 +47,7 @@ impl Entry {
     }
 }
 
-/// What a search for circles looks at.
+/// The part of a route that a search for circles looks at.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
     pub(crate) route: &'a Route,

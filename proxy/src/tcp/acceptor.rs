@@ -12,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long to leave clients in the system's backlog when there are no descriptors.
+/// The time that clients are left in the system's backlog when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket.
@@ -22,7 +22,7 @@ struct Listener {
     token: Token,
     address: SocketAddr,
     paused_until: Option<Instant>,
-    /// Whether the relay asked to be called again for it.
+    /// Set while the relay waits to be called again for it.
     again: bool,
 }
 

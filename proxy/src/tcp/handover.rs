@@ -1,5 +1,5 @@
-//! How connections come into the links when a route gets its first rule, and out of them when it
-//! loses the last one: with bytes in flight, none of them lost or out of order.
+//! The handover of connections into the links when a route gets its first rule, and out of them
+//! when it loses the last one: with bytes in flight, none of them lost or out of order.
 
 use super::TcpRelay;
 use crate::turn::Turn;
@@ -41,7 +41,7 @@ impl TcpRelay {
             // One that had not left the links yet is still in them.
             if !std::mem::replace(&mut connection.carried, true) {
                 let ended = Direction::BOTH.map(|direction| {
-                    connection.source(direction).is_some_and(|source| source.ended)
+                    connection.source(direction).is_some_and(|source| source.is_read_out())
                 });
                 for direction in Direction::BOTH {
                     // What waits at a receiver's socket comes before all that crosses the links.
@@ -69,6 +69,7 @@ impl TcpRelay {
             let connection = self.connections.at(index);
             let id = connection.id;
             let Some(carrier) = self.carriage.of(connection.carried) else { continue };
+            // Until then its sockets are not read, so that nothing overtakes what is in the links.
             if !carrier.release(turn.now, id) {
                 continue;
             }

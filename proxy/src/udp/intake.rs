@@ -23,7 +23,7 @@ use std::time::Duration;
 /// The most flows of a relay: half the ports that its sockets can have.
 const FLOWS_MAX: usize = 16_384;
 
-/// When what was just read had come.
+/// The time of a read, on both clocks.
 #[derive(Clone, Copy, Debug)]
 struct ReadAt {
     now: Instant,
@@ -32,7 +32,7 @@ struct ReadAt {
 }
 
 impl ReadAt {
-    /// When a datagram arrived: at the kernel's stamp if there is one, never later than now.
+    /// Returns when a datagram arrived: at the kernel's stamp if there is one, never later than now.
     /// Calendar time may jump; both clocks are read together, so a jump can only move the datagrams
     /// that were under way.
     fn arrival(self, stamp: Option<Duration>) -> Instant {

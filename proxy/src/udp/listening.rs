@@ -18,9 +18,9 @@ pub(super) struct Listener {
     address: SocketAddr,
     /// The kernel's drop count of the socket when last told.
     pub(super) missed: u32,
-    /// Whether the relay asked to read it again.
+    /// Set while the relay waits to read it again.
     pub(super) again: bool,
-    /// Whether it takes nothing any more, and is there for what its flows have inside.
+    /// Set when it takes nothing any more, and is there for what its flows have inside.
     retired: bool,
 }
 

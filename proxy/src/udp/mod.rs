@@ -28,7 +28,7 @@ use listening::Listeners;
 use std::io;
 use std::net::SocketAddr;
 
-/// How many full reads a socket gets before the others have their turn.
+/// Full reads that a socket gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
 /// The UDP half of a route.
@@ -44,7 +44,7 @@ pub(crate) struct UdpRelay {
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
     counts: Counts,
-    /// Since when it takes in nothing new.
+    /// The time since which it takes in nothing new.
     draining: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! The way out: from the link to the sockets, and each one's fate when it is known.
+//! The way out: from the link to the sockets, and then each datagram's fate.
 
 use super::UdpRelay;
 use super::send::{Way, send};

@@ -1,4 +1,4 @@
-//! What goes in and out of a UDP socket: datagrams, and what comes or goes with their bytes.
+//! Datagrams on their way in and out of a UDP socket, with what accompanies their bytes.
 
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
@@ -11,20 +11,20 @@ pub const SLOTS: usize = 32;
 /// The most messages one call sends.
 pub const MESSAGES: usize = 32;
 
-/// What was read: one datagram, or a run of datagrams of equal size from the same sender.
+/// The result of a read: one datagram, or a run of datagrams of equal size from the same sender.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// The payload, or the payloads one behind the other.
     pub bytes: &'a [u8],
     /// The size of each but the last, which may be shorter; `None`: one datagram.
     pub segment: Option<usize>,
-    /// Who sent it.
+    /// The sender.
     pub from: Option<SocketAddr>,
-    /// Which of our addresses it was sent to, when the socket was asked to tell.
+    /// The address of ours that it was sent to, when the socket was asked to tell.
     pub asked: Option<IpAddr>,
-    /// When the kernel took it in, as calendar time.
+    /// The calendar time at which the kernel took it in.
     pub stamp: Option<Duration>,
-    /// How many datagrams the kernel has dropped on this socket so far, for want of buffer.
+    /// The number of datagrams that the kernel has dropped on this socket so far, for want of buffer.
     pub missed: Option<u32>,
 }
 
@@ -38,7 +38,7 @@ impl Received<'_> {
     }
 }
 
-/// What came with the bytes of one slot.
+/// The metadata of one slot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Note {
     pub(super) len: usize,
@@ -57,12 +57,12 @@ pub struct Message<'a> {
     pub pieces: &'a [IoSlice<'a>],
     /// The receiver; `None` when the socket is connected.
     pub to: Option<SocketAddr>,
-    /// Which of our addresses it leaves from; `None` lets the system choose.
+    /// The address of ours that it leaves from; `None` lets the system choose.
     pub source: Option<IpAddr>,
 }
 
 impl Message<'_> {
-    /// The size of each datagram of a run; `None`: one datagram.
+    /// Returns the size of each datagram of a run; `None` for one datagram.
     pub fn segment(&self) -> Option<u16> {
         match self.pieces {
             [first, _, ..] => u16::try_from(first.len()).ok(),

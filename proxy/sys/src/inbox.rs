@@ -12,7 +12,7 @@ pub(super) const SLOT_BYTES: usize = 65_536;
 /// into the same cache set.
 const SLOT_STRIDE: usize = SLOT_BYTES + 192;
 
-/// Room for datagrams just read. One serves all sockets of a loop.
+/// A buffer for datagrams just read. One serves all sockets of a loop.
 pub struct Inbox {
     arena: Vec<u8>,
     notes: [Note; SLOTS],
@@ -23,7 +23,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// An empty inbox; a portable one reads a datagram per call.
+    /// Makes an empty inbox; a portable one reads a datagram per call.
     pub fn new(portable: bool) -> Self {
         // Untouched pages cost nothing: two megabytes are reserved, what arrives is used.
         Self {
@@ -61,7 +61,7 @@ impl Inbox {
         Ok(self.filled)
     }
 
-    /// What the last `receive` read, in order of arrival.
+    /// Returns the results of the last `receive`, in order of arrival.
     pub fn received(&self) -> impl Iterator<Item = Received<'_>> {
         let slots = self.arena.chunks_exact(SLOT_STRIDE);
         slots.zip(&self.notes[..self.filled]).map(|(slot, note)| Received {

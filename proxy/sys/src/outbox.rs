@@ -4,19 +4,19 @@ use crate::datagram::{MESSAGES, Message};
 use mio::net::UdpSocket;
 use std::io;
 
-/// How datagrams go out.
+/// The way out for datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Outbox {
     portable: bool,
 }
 
 impl Outbox {
-    /// A portable one sends a datagram per call.
+    /// Makes an outbox; a portable one sends a datagram per call.
     pub const fn new(portable: bool) -> Self {
         Self { portable }
     }
 
-    /// Whether a run of datagrams can go as one message.
+    /// Returns true if a run of datagrams can go as one message.
     pub const fn takes_runs(self) -> bool {
         cfg!(target_os = "linux") && !self.portable
     }
