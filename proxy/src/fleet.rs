@@ -45,11 +45,6 @@ impl Fleet {
         &mut *self.members[index].relay
     }
 
-    /// Returns a relay that is there.
-    pub(crate) fn get(&self, index: usize) -> &dyn Relay {
-        &*self.members[index].relay
-    }
-
     /// Lets a relay drain until it is over, or until `until`.
     pub(crate) fn leave(&mut self, index: usize, until: Instant, turn: &mut Turn) {
         let member = &mut self.members[index];

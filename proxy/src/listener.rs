@@ -41,6 +41,8 @@ impl fmt::Display for Listener {
 pub(crate) struct Opened {
     pub(crate) address: SocketAddr,
     pub(crate) socket: Socket,
+    /// The kernel's drop count of a UDP socket that was open before.
+    pub(crate) missed: u32,
 }
 
 /// The addresses that a route listens on, looked up beforehand.
@@ -207,5 +209,5 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
         }
     }
     let address = socket.local_addr()?.as_socket().expect("an IP socket has an IP address");
-    Ok(Opened { address, socket })
+    Ok(Opened { address, socket, missed: 0 })
 }

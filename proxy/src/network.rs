@@ -45,8 +45,8 @@ impl Network {
         }
     }
 
-    /// Adds the routes that a proxy starts with. Without their circles refused, some may lead to
-    /// themselves.
+    /// Adds a route that a proxy starts with. Whether it leads to itself is for
+    /// [`refuse_circles`](Self::refuse_circles) to say, once for all of them.
     pub(crate) fn start(&mut self, prepared: Prepared, turn: &mut Turn) -> Result<(), StartError> {
         let Prepared { route, reach } = prepared;
         let (upstream, listening) = match reach {
@@ -254,7 +254,7 @@ impl Network {
         // The sockets that stay are shared until the old relay has drained.
         let memory = old.memory.clone();
         if let Some(index) = present {
-            opened.extend(self.fleet.get(index).share(&kept)?);
+            opened.extend(self.fleet.touch(index).share(&kept)?);
         }
         self.make(transport, route, upstream, &memory, opened, turn).map(Some)
     }

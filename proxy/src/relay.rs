@@ -68,7 +68,7 @@ pub(crate) trait Relay: Send {
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()>;
 
     /// Returns second handles of the listening sockets at these addresses.
-    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>>;
+    fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>>;
 
     /// Closes the listening sockets at all other addresses.
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn);

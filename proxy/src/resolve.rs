@@ -60,8 +60,8 @@ impl Upstream {
         })
     }
 
-    /// Returns the addresses to try in order: those of the client's own family first, as `localhost` has
-    /// one of each.
+    /// Returns the addresses to try in order: those of the client's own family first, as
+    /// `localhost` has one of each.
     pub(crate) fn addresses(&self, client: SocketAddr) -> Vec<SocketAddr> {
         let mut addresses = self.addresses.clone();
         addresses.sort_by_key(|address| address.is_ipv4() != client.is_ipv4());

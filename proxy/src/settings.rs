@@ -48,8 +48,8 @@ impl Settings {
     }
 }
 
-/// The reason why a proxy did not start. Nothing is left open then. The message has it all, so there is no
-/// source behind it.
+/// The reason why a proxy did not start. Nothing is left open then. The message has it all, so
+/// there is no source behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be opened.

@@ -62,8 +62,8 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
 }
 
-/// The size of the buffer that streams are read into: larger than the socket buffers, so that one read usually
-/// empties them.
+/// The size of the buffer that streams are read into: larger than the socket buffers, so that one
+/// read usually empties them.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
 
 /// The descriptors that the process may have open.

@@ -143,7 +143,8 @@ fn what_is_not_consumed_or_is_an_end_keeps_it() {
 #[test]
 fn a_lossy_link_keeps_a_modelled_connection_until_all_has_arrived() {
     for control in [CongestionControl::Cubic, CongestionControl::Reno] {
-        let lossy = r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#;
+        let lossy = r#"{ "both": [ { "rule": "drop", "chance": "20%" },
+            { "rule": "delay", "time": "5ms" } ] }"#;
         let mut run = Run::new(lossy, TcpMode::Model(control));
         run.carrier.adopt(run.now, 1);
         let text = text(100_000);

@@ -39,7 +39,7 @@ impl Acceptor {
         reactor: &mut Reactor,
     ) -> io::Result<()> {
         let mut added = Vec::new();
-        for Opened { address, socket } in opened {
+        for Opened { address, socket, .. } in opened {
             let mut socket = TcpListener::from_std(socket.into());
             let index = self.0.vacant_key();
             let owner = Owner { relay, socket: Part::Listener(index).key() };
@@ -65,7 +65,7 @@ impl Acceptor {
             .filter(|listener| addresses.contains(&listener.address))
             .map(|listener| {
                 let socket = SockRef::from(&listener.socket).try_clone()?;
-                Ok(Opened { address: listener.address, socket })
+                Ok(Opened { address: listener.address, socket, missed: 0 })
             })
             .collect()
     }

@@ -63,11 +63,11 @@ impl Carriage {
         self.carrier.as_ref()
     }
 
-    /// Returns the carrier, made if it is not there yet, and whether connections crossed the links
-    /// before.
-    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier) -> (&mut Carrier, bool) {
-        let before = std::mem::replace(&mut self.in_force, true);
-        (self.carrier.get_or_insert_with(make), before)
+    /// Lets connections cross the links, and makes these if they are not there yet. Returns true if
+    /// connections crossed them before.
+    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier) -> bool {
+        self.carrier.get_or_insert_with(make);
+        std::mem::replace(&mut self.in_force, true)
     }
 
     /// Lets connections leave the links, and returns the carrier if there is one.

@@ -2,6 +2,7 @@
 //! when it loses the last one: with bytes in flight, none of them lost or out of order.
 
 use super::TcpRelay;
+use super::end::End;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_engine::carrier::Carrier;
@@ -26,9 +27,10 @@ impl TcpRelay {
         }
         let (route, seed, memory) = (&self.route, self.seed, &self.memory);
         let make = || Carrier::new(profile, route.tcp, seed, route.drawn_as(), memory.clone());
-        let (carrier, were_carried) = self.carriage.put_in_force(make);
-        set(carrier, profile);
-        if !were_carried {
+        if let Some(carrier) = self.carriage.of(true) {
+            set(carrier, profile);
+        }
+        if !self.carriage.put_in_force(make) {
             self.adopt_connections(turn);
         }
     }
@@ -76,6 +78,10 @@ impl TcpRelay {
             let connection = self.connections.at(index);
             connection.carried = false;
             connection.straight = [0; 2];
+            for direction in Direction::BOTH {
+                // One that waited for room in the links waits no more.
+                connection.source(direction).map(End::feed);
+            }
             self.ask_again(index, Direction::Up, turn);
             self.ask_again(index, Direction::Down, turn);
         }

@@ -265,7 +265,7 @@ impl Relay for TcpRelay {
         self.acceptor.add(opened, self.id.index, &mut turn.reactor)
     }
 
-    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+    fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
         self.acceptor.share(addresses)
     }
 

@@ -1,5 +1,8 @@
 //! The UDP flows of a relay: found by client, by ordinal, and in the order in which they fell
 //! silent.
+//!
+//! The list by silence runs through the flows themselves: each datagram moves its flow to the end,
+//! and a linked hash map would look the client up once more for that.
 
 use crate::table::Table;
 use jostle_common::time::Instant;

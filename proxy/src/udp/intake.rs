@@ -32,9 +32,9 @@ struct ReadAt {
 }
 
 impl ReadAt {
-    /// Returns when a datagram arrived: at the kernel's stamp if there is one, never later than now.
-    /// Calendar time may jump; both clocks are read together, so a jump can only move the datagrams
-    /// that were under way.
+    /// Returns when a datagram arrived: at the kernel's stamp if there is one, never later than
+    /// now. Calendar time may jump; both clocks are read together, so a jump can only move the
+    /// datagrams that were under way.
     fn arrival(self, stamp: Option<Duration>) -> Instant {
         let age = stamp.and_then(|stamp| self.wall.checked_sub(stamp));
         age.map_or(self.now, |age| self.now - age)
@@ -64,7 +64,9 @@ impl UdpRelay {
         self.upstream.refresh(self.id, at.now, names);
         for received in datagrams.inbox.received() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
-            self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
+            if self.draining.is_none() || !listener.shared {
+                self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
+            }
             let Some(address) = received.from else { continue };
             let client = Client { address, listener: index, asked: received.asked };
             let flow = match self.flows.find(&client) {

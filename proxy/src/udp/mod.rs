@@ -239,7 +239,7 @@ impl Relay for UdpRelay {
         self.listeners.add(opened, self.id.index, &mut turn.reactor)
     }
 
-    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+    fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
         self.listeners.share(addresses)
     }
 

@@ -30,8 +30,8 @@ impl UdpRelay {
         self.lanes[direction.index()].outputs = outputs;
     }
 
-    /// Puts each delivered datagram with its flow, and notes the fates as they are if nothing happens
-    /// on the way out.
+    /// Puts each delivered datagram with its flow, and notes the fates as they are if nothing
+    /// happens on the way out.
     fn stage(&mut self, outputs: &[Output], now: Instant) {
         self.fates.clear();
         // Those of one flow often come in a row, and need be looked for once.

@@ -24,7 +24,8 @@ pub struct Received<'a> {
     pub asked: Option<IpAddr>,
     /// The calendar time at which the kernel took it in.
     pub stamp: Option<Duration>,
-    /// The number of datagrams that the kernel has dropped on this socket so far, for want of buffer.
+    /// The number of datagrams that the kernel has dropped on this socket so far, for want of
+    /// buffer.
     pub missed: Option<u32>,
 }
 

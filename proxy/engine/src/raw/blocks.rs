@@ -13,7 +13,8 @@ use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// The most blocks kept for copies that are still under way when the fate of the original is known. A copy that comes out when so many others have come out behind the original says nothing.
+/// The most blocks kept for copies that are still under way when the fate of the original is known.
+/// A copy that comes out when so many others have come out behind the original says nothing.
 const KEPT_MAX: usize = UNITS_MAX;
 
 /// One direction of a stream.
@@ -185,8 +186,8 @@ impl Blocks {
             let whole = block.filled == self.size;
             return if whole { self.give_copies(packet.number, packet.at) } else { 0 };
         }
-        // The link has delayed the block's first byte; each later byte gets the same delay from when
-        // it came itself.
+        // The link has delayed the block's first byte; each later byte gets the same delay from
+        // when it came itself.
         let delay = packet.at.since(block.entered);
         let mut pieces = Vec::with_capacity(block.chunks.len());
         let mut offset = 0;
