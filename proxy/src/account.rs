@@ -28,7 +28,7 @@ pub(crate) struct Account {
     settled: u64,
 }
 
-/// What happened to the packets of one direction, as numbers that can be added up.
+/// The fates of the packets of one direction, as numbers that can be added up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LinkReport {
     entered: u64,
@@ -127,8 +127,8 @@ impl Account {
         self.totals.discarded[loss.index()]
     }
 
-    /// Returns what happened so far, with the counters of the link, if there is one. Whatever
-    /// entered the link and has no fate yet is held.
+    /// Returns what happened so far, with the counters of the link, if there is one. A packet
+    /// that entered the link and has no fate yet is held.
     pub(crate) fn report(&self, link: Option<&Counters>) -> LinkReport {
         let mut report = self.totals.clone();
         if let Some(link) = link {

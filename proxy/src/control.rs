@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::time::Duration;
 
-/// How long a stopping proxy delivers what it holds unless told otherwise.
+/// The time that a stopping proxy delivers what it holds unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// A handle to a proxy, for any thread but the one that runs it.

@@ -1,7 +1,7 @@
-//! The event log: one JSON object per line for each packet and what became of it.
+//! The event log: one JSON object per line for each packet and its fate.
 //!
 //! Lines are made on the event loop and written by a thread of their own. Between them is a bounded
-//! queue: when the disk does not keep up, or nobody reads the pipe, lines are skipped and counted,
+//! queue: when the disk does not keep up, or a pipe is not read, lines are skipped and counted,
 //! and traffic goes on.
 
 use crate::fate::{Fate, Settled};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
-/// What is handed to the writer in one go.
+/// The size of what is handed to the writer in one go.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The most chunks that wait for the writer: 4 MiB.
@@ -25,7 +25,7 @@ const CHUNKS_MAX: usize = 64;
 /// The longest a line waits for its chunk to fill.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
-/// How long the end of a run waits for the writer.
+/// The time that the end of a run waits for the writer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lines that travel together.
@@ -38,7 +38,7 @@ struct Chunk {
 /// The loop's end of the event log.
 pub(crate) struct EventLog {
     chunk: Chunk,
-    /// When the oldest line of the chunk is to be handed on.
+    /// The time at which the oldest line of the chunk is to be handed on.
     due: Option<Instant>,
     queue: SyncSender<Chunk>,
     /// Lines handed to the writer.
@@ -78,7 +78,7 @@ impl EventLog {
         self.due
     }
 
-    /// Writes what became of a packet.
+    /// Writes the fate of a packet.
     pub(crate) fn record(&mut self, settled: &Settled<'_>) {
         if self.chunk.bytes.len() >= CHUNK_BYTES && !self.hand_on() {
             self.skipped += 1;
@@ -122,7 +122,7 @@ impl EventLog {
         // Without us the writer ends behind the last chunk.
         drop(queue);
         if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            log::error!("the event log ends here, nobody takes what is written");
+            log::error!("the event log ends here, the file takes nothing any more");
         }
         skipped + queued - written.load(Ordering::Acquire)
     }
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// A pipe that nobody reads until the other end of the channel is dropped.
+    /// A pipe that is not read until the other end of the channel is dropped.
     struct Stuck(Receiver<()>);
 
     impl Write for Stuck {

@@ -1,4 +1,4 @@
-//! What became of a packet: one type for counters, the event log and every other sink.
+//! The fate of a packet: one type for counters, the event log and every other sink.
 
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -7,7 +7,7 @@ use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::stage::{Output, Reason};
 
-/// What became of a packet, from socket to socket.
+/// The fate of a packet, from socket to socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It left for its receiver.
@@ -16,7 +16,7 @@ pub enum Fate {
     Discarded(Loss),
 }
 
-/// Where and why a packet was discarded.
+/// The place and reason of a discard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// A rule of the link discarded it.
@@ -49,7 +49,7 @@ impl Loss {
         Self::SendFailed,
     ];
 
-    /// How many there are, the link's included.
+    /// The number of losses, the link's included.
     pub(crate) const COUNT: usize = Reason::ALL.len() + Self::AROUND.len();
 
     /// Returns all of them, the link's first.
@@ -88,7 +88,7 @@ impl Loss {
 }
 
 impl Fate {
-    /// Returns what the link says of a packet that left it.
+    /// Returns the fate that the link gave a packet.
     pub const fn of(output: &Output) -> Self {
         match output {
             Output::Deliver(_) => Self::Delivered,
@@ -104,14 +104,14 @@ pub struct Settled<'a> {
     pub route: &'a str,
     /// The transport.
     pub transport: Transport,
-    /// Which way it went.
+    /// Its direction.
     pub direction: Direction,
     /// The packet. Its number is 0 if it never entered the link, and then its flow is 0 too if it
     /// had none.
     pub packet: &'a Packet,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
-    /// When it was out of our hands.
+    /// The time at which it was out of our hands.
     pub released: Instant,
     /// The link that knows the names of the rules.
     pub(crate) link: &'a Link,

@@ -1,4 +1,4 @@
-//! All relays of a loop: which has something to do when, and which are on their way out.
+//! All relays of a loop, when each has something to do, and those that are on their way out.
 
 use crate::reactor::{Owner, Readiness};
 use crate::relay::{Relay, RelayId, RelayReport};
@@ -21,7 +21,7 @@ pub(crate) struct Fleet {
 struct Member {
     id: RelayId,
     relay: Box<dyn Relay>,
-    /// Until when it drains, if it is on its way out.
+    /// The time until which it drains, if it is on its way out.
     leaving: Option<Instant>,
 }
 
@@ -43,11 +43,6 @@ impl Fleet {
     pub(crate) fn touch(&mut self, index: usize) -> &mut dyn Relay {
         self.agenda.touch(index);
         &mut *self.members[index].relay
-    }
-
-    /// Returns a relay that is there.
-    pub(crate) fn get(&self, index: usize) -> &dyn Relay {
-        &*self.members[index].relay
     }
 
     /// Lets a relay drain until it is over, or until `until`.
@@ -136,7 +131,7 @@ impl Fleet {
     }
 }
 
-/// Which relay has something to do, and when.
+/// The times at which relays have something to do.
 #[derive(Debug, Default)]
 struct Agenda {
     times: BTreeSet<(Instant, usize)>,
@@ -178,7 +173,7 @@ impl Agenda {
         }
     }
 
-    /// When the next relay is due.
+    /// Returns when the next relay is due.
     fn first(&self) -> Option<Instant> {
         self.times.first().map(|(at, _)| *at)
     }

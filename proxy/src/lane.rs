@@ -17,7 +17,7 @@ use jostle_engine::stage::{Output, Stage};
 /// Memory that the packets in a lane may take. At 1 Gbit/s it is two seconds of delay.
 const BYTES_MAX: u64 = 256 << 20;
 
-/// What a packet takes beside its payload; an empty one is not free.
+/// The bytes that a packet takes besides its payload; an empty one is not free.
 const PACKET_BYTES: u64 = size_of::<Packet>() as u64;
 
 /// The most packets taken out of a link in one go, so that sockets are read between.
@@ -28,7 +28,7 @@ const OUTPUTS_MAX: usize = 1024;
 pub(crate) struct Lane {
     pub(crate) link: Link,
     pub(crate) account: Account,
-    /// What has left the link and is not yet sent, discards included.
+    /// Packets that have left the link and are not yet sent, discards included.
     pub(crate) outputs: Vec<Output>,
     /// No packet may arrive earlier: the last arrival, or the time up to which the link has been
     /// worked off.

@@ -1,4 +1,4 @@
-//! How late packets are released: the time between when a packet was due and when its send had
+//! The lateness of releases: the time between when a packet was due and when its send had
 //! returned.
 
 use hdrhistogram::Histogram;
@@ -47,14 +47,14 @@ impl Lateness {
     }
 }
 
-/// How late packets were released, in microseconds.
+/// The lateness of releases, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LatenessSummary {
-    /// How many packets were released.
+    /// Packets that were released.
     pub packets: u64,
     /// The median.
     pub p50_us: f64,
-    /// What 99 % stay below.
+    /// The 99th percentile.
     pub p99_us: f64,
     /// The latest.
     pub max_us: f64,

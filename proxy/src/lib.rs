@@ -4,6 +4,35 @@
 //! [`Control::stop`], drains, and returns the [`Summary`]. What happens to packets is decided in
 //! `jostle-engine`; here are the sockets, the timer and the counters.
 //!
+//! [`Control`] changes a running proxy from other threads: routes come and go, and their rules
+//! change, without disturbing the others.
+//!
+//! ```
+//! use jostle_engine::profile::Profile;
+//! use jostle_engine::route::Configuration;
+//! use jostle_proxy::{Proxy, Settings};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let proxy = Proxy::bind(Settings::new(Vec::new(), 7))?;
+//! let control = proxy.control();
+//! let running = std::thread::spawn(move || proxy.run());
+//! let text = r#"{ "proxies": [ { "listen": "udp://127.0.0.1:0", "upstream": "127.0.0.1:9" } ] }"#;
+//! let route = Configuration::from_json(text, &|_| Err("no files".into()))?.routes.remove(0);
+//! let id = control.add(route)?;
+//! let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "5%" } ] }"#)?;
+//! control.set_profile(id, profile)?;
+//! assert_eq!(control.routes()?[0].listeners.len(), 1);
+//! control.remove(id, Duration::from_secs(1))?;
+//! control.stop();
+//! assert_eq!(running.join().expect("it does not panic").links.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A packet has one [`Fate`], from socket to socket. The counters of the [`Summary`], the event log
+//! and every [`Sink`] are told the same of it.
+//!
 //! Multicast and broadcast are not relayed.
 
 mod account;

@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// 4096) caps it.
 const BACKLOG: i32 = 65_535;
 
-/// How often a port is picked anew when another socket of the same route cannot have it.
+/// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;
 
 /// A socket that a proxy listens on.
@@ -41,9 +41,11 @@ impl fmt::Display for Listener {
 pub(crate) struct Opened {
     pub(crate) address: SocketAddr,
     pub(crate) socket: Socket,
+    /// The kernel's drop count of a UDP socket that was open before.
+    pub(crate) missed: u32,
 }
 
-/// What a route listens on: the addresses to open, looked up beforehand.
+/// The addresses that a route listens on, looked up beforehand.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     addresses: Vec<IpAddr>,
@@ -207,5 +209,5 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
         }
     }
     let address = socket.local_addr()?.as_socket().expect("an IP socket has an IP address");
-    Ok(Opened { address, socket })
+    Ok(Opened { address, socket, missed: 0 })
 }

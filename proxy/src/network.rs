@@ -16,6 +16,7 @@ use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule, Timeline};
 use jostle_engine::route::Route;
+use std::io;
 
 /// Memory that what a route holds may take: all that the process has. A route of many flows is
 /// bounded by its lanes, one of many connections by each one's share.
@@ -44,8 +45,8 @@ impl Network {
         }
     }
 
-    /// Adds the routes that a proxy starts with. Without their circles refused, some may lead to
-    /// themselves.
+    /// Adds a route that a proxy starts with. Whether it leads to itself is for
+    /// [`refuse_circles`](Self::refuse_circles) to say, once for all of them.
     pub(crate) fn start(&mut self, prepared: Prepared, turn: &mut Turn) -> Result<(), StartError> {
         let Prepared { route, reach } = prepared;
         let (upstream, listening) = match reach {
@@ -135,7 +136,7 @@ impl Network {
         memory: &Memory,
         opened: Vec<Opened>,
         turn: &mut Turn,
-    ) -> std::io::Result<usize> {
+    ) -> io::Result<usize> {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
         let plan = Plan { id, route, seed, upstream, memory, rules_on };
@@ -196,54 +197,18 @@ impl Network {
     ) -> Result<(), OrderError> {
         let listeners = listening.listeners(&route.name);
         let old = self.routes.get(id)?;
-        let (same, memory) = (is_same_stream(&old.route, &route), old.memory.clone());
-        let before: Vec<(Transport, usize)> = old.relays.clone();
+        let (memory, before) = (old.memory.clone(), old.relays.clone());
         let given_up = old.listeners.len() + listening.opened.len() - listeners.len();
         let mut relays = Vec::new();
-        let mut made = Vec::new();
-        let mut more: Vec<(usize, Vec<std::net::SocketAddr>)> = Vec::new();
-        let mut failed = None;
         for transport in Transport::ALL {
-            let kept = listening.kept(transport);
-            let mut opened = listening.take(transport);
-            let Some(upstream) = upstream.clone().filter(|_| kept.len() + opened.len() > 0) else {
-                continue;
-            };
-            let present = before.iter().find(|(of, _)| *of == transport).map(|(_, index)| *index);
-            let result = match present {
-                Some(index) if same => {
-                    more.push((index, kept));
-                    self.fleet.touch(index).listen(opened, turn).map(|()| index)
-                }
-                Some(index) => self.fleet.get(index).share(&kept).and_then(|shared| {
-                    opened.extend(shared);
-                    self.make(transport, &route, upstream, &memory, opened, turn)
-                }),
-                None => self.make(transport, &route, upstream, &memory, opened, turn),
-            };
-            match result {
-                Ok(index) => {
-                    if present != Some(index) {
-                        made.push(index);
-                    }
-                    relays.push((transport, index));
-                }
+            let made = self.relay_in_place(id, transport, &route, &upstream, &mut listening, turn);
+            match made {
+                Ok(index) => relays.extend(index.map(|index| (transport, index))),
                 Err(cause) => {
-                    failed = Some(cause);
-                    break;
+                    self.undo(id, &relays, turn)?;
+                    return Err(StartError::from(cause).into());
                 }
             }
-        }
-        if let Some(cause) = failed {
-            for index in made {
-                self.fleet.remove(index, turn);
-            }
-            for (index, _) in more {
-                let old = self.routes.get(id)?.addresses();
-                let all: Vec<_> = old.into_iter().map(|(_, address)| address).collect();
-                self.fleet.touch(index).listen_only(&all, turn);
-            }
-            return Err(StartError::from(cause).into());
         }
         // From here on nothing fails.
         turn.descriptors.give(given_up);
@@ -252,11 +217,8 @@ impl Network {
                 self.fleet.leave(index, until, turn);
                 continue;
             }
-            let addresses: Vec<_> = listeners
-                .iter()
-                .filter(|listener| listener.protocol == transport)
-                .map(|listener| listener.address)
-                .collect();
+            let of_it = listeners.iter().filter(|listener| listener.protocol == transport);
+            let addresses: Vec<_> = of_it.map(|listener| listener.address).collect();
             let relay = self.fleet.touch(index);
             relay.listen_only(&addresses, turn);
             if let Some(upstream) = &upstream {
@@ -264,8 +226,55 @@ impl Network {
             }
             relay.follow(&route, self.rules_on, turn);
         }
-        let entry = self.routes.get_mut(id)?;
-        *entry = Entry { id, route, upstream, listeners, relays, memory };
+        *self.routes.get_mut(id)? = Entry { id, route, upstream, listeners, relays, memory };
+        Ok(())
+    }
+
+    /// Returns the relay of a transport for a route that replaces another: the same one, which
+    /// listens on more sockets from now on, or a new one; none if it does not listen.
+    fn relay_in_place(
+        &mut self,
+        id: RouteId,
+        transport: Transport,
+        route: &Route,
+        upstream: &Option<Upstream>,
+        listening: &mut Listening,
+        turn: &mut Turn,
+    ) -> io::Result<Option<usize>> {
+        let (kept, mut opened) = (listening.kept(transport), listening.take(transport));
+        let Some(upstream) = upstream.clone().filter(|_| kept.len() + opened.len() > 0) else {
+            return Ok(None);
+        };
+        let old = self.routes.get(id).expect("the caller has found it");
+        let present = old.relay(transport);
+        if let Some(index) = present.filter(|_| is_same_stream(&old.route, route)) {
+            self.fleet.touch(index).listen(opened, turn)?;
+            return Ok(Some(index));
+        }
+        // The sockets that stay are shared until the old relay has drained.
+        let memory = old.memory.clone();
+        if let Some(index) = present {
+            opened.extend(self.fleet.touch(index).share(&kept)?);
+        }
+        self.make(transport, route, upstream, &memory, opened, turn).map(Some)
+    }
+
+    /// Undoes what [`relay_in_place`](Self::relay_in_place) did for `relays`.
+    fn undo(
+        &mut self,
+        id: RouteId,
+        relays: &[(Transport, usize)],
+        turn: &mut Turn,
+    ) -> Result<(), OrderError> {
+        let old = self.routes.get(id)?;
+        let addresses: Vec<_> = old.addresses().into_iter().map(|(_, address)| address).collect();
+        for relay in relays {
+            if old.relays.contains(relay) {
+                self.fleet.touch(relay.1).listen_only(&addresses, turn);
+            } else {
+                self.fleet.remove(relay.1, turn);
+            }
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What can be asked of a running proxy, and the mailbox in which it waits.
+//! The orders that a running proxy takes, and how they are answered.
 
 use crate::listener::{Listener, Wanted};
 use crate::resolve::Upstream;
@@ -34,15 +34,15 @@ impl fmt::Display for RouteId {
 /// A route of a running proxy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteState {
-    /// Which one it is.
+    /// Its identity.
     pub id: RouteId,
-    /// What it does.
+    /// Its settings.
     pub route: Route,
-    /// Where it listens; a disabled route does not.
+    /// Its listening sockets; a disabled route has none.
     pub listeners: Vec<Listener>,
 }
 
-/// Why an order was not carried out. Nothing was changed then.
+/// The reason why an order was not carried out. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     /// A listener could not be opened, a name has no address, or the route leads to itself.
@@ -61,7 +61,7 @@ pub enum OrderError {
         route: String,
         /// The rule's key.
         key: String,
-        /// Where it was looked for.
+        /// The direction in which it was looked for.
         direction: Direction,
     },
     /// A rule cannot act on what the route relays.
@@ -78,7 +78,7 @@ pub enum OrderError {
     Ended,
 }
 
-/// Where the answer to an order goes.
+/// The channel that the answer to an order goes to.
 pub(crate) type Reply<T> = SyncSender<Result<T, OrderError>>;
 
 /// A route with its names looked up, so that the loop need not.
@@ -110,7 +110,7 @@ impl Prepared {
     }
 }
 
-/// What is asked of the loop.
+/// An order to the loop.
 pub(crate) enum Order {
     Add(Box<Prepared>, Reply<RouteId>),
     Replace(RouteId, Box<Prepared>, Duration, Reply<()>),
@@ -123,10 +123,10 @@ pub(crate) enum Order {
     AddSink(Box<dyn Sink>, Reply<()>),
 }
 
-/// What needs no answer and must get through whatever waits: read by the loop in every turn.
+/// Requests that need no answer and always get through: read by the loop in every turn.
 #[derive(Debug)]
 pub(crate) struct Flags {
-    /// For how many nanoseconds to drain before the end; `u64::MAX`: go on.
+    /// The nanoseconds to drain for before the end; `u64::MAX`: go on.
     stop: AtomicU64,
     rules_on: AtomicBool,
 }

@@ -1,13 +1,13 @@
-//! What relays did that are gone, so that the summary of a run leaves nothing out.
+//! The numbers of relays that are gone, so that the summary of a run leaves nothing out.
 
 use crate::relay::RelayReport;
 use jostle_common::transport::Transport;
 use std::collections::BTreeMap;
 
-/// The most names that are told apart; what routes of later names did is added up.
+/// The most names that are told apart; those of later names are added up.
 const NAMES_MAX: usize = 1024;
 
-/// The name under which it is added up.
+/// The name under which they are added up.
 const OTHERS: &str = "(removed)";
 
 /// The reports of relays that are gone, added up by name and transport.
@@ -15,7 +15,7 @@ const OTHERS: &str = "(removed)";
 pub(crate) struct Past(BTreeMap<(String, Transport), RelayReport>);
 
 impl Past {
-    /// Takes in what a relay did.
+    /// Adds the numbers of a relay.
     pub(crate) fn add(&mut self, mut report: RelayReport) {
         let known = |name: &str| self.0.contains_key(&(name.to_owned(), report.transport));
         if self.0.len() >= NAMES_MAX && !known(&report.route) {

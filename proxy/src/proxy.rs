@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
-/// How long nothing must come before a stopping proxy takes itself for drained: the end of a stream
-/// may be on its way to us.
+/// The silence after which a stopping proxy takes itself for drained: the end of a stream may be on
+/// its way to us.
 const QUIET: Duration = Duration::from_millis(5);
 
-/// How long sockets are served before the links are looked after again.
+/// The time that sockets are served before the links are looked after again.
 const TURN: Duration = Duration::from_micros(500);
 
 /// The most orders that are carried out before the sockets have their turns.
@@ -84,12 +84,12 @@ impl Proxy {
         Ok(Self { network, listeners, turn, flags, mailbox, orders, waker, started })
     }
 
-    /// The sockets that it listened on when it was bound, route by route, UDP first.
+    /// Returns the sockets that it listened on when it was bound, route by route, UDP first.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
     }
 
-    /// A handle to change it, to switch its rules or to stop it.
+    /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
         Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker))
     }

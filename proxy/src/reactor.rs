@@ -1,6 +1,6 @@
-//! The event loop's one blocking call: who is ready, and until when to wait.
+//! The event loop's one blocking call, which waits for sockets to be ready.
 //!
-//! Sockets are registered edge-triggered: an event is told once, so whoever gets it must work until
+//! Sockets are registered edge-triggered: an event is told once, so its receiver must work until
 //! `WouldBlock`, or stop early to be fair to the others and ask to be called
 //! [again](Reactor::again).
 
@@ -31,7 +31,7 @@ pub(crate) struct Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SocketKey(pub(crate) usize);
 
-/// What an event said.
+/// The content of an event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Readiness {
     /// There is something to read, or the end of it.
@@ -61,10 +61,10 @@ pub(crate) struct Reactor {
     again: VecDeque<Token>,
     clock: Clock,
     timer: Option<Timer>,
-    /// What the timer is set to.
+    /// The time that the timer is set to.
     armed: Option<Instant>,
     waker: Arc<Waker>,
-    /// How long to look for events without sleeping, after one and before a deadline.
+    /// The time to look for events without sleeping, after one and before a deadline.
     spin: Duration,
     last_event: Instant,
 }
@@ -101,7 +101,7 @@ impl Reactor {
         })
     }
 
-    /// What wakes the loop from another thread.
+    /// Returns the waker, which wakes the loop from another thread.
     pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
@@ -142,18 +142,18 @@ impl Reactor {
         }
     }
 
-    /// Asks to be called again, after everybody else had a turn, without a new event. At most one
+    /// Asks to be called again, after all others had a turn, without a new event. At most one
     /// request per token at a time: the caller keeps count.
     pub(crate) fn again(&mut self, token: Token) {
         self.again.push_back(token);
     }
 
-    /// The next of those who asked to be called again.
+    /// Returns the next token that asked to be called again.
     pub(crate) fn next_again(&mut self) -> Option<Token> {
         self.again.pop_front()
     }
 
-    /// How many asked to be called again.
+    /// Returns how many asked to be called again.
     pub(crate) fn agains(&self) -> usize {
         self.again.len()
     }
@@ -209,7 +209,7 @@ impl Reactor {
         None
     }
 
-    /// The sockets that the last wait reported, and what of them.
+    /// Returns the sockets that the last wait reported, and the content of each event.
     pub(crate) fn reports(&self) -> impl Iterator<Item = (Token, Readiness)> {
         self.events.iter().map(|event| {
             let readiness = Readiness {

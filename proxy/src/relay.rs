@@ -1,4 +1,5 @@
-//! What the event loop asks of a relay, and the one place that knows the kinds of relays.
+//! The interface between the event loop and a relay, and the one place that knows the kinds of
+//! relays.
 //!
 //! A relay is the sockets of one transport of one route. The loop tells it about events, time and
 //! orders; it never blocks.
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
-/// Identifies a relay, also after it is gone: an answer that comes late finds nobody.
+/// Identifies a relay, also after it is gone: an answer that comes late finds no relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RelayId {
     /// Its place among the relays, which another one may have later.
@@ -28,7 +29,7 @@ pub(crate) struct RelayId {
     pub(crate) serial: u64,
 }
 
-/// What a relay is made with.
+/// The parts that a relay is made of.
 pub(crate) struct Plan<'a> {
     pub(crate) id: RelayId,
     pub(crate) route: &'a Route,
@@ -67,7 +68,7 @@ pub(crate) trait Relay: Send {
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()>;
 
     /// Returns second handles of the listening sockets at these addresses.
-    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>>;
+    fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>>;
 
     /// Closes the listening sockets at all other addresses.
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn);
@@ -101,14 +102,14 @@ pub(crate) fn new(
     })
 }
 
-/// What a relay did.
+/// The numbers of a relay.
 #[derive(Clone, Debug)]
 pub(crate) struct RelayReport {
     pub(crate) route: String,
     pub(crate) transport: Transport,
     /// Up and down.
     pub(crate) links: [LinkReport; 2],
-    /// What happened at its sockets, by name.
+    /// Counts of events at its sockets, by name.
     pub(crate) counts: BTreeMap<&'static str, u64>,
     /// The round-trip times that modelled senders sampled, if any.
     pub(crate) round_trips: Option<RoundTrips>,

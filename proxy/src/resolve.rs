@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
-/// How old an answer may be when a new flow or connection uses it without asking again.
+/// The age up to which a new flow or connection uses an answer without asking again.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 
 /// The most questions that wait for the resolver. What is not asked now is asked with a later flow.
@@ -39,7 +39,7 @@ pub(crate) fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Where a relay sends what it gets.
+/// The destination of a relay, as a name or address and what it resolved to.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     target: HostPort,
@@ -60,8 +60,8 @@ impl Upstream {
         })
     }
 
-    /// The addresses to try in order: those of the client's own family first, as `localhost` has
-    /// one of each.
+    /// Returns the addresses to try in order: those of the client's own family first, as
+    /// `localhost` has one of each.
     pub(crate) fn addresses(&self, client: SocketAddr) -> Vec<SocketAddr> {
         let mut addresses = self.addresses.clone();
         addresses.sort_by_key(|address| address.is_ipv4() != client.is_ipv4());
@@ -92,7 +92,7 @@ impl Upstream {
 /// Returns true if what is sent to `address` comes to `listener`, as far as the addresses tell.
 fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     let (to, at) = (address.ip(), listener.ip());
-    // A wildcard hears loopback, and whoever sends to a wildcard sends to loopback.
+    // A wildcard hears loopback, and what is sent to a wildcard goes to loopback.
     let same = to == at
         || (at.is_unspecified() && to.is_loopback())
         || (to.is_unspecified() && (at.is_loopback() || at.is_unspecified()));

@@ -26,11 +26,16 @@ pub(crate) struct Entry {
     pub(crate) listeners: Vec<Listener>,
     /// Its relays, by their place in the fleet.
     pub(crate) relays: Vec<(Transport, usize)>,
-    /// What its relays hold is charged to it.
+    /// The memory that its relays' bytes are charged to.
     pub(crate) memory: Memory,
 }
 
 impl Entry {
+    /// Returns the place of the relay of a transport.
+    pub(crate) fn relay(&self, transport: Transport) -> Option<usize> {
+        self.relays.iter().find(|(of, _)| *of == transport).map(|(_, index)| *index)
+    }
+
     /// Returns the addresses of its listening sockets.
     pub(crate) fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
         self.listeners.iter().map(|listener| (listener.protocol, listener.address)).collect()
@@ -42,7 +47,7 @@ impl Entry {
     }
 }
 
-/// What a search for circles looks at.
+/// The part of a route that a search for circles looks at.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
     pub(crate) route: &'a Route,
@@ -108,8 +113,8 @@ impl Routes {
     }
 }
 
-/// Refuses a circle through one of `starts`: one packet would go round for ever and open a flow each
-/// time.
+/// Refuses a circle through one of `starts`: one packet would go round for ever, and open a flow
+/// each time.
 fn refuse_circle(nodes: &[Node<'_>], starts: std::ops::Range<usize>) -> Result<(), StartError> {
     for transport in Transport::ALL {
         let listens = |node: &Node<'_>| node.listeners.iter().any(|one| one.protocol == transport);

@@ -1,11 +1,11 @@
-//! What a proxy is started with, and why it may not start.
+//! The settings that a proxy is started with, and the reasons why it may not start.
 
 use crate::sinks::Sink;
 use jostle_engine::route::{HostPort, Route};
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// What a proxy is to do.
+/// The settings of a proxy.
 pub struct Settings {
     /// The routes; disabled ones are left out.
     pub routes: Vec<Route>,
@@ -15,14 +15,14 @@ pub struct Settings {
     /// millisecond. Arrivals are stamped when they are read, what the kernel dropped is not told,
     /// and a wildcard listener answers from the address that the system chooses.
     pub portable: bool,
-    /// Where the fate of each packet is written, a line each.
+    /// The event log: each packet's fate is written to it, a line each.
     pub events: Option<Box<dyn Write + Send>>,
-    /// Who else is told of each packet's fate.
+    /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// How long to look for work without sleeping, after some and before a deadline. It costs
+    /// The time to look for work without sleeping, after some and before a deadline. It costs
     /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
-    /// How long an upstream may take to answer a TCP connect.
+    /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
 }
 
@@ -30,7 +30,8 @@ impl Settings {
     /// Longer than two lost SYNs take (1 s and 2 s more), shorter than people wait.
     pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-    /// Where the median of a 20 ms delay's lateness stops to fall (30 µs without, 5 µs with it).
+    /// The spin at which the median lateness of a 20 ms delay stops falling (30 µs without, 5 µs
+    /// with it).
     pub const SPIN_DEFAULT: Duration = Duration::from_micros(50);
 
     /// Settings with no more than the routes and the seed.
@@ -47,8 +48,8 @@ impl Settings {
     }
 }
 
-/// Why a proxy did not start. Nothing is left open then. The message has it all, so there is no
-/// source behind it.
+/// The reason why a proxy did not start. Nothing is left open then. The message has it all, so
+/// there is no source behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be opened.
@@ -56,9 +57,9 @@ pub enum StartError {
     Listen {
         /// The route's name.
         route: String,
-        /// Where it was to listen, with its scheme.
+        /// The address that it was to listen on, with its scheme.
         address: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// A name has no address.
@@ -68,24 +69,24 @@ pub enum StartError {
         route: String,
         /// The name and port.
         address: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// What a route relays comes back to it.
+    /// A route leads to itself.
     #[error(
-        "route {route}: what it sends to {upstream} comes back to it, for ever; write the address of \
-         the server"
+        "route {route}: what it sends to {upstream} comes back to it, for ever; \
+         write the address of the server"
     )]
     Circle {
         /// The route's name.
         route: String,
-        /// Where it was to send.
+        /// The upstream that leads back.
         upstream: HostPort,
     },
     /// The event loop could not be set up.
     #[error("cannot set up the event loop: {cause}")]
     Loop {
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Who is told of each packet's fate, besides the counters.
+//! The sinks of fates: all that is told of a packet besides the counters.
 
 use crate::event_log::EventLog;
 use crate::fate::Settled;
@@ -11,9 +11,14 @@ use jostle_common::time::Instant;
 pub trait Sink: Send {
     /// Takes note of a packet. Its bytes are lent for the call.
     fn record(&mut self, settled: &Settled<'_>);
+
+    /// Returns true if it wants to be told nothing any more. It is dropped then.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
-/// All who are told.
+/// All sinks of a proxy.
 pub(crate) struct Sinks {
     pub(crate) log: Option<EventLog>,
     others: Vec<Box<dyn Sink>>,
@@ -29,7 +34,7 @@ impl Sinks {
         self.others.push(sink);
     }
 
-    /// Returns true if nobody listens.
+    /// Returns true if there is none, and nothing needs to be told.
     pub(crate) const fn are_none(&self) -> bool {
         self.log.is_none() && self.others.is_empty()
     }
@@ -48,11 +53,12 @@ impl Sinks {
         self.log.as_ref().and_then(EventLog::deadline)
     }
 
-    /// Hands on what has waited long enough.
+    /// Hands on what has waited long enough, and drops the sinks that are over.
     pub(crate) fn flush(&mut self, now: Instant) {
         if let Some(log) = &mut self.log {
             log.flush(now);
         }
+        self.others.retain(|sink| !sink.is_over());
     }
 
     /// Lets the event log end, and returns how many of its lines were not written.

@@ -1,4 +1,4 @@
-//! What a proxy did, for people and for machines.
+//! The summary of a run, for people and for machines.
 
 use crate::lateness::LatenessSummary;
 use jostle_common::chance::Direction;
@@ -8,23 +8,23 @@ use jostle_common::transport::Transport;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// What a run did.
+/// The numbers of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// The seed of the run.
     pub seed: u64,
-    /// How long it relayed.
+    /// The time that it relayed.
     pub seconds: f64,
     /// Lines of the event log that could not be written.
     pub events_lost: u64,
-    /// What happened to packets: two entries, up and down, for each route and protocol.
+    /// The fates of packets: two entries, up and down, for each route and protocol.
     pub links: Vec<LinkSummary>,
-    /// What happened at the sockets: one entry for each route and protocol.
+    /// Counts of events at the sockets: one entry for each route and protocol.
     pub sockets: Vec<SocketSummary>,
 }
 
 impl Summary {
-    /// The entry of one direction of a route.
+    /// Returns the entry of one direction of a route.
     pub fn link(
         &self,
         route: &str,
@@ -36,7 +36,7 @@ impl Summary {
         })
     }
 
-    /// The round-trip times that a route's modelled senders sampled, if any.
+    /// Returns the round-trip times that a route's modelled senders sampled, if any.
     pub fn round_trips(&self, route: &str) -> Option<&RoundTrips> {
         let mut sockets = self.sockets.iter();
         sockets
@@ -45,7 +45,7 @@ impl Summary {
             .as_ref()
     }
 
-    /// A count of a route's sockets, 0 when there is no such route or count.
+    /// Returns a count of a route's sockets, 0 when there is no such route or count.
     pub fn socket_count(&self, route: &str, protocol: Transport, name: &str) -> u64 {
         self.sockets
             .iter()
@@ -57,14 +57,15 @@ impl Summary {
 
 /// One direction of a route. Packets are datagrams, pieces of a raw stream, or segments of a
 /// modelled one; on a TCP route without rules, what one read returned.
-/// `entered + copies = delivered + discarded + held`.
+/// `entered + copies = delivered + discarded + held`, from socket to socket: packets that were
+/// refused before the link came in, those that the system did not send were discarded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LinkSummary {
     /// The route's name.
     pub route: String,
     /// The transport.
     pub protocol: Transport,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
     /// Packets that came in.
     #[serde(rename = "in")]
@@ -85,12 +86,12 @@ pub struct LinkSummary {
     pub bytes_in: u64,
     /// Bytes handed to the receiver's socket.
     pub bytes_out: u64,
-    /// How late packets were released.
+    /// The lateness of releases.
     pub lateness: LatenessSummary,
 }
 
 impl LinkSummary {
-    /// How many packets and copies were discarded for any reason.
+    /// Returns how many packets and copies were discarded for any reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
     }
@@ -103,7 +104,7 @@ pub struct SocketSummary {
     pub route: String,
     /// The transport.
     pub protocol: Transport,
-    /// How often what happened.
+    /// Counts of events by name.
     pub counts: BTreeMap<&'static str, u64>,
     /// The round-trip times that modelled senders sampled; `None` where there were none.
     #[serde(rename = "rtt_ms", skip_serializing_if = "Option::is_none", serialize_with = "in_ms")]

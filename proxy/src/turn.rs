@@ -1,4 +1,4 @@
-//! What the relays of a loop share while they work.
+//! The resources that the relays of a loop share while they work.
 
 use crate::reactor::Reactor;
 use crate::resolve::Names;
@@ -9,21 +9,21 @@ use mio::net::UdpSocket;
 use std::io;
 use std::time::Duration;
 
-/// The common goods of a loop. A method that needs one or two of them borrows these alone.
+/// The shared resources of a loop. A method that needs one or two of them borrows these alone.
 pub(crate) struct Turn {
     /// The sockets of the loop.
     pub(crate) reactor: Reactor,
-    /// Where names are looked up.
+    /// Looks names up.
     pub(crate) names: Names,
-    /// Who is told of fates.
+    /// The sinks of fates.
     pub(crate) sinks: Sinks,
-    /// How many more sockets the process may open.
+    /// The descriptors left to the process.
     pub(crate) descriptors: Descriptors,
-    /// Where datagrams are read into, and how they go out.
+    /// The ways in and out of datagrams.
     pub(crate) datagrams: Datagrams,
-    /// Where streams are read into.
+    /// The buffer that streams are read into.
     pub(crate) scratch: Vec<u8>,
-    /// When this turn began. What a turn reads arrived before or during it.
+    /// The time at which this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
     pub(crate) options: Options,
 }
@@ -53,17 +53,17 @@ impl Transmit for Outbox {
     }
 }
 
-/// What the settings say about all relays.
+/// Settings that hold for all relays.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// Keep to what every system has.
     pub(crate) portable: bool,
-    /// How long an upstream may take to answer a TCP connect.
+    /// The time that an upstream has to answer a TCP connect.
     pub(crate) connect_timeout: Duration,
 }
 
-/// What streams are read into at a time: larger than the socket buffers, so that one read usually
-/// empties them.
+/// The size of the buffer that streams are read into: larger than the socket buffers, so that one
+/// read usually empties them.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
 
 /// The descriptors that the process may have open.

@@ -23,13 +23,17 @@ impl Numbers {
     }
 }
 
-const STORM: &str = r#""profile": { "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "duplicate", "chance": "50%" },
+const STORM: &str = r#""profile": { "both": [ { "rule": "drop", "chance": "20%" },
+    { "rule": "duplicate", "chance": "50%" },
     { "rule": "corrupt", "chance": "50%" }, { "rule": "rate", "limit": "20Mbit/s" },
-    { "rule": "delay", "time": "3ms", "jitter": "3ms" }, { "rule": "reorder", "chance": "20%" } ] }"#;
+    { "rule": "delay", "time": "3ms", "jitter": "3ms" },
+    { "rule": "reorder", "chance": "20%" } ] }"#;
 
-const WEATHER: &str = r#""profile": { "both": [ { "rule": "drop", "chance": "2%" }, { "rule": "duplicate", "chance": "50%" },
+const WEATHER: &str = r#""profile": { "both": [ { "rule": "drop", "chance": "2%" },
+    { "rule": "duplicate", "chance": "50%" },
     { "rule": "corrupt", "chance": "2%" }, { "rule": "rate", "limit": "500Mbit/s" },
-    { "rule": "delay", "time": "3ms", "jitter": "3ms" }, { "rule": "reorder", "chance": "20%" } ] }"#;
+    { "rule": "delay", "time": "3ms", "jitter": "3ms" },
+    { "rule": "reorder", "chance": "20%" } ] }"#;
 
 #[test]
 fn datagrams_of_any_kind_are_relayed_or_counted() {

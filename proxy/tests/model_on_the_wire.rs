@@ -24,7 +24,8 @@ fn profile(loss: &str, delay_ms: u64) -> String {
     // The reference network's queue: the round trip at the rate, at least 50 ms of it.
     let queue = 50_000_000 / 8 * (2 * delay_ms).max(50) / 1000;
     format!(
-        r#"{{ "both": [ {{ "rule": "drop", "chance": "{loss}" }}, {{ "rule": "rate", "limit": "50Mbit/s", "queue": "{queue}B" }},
+        r#"{{ "both": [ {{ "rule": "drop", "chance": "{loss}" }},
+            {{ "rule": "rate", "limit": "50Mbit/s", "queue": "{queue}B" }},
             {{ "rule": "delay", "time": "{delay_ms}ms" }} ] }}"#
     )
 }
@@ -76,11 +77,13 @@ fn a_transfer_takes_what_virtual_time_says() {
             took.abs_diff(expected) <= margin && trip.abs_diff(expected_trip) <= margin
         });
         eprintln!(
-            "loss {loss}, delay {delay_ms} ms: simulated {expected:?} ({expected_trip:?}), measured {seen:?}"
+            "loss {loss}, delay {delay_ms} ms: simulated {expected:?} \
+             ({expected_trip:?}), measured {seen:?}"
         );
         assert!(
             near,
-            "loss {loss}, delay {delay_ms} ms: simulated {expected:?} ({expected_trip:?}), measured {seen:?}"
+            "loss {loss}, delay {delay_ms} ms: simulated {expected:?} \
+             ({expected_trip:?}), measured {seen:?}"
         );
     }
 }

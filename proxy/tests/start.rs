@@ -93,7 +93,8 @@ fn unknown_names_are_told() {
 #[test]
 fn disabled_routes_do_not_start() {
     let proxy = Running::start(
-        r#"{ "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "enabled": false }, { "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9" }"#,
+        r#"{ "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "enabled": false },
+            { "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9" }"#,
     );
     assert_eq!(proxy.listeners.len(), 1);
     assert_eq!(proxy.listeners[0].route, "2");
@@ -146,7 +147,8 @@ fn an_upstream_name_is_tried_on_all_its_addresses() {
         let port = server.local_addr().unwrap().port();
         for profile in ["{}", r#"{ "both": [ { "rule": "delay", "time": "1ms" } ] }"#] {
             let proxy = Running::start(&format!(
-                r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "localhost:{port}", "profile": {profile} }}"#
+                r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "localhost:{port}",
+                    "profile": {profile} }}"#
             ));
             reaches(&server, proxy.address(Transport::Tcp));
             assert_eq!(proxy.stop().socket_count("1", Transport::Tcp, "refused_by_upstream"), 0);

@@ -39,7 +39,8 @@ fn reach(way: Way, server: SocketAddr) -> (SocketAddr, Option<Running>) {
         Way::Direct => (server, None),
         Way::Route { profile, tcp, portable } => {
             let mut settings = support::settings(&format!(
-                r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "{server}", "profile": {profile}, "tcp": {tcp} }}"#
+                r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "{server}",
+                    "profile": {profile}, "tcp": {tcp} }}"#
             ));
             settings.portable = portable;
             let proxy = Running::with(settings);

@@ -13,7 +13,8 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use support::{PATIENCE, Running};
 
-const PROFILE: &str = r#"{ "up": [ { "rule": "drop", "chance": "10%" }, { "rule": "duplicate", "chance": "10%" },
+const PROFILE: &str = r#"{ "up": [ { "rule": "drop", "chance": "10%" },
+    { "rule": "duplicate", "chance": "10%" },
     { "rule": "corrupt", "chance": "10%" }, { "rule": "delay", "time": "3ms" } ] }"#;
 
 /// Sends 1000 lines in pieces of `piece` bytes through a raw route; returns what arrives and the
@@ -21,7 +22,8 @@ const PROFILE: &str = r#"{ "up": [ { "rule": "drop", "chance": "10%" }, { "rule"
 fn send(unit: &str, piece: usize, portable: bool) -> (Vec<u8>, LinkSummary) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut settings = support::settings(&format!(
-        r#"{{ "listen": "127.0.0.1:0", "upstream": "{}", "tcp": "raw", "unit": "{unit}", "profile": {PROFILE} }}"#,
+        r#"{{ "listen": "127.0.0.1:0", "upstream": "{}",
+            "tcp": "raw", "unit": "{unit}", "profile": {PROFILE} }}"#,
         listener.local_addr().unwrap()
     ));
     settings.portable = portable;

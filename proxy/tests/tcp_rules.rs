@@ -56,7 +56,7 @@ const RAW: [&str; 12] = [
 /// The byte at a place of the stream: lines of many lengths.
 const fn byte(place: usize) -> u8 {
     let mixed = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    if mixed % 97 == 0 { b'\n' } else { (mixed % 251) as u8 }
+    if mixed.is_multiple_of(97) { b'\n' } else { (mixed % 251) as u8 }
 }
 
 fn profile(direction: Direction, text: &str) -> Profile {

@@ -20,7 +20,8 @@ fn latenesses() -> Vec<Duration> {
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let upstream = server.local_addr().unwrap();
     let proxy = Running::start(&format!(
-        r#"{{ "listen": "udp://127.0.0.1:0", "upstream": "{upstream}", "profile": {{ "up": [ {{ "rule": "delay", "time": "20ms" }} ] }} }}"#
+        r#"{{ "listen": "udp://127.0.0.1:0", "upstream": "{upstream}",
+            "profile": {{ "up": [ {{ "rule": "delay", "time": "20ms" }} ] }} }}"#
     ));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(proxy.address(Transport::Udp)).unwrap();
@@ -53,7 +54,7 @@ fn latenesses() -> Vec<Duration> {
     sender.join().unwrap();
     let summary = proxy.stop();
     assert_eq!(summary.links[0].delivered, u64::from(PACKETS));
-    eprintln!("the proxy's own books: {:?}", summary.links[0].lateness);
+    eprintln!("the proxy's own account: {:?}", summary.links[0].lateness);
     late.sort_unstable();
     late
 }

@@ -154,7 +154,8 @@ fn numbered(profile: &str, portable: bool) -> (Vec<Vec<u8>>, Summary) {
 
 #[test]
 fn counters_say_what_the_receiver_sees_and_the_seed_repeats_it() {
-    let profile = r#"{ "up": [ { "rule": "drop", "chance": "10%" }, { "rule": "duplicate", "chance": "10%" },
+    let profile = r#"{ "up": [ { "rule": "drop", "chance": "10%" },
+        { "rule": "duplicate", "chance": "10%" },
         { "rule": "corrupt", "chance": "10%" }, { "rule": "delay", "time": "5ms" } ] }"#;
     let (arrived, summary) = numbered(profile, false);
     let [up, _] = links(&summary);

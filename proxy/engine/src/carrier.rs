@@ -1,5 +1,5 @@
-//! What carries a route's streams over its links: the rules on the stream itself, or the TCP model.
-//! Both speak alike.
+//! The carrier of a route's streams over its links: the rules on the stream itself, or the TCP
+//! model. Both speak alike.
 
 use crate::link::Link;
 use crate::memory::Memory;
@@ -43,13 +43,13 @@ impl Carrier {
         }
     }
 
-    /// The link of a direction.
+    /// Returns the link of a direction.
     pub const fn link(&self, direction: Direction) -> &Link {
         either!(self, link(direction))
     }
 
-    /// What the modelled senders did, and the round trips that they sampled; `None` when nothing is
-    /// modelled.
+    /// Returns the counters of the modelled senders and the round trips that they sampled; `None`
+    /// when nothing is modelled.
     pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {
         match self {
             Self::Raw(_) => None,
@@ -79,7 +79,7 @@ impl Carrier {
         either!(self, release(now, id))
     }
 
-    /// How many bytes a connection takes in this direction now.
+    /// Returns how many bytes a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         either!(self, room(id, direction))
     }
@@ -104,18 +104,18 @@ impl Carrier {
         either!(self, consumed(now, id, direction, bytes));
     }
 
-    /// The next event at or before `now`.
+    /// Returns the next event at or before `now`.
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
         either!(self, poll(now))
     }
 
-    /// When `poll` may next have something; `None`: not before another call.
+    /// Returns when `poll` may next have something; `None`: not before another call.
     pub fn deadline(&self) -> Option<Instant> {
         either!(self, deadline())
     }
 
-    /// Whether nothing is under way. A modelled connection has something under way as long as a
-    /// segment or a timer is.
+    /// Returns true if nothing is under way. A modelled connection has something under way as long
+    /// as a segment or a timer is.
     pub fn is_drained(&self) -> bool {
         match self {
             Self::Raw(raw) => raw.is_drained(),

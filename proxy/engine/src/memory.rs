@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The bytes that one process holds at most unless told otherwise: 512 MiB.
 const LIMIT_DEFAULT: u64 = 512 << 20;
 
-/// One connection gets at most this share of what is left, so that connections which nobody reads
-/// never take all of it.
+/// One connection gets at most this share of what is left, so that connections that are not
+/// read never take all of it.
 const SHARE: u64 = 8;
 
 /// A bound on the bytes that are held, shared by its clones. What is taken from a part is taken

@@ -1,4 +1,4 @@
-//! What the system does not take is accounted for: refusals that no loopback makes by itself are
+//! Checks that refused sends are accounted for. Refusals that loopback never makes by itself are
 //! made here, between the relay and its socket.
 
 use super::*;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const MANY: u64 = 100_000;
 
-/// How many datagrams may be under way to the proxy.
+/// The most datagrams under way to the proxy.
 const WINDOW: u64 = 50;
 
 /// A way out on which every tenth call works; the others fail in two ways.

@@ -12,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long to leave clients in the system's backlog when there are no descriptors.
+/// The time that clients are left in the system's backlog when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket.
@@ -22,7 +22,7 @@ struct Listener {
     token: Token,
     address: SocketAddr,
     paused_until: Option<Instant>,
-    /// Whether the relay asked to be called again for it.
+    /// Set while the relay waits to be called again for it.
     again: bool,
 }
 
@@ -39,7 +39,7 @@ impl Acceptor {
         reactor: &mut Reactor,
     ) -> io::Result<()> {
         let mut added = Vec::new();
-        for Opened { address, socket } in opened {
+        for Opened { address, socket, .. } in opened {
             let mut socket = TcpListener::from_std(socket.into());
             let index = self.0.vacant_key();
             let owner = Owner { relay, socket: Part::Listener(index).key() };
@@ -65,7 +65,7 @@ impl Acceptor {
             .filter(|listener| addresses.contains(&listener.address))
             .map(|listener| {
                 let socket = SockRef::from(&listener.socket).try_clone()?;
-                Ok(Opened { address: listener.address, socket })
+                Ok(Opened { address: listener.address, socket, missed: 0 })
             })
             .collect()
     }

@@ -16,19 +16,19 @@ use jostle_engine::tcp::Event;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many reads a connection gets before the others have their turn.
+/// Reads that a connection gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
-/// How many packets they may amount to: a stream of short lines is thousands per read.
+/// The most packets that they may amount to: a stream of short lines is thousands per read.
 const PACKETS_PER_TURN: u64 = 4096;
 
 /// The most that is taken out of the links before sockets are read again.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// How many ends that waited for room are looked at in a turn.
+/// Ends waiting for room that are looked at in a turn.
 const STARVED_PER_TURN: usize = 64;
 
-/// After which time they are looked at when nothing else happens.
+/// The time after which they are looked at when nothing else happens.
 const STARVED_RETRY: Duration = Duration::from_millis(10);
 
 /// The links of a relay, once it has had a rule, and what is under way between them and the
@@ -38,8 +38,8 @@ const STARVED_RETRY: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(super) struct Carriage {
     carrier: Option<Carrier>,
-    /// Whether connections cross the links now. If not, those still in them leave when nothing of
-    /// them is under way.
+    /// Set while connections cross the links. When it is not, those still in them leave once
+    /// nothing of them is under way.
     in_force: bool,
     /// Ends that were not read for want of room.
     starved: VecDeque<(usize, u32, Direction)>,
@@ -63,11 +63,11 @@ impl Carriage {
         self.carrier.as_ref()
     }
 
-    /// Returns the carrier, made if it is not there yet, and whether connections crossed the links
-    /// before.
-    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier) -> (&mut Carrier, bool) {
-        let before = std::mem::replace(&mut self.in_force, true);
-        (self.carrier.get_or_insert_with(make), before)
+    /// Lets connections cross the links, and makes these if they are not there yet. Returns true if
+    /// connections crossed them before.
+    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier) -> bool {
+        self.carrier.get_or_insert_with(make);
+        std::mem::replace(&mut self.in_force, true)
     }
 
     /// Lets connections leave the links, and returns the carrier if there is one.
@@ -120,30 +120,33 @@ impl TcpRelay {
             let Some(carrier) = &mut self.carriage.carrier else { return };
             let (id, blocked) = (connection.id, connection.is_blocked(direction));
             let Some(source) = connection.source(direction) else { return };
-            if source.ended {
+            // What the socket said last decides whether there is anything to do at all.
+            if source.is_read_out() {
                 // A reset may still follow the end: an event tells, or a write that failed.
-                if source.failed || source.is_broken() {
+                if source.has_failed() || source.is_broken() {
                     self.take_reset(index, direction, turn);
                 }
                 return;
             }
-            if !source.readable {
+            if !source.is_readable() {
                 return;
             }
             if leaving {
                 // What comes now waits until what is in the links has come out, and goes straight
                 // then. Behind a receiver that does not read a reset would wait for ever.
-                if source.failed && blocked {
+                if source.has_failed() && blocked {
                     self.take_reset(index, direction, turn);
                 }
                 return;
             }
+            // No more is read than may be inside: the rest waits in the kernel, whose window then
+            // holds the sender back.
             let room = carrier.room(id, direction).min(SCRATCH_BYTES);
             if room == 0 {
-                if source.failed {
+                if source.has_failed() {
                     // What its kernel still holds would never have been sent.
                     self.take_reset(index, direction, turn);
-                } else if !std::mem::replace(&mut source.starved, true) {
+                } else if source.starve() {
                     self.counts.starved += 1;
                     self.carriage.starved.push_back((index, id, direction));
                 }
@@ -182,6 +185,7 @@ impl TcpRelay {
 
     /// Takes out of the links what is due, hands it to the sockets, and writes the fates down.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
+        // Bytes go out as they come; fates are kept until all sends have returned, for their time.
         for _ in 0..EVENTS_PER_TURN {
             let carrier = self.carriage.carrier.as_mut();
             let Some(event) = carrier.and_then(|carrier| carrier.poll(turn.now)) else { break };
@@ -252,7 +256,7 @@ impl TcpRelay {
     pub(super) fn resume(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let Some(source) = connection.source(direction) else { return };
-        if std::mem::take(&mut source.starved) {
+        if source.feed() {
             self.ask_again(index, direction, turn);
         }
     }
@@ -262,7 +266,7 @@ impl TcpRelay {
         for _ in 0..self.carriage.starved.len().min(STARVED_PER_TURN) {
             let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
-            if !connection.source(direction).is_some_and(|source| source.starved) {
+            if !connection.source(direction).is_some_and(|source| source.is_starved()) {
                 continue;
             }
             let carrier = self.carriage.carrier.as_ref();

@@ -1,4 +1,4 @@
-//! How connections begin: accepting clients, and connecting to the upstream.
+//! The beginning of connections: accepting clients, and connecting to the upstream.
 
 use super::connection::{Connection, Stage};
 use super::end::End;
@@ -15,12 +15,12 @@ use std::net::SocketAddr;
 /// Connections accepted before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// How many times as many are accepted at most before a listening socket is closed: a backlog is
-/// 4096 at most, unless the system was told otherwise.
+/// The most turns of accepting before a listening socket is closed: enough for a backlog of 4096,
+/// the system's usual maximum.
 const LAST_ACCEPTS: usize = 64;
 
 impl TcpRelay {
-    /// Accepts who waits, up to a fair share.
+    /// Accepts waiting clients, up to a fair share.
     pub(super) fn accept(&mut self, index: usize, turn: &mut Turn) {
         if self.accept_some(index, turn) {
             self.acceptor.ask_again(index, &mut turn.reactor);
@@ -179,7 +179,7 @@ impl TcpRelay {
                 self.serve_direction(index, Direction::Down, turn);
             }
             // An event too early: it has not been answered yet.
-            Err(io::ErrorKind::NotConnected) if !upstream.failed => {}
+            Err(io::ErrorKind::NotConnected) if !upstream.has_failed() => {}
             Err(kind) => {
                 log::debug!("route {}: the upstream: {kind}", self.route.name);
                 connection.drop_source(Direction::Down, turn);

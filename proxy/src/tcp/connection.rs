@@ -1,4 +1,4 @@
-//! One relayed connection: its two sockets, and how far it is.
+//! One relayed connection: its two sockets, and the stage that it has reached.
 
 use super::end::End;
 use crate::turn::Turn;
@@ -15,18 +15,18 @@ pub(super) struct Connection {
     pub(super) stage: Stage,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
-    /// Whether its bytes cross the links.
+    /// Set while its bytes cross the links.
     pub(super) carried: bool,
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
-    /// How many descriptors are counted for it.
+    /// The descriptors that are counted for it.
     pub(super) descriptors: usize,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
     ends: [Option<End>; 2],
 }
 
-/// How far a connection is.
+/// The stage that a connection has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its handshake is crossing the links.
@@ -51,17 +51,17 @@ impl Connection {
         }
     }
 
-    /// The end that writes `direction`.
+    /// Returns the end that writes `direction`.
     pub(super) const fn source(&mut self, direction: Direction) -> Option<&mut End> {
         self.ends[direction.index()].as_mut()
     }
 
-    /// The end that reads `direction`.
+    /// Returns the end that reads `direction`.
     pub(super) const fn target(&mut self, direction: Direction) -> Option<&mut End> {
         self.ends[direction.opposite().index()].as_mut()
     }
 
-    /// Both: the end that writes `direction`, and the one that reads it.
+    /// Returns both ends: the one that writes `direction`, and the one that reads it.
     pub(super) fn pair(&mut self, direction: Direction) -> (Option<&mut End>, Option<&mut End>) {
         let [client, upstream] = &mut self.ends;
         match direction {
@@ -87,19 +87,19 @@ impl Connection {
         }
     }
 
-    /// Whether both directions have ended: each side was told so, behind all data.
+    /// Returns true if both directions have ended: each side was told so, behind all data.
     pub(super) fn is_over(&self) -> bool {
         self.stage == Stage::Open
             && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
     }
 
-    /// Whether nothing is to be read or written now.
+    /// Returns true if nothing is to be read or written now.
     pub(super) fn is_quiet(&self) -> bool {
         self.stage == Stage::Open
             && self
                 .ends
                 .iter()
                 .flatten()
-                .all(|end| (!end.readable || end.ended) && !end.is_blocked())
+                .all(|end| (!end.is_readable() || end.is_read_out()) && !end.is_blocked())
     }
 }

@@ -1,8 +1,8 @@
-//! What happened at the sockets of a TCP relay.
+//! Counts of events at the sockets of a TCP relay.
 
 use std::collections::BTreeMap;
 
-/// How often what happened.
+/// Counts of events.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     /// Connections accepted.
@@ -21,16 +21,16 @@ pub(super) struct Counts {
     pub(super) connect_failed: u64,
     /// Accepts that failed.
     pub(super) accept_failed: u64,
-    /// How often clients were left in the system's backlog for want of descriptors.
+    /// Times that clients were left in the system's backlog for want of descriptors.
     pub(super) accept_paused: u64,
-    /// How often an end was not read for want of room.
+    /// Times that an end was not read for want of room.
     pub(super) starved: u64,
     /// Connections torn down because the proxy ended.
     pub(super) cut: u64,
 }
 
 impl Counts {
-    /// The counts by name, with the number of connections that are open.
+    /// Returns the counts by name, with the number of connections that are open.
     pub(super) fn named(&self, open: usize) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),

@@ -1,7 +1,7 @@
 //! One of the two sockets of a relayed connection: what it can do now, and what waits to be written
 //! to it.
 
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Readiness};
 use bytes::{Buf, Bytes};
 use mio::Token;
 use mio::net::TcpStream;
@@ -19,28 +19,37 @@ const PIECES_MAX: usize = 64;
 pub(crate) struct End {
     pub(crate) stream: TcpStream,
     pub(crate) token: Token,
-    /// Whether it is connected. Before that nothing is written, and its end waits.
-    connected: bool,
-    /// Whether it may have something to read: an event said so, and no read has found it empty
-    /// since.
-    pub(crate) readable: bool,
-    /// Whether it may take something: as above.
-    pub(crate) writable: bool,
-    /// Whether an event said that it failed.
-    pub(crate) failed: bool,
-    /// Whether its peer has finished, and all was read.
-    pub(crate) ended: bool,
-    /// Whether it was not read for want of room.
-    pub(crate) starved: bool,
-    /// Whether the relay asked to be called again for it.
+    /// What events have said and no call has disproved since.
+    ready: Readiness,
+    /// Set while the relay waits to be called again for it.
     pub(crate) again: bool,
-    /// Whether a write, or the end of the connect, said that its peer has torn the connection down.
-    broken: bool,
-    pending: VecDeque<Bytes>,
-    /// How far our end is.
+    peer: Peer,
+    input: Input,
     output: Output,
+    pending: VecDeque<Bytes>,
 }
 
+/// The state of the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    /// It has not answered yet. Nothing is written before that, and our end waits.
+    Connecting,
+    Connected,
+    /// It has torn the connection down: a write, or the end of the connect, said so.
+    Broken,
+}
+
+/// The state of what comes from the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// It was not read for want of room.
+    Starved,
+    /// It has finished, and all was read.
+    Ended,
+}
+
+/// The state of what goes to the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Output {
     Open,
@@ -49,7 +58,7 @@ enum Output {
     Ended,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// So many bytes.
@@ -65,25 +74,66 @@ pub(crate) enum Found {
 impl End {
     /// An accepted socket.
     pub(crate) fn accepted(stream: TcpStream, token: Token) -> Self {
-        Self { connected: true, ..Self::connecting(stream, token) }
+        Self { peer: Peer::Connected, ..Self::connecting(stream, token) }
     }
 
     /// A socket that is about to connect.
-    pub(crate) const fn connecting(stream: TcpStream, token: Token) -> Self {
+    pub(crate) fn connecting(stream: TcpStream, token: Token) -> Self {
         Self {
             stream,
             token,
-            connected: false,
-            readable: false,
-            writable: false,
-            failed: false,
-            ended: false,
-            starved: false,
+            ready: Readiness::default(),
             again: false,
-            broken: false,
-            pending: VecDeque::new(),
+            peer: Peer::Connecting,
+            input: Input::Open,
             output: Output::Open,
+            pending: VecDeque::new(),
         }
+    }
+
+    /// Notes what an event said.
+    pub(crate) const fn note(&mut self, readiness: Readiness) {
+        self.ready.readable |= readiness.readable | readiness.failed;
+        self.ready.writable |= readiness.writable;
+        self.ready.failed |= readiness.failed;
+    }
+
+    /// Returns true if there may be something to read.
+    pub(crate) const fn is_readable(&self) -> bool {
+        self.ready.readable
+    }
+
+    /// Returns true if an event said that it failed.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.ready.failed
+    }
+
+    /// Returns true if the other side has finished, and all was read.
+    pub(crate) fn is_read_out(&self) -> bool {
+        self.input == Input::Ended
+    }
+
+    /// Notes that it was not read for want of room. Returns false if that is known.
+    pub(crate) fn starve(&mut self) -> bool {
+        let news = self.input == Input::Open;
+        if news {
+            self.input = Input::Starved;
+        }
+        news
+    }
+
+    /// Returns true if it was not read for want of room.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.input == Input::Starved
+    }
+
+    /// Notes that there is room again. Returns true if it waited for that.
+    pub(crate) fn feed(&mut self) -> bool {
+        let waited = self.is_starved();
+        if waited {
+            self.input = Input::Open;
+        }
+        waited
     }
 
     /// Reads what is there.
@@ -91,23 +141,23 @@ impl End {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => {
-                    self.readable = false;
-                    if self.broken {
+                    self.ready.readable = false;
+                    if self.is_broken() {
                         return Found::Reset;
                     }
-                    self.ended = true;
+                    self.input = Input::Ended;
                     return Found::End;
                 }
                 Ok(count) => return Found::Bytes(count),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        self.readable = false;
+                        self.ready.readable = false;
                         return Found::Nothing;
                     }
                     io::ErrorKind::Interrupted => {}
                     _ => {
                         log::debug!("{:?}: {error}", self.token);
-                        self.readable = false;
+                        self.ready.readable = false;
                         return Found::Reset;
                     }
                 },
@@ -127,7 +177,7 @@ impl End {
 
     /// Keeps bytes to be written.
     pub(crate) fn keep(&mut self, bytes: Bytes) {
-        if !self.broken && !bytes.is_empty() {
+        if !self.is_broken() && !bytes.is_empty() {
             self.pending.push_back(bytes);
         }
     }
@@ -146,9 +196,10 @@ impl End {
             self.drop_written(count);
             written += count;
         }
-        if self.output == Output::Ending && self.pending.is_empty() && self.connected {
+        let answered = self.peer != Peer::Connecting;
+        if self.output == Output::Ending && self.pending.is_empty() && answered {
             self.output = Output::Ended;
-            if !self.broken
+            if self.peer == Peer::Connected
                 && let Err(error) = self.stream.shutdown(Shutdown::Write)
             {
                 // The peer's reset was faster; it is read in its turn.
@@ -166,7 +217,7 @@ impl End {
         self.flush();
     }
 
-    /// Whether there is something to write, and room for it.
+    /// Returns true if there is something to write, and room for it.
     pub(crate) fn wants_to_write(&self) -> bool {
         self.can_write() && (!self.pending.is_empty() || self.output == Output::Ending)
     }
@@ -178,12 +229,12 @@ impl End {
         }
     }
 
-    /// Whether our side has ended.
+    /// Returns true if our side has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.output == Output::Ended
     }
 
-    /// Whether bytes wait to be written.
+    /// Returns true if bytes wait to be written.
     pub(crate) fn is_blocked(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -193,21 +244,23 @@ impl End {
         self.pending.iter().map(Bytes::len).sum()
     }
 
-    /// Whether a write said that the peer has torn the connection down.
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.broken
+    /// Returns true if a write said that the peer has torn the connection down.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.peer == Peer::Broken
     }
 
     /// Notes that it is connected.
-    pub(crate) const fn set_connected(&mut self) {
-        self.connected = true;
-        self.writable = true;
+    pub(crate) fn set_connected(&mut self) {
+        if self.peer == Peer::Connecting {
+            self.peer = Peer::Connected;
+        }
+        self.ready.writable = true;
     }
 
     /// Notes that the peer has torn the connection down; what it wrote before is still to be read.
     pub(crate) fn break_off(&mut self) {
-        self.broken = true;
-        self.readable = true;
+        self.peer = Peer::Broken;
+        self.ready.readable = true;
         self.pending.clear();
     }
 
@@ -219,7 +272,7 @@ impl End {
     }
 
     fn can_write(&self) -> bool {
-        self.connected && self.writable && !self.broken
+        self.peer == Peer::Connected && self.ready.writable
     }
 
     fn attempt(&mut self, write: impl FnOnce(&mut TcpStream) -> io::Result<usize>) -> usize {
@@ -231,7 +284,7 @@ impl End {
         match result {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.writable = false;
+                self.ready.writable = false;
                 0
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,

@@ -1,7 +1,8 @@
-//! How connections come into the links when a route gets its first rule, and out of them when it
-//! loses the last one: with bytes in flight, none of them lost or out of order.
+//! The handover of connections into the links when a route gets its first rule, and out of them
+//! when it loses the last one: with bytes in flight, none of them lost or out of order.
 
 use super::TcpRelay;
+use super::end::End;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_engine::carrier::Carrier;
@@ -26,9 +27,10 @@ impl TcpRelay {
         }
         let (route, seed, memory) = (&self.route, self.seed, &self.memory);
         let make = || Carrier::new(profile, route.tcp, seed, route.drawn_as(), memory.clone());
-        let (carrier, were_carried) = self.carriage.put_in_force(make);
-        set(carrier, profile);
-        if !were_carried {
+        if let Some(carrier) = self.carriage.of(true) {
+            set(carrier, profile);
+        }
+        if !self.carriage.put_in_force(make) {
             self.adopt_connections(turn);
         }
     }
@@ -41,7 +43,7 @@ impl TcpRelay {
             // One that had not left the links yet is still in them.
             if !std::mem::replace(&mut connection.carried, true) {
                 let ended = Direction::BOTH.map(|direction| {
-                    connection.source(direction).is_some_and(|source| source.ended)
+                    connection.source(direction).is_some_and(|source| source.is_read_out())
                 });
                 for direction in Direction::BOTH {
                     // What waits at a receiver's socket comes before all that crosses the links.
@@ -69,12 +71,17 @@ impl TcpRelay {
             let connection = self.connections.at(index);
             let id = connection.id;
             let Some(carrier) = self.carriage.of(connection.carried) else { continue };
+            // Until then its sockets are not read, so that nothing overtakes what is in the links.
             if !carrier.release(turn.now, id) {
                 continue;
             }
             let connection = self.connections.at(index);
             connection.carried = false;
             connection.straight = [0; 2];
+            for direction in Direction::BOTH {
+                // One that waited for room in the links waits no more.
+                connection.source(direction).map(End::feed);
+            }
             self.ask_again(index, Direction::Up, turn);
             self.ask_again(index, Direction::Down, turn);
         }

@@ -38,7 +38,7 @@ pub(crate) struct TcpRelay {
     id: RelayId,
     route: Route,
     seed: u64,
-    /// What its connections hold is charged to it.
+    /// The memory that its connections' bytes are charged to.
     memory: Memory,
     acceptor: Acceptor,
     upstream: Upstream,
@@ -206,9 +206,7 @@ impl Relay for TcpRelay {
         };
         let connection = self.connections.get_mut(index);
         if let Some(end) = connection.and_then(|connection| connection.source(direction)) {
-            end.readable |= readiness.readable | readiness.failed;
-            end.writable |= readiness.writable;
-            end.failed |= readiness.failed;
+            end.note(readiness);
             end.ask_again(&mut turn.reactor);
         }
         true
@@ -267,7 +265,7 @@ impl Relay for TcpRelay {
         self.acceptor.add(opened, self.id.index, &mut turn.reactor)
     }
 
-    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+    fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
         self.acceptor.share(addresses)
     }
 

@@ -7,7 +7,7 @@ use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 
-/// How many reads a connection gets before the others have their turn.
+/// Reads that a connection gets before the others have their turn.
 const READS_PER_TURN: usize = 2;
 
 impl TcpRelay {
@@ -20,9 +20,9 @@ impl TcpRelay {
                 return;
             }
             let (Some(source), Some(target)) = connection.pair(direction) else { return };
-            if source.ended {
+            if source.is_read_out() {
                 // A reset may still follow the end: an event tells, or a write that failed.
-                if source.failed || source.is_broken() {
+                if source.has_failed() || source.is_broken() {
                     self.reset_by(direction);
                     self.tear_down(index, direction, turn);
                 }
@@ -31,13 +31,13 @@ impl TcpRelay {
             if target.is_blocked() {
                 // What the source's kernel still holds would never have reached a receiver that
                 // does not read.
-                if source.failed {
+                if source.has_failed() {
                     self.reset_by(direction);
                     self.tear_down(index, direction, turn);
                 }
                 return;
             }
-            if !source.readable {
+            if !source.is_readable() {
                 return;
             }
             match source.read(&mut turn.scratch[..SCRATCH_BYTES]) {
@@ -67,7 +67,7 @@ impl TcpRelay {
         self.ask_again(index, direction, turn);
     }
 
-    /// Counts who tore a connection down.
+    /// Counts a connection torn down by the end that writes `direction`.
     pub(super) const fn reset_by(&mut self, direction: Direction) {
         match direction {
             Direction::Up => self.counts.reset_by_client += 1,

@@ -1,9 +1,9 @@
-//! What happened at the sockets of a UDP relay.
+//! Counts of events at the sockets of a UDP relay.
 
 use crate::fate::Loss;
 use std::collections::BTreeMap;
 
-/// How often what happened.
+/// Counts of events.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     /// Flows opened.

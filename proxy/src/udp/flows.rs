@@ -1,5 +1,8 @@
 //! The UDP flows of a relay: found by client, by ordinal, and in the order in which they fell
 //! silent.
+//!
+//! The list by silence runs through the flows themselves: each datagram moves its flow to the end,
+//! and a linked hash map would look the client up once more for that.
 
 use crate::table::Table;
 use jostle_common::time::Instant;
@@ -20,7 +23,7 @@ pub(crate) struct Client {
     pub(crate) asked: Option<IpAddr>,
 }
 
-/// What one client and the upstream say to each other.
+/// The exchange of one client with the upstream.
 #[derive(Debug)]
 pub(crate) struct Flow {
     /// From 1, in the order of appearance.
@@ -29,18 +32,18 @@ pub(crate) struct Flow {
     /// The socket to the upstream, connected unless `peer` is set.
     pub(crate) socket: UdpSocket,
     pub(crate) token: Token,
-    /// Where to send when answers may come from any port of the upstream's address: the port that
-    /// answered last.
+    /// The destination when answers may come from any port of the upstream's address: the port
+    /// that answered last.
     pub(crate) peer: Option<SocketAddr>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
-    /// What is to be sent in the current pass: places among the outputs of the lane.
+    /// The datagrams to be sent in the current pass: places among the outputs of the lane.
     pub(crate) staged: Vec<usize>,
-    /// Whether the system still takes runs of datagrams, per direction.
+    /// Set while the system takes runs of datagrams, per direction.
     pub(crate) runs: [bool; 2],
     /// The kernel's drop count of the socket when last told.
     pub(crate) missed: u32,
-    /// Whether the relay asked to read the socket again.
+    /// Set while the relay waits to read the socket again.
     pub(crate) again: bool,
     last: Instant,
     older: Option<usize>,
@@ -59,16 +62,16 @@ pub(crate) struct Flows {
     newest: Option<usize>,
 }
 
-/// How far to look for a flow that may be closed when there are too many.
+/// The number of flows looked at for one that may be closed when there are too many.
 const SEARCH_MAX: usize = 64;
 
 impl Flows {
-    /// How many there are.
+    /// Returns how many there are.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// The places of all flows.
+    /// Returns the places of all flows.
     pub(crate) fn indices(&self) -> Vec<usize> {
         self.slab.iter().map(|(index, _)| index).collect()
     }
@@ -78,22 +81,22 @@ impl Flows {
         self.slab.iter().any(|(_, flow)| flow.again)
     }
 
-    /// The flow of a client.
+    /// Returns the flow of a client.
     pub(crate) fn find(&self, client: &Client) -> Option<usize> {
         self.by_client.get(client).copied()
     }
 
-    /// The flow with this ordinal, unless it was closed.
+    /// Returns the flow with this ordinal, unless it was closed.
     pub(crate) fn by_ordinal(&self, ordinal: u32) -> Option<usize> {
         self.by_ordinal.get(&ordinal).copied()
     }
 
-    /// The flow at `index`, unless it was closed.
+    /// Returns the flow at `index`, unless it was closed.
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Flow> {
         self.slab.get_mut(index)
     }
 
-    /// Where the next flow will be.
+    /// Returns where the next flow will be.
     pub(crate) fn next_index(&self) -> usize {
         self.slab.vacant_key()
     }
@@ -147,12 +150,12 @@ impl Flows {
         flow
     }
 
-    /// When the longest-silent flow was last alive.
+    /// Returns the longest-silent flow, and when it was last alive.
     pub(crate) fn oldest(&self) -> Option<(usize, Instant)> {
         self.oldest.map(|index| (index, self.slab[index].last))
     }
 
-    /// The longest-silent flow that has no packets inside, among the first few.
+    /// Returns the longest-silent flow that has no packets inside, among the first few.
     pub(crate) fn evictable(&self) -> Option<usize> {
         let next = |index: &usize| self.slab[*index].newer;
         std::iter::successors(self.oldest, next)

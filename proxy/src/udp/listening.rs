@@ -18,9 +18,11 @@ pub(super) struct Listener {
     address: SocketAddr,
     /// The kernel's drop count of the socket when last told.
     pub(super) missed: u32,
-    /// Whether the relay asked to read it again.
+    /// Set when another relay has it too, and counts what the kernel drops once this one drains.
+    pub(super) shared: bool,
+    /// Set while the relay waits to read it again.
     pub(super) again: bool,
-    /// Whether it takes nothing any more, and is there for what its flows have inside.
+    /// Set when it takes nothing any more, and is there for what its flows have inside.
     retired: bool,
 }
 
@@ -37,14 +39,15 @@ impl Listeners {
         reactor: &mut Reactor,
     ) -> io::Result<()> {
         let mut added = Vec::new();
-        for Opened { address, socket } in opened {
+        for Opened { address, socket, missed } in opened {
             let mut socket = UdpSocket::from_std(socket.into());
             let index = self.0.vacant_key();
             let owner = Owner { relay, socket: Part::Listener(index).key() };
             match reactor.add(&mut socket, owner, Interest::READABLE) {
                 Ok(token) => {
-                    let (missed, again, retired) = (0, false, false);
-                    let listener = Listener { socket, token, address, missed, again, retired };
+                    let [shared, again, retired] = [false; 3];
+                    let listener =
+                        Listener { socket, token, address, missed, shared, again, retired };
                     added.push(self.0.insert(listener));
                 }
                 Err(error) => {
@@ -60,18 +63,17 @@ impl Listeners {
     }
 
     /// Returns second handles of the sockets at these addresses.
-    pub(super) fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
-        let wanted =
-            |listener: &&Listener| !listener.retired && addresses.contains(&listener.address);
-        self.0
-            .iter()
-            .map(|(_, listener)| listener)
-            .filter(wanted)
-            .map(|listener| {
+    pub(super) fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+        let mut shared = Vec::new();
+        for (_, listener) in &mut self.0 {
+            if !listener.retired && addresses.contains(&listener.address) {
                 let socket = SockRef::from(&listener.socket).try_clone()?;
-                Ok(Opened { address: listener.address, socket })
-            })
-            .collect()
+                let (address, missed) = (listener.address, listener.missed);
+                shared.push(Opened { address, socket, missed });
+                listener.shared = true;
+            }
+        }
+        Ok(shared)
     }
 
     /// Stops reading the sockets at all other addresses.

@@ -3,44 +3,32 @@
 
 mod counts;
 mod flows;
+mod intake;
 mod listening;
+mod release;
 mod send;
 
-use crate::fate::{Fate, Loss};
+use crate::fate::Fate;
 use crate::lane::Lane;
 use crate::listener::Opened;
-use crate::reactor::{Owner, Reactor, Readiness, SocketKey};
+use crate::reactor::{Reactor, Readiness, SocketKey};
 use crate::relay::{Plan, Relay, RelayId, RelayReport};
 use crate::resolve::Upstream;
-use crate::sinks::Sinks;
-use crate::turn::{Descriptors, Transmit, Turn};
-use bytes::Bytes;
+use crate::turn::{Descriptors, Turn};
 use counts::Counts;
-use flows::{Client, Flow, Flows};
+use flows::{Flow, Flows};
 use jostle_common::chance::Direction;
-use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
-use jostle_engine::stage::Output;
 use jostle_engine::stage::Stage;
-use jostle_sys::{
-    DatagramOptions, Inbox, Received, SLOTS, is_out_of_descriptors, prepare_datagram_socket,
-};
+use jostle_sys::SLOTS;
 use listening::Listeners;
-use mio::Interest;
-use mio::net::UdpSocket;
-use send::{Way, send};
-use socket2::{Domain, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-/// The most flows of a relay: half the ports that its sockets can have.
-const FLOWS_MAX: usize = 16_384;
-
-/// How many full reads a socket gets before the others have their turn.
+/// Full reads that a socket gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
 /// The UDP half of a route.
@@ -56,7 +44,7 @@ pub(crate) struct UdpRelay {
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
     counts: Counts,
-    /// Since when it takes in nothing new.
+    /// The time since which it takes in nothing new.
     draining: Option<Instant>,
 }
 
@@ -79,24 +67,6 @@ impl Part {
 
     const fn of(SocketKey(key): SocketKey) -> Self {
         if key.is_multiple_of(2) { Self::Listener(key / 2) } else { Self::Flow(key / 2) }
-    }
-}
-
-/// When what was just read had come.
-#[derive(Clone, Copy, Debug)]
-struct ReadAt {
-    now: Instant,
-    /// The same moment as calendar time, in which the kernel stamps.
-    wall: Duration,
-}
-
-impl ReadAt {
-    /// When a datagram arrived: at the kernel's stamp if there is one, never later than now.
-    /// Calendar time may jump; both clocks are read together, so a jump can only move the datagrams
-    /// that were under way.
-    fn arrival(self, stamp: Option<Duration>) -> Instant {
-        let age = stamp.and_then(|stamp| self.wall.checked_sub(stamp));
-        age.map_or(self.now, |age| self.now - age)
     }
 }
 
@@ -141,144 +111,6 @@ impl UdpRelay {
         }
     }
 
-    /// Takes in what was just read. Returns true if more is to be read: a draining relay takes in
-    /// nothing that came after it began to drain.
-    fn take(&mut self, part: Part, turn: &mut Turn) -> bool {
-        let at = ReadAt { wall: Clock::wall(), now: turn.reactor.now() };
-        let late = |received: Received<'_>| {
-            self.draining.is_some_and(|since| at.arrival(received.stamp) > since)
-        };
-        let goes_on = !turn.datagrams.inbox.received().any(late);
-        match part {
-            Part::Listener(index) => self.take_from_clients(index, at, turn),
-            Part::Flow(index) => {
-                self.take_from_upstream(index, at, &turn.datagrams.inbox, &mut turn.sinks);
-            }
-        }
-        goes_on
-    }
-
-    fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, names, descriptors, options, sinks, .. } = turn;
-        self.upstream.refresh(self.id, at.now, names);
-        for received in datagrams.inbox.received() {
-            let Some(listener) = self.listeners.get_mut(index) else { return };
-            self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
-            let Some(address) = received.from else { continue };
-            let client = Client { address, listener: index, asked: received.asked };
-            let flow = match self.flows.find(&client) {
-                Some(flow) => Ok(flow),
-                None => self.open(client, at.now, reactor, descriptors, options.portable),
-            };
-            match flow {
-                Ok(flow) => self.enter(flow, Direction::Up, at, received, sinks),
-                Err(loss) => self.refuse(0, Direction::Up, at, received, loss, sinks),
-            }
-        }
-    }
-
-    fn take_from_upstream(&mut self, index: usize, at: ReadAt, inbox: &Inbox, sinks: &mut Sinks) {
-        for received in inbox.received() {
-            let Some(flow) = self.flows.get_mut(index) else { return };
-            self.lanes[Direction::Down.index()].missed(&mut flow.missed, received.missed);
-            if let Some(peer) = &mut flow.peer {
-                match received.from {
-                    Some(from) if from.ip() == peer.ip() => *peer = from,
-                    _ => {
-                        let ordinal = flow.ordinal;
-                        self.refuse(ordinal, Direction::Down, at, received, Loss::Foreign, sinks);
-                        continue;
-                    }
-                }
-            }
-            self.enter(index, Direction::Down, at, received, sinks);
-        }
-    }
-
-    /// Lets what was read enter the link: one datagram, or a run of them.
-    fn enter(
-        &mut self,
-        index: usize,
-        direction: Direction,
-        at: ReadAt,
-        received: Received<'_>,
-        sinks: &mut Sinks,
-    ) {
-        self.flows.touch(index, at.now);
-        let flow = self.flows.get_mut(index).expect("the caller just found it");
-        let stamp = at.arrival(received.stamp);
-        // The first packet starts the clock of both directions.
-        self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
-        let lane = &mut self.lanes[direction.index()];
-        // The datagrams of a run share one copy.
-        let bytes = Bytes::copy_from_slice(received.bytes);
-        for range in received.datagrams() {
-            if lane.enter(flow.ordinal, stamp, bytes.slice(range), sinks) {
-                flow.inside += 1;
-            }
-        }
-    }
-
-    /// Writes down what was read and goes no further.
-    fn refuse(
-        &mut self,
-        flow: u32,
-        direction: Direction,
-        at: ReadAt,
-        received: Received<'_>,
-        loss: Loss,
-        sinks: &mut Sinks,
-    ) {
-        let stamp = at.arrival(received.stamp);
-        for range in received.datagrams() {
-            let payload = &received.bytes[range];
-            self.lanes[direction.index()].refuse(flow, stamp, payload, loss, sinks);
-        }
-    }
-
-    /// Opens a flow for a new client, if need be in place of the one that has been silent for
-    /// longest.
-    fn open(
-        &mut self,
-        client: Client,
-        now: Instant,
-        reactor: &mut Reactor,
-        descriptors: &mut Descriptors,
-        portable: bool,
-    ) -> Result<usize, Loss> {
-        let mut room = self.flows.len() < FLOWS_MAX && descriptors.take(1);
-        if !room && let Some(index) = self.flows.evictable() {
-            self.close(index, reactor, descriptors);
-            self.counts.evicted += 1;
-            room = descriptors.take(1);
-        }
-        if !room {
-            return Err(Loss::NoRoom);
-        }
-        let part = Part::Flow(self.flows.next_index());
-        let owner = Owner { relay: self.id.index, socket: part.key() };
-        for address in self.upstream.addresses(client.address) {
-            match connect(address, self.route.follow, portable) {
-                Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
-                    Ok(token) => {
-                        self.counts.opened += 1;
-                        let peer = self.route.follow.then_some(address);
-                        return Ok(self.flows.add(client, socket, token, peer, now));
-                    }
-                    Err(error) => log::debug!("route {}: {error}", self.route.name),
-                },
-                Err(error) => {
-                    log::debug!("route {}: a socket to {address}: {error}", self.route.name);
-                    if is_out_of_descriptors(&error) {
-                        break;
-                    }
-                }
-            }
-        }
-        descriptors.give(1);
-        Err(Loss::NoUpstream)
-    }
-
     fn close(&mut self, index: usize, reactor: &mut Reactor, descriptors: &mut Descriptors) {
         let Flow { mut socket, token, ordinal, .. } = self.flows.remove(index);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
@@ -321,77 +153,6 @@ impl UdpRelay {
             if !left {
                 self.listeners.remove(listener);
             }
-        }
-    }
-
-    /// Sends what a link has let go, by flow, and then writes each one's fate down.
-    fn flush(&mut self, direction: Direction, turn: &mut Turn) {
-        let mut outputs = std::mem::take(&mut self.lanes[direction.index()].outputs);
-        if !outputs.is_empty() {
-            self.fates.clear();
-            for (place, output) in outputs.iter().enumerate() {
-                let fate = self.stage(place, output, turn.now);
-                self.fates.push(fate);
-            }
-            self.send_staged(direction, &outputs, &*turn.datagrams.outbox);
-            let released = turn.reactor.now();
-            let Lane { link, account, .. } = &mut self.lanes[direction.index()];
-            for (output, &fate) in outputs.iter().zip(&self.fates) {
-                let packet = output.packet();
-                if fate == Fate::Delivered {
-                    account.written(packet.body.size() as usize);
-                }
-                account.settle(link, packet, fate, released, &mut turn.sinks);
-            }
-            outputs.clear();
-        }
-        self.lanes[direction.index()].outputs = outputs;
-    }
-
-    /// Puts a delivered datagram with its flow. Returns its fate if nothing happens to it on the
-    /// way out.
-    fn stage(&mut self, place: usize, output: &Output, now: Instant) -> Fate {
-        let fate = Fate::of(output);
-        let packet = output.packet();
-        let Some(index) = self.flows.by_ordinal(packet.flow) else {
-            // Only a copy can be late for its flow.
-            let orphaned = Fate::Discarded(Loss::Orphaned);
-            return if fate == Fate::Delivered { orphaned } else { fate };
-        };
-        self.flows.touch(index, now);
-        let flow = self.flows.get_mut(index).expect("the table of ordinals is exact");
-        if packet.copy == 0 {
-            flow.inside -= 1;
-        }
-        if fate == Fate::Delivered {
-            if flow.staged.is_empty() {
-                self.dirty.push(index);
-            }
-            flow.staged.push(place);
-        }
-        fate
-    }
-
-    /// Sends what is staged, and corrects the fates of what the system did not take.
-    fn send_staged(&mut self, direction: Direction, outputs: &[Output], outbox: &dyn Transmit) {
-        for index in self.dirty.drain(..) {
-            let flow = self
-                .flows
-                .get_mut(index)
-                .expect("flows are not closed between staging and sending");
-            let way = match direction {
-                Direction::Up => Way { socket: &flow.socket, to: flow.peer, source: None },
-                Direction::Down => {
-                    let listener = self.listeners.get_mut(flow.client.listener);
-                    let socket = &listener.expect("it outlives its flows").socket;
-                    Way { socket, to: Some(flow.client.address), source: flow.client.asked }
-                }
-            };
-            let runs = &mut flow.runs[direction.index()];
-            let fates = &mut self.fates;
-            let lost = |place: usize, loss| fates[place] = Fate::Discarded(loss);
-            self.counts.refused += send(outbox, way, outputs, &flow.staged, runs, lost);
-            flow.staged.clear();
         }
     }
 }
@@ -478,7 +239,7 @@ impl Relay for UdpRelay {
         self.listeners.add(opened, self.id.index, &mut turn.reactor)
     }
 
-    fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
+    fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
         self.listeners.share(addresses)
     }
 
@@ -528,18 +289,4 @@ impl Relay for UdpRelay {
             round_trips: None,
         }
     }
-}
-
-/// Opens a socket to the upstream. If answers may come from other ports it cannot be connected.
-fn connect(address: SocketAddr, follow: bool, portable: bool) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    let options = DatagramOptions { portable, asked_address: false, ipv6: address.is_ipv6() };
-    prepare_datagram_socket(&socket, options)?;
-    if follow {
-        let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-        socket.bind(&SocketAddr::new(any, 0).into())?;
-    } else {
-        socket.connect(&address.into())?;
-    }
-    Ok(UdpSocket::from_std(socket.into()))
 }

@@ -1,13 +1,8 @@
 //! Reading datagrams, many at a time where the system can.
 
+use crate::datagram::{Note, Received, SLOTS};
 use mio::net::UdpSocket;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
-use std::time::Duration;
-
-/// The most datagrams one read returns.
-pub const SLOTS: usize = 32;
 
 /// The size of a slot: the largest datagram, or the largest run of datagrams that the kernel hands
 /// over as one.
@@ -17,45 +12,7 @@ pub(super) const SLOT_BYTES: usize = 65_536;
 /// into the same cache set.
 const SLOT_STRIDE: usize = SLOT_BYTES + 192;
 
-/// What was read: one datagram, or a run of datagrams of equal size from the same sender.
-#[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
-    /// The payload, or the payloads one behind the other.
-    pub bytes: &'a [u8],
-    /// The size of each but the last, which may be shorter; `None`: one datagram.
-    pub segment: Option<usize>,
-    /// Who sent it.
-    pub from: Option<SocketAddr>,
-    /// Which of our addresses it was sent to, when the socket was asked to tell.
-    pub asked: Option<IpAddr>,
-    /// When the kernel took it in, as calendar time.
-    pub stamp: Option<Duration>,
-    /// How many datagrams the kernel has dropped on this socket so far, for want of buffer.
-    pub missed: Option<u32>,
-}
-
-impl Received<'_> {
-    /// Returns where each datagram is in [`bytes`](Self::bytes); an empty one is one too.
-    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let len = self.bytes.len();
-        let size = self.segment.unwrap_or(len).max(1);
-        let count = len.div_ceil(size).max(1);
-        (0..count).map(move |nth| nth * size..((nth + 1) * size).min(len))
-    }
-}
-
-/// What came with the bytes of one slot.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Note {
-    pub(super) len: usize,
-    pub(super) segment: Option<usize>,
-    pub(super) from: Option<SocketAddr>,
-    pub(super) asked: Option<IpAddr>,
-    pub(super) stamp: Option<Duration>,
-    pub(super) missed: Option<u32>,
-}
-
-/// Room for datagrams just read. One serves all sockets of a loop.
+/// A buffer for datagrams just read. One serves all sockets of a loop.
 pub struct Inbox {
     arena: Vec<u8>,
     notes: [Note; SLOTS],
@@ -66,7 +23,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// An empty inbox; a portable one reads a datagram per call.
+    /// Makes an empty inbox; a portable one reads a datagram per call.
     pub fn new(portable: bool) -> Self {
         // Untouched pages cost nothing: two megabytes are reserved, what arrives is used.
         Self {
@@ -104,7 +61,7 @@ impl Inbox {
         Ok(self.filled)
     }
 
-    /// What the last `receive` read, in order of arrival.
+    /// Returns the results of the last `receive`, in order of arrival.
     pub fn received(&self) -> impl Iterator<Item = Received<'_>> {
         let slots = self.arena.chunks_exact(SLOT_STRIDE);
         slots.zip(&self.notes[..self.filled]).map(|(slot, note)| Received {

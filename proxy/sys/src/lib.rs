@@ -1,10 +1,11 @@
-//! The kernel's own ways, each with a fallback on mio alone.
+//! Access to what only the kernel offers, each with a fallback on mio alone.
 //!
 //! Linux has a nanosecond timer that an event loop can wait for, reads and sends datagrams in
 //! batches, and tells when a datagram arrived and how many it lost. Elsewhere, and with
 //! `--portable` so that tests cover it, the fallback does the same work one call at a time. This is
 //! the one folder with `unsafe`; each block says which contract it keeps.
 
+mod datagram;
 mod inbox;
 mod limits;
 mod outbox;
@@ -13,22 +14,23 @@ mod timer;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub use inbox::{Inbox, Received, SLOTS};
+pub use datagram::{MESSAGES, Message, Received, SLOTS};
+pub use inbox::Inbox;
 pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
-pub use outbox::{MESSAGES, Message, Outbox};
+pub use outbox::Outbox;
 pub use timer::Timer;
 
 use socket2::Socket;
 use std::io;
 
-/// What a UDP socket is asked to tell beside the bytes.
+/// Options of a UDP socket.
 #[derive(Clone, Copy, Debug)]
 pub struct DatagramOptions {
     /// Keep to what every system has.
     pub portable: bool,
     /// Tell which of our addresses a datagram was sent to, and let the answer go out from it.
     pub asked_address: bool,
-    /// Whether the socket speaks IPv6.
+    /// The socket speaks IPv6.
     pub ipv6: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How many descriptors the process may have.
+//! The limit of open descriptors, and the errors that tell of limits.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
@@ -18,8 +18,8 @@ pub fn raise_descriptor_limit() -> usize {
         .map_or(1 << 20, |limit| usize::try_from(limit).unwrap_or(1 << 20))
 }
 
-/// Whether an error says that the process, or the machine, has no descriptor or memory left for
-/// another socket.
+/// Returns true if an error says that the process, or the machine, has no descriptor or memory left
+/// for another socket.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

@@ -1,12 +1,11 @@
-//! Datagrams in batches: recvmmsg and sendmmsg with what Linux tells and takes beside the bytes.
+//! Datagrams in batches: recvmmsg and sendmmsg, with the metadata that Linux gives and takes.
 #![expect(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and their control messages have no safe wrapper"
 )]
 
 use super::DatagramOptions;
-use super::inbox::{Note, SLOTS};
-use super::outbox::{MESSAGES, Message};
+use super::datagram::{MESSAGES, Message, Note, SLOTS};
 use mio::net::UdpSocket;
 use socket2::{SockAddr, SockAddrStorage, Socket};
 use std::mem;
@@ -22,7 +21,8 @@ type ControlIn = [u64; 24];
 /// Room for the control messages that go with one: segment size and IPv6 address take 64 bytes.
 type ControlOut = [u64; 8];
 
-/// What the kernel writes beside the bytes. Kept between reads, so that none has to clear it.
+/// Buffers for the metadata that the kernel writes. They are kept between reads, so that none has
+/// to clear them.
 pub(super) struct Beside {
     names: [libc::sockaddr_storage; SLOTS],
     controls: [ControlIn; SLOTS],

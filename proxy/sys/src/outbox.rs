@@ -1,47 +1,22 @@
 //! Sending datagrams, many at a time where the system can.
 
+use crate::datagram::{MESSAGES, Message};
 use mio::net::UdpSocket;
-use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
 
-/// The most messages one call sends.
-pub const MESSAGES: usize = 32;
-
-/// One datagram, or a run of datagrams to the same receiver.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// The payload, or the payloads of a run: all of the same size but the last, which may be
-    /// shorter.
-    pub pieces: &'a [IoSlice<'a>],
-    /// The receiver; `None` when the socket is connected.
-    pub to: Option<SocketAddr>,
-    /// Which of our addresses it leaves from; `None` lets the system choose.
-    pub source: Option<IpAddr>,
-}
-
-impl Message<'_> {
-    /// The size of each datagram of a run; `None`: one datagram.
-    pub fn segment(&self) -> Option<u16> {
-        match self.pieces {
-            [first, _, ..] => u16::try_from(first.len()).ok(),
-            _ => None,
-        }
-    }
-}
-
-/// How datagrams go out.
+/// The way out for datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Outbox {
     portable: bool,
 }
 
 impl Outbox {
-    /// A portable one sends a datagram per call.
+    /// Makes an outbox; a portable one sends a datagram per call.
     pub const fn new(portable: bool) -> Self {
         Self { portable }
     }
 
-    /// Whether a run of datagrams can go as one message.
+    /// Returns true if a run of datagrams can go as one message.
     pub const fn takes_runs(self) -> bool {
         cfg!(target_os = "linux") && !self.portable
     }

@@ -30,7 +30,7 @@ mod with_timerfd {
             Ok(Self { fd })
         }
 
-        /// Goes off once after `wait`. It is edge-triggered: nobody needs to read it.
+        /// Goes off once after `wait`. It is edge-triggered and need not be read.
         pub fn arm(&self, wait: Duration) -> io::Result<()> {
             // All zeros would disarm it.
             let wait = wait.max(Duration::from_nanos(1));
@@ -53,7 +53,7 @@ mod without {
     use std::io;
     use std::time::Duration;
 
-    /// There is none here, and the loop waits with mio's timeout.
+    /// No timer on this system: the loop waits with mio's timeout.
     #[derive(Debug)]
     pub enum Timer {}
 
@@ -63,7 +63,7 @@ mod without {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        /// There is no value to call it on.
+        /// Never called: there is no value.
         pub fn arm(&self, _: Duration) -> io::Result<()> {
             match *self {}
         }

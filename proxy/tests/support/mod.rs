@@ -145,7 +145,7 @@ impl Log {
                 .into_iter()
                 .find(|direction| line["direction"] == direction.name())
                 .expect("a direction");
-            let fate = line["reason"].as_str().or(line["fate"].as_str()).expect("a fate");
+            let fate = line["reason"].as_str().or_else(|| line["fate"].as_str()).expect("a fate");
             let key = (line["route"].as_str().expect("a route").to_owned(), direction, fate.into());
             *fates.entry(key).or_default() += 1;
         }

@@ -13,8 +13,8 @@ use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// How many blocks are kept for copies that are still under way when the fate of the original is
-/// known. A copy that comes out when so many others have come out behind the original says nothing.
+/// The most blocks kept for copies that are still under way when the fate of the original is known.
+/// A copy that comes out when so many others have come out behind the original says nothing.
 const KEPT_MAX: usize = UNITS_MAX;
 
 /// One direction of a stream.
@@ -25,17 +25,17 @@ pub(super) struct Blocks {
     blocks: BTreeMap<u64, Block>,
     /// Those whose fate is known, in the order in which it became known.
     decided: VecDeque<u64>,
-    /// How many of them are kept.
+    /// The most of them that are kept.
     keep: usize,
     /// Bytes of them.
     kept: usize,
-    /// What is on its way out, in order.
+    /// Pieces on their way out, in order.
     leaving: VecDeque<(Instant, Piece)>,
-    /// When the last piece leaves; none overtakes it.
+    /// The time at which the last piece leaves; none overtakes it.
     last_due: Instant,
 }
 
-/// What a stream gives out.
+/// A piece that a stream gives out.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Piece {
     Data(Bytes),
@@ -85,12 +85,12 @@ impl Blocks {
         self.keep = if copies { (ROOM / self.size).clamp(1, KEPT_MAX) } else { 0 };
     }
 
-    /// Whether the next byte begins a block.
+    /// Returns true if the next byte begins a block.
     pub(super) fn is_at_start(&self) -> bool {
         self.missing() == 0
     }
 
-    /// How many bytes the newest block still takes.
+    /// Returns how many bytes the newest block still takes.
     pub(super) fn missing(&self) -> usize {
         self.blocks.last_key_value().map_or(0, |(_, block)| self.size - block.filled)
     }
@@ -107,7 +107,7 @@ impl Blocks {
         self.blocks.insert(number, block);
     }
 
-    /// Adds bytes to the newest block. Returns by how much what is inside grows thereby, beside the
+    /// Adds bytes to the newest block. Returns the change in buffered bytes, apart from the
     /// bytes themselves: it shrinks by them when the block is lost, and grows by the copies.
     pub(super) fn fill(&mut self, now: Instant, bytes: Bytes) -> isize {
         let mut entry = self.blocks.last_entry().expect("a block was begun");
@@ -116,6 +116,8 @@ impl Blocks {
         block.filled += length;
         let mut growth = 0;
         let mut leaving = None;
+        // The fate may be known already: the block entered the link with its first byte, and these
+        // bytes come later and share it.
         match &block.fate {
             Fate::Discarded => growth = -(length as isize),
             Fate::Open => {}
@@ -123,6 +125,7 @@ impl Blocks {
                 leaving = Some((now + *delay, Piece::Data(masked(&bytes, mask.as_ref(), offset))));
             }
         }
+        // The bytes stay here as long as the fate is open, or a copy may want them.
         let open = matches!(block.fate, Fate::Open);
         if open || self.keep > 0 {
             block.chunks.push((now, bytes));
@@ -131,6 +134,7 @@ impl Blocks {
         if let Some((due, piece)) = leaving {
             self.leave(due, piece);
         }
+        // A copy is given out in one piece: now the block is whole.
         if self.is_at_start() {
             growth += self.give_newest_copies();
         }
@@ -138,8 +142,7 @@ impl Blocks {
         growth
     }
 
-    /// Takes what the link did to a block, or a mark. Returns by how much what is inside grows
-    /// thereby.
+    /// Takes what the link did to a block, or a mark. Returns the change in buffered bytes.
     pub(super) fn take_output(&mut self, output: Output) -> isize {
         match output {
             Output::Discard(Packet { number, copy: 0, .. }, _) => {
@@ -178,10 +181,13 @@ impl Blocks {
         let mask = damaged.then_some(zeros);
         let Some(block) = self.blocks.get_mut(&packet.number) else { return 0 };
         if packet.copy > 0 {
+            // A copy of a block that is still coming waits for its last byte.
             block.copies.push(mask);
             let whole = block.filled == self.size;
             return if whole { self.give_copies(packet.number, packet.at) } else { 0 };
         }
+        // The link has delayed the block's first byte; each later byte gets the same delay from
+        // when it came itself.
         let delay = packet.at.since(block.entered);
         let mut pieces = Vec::with_capacity(block.chunks.len());
         let mut offset = 0;
@@ -204,12 +210,12 @@ impl Blocks {
         self.trim(self.keep);
     }
 
-    /// Bytes kept for copies that may still come out.
+    /// Returns the bytes kept for copies that may still come out.
     pub(super) const fn kept(&self) -> usize {
         self.kept
     }
 
-    /// No copy is under way any more.
+    /// Forgets all decided blocks: no copy is under way any more.
     pub(super) fn forget_kept(&mut self) {
         self.trim(0);
     }
@@ -253,22 +259,23 @@ impl Blocks {
     }
 
     fn leave(&mut self, due: Instant, piece: Piece) {
+        // A stream keeps its order, whatever delays its blocks drew.
         self.last_due = self.last_due.max(due);
         self.leaving.push_back((self.last_due, piece));
     }
 
-    /// What leaves next, at or before `now`.
+    /// Returns the next piece that leaves at or before `now`.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Piece> {
         self.leaving.pop_front_if(|(due, _)| *due <= now).map(|(_, piece)| piece)
     }
 
-    /// When something leaves next.
+    /// Returns when the next piece leaves.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.leaving.front().map(|(due, _)| *due)
     }
 }
 
-/// The bytes from `offset` of a block on, with the block's flips.
+/// Returns the bytes from `offset` of a block on, with the block's flips applied.
 fn masked(bytes: &Bytes, mask: Option<&Bytes>, offset: usize) -> Bytes {
     let Some(mask) = mask else { return bytes.clone() };
     let mask = &mask[offset..offset + bytes.len()];

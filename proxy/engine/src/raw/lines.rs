@@ -5,14 +5,15 @@ use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;
 use std::time::Duration;
 
-/// How long an unfinished line waits for its newline, from its first byte on: a prompt has none.
+/// The time that an unfinished line waits for its newline, from its first byte on: a prompt has
+/// none.
 pub(super) const LINE_WAIT: Duration = Duration::from_millis(200);
 
 /// The unfinished line of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     unfinished: BytesMut,
-    /// When its first byte came.
+    /// The time at which its first byte came.
     since: Option<Instant>,
 }
 
@@ -44,13 +45,13 @@ impl Lines {
         finished
     }
 
-    /// The unfinished line, as far as it came.
+    /// Takes out the unfinished line, as far as it came.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         self.since = None;
         (!self.unfinished.is_empty()).then(|| self.unfinished.split().freeze())
     }
 
-    /// When the unfinished line goes anyway.
+    /// Returns when the unfinished line goes anyway.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.map(|since| since + LINE_WAIT)
     }

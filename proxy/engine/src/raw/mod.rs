@@ -36,7 +36,7 @@ pub const ROOM: usize = 4 << 20;
 /// The most units of one direction of a connection that are in its link.
 const UNITS_MAX: usize = 16 << 10;
 
-/// What a unit costs beside its bytes.
+/// The memory that a unit costs besides its bytes.
 const UNIT_OVERHEAD: u64 = 256;
 
 /// All raw connections of a route.
@@ -45,16 +45,16 @@ pub struct RawStreams {
     links: [Link; 2],
     unit: Unit,
     connections: BTreeMap<u32, [Stream; 2]>,
-    /// When something happens in a stream without anybody's doing: an unfinished line goes, or a
+    /// The times at which something happens in a stream by itself: an unfinished line goes, or a
     /// part of a block is due.
     timers: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
     memory: Memory,
     /// Zeros of a block's size: the shape in which blocks cross the link.
     blank: Bytes,
-    /// Whether a rule of the direction makes copies.
+    /// Set while a rule of the direction makes copies.
     copies: [bool; 2],
-    /// Whether streams of the direction keep blocks: longer than the rule is there.
+    /// Set while streams of the direction keep blocks: longer than the rule is there.
     keeps: [bool; 2],
     /// Streams that keep something for copies.
     keeping: BTreeSet<(Direction, u32)>,
@@ -106,7 +106,7 @@ impl RawStreams {
         }
     }
 
-    /// The link of a direction.
+    /// Returns the link of a direction.
     pub const fn link(&self, direction: Direction) -> &Link {
         &self.links[direction.index()]
     }
@@ -145,7 +145,7 @@ impl RawStreams {
         true
     }
 
-    /// How many bytes a connection takes in this direction now.
+    /// Returns how many bytes a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
             let share = usize::try_from(self.memory.share()).unwrap_or(usize::MAX);
@@ -156,7 +156,7 @@ impl RawStreams {
         })
     }
 
-    /// Packets in the links and bytes in unfinished lines: whether anything is still to come.
+    /// Returns true if nothing is still to come: no packet in the links, no unfinished line.
     pub fn is_drained(&self) -> bool {
         self.events.is_empty()
             && self.timers.is_empty()
@@ -224,7 +224,7 @@ impl RawStreams {
         }
     }
 
-    /// The next thing that came out at or before `now`.
+    /// Returns the next thing that came out at or before `now`.
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -236,7 +236,7 @@ impl RawStreams {
         }
     }
 
-    /// When `poll` next has something; `None`: not before something is pushed.
+    /// Returns when `poll` next has something; `None`: not before something is pushed.
     pub fn deadline(&self) -> Option<Instant> {
         if !self.events.is_empty() {
             return Some(Instant::START);
@@ -256,6 +256,7 @@ impl RawStreams {
 
     /// Does the next piece of work due at or before `now`; whether there was one.
     fn step(&mut self, now: Instant) -> bool {
+        // At the same time the links go first: what a timer lets enter comes behind.
         let timer = self.timers.first().copied().filter(|(at, ..)| *at <= now);
         let until = timer.map_or(now, |(at, ..)| at);
         for direction in Direction::BOTH {
@@ -328,6 +329,7 @@ impl RawStreams {
                 return;
             };
             if blocks.is_at_start() {
+                // The link draws the fate of zeros in the block's place: its bytes may come later.
                 // The link numbers packets as they enter.
                 blocks.begin(self.links[direction.index()].counters().entered + 1, now);
                 self.enter(now, id, direction, Body::Data(self.blank.clone()));
@@ -382,11 +384,12 @@ impl RawStreams {
         }
     }
 
-    /// What left a link is told, and becomes bytes of its stream.
+    /// Takes a packet that left a link: it is told, and becomes bytes of its stream.
     fn take_output(&mut self, direction: Direction, output: Output) {
         let packet = output.packet();
         let id = packet.flow;
         self.events.push_back(Event::Packet(direction, output.clone()));
+        // Copies and marks were not charged when they entered.
         let is_unit = output.packet().copy == 0 && !output.packet().is_mark();
         if is_unit {
             self.memory.give_back(UNIT_OVERHEAD);

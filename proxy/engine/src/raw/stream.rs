@@ -17,15 +17,15 @@ pub(super) struct Stream {
     pub(super) units: usize,
     /// The time of its timer.
     pub(super) timer: Option<Instant>,
-    /// Whether nobody wants what comes out any more.
+    /// Set when what comes out is not wanted any more.
     pub(super) unwanted: bool,
-    /// Whether its sender has ended it, one way or the other.
+    /// Set when its sender has ended it, one way or the other.
     pub(super) finished: bool,
-    /// Whether its end has come out.
+    /// Set when its end has come out.
     pub(super) ended: bool,
 }
 
-/// How a stream is cut.
+/// The way in which a stream is cut.
 #[derive(Debug)]
 pub(super) enum Cut {
     Lines(Lines),
@@ -34,7 +34,7 @@ pub(super) enum Cut {
 }
 
 impl Stream {
-    /// A stream of which nothing came yet.
+    /// Makes a stream of which nothing came yet.
     pub(super) const fn new(cut: Cut) -> Self {
         Self {
             cut,

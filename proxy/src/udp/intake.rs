@@ -1,0 +1,198 @@
+//! The way in: from what a socket had to the link, with a flow for each client.
+
+use super::flows::Client;
+use super::{Part, UdpRelay};
+use crate::fate::Loss;
+use crate::reactor::{Owner, Reactor};
+use crate::sinks::Sinks;
+use crate::turn::{Descriptors, Turn};
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
+use jostle_sys::{
+    DatagramOptions, Inbox, Received, is_out_of_descriptors, prepare_datagram_socket,
+};
+use mio::Interest;
+use mio::net::UdpSocket;
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The most flows of a relay: half the ports that its sockets can have.
+const FLOWS_MAX: usize = 16_384;
+
+/// The time of a read, on both clocks.
+#[derive(Clone, Copy, Debug)]
+struct ReadAt {
+    now: Instant,
+    /// The same moment as calendar time, in which the kernel stamps.
+    wall: Duration,
+}
+
+impl ReadAt {
+    /// Returns when a datagram arrived: at the kernel's stamp if there is one, never later than
+    /// now. Calendar time may jump; both clocks are read together, so a jump can only move the
+    /// datagrams that were under way.
+    fn arrival(self, stamp: Option<Duration>) -> Instant {
+        let age = stamp.and_then(|stamp| self.wall.checked_sub(stamp));
+        age.map_or(self.now, |age| self.now - age)
+    }
+}
+
+impl UdpRelay {
+    /// Takes in what was just read. Returns true if more is to be read: a draining relay takes in
+    /// nothing that came after it began to drain.
+    pub(super) fn take(&mut self, part: Part, turn: &mut Turn) -> bool {
+        let at = ReadAt { wall: Clock::wall(), now: turn.reactor.now() };
+        let late = |received: Received<'_>| {
+            self.draining.is_some_and(|since| at.arrival(received.stamp) > since)
+        };
+        let goes_on = !turn.datagrams.inbox.received().any(late);
+        match part {
+            Part::Listener(index) => self.take_from_clients(index, at, turn),
+            Part::Flow(index) => {
+                self.take_from_upstream(index, at, &turn.datagrams.inbox, &mut turn.sinks);
+            }
+        }
+        goes_on
+    }
+
+    fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
+        let Turn { datagrams, reactor, names, descriptors, options, sinks, .. } = turn;
+        self.upstream.refresh(self.id, at.now, names);
+        for received in datagrams.inbox.received() {
+            let Some(listener) = self.listeners.get_mut(index) else { return };
+            if self.draining.is_none() || !listener.shared {
+                self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
+            }
+            let Some(address) = received.from else { continue };
+            let client = Client { address, listener: index, asked: received.asked };
+            let flow = match self.flows.find(&client) {
+                Some(flow) => Ok(flow),
+                None => self.open(client, at.now, reactor, descriptors, options.portable),
+            };
+            match flow {
+                Ok(flow) => self.enter(flow, Direction::Up, at, received, sinks),
+                Err(loss) => self.refuse(0, Direction::Up, at, received, loss, sinks),
+            }
+        }
+    }
+
+    fn take_from_upstream(&mut self, index: usize, at: ReadAt, inbox: &Inbox, sinks: &mut Sinks) {
+        for received in inbox.received() {
+            let Some(flow) = self.flows.get_mut(index) else { return };
+            self.lanes[Direction::Down.index()].missed(&mut flow.missed, received.missed);
+            if let Some(peer) = &mut flow.peer {
+                match received.from {
+                    Some(from) if from.ip() == peer.ip() => *peer = from,
+                    _ => {
+                        let ordinal = flow.ordinal;
+                        self.refuse(ordinal, Direction::Down, at, received, Loss::Foreign, sinks);
+                        continue;
+                    }
+                }
+            }
+            self.enter(index, Direction::Down, at, received, sinks);
+        }
+    }
+
+    /// Lets what was read enter the link: one datagram, or a run of them.
+    fn enter(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        at: ReadAt,
+        received: Received<'_>,
+        sinks: &mut Sinks,
+    ) {
+        self.flows.touch(index, at.now);
+        let flow = self.flows.get_mut(index).expect("the caller just found it");
+        let stamp = at.arrival(received.stamp);
+        // The first packet starts the clock of both directions.
+        self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
+        let lane = &mut self.lanes[direction.index()];
+        // The datagrams of a run share one copy.
+        let bytes = Bytes::copy_from_slice(received.bytes);
+        for range in received.datagrams() {
+            if lane.enter(flow.ordinal, stamp, bytes.slice(range), sinks) {
+                flow.inside += 1;
+            }
+        }
+    }
+
+    /// Writes down what was read and goes no further.
+    fn refuse(
+        &mut self,
+        flow: u32,
+        direction: Direction,
+        at: ReadAt,
+        received: Received<'_>,
+        loss: Loss,
+        sinks: &mut Sinks,
+    ) {
+        let stamp = at.arrival(received.stamp);
+        for range in received.datagrams() {
+            let payload = &received.bytes[range];
+            self.lanes[direction.index()].refuse(flow, stamp, payload, loss, sinks);
+        }
+    }
+
+    /// Opens a flow for a new client, if need be in place of the one that has been silent for
+    /// longest.
+    fn open(
+        &mut self,
+        client: Client,
+        now: Instant,
+        reactor: &mut Reactor,
+        descriptors: &mut Descriptors,
+        portable: bool,
+    ) -> Result<usize, Loss> {
+        let mut room = self.flows.len() < FLOWS_MAX && descriptors.take(1);
+        if !room && let Some(index) = self.flows.evictable() {
+            self.close(index, reactor, descriptors);
+            self.counts.evicted += 1;
+            room = descriptors.take(1);
+        }
+        if !room {
+            return Err(Loss::NoRoom);
+        }
+        let part = Part::Flow(self.flows.next_index());
+        let owner = Owner { relay: self.id.index, socket: part.key() };
+        for address in self.upstream.addresses(client.address) {
+            match connect(address, self.route.follow, portable) {
+                Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
+                    Ok(token) => {
+                        self.counts.opened += 1;
+                        let peer = self.route.follow.then_some(address);
+                        return Ok(self.flows.add(client, socket, token, peer, now));
+                    }
+                    Err(error) => log::debug!("route {}: {error}", self.route.name),
+                },
+                Err(error) => {
+                    log::debug!("route {}: a socket to {address}: {error}", self.route.name);
+                    if is_out_of_descriptors(&error) {
+                        break;
+                    }
+                }
+            }
+        }
+        descriptors.give(1);
+        Err(Loss::NoUpstream)
+    }
+}
+
+/// Opens a socket to the upstream. If answers may come from other ports it cannot be connected.
+fn connect(address: SocketAddr, follow: bool, portable: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    let options = DatagramOptions { portable, asked_address: false, ipv6: address.is_ipv6() };
+    prepare_datagram_socket(&socket, options)?;
+    if follow {
+        let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+        socket.bind(&SocketAddr::new(any, 0).into())?;
+    } else {
+        socket.connect(&address.into())?;
+    }
+    Ok(UdpSocket::from_std(socket.into()))
+}
