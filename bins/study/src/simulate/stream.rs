@@ -5,7 +5,7 @@ use crate::probe::{Arrival, Pace, SIZE_MAX, Spread, Stream};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
-use jostle_common::units::{BitRate, ByteSize, PacketRate, Span, UnitError, parse_duration};
+use jostle_common::units::{BitRate, ByteSize, PacketRate, Span};
 use jostle_console::exit::Usage;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -29,10 +29,10 @@ pub(super) struct StreamArgs {
     #[arg(long, value_enum, default_value = "constant", help_heading = "The stream")]
     arrivals: Arrivals,
     /// How long packets come, with --arrivals onoff; 1s unless stated
-    #[arg(long, value_name = "TIME", value_parser = span, help_heading = "The stream")]
+    #[arg(long, value_name = "TIME", help_heading = "The stream")]
     on: Option<Span>,
     /// How long none comes, with --arrivals onoff; 1s unless stated
-    #[arg(long, value_name = "TIME", value_parser = span, help_heading = "The stream")]
+    #[arg(long, value_name = "TIME", help_heading = "The stream")]
     off: Option<Span>,
     /// Flows that take turns
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=FLOWS_MAX), default_value = "1", help_heading = "The stream")]
@@ -42,7 +42,7 @@ pub(super) struct StreamArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows"], help_heading = "The stream")]
     pcap: Option<PathBuf>,
     /// Send for so long: 60s unless --count or --pcap says otherwise
-    #[arg(long = "for", value_name = "TIME", value_parser = span, help_heading = "The stream")]
+    #[arg(long = "for", value_name = "TIME", help_heading = "The stream")]
     limit: Option<Span>,
     /// Send so many packets, each way
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "The stream")]
@@ -58,10 +58,6 @@ enum Arrivals {
     Poisson,
     /// At equal gaps for a while, then none for a while
     Onoff,
-}
-
-fn span(text: &str) -> Result<Span, UnitError> {
-    parse_duration(text).map(Span)
 }
 
 /// Reads `1000/s` or `5Mbit/s`.

@@ -33,7 +33,7 @@ mod weather;
 
 pub use command::TrialArgs;
 pub(crate) use command::as_option;
-pub use job::{Commands, Job, Protocol, Tcp};
+pub use job::{Commands, Job, Protocol};
 pub use parameter::Parameter;
 pub use result::{FileResult, Taken};
 pub(crate) use run::run;
@@ -46,6 +46,7 @@ use jostle_common::setting::SettingError;
 use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::ReadFile;
+use jostle_engine::route::{CongestionControl, TcpMode, Unit};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ pub struct Trial {
     /// How often a request begins.
     pub interval: Option<Span>,
     /// What loss means on TCP.
-    pub tcp: Option<Tcp>,
+    pub tcp: Option<TcpMode>,
     /// How long it may take.
     pub limit: Option<Span>,
     /// Which repetition it is, from 1; only a label.
@@ -197,9 +198,11 @@ impl Trial {
     }
 
     /// What loss means on TCP: messages are made for a stream that loses, everything else is not.
-    pub fn tcp(&self) -> Tcp {
-        let natural =
-            if self.job.protocol() == Some(Protocol::Messages) { Tcp::Raw } else { Tcp::Cubic };
+    pub fn tcp(&self) -> TcpMode {
+        let natural = match self.job.protocol() {
+            Some(Protocol::Messages) => TcpMode::Raw(Unit::Line),
+            _ => TcpMode::Model(CongestionControl::Cubic),
+        };
         self.tcp.unwrap_or(natural)
     }
 

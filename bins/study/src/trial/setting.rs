@@ -1,11 +1,11 @@
 //! The value of a parameter, and how people write it.
 
-use super::{NamedProfile, Protocol, Tcp};
+use super::{NamedProfile, Protocol};
 use jostle_common::units::{BitRate, ByteSize, Probability, Span, parse_duration};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::Profile;
 use jostle_engine::profile::{Queue, ReadFile};
-use jostle_engine::route::{Transports, named_profile};
+use jostle_engine::route::{TcpMode, Transports, named_profile};
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub enum Setting {
     /// One of our protocols.
     Protocol(Protocol),
     /// What loss means on TCP.
-    Tcp(Tcp),
+    Tcp(TcpMode),
     /// What is relayed.
     Transports(Transports),
     /// A profile.
@@ -136,9 +136,7 @@ impl Kind {
             Self::Protocol => named(text, Protocol::named(text).map(Setting::Protocol), || {
                 Protocol::ALL.map(Protocol::name).join(", ")
             }),
-            Self::Tcp => named(text, Tcp::named(text).map(Setting::Tcp), || {
-                Tcp::ALL.map(Tcp::name).join(", ")
-            }),
+            Self::Tcp => text.parse().map(Setting::Tcp),
             Self::Transports => {
                 let over = [Transports::Tcp, Transports::Udp, Transports::Both];
                 let found = over.into_iter().find(|over| over.scheme() == text);
