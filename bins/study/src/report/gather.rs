@@ -2,17 +2,13 @@
 //! left out.
 
 use super::dimension::{Dimension, Layout, Wanted};
-use super::gate::Gate;
 use super::interner::Interner;
-use super::metric::{Metric, SHOWN};
+use super::metric::{CONFIDENCE, Metric, SHOWN};
 use super::origin::Origin;
 use super::read::{Loaded, Record};
 use jostle_common::statistics::{Estimate, mean_interval};
 use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How sure the intervals are.
-pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// How many numbers of somebody's program are shown unless asked.
 const MEASURED_SHOWN: usize = 6;
@@ -60,8 +56,6 @@ pub(super) struct Gathered {
     pub(super) points: Vec<Point>,
     /// What the rows say of their making.
     pub(super) origin: Origin,
-    /// What came of the comparison with older rows, if there was one.
-    pub(super) gate: Option<Gate>,
 }
 
 /// The rows that are alike in everything that is laid out.
@@ -153,7 +147,6 @@ pub(super) fn gather(
         unshown,
         points,
         origin: loaded.origin.clone(),
-        gate: None,
     })
 }
 

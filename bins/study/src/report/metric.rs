@@ -5,6 +5,9 @@ use jostle_common::statistics::{Estimate, Interval};
 use jostle_common::words;
 use serde_json::Value;
 
+/// How sure the intervals of means are.
+pub(super) const CONFIDENCE: f64 = 0.95;
+
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {

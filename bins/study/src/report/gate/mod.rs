@@ -7,16 +7,16 @@
 
 mod condition;
 mod evidence;
+mod judgement;
 mod pairs;
-mod words;
 
 pub(super) use condition::Condition;
 pub(super) use evidence::Basis;
-pub(super) use words::failing_table;
+pub(super) use judgement::failing_table;
 
 use super::dimension::{Dimension, Layout};
-use super::gather::CONFIDENCE;
 use super::interner::Interner;
+use super::metric::CONFIDENCE;
 use super::read::{Loaded, Record};
 use evidence::Evidence;
 use jostle_common::statistics::{Interval, Verdict, confidence_of_each};
@@ -141,7 +141,7 @@ impl Gate {
         let is_same = |pair: &&Pair<'_>| !pair.new.is_virtual && pair.new.digest == pair.old.digest;
         let mut gate = Self {
             sources: old.sources.clone(),
-            old_remarks: super::words::reading(old.identical, old.again, &old.torn),
+            old_remarks: super::summary::reading(old.identical, old.again, &old.torn),
             conditions: conditions.to_vec(),
             pairs: pairs.count(),
             points: pairs.points.len() as u64,

@@ -9,6 +9,7 @@ use kuva::AxisLabelOverlap;
 use kuva::prelude::{
     BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
 };
+use maud::Markup;
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
@@ -78,8 +79,8 @@ pub(super) struct Curve {
     pub(super) marks: Vec<Mark>,
 }
 
-/// Draws the chart. `name` is HTML, for those who cannot see it.
-pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> String {
+/// Draws the chart. `name` is for those who cannot see it.
+pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
     let joined = !matches!(axes.across, Across::Places { are_ordered: false, .. });
     let mut plots = Vec::new();
     let mut over = Vec::new();

@@ -1,8 +1,8 @@
 //! What a report says in words: its title, what is fixed, an estimate, and what a reader has to
 //! know before believing the figures.
 
-use super::gather::{CONFIDENCE, Gathered};
-use super::metric::Metric;
+use super::gather::Gathered;
+use super::metric::{CONFIDENCE, Metric};
 use jostle_common::statistics::Estimate;
 use jostle_common::words::{count, grouped, list, percent};
 
