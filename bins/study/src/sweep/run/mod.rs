@@ -70,14 +70,14 @@ impl Work {
             };
             let pool = Pool::start(self.trials(stop), self.jobs, Order::OfItems, run);
             // A cell in virtual time cannot be interrupted: it ends with this process.
-            return self.collect(&pool.context("cannot start a thread")?, output, stop);
+            return self.collect(&mut pool.context("cannot start a thread")?, output, stop);
         }
         let processes = Processes::new(self.contents.clone(), self.jobs, stop.clone())?;
         let run =
             move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
         let pool = Pool::start(self.trials(stop), self.jobs, Order::OfResults, run);
-        let pool = pool.context("cannot start a thread")?;
-        let tally = self.collect(&pool, output, stop);
+        let mut pool = pool.context("cannot start a thread")?;
+        let tally = self.collect(&mut pool, output, stop);
         if tally.is_err() {
             stop.request();
         }
@@ -95,7 +95,7 @@ impl Work {
 
     fn collect<I>(
         &self,
-        pool: &Pool<I, anyhow::Result<Option<Line>>>,
+        pool: &mut Pool<I, anyhow::Result<Option<Line>>>,
         output: &mut Output,
         stop: &Stop,
     ) -> anyhow::Result<Tally>
