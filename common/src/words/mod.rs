@@ -15,7 +15,7 @@ const TIMES: [Unit; 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
 fn scaled(value: f64, units: &[Unit], is_rounded: bool) -> (f64, &'static str) {
     let reach = if is_rounded { 0.999_95 } else { 1.0 };
     let fits = units.iter().find(|(scale, _)| value.abs() >= scale * reach);
-    let (scale, unit) = fits.or(units.last()).expect("there is a unit");
+    let (scale, unit) = fits.or_else(|| units.last()).expect("there is a unit");
     (value / scale, unit)
 }
 

@@ -86,17 +86,17 @@ fn write(gathered: &Gathered, gate: Option<&Gate>, target: Option<&Target>) -> a
     let says_all = on_stdout && matches!(format, Some(Format::Md | Format::Json));
     if !says_all {
         if !on_stdout {
-            eprintln!("{}", escaped(&gathered.opening()));
+            terminal::note(&escaped(&gathered.opening()));
         }
-        gathered.remarks().iter().for_each(|remark| eprintln!("{}", escaped(remark)));
+        gathered.remarks().iter().for_each(|remark| terminal::note(&escaped(remark)));
         match judgement {
-            Some(judgement) if on_stdout => eprint!("{judgement}"),
+            Some(judgement) if on_stdout => terminal::note(judgement.trim_end_matches('\n')),
             Some(judgement) => terminal::text(&judgement)?,
             None => {}
         }
     }
     if let Some(file) = target.and_then(|target| target.file.as_ref()) {
-        eprintln!("{}", escaped(&format!("written: {}", file.display())));
+        terminal::note(&escaped(&format!("written: {}", file.display())));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::probe::Arrival;
 use anyhow::Context;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_console::terminal;
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
@@ -206,7 +207,10 @@ impl Iterator for Packets {
             let frame = match self.reader.next()? {
                 Ok(frame) => frame,
                 Err(error) => {
-                    eprintln!("jostle: {}: {error}; what follows is left out", self.path.display());
+                    terminal::note(&format!(
+                        "jostle: {}: {error}; what follows is left out",
+                        self.path.display()
+                    ));
                     return None;
                 }
             };

@@ -15,7 +15,7 @@ use finished::{Finished, Simulated};
 use jostle_common::chance::{Direction, fresh_seed};
 use jostle_common::clock::Clock;
 use jostle_console::exit::Usage;
-use jostle_console::terminal::line;
+use jostle_console::terminal::{self, line};
 use jostle_engine::link::LinkKey;
 use jostle_engine::profile::Profile;
 use jostle_proxy::write_event;
@@ -145,11 +145,11 @@ impl SimulateArgs {
         } else {
             line(report::text(&simulated).trim_end());
         }
-        eprintln!(
+        terminal::note(&format!(
             "{} in {elapsed:.2} s: {:.2} million packets/s",
             jostle_common::words::count(packets, "packet"),
             packets as f64 / elapsed.max(1e-9) / 1e6
-        );
+        ));
         Ok(ExitCode::SUCCESS)
     }
 

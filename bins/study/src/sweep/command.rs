@@ -17,6 +17,7 @@ use jostle_common::clock::Clock;
 use jostle_common::words::{count, grouped, seconds};
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
+use jostle_console::terminal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -41,19 +42,19 @@ impl SweepArgs {
             return self.finished(path.expect("what is finished has a name"), &plan, &contents);
         };
         let (mut found, remarks) = output.read()?;
-        remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        remarks.iter().for_each(|remark| terminal::note(remark));
         let known = match plan.seed {
             Some(seed) => Some(seed),
             None => found.seed(path.unwrap_or_else(|| Path::new("")))?,
         };
         let seed = known.unwrap_or_else(fresh_seed);
         if known.is_none() {
-            eprintln!("seed {seed}");
+            terminal::note(&format!("seed {seed}"));
         }
         let there = There::of(&plan, seed, &contents, &found, self.retry_failed);
         if found.count() > there.cells {
             let others = count(found.count() - there.cells, "row");
-            eprintln!("kept {others} of other cells in {}", output.name());
+            terminal::note(&format!("kept {others} of other cells in {}", output.name()));
         }
         output.remove_failed(&there.again)?;
         found.forget(&there.again);
@@ -67,7 +68,7 @@ impl SweepArgs {
             output.finish()?;
         }
         let time = clock.now().as_secs_f64();
-        eprintln!("{}", last_line(tally, skipped, left, seed, time));
+        terminal::note(&last_line(tally, skipped, left, seed, time));
         // Whoever waits for the sweep must not take a part of it for the whole.
         let was_ended = stop.is_requested() && !is_complete;
         Ok(!was_ended && (!self.strict || tally.failed + there.failed == 0))
@@ -87,7 +88,7 @@ impl SweepArgs {
                 count(plan.count(), "cell")
             )));
         }
-        eprintln!("{name} is there: nothing to run");
+        terminal::note(&format!("{name} is there: nothing to run"));
         Ok(!self.strict || there.failed == 0)
     }
 
@@ -97,9 +98,10 @@ impl SweepArgs {
         let is_virtual = plan.sweep.base.is_virtual;
         let jobs = self.jobs.map_or(if is_virtual { cores } else { 1 }, usize::from);
         if !is_virtual && jobs > 1 && jobs > cores / 2 {
-            eprintln!(
-                "{jobs} cells at once on {cores} cores disturb each other: their times say less about the network"
-            );
+            terminal::note(&format!(
+                "{jobs} cells at once on {cores} cores disturb each other: their times say less \
+                 about the network"
+            ));
         }
         jobs
     }

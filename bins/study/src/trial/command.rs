@@ -8,7 +8,7 @@ use jostle_common::chance::fresh_seed;
 use jostle_common::setting::SettingError;
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
-use std::io::{self, Write as _};
+use jostle_console::terminal;
 use std::path::PathBuf;
 
 const HELP: &str = "\
@@ -62,7 +62,7 @@ impl TrialArgs {
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let trial = self.trial()?;
         if self.seed.is_none() {
-            eprintln!("seed {}", trial.seed);
+            terminal::note(&format!("seed {}", trial.seed));
         }
         if let Some(useless) = trial.useless_parameter() {
             log::warn!("--{} does nothing for {}", useless.name(), trial.job.name());
@@ -70,11 +70,7 @@ impl TrialArgs {
         let row = super::run(&trial, stop)?;
         let line = serde_json::to_string(&row)? + "\n";
         // A row that cannot be written is lost, and nobody may take it for written.
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(line.as_bytes())
-            .and_then(|()| stdout.flush())
-            .context("cannot write to stdout")?;
+        terminal::write(&line).context("cannot write to stdout")?;
         Ok(row.ok)
     }
 

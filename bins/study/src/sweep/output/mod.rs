@@ -3,6 +3,7 @@
 use super::identity::Identity;
 use super::resume::{self, Found};
 use anyhow::{Context, bail};
+use jostle_console::terminal;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
@@ -89,10 +90,7 @@ impl Output {
     /// When it cannot be written whole.
     pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
         match &mut self.to {
-            To::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())
-            }
+            To::Stdout => terminal::write(line),
             To::Device(file, _) | To::Rows(Rows { file, .. }) => file.write_all(line.as_bytes()),
         }
     }
