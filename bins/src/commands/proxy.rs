@@ -43,7 +43,8 @@ pub struct ProxyArgs {
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
     /// Take the routes from a JSON file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow"])]
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow"])]
     config: Option<PathBuf>,
     /// The weather: a JSON file or the name of a built-in profile
     #[arg(long, value_name = "PROFILE")]
@@ -62,12 +63,13 @@ pub struct ProxyArgs {
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
-    /// What loss means on TCP: it costs time, as with the CUBIC of Linux (cubic, or model) or with
-    /// Reno (reno), or bytes of the stream vanish, flip and double (raw)
-    #[arg(long, value_name = "MODE", help_heading = "The relays")]
+    /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish
+    /// (raw)
+    #[arg(long, value_name = "MODE", value_parser = plan::tcp_modes(), help_heading = "The relays")]
     tcp: Option<TcpMode>,
     /// What shares a fate on a raw route: line, read, or a size such as 4KiB
-    #[arg(long, value_name = "UNIT", value_parser = jostle_engine::route::parse_unit, help_heading = "The relays")]
+    #[arg(long, value_name = "UNIT", value_parser = jostle_engine::route::parse_unit,
+        help_heading = "The relays")]
     unit: Option<Unit>,
     /// Relay answers from other ports of a UDP upstream, as TFTP gives
     #[arg(long, help_heading = "The relays")]

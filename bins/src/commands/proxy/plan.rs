@@ -2,6 +2,7 @@
 //! starts.
 
 use super::ProxyArgs;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jostle_common::chance::fresh_seed;
 use jostle_console::exit::Usage;
 use jostle_console::files;
@@ -10,7 +11,19 @@ use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
 use jostle_study::profiles::{self, ProfileFiles};
 use std::path::Path;
 
-/// What is to be done.
+/// Returns the values of `--tcp`, each with what it means.
+pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
+    let modes = [
+        PossibleValue::new("model")
+            .alias("cubic")
+            .help("Loss costs time, as with the CUBIC of Linux"),
+        PossibleValue::new("reno").help("Loss costs time, as with Reno"),
+        PossibleValue::new("raw").help("Bytes of the stream vanish, flip and double"),
+    ];
+    PossibleValuesParser::new(modes).try_map(|name| name.parse())
+}
+
+/// The routes and the seed that a command line asks for.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) routes: Vec<Route>,

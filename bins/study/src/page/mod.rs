@@ -2,7 +2,7 @@
 //! network; light and dark.
 
 use kuva::prelude::Theme;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("base.css");
 
@@ -11,7 +11,7 @@ const STYLE: &str = include_str!("base.css");
 pub(crate) fn document(title: &str, style: &str, policy: &str, body: &Markup) -> String {
     let policy = format!("default-src 'none'; style-src 'unsafe-inline'; {policy}");
     let page = html! {
-        (DOCTYPE) "\n"
+        (PreEscaped("<!doctype html>\n"))
         html lang="en" {
             head {
                 meta charset="utf-8";
@@ -85,9 +85,17 @@ mod tests {
 
     #[test]
     fn a_picture_keeps_its_numbers_but_not_their_noise() {
-        let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="5.5" name="1.2.345"><path d="M1.40000001,30.299999 L-5.126,1e-3" o="0.18"/><text>0.12345 &lt; 12.345</text>"#;
+        let svg = concat!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="5.5" name="1.2.345">"#,
+            r#"<path d="M1.40000001,30.299999 L-5.126,1e-3" o="0.18"/>"#,
+            "<text>0.12345 &lt; 12.345</text>"
+        );
         let short = scalable(svg, (9.0, 5.5), "a picture").into_string();
-        let expected = r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5.5" role="img" aria-label="a picture" name="1.2.345"><path d="M1.4,30.3 L-5.13,1e-3" o="0.18"/><text>0.12345 &lt; 12.345</text>"#;
+        let expected = concat!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5.5" role="img" "#,
+            r#"aria-label="a picture" name="1.2.345"><path d="M1.4,30.3 L-5.13,1e-3" o="0.18"/>"#,
+            "<text>0.12345 &lt; 12.345</text>"
+        );
         assert_eq!(short, expected);
     }
 }
