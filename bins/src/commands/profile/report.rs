@@ -261,7 +261,8 @@ pub(super) fn json(name: &str, profile: &Profile, forecast: &Forecast, load: &Lo
         .iter()
         .map(|phase| {
             let [up, down] = phase.directions.each_ref().map(direction_json);
-            json!({ "for": phase.length.map(|length| Span(length).to_string()), "up": up, "down": down })
+            let length = phase.length.map(|length| Span(length).to_string());
+            json!({ "for": length, "up": up, "down": down })
         })
         .collect();
     let warnings: Vec<Value> = forecast
@@ -301,7 +302,8 @@ fn rule_json(rule: &RuleForecast) -> Value {
         Effect::Delays(delay) => {
             let [p1, p50, p99] = delay.percentiles;
             json!({
-                "mean": delay.mean, "sd": delay.sd, "p1": p1, "p50": p50, "p99": p99, "memory": delay.memory,
+                "mean": delay.mean, "sd": delay.sd,
+                "p1": p1, "p50": p50, "p99": p99, "memory": delay.memory,
                 "reorder": delay.reorders, "sd_in_order": delay.sd_in_order,
             })
         }
@@ -309,7 +311,12 @@ fn rule_json(rule: &RuleForecast) -> Value {
             json!({ "copied": share, "copies": copies, "gap": gap })
         }
         Effect::Reorders { share, behind, at_most } => {
-            json!({ "reordered": share, "behind": behind, "at_most": at_most, "ahead": behind.is_none() })
+            json!({
+                "reordered": share,
+                "behind": behind,
+                "at_most": at_most,
+                "ahead": behind.is_none(),
+            })
         }
         Effect::Limits(limits) => json!({
             "bits_per_second": limits.bits_per_second, "packet_seconds": limits.packet,

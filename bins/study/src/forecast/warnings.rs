@@ -4,6 +4,7 @@ use super::effects::{Effect, RateForecast, RuleForecast};
 use super::{DirectionForecast, Load, PhaseForecast};
 use jostle_common::chance::Direction;
 use jostle_common::units::Span;
+use jostle_common::words::short_rate;
 use jostle_engine::profile::{Delay, Per, Profile, Reorder, Rule, RuleKind};
 use std::time::Duration;
 
@@ -178,7 +179,7 @@ fn queue_below_the_product(room: &Room<'_>, index: usize) -> Option<String> {
              the link (Reno needs all of it, CUBIC 43%); write \"queue\": \"{}\" if that is not meant",
             kilobytes(rate.queue_bytes),
             kilobytes(product),
-            bits(rate.bits_per_second),
+            short_rate(rate.bits_per_second),
             millis(room.round_trip),
             millis(room.round_trip).replace(' ', ""),
         )
@@ -207,12 +208,12 @@ fn never_limits(room: &Room<'_>, index: usize) -> Option<String> {
     Some(if other < index {
         format!(
             "{key} in front of it lets only {} through, so this queue stays empty",
-            bits(rate.bits_per_second)
+            short_rate(rate.bits_per_second)
         )
     } else {
         format!(
             "{key} behind it is slower ({}): that one limits, and its queue fills",
-            bits(rate.bits_per_second)
+            short_rate(rate.bits_per_second)
         )
     })
 }
@@ -382,17 +383,6 @@ fn millis(seconds: f64) -> String {
 
 fn kilobytes(bytes: f64) -> String {
     if bytes < 10_000.0 { format!("{bytes:.0} bytes") } else { format!("{:.0} kB", bytes / 1e3) }
-}
-
-fn bits(rate: f64) -> String {
-    let (scale, unit) = match rate {
-        rate if rate >= 1e9 => (1e9, "Gbit/s"),
-        rate if rate >= 1e6 => (1e6, "Mbit/s"),
-        rate if rate >= 1e3 => (1e3, "kbit/s"),
-        _ => (1.0, "bit/s"),
-    };
-    let digits = format!("{:.2}", rate / scale);
-    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -114,8 +114,11 @@ pub(super) fn json(gathered: &Gathered, gate: Option<&Gate>) -> Value {
     let fixed: Map<String, Value> =
         layout.fixed.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let metrics = gathered.metrics.iter().map(|metric| {
-        let about =
-            json!({ "title": metric.title, "unit": metric.unit.sign(), "better": metric.better.name() });
+        let about = json!({
+            "title": metric.title,
+            "unit": metric.unit.sign(),
+            "better": metric.better.name(),
+        });
         (metric.name.clone(), about)
     });
     let points = gathered.points.iter().map(|point| {

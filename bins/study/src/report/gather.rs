@@ -10,10 +10,10 @@ use jostle_common::statistics::{Estimate, mean_interval};
 use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many numbers of somebody's program are shown unless asked.
+/// The most numbers of a user's program that are shown unless asked for.
 const MEASURED_SHOWN: usize = 6;
 
-/// What somebody wants to see.
+/// The user's choice of what is shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
     /// Which parameter is along the axis.
@@ -81,7 +81,7 @@ pub(super) struct Point {
     pub(super) arrival: Option<Arrival>,
 }
 
-/// What became of chunks, requests or messages: shares that make one whole.
+/// The fates of chunks, requests or messages: shares that make one whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Arrival {
     /// Of which an undamaged copy arrived.
@@ -93,8 +93,8 @@ pub(super) struct Arrival {
 }
 
 impl Gathered {
-    /// What is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as far as
-    /// there are any, with the level of a point.
+    /// Returns what is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as
+    /// far as there are any, with the level of a point.
     pub(super) fn place<'a>(
         &'a self,
         point: &Point,
@@ -230,8 +230,8 @@ fn named<'a>(
     wanted.iter().map(find).collect()
 }
 
-/// What varies, results before causes. When nothing does, all results are shown: there is one
-/// figure of each.
+/// Returns what varies, results before causes. When nothing does, all results are shown: there is
+/// one figure of each.
 fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Metric)> {
     let varies = |place: u16| {
         let mut values =

@@ -121,7 +121,7 @@ fn in_nanos(units: u64, resolution: u8) -> u64 {
 /// An address, a port and a protocol.
 type Endpoint = (IpAddr, u16);
 
-/// What a frame says about the packet in it.
+/// The packet in a frame, as its headers describe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct IpPacket {
     source: Endpoint,

@@ -74,7 +74,7 @@ impl SweepArgs {
         Ok(!was_ended && (!self.strict || tally.failed + there.failed == 0))
     }
 
-    /// What is there is all there is to do, if it is what was asked for.
+    /// Ends with the rows that are there, if they are all that was asked for.
     fn finished(&self, path: &Path, plan: &Plan, contents: &Contents) -> anyhow::Result<bool> {
         let name = path.display();
         let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
@@ -84,7 +84,8 @@ impl SweepArgs {
         if there.cells < plan.count() {
             let missing = grouped(plan.count() - there.cells);
             return Err(Usage::error(format!(
-                "{name} is there and lacks {missing} of the {} asked for: it is of another sweep or part; name another file with -o",
+                "{name} is there and lacks {missing} of the {} asked for: it is of another sweep \
+                 or part; name another file with -o",
                 count(plan.count(), "cell")
             )));
         }
@@ -92,7 +93,7 @@ impl SweepArgs {
         Ok(!self.strict || there.failed == 0)
     }
 
-    /// How many cells run at once.
+    /// Returns how many cells run at once.
     fn jobs(&self, plan: &Plan) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_virtual = plan.sweep.base.is_virtual;
@@ -107,7 +108,7 @@ impl SweepArgs {
     }
 }
 
-/// What is there of this sweep.
+/// The rows of this sweep that exist already.
 struct There {
     /// How many cells have a row.
     cells: u64,

@@ -34,7 +34,7 @@ impl Job {
         }
     }
 
-    /// What is relayed.
+    /// Returns what is relayed.
     pub const fn transport(&self) -> Transports {
         match self {
             Self::Protocol(protocol) => protocol.transport(),
@@ -51,7 +51,7 @@ impl Job {
 pub enum Protocol {
     /// A file over a TCP stream.
     Tcp,
-    /// A file in UDP datagrams that nobody repeats.
+    /// A file in UDP datagrams that are never repeated.
     Udp,
     /// A file by stop-and-wait over UDP.
     Saw,
@@ -85,7 +85,7 @@ impl Protocol {
         Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
-    /// What carries it.
+    /// Returns what carries it.
     pub const fn transport(self) -> Transports {
         match self {
             Self::Tcp | Self::Messages | Self::Http => Transports::Tcp,
@@ -93,12 +93,12 @@ impl Protocol {
         }
     }
 
-    /// Whether it carries a file.
+    /// Returns true if it carries a file.
     pub const fn carries_file(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp | Self::Saw | Self::Http)
     }
 
-    /// Whether it runs in virtual time.
+    /// Returns true if it runs in virtual time.
     pub const fn runs_virtually(self) -> bool {
         !matches!(self, Self::Http)
     }

@@ -7,11 +7,15 @@
 //! use jostle_study::trial::{Parameter, Trial};
 //!
 //! let mut trial = Trial::default();
-//! for (name, value) in [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")] {
+//! let given = [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")];
+//! for (name, value) in given {
 //!     trial.set(name, &value.into(), &|file| Err(format!("no file {file}")))?;
 //! }
 //! trial.check()?;
-//! assert_eq!(trial.arguments().join(" "), "--protocol saw --loss 5% --delay 10ms --size 64KiB --repeat 1 --seed 0");
+//! assert_eq!(
+//!     trial.arguments().join(" "),
+//!     "--protocol saw --loss 5% --delay 10ms --size 64KiB --repeat 1 --seed 0"
+//! );
 //! assert_eq!(trial.row().loss.to_string(), "5%");
 //! # Ok::<(), jostle_common::setting::SettingError>(())
 //! ```
@@ -83,7 +87,7 @@ pub struct Trial {
     pub repeat: u32,
     /// The seed of all chance.
     pub seed: u64,
-    /// Whether time is virtual.
+    /// True if time is virtual.
     pub is_virtual: bool,
 }
 
@@ -112,7 +116,7 @@ impl Trial {
         Ok(())
     }
 
-    /// The parameters that are set, as a row has them, beside `repeat`, `seed` and `virtual`.
+    /// The parameters that are set, as a row has them, besides `repeat`, `seed` and `virtual`.
     pub fn parameters(&self) -> Map<String, Value> {
         let set = Parameter::all().filter_map(|parameter| Some((parameter, parameter.of(self)?)));
         set.map(|(parameter, setting)| (parameter.name().to_owned(), setting.value())).collect()
@@ -172,32 +176,33 @@ impl Trial {
         self.size.unwrap_or(natural)
     }
 
-    /// What a row says of the size: whoever runs the trial of a file adds the file's.
+    /// Returns what a row says of the size; that of a file is added when the trial runs.
     fn size_in_row(&self) -> Option<ByteSize> {
         (self.file.is_none() && self.job.protocol().is_some()).then(|| self.size())
     }
 
-    /// When a client asks again.
+    /// Returns when a client asks again.
     pub fn timeout(&self) -> Timing {
         self.timeout.unwrap_or_default()
     }
 
-    /// How fast plain UDP sends.
+    /// Returns how fast plain UDP sends.
     pub fn pace(&self) -> BitRate {
         self.pace.unwrap_or(Self::PACE)
     }
 
-    /// How many requests or messages there are.
+    /// Returns how many requests or messages there are.
     pub fn count(&self) -> u64 {
         self.count.unwrap_or(Self::COUNT)
     }
 
-    /// How often a request begins.
+    /// Returns how often a request begins.
     pub fn interval(&self) -> Duration {
         self.interval.map_or(Self::INTERVAL, |interval| interval.0)
     }
 
-    /// What loss means on TCP: messages are made for a stream that loses, everything else is not.
+    /// Returns what loss means on TCP: messages are made for a stream that loses, everything else
+    /// is not.
     pub fn tcp(&self) -> TcpMode {
         let natural = match self.job.protocol() {
             Some(Protocol::Messages) => TcpMode::Raw(Unit::Line),
@@ -206,7 +211,7 @@ impl Trial {
         self.tcp.unwrap_or(natural)
     }
 
-    /// How long it may take.
+    /// Returns how long it may take.
     pub fn limit(&self) -> Duration {
         let natural = if self.is_virtual { Self::LIMIT_VIRTUAL } else { Self::LIMIT_REAL };
         self.limit.map_or(natural, |limit| limit.0)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 
-/// What values a parameter has.
+/// The kind of values that a parameter has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A share of packets: `5%`.
@@ -73,7 +73,8 @@ pub enum Setting {
 }
 
 impl Kind {
-    /// Whether its values have an order, so that there are ranges of them and a curve over them.
+    /// Returns true if its values have an order, so that there are ranges of them and a curve over
+    /// them.
     pub const fn is_ordered(self) -> bool {
         matches!(
             self,

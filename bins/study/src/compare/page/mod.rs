@@ -52,7 +52,8 @@ fn pictures(comparison: &Comparison) -> Markup {
     html! {
         h2 { "What arrived" }
         p.legend.state {
-            span { i {} " intact" } " " span { i.m {} " missing" } " " span { i.d {} " damaged" } " "
+            span { i {} " intact" } " " span { i.m {} " missing" } " "
+            span { i.d {} " damaged" } " "
             span {
                 "Each cell is a chunk of 4,096 bytes, from the beginning of the file to its end."
             }
@@ -86,7 +87,7 @@ fn file(finished: &Finished) -> Markup {
     }
 }
 
-/// What became of a file, in a line.
+/// Returns what became of a file, in a line.
 fn outcome(finished: &Finished) -> String {
     let row = &finished.row;
     let time = row.seconds.map(|time| format!(" in {}", seconds(time))).unwrap_or_default();
@@ -119,7 +120,7 @@ fn goodput(comparison: &Comparison) -> Markup {
     }
 }
 
-/// What the markers of the chart stand for.
+/// Returns what the markers of the chart stand for.
 fn markers(comparison: &Comparison) -> Markup {
     let shape = |protocol| match protocol {
         FileProtocol::Tcp => r#"<circle cx="7" cy="7" r="5"/>"#,

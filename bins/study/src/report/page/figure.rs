@@ -62,12 +62,13 @@ pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     Some(scale)
 }
 
-/// What has no interval, if anything.
+/// Returns what has no interval, if anything.
 fn spread(gathered: &Gathered, metric: usize) -> &'static str {
     let mut estimates = gathered.points.iter().filter_map(|point| point.estimates[metric]);
     let alone = estimates.clone().any(|estimate| estimate.interval.is_none());
     if !estimates.any(|estimate| estimate.interval.is_some()) {
-        " There is one row for each point, so nothing says how much it would vary; more repeats would."
+        " There is one row for each point, so nothing says how much it would vary; more repeats \
+         would."
     } else if alone {
         " A point of one row has no interval."
     } else {

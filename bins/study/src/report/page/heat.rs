@@ -11,7 +11,7 @@ const VALUES_MAX: usize = 12;
 /// than white (4.5 to 1 for either, WCAG).
 const LIGHT_FROM: f64 = 0.45;
 
-/// What is in a cell.
+/// The contents of a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
     /// A mean, and all that is known of it in words.

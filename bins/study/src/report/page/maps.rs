@@ -9,7 +9,7 @@ use super::heat::{self, Cell, Heat};
 use super::names::named;
 use maud::{Markup, html};
 
-/// Which parameters are columns and rows, and of which there is a map each.
+/// The parameters that are columns and rows, and the one that has a map for each value.
 struct Plan<'a> {
     columns: &'a Dimension,
     rows: &'a Dimension,

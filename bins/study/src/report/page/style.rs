@@ -45,12 +45,12 @@ impl Style {
         }
     }
 
-    /// Whether the line is dashed, as the colour is taken.
+    /// Returns true if the line is dashed, as the colour is taken.
     pub(super) const fn is_dashed(self) -> bool {
         self.0 / LOOKS % 2 == 1
     }
 
-    /// The line and the marker beside a name in the legend, as SVG.
+    /// Draws the line and the marker that stand next to a name in the legend.
     pub(super) fn key(self) -> Markup {
         let shape = match self.0 % LOOKS {
             0 => r#"<circle cx="13" cy="7" r="4.5"/>"#,
@@ -60,13 +60,17 @@ impl Style {
             4 => r#"<path d="M13 12 8 3h10z"/>"#,
             5 => r#"<path d="M13 2l5 3.6-1.9 5.9H9.9L8 5.6z"/>"#,
             6 => {
-                r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#
+                concat!(
+                    r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4"#,
+                    r#"-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#
+                )
             }
             _ => r#"<path d="M13 2l4.3 2.5v5L13 12 8.7 9.5v-5z"/>"#,
         };
+        let dashes = self.is_dashed().then_some("5 3");
         html! {
             svg.key viewBox="0 0 26 14" aria-hidden="true" style={ "color:" (self.color()) } {
-                path d="M0 7h26" stroke-width="2" stroke-dasharray=[self.is_dashed().then_some("5 3")] {}
+                path d="M0 7h26" stroke-width="2" stroke-dasharray=[dashes] {}
                 (PreEscaped(shape))
             }
         }

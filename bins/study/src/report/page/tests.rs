@@ -49,7 +49,8 @@ fn a_sweep_fills_every_section() {
     assert_eq!(html.matches("<table class=\"heat").count(), 3);
     assert_eq!(html.matches("<details><summary>The numbers").count(), 5);
     for text in [
-        "<h1>Goodput, time to completion, round trip, median and more over loss, by protocol, for each delay</h1>",
+        "<h1>Goodput, time to completion, round trip, median and more over loss, by protocol, for \
+         each delay</h1>",
         "seed",
         "95% interval",
     ] {

@@ -43,7 +43,7 @@ pub(super) fn delays(one: &Finished) -> Option<Markup> {
     Some(over_time(one, plots, top, seconds_label, "Delay of packets over time"))
 }
 
-/// How many runs of losses had each length, and how many the formula expects.
+/// Returns how many runs of losses had each length, and how many the formula expects.
 pub(super) fn bursts(one: &Finished) -> Option<Markup> {
     let lengths = one.tally.runs().lengths();
     let total = one.tally.runs().count();

@@ -45,7 +45,7 @@ pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Re
     Ok(row)
 }
 
-/// What the proxy knows of each of the transports.
+/// Returns what the proxy knows of each of the transports.
 fn relayed(summary: &Summary, over: Transports) -> Vec<Relayed<'_>> {
     let udp = over.has_udp().then_some(Transport::Udp);
     let tcp = over.has_tcp().then_some(Transport::Tcp);
@@ -66,8 +66,8 @@ fn write_counts(row: &mut Row, relayed: &[Relayed<'_>]) {
     (row.proxy, row.packets) = (Some(total), Some(packets));
 }
 
-/// What is of this machine and moment. Of two transports the lateness stands apart: the one sends
-/// what the other answers for.
+/// Returns what is of this machine and moment. Of two transports the lateness stands apart: the one
+/// sends what the other answers for.
 fn host_of(started: u64, load: Value, relayed: &[Relayed<'_>]) -> Map<String, Value> {
     let mut host = host(started, ("load", load), &relayed[0]);
     if let [udp, tcp] = relayed {

@@ -12,17 +12,17 @@ use std::ffi::OsString;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-/// How often that is looked at which nobody tells us.
+/// The time between two looks at what has no event.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long programs may take to end when the user waits for it.
+/// The time that programs may take to end when the user waits for it.
 const PATIENCE_STOPPED: Duration = Duration::from_secs(2);
 
 /// How long a killed program may take to vanish: one that waits for a broken disk is not ours to
 /// wait for.
 const PATIENCE_KILLED: Duration = Duration::from_secs(5);
 
-/// Why a trial does not go on.
+/// The reason why a trial does not go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Setback {
     /// Its time is up, and this may be why.
@@ -192,7 +192,7 @@ impl<'a> RunningPrograms<'a> {
         self.descendants.signal(signal);
     }
 
-    /// Whether nobody is left within so long.
+    /// Returns true if no process is left within so long.
     fn empties(&mut self, patience: Duration) -> bool {
         let began = self.now();
         loop {
@@ -220,7 +220,7 @@ impl<'a> RunningPrograms<'a> {
     }
 }
 
-/// That what is waited for has to be looked for, as nobody tells of it.
+/// A mark of what has to be looked for, as no event tells of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Often;
 

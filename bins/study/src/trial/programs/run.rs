@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long the server may take until it listens.
+/// The time that a server may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a server of two transports may take for the second, once it has the first. It may be
@@ -27,10 +27,10 @@ const SECOND_TRANSPORT: Duration = Duration::from_millis(100);
 /// files then.
 const SERVER_ENDS: Duration = Duration::from_secs(1);
 
-/// How long a server is given to listen on a system that does not show who does.
+/// The time that a server is given to listen on a system that does not show it.
 const BLIND: Duration = Duration::from_secs(1);
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Default)]
 pub(super) struct ProgramsOutcome {
     /// From the client's start to its end.
@@ -89,7 +89,7 @@ pub(super) fn run_programs(
     Ok(outcome)
 }
 
-/// What all steps of a run share.
+/// The settings that all steps of a run share.
 struct ProgramsRun<'a> {
     programs: &'a Commands,
     over: Transports,

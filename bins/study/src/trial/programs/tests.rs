@@ -31,7 +31,7 @@ fn outcome(trial: &Trial) -> ProgramsOutcome {
     attempt(trial, &Stop::new()).unwrap()
 }
 
-/// Whether programs are installed; says so aloud when they are not.
+/// Returns true if programs are installed; says so aloud when they are not.
 fn installed(programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| {
         !std::env::var_os("PATH").is_some_and(|path| {
@@ -74,7 +74,8 @@ fn a_download_with_strange_programs_is_measured_and_checked() {
     let server = format!(
         "python3 -m http.server --bind 127.0.0.1 --directory '{there}' ${{JOSTLE_LISTEN#*:}}"
     );
-    let client = "curl -sS --fail -o $JOSTLE_TEMP/got -w '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
+    let client = "curl -sS --fail -o $JOSTLE_TEMP/got -w \
+                  '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
     let check = format!("cmp $JOSTLE_TEMP/got '{there}/file'");
     let mut trial = trial(Transports::Tcp, &server, client, Some(&check));
     trial.shorthands.both.delay = Some(Span(Duration::from_millis(20)));
@@ -97,7 +98,8 @@ fn a_server_for_one_connection_is_not_knocked_at() {
     let folder = folder_with_a_file();
     let file = folder.path().join("file");
     // It writes its file when the client has gone, and ends.
-    let server = "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part $JOSTLE_TEMP/got";
+    let server = "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part \
+                  $JOSTLE_TEMP/got";
     let client =
         format!("nc -N ${{JOSTLE_SERVER%:*}} ${{JOSTLE_SERVER#*:}} < '{}'", file.display());
     let check = format!("cmp $JOSTLE_TEMP/got '{}'", file.display());
@@ -113,7 +115,8 @@ fn a_program_of_two_transports_finds_both() {
         return;
     }
     let server = "iperf3 -s -1 -B 127.0.0.1 -p ${JOSTLE_LISTEN#*:}";
-    let client = "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr -d '\\n\\t'";
+    let client = "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr \
+                  -d '\\n\\t'";
     let mut trial = trial(Transports::Both, server, client, None);
     trial.shorthands.both.drop = Some("10%".parse().unwrap());
     let outcome = outcome(&trial);
@@ -144,7 +147,8 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     let server = format!("{say} > '{kept}/server'; {IDLE_SERVER}");
     let client = format!("touch $JOSTLE_TEMP/mine; {say} > '{kept}/client'; exit 3");
     let check = format!(
-        "{say} > '{kept}/check'; test -e $JOSTLE_TEMP/mine; echo $? $JOSTLE_CLIENT_STATUS > '{kept}/more'"
+        "{say} > '{kept}/check'; test -e $JOSTLE_TEMP/mine; echo $? $JOSTLE_CLIENT_STATUS > \
+         '{kept}/more'"
     );
     let outcome = outcome(&trial(Transports::Tcp, &server, &client, Some(&check)));
     assert_eq!(outcome.error.as_deref(), Some("the client ended with status 3"));
