@@ -103,7 +103,8 @@ fn copies(log: &str, route: &str) -> Vec<Copies> {
 fn plain_udp_accounts_for_every_chunk_as_the_event_log_does() {
     let folder = tempfile::tempdir().unwrap();
     let original = write_file(folder.path(), "a.bin", 1_000_000);
-    let line = "a.bin --seed 11 --over udp --loss 0,2%,10%,30% --corrupt 4% --duplicate 5% --reorder 4% --events";
+    let line = "a.bin --seed 11 --over udp --loss 0,2%,10%,30% --corrupt 4% --duplicate 5% \
+                --reorder 4% --events";
     let rows = rows(folder.path(), line);
     let out = folder.path().join("jostle-compare");
     let log = std::fs::read_to_string(out.join("events.jsonl")).unwrap();
@@ -338,14 +339,14 @@ fn printed(folder: &Path, words: &[&str]) -> Vec<Value> {
     let run = jostle(folder, &words.join(" "));
     let err = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{words:?}: {err}");
-    let out = String::from_utf8(run.stdout).unwrap();
+    let out = String::from_utf8(run.stdout).expect("rows are text");
     out.lines().map(|line| serde_json::from_str(line).expect("every line is a row")).collect()
 }
 
 /// The row without what depends on the machine and the moment. Datagrams of control are repeated
 /// when the machine is slow, and a repetition moves the numbers of those behind it.
 fn lasting(mut row: Value) -> Value {
-    let object = row.as_object_mut().unwrap();
+    let object = row.as_object_mut().expect("a row is an object");
     object.remove("host");
     for measured in ["seconds", "goodput_bps", "packets", "retransmissions", "rtt_ms", "proxy"] {
         let value = object.get_mut(measured).unwrap_or_else(|| panic!("there is no {measured}"));

@@ -15,10 +15,12 @@ use tempfile::TempDir;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// 2 protocols, 5 loss rates, 2 delays, 3 times.
-const SMALL: &str = "--virtual --seed 7 --vary protocol=saw,udp --vary loss=0..20%:5% --vary delay=1ms,10ms --repeat 3 --size 16KiB";
+const SMALL: &str = "--virtual --seed 7 --vary protocol=saw,udp --vary loss=0..20%:5% \
+                     --vary delay=1ms,10ms --repeat 3 --size 16KiB";
 const SMALL_CELLS: usize = 60;
 /// So many cells that there is time to end it half-way.
-const LARGE: &str = "--virtual --protocol saw --vary loss=0..40%:1% --vary delay=1ms..10ms:1ms --repeat 10 --size 64KiB";
+const LARGE: &str = "--virtual --protocol saw --vary loss=0..40%:1% --vary delay=1ms..10ms:1ms \
+                     --repeat 10 --size 64KiB";
 const LARGE_CELLS: usize = 4100;
 
 /// A folder that commands run in.
@@ -274,7 +276,8 @@ fn a_seed_is_drawn_once() {
 fn failed_rows_are_results_until_they_are_tried_again() {
     let place = Place::new();
     // Sixteen round trips of 20 ms are more than 100 ms.
-    let words = "--virtual --seed 7 --protocol saw --size 64KiB --limit 100ms --vary delay=1ms,10ms -o rows.jsonl";
+    let words = "--virtual --seed 7 --protocol saw --size 64KiB --limit 100ms \
+                 --vary delay=1ms,10ms -o rows.jsonl";
     assert!(place.sweep(words, &[]).contains(", 1 failed"));
     let text = place.text("rows.jsonl");
     assert!(
@@ -316,7 +319,8 @@ fn files_that_vary_are_read_and_remembered() {
     for (name, size) in [("small.bin", 5000), ("large.bin", 50_000)] {
         fs::write(place.path(name), vec![7; size]).unwrap();
     }
-    let words = "--virtual --seed 7 --vary file=small.bin,large.bin --vary protocol=saw,tcp,udp -o rows.jsonl";
+    let words = "--virtual --seed 7 --vary file=small.bin,large.bin \
+                 --vary protocol=saw,tcp,udp -o rows.jsonl";
     assert!(place.sweep(words, &[]).starts_with("6 cells run"));
     for line in place.text("rows.jsonl").lines() {
         let row = json(line);
@@ -503,7 +507,8 @@ fn a_trial_alone_prints_the_line_of_its_cell() {
 fn cells_on_real_sockets_have_rows_like_others() {
     let place = Place::new();
     fs::write(place.path("song.bin"), vec![7; 20_000]).unwrap();
-    let words = "--seed 7 --file song.bin --vary protocol=tcp,saw --vary loss=0,10% --delay 1ms -o rows.jsonl";
+    let words = "--seed 7 --file song.bin --vary protocol=tcp,saw --vary loss=0,10% --delay 1ms \
+                 -o rows.jsonl";
     assert!(place.sweep(words, &[]).starts_with("4 cells run"));
     let text = place.text("rows.jsonl");
     assert_eq!(lines(&text).len(), 4);

@@ -87,13 +87,26 @@ pub fn line(text: &str) {
 /// # Errors
 /// When it cannot be written, as on a full disk.
 pub fn text(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to stdout"))
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a text that ends with a newline of its own, all of it.
+///
+/// # Errors
+/// When it cannot be written, whatever the reason.
+pub fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
+/// Tells people something that is no result: `text` and a newline on stderr.
+pub fn note(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Prints the completions of `command` for a shell.

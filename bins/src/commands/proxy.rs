@@ -7,12 +7,12 @@ mod report;
 
 use anyhow::Context;
 use clap::Args;
-use jostle_common::units::{Span, UnitError, parse_duration};
+use jostle_common::units::Span;
 use jostle_console::exit::Usage;
 use jostle_console::keys;
 use jostle_console::signals;
 use jostle_console::terminal::Printer;
-use jostle_engine::route::Unit;
+use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Control, Proxy, Settings, StartError};
 use jostle_study::weather::Weather;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -43,7 +43,8 @@ pub struct ProxyArgs {
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
     /// Take the routes from a JSON file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow"])]
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow"])]
     config: Option<PathBuf>,
     /// The weather: a JSON file or the name of a built-in profile
     #[arg(long, value_name = "PROFILE")]
@@ -57,17 +58,18 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
     /// End after so long: 30s
-    #[arg(long = "for", value_name = "TIME", value_parser = span, help_heading = "The run")]
+    #[arg(long = "for", value_name = "TIME", help_heading = "The run")]
     limit: Option<Span>,
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
     /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish
     /// (raw)
-    #[arg(long, value_name = "MODE", value_enum, help_heading = "The relays")]
-    tcp: Option<plan::Tcp>,
+    #[arg(long, value_name = "MODE", value_parser = plan::tcp_modes(), help_heading = "The relays")]
+    tcp: Option<TcpMode>,
     /// What shares a fate on a raw route: line, read, or a size such as 4KiB
-    #[arg(long, value_name = "UNIT", value_parser = jostle_engine::route::parse_unit, help_heading = "The relays")]
+    #[arg(long, value_name = "UNIT", value_parser = jostle_engine::route::parse_unit,
+        help_heading = "The relays")]
     unit: Option<Unit>,
     /// Relay answers from other ports of a UDP upstream, as TFTP gives
     #[arg(long, help_heading = "The relays")]
@@ -75,10 +77,6 @@ pub struct ProxyArgs {
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
-}
-
-fn span(text: &str) -> Result<Span, UnitError> {
-    parse_duration(text).map(Span)
 }
 
 impl ProxyArgs {

@@ -39,7 +39,7 @@ pub struct ProfileFiles {
 }
 
 impl ProfileFiles {
-    /// Files beside a setting in `folder`.
+    /// Files next to a setting in `folder`.
     pub const fn new(folder: PathBuf) -> Self {
         Self { folder, unreadable: RefCell::new(None) }
     }

@@ -28,10 +28,10 @@ pub struct Row {
     pub repeat: u32,
     /// The seed of all chance in the row.
     pub seed: u64,
-    /// Whether time was virtual: no socket, no waiting, exactly repeatable.
+    /// True if time was virtual: no socket, no waiting, exactly repeatable.
     #[serde(rename = "virtual")]
     pub is_virtual: bool,
-    /// Whether the protocol did what it promises. For `udp` that is to account for the file,
+    /// True if the protocol did what it promises. For `udp` that is to account for the file,
     /// damaged or not.
     pub ok: bool,
     /// Why it did not.
@@ -109,7 +109,7 @@ impl Row {
     }
 }
 
-/// What became of the packets of a route. `in + copies = delivered + discarded + held`, each way.
+/// The fates of the packets of a route. `in + copies = delivered + discarded + held`, each way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteCounts {
     /// From client to server.
@@ -118,7 +118,7 @@ pub struct RouteCounts {
     pub down: LinkCounts,
 }
 
-/// What became of the packets of one direction.
+/// The fates of the packets of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkCounts {
     /// Packets that came in.
@@ -152,7 +152,7 @@ impl LinkCounts {
         self.missed_by_kernel += other.missed_by_kernel;
     }
 
-    /// How many packets and copies were discarded, for whatever reason.
+    /// Returns how many packets and copies were discarded, for whatever reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
     }
@@ -230,11 +230,13 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&row()).unwrap(),
             concat!(
-                r#"{"protocol":"udp","loss":0.05,"delay":"5ms","repeat":1,"seed":7,"virtual":false,"ok":true,"error":null,"#,
-                r#""seconds":1.25,"goodput_bps":6400000,"digest_equal":false,"intact":223,"missing":12,"damaged":0,"#,
-                r#""doubled":0,"late":null,"packets":241,"retransmissions":0,"rtt_ms":null,"proxy":{"up":{"in":235,"copies":0,"#,
-                r#""delivered":223,"discarded":{"drop":12},"corrupted":0,"held":0,"missed_by_kernel":0},"#,
-                r#""down":{"in":0,"copies":0,"delivered":0,"discarded":{},"corrupted":0,"held":0,"missed_by_kernel":0}},"#,
+                r#"{"protocol":"udp","loss":0.05,"delay":"5ms","repeat":1,"seed":7,"#,
+                r#""virtual":false,"ok":true,"error":null,"seconds":1.25,"goodput_bps":6400000,"#,
+                r#""digest_equal":false,"intact":223,"missing":12,"damaged":0,"doubled":0,"#,
+                r#""late":null,"packets":241,"retransmissions":0,"rtt_ms":null,"#,
+                r#""proxy":{"up":{"in":235,"copies":0,"delivered":223,"discarded":{"drop":12},"#,
+                r#""corrupted":0,"held":0,"missed_by_kernel":0},"down":{"in":0,"copies":0,"#,
+                r#""delivered":0,"discarded":{},"corrupted":0,"held":0,"missed_by_kernel":0}},"#,
                 r#""version":"0.1.0","corrupt":"0.1%","host":{"cpus":2}}"#
             )
         );

@@ -24,7 +24,7 @@ pub(crate) struct Subject {
     pub(crate) extension: String,
     /// All of it.
     pub(crate) content: Memory,
-    /// What it sounds like; `None` when it is no MP3, or nobody asked.
+    /// What it sounds like; `None` when it is no MP3, or was not asked for.
     pub(crate) music: Option<Original>,
 }
 
@@ -45,7 +45,7 @@ impl Subject {
         Self::new(GENERATED_NAME.to_owned(), Memory::generated(size))
     }
 
-    /// What a trial carries.
+    /// Returns what a trial carries.
     ///
     /// # Errors
     /// When its file cannot be read, is empty or too large.

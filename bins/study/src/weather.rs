@@ -75,7 +75,7 @@ weather_options! {
         "Let this share of the packets be overtaken by the next";
 }
 
-/// What the option of the loss is called, as the rule is.
+/// The options of the loss are called as its rule is.
 const DROP: [&str; 3] = ["drop", "up-drop", "down-drop"];
 
 impl WeatherOption {

@@ -40,7 +40,7 @@ impl BitRate {
         self.0
     }
 
-    /// How many whole bytes the rate carries in `time`.
+    /// Returns how many whole bytes the rate carries in `time`.
     pub fn bytes_in(self, time: Duration) -> u64 {
         let bytes = u128::from(self.0) * time.as_nanos() / 8_000_000_000;
         u64::try_from(bytes).unwrap_or(u64::MAX)
@@ -51,7 +51,8 @@ impl FromStr for BitRate {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        const REMEDY: &str = "write a rate such as \"10Mbit/s\" (bit/s, kbit/s, Mbit/s, Gbit/s; B/s, kB/s, MB/s, KiB/s, MiB/s)";
+        const REMEDY: &str = "write a rate such as \"10Mbit/s\" (bit/s, kbit/s, Mbit/s, Gbit/s; \
+                              B/s, kB/s, MB/s, KiB/s, MiB/s)";
         let Some((number, unit)) = Decimal::split(text) else {
             return Err(UnitError::new(format!("\"{text}\" is not a rate"), REMEDY));
         };

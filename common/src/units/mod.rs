@@ -20,7 +20,7 @@ pub use packet_rate::PacketRate;
 pub use probability::Probability;
 pub use read::Span;
 
-/// Why a quantity was refused: what was found, and what to write instead.
+/// A quantity that was refused: what was found, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{finding}; {remedy}")]
 pub struct UnitError {

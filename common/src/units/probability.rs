@@ -35,13 +35,13 @@ impl Probability {
         self.0
     }
 
-    /// Whether it is exactly zero.
+    /// Returns true if it is exactly zero.
     pub fn is_never(self) -> bool {
         self.0 == 0.0
     }
 
-    /// Whether an event of this probability happens when the random number is `bits`: the lowest
-    /// share of all numbers are hits, so a higher probability hits a superset.
+    /// Returns true if an event of this probability happens when the random number is `bits`: the
+    /// lowest share of all numbers are hits, so a higher probability hits a superset.
     #[inline]
     pub fn covers(self, bits: u64) -> bool {
         // 2^64·p is exact: a multiplication by a power of two, and p < 1 there. 1 covers all, which

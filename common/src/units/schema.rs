@@ -35,7 +35,8 @@ text_with_unit!(
     Span,
     "Time",
     json_schema!({
-        "description": "A time with its unit: \"50ms\", \"1.5s\", \"2m 30s\" (ns, us, ms, s, m, h).",
+        "description": "A time with its unit: \"50ms\", \"1.5s\", \"2m 30s\" (ns, us, ms, s, m, \
+                        h).",
         "anyOf": [
             { "type": "string", "pattern": r"^\s*(0+(\.0+)?|\d+(\.\d+)?\s*(ns|us|µs|ms|s)|(\d+\s*(nsec|ns|usec|us|µs|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+)\s*$" },
             { "const": 0 }
@@ -47,7 +48,8 @@ text_with_unit!(
     BitRate,
     "Rate",
     json_schema!({
-        "description": "A speed with its unit: \"10Mbit/s\" (bit/s, kbit/s, Mbit/s, Gbit/s; B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s).",
+        "description": "A speed with its unit: \"10Mbit/s\" (bit/s, kbit/s, Mbit/s, Gbit/s; B/s, \
+                        kB/s, MB/s, GB/s, KiB/s, MiB/s).",
         "type": "string",
         "pattern": r"^\s*\d+(\.\d+)?\s*([kMG]?bit/s|[kMG]?B/s|[KM]iB/s)\s*$",
         "examples": ["10Mbit/s", "56kbit/s"]

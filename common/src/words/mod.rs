@@ -15,7 +15,7 @@ const TIMES: [Unit; 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
 fn scaled(value: f64, units: &[Unit], is_rounded: bool) -> (f64, &'static str) {
     let reach = if is_rounded { 0.999_95 } else { 1.0 };
     let fits = units.iter().find(|(scale, _)| value.abs() >= scale * reach);
-    let (scale, unit) = fits.or(units.last()).expect("there is a unit");
+    let (scale, unit) = fits.or_else(|| units.last()).expect("there is a unit");
     (value / scale, unit)
 }
 
@@ -33,7 +33,7 @@ fn three_digits(value: f64) -> String {
     if decimals == 0 { grouped(text.parse().unwrap_or(0)) } else { text }
 }
 
-/// The same without trailing zeros, for what somebody chose and nobody measured: `5`, `0.1`.
+/// The same without trailing zeros, for what was chosen and not measured: `5`, `0.1`.
 fn short(value: f64) -> String {
     let text = three_digits(value);
     if text.contains('.') {
@@ -145,7 +145,7 @@ pub fn rate(bits_per_second: u64) -> String {
     }
 }
 
-/// `12.5 Mbit/s` without trailing zeros: a rate that follows from what somebody chose.
+/// `12.5 Mbit/s` without trailing zeros: a rate that was chosen.
 pub fn short_rate(bits_per_second: f64) -> String {
     let (value, unit) = scaled(bits_per_second, &RATES, false);
     format!("{} {unit}", short(value))

@@ -90,7 +90,11 @@ mod tests {
         ];
         assert_eq!(
             draw(&profiles, Some(33)),
-            "cafe       Coffee, after A. Bean\n\nweb-3g     The 3G of a test…\nweb-cable  Its cable\n\nzoo        Animals\n"
+            concat!(
+                "cafe       Coffee, after A. Bean\n\n",
+                "web-3g     The 3G of a test…\nweb-cable  Its cable\n\n",
+                "zoo        Animals\n",
+            )
         );
     }
 }

@@ -30,7 +30,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the JSON Schema of profiles, for editors
     #[command(
-        after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete and check it."
+        after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete and \
+                      check it."
     )]
     Schema,
     FromNetem(from_netem::FromNetemArgs),

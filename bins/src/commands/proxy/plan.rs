@@ -2,28 +2,28 @@
 //! starts.
 
 use super::ProxyArgs;
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jostle_common::chance::fresh_seed;
 use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Configuration, CongestionControl, Route, TcpMode, Unit, parse_route};
+use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
 use jostle_study::profiles::{self, ProfileFiles};
 use std::path::Path;
 
-/// What loss means on a TCP route.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Tcp {
-    /// Loss costs time, as with the CUBIC of Linux
-    #[value(alias = "cubic")]
-    Model,
-    /// Loss costs time, as with Reno
-    Reno,
-    /// Bytes of the stream vanish, flip and double
-    Raw,
+/// Returns the values of `--tcp`, each with what it means.
+pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
+    let modes = [
+        PossibleValue::new("model")
+            .alias("cubic")
+            .help("Loss costs time, as with the CUBIC of Linux"),
+        PossibleValue::new("reno").help("Loss costs time, as with Reno"),
+        PossibleValue::new("raw").help("Bytes of the stream vanish, flip and double"),
+    ];
+    PossibleValuesParser::new(modes).try_map(|name| name.parse())
 }
 
-/// What is to be done.
+/// The routes and the seed that a command line asks for.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) routes: Vec<Route>,
@@ -97,9 +97,8 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
 
 fn tcp_mode(args: &ProxyArgs) -> anyhow::Result<TcpMode> {
     match (args.tcp, args.unit) {
-        (None | Some(Tcp::Model), None) => Ok(TcpMode::default()),
-        (Some(Tcp::Reno), None) => Ok(TcpMode::Model(CongestionControl::Reno)),
-        (Some(Tcp::Raw), unit) => Ok(TcpMode::Raw(unit.unwrap_or(Unit::Line))),
+        (mode, None) => Ok(mode.unwrap_or_default()),
+        (Some(TcpMode::Raw(_)), Some(unit)) => Ok(TcpMode::Raw(unit)),
         (_, Some(_)) => Err(Usage::error("--unit is for raw streams; add --tcp raw")),
     }
 }

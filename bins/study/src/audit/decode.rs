@@ -10,7 +10,8 @@ use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::default::codecs::MpaDecoder;
 use symphonia::default::formats::MpaReader;
 
-/// What kind of stream a frame belongs to: the bits of its header that never change within a file.
+/// The kind of stream that a frame belongs to: the bits of its header that never change within a
+/// file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     version_layer_rate: u32,
@@ -18,7 +19,7 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// Version, layer and sample rate, beside the eleven bits that every header begins with.
+    /// Version, layer and sample rate, besides the eleven bits that every header begins with.
     const MASK: u32 = 0xFFFE_0C00;
 
     fn of(frame: &[u8]) -> Option<Self> {

@@ -27,7 +27,7 @@ pub struct Original {
     frame_seconds: f64,
 }
 
-/// What is left of an MP3 to a listener.
+/// The parts of an MP3 that a listener still hears.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Audit {
     /// The frames of the original.

@@ -1,5 +1,5 @@
 //! What a comparison has found out: its rows, and what the table, the verdict and the page need
-//! beside them.
+//! besides them.
 
 use crate::audit::Audit;
 use crate::rows::Row;
@@ -35,7 +35,7 @@ impl FileProtocol {
 pub(super) struct Saved {
     /// Its path below the folder.
     pub(super) path: String,
-    /// Whether the transfer came to its end; if not, the file ends where it stopped.
+    /// True if the transfer came to its end; if not, the file ends where it stopped.
     pub(super) complete: bool,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// Whether the file arrived as it was sent.
+    /// Returns true if the file arrived as it was sent.
     pub(super) fn is_whole(&self) -> bool {
         self.row.ok && self.row.digest_equal == Some(true)
     }
@@ -66,12 +66,12 @@ impl Finished {
         taken_for_whole && self.row.digest_equal != Some(true)
     }
 
-    /// Whether the user ended it: that says nothing about the network.
+    /// Returns true if the user ended it: that says nothing about the network.
     pub(super) fn was_stopped(&self) -> bool {
         self.row.error.as_deref() == Some(STOPPED)
     }
 
-    /// How the file arrived, in a word or two.
+    /// Returns how the file arrived, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match () {
             () if self.is_whole() => "whole",
@@ -84,7 +84,7 @@ impl Finished {
         }
     }
 
-    /// How many chunks are not intact.
+    /// Returns how many chunks are not intact.
     pub(super) fn lost_chunks(&self) -> u64 {
         self.row.missing.unwrap_or(0) + self.row.damaged.unwrap_or(0)
     }
@@ -101,7 +101,7 @@ pub(super) struct Comparison {
     pub(super) digest: String,
     /// How long the music plays, in seconds; `None` when the file is no MP3.
     pub(super) music_seconds: Option<f64>,
-    /// What the network does beside losing packets, for people: `5 ms of delay each way, …`.
+    /// The weather besides the loss, for people: `5 ms of delay each way, …`.
     pub(super) weather: String,
     /// The seed of all chance.
     pub(super) seed: u64,

@@ -120,20 +120,22 @@ fn a_stranger_understands_the_verdict() {
     let verdict = Verdict::of(&fair(&LOSSES));
     assert_eq!(
         verdict.headline,
-        "When the network loses 10% of all packets, TCP delivers the file whole in 13.4 s, plain UDP is done in 1.21 s with 9.79% of the \
-         file lost or damaged, and reliable UDP delivers the file whole in 6.60 s."
+        "When the network loses 10% of all packets, TCP delivers the file whole in 13.4 s, plain \
+         UDP is done in 1.21 s with 9.79% of the file lost or damaged, and reliable UDP delivers \
+         the file whole in 6.60 s."
     );
     let [tcp, udp, saw] = FileProtocol::ALL.map(|protocol| part(&verdict, protocol));
     assert_eq!(
         tcp,
-        "Arrived whole at every loss rate: every byte, every time. It took 0.40 s at 0% loss and 13.4 s at 10%, 34 times as long. At 10% loss \
-         70 of 540 segments were sent again."
+        "Arrived whole at every loss rate: every byte, every time. It took 0.40 s at 0% loss and \
+         13.4 s at 10%, 34 times as long. At 10% loss 70 of 540 segments were sent again."
     );
     assert_eq!(
         udp,
-        "Never waits and never repeats: done in 1.21 s. At 0% loss the file arrived whole. What is lost stays lost: at 1% loss 2 of 235 \
-         chunks (0.85%) are missing or damaged, at 5% 13 (5.53%), at 10% 23 (9.79%). Of 60.0 s of music a listener loses 0.68 s at 1%, \
-         4.41 s at 5%, and 7.81 s at 10%: that much sounds different or is gone."
+        "Never waits and never repeats: done in 1.21 s. At 0% loss the file arrived whole. What \
+         is lost stays lost: at 1% loss 2 of 235 chunks (0.85%) are missing or damaged, at 5% 13 \
+         (5.53%), at 10% 23 (9.79%). Of 60.0 s of music a listener loses 0.68 s at 1%, 4.41 s at \
+         5%, and 7.81 s at 10%: that much sounds different or is gone."
     );
     assert!(saw.contains("It took 2.60 s at 0% loss and 6.60 s at 10%, 3 times as long."), "{saw}");
 }
@@ -238,15 +240,13 @@ fn what_the_user_stopped_is_not_blamed_on_the_network() {
 fn the_page_stands_alone_and_escapes_what_it_is_told() {
     let comparison = unfair();
     let page = page::draw(&comparison);
-    // JOSTLE_LOOK names a folder for the pages, for whoever changes how they look.
+    // JOSTLE_LOOK names a folder for the pages, to look at them after a change.
     if let Ok(folder) = std::env::var("JOSTLE_LOOK") {
         std::fs::write(format!("{folder}/fair.html"), page::draw(&fair(&LOSSES))).unwrap();
         std::fs::write(format!("{folder}/unfair.html"), &page).unwrap();
     }
     assert!(!page.contains("<script"));
-    assert!(
-        page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;.mp3 in bad weather")
-    );
+    assert!(page.contains("&lt;script&gt;alert('&amp;')&lt;/script&gt;.mp3 in bad weather"));
     // The name of the SVG vocabulary is no address to fetch, and url(#...) is a place in the page.
     let fetched = page.replace("http://www.w3.org/2000/svg", "").replace("url(#", "");
     assert!(

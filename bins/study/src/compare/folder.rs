@@ -1,7 +1,7 @@
 //! The output folder: what is ours in it is replaced, what is not is never touched.
 //!
 //! A list of our files, `.jostle-compare`, stands in the folder before the first of them. A file
-//! that we would write and that is not on the list belongs to somebody else: then nothing is
+//! that we would write and that is not on the list belongs to someone else: then nothing is
 //! written at all. What is received lies in `.incoming` until its row has ended.
 
 use super::finished::Saved;
@@ -28,7 +28,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder for files called `received` (beside the page, the rows and the events), and
+    /// Takes the folder for files called `received` (besides the page, the rows and the events), and
     /// removes those of an earlier comparison.
     ///
     /// # Errors
@@ -44,7 +44,8 @@ impl Folder {
             ours.iter().find(|name| !before.contains(*name) && exists(&path.join(name)))
         {
             bail!(
-                "{} was not made by an earlier comparison and would be overwritten; name another folder with --out",
+                "{} was not made by an earlier comparison and would be overwritten; name another \
+                 folder with --out",
                 path.join(foreign).display()
             );
         }
@@ -57,7 +58,7 @@ impl Folder {
             remove(&path.join(name))?;
         }
         folder.write(LIST, &lines(&ours))?;
-        // Only when it is empty: somebody may have put something there.
+        // Only when it is empty: the user may have put something there.
         let _ = std::fs::remove_dir(path.join(PARTIAL));
         folder.clear_incoming()?;
         Ok(folder)
@@ -111,7 +112,7 @@ impl Folder {
             .with_context(|| format!("cannot write {}", target.display()))
     }
 
-    /// Removes what nobody claimed.
+    /// Removes what no row claimed.
     ///
     /// # Errors
     /// When the system refuses.

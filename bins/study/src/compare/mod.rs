@@ -24,11 +24,11 @@ pub use options::CompareArgs;
 use crate::subject::Subject;
 use finished::{Comparison, Finished};
 use folder::{Folder, PAGE, ROWS};
+use jostle_common::words::grouped;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{self, columns, escaped};
 use jostle_endpoints::protocol::storage::Source as _;
 use plan::Plan;
-use std::io::{self, Write};
 use verdict::Verdict;
 
 impl CompareArgs {
@@ -53,11 +53,12 @@ impl CompareArgs {
         folder.write(ROWS, &lines)?;
         folder.write(PAGE, &page::draw(&comparison))?;
         if self.json {
-            io::stdout().write_all(lines.as_bytes())?;
+            terminal::write(&lines)?;
         } else {
-            print(&comparison)?;
+            terminal::write(&said(&comparison))?;
         }
-        eprintln!("\nseed {}; see and hear it: {}", comparison.seed, folder.join(PAGE).display());
+        let page = folder.join(PAGE);
+        terminal::note(&format!("\nseed {}; see and hear it: {}", comparison.seed, page.display()));
         Ok(!comparison.rows.iter().any(Finished::is_different))
     }
 }
@@ -86,22 +87,21 @@ fn lines(comparison: &Comparison) -> anyhow::Result<String> {
 }
 
 /// The table and the verdict.
-fn print(comparison: &Comparison) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn said(comparison: &Comparison) -> String {
     let verdict = Verdict::of(comparison);
     let columns = columns();
     let wrapped = |text: &str| {
         terminal::wrapped(text, columns.map_or(TEXT_COLUMNS, |width| width.min(TEXT_COLUMNS)), 0)
     };
-    let size = jostle_common::words::grouped(comparison.file_bytes);
+    let size = grouped(comparison.file_bytes);
     let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
-    writeln!(out, "{}\n", wrapped(&escaped(&opening)))?;
-    writeln!(out, "{}", table::draw(comparison, columns))?;
-    writeln!(out, "{}", wrapped(&verdict.headline))?;
+    let mut said = format!("{}\n\n", wrapped(&escaped(&opening)));
+    said += &format!("{}\n", table::draw(comparison, columns));
+    said += &format!("{}\n", wrapped(&verdict.headline));
     for (protocol, text) in &verdict.parts {
-        writeln!(out, "\n{}", wrapped(&format!("{}: {text}", protocol.heading())))?;
+        said += &format!("\n{}\n", wrapped(&format!("{}: {text}", protocol.heading())));
     }
-    Ok(())
+    said
 }
 
 /// A width that reads well.

@@ -34,7 +34,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "PROFILE")]
     pub(super) profile: Option<String>,
 
-    /// How fast plain UDP sends: nobody tells it what the network can take [default: 10Mbit/s]
+    /// How fast plain UDP sends, as it does not learn what the network can take [default: 10Mbit/s]
     #[arg(long, value_name = "RATE")]
     pub(super) pace: Option<BitRate>,
 

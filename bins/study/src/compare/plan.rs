@@ -144,7 +144,7 @@ fn ascending<T: Copy + PartialOrd>(values: &[T]) -> Vec<T> {
     values
 }
 
-/// What the network does besides losing packets.
+/// Returns what the network does besides losing packets.
 fn description(base: &Trial) -> String {
     let mut parts = Vec::new();
     if let Some(profile) = &base.profile {
@@ -157,7 +157,7 @@ fn description(base: &Trial) -> String {
     if parts.is_empty() { "nothing but loss".to_owned() } else { list(&parts) }
 }
 
-/// What shorthands do, each in a few words.
+/// Returns what shorthands do, each in a few words.
 fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let of_packets = |share: Option<Probability>, what: &str| {

@@ -22,16 +22,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Scope;
 use std::time::Duration;
 
-/// How often the progress is drawn, and the user's wish to stop is looked at.
+/// The time between two looks at the progress and at the user's wish to stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What the run has found out.
+/// The outcome of a run.
 pub(super) struct Run {
     /// What came of each row, in the order of the plan; an error is a fault of the machine.
     pub(super) outcomes: Vec<anyhow::Result<Outcome>>,
     /// What the proxy did.
     pub(super) summary: Summary,
-    /// Whether the user ended it before.
+    /// True if the user ended it before.
     pub(super) interrupted: bool,
 }
 

@@ -40,7 +40,7 @@ fn time(row: &Finished) -> String {
     row.row.seconds.map_or_else(|| "an unknown time".to_owned(), seconds)
 }
 
-/// What all protocols made of the worst weather.
+/// Returns what all protocols made of the worst weather.
 fn headline(comparison: &Comparison) -> String {
     let Some(worst) = comparison.losses().pop() else { return "Nothing was compared.".to_owned() };
     let parts: Vec<String> = comparison
@@ -95,7 +95,7 @@ fn identical(rows: usize) -> &'static str {
     if rows > 1 { "every byte, every time" } else { "every byte" }
 }
 
-/// What the worst weather cost in time against the best.
+/// Returns what the worst weather cost in time against the best.
 fn price(best: &Finished, worst: &Finished) -> String {
     let (Some(before), Some(after)) = (best.row.seconds, worst.row.seconds) else {
         return String::new();
@@ -185,7 +185,7 @@ fn holes(rows: &[&Finished], chunks: u64) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// What that does to the music.
+/// Returns what that does to the music.
 fn silence(rows: &[&Finished], comparison: &Comparison) -> Option<String> {
     let all = comparison.music_seconds?;
     let parts: Vec<String> = rows
@@ -201,7 +201,7 @@ fn silence(rows: &[&Finished], comparison: &Comparison) -> Option<String> {
     })
 }
 
-/// Whether it was its own speed that cost most.
+/// Returns true if it was its own speed that cost most.
 fn haste(rows: &[&Finished]) -> Option<String> {
     let discarded = |reason: &str| -> u64 {
         let links = rows.iter().filter_map(|row| Some(&row.row.proxy.as_ref()?.up));
@@ -211,7 +211,8 @@ fn haste(rows: &[&Finished]) -> Option<String> {
     let weather = ["drop", "outage", "too_large", "batch"].map(discarded).iter().sum();
     (queue > weather).then(|| {
         format!(
-            "Most of that is its own doing: it sends faster than the network is, and {} found the queue full (see --pace).",
+            "Most of that is its own doing: it sends faster than the network is, and {} found the \
+             queue full (see --pace).",
             count(queue, "packet")
         )
     })

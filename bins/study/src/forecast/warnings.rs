@@ -3,7 +3,7 @@
 
 use super::{DirectionForecast, Load, PhaseForecast, RuleForecast};
 use jostle_common::chance::Direction;
-use jostle_common::words::bytes;
+use jostle_common::words::{bytes, short_rate};
 use jostle_engine::profile::Profile;
 use jostle_engine::rules::{Limit, Loss, Per, Rule, Timing, millis};
 
@@ -160,7 +160,7 @@ fn queue_below_the_product(context: &Context<'_>, index: usize) -> Option<String
              it, CUBIC 43%); write \"queue\": \"{}\" if that is not meant",
             bytes(limit.queue_bytes),
             bytes(product),
-            bits(limit.bits_per_second),
+            short_rate(limit.bits_per_second),
             round_trip.replace(' ', ""),
         )
     })
@@ -172,7 +172,7 @@ fn never_limits(context: &Context<'_>, index: usize) -> Option<String> {
         .limits()
         .find(|(other, limit)| *other != index && limit.bits_per_second < own.bits_per_second);
     let (other, limit) = slower?;
-    let (key, speed) = (&context.rule(other).key, bits(limit.bits_per_second));
+    let (key, speed) = (&context.rule(other).key, short_rate(limit.bits_per_second));
     Some(if other < index {
         format!("{key} in front of it lets only {speed} through, so this queue stays empty")
     } else {
@@ -213,17 +213,6 @@ fn nothing_to_skip(context: &Context<'_>, index: usize) -> Option<String> {
         "\"ahead\" skips the waits behind it, and there are none; write it in front of the delay"
             .into()
     })
-}
-
-fn bits(rate: f64) -> String {
-    let (scale, unit) = match rate {
-        rate if rate >= 1e9 => (1e9, "Gbit/s"),
-        rate if rate >= 1e6 => (1e6, "Mbit/s"),
-        rate if rate >= 1e3 => (1e3, "kbit/s"),
-        _ => (1.0, "bit/s"),
-    };
-    let digits = format!("{:.2}", rate / scale);
-    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -2,56 +2,39 @@
 //! network; light and dark.
 
 use kuva::prelude::Theme;
+use maud::{Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("base.css");
 
-/// A whole page. `title` and `body` are HTML, `style` is what the page adds to the common style,
-/// `policy` what it may load beside itself.
-pub(crate) fn document(title: &str, style: &str, policy: &str, body: &str) -> String {
-    format!(
-        r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; {policy}">
-<title>{title}</title>
-<style>
-{STYLE}{style}</style>
-</head>
-<body>
-{body}</body>
-</html>
-"#
-    )
-}
-
-/// Makes text harmless between tags and in quoted attributes. Control characters are no part of
-/// HTML at all.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c if c.is_control() => safe.push('\u{fffd}'),
-            c => safe.push(c),
+/// Draws a whole page. `style` is what the page adds to the common style, `policy` what it may load
+/// besides itself.
+pub(crate) fn document(title: &str, style: &str, policy: &str, body: &Markup) -> String {
+    let policy = format!("default-src 'none'; style-src 'unsafe-inline'; {policy}");
+    let page = html! {
+        (PreEscaped("<!doctype html>\n"))
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                title { (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(style)) }
+            }
+            "\n"
+            body { (body) }
         }
-    }
-    safe
+        "\n"
+    };
+    // Control characters are no part of HTML at all, whatever a name from a file holds.
+    page.into_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-/// A chart that takes the width there is, with a name for those who cannot see it.
-pub(crate) fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> String {
+/// Returns a chart that takes the width there is, with a name for those who cannot see it.
+pub(crate) fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> Markup {
     let size = format!(r#"width="{width}" height="{height}""#);
-    rounded(svg).replacen(
-        &size,
-        &format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#),
-        1,
-    )
+    let name = html! { (name) }.into_string();
+    let scaled = format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#);
+    PreEscaped(rounded(svg).replacen(&size, &scaled, 1))
 }
 
 /// The same picture in fewer letters: numbers within its tags have two decimals at most, and one
@@ -102,9 +85,17 @@ mod tests {
 
     #[test]
     fn a_picture_keeps_its_numbers_but_not_their_noise() {
-        let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="5.5" name="1.2.345"><path d="M1.40000001,30.299999 L-5.126,1e-3" o="0.18"/><text>0.12345 &lt; 12.345</text>"#;
-        let short = scalable(svg, (9.0, 5.5), "a picture");
-        let expected = r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5.5" role="img" aria-label="a picture" name="1.2.345"><path d="M1.4,30.3 L-5.13,1e-3" o="0.18"/><text>0.12345 &lt; 12.345</text>"#;
+        let svg = concat!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="5.5" name="1.2.345">"#,
+            r#"<path d="M1.40000001,30.299999 L-5.126,1e-3" o="0.18"/>"#,
+            "<text>0.12345 &lt; 12.345</text>"
+        );
+        let short = scalable(svg, (9.0, 5.5), "a picture").into_string();
+        let expected = concat!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5.5" role="img" "#,
+            r#"aria-label="a picture" name="1.2.345"><path d="M1.4,30.3 L-5.13,1e-3" o="0.18"/>"#,
+            "<text>0.12345 &lt; 12.345</text>"
+        );
         assert_eq!(short, expected);
     }
 }

@@ -7,7 +7,7 @@ use super::read::Record;
 use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// More curves than this nobody tells apart.
+/// More curves than this cannot be told apart.
 pub(super) const CURVES_MAX: usize = 8;
 
 /// A parameter with the values that it has in the rows.
@@ -15,7 +15,7 @@ pub(super) const CURVES_MAX: usize = 8;
 pub(super) struct Dimension {
     /// Its name.
     pub(super) name: &'static str,
-    /// Whether the levels stand on an axis; categories otherwise.
+    /// True if the levels stand on an axis; categories otherwise.
     pub(super) is_ordered: bool,
     /// By value when ordered, by first appearance otherwise. A level "not set" comes first, and has
     /// no value.
@@ -60,7 +60,7 @@ impl Dimension {
         }
     }
 
-    /// Which of its levels a row has.
+    /// Returns which of its levels a row has.
     pub(super) fn place(&self, record: &Record) -> usize {
         self.places[&level_of(&record.levels, self.key)]
     }
@@ -79,14 +79,14 @@ impl Dimension {
     }
 }
 
-/// What is laid out how.
+/// The layout of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Layout {
     /// What has one value in all rows, as name and text.
     pub(super) fixed: Vec<(&'static str, String)>,
     /// Along the axis: a curve when ordered, bars otherwise.
     pub(super) x: Option<Dimension>,
-    /// As curves or bars beside each other.
+    /// As curves or bars next to each other.
     pub(super) by: Option<Dimension>,
     /// As small multiples.
     pub(super) over: Option<Dimension>,
@@ -97,7 +97,7 @@ pub(super) struct Layout {
     pub(super) pooled: Vec<Dimension>,
 }
 
-/// What somebody wants to see where, by name.
+/// The parameters that the user has given a place, by name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wanted<'a> {
     /// `--x`
@@ -109,7 +109,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Layout {
-    /// Finds out what varies, and lays out what nobody has decided.
+    /// Finds out what varies, and lays out what the user has not decided.
     ///
     /// # Errors
     /// [`Usage`] when something is wanted that does not vary.
@@ -204,8 +204,8 @@ impl Choosing<'_> {
         Err(Usage(format!("{option}: \"{name}\" {problem}; {there_are}")))
     }
 
-    /// Whether it varies among rows that are alike in all that has a place: then it says something
-    /// of its own.
+    /// Returns true if it varies among rows that are alike in all that has a place: then it says
+    /// something of its own.
     fn is_free(&self, dimension: &Dimension) -> bool {
         self.varies_among(&self.taken, dimension)
     }

@@ -1,16 +1,18 @@
 //! The report without pictures: Markdown for people, CSV and JSON for programs.
 
 use super::dimension::Dimension;
+use super::gate::Gate;
 use super::gather::{Gathered, Point};
 use super::key::Level;
+use super::metric::CONFIDENCE;
+use super::summary::{estimate, legend};
 use super::table::Table;
-use super::words::{estimate, legend};
 use jostle_common::statistics::{Estimate, Interval};
 use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 
 /// The report in Markdown: a table for each small multiple.
-pub(super) fn markdown(gathered: &Gathered) -> String {
+pub(super) fn markdown(gathered: &Gathered, gate: Option<&Gate>) -> String {
     let mut text = format!("# {}\n\n{}\n", gathered.title(), escaped(&gathered.opening()));
     for remark in gathered.remarks() {
         text += &format!("\n> {}\n", escaped(&remark));
@@ -25,7 +27,7 @@ pub(super) fn markdown(gathered: &Gathered) -> String {
     if !gathered.metrics.is_empty() {
         text += &format!("\n{}\n", legend());
     }
-    if let Some(gate) = &gathered.gate {
+    if let Some(gate) = gate {
         text += &format!("\n## Against {}\n\n{}", escaped(&gate.sources.join(", ")), gate.text());
     }
     text
@@ -104,7 +106,7 @@ fn numbers(estimate: &Option<Estimate>) -> [String; 4] {
 }
 
 /// The whole report as one object.
-pub(super) fn json(gathered: &Gathered) -> Value {
+pub(super) fn json(gathered: &Gathered, gate: Option<&Gate>) -> Value {
     let layout = &gathered.layout;
     let pairs = |list: &[(String, u64)]| -> Value {
         list.iter().map(|(text, count)| (text.clone(), json!(count))).collect::<Map<_, _>>().into()
@@ -112,8 +114,11 @@ pub(super) fn json(gathered: &Gathered) -> Value {
     let fixed: Map<String, Value> =
         layout.fixed.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let metrics = gathered.metrics.iter().map(|metric| {
-        let about =
-            json!({ "title": metric.title, "unit": metric.unit.sign(), "better": metric.better.name() });
+        let about = json!({
+            "title": metric.title,
+            "unit": metric.unit.sign(),
+            "better": metric.better.name(),
+        });
         (metric.name.clone(), about)
     });
     let points = gathered.points.iter().map(|point| {
@@ -146,11 +151,11 @@ pub(super) fn json(gathered: &Gathered) -> Value {
         "over": layout.over.as_ref().map(levels),
         "follows": layout.follows,
         "pooled": layout.pooled.iter().map(levels).collect::<Vec<_>>(),
-        "confidence": super::gather::CONFIDENCE,
+        "confidence": CONFIDENCE,
         "metrics": metrics.collect::<Map<_, _>>(),
         "not_shown": gathered.unshown,
         "points": points.collect::<Vec<_>>(),
-        "gate": gathered.gate.as_ref().map(super::gate::Gate::json),
+        "gate": gate.map(Gate::json),
     })
 }
 
@@ -225,7 +230,7 @@ mod tests {
 Means over the cells that did not fail, and in brackets their intervals of 95%.
 ";
         let version = format!("version {}.", env!("CARGO_PKG_VERSION"));
-        assert_eq!(markdown(&small()), expected.replace("version 0.1.0.", &version));
+        assert_eq!(markdown(&small(), None), expected.replace("version 0.1.0.", &version));
     }
 
     #[test]
@@ -244,7 +249,7 @@ saw,0.1,2,1,1,7.5,,
 
     #[test]
     fn json_says_everything() {
-        let object = json(&small());
+        let object = json(&small(), None);
         assert_eq!(
             (&object["what"], &object["cells"], &object["failed"], &object["gate"]),
             (
@@ -279,8 +284,10 @@ saw,0.1,2,1,1,7.5,,
 
     #[test]
     fn small_multiples_are_tables_of_their_own() {
-        let text =
-            markdown(&gathered(&sweep(&[0.0, 0.1, 0.2], &["10ms", "1s"]), &Choice::default()));
+        let text = markdown(
+            &gathered(&sweep(&[0.0, 0.1, 0.2], &["10ms", "1s"]), &Choice::default()),
+            None,
+        );
         let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
         assert_eq!(headings, ["## delay 10ms", "## delay 1s"]);
         assert_eq!(text.lines().filter(|line| line.starts_with("| saw ")).count(), 6);

@@ -2,22 +2,18 @@
 //! left out.
 
 use super::dimension::{Dimension, Layout, Wanted};
-use super::gate::Gate;
 use super::interner::Interner;
-use super::metric::{Metric, SHOWN};
+use super::metric::{CONFIDENCE, Metric, SHOWN};
 use super::origin::Origin;
 use super::read::{Loaded, Record};
 use jostle_common::statistics::{Estimate, mean_interval};
 use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How sure the intervals are.
-pub(super) const CONFIDENCE: f64 = 0.95;
-
-/// How many numbers of somebody's program are shown unless asked.
+/// The most numbers of a user's program that are shown unless asked for.
 const MEASURED_SHOWN: usize = 6;
 
-/// What somebody wants to see.
+/// The user's choice of what is shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
     /// Which parameter is along the axis.
@@ -60,8 +56,6 @@ pub(super) struct Gathered {
     pub(super) points: Vec<Point>,
     /// What the rows say of their making.
     pub(super) origin: Origin,
-    /// What came of the comparison with older rows, if there was one.
-    pub(super) gate: Option<Gate>,
 }
 
 /// The rows that are alike in everything that is laid out.
@@ -87,7 +81,7 @@ pub(super) struct Point {
     pub(super) arrival: Option<Arrival>,
 }
 
-/// What became of chunks, requests or messages: shares that make one whole.
+/// The fates of chunks, requests or messages: shares that make one whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Arrival {
     /// Of which an undamaged copy arrived.
@@ -99,8 +93,8 @@ pub(super) struct Arrival {
 }
 
 impl Gathered {
-    /// What is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as far as
-    /// there are any, with the level of a point.
+    /// Returns what is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as
+    /// far as there are any, with the level of a point.
     pub(super) fn place<'a>(
         &'a self,
         point: &Point,
@@ -153,7 +147,6 @@ pub(super) fn gather(
         unshown,
         points,
         origin: loaded.origin.clone(),
-        gate: None,
     })
 }
 
@@ -237,8 +230,8 @@ fn named<'a>(
     wanted.iter().map(find).collect()
 }
 
-/// What varies, results before causes. When nothing does, all results are shown: there is one
-/// figure of each.
+/// Returns what varies, results before causes. When nothing does, all results are shown: there is
+/// one figure of each.
 fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Metric)> {
     let varies = |place: u16| {
         let mut values =

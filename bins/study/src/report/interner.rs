@@ -7,7 +7,7 @@ use super::read::Record;
 use crate::rows::Row;
 use std::collections::BTreeMap;
 
-/// More kinds of numbers than this are no measurement: somebody's program writes names that never
+/// More kinds of numbers than this are no measurement: a user's program writes names that never
 /// repeat.
 const METRICS_MAX: usize = 500;
 
@@ -29,8 +29,8 @@ struct KeyLevels {
     places: BTreeMap<String, u32>,
 }
 
-/// The levels of a row: of which key (by place in the interner), which one. Keys that the row does not
-/// have are left out.
+/// The levels of a row: the place of each key in the interner, and that of its level there. Keys
+/// that the row does not have are left out.
 pub(super) type Levels = Vec<(u8, u32)>;
 
 impl Default for Interner {

@@ -1,4 +1,4 @@
-//! What tells the cells of rows apart, beside repeat and seed: the parameters of a trial, whether
+//! The keys that tell the cells of rows apart, besides repeat and seed: the parameters of a trial, whether
 //! time was virtual, and the version.
 
 use crate::rows::Row;
@@ -55,7 +55,7 @@ impl Key {
         }
     }
 
-    /// Whether its values have an order.
+    /// Returns true if its values have an order.
     pub(super) const fn is_ordered(self) -> bool {
         match self {
             Self::Parameter(parameter) => parameter.kind().is_ordered(),
@@ -63,7 +63,7 @@ impl Key {
         }
     }
 
-    /// What it is in a row; `None` when the row does not say.
+    /// Returns what it is in a row; `None` when the row does not say.
     ///
     /// # Errors
     /// When the parameter cannot have the value.

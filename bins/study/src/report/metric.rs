@@ -5,6 +5,9 @@ use jostle_common::statistics::{Estimate, Interval};
 use jostle_common::words;
 use serde_json::Value;
 
+/// The confidence of the intervals of means.
+pub(super) const CONFIDENCE: f64 = 0.95;
+
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -18,7 +21,7 @@ pub(super) enum Unit {
     Count,
     /// A share of a whole, as a fraction.
     Share,
-    /// Whatever somebody's program counts.
+    /// A number that a user's program counts.
     Number,
 }
 
@@ -69,7 +72,7 @@ impl Unit {
     }
 }
 
-/// Which values are good news.
+/// The values of a metric that are good news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Better {
     /// Larger ones.
@@ -100,15 +103,15 @@ pub(super) struct Metric {
     pub(super) title: String,
     /// Its unit.
     pub(super) unit: Unit,
-    /// Which values are good news.
+    /// The values of a metric that are good news.
     pub(super) better: Better,
-    /// Whether its values spread over powers of ten, so that a logarithmic axis suits.
+    /// True if its values spread over powers of ten, so that a logarithmic axis suits.
     pub(super) suits_log: bool,
 }
 
 type Known = (&'static str, &'static str, Unit, Better, bool);
 
-/// What jostle's own rows measure, in the order of reports.
+/// The metrics of jostle's own rows, in the order of reports.
 const KNOWN: [Known; 16] = [
     ("goodput", "goodput", Unit::BitsPerSecond, Better::More, true),
     ("seconds", "time to completion", Unit::Seconds, Better::Less, true),
@@ -128,14 +131,14 @@ const KNOWN: [Known; 16] = [
     ("discarded", "share of packets that the proxy discarded", Unit::Share, Better::Unknown, false),
 ];
 
-/// What a report shows unless asked: results before causes.
+/// The metrics that a report shows unless asked for others: results before causes.
 pub(super) const SHOWN: [&str; 9] =
     ["goodput", "seconds", "rtt", "intact", "missing", "damaged", "doubled", "late", "frames-lost"];
 
 const MEASURED: &str = "measured.";
 const DISCARDED: &str = "discarded.";
 
-/// Objects of somebody's program are followed this far.
+/// Objects of a user's program are followed this far.
 const DEPTH_MAX: usize = 5;
 
 impl Metric {
@@ -164,7 +167,7 @@ impl Metric {
         KNOWN.iter().map(|known| known.0)
     }
 
-    /// Whether a row of any kind may have it: it is one of our own.
+    /// Returns true if a row of any kind may have it: it is one of our own.
     pub(super) fn is_known(name: &str) -> bool {
         KNOWN.iter().any(|known| known.0 == name)
     }

@@ -16,8 +16,8 @@ mod options;
 mod origin;
 mod page;
 mod read;
+mod summary;
 mod table;
-mod words;
 
 #[cfg(test)]
 mod fixtures;
@@ -49,30 +49,31 @@ impl ReportArgs {
         let mut old = load(old, &mut interner)?;
         interner.fill_in(&mut rows.records);
         interner.fill_in(&mut old.records);
-        let mut gathered = gather(&interner, &rows, &self.choice())?;
-        if !self.against.is_empty() {
-            let lots = (&rows, &old);
-            gathered.gate =
-                Some(Gate::new(&interner, &gathered.layout, lots, &self.fail_if, self.strict)?);
-        }
+        let gathered = gather(&interner, &rows, &self.choice())?;
+        let gate = if self.against.is_empty() {
+            None
+        } else {
+            let sets = (&rows, &old);
+            Some(Gate::new(&interner, &gathered.layout, sets, &self.fail_if, self.strict)?)
+        };
         if interner.left_out > 0 {
             log::warn!(
                 "{} numbers of too many different names in \"measured\" are left out",
                 interner.left_out
             );
         }
-        write(&gathered, target.as_ref())?;
-        Ok(gathered.gate.is_none_or(|gate| gate.passed()))
+        write(&gathered, gate.as_ref(), target.as_ref())?;
+        Ok(gate.is_none_or(|gate| gate.passed()))
     }
 }
 
 /// Writes the report, and says of it what the target does not: remarks on stderr, the judgement
 /// wherever people look.
-fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
-    let judgement = gathered.gate.as_ref().map(Gate::text);
+fn write(gathered: &Gathered, gate: Option<&Gate>, target: Option<&Target>) -> anyhow::Result<()> {
+    let judgement = gate.map(Gate::text);
     let on_stdout = target.is_some_and(|target| target.file.is_none());
     if let Some(target) = target {
-        let text = drawn(gathered, target.format)?;
+        let text = drawn(gathered, gate, target.format)?;
         match &target.file {
             Some(file) => {
                 std::fs::write(file, text)
@@ -85,26 +86,29 @@ fn write(gathered: &Gathered, target: Option<&Target>) -> anyhow::Result<()> {
     let says_all = on_stdout && matches!(format, Some(Format::Md | Format::Json));
     if !says_all {
         if !on_stdout {
-            eprintln!("{}", escaped(&gathered.opening()));
+            terminal::note(&escaped(&gathered.opening()));
         }
-        gathered.remarks().iter().for_each(|remark| eprintln!("{}", escaped(remark)));
+        gathered.remarks().iter().for_each(|remark| terminal::note(&escaped(remark)));
         match judgement {
-            Some(judgement) if on_stdout => eprint!("{judgement}"),
+            Some(judgement) if on_stdout => terminal::note(judgement.trim_end_matches('\n')),
             Some(judgement) => terminal::text(&judgement)?,
             None => {}
         }
     }
     if let Some(file) = target.and_then(|target| target.file.as_ref()) {
-        eprintln!("{}", escaped(&format!("written: {}", file.display())));
+        terminal::note(&escaped(&format!("written: {}", file.display())));
     }
     Ok(())
 }
 
-fn drawn(gathered: &Gathered, format: Format) -> anyhow::Result<String> {
+fn drawn(gathered: &Gathered, gate: Option<&Gate>, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Html => page::draw(gathered),
-        Format::Md => formats::markdown(gathered),
+        Format::Html => page::draw(gathered, gate),
+        Format::Md => formats::markdown(gathered, gate),
         Format::Csv => formats::csv(gathered),
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(&formats::json(gathered))?),
+        Format::Json => {
+            let json = formats::json(gathered, gate);
+            format!("{}\n", serde_json::to_string_pretty(&json)?)
+        }
     })
 }

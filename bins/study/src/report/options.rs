@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  jostle report rows.jsonl -o report.html                      a page with curves, integrity and tables
-  jostle report rows.jsonl                                     the tables as Markdown
+  jostle report rows.jsonl -o report.html               a page with curves, integrity and tables
+  jostle report rows.jsonl                              the tables as Markdown
   jostle report a.jsonl b.jsonl --x loss --by tcp --over delay --metric goodput,rtt-p99 -o page.html
   jostle report rows.jsonl --format csv > points.csv
   jostle report new.jsonl --against old.jsonl --fail-if 'goodput < 0.9' --fail-if 'rtt-p99 > 1.2'
 
-A ratio is new / old of the same cells: same parameters, repeat and seed. The status is 1 when a point got worse by more
-than chance, when more of its cells failed than before, or when there was nothing to compare. Failed cells are in no
-mean, and counted everywhere.";
+A ratio is new / old of the same cells: same parameters, repeat and seed. The status is 1 when a
+point got worse by more than chance, when more of its cells failed than before, or when there was
+nothing to compare. Failed cells are in no mean, and counted everywhere.";
 
 /// Draw the rows of compare, trial and sweep as a page or as tables, and compare them with older
 /// ones
@@ -53,7 +53,8 @@ pub struct ReportArgs {
     metric: Vec<String>,
 
     /// Compare with these older rows
-    #[arg(long, value_name = "OLD", num_args = 1.., requires = "fail_if", help_heading = "Regression test")]
+    #[arg(long, value_name = "OLD", num_args = 1.., requires = "fail_if",
+        help_heading = "Regression test")]
     pub(super) against: Vec<PathBuf>,
 
     /// Fail when the ratio of new to old is so at a point: 'goodput < 0.9'; may be given more than
@@ -67,7 +68,7 @@ pub struct ReportArgs {
     pub(super) strict: bool,
 }
 
-/// What a report is written as.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// One page with charts, which needs nothing else
@@ -80,7 +81,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// Where a report goes, and as what.
+/// The file and the format of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     /// The file; stdout when `None`.
@@ -89,7 +90,7 @@ pub(super) struct Target {
 }
 
 impl ReportArgs {
-    /// What somebody wants to see.
+    /// Returns the user's choice of what is shown.
     pub(super) fn choice(&self) -> Choice {
         Choice {
             x: self.x.clone(),
@@ -99,7 +100,7 @@ impl ReportArgs {
         }
     }
 
-    /// Where the report goes; `None` when only the comparison with older rows is asked for.
+    /// Returns where the report goes; `None` when only the comparison with older rows is asked for.
     ///
     /// # Errors
     /// [`Usage`] when the output's name says no format, or it is one of the files of rows.
@@ -118,7 +119,8 @@ impl ReportArgs {
         let format = self.format.map_or_else(named, Ok).map_err(|_| {
             let name = file.display();
             Usage(format!(
-                "-o {name}: the name says no format; write report.html, .md, .csv or .json, or add --format"
+                "-o {name}: the name says no format; write report.html, .md, .csv or .json, or \
+                 add --format"
             ))
         })?;
         if self.rows.iter().chain(&self.against).any(|rows| is_same(rows, file)) {

@@ -4,9 +4,9 @@ use crate::rows::Row;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// More seeds or machines than this nobody reads.
+/// More seeds or machines than this are not read.
 const KEPT_MAX: usize = 1000;
-/// What a machine says of itself in numbers, and how each is called for people.
+/// The numbers that a machine tells of itself, and the name of each for people.
 const NUMBERS: [(&str, &str); 4] = [
     ("cpus", "processors"),
     ("load", "load"),
@@ -14,7 +14,7 @@ const NUMBERS: [(&str, &str); 4] = [
     ("rows_at_once", "rows at once"),
 ];
 
-/// What the rows of a report say of their making.
+/// The origin of the rows of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Origin {
     /// How many rows are of virtual time.

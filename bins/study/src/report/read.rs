@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// More than any row has; a device or a pipe may never end a line.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 
-/// What a report needs of a row.
+/// The parts of a row that a report needs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     /// Its parameters.
@@ -33,9 +33,9 @@ pub(super) struct Record {
     pub(super) repeat: u32,
     /// The seed of all chance in it.
     pub(super) seed: u64,
-    /// Whether time was virtual.
+    /// True if time was virtual.
     pub(super) is_virtual: bool,
-    /// Whether the protocol did what it promises.
+    /// True if the protocol did what it promises.
     pub(super) ok: bool,
     /// Why it did not.
     pub(super) error: Option<Arc<str>>,
@@ -46,7 +46,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// What it measured of the metric at a place.
+    /// Returns what it measured of the metric at a place.
     pub(super) fn value(&self, metric: u16) -> Option<f64> {
         self.values.iter().find(|(own, _)| *own == metric).map(|(_, value)| *value)
     }
@@ -115,7 +115,7 @@ pub(super) fn load(sources: Vec<Source<'_>>, interner: &mut Interner) -> anyhow:
     Ok(loading.loaded)
 }
 
-/// What a cell is known by: its parameters with the version, repeat and seed.
+/// The identity of a cell: its parameters with the version, repeat and seed.
 type Identity = (Levels, u32, u64);
 
 #[derive(Default)]
@@ -207,15 +207,16 @@ fn no_row(place: &str, error: &serde_json::Error) -> anyhow::Error {
     let at = format!(" at line {} column {}", error.line(), error.column());
     let problem = problem.strip_suffix(&at).unwrap_or(&problem);
     Usage::error(format!(
-        "{place}: this is no result row: {problem} (column {}); give files that compare, trial or sweep wrote, or delete the line",
+        "{place}: this is no result row: {problem} (column {}); give files that compare, trial or \
+         sweep wrote, or delete the line",
         error.column()
     ))
 }
 
 fn contradiction(first: &str, second: &str) -> anyhow::Error {
     Usage::error(format!(
-        "{first} and {second} are one cell in virtual time with two outcomes, which cannot be; were they made by different builds of one \
-         version? Compare those with --against"
+        "{first} and {second} are one cell in virtual time with two outcomes, which cannot be; \
+         were they made by different builds of one version? Compare those with --against"
     ))
 }
 

@@ -4,6 +4,7 @@ use crate::probe::Arrival;
 use anyhow::Context;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_console::terminal;
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
@@ -120,7 +121,7 @@ fn in_nanos(units: u64, resolution: u8) -> u64 {
 /// An address, a port and a protocol.
 type Endpoint = (IpAddr, u16);
 
-/// What a frame says about the packet in it.
+/// The packet in a frame, as its headers describe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct IpPacket {
     source: Endpoint,
@@ -206,7 +207,10 @@ impl Iterator for Packets {
             let frame = match self.reader.next()? {
                 Ok(frame) => frame,
                 Err(error) => {
-                    eprintln!("jostle: {}: {error}; what follows is left out", self.path.display());
+                    terminal::note(&format!(
+                        "jostle: {}: {error}; what follows is left out",
+                        self.path.display()
+                    ));
                     return None;
                 }
             };

@@ -95,8 +95,8 @@ impl Finished {
     }
 }
 
-/// What the rules lose by formula; none for rules that change, and for streams whose packets
-/// differ.
+/// Returns what the rules lose by formula; none for rules that change, and for streams whose
+/// packets differ.
 fn expected(profile: &Profile, direction: Direction, stream: &StreamArgs) -> Option<Losses> {
     let [phase] = profile.timeline(direction).phases.as_slice() else { return None };
     let described = stream.described()?;

@@ -15,7 +15,7 @@ use finished::{Finished, Simulated};
 use jostle_common::chance::{Direction, fresh_seed};
 use jostle_common::clock::Clock;
 use jostle_console::exit::Usage;
-use jostle_console::terminal::line;
+use jostle_console::terminal::{self, line};
 use jostle_engine::link::LinkKey;
 use jostle_engine::profile::Profile;
 use jostle_proxy::write_event;
@@ -34,7 +34,8 @@ use stream::StreamArgs;
   jostle simulate mine.json --pcap call.pcapng --direction up --json
   jostle simulate mine.json --seed 7 --packet 4711
 
-No packet is sent and no time passes; what happens is what a proxy of the same seed would do to the same arrivals.")]
+No packet is sent and no time passes; what happens is what a proxy of the same seed would do to the
+same arrivals.")]
 pub struct SimulateArgs {
     /// The profile: a file, or the name of a built-in one
     #[arg(value_name = "PROFILE")]
@@ -53,7 +54,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "NAME", default_value = "1", help_heading = "The run")]
     route: String,
     /// Explain what happens to the packet of this number, rule by rule, instead of counting
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "events", help_heading = "The run")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with = "events", help_heading = "The run")]
     packet: Option<u64>,
     /// Write what became of each packet, a JSON object per line
     #[arg(long, value_name = "FILE", help_heading = "The run")]
@@ -66,7 +68,7 @@ pub struct SimulateArgs {
     json: bool,
 }
 
-/// Which way packets go.
+/// The direction of packets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Way {
     /// From client to server
@@ -145,11 +147,11 @@ impl SimulateArgs {
         } else {
             line(report::text(&simulated).trim_end());
         }
-        eprintln!(
+        terminal::note(&format!(
             "{} in {elapsed:.2} s: {:.2} million packets/s",
             jostle_common::words::count(packets, "packet"),
             packets as f64 / elapsed.max(1e-9) / 1e6
-        );
+        ));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -191,7 +193,8 @@ impl SimulateArgs {
         }
         if told.is_empty() {
             return Err(Usage::error(format!(
-                "--packet {number}: the stream is over before; add --count {number}, or a longer --for"
+                "--packet {number}: the stream is over before; add --count {number}, or a longer \
+                 --for"
             )));
         }
         if self.json {

@@ -99,7 +99,8 @@ pub(super) fn json(told: &[(Direction, Explanation)], seed: u64) -> Value {
         let steps: Vec<Value> = one.steps.iter().map(step_json).collect();
         let left: Vec<Value> = one.left.iter().map(left_json).collect();
         let part = json!({
-            "packet": one.number, "flow": one.flow, "size": one.size, "entered": one.entered.as_secs_f64(),
+            "packet": one.number, "flow": one.flow, "size": one.size,
+            "entered": one.entered.as_secs_f64(),
             "steps": steps, "left": left,
         });
         object.insert(direction.name().into(), part);
@@ -110,8 +111,11 @@ pub(super) fn json(told: &[(Direction, Explanation)], seed: u64) -> Value {
 fn step_json(step: &Step) -> Value {
     json!({
         "name": step.rule, "rule": step.kind, "copy": step.copy, "looked": step.looked,
-        "drew": step.drawn.map(|drawn| drawn.number), "below": step.drawn.and_then(|drawn| drawn.below),
-        "chosen": step.chosen, "in": step.arrived.as_secs_f64(), "out": step.went_on.map(Instant::as_secs_f64),
+        "drew": step.drawn.map(|drawn| drawn.number),
+        "below": step.drawn.and_then(|drawn| drawn.below),
+        "chosen": step.chosen,
+        "in": step.arrived.as_secs_f64(),
+        "out": step.went_on.map(Instant::as_secs_f64),
         "verdict": if step.looked { verdict(step) } else { "did not look at it".to_owned() },
     })
 }

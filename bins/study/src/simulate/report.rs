@@ -24,7 +24,7 @@ pub(super) fn text(simulated: &Simulated) -> String {
     text
 }
 
-/// What was sent through what.
+/// Returns what was sent through what.
 pub(super) fn opening(simulated: &Simulated) -> String {
     let name = simulated.name.as_deref().unwrap_or("the weather of the command line");
     let packets: Vec<String> = simulated
@@ -126,7 +126,7 @@ fn throughput(seconds: &Series) -> Option<[f64; 3]> {
     Some([least, rates.sum::<f64>() / bins.len() as f64, most])
 }
 
-/// How many losses came in a row, against the model.
+/// Returns how many losses came in a row, against the model.
 fn runs(one: &Finished) -> String {
     let runs = one.tally.runs();
     if runs.count() == 0 {
@@ -202,10 +202,15 @@ fn direction(one: &Finished) -> Value {
         "delay": delay,
         "reordering": {
             "reordered": tally.reordering().reordered(), "ratio": tally.reordering().ratio(),
-            "extent_max": tally.reordering().extent_max(), "extent_mean": tally.reordering().extent_mean(),
+            "extent_max": tally.reordering().extent_max(),
+            "extent_mean": tally.reordering().extent_mean(),
         },
         "duplicates": tally.duplicates(),
-        "chosen": one.chosen.iter().map(|(rule, count)| (rule.clone(), Value::from(*count))).collect::<Map<_, _>>(),
+        "chosen": one
+            .chosen
+            .iter()
+            .map(|(rule, count)| (rule.clone(), Value::from(*count)))
+            .collect::<Map<_, _>>(),
         "seconds": {
             "width": seconds.width(), "offered_bps": bits(|bin| bin.offered_bytes),
             "delivered_bps": bits(|bin| bin.delivered_bytes),

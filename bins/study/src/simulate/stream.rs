@@ -5,7 +5,7 @@ use crate::probe::{Arrival, Pace, SIZE_MAX, Spread, Stream};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
-use jostle_common::units::{BitRate, ByteSize, PacketRate, Span, UnitError, parse_duration};
+use jostle_common::units::{BitRate, ByteSize, PacketRate, Span};
 use jostle_console::exit::Usage;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -16,40 +16,46 @@ const TURN_DEFAULT: Span = Span(Duration::from_secs(1));
 /// More flows than a proxy would keep.
 const FLOWS_MAX: i64 = 16_384;
 
-/// What is sent.
+/// The stream that is sent.
 #[derive(Args, Clone, Debug)]
 pub(super) struct StreamArgs {
     /// How fast packets are sent: 1000/s, or 5Mbit/s of payload
-    #[arg(long, value_name = "RATE", value_parser = pace, default_value = "1000/s", help_heading = "The stream")]
+    #[arg(long, value_name = "RATE", value_parser = pace, default_value = "1000/s",
+        help_heading = "The stream")]
     send: Pace,
     /// The payload of each packet, in bytes
-    #[arg(long, value_name = "BYTES", value_parser = payload, default_value = "1200", help_heading = "The stream")]
+    #[arg(long, value_name = "BYTES", value_parser = payload, default_value = "1200",
+        help_heading = "The stream")]
     size: u32,
     /// How they are spread in time
     #[arg(long, value_enum, default_value = "constant", help_heading = "The stream")]
     arrivals: Arrivals,
     /// How long packets come, with --arrivals onoff; 1s unless stated
-    #[arg(long, value_name = "TIME", value_parser = span, help_heading = "The stream")]
+    #[arg(long, value_name = "TIME", help_heading = "The stream")]
     on: Option<Span>,
     /// How long none comes, with --arrivals onoff; 1s unless stated
-    #[arg(long, value_name = "TIME", value_parser = span, help_heading = "The stream")]
+    #[arg(long, value_name = "TIME", help_heading = "The stream")]
     off: Option<Span>,
     /// Flows that take turns
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=FLOWS_MAX), default_value = "1", help_heading = "The stream")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=FLOWS_MAX),
+        default_value = "1", help_heading = "The stream")]
     flows: u32,
     /// Take times and sizes from a capture (pcap or pcapng): up is what the first speaker of each
     /// flow sent
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows"], help_heading = "The stream")]
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows"],
+        help_heading = "The stream")]
     pcap: Option<PathBuf>,
     /// Send for so long: 60s unless --count or --pcap says otherwise
-    #[arg(long = "for", value_name = "TIME", value_parser = span, help_heading = "The stream")]
+    #[arg(long = "for", value_name = "TIME", help_heading = "The stream")]
     limit: Option<Span>,
     /// Send so many packets, each way
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "The stream")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "The stream")]
     count: Option<u64>,
 }
 
-/// How packets are spread in time.
+/// The spacing of packets in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Arrivals {
     /// At equal gaps
@@ -58,10 +64,6 @@ enum Arrivals {
     Poisson,
     /// At equal gaps for a while, then none for a while
     Onoff,
-}
-
-fn span(text: &str) -> Result<Span, UnitError> {
-    parse_duration(text).map(Span)
 }
 
 /// Reads `1000/s` or `5Mbit/s`.
@@ -117,7 +119,7 @@ impl StreamArgs {
         self.pcap.is_none().then_some(stream)
     }
 
-    /// How long packets are sent at most.
+    /// Returns how long packets are sent at most.
     pub(super) fn length(&self) -> Option<Duration> {
         let unbounded = self.count.is_some() || self.pcap.is_some();
         self.limit.or_else(|| (!unbounded).then_some(LENGTH_DEFAULT)).map(|length| length.0)
@@ -184,7 +186,8 @@ impl StreamArgs {
             Spread::OnOff { on, off } => ("onoff", Some(Span(on)), Some(Span(off))),
         };
         json!({
-            "send": pace_words(stream.pace), "size": stream.size, "arrivals": arrivals, "on": on, "off": off,
+            "send": pace_words(stream.pace), "size": stream.size,
+            "arrivals": arrivals, "on": on, "off": off,
             "flows": stream.flows, "for": self.length().map(Span), "count": self.count,
         })
     }

@@ -82,12 +82,12 @@ impl Axis {
         column.map_or(&[], |(_, values)| values)
     }
 
-    /// How many points it has.
+    /// Returns how many points it has.
     pub fn points(&self) -> u32 {
         self.columns[0].1.len() as u32
     }
 
-    /// Whether its points have an order.
+    /// Returns true if its points have an order.
     pub fn is_ordered(&self) -> bool {
         self.columns[0].0.kind().is_ordered()
     }

@@ -17,6 +17,7 @@ use jostle_common::clock::Clock;
 use jostle_common::words::{count, grouped, seconds};
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
+use jostle_console::terminal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -41,19 +42,19 @@ impl SweepArgs {
             return self.finished(path.expect("what is finished has a name"), &plan, &contents);
         };
         let (mut found, remarks) = output.read()?;
-        remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        remarks.iter().for_each(|remark| terminal::note(remark));
         let known = match plan.seed {
             Some(seed) => Some(seed),
             None => found.seed(path.unwrap_or_else(|| Path::new("")))?,
         };
         let seed = known.unwrap_or_else(fresh_seed);
         if known.is_none() {
-            eprintln!("seed {seed}");
+            terminal::note(&format!("seed {seed}"));
         }
         let there = There::of(&plan, seed, &contents, &found, self.retry_failed);
         if found.count() > there.cells {
             let others = count(found.count() - there.cells, "row");
-            eprintln!("kept {others} of other cells in {}", output.name());
+            terminal::note(&format!("kept {others} of other cells in {}", output.name()));
         }
         output.remove_failed(&there.again)?;
         found.forget(&there.again);
@@ -67,13 +68,13 @@ impl SweepArgs {
             output.finish()?;
         }
         let time = clock.now().as_secs_f64();
-        eprintln!("{}", last_line(tally, skipped, left, seed, time));
+        terminal::note(&last_line(tally, skipped, left, seed, time));
         // Whoever waits for the sweep must not take a part of it for the whole.
         let was_ended = stop.is_requested() && !is_complete;
         Ok(!was_ended && (!self.strict || tally.failed + there.failed == 0))
     }
 
-    /// What is there is all there is to do, if it is what was asked for.
+    /// Ends with the rows that are there, if they are all that was asked for.
     fn finished(&self, path: &Path, plan: &Plan, contents: &Contents) -> anyhow::Result<bool> {
         let name = path.display();
         let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
@@ -83,29 +84,31 @@ impl SweepArgs {
         if there.cells < plan.count() {
             let missing = grouped(plan.count() - there.cells);
             return Err(Usage::error(format!(
-                "{name} is there and lacks {missing} of the {} asked for: it is of another sweep or part; name another file with -o",
+                "{name} is there and lacks {missing} of the {} asked for: it is of another sweep \
+                 or part; name another file with -o",
                 count(plan.count(), "cell")
             )));
         }
-        eprintln!("{name} is there: nothing to run");
+        terminal::note(&format!("{name} is there: nothing to run"));
         Ok(!self.strict || there.failed == 0)
     }
 
-    /// How many cells run at once.
+    /// Returns how many cells run at once.
     fn jobs(&self, plan: &Plan) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_virtual = plan.sweep.base.is_virtual;
         let jobs = self.jobs.map_or(if is_virtual { cores } else { 1 }, usize::from);
         if !is_virtual && jobs > 1 && jobs > cores / 2 {
-            eprintln!(
-                "{jobs} cells at once on {cores} cores disturb each other: their times say less about the network"
-            );
+            terminal::note(&format!(
+                "{jobs} cells at once on {cores} cores disturb each other: their times say less \
+                 about the network"
+            ));
         }
         jobs
     }
 }
 
-/// What is there of this sweep.
+/// The rows of this sweep that exist already.
 struct There {
     /// How many cells have a row.
     cells: u64,

@@ -64,8 +64,15 @@ mod tests {
     fn a_row_that_was_written_and_read_is_of_the_same_cell() {
         let sweep = Sweep::from_json(
             &json!({ "repeat": 2, "virtual": true,
-                "set": { "jitter": "0.1ms", "profile": { "up": [ { "rule": "drop", "chance": 0.07 } ] }, "up-burst": 1.1, "corrupt": 0.3333333333333333 },
-                "vary": [ { "protocol": "saw,udp" }, { "loss": "0..100%:0.1%" }, { "delay": "1ms,0.07s" } ] })
+                "set": {
+                    "jitter": "0.1ms", "up-burst": 1.1, "corrupt": 0.3333333333333333,
+                    "profile": { "up": [ { "rule": "drop", "chance": 0.07 } ] },
+                },
+                "vary": [
+                    { "protocol": "saw,udp" },
+                    { "loss": "0..100%:0.1%" },
+                    { "delay": "1ms,0.07s" },
+                ] })
             .to_string(),
             &no_files,
         )

@@ -9,12 +9,16 @@
 //! use jostle_study::sweep::Sweep;
 //!
 //! let sweep = Sweep::from_json(
-//!     r#"{ "repeat": 10, "set": { "protocol": "saw" }, "vary": { "loss": "0..20%:1%", "delay": ["10ms", "50ms"] } }"#,
+//!     r#"{ "repeat": 10, "set": { "protocol": "saw" },
+//!          "vary": { "loss": "0..20%:1%", "delay": ["10ms", "50ms"] } }"#,
 //!     &no_files,
 //! )?;
 //! assert_eq!(sweep.cells(), 10 * 21 * 2);
 //! let first = sweep.order().next().unwrap();
-//! assert_eq!(sweep.trial(&first, 7).arguments().join(" "), "--protocol saw --loss 0% --delay 10ms --repeat 1 --seed 7");
+//! assert_eq!(
+//!     sweep.trial(&first, 7).arguments().join(" "),
+//!     "--protocol saw --loss 0% --delay 10ms --repeat 1 --seed 7"
+//! );
 //! # Ok::<(), jostle_common::setting::SettingError>(())
 //! ```
 
@@ -116,7 +120,7 @@ impl Sweep {
     /// Varies what `axis` varies, in place of an axis that varies the same parameters.
     ///
     /// # Errors
-    /// When another axis varies one of them beside others.
+    /// When another axis varies one of them together with others.
     pub fn vary(&mut self, axis: Axis) -> Result<(), SettingError> {
         let names = |axis: &Axis| axis.parameters().collect::<Vec<_>>();
         match self
@@ -135,12 +139,12 @@ impl Sweep {
         Ok(())
     }
 
-    /// What varies.
+    /// Returns what varies.
     pub fn axes(&self) -> &[Axis] {
         &self.axes
     }
 
-    /// How many cells there are.
+    /// Returns how many cells there are.
     pub fn cells(&self) -> u64 {
         let points = self.axes.iter().map(|axis| u64::from(axis.points()));
         points.fold(u64::from(self.repeat), u64::saturating_mul)
@@ -162,7 +166,7 @@ impl Sweep {
             })
     }
 
-    /// What is run in a cell, in a sweep with this seed.
+    /// Returns what is run in a cell, in a sweep with this seed.
     pub fn trial(&self, cell: &Cell, seed: u64) -> Trial {
         let mut trial = self.base.clone();
         for (axis, point) in self.axes.iter().zip(&cell.points) {
@@ -207,7 +211,7 @@ impl Sweep {
         Ok(())
     }
 
-    /// What varies, as it is in a trial: `loss 5%, delay 10ms`.
+    /// Returns what varies, as it is in a trial: `loss 5%, delay 10ms`.
     pub fn words(&self, trial: &Trial) -> String {
         let varied = self.axes.iter().flat_map(Axis::parameters);
         let words = varied

@@ -19,8 +19,8 @@ A range a..b:step includes b; 1ms..1s:*2 doubles. A sweep file says the same:
   { \"about\": \"a question\", \"seed\": 7, \"repeat\": 10, \"virtual\": true,
     \"set\": { \"protocol\": \"saw\" },
     \"vary\": { \"loss\": \"0..20%:1%\", \"delay\": [\"10ms\", \"50ms\"] } }
-or \"vary\": [{ \"loss\": \"1%,5%\", \"burst\": \"1.5,3\" }] for pairs. The command line is stronger than the
-file. Files and profiles are looked for in the current directory.
+or \"vary\": [{ \"loss\": \"1%,5%\", \"burst\": \"1.5,3\" }] for pairs. The command line is stronger than
+the file. Files and profiles are looked for in the current directory.
 
 The status is 0 when every cell has its row: a failed one (\"ok\": false) is a result, unless
 --strict. It is 1 when the sweep could not go on or was ended before, and 2 for a mistake, which
@@ -40,7 +40,8 @@ pub struct SweepArgs {
     #[arg(long, value_name = "NAME=VALUES", help_heading = "The cells")]
     pub(super) vary: Vec<String>,
     /// Run each combination so many times, each time with another seed [default: 1]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = "The cells")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "The cells")]
     pub(super) repeat: Option<u32>,
     /// Run in virtual time: no socket, no waiting, exactly repeatable
     #[arg(long = "virtual", help_heading = "The cells")]
@@ -58,7 +59,8 @@ pub struct SweepArgs {
     pub(super) index: Option<u64>,
     /// How many cells run at once [default: one per core in virtual time; on real sockets 1, as
     /// cells that share a core disturb each other]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "The run")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "The run")]
     pub(super) jobs: Option<u16>,
     /// Where the rows go [default: stdout]; cells that have one there are skipped. With --shard or
     /// --index they stand in ROWS.part until all are there, and when ROWS is there nothing is run

@@ -40,7 +40,7 @@ impl Ranks {
         Self { points: order, levels }
     }
 
-    /// How many points take part at a level.
+    /// Returns how many points take part at a level.
     fn at(&self, level: usize) -> u32 {
         self.levels[level.min(self.levels.len() - 1)]
     }
@@ -77,7 +77,7 @@ impl Combinations {
         false
     }
 
-    /// Whether the combination was part of an earlier level.
+    /// Returns true if the combination was part of an earlier level.
     fn is_old(&self, ranks: &[u32]) -> bool {
         self.level > 0
             && ranks.iter().zip(&self.axes).all(|(rank, axis)| *rank < axis.at(self.level - 1))
@@ -143,13 +143,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_combination_comes_once(lengths in prop::collection::vec((1u32..9, any::<bool>()), 0..4)) {
-            let axes: Vec<Ranks> = lengths.iter().map(|(length, ordered)| Ranks::new(*length, *ordered)).collect();
+        fn every_combination_comes_once(
+            lengths in prop::collection::vec((1u32..9, any::<bool>()), 0..4),
+        ) {
+            let axis = |(length, ordered): &(u32, bool)| Ranks::new(*length, *ordered);
+            let axes: Vec<Ranks> = lengths.iter().map(axis).collect();
             let mut all: Vec<Vec<u32>> = Combinations::new(axes).collect();
             let count = all.len();
             all.sort();
             all.dedup();
-            prop_assert_eq!((all.len(), count), (count, lengths.iter().map(|(length, _)| *length as usize).product()));
+            let product = lengths.iter().map(|(length, _)| *length as usize).product();
+            prop_assert_eq!((all.len(), count), (count, product));
         }
     }
 }

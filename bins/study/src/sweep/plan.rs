@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub(super) seed: Option<u64>,
 }
 
-/// What of a sweep is run.
+/// The part of a sweep that is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Shard(Shard),
@@ -81,7 +81,8 @@ impl Plan {
         let seed = args.seed.or(sweep.seed);
         if seed.is_none() && !part.is_whole() {
             return Err(Usage::error(
-                "--seed: a part of a sweep needs the seed that the other parts have; write --seed 7, say",
+                "--seed: a part of a sweep needs the seed that the other parts have; write --seed \
+                 7, say",
             ));
         }
         Ok(Self { sweep, part, seed })
@@ -94,12 +95,12 @@ impl Plan {
         self.sweep.order().filter(move |cell| part.has(cell.index)).take(count)
     }
 
-    /// How many they are.
+    /// Returns how many they are.
     pub(super) fn count(&self) -> u64 {
         self.part.share_of(self.sweep.cells())
     }
 
-    /// What is run in them.
+    /// Returns what is run in them.
     pub(super) fn trials(&self, seed: u64) -> impl Iterator<Item = Trial> + Send + use<> {
         let sweep = self.sweep.clone();
         self.cells().map(move |cell| sweep.trial(&cell, seed))

@@ -133,7 +133,7 @@ fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>,
     Ok(found)
 }
 
-/// What a number of steps stands for.
+/// The unit of a number of steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Share,

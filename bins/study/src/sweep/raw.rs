@@ -61,7 +61,8 @@ impl Sweep {
                 }
             }
             _ => {
-                let problem = "here belongs an object, or a list of objects whose values go in pairs; write { \"loss\": \"0..20%:1%\" }";
+                let problem = "here belongs an object, or a list of objects whose values go in \
+                               pairs; write { \"loss\": \"0..20%:1%\" }";
                 return Err(SettingError::new("vary", problem));
             }
         }

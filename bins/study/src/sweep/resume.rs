@@ -11,7 +11,8 @@ use std::path::Path;
 
 /// No row is longer, in bytes.
 const LINE_BYTES_MAX: u64 = 4 << 20;
-/// How every row begins; what begins otherwise was not written by a sweep, and is left alone.
+/// The beginning of every row; a line that begins otherwise was not written by a sweep, and is left
+/// alone.
 const BEGINNING: &[u8] = b"{\"protocol\":";
 
 /// The cells of the rows in an output.
@@ -27,22 +28,22 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether there is no row.
+    /// Returns true if there is no row.
     pub(super) const fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
 
-    /// How many cells have a row.
+    /// Returns how many cells have a row.
     pub(super) fn count(&self) -> u64 {
         self.cells.len() as u64
     }
 
-    /// Whether the cell has a row.
+    /// Returns true if the cell has a row.
     pub(super) fn has(&self, cell: Identity) -> bool {
         self.cells.binary_search(&cell).is_ok()
     }
 
-    /// Whether the cell has failed rows alone.
+    /// Returns true if the cell has failed rows alone.
     pub(super) fn has_failed(&self, cell: Identity) -> bool {
         self.failed.contains(&cell)
     }

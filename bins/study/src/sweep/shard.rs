@@ -19,12 +19,12 @@ impl Shard {
         if number >= 1 && number <= of { Some(Self { number, of }) } else { None }
     }
 
-    /// Whether the cell of this index belongs to it.
+    /// Returns true if the cell of this index belongs to it.
     pub const fn has(self, index: u64) -> bool {
         index % self.of == self.number - 1
     }
 
-    /// How many of `cells` belong to it.
+    /// Returns how many of `cells` belong to it.
     pub const fn share_of(self, cells: u64) -> u64 {
         (cells + self.of - self.number) / self.of
     }

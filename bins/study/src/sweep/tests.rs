@@ -36,9 +36,11 @@ fn cells_are_the_cross_product_and_each_comes_once() {
 
 #[test]
 fn lists_in_one_group_go_in_pairs() {
-    let sweep =
-        sweep(&json!({ "vary": [ { "loss": "1%,2%,3%", "burst": [1.5, 2, 2.5] }, { "delay": "1ms,2ms" } ] }))
-            .unwrap();
+    let sweep = sweep(&json!({ "vary": [
+            { "loss": "1%,2%,3%", "burst": [1.5, 2, 2.5] },
+            { "delay": "1ms,2ms" },
+        ] }))
+    .unwrap();
     assert_eq!(sweep.cells(), 6);
     assert!(lines(&sweep).iter().any(|line| line.contains("--loss 2% --burst 2 --delay 1ms")));
     let mut same = Sweep::default();

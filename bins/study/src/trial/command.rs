@@ -8,7 +8,7 @@ use jostle_common::chance::fresh_seed;
 use jostle_common::setting::SettingError;
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
-use std::io::{self, Write as _};
+use jostle_console::terminal;
 use std::path::PathBuf;
 
 const HELP: &str = "\
@@ -17,20 +17,26 @@ Examples:
   jostle trial --protocol tcp --size 1MiB --profile coffee-shop-wifi
   jostle trial --protocol ping --count 1000 --jitter 2ms --delay 20ms
   jostle trial --loss 2% --over both --server 'iperf3 -s -1 -p ${JOSTLE_LISTEN#*:}' \\
-    --client 'iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 1M -l 1200 -t 5 --json | tr -d \"\\n\\t\"'
-  jostle trial --delay 50ms --server 'python3 -m http.server --bind 127.0.0.1 ${JOSTLE_LISTEN#*:}' \\
-    --client 'curl -so $JOSTLE_TEMP/got http://$JOSTLE_SERVER/file' --check 'cmp $JOSTLE_TEMP/got file'
+    --client 'iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 1M -l 1200 -t 5 --json |
+      tr -d \"\\n\\t\"'
+  jostle trial --delay 50ms \\
+    --server 'python3 -m http.server --bind 127.0.0.1 ${JOSTLE_LISTEN#*:}' \\
+    --client 'curl -so $JOSTLE_TEMP/got http://$JOSTLE_SERVER/file' \\
+    --check 'cmp $JOSTLE_TEMP/got file'
 
-A row is one line of JSON: what was asked (protocol, loss, delay, repeat, seed, virtual and all that was given), what came
-of it (ok, error, seconds, goodput_bps, digest_equal; the chunks, requests or messages that were intact, missing, damaged,
-doubled and late; packets, retransmissions, rtt_ms), what the proxy did (proxy), and what is of this machine and moment
+A row is one line of JSON: what was asked (protocol, loss, delay, repeat, seed, virtual and all
+that was given), what came of it (ok, error, seconds, goodput_bps, digest_equal; the chunks,
+requests or messages that were intact, missing, damaged, doubled and late; packets,
+retransmissions, rtt_ms), what the proxy did (proxy), and what is of this machine and moment
 (host). What was not measured is null. One seed gives one row, but for times on real sockets.
 
-Commands are run by the shell and find in their environment JOSTLE_LISTEN (where the server must listen), JOSTLE_SERVER
-(where the client finds it, through the proxy), JOSTLE_SEED and JOSTLE_TEMP (a folder for the trial); the check finds
-JOSTLE_CLIENT_STATUS too. The client starts when the server listens, and is timed. A second after it has ended the server
-is asked to end, then the check runs. ok is that client and check end with status 0. When the last line of the check's
-output, or else of the client's, is a JSON object, the row has it as measured. RUST_LOG=debug shows what they all write.
+Commands are run by the shell and find in their environment JOSTLE_LISTEN (where the server must
+listen), JOSTLE_SERVER (where the client finds it, through the proxy), JOSTLE_SEED and JOSTLE_TEMP
+(a folder for the trial); the check finds JOSTLE_CLIENT_STATUS too. The client starts when the
+server listens, and is timed. A second after it has ended the server is asked to end, then the
+check runs. ok is that client and check end with status 0. When the last line of the check's
+output, or else of the client's, is a JSON object, the row has it as measured. RUST_LOG=debug
+shows what they all write.
 
 The status is 0 when the row says ok, 1 when it does not, and 2 without a row for wrong usage.";
 
@@ -62,19 +68,15 @@ impl TrialArgs {
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let trial = self.trial()?;
         if self.seed.is_none() {
-            eprintln!("seed {}", trial.seed);
+            terminal::note(&format!("seed {}", trial.seed));
         }
         if let Some(useless) = trial.useless_parameter() {
             log::warn!("--{} does nothing for {}", useless.name(), trial.job.name());
         }
         let row = super::run(&trial, stop)?;
         let line = serde_json::to_string(&row)? + "\n";
-        // A row that cannot be written is lost, and nobody may take it for written.
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(line.as_bytes())
-            .and_then(|()| stdout.flush())
-            .context("cannot write to stdout")?;
+        // A row that cannot be written is lost, and must not be taken for written.
+        terminal::write(&line).context("cannot write to stdout")?;
         Ok(row.ok)
     }
 

@@ -60,7 +60,7 @@ impl Trial {
         (0..trial.count()).map(move |number| trial.message(number))
     }
 
-    /// No endpoint gives up on its own: the trial's limit ends it, whoever is silent.
+    /// No endpoint gives up on its own: the trial's limit ends it, whichever end is silent.
     fn patience(&self) -> Duration {
         self.limit().saturating_mul(2)
     }

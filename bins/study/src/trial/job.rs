@@ -1,6 +1,6 @@
 //! Who talks to whom in a trial.
 
-use jostle_engine::route::{CongestionControl, TcpMode, Transports, Unit};
+use jostle_engine::route::Transports;
 
 /// A client and a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Job {
         }
     }
 
-    /// What is relayed.
+    /// Returns what is relayed.
     pub const fn transport(&self) -> Transports {
         match self {
             Self::Protocol(protocol) => protocol.transport(),
@@ -51,7 +51,7 @@ impl Job {
 pub enum Protocol {
     /// A file over a TCP stream.
     Tcp,
-    /// A file in UDP datagrams that nobody repeats.
+    /// A file in UDP datagrams that are never repeated.
     Udp,
     /// A file by stop-and-wait over UDP.
     Saw,
@@ -85,7 +85,7 @@ impl Protocol {
         Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
-    /// What carries it.
+    /// Returns what carries it.
     pub const fn transport(self) -> Transports {
         match self {
             Self::Tcp | Self::Messages | Self::Http => Transports::Tcp,
@@ -93,12 +93,12 @@ impl Protocol {
         }
     }
 
-    /// Whether it carries a file.
+    /// Returns true if it carries a file.
     pub const fn carries_file(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp | Self::Saw | Self::Http)
     }
 
-    /// Whether it runs in virtual time.
+    /// Returns true if it runs in virtual time.
     pub const fn runs_virtually(self) -> bool {
         !matches!(self, Self::Http)
     }
@@ -115,44 +115,4 @@ pub struct Commands {
     pub check: Option<String>,
     /// What is relayed; TCP unless stated.
     pub over: Option<Transports>,
-}
-
-/// What loss means to a trial's TCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tcp {
-    /// It costs time, as with the CUBIC of Linux.
-    Cubic,
-    /// It costs time, as with Reno.
-    Reno,
-    /// Lines of the stream vanish, flip and double.
-    Raw,
-}
-
-impl Tcp {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cubic, Self::Reno, Self::Raw];
-
-    /// The name in rows and on command lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cubic => "cubic",
-            Self::Reno => "reno",
-            Self::Raw => "raw",
-        }
-    }
-
-    /// The meaning called so; `model` is CUBIC.
-    pub fn named(name: &str) -> Option<Self> {
-        let name = if name == "model" { "cubic" } else { name };
-        Self::ALL.into_iter().find(|tcp| tcp.name() == name)
-    }
-
-    /// The same for a route.
-    pub const fn mode(self) -> TcpMode {
-        match self {
-            Self::Cubic => TcpMode::Model(CongestionControl::Cubic),
-            Self::Reno => TcpMode::Model(CongestionControl::Reno),
-            Self::Raw => TcpMode::Raw(Unit::Line),
-        }
-    }
 }

@@ -7,11 +7,15 @@
 //! use jostle_study::trial::{Parameter, Trial};
 //!
 //! let mut trial = Trial::default();
-//! for (name, value) in [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")] {
+//! let given = [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")];
+//! for (name, value) in given {
 //!     trial.set(name, &value.into(), &|file| Err(format!("no file {file}")))?;
 //! }
 //! trial.check()?;
-//! assert_eq!(trial.arguments().join(" "), "--protocol saw --loss 5% --delay 10ms --size 64KiB --repeat 1 --seed 0");
+//! assert_eq!(
+//!     trial.arguments().join(" "),
+//!     "--protocol saw --loss 5% --delay 10ms --size 64KiB --repeat 1 --seed 0"
+//! );
 //! assert_eq!(trial.row().loss.to_string(), "5%");
 //! # Ok::<(), jostle_common::setting::SettingError>(())
 //! ```
@@ -33,7 +37,7 @@ mod weather;
 
 pub use command::TrialArgs;
 pub(crate) use command::as_option;
-pub use job::{Commands, Job, Protocol, Tcp};
+pub use job::{Commands, Job, Protocol};
 pub use parameter::Parameter;
 pub use result::{FileResult, Taken};
 pub(crate) use run::run;
@@ -46,6 +50,7 @@ use jostle_common::setting::SettingError;
 use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::ReadFile;
+use jostle_engine::route::{CongestionControl, TcpMode, Unit};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -75,14 +80,14 @@ pub struct Trial {
     /// How often a request begins.
     pub interval: Option<Span>,
     /// What loss means on TCP.
-    pub tcp: Option<Tcp>,
+    pub tcp: Option<TcpMode>,
     /// How long it may take.
     pub limit: Option<Span>,
     /// Which repetition it is, from 1; only a label.
     pub repeat: u32,
     /// The seed of all chance.
     pub seed: u64,
-    /// Whether time is virtual.
+    /// True if time is virtual.
     pub is_virtual: bool,
 }
 
@@ -111,7 +116,7 @@ impl Trial {
         Ok(())
     }
 
-    /// The parameters that are set, as a row has them, beside `repeat`, `seed` and `virtual`.
+    /// The parameters that are set, as a row has them, besides `repeat`, `seed` and `virtual`.
     pub fn parameters(&self) -> Map<String, Value> {
         let set = Parameter::all().filter_map(|parameter| Some((parameter, parameter.of(self)?)));
         set.map(|(parameter, setting)| (parameter.name().to_owned(), setting.value())).collect()
@@ -171,39 +176,42 @@ impl Trial {
         self.size.unwrap_or(natural)
     }
 
-    /// What a row says of the size: whoever runs the trial of a file adds the file's.
+    /// Returns what a row says of the size; that of a file is added when the trial runs.
     fn size_in_row(&self) -> Option<ByteSize> {
         (self.file.is_none() && self.job.protocol().is_some()).then(|| self.size())
     }
 
-    /// When a client asks again.
+    /// Returns when a client asks again.
     pub fn timeout(&self) -> Timing {
         self.timeout.unwrap_or_default()
     }
 
-    /// How fast plain UDP sends.
+    /// Returns how fast plain UDP sends.
     pub fn pace(&self) -> BitRate {
         self.pace.unwrap_or(Self::PACE)
     }
 
-    /// How many requests or messages there are.
+    /// Returns how many requests or messages there are.
     pub fn count(&self) -> u64 {
         self.count.unwrap_or(Self::COUNT)
     }
 
-    /// How often a request begins.
+    /// Returns how often a request begins.
     pub fn interval(&self) -> Duration {
         self.interval.map_or(Self::INTERVAL, |interval| interval.0)
     }
 
-    /// What loss means on TCP: messages are made for a stream that loses, everything else is not.
-    pub fn tcp(&self) -> Tcp {
-        let natural =
-            if self.job.protocol() == Some(Protocol::Messages) { Tcp::Raw } else { Tcp::Cubic };
+    /// Returns what loss means on TCP: messages are made for a stream that loses, everything else
+    /// is not.
+    pub fn tcp(&self) -> TcpMode {
+        let natural = match self.job.protocol() {
+            Some(Protocol::Messages) => TcpMode::Raw(Unit::Line),
+            _ => TcpMode::Model(CongestionControl::Cubic),
+        };
         self.tcp.unwrap_or(natural)
     }
 
-    /// How long it may take.
+    /// Returns how long it may take.
     pub fn limit(&self) -> Duration {
         let natural = if self.is_virtual { Self::LIMIT_VIRTUAL } else { Self::LIMIT_REAL };
         self.limit.map_or(natural, |limit| limit.0)

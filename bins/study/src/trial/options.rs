@@ -12,7 +12,8 @@ use jostle_engine::profile::ReadFile;
 #[derive(Args, Clone, Debug, Default)]
 pub struct TrialOptions {
     /// Who talks: tcp, udp, saw, ping, messages or http [default: saw]
-    #[arg(long, value_name = "PROTOCOL", help_heading = "Who talks", conflicts_with_all = ["client", "server", "check", "over"])]
+    #[arg(long, value_name = "PROTOCOL", help_heading = "Who talks",
+        conflicts_with_all = ["client", "server", "check", "over"])]
     protocol: Option<String>,
     /// Anyone's client instead, a command of the shell; it talks to $JOSTLE_SERVER
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
@@ -78,7 +79,7 @@ impl TrialOptions {
         Ok(settings)
     }
 
-    /// What is written for a parameter that is no shorthand.
+    /// Returns what is written for a parameter that is no shorthand.
     fn text(&self, name: &str) -> Option<&str> {
         let text = match name {
             "protocol" => &self.protocol,
@@ -102,7 +103,7 @@ impl TrialOptions {
 
     /// A trial of the shorthands and nothing else.
     fn weather(&self) -> Trial {
-        // Programs that nobody named are no parameter, as a protocol would be.
+        // Programs that were not named are no parameter, as a protocol would be.
         let job = Job::Commands(Commands::default());
         Trial { job, shorthands: self.weather, ..Trial::default() }
     }
@@ -152,8 +153,10 @@ mod tests {
             "--protocol ping --size 56B --count 12 --interval 5ms --timeout fixed:50ms --limit 1h",
             "--protocol udp --pace 10Mbit/s --file song.mp3 --profile coffee-shop-wifi",
             "--protocol messages --tcp raw --seed 7 --repeat 3",
-            "--loss 5% --burst 3.5 --duplicate 0.1% --corrupt 1% --rate 1Mbit/s --queue 50packets --delay 20ms --jitter 5ms --reorder 1%",
-            "--up-loss 0% --up-delay 1ms --down-rate 1Mbit/s --down-queue 64KiB --down-reorder 100%",
+            "--loss 5% --burst 3.5 --duplicate 0.1% --corrupt 1% --rate 1Mbit/s --queue 50packets \
+             --delay 20ms --jitter 5ms --reorder 1%",
+            "--up-loss 0% --up-delay 1ms --down-rate 1Mbit/s --down-queue 64KiB --down-reorder \
+             100%",
             "--client -v --server nginx --check diff --over both",
             "--profile {\"up\":[{\"rule\":\"drop\",\"chance\":\"2%\"}]}",
         ] {

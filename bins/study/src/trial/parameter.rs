@@ -8,7 +8,7 @@ use jostle_common::units::{Probability, Span};
 use jostle_engine::profile::ReadFile;
 use serde_json::Value;
 
-/// What a parameter sets.
+/// The part of a trial that a parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     Protocol,
@@ -96,7 +96,7 @@ impl Parameter {
         self.name
     }
 
-    /// What values it has.
+    /// Returns what values it has.
     pub const fn kind(self) -> Kind {
         match self.target {
             Target::Protocol => Kind::Protocol,
@@ -136,7 +136,7 @@ impl Parameter {
         share.ok_or_else(|| SettingError::new(self.name, problem()))
     }
 
-    /// Whether a job does anything with it.
+    /// Returns true if a job does anything with it.
     pub(super) fn is_of_use(self, job: &Job) -> bool {
         let is =
             |protocols: &[Protocol]| job.protocol().is_some_and(|own| protocols.contains(&own));
@@ -152,7 +152,7 @@ impl Parameter {
         }
     }
 
-    /// What it is in a trial; `None` when it is not set.
+    /// Returns what it is in a trial; `None` when it is not set.
     pub fn of(self, trial: &Trial) -> Option<Setting> {
         let commands = match &trial.job {
             Job::Commands(commands) => Some(commands),
@@ -180,8 +180,8 @@ impl Parameter {
         }
     }
 
-    /// Returns what a trial takes when it is not set; `None` where that is nothing, or where the job
-    /// has no use for it.
+    /// Returns what a trial takes when it is not set; `None` where that is nothing, or where the
+    /// job has no use for it.
     pub(crate) fn default_of(self, trial: &Trial) -> Option<Setting> {
         if !self.is_of_use(&trial.job) {
             return None;

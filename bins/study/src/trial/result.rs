@@ -10,7 +10,7 @@ use jostle_endpoints::protocol::messages::{self, Message, SessionReport};
 use jostle_endpoints::protocol::ping;
 use std::time::Duration;
 
-/// What came of a file.
+/// The fate of a file.
 #[derive(Clone, Debug, Default)]
 pub struct FileResult {
     /// Its size in bytes.
@@ -21,9 +21,9 @@ pub struct FileResult {
     pub equal: Option<bool>,
     /// What became of each chunk.
     pub chunks: Vec<ChunkState>,
-    /// Copies beyond each chunk's first, where somebody counted.
+    /// Copies beyond each chunk's first, where they were counted.
     pub doubled: Option<u64>,
-    /// Chunks whose first copy arrived after a later chunk, where somebody counted.
+    /// Chunks whose first copy arrived after a later chunk, where they were counted.
     pub late: Option<u64>,
     /// Packets that repeated an earlier one, where the endpoints know.
     pub retransmissions: Option<u64>,
@@ -84,7 +84,7 @@ impl Trial {
     }
 }
 
-/// What a server delivered of a trial's messages.
+/// The messages of a trial that a server delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Messages that came in their turn, as they were sent.
@@ -107,7 +107,7 @@ impl Taken {
         }
     }
 
-    /// Whether every message was delivered once and in order, and nothing else.
+    /// Returns true if every message was delivered once and in order, and nothing else.
     pub fn is_whole(&self, trial: &Trial) -> bool {
         self.intact == trial.count() && self.strange == 0
     }

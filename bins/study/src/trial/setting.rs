@@ -1,16 +1,16 @@
 //! The value of a parameter, and how people write it.
 
-use super::{NamedProfile, Protocol, Tcp};
+use super::{NamedProfile, Protocol};
 use jostle_common::units::{BitRate, ByteSize, Probability, Span, parse_duration};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::Profile;
 use jostle_engine::profile::{Queue, ReadFile};
-use jostle_engine::route::{Transports, named_profile};
+use jostle_engine::route::{TcpMode, Transports, named_profile};
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 
-/// What values a parameter has.
+/// The kind of values that a parameter has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A share of packets: `5%`.
@@ -63,7 +63,7 @@ pub enum Setting {
     /// One of our protocols.
     Protocol(Protocol),
     /// What loss means on TCP.
-    Tcp(Tcp),
+    Tcp(TcpMode),
     /// What is relayed.
     Transports(Transports),
     /// A profile.
@@ -73,7 +73,8 @@ pub enum Setting {
 }
 
 impl Kind {
-    /// Whether its values have an order, so that there are ranges of them and a curve over them.
+    /// Returns true if its values have an order, so that there are ranges of them and a curve over
+    /// them.
     pub const fn is_ordered(self) -> bool {
         matches!(
             self,
@@ -136,9 +137,7 @@ impl Kind {
             Self::Protocol => named(text, Protocol::named(text).map(Setting::Protocol), || {
                 Protocol::ALL.map(Protocol::name).join(", ")
             }),
-            Self::Tcp => named(text, Tcp::named(text).map(Setting::Tcp), || {
-                Tcp::ALL.map(Tcp::name).join(", ")
-            }),
+            Self::Tcp => text.parse().map(Setting::Tcp),
             Self::Transports => {
                 let over = [Transports::Tcp, Transports::Udp, Transports::Both];
                 let found = over.into_iter().find(|over| over.scheme() == text);

@@ -43,7 +43,7 @@ impl Trial {
             seed: Some(self.seed),
             paired: None,
             enabled: true,
-            tcp: self.tcp().mode(),
+            tcp: self.tcp(),
             follow: false,
             idle: Route::IDLE_DEFAULT,
         };

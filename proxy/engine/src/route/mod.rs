@@ -10,6 +10,7 @@ use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
 use crate::rules::Rule;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// One route, checked and complete.
@@ -114,6 +115,39 @@ pub enum TcpMode {
     Model(CongestionControl),
     /// The rules act on pieces of the stream itself.
     Raw(Unit),
+}
+
+impl TcpMode {
+    /// The modes that have a name of their own, in the order in which they are listed.
+    pub const NAMED: [Self; 3] = [
+        Self::Model(CongestionControl::Cubic),
+        Self::Model(CongestionControl::Reno),
+        Self::Raw(Unit::Line),
+    ];
+
+    /// Returns the name on command lines and in rows: `cubic`, `reno` or `raw`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Model(CongestionControl::Cubic) => "cubic",
+            Self::Model(CongestionControl::Reno) => "reno",
+            Self::Raw(_) => "raw",
+        }
+    }
+}
+
+impl FromStr for TcpMode {
+    type Err = String;
+
+    /// Reads a name; `model` is the default model, and a raw stream is one of lines.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "model" {
+            return Ok(Self::default());
+        }
+        Self::NAMED.into_iter().find(|mode| mode.name() == text).ok_or_else(|| {
+            let names = Self::NAMED.map(Self::name).join(", ");
+            format!("there is no \"{text}\"; write one of {names}")
+        })
+    }
 }
 
 impl Default for TcpMode {

@@ -4,6 +4,7 @@ use super::super::finished::{Comparison, FileProtocol};
 use crate::page::{scalable, theme};
 use jostle_common::words::ticks::{percent_label, rate_label};
 use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
+use maud::Markup;
 use std::sync::Arc;
 
 const WIDTH: f64 = 560.0;
@@ -11,7 +12,7 @@ const HEIGHT: f64 = 320.0;
 
 /// Draws the chart; `None` when there is no line to draw: fewer than two loss rates, or nothing
 /// measured.
-pub(super) fn draw(comparison: &Comparison) -> Option<String> {
+pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
     if comparison.losses().len() < 2 {
         return None;
     }

@@ -3,39 +3,33 @@
 
 use super::super::finished::Chunk;
 use jostle_common::words::{count, grouped};
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// More cells than this are not worth looking at one by one: then a cell stands for several chunks.
 const CELLS_MAX: usize = 720;
 
-/// Draws the chunks as HTML. Intact cells are bare, so that a page of whole files stays small.
-pub(super) fn draw(chunks: &[Chunk]) -> String {
+/// Draws the chunks. Intact cells are bare, so that a page of whole files stays small.
+pub(super) fn draw(chunks: &[Chunk]) -> Markup {
     let per_cell = chunks.len().div_ceil(CELLS_MAX).max(1);
-    let mut html =
-        format!(r#"<div class="picture state" role="img" aria-label="{}">"#, legend(chunks));
-    for (place, cell) in chunks.chunks(per_cell).enumerate() {
-        let first = place * per_cell;
-        match cell {
-            cell if cell.iter().all(|chunk| *chunk == Chunk::Intact) => html.push_str("<i></i>"),
-            [Chunk::Damaged] => {
-                let _ = write!(
-                    html,
-                    r#"<i class="d" title="chunk {}: damaged"></i>"#,
-                    grouped(first as u64)
-                );
+    html! {
+        div.picture.state role="img" aria-label=(legend(chunks)) {
+            @for (place, cell) in chunks.chunks(per_cell).enumerate() {
+                (draw_cell(place * per_cell, cell))
             }
-            [_] => {
-                let _ = write!(
-                    html,
-                    r#"<i class="m" title="chunk {}: missing"></i>"#,
-                    grouped(first as u64)
-                );
-            }
-            cell => html.push_str(&mixed(first, cell)),
         }
     }
-    html.push_str("</div>");
-    html
+}
+
+fn draw_cell(first: usize, cell: &[Chunk]) -> Markup {
+    let title = |state| format!("chunk {}: {state}", grouped(first as u64));
+    html! {
+        @match cell {
+            cell if cell.iter().all(|chunk| *chunk == Chunk::Intact) => { i {} }
+            [Chunk::Damaged] => { i.d title=(title("damaged")) {} }
+            [_] => { i.m title=(title("missing")) {} }
+            cell => { (mixed(first, cell)) }
+        }
+    }
 }
 
 /// The sums, in words.
@@ -52,17 +46,13 @@ fn legend(chunks: &[Chunk]) -> String {
 
 /// A cell of several chunks: filled from below as far as they are intact, then as far as they are
 /// damaged.
-fn mixed(first: usize, cell: &[Chunk]) -> String {
+fn mixed(first: usize, cell: &[Chunk]) -> Markup {
     let part = |kind| 100 * cell.iter().filter(|chunk| **chunk == kind).count() / cell.len();
     let (intact, damaged) = (part(Chunk::Intact), part(Chunk::Damaged));
     let last = first + cell.len() - 1;
-    format!(
-        r#"<i class="x" style="--i:{intact}%;--d:{}%" title="chunks {} to {}: {}"></i>"#,
-        intact + damaged,
-        grouped(first as u64),
-        grouped(last as u64),
-        legend(cell)
-    )
+    let style = format!("--i:{intact}%;--d:{}%", intact + damaged);
+    let places = format!("chunks {} to {}", grouped(first as u64), grouped(last as u64));
+    html! { i.x style=(style) title={ (places) ": " (legend(cell)) } {} }
 }
 
 #[cfg(test)]
@@ -71,7 +61,8 @@ mod tests {
 
     #[test]
     fn every_chunk_has_its_cell() {
-        let html = draw(&[Chunk::Intact, Chunk::Missing, Chunk::Damaged, Chunk::Intact]);
+        let chunks = [Chunk::Intact, Chunk::Missing, Chunk::Damaged, Chunk::Intact];
+        let html = draw(&chunks).into_string();
         assert_eq!(html.matches("<i").count(), 4);
         assert!(html.contains("4 chunks: 2 intact, 1 missing, 1 damaged"));
         assert!(html.contains(r#"<i class="m" title="chunk 1: missing">"#));
@@ -83,7 +74,7 @@ mod tests {
         let mut chunks = vec![Chunk::Intact; 7200];
         chunks[7195] = Chunk::Missing;
         chunks[7196] = Chunk::Damaged;
-        let html = draw(&chunks);
+        let html = draw(&chunks).into_string();
         assert_eq!(html.matches("<i").count(), 720);
         assert!(
             html.contains(

@@ -4,7 +4,7 @@ use super::super::metric::Metric;
 use std::fmt;
 use std::str::FromStr;
 
-/// Which side of the ratio is bad.
+/// The side of the ratio that is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Side {
     /// Ratios below it.
@@ -13,12 +13,12 @@ pub(in super::super) enum Side {
     Above,
 }
 
-/// What may not become of a metric.
+/// A condition that a metric must not meet.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct Condition {
     /// The name of the metric.
     pub(in super::super) metric: String,
-    /// Which side of the ratio is bad.
+    /// The side of the ratio that is bad.
     pub(in super::super) side: Side,
     /// New / old.
     pub(in super::super) ratio: f64,
@@ -46,11 +46,15 @@ impl FromStr for Condition {
         if Metric::named(name).is_none() {
             let known = Metric::known().collect::<Vec<_>>().join(", ");
             return Err(format!(
-                "there is no metric \"{name}\"; write one of {known}, discarded.REASON or measured.NAME"
+                "there is no metric \"{name}\"; write one of {known}, discarded.REASON or \
+                 measured.NAME"
             ));
         }
         let ratio = ratio(rest).ok_or_else(|| {
-            format!("\"{rest}\" is no ratio of new to old; write 0.9 or 90%, say, with nothing behind it")
+            format!(
+                "\"{rest}\" is no ratio of new to old; write 0.9 or 90%, say, with nothing \
+                     behind it"
+            )
         })?;
         Ok(Self { metric: name.to_owned(), side, ratio })
     }
@@ -66,7 +70,7 @@ fn ratio(text: &str) -> Option<f64> {
 }
 
 impl Condition {
-    /// Whether a ratio is on the bad side.
+    /// Returns true if a ratio is on the bad side.
     pub(super) fn is_met(&self, ratio: f64) -> bool {
         match self.side {
             Side::Below => ratio < self.ratio,

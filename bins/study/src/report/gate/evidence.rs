@@ -11,7 +11,7 @@ use super::condition::{Condition, Side};
 use super::pairs::Pair;
 use jostle_common::statistics::{Interval, Verdict, paired_ratio};
 
-/// What a ratio is known by.
+/// The evidence that a ratio rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Basis {
     /// There is no chance in it.
@@ -48,7 +48,7 @@ pub(super) struct Evidence {
     pub(super) unusable: u64,
 }
 
-/// What was made of it.
+/// A judged ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Judged {
     /// Whether the condition is met.
@@ -95,12 +95,12 @@ impl Evidence {
         })
     }
 
-    /// How many pairs have a ratio.
+    /// Returns how many pairs have a ratio.
     pub(super) const fn pairs(&self) -> usize {
         self.new.len()
     }
 
-    /// Whether the verdict depends on chance, so that it may be wrong.
+    /// Returns true if the verdict depends on chance, so that it may be wrong.
     pub(super) fn has_chance(&self) -> bool {
         self.basis != Basis::Certain && self.pairs() > 1
     }
@@ -172,7 +172,7 @@ mod tests {
     use super::super::super::interner::Interner;
     use super::*;
 
-    /// What is made of real or virtual pairs of intact shares, in 16ths.
+    /// Returns what is made of real or virtual pairs of intact shares, in 16ths.
     fn judged(text: &str, pairs: &[(u64, u64)], is_virtual: bool) -> (Basis, Verdict, f64) {
         let mut interner = Interner::default();
         let mut side = |name: &str, number: fn(&(u64, u64)) -> u64| {

@@ -7,23 +7,23 @@
 
 mod condition;
 mod evidence;
+mod judgement;
 mod pairs;
-mod words;
 
 pub(super) use condition::Condition;
 pub(super) use evidence::Basis;
-pub(super) use words::failing_table;
+pub(super) use judgement::failing_table;
 
 use super::dimension::{Dimension, Layout};
-use super::gather::CONFIDENCE;
 use super::interner::Interner;
+use super::metric::CONFIDENCE;
 use super::read::{Loaded, Record};
 use evidence::Evidence;
 use jostle_common::statistics::{Interval, Verdict, confidence_of_each};
 use jostle_console::exit::Usage;
 use pairs::{Pair, Pairs};
 
-/// What came of a comparison with older rows.
+/// The outcome of a comparison with older rows.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     /// The names of the files of old rows.
@@ -59,7 +59,7 @@ pub(super) struct Gate {
     pub(super) outcome: Outcome,
 }
 
-/// What comes of a comparison.
+/// The verdict of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Nothing got worse, as far as could be told.
@@ -74,7 +74,7 @@ pub(super) enum Outcome {
     Nothing,
 }
 
-/// Where a point is.
+/// The place of a point.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Spot {
     /// What varies, with its values here.
@@ -83,7 +83,7 @@ pub(super) struct Spot {
     pub(super) place: (usize, usize, usize),
 }
 
-/// What a condition found at a point.
+/// A condition that was judged at a point.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     /// Where.
@@ -141,7 +141,7 @@ impl Gate {
         let is_same = |pair: &&Pair<'_>| !pair.new.is_virtual && pair.new.digest == pair.old.digest;
         let mut gate = Self {
             sources: old.sources.clone(),
-            old_remarks: super::words::reading(old.identical, old.again, &old.torn),
+            old_remarks: super::summary::reading(old.identical, old.again, &old.torn),
             conditions: conditions.to_vec(),
             pairs: pairs.count(),
             points: pairs.points.len() as u64,
@@ -161,7 +161,7 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Whether nothing got worse, as far as could be told.
+    /// Returns true if nothing got worse, as far as could be told.
     pub(super) fn passed(&self) -> bool {
         self.outcome == Outcome::Passed
     }
@@ -212,8 +212,8 @@ impl Gate {
     }
 }
 
-/// The place of a condition's metric in the interner; `None` when it is one of our own and no row has
-/// it, as when all cells failed.
+/// The place of a condition's metric in the interner; `None` when it is one of our own and no row
+/// has it, as when all cells failed.
 fn metric_of(interner: &Interner, condition: &Condition) -> Result<Option<u16>, Usage> {
     let metrics = interner.metrics();
     let found =

@@ -26,7 +26,8 @@ pub(super) struct Pairs<'a> {
 type Cell = (Levels, u32, u64);
 
 impl<'a> Pairs<'a> {
-    /// Pairs rows that were read into one interner. Several runs of one cell are paired in their order.
+    /// Pairs rows that were read into one interner. Several runs of one cell are paired in their
+    /// order.
     pub(super) fn new(interner: &Interner, new: &'a [Record], old: &'a [Record]) -> Self {
         let version = interner.key_named("version");
         let cell = |record: &Record| -> Cell {
@@ -56,7 +57,7 @@ impl<'a> Pairs<'a> {
         pairs
     }
 
-    /// How many pairs there are.
+    /// Returns how many pairs there are.
     pub(super) fn count(&self) -> u64 {
         self.points.iter().map(|pairs| pairs.len() as u64).sum()
     }

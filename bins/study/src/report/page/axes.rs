@@ -29,7 +29,7 @@ pub(super) fn across(dimension: &Dimension) -> Across {
     Across::Numbers { label, low: values[0], high: values[values.len() - 1] }
 }
 
-/// Where a level is on the axis.
+/// Returns where a level is on the axis.
 pub(super) fn position(dimension: &Dimension, across: &Across, level: usize) -> f64 {
     match across {
         Across::Numbers { .. } => dimension.levels[level].value.unwrap_or_default(),
@@ -37,8 +37,8 @@ pub(super) fn position(dimension: &Dimension, across: &Across, level: usize) -> 
     }
 }
 
-/// Whether ascending values are so uneven that some cannot be told apart on an axis: 0, 0.1 %, 1 %,
-/// 10 %.
+/// Returns true if ascending values are so uneven that some cannot be told apart on an axis: 0,
+/// 0.1 %, 1 %, 10 %.
 fn is_crowded(values: &[f64]) -> bool {
     let mean = (values[values.len() - 1] - values[0]) / (values.len() - 1).max(1) as f64;
     values.windows(2).any(|pair| pair[1] - pair[0] < CROWDED * mean)

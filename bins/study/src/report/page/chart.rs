@@ -9,6 +9,7 @@ use kuva::AxisLabelOverlap;
 use kuva::prelude::{
     BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
 };
+use maud::Markup;
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
@@ -26,12 +27,12 @@ const BAND: f64 = 0.18;
 const ROOM: f64 = 0.03;
 /// More markers than this on a curve lie on each other: then not every point has one.
 const MARKERS_MAX: usize = 24;
-/// More names than this do not fit beside each other, even aslant.
+/// More names than this do not fit next to each other, even aslant.
 const NAMES_MAX: usize = 20;
 /// Longer names are cut.
 const NAME_MAX: usize = 16;
 
-/// How a number becomes the text at a tick.
+/// A function that writes the text at a tick.
 pub(super) type Label = fn(f64) -> String;
 
 /// The level axis.
@@ -43,7 +44,7 @@ pub(super) enum Across {
     Places { names: Vec<String>, are_ordered: bool },
 }
 
-/// What charts of one metric share.
+/// The axes that charts of one metric share.
 #[derive(Clone, Debug)]
 pub(super) struct Axes {
     /// The level axis.
@@ -63,7 +64,7 @@ pub(super) struct Mark {
     pub(super) x: f64,
     /// The mean and its interval; `None` when there is no value.
     pub(super) estimate: Option<Estimate>,
-    /// Whether some of its rows failed.
+    /// True if some of its rows failed.
     pub(super) has_failed: bool,
     /// What a pointer over it shows, as plain text.
     pub(super) tip: Option<String>,
@@ -78,8 +79,8 @@ pub(super) struct Curve {
     pub(super) marks: Vec<Mark>,
 }
 
-/// Draws the chart. `name` is HTML, for those who cannot see it.
-pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> String {
+/// Draws the chart. `name` is for those who cannot see it.
+pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
     let joined = !matches!(axes.across, Across::Places { are_ordered: false, .. });
     let mut plots = Vec::new();
     let mut over = Vec::new();
@@ -100,7 +101,7 @@ pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> String {
     scalable(&render_to_svg(plots, layout), size, name)
 }
 
-/// How far a series stands beside a place that it shares with others.
+/// Returns how far a series stands from a place that it shares with others.
 fn dodge(index: usize, count: usize) -> f64 {
     let step = (0.7 / count as f64).min(0.14);
     (index as f64 - (count - 1) as f64 / 2.0) * step

@@ -3,48 +3,49 @@
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
 use super::super::metric::{Better, Unit};
-use super::super::words;
+use super::super::summary;
 use super::axes::{across, position, upright};
 use super::chart::{self, Axes, Curve, Mark};
 use super::names::{Names, named};
 use super::scale::{Scale, scale};
 use super::style::{self, Style};
 use super::table;
-use crate::page::escape;
 use jostle_common::statistics::Estimate;
 use jostle_common::words::grouped;
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// More points than this cannot be pointed at: then they have no texts of their own, and the page
 /// stays small.
 const TIPS_MAX: usize = 400;
 
 /// The section of the metric at a place in the report.
-pub(super) fn section(gathered: &Gathered, metric: usize) -> String {
+pub(super) fn section(gathered: &Gathered, metric: usize) -> Markup {
     let what = &gathered.metrics[metric];
     let better = match what.better {
-        Better::More => " More is better.",
-        Better::Less => " Less is better.",
+        Better::More => "More is better.",
+        Better::Less => "Less is better.",
         Better::Unknown => "",
     };
-    let mut html =
-        format!("<section class=\"metric\">\n<h2>{}</h2>\n", escape(&super::capital(&what.title)));
     let figure = gathered.layout.x.as_ref().zip(axis(gathered, metric));
-    if let Some((x, scale)) = figure {
-        let log = if scale.is_log { " on a logarithmic scale" } else { "" };
-        let _ = write!(
-            html,
-            "<p class=\"soft\">The mean of each point{log}.{better}{}</p>\n{}",
-            spread(gathered, metric),
-            legend(gathered, metric)
-        );
-        html.push_str(&charts(gathered, metric, x, scale));
-    } else {
-        let _ = writeln!(html, "<p class=\"soft\">{}</p>", better.trim());
+    html! {
+        section.metric {
+            h2 { (super::capital(&what.title)) }
+            @if let Some((x, scale)) = figure {
+                p.soft {
+                    "The mean of each point"
+                    @if scale.is_log { " on a logarithmic scale" }
+                    "."
+                    @if !better.is_empty() { " " (better) }
+                    (spread(gathered, metric))
+                }
+                (legend(gathered, metric))
+                (charts(gathered, metric, x, scale))
+            } @else {
+                p.soft { (better) }
+            }
+            (table::draw(gathered, metric, figure.is_none()))
+        }
     }
-    html.push_str(&table::draw(gathered, metric, figure.is_none()));
-    html.push_str("</section>\n");
-    html
 }
 
 /// The upright axis that all charts of the metric share; `None` when nothing was measured.
@@ -61,12 +62,13 @@ pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     Some(scale)
 }
 
-/// What has no interval, if anything.
+/// Returns what has no interval, if anything.
 fn spread(gathered: &Gathered, metric: usize) -> &'static str {
     let mut estimates = gathered.points.iter().filter_map(|point| point.estimates[metric]);
     let alone = estimates.clone().any(|estimate| estimate.interval.is_none());
     if !estimates.any(|estimate| estimate.interval.is_some()) {
-        " There is one row for each point, so nothing says how much it would vary; more repeats would."
+        " There is one row for each point, so nothing says how much it would vary; more repeats \
+         would."
     } else if alone {
         " A point of one row has no interval."
     } else {
@@ -81,35 +83,38 @@ fn looks(by: Option<&Dimension>) -> Vec<Style> {
     style::styles(&names)
 }
 
-fn legend(gathered: &Gathered, metric: usize) -> String {
+fn legend(gathered: &Gathered, metric: usize) -> Markup {
     let by = gathered.layout.by.as_ref();
-    let mut html = String::from("<p class=\"legend\">");
-    if let Some(by) = by {
-        for (place, look) in looks(Some(by)).into_iter().enumerate() {
-            let has_marks =
-                |point: &Point| point.estimates[metric].is_some() || point.failed == point.rows;
-            if gathered.points.iter().any(|point| point.by == place && has_marks(point)) {
-                let _ = write!(html, "<span>{}{}</span> ", look.key(), escape(&named(by, place)));
+    let has_marks = |place: usize| {
+        gathered.points.iter().any(|point| {
+            let is_marked = point.estimates[metric].is_some() || point.failed == point.rows;
+            point.by == place && is_marked
+        })
+    };
+    let any = |is: fn(&Point, Option<Estimate>) -> bool| {
+        gathered.points.iter().any(|point| is(point, point.estimates[metric]))
+    };
+    html! {
+        p.legend {
+            @if let Some(by) = by {
+                @for (place, look) in looks(Some(by)).into_iter().enumerate() {
+                    @if has_marks(place) { span { (look.key()) (named(by, place)) } " " }
+                }
+            }
+            @if any(|_, estimate| estimate.is_some_and(|estimate| estimate.interval.is_some())) {
+                span { i.band {} "95% interval" } " "
+            }
+            @if any(|point, estimate| estimate.is_some() && point.failed > 0) {
+                span { i.ring {} "some rows failed" } " "
+            }
+            @if any(|point, _| point.failed == point.rows) {
+                span { b { "×" } "all rows failed" } " "
             }
         }
     }
-    let banded =
-        |point: &Point| point.estimates[metric].is_some_and(|estimate| estimate.interval.is_some());
-    let partly = |point: &Point| point.estimates[metric].is_some() && point.failed > 0;
-    if gathered.points.iter().any(banded) {
-        html.push_str("<span><i class=\"band\"></i>95% interval</span> ");
-    }
-    if gathered.points.iter().any(partly) {
-        html.push_str("<span><i class=\"ring\"></i>some rows failed</span> ");
-    }
-    if gathered.points.iter().any(|point| point.failed == point.rows) {
-        html.push_str("<span><b>×</b>all rows failed</span> ");
-    }
-    html.push_str("</p>\n");
-    html
 }
 
-fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> String {
+fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> Markup {
     let what = &gathered.metrics[metric];
     let axes = Axes {
         across: across(x),
@@ -117,31 +122,23 @@ fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> St
         scale,
         label: upright(what.unit),
     };
+    let draw =
+        |name: &str, over: usize| chart::draw(&axes, &curves(gathered, metric, &axes, over), name);
+    let name = format!("{} against {}", what.title, x.name);
     let Some(over) = &gathered.layout.over else {
-        let name = format!("{} against {}", what.title, x.name);
-        return figure(
-            "",
-            &chart::draw(&axes, &curves(gathered, metric, &axes, 0), &escape(&name)),
-        );
+        return html! { figure.chart { (draw(&name, 0)) } };
     };
-    let mut html = String::from("<div class=\"charts\">\n");
-    for place in 0..over.levels.len() {
-        let title = named(over, place);
-        let name = format!("{} against {}, {title}", what.title, x.name);
-        let svg = chart::draw(&axes, &curves(gathered, metric, &axes, place), &escape(&name));
-        html.push_str(&figure(&title, &svg));
+    let titles = (0..over.levels.len()).map(|place| (place, named(over, place)));
+    html! {
+        div.charts {
+            @for (place, title) in titles {
+                figure.chart {
+                    figcaption { (title) }
+                    (draw(&format!("{name}, {title}"), place))
+                }
+            }
+        }
     }
-    html.push_str("</div>\n");
-    html
-}
-
-fn figure(title: &str, svg: &str) -> String {
-    let caption = if title.is_empty() {
-        String::new()
-    } else {
-        format!("<figcaption>{}</figcaption>", escape(title))
-    };
-    format!("<figure class=\"chart\">{caption}\n{svg}</figure>\n")
 }
 
 /// The curves of a small multiple. A place on the axis that has no rows interrupts none.
@@ -179,7 +176,7 @@ pub(super) fn tip(
     estimate: Option<Estimate>,
 ) -> String {
     let place = Names::of(&gathered.layout).whole(point);
-    let value = words::estimate(&gathered.metrics[metric], estimate.as_ref());
+    let value = summary::estimate(&gathered.metrics[metric], estimate.as_ref());
     let failed = match point.failed {
         0 => String::new(),
         failed => format!(", {} of {} failed", grouped(failed), grouped(point.rows)),

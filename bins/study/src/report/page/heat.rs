@@ -2,9 +2,8 @@
 
 use super::chart::Label;
 use super::scale::Scale;
-use crate::page::escape;
 use kuva::prelude::ColorMap;
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// With more columns than this the cells have no room for their values.
 const VALUES_MAX: usize = 12;
@@ -12,7 +11,7 @@ const VALUES_MAX: usize = 12;
 /// than white (4.5 to 1 for either, WCAG).
 const LIGHT_FROM: f64 = 0.45;
 
-/// What is in a cell.
+/// The contents of a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
     /// A mean, and all that is known of it in words.
@@ -36,60 +35,63 @@ pub(super) struct Heat {
 
 /// Draws the table. Perceptually uniform colours (viridis) mean the same on light and dark pages;
 /// the values stand in the cells when there is room.
-pub(super) fn draw(heat: &Heat, scale: Scale, words: impl Fn(f64) -> String) -> String {
+pub(super) fn draw(heat: &Heat, scale: Scale, words: impl Fn(f64) -> String) -> Markup {
     let with_values = heat.columns.len() <= VALUES_MAX;
-    let class = if with_values { "heat" } else { "heat dense" };
-    let mut html = format!(
-        "<div class=\"wide\"><table class=\"{class}\">\n<thead><tr><th class=\"corner\">{} ↓ &nbsp;{} →</th>",
-        escape(&heat.names.1),
-        escape(&heat.names.0)
-    );
     let every = heat.columns.len().div_ceil(VALUES_MAX);
-    for (index, column) in heat.columns.iter().enumerate().step_by(every) {
-        let span = every.min(heat.columns.len() - index);
-        let _ = write!(html, "<th scope=\"col\" colspan=\"{span}\">{}</th>", escape(column));
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for (name, cells) in &heat.rows {
-        let cells: String =
-            cells.iter().map(|cell| self::cell(cell, scale, &words, with_values)).collect();
-        let _ = writeln!(html, "<tr><th scope=\"row\">{}</th>{cells}</tr>", escape(name));
-    }
-    html.push_str("</tbody></table></div>\n");
-    html
-}
-
-fn cell(cell: &Cell, scale: Scale, words: impl Fn(f64) -> String, with_values: bool) -> String {
-    match cell {
-        Cell::Mean(mean, tip) => {
-            let share = scale.share(*mean);
-            let value = if with_values { escape(&words(*mean)) } else { String::new() };
-            let class = if share >= LIGHT_FROM { " class=\"light\"" } else { "" };
-            format!(
-                "<td{class} style=\"background:{}\" title=\"{}\">{value}</td>",
-                color(share),
-                escape(tip)
-            )
+    let (across, down) = &heat.names;
+    html! {
+        div.wide {
+            table.heat.dense[!with_values] {
+                thead {
+                    tr {
+                        th.corner { (down) " ↓ \u{a0}" (across) " →" }
+                        @for columns in heat.columns.chunks(every.max(1)) {
+                            th scope="col" colspan=(columns.len()) { (columns[0]) }
+                        }
+                    }
+                }
+                tbody {
+                    @for (name, cells) in &heat.rows {
+                        tr {
+                            th scope="row" { (name) }
+                            @for cell in cells { (self::cell(cell, scale, &words, with_values)) }
+                        }
+                    }
+                }
+            }
         }
-        Cell::Failed(tip) => format!("<td class=\"failed\" title=\"{}\">×</td>", escape(tip)),
-        Cell::Empty => "<td class=\"none\">·</td>".to_owned(),
     }
 }
 
-/// The scale of the colours, with its ends and middle.
-pub(super) fn legend(scale: Scale, label: Label) -> String {
+fn cell(cell: &Cell, scale: Scale, words: impl Fn(f64) -> String, with_values: bool) -> Markup {
+    html! {
+        @match cell {
+            Cell::Mean(mean, tip) => {
+                @let share = scale.share(*mean);
+                @let style = format!("background:{}", color(share));
+                td class=[(share >= LIGHT_FROM).then_some("light")] style=(style) title=(tip) {
+                    @if with_values { (words(*mean)) }
+                }
+            }
+            Cell::Failed(tip) => { td.failed title=(tip) { "×" } }
+            Cell::Empty => { td.none { "·" } }
+        }
+    }
+}
+
+/// Draws the scale of the colours, with its ends and middle.
+pub(super) fn legend(scale: Scale, label: Label) -> Markup {
     let colors: Vec<String> = (0..=8).map(|step| color(f64::from(step) / 8.0)).collect();
-    let at = |share| escape(&label(round(scale.at(share))));
-    let log =
-        if scale.is_log { " <span>equal steps of colour are equal ratios</span>" } else { "" };
-    format!(
-        "<p class=\"legend scale\"><span>{}<i style=\"background:linear-gradient(to right,{})\"></i>{}</span> \
-         <span>middle: {}</span>{log} <span><b>×</b> all failed</span></p>\n",
-        at(0.0),
-        colors.join(","),
-        at(1.0),
-        at(0.5)
-    )
+    let style = format!("background:linear-gradient(to right,{})", colors.join(","));
+    let at = |share| label(round(scale.at(share)));
+    html! {
+        p.legend.scale {
+            span { (at(0.0)) i style=(style) {} (at(1.0)) } " "
+            span { "middle: " (at(0.5)) }
+            @if scale.is_log { " " span { "equal steps of colour are equal ratios" } }
+            " " span { b { "×" } " all failed" }
+        }
+    }
 }
 
 /// Three digits.
@@ -121,9 +123,9 @@ mod tests {
 
     #[test]
     fn few_cells_say_their_value_and_many_only_when_asked() {
-        let html = draw(&heat(4), SCALE, seconds_label);
+        let html = draw(&heat(4), SCALE, seconds_label).into_string();
         assert_eq!((html.matches("<td").count(), html.matches(">100 ms</td>").count()), (8, 3));
-        let html = draw(&heat(30), SCALE, seconds_label);
+        let html = draw(&heat(30), SCALE, seconds_label).into_string();
         assert_eq!((html.matches("<td").count(), html.matches(">100 ms</td>").count()), (60, 0));
         assert_eq!(html.matches("&lt;tip&gt;").count(), 58);
         let spans = html.match_indices("colspan=\"").map(|(at, key)| &html[at + key.len()..]);
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_failed_is_no_value_and_light_cells_have_dark_letters() {
-        let html = draw(&heat(4), SCALE, seconds_label);
+        let html = draw(&heat(4), SCALE, seconds_label).into_string();
         assert_eq!(
             (html.matches("class=\"failed\"").count(), html.matches("class=\"none\"").count()),
             (1, 1)

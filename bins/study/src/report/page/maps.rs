@@ -7,10 +7,9 @@ use super::axes::upright;
 use super::figure::{axis, tip};
 use super::heat::{self, Cell, Heat};
 use super::names::named;
-use crate::page::escape;
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-/// Which parameters are columns and rows, and of which there is a map each.
+/// The parameters that are columns and rows, and the one that has a map for each value.
 struct Plan<'a> {
     columns: &'a Dimension,
     rows: &'a Dimension,
@@ -38,40 +37,33 @@ fn plan(gathered: &Gathered) -> Option<Plan<'_>> {
 }
 
 /// The section of the page; nothing when fewer than two ordered parameters vary.
-pub(super) fn section(gathered: &Gathered) -> String {
+pub(super) fn section(gathered: &Gathered) -> Markup {
     const METRIC: usize = 0;
-    let Some(what) = gathered.metrics.get(METRIC) else { return String::new() };
-    let Some((plan, scale)) = plan(gathered).zip(axis(gathered, METRIC)) else {
-        return String::new();
+    let none = Markup::default;
+    let Some(what) = gathered.metrics.get(METRIC) else { return none() };
+    let Some((plan, scale)) = plan(gathered).zip(axis(gathered, METRIC)) else { return none() };
+    let maps = (0..plan.maps.map_or(1, |maps| maps.levels.len()))
+        .map(|place| (place, grid(gathered, &plan, place)))
+        .filter(|(_, cells)| cells.iter().flatten().any(|cell| *cell != Cell::Empty));
+    let texts = |dimension: &Dimension| -> Vec<String> {
+        dimension.levels.iter().map(|level| level.text.clone()).collect()
     };
-    let label = upright(what.unit);
-    let mut html = format!(
-        "<section class=\"maps\">\n<h2>{} and {} together</h2>\n<p class=\"soft\">The mean {} as a colour, the same scale for all.</p>\n{}",
-        escape(&super::capital(plan.columns.name)),
-        escape(plan.rows.name),
-        escape(&what.title),
-        heat::legend(scale, label)
-    );
-    for place in 0..plan.maps.map_or(1, |maps| maps.levels.len()) {
-        let cells = grid(gathered, &plan, place);
-        if cells.iter().flatten().all(|cell| *cell == Cell::Empty) {
-            continue;
+    let heat = |cells| Heat {
+        names: (plan.columns.name.to_owned(), plan.rows.name.to_owned()),
+        columns: texts(plan.columns),
+        rows: texts(plan.rows).into_iter().zip::<Vec<_>>(cells).collect(),
+    };
+    html! {
+        section.maps {
+            h2 { (super::capital(plan.columns.name)) " and " (plan.rows.name) " together" }
+            p.soft { "The mean " (what.title) " as a colour, the same scale for all." }
+            (heat::legend(scale, upright(what.unit)))
+            @for (place, cells) in maps {
+                @if let Some(maps) = plan.maps { h3 { (named(maps, place)) } }
+                (heat::draw(&heat(cells), scale, |value| what.unit.words(value)))
+            }
         }
-        if let Some(maps) = plan.maps {
-            let _ = writeln!(html, "<h3>{}</h3>", escape(&named(maps, place)));
-        }
-        let texts = |dimension: &Dimension| -> Vec<String> {
-            dimension.levels.iter().map(|level| level.text.clone()).collect()
-        };
-        let heat = Heat {
-            names: (plan.columns.name.to_owned(), plan.rows.name.to_owned()),
-            columns: texts(plan.columns),
-            rows: texts(plan.rows).into_iter().zip(cells).collect(),
-        };
-        html.push_str(&heat::draw(&heat, scale, |value| what.unit.words(value)));
     }
-    html.push_str("</section>\n");
-    html
 }
 
 fn grid(gathered: &Gathered, plan: &Plan<'_>, map: usize) -> Vec<Vec<Cell>> {
@@ -98,7 +90,7 @@ mod tests {
     #[test]
     fn two_ordered_parameters_make_a_map_per_curve() {
         let rows = sweep(&[0.0, 0.1, 0.2], &["10ms", "50ms"]);
-        let html = section(&gathered(&rows, &Choice::default()));
+        let html = section(&gathered(&rows, &Choice::default())).into_string();
         assert_eq!((html.matches("<table").count(), html.matches("<td").count()), (3, 18));
         assert!(
             html.contains("<h3>saw</h3>") && html.contains("Loss and delay together"),
@@ -109,7 +101,7 @@ mod tests {
     #[test]
     fn one_ordered_parameter_makes_none() {
         let rows = sweep(&[0.0, 0.1, 0.2], &["10ms"]);
-        assert_eq!(section(&gathered(&rows, &Choice::default())), "");
+        assert_eq!(section(&gathered(&rows, &Choice::default())).into_string(), "");
     }
 
     #[test]
@@ -122,7 +114,7 @@ mod tests {
             at(0.0, "9ms").seconds(3.0),
             at(0.1, "9ms").failed("<refused>"),
         ];
-        let html = section(&gathered(&rows, &Choice::default()));
+        let html = section(&gathered(&rows, &Choice::default())).into_string();
         assert_eq!(
             (html.matches("class=\"failed\"").count(), html.matches("class=\"none\"").count()),
             (1, 1)

@@ -14,26 +14,26 @@ mod style;
 mod table;
 mod verdict;
 
+use super::gate::Gate;
 use super::gather::Gathered;
-use crate::page::{document, escape};
+use crate::page::document;
+use maud::html;
 
 const STYLE: &str = include_str!("page.css");
 
 /// Draws the page.
-pub(super) fn draw(gathered: &Gathered) -> String {
-    let title = escape(&gathered.title());
-    let mut body = opening::section(gathered, &title);
-    for metric in 0..gathered.metrics.len() {
-        body.push_str(&figure::section(gathered, metric));
-    }
-    if gathered.metrics.is_empty() {
-        body.push_str(
-            "<p>No row that did not fail has measured anything, so there is nothing to draw.</p>\n",
-        );
-    }
-    body.push_str(&maps::section(gathered));
-    body.push_str(&integrity::section(gathered));
-    body.push_str(&origin::section(gathered));
+pub(super) fn draw(gathered: &Gathered, gate: Option<&Gate>) -> String {
+    let title = gathered.title();
+    let body = html! {
+        (opening::section(gathered, gate, &title))
+        @for metric in 0..gathered.metrics.len() { (figure::section(gathered, metric)) }
+        @if gathered.metrics.is_empty() {
+            p { "No row that did not fail has measured anything, so there is nothing to draw." }
+        }
+        (maps::section(gathered))
+        (integrity::section(gathered))
+        (origin::section(gathered))
+    };
     document(&format!("{title} · jostle report"), STYLE, "img-src 'none'", &body)
 }
 

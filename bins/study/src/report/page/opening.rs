@@ -2,12 +2,12 @@
 //! reader has to know first.
 
 use super::super::dimension::Dimension;
+use super::super::gate::Gate;
 use super::super::gather::Gathered;
 use super::names::dimensions;
 use super::verdict;
-use crate::page::escape;
 use jostle_common::words::{count, grouped};
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// More kinds of errors than this are counted, not shown.
 const ERRORS_SHOWN: usize = 30;
@@ -15,24 +15,21 @@ const ERRORS_SHOWN: usize = 30;
 const LEVELS_SHOWN: usize = 6;
 
 /// The header, the verdict on older rows, and the remarks.
-pub(super) fn section(gathered: &Gathered, title: &str) -> String {
-    let mut html = format!(
-        "<header>\n<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n",
-        escape(&summary(gathered))
-    );
-    html.push_str("<dl class=\"facts\">\n");
-    for (name, text) in facts(gathered) {
-        let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&text));
+pub(super) fn section(gathered: &Gathered, gate: Option<&Gate>, title: &str) -> Markup {
+    html! {
+        header {
+            h1 { (title) }
+            p.lead { (summary(gathered)) }
+            dl.facts {
+                @for (name, text) in facts(gathered) { dt { (name) } dd { (text) } }
+            }
+        }
+        @if let Some(gate) = gate { (verdict::section(gate)) }
+        (remarks(gathered))
     }
-    html.push_str("</dl>\n</header>\n");
-    if let Some(gate) = &gathered.gate {
-        html.push_str(&verdict::section(gate));
-    }
-    html.push_str(&remarks(gathered));
-    html
 }
 
-/// How much there is, in a sentence or two.
+/// Returns how much there is, in a sentence or two.
 fn summary(gathered: &Gathered) -> String {
     let origin = &gathered.origin;
     let time = match (origin.virtual_rows, origin.real_rows) {
@@ -56,7 +53,7 @@ fn summary(gathered: &Gathered) -> String {
     )
 }
 
-/// What varies and what does not.
+/// Returns what varies and what does not.
 fn facts(gathered: &Gathered) -> Vec<(&str, String)> {
     let layout = &gathered.layout;
     let varied = [&layout.x, &layout.by, &layout.over].into_iter().flatten();
@@ -92,37 +89,32 @@ fn levels(dimension: &Dimension) -> String {
     }
 }
 
-fn remarks(gathered: &Gathered) -> String {
+fn remarks(gathered: &Gathered) -> Markup {
     let remarks = gathered.remarks();
-    if remarks.is_empty() {
-        return String::new();
+    html! {
+        @if !remarks.is_empty() {
+            section.notice {
+                h2 { "Before you read on" }
+                ul { @for remark in &remarks { li { (remark) } } }
+                @if !gathered.errors.is_empty() { (errors(gathered)) }
+            }
+        }
     }
-    let mut html = String::from("<section class=\"notice\">\n<h2>Before you read on</h2>\n<ul>\n");
-    for remark in remarks {
-        let _ = writeln!(html, "<li>{}</li>", escape(&remark));
-    }
-    html.push_str("</ul>\n");
-    html.push_str(&errors(gathered));
-    html.push_str("</section>\n");
-    html
 }
 
 /// Every reason why rows failed, the most frequent first.
-fn errors(gathered: &Gathered) -> String {
-    if gathered.errors.is_empty() {
-        return String::new();
+fn errors(gathered: &Gathered) -> Markup {
+    let errors = &gathered.errors;
+    let rest: u64 = errors.iter().skip(ERRORS_SHOWN).map(|(_, times)| times).sum();
+    html! {
+        details {
+            summary { "Why rows failed: " (count(errors.len() as u64, "reason")) }
+            ul {
+                @for (text, times) in errors.iter().take(ERRORS_SHOWN) {
+                    li { (count(*times, "time")) ": " (text) }
+                }
+                @if rest > 0 { li { (count(rest, "time")) ": other reasons" } }
+            }
+        }
     }
-    let mut html = format!(
-        "<details><summary>Why rows failed: {}</summary>\n<ul>\n",
-        count(gathered.errors.len() as u64, "reason")
-    );
-    for (text, times) in gathered.errors.iter().take(ERRORS_SHOWN) {
-        let _ = writeln!(html, "<li>{}: {}</li>", count(*times, "time"), escape(text));
-    }
-    let rest: u64 = gathered.errors.iter().skip(ERRORS_SHOWN).map(|(_, times)| times).sum();
-    if rest > 0 {
-        let _ = writeln!(html, "<li>{}: other reasons</li>", count(rest, "time"));
-    }
-    html.push_str("</ul></details>\n");
-    html
 }

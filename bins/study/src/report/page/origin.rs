@@ -2,39 +2,44 @@
 
 use super::super::gather::Gathered;
 use super::super::origin::Origin;
-use crate::page::escape;
 use jostle_common::words::{grouped, number};
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// More seeds than this are counted, not shown.
 const SEEDS_SHOWN: usize = 5;
 
 /// The last section of the page.
-pub(super) fn section(gathered: &Gathered) -> String {
+pub(super) fn section(gathered: &Gathered) -> Markup {
     let origin = &gathered.origin;
-    let mut html = String::from("<section class=\"origin\">\n<h2>How this was made</h2>\n");
-    if origin.virtual_rows > 0 {
-        html.push_str(
-            "<p>In virtual time no packet is sent and nobody waits: endpoints and network are computed, and a cell gives the same row whenever \
-             and wherever it is run.</p>\n",
-        );
+    html! {
+        section.origin {
+            h2 { "How this was made" }
+            @if origin.virtual_rows > 0 {
+                p {
+                    "In virtual time no packet is sent and nobody waits: endpoints and network are \
+                     computed, and a cell gives the same row whenever and wherever it is run."
+                }
+            }
+            @if origin.real_rows > 0 {
+                p {
+                    "Rows of real time come from real sockets and a real proxy. What the proxy \
+                     does to a packet follows from the seed; times vary with the machine. They \
+                     mean something only if the cells did not share a processor core: run one at \
+                     a time, or give each its own."
+                }
+            }
+            p {
+                "Under one seed, two protocols and two loss rates meet the same chances: a packet \
+                 that is lost at a low rate is lost at every higher one. A mean is the arithmetic \
+                 mean over the rows of a point; its interval holds the true mean with 95% \
+                 confidence if they are independent and roughly normal (Student's t). A row that \
+                 failed is in no mean, and counted where it stands."
+            }
+            dl {
+                @for (name, text) in facts(gathered) { dt { (name) } dd.num { (text) } }
+            }
+        }
     }
-    if origin.real_rows > 0 {
-        html.push_str(
-            "<p>Rows of real time come from real sockets and a real proxy. What the proxy does to a packet follows from the seed; times vary with \
-             the machine. They mean something only if the cells did not share a processor core: run one at a time, or give each its own.</p>\n",
-        );
-    }
-    html.push_str(
-        "<p>Under one seed, two protocols and two loss rates meet the same chances: a packet that is lost at a low rate is lost at every higher \
-         one. A mean is the arithmetic mean over the rows of a point; its interval holds the true mean with 95% confidence if they are independent \
-         and roughly normal (Student's t). A row that failed is in no mean, and counted where it stands.</p>\n<dl>\n",
-    );
-    for (name, text) in facts(gathered) {
-        let _ = writeln!(html, "<dt>{name}</dt><dd class=\"num\">{}</dd>", escape(&text));
-    }
-    html.push_str("</dl>\n</section>\n");
-    html
 }
 
 fn facts(gathered: &Gathered) -> Vec<(&'static str, String)> {

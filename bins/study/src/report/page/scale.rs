@@ -10,7 +10,7 @@ pub(super) struct Scale {
     pub(super) low: f64,
     /// Its upper end, above the lower one.
     pub(super) high: f64,
-    /// Whether equal distances are equal ratios. Then both ends are positive.
+    /// True if equal distances are equal ratios. Then both ends are positive.
     pub(super) is_log: bool,
 }
 
@@ -68,7 +68,7 @@ impl Scale {
         if value.is_nan() { self.low } else { value.clamp(self.low, self.high) }
     }
 
-    /// How far up the axis a value is, from 0 to 1.
+    /// Returns how far up the axis a value is, from 0 to 1.
     pub(super) fn share(self, value: f64) -> f64 {
         let value = self.clamp(value);
         if self.is_log {

@@ -2,6 +2,7 @@
 //! the page.
 
 use kuva::prelude::MarkerShape;
+use maud::{Markup, PreEscaped, html};
 
 /// Colours of the page's style, `--s1` to `--s8`, and as many markers.
 const LOOKS: usize = 8;
@@ -44,13 +45,13 @@ impl Style {
         }
     }
 
-    /// Whether the line is dashed, as the colour is taken.
+    /// Returns true if the line is dashed, as the colour is taken.
     pub(super) const fn is_dashed(self) -> bool {
         self.0 / LOOKS % 2 == 1
     }
 
-    /// The line and the marker beside a name in the legend, as SVG.
-    pub(super) fn key(self) -> String {
+    /// Draws the line and the marker that stand next to a name in the legend.
+    pub(super) fn key(self) -> Markup {
         let shape = match self.0 % LOOKS {
             0 => r#"<circle cx="13" cy="7" r="4.5"/>"#,
             1 => r#"<path d="M9 3h8v8H9z"/>"#,
@@ -59,15 +60,20 @@ impl Style {
             4 => r#"<path d="M13 12 8 3h10z"/>"#,
             5 => r#"<path d="M13 2l5 3.6-1.9 5.9H9.9L8 5.6z"/>"#,
             6 => {
-                r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#
+                concat!(
+                    r#"<path d="M13 1l1.4 4 4.3.1-3.4 2.6 1.2 4.1-3.5-2.4"#,
+                    r#"-3.5 2.4 1.2-4.1-3.4-2.6 4.3-.1z"/>"#
+                )
             }
             _ => r#"<path d="M13 2l4.3 2.5v5L13 12 8.7 9.5v-5z"/>"#,
         };
-        let dashes = if self.is_dashed() { r#" stroke-dasharray="5 3""# } else { "" };
-        format!(
-            r#"<svg class="key" viewBox="0 0 26 14" aria-hidden="true" style="color:{}"><path d="M0 7h26" stroke-width="2"{dashes}/>{shape}</svg>"#,
-            self.color()
-        )
+        let dashes = self.is_dashed().then_some("5 3");
+        html! {
+            svg.key viewBox="0 0 26 14" aria-hidden="true" style={ "color:" (self.color()) } {
+                path d="M0 7h26" stroke-width="2" stroke-dasharray=[dashes] {}
+                (PreEscaped(shape))
+            }
+        }
     }
 }
 
@@ -86,7 +92,8 @@ mod tests {
     fn sixteen_series_can_be_told_apart() {
         let names: Vec<String> = (0..16).map(|number| number.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let keys: BTreeSet<String> = styles(&names).into_iter().map(Style::key).collect();
+        let keys = styles(&names).into_iter().map(|style| style.key().into_string());
+        let keys: BTreeSet<String> = keys.collect();
         assert_eq!(keys.len(), 16);
     }
 }

@@ -3,58 +3,58 @@
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
 use super::super::metric::Unit;
-use crate::page::escape;
 use jostle_common::statistics::Interval;
 use jostle_common::words::{count, grouped};
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// Draws the table of the metric at a place in the report, folded unless it is all there is. End
 /// tags that HTML can do without are left out: there may be thousands of lines.
-pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> String {
+pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> Markup {
     let layout = &gathered.layout;
     let dimensions: Vec<&Dimension> =
         [&layout.over, &layout.by, &layout.x].into_iter().flatten().collect();
-    let shown = || {
-        gathered.points.iter().filter(|point| point.estimates[metric].is_some() || point.failed > 0)
-    };
-    let open = if is_open { " open" } else { "" };
-    let mut html = format!(
-        "<details{open}><summary>The numbers: {}</summary>\n<div class=\"wide\"><table class=\"numbers names-{}\">\n<thead><tr>",
-        count(shown().count() as u64, "point"),
-        dimensions.len()
-    );
-    for dimension in &dimensions {
-        let _ = write!(html, "<th>{}", escape(dimension.name));
-    }
-    html.push_str("<th>rows<th>failed<th>n<th>mean<th>95% interval</thead>\n<tbody>\n");
-    for point in shown() {
-        html.push_str("<tr>");
-        for (dimension, level) in gathered.place(point) {
-            let _ = write!(html, "<td>{}", escape(&dimension.levels[level].text));
+    let is_shown = |point: &&Point| point.estimates[metric].is_some() || point.failed > 0;
+    let points: Vec<&Point> = gathered.points.iter().filter(is_shown).collect();
+    html! {
+        details open[is_open] {
+            summary { "The numbers: " (count(points.len() as u64, "point")) }
+            div.wide {
+                table.numbers.{ "names-" (dimensions.len()) } {
+                    thead {
+                        tr;
+                        @for dimension in &dimensions { th; (dimension.name) }
+                        @for head in ["rows", "failed", "n", "mean", "95% interval"] {
+                            th; (head)
+                        }
+                    }
+                    tbody {
+                        @for point in points {
+                            tr;
+                            @for (dimension, level) in gathered.place(point) {
+                                td; (dimension.levels[level].text)
+                            }
+                            (cells(gathered, metric, point))
+                        }
+                    }
+                }
+            }
         }
-        html.push_str(&cells(gathered, metric, point));
     }
-    html.push_str("</tbody></table></div></details>\n");
-    html
 }
 
-fn cells(gathered: &Gathered, metric: usize, point: &Point) -> String {
+fn cells(gathered: &Gathered, metric: usize, point: &Point) -> Markup {
     let unit = gathered.metrics[metric].unit;
-    let failed = match point.failed {
-        0 => "<td>0".to_owned(),
-        failed => format!("<td class=\"bad\">{}", grouped(failed)),
-    };
-    let Some(estimate) = point.estimates[metric] else {
-        return format!("<td>{}{failed}<td>0<td>–<td>–\n", grouped(point.rows));
-    };
-    let interval =
-        estimate.interval.map_or_else(|| "–".to_owned(), |interval| range(unit, interval));
-    format!(
-        "<td>{}{failed}<td>{}<td>{}<td>{interval}\n",
-        grouped(point.rows),
-        grouped(estimate.count),
-        unit.words(estimate.mean)
-    )
+    let estimate = point.estimates[metric].as_ref();
+    let unknown = || "–".to_owned();
+    let interval = estimate.and_then(|estimate| estimate.interval);
+    html! {
+        td; (grouped(point.rows))
+        td class=[(point.failed > 0).then_some("bad")]; (grouped(point.failed))
+        td; (grouped(estimate.map_or(0, |estimate| estimate.count)))
+        td; (estimate.map_or_else(unknown, |estimate| unit.words(estimate.mean)))
+        td; (interval.map_or_else(unknown, |interval| range(unit, interval)))
+        "\n"
+    }
 }
 
 /// `8.68 to 9.05 Mbit/s`: a unit that both ends have stands once.

@@ -6,7 +6,7 @@ use super::super::gather::Choice;
 use super::draw;
 
 fn page(rows: &[RowBuilder]) -> String {
-    draw(&gathered(rows, &Choice::default()))
+    draw(&gathered(rows, &Choice::default()), None)
 }
 
 fn losses(count: u32) -> Vec<f64> {
@@ -49,7 +49,8 @@ fn a_sweep_fills_every_section() {
     assert_eq!(html.matches("<table class=\"heat").count(), 3);
     assert_eq!(html.matches("<details><summary>The numbers").count(), 5);
     for text in [
-        "<h1>Goodput, time to completion, round trip, median and more over loss, by protocol, for each delay</h1>",
+        "<h1>Goodput, time to completion, round trip, median and more over loss, by protocol, for \
+         each delay</h1>",
         "seed",
         "95% interval",
     ] {
@@ -153,13 +154,13 @@ fn a_thousand_points_stay_small() {
     let rows = sweep(&losses(84), &["10ms", "20ms", "50ms", "100ms"]);
     let gathered = gathered(&rows, &Choice::default());
     assert_eq!((gathered.points.len(), gathered.metrics.len()), (1008, 5));
-    let html = draw(&gathered);
+    let html = draw(&gathered, None);
     assert_self_contained(&html);
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }
 
 /// Twenty-one points compared, of which saw at the highest loss got worse and more of tcp fails.
-fn compared() -> super::Gathered {
+fn compared() -> (super::Gathered, Gate) {
     use super::super::fixtures::loaded;
     use super::super::gather::gather;
     use super::super::interner::Interner;
@@ -182,16 +183,16 @@ fn compared() -> super::Gathered {
     let mut interner = Interner::default();
     let (new, old) =
         (loaded(&mut interner, "new.jsonl", &new), loaded(&mut interner, "old<1>.jsonl", &old));
-    let mut gathered = gather(&interner, &new, &Choice::default()).unwrap();
+    let gathered = gather(&interner, &new, &Choice::default()).unwrap();
     let conditions = ["goodput < 0.9".parse().unwrap()];
-    gathered.gate =
-        Some(Gate::new(&interner, &gathered.layout, (&new, &old), &conditions, false).unwrap());
-    gathered
+    let gate = Gate::new(&interner, &gathered.layout, (&new, &old), &conditions, false).unwrap();
+    (gathered, gate)
 }
 
 #[test]
 fn the_verdict_on_older_rows_stands_before_the_figures() {
-    let html = draw(&compared());
+    let (gathered, gate) = compared();
+    let html = draw(&gathered, Some(&gate));
     assert_self_contained(&html);
     let verdict =
         html.find("FAIL: 2 of 21 points got worse (goodput &lt; 0.9)").expect("the verdict");

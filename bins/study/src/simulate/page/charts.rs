@@ -7,6 +7,7 @@ use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_
 use kuva::prelude::{
     Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
 };
+use maud::Markup;
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
@@ -15,7 +16,7 @@ const SIZE: (f64, f64) = (440.0, 270.0);
 const LENGTHS_MAX: usize = 40;
 
 /// Each drawn packet's delay at the time it came; lost ones at the bottom.
-pub(super) fn delays(one: &Finished) -> Option<String> {
+pub(super) fn delays(one: &Finished) -> Option<Markup> {
     let samples = one.tally.samples();
     let arrived: Vec<(f64, f64)> =
         samples.iter().filter_map(|sample| Some((sample.at, sample.delay?))).collect();
@@ -42,8 +43,8 @@ pub(super) fn delays(one: &Finished) -> Option<String> {
     Some(over_time(one, plots, top, seconds_label, "Delay of packets over time"))
 }
 
-/// How many runs of losses had each length, and how many the formula expects.
-pub(super) fn bursts(one: &Finished) -> Option<String> {
+/// Returns how many runs of losses had each length, and how many the formula expects.
+pub(super) fn bursts(one: &Finished) -> Option<Markup> {
     let lengths = one.tally.runs().lengths();
     let total = one.tally.runs().count();
     if total == 0 {
@@ -92,7 +93,7 @@ pub(super) fn bursts(one: &Finished) -> Option<String> {
 }
 
 /// Bits per second that came and that arrived.
-pub(super) fn throughput(one: &Finished) -> Option<String> {
+pub(super) fn throughput(one: &Finished) -> Option<Markup> {
     let rate = |of: fn(&Bin) -> u64| line(one, |bin, width| Some(of(bin) as f64 * 8.0 / width));
     let (sent, arrived) = (rate(|bin| bin.offered_bytes), rate(|bin| bin.delivered_bytes));
     let top = sent.iter().chain(&arrived).map(|(_, rate)| *rate).fold(0.0, f64::max);
@@ -112,7 +113,7 @@ pub(super) fn throughput(one: &Finished) -> Option<String> {
 }
 
 /// The most packets inside in each bin.
-pub(super) fn held(one: &Finished) -> Option<String> {
+pub(super) fn held(one: &Finished) -> Option<Markup> {
     let mut level = 0;
     let points = line(one, |bin, _| {
         // Where nothing comes or goes it stays as it was.
@@ -153,7 +154,7 @@ fn over_time(
     top: f64,
     label: fn(f64) -> String,
     name: &str,
-) -> String {
+) -> Markup {
     let end = one.tally.last().as_secs_f64().max(1e-6);
     let layout = layout(&plots)
         .with_x_label("time")

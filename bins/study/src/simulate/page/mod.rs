@@ -4,27 +4,29 @@ mod charts;
 
 use super::finished::{Finished, Simulated};
 use super::report;
-use crate::page::{document, escape};
+use crate::page::document;
 use jostle_common::chance::Direction;
 use jostle_common::words::{fine_percent, time};
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 const STYLE: &str = include_str!("page.css");
 
 /// Draws the page.
 pub(super) fn draw(simulated: &Simulated) -> String {
-    let name = escape(simulated.name.as_deref().unwrap_or("the weather of a command line"));
-    let mut body = format!("<header>\n<h1>{name}, simulated</h1>\n");
-    if !simulated.about.is_empty() {
-        let _ = writeln!(body, "<p class=\"lead\">{}</p>", escape(&simulated.about));
-    }
-    let _ =
-        writeln!(body, "<p class=\"soft\">{}</p>\n</header>", escape(&report::opening(simulated)));
-    let cards: String = simulated.directions.iter().map(card).collect();
-    let _ = writeln!(body, "<div class=\"cards\">\n{cards}</div>");
-    body.extend(simulated.directions.iter().map(section));
-    body.push_str(&table(&simulated.directions));
-    body.push_str(&origin(simulated));
+    let name = simulated.name.as_deref().unwrap_or("the weather of a command line");
+    let body = html! {
+        header {
+            h1 { (name) ", simulated" }
+            @if !simulated.about.is_empty() {
+                p.lead { (simulated.about) }
+            }
+            p.soft { (report::opening(simulated)) }
+        }
+        div.cards { @for one in &simulated.directions { (card(one)) } }
+        @for one in &simulated.directions { (section(one)) }
+        (table(&simulated.directions))
+        (origin(simulated))
+    };
     document(&format!("{name} · jostle simulate"), STYLE, "img-src 'none'", &body)
 }
 
@@ -36,7 +38,7 @@ const fn heading(direction: Direction) -> &'static str {
 }
 
 /// The three numbers that people ask for first.
-fn card(one: &Finished) -> String {
+fn card(one: &Finished) -> Markup {
     let mut parts = vec![match one.tally.runs().lost() {
         0 => "No packet is lost.".to_owned(),
         _ => format!(
@@ -58,83 +60,81 @@ fn card(one: &Finished) -> String {
     if order.reordered() > 0 {
         parts.push(format!("{} arrive behind a later one.", fine_percent(order.ratio())));
     }
-    let name = one.direction.name();
-    format!(
-        "<div class=\"card {name}\"><h3>{}</h3><p>{}</p></div>\n",
-        heading(one.direction),
-        parts.join(" ")
-    )
-}
-
-fn section(one: &Finished) -> String {
-    let name = one.direction.name();
-    let mut html = format!(
-        "<h2 class=\"{name}\">{}</h2>\n<div class=\"charts {name}\">\n",
-        heading(one.direction)
-    );
-    let mut figure = |title: &str, legend: &str, svg: Option<String>| {
-        if let Some(svg) = svg {
-            let _ = writeln!(
-                html,
-                "<figure class=\"chart\"><figcaption><b>{title}</b> <span class=\"legend\">{legend}</span></figcaption>\n{svg}</figure>"
-            );
+    html! {
+        div.card.(one.direction.name()) {
+            h3 { (heading(one.direction)) }
+            p { (parts.join(" ")) }
         }
-    };
-    figure(
-        "Delay of packets",
-        r#"<span><i class="dot"></i> a packet</span> <span><i class="cross"></i> lost</span>"#,
-        charts::delays(one),
-    );
-    let model = if one.expected_lengths().is_some() {
-        r#" <span><i class="line model"></i> by formula</span>"#
-    } else {
-        ""
-    };
-    figure(
-        "Losses in a row",
-        &format!(r#"<span><i class="bar"></i> how often</span>{model}"#),
-        charts::bursts(one),
-    );
-    figure(
-        "Throughput",
-        r#"<span><i class="line"></i> arrived</span> <span><i class="line faint"></i> sent</span>"#,
-        charts::throughput(one),
-    );
-    figure(
-        "Packets inside",
-        r#"<span><i class="line"></i> the most of each moment</span>"#,
-        charts::held(one),
-    );
-    html.push_str("</div>\n");
-    html
+    }
 }
 
-fn table(directions: &[Finished]) -> String {
-    let mut html =
-        String::from("<h2>All numbers</h2>\n<div class=\"wide\"><table>\n<thead><tr><th></th>");
-    for one in directions {
-        let _ = write!(html, "<th>{}</th>", one.direction);
+fn section(one: &Finished) -> Markup {
+    let name = one.direction.name();
+    let has_model = one.expected_lengths().is_some();
+    html! {
+        h2.(name) { (heading(one.direction)) }
+        div.charts.(name) {
+            (figure("Delay of packets", charts::delays(one), &html! {
+                span { i.dot {} " a packet" } " " span { i.cross {} " lost" }
+            }))
+            (figure("Losses in a row", charts::bursts(one), &html! {
+                span { i.bar {} " how often" }
+                @if has_model { " " span { i.line.model {} " by formula" } }
+            }))
+            (figure("Throughput", charts::throughput(one), &html! {
+                span { i.line {} " arrived" } " " span { i.line.faint {} " sent" }
+            }))
+            (figure("Packets inside", charts::held(one), &html! {
+                span { i.line {} " the most of each moment" }
+            }))
+        }
     }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for (name, cells) in report::rows(directions) {
-        let class = if name.starts_with(' ') { " class=\"part\"" } else { "" };
-        let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-        let _ =
-            writeln!(html, "<tr{class}><th scope=\"row\">{}</th>{cells}</tr>", escape(name.trim()));
-    }
-    html.push_str("</tbody>\n</table></div>\n");
-    html
 }
 
-fn origin(simulated: &Simulated) -> String {
-    format!(
-        "<h2>How this was made</h2>\n<p>No packet was sent and no time passed: the stream went through the rules in virtual time. A proxy with the \
-         same profile, seed and route name does the same to the same arrivals. The delay of one packet in so many is drawn, chosen by number. \
-         Losses in a row are counted in the order in which packets were sent.</p>\n<dl>\n<dt>stream</dt><dd>{}</dd>\n\
-         <dt>seed</dt><dd class=\"num\">{}</dd>\n<dt>route</dt><dd>{}</dd>\n<dt>made by</dt><dd>jostle {}</dd>\n</dl>\n",
-        escape(&simulated.stream),
-        simulated.seed,
-        escape(&simulated.route),
-        env!("CARGO_PKG_VERSION"),
-    )
+fn figure(title: &str, chart: Option<Markup>, legend: &Markup) -> Markup {
+    html! {
+        @if let Some(chart) = chart {
+            figure.chart {
+                figcaption { b { (title) } " " span.legend { (legend) } }
+                (chart)
+            }
+        }
+    }
+}
+
+fn table(directions: &[Finished]) -> Markup {
+    html! {
+        h2 { "All numbers" }
+        div.wide {
+            table {
+                thead { tr { th {} @for one in directions { th { (one.direction) } } } }
+                tbody {
+                    @for (name, cells) in report::rows(directions) {
+                        tr class=[name.starts_with(' ').then_some("part")] {
+                            th scope="row" { (name.trim()) }
+                            @for cell in &cells { td { (cell) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn origin(simulated: &Simulated) -> Markup {
+    html! {
+        h2 { "How this was made" }
+        p {
+            "No packet was sent and no time passed: the stream went through the rules in virtual \
+             time. A proxy with the same profile, seed and route name does the same to the same \
+             arrivals. The delay of one packet in so many is drawn, chosen by number. Losses in a \
+             row are counted in the order in which packets were sent."
+        }
+        dl {
+            dt { "stream" } dd { (simulated.stream) }
+            dt { "seed" } dd.num { (simulated.seed) }
+            dt { "route" } dd { (simulated.route) }
+            dt { "made by" } dd { "jostle " (env!("CARGO_PKG_VERSION")) }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::identity::Identity;
 use super::resume::{self, Found};
 use anyhow::{Context, bail};
+use jostle_console::terminal;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
@@ -10,7 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// An output that is open, and that nobody else writes to.
+/// An output that is open, and that no other process writes to.
 #[derive(Debug)]
 pub(super) struct Output {
     to: To,
@@ -35,7 +36,7 @@ struct Rows {
 
 impl Output {
     /// Opens the output; `None` when it is finished, and not to be taken up again (`again`). A part
-    /// of a sweep is written beside its name until it is finished.
+    /// of a sweep is written next to its name until it is finished.
     ///
     /// # Errors
     /// When nothing can be written there, or another sweep is at it.
@@ -89,10 +90,7 @@ impl Output {
     /// When it cannot be written whole.
     pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
         match &mut self.to {
-            To::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())
-            }
+            To::Stdout => terminal::write(line),
             To::Device(file, _) | To::Rows(Rows { file, .. }) => file.write_all(line.as_bytes()),
         }
     }
@@ -149,7 +147,7 @@ impl Rows {
 
     fn rewrite(&mut self, without: &BTreeSet<Identity>) -> io::Result<()> {
         let path = beside(&self.path, ".new");
-        // Left by one that was killed: whoever has the lock is alone.
+        // Left by one that was killed: the process that has the lock is alone.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

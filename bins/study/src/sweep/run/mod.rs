@@ -21,7 +21,7 @@ use processes::Processes;
 use std::io;
 use std::sync::Arc;
 
-/// What is run, and what is known about it.
+/// The cells that are run, and what is known about them.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     pub(super) plan: Plan,
@@ -35,7 +35,7 @@ pub(super) struct Work {
     pub(super) jobs: usize,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     /// Rows that were written.
@@ -70,14 +70,14 @@ impl Work {
             };
             let pool = Pool::start(self.trials(stop), self.jobs, Order::OfItems, run);
             // A cell in virtual time cannot be interrupted: it ends with this process.
-            return self.collect(&pool.context("cannot start a thread")?, output, stop);
+            return self.collect(&mut pool.context("cannot start a thread")?, output, stop);
         }
         let processes = Processes::new(self.contents.clone(), self.jobs, stop.clone())?;
         let run =
             move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
         let pool = Pool::start(self.trials(stop), self.jobs, Order::OfResults, run);
-        let pool = pool.context("cannot start a thread")?;
-        let tally = self.collect(&pool, output, stop);
+        let mut pool = pool.context("cannot start a thread")?;
+        let tally = self.collect(&mut pool, output, stop);
         if tally.is_err() {
             stop.request();
         }
@@ -85,7 +85,7 @@ impl Work {
         tally
     }
 
-    /// What is left to be run.
+    /// Returns what is left to be run.
     fn trials(&self, stop: &Stop) -> impl Iterator<Item = Trial> + Send + use<> {
         let (contents, found, stop) = (self.contents.clone(), self.found.clone(), stop.clone());
         let is_left =
@@ -95,7 +95,7 @@ impl Work {
 
     fn collect<I>(
         &self,
-        pool: &Pool<I, anyhow::Result<Option<Line>>>,
+        pool: &mut Pool<I, anyhow::Result<Option<Line>>>,
         output: &mut Output,
         stop: &Stop,
     ) -> anyhow::Result<Tally>
@@ -107,7 +107,7 @@ impl Work {
         let taken = pool.give(stop, |line| {
             let Some(line) = line? else { return Ok(()) };
             match output.write(&line.text) {
-                // Whoever read the rows has gone: nobody wants the others.
+                // The reader of the rows has gone, so the others are not wanted.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => stop.request(),
                 written => {
                     written.with_context(|| format!("cannot write {}", output.name()))?;

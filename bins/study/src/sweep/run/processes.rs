@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// How long a process may take beside the limit of its trial, to start, to judge and to end.
+/// The time that a process may take besides the limit of its trial, to start, to judge and to end.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Runs trials as processes.
@@ -28,7 +28,7 @@ pub(super) struct Processes {
     stop: Stop,
 }
 
-/// How a process came to its end.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Itself,
@@ -38,7 +38,7 @@ enum End {
     Late,
 }
 
-/// What a process left.
+/// The output and the end of a process.
 struct Left {
     end: End,
     status: i32,
@@ -109,7 +109,7 @@ impl Processes {
 }
 
 impl Left {
-    /// Why there is no row: what was said last.
+    /// Returns why there is no row: what was said last.
     fn complaint(&self) -> String {
         let said = String::from_utf8_lossy(&self.stderr);
         match said.strip_prefix("jostle: ").unwrap_or(&said) {

@@ -3,12 +3,12 @@
 
 use jostle_engine::route::Transports;
 
-/// TCP's state LISTEN, and the state of a UDP socket that is connected to nobody, as the kernel
+/// TCP's state LISTEN, and the state of a UDP socket that is connected to no peer, as the kernel
 /// writes them.
 const TCP_LISTEN: &str = "0A";
 const UDP_UNCONNECTED: &str = "07";
 
-/// Who listens on a port.
+/// The sockets that listen on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listening {
     pub(super) tcp: bool,
@@ -32,19 +32,20 @@ impl Listening {
         })
     }
 
-    /// Whether something listens for `transport`; for both, whether it does for one of them: many a
-    /// server of two transports opens the second when a client has come over the first.
+    /// Returns true if something listens for `transport`; for both, whether it does for one of
+    /// them: many a server of two transports opens the second when a client has come over the
+    /// first.
     pub(super) const fn is_begun(self, transport: Transports) -> bool {
         (self.tcp && transport.has_tcp()) || (self.udp && transport.has_udp())
     }
 
-    /// Whether something listens for all of `transport`.
+    /// Returns true if something listens for all of `transport`.
     pub(super) const fn is_complete(self, transport: Transports) -> bool {
         (self.tcp || !transport.has_tcp()) && (self.udp || !transport.has_udp())
     }
 }
 
-/// Whether a table of sockets (proc(5), `/proc/net/tcp`) has one on `port` in `state`.
+/// Returns true if a table of sockets (proc(5), `/proc/net/tcp`) has one on `port` in `state`.
 fn has(table: &str, port: u16, state: &str) -> bool {
     table.lines().skip(1).any(|line| {
         let mut fields = line.split_ascii_whitespace();
@@ -66,11 +67,13 @@ mod tests {
    1: 0100007F:1F91 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000  1000        0 2591 1 0000000000000000 20 4 30 10 -1
 ";
     const TCP6: &str = "\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+  sl  local_address                         remote_address                        st tx_queue \
+  rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 13 1 0 100 0 0 10 0
 ";
     const UDP: &str = "\
-   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode \
+   ref pointer drops
   501: 00000000:1F90 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 3777 2 0000000000000000 0
   502: 0100007F:1F92 0100007F:0035 01 00000000:00000000 00:00000000 00000000     0        0 3778 2 0000000000000000 0
 ";

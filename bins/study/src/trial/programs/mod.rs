@@ -5,14 +5,14 @@
 //! (`JOSTLE_LISTEN`) and where to connect (`JOSTLE_SERVER`, the proxy), and have a folder of the
 //! trial's own (`JOSTLE_TEMP`). Nobody touches the server before the client.
 
-mod family;
+mod descendants;
 mod listening;
 pub(crate) mod output;
-mod play;
 mod port;
+mod processes;
 mod program;
-mod relay;
-mod stage;
+mod proxy_thread;
+mod run;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ use jostle_common::transport::Transport;
 use jostle_console::stop::Stop;
 use jostle_engine::route::Transports;
 use jostle_proxy::Summary;
-use play::{Played, play};
+use run::{ProgramsOutcome, run_programs};
 use serde_json::{Map, Value, json};
 
 /// Runs the trial of `programs`.
@@ -34,7 +34,8 @@ use serde_json::{Map, Value, json};
 /// When the machine refuses, or the user stops it; that a program fails is a row.
 pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Result<Row> {
     let (started, load) = (Clock::wall().as_secs(), load());
-    let Played { seconds, error, measured, summary } = play(trial, programs, stop)?;
+    let ProgramsOutcome { seconds, error, measured, summary } =
+        run_programs(trial, programs, stop)?;
     let mut row = Row { ok: error.is_none(), error, seconds, ..trial.row() };
     write_counts(&mut row, &relayed(&summary, trial.job.transport()));
     row.host = host_of(started, load, &relayed(&summary, trial.job.transport()));
@@ -44,7 +45,7 @@ pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Re
     Ok(row)
 }
 
-/// What the proxy knows of each of the transports.
+/// Returns what the proxy knows of each of the transports.
 fn relayed(summary: &Summary, over: Transports) -> Vec<Relayed<'_>> {
     let udp = over.has_udp().then_some(Transport::Udp);
     let tcp = over.has_tcp().then_some(Transport::Tcp);
@@ -65,8 +66,8 @@ fn write_counts(row: &mut Row, relayed: &[Relayed<'_>]) {
     (row.proxy, row.packets) = (Some(total), Some(packets));
 }
 
-/// What is of this machine and moment. Of two transports the lateness stands apart: the one sends
-/// what the other answers for.
+/// Returns what is of this machine and moment. Of two transports the lateness stands apart: the one
+/// sends what the other answers for.
 fn host_of(started: u64, load: Value, relayed: &[Relayed<'_>]) -> Map<String, Value> {
     let mut host = host(started, ("load", load), &relayed[0]);
     if let [udp, tcp] = relayed {

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The longest line that is kept whole, in bytes; of a longer one it is the end.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// How long the end of a pipe may keep us waiting after its programs have ended.
+/// The longest wait for the end of a pipe after its programs have ended.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One pipe of a program, and the thread that empties it.

@@ -5,10 +5,10 @@ use jostle_engine::route::Transports;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-/// How often another port is tried when one is free for TCP and not for UDP.
+/// The number of ports that are tried when one is free for TCP and not for UDP.
 const ATTEMPTS: usize = 64;
 
-/// A port of 127.0.0.1 that nobody else is given while this is held.
+/// A port of 127.0.0.1 that no other process is given while this is held.
 pub(super) struct Reserved {
     port: u16,
     _tcp: Option<TcpListener>,
@@ -52,7 +52,7 @@ impl Reserved {
         Ok(reserved)
     }
 
-    /// Which port it is.
+    /// Returns which port it is.
     pub(super) const fn port(&self) -> u16 {
         self.port
     }

@@ -9,10 +9,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::process::{Command, Stdio};
 
-/// How much of a line is quoted in an error, in characters.
+/// The length of a line that is quoted in an error, in characters.
 const QUOTE_MAX: usize = 300;
 
-/// What a program is for.
+/// The role of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Server,
@@ -65,7 +65,7 @@ impl Program {
         start().with_context(|| format!("cannot run the {role}"))
     }
 
-    /// What came of it; it must have ended.
+    /// Returns what came of it; it must have ended.
     pub(super) fn report(mut self, is_by_itself: bool) -> Report {
         let status = self.child.status();
         let (stdout, stderr) = (self.stdout.last_line(), self.stderr.last_line());
@@ -73,13 +73,13 @@ impl Program {
     }
 }
 
-/// What came of a program.
+/// The end of a program.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     pub(super) role: Role,
     /// As a shell says it; `None` when it could not even be killed.
     pub(super) status: Option<i32>,
-    /// Whether it ended before it was told to.
+    /// True if it ended before it was told to.
     pub(super) is_by_itself: bool,
     /// The last line of each.
     pub(super) stdout: Vec<u8>,
@@ -87,17 +87,17 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// What it has measured: the object in its last line, if that is one.
+    /// Returns what it has measured: the object in its last line, if that is one.
     pub(super) fn measured(&self) -> Option<Map<String, Value>> {
         serde_json::from_slice(&self.stdout).ok()
     }
 
-    /// What to add to another's failure: nothing, unless this one failed too.
+    /// Returns what to add to another's failure: nothing, unless this one failed too.
     pub(super) fn aside(&self) -> String {
         if self.has_failed() { format!("; {self}") } else { String::new() }
     }
 
-    /// Whether it ended by itself, and not well.
+    /// Returns true if it ended by itself, and not well.
     pub(super) fn has_failed(&self) -> bool {
         self.is_by_itself && self.status != Some(0)
     }

@@ -1,6 +1,6 @@
 //! Trials of real programs on loopback.
 
-use super::family::group_of_living;
+use super::descendants::group_of_living;
 use super::*;
 use crate::trial::Job;
 use jostle_common::chance::Direction;
@@ -21,17 +21,17 @@ fn trial(over: Transports, server: &str, client: &str, check: Option<&str>) -> T
     Trial { job, seed: 7, ..Trial::default() }
 }
 
-fn attempt(trial: &Trial, stop: &Stop) -> anyhow::Result<Played> {
+fn attempt(trial: &Trial, stop: &Stop) -> anyhow::Result<ProgramsOutcome> {
     trial.check().unwrap();
     let Job::Commands(programs) = &trial.job else { panic!("it is one of programs") };
-    play(trial, programs, stop)
+    run_programs(trial, programs, stop)
 }
 
-fn played(trial: &Trial) -> Played {
+fn outcome(trial: &Trial) -> ProgramsOutcome {
     attempt(trial, &Stop::new()).unwrap()
 }
 
-/// Whether programs are installed; says so aloud when they are not.
+/// Returns true if programs are installed; says so aloud when they are not.
 fn installed(programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| {
         !std::env::var_os("PATH").is_some_and(|path| {
@@ -74,18 +74,19 @@ fn a_download_with_strange_programs_is_measured_and_checked() {
     let server = format!(
         "python3 -m http.server --bind 127.0.0.1 --directory '{there}' ${{JOSTLE_LISTEN#*:}}"
     );
-    let client = "curl -sS --fail -o $JOSTLE_TEMP/got -w '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
+    let client = "curl -sS --fail -o $JOSTLE_TEMP/got -w \
+                  '{\"bytes\":%{size_download}}' http://$JOSTLE_SERVER/file";
     let check = format!("cmp $JOSTLE_TEMP/got '{there}/file'");
     let mut trial = trial(Transports::Tcp, &server, client, Some(&check));
     trial.shorthands.both.delay = Some(Span(Duration::from_millis(20)));
-    let played = played(&trial);
-    assert_eq!(played.error, None);
-    assert_eq!(played.measured.unwrap()["bytes"], 100_000);
+    let outcome = outcome(&trial);
+    assert_eq!(outcome.error, None);
+    assert_eq!(outcome.measured.unwrap()["bytes"], 100_000);
     // Connecting takes a round trip of 40 ms, as do the question and the first window; 100 kB need
     // two more.
-    let seconds = played.seconds.unwrap();
+    let seconds = outcome.seconds.unwrap();
     assert!((0.12..10.0).contains(&seconds), "{seconds}");
-    let down = played.summary.link("trial", Transport::Tcp, Direction::Down).unwrap();
+    let down = outcome.summary.link("trial", Transport::Tcp, Direction::Down).unwrap();
     assert!(down.bytes_out >= 100_000, "{down:?}");
 }
 
@@ -97,14 +98,15 @@ fn a_server_for_one_connection_is_not_knocked_at() {
     let folder = folder_with_a_file();
     let file = folder.path().join("file");
     // It writes its file when the client has gone, and ends.
-    let server = "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part $JOSTLE_TEMP/got";
+    let server = "nc -l 127.0.0.1 ${JOSTLE_LISTEN#*:} > $JOSTLE_TEMP/part && mv $JOSTLE_TEMP/part \
+                  $JOSTLE_TEMP/got";
     let client =
         format!("nc -N ${{JOSTLE_SERVER%:*}} ${{JOSTLE_SERVER#*:}} < '{}'", file.display());
     let check = format!("cmp $JOSTLE_TEMP/got '{}'", file.display());
     let mut trial = trial(Transports::Tcp, server, &client, Some(&check));
     trial.shorthands.both.drop = Some("5%".parse().unwrap());
-    let played = played(&trial);
-    assert_eq!(played.error, None);
+    let outcome = outcome(&trial);
+    assert_eq!(outcome.error, None);
 }
 
 #[test]
@@ -113,20 +115,21 @@ fn a_program_of_two_transports_finds_both() {
         return;
     }
     let server = "iperf3 -s -1 -B 127.0.0.1 -p ${JOSTLE_LISTEN#*:}";
-    let client = "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr -d '\\n\\t'";
+    let client = "iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 2M -n 200K -l 1000 --json | tr \
+                  -d '\\n\\t'";
     let mut trial = trial(Transports::Both, server, client, None);
     trial.shorthands.both.drop = Some("10%".parse().unwrap());
-    let played = played(&trial);
-    assert_eq!(played.error, None);
-    let measured = played.measured.expect("iperf3 prints an object");
-    let up = |protocol| played.summary.link("trial", protocol, Direction::Up).unwrap();
+    let outcome = outcome(&trial);
+    assert_eq!(outcome.error, None);
+    let measured = outcome.measured.expect("iperf3 prints an object");
+    let up = |protocol| outcome.summary.link("trial", protocol, Direction::Up).unwrap();
     let (udp, tcp) = (up(Transport::Udp), up(Transport::Tcp));
     assert!(tcp.delivered > 0 && udp.entered >= 200, "{udp:?}");
     // 10 % of about 200: the seed decides, and within four standard deviations.
     assert!((3..=40).contains(&udp.discarded_total()), "{udp:?}");
     let mut row = trial.row();
-    write_counts(&mut row, &relayed(&played.summary, Transports::Both));
-    let again = played.summary.socket_count("trial", Transport::Tcp, "retransmissions");
+    write_counts(&mut row, &relayed(&outcome.summary, Transports::Both));
+    let again = outcome.summary.socket_count("trial", Transport::Tcp, "retransmissions");
     assert_eq!(row.retransmissions, Some(again), "they are counted once");
     assert_eq!(row.proxy.unwrap().up.entered, udp.entered + tcp.entered);
     let lost = measured["end"]["sum"]["lost_packets"].as_u64().expect("it counts what it lost");
@@ -144,11 +147,12 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     let server = format!("{say} > '{kept}/server'; {IDLE_SERVER}");
     let client = format!("touch $JOSTLE_TEMP/mine; {say} > '{kept}/client'; exit 3");
     let check = format!(
-        "{say} > '{kept}/check'; test -e $JOSTLE_TEMP/mine; echo $? $JOSTLE_CLIENT_STATUS > '{kept}/more'"
+        "{say} > '{kept}/check'; test -e $JOSTLE_TEMP/mine; echo $? $JOSTLE_CLIENT_STATUS > \
+         '{kept}/more'"
     );
-    let played = played(&trial(Transports::Tcp, &server, &client, Some(&check)));
-    assert_eq!(played.error.as_deref(), Some("the client ended with status 3"));
-    assert!(played.seconds.is_some());
+    let outcome = outcome(&trial(Transports::Tcp, &server, &client, Some(&check)));
+    assert_eq!(outcome.error.as_deref(), Some("the client ended with status 3"));
+    assert!(outcome.seconds.is_some());
     let read = |name| std::fs::read_to_string(format!("{kept}/{name}")).unwrap();
     assert_eq!(read("more"), "0 3\n");
     let said = read("server");
@@ -165,25 +169,25 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
 #[test]
 fn failures_say_whose_they_are() {
     let played_with =
-        |server, client, check| played(&trial(Transports::Tcp, server, client, check));
-    let played = played_with("echo no such file >&2; exit 3", "true", None);
+        |server, client, check| outcome(&trial(Transports::Tcp, server, client, check));
+    let outcome = played_with("echo no such file >&2; exit 3", "true", None);
     assert_eq!(
-        played.error.as_deref(),
+        outcome.error.as_deref(),
         Some("before it listened, the server ended with status 3: no such file")
     );
-    assert_eq!(played.seconds, None);
+    assert_eq!(outcome.seconds, None);
     if !installed(&["nc"]) {
         return;
     }
-    let played =
+    let outcome =
         played_with(IDLE_SERVER, "echo '{\"a\":1}'; echo gone >&2; kill -9 $$", Some("false"));
-    assert_eq!(played.error.as_deref(), Some("the client ended with status 137: gone"));
-    assert_eq!(played.measured.unwrap()["a"], 1);
-    let played = played_with(IDLE_SERVER, "echo '{\"a\":1}'", Some("echo '{\"b\":2}'; exit 4"));
-    assert_eq!(played.error.as_deref(), Some("the check ended with status 4: {\"b\":2}"));
-    assert_eq!(played.measured.unwrap()["b"], 2);
-    let played = played_with(IDLE_SERVER, "true", Some("echo fine"));
-    assert_eq!((played.error, played.measured), (None, None));
+    assert_eq!(outcome.error.as_deref(), Some("the client ended with status 137: gone"));
+    assert_eq!(outcome.measured.unwrap()["a"], 1);
+    let outcome = played_with(IDLE_SERVER, "echo '{\"a\":1}'", Some("echo '{\"b\":2}'; exit 4"));
+    assert_eq!(outcome.error.as_deref(), Some("the check ended with status 4: {\"b\":2}"));
+    assert_eq!(outcome.measured.unwrap()["b"], 2);
+    let outcome = played_with(IDLE_SERVER, "true", Some("echo fine"));
+    assert_eq!((outcome.error, outcome.measured), (None, None));
 }
 
 #[test]
@@ -206,8 +210,8 @@ fn the_limit_ends_children_grandchildren_and_daemons() {
     let mut trial = trial(Transports::Tcp, &server, &client, Some("touch $JOSTLE_TEMP/never"));
     trial.limit = Some(Span(Duration::from_secs(2)));
     let clock = Clock::start();
-    let played = played(&trial);
-    assert_eq!((played.error.as_deref(), played.seconds), (Some("not done after 2 s"), None));
+    let outcome = outcome(&trial);
+    assert_eq!((outcome.error.as_deref(), outcome.seconds), (Some("not done after 2 s"), None));
     let pids = numbers(&pids);
     assert_eq!(pids.len(), 6, "{pids:?}");
     assert!(!pids.iter().any(|pid| lives(*pid)), "{pids:?}");
@@ -229,7 +233,7 @@ fn who_does_not_want_to_end_is_killed() {
     let server = format!("{stubborn} {IDLE_SERVER}");
     let client = format!("until test -s '{there}'; do sleep 0.01; done");
     let clock = Clock::start();
-    assert_eq!(played(&trial(Transports::Tcp, &server, &client, None)).error, None);
+    assert_eq!(outcome(&trial(Transports::Tcp, &server, &client, None)).error, None);
     let took = clock.now().as_secs_f64();
     assert!(took >= 5.0, "it had its time: {took}");
     let pids = numbers(&pids);

@@ -102,7 +102,7 @@ impl Cell<'_> {
         client: &'a mut dyn StreamEndpoint,
         server: &'a mut dyn StreamEndpoint,
     ) -> StreamSimulation<'a> {
-        let mode = self.trial.tcp().mode();
+        let mode = self.trial.tcp();
         StreamSimulation::new(client, server, &self.profile, mode, self.trial.seed, ROUTE)
     }
 }

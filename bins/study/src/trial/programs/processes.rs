@@ -1,7 +1,7 @@
 //! Where the programs of a trial run: they are started, waited for, and all ended, whatever
 //! happens.
 
-use super::family::Family;
+use super::descendants::Descendants;
 use super::program::{Program, Report, Role};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -12,17 +12,17 @@ use std::ffi::OsString;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-/// How often that is looked at which nobody tells us.
+/// The time between two looks at what has no event.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long programs may take to end when the user waits for it.
+/// The time that programs may take to end when the user waits for it.
 const PATIENCE_STOPPED: Duration = Duration::from_secs(2);
 
 /// How long a killed program may take to vanish: one that waits for a broken disk is not ours to
 /// wait for.
 const PATIENCE_KILLED: Duration = Duration::from_secs(5);
 
-/// Why a trial does not go on.
+/// The reason why a trial does not go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Setback {
     /// Its time is up, and this may be why.
@@ -51,10 +51,10 @@ impl Setback {
 }
 
 /// The programs that run. Dropping it ends them.
-pub(super) struct Stage<'a> {
+pub(super) struct RunningPrograms<'a> {
     environment: Vec<(&'static str, OsString)>,
     programs: Vec<Program>,
-    family: Family,
+    descendants: Descendants,
     clock: Clock,
     /// When the trial's time is up.
     end: Instant,
@@ -65,8 +65,9 @@ pub(super) struct Stage<'a> {
     _attached: Attached,
 }
 
-impl<'a> Stage<'a> {
-    /// An empty stage for so long. `mark` is an entry of `environment` that nobody else has.
+impl<'a> RunningPrograms<'a> {
+    /// Returns a run of no program yet, which may take so long. `mark` is an entry of `environment`
+    /// that no other program has.
     pub(super) fn new(
         environment: Vec<(&'static str, OsString)>,
         mark: Vec<u8>,
@@ -76,13 +77,13 @@ impl<'a> Stage<'a> {
         let (wake, events) = mpsc::channel();
         let stopped = wake.clone();
         let attached = stop.attach_with(move || {
-            // The stage may have gone.
+            // The run may have ended.
             let _ = stopped.send(());
         });
         Self {
             environment,
             programs: Vec::new(),
-            family: Family { mark, groups: Vec::new() },
+            descendants: Descendants { mark, groups: Vec::new() },
             clock: Clock::start(),
             end: Instant::START + limit,
             stop,
@@ -112,7 +113,7 @@ impl<'a> Stage<'a> {
             let _ = wake.send(());
         };
         let program = Program::start(role, script, &self.environment, when_ended)?;
-        self.family.groups.push(program.child.pid());
+        self.descendants.groups.push(program.child.pid());
         self.programs.push(program);
         Ok(())
     }
@@ -127,7 +128,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When it does not in the trial's time, or the user stops it.
     pub(super) fn ended(&mut self, role: Role) -> Result<i32, Setback> {
-        let status = self.wait(None, None, |stage| stage.status(role))?;
+        let status = self.wait(None, None, |running| running.status(role))?;
         Ok(status.expect("it is waited for without a time of its own"))
     }
 
@@ -181,17 +182,17 @@ impl<'a> Stage<'a> {
                 }
             }
         }
-        self.family.groups.clear();
+        self.descendants.groups.clear();
         let programs = self.programs.drain(..).zip(by_itself);
         programs.map(|(program, is_by_itself)| program.report(is_by_itself)).collect()
     }
 
     fn signal(&self, signal: Signal) {
         self.programs.iter().for_each(|program| program.child.signal(signal));
-        self.family.signal(signal);
+        self.descendants.signal(signal);
     }
 
-    /// Whether nobody is left within so long.
+    /// Returns true if no process is left within so long.
     fn empties(&mut self, patience: Duration) -> bool {
         let began = self.now();
         loop {
@@ -215,15 +216,15 @@ impl<'a> Stage<'a> {
     }
 
     fn is_empty(&mut self) -> bool {
-        self.have_ended() && self.family.members().is_empty()
+        self.have_ended() && self.descendants.members().is_empty()
     }
 }
 
-/// That what is waited for has to be looked for, as nobody tells of it.
+/// A mark of what has to be looked for, as no event tells of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Often;
 
-impl Drop for Stage<'_> {
+impl Drop for RunningPrograms<'_> {
     fn drop(&mut self) {
         self.clear();
     }

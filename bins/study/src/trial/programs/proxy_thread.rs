@@ -5,12 +5,12 @@ use jostle_proxy::{Control, Proxy, Summary};
 use std::thread::JoinHandle;
 
 /// A proxy that relays. Dropping it ends it.
-pub(super) struct Relay {
+pub(super) struct ProxyThread {
     control: Control,
     thread: Option<JoinHandle<Summary>>,
 }
 
-impl Relay {
+impl ProxyThread {
     /// Starts it.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Relay {
     }
 }
 
-impl Drop for Relay {
+impl Drop for ProxyThread {
     fn drop(&mut self) {
         self.join();
     }

@@ -1,23 +1,23 @@
-//! Who is left of the programs of a trial: also what has left its process group, as a daemon does,
-//! is found by a mark in its environment.
+//! The processes that are left of the programs of a trial: one that has left its process group, as
+//! a daemon does, is found by a mark in its environment.
 //!
-//! Only Linux shows environments and groups. Elsewhere nobody is found, and what has left its group
-//! is on its own.
+//! Only Linux shows environments and groups. Elsewhere none is found, and a process that has left
+//! its group is on its own.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 
 /// The programs of one trial.
 #[derive(Debug)]
-pub(super) struct Family {
-    /// An entry of the environment that all of them have, and nobody else.
+pub(super) struct Descendants {
+    /// An entry of the environment that all of them have, and no other process.
     pub(super) mark: Vec<u8>,
     /// The process groups that were made for them.
     pub(super) groups: Vec<Pid>,
 }
 
-impl Family {
-    /// Who of them runs.
+impl Descendants {
+    /// Returns those that run.
     pub(super) fn members(&self) -> Vec<Pid> {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         let numbers =

@@ -1,10 +1,10 @@
-//! The play: a server that listens, a client that is timed, and a check that judges.
+//! A run of programs: a server that listens, a client that is timed, and a check that judges.
 
 use super::listening::Listening;
 use super::port::Reserved;
+use super::processes::{Often, RunningPrograms, Setback};
 use super::program::{Report, Role};
-use super::relay::Relay;
-use super::stage::{Often, Setback, Stage};
+use super::proxy_thread::ProxyThread;
 use crate::trial::{Commands, Trial};
 use anyhow::{Context, bail};
 use jostle_common::words::duration;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long the server may take until it listens.
+/// The time that a server may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a server of two transports may take for the second, once it has the first. It may be
@@ -27,12 +27,12 @@ const SECOND_TRANSPORT: Duration = Duration::from_millis(100);
 /// files then.
 const SERVER_ENDS: Duration = Duration::from_secs(1);
 
-/// How long a server is given to listen on a system that does not show who does.
+/// The time that a server is given to listen on a system that does not show it.
 const BLIND: Duration = Duration::from_secs(1);
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Default)]
-pub(super) struct Played {
+pub(super) struct ProgramsOutcome {
     /// From the client's start to its end.
     pub(super) seconds: Option<f64>,
     /// What went wrong, if so.
@@ -43,16 +43,20 @@ pub(super) struct Played {
     pub(super) summary: Summary,
 }
 
-/// Plays it.
+/// Runs the programs of a trial.
 ///
 /// # Errors
 /// When the machine refuses, or the user stops it; that a program fails is an outcome.
-pub(super) fn play(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Result<Played> {
+pub(super) fn run_programs(
+    trial: &Trial,
+    programs: &Commands,
+    stop: &Stop,
+) -> anyhow::Result<ProgramsOutcome> {
     let reserved = Reserved::new(trial.job.transport())?;
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, reserved.port()));
     let route = trial.route(server).map_err(|error| Usage::error(error.to_string()))?;
     let proxy = Proxy::bind(Settings::new(vec![route], trial.seed))?;
-    let door = proxy.listeners().first().expect("the route listens").address;
+    let listener = proxy.listeners().first().expect("the route listens").address;
     let folder = tempfile::Builder::new()
         .prefix("jostle-trial-")
         .tempdir()
@@ -60,77 +64,77 @@ pub(super) fn play(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::R
     let mark = [b"JOSTLE_TEMP=", folder.path().as_os_str().as_encoded_bytes()].concat();
     let environment = vec![
         ("JOSTLE_LISTEN", server.to_string().into()),
-        ("JOSTLE_SERVER", door.to_string().into()),
+        ("JOSTLE_SERVER", listener.to_string().into()),
         ("JOSTLE_SEED", trial.seed.to_string().into()),
         ("JOSTLE_TEMP", folder.path().into()),
     ];
-    let relay = Relay::start(proxy)?;
-    let play = Play { programs, over: trial.job.transport(), port: server.port() };
-    let mut stage = Stage::new(environment, mark, trial.limit(), stop);
+    let relay = ProxyThread::start(proxy)?;
+    let run = ProgramsRun { programs, over: trial.job.transport(), port: server.port() };
+    let mut running = RunningPrograms::new(environment, mark, trial.limit(), stop);
     drop(reserved);
-    let mut played = Played::default();
-    let result = play
-        .main_scene(&mut stage, relay, &mut played)
-        .and_then(|reports| play.judge(&mut stage, &reports, &mut played));
-    stage.clear();
+    let mut outcome = ProgramsOutcome::default();
+    let result = run
+        .serve_client(&mut running, relay, &mut outcome)
+        .and_then(|reports| run.judge(&mut running, &reports, &mut outcome));
+    running.clear();
     match result {
         Ok(()) => {}
         Err(Setback::Limit(reason)) => {
-            played.error = Some(format!("not done after {}{reason}", duration(trial.limit())));
+            outcome.error = Some(format!("not done after {}{reason}", duration(trial.limit())));
         }
-        Err(Setback::Failed(problem)) => played.error = Some(problem),
+        Err(Setback::Failed(problem)) => outcome.error = Some(problem),
         Err(Setback::Stopped) => bail!("stopped before the trial was done"),
         Err(Setback::Fault(error)) => return Err(error),
     }
-    Ok(played)
+    Ok(outcome)
 }
 
-/// What the scenes share.
-struct Play<'a> {
+/// The settings that all steps of a run share.
+struct ProgramsRun<'a> {
     programs: &'a Commands,
     over: Transports,
     /// Where the server is to listen.
     port: u16,
 }
 
-impl Play<'_> {
+impl ProgramsRun<'_> {
     /// Server and client: what came of them when both have ended.
-    fn main_scene(
+    fn serve_client(
         &self,
-        stage: &mut Stage<'_>,
-        relay: Relay,
-        played: &mut Played,
+        running: &mut RunningPrograms<'_>,
+        relay: ProxyThread,
+        outcome: &mut ProgramsOutcome,
     ) -> Result<Vec<Report>, Setback> {
-        let client = self.server_listens(stage).and_then(|()| {
-            let began = stage.now();
-            stage.start(Role::Client, &self.programs.client)?;
-            stage.ended(Role::Client)?;
-            played.seconds = Some(stage.now().since(began).as_secs_f64());
+        let client = self.server_listens(running).and_then(|()| {
+            let began = running.now();
+            running.start(Role::Client, &self.programs.client)?;
+            running.ended(Role::Client)?;
+            outcome.seconds = Some(running.now().since(began).as_secs_f64());
             Ok(())
         });
         if let Err(setback) = client {
             // Those who are connected end first, so that the proxy need not wait for them.
-            let reports = stage.clear();
-            played.summary = relay.finish()?;
+            let reports = running.clear();
+            outcome.summary = relay.finish()?;
             return Err(setback.explained(&reports));
         }
         // What is under way may be what the server waits for.
-        played.summary = relay.finish()?;
-        let until = stage.now() + SERVER_ENDS;
-        stage.wait(Some(until), None, |stage| stage.status(Role::Server))?;
-        Ok(stage.clear())
+        outcome.summary = relay.finish()?;
+        let until = running.now() + SERVER_ENDS;
+        running.wait(Some(until), None, |running| running.status(Role::Server))?;
+        Ok(running.clear())
     }
 
     /// Starts the server and waits until it listens.
-    fn server_listens(&self, stage: &mut Stage<'_>) -> Result<(), Setback> {
-        stage.start(Role::Server, &self.programs.server)?;
+    fn server_listens(&self, running: &mut RunningPrograms<'_>) -> Result<(), Setback> {
+        running.start(Role::Server, &self.programs.server)?;
         let mut complete_by = None;
-        let until = stage.now() + LISTENS_WITHIN;
-        let listens = stage.wait(Some(until), Some(Often), |stage| {
-            if stage.status(Role::Server).is_some() {
+        let until = running.now() + LISTENS_WITHIN;
+        let listens = running.wait(Some(until), Some(Often), |running| {
+            if running.status(Role::Server).is_some() {
                 return Some(false);
             }
-            let now = stage.now();
+            let now = running.now();
             let Some(found) = Listening::on(self.port) else {
                 return (until.since(now) + BLIND <= LISTENS_WITHIN).then_some(true);
             };
@@ -148,7 +152,7 @@ impl Play<'_> {
         match listens {
             Some(true) => Ok(()),
             Some(false) => {
-                let reports = stage.clear();
+                let reports = running.clear();
                 Err(Setback::Failed(format!("before it listened, {}", reports[0])))
             }
             None => Err(Setback::Failed(format!(
@@ -161,25 +165,25 @@ impl Play<'_> {
     /// The verdict: the client's status, and the check's if there is one.
     fn judge(
         &self,
-        stage: &mut Stage<'_>,
+        running: &mut RunningPrograms<'_>,
         reports: &[Report],
-        played: &mut Played,
+        outcome: &mut ProgramsOutcome,
     ) -> Result<(), Setback> {
         let of = |role| reports.iter().find(|report| report.role == role).expect("it has run");
         let (server, client) = (of(Role::Server), of(Role::Client));
-        played.measured = client.measured();
+        outcome.measured = client.measured();
         if client.has_failed() {
-            played.error = Some(format!("{client}{}", server.aside()));
+            outcome.error = Some(format!("{client}{}", server.aside()));
         }
         let Some(check) = &self.programs.check else { return Ok(()) };
-        stage.set("JOSTLE_CLIENT_STATUS", client.status.unwrap_or(1).to_string());
-        stage.start(Role::Check, check)?;
-        stage.ended(Role::Check)?;
-        let reports = stage.clear();
+        running.set("JOSTLE_CLIENT_STATUS", client.status.unwrap_or(1).to_string());
+        running.start(Role::Check, check)?;
+        running.ended(Role::Check)?;
+        let reports = running.clear();
         let [check] = reports.as_slice() else { unreachable!("only the check has run") };
-        played.measured = check.measured().or_else(|| played.measured.take());
-        if check.has_failed() && played.error.is_none() {
-            played.error = Some(check.to_string());
+        outcome.measured = check.measured().or_else(|| outcome.measured.take());
+        if check.has_failed() && outcome.error.is_none() {
+            outcome.error = Some(check.to_string());
         }
         Ok(())
     }

@@ -1,20 +1,20 @@
 //! What a report says in words: its title, what is fixed, an estimate, and what a reader has to
 //! know before believing the figures.
 
-use super::gather::{CONFIDENCE, Gathered};
-use super::metric::Metric;
+use super::gather::Gathered;
+use super::metric::{CONFIDENCE, Metric};
 use jostle_common::statistics::Estimate;
 use jostle_common::words::{count, grouped, list, percent};
 
 /// More reasons than this say no more.
 const ERRORS_SHOWN: usize = 5;
 
-/// More values of a parameter than this are a list that nobody reads.
+/// More values of a parameter than this are a list that is not read.
 const LEVELS_SHOWN: usize = 6;
 
 impl Gathered {
-    /// What is shown over what:
-    /// `Goodput and time to completion over loss, by protocol, for each delay`.
+    /// Returns what is shown over what: `Goodput and time to completion over loss, by protocol, for
+    /// each delay`.
     pub(super) fn title(&self) -> String {
         let titles: Vec<String> =
             self.metrics.iter().take(3).map(|metric| metric.title.clone()).collect();
@@ -39,7 +39,7 @@ impl Gathered {
             .unwrap_or_default()
     }
 
-    /// How many cells there are, and what all of them have in common.
+    /// Returns how many cells there are, and what all of them have in common.
     pub(super) fn opening(&self) -> String {
         let failed = match self.failed {
             0 => "none failed".to_owned(),
@@ -63,7 +63,7 @@ impl Gathered {
         text
     }
 
-    /// What a reader has to know before believing the figures, a sentence each.
+    /// Returns what a reader has to know before believing the figures, a sentence each.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.failed > 0 {
@@ -79,7 +79,8 @@ impl Gathered {
                 pooled.levels.iter().take(LEVELS_SHOWN).map(|level| level.text.as_str()).collect();
             let more = if pooled.levels.len() > levels.len() { " …" } else { "" };
             remarks.push(format!(
-                "{} varies too ({}{more}) and is thrown together in each point; show it with --x, --by or --over.",
+                "{} varies too ({}{more}) and is thrown together in each point; show it with --x, \
+                 --by or --over.",
                 pooled.name,
                 levels.join(", ")
             ));
@@ -89,7 +90,7 @@ impl Gathered {
     }
 }
 
-/// What became of rows before they were counted.
+/// Returns what became of rows before they were counted.
 pub(super) fn reading(identical: u64, again: u64, torn: &[String]) -> Vec<String> {
     let mut remarks = Vec::new();
     if identical > 0 {
@@ -145,7 +146,7 @@ pub(super) fn estimate(metric: &Metric, estimate: Option<&Estimate>) -> String {
     }
 }
 
-/// What the figures in a table are.
+/// Returns what the figures in a table are.
 pub(super) fn legend() -> String {
     format!(
         "Means over the cells that did not fail, and in brackets their intervals of {}.",

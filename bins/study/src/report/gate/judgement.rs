@@ -8,7 +8,7 @@ use jostle_common::words::{count, grouped, list, number};
 use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 
-/// More unclear points than this fill a screen and help nobody; JSON has them all.
+/// More unclear points than this fill a screen and are of no help; JSON has them all.
 const UNCLEAR_SHOWN: usize = 20;
 
 impl Gate {
@@ -44,27 +44,43 @@ impl Gate {
         let conditions = conditions.join(", ");
         let points = count(self.points, "point");
         match self.outcome {
-            Outcome::Passed => format!("PASS: none of {points} got worse ({conditions}){}.", self.but_unclear()),
+            Outcome::Passed => {
+                format!("PASS: none of {points} got worse ({conditions}){}.", self.but_unclear())
+            }
             Outcome::Worse => {
                 let worse = self.worse_points();
-                format!("FAIL: {} of {points} got worse ({conditions}){}.", grouped(worse), self.but_unclear())
+                format!(
+                    "FAIL: {} of {points} got worse ({conditions}){}.",
+                    grouped(worse),
+                    self.but_unclear()
+                )
             }
             Outcome::Unclear => {
                 let unclear = grouped(self.unclear.len() as u64);
-                format!("FAIL: {unclear} verdicts on {points} are unclear, and --strict wants them clear ({conditions}).")
+                format!(
+                    "FAIL: {unclear} verdicts on {points} are unclear, and --strict wants \
+                         them clear ({conditions})."
+                )
             }
             Outcome::Gone => {
                 let gone = count(self.old_alone, "old cell");
-                format!("FAIL: {gone} without a new one, and --strict wants all compared ({conditions}).")
+                format!(
+                    "FAIL: {gone} without a new one, and --strict wants all compared \
+                         ({conditions})."
+                )
             }
             Outcome::Nothing if self.pairs == 0 => {
-                "FAIL: nothing was compared: no new cell has an old one with the same parameters, repeat and seed.".to_owned()
+                "FAIL: nothing was compared: no new cell has an old one with the same parameters, \
+                 repeat and seed."
+                    .to_owned()
             }
             Outcome::Nothing if self.unclear.is_empty() => format!(
-                "FAIL: nothing was compared: in none of {points} was a cell done now and before that has what is asked for ({conditions})."
+                "FAIL: nothing was compared: in none of {points} was a cell done now and before \
+                 that has what is asked for ({conditions})."
             ),
             Outcome::Nothing => format!(
-                "FAIL: nothing could be judged: there is one pair at most of each of {points}; run more repeats (--repeat 5)."
+                "FAIL: nothing could be judged: there is one pair at most of each of {points}; \
+                 run more repeats (--repeat 5)."
             ),
         }
     }
@@ -77,7 +93,7 @@ impl Gate {
         }
     }
 
-    /// How many points got worse, for whatever reasons.
+    /// Returns how many points got worse, for whatever reasons.
     fn worse_points(&self) -> u64 {
         let spots = self
             .worse
@@ -87,14 +103,15 @@ impl Gate {
         spots.map(|spot| &spot.levels).collect::<std::collections::BTreeSet<_>>().len() as u64
     }
 
-    /// What a reader has to know before believing the verdict, a sentence each.
+    /// Returns what a reader has to know before believing the verdict, a sentence each.
     pub(in super::super) fn remarks(&self) -> Vec<String> {
         let old = self.old_remarks.iter();
         let mut remarks: Vec<String> =
             old.map(|remark| format!("Of the old rows: {remark}")).collect();
         if self.chances > 0 {
             remarks.push(format!(
-                "{} could be wrong by chance; each is held to an interval of {}%, so that all together are as sure as 95%.",
+                "{} could be wrong by chance; each is held to an interval of {}%, so that all \
+                 together are as sure as 95%.",
                 count(self.chances, "verdict"),
                 number_of_percent(self.confidence)
             ));
@@ -122,7 +139,7 @@ impl Gate {
         remarks
     }
 
-    /// What conditions found, a line each.
+    /// Returns what conditions found, a line each.
     pub(in super::super) fn table(&self, findings: &[Finding]) -> Table {
         let mut heads = spot_heads(findings.iter().map(|finding| &finding.spot));
         let names = heads.len() + 1;
