@@ -14,7 +14,7 @@ pub mod file;
 pub mod http;
 pub mod lines;
 pub mod messages;
-pub mod over;
+mod over;
 pub mod patience;
 pub mod ping;
 pub mod protocol;

@@ -1,22 +1,10 @@
 //! `--over tcp|udp`.
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jostle_common::transport::Transport;
 
-/// Which transport carries it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Over {
-    /// Whole, however long it takes.
-    Tcp,
-    /// On time, with whatever is lost.
-    Udp,
-}
-
-impl Over {
-    /// `tcp` or `udp`, as in a URL.
-    pub const fn scheme(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
+/// Reads the transport of `--over`, and shows both in help and completions.
+pub(crate) fn transport() -> impl TypedValueParser<Value = Transport> {
+    PossibleValuesParser::new(Transport::ALL.map(Transport::name))
+        .map(|name| name.parse().expect("only the names of transports are possible"))
 }

@@ -1,7 +1,8 @@
 //! System 3, the clock service over TCP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::{clock, stop::Stop};
+//! use jostle_console::stop::Stop;
+//! use jostle_endpoints::clock;
 //!
 //! let server = clock::Server::bind("127.0.0.1:0".parse()?, clock::ServerSettings::default())?;
 //! let address = server.address();

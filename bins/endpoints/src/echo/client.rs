@@ -4,11 +4,11 @@ use super::{Given, Input};
 use crate::connection::{Broken, Connection};
 use crate::datagrams::Driver;
 use crate::ending::Ending;
-use crate::over::Over;
 use crate::protocol::Endpoint as _;
 use crate::protocol::echo::{Client, ClientSettings, Event, Failure, MESSAGE_BYTES_MAX, Report};
 use crate::protocol::lines::{Lines, Overlong};
 use jostle_common::clock::Clock;
+use jostle_common::transport::Transport;
 use jostle_console::stop::Stop;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub struct TalkSettings {
     /// The server's addresses; the next is tried when nobody listens at one.
     pub server: Vec<SocketAddr>,
     /// The transport.
-    pub over: Over,
+    pub over: Transport,
     /// How long answers that are missing are waited for at the end.
     pub linger: Duration,
 }
@@ -33,10 +33,10 @@ pub struct TalkSettings {
 impl TalkSettings {
     /// The defaults for a server. A stream brings every answer, if late: lost segments cost it up
     /// to some seconds.
-    pub const fn new(server: Vec<SocketAddr>, over: Over) -> Self {
+    pub const fn new(server: Vec<SocketAddr>, over: Transport) -> Self {
         let linger = match over {
-            Over::Tcp => Duration::from_secs(30),
-            Over::Udp => ClientSettings::LINGER,
+            Transport::Tcp => Duration::from_secs(30),
+            Transport::Udp => ClientSettings::LINGER,
         };
         Self { server, over, linger }
     }
@@ -77,7 +77,7 @@ pub fn talk(
         *settings.server.first().ok_or_else(|| anyhow::anyhow!("no address to talk to"))?;
     let begin = |server| Client::new(ClientSettings { server, linger: settings.linger });
     let (client, broken) = match settings.over {
-        Over::Udp => {
+        Transport::Udp => {
             let mut client = begin(server);
             let mut others = settings.server.iter().skip(1);
             loop {
@@ -92,7 +92,7 @@ pub fn talk(
                 }
             }
         }
-        Over::Tcp => {
+        Transport::Tcp => {
             let clock = Clock::start();
             match Connection::connect(&settings.server, PATIENCE, stop, clock, &mut server) {
                 Err(broken) => (begin(server), Some(broken)),

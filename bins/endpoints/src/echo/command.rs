@@ -3,10 +3,11 @@
 use super::{Input, Server, ServerReport, ServerSettings, TalkSettings, Talked, Told, talk};
 use crate::address::{resolve, resolve_listener};
 use crate::ending::Ending;
-use crate::over::Over;
+use crate::over::transport;
 use crate::protocol::echo::{Event, MESSAGE_BYTES_MAX, PORT, Recognised};
 use crate::timing::parse_span;
 use clap::Args;
+use jostle_common::transport::Transport;
 use jostle_console::stdin;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped_bytes};
@@ -25,8 +26,8 @@ Examples:
 )]
 pub struct ServeArgs {
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// Where to listen; port 0 lets the system pick one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9002")]
     listen: String,
@@ -50,7 +51,7 @@ impl ServeArgs {
     /// # Errors
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let scheme = self.over.scheme();
+        let scheme = self.over.name();
         let settings = ServerSettings {
             clients_max: self.max_clients as usize,
             idle: self.idle,
@@ -72,8 +73,8 @@ impl ServeArgs {
         let fields = json!({ "kind": "echo", "over": scheme, "messages": messages, "connections": connections,
             "unanswered": unanswered });
         printer.event("summary", fields, || match self.over {
-            Over::Tcp => format!("messages {messages} connections {connections}"),
-            Over::Udp => format!("messages {messages} unanswered {unanswered}"),
+            Transport::Tcp => format!("messages {messages} connections {connections}"),
+            Transport::Udp => format!("messages {messages} unanswered {unanswered}"),
         });
         Ok(true)
     }
@@ -94,8 +95,8 @@ pub struct TalkArgs {
     #[arg(value_name = "HOST:PORT")]
     server: String,
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// How long to wait at the end for answers that are missing [default: 30s over TCP, 2s over
     /// UDP]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
@@ -112,7 +113,7 @@ impl TalkArgs {
     /// When nothing comes back.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let mut settings =
-            TalkSettings::new(resolve(&self.server, self.over.scheme(), PORT)?, self.over);
+            TalkSettings::new(resolve(&self.server, self.over.name(), PORT)?, self.over);
         settings.linger = self.linger.unwrap_or(settings.linger);
         let printer = Printer::new(self.json);
         let mut too_long = 0;
@@ -135,7 +136,7 @@ impl TalkArgs {
         let (sent, intact, damaged, missing) =
             (report.sent, report.intact, report.damaged, report.missing());
         let trips = &report.round_trips;
-        let fields = json!({ "kind": "echo", "over": self.over.scheme(), "server": server.to_string(), "ok": ending.is_done(),
+        let fields = json!({ "kind": "echo", "over": self.over.name(), "server": server.to_string(), "ok": ending.is_done(),
             "stopped": *ending == Ending::Stopped, "error": ending.failure(), "sent": sent, "intact": intact, "damaged": damaged,
             "missing": missing, "doubled": report.doubled, "unknown": report.unknown, "too_long": too_long,
             "rtt_ms": { "min": trips.least().map(ms), "avg": trips.mean().map(ms), "max": trips.most().map(ms) } });

@@ -2,10 +2,11 @@
 //!
 //! ```
 //! use jostle_endpoints::echo::{self, Input};
-//! use jostle_bins::{over::Over, stop::Stop};
+//! use jostle_common::transport::Transport;
+//! use jostle_console::stop::Stop;
 //! use std::io::Write;
 //!
-//! for over in [Over::Tcp, Over::Udp] {
+//! for over in Transport::ALL {
 //!     let server = echo::Server::bind("127.0.0.1:0".parse()?, over, echo::ServerSettings::default())?;
 //!     let address = server.address();
 //!     let stop = Stop::new();
@@ -31,11 +32,11 @@ pub use input::{Given, Input};
 
 use crate::datagrams::Driver;
 use crate::lines;
-use crate::over::Over;
 use crate::protocol::echo::MESSAGE_BYTES_MAX;
 use crate::protocol::lines::{Line, Overlong};
 use crate::protocol::reflector::{Reflector, ReflectorSettings};
 use jostle_common::clock::Clock;
+use jostle_common::transport::Transport;
 use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
@@ -77,12 +78,12 @@ pub struct ServerReport {
 /// A server with its socket.
 #[derive(Debug)]
 pub struct Server {
-    transport: Transport,
+    socket: Socket,
     address: SocketAddr,
 }
 
 #[derive(Debug)]
-enum Transport {
+enum Socket {
     Tcp(lines::Server),
     Udp(Driver, Box<Reflector>),
 }
@@ -92,23 +93,23 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be taken.
-    pub fn bind(listen: SocketAddr, over: Over, settings: ServerSettings) -> io::Result<Self> {
+    pub fn bind(listen: SocketAddr, over: Transport, settings: ServerSettings) -> io::Result<Self> {
         let ServerSettings { clients_max, idle, once } = settings;
         match over {
-            Over::Tcp => {
+            Transport::Tcp => {
                 let (line_bytes_max, overlong) = (MESSAGE_BYTES_MAX + 1, Overlong::Cut);
                 let settings =
                     lines::ServerSettings { line_bytes_max, overlong, clients_max, idle, once };
                 let server = lines::Server::bind(listen, settings)?;
-                Ok(Self { address: server.address(), transport: Transport::Tcp(server) })
+                Ok(Self { address: server.address(), socket: Socket::Tcp(server) })
             }
-            Over::Udp => {
+            Transport::Udp => {
                 let driver = Driver::bind(listen)?;
                 let address = driver.address()?;
                 let once = once.then_some(ONCE_SILENCE);
                 let settings = ReflectorSettings { port: address.port(), once, tell: true };
                 let machine = Box::new(Reflector::new(settings));
-                Ok(Self { address, transport: Transport::Udp(driver, machine) })
+                Ok(Self { address, socket: Socket::Udp(driver, machine) })
             }
         }
     }
@@ -128,8 +129,8 @@ impl Server {
         stop: &Stop,
         mut told: impl FnMut(SocketAddr, &[u8]),
     ) -> io::Result<ServerReport> {
-        match self.transport {
-            Transport::Tcp(server) => {
+        match self.socket {
+            Socket::Tcp(server) => {
                 let totals = server.run(stop, |peer, line, answers| {
                     told(peer, line.text().unwrap_or_default());
                     if let Line::Whole(line) = line {
@@ -139,7 +140,7 @@ impl Server {
                 let (messages, connections) = (totals.lines, totals.connections);
                 Ok(ServerReport { messages, connections, unanswered: 0 })
             }
-            Transport::Udp(mut driver, mut machine) => {
+            Socket::Udp(mut driver, mut machine) => {
                 driver.run(&mut *machine, stop, &Clock::start(), |machine| {
                     while let Some(message) = machine.next_message() {
                         told(message.from, &message.payload);

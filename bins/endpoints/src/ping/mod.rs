@@ -1,7 +1,8 @@
 //! System 2, ping over UDP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::{ping, stop::Stop};
+//! use jostle_console::stop::Stop;
+//! use jostle_endpoints::ping;
 //! use jostle_endpoints::protocol::ping::ClientSettings;
 //!
 //! let server = ping::Server::bind("127.0.0.1:0".parse()?, false)?;

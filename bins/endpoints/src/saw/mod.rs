@@ -1,7 +1,8 @@
 //! System 1, stop-and-wait over UDP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::{saw, stop::Stop};
+//! use jostle_console::stop::Stop;
+//! use jostle_endpoints::saw;
 //! use jostle_endpoints::protocol::storage::Memory;
 //!
 //! let server = saw::Server::bind("127.0.0.1:0".parse()?, Memory::new(vec![7; 10_000]), false)?;

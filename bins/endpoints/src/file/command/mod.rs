@@ -6,7 +6,6 @@ mod send;
 pub use receive::ReceiveArgs;
 pub use send::SendArgs;
 
-use crate::over::Over;
 use crate::protocol::file::{Cell, ChunkState, Counts};
 use serde_json::{Value, json};
 

@@ -1,11 +1,13 @@
 //! `jostle-server file`: receives files over TCP, over plain UDP, or as bare datagrams.
 
-use super::{Over, counts_json, counts_text, goodput, map_text};
+use super::{counts_json, counts_text, goodput, map_text};
 use crate::address::resolve_listener;
 use crate::file::{PORT, tcp, udp};
+use crate::over::transport;
 use crate::protocol::file::{NaiveSettings, Received, ReceiverSettings, intact_bytes};
 use crate::storage::Directory;
 use clap::Args;
+use jostle_common::transport::Transport;
 use jostle_common::units::{ByteSize, parse_duration};
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
@@ -24,8 +26,8 @@ use std::time::Duration;
   jostle-server file --over udp --naive       # bare datagrams from any script")]
 pub struct ReceiveArgs {
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// The folder for what arrives; made if need be
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -61,7 +63,7 @@ impl ReceiveArgs {
     /// # Errors
     /// When the folder cannot be made, or the address not be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        if self.naive && self.over == Over::Tcp {
+        if self.naive && self.over == Transport::Tcp {
             return Err(Usage::error("--naive takes bare datagrams; write --over udp --naive"));
         }
         if self.idle.is_some_and(|idle| idle.is_zero()) {
@@ -71,19 +73,19 @@ impl ReceiveArgs {
         }
         // As many senders as are wished for, if the system grants it.
         jostle_sys::raise_descriptor_limit();
-        let listen = resolve_listener(&self.listen, self.over.scheme(), PORT)?;
+        let listen = resolve_listener(&self.listen, self.over.name(), PORT)?;
         let folder = Directory::open(&self.dir, &self.name)?;
         let printer = Printer::new(self.json);
         let tell = |received: &Received| self.print(printer, received);
-        let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.scheme()));
+        let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.name()));
         let (stored, failed) = match self.over {
-            Over::Tcp => {
+            Transport::Tcp => {
                 let server = tcp::Server::bind(listen, self.tcp_settings(), folder)?;
                 ready(server.address());
                 let totals = server.run(stop, tell)?;
                 (totals.stored, totals.failed)
             }
-            Over::Udp => {
+            Transport::Udp => {
                 let server = match self.naive {
                     true => udp::Server::bind_naive(listen, self.naive_settings(), folder)?,
                     false => udp::Server::bind(listen, self.udp_settings(), folder)?,
@@ -93,7 +95,8 @@ impl ReceiveArgs {
                 (totals.stored, totals.failed)
             }
         };
-        let fields = json!({ "kind": "file", "over": self.over.scheme(), "stored": stored, "failed": failed });
+        let fields =
+            json!({ "kind": "file", "over": self.over.name(), "stored": stored, "failed": failed });
         printer.event("summary", fields, || format!("stored {stored} failed {failed}"));
         Ok(!self.once || failed == 0)
     }

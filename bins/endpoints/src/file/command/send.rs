@@ -1,15 +1,17 @@
 //! `jostle-client file`: sends a file over TCP or over plain UDP.
 
-use super::{Over, counts_json, counts_text, goodput, map_text, ranges};
+use super::{counts_json, counts_text, goodput, map_text, ranges};
 use crate::address::resolve;
 use crate::ending::Ending;
 use crate::file::{PORT, tcp, udp};
+use crate::over::transport;
 use crate::protocol::CHUNK_BYTES;
 use crate::protocol::file::{ChunkState, SenderSettings, intact_bytes};
 use crate::protocol::storage::Source as _;
 use crate::storage::FileSource;
 use clap::Args;
 use jostle_common::digest::Digest;
+use jostle_common::transport::Transport;
 use jostle_common::units::{BitRate, parse_duration};
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
@@ -37,8 +39,8 @@ pub struct SendArgs {
     /// The file to send
     file: PathBuf,
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// Over UDP: how fast data go [default: 10Mbit/s]
     #[arg(long, value_name = "RATE")]
     rate: Option<BitRate>,
@@ -71,7 +73,7 @@ impl SendArgs {
     /// # Errors
     /// When the file cannot be read, or the server does not report that it stored it.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        if self.over == Over::Tcp && self.rate.is_some() {
+        if self.over == Transport::Tcp && self.rate.is_some() {
             return Err(Usage::error("--rate paces UDP; TCP finds its own rate"));
         }
         if self.patience.is_some_and(|patience| patience.is_zero()) {
@@ -79,18 +81,18 @@ impl SendArgs {
                 "--patience 0 would give up at once; write a time such as 30s",
             ));
         }
-        let server = resolve(&self.server, self.over.scheme(), PORT)?;
+        let server = resolve(&self.server, self.over.name(), PORT)?;
         let mut source = FileSource::open(&self.file)?;
         let bar = progress::bytes(source.size(), &self.file.display().to_string());
         let (ending, is_equal) = match self.over {
-            Over::Tcp => {
+            Transport::Tcp => {
                 let mut settings = tcp::SendSettings::new(server);
                 settings.patience = self.patience.unwrap_or(settings.patience);
                 let sent = tcp::send(&settings, &mut source, stop, |bytes| bar.set_position(bytes));
                 bar.finish_and_clear();
                 self.report_tcp(sent?)
             }
-            Over::Udp => {
+            Transport::Udp => {
                 let mut settings = udp::SendSettings::new(server);
                 settings.rate = self.rate.unwrap_or(SenderSettings::RATE);
                 settings.patience = self.patience.unwrap_or(settings.patience);
@@ -173,7 +175,7 @@ impl SendArgs {
     fn print(&self, summary: Summary<'_>) {
         let Summary { ending, size, digest, seconds, bytes, fields, text } = summary;
         let rate = goodput(bytes, seconds);
-        let mut all = json!({ "kind": "file", "over": self.over.scheme(), "ok": ending.is_done(),
+        let mut all = json!({ "kind": "file", "over": self.over.name(), "ok": ending.is_done(),
             "stopped": *ending == Ending::Stopped, "error": ending.failure(), "size": size, "sha256": digest, "seconds": seconds,
             "goodput_bps": rate });
         if let (Some(all), Value::Object(fields)) = (all.as_object_mut(), fields) {
