@@ -18,7 +18,8 @@ pub fn escaped(text: &str) -> String {
         // Bidirectional marks and overrides are no control characters to Unicode, but reorder what
         // a person reads.
         let steers = c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            || matches!(c,
+                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if steers {
             safe.extend(c.escape_default());
         } else {

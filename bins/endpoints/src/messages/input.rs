@@ -3,9 +3,9 @@
 
 use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::messages::{GOODBYE, fits};
+use crate::streams::Connection;
 use bytes::Bytes;
 use mio::unix::pipe;
-use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
@@ -80,15 +80,9 @@ impl Input {
         }
     }
 
-    /// Lets a loop wait for the source, if it has one.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        match &mut self.source {
-            Some(source) => registry.register(source, token, Interest::READABLE),
-            None => Ok(()),
-        }
+    /// Lets the loop of a connection wait for the source, if there is one.
+    pub(super) fn watch(&mut self, connection: &Connection) -> io::Result<()> {
+        self.source.as_mut().map_or(Ok(()), |source| connection.watch(source))
     }
 
     /// What comes next.

@@ -139,13 +139,15 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_when_cut_and_nothing_is_held_beyond_the_bound(
-            pieces in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![b'a', b'\n']), 0..30), 0..20),
+            pieces in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![b'a',
+                b'\n']), 0..30), 0..20),
             bytes_max in 1usize..12,
         ) {
             let borrowed: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
             let found = cut(&borrowed, bytes_max, Overlong::Cut);
             prop_assert!(found.iter().flatten().all(|line| line.len() <= bytes_max));
-            prop_assert_eq!(found.into_iter().flatten().flatten().collect::<Vec<u8>>(), pieces.concat());
+            prop_assert_eq!(found.into_iter().flatten().flatten().collect::<Vec<u8>>(),
+                pieces.concat());
             // Skipping keeps exactly the lines that fit, and tells of each other one.
             let expected: Vec<_> = pieces.concat().split_inclusive(|byte| *byte == b'\n')
                 .map(|line| (line.len() <= bytes_max).then(|| line.to_vec())).collect();

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod echo;
 pub mod file;
 pub mod jitter;
+pub mod line_server;
 pub mod lines;
 pub mod messages;
 pub mod pacer;
@@ -56,10 +57,25 @@ pub trait Endpoint {
     /// Whether this end has done its job, well or not: nothing is left to send or to wait for.
     fn is_finished(&self) -> bool;
 
+    /// Takes in that it is stopped at `now`: what silence would have ended is ended by that.
+    fn handle_stop(&mut self, now: Instant) {
+        let _ = now;
+    }
+
     /// Takes in that the network said at `now` that nobody listens at `to` (an ICMP refusal).
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         let _ = (now, to);
     }
+}
+
+/// A client's end that can begin anew at another address of its server.
+pub trait Redirect: Endpoint + Sized {
+    /// Returns true when nothing listens at the server, and nothing ever came from it.
+    fn is_refused(&self) -> bool;
+
+    /// Begins anew at another address.
+    #[must_use]
+    fn redirected(self, server: SocketAddr) -> Self;
 }
 
 /// Whether an address is this machine's own, so that nobody else can be flooded through it.

@@ -21,6 +21,22 @@ pub trait Source {
     /// When the file cannot be read there, or ends before the buffer is full.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
+    /// Reads `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// When the file cannot be read there, or ends before.
+    fn piece(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let mut buffer = vec![0; length];
+        self.read_at(offset, &mut buffer)?;
+        Ok(buffer.into())
+    }
+
+    /// Returns true when the contents cannot change while they are sent, so that
+    /// [`Self::digest`] holds for whatever was read.
+    fn is_immutable(&self) -> bool {
+        false
+    }
+
     /// Looks whether the file has changed, and takes on its new size and digest. False while it
     /// cannot be served.
     fn refresh(&mut self, now: Instant) -> bool {
@@ -141,6 +157,16 @@ impl Source for Memory {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         read_at(&self.bytes, offset, buffer)
     }
+
+    fn piece(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.checked_add(length).filter(|end| *end <= self.bytes.len());
+        Ok(self.bytes.slice(start..end.ok_or(io::ErrorKind::UnexpectedEof)?))
+    }
+
+    fn is_immutable(&self) -> bool {
+        true
+    }
 }
 
 impl<F: Source + ?Sized> Source for &mut F {
@@ -154,6 +180,14 @@ impl<F: Source + ?Sized> Source for &mut F {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buffer)
+    }
+
+    fn piece(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
+        (**self).piece(offset, length)
+    }
+
+    fn is_immutable(&self) -> bool {
+        (**self).is_immutable()
     }
 
     fn refresh(&mut self, now: Instant) -> bool {

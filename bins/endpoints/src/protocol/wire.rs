@@ -113,7 +113,8 @@ mod tests {
         }
 
         #[test]
-        fn fields_never_read_beyond_the_end(bytes in prop::collection::vec(any::<u8>(), 0..40), length: usize) {
+        fn fields_never_read_beyond_the_end(bytes in prop::collection::vec(any::<u8>(), 0..40),
+            length: usize) {
             let mut fields = Fields::new(&bytes);
             let _ = (fields.u8(), fields.u16(), fields.u32(), fields.u64(), fields.bytes(length));
             prop_assert!(fields.rest().len() <= bytes.len());

@@ -87,7 +87,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_true_offset_is_never_outside(
-            there in 0u64..1_000_000_000, back in 0u64..1_000_000_000, ahead in -2_000_000_000i64..2_000_000_000, digits in 0u32..10,
+            there in 0u64..1_000_000_000, back in 0u64..1_000_000_000,
+            ahead in -2_000_000_000i64..2_000_000_000, digits in 0u32..10,
         ) {
             let read = HOUR.as_nanos() as i64 + there as i64 + ahead;
             let unit = 10i64.pow(digits);
@@ -95,14 +96,17 @@ mod tests {
                 wall: Duration::from_nanos((read / unit * unit) as u64),
                 resolution: Duration::from_nanos(unit as u64),
             };
-            let sample = Sample { asked: HOUR, round_trip: Duration::from_nanos(there + back), answer };
+            let sample = Sample { asked: HOUR, round_trip: Duration::from_nanos(there + back),
+                answer };
             let (least, most) = sample.estimate().interval();
-            prop_assert!(least <= ahead && ahead <= most, "{} is not in {}..={}", ahead, least, most);
+            prop_assert!(least <= ahead && ahead <= most, "{} is not in {}..={}", ahead, least,
+                most);
         }
 
         #[test]
         fn no_answer_overflows(asked: u64, trip: u64, wall: u64, resolution: u64) {
-            let [asked, round_trip, resolution] = [asked, trip, resolution].map(Duration::from_nanos);
+            let [asked, round_trip, resolution] = [asked, trip,
+                resolution].map(Duration::from_nanos);
             let answer = Reading { wall: Duration::from_secs(wall), resolution };
             let (least, most) = Sample { asked, round_trip, answer }.estimate().interval();
             prop_assert!(least <= most);

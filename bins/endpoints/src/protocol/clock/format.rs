@@ -251,11 +251,14 @@ mod tests {
         // Numbers of fewer than 12 digits mean seconds: milliseconds and nanoseconds are told apart
         // from 2001 on.
         #[test]
-        fn what_is_written_is_read_back_down_to_its_resolution(secs in 1_000_000_000u64..=18_000_000_000, nanos in 0u32..1_000_000_000) {
+        fn what_is_written_is_read_back_down_to_its_resolution(
+            secs in 1_000_000_000u64..=18_000_000_000, nanos in 0u32..1_000_000_000,
+        ) {
             let wall = Duration::new(secs, nanos);
             for format in TimeFormat::ALL {
                 let Reading { wall: read, resolution } = parse_time(&format.print(wall)).unwrap();
-                prop_assert!(read <= wall && wall < read + resolution, "{} {}", format, format.print(wall));
+                prop_assert!(read <= wall && wall < read + resolution, "{} {}", format,
+                    format.print(wall));
                 let expected = match format {
                     TimeFormat::Rfc2822 => Duration::from_secs(1),
                     TimeFormat::UnixMs => Duration::from_millis(1),
@@ -266,9 +269,12 @@ mod tests {
         }
 
         #[test]
-        fn no_text_and_no_time_makes_it_panic(text: String, bytes in "[0-9TZ:.+ -]{0,40}", secs: u64) {
+        fn no_text_and_no_time_makes_it_panic(text: String, bytes in "[0-9TZ:.+ -]{0,40}",
+            secs: u64) {
             let _ = (parse_time(&text), parse_time(&bytes));
-            TimeFormat::ALL.into_iter().for_each(|format| drop(format.print(Duration::from_secs(secs))));
+            for format in TimeFormat::ALL {
+                let _ = format.print(Duration::from_secs(secs));
+            }
         }
     }
 }

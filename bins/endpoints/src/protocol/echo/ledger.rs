@@ -214,10 +214,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_flipped_bit_is_damage_of_the_right_message(places in prop::collection::vec(any::<prop::sample::Index>(), 1..20)) {
+        fn a_flipped_bit_is_damage_of_the_right_message(
+            places in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+        ) {
             let mut ledger = Ledger::default();
             // Codes in which any two messages differ in many bits.
-            let messages: Vec<Vec<u8>> = (0..20u8).map(|n| n.wrapping_mul(73).to_be_bytes().repeat(8)).collect();
+            let messages: Vec<Vec<u8>> =
+                (0..20u8).map(|n| n.wrapping_mul(73).to_be_bytes().repeat(8)).collect();
             for message in &messages {
                 ledger.sent(Instant::START, message.clone().into());
             }

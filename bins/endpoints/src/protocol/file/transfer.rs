@@ -1,9 +1,9 @@
 //! One file on its way in: its account, its storage, and how far it has come.
 
-use super::account::{Account, Keep};
+use super::account::{ChunkAccount, Keep};
 use super::control::{PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Copy;
-use super::received::{Received, ReceiverSettings};
+use super::received::{Received, UdpFileReceiverSettings};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{CHUNK_BYTES, chunk_length};
 use jostle_common::digest::{Digest, Hasher};
@@ -44,7 +44,7 @@ pub(super) struct Transfer<P> {
     id: u64,
     peer: SocketAddr,
     announced: Announced,
-    account: Account,
+    account: ChunkAccount,
     file: Option<P>,
     phase: Phase,
     started: Instant,
@@ -68,7 +68,7 @@ impl<P: Partial> Transfer<P> {
             id,
             peer,
             announced,
-            account: Account::new(chunks),
+            account: ChunkAccount::new(chunks),
             file: None,
             phase: Phase::Receiving,
             started: now,
@@ -87,7 +87,7 @@ impl<P: Partial> Transfer<P> {
         self.last_data.is_some()
     }
 
-    pub(super) const fn counts(&self) -> super::Counts {
+    pub(super) const fn counts(&self) -> super::ChunkCounts {
         self.account.counts()
     }
 
@@ -106,7 +106,7 @@ impl<P: Partial> Transfer<P> {
         matches!(self.phase, Phase::Finished(..))
     }
 
-    /// Counts and stores a copy of a chunk. False when it cannot belong to this file.
+    /// ChunkCounts and stores a copy of a chunk. False when it cannot belong to this file.
     pub(super) fn handle_copy<F>(&mut self, now: Instant, copy: &Copy<'_>, folder: &mut F) -> bool
     where
         F: Folder<File = P>,
@@ -126,7 +126,7 @@ impl<P: Partial> Transfer<P> {
         true
     }
 
-    /// Counts a damaged datagram that no longer tells its number.
+    /// ChunkCounts a damaged datagram that no longer tells its number.
     pub(super) const fn handle_unknown(&mut self, now: Instant) {
         self.heard = now;
         self.last_data = Some(now);
@@ -177,7 +177,7 @@ impl<P: Partial> Transfer<P> {
     pub(super) fn advance<F>(
         &mut self,
         now: Instant,
-        settings: &ReceiverSettings,
+        settings: &UdpFileReceiverSettings,
         folder: &mut F,
     ) -> Option<Received>
     where
@@ -213,7 +213,7 @@ impl<P: Partial> Transfer<P> {
     }
 
     /// When [`Self::advance`], or forgetting the transfer, is due.
-    pub(super) fn deadline(&self, settings: &ReceiverSettings) -> Instant {
+    pub(super) fn deadline(&self, settings: &UdpFileReceiverSettings) -> Instant {
         match self.phase {
             Phase::Receiving => self.heard + settings.idle,
             Phase::Settling(since) if self.is_clean() => since,

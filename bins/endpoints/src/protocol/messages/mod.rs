@@ -15,6 +15,8 @@ mod session;
 mod tests;
 mod wire;
 
-pub use client::{Acknowledged, Client, ClientSettings, Failure, Report};
-pub use session::{Ended, Message, Session, SessionReport};
+pub use client::{
+    Acknowledged, MessagesClient, MessagesClientSettings, MessagesFailure, MessagesReport,
+};
+pub use session::{Message, Session, SessionEnd, SessionReport};
 pub use wire::{GOODBYE, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Reply, Verdict, decode, encode, fits};

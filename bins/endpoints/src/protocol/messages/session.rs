@@ -24,7 +24,7 @@ pub struct Message {
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum SessionEnd {
     /// The client said goodbye.
     Goodbye,
     /// The stream ended without a goodbye.
@@ -83,7 +83,7 @@ pub struct Session {
     replies: BytesMut,
     /// When something last came, or the session began.
     heard: Instant,
-    ended: Option<Ended>,
+    ended: Option<SessionEnd>,
     report: SessionReport,
 }
 
@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// How it ended, if it has.
-    pub const fn ended(&self) -> Option<Ended> {
+    pub const fn ended(&self) -> Option<SessionEnd> {
         self.ended
     }
 
@@ -185,12 +185,13 @@ impl StreamEndpoint for Session {
         if let Some(line) = self.lines.finish() {
             self.handle_line(Line::Whole(&line));
         }
-        self.ended = Some(if self.said_goodbye() { Ended::Goodbye } else { Ended::Left });
+        self.ended = Some(if self.said_goodbye() { SessionEnd::Goodbye } else { SessionEnd::Left });
     }
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         if self.replies.is_empty() && self.deadline().is_some_and(|at| at <= now) {
-            self.ended = Some(if self.said_goodbye() { Ended::Goodbye } else { Ended::Silent });
+            self.ended =
+                Some(if self.said_goodbye() { SessionEnd::Goodbye } else { SessionEnd::Silent });
         }
         (!self.replies.is_empty()).then(|| self.replies.split().freeze())
     }

@@ -212,7 +212,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_and_one_flipped_bit_never(sequence: u64, message: Vec<u8>, place: prop::sample::Index) {
+        fn what_is_written_is_read_and_one_flipped_bit_never(sequence: u64, message: Vec<u8>,
+            place: prop::sample::Index) {
             let message: Vec<u8> = message.into_iter().filter(|byte| *byte != b'\n').collect();
             let whole = encode(sequence, &message);
             let whole = &whole[..whole.len() - 1];
@@ -224,7 +225,8 @@ mod tests {
         }
 
         #[test]
-        fn one_flipped_bit_makes_no_other_reply_of_a_reply(sequence: u64, is_ack: bool, place: prop::sample::Index) {
+        fn one_flipped_bit_makes_no_other_reply_of_a_reply(sequence: u64, is_ack: bool,
+            place: prop::sample::Index) {
             let reply = Reply::new(if is_ack { Verdict::Ack } else { Verdict::Nack }, sequence);
             let mut line = reply.encode().to_vec();
             line.pop();
@@ -238,7 +240,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_a_reader_panic(bytes: Vec<u8>, digits in "[0-9]{1,22} [0-9a-f]{7,9}") {
-            for line in [bytes.clone(), [digits.as_bytes(), &bytes].concat(), [b"ACK ", digits.as_bytes(), &bytes].concat()] {
+            for line in [bytes.clone(), [digits.as_bytes(), &bytes].concat(), [b"ACK ",
+                digits.as_bytes(), &bytes].concat()] {
                 let _ = (decode(&line), Reply::decode(&line));
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What happened to one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum PingEvent {
     /// Its answer came, the first or another one.
     Answer {
         /// The request, from 1.
@@ -43,7 +43,7 @@ pub enum Event {
 /// What a client has done so far. Sent = received + lost + waiting, and they count datagrams, not
 /// requests.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct PingReport {
     /// Requests begun.
     pub requests: u64,
     /// Requests of which an attempt was answered, in time or late.
@@ -76,7 +76,7 @@ pub struct Report {
     pub untold: u64,
 }
 
-impl Report {
+impl PingReport {
     /// Datagrams that were not answered in time, nor late.
     pub const fn lost(&self) -> u64 {
         self.sent - self.received - self.waiting
@@ -96,7 +96,7 @@ impl Report {
 
 /// Why a client failed. Loss is a result, not a failure, as long as anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum PingFailure {
     /// Nobody listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),

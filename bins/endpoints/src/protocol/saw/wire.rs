@@ -179,7 +179,8 @@ mod tests {
             let magic: &[u8] = [REQUEST, ANSWER, TOO_SHORT, THANKS, b"\0\0\0\0"][kind];
             let body = [magic, &body].concat();
             for bytes in [&body[..], &body[4..]] {
-                let _ = (Request::decode(bytes), Answer::decode(bytes), TooShort::decode(bytes), Thanks::decode(bytes));
+                let _ = (Request::decode(bytes), Answer::decode(bytes), TooShort::decode(bytes),
+                    Thanks::decode(bytes));
             }
         }
     }

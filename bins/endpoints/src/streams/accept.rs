@@ -14,50 +14,60 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// A listener, and when it is worth asking.
 #[derive(Debug)]
-pub struct Acceptor {
+pub(super) struct Acceptor {
     listener: TcpListener,
     address: SocketAddr,
     /// When to try: the listener was readable and is not known to be empty.
     at: Option<Instant>,
     /// Whether it was said that clients wait for a descriptor: once, and not at every attempt.
     has_warned: bool,
+    accepted: usize,
 }
 
 impl Acceptor {
-    /// A listener on `listen`, whose events carry `token`; port 0 lets the system pick one.
+    /// Listens on `listen`, for a loop whose events carry `token`; port 0 lets the system pick one.
     ///
     /// # Errors
     /// When the address cannot be taken; the error names it.
-    pub fn bind(listen: SocketAddr, poll: &Poll, token: Token) -> io::Result<Self> {
+    pub(super) fn bind(listen: SocketAddr, poll: &Poll, token: Token) -> io::Result<Self> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {error}"))
         };
         let mut listener = TcpListener::bind(listen).map_err(named)?;
         poll.registry().register(&mut listener, token, Interest::READABLE)?;
-        Ok(Self { address: listener.local_addr()?, listener, at: None, has_warned: false })
+        let (address, at) = (listener.local_addr()?, None);
+        Ok(Self { listener, address, at, has_warned: false, accepted: 0 })
     }
 
-    /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
+    /// Returns where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// Returns how many connections were accepted.
+    pub(super) const fn accepted(&self) -> usize {
+        self.accepted
+    }
+
     /// Notes that the listener was readable.
-    pub const fn note(&mut self, now: Instant) {
+    pub(super) const fn note(&mut self, now: Instant) {
         self.at = Some(now);
     }
 
-    /// When to ask for connections; `None`: not before an event.
-    pub const fn deadline(&self) -> Option<Instant> {
+    /// Returns when to ask for connections; `None`: not before an event.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
         self.at
     }
 
-    /// The next connection that waits. When the process has no descriptor left, connections wait
-    /// until it has.
-    pub fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
+    /// Returns the next connection that waits. When the process has no descriptor left,
+    /// connections wait until it has.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
         while self.at.is_some_and(|at| at <= now) {
             match self.listener.accept() {
-                Ok(accepted) => return Some(accepted),
+                Ok(accepted) => {
+                    self.accepted += 1;
+                    return Some(accepted);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at = None,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
