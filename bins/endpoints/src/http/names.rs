@@ -15,7 +15,9 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     let is_odd = |c: char| {
         c.is_control()
             || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c,
+                '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     let replaced: String = last.chars().map(|c| if is_odd(c) { '_' } else { c }).collect();
     // Leading dots hide a file, and Windows drops dots and spaces at the end.

@@ -130,7 +130,8 @@ impl Send<'_> {
                     .replace('\r', "%0D")
                     .replace('\n', "%0A");
                 let before = format!(
-                    "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{quoted}\"\r\n\
+                    "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; \
+                     filename=\"{quoted}\"\r\n\
                      Content-Type: {content_type}\r\n\r\n"
                 );
                 ChainedBody::new(before, file, format!("\r\n--{BOUNDARY}--\r\n")).boxed_unsync()

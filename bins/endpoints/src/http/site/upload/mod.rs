@@ -7,13 +7,13 @@ mod body;
 mod form;
 mod save;
 
-use super::answer::{self, Refusal, accepts, page, text};
-use super::handler::{Body, Event, Exchange};
-use super::pages;
+use super::answer::{self, accepts, page, text};
+use super::pages::{self, UPLOAD_PATH};
+use super::refusal::Refusal;
 use super::same_site;
-use super::settings::Settings;
-use super::site::UPLOAD_PATH;
+use super::settings::SiteSettings;
 use super::target::Target;
+use crate::http::server::{Body, Exchange, HttpEvent};
 use crate::http::{digest_field, names};
 use anyhow::Context as _;
 use body::PacedBody;
@@ -43,7 +43,7 @@ pub(super) struct Uploads {
 
 impl Uploads {
     /// Opens the folder, which is made if need be.
-    pub(super) fn open(folder: &Path, settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn open(folder: &Path, settings: &SiteSettings) -> anyhow::Result<Self> {
         let real = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
         let real = real.with_context(|| format!("cannot store uploads in {}", folder.display()))?;
         let root = settings.root.canonicalize()?;
@@ -174,7 +174,12 @@ impl Uploads {
             let files: Vec<_> = stored
                 .iter()
                 .map(|stored| {
-                    json!({ "name": stored.name, "size": stored.size, "sha256": stored.digest, "location": self.location(stored) })
+                    json!({
+                        "name": stored.name,
+                        "size": stored.size,
+                        "sha256": stored.digest,
+                        "location": self.location(stored),
+                    })
                 })
                 .collect();
             answer::full(status, "application/json", json!({ "files": files }).to_string() + "\n")
@@ -213,7 +218,7 @@ fn announce(exchange: &Exchange, file: &Stored) {
     if file.is_new {
         exchange.context.counts.stored.add(1);
         let (peer, name, size, digest) = (exchange.peer, file.name.clone(), file.size, file.digest);
-        (exchange.context.on_event)(Event::Stored { peer, name, size, digest });
+        (exchange.context.on_event)(HttpEvent::Stored { peer, name, size, digest });
     }
 }
 

@@ -1,26 +1,10 @@
-//! What a server serves, and what it puts up with.
+//! What a server puts up with.
 
 use crate::http::pace::Least;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How many threads may wait for the disk at once.
 pub(super) const FILE_THREADS_MAX: usize = 64;
-
-/// What a server serves.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The folder whose files are served.
-    pub root: PathBuf,
-    /// The folder for uploads; none are accepted without.
-    pub uploads: Option<PathBuf>,
-    /// Whether a folder without an index shows what is in it.
-    pub listing: bool,
-    /// Names by which browsers may reach the server to upload, beside localhost and addresses.
-    pub hosts: Vec<String>,
-    /// What it puts up with.
-    pub limits: Limits,
-}
 
 /// What a server puts up with.
 #[derive(Clone, Copy, Debug)]

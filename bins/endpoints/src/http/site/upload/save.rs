@@ -2,8 +2,8 @@
 //! when it is not.
 
 use super::too_large;
-use crate::http::server::answer::Refusal;
-use crate::http::server::blocking;
+use crate::http::blocking;
+use crate::http::site::refusal::Refusal;
 use crate::protocol::storage::{Folder as _, Partial as _};
 use crate::storage::{Directory, PartFile};
 use bytes::Bytes;
@@ -61,7 +61,8 @@ pub(super) async fn check_free(
 }
 
 fn conflict() -> Refusal {
-    let reason = "another file has this name, and nothing is overwritten; take another, or POST and the server finds one";
+    let reason = "another file has this name, and nothing is overwritten; take another, or POST \
+                  and the server finds one";
     Refusal::new(StatusCode::CONFLICT, reason)
 }
 
@@ -124,7 +125,8 @@ impl Writing {
         if expected.is_some_and(|expected| expected != digest) {
             // The problem that RFC 9530 names "digest mismatching values".
             let reason = format!(
-                "the upload was damaged on the way: its sha256 here is {digest}, not what Repr-Digest says"
+                "the upload was damaged on the way: its sha256 here is {digest}, not what \
+                 Repr-Digest says"
             );
             return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
         }

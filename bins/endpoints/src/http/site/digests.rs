@@ -1,7 +1,7 @@
 //! The digests of the files that are served, each computed once for a version of a file, off the
 //! threads that answer.
 
-use super::blocking;
+use crate::http::blocking;
 use jostle_common::digest::{Digest, Hasher};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, Metadata};

@@ -7,7 +7,7 @@ use super::body::{Broken, PacedBody};
 use super::save::{Naming, Pieces, Stored, save as save_pieces};
 use super::{Uploads, content_type, too_large};
 use crate::http::names;
-use crate::http::server::answer::Refusal;
+use crate::http::site::refusal::Refusal;
 use bytes::Bytes;
 use http_body_util::BodyStream;
 use hyper::StatusCode;

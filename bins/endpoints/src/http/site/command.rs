@@ -1,11 +1,12 @@
 //! `jostle-server http`: serves files to any browser or program, and takes uploads when told to.
 
-use super::{Event, Limits, Server, Settings, Totals};
-use crate::address::resolve_listener;
+use super::{SiteSettings, serve};
 use crate::http::PORT;
 use crate::http::pace::Least;
+use crate::http::server::{HttpEvent, HttpTotals, Limits};
+use crate::options::{Serving, span};
 use clap::Args;
-use jostle_common::units::{BitRate, ByteSize, parse_duration};
+use jostle_common::units::{BitRate, ByteSize};
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
@@ -28,10 +29,13 @@ const DESCRIPTORS_KEPT: usize = 96;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server http --root public
-  jostle-server http --root public --listing --uploads incoming     # browse to http://127.0.0.1:12345/_jostle/upload
+  jostle-server http --root public --listing --uploads incoming     # browse to \
+  http://127.0.0.1:12345/_jostle/upload
   curl http://127.0.0.1:12345/song.mp3 -O
-  curl http://127.0.0.1:12345/ -T song.mp3                          # PUT: this name, or 409 when it is taken
-  curl http://127.0.0.1:12345/ -F file=@song.mp3                    # POST: song-2.mp3 when it is taken")]
+  curl http://127.0.0.1:12345/ -T song.mp3                          # PUT: this name, or 409 when \
+  it is taken
+  curl http://127.0.0.1:12345/ -F file=@song.mp3                    # POST: song-2.mp3 when it is \
+  taken")]
 pub struct ServeArgs {
     /// The folder whose files are served. Hidden files are not, and nothing that a link leads to
     /// outside
@@ -49,39 +53,40 @@ pub struct ServeArgs {
     /// Print every answer, and not only what is stored
     #[arg(long)]
     log: bool,
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:12345")]
-    listen: String,
     /// End when the first connection has ended
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
     /// The largest upload
     #[arg(long, value_name = "SIZE", default_value = "4GiB", help_heading = "Limits")]
     max_size: ByteSize,
     /// How many connections are served at once; further ones wait
-    #[arg(long, value_name = "N", default_value_t = Limits::CONNECTIONS as u32, value_parser = clap::value_parser!(u32).range(1..),
+    #[arg(long, value_name = "N", default_value_t = Limits::CONNECTIONS as u32,
+        value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "Limits")]
     max_clients: u32,
     /// The largest head of a request
     #[arg(long, value_name = "SIZE", default_value = "16KiB", help_heading = "Limits")]
     max_head: ByteSize,
     /// How long a request's head may take from its first byte
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span,
+        help_heading = "Limits")]
     head_time: Duration,
     /// How long a connection may ask nothing
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = span,
+        help_heading = "Limits")]
     idle: Duration,
     /// The least rate of a client that sends a body or reads an answer …
     #[arg(long, value_name = "RATE", default_value = "1kbit/s", help_heading = "Limits")]
     min_rate: BitRate,
     /// … judged over so much time of waiting for it
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span,
+        help_heading = "Limits")]
     patience: Duration,
     /// How many threads serve; as many as the machine has processors by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256),
+        help_heading = "Limits")]
     threads: Option<u16>,
 }
 
@@ -92,12 +97,12 @@ impl ServeArgs {
     /// When a folder cannot be opened, or the address not be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let settings = self.settings()?;
-        let listen = resolve_listener(&self.listen, "http", PORT)?;
-        let server = Server::bind(listen, &settings)?;
-        for remark in server.remarks() {
+        let listen = self.serving.address("http")?;
+        let (server, remarks) = serve(listen, &settings)?;
+        for remark in remarks {
             eprintln!("jostle-server: {remark}");
         }
-        let printer = Printer::new(self.json);
+        let printer = self.serving.printer();
         printer.ready("http", &format!("http://{}", server.address()));
         let (lines, waiting) = mpsc::sync_channel(LINES_MAX);
         let unprinted = Arc::new(AtomicU64::new(0));
@@ -117,14 +122,7 @@ impl ServeArgs {
         Ok(!self.once || totals.succeeded > 0 || totals.requests == 0)
     }
 
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let times =
-            [("--head-time", self.head_time), ("--idle", self.idle), ("--patience", self.patience)];
-        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
-            return Err(Usage::error(format!(
-                "{name} 0 would give up every client; write a time such as 10s"
-            )));
-        }
+    fn settings(&self) -> anyhow::Result<SiteSettings> {
         // The parser wants room for a line at least, and a head is held in memory.
         if !(1024..=1 << 20).contains(&self.max_head.bytes()) {
             return Err(Usage::error(format!(
@@ -153,7 +151,7 @@ impl ServeArgs {
             log: self.log,
         };
         let Self { root, uploads, listing, hosts, .. } = self;
-        Ok(Settings {
+        Ok(SiteSettings {
             root: root.clone(),
             uploads: uploads.clone(),
             listing: *listing,
@@ -163,10 +161,11 @@ impl ServeArgs {
     }
 }
 
-fn print(printer: Printer, event: &Event) {
+fn print(printer: Printer, event: &HttpEvent) {
     match event {
-        Event::Answered { peer, method, target, status, bytes } => {
-            let fields = json!({ "peer": peer, "method": method, "target": target, "status": status, "bytes": bytes });
+        HttpEvent::Answered { peer, method, target, status, bytes } => {
+            let fields = json!({ "peer": peer, "method": method, "target": target, "status": status,
+                "bytes": bytes });
             printer.event("answered", fields, || {
                 format!(
                     "{peer} {} {} {status} {}",
@@ -176,7 +175,7 @@ fn print(printer: Printer, event: &Event) {
                 )
             });
         }
-        Event::Stored { peer, name, size, digest } => {
+        HttpEvent::Stored { peer, name, size, digest } => {
             let fields = json!({ "peer": peer, "file": name, "size": size, "sha256": digest });
             printer.event("stored", fields, || {
                 format!("{}: {} bytes from {peer}, sha256 {digest}", escaped(name), grouped(*size))
@@ -185,8 +184,8 @@ fn print(printer: Printer, event: &Event) {
     }
 }
 
-fn summary(printer: Printer, totals: &Totals, unprinted: u64) {
-    let Totals {
+fn summary(printer: Printer, totals: &HttpTotals, unprinted: u64) {
+    let HttpTotals {
         connections,
         requests,
         succeeded,
@@ -198,14 +197,19 @@ fn summary(printer: Printer, totals: &Totals, unprinted: u64) {
         unstored,
         ..
     } = *totals;
-    let Totals { panics, idle, slow_heads, slow_bodies, slow_readers, accept_paused, .. } = *totals;
-    let fields = json!({ "kind": "http", "connections": connections, "requests": requests, "succeeded": succeeded,
-        "redirected": redirected, "refused": refused, "failed": failed, "bytes": bytes, "stored": stored, "unstored": unstored,
-        "panics": panics, "idle": idle, "slow_heads": slow_heads, "slow_bodies": slow_bodies, "slow_readers": slow_readers,
+    let HttpTotals { panics, idle, slow_heads, slow_bodies, slow_readers, accept_paused, .. } =
+        *totals;
+    let fields = json!({ "kind": "http", "connections": connections, "requests": requests,
+        "succeeded": succeeded,
+        "redirected": redirected, "refused": refused, "failed": failed, "bytes": bytes,
+        "stored": stored, "unstored": unstored,
+        "panics": panics, "idle": idle, "slow_heads": slow_heads, "slow_bodies": slow_bodies,
+        "slow_readers": slow_readers,
         "accept_paused": accept_paused, "unprinted": unprinted });
     printer.event("summary", fields, || {
         let mut text = format!(
-            "connections {connections} requests {requests}: succeeded {succeeded} redirected {redirected} refused {refused} failed {failed}\n\
+            "connections {connections} requests {requests}: succeeded {succeeded} redirected \
+             {redirected} refused {refused} failed {failed}\n\
              bytes {} stored {stored} unstored {unstored}",
             grouped(bytes)
         );

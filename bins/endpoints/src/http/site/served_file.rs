@@ -1,12 +1,13 @@
 //! A file as an answer: whole, a range of it, or the word that the client has it already.
 
-use super::answer::{Refusal, empty};
+use super::answer::empty;
 use super::conditions::{Validators, Verdict, judge};
 use super::digests::Digests;
-use super::handler::Body;
 use super::range::{Wanted, wanted};
+use super::refusal::Refusal;
 use crate::http::digest_field::{self, REPR_DIGEST};
 use crate::http::file_body::FileBody;
+use crate::http::server::Body;
 use http_body_util::BodyExt as _;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,

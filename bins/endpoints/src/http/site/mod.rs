@@ -1,33 +1,50 @@
-//! What is where: files, listings, the upload page, and the refusal of everything else.
+//! The files below a root folder, uploads into another, and the pages around them.
+//!
+//! What is decided without a socket is in files of its own, as functions of values: `target`,
+//! `range`, `conditions`, `same_site`, and [`super::pace`].
 
-use super::answer::{self, Refusal, page, text};
+mod answer;
+pub mod command;
+mod conditions;
+mod digests;
+mod listing;
+mod pages;
+mod range;
+mod refusal;
+mod root;
+mod same_site;
+mod served_file;
+mod settings;
+mod target;
+mod upload;
+
+pub use settings::SiteSettings;
+
 use super::blocking;
-use super::digests::Digests;
-use super::handler::{Answering, Body, Exchange, Handler};
-use super::listing;
-use super::pages;
-use super::root::{Found, Root};
-use super::served_file;
-use super::settings::Settings;
-use super::target::{Target, Wrong};
-use super::upload::Uploads;
+use super::server::{Answering, Body, Exchange, Handler, HttpServer};
+use answer::{page, text};
 use anyhow::Context as _;
+use digests::Digests;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, HeaderValue, LOCATION, TRANSFER_ENCODING};
+use hyper::header::{ALLOW, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
+use pages::UPLOAD_PATH;
+use refusal::Refusal;
+use root::{Found, Root};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use target::{Target, Wrong};
+use upload::Uploads;
 
 const INDEX: &[u8] = b"index.html";
 /// Paths of ours, which no file can have.
 const OURS: &[u8] = b"_jostle";
-/// Where the upload page is.
-pub(super) const UPLOAD_PATH: &str = "/_jostle/upload";
 
 /// The files, the uploads and the pages of a server.
 #[derive(Debug)]
-pub(super) struct Site {
+pub struct Site {
     root: Arc<Root>,
     digests: Digests,
     uploads: Option<Uploads>,
@@ -36,7 +53,10 @@ pub(super) struct Site {
 
 impl Site {
     /// Opens the folders. The one for uploads is made if need be.
-    pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When a folder cannot be opened; the error names it.
+    pub fn open(settings: &SiteSettings) -> anyhow::Result<Self> {
         let root = Root::open(&settings.root)
             .with_context(|| format!("cannot serve {}", settings.root.display()))?;
         let uploads = settings
@@ -52,9 +72,10 @@ impl Site {
         })
     }
 
-    /// What the user should know.
-    pub(super) fn remarks(&self) -> Vec<String> {
-        let links = "this system cannot hold links below the root (openat2, Linux 5.6), so no symbolic link is followed";
+    /// Returns what the user should know about how it serves.
+    pub fn remarks(&self) -> Vec<String> {
+        let links = "this system cannot hold links below the root (openat2, Linux 5.6), so no \
+                     symbolic link is followed";
         (!self.root.follows_links()).then(|| links.to_owned()).into_iter().collect()
     }
 
@@ -192,11 +213,40 @@ impl Handler for Site {
     fn answer(self: Arc<Self>, request: Request<Incoming>, exchange: Exchange) -> Answering {
         Box::pin(async move {
             let html = answer::wants_html(request.headers());
-            self.respond(request, &exchange)
-                .await
-                .unwrap_or_else(|refusal| refusal.into_response(html))
+            self.respond(request, &exchange).await.unwrap_or_else(|refusal| refused(refusal, html))
         })
     }
+
+    fn failure(&self, headers: &HeaderMap) -> Response<Body> {
+        refused(Refusal::failure(), answer::wants_html(headers))
+    }
+}
+
+/// Returns the answer that tells of a refusal, as a page or as a line of text.
+fn refused(refusal: Refusal, html: bool) -> Response<Body> {
+    let Refusal { status, reason, headers } = refusal;
+    let mut response = if html {
+        page(status, pages::refusal(status, &reason))
+    } else {
+        let name = status.canonical_reason().unwrap_or_default();
+        text(status, format!("{} {name}: {reason}\n", status.as_u16()))
+    };
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// Listens on `listen` with a site, and returns the server and what the user should know about how
+/// it serves; port 0 lets the system pick one.
+///
+/// # Errors
+/// When the address cannot be taken, or a folder not be opened; the error names it.
+pub fn serve(
+    listen: SocketAddr,
+    settings: &SiteSettings,
+) -> anyhow::Result<(HttpServer, Vec<String>)> {
+    let site = Site::open(settings)?;
+    let remarks = site.remarks();
+    Ok((HttpServer::bind(listen, settings.limits, Arc::new(site))?, remarks))
 }
 
 /// A folder's path ends with a slash, or the links in its page would lead astray.

@@ -2,8 +2,8 @@
 
 use super::save::Pieces;
 use crate::http::pace::Pace;
-use crate::http::server::answer::Refusal;
-use crate::http::server::handler::Context;
+use crate::http::server::Context;
+use crate::http::site::refusal::Refusal;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;

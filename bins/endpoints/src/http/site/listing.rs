@@ -1,12 +1,12 @@
 //! What is in a folder, as a page or as text: folders first, hidden files and what leads out of the
 //! root left out.
 
-use super::pages::{escape, frame};
+use super::pages::{frame, upload_link};
 use super::root::{Found, Root, names};
-use super::site::UPLOAD_PATH;
 use super::target::{Target, is_servable};
 use crate::http::names::encoded_bytes;
 use jostle_console::terminal;
+use maud::{Markup, html};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -67,57 +67,53 @@ pub(super) fn text(listed: &Listed) -> String {
     listed.entries.iter().map(line).collect::<String>() + more
 }
 
-/// The page.
-pub(super) fn page(listed: &Listed, has_uploads: bool) -> String {
-    let mut rows = String::new();
-    if !listed.target.segments.is_empty() {
-        rows.push_str("<tr><td><a href=\"../\">..</a></td><td></td><td></td></tr>\n");
-    }
-    rows.extend(listed.entries.iter().map(row));
-    let path =
-        listed.target.segments.iter().map(|name| name_text(name)).collect::<Vec<_>>().join("/");
-    let title = if path.is_empty() { "Files".to_owned() } else { path };
+/// Returns the page.
+pub(super) fn page(listed: &Listed, has_uploads: bool) -> Markup {
+    let names: Vec<_> =
+        listed.target.segments.iter().map(|name| terminal::escaped_bytes(name)).collect();
+    let title = if names.is_empty() { "Files".to_owned() } else { names.join("/") };
     let count = match listed.entries.len() {
         _ if listed.is_cut => format!("The first {NAMES_MAX} names."),
         0 => "Nothing is in here.".to_owned(),
         1 => "One entry.".to_owned(),
         count => format!("{count} entries."),
     };
-    let upload = match has_uploads {
-        true => {
-            format!(
-                "<p class=\"actions\"><a class=\"button\" href=\"{UPLOAD_PATH}\">Upload files</a></p>\n"
-            )
+    let body = html! {
+        h1 { (title) }
+        p.soft { (count) }
+        @if has_uploads { (upload_link("Upload files")) }
+        div.wide {
+            table {
+                thead {
+                    tr { th { "Name" } th.number { "Size" } th.number { "Changed (UTC)" } }
+                }
+                tbody {
+                    @if !names.is_empty() {
+                        tr { td { a href="../" { ".." } } td {} td {} }
+                    }
+                    @for entry in &listed.entries { (row(entry)) }
+                }
+            }
         }
-        false => String::new(),
     };
-    let body = format!(
-        "<h1>{title}</h1>\n<p class=\"soft\">{count}</p>\n{upload}<div class=\"wide\"><table>\n\
-         <thead><tr><th>Name</th><th class=\"number\">Size</th><th class=\"number\">Changed (UTC)</th></tr></thead>\n<tbody>\n{rows}</tbody>\n\
-         </table></div>\n"
-    );
-    frame(&title, &body)
+    frame(&title, body)
 }
 
-fn row(entry: &Entry) -> String {
-    let (name, path) = (name_text(&entry.name), encoded_bytes(&entry.name));
-    match entry.file {
-        None => format!("<tr><td><a href=\"{path}/\">{name}/</a></td><td></td><td></td></tr>\n"),
-        Some((size, modified)) => {
-            let modified = UNIX_EPOCH
-                + Duration::from_secs(u64::try_from(modified).unwrap_or(0).min(DATE_MAX));
-            let date = humantime::format_rfc3339_seconds(modified).to_string();
-            // To the minute: 2026-11-21 09:30.
-            let short = date.get(..16).unwrap_or_default().replace('T', " ");
-            format!(
-                "<tr><td><a href=\"{path}\">{name}</a></td><td class=\"number\">{}</td><td class=\"number\"><time datetime=\"{date}\">\
-                 {short}</time></td></tr>\n",
-                indicatif::HumanBytes(size)
-            )
+fn row(entry: &Entry) -> Markup {
+    let (name, path) = (terminal::escaped_bytes(&entry.name), encoded_bytes(&entry.name));
+    let Some((size, modified)) = entry.file else {
+        return html! { tr { td { a href={ (path) "/" } { (name) "/" } } td {} td {} } };
+    };
+    let seconds = u64::try_from(modified).unwrap_or(0).min(DATE_MAX);
+    let date =
+        humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+    // To the minute: 2026-11-21 09:30.
+    let short = date.get(..16).unwrap_or_default().replace('T', " ");
+    html! {
+        tr {
+            td { a href=(path) { (name) } }
+            td.number { (indicatif::HumanBytes(size)) }
+            td.number { time datetime=(date) { (short) } }
         }
     }
-}
-
-fn name_text(name: &[u8]) -> String {
-    escape(&terminal::escaped_bytes(name))
 }

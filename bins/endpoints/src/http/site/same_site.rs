@@ -37,7 +37,8 @@ pub(super) fn check(headers: &HeaderMap, hosts: &[String]) -> Result<(), String>
     match is_local(&name) || hosts.iter().any(is_ours) {
         true => Ok(()),
         false => Err(format!(
-            "this server does not know itself as {name}; start it with --host {name} to upload from there"
+            "this server does not know itself as {name}; start it with --host {name} to upload \
+             from there"
         )),
     }
 }
