@@ -29,7 +29,7 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// The same for bytes that may not be text.
+/// Escapes bytes that may not be text in the same way.
 pub fn escaped_bytes(bytes: &[u8]) -> String {
     escaped(&String::from_utf8_lossy(bytes))
 }
@@ -46,7 +46,7 @@ impl Printer {
         Self { json }
     }
 
-    /// Whether objects are printed.
+    /// Returns true if objects are printed.
     pub const fn is_json(self) -> bool {
         self.json
     }
@@ -108,7 +108,7 @@ pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> a
     text(&String::from_utf8_lossy(&script)).context("cannot write the completions")
 }
 
-/// How many columns the terminal on stdout has, if it is one.
+/// Returns how many columns the terminal on stdout has, if it is one.
 pub fn columns() -> Option<usize> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
@@ -143,7 +143,7 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     lines
 }
 
-/// A rate for people: `9.87 Mbit/s`.
+/// Returns a rate for people: `9.87 Mbit/s`.
 pub fn rate(bits_per_second: f64) -> String {
     let (scale, unit) = match bits_per_second {
         r if r >= 1e9 => (1e9, "Gbit/s"),

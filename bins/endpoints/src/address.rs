@@ -34,7 +34,7 @@ pub(crate) fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec
     Ok(found)
 }
 
-/// The one address to listen on: `localhost` is 127.0.0.1, where IPv4-only programs look.
+/// Returns the one address to listen on: `localhost` is 127.0.0.1, where IPv4-only programs look.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -44,7 +44,7 @@ pub(crate) fn resolve_listener(text: &str, scheme: &str, port: u16) -> anyhow::R
     Ok(*first_v4.unwrap_or(&found[0]))
 }
 
-/// The host and the port, `port` when there is none. An IPv6 address with a port needs its
+/// Returns the host and the port, `port` when there is none. An IPv6 address with a port needs its
 /// brackets.
 fn split(text: &str, port: u16) -> Option<(&str, u16)> {
     if let Some(rest) = text.strip_prefix('[') {

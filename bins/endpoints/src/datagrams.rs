@@ -41,7 +41,7 @@ struct Driver {
 }
 
 impl Driver {
-    /// A socket that listens on `address`.
+    /// Opens a socket that listens on `address`.
     ///
     /// # Errors
     /// When the address cannot be taken; the error names it.
@@ -52,7 +52,7 @@ impl Driver {
         Self::new(mio::net::UdpSocket::bind(address).map_err(named)?, None)
     }
 
-    /// A socket that talks to `server` only.
+    /// Opens a socket that talks to `server` only.
     ///
     /// # Errors
     /// When there is no way to that address.
@@ -94,7 +94,7 @@ impl Driver {
         self.poll.registry().deregister(source)
     }
 
-    /// The address of this end.
+    /// Returns the address of this end.
     ///
     /// # Errors
     /// When the system does not tell.
@@ -118,7 +118,7 @@ impl Driver {
         self.run(&mut Watched { endpoint, each_turn }, stop, clock)
     }
 
-    /// The loop, once for all endpoints.
+    /// Runs the loop, which is compiled once for all endpoints.
     fn run(&mut self, driven: &mut dyn Driven, stop: &Stop, clock: &Clock) -> io::Result<LoopEnd> {
         let _attached = stop.attach(&self.poll)?;
         let mut events = Events::with_capacity(8);
@@ -144,7 +144,7 @@ impl Driver {
         }
     }
 
-    /// How long there is nothing to do. A full socket waits for its event, whatever is due.
+    /// Returns how long there is nothing to do. A full socket waits for its event, whatever is due.
     fn wait(&self, endpoint: &dyn Endpoint, now: Instant) -> Option<Duration> {
         if self.waiting.is_some() {
             return None;
@@ -209,7 +209,7 @@ impl Driver {
         false
     }
 
-    /// Whether a call reported that an earlier datagram was refused; the endpoint is told.
+    /// Returns true if a call reported that an earlier datagram was refused; the endpoint is told.
     fn refused<T>(
         &self,
         result: &io::Result<T>,

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How one talks to an echo server.
 #[derive(Clone, Debug)]
 pub struct EchoSettings {
-    /// The server's addresses; the next is tried when nobody listens at one.
+    /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// The transport.
     pub over: Transport,
@@ -28,8 +28,8 @@ pub struct EchoSettings {
 }
 
 impl EchoSettings {
-    /// The defaults for a server. A stream brings every answer, if late: lost segments cost it up
-    /// to some seconds.
+    /// Returns the defaults for a server. A stream brings every answer, if late: lost segments cost
+    /// it up to some seconds.
     pub const fn new(server: Vec<SocketAddr>, over: Transport) -> Self {
         let linger = match over {
             Transport::Tcp => Duration::from_secs(30),

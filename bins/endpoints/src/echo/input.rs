@@ -33,18 +33,18 @@ pub struct EchoInput {
 }
 
 impl EchoInput {
-    /// The lines that come through `pipe`, which does not block.
+    /// Creates an input of the lines that come through `pipe`, which does not block.
     pub const fn new(pipe: Receiver) -> Self {
         let lines = Lines::new(MESSAGE_BYTES_MAX + 1, Overlong::Skip);
         Self { pipe, lines, given: VecDeque::new(), has_ended: false }
     }
 
-    /// What an event loop waits for.
+    /// Returns what an event loop waits for.
     pub const fn source(&mut self) -> &mut Receiver {
         &mut self.pipe
     }
 
-    /// What comes next.
+    /// Returns what comes next.
     pub fn next_given(&mut self) -> Given {
         let mut buffer = [0; PIECE];
         while self.given.is_empty() && !self.has_ended {

@@ -101,7 +101,7 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
 /// How a file is sent.
 #[derive(Clone, Debug)]
 pub struct UdpFileSettings {
-    /// The server's addresses; the next is tried when nobody listens at one.
+    /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// The rate of the data datagrams.
     pub rate: BitRate,
@@ -110,7 +110,7 @@ pub struct UdpFileSettings {
 }
 
 impl UdpFileSettings {
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: Vec<SocketAddr>) -> Self {
         Self {
             server,
@@ -136,7 +136,7 @@ pub struct UdpFileSent {
 }
 
 impl UdpFileSent {
-    /// Whether the server stored exactly what was sent; `None` without its report.
+    /// Returns true if the server stored exactly what was sent, `None` without its report.
     pub fn is_equal(&self) -> Option<bool> {
         self.report.arrival.as_ref().map(|arrival| arrival.digest == self.digest)
     }

@@ -7,8 +7,9 @@ const BYTES_MAX: usize = 200;
 /// What stands for itself in a path: RFC 3986's unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The plain name of a file that `text` asks for: nothing of a path, nothing hidden, nothing that a
-/// shell, a terminal or another system takes for something else. `None` when nothing is left.
+/// Returns the plain name of a file that `text` asks for: nothing of a path, nothing hidden,
+/// nothing that a shell, a terminal or another system takes for something else. `None` when nothing
+/// is left.
 pub(crate) fn safe(text: &str) -> Option<String> {
     // Browsers of old sent whole paths, and C:\fakepath\name is what a page still sees.
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -32,7 +33,7 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     }
 }
 
-/// The file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before
+/// Returns the file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before
 /// `filename`.
 pub(crate) fn of_disposition(field: &str) -> Option<String> {
     let mut plain = None;
@@ -52,17 +53,17 @@ pub(crate) fn of_disposition(field: &str) -> Option<String> {
     plain
 }
 
-/// A `Content-Disposition` for a file of this name.
+/// Returns a `Content-Disposition` for a file of this name.
 pub(crate) fn disposition(name: &str) -> String {
     format!("attachment; filename*=UTF-8''{}", encoded(name))
 }
 
-/// A name as a segment of a path.
+/// Returns a name as a segment of a path.
 pub(crate) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
 }
 
-/// The same for a name that may not be text.
+/// Encodes a name that may not be text in the same way.
 pub(crate) fn encoded_bytes(name: &[u8]) -> String {
     percent_encoding::percent_encode(name, ESCAPED).to_string()
 }

@@ -28,7 +28,7 @@ pub struct MessagesSettings {
 }
 
 impl MessagesSettings {
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub fn new(server: Vec<SocketAddr>) -> Self {
         Self { server, protocol: MessagesClientSettings::default() }
     }

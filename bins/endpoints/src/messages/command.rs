@@ -96,7 +96,8 @@ fn print_end(
     printer.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
 }
 
-/// The message as text; one that is no UTF-8 also in hex digits, from which nothing is lost.
+/// Returns the message as text; one that is no UTF-8 also in hex digits, from which nothing is
+/// lost.
 fn message_json(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => json!({ "message": text }),

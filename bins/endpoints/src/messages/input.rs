@@ -50,8 +50,8 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// The messages of a text, whose lines are read as those of stdin. An empty separator leaves
-    /// lines whole.
+    /// Returns the messages of a text, whose lines are read as those of stdin. An empty separator
+    /// leaves lines whole.
     pub fn text(text: &str, separator: &str) -> Self {
         let mut input = Self::new(separator);
         text.split('\n').for_each(|line| input.take_line(Line::Whole(line.as_bytes())));
@@ -63,7 +63,8 @@ impl Input {
         Self { made: Some(Box::new(messages)), ..Self::new("") }
     }
 
-    /// The messages that come through a pipe, such as that of [`jostle_console::stdin::open`].
+    /// Returns the messages that come through a pipe, such as that of
+    /// [`jostle_console::stdin::open`].
     pub fn pipe(source: pipe::Receiver, separator: &str) -> Self {
         Self { source: Some(source), ..Self::new(separator) }
     }
@@ -85,7 +86,7 @@ impl Input {
         self.source.as_mut().map_or(Ok(()), |source| connection.watch(source))
     }
 
-    /// What comes next.
+    /// Returns what comes next.
     pub fn next_entry(&mut self) -> Entry {
         loop {
             if let Some(entry) = self.entries.pop_front() {

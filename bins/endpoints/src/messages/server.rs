@@ -51,7 +51,7 @@ pub struct MessagesServer {
 }
 
 impl MessagesServer {
-    /// A server on `listen`; port 0 lets the system pick one.
+    /// Listens on `listen`; port 0 lets the system pick one.
     ///
     /// # Errors
     /// When the address cannot be taken; the error names it.
@@ -61,7 +61,7 @@ impl MessagesServer {
         Ok(Self { settings, inner: StreamServer::bind(listen, listening)? })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.inner.address()
     }
@@ -75,8 +75,7 @@ impl MessagesServer {
     pub fn run(
         self,
         stop: &Stop,
-        mut tell: impl FnMut(SessionPeer, Vec<Message>, Option<(Option<SessionEnd>,
-            SessionReport)>),
+        mut tell: impl FnMut(SessionPeer, Vec<Message>, Option<(Option<SessionEnd>, SessionReport)>),
     ) -> io::Result<MessagesTotals> {
         let MessagesServerSettings { idle, once, .. } = self.settings;
         let mut totals = MessagesTotals::default();

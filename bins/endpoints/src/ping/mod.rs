@@ -61,7 +61,7 @@ pub struct Pinged {
     pub ending: Ending,
 }
 
-/// Pings the first of `servers` at which somebody listens; the address in `settings` is replaced.
+/// Pings the first of `servers` at which a server listens; the address in `settings` is replaced.
 /// `told` sees whom it asks, each event, and the counts.
 ///
 /// # Errors

@@ -91,7 +91,7 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
     });
 }
 
-/// The counts; what is rare is named only when there was any.
+/// Writes the counts; what is rare is named only when there was any.
 pub(super) fn counts(report: &PingReport) -> String {
     let loss = report.loss().map_or_else(String::new, |loss| format!(" ({:.1}%)", 100.0 * loss));
     let mut text = format!(

@@ -47,14 +47,16 @@ pub trait Endpoint {
     /// Takes in a datagram that arrived from `from` at `now`. Never panics, whatever it holds.
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]);
 
-    /// The next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or another
-    /// datagram.
+    /// Returns the next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or
+    /// another datagram.
     fn poll(&mut self, now: Instant) -> Option<Transmit>;
 
-    /// When `poll` next has something to do by itself; `None`: not before another datagram comes.
+    /// Returns when `poll` next has something to do by itself; `None`: not before another datagram
+    /// comes.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Whether this end has done its job, well or not: nothing is left to send or to wait for.
+    /// Returns true if this end has done its job, well or not: nothing is left to send or to wait
+    /// for.
     fn is_finished(&self) -> bool;
 
     /// Takes in that it is stopped at `now`: what silence would have ended is ended by that.
@@ -62,7 +64,7 @@ pub trait Endpoint {
         let _ = now;
     }
 
-    /// Takes in that the network said at `now` that nobody listens at `to` (an ICMP refusal).
+    /// Takes in that the network said at `now` that nothing listens at `to` (an ICMP refusal).
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         let _ = (now, to);
     }
@@ -78,7 +80,8 @@ pub trait Redirect: Endpoint + Sized {
     fn redirected(self, server: SocketAddr) -> Self;
 }
 
-/// Whether an address is this machine's own, so that nobody else can be flooded through it.
+/// Returns true if an address is this machine's own, so that no other host can be flooded
+/// through it.
 pub const fn is_loopback(address: SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
@@ -89,13 +92,13 @@ pub const fn is_loopback(address: SocketAddr) -> bool {
     }
 }
 
-/// How many packets a file of `size` bytes takes; `None` when their numbers do not fit 32 bits (16
-/// TiB).
+/// Returns how many packets a file of `size` bytes takes; `None` when their numbers do not fit 32
+/// bits (16 TiB).
 pub fn chunks_in(size: u64) -> Option<u32> {
     u32::try_from(size.div_ceil(CHUNK_BYTES)).ok()
 }
 
-/// How many bytes of a file of `size` bytes packet `number` carries: 0 beyond the end.
+/// Returns how many bytes of a file of `size` bytes packet `number` carries: 0 beyond the end.
 pub fn chunk_length(size: u64, number: u32) -> usize {
     size.saturating_sub(u64::from(number) * CHUNK_BYTES).min(CHUNK_BYTES) as usize
 }

@@ -54,7 +54,7 @@ pub fn serve<F: Source>(
 /// How a file is fetched.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
-    /// The server's addresses; the next is tried when nobody listens at one.
+    /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// How timeouts are found.
     pub timing: Timing,
@@ -67,7 +67,7 @@ pub struct FetchSettings {
 }
 
 impl FetchSettings {
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: Vec<SocketAddr>) -> Self {
         Self {
             server,

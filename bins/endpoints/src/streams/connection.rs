@@ -91,7 +91,7 @@ impl Connection {
         self.conversation.has_unsent()
     }
 
-    /// The loop, once for all endpoints.
+    /// Runs the loop, which is compiled once for all endpoints.
     fn run(&mut self, driven: &mut dyn Driven) -> io::Result<LoopEnd> {
         let Self { poll, conversation, clock, stop, .. } = self;
         let mut events = Events::with_capacity(8);

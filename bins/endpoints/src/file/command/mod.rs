@@ -34,7 +34,7 @@ fn map_text(cells: impl Iterator<Item = ChunkFate>) -> String {
     cells.map(|cell| char::from_digit(cell.code().into(), 16).unwrap_or('?')).collect()
 }
 
-/// Which chunks have this state, as ranges, at most `ranges_max` of them: `3-5, 9, …`.
+/// Returns which chunks have this state, as ranges, at most `ranges_max` of them: `3-5, 9, …`.
 fn ranges(cells: &[ChunkFate], state: ChunkState, ranges_max: usize) -> String {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for place in (0..cells.len()).filter(|place| cells[*place].state == state) {

@@ -18,12 +18,12 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// Whether the client would rather have a page than a line of text: browsers say so.
+/// Returns true if the client would rather have a page than a line of text: browsers say so.
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
     accepts(headers, "text/html")
 }
 
-/// Whether the client names this content type among those it takes.
+/// Returns true if the client names this content type among those it takes.
 pub(super) fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
     let fields = headers.get_all(ACCEPT).into_iter().filter_map(|field| field.to_str().ok());
     fields
@@ -31,14 +31,14 @@ pub(super) fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
         .any(|range| range.split(';').next().is_some_and(|t| t.trim() == content_type))
 }
 
-/// An answer without a body.
+/// Returns an answer without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
     response
 }
 
-/// An answer from memory, with its digest.
+/// Returns an answer from memory, with its digest.
 pub(super) fn full(
     status: StatusCode,
     content_type: &'static str,
@@ -58,7 +58,7 @@ pub(super) fn full(
     response
 }
 
-/// A page of our own.
+/// Returns an answer with a page of our own.
 pub(super) fn page(status: StatusCode, html: Markup) -> Response<Body> {
     let mut response = full(status, "text/html; charset=utf-8", html.into_string());
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);

@@ -47,7 +47,7 @@ pub struct ServeArgs {
     /// Show what is in a folder without an index.html
     #[arg(long)]
     listing: bool,
-    /// A name by which browsers may upload, beside localhost and addresses; may be given again
+    /// A name by which browsers may upload, besides localhost and addresses; may be given again
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Print every answer, and not only what is stored
@@ -131,7 +131,7 @@ impl ServeArgs {
             )));
         }
         let defaults = Limits::default();
-        // An answer needs a file beside its connection, and ends faster than connections do.
+        // An answer needs a file besides its connection, and ends faster than connections do.
         let most = jostle_sys::raise_descriptor_limit().saturating_sub(DESCRIPTORS_KEPT) * 2 / 3;
         let wanted = self.max_clients as usize;
         if most < wanted && wanted != Limits::CONNECTIONS {

@@ -56,8 +56,8 @@ pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Ve
     Verdict::Proceed { range }
 }
 
-/// Whether a list of entity tags has this one. `*` has every one; a weak tag counts only where weak
-/// comparison is meant.
+/// Returns true if a list of entity tags has this one. `*` has every one; a weak tag counts only
+/// where weak comparison is meant.
 fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool {
     let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
     // Our tags contain no comma, so one in another's tag can hide nothing of ours.
@@ -67,7 +67,7 @@ fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool
     })
 }
 
-/// A date in whole seconds since 1970; `None` when there is none, or none that can be read.
+/// Reads a date in whole seconds since 1970; `None` when there is none, or none that can be read.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     let date = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
     date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())

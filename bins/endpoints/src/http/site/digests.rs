@@ -15,7 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 const REMEMBERED_MAX: usize = 16_384;
 /// How many files are read for their digest at once: more would only take the disk from each other.
 const READERS: usize = 2;
-/// How long an answer waits for a digest that nobody has asked for.
+/// How long an answer waits for a digest that was not asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PIECE: usize = 256 << 10;
 
@@ -43,7 +43,7 @@ impl Default for Digests {
 }
 
 impl Digests {
-    /// The digest of an open file. When it takes long and nobody asked for it (`insist`), the
+    /// Returns the digest of an open file. When it takes long and was not asked for (`insist`), the
     /// answer goes without, and the next has it.
     pub(super) async fn of(
         &self,
@@ -57,7 +57,7 @@ impl Digests {
             return Some(*digest);
         }
         let (file, readers) = (file.clone(), self.readers.clone());
-        // A task of its own: it goes on when the client has gone, so that nobody can make us begin
+        // A task of its own: it goes on when the client has gone, so that no client can make us begin
         // again and again.
         let computing = tokio::spawn(async move {
             let compute = || async {

@@ -42,7 +42,7 @@ pub(super) fn read(root: &Root, target: &Target, folder: &OwnedFd) -> io::Result
     Ok(Listed { target: target.clone(), entries, is_cut })
 }
 
-/// What a request for this name would find; nothing when it would be refused.
+/// Returns what a request for this name would find; nothing when it would be refused.
 fn entry(root: &Root, target: &Target, name: Vec<u8>) -> Option<Entry> {
     if !is_servable(&name) {
         return None;
@@ -57,7 +57,7 @@ fn entry(root: &Root, target: &Target, name: Vec<u8>) -> Option<Entry> {
     }
 }
 
-/// A name per line; a folder's ends with a slash.
+/// Returns a line per name; a folder's ends with a slash.
 pub(super) fn text(listed: &Listed) -> String {
     let line = |entry: &Entry| {
         let end = if entry.file.is_some() { "" } else { "/" };

@@ -163,7 +163,7 @@ impl Site {
         }
     }
 
-    /// A folder without an index.
+    /// Answers with a folder that has no index.
     async fn show_folder(
         &self,
         request: &Parts,
@@ -249,7 +249,7 @@ pub fn serve(
     Ok((HttpServer::bind(listen, settings.limits, Arc::new(site))?, remarks))
 }
 
-/// A folder's path ends with a slash, or the links in its page would lead astray.
+/// Redirects to a folder's path with a slash, without which the links in its page lead astray.
 fn redirect(request: &Parts, target: &Target) -> Response<Body> {
     let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let location = HeaderValue::try_from(format!("{}{query}", target.path(true)));

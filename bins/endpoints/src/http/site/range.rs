@@ -14,7 +14,7 @@ pub(super) enum Wanted {
     Unsatisfiable,
 }
 
-/// What the value of a `Range` header asks for.
+/// Returns what the value of a `Range` header asks for.
 pub(super) fn wanted(value: &str, size: u64) -> Wanted {
     let Some((unit, list)) = value.split_once('=') else { return Wanted::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") || list.contains(',') {
@@ -31,7 +31,7 @@ pub(super) fn wanted(value: &str, size: u64) -> Wanted {
     if part.is_empty() { Wanted::Unsatisfiable } else { Wanted::Part(part) }
 }
 
-/// A number, or none; digits only. One too large to hold is beyond every file.
+/// Reads a number, or none; digits only. One too large to hold is beyond every file.
 fn number(text: &str) -> Result<Option<u64>, ()> {
     match text.trim() {
         "" => Ok(None),

@@ -18,7 +18,7 @@ impl Refusal {
         Self { status, reason: reason.into(), headers: Vec::new() }
     }
 
-    /// The same with a header.
+    /// Adds a header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -32,8 +32,8 @@ impl Refusal {
 }
 
 impl From<io::Error> for Refusal {
-    /// What the system says about a file, as an answer. Details stay in our log: paths of ours
-    /// concern no client.
+    /// Returns what the system says about a file, as an answer. Details stay in our log: paths of
+    /// ours concern no client.
     fn from(error: io::Error) -> Self {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(

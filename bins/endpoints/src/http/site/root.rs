@@ -48,7 +48,7 @@ impl Root {
         Ok(Self { folder, way })
     }
 
-    /// Whether links are followed.
+    /// Returns true if links are followed.
     pub(super) fn follows_links(&self) -> bool {
         self.way != Way::StepByStep
     }
@@ -73,7 +73,7 @@ impl Root {
     }
 }
 
-/// The names in an open folder, at most `most` of them; hidden ones are left out.
+/// Returns the names in an open folder, at most `most` of them; hidden ones are left out.
 pub(super) fn names(folder: &OwnedFd, most: usize) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {

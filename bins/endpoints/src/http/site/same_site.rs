@@ -51,7 +51,7 @@ fn host_name(host: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// An address, or a name that no resolver may point elsewhere (RFC 6761).
+/// Returns true for an address, or a name that no resolver may point elsewhere (RFC 6761).
 fn is_local(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }

@@ -12,7 +12,7 @@ pub struct SiteSettings {
     pub uploads: Option<PathBuf>,
     /// Whether a folder without an index shows what is in it.
     pub listing: bool,
-    /// Names by which browsers may reach the server to upload, beside localhost and addresses.
+    /// Names by which browsers may reach the server to upload, besides localhost and addresses.
     pub hosts: Vec<String>,
     /// What it puts up with.
     pub limits: Limits,

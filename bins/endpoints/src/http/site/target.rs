@@ -41,7 +41,7 @@ impl Target {
         Ok(Self { segments, is_folder })
     }
 
-    /// The path again, encoded, from a single slash on. A folder's ends with one.
+    /// Returns the path again, encoded, from a single slash on. A folder's ends with one.
     pub(super) fn path(&self, is_folder: bool) -> String {
         let names: Vec<_> =
             self.segments.iter().map(|name| crate::http::names::encoded_bytes(name)).collect();
@@ -64,7 +64,7 @@ fn decode(segment: &str) -> Result<Vec<u8>, Wrong> {
     if is_servable(&name) { Ok(name) } else { Err(Wrong::Malformed) }
 }
 
-/// Whether a file of this name can be asked for.
+/// Returns true if a file of this name can be asked for.
 pub(super) fn is_servable(name: &[u8]) -> bool {
     // An encoded separator is no part of a name, and a backslash is one on Windows.
     let is_odd = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'/' | b'\\');

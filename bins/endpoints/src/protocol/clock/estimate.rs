@@ -31,7 +31,7 @@ pub struct Estimate {
 }
 
 impl Sample {
-    /// What it says about the server's clock.
+    /// Returns what it says about the server's clock.
     pub fn estimate(&self) -> Estimate {
         // A clock that shows 1 ns in its last place was read exactly, as far as we can tell.
         let coarse = nanos(self.answer.resolution).saturating_sub(1);
@@ -49,7 +49,7 @@ impl Sample {
 }
 
 impl Estimate {
-    /// The interval in which the true offset lies, in nanoseconds.
+    /// Returns the interval in which the true offset lies, in nanoseconds.
     pub fn interval(&self) -> (i64, i64) {
         let error = i64::try_from(nanos(self.error)).unwrap_or(i64::MAX);
         (self.offset_nanos.saturating_sub(error), self.offset_nanos.saturating_add(error))

@@ -32,7 +32,7 @@ impl EchoClientSettings {
     /// How long a datagram may be under way, unless told otherwise.
     pub const LINGER: Duration = Duration::from_secs(2);
 
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: SocketAddr) -> Self {
         Self { server, linger: Self::LINGER }
     }
@@ -76,7 +76,7 @@ impl EchoReport {
 /// Why a client failed. What is lost is a result, not a failure, as long as anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EchoFailure {
-    /// Nobody listens where the server should be.
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing came back.
@@ -109,7 +109,7 @@ pub struct EchoClient {
 }
 
 impl EchoClient {
-    /// A client that has nothing to say yet.
+    /// Creates a client that has nothing to say yet.
     pub fn new(settings: EchoClientSettings) -> Self {
         Self {
             settings,
@@ -131,12 +131,12 @@ impl EchoClient {
         self.settings.server
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &EchoReport {
         &self.report
     }
 
-    /// Whether it wants a message more. Give none otherwise: that bounds what it holds.
+    /// Returns true if it wants a message more. Give none otherwise: that bounds what it holds.
     pub fn wants_message(&self) -> bool {
         !self.is_closed && self.queue.is_empty() && self.waiting.len() < WINDOW
     }
@@ -151,17 +151,17 @@ impl EchoClient {
         self.is_closed = true;
     }
 
-    /// Whether everything that was given is sent, and no more will be.
+    /// Returns true if everything that was given is sent, and no more will be.
     pub fn has_said_all(&self) -> bool {
         self.is_closed && self.queue.is_empty()
     }
 
-    /// The next answer, in order.
+    /// Returns the next answer, in order.
     pub fn next_event(&mut self) -> Option<EchoEvent> {
         self.events.pop_front()
     }
 
-    /// The report, and how it ended, if it has.
+    /// Returns the report, and how it ended, if it has.
     pub fn into_parts(self) -> (EchoReport, Option<Result<(), EchoFailure>>) {
         (self.report, self.outcome)
     }
@@ -186,7 +186,7 @@ impl EchoClient {
         }
     }
 
-    /// When it ends by itself; `None` while there is more to say.
+    /// Returns when it ends by itself; `None` while there is more to say.
     fn ends_at(&self) -> Option<Instant> {
         if !self.has_said_all() {
             return None;
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn it_ends_at_once_when_all_came_back_and_when_nothing_was_said() {
         let mut silent = client();
-        assert_eq!(silent.deadline(), None, "it waits for somebody to type");
+        assert_eq!(silent.deadline(), None, "it waits for input");
         silent.close();
         assert_eq!((silent.poll(at(1)), silent.is_finished()), (None, true));
         let mut done = client();

@@ -27,8 +27,8 @@ pub struct ChunkFate {
 }
 
 impl ChunkFate {
-    /// The half byte that stands for it in a report: 0 missing, 1 intact, 2 damaged; +4 late; +8
-    /// doubled.
+    /// Returns the half byte that stands for it in a report: 0 missing, 1 intact, 2 damaged; +4
+    /// late; +8 doubled.
     pub const fn code(self) -> u8 {
         self.state as u8 | (self.late as u8) << 2 | (self.doubled as u8) << 3
     }
@@ -64,7 +64,7 @@ pub struct ChunkCounts {
     pub unknown: u64,
 }
 
-/// How many bytes of a file of `size` bytes stand in intact chunks.
+/// Returns how many bytes of a file of `size` bytes stand in intact chunks.
 pub fn intact_bytes(size: u64, cells: impl Iterator<Item = ChunkFate>) -> u64 {
     let intact = (0..).zip(cells).filter(|(_, cell)| cell.state == ChunkState::Intact);
     intact.map(|(number, _)| chunk_length(size, number) as u64).sum()
@@ -86,7 +86,7 @@ pub struct ChunkAccount {
 }
 
 impl ChunkAccount {
-    /// The account of a file of so many chunks, none of which has arrived.
+    /// Creates the account of a file of so many chunks, none of which has arrived.
     pub fn new(chunks: u32) -> Self {
         Self {
             cells: Vec::new(),
@@ -94,12 +94,12 @@ impl ChunkAccount {
         }
     }
 
-    /// The sums.
+    /// Returns the sums.
     pub const fn counts(&self) -> ChunkCounts {
         self.counts
     }
 
-    /// Every chunk in order.
+    /// Returns every chunk in order.
     pub fn cells(&self) -> impl Iterator<Item = ChunkFate> + '_ {
         (0..self.counts.chunks).map(|number| self.cell(number))
     }
@@ -146,7 +146,8 @@ impl ChunkAccount {
         self.counts.unknown += 1;
     }
 
-    /// The half bytes of the chunks from `start` on, at most `count` of them, two in a byte.
+    /// Returns the half bytes of the chunks from `start` on, at most `count` of them, two in a
+    /// byte.
     pub(super) fn packed(&self, start: u32, count: u32) -> Vec<u8> {
         let end = start.saturating_add(count).min(self.counts.chunks);
         let code = |number| if number < end { self.cell(number).code() } else { 0 };

@@ -8,7 +8,7 @@ use jostle_common::digest::Digest;
 /// Every control datagram is shorter than this.
 pub const CONTROL_SIZE_MAX: usize = 1200;
 /// The size of every control datagram from the client: a third of the longest answer, so that
-/// nobody can be flooded with answers.
+/// no third party can be flooded with answers.
 pub const CLIENT_CONTROL_SIZE: usize = CONTROL_SIZE_MAX / 3;
 /// How many chunks one page of a report describes, two in a byte.
 pub const PAGE_CHUNKS: u32 = 1600;
@@ -52,7 +52,7 @@ pub enum ClientControl {
 }
 
 impl ClientControl {
-    /// The datagram, always of [`CLIENT_CONTROL_SIZE`] bytes.
+    /// Returns the datagram, always of [`CLIENT_CONTROL_SIZE`] bytes.
     pub fn encode(&self) -> Bytes {
         let mut datagram = Vec::with_capacity(CLIENT_CONTROL_SIZE);
         match self {
@@ -144,8 +144,8 @@ pub struct ReportPage {
 }
 
 impl ServerControl {
-    /// The datagram, of less than [`CONTROL_SIZE_MAX`] bytes; names, reasons and maps beyond their
-    /// bounds are cut.
+    /// Returns the datagram, of less than [`CONTROL_SIZE_MAX`] bytes; names, reasons and maps
+    /// beyond their bounds are cut.
     pub fn encode(&self) -> Bytes {
         let (magic, transfer) = match self {
             Self::Accept { transfer } => (ACCEPT, transfer),
@@ -218,7 +218,7 @@ impl ReportPage {
     }
 }
 
-/// The longest start of `text` within `bytes_max` that ends between two characters.
+/// Returns the longest start of `text` within `bytes_max` that ends between two characters.
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }

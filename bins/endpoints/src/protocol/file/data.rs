@@ -22,7 +22,7 @@ pub struct Data<'a> {
 }
 
 impl Data<'_> {
-    /// The datagram, always of [`DATA_SIZE`] bytes; a chunk beyond 4096 bytes is cut.
+    /// Returns the datagram, always of [`DATA_SIZE`] bytes; a chunk beyond 4096 bytes is cut.
     pub fn encode(&self) -> Bytes {
         let length = self.chunk.len().min(CHUNK);
         let mut padded = [0; CHUNK];

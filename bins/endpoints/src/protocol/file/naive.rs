@@ -52,18 +52,18 @@ pub struct NaiveReceiver<F: Folder> {
 }
 
 impl<F: Folder> NaiveReceiver<F> {
-    /// A receiver that stores what it gets in `folder`.
+    /// Creates a receiver that stores what it gets in `folder`.
     pub fn new(settings: NaiveSettings, folder: F) -> Self {
         let (received, report) = (VecDeque::new(), UdpFileReceiverReport::default());
         Self { settings, folder, streams: BTreeMap::new(), received, report }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &UdpFileReceiverReport {
         &self.report
     }
 
-    /// The next file that is complete, in the order in which they were.
+    /// Returns the next file that is complete, in the order in which they were.
     pub fn next_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }

@@ -63,12 +63,12 @@ impl Received {
         Self { peer, stored, size, sent: None, elapsed, account: None }
     }
 
-    /// Whether what was stored is what was sent; false when that is not known.
+    /// Returns true if what was stored is what was sent; false when that is not known.
     pub fn is_equal(&self) -> bool {
         matches!((&self.stored, self.sent), (Ok((_, stored)), Some(sent)) if *stored == sent)
     }
 
-    /// What became of the chunks, if they were numbered.
+    /// Returns what became of the chunks, if they were numbered.
     pub fn counts(&self) -> Option<ChunkCounts> {
         self.account.as_ref().map(ChunkAccount::counts)
     }

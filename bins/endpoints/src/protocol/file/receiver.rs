@@ -26,24 +26,24 @@ pub struct UdpFileReceiver<F: Folder> {
 }
 
 impl<F: Folder> UdpFileReceiver<F> {
-    /// A receiver that stores what it gets in `folder`.
+    /// Creates a receiver that stores what it gets in `folder`.
     pub fn new(settings: UdpFileReceiverSettings, folder: F) -> Self {
         let report = UdpFileReceiverReport::default();
         let (outbox, received) = (VecDeque::new(), VecDeque::new());
         Self { settings, folder, transfers: BTreeMap::new(), outbox, received, report }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &UdpFileReceiverReport {
         &self.report
     }
 
-    /// The next transfer that has ended, in the order in which they did.
+    /// Returns the next transfer that has ended, in the order in which they did.
     pub fn next_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }
 
-    /// How many transfers are open, or linger.
+    /// Returns how many transfers are open, or linger.
     pub fn transfers_open(&self) -> usize {
         self.transfers.len()
     }
@@ -155,7 +155,7 @@ impl<F: Folder> UdpFileReceiver<F> {
         self.answer(from, &answer);
     }
 
-    /// Whether there is room for one more file: how many chunks it has, or why not.
+    /// Returns how many chunks one more file has, or why there is no room for it.
     fn admit(&mut self, size: u64) -> Result<u32, String> {
         let limit = self.settings.size_max;
         let chunks = chunks_in(size).filter(|_| size <= limit);

@@ -41,7 +41,7 @@ impl UdpFileSenderSettings {
     /// The patience unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// The defaults for a server and a transfer.
+    /// Returns the defaults for a server and a transfer.
     pub const fn new(server: SocketAddr, transfer: u64) -> Self {
         Self { server, transfer, rate: Self::RATE, patience: Self::PATIENCE }
     }
@@ -50,7 +50,7 @@ impl UdpFileSenderSettings {
 /// Why no report arrived.
 #[derive(Debug, thiserror::Error)]
 pub enum UdpFileFailure {
-    /// Nobody listens where the server should be.
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Control datagrams went unanswered for too long.
@@ -139,7 +139,7 @@ pub struct UdpFileSender<F> {
 }
 
 impl<F: Source> UdpFileSender<F> {
-    /// A sender of `source`.
+    /// Creates a sender of `source`.
     pub fn new(settings: UdpFileSenderSettings, source: F) -> Self {
         let chunks = chunks_in(source.size());
         let outcome = chunks.is_none().then_some(Err(UdpFileFailure::TooLarge));
@@ -159,22 +159,22 @@ impl<F: Source> UdpFileSender<F> {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &UdpFileSenderReport {
         &self.report
     }
 
-    /// The file it sends.
+    /// Returns the file it sends.
     pub const fn source(&self) -> &F {
         &self.source
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub const fn outcome(&self) -> Option<&Result<(), UdpFileFailure>> {
         self.outcome.as_ref()
     }
 
-    /// The report, and how it ended, if it has.
+    /// Returns the report, and how it ended, if it has.
     pub fn into_parts(self) -> (UdpFileSenderReport, Option<Result<(), UdpFileFailure>>) {
         (self.report, self.outcome)
     }

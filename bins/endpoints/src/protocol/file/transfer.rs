@@ -91,17 +91,17 @@ impl<P: Partial> Transfer<P> {
         self.account.counts()
     }
 
-    /// Whether chunks still count.
+    /// Returns true if chunks still count.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Receiving | Phase::Settling(_))
     }
 
-    /// Whether it has ended, well or not.
+    /// Returns true if it has ended, well or not.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Finished(..) | Phase::Failed { .. })
     }
 
-    /// Whether the file has its name.
+    /// Returns true if the file has its name.
     pub(super) const fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Finished(..))
     }
@@ -133,7 +133,7 @@ impl<P: Partial> Transfer<P> {
         self.account.note_unknown();
     }
 
-    /// The answer to an announcement.
+    /// Returns the answer to an announcement.
     pub(super) fn handle_start(&mut self, now: Instant) -> ServerControl {
         self.heard = now;
         match self.answer(0) {
@@ -142,7 +142,7 @@ impl<P: Partial> Transfer<P> {
         }
     }
 
-    /// The answer to a sender that is done and asks for a page of the report.
+    /// Returns the answer to a sender that is done and asks for a page of the report.
     pub(super) fn handle_done(&mut self, now: Instant, page: u32) -> ServerControl {
         self.heard = now;
         if matches!(self.phase, Phase::Receiving) {
@@ -151,7 +151,7 @@ impl<P: Partial> Transfer<P> {
         self.answer(page)
     }
 
-    /// A page of the report if there is one, else what there is to say instead.
+    /// Returns a page of the report if there is one, else what there is to say instead.
     pub(super) fn answer(&self, page: u32) -> ServerControl {
         let transfer = self.id;
         match &self.phase {
@@ -212,7 +212,7 @@ impl<P: Partial> Transfer<P> {
         }
     }
 
-    /// When [`Self::advance`], or forgetting the transfer, is due.
+    /// Returns when [`Self::advance`], or forgetting the transfer, is due.
     pub(super) fn deadline(&self, settings: &UdpFileReceiverSettings) -> Instant {
         match self.phase {
             Phase::Receiving => self.heard + settings.idle,
@@ -240,7 +240,7 @@ impl<P: Partial> Transfer<P> {
         self.last_data.unwrap_or(self.started).since(self.started)
     }
 
-    /// The file, made when it is first needed: an announcement alone leaves nothing behind.
+    /// Returns the file, which is made when it is first needed: an announcement alone leaves nothing behind.
     fn file<F: Folder<File = P>>(&mut self, folder: &mut F) -> io::Result<&mut P> {
         match &mut self.file {
             Some(file) => Ok(file),

@@ -58,7 +58,7 @@ pub enum MessagesFailure {
     /// The connection ended.
     #[error("the connection ended before every message was acknowledged{}", doubt(*.in_doubt))]
     Ended {
-        /// The message in flight, of which nobody here knows whether it was delivered.
+        /// The message in flight, of which it is unknown here whether it was delivered.
         in_doubt: Option<u64>,
     },
 }
@@ -105,7 +105,7 @@ pub struct MessagesReport {
     pub senseless: u64,
     /// Lines with a wrong checksum, or that are no reply.
     pub damaged: u64,
-    /// The round trips of messages that were sent once: of others nobody knows which copy was
+    /// The round trips of messages that were sent once: of others it is unknown which copy was
     /// answered (Karn's rule).
     pub round_trips: RoundTrips,
     /// When the first line was sent.
@@ -162,7 +162,7 @@ pub struct MessagesClient {
 }
 
 impl MessagesClient {
-    /// A client without messages.
+    /// Creates a client without messages.
     pub fn new(settings: MessagesClientSettings) -> Self {
         Self {
             timer: RetransmissionTimer::new(settings.timing),
@@ -184,7 +184,7 @@ impl MessagesClient {
         }
     }
 
-    /// Whether it takes another message now.
+    /// Returns true if it takes another message now.
     pub fn has_room(&self) -> bool {
         !self.is_closed
             && self.waiting.len() < WAITING_MAX
@@ -212,33 +212,34 @@ impl MessagesClient {
         self.is_closed = true;
     }
 
-    /// Whether no more messages are taken.
+    /// Returns true if no more messages are taken.
     pub const fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// Whether any reply came; before that the client may be waiting for a place at the server.
+    /// Returns true if any reply came; before that the client may be waiting for a place at the
+    /// server.
     pub const fn has_heard(&self) -> bool {
         self.heard
     }
 
-    /// The message whose `ACK` came last, once. There is at most one after each
+    /// Returns the message whose `ACK` came last, once. There is at most one after each
     /// [`StreamEndpoint::handle`].
     pub const fn take_acknowledged(&mut self) -> Option<Acknowledged> {
         self.acknowledged.take()
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &MessagesReport {
         &self.report
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub const fn outcome(&self) -> Option<&Result<(), MessagesFailure>> {
         self.outcome.as_ref()
     }
 
-    /// The timeout of the next message.
+    /// Returns the timeout of the next message.
     #[cfg(test)]
     pub(super) fn timer_timeout(&self) -> Duration {
         self.timer.timeout()

@@ -1,4 +1,4 @@
-//! System 9, checked messages over TCP: lines with a number and a checksum, each repeated until it
+//! Checked messages over TCP: lines with a number and a checksum, each repeated until it
 //! is acknowledged.
 //!
 //! The stream between may lose, damage, double and join lines. Every message is delivered once and

@@ -53,7 +53,7 @@ pub struct SessionReport {
 }
 
 impl SessionReport {
-    /// The lines that came.
+    /// Returns the lines that came.
     pub const fn lines(&self) -> u64 {
         self.delivered + self.goodbyes + self.doubled + self.damaged + self.early
     }
@@ -88,7 +88,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that begins at `now`, and is given up after a silence of `idle`.
+    /// Creates a session that begins at `now`, and is given up after a silence of `idle`.
     pub fn new(now: Instant, idle: Option<Duration>) -> Self {
         Self {
             idle,
@@ -102,17 +102,17 @@ impl Session {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &SessionReport {
         &self.report
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub const fn ended(&self) -> Option<SessionEnd> {
         self.ended
     }
 
-    /// The messages delivered since the last call, in order.
+    /// Returns the messages delivered since the last call, in order.
     pub fn take_messages(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.messages)
     }

@@ -16,12 +16,12 @@ pub const GOODBYE: &[u8] = b"TCHAU";
 
 const CRC_DIGITS: usize = 8;
 
-/// Whether a message can be sent: it is one line, and not too long for one.
+/// Returns true if a message can be sent: it is one line, and not too long for one.
 pub fn fits(message: &[u8]) -> bool {
     message.len() <= MESSAGE_BYTES_MAX && !message.contains(&b'\n')
 }
 
-/// The line of a message, with its newline.
+/// Returns the line of a message, with its newline.
 pub fn encode(sequence: u64, message: &[u8]) -> Bytes {
     let number = sequence.to_string();
     let sum = crc(&[number.as_bytes(), b" ", message].concat());
@@ -76,12 +76,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply with a checksum.
+    /// Creates a reply with a checksum.
     pub const fn new(verdict: Verdict, sequence: u64) -> Self {
         Self { verdict, sequence, is_checked: true }
     }
 
-    /// The line, with its newline.
+    /// Returns the line, with its newline.
     pub fn encode(&self) -> Bytes {
         let word = match self.verdict {
             Verdict::Ack => "ACK",
@@ -115,7 +115,7 @@ impl Reply {
     }
 }
 
-/// A number as we write it: digits only, no zeros in front.
+/// Reads a number as we write it: digits only, no zeros in front.
 fn decimal(digits: &[u8]) -> Option<u64> {
     let is_plain = digits.iter().all(u8::is_ascii_digit)
         && (digits.len() == 1 || digits.first() != Some(&b'0'));
@@ -125,8 +125,8 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// A checksum: exactly 8 digits, letters small. A flipped bit makes an `A` of an `a`: it would go
-/// unseen if both were taken.
+/// Reads a checksum: exactly 8 digits, letters small. A flipped bit makes an `A` of an `a`: it
+/// would go unseen if both were taken.
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
     let is_plain = digits.len() == CRC_DIGITS
         && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));

@@ -132,7 +132,7 @@ pub struct PingClient {
 }
 
 impl PingClient {
-    /// A client that has sent nothing.
+    /// Creates a client that has sent nothing.
     pub fn new(settings: PingClientSettings) -> Self {
         Self {
             settings,
@@ -151,17 +151,17 @@ impl PingClient {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &PingReport {
         &self.report
     }
 
-    /// The next thing that happened to a datagram, in order, when it was set to tell.
+    /// Returns the next event of a datagram, in order, when it was set to tell.
     pub fn next_event(&mut self) -> Option<PingEvent> {
         self.events.pop_front()
     }
 
-    /// The report, and how it ended, if it has.
+    /// Returns the report, and how it ended, if it has.
     pub fn into_parts(self) -> (PingReport, Option<Result<(), PingFailure>>) {
         (self.report, self.outcome)
     }
@@ -287,7 +287,7 @@ impl PingClient {
         self.settings.count.is_none_or(|count| self.report.requests < count)
     }
 
-    /// When the next request may begin; `None`: not before something else happens.
+    /// Returns when the next request may begin; `None`: not before something else happens.
     fn begins_at(&self) -> Option<Instant> {
         if !self.has_more() {
             return None;
@@ -298,8 +298,8 @@ impl PingClient {
         }
     }
 
-    /// When the run ends: at once when all is answered, after a while when something is missing;
-    /// `None` while there is more to do.
+    /// Returns when the run ends: at once when all is answered, after a while when something is
+    /// missing; `None` while there is more to do.
     fn ends_at(&self) -> Option<Instant> {
         let started = self.report.started?;
         let over = self.settings.deadline.map(|deadline| started + deadline);
@@ -354,7 +354,7 @@ impl Endpoint for PingClient {
             self.report.ignored += 1;
             return;
         }
-        // Whoever wakes late learns first what was due before.
+        // A late wake-up learns first what was due before.
         self.expire(now, false);
         match Ping::decode(datagram) {
             Ok(ping) if ping.run == self.settings.run => self.handle_answer(now, ping),
@@ -413,7 +413,7 @@ impl Endpoint for PingClient {
 }
 
 impl PingClient {
-    /// The next datagram that may go: a retry before a new request.
+    /// Returns the next datagram that may go: a retry before a new request.
     fn next_attempt(&mut self, now: Instant) -> Option<Transmit> {
         while let Some(number) = self.again.pop_front() {
             // Its late answer may have come meanwhile, or it may be forgotten.

@@ -60,7 +60,7 @@ pub struct PingReport {
     pub damaged: u64,
     /// Datagrams that were whole and answered nothing that is remembered.
     pub ignored: u64,
-    /// Times when the network said that nobody listens.
+    /// Times when the network said that nothing listens.
     pub refused: u64,
     /// Datagrams without an answer whose timeout has not passed.
     pub waiting: u64,
@@ -72,7 +72,7 @@ pub struct PingReport {
     pub started: Option<Instant>,
     /// When the last answer came, or when the client gave up.
     pub ended: Option<Instant>,
-    /// Events that nobody took in time.
+    /// Events that were not taken in time.
     pub untold: u64,
 }
 
@@ -82,7 +82,7 @@ impl PingReport {
         self.sent - self.received - self.waiting
     }
 
-    /// The share of lost datagrams among those whose fate is known; `None` of none.
+    /// Returns the share of lost datagrams among those whose fate is known; `None` of none.
     pub fn loss(&self) -> Option<f64> {
         let known = self.sent - self.waiting;
         (known > 0).then(|| self.lost() as f64 / known as f64)
@@ -97,7 +97,7 @@ impl PingReport {
 /// Why a client failed. Loss is a result, not a failure, as long as anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PingFailure {
-    /// Nobody listens where the server should be.
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing came back.

@@ -170,7 +170,7 @@ fn a_refusal_ends_it_at_once_before_any_answer_and_after_eight_in_a_row_later() 
     let mut fresh = client(|_| {});
     fresh.poll(at(0));
     fresh.handle_refusal(at(1), "127.0.0.1:9".parse().unwrap());
-    assert!(!fresh.is_finished(), "somebody else's refusal");
+    assert!(!fresh.is_finished(), "another peer's refusal");
     fresh.handle_refusal(at(1), server());
     assert_eq!(fresh.into_parts().1, Some(Err(PingFailure::Refused(server()))));
 

@@ -47,7 +47,7 @@ impl SawClientSettings {
     /// The largest file unless told otherwise.
     pub const SIZE_MAX: u64 = 4 << 30;
 
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: SocketAddr) -> Self {
         Self {
             server,
@@ -62,7 +62,7 @@ impl SawClientSettings {
 /// Why a file did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub enum SawFailure {
-    /// Nobody listens where the server should be.
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing valid arrived for too long.
@@ -161,7 +161,7 @@ pub struct SawClient<S> {
 }
 
 impl<S: Sink> SawClient<S> {
-    /// A client that will fetch the server's file into `sink`.
+    /// Creates a client that will fetch the server's file into `sink`.
     pub fn new(settings: SawClientSettings, sink: S) -> Self {
         Self {
             padded: !is_loopback(settings.server),
@@ -182,17 +182,17 @@ impl<S: Sink> SawClient<S> {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &SawReport {
         &self.report
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub const fn outcome(&self) -> Option<&Result<(), SawFailure>> {
         self.outcome.as_ref()
     }
 
-    /// The report, the sink, and how it ended, if it has.
+    /// Returns the report, the sink, and how it ended, if it has.
     pub fn into_parts(self) -> (SawReport, S, Option<Result<(), SawFailure>>) {
         (self.report, self.sink, self.outcome)
     }

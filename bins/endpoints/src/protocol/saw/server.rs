@@ -51,8 +51,8 @@ pub struct SawServer<F> {
 }
 
 impl<F: Source> SawServer<F> {
-    /// A server of `source`. With `once` it ends when a client has the whole file: when one says
-    /// so, or after so long a silence behind a request for the last packet.
+    /// Creates a server of `source`. With `once` it ends when a client has the whole file: when one
+    /// says so, or after so long a silence behind a request for the last packet.
     pub fn new(source: F, once: Option<Duration>) -> Self {
         let (outbox, thanked) = (VecDeque::new(), VecDeque::new());
         Self {
@@ -66,12 +66,12 @@ impl<F: Source> SawServer<F> {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &SawServerReport {
         &self.report
     }
 
-    /// The file it serves.
+    /// Returns the file it serves.
     pub const fn source(&self) -> &F {
         &self.source
     }
@@ -108,7 +108,7 @@ impl<F: Source> SawServer<F> {
         self.outbox.push_back(Transmit { to: from, payload });
     }
 
-    /// With `once`: the last packet was asked for, or a request shows that somebody is still at it.
+    /// With `once`: the last packet was asked for, or a request shows that a client is still fetching.
     fn expect_the_end(&mut self, now: Instant, number: u32) {
         let is_last =
             chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));

@@ -74,7 +74,7 @@ fn a_client_behind_a_relay_learns_to_pad() {
     assert_eq!((server.report().too_short, client.report().retransmissions), (1, 1));
 }
 
-/// When requests go that nobody answers, and when the client gives up.
+/// Returns when requests go that are not answered, and when the client gives up.
 fn unanswered(settings: SawClientSettings) -> (Vec<Instant>, Instant) {
     let mut client = SawClient::new(settings, Vec::new());
     let mut times = Vec::new();

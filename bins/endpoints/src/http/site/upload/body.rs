@@ -36,7 +36,7 @@ impl PacedBody {
         Self { incoming, context, pace, timer: None }
     }
 
-    /// Whether the sender has been too slow, now that it is waited for.
+    /// Returns true if the sender has been too slow, now that it is waited for.
     fn poll_patience(&mut self, task: &mut Task<'_>) -> Poll<Broken> {
         let now = self.context.clock.now();
         self.pace.handle_wait(now);

@@ -27,7 +27,7 @@ const HEAD_RATION: usize = 64 << 10;
 /// How much of a file is read at once.
 const DATA_RATION: usize = 128 << 10;
 
-/// The boundary of a form, when the body is one.
+/// Returns the boundary of a form, when the body is one.
 pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(content_type(headers)?).ok()
 }

@@ -60,7 +60,7 @@ impl Uploads {
         })
     }
 
-    /// The largest upload, in bytes.
+    /// Returns the largest upload, in bytes.
     pub(super) const fn limit(&self) -> u64 {
         self.limit
     }
@@ -126,7 +126,7 @@ impl Uploads {
         Ok(self.answer(headers, &stored))
     }
 
-    /// What a raw body is to be called, and how firmly.
+    /// Returns what a raw body is to be called, and how firmly.
     fn name(&self, head: &Parts) -> Result<(String, Naming), Refusal> {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
@@ -206,7 +206,7 @@ impl Uploads {
         response
     }
 
-    /// Where a stored file can be had, if it is served.
+    /// Returns where a stored file can be had, if it is served.
     fn location(&self, stored: &Stored) -> Option<String> {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
@@ -227,7 +227,7 @@ fn too_large(limit: u64) -> Refusal {
         .with(HeaderName::from_static("connection"), HeaderValue::from_static("close"))
 }
 
-/// The value of a `Content-Type`.
+/// Returns the value of a `Content-Type`.
 fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(CONTENT_TYPE)?.to_str().ok()
 }

@@ -1,4 +1,4 @@
-//! Storing an upload: written beside its name, hashed as it comes, named when it is whole, removed
+//! Storing an upload: written next to its name, hashed as it comes, named when it is whole, removed
 //! when it is not.
 
 use super::too_large;
@@ -37,7 +37,7 @@ pub(super) struct Stored {
 
 /// A file that comes in pieces.
 pub(super) trait Pieces {
-    /// The next piece; `None` at the end.
+    /// Returns the next piece; `None` at the end.
     fn piece(&mut self) -> impl Future<Output = Result<Option<Bytes>, Refusal>> + Send;
 }
 
