@@ -1,12 +1,12 @@
 //! The client of echo over UDP, against any datagrams.
 #![no_main]
 
-use jostle_endpoints::protocol::echo::{Client, ClientSettings};
+use jostle_endpoints::protocol::echo::{EchoClient, EchoClientSettings};
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|datagrams: Vec<Datagram>| {
-    let mut client = Client::new(ClientSettings::new(PEER));
+    let mut client = EchoClient::new(EchoClientSettings::new(PEER));
     for message in ["one", "two", "two"] {
         if client.wants_message() {
             client.push(message.into());

@@ -2,7 +2,8 @@
 #![no_main]
 
 use jostle_endpoints::protocol::file::{
-    NaiveReceiver, NaiveSettings, Receiver, ReceiverSettings, Sender, SenderSettings,
+    NaiveReceiver, NaiveSettings, UdpFileReceiver, UdpFileReceiverSettings, UdpFileSender,
+    UdpFileSenderSettings,
 };
 use jostle_endpoints::protocol::storage::{Memory, MemoryFolder};
 use jostle_fuzz::{Datagram, PEER, drive};
@@ -22,12 +23,13 @@ const KNOWN: [&[u8]; 9] = [
 
 fuzz_target!(|datagrams: Vec<Datagram>| {
     // What is stored here is held in memory, so little is accepted.
-    let settings = ReceiverSettings { size_max: 1 << 20, ..ReceiverSettings::default() };
-    let mut receiver = Receiver::new(settings, MemoryFolder::default());
+    let settings =
+        UdpFileReceiverSettings { size_max: 1 << 20, ..UdpFileReceiverSettings::default() };
+    let mut receiver = UdpFileReceiver::new(settings, MemoryFolder::default());
     drive(&mut receiver, &datagrams, &KNOWN);
     while receiver.next_received().is_some() {}
     drive(
-        &mut Sender::new(SenderSettings::new(PEER, 7), Memory::new(vec![7; 9000])),
+        &mut UdpFileSender::new(UdpFileSenderSettings::new(PEER, 7), Memory::new(vec![7; 9000])),
         &datagrams,
         &KNOWN,
     );

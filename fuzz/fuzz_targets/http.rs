@@ -11,8 +11,8 @@ use libfuzzer_sys::fuzz_target;
 mod http {
     pub(crate) mod digest_field;
     pub(crate) mod names;
-    #[path = "server"]
-    pub(crate) mod server {
+    #[path = "site"]
+    pub(crate) mod site {
         mod conditions;
         mod range;
         mod same_site;
@@ -22,7 +22,8 @@ mod http {
         use crate::{Case, Field, Value};
         use conditions::{Validators, Verdict, judge};
         use hyper::header::{
-            HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+            HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+            IF_RANGE,
             IF_UNMODIFIED_SINCE, ORIGIN,
         };
         use jostle_common::digest::Digest;
@@ -57,10 +58,11 @@ mod http {
             if let Wanted::Part(part) = wanted(case.text, size) {
                 assert!(part.start < part.end && part.end <= size);
             }
-            let write = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+            let write = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
             let found = wanted(&format!("bytes={}-{}", write(case.first), write(case.last)), size);
             let is_part = match (case.first, case.last) {
-                (Some(first), Some(last)) if first > last => return assert_eq!(found, Wanted::Whole),
+                (Some(first), Some(last)) if first > last => return assert_eq!(found,
+                    Wanted::Whole),
                 (None, None) => return assert_eq!(found, Wanted::Whole),
                 (Some(first), _) => first < size,
                 (None, Some(tail)) => tail > 0 && size > 0,
@@ -85,7 +87,8 @@ mod http {
             if is_passed && has(&[ORIGIN]) {
                 let text = |name| headers[name].to_str().unwrap_or_default().to_ascii_lowercase();
                 let host = text(HOST);
-                assert!(text(ORIGIN).contains(host.trim_end_matches(":80").trim_end_matches(":443")));
+                let host = host.trim_end_matches(":80").trim_end_matches(":443");
+            assert!(text(ORIGIN).contains(host));
             }
             if !has(&[ORIGIN, HeaderName::from_static("sec-fetch-site")]) {
                 assert!(is_passed);
@@ -102,14 +105,16 @@ mod http {
             assert!(!name.starts_with(['.', ' ']) && !name.ends_with(['.', ' ']));
             assert_eq!(names::safe(&name).as_deref(), Some(&*name));
             let target =
-                Target::parse(&format!("/{}", names::encoded(&name))).expect("a safe name is a path");
+                Target::parse(&format!("/{}",
+                    names::encoded(&name))).expect("a safe name is a path");
             assert_eq!(target.segments, [name.into_bytes()]);
         }
 
         fn header(field: &Field<'_>) -> Option<(HeaderName, HeaderValue)> {
             let own = [digest_field::REPR_DIGEST, digest_field::WANT_REPR_DIGEST];
             let others =
-                [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, HOST, ORIGIN];
+                [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, HOST,
+                    ORIGIN];
             let fetch = [HeaderName::from_static("sec-fetch-site")];
             let names: Vec<_> = own.into_iter().chain(others).chain(fetch).collect();
             let name = names[usize::from(field.name) % names.len()].clone();
@@ -124,7 +129,8 @@ mod http {
                 }
                 Value::Digest(bytes) => {
                     let value = digest_field::value(Digest(bytes));
-                    let headers = HeaderMap::from_iter([(digest_field::REPR_DIGEST, value.clone())]);
+                    let headers = HeaderMap::from_iter([(digest_field::REPR_DIGEST,
+                        value.clone())]);
                     assert_eq!(digest_field::parse(&headers), Some(Digest(bytes)));
                     Ok(value)
                 }
@@ -167,12 +173,12 @@ enum Value<'a> {
 }
 
 fuzz_target!(|case: Case<'_>| {
-    http::server::a_path_stays_below(case.text);
-    http::server::a_path_stays_below(&format!("/{}", case.text));
-    http::server::a_range_is_inside(&case);
-    http::server::headers_are_judged(&case);
-    http::server::a_name_is_safe(case.text);
+    http::site::a_path_stays_below(case.text);
+    http::site::a_path_stays_below(&format!("/{}", case.text));
+    http::site::a_range_is_inside(&case);
+    http::site::headers_are_judged(&case);
+    http::site::a_name_is_safe(case.text);
     let (c, count) = case.run;
     let run: String = std::iter::repeat_n(c, count.into()).collect();
-    http::server::a_name_is_safe(&format!("{}{run}{}", case.text, case.end));
+    http::site::a_name_is_safe(&format!("{}{run}{}", case.text, case.end));
 });

@@ -3,7 +3,7 @@
 
 use jostle_common::time::Instant;
 use jostle_endpoints::protocol::messages::{
-    Client, ClientSettings, Reply, Session, Verdict, encode,
+    MessagesClient, MessagesClientSettings, Reply, Session, Verdict, encode,
 };
 use jostle_endpoints::protocol::stream::StreamEndpoint;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -39,7 +39,7 @@ impl Arrival {
 }
 
 fuzz_target!(|arrivals: Vec<Arrival>| {
-    let mut client = Client::new(ClientSettings::default());
+    let mut client = MessagesClient::new(MessagesClientSettings::default());
     (0..4).for_each(|number| client.push(vec![b'x'; number].into()));
     client.close();
     let mut session = Session::new(Instant::START, Some(Duration::from_secs(60)));

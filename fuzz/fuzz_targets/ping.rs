@@ -1,7 +1,7 @@
 //! The client of ping and the reflector, against any datagrams.
 #![no_main]
 
-use jostle_endpoints::protocol::ping::{Client, ClientSettings, Ping};
+use jostle_endpoints::protocol::ping::{Ping, PingClient, PingClientSettings};
 use jostle_endpoints::protocol::reflector::{Reflector, ReflectorSettings};
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ fuzz_target!(|datagrams: Vec<Datagram>| {
     // The head, and all but the checksum.
     let known: Vec<&[u8]> =
         whole.iter().flat_map(|ping| [&ping[..8], &ping[..ping.len() - 4]]).collect();
-    let mut client = Client::new(ClientSettings::new(PEER, 7));
+    let mut client = PingClient::new(PingClientSettings::new(PEER, 7));
     drive(&mut client, &datagrams, &known);
     while client.next_event().is_some() {}
     let settings = ReflectorSettings { port: 1234, once: None, tell: true };

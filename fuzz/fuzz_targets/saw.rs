@@ -1,7 +1,7 @@
 //! Both ends of stop-and-wait, against any datagrams.
 #![no_main]
 
-use jostle_endpoints::protocol::saw::{Client, ClientSettings, Server};
+use jostle_endpoints::protocol::saw::{SawClient, SawClientSettings, SawServer};
 use jostle_endpoints::protocol::storage::Memory;
 use jostle_fuzz::{Datagram, PEER, drive};
 use libfuzzer_sys::fuzz_target;
@@ -16,6 +16,6 @@ const KNOWN: [&[u8]; 6] = [
 ];
 
 fuzz_target!(|datagrams: Vec<Datagram>| {
-    drive(&mut Client::new(ClientSettings::new(PEER), Vec::new()), &datagrams, &KNOWN);
-    drive(&mut Server::new(Memory::new(vec![7; 10_000]), None), &datagrams, &KNOWN);
+    drive(&mut SawClient::new(SawClientSettings::new(PEER), Vec::new()), &datagrams, &KNOWN);
+    drive(&mut SawServer::new(Memory::new(vec![7; 10_000]), None), &datagrams, &KNOWN);
 });

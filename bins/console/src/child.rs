@@ -25,7 +25,7 @@ pub enum Reach {
 /// A command under way. Dropping it kills it.
 ///
 /// It is reaped only at its end, here: until then its number, and that of its group, belong to
-/// nobody else.
+/// no other process.
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
@@ -54,7 +54,7 @@ impl Child {
         let (sender, ended) = mpsc::channel();
         let mut child = Self { process, pid, reach, ended, status: None };
         let wait = move || {
-            // Whoever waited may have gone.
+            // The one that waited may have gone.
             let _ = sender.send(wait(pid));
             when_ended();
         };
@@ -66,13 +66,13 @@ impl Child {
         Ok((child, pipes))
     }
 
-    /// Its number, which is that of its group as well if it has one.
+    /// Returns its number, which is that of its group as well if it has one.
     pub const fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// The status with which it has ended, as a shell says it: 128 and the signal's number when a
-    /// signal ended it.
+    /// Returns the status with which it has ended, as a shell would: 128 and the signal's number
+    /// when a signal ended it.
     pub fn status(&mut self) -> Option<i32> {
         self.status = self.status.or_else(|| self.ended.try_recv().ok());
         self.status
@@ -86,7 +86,7 @@ impl Child {
         };
     }
 
-    /// Its status; if it still runs it is asked to end first.
+    /// Returns its status; if it still runs it is asked to end first.
     pub fn finish(mut self) -> i32 {
         if let Some(status) = self.status() {
             return status;
@@ -137,7 +137,7 @@ fn wait(pid: Pid) -> i32 {
     }
 }
 
-/// A shell's way to say which signal ended a program.
+/// Says as a shell does which signal ended a program.
 fn code(status: &WaitIdStatus) -> i32 {
     status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0))
 }

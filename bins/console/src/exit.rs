@@ -8,13 +8,13 @@ use std::process::ExitCode;
 pub struct Usage(pub String);
 
 impl Usage {
-    /// A wrong usage as an error, for `?` and `return Err`.
+    /// Returns a wrong usage as an error, for `?` and `return Err`.
     pub fn error(message: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(message.into()))
     }
 }
 
-/// The status of a finished job; an error is named on stderr, with its causes, first.
+/// Returns the status of a finished job; an error is named on stderr, with its causes, first.
 pub fn status(program: &str, result: anyhow::Result<bool>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,

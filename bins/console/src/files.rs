@@ -7,7 +7,7 @@ use std::path::Path;
 /// More than any profile or configuration needs.
 const TEXT_BYTES_MAX: u64 = 16 << 20;
 
-/// The file's bytes; an error when there are more than `most`.
+/// Returns the file's bytes; an error when there are more than `most`.
 ///
 /// # Errors
 /// When the file cannot be read, or is larger.
@@ -21,7 +21,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a profile or a configuration.
+/// Returns the text of a profile or a configuration.
 ///
 /// # Errors
 /// When the file cannot be read, is no text, or is larger than any such file.

@@ -1,22 +1,23 @@
-//! Progress on stderr, when somebody looks at it.
+//! Progress on stderr, when that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 
-/// A bar over `total` bytes; a hidden one unless stderr is a terminal.
+/// Returns a bar over `total` bytes; a hidden one unless stderr is a terminal.
 pub fn bytes(total: u64, what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template(
-        "{prefix} [{bar:16}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {wide_msg}",
+        "{prefix} [{bar:16}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} \
+         {wide_msg}",
     )
     .expect("the template is well-formed")
     .progress_chars("=> ");
     ProgressBar::new(total).with_style(style).with_prefix(crate::terminal::escaped(what))
 }
 
-/// A line of text that the caller sets; a hidden one unless stderr is a terminal.
+/// Returns a line of text that the caller sets; a hidden one unless stderr is a terminal.
 pub fn line() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -26,8 +27,8 @@ pub fn line() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-/// A bar over the cells of a sweep, with the time left and what the caller adds; a hidden one
-/// unless stderr is a terminal.
+/// Returns a bar over the cells of a sweep, with the time left and what the caller adds; a hidden
+/// one unless stderr is a terminal.
 pub fn cells(total: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -18,8 +18,8 @@ pub fn on(signals: &[i32], mut act: impl FnMut(i32) + Send + 'static) -> io::Res
     Ok(())
 }
 
-/// A [`Stop`] that SIGINT and SIGTERM request. A second signal ends the process at once, for a
-/// drain that hangs.
+/// Returns a [`Stop`] that SIGINT and SIGTERM request. A second signal ends the process at once,
+/// for a drain that hangs.
 ///
 /// # Errors
 /// When the signals cannot be caught.

@@ -6,8 +6,8 @@
 use mio::unix::pipe;
 use std::io;
 
-/// The readable end of a pipe through which all of stdin comes. The thread behind it ends with
-/// stdin, with the receiver, or with the process.
+/// Returns the readable end of a pipe through which all of stdin comes. The thread behind it ends
+/// with stdin, with the receiver, or with the process.
 ///
 /// # Errors
 /// When the system has no pipe or thread left.

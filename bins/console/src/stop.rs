@@ -31,7 +31,7 @@ pub struct Attached {
 }
 
 impl Stop {
-    /// A request that nobody has made yet.
+    /// Creates a request that was not made yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -42,7 +42,7 @@ impl Stop {
         self.wakers().iter().for_each(|wake| wake());
     }
 
-    /// Whether the request was made.
+    /// Returns true if the request was made.
     pub fn is_requested(&self) -> bool {
         self.inner.requested.load(Ordering::SeqCst)
     }

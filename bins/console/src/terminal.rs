@@ -19,7 +19,8 @@ pub fn escaped(text: &str) -> String {
         // Bidirectional marks and overrides are no control characters to Unicode, but reorder what
         // a person reads.
         let steers = c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            || matches!(c,
+                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if steers {
             safe.extend(c.escape_default());
         } else {
@@ -29,7 +30,7 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// The same for bytes that may not be text.
+/// Escapes bytes that may not be text in the same way.
 pub fn escaped_bytes(bytes: &[u8]) -> String {
     escaped(&String::from_utf8_lossy(bytes))
 }
@@ -46,7 +47,7 @@ impl Printer {
         Self { json }
     }
 
-    /// Whether objects are printed.
+    /// Returns true if objects are printed.
     pub const fn is_json(self) -> bool {
         self.json
     }
@@ -121,7 +122,7 @@ pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> a
     text(&String::from_utf8_lossy(&script)).context("cannot write the completions")
 }
 
-/// How many columns the terminal on stdout has, if it is one.
+/// Returns how many columns the terminal on stdout has, if it is one.
 pub fn columns() -> Option<usize> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
@@ -148,7 +149,7 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     textwrap::fill(&text.split_whitespace().collect::<Vec<_>>().join(" "), options)
 }
 
-/// A rate for people: `9.87 Mbit/s`.
+/// Returns a rate for people: `9.87 Mbit/s`.
 pub fn rate(bits_per_second: f64) -> String {
     let (scale, unit) = match bits_per_second {
         r if r >= 1e9 => (1e9, "Gbit/s"),

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 ///
 /// # Errors
 /// A [`Usage`] when it is written wrongly; another error when the host is unknown.
-pub fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
     let bare = match text.split_once("://") {
         Some((found, rest)) if found == scheme => rest,
         Some((found, rest)) => {
@@ -22,7 +22,8 @@ pub fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec<Socket
     };
     let (host, port) = split(bare, port).ok_or_else(|| {
         Usage::error(format!(
-            "\"{text}\" is not an address; write HOST:PORT, such as 127.0.0.1:{port} or [::1]:{port}"
+            "\"{text}\" is not an address; write HOST:PORT, such as 127.0.0.1:{port} or \
+             [::1]:{port}"
         ))
     })?;
     let found: Vec<_> = (host, port)
@@ -33,17 +34,17 @@ pub fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec<Socket
     Ok(found)
 }
 
-/// The one address to listen on: `localhost` is 127.0.0.1, where IPv4-only programs look.
+/// Returns the one address to listen on: `localhost` is 127.0.0.1, where IPv4-only programs look.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn resolve_listener(text: &str, scheme: &str, port: u16) -> anyhow::Result<SocketAddr> {
+pub(crate) fn resolve_listener(text: &str, scheme: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let found = resolve(text, scheme, port)?;
     let first_v4 = found.iter().find(|address| address.is_ipv4() && address.ip().is_loopback());
     Ok(*first_v4.unwrap_or(&found[0]))
 }
 
-/// The host and the port, `port` when there is none. An IPv6 address with a port needs its
+/// Returns the host and the port, `port` when there is none. An IPv6 address with a port needs its
 /// brackets.
 fn split(text: &str, port: u16) -> Option<(&str, u16)> {
     if let Some(rest) = text.strip_prefix('[') {

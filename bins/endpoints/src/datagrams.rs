@@ -4,10 +4,13 @@
 //! does not mind, and paced data go in small bursts (a packet per wake-up up to some 30 Mbit/s,
 //! then a few), whose mean rate is exact.
 
-use crate::protocol::{Endpoint, Transmit};
+use crate::ending::LoopEnd;
+use crate::protocol::{Endpoint, Redirect, Transmit};
+use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_console::stop::{STOP, Stop};
+use mio::event::Source;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,18 +28,9 @@ const DATAGRAM_MAX: usize = 1 << 16;
 /// of data.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Why the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The endpoint has finished.
-    Finished,
-    /// It was asked to stop.
-    Stopped,
-}
-
 /// A UDP socket and the loop around it.
 #[derive(Debug)]
-pub struct Driver {
+struct Driver {
     socket: mio::net::UdpSocket,
     /// The only peer, when the socket is connected: then refusals by the network are told.
     peer: Option<SocketAddr>,
@@ -47,22 +41,22 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A socket that listens on `address`.
+    /// Opens a socket that listens on `address`.
     ///
     /// # Errors
     /// When the address cannot be taken; the error names it.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on udp://{address}: {error}"))
         };
         Self::new(mio::net::UdpSocket::bind(address).map_err(named)?, None)
     }
 
-    /// A socket that talks to `server` only.
+    /// Opens a socket that talks to `server` only.
     ///
     /// # Errors
     /// When there is no way to that address.
-    pub fn connect(server: SocketAddr) -> io::Result<Self> {
+    fn connect(server: SocketAddr) -> io::Result<Self> {
         let any: SocketAddr = if server.is_ipv4() {
             (Ipv4Addr::UNSPECIFIED, 0).into()
         } else {
@@ -84,11 +78,11 @@ impl Driver {
         Ok(Self { socket, peer, poll, waiting: None, buffer: vec![0; DATAGRAM_MAX].into() })
     }
 
-    /// Lets `source` wake the loop too, for whoever reads from it in `each_turn` of [`Self::run`].
+    /// Lets `source` wake the loop too, for a watcher that reads from it.
     ///
     /// # Errors
     /// When the system cannot wait for it.
-    pub fn watch(&mut self, source: &mut impl mio::event::Source) -> io::Result<()> {
+    fn watch(&self, source: &mut dyn Source) -> io::Result<()> {
         self.poll.registry().register(source, OTHER, Interest::READABLE)
     }
 
@@ -96,15 +90,15 @@ impl Driver {
     ///
     /// # Errors
     /// When it was not watched.
-    pub fn release(&mut self, source: &mut impl mio::event::Source) -> io::Result<()> {
+    fn release(&self, source: &mut dyn Source) -> io::Result<()> {
         self.poll.registry().deregister(source)
     }
 
-    /// The address of this end.
+    /// Returns the address of this end.
     ///
     /// # Errors
     /// When the system does not tell.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
@@ -114,24 +108,30 @@ impl Driver {
     /// # Errors
     /// When the system refuses to wait for events. What the network refuses is the endpoint's to
     /// know.
-    pub fn run<E: Endpoint>(
+    fn drive<E: Endpoint>(
         &mut self,
         endpoint: &mut E,
         stop: &Stop,
         clock: &Clock,
-        mut each_turn: impl FnMut(&mut E),
-    ) -> io::Result<Ended> {
+        each_turn: impl FnMut(&mut E),
+    ) -> io::Result<LoopEnd> {
+        self.run(&mut Watched { endpoint, each_turn }, stop, clock)
+    }
+
+    /// Runs the loop, which is compiled once for all endpoints.
+    fn run(&mut self, driven: &mut dyn Driven, stop: &Stop, clock: &Clock) -> io::Result<LoopEnd> {
         let _attached = stop.attach(&self.poll)?;
         let mut events = Events::with_capacity(8);
         loop {
-            self.send_due(endpoint, clock);
-            let drained = self.receive(endpoint, clock);
-            each_turn(endpoint);
+            self.send_due(driven.endpoint(), clock);
+            let drained = self.receive(driven.endpoint(), clock);
+            driven.watch();
+            let endpoint = driven.endpoint();
             if endpoint.is_finished() && self.waiting.is_none() {
-                return Ok(Ended::Finished);
+                return Ok(LoopEnd::Finished);
             }
             if stop.is_requested() {
-                return Ok(Ended::Stopped);
+                return Ok(LoopEnd::Stopped);
             }
             let wait =
                 if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
@@ -144,8 +144,8 @@ impl Driver {
         }
     }
 
-    /// How long there is nothing to do. A full socket waits for its event, whatever is due.
-    fn wait<E: Endpoint>(&self, endpoint: &E, now: Instant) -> Option<Duration> {
+    /// Returns how long there is nothing to do. A full socket waits for its event, whatever is due.
+    fn wait(&self, endpoint: &dyn Endpoint, now: Instant) -> Option<Duration> {
         if self.waiting.is_some() {
             return None;
         }
@@ -153,7 +153,7 @@ impl Driver {
     }
 
     /// Sends what is due, until the socket is full.
-    fn send_due<E: Endpoint>(&mut self, endpoint: &mut E, clock: &Clock) {
+    fn send_due(&mut self, endpoint: &mut dyn Endpoint, clock: &Clock) {
         for _ in 0..BATCH {
             let Some(transmit) = self.waiting.take().or_else(|| endpoint.poll(clock.now())) else {
                 return;
@@ -184,7 +184,7 @@ impl Driver {
 
     /// Takes in up to a batch of datagrams, and sends what they give rise to. True when there are
     /// no more.
-    fn receive<E: Endpoint>(&mut self, endpoint: &mut E, clock: &Clock) -> bool {
+    fn receive(&mut self, endpoint: &mut dyn Endpoint, clock: &Clock) -> bool {
         for _ in 0..BATCH {
             if self.waiting.is_some() {
                 // Answers pile up in the kernel's queue of requests, not in ours of answers.
@@ -209,11 +209,11 @@ impl Driver {
         false
     }
 
-    /// Whether a call reported that an earlier datagram was refused; the endpoint is told.
-    fn refused<T, E: Endpoint>(
+    /// Returns true if a call reported that an earlier datagram was refused; the endpoint is told.
+    fn refused<T>(
         &self,
         result: &io::Result<T>,
-        endpoint: &mut E,
+        endpoint: &mut dyn Endpoint,
         clock: &Clock,
     ) -> bool {
         let is_refusal =
@@ -222,5 +222,134 @@ impl Driver {
             endpoint.handle_refusal(clock.now(), peer);
         }
         is_refusal
+    }
+}
+
+/// An endpoint and its watcher, whatever their types.
+trait Driven {
+    fn endpoint(&mut self) -> &mut dyn Endpoint;
+    fn watch(&mut self);
+}
+
+struct Watched<'a, E, W> {
+    endpoint: &'a mut E,
+    each_turn: W,
+}
+
+impl<E: Endpoint, W: FnMut(&mut E)> Driven for Watched<'_, E, W> {
+    fn endpoint(&mut self) -> &mut dyn Endpoint {
+        self.endpoint
+    }
+
+    fn watch(&mut self) {
+        (self.each_turn)(self.endpoint);
+    }
+}
+
+/// An endpoint that listens on a socket.
+#[derive(Debug)]
+pub struct DatagramServer<E> {
+    driver: Driver,
+    address: SocketAddr,
+    endpoint: E,
+}
+
+impl<E: Endpoint> DatagramServer<E> {
+    /// Listens on `listen` with the endpoint that `make` makes for the address; port 0 lets the
+    /// system pick one.
+    ///
+    /// # Errors
+    /// When the address cannot be taken; the error names it.
+    pub fn bind(listen: SocketAddr, make: impl FnOnce(SocketAddr) -> E) -> io::Result<Self> {
+        let driver = Driver::bind(listen)?;
+        let address = driver.address()?;
+        Ok(Self { driver, address, endpoint: make(address) })
+    }
+
+    /// Returns where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the endpoint.
+    pub const fn endpoint(&self) -> &E {
+        &self.endpoint
+    }
+
+    /// Runs until the endpoint has finished or `stop` is requested, and returns it. `each_turn`
+    /// sees it at least once per wake-up.
+    ///
+    /// # Errors
+    /// When the system refuses to wait for events.
+    pub fn run(mut self, stop: &Stop, mut each_turn: impl FnMut(&mut E)) -> io::Result<E> {
+        let clock = Clock::start();
+        let end = self.driver.drive(&mut self.endpoint, stop, &clock, &mut each_turn)?;
+        if end == LoopEnd::Stopped {
+            self.endpoint.handle_stop(clock.now());
+            each_turn(&mut self.endpoint);
+        }
+        Ok(self.endpoint)
+    }
+}
+
+/// What a client came to, and where.
+#[derive(Debug)]
+pub struct Talk<C> {
+    /// The address that was talked to, or the last that was tried.
+    pub server: SocketAddr,
+    /// The client, at its end.
+    pub client: C,
+    /// When it ended, on the clock of the talk.
+    pub ended: Instant,
+}
+
+/// What sees a client at least once per wake-up of its loop.
+pub trait Watcher<C> {
+    /// Sees the client, which talks to `server`.
+    fn watch(&mut self, server: SocketAddr, client: &mut C);
+
+    /// Returns what wakes the loop besides the socket, such as stdin.
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        None
+    }
+}
+
+impl<C, F: FnMut(SocketAddr, &mut C)> Watcher<C> for F {
+    fn watch(&mut self, server: SocketAddr, client: &mut C) {
+        self(server, client);
+    }
+}
+
+/// Drives `client`, whose server is the first of `servers`, until it has finished or `stop` is
+/// requested; while nothing listens at one address it is redirected to the next.
+///
+/// # Errors
+/// When there is no way to any server, or the system refuses to wait for events. What the network
+/// does is the client's to know.
+pub fn talk<C: Redirect>(
+    servers: &[SocketAddr],
+    mut client: C,
+    stop: &Stop,
+    mut watcher: impl Watcher<C>,
+) -> anyhow::Result<Talk<C>> {
+    let clock = Clock::start();
+    let mut addresses = servers.iter().copied().peekable();
+    loop {
+        let server = addresses.next().context("no address to talk to")?;
+        let run = Driver::connect(server).and_then(|mut driver| {
+            if let Some(source) = watcher.source() {
+                driver.watch(source)?;
+            }
+            driver.drive(&mut client, stop, &clock, |client| watcher.watch(server, client))?;
+            watcher.source().map_or(Ok(()), |source| driver.release(source))
+        });
+        match addresses.peek() {
+            Some(next) if run.is_err() || client.is_refused() => client = client.redirected(*next),
+            _ => {
+                return run
+                    .map(|()| Talk { server, client, ended: clock.now() })
+                    .map_err(Into::into);
+            }
+        }
     }
 }

@@ -3,22 +3,17 @@
 //! An endpoint never loses, delays or damages anything itself. The machines in [`protocol`] are
 //! sans-I/O and run in virtual time as well; the other modules bind them to sockets.
 
-pub mod accept;
-pub mod address;
+mod address;
 pub mod clock;
-pub mod connection;
 pub mod datagrams;
 pub mod echo;
 pub mod ending;
 pub mod file;
 pub mod http;
-pub mod lines;
 pub mod messages;
-pub mod over;
-pub mod patience;
+mod options;
 pub mod ping;
 pub mod protocol;
 pub mod saw;
 pub mod storage;
 pub mod streams;
-pub mod timing;

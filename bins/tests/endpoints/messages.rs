@@ -63,7 +63,8 @@ fn messages_come_from_arguments_and_stdin_and_end_with_tchau() {
     let address = server.address.to_string();
     let run = client(&["messages", &address, "one||two|| ||na\u{ef}ve||TCHAU||never"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
-    let expected = json!({ "ok": true, "acknowledged": 4, "goodbye_acknowledged": true, "damaged": 0, "nacks": 0 });
+    let expected = json!({ "ok": true, "acknowledged": 4, "goodbye_acknowledged": true,
+        "damaged": 0, "nacks": 0 });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&run.summary[key], value, "{key}: {}", run.summary);
     }
@@ -122,7 +123,8 @@ fn hand_written_lines_get_their_replies() {
     assert_eq!(hand.replies.read_to_end(&mut Vec::new()).unwrap(), 0);
     let (said, ended) = session(&mut server);
     assert_eq!(said, ["hello", "how are you?"]);
-    let counts = json!({ "how": "goodbye", "lines": 9, "delivered": 2, "goodbyes": 1, "doubled": 2, "damaged": 3, "early": 1 });
+    let counts = json!({ "how": "goodbye", "lines": 9, "delivered": 2, "goodbyes": 1, "doubled": 2,
+        "damaged": 3, "early": 1 });
     for (key, value) in counts.as_object().unwrap() {
         assert_eq!(&ended[key], value, "{key}: {ended}");
     }

@@ -4,7 +4,9 @@ use crate::support::{Server, bytes, folder_with};
 use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use jostle_endpoints::protocol::clock::{ERROR, QUESTION, TimeFormat, parse_time};
-use jostle_endpoints::protocol::file::{ClientControl, Counts, Data, ReportPage, ServerControl};
+use jostle_endpoints::protocol::file::{
+    ChunkCounts, ClientControl, Data, ReportPage, ServerControl,
+};
 use jostle_endpoints::protocol::ping::Ping;
 use jostle_endpoints::protocol::saw::{Answer, Request};
 use std::path::Path;
@@ -23,7 +25,7 @@ fn the_examples_are_what_we_send() {
         DOCUMENT.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let examples = examples.replace(char::is_whitespace, "");
     let (size, digest, transfer) = (5, Digest::of(b"hello"), 7);
-    let counts = Counts { chunks: 1, intact: 1, ..Counts::default() };
+    let counts = ChunkCounts { chunks: 1, intact: 1, ..ChunkCounts::default() };
     let page = ReportPage {
         page: 0,
         counts,

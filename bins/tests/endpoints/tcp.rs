@@ -180,9 +180,12 @@ impl Folder for Full {
 
 #[test]
 fn a_full_disk_is_no_success_at_either_end() {
-    let server =
-        tcp::Server::bind("127.0.0.1:0".parse().unwrap(), tcp::ServerSettings::default(), Full)
-            .unwrap();
+    let server = tcp::TcpFileServer::bind(
+        "127.0.0.1:0".parse().unwrap(),
+        tcp::TcpFileServerSettings::default(),
+        Full,
+    )
+    .unwrap();
     let (address, stop) = (server.address(), Stop::new());
     let stopped = stop.clone();
     let serving = std::thread::spawn(move || {
@@ -193,8 +196,9 @@ fn a_full_disk_is_no_success_at_either_end() {
         (totals, reasons)
     });
     let mut source = Memory::new(bytes(10_000_000));
-    let sent = tcp::send(&tcp::SendSettings::new(vec![address]), &mut source, &Stop::new(), |_| {})
-        .unwrap();
+    let sent =
+        tcp::send(&tcp::TcpFileSettings::new(vec![address]), &mut source, &Stop::new(), |_| {})
+            .unwrap();
     assert!(sent.ending.failure().is_some());
     stop.request();
     let (totals, reasons) = serving.join().unwrap();
@@ -204,16 +208,16 @@ fn a_full_disk_is_no_success_at_either_end() {
 
 #[test]
 fn both_ends_stop_when_asked() {
-    let settings = tcp::ServerSettings::default();
+    let settings = tcp::TcpFileServerSettings::default();
     let server =
-        tcp::Server::bind("127.0.0.1:0".parse().unwrap(), settings, MemoryFolder::default())
+        tcp::TcpFileServer::bind("127.0.0.1:0".parse().unwrap(), settings, MemoryFolder::default())
             .unwrap();
     let stop = Stop::new();
     stop.request();
     let address = server.address();
     let mut source = Memory::new(bytes(10));
     let sent =
-        tcp::send(&tcp::SendSettings::new(vec![address]), &mut source, &stop, |_| {}).unwrap();
+        tcp::send(&tcp::TcpFileSettings::new(vec![address]), &mut source, &stop, |_| {}).unwrap();
     assert_eq!(sent.ending, jostle_endpoints::ending::Ending::Stopped);
-    assert_eq!(server.run(&stop, |_| {}).unwrap(), tcp::Totals::default());
+    assert_eq!(server.run(&stop, |_| {}).unwrap(), tcp::TcpFileTotals::default());
 }

@@ -167,7 +167,8 @@ fn breaking(content: Vec<u8>, piece: usize) -> SocketAddr {
                 let first: usize = first;
                 assert_eq!(headers(head, "if-range"), ["\"v1\""]);
                 let head = format!(
-                    "HTTP/1.1 206 Partial Content\nETag: \"v1\"\n{digest}Content-Length: {}\nContent-Range: bytes {first}-{}/{size}",
+                    "HTTP/1.1 206 Partial Content\nETag: \"v1\"\n{digest}Content-Length: \
+                     {}\nContent-Range: bytes {first}-{}/{size}",
                     size - first,
                     size - 1
                 );
@@ -291,7 +292,8 @@ fn names_from_the_wire_stay_in_the_folder() {
         let names = ["../../escape", "/etc/passwd", "C:\\\\evil.exe", ".bashrc", "..", "a\\\"b"];
         with(
             &format!(
-                "HTTP/1.1 200 OK\nContent-Disposition: attachment; filename=\"{}\"\nContent-Length: 2",
+                "HTTP/1.1 200 OK\nContent-Disposition: attachment; \
+                 filename=\"{}\"\nContent-Length: 2",
                 names[n]
             ),
             b"ok",

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use jostle_console::stop::Stop;
-use jostle_endpoints::http::server::{Answering, Exchange, Handler, Limits, Server};
+use jostle_endpoints::http::server::{Answering, Exchange, Handler, HttpServer, Limits};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Handler for Fragile {
 fn a_panic_is_a_500_on_the_same_connection_and_the_server_lives_on() {
     let limits = Limits::default();
     let server =
-        Server::bind_handler("127.0.0.1:0".parse().unwrap(), limits, Arc::new(Fragile)).unwrap();
+        HttpServer::bind("127.0.0.1:0".parse().unwrap(), limits, Arc::new(Fragile)).unwrap();
     let (address, stop) = (server.address(), Stop::new());
     let stopped = stop.clone();
     let serving = std::thread::spawn(move || server.run(&stopped, |_| {}));

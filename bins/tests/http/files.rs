@@ -49,7 +49,8 @@ fn every_answer_names_the_digest_of_the_whole_file() {
     assert_eq!(headers(&part, "repr-digest"), [digest]);
     // RFC 9530's base64, read by somebody else.
     let decode = format!(
-        "printf %s '{digest}' | sed 's/^sha-256=://; s/:$//' | base64 -d | od -An -tx1 | tr -d ' \\n'"
+        "printf %s '{digest}' | sed 's/^sha-256=://; s/:$//' | base64 -d | od -An -tx1 | tr -d ' \
+         \\n'"
     );
     let hex = std::process::Command::new("sh").args(["-c", &decode]).output().unwrap();
     assert_eq!(String::from_utf8(hex.stdout).unwrap(), Digest::of(&bytes(300_000)).to_string());

@@ -158,7 +158,8 @@ fn uploads_stay_in_their_folder_under_harmless_names() {
     for path in PATHS {
         let path = path.replace("{ROOT}", site.text("").trim_end_matches('/'));
         let request = format!(
-            "PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nConnection: close\r\n\r\nevil"
+            "PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nConnection: close\r\n\
+             \r\nevil"
         );
         let answer = exchange(server.address, request.as_bytes());
         assert!(matches!(status(&answer), 400 | 201 | 409 | 200), "PUT {path}: {answer}");
@@ -174,10 +175,12 @@ fn uploads_stay_in_their_folder_under_harmless_names() {
     ]);
     for name in &names {
         let body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\nevil\r\n--b--\r\n"
+            "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n\
+             evil\r\n--b--\r\n"
         );
         let request = format!(
-            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: multipart/form-data; boundary=b\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

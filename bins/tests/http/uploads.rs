@@ -89,7 +89,8 @@ fn many_at_once_get_names_of_their_own() {
             scope.spawn(move || {
                 let body = vec![n; 100_000];
                 let mut request = format!(
-                    "POST /same.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    "POST /same.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                     Content-Length: {}\r\n\r\n",
                     body.len()
                 )
                 .into_bytes();
@@ -200,7 +201,8 @@ fn uploads_below_the_root_can_be_had_at_once() {
 fn a_form_without_end_or_bound_is_refused_in_little_memory() {
     let site = Site::new();
     let server = site.serve(&[]);
-    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
     // A part's head that never ends, and no part at all.
     for start in ["--b\r\nX: ", ""] {
         let mut stream = connect(server.address);
@@ -233,7 +235,8 @@ fn the_first_file_of_a_form_is_told_of_although_the_second_breaks_off() {
     };
     let body = format!("{}{}--b--\r\n", part("fits", 100), part("does-not", 101));
     let head = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+         Content-Length: {}\r\n\r\n",
         body.len()
     );
     assert_eq!(status(&exchange(server.address, (head + &body).as_bytes())), 413);

@@ -1,10 +1,10 @@
 //! `jostle-server clock` and `jostle-client clock`.
 
-use super::{AskSettings, Asked, Server, ServerReport, ServerSettings, Told, ask};
-use crate::address::{resolve, resolve_listener};
+use super::{ClockAsked, ClockServer, ClockServerReport, ClockServerSettings, ClockSettings, ask};
+use crate::address::resolve;
 use crate::ending::Ending;
-use crate::protocol::clock::{Estimate, PORT, TimeFormat};
-use crate::timing::parse_span;
+use crate::options::{Clients, Serving, span};
+use crate::protocol::clock::{ClockAnswer, ClockReport, Estimate, PORT, TimeFormat};
 use clap::Args;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped};
@@ -20,24 +20,16 @@ Examples:
   jostle-server clock --format unix-ns --listen '[::1]:0' --json
   printf 'what time is it?\\n' | nc 127.0.0.1 1236")]
 pub struct ServeArgs {
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1236")]
-    listen: String,
     /// How the time is written, always in UTC: rfc3339, rfc2822, unix, unix-ms or unix-ns
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: TimeFormat,
-    /// How many clients may be connected at once; further ones wait their turn
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    max_clients: u32,
-    /// Close a connection after so long a silence
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_span)]
-    idle: Duration,
+    #[command(flatten)]
+    clients: Clients,
     /// End when the first client has gone
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
 }
 
 impl ServeArgs {
@@ -46,19 +38,18 @@ impl ServeArgs {
     /// # Errors
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let settings = ServerSettings {
+        let settings = ClockServerSettings {
             format: self.format,
-            clients_max: self.max_clients as usize,
-            idle: self.idle,
+            clients_max: self.clients.max_clients as usize,
+            idle: self.clients.idle,
             once: self.once,
         };
-        // As many clients as are wished for, if the system grants it.
-        jostle_sys::raise_descriptor_limit();
-        let server = Server::bind(resolve_listener(&self.listen, "tcp", PORT)?, settings)?;
-        let printer = Printer::new(self.json);
+        let server = ClockServer::bind(self.serving.address("tcp")?, settings)?;
+        let printer = self.serving.printer();
         printer.ready("clock", &format!("tcp://{}", server.address()));
-        let ServerReport { connections, answered, errors } = server.run(stop)?;
-        let fields = json!({ "kind": "clock", "connections": connections, "answered": answered, "errors": errors });
+        let ClockServerReport { connections, answered, errors } = server.run(stop)?;
+        let fields = json!({ "kind": "clock", "connections": connections, "answered": answered,
+            "errors": errors });
         printer.event("summary", fields, || {
             format!("connections {connections} answered {answered} errors {errors}")
         });
@@ -69,8 +60,11 @@ impl ServeArgs {
 /// Asks a clock what time it is, and how far it is from ours.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The offset is the server's clock minus ours, as if the answer had been made half-way. It is wrong by at most half the round
-trip, and by just that when one way takes all the time: a delay that differs between the ways cannot be seen.
+    after_help = "The offset is the server's clock minus ours, as if the answer had been made \
+                  half-way. It is wrong by at most half the round
+trip,
+and by just that when one way takes all the time: a delay that differs between the ways cannot be \
+seen.
 
 Examples:
   jostle-client clock 127.0.0.1:1236
@@ -81,14 +75,15 @@ pub struct AskArgs {
     #[arg(value_name = "HOST:PORT")]
     server: String,
     /// How many questions
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value = "5",
+        value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     /// The least time from one question to the next [default: as soon as the one before is
     /// answered]
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     interval: Option<Duration>,
     /// Give up after so long without an answer
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span)]
     patience: Duration,
     /// Print an object per line instead of text
     #[arg(long)]
@@ -101,7 +96,7 @@ impl AskArgs {
     /// # Errors
     /// When an answer does not come, or is no time.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let settings = AskSettings {
+        let settings = ClockSettings {
             server: resolve(&self.server, "tcp", PORT)?,
             count: self.count,
             interval: self.interval.unwrap_or_default(),
@@ -110,15 +105,12 @@ impl AskArgs {
         let printer = Printer::new(self.json);
         let asked = ask(&settings, stop, |told| print_answer(printer, told))?;
         print_summary(printer, &asked);
-        match asked.ending {
-            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
-            Ending::Done | Ending::Stopped => Ok(true),
-        }
+        asked.ending.status()
     }
 }
 
-fn print_answer(printer: Printer, told: &Told) {
-    let Told { number, text, sample, estimate } = told;
+fn print_answer(printer: Printer, told: &ClockAnswer) {
+    let ClockAnswer { number, text, sample, estimate } = told;
     printer.event("answer", told_json(told), || {
         format!(
             "{number}: {}  rtt {:.3} ms  offset {:+.3} ms ± {:.3} ms",
@@ -130,21 +122,32 @@ fn print_answer(printer: Printer, told: &Told) {
     });
 }
 
-fn print_summary(printer: Printer, asked: &Asked) {
-    let Asked { server, answered, round_trips, best, ending } = asked;
-    let rtt = json!({ "min": round_trips.least().map(ms), "avg": round_trips.mean().map(ms), "max": round_trips.most().map(ms),
+fn print_summary(printer: Printer, asked: &ClockAsked) {
+    let ClockAsked { server, report, ending } = asked;
+    let ClockReport { answered, round_trips, best } = report;
+    let rtt = json!({ "min": round_trips.least().map(ms), "avg": round_trips.mean().map(ms),
+        "max": round_trips.most().map(ms),
         "p50": round_trips.percentile(50.0).map(ms) });
-    let fields = json!({ "kind": "clock", "server": server.to_string(), "ok": ending.is_done(), "stopped": *ending == Ending::Stopped,
-        "error": ending.failure(), "answered": answered, "rtt_ms": rtt, "best": best.as_ref().map(told_json) });
+    let fields = json!({ "kind": "clock", "server": server.to_string(), "ok": ending.is_done(),
+        "stopped": *ending == Ending::Stopped,
+        "error": ending.failure(), "answered": answered, "rtt_ms": rtt,
+        "best": best.as_ref().map(told_json) });
     printer.event("summary", fields, || {
         let mut text = format!("--- {server}\nanswered {answered}");
-        if let (Some(best), Some(mean), Some(most)) = (best, round_trips.mean(), round_trips.most()) {
+        if let (Some(best), Some(mean), Some(most)) = (best, round_trips.mean(), round_trips.most())
+        {
             let (least, trip) = (ms(best.sample.round_trip), best.sample.round_trip);
             let (from, to) = best.estimate.interval();
             text.push_str(&format!(
-                "\nrtt min {least:.3} avg {:.3} max {:.3} ms\nbest estimate, from the rtt of {:.3} ms: {}\nso it is between \
+                "\nrtt min {least:.3} avg {:.3} max {:.3} ms\nbest estimate, from the rtt of \
+                 {:.3} ms: {}\nso it is between \
                  {:+.3} and {:+.3} ms, however the delay is spread over the two ways",
-                ms(mean), ms(most), ms(trip), in_words(&best.estimate), signed_ms(from), signed_ms(to),
+                ms(mean),
+                ms(most),
+                ms(trip),
+                in_words(&best.estimate),
+                signed_ms(from),
+                signed_ms(to),
             ));
         }
         text
@@ -157,11 +160,13 @@ fn in_words(estimate: &Estimate) -> String {
     format!("the server's clock is {far:.3} ms {side}, ± {:.3} ms", ms(estimate.error))
 }
 
-fn told_json(told: &Told) -> Value {
-    let Told { number, text, sample, estimate } = told;
+fn told_json(told: &ClockAnswer) -> Value {
+    let ClockAnswer { number, text, sample, estimate } = told;
     let (from, to) = estimate.interval();
-    json!({ "number": number, "time": text, "server_unix": seconds(sample.answer.wall), "client_unix": seconds(sample.asked),
-        "rtt_ms": ms(sample.round_trip), "offset_ms": signed_ms(estimate.offset_nanos), "error_ms": ms(estimate.error),
+    json!({ "number": number, "time": text, "server_unix": seconds(sample.answer.wall),
+        "client_unix": seconds(sample.asked),
+        "rtt_ms": ms(sample.round_trip), "offset_ms": signed_ms(estimate.offset_nanos),
+        "error_ms": ms(estimate.error),
         "interval_ms": [signed_ms(from), signed_ms(to)] })
 }
 

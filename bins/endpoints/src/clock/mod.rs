@@ -1,17 +1,20 @@
-//! System 3, the clock service over TCP, on real sockets.
+//! The clock service over TCP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::{clock, stop::Stop};
+//! use jostle_console::stop::Stop;
+//! use jostle_endpoints::clock;
 //!
-//! let server = clock::Server::bind("127.0.0.1:0".parse()?, clock::ServerSettings::default())?;
+//! let settings = clock::ClockServerSettings::default();
+//! let server = clock::ClockServer::bind("127.0.0.1:0".parse()?, settings)?;
 //! let address = server.address();
 //! let stop = Stop::new();
 //! let stopped = stop.clone();
 //! let serving = std::thread::spawn(move || server.run(&stopped));
-//! let asked = clock::ask(&clock::AskSettings::new(vec![address]), &Stop::new(), |_| {})?;
+//! let asked = clock::ask(&clock::ClockSettings::new(vec![address]), &Stop::new(), |_| {})?;
 //! assert!(asked.ending.is_done());
-//! let best = asked.best.unwrap();
-//! assert!(best.estimate.interval().0 <= 0 && best.estimate.interval().1 >= 0, "it is the same clock");
+//! let best = asked.report.best.unwrap();
+//! let (least, most) = best.estimate.interval();
+//! assert!(least <= 0 && most >= 0, "it is the same clock");
 //! stop.request();
 //! assert_eq!(serving.join().unwrap()?.answered, 5);
 //! # anyhow::Ok(())
@@ -20,20 +23,21 @@
 mod client;
 pub mod command;
 
-pub use client::{AskSettings, Asked, Told, ask};
+pub use client::{ClockAsked, ClockSettings, ask};
 
-use crate::lines;
-use crate::protocol::clock::{ERROR, LINE_BYTES_MAX, TimeFormat, answer};
-use crate::protocol::lines::Overlong;
+use crate::protocol::clock::{ClockService, TimeFormat};
+use crate::protocol::line_server::LineServer;
+use crate::streams::{StreamServer, StreamServerSettings};
 use jostle_common::clock::Clock;
 use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How a [`Server`] answers.
+/// How a [`ClockServer`] answers.
 #[derive(Clone, Copy, Debug)]
-pub struct ServerSettings {
+pub struct ClockServerSettings {
     /// How it writes the time.
     pub format: TimeFormat,
     /// How many clients may be connected at once; further ones wait.
@@ -44,7 +48,7 @@ pub struct ServerSettings {
     pub once: bool,
 }
 
-impl Default for ServerSettings {
+impl Default for ClockServerSettings {
     fn default() -> Self {
         let (format, idle) = (TimeFormat::default(), Duration::from_secs(600));
         Self { format, clients_max: 1000, idle, once: false }
@@ -53,7 +57,7 @@ impl Default for ServerSettings {
 
 /// What a server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerReport {
+pub struct ClockServerReport {
     /// Connections that were taken.
     pub connections: u64,
     /// Questions answered with the time.
@@ -64,24 +68,24 @@ pub struct ServerReport {
 
 /// A server with its listener.
 #[derive(Debug)]
-pub struct Server {
-    server: lines::Server,
-    format: TimeFormat,
+pub struct ClockServer {
+    settings: ClockServerSettings,
+    server: StreamServer,
 }
 
-impl Server {
-    /// A server on `listen`; port 0 lets the system pick one.
+impl ClockServer {
+    /// Listens on `listen`; port 0 lets the system pick one.
     ///
     /// # Errors
     /// When the address cannot be taken.
-    pub fn bind(listen: SocketAddr, settings: ServerSettings) -> io::Result<Self> {
-        let ServerSettings { format, clients_max, idle, once } = settings;
-        let (line_bytes_max, overlong) = (LINE_BYTES_MAX, Overlong::Skip);
-        let settings = lines::ServerSettings { line_bytes_max, overlong, clients_max, idle, once };
-        Ok(Self { server: lines::Server::bind(listen, settings)?, format })
+    pub fn bind(listen: SocketAddr, settings: ClockServerSettings) -> io::Result<Self> {
+        let ClockServerSettings { clients_max, idle, once, .. } = settings;
+        let clients_max = if once { 1 } else { clients_max };
+        let listening = StreamServerSettings { clients_max, patience: Some(idle) };
+        Ok(Self { settings, server: StreamServer::bind(listen, listening)? })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.server.address()
     }
@@ -90,19 +94,20 @@ impl Server {
     ///
     /// # Errors
     /// When the system refuses to wait for events.
-    pub fn run(self, stop: &Stop) -> io::Result<ServerReport> {
-        let Self { server, format } = self;
-        let mut answered = 0;
-        let totals = server.run(stop, |_, line, answers| {
-            let time = answer(line, Clock::wall(), format);
-            answered += u64::from(time.is_some());
-            answers.extend_from_slice(time.as_deref().unwrap_or(ERROR).as_bytes());
-            answers.push(b'\n');
+    pub fn run(self, stop: &Stop) -> io::Result<ClockServerReport> {
+        let ClockServerSettings { format, idle, once, .. } = self.settings;
+        let mut report = ClockServerReport::default();
+        let open = |now| LineServer::new(ClockService::new(format, Clock::wall), now, idle);
+        self.server.run(stop, open, |visit| {
+            if !visit.is_over {
+                return ControlFlow::Continue(());
+            }
+            let service = visit.endpoint.service();
+            report.connections += 1;
+            report.answered += service.answered();
+            report.errors += service.errors();
+            if once { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(ServerReport {
-            connections: totals.connections,
-            answered,
-            errors: totals.lines - answered,
-        })
+        Ok(report)
     }
 }

@@ -1,12 +1,15 @@
 //! `jostle-server echo` and `jostle-client echo`.
 
-use super::{Input, Server, ServerReport, ServerSettings, TalkSettings, Talked, Told, talk};
-use crate::address::{resolve, resolve_listener};
+use super::{
+    EchoInput, EchoNotice, EchoServer, EchoServerReport, EchoServerSettings, EchoSettings,
+    EchoTalked, talk,
+};
+use crate::address::resolve;
 use crate::ending::Ending;
-use crate::over::Over;
-use crate::protocol::echo::{Event, MESSAGE_BYTES_MAX, PORT, Recognised};
-use crate::timing::parse_span;
+use crate::options::{Clients, Serving, span, transport};
+use crate::protocol::echo::{EchoEvent, MESSAGE_BYTES_MAX, PORT, Recognised};
 use clap::Args;
+use jostle_common::transport::Transport;
 use jostle_console::stdin;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped_bytes};
@@ -16,7 +19,8 @@ use std::time::Duration;
 /// Prints each message and answers it with itself: a line over TCP, a datagram over UDP.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Over UDP nothing is answered that comes from a port below 1024, from ports 1234 and 9002, or from the server's own
+    after_help = "Over UDP nothing is answered that comes from a port below 1024, from ports 1234 \
+                  and 9002, or from the server's own
 port number: two services that answer anything would talk for ever.
 
 Examples:
@@ -25,23 +29,15 @@ Examples:
 )]
 pub struct ServeArgs {
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9002")]
-    listen: String,
-    /// Over TCP: how many clients may be connected at once; further ones wait their turn
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    max_clients: u32,
-    /// Over TCP: close a connection after so long a silence
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_span)]
-    idle: Duration,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
+    #[command(flatten)]
+    clients: Clients,
     /// End when the first client has gone; over UDP, when it has been silent for 2 s
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
 }
 
 impl ServeArgs {
@@ -50,30 +46,28 @@ impl ServeArgs {
     /// # Errors
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let scheme = self.over.scheme();
-        let settings = ServerSettings {
-            clients_max: self.max_clients as usize,
-            idle: self.idle,
+        let scheme = self.over.name();
+        let settings = EchoServerSettings {
+            clients_max: self.clients.max_clients as usize,
+            idle: self.clients.idle,
             once: self.once,
         };
-        // As many clients as are wished for, if the system grants it.
-        jostle_sys::raise_descriptor_limit();
-        let server =
-            Server::bind(resolve_listener(&self.listen, scheme, PORT)?, self.over, settings)?;
-        let printer = Printer::new(self.json);
+        let server = EchoServer::bind(self.serving.address(scheme)?, self.over, settings)?;
+        let printer = self.serving.printer();
         printer.ready("echo", &format!("{scheme}://{}", server.address()));
-        let ServerReport { messages, connections, unanswered } =
+        let EchoServerReport { messages, connections, unanswered } =
             server.run(stop, |peer, message| {
                 let text = String::from_utf8_lossy(message);
                 let fields =
                     json!({ "peer": peer.to_string(), "text": text, "bytes": message.len() });
                 printer.event("message", fields, || format!("{peer}: {}", escaped_bytes(message)));
             })?;
-        let fields = json!({ "kind": "echo", "over": scheme, "messages": messages, "connections": connections,
+        let fields = json!({ "kind": "echo", "over": scheme, "messages": messages,
+            "connections": connections,
             "unanswered": unanswered });
         printer.event("summary", fields, || match self.over {
-            Over::Tcp => format!("messages {messages} connections {connections}"),
-            Over::Udp => format!("messages {messages} unanswered {unanswered}"),
+            Transport::Tcp => format!("messages {messages} connections {connections}"),
+            Transport::Udp => format!("messages {messages} unanswered {unanswered}"),
         });
         Ok(true)
     }
@@ -83,7 +77,8 @@ impl ServeArgs {
 /// damaged.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Messages are bare lines, so answers are recognised by their content: number them to tell equal ones apart.
+    after_help = "Messages are bare lines, so answers are recognised by their content: number \
+                  them to tell equal ones apart.
 
 Examples:
   jostle-client echo 127.0.0.1:9002 --over tcp
@@ -94,11 +89,11 @@ pub struct TalkArgs {
     #[arg(value_name = "HOST:PORT")]
     server: String,
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// How long to wait at the end for answers that are missing [default: 30s over TCP, 2s over
     /// UDP]
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     linger: Option<Duration>,
     /// Print an object per line instead of text
     #[arg(long)]
@@ -112,42 +107,46 @@ impl TalkArgs {
     /// When nothing comes back.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let mut settings =
-            TalkSettings::new(resolve(&self.server, self.over.scheme(), PORT)?, self.over);
+            EchoSettings::new(resolve(&self.server, self.over.name(), PORT)?, self.over);
         settings.linger = self.linger.unwrap_or(settings.linger);
         let printer = Printer::new(self.json);
         let mut too_long = 0;
-        let talked = talk(&settings, Input::new(stdin::open()?), stop, |told| match told {
-            Told::Answer(event) => print_answer(printer, event),
-            Told::TooLong => {
+        let talked = talk(&settings, EchoInput::new(stdin::open()?), stop, |told| match told {
+            EchoNotice::Answer(event) => print_answer(printer, event),
+            EchoNotice::TooLong => {
                 too_long += 1;
                 eprintln!("a line of more than {MESSAGE_BYTES_MAX} bytes was not sent");
             }
         })?;
         self.print_summary(printer, &talked, too_long);
-        match talked.ending {
-            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
-            Ending::Done | Ending::Stopped => Ok(true),
-        }
+        talked.ending.status()
     }
 
-    fn print_summary(&self, printer: Printer, talked: &Talked, too_long: u64) {
-        let Talked { server, report, ending } = talked;
+    fn print_summary(&self, printer: Printer, talked: &EchoTalked, too_long: u64) {
+        let EchoTalked { server, report, ending } = talked;
         let (sent, intact, damaged, missing) =
             (report.sent, report.intact, report.damaged, report.missing());
         let trips = &report.round_trips;
-        let fields = json!({ "kind": "echo", "over": self.over.scheme(), "server": server.to_string(), "ok": ending.is_done(),
-            "stopped": *ending == Ending::Stopped, "error": ending.failure(), "sent": sent, "intact": intact, "damaged": damaged,
-            "missing": missing, "doubled": report.doubled, "unknown": report.unknown, "too_long": too_long,
-            "rtt_ms": { "min": trips.least().map(ms), "avg": trips.mean().map(ms), "max": trips.most().map(ms) } });
+        let fields = json!({ "kind": "echo", "over": self.over.name(), "server": server.to_string(),
+            "ok": ending.is_done(),
+            "stopped": *ending == Ending::Stopped, "error": ending.failure(), "sent": sent,
+            "intact": intact, "damaged": damaged,
+            "missing": missing, "doubled": report.doubled, "unknown": report.unknown,
+            "too_long": too_long,
+            "rtt_ms": { "min": trips.least().map(ms), "avg": trips.mean().map(ms),
+                "max": trips.most().map(ms) } });
         printer.event("summary", fields, || {
             let mut text = format!(
-                "--- {server}\nsent {sent} intact {intact} damaged {damaged} missing {missing} doubled {}",
+                "--- {server}\nsent {sent} intact {intact} damaged {damaged} missing {missing} \
+                 doubled {}",
                 report.doubled
             );
             if report.unknown > 0 {
                 text.push_str(&format!(" unknown {}", report.unknown));
             }
-            if let (Some(least), Some(mean), Some(most)) = (trips.least(), trips.mean(), trips.most()) {
+            if let (Some(least), Some(mean), Some(most)) =
+                (trips.least(), trips.mean(), trips.most())
+            {
                 let [least, mean, most] = [least, mean, most].map(ms);
                 text.push_str(&format!("\nrtt min {least:.3} avg {mean:.3} max {most:.3} ms"));
             }
@@ -156,15 +155,16 @@ impl TalkArgs {
     }
 }
 
-fn print_answer(printer: Printer, event: &Event) {
-    let Event { content, recognised, round_trip } = event;
+fn print_answer(printer: Printer, event: &EchoEvent) {
+    let EchoEvent { content, recognised, round_trip } = event;
     let (number, what) = match recognised {
         Recognised::Intact { number, .. } => (Some(number), "intact"),
         Recognised::Doubled { number } => (Some(number), "doubled"),
         Recognised::Damaged { number, .. } => (Some(number), "damaged"),
         Recognised::Unknown => (None, "unknown"),
     };
-    let fields = json!({ "number": number, "answer": what, "text": String::from_utf8_lossy(content), "bytes": content.len(),
+    let fields = json!({ "number": number, "answer": what, "text": String::from_utf8_lossy(content),
+        "bytes": content.len(),
         "rtt_ms": round_trip.map(ms) });
     printer.event("answer", fields, || match what {
         "intact" => escaped_bytes(content),

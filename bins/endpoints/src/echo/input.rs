@@ -25,26 +25,26 @@ pub enum Given {
 
 /// Lines from a pipe.
 #[derive(Debug)]
-pub struct Input {
+pub struct EchoInput {
     pipe: Receiver,
     lines: Lines,
     given: VecDeque<Given>,
     has_ended: bool,
 }
 
-impl Input {
-    /// The lines that come through `pipe`, which does not block.
+impl EchoInput {
+    /// Creates an input of the lines that come through `pipe`, which does not block.
     pub const fn new(pipe: Receiver) -> Self {
         let lines = Lines::new(MESSAGE_BYTES_MAX + 1, Overlong::Skip);
         Self { pipe, lines, given: VecDeque::new(), has_ended: false }
     }
 
-    /// What an event loop waits for.
+    /// Returns what an event loop waits for.
     pub const fn source(&mut self) -> &mut Receiver {
         &mut self.pipe
     }
 
-    /// What comes next.
+    /// Returns what comes next.
     pub fn next_given(&mut self) -> Given {
         let mut buffer = [0; PIECE];
         while self.given.is_empty() && !self.has_ended {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn lines_come_as_they_are_given() {
         let (mut sender, receiver) = mio::unix::pipe::new().unwrap();
-        let mut input = Input::new(receiver);
+        let mut input = EchoInput::new(receiver);
         assert_eq!(input.next_given(), Given::Nothing);
         let message = |text: &'static str| Given::Message(Bytes::from_static(text.as_bytes()));
         sender.write_all(b"one\n\ntw").unwrap();

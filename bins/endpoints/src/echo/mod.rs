@@ -1,12 +1,14 @@
-//! System 6, echo over TCP and UDP, on real sockets.
+//! Echo over TCP and UDP, on real sockets.
 //!
 //! ```
-//! use jostle_endpoints::echo::{self, Input};
-//! use jostle_bins::{over::Over, stop::Stop};
+//! use jostle_endpoints::echo::{self, EchoInput};
+//! use jostle_common::transport::Transport;
+//! use jostle_console::stop::Stop;
 //! use std::io::Write;
 //!
-//! for over in [Over::Tcp, Over::Udp] {
-//!     let server = echo::Server::bind("127.0.0.1:0".parse()?, over, echo::ServerSettings::default())?;
+//! for over in Transport::ALL {
+//!     let settings = echo::EchoServerSettings::default();
+//!     let server = echo::EchoServer::bind("127.0.0.1:0".parse()?, over, settings)?;
 //!     let address = server.address();
 //!     let stop = Stop::new();
 //!     let stopped = stop.clone();
@@ -14,7 +16,8 @@
 //!     let (mut sender, receiver) = mio::unix::pipe::new()?;
 //!     sender.write_all(b"hello\nworld\n")?;
 //!     drop(sender);
-//!     let talked = echo::talk(&echo::TalkSettings::new(vec![address], over), Input::new(receiver), &Stop::new(), |_| {})?;
+//!     let settings = echo::EchoSettings::new(vec![address], over);
+//!     let talked = echo::talk(&settings, EchoInput::new(receiver), &Stop::new(), |_| {})?;
 //!     assert_eq!((talked.report.sent, talked.report.intact), (2, 2));
 //!     stop.request();
 //!     assert_eq!(serving.join().unwrap()?.messages, 2);
@@ -26,28 +29,28 @@ mod client;
 pub mod command;
 mod input;
 
-pub use client::{TalkSettings, Talked, Told, talk};
-pub use input::{Given, Input};
+pub use client::{EchoNotice, EchoSettings, EchoTalked, talk};
+pub use input::{EchoInput, Given};
 
-use crate::datagrams::Driver;
-use crate::lines;
-use crate::over::Over;
-use crate::protocol::echo::MESSAGE_BYTES_MAX;
-use crate::protocol::lines::{Line, Overlong};
+use crate::datagrams::DatagramServer;
+use crate::protocol::echo::EchoService;
+use crate::protocol::line_server::LineServer;
 use crate::protocol::reflector::{Reflector, ReflectorSettings};
-use jostle_common::clock::Clock;
+use crate::streams::{StreamServer, StreamServerSettings};
+use jostle_common::transport::Transport;
 use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// With `once` over UDP: after how long a silence the client is taken to be done; it says no
 /// goodbye.
 const ONCE_SILENCE: Duration = Duration::from_secs(2);
 
-/// How a [`Server`] serves.
+/// How a [`EchoServer`] serves.
 #[derive(Clone, Copy, Debug)]
-pub struct ServerSettings {
+pub struct EchoServerSettings {
     /// Over TCP: how many clients may be connected at once; further ones wait.
     pub clients_max: usize,
     /// Over TCP: after how long a silence a connection is closed.
@@ -56,7 +59,7 @@ pub struct ServerSettings {
     pub once: bool,
 }
 
-impl Default for ServerSettings {
+impl Default for EchoServerSettings {
     fn default() -> Self {
         Self { clients_max: 1000, idle: Duration::from_secs(600), once: false }
     }
@@ -64,7 +67,7 @@ impl Default for ServerSettings {
 
 /// What a server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerReport {
+pub struct EchoServerReport {
     /// Messages answered.
     pub messages: u64,
     /// Over TCP: connections that were taken.
@@ -76,46 +79,50 @@ pub struct ServerReport {
 
 /// A server with its socket.
 #[derive(Debug)]
-pub struct Server {
-    transport: Transport,
-    address: SocketAddr,
+pub struct EchoServer {
+    settings: EchoServerSettings,
+    socket: Socket,
 }
 
 #[derive(Debug)]
-enum Transport {
-    Tcp(lines::Server),
-    Udp(Driver, Box<Reflector>),
+enum Socket {
+    Tcp(StreamServer),
+    Udp(Box<DatagramServer<Reflector>>),
 }
 
-impl Server {
-    /// A server on `listen`; port 0 lets the system pick one.
+impl EchoServer {
+    /// Listens on `listen`; port 0 lets the system pick one.
     ///
     /// # Errors
     /// When the address cannot be taken.
-    pub fn bind(listen: SocketAddr, over: Over, settings: ServerSettings) -> io::Result<Self> {
-        let ServerSettings { clients_max, idle, once } = settings;
-        match over {
-            Over::Tcp => {
-                let (line_bytes_max, overlong) = (MESSAGE_BYTES_MAX + 1, Overlong::Cut);
-                let settings =
-                    lines::ServerSettings { line_bytes_max, overlong, clients_max, idle, once };
-                let server = lines::Server::bind(listen, settings)?;
-                Ok(Self { address: server.address(), transport: Transport::Tcp(server) })
+    pub fn bind(
+        listen: SocketAddr,
+        over: Transport,
+        settings: EchoServerSettings,
+    ) -> io::Result<Self> {
+        let EchoServerSettings { clients_max, idle, once } = settings;
+        let socket = match over {
+            Transport::Tcp => {
+                let clients_max = if once { 1 } else { clients_max };
+                let listening = StreamServerSettings { clients_max, patience: Some(idle) };
+                Socket::Tcp(StreamServer::bind(listen, listening)?)
             }
-            Over::Udp => {
-                let driver = Driver::bind(listen)?;
-                let address = driver.address()?;
+            Transport::Udp => {
                 let once = once.then_some(ONCE_SILENCE);
-                let settings = ReflectorSettings { port: address.port(), once, tell: true };
-                let machine = Box::new(Reflector::new(settings));
-                Ok(Self { address, transport: Transport::Udp(driver, machine) })
+                Socket::Udp(Box::new(DatagramServer::bind(listen, |address| {
+                    Reflector::new(ReflectorSettings { port: address.port(), once, tell: true })
+                })?))
             }
-        }
+        };
+        Ok(Self { settings, socket })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        match &self.socket {
+            Socket::Tcp(server) => server.address(),
+            Socket::Udp(server) => server.address(),
+        }
     }
 
     /// Answers until `stop` is requested, or until one client has gone when it was set so. `told`
@@ -127,27 +134,34 @@ impl Server {
         self,
         stop: &Stop,
         mut told: impl FnMut(SocketAddr, &[u8]),
-    ) -> io::Result<ServerReport> {
-        match self.transport {
-            Transport::Tcp(server) => {
-                let totals = server.run(stop, |peer, line, answers| {
-                    told(peer, line.text().unwrap_or_default());
-                    if let Line::Whole(line) = line {
-                        answers.extend_from_slice(line);
+    ) -> io::Result<EchoServerReport> {
+        let EchoServerSettings { idle, once, .. } = self.settings;
+        match self.socket {
+            Socket::Tcp(server) => {
+                let mut report = EchoServerReport::default();
+                let open = |now| LineServer::new(EchoService::default(), now, idle);
+                server.run(stop, open, |visit| {
+                    for message in visit.endpoint.service().take_messages() {
+                        report.messages += 1;
+                        told(visit.peer, &message);
                     }
+                    report.connections += u64::from(visit.is_over);
+                    if once && visit.is_over {
+                        return ControlFlow::Break(());
+                    }
+                    ControlFlow::Continue(())
                 })?;
-                let (messages, connections) = (totals.lines, totals.connections);
-                Ok(ServerReport { messages, connections, unanswered: 0 })
+                Ok(report)
             }
-            Transport::Udp(mut driver, mut machine) => {
-                driver.run(&mut *machine, stop, &Clock::start(), |machine| {
+            Socket::Udp(server) => {
+                let machine = server.run(stop, |machine| {
                     while let Some(message) = machine.next_message() {
                         told(message.from, &message.payload);
                     }
                 })?;
                 let report = machine.report();
                 let unanswered = report.refused + report.unanswered;
-                Ok(ServerReport { messages: report.answered, connections: 0, unanswered })
+                Ok(EchoServerReport { messages: report.answered, connections: 0, unanswered })
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Systems 7 and 8: a file over TCP, and a file over plain UDP, on real sockets.
+//! A file over TCP, and a file over plain UDP, on real sockets.
 
 pub mod command;
 pub mod tcp;

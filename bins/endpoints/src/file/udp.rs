@@ -1,14 +1,14 @@
-//! System 8, a file over plain UDP: paced, never retransmitted, every chunk accounted for.
+//! A file over plain UDP, on real sockets: paced, never retransmitted, every chunk accounted for.
 
-use crate::datagrams::{Driver, Ended};
+use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;
 use crate::protocol::Endpoint;
 use crate::protocol::file::{
-    Failure, NaiveReceiver, NaiveSettings, Received, Receiver, ReceiverReport, ReceiverSettings,
-    Sender, SenderReport, SenderSettings,
+    NaiveReceiver, NaiveSettings, Received, UdpFileReceiver, UdpFileReceiverReport,
+    UdpFileReceiverSettings, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
 };
 use crate::protocol::storage::{Folder, Source};
-use jostle_common::clock::Clock;
+use anyhow::Context as _;
 use jostle_common::digest::Digest;
 use jostle_common::units::BitRate;
 use jostle_console::stop::Stop;
@@ -16,46 +16,67 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// A machine that receives files in datagrams.
+pub trait DatagramReceiver: Endpoint {
+    /// Returns the next transfer that has ended, in the order in which they did.
+    fn next_received(&mut self) -> Option<Received>;
+    /// Returns what it has done so far.
+    fn report(&self) -> &UdpFileReceiverReport;
+}
+
+impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
+    fn next_received(&mut self) -> Option<Received> {
+        Self::next_received(self)
+    }
+
+    fn report(&self) -> &UdpFileReceiverReport {
+        Self::report(self)
+    }
+}
+
+impl<F: Folder> DatagramReceiver for NaiveReceiver<F> {
+    fn next_received(&mut self) -> Option<Received> {
+        Self::next_received(self)
+    }
+
+    fn report(&self) -> &UdpFileReceiverReport {
+        Self::report(self)
+    }
+}
+
 /// A receiving server with its socket.
 #[derive(Debug)]
-pub struct Server<F: Folder> {
-    driver: Driver,
-    address: SocketAddr,
-    machine: Machine<F>,
-}
+pub struct UdpFileServer<M>(DatagramServer<M>);
 
-#[derive(Debug)]
-enum Machine<F: Folder> {
-    Accounting(Receiver<F>),
-    Naive(NaiveReceiver<F>),
-}
-
-impl<F: Folder> Server<F> {
-    /// A server that stores what it receives in `folder`; port 0 lets the system pick one.
+impl<F: Folder> UdpFileServer<UdpFileReceiver<F>> {
+    /// Listens on `listen`, and stores what it receives in `folder`; port 0 lets the system pick
+    /// one.
     ///
     /// # Errors
     /// When the address cannot be taken.
-    pub fn bind(listen: SocketAddr, settings: ReceiverSettings, folder: F) -> io::Result<Self> {
-        Self::new(listen, Machine::Accounting(Receiver::new(settings, folder)))
+    pub fn bind(
+        listen: SocketAddr,
+        settings: UdpFileReceiverSettings,
+        folder: F,
+    ) -> io::Result<Self> {
+        DatagramServer::bind(listen, |_| UdpFileReceiver::new(settings, folder)).map(Self)
     }
+}
 
-    /// A server that appends bare datagrams from anyone, a file per sender, and takes silence for
-    /// the end.
+impl<F: Folder> UdpFileServer<NaiveReceiver<F>> {
+    /// Listens for bare datagrams from anyone, a file per sender, and takes silence for the end.
     ///
     /// # Errors
     /// When the address cannot be taken.
     pub fn bind_naive(listen: SocketAddr, settings: NaiveSettings, folder: F) -> io::Result<Self> {
-        Self::new(listen, Machine::Naive(NaiveReceiver::new(settings, folder)))
+        DatagramServer::bind(listen, |_| NaiveReceiver::new(settings, folder)).map(Self)
     }
+}
 
-    fn new(listen: SocketAddr, machine: Machine<F>) -> io::Result<Self> {
-        let driver = Driver::bind(listen)?;
-        Ok(Self { address: driver.address()?, driver, machine })
-    }
-
-    /// Where it listens.
+impl<M: DatagramReceiver> UdpFileServer<M> {
+    /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Receives until `stop` is requested, or until one file has come when it was set so.
@@ -64,44 +85,23 @@ impl<F: Folder> Server<F> {
     /// # Errors
     /// When the system refuses to wait for events.
     pub fn run(
-        mut self,
+        self,
         stop: &Stop,
         mut on_received: impl FnMut(&Received),
-    ) -> io::Result<ReceiverReport> {
-        let clock = Clock::start();
-        match &mut self.machine {
-            Machine::Accounting(machine) => {
-                self.driver.run(machine, stop, &clock, |machine| {
-                    while let Some(received) = machine.next_received() {
-                        on_received(&received);
-                    }
-                })?;
-                Ok(*machine.report())
+    ) -> io::Result<UdpFileReceiverReport> {
+        let machine = self.0.run(stop, |machine| {
+            while let Some(received) = machine.next_received() {
+                on_received(&received);
             }
-            Machine::Naive(machine) => {
-                let ended = self.driver.run(machine, stop, &clock, |machine| {
-                    while let Some(received) = machine.next_received() {
-                        on_received(&received);
-                    }
-                })?;
-                if ended == Ended::Stopped {
-                    // Silence would have ended the files that are open; so does the request to
-                    // stop.
-                    machine.poll(clock.now() + machine.settings().idle);
-                    while let Some(received) = machine.next_received() {
-                        on_received(&received);
-                    }
-                }
-                Ok(*machine.report())
-            }
-        }
+        })?;
+        Ok(*machine.report())
     }
 }
 
 /// How a file is sent.
 #[derive(Clone, Debug)]
-pub struct SendSettings {
-    /// The server's addresses; the next is tried when nobody listens at one.
+pub struct UdpFileSettings {
+    /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// The rate of the data datagrams.
     pub rate: BitRate,
@@ -109,16 +109,20 @@ pub struct SendSettings {
     pub patience: Duration,
 }
 
-impl SendSettings {
-    /// The defaults for a server.
+impl UdpFileSettings {
+    /// Returns the defaults for a server.
     pub const fn new(server: Vec<SocketAddr>) -> Self {
-        Self { server, rate: SenderSettings::RATE, patience: SenderSettings::PATIENCE }
+        Self {
+            server,
+            rate: UdpFileSenderSettings::RATE,
+            patience: UdpFileSenderSettings::PATIENCE,
+        }
     }
 }
 
 /// What was sent, and what came of it.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct UdpFileSent {
     /// The address that answered, or the last that was tried.
     pub server: SocketAddr,
     /// The size of the file in bytes.
@@ -126,13 +130,13 @@ pub struct Sent {
     /// The digest of the file.
     pub digest: Digest,
     /// The counts, and the server's report if it arrived.
-    pub report: SenderReport,
+    pub report: UdpFileSenderReport,
     /// How it ended: done means that the report arrived, whatever it says.
     pub ending: Ending,
 }
 
-impl Sent {
-    /// Whether the server stored exactly what was sent; `None` without its report.
+impl UdpFileSent {
+    /// Returns true if the server stored exactly what was sent, `None` without its report.
     pub fn is_equal(&self) -> Option<bool> {
         self.report.arrival.as_ref().map(|arrival| arrival.digest == self.digest)
     }
@@ -144,32 +148,20 @@ impl Sent {
 /// When there is no way to the server, or the system refuses to wait for events. A report that does
 /// not arrive is an [`Ending`].
 pub fn send<F: Source>(
-    settings: &SendSettings,
+    settings: &UdpFileSettings,
     source: &mut F,
     stop: &Stop,
-    mut each_turn: impl FnMut(&SenderReport),
-) -> anyhow::Result<Sent> {
-    let clock = Clock::start();
-    let mut addresses = settings.server.iter().copied().peekable();
-    loop {
-        let server = addresses.next().ok_or_else(|| anyhow::anyhow!("no address to send to"))?;
-        let SendSettings { rate, patience, .. } = *settings;
-        let transfer = rand::random();
-        let machine = SenderSettings { server, transfer, rate, patience };
-        let mut sender = Sender::new(machine, &mut *source);
-        let run = Driver::connect(server).and_then(|mut driver| {
-            driver.run(&mut sender, stop, &clock, |sender| each_turn(sender.report()))
-        });
-        let (report, outcome) = sender.into_parts();
-        let is_unreachable = run.is_err() || matches!(outcome, Some(Err(Failure::Refused(_))));
-        if is_unreachable && report.packets == 0 && addresses.peek().is_some() {
-            continue;
-        }
-        let ending = match (run?, outcome) {
-            (_, Some(Ok(()))) => Ending::Done,
-            (_, Some(Err(failure))) => Ending::Failed(failure.to_string()),
-            (Ended::Stopped | Ended::Finished, None) => Ending::Stopped,
-        };
-        return Ok(Sent { server, size: source.size(), digest: source.digest(), report, ending });
-    }
+    mut each_turn: impl FnMut(&UdpFileSenderReport),
+) -> anyhow::Result<UdpFileSent> {
+    let UdpFileSettings { server: servers, rate, patience } = settings;
+    let server = *servers.first().context("no address to send to")?;
+    let (transfer, rate, patience) = (rand::random(), *rate, *patience);
+    let machine = UdpFileSenderSettings { server, transfer, rate, patience };
+    let sender = UdpFileSender::new(machine, &mut *source);
+    let talk = talk(servers, sender, stop, |_: SocketAddr, sender: &mut UdpFileSender<&mut F>| {
+        each_turn(sender.report())
+    })?;
+    let (server, (report, outcome)) = (talk.server, talk.client.into_parts());
+    let (size, digest) = (source.size(), source.digest());
+    Ok(UdpFileSent { server, size, digest, report, ending: Ending::of(outcome) })
 }

@@ -17,7 +17,7 @@ pub(crate) fn value(digest: Digest) -> HeaderValue {
     HeaderValue::try_from(text).expect("base64 is printable")
 }
 
-/// The SHA-256 of a message's `Repr-Digest`, if there is one that can be read.
+/// Returns the SHA-256 of a message's `Repr-Digest`, if there is one that can be read.
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Digest> {
     let member = members(headers, &REPR_DIGEST)
         .find_map(|(name, value)| (name == ALGORITHM).then_some(value))?;
@@ -26,16 +26,16 @@ pub(crate) fn parse(headers: &HeaderMap) -> Option<Digest> {
     STANDARD.decode(bytes).ok()?.try_into().ok().map(Digest)
 }
 
-/// Whether a `Repr-Digest` with SHA-256 is asked for: `Some(false)` when it is expressly not
-/// wanted, `None` when nothing is said.
+/// Returns true if a `Repr-Digest` with SHA-256 is asked for: `Some(false)` when it is expressly
+/// not wanted, `None` when nothing is said.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> Option<bool> {
     let wish = members(headers, &WANT_REPR_DIGEST)
         .find_map(|(name, value)| (name == ALGORITHM).then_some(value))?;
     Some(wish.split(';').next().is_some_and(|wish| wish.trim() != "0"))
 }
 
-/// The members of a dictionary (RFC 9651) whose values contain no comma, as digests and preferences
-/// do not.
+/// Returns the members of a dictionary (RFC 9651) whose values contain no comma, as digests and
+/// preferences do not.
 fn members<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,

@@ -27,8 +27,8 @@ pub(crate) struct FileBody {
 }
 
 impl FileBody {
-    /// The bytes of `range`, of which the first are read at once: a file that cannot be read is an
-    /// error, not a broken message.
+    /// Returns the bytes of `range`, of which the first are read at once: a file that cannot be
+    /// read is an error, not a broken message.
     pub(crate) async fn open(file: Arc<File>, range: Range<u64>) -> io::Result<Self> {
         let left = range.end - range.start;
         let mut body = Self { file, rest: range, left, first: None, reading: None };

@@ -1,4 +1,4 @@
-//! Systems 4 and 5: an HTTP server for any browser or program, and an HTTP client for any server.
+//! An HTTP server for any browser or program, and an HTTP client for any server.
 //!
 //! Both stand on hyper. It runs on tokio, on threads of its own; nothing of that reaches the crates
 //! below.
@@ -10,6 +10,7 @@ mod file_body;
 mod names;
 pub mod pace;
 pub mod server;
+pub mod site;
 
 use std::io;
 

@@ -7,15 +7,18 @@ const BYTES_MAX: usize = 200;
 /// What stands for itself in a path: RFC 3986's unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The plain name of a file that `text` asks for: nothing of a path, nothing hidden, nothing that a
-/// shell, a terminal or another system takes for something else. `None` when nothing is left.
+/// Returns the plain name of a file that `text` asks for: nothing of a path, nothing hidden,
+/// nothing that a shell, a terminal or another system takes for something else. `None` when nothing
+/// is left.
 pub(crate) fn safe(text: &str) -> Option<String> {
     // Browsers of old sent whole paths, and C:\fakepath\name is what a page still sees.
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_odd = |c: char| {
         c.is_control()
             || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c,
+                '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     let replaced: String = last.chars().map(|c| if is_odd(c) { '_' } else { c }).collect();
     // Leading dots hide a file, and Windows drops dots and spaces at the end.
@@ -30,7 +33,7 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     }
 }
 
-/// The file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before
+/// Returns the file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before
 /// `filename`.
 pub(crate) fn of_disposition(field: &str) -> Option<String> {
     let mut plain = None;
@@ -50,17 +53,17 @@ pub(crate) fn of_disposition(field: &str) -> Option<String> {
     plain
 }
 
-/// A `Content-Disposition` for a file of this name.
+/// Returns a `Content-Disposition` for a file of this name.
 pub(crate) fn disposition(name: &str) -> String {
     format!("attachment; filename*=UTF-8''{}", encoded(name))
 }
 
-/// A name as a segment of a path.
+/// Returns a name as a segment of a path.
 pub(crate) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
 }
 
-/// The same for a name that may not be text.
+/// Encodes a name that may not be text in the same way.
 pub(crate) fn encoded_bytes(name: &[u8]) -> String {
     percent_encoding::percent_encode(name, ESCAPED).to_string()
 }

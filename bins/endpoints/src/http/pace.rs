@@ -1,6 +1,6 @@
 //! Who is too slow: at least so many bytes must move in so much time of waiting for the other side.
 //!
-//! Only time spent waiting counts, so our own pauses are nobody's fault, and a single late byte is
+//! Only time spent waiting counts, so our own pauses count against no peer, and a single late byte is
 //! none either.
 
 use jostle_common::time::Instant;
@@ -25,7 +25,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A side that has not been waited for.
+    /// Creates a side that has not been waited for.
     pub const fn new(least: Least) -> Self {
         Self { least, waiting_since: None, waited: Duration::ZERO, moved: 0 }
     }
@@ -52,13 +52,13 @@ impl Pace {
         }
     }
 
-    /// When to judge, if nothing moves until then.
+    /// Returns when to judge, if nothing moves until then.
     pub fn deadline(&self) -> Option<Instant> {
         self.waiting_since.map(|since| since + self.least.within.saturating_sub(self.waited))
     }
 
-    /// Whether the other side is too slow. Otherwise a new span of time begins when the last is
-    /// over.
+    /// Returns true if the other side is too slow. Otherwise a new span of time begins when the
+    /// last is over.
     pub fn is_too_slow(&mut self, now: Instant) -> bool {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return false;

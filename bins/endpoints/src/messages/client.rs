@@ -2,20 +2,17 @@
 
 use super::input::{Entry, Input};
 use crate::ending::Ending;
-use crate::protocol::messages::{Acknowledged, Client, ClientSettings, Report};
-use crate::streams::{Conversation, PIECE, Step, TURN};
-use anyhow::Context;
+use crate::protocol::messages::{
+    Acknowledged, MESSAGE_BYTES_MAX, MessagesClient, MessagesClientSettings, MessagesReport,
+};
+use crate::streams::Connection;
+use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_console::stop::Stop;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const SOCKET: Token = Token(0);
-const INPUT: Token = Token(1);
 /// After how long without a first reply the user is told.
 const REMARK: Duration = Duration::from_secs(2);
 /// How long one address may take to accept the connection before the next is tried.
@@ -23,17 +20,17 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// How messages are sent.
 #[derive(Clone, Debug)]
-pub struct SendSettings {
+pub struct MessagesSettings {
     /// The server's addresses; the next is tried when one cannot be connected to.
     pub server: Vec<SocketAddr>,
     /// Timeouts and patience.
-    pub protocol: ClientSettings,
+    pub protocol: MessagesClientSettings,
 }
 
-impl SendSettings {
-    /// The defaults for a server.
+impl MessagesSettings {
+    /// Returns the defaults for a server.
     pub fn new(server: Vec<SocketAddr>) -> Self {
-        Self { server, protocol: ClientSettings::default() }
+        Self { server, protocol: MessagesClientSettings::default() }
     }
 }
 
@@ -50,11 +47,11 @@ pub enum Notice {
 
 /// What was sent, and what came of it.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct MessagesSent {
     /// The address that was connected to, or the last that was tried.
     pub server: SocketAddr,
     /// The counts.
-    pub report: Report,
+    pub report: MessagesReport,
     /// How it ended: done means that every message was acknowledged.
     pub ending: Ending,
 }
@@ -64,77 +61,39 @@ pub struct Sent {
 /// # Errors
 /// When the system refuses to wait for events. A message that is not acknowledged is an [`Ending`].
 pub fn send(
-    settings: &SendSettings,
-    input: Input,
+    settings: &MessagesSettings,
+    mut input: Input,
     stop: &Stop,
     mut tell: impl FnMut(Notice),
-) -> anyhow::Result<Sent> {
-    let mut poll = Poll::new()?;
-    let _attached = stop.attach(&poll)?;
-    let clock = Clock::start();
+) -> anyhow::Result<MessagesSent> {
     let mut server = *settings.server.first().context("no address to send to")?;
-    let mut last = Ending::Stopped;
-    for address in &settings.server {
-        server = *address;
-        match connect(server, &mut poll, stop, &clock) {
-            Ok(stream) => {
-                tell(Notice::Connected(server));
-                let client = Client::new(settings.protocol);
-                let patience = settings.protocol.patience;
-                let conversation = Conversation::new(clock.now(), stream, client, patience);
-                let mut sending =
-                    Sending { poll, conversation, input, remark: Some(REMARK), broken: None };
-                sending.run(stop, &clock, &mut tell)?;
-                return Ok(sending.finish(server, clock.now()));
-            }
-            Err(ending) => last = ending,
+    let (clock, patience) = (Clock::start(), settings.protocol.patience);
+    let opened = Connection::open(&settings.server, CONNECT, patience, stop, clock, &mut server);
+    let mut connection = match opened {
+        Ok(connection) => connection,
+        Err(ending) => {
+            return Ok(MessagesSent { server, report: MessagesReport::default(), ending });
         }
-        if stop.is_requested() {
-            break;
-        }
+    };
+    tell(Notice::Connected(server));
+    input.watch(&connection)?;
+    let mut client = MessagesClient::new(settings.protocol);
+    let mut feed = Feed { input, remark: Some(REMARK), broken: None };
+    connection.drive(&mut client, |now, client| feed.step(now, client, &mut tell))?;
+    let ending = match (Ending::of(client.outcome().copied()), feed.broken) {
+        (Ending::Done, Some(broken)) => Ending::Failed(broken),
+        (ending, _) => ending,
+    };
+    let mut report = client.report().clone();
+    if report.started.is_some() {
+        // A client does not learn that it was stopped.
+        report.ended.get_or_insert_with(|| clock.now());
     }
-    Ok(Sent { server, report: Report::default(), ending: last })
+    Ok(MessagesSent { server, report, ending })
 }
 
-/// Waits until a connection stands, or says why it does not.
-fn connect(
-    server: SocketAddr,
-    poll: &mut Poll,
-    stop: &Stop,
-    clock: &Clock,
-) -> Result<TcpStream, Ending> {
-    let failed =
-        |error: io::Error| Ending::Failed(format!("cannot connect to tcp://{server}: {error}"));
-    let mut stream = TcpStream::connect(server).map_err(failed)?;
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    poll.registry().register(&mut stream, SOCKET, interest).map_err(failed)?;
-    let mut events = Events::with_capacity(8);
-    let until = clock.now() + CONNECT;
-    loop {
-        if stop.is_requested() {
-            return Err(Ending::Stopped);
-        }
-        if let Some(error) = stream.take_error().map_err(failed)? {
-            return Err(failed(error));
-        }
-        if stream.peer_addr().is_ok() {
-            return Ok(stream);
-        }
-        let left = until.since(clock.now());
-        if left.is_zero() {
-            return Err(failed(io::ErrorKind::TimedOut.into()));
-        }
-        match poll.poll(&mut events, Some(left)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(failed(error)),
-            _ => {}
-        }
-    }
-}
-
-/// A connection on which messages are sent.
-struct Sending {
-    poll: Poll,
-    conversation: Conversation<Client>,
+/// What a client is fed with, and what is told of it.
+struct Feed {
     input: Input,
     /// After how long to tell that no reply came; `None` when that is told or one came.
     remark: Option<Duration>,
@@ -142,51 +101,30 @@ struct Sending {
     broken: Option<String>,
 }
 
-impl Sending {
-    fn run(&mut self, stop: &Stop, clock: &Clock, tell: &mut impl FnMut(Notice)) -> io::Result<()> {
-        self.input.register(self.poll.registry(), INPUT)?;
-        let mut events = Events::with_capacity(8);
-        let mut buffer = vec![0; PIECE];
-        while !stop.is_requested() {
-            self.take_input();
-            if self.turn(clock.now(), &mut buffer, tell) == Step::Over {
-                return Ok(());
-            }
-            let deadline = self.conversation.deadline().into_iter().chain(self.remark_at()).min();
-            let wait = deadline.map(|deadline| deadline.since(clock.now()));
-            match self.poll.poll(&mut events, wait) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            if events.iter().any(|event| event.token() == SOCKET) {
-                self.conversation.ready();
-            }
+impl Feed {
+    /// Tells what happened and hands the client more messages. Returns when to come again at the
+    /// latest.
+    fn step(
+        &mut self,
+        now: Instant,
+        client: &mut MessagesClient,
+        tell: &mut impl FnMut(Notice),
+    ) -> Option<Instant> {
+        if let Some(acknowledged) = client.take_acknowledged() {
+            tell(Notice::Acknowledged(acknowledged));
         }
-        Ok(())
-    }
-
-    fn turn(&mut self, now: Instant, buffer: &mut [u8], tell: &mut impl FnMut(Notice)) -> Step {
-        let mut step = Step::Moved;
-        for _ in 0..TURN {
-            step = self.conversation.step(now, buffer);
-            if let Some(acknowledged) = self.conversation.endpoint().take_acknowledged() {
-                tell(Notice::Acknowledged(acknowledged));
-                self.take_input();
-            }
-            if step != Step::Moved {
-                break;
-            }
+        self.take_input(client);
+        let remark_at = self.remark_at(client)?;
+        if remark_at > now {
+            return Some(remark_at);
         }
-        if self.remark_at().is_some_and(|at| at <= now) {
-            self.remark = None;
-            tell(Notice::Waiting);
-        }
-        step
+        self.remark = None;
+        tell(Notice::Waiting);
+        None
     }
 
     /// Hands the client as many messages as it has room for.
-    fn take_input(&mut self) {
-        let client = self.conversation.endpoint();
+    fn take_input(&mut self, client: &mut MessagesClient) {
         while client.has_room() {
             match self.input.next_entry() {
                 Entry::Message(message) => client.push(message),
@@ -194,8 +132,8 @@ impl Sending {
                 Entry::End => client.close(),
                 Entry::TooLong(line) => {
                     self.broken = Some(format!(
-                        "a message on line {line} is too long; the messages before it were sent. A message has at most {} bytes",
-                        crate::protocol::messages::MESSAGE_BYTES_MAX
+                        "a message on line {line} is too long; the messages before it were sent. \
+                         A message has at most {MESSAGE_BYTES_MAX} bytes"
                     ));
                     client.close();
                 }
@@ -203,25 +141,8 @@ impl Sending {
         }
     }
 
-    fn remark_at(&mut self) -> Option<Instant> {
-        let client = self.conversation.endpoint();
+    fn remark_at(&self, client: &MessagesClient) -> Option<Instant> {
         let remark = self.remark.filter(|_| !client.has_heard())?;
         client.report().started.map(|started| started + remark)
-    }
-
-    fn finish(self, server: SocketAddr, now: Instant) -> Sent {
-        let client = self.conversation.into_endpoint();
-        let ending = match (client.outcome(), self.broken) {
-            (None, _) => Ending::Stopped,
-            (Some(Err(failure)), _) => Ending::Failed(failure.to_string()),
-            (Some(Ok(())), Some(broken)) => Ending::Failed(broken),
-            (Some(Ok(())), None) => Ending::Done,
-        };
-        let mut report = client.report().clone();
-        if report.started.is_some() {
-            // A client does not learn that it was stopped.
-            report.ended.get_or_insert(now);
-        }
-        Sent { server, report, ending }
     }
 }

@@ -1,12 +1,13 @@
 //! `jostle-server messages` and `jostle-client messages`.
 
 use super::{
-    Input, Notice, PORT, Peer, SEPARATOR, SendSettings, Sent, Server, ServerSettings, Totals, send,
+    Input, MessagesSent, MessagesServer, MessagesServerSettings, MessagesSettings, MessagesTotals,
+    Notice, PORT, SEPARATOR, SessionPeer, send,
 };
-use crate::address::{resolve, resolve_listener};
+use crate::address::resolve;
 use crate::ending::Ending;
-use crate::patience::{self, Patience};
-use crate::protocol::messages::{Acknowledged, Ended, Message, SessionReport};
+use crate::options::{Patience, Serving};
+use crate::protocol::messages::{Acknowledged, Message, SessionEnd, SessionReport};
 use crate::protocol::timer::Timing;
 use clap::Args;
 use jostle_console::stdin;
@@ -25,20 +26,17 @@ use std::time::Duration;
   printf '0 c2912e81 hello\\n' | nc -N 127.0.0.1 9000       # answers: ACK 0 e5820718")]
 pub struct ServeArgs {
     /// How many clients are served at once; the next ones wait until a place is free
-    #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value = "8",
+        value_parser = clap::value_parser!(u16).range(1..))]
     max_clients: u16,
     /// Give a client's place to the next after so long a silence, or "never"
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10m")]
     idle: Patience,
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
-    listen: String,
     /// End after one client
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
 }
 
 impl ServeArgs {
@@ -47,18 +45,16 @@ impl ServeArgs {
     /// # Errors
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let listen = resolve_listener(&self.listen, "tcp", PORT)?;
-        let settings = ServerSettings {
+        let listen = self.serving.address("tcp")?;
+        let settings = MessagesServerSettings {
             clients_max: self.max_clients.into(),
             idle: self.idle.0,
             once: self.once,
         };
-        let printer = Printer::new(self.json);
-        // As many clients as are wished for, if the system grants it.
-        jostle_sys::raise_descriptor_limit();
-        let server = Server::bind(listen, settings)?;
+        let printer = self.serving.printer();
+        let server = MessagesServer::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
-        let Totals { sessions, counts } = server.run(stop, |peer, messages, end| {
+        let MessagesTotals { sessions, counts } = server.run(stop, |peer, messages, end| {
             messages.iter().for_each(|message| print_message(printer, peer, message));
             if let Some((ended, report)) = end {
                 print_end(printer, peer, ended, &report);
@@ -72,7 +68,7 @@ impl ServeArgs {
     }
 }
 
-fn print_message(printer: Printer, peer: Peer, message: &Message) {
+fn print_message(printer: Printer, peer: SessionPeer, message: &Message) {
     let Message { sequence, bytes } = message;
     let mut fields =
         json!({ "peer": peer.address.to_string(), "session": peer.session, "sequence": sequence });
@@ -82,11 +78,16 @@ fn print_message(printer: Printer, peer: Peer, message: &Message) {
     });
 }
 
-fn print_end(printer: Printer, peer: Peer, ended: Option<Ended>, report: &SessionReport) {
+fn print_end(
+    printer: Printer,
+    peer: SessionPeer,
+    ended: Option<SessionEnd>,
+    report: &SessionReport,
+) {
     let (word, text) = match ended {
-        Some(Ended::Goodbye) => ("goodbye", "said TCHAU"),
-        Some(Ended::Left) => ("left", "left without TCHAU"),
-        Some(Ended::Silent) => ("silent", "went silent"),
+        Some(SessionEnd::Goodbye) => ("goodbye", "said TCHAU"),
+        Some(SessionEnd::Left) => ("left", "left without TCHAU"),
+        Some(SessionEnd::Silent) => ("silent", "went silent"),
         None => ("stopped", "was stopped"),
     };
     let mut fields =
@@ -95,7 +96,8 @@ fn print_end(printer: Printer, peer: Peer, ended: Option<Ended>, report: &Sessio
     printer.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
 }
 
-/// The message as text; one that is no UTF-8 also in hex digits, from which nothing is lost.
+/// Returns the message as text; one that is no UTF-8 also in hex digits, from which nothing is
+/// lost.
 fn message_json(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => json!({ "message": text }),
@@ -114,14 +116,16 @@ fn extend(fields: &mut Value, more: Value) {
 
 fn counts_json(report: &SessionReport) -> Value {
     let SessionReport { delivered, goodbyes, doubled, damaged, early, acks, nacks } = *report;
-    json!({ "lines": report.lines(), "delivered": delivered, "goodbyes": goodbyes, "doubled": doubled, "damaged": damaged,
+    json!({ "lines": report.lines(), "delivered": delivered, "goodbyes": goodbyes,
+        "doubled": doubled, "damaged": damaged,
         "early": early, "acks": acks, "nacks": nacks })
 }
 
 fn counts_text(report: &SessionReport) -> String {
     let SessionReport { delivered, goodbyes, doubled, damaged, early, acks, nacks } = *report;
     format!(
-        "lines {} delivered {delivered} goodbyes {goodbyes} doubled {doubled} damaged {damaged} early {early} acks {acks} nacks {nacks}",
+        "lines {} delivered {delivered} goodbyes {goodbyes} doubled {doubled} damaged {damaged} \
+         early {early} acks {acks} nacks {nacks}",
         report.lines()
     )
 }
@@ -150,7 +154,7 @@ pub struct SendArgs {
     timeout: Timing,
     /// Give up a message after so long without its ACK, or "never" [default: 60s and 500 times,
     /// whichever is later]
-    #[arg(long, value_name = "TIME", value_parser = patience::parse)]
+    #[arg(long, value_name = "TIME")]
     patience: Option<Patience>,
     /// Print the summary only
     #[arg(short, long)]
@@ -166,7 +170,7 @@ impl SendArgs {
     /// # Errors
     /// When a message is not acknowledged, or cannot be sent.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let mut settings = SendSettings::new(resolve(&self.server, "tcp", PORT)?);
+        let mut settings = MessagesSettings::new(resolve(&self.server, "tcp", PORT)?);
         settings.protocol.timing = self.timeout;
         if let Some(Patience(patience)) = self.patience {
             (settings.protocol.patience, settings.protocol.attempts_min) = (patience, 0);
@@ -184,7 +188,8 @@ impl SendArgs {
             Notice::Connected(_) => {}
             Notice::Waiting => {
                 eprintln!(
-                    "no answer yet: waiting for a place at the server, or for a line to get through (Ctrl-C ends)"
+                    "no answer yet: waiting for a place at the server, or for a line to get \
+                     through (Ctrl-C ends)"
                 );
             }
             Notice::Acknowledged(acknowledged) if !self.quiet => {
@@ -193,10 +198,7 @@ impl SendArgs {
             Notice::Acknowledged(_) => {}
         })?;
         print_sent(printer, &sent);
-        match sent.ending {
-            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
-            Ending::Done | Ending::Stopped => Ok(true),
-        }
+        sent.ending.status()
     }
 }
 
@@ -215,16 +217,21 @@ fn print_acknowledged(printer: Printer, acknowledged: &Acknowledged) {
     });
 }
 
-fn print_sent(printer: Printer, sent: &Sent) {
-    let Sent { server, report, ending } = sent;
+fn print_sent(printer: Printer, sent: &MessagesSent) {
+    let MessagesSent { server, report, ending } = sent;
     let rtt = |percent| report.round_trips.percentile(percent).map(millis);
     let most = report.round_trips.most().map(millis);
     let fields = json!({
-        "kind": "messages", "server": server.to_string(), "ok": ending.is_done(), "stopped": *ending == Ending::Stopped,
-        "error": ending.failure(), "acknowledged": report.acknowledged, "goodbye_acknowledged": report.goodbye_acknowledged,
-        "sent": report.sent, "resends": report.resends, "timeouts": report.timeouts, "acks": report.acks, "nacks": report.nacks,
-        "stale": report.stale, "senseless": report.senseless, "damaged": report.damaged, "seconds": report.elapsed().as_secs_f64(),
-        "rtt_ms": { "samples": report.round_trips.count(), "p50": rtt(50.0), "p90": rtt(90.0), "p99": rtt(99.0), "max": most },
+        "kind": "messages", "server": server.to_string(), "ok": ending.is_done(),
+        "stopped": *ending == Ending::Stopped,
+        "error": ending.failure(), "acknowledged": report.acknowledged,
+        "goodbye_acknowledged": report.goodbye_acknowledged,
+        "sent": report.sent, "resends": report.resends, "timeouts": report.timeouts,
+        "acks": report.acks, "nacks": report.nacks,
+        "stale": report.stale, "senseless": report.senseless, "damaged": report.damaged,
+        "seconds": report.elapsed().as_secs_f64(),
+        "rtt_ms": { "samples": report.round_trips.count(), "p50": rtt(50.0), "p90": rtt(90.0),
+            "p99": rtt(99.0), "max": most },
     });
     printer.event("summary", fields, || {
         let state = match ending {
@@ -233,12 +240,25 @@ fn print_sent(printer: Printer, sent: &Sent) {
             Ending::Stopped => "stopped".to_owned(),
             Ending::Failed(reason) => format!("failed: {}", escaped(reason)),
         };
-        let ms = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"));
+        let ms =
+            |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"));
         format!(
-            "acknowledged {} ({state})\nsent {} resends {} timeouts {} acks {} nacks {} stale {} senseless {} damaged {}\n\
+            "acknowledged {} ({state})\nsent {} resends {} timeouts {} acks {} nacks {} stale {} \
+             senseless {} damaged {}\n\
              rtt p50 {} p90 {} p99 {} max {}\ntime {:.3} s",
-            report.acknowledged, report.sent, report.resends, report.timeouts, report.acks, report.nacks, report.stale,
-            report.senseless, report.damaged, ms(rtt(50.0)), ms(rtt(90.0)), ms(rtt(99.0)), ms(most),
+            report.acknowledged,
+            report.sent,
+            report.resends,
+            report.timeouts,
+            report.acks,
+            report.nacks,
+            report.stale,
+            report.senseless,
+            report.damaged,
+            ms(rtt(50.0)),
+            ms(rtt(90.0)),
+            ms(rtt(99.0)),
+            ms(most),
             report.elapsed().as_secs_f64(),
         )
     });

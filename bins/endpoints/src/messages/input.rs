@@ -3,9 +3,9 @@
 
 use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::messages::{GOODBYE, fits};
+use crate::streams::Connection;
 use bytes::Bytes;
 use mio::unix::pipe;
-use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
@@ -50,8 +50,8 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// The messages of a text, whose lines are read as those of stdin. An empty separator leaves
-    /// lines whole.
+    /// Returns the messages of a text, whose lines are read as those of stdin. An empty separator
+    /// leaves lines whole.
     pub fn text(text: &str, separator: &str) -> Self {
         let mut input = Self::new(separator);
         text.split('\n').for_each(|line| input.take_line(Line::Whole(line.as_bytes())));
@@ -63,7 +63,8 @@ impl Input {
         Self { made: Some(Box::new(messages)), ..Self::new("") }
     }
 
-    /// The messages that come through a pipe, such as that of [`jostle_console::stdin::open`].
+    /// Returns the messages that come through a pipe, such as that of
+    /// [`jostle_console::stdin::open`].
     pub fn pipe(source: pipe::Receiver, separator: &str) -> Self {
         Self { source: Some(source), ..Self::new(separator) }
     }
@@ -80,18 +81,12 @@ impl Input {
         }
     }
 
-    /// Lets a loop wait for the source, if it has one.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        match &mut self.source {
-            Some(source) => registry.register(source, token, Interest::READABLE),
-            None => Ok(()),
-        }
+    /// Lets the loop of a connection wait for the source, if there is one.
+    pub(super) fn watch(&mut self, connection: &Connection) -> io::Result<()> {
+        self.source.as_mut().map_or(Ok(()), |source| connection.watch(source))
     }
 
-    /// What comes next.
+    /// Returns what comes next.
     pub fn next_entry(&mut self) -> Entry {
         loop {
             if let Some(entry) = self.entries.pop_front() {

@@ -1,10 +1,12 @@
-//! System 9, checked messages over TCP, on real sockets.
+//! Checked messages over TCP, on real sockets.
 //!
 //! ```
-//! use jostle_endpoints::messages::{Input, SendSettings, Server, ServerSettings, send};
+//! use jostle_endpoints::messages::{
+//!     Input, MessagesServer, MessagesServerSettings, MessagesSettings, send,
+//! };
 //! use jostle_console::stop::Stop;
 //!
-//! let server = Server::bind("127.0.0.1:0".parse()?, ServerSettings::default())?;
+//! let server = MessagesServer::bind("127.0.0.1:0".parse()?, MessagesServerSettings::default())?;
 //! let (address, stop) = (server.address(), Stop::new());
 //! let stopped = stop.clone();
 //! let serving = std::thread::spawn(move || {
@@ -12,7 +14,7 @@
 //!     server.run(&stopped, |_, messages, _| said.extend(messages)).map(|totals| (totals, said))
 //! });
 //! let input = Input::text("one||two", "||");
-//! let sent = send(&SendSettings::new(vec![address]), input, &Stop::new(), |_| {})?;
+//! let sent = send(&MessagesSettings::new(vec![address]), input, &Stop::new(), |_| {})?;
 //! assert!(sent.ending.is_done());
 //! stop.request();
 //! let (totals, said) = serving.join().unwrap()?;
@@ -25,9 +27,9 @@ pub mod command;
 mod input;
 mod server;
 
-pub use client::{Notice, SendSettings, Sent, send};
+pub use client::{MessagesSent, MessagesSettings, Notice, send};
 pub use input::{Entry, Input};
-pub use server::{Peer, Server, ServerSettings, Totals};
+pub use server::{MessagesServer, MessagesServerSettings, MessagesTotals, SessionPeer};
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9000;

@@ -1,16 +1,16 @@
 //! The server: a session per connection, a set maximum of them at once.
 
-use crate::protocol::messages::{Ended, Message, Session, SessionReport};
-use crate::streams;
+use crate::protocol::messages::{Message, Session, SessionEnd, SessionReport};
+use crate::streams::{StreamServer, StreamServerSettings};
 use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How a [`Server`] serves.
+/// How a [`MessagesServer`] serves.
 #[derive(Clone, Copy, Debug)]
-pub struct ServerSettings {
+pub struct MessagesServerSettings {
     /// How many clients are served at once; the next ones wait until a place is free.
     pub clients_max: usize,
     /// After how long a silence a client loses its place; never when `None`.
@@ -19,7 +19,7 @@ pub struct ServerSettings {
     pub once: bool,
 }
 
-impl Default for ServerSettings {
+impl Default for MessagesServerSettings {
     fn default() -> Self {
         Self { clients_max: 8, idle: Some(Duration::from_secs(600)), once: false }
     }
@@ -27,7 +27,7 @@ impl Default for ServerSettings {
 
 /// What a server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct MessagesTotals {
     /// Sessions in which a line came.
     pub sessions: u64,
     /// The counts of all of them.
@@ -36,7 +36,7 @@ pub struct Totals {
 
 /// Whose messages they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct SessionPeer {
     /// Which connection: 1, 2, 3 … in the order in which they got a place.
     pub session: u64,
     /// Its address.
@@ -45,23 +45,23 @@ pub struct Peer {
 
 /// A server with its listener.
 #[derive(Debug)]
-pub struct Server {
-    settings: ServerSettings,
-    inner: streams::Server<Session>,
+pub struct MessagesServer {
+    settings: MessagesServerSettings,
+    inner: StreamServer,
 }
 
-impl Server {
-    /// A server on `listen`; port 0 lets the system pick one.
+impl MessagesServer {
+    /// Listens on `listen`; port 0 lets the system pick one.
     ///
     /// # Errors
     /// When the address cannot be taken; the error names it.
-    pub fn bind(listen: SocketAddr, settings: ServerSettings) -> io::Result<Self> {
+    pub fn bind(listen: SocketAddr, settings: MessagesServerSettings) -> io::Result<Self> {
         let clients_max = if settings.once { 1 } else { settings.clients_max };
-        let listening = streams::ServerSettings { clients_max, patience: settings.idle };
-        Ok(Self { settings, inner: streams::Server::bind(listen, listening)? })
+        let listening = StreamServerSettings { clients_max, patience: settings.idle };
+        Ok(Self { settings, inner: StreamServer::bind(listen, listening)? })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.inner.address()
     }
@@ -75,10 +75,10 @@ impl Server {
     pub fn run(
         self,
         stop: &Stop,
-        mut tell: impl FnMut(Peer, Vec<Message>, Option<(Option<Ended>, SessionReport)>),
-    ) -> io::Result<Totals> {
-        let ServerSettings { idle, once, .. } = self.settings;
-        let mut totals = Totals::default();
+        mut tell: impl FnMut(SessionPeer, Vec<Message>, Option<(Option<SessionEnd>, SessionReport)>),
+    ) -> io::Result<MessagesTotals> {
+        let MessagesServerSettings { idle, once, .. } = self.settings;
+        let mut totals = MessagesTotals::default();
         self.inner.run(
             stop,
             |now| Session::new(now, idle),
@@ -88,7 +88,11 @@ impl Server {
                 let end =
                     (visit.is_over && report.lines() > 0).then(|| (visit.endpoint.ended(), report));
                 if !messages.is_empty() || end.is_some() {
-                    tell(Peer { session: visit.ordinal, address: visit.peer }, messages, end);
+                    tell(
+                        SessionPeer { session: visit.ordinal, address: visit.peer },
+                        messages,
+                        end,
+                    );
                 }
                 if end.is_none() {
                     return ControlFlow::Continue(());

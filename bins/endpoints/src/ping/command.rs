@@ -1,13 +1,12 @@
 //! `jostle-server ping` and `jostle-client ping`.
 
 use super::words::{counts, print_event, print_summary};
-use super::{PORT, Server, ping};
-use crate::address::{resolve, resolve_listener};
-use crate::ending::Ending;
-use crate::protocol::ping::{ClientSettings, Pace, SIZE_MAX, SIZE_MIN};
+use super::{PORT, ping, serve};
+use crate::address::resolve;
+use crate::options::{Serving, span};
+use crate::protocol::ping::{Pace, PingClientSettings, SIZE_MAX, SIZE_MIN};
 use crate::protocol::reflector::ReflectorReport;
 use crate::protocol::timer::Timing;
-use crate::timing::parse_span;
 use clap::Args;
 use jostle_common::units::ByteSize;
 use jostle_console::progress;
@@ -23,7 +22,8 @@ const FLOOD_WINDOW: u32 = 64;
 /// Answers any datagram with itself, over UDP.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Nothing is answered that comes from a port below 1024, from ports 1234 and 9002, or from the server's own port
+    after_help = "Nothing is answered that comes from a port below 1024, from ports 1234 and \
+                  9002, or from the server's own port
 number: other services that answer anything live there, and two of them would talk for ever.
 
 Examples:
@@ -31,15 +31,11 @@ Examples:
   jostle-server ping --listen '[::1]:0' --once --json"
 )]
 pub struct ServeArgs {
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
-    listen: String,
     /// End when the first client has been silent for 2 s
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
 }
 
 impl ServeArgs {
@@ -48,12 +44,14 @@ impl ServeArgs {
     /// # Errors
     /// When the address cannot be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let server = Server::bind(resolve_listener(&self.listen, "udp", PORT)?, self.once)?;
-        let printer = Printer::new(self.json);
+        let server = serve(self.serving.address("udp")?, self.once)?;
+        let printer = self.serving.printer();
         printer.ready("ping", &format!("udp://{}", server.address()));
+        let reflector = server.run(stop, |_| {})?;
         let ReflectorReport { received, answered, bytes, refused, unanswered } =
-            server.run(stop)?;
-        let fields = json!({ "kind": "ping", "received": received, "answered": answered, "bytes": bytes, "refused": refused,
+            *reflector.report();
+        let fields = json!({ "kind": "ping", "received": received, "answered": answered,
+            "bytes": bytes, "refused": refused,
             "unanswered": unanswered });
         printer.event("summary", fields, || {
             format!(
@@ -67,7 +65,8 @@ impl ServeArgs {
 /// Sends datagrams and measures when each comes back.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Loss counts datagrams, retries included. An answer belongs to the datagram it answers, however late it comes.
+    after_help = "Loss counts datagrams, retries included. An answer belongs to the datagram it \
+                  answers, however late it comes.
 
 Examples:
   jostle-client ping 127.0.0.1:1234
@@ -83,7 +82,7 @@ pub struct PingArgs {
     count: Option<u64>,
     /// Begin a request so often, whatever is answered [default: as soon as the one before is
     /// answered]
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     interval: Option<Duration>,
     /// Keep 64 requests open, and print the sums only
     #[arg(long, conflicts_with = "interval")]
@@ -99,7 +98,7 @@ pub struct PingArgs {
     #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
     /// End after so long, whatever is still open
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     deadline: Option<Duration>,
     /// Print an object per line instead of text
     #[arg(long)]
@@ -118,16 +117,16 @@ fn parse_size(text: &str) -> Result<usize, String> {
 }
 
 impl PingArgs {
-    fn settings(&self, run: u32) -> ClientSettings {
+    fn settings(&self, run: u32) -> PingClientSettings {
         // The address is replaced by the one that is resolved.
-        let defaults = ClientSettings::new(([0, 0, 0, 0], 0).into(), run);
+        let defaults = PingClientSettings::new(([0, 0, 0, 0], 0).into(), run);
         let is_endless = self.flood || self.deadline.is_some();
         let (pace, retries) = match self.interval {
             Some(interval) => (Pace::Interval(interval), 0),
             None if self.flood => (Pace::Answers { window: FLOOD_WINDOW }, defaults.retries),
             None => (defaults.pace, defaults.retries),
         };
-        ClientSettings {
+        PingClientSettings {
             count: self.count.or(if is_endless { None } else { defaults.count }),
             size: self.size,
             pace,
@@ -156,10 +155,7 @@ impl PingArgs {
         line.finish_and_clear();
         let pinged = pinged?;
         print_summary(printer, &pinged);
-        match pinged.ending {
-            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
-            Ending::Done | Ending::Stopped => Ok(true),
-        }
+        pinged.ending.status()
     }
 }
 
@@ -174,7 +170,7 @@ mod tests {
         args: PingArgs,
     }
 
-    fn settings(line: &str) -> Result<ClientSettings, String> {
+    fn settings(line: &str) -> Result<PingClientSettings, String> {
         let line =
             Line::try_parse_from(["ping", "host"].into_iter().chain(line.split_whitespace()));
         line.map(|line| line.args.settings(1)).map_err(|error| error.to_string())

@@ -2,17 +2,18 @@
 
 use super::Pinged;
 use crate::ending::Ending;
-use crate::protocol::ping::{Event, Report};
+use crate::protocol::ping::{PingEvent, PingReport};
 use jostle_console::terminal::Printer;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Prints what happened to one datagram of `size` bytes.
-pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, event: Event) {
+pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, event: PingEvent) {
     match event {
-        Event::Answer { number, attempt, round_trip, late, doubled } => {
-            let fields = json!({ "number": number, "attempt": attempt, "bytes": size, "rtt_ms": ms(round_trip),
+        PingEvent::Answer { number, attempt, round_trip, late, doubled } => {
+            let fields = json!({ "number": number, "attempt": attempt, "bytes": size,
+                "rtt_ms": ms(round_trip),
                 "late": late, "doubled": doubled });
             printer.event("answer", fields, || {
                 let attempt =
@@ -28,8 +29,9 @@ pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, eve
                 )
             });
         }
-        Event::Silence { number, attempt, timeout, again } => {
-            let fields = json!({ "number": number, "attempt": attempt, "timeout_ms": ms(timeout), "again": again });
+        PingEvent::Silence { number, attempt, timeout, again } => {
+            let fields = json!({ "number": number, "attempt": attempt, "timeout_ms": ms(timeout),
+                "again": again });
             printer.event("silence", fields, || {
                 let attempt =
                     if attempt > 1 { format!(" attempt={attempt}") } else { String::new() };
@@ -37,7 +39,7 @@ pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, eve
                 format!("no answer to seq={number}{attempt} within {:.3} ms{again}", ms(timeout))
             });
         }
-        Event::Damaged { size } => {
+        PingEvent::Damaged { size } => {
             printer.event("damaged", json!({ "bytes": size }), || {
                 format!("{size} bytes from {server}: damaged")
             });
@@ -51,14 +53,19 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
     let trips = &report.round_trips;
     let percentile = |percent| trips.percentile(percent).map(ms);
     let rtt = json!({
-        "min": trips.least().map(ms), "avg": trips.mean().map(ms), "max": trips.most().map(ms), "mdev": trips.deviation().map(ms),
+        "min": trips.least().map(ms), "avg": trips.mean().map(ms), "max": trips.most().map(ms),
+        "mdev": trips.deviation().map(ms),
         "p50": percentile(50.0), "p95": percentile(95.0), "p99": percentile(99.0),
     });
     let fields = json!({
-        "kind": "ping", "server": server.to_string(), "ok": ending.is_done(), "stopped": *ending == Ending::Stopped,
-        "error": ending.failure(), "requests": report.requests, "answered": report.answered, "sent": report.sent,
-        "received": report.received, "lost": report.lost(), "loss": report.loss(), "doubled": report.doubled, "late": report.late,
-        "damaged": report.damaged, "ignored": report.ignored, "refused": report.refused, "waiting": report.waiting,
+        "kind": "ping", "server": server.to_string(), "ok": ending.is_done(),
+        "stopped": *ending == Ending::Stopped,
+        "error": ending.failure(), "requests": report.requests, "answered": report.answered,
+        "sent": report.sent,
+        "received": report.received, "lost": report.lost(), "loss": report.loss(),
+        "doubled": report.doubled, "late": report.late,
+        "damaged": report.damaged, "ignored": report.ignored, "refused": report.refused,
+        "waiting": report.waiting,
         "seconds": elapsed.as_secs_f64(), "rtt_ms": rtt,
         "jitter_ms": (trips.count() > 0).then(|| ms(report.jitter.estimate())),
     });
@@ -67,10 +74,16 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
         if let (Some(least), Some(mean), Some(most), Some(deviation)) =
             (trips.least(), trips.mean(), trips.most(), trips.deviation())
         {
-            let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|percent| percentile(percent).unwrap_or_default());
+            let [p50, p95, p99] =
+                [50.0, 95.0, 99.0].map(|percent| percentile(percent).unwrap_or_default());
             text.push_str(&format!(
-                "\nrtt min {:.3} avg {:.3} max {:.3} mdev {:.3} ms\nrtt p50 {p50:.3} p95 {p95:.3} p99 {p99:.3} ms, jitter {:.3} ms",
-                ms(least), ms(mean), ms(most), ms(deviation), ms(report.jitter.estimate()),
+                "\nrtt min {:.3} avg {:.3} max {:.3} mdev {:.3} ms\nrtt p50 {p50:.3} p95 {p95:.3} \
+                 p99 {p99:.3} ms, jitter {:.3} ms",
+                ms(least),
+                ms(mean),
+                ms(most),
+                ms(deviation),
+                ms(report.jitter.estimate()),
             ));
         }
         text.push_str(&format!("\ntime {:.3} s", elapsed.as_secs_f64()));
@@ -78,8 +91,8 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
     });
 }
 
-/// The counts; what is rare is named only when there was any.
-pub(super) fn counts(report: &Report) -> String {
+/// Writes the counts; what is rare is named only when there was any.
+pub(super) fn counts(report: &PingReport) -> String {
     let loss = report.loss().map_or_else(String::new, |loss| format!(" ({:.1}%)", 100.0 * loss));
     let mut text = format!(
         "requests {} answered {}\nsent {} received {} lost {}{loss} doubled {} late {}",

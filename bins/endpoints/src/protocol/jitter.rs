@@ -25,7 +25,7 @@ impl Jitter {
         }
     }
 
-    /// The jitter now; zero before the second packet.
+    /// Returns the jitter now; zero before the second packet.
     pub const fn estimate(&self) -> Duration {
         Duration::from_nanos(self.smoothed as u64)
     }

@@ -19,7 +19,8 @@ pub enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line without its newline, and without a carriage return in front of it, as telnet sends.
+    /// Returns the line without its newline, and without a carriage return in front of it, as
+    /// telnet sends.
     pub const fn text(self) -> Option<&'a [u8]> {
         match self {
             Self::Whole([line @ .., b'\r', b'\n'] | [line @ .., b'\n'] | line) => Some(line),
@@ -39,7 +40,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The beginning of a stream whose lines have at most `bytes_max` bytes, newline included.
+    /// Creates the cutter of a stream whose lines have at most `bytes_max` bytes, newline
+    /// included.
     pub const fn new(bytes_max: usize, overlong: Overlong) -> Self {
         Self { unfinished: Vec::new(), bytes_max, overlong, is_skipping: false }
     }
@@ -71,15 +73,15 @@ impl Lines {
         }
     }
 
-    /// The lines as they stand, leaving the beginning of a stream: for an owner whose handler of
-    /// lines needs the rest of it.
+    /// Returns the lines as they stand, leaving the beginning of a stream: for an owner whose
+    /// handler of lines needs the rest of it.
     #[must_use]
     pub const fn take(&mut self) -> Self {
         let fresh = Self::new(self.bytes_max, self.overlong);
         std::mem::replace(self, fresh)
     }
 
-    /// What the stream ended with behind its last newline, if anything.
+    /// Returns what the stream ended with behind its last newline, if anything.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         let rest = std::mem::take(&mut self.unfinished);
         (!rest.is_empty()).then_some(rest)
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The lines of `pieces`, with `None` for one that was too long.
+    /// Returns the lines of `pieces`, with `None` for one that was too long.
     fn cut(pieces: &[&[u8]], bytes_max: usize, overlong: Overlong) -> Vec<Option<Vec<u8>>> {
         let mut lines = Lines::new(bytes_max, overlong);
         let mut found = Vec::new();
@@ -139,13 +141,15 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_when_cut_and_nothing_is_held_beyond_the_bound(
-            pieces in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![b'a', b'\n']), 0..30), 0..20),
+            pieces in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![b'a',
+                b'\n']), 0..30), 0..20),
             bytes_max in 1usize..12,
         ) {
             let borrowed: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
             let found = cut(&borrowed, bytes_max, Overlong::Cut);
             prop_assert!(found.iter().flatten().all(|line| line.len() <= bytes_max));
-            prop_assert_eq!(found.into_iter().flatten().flatten().collect::<Vec<u8>>(), pieces.concat());
+            prop_assert_eq!(found.into_iter().flatten().flatten().collect::<Vec<u8>>(),
+                pieces.concat());
             // Skipping keeps exactly the lines that fit, and tells of each other one.
             let expected: Vec<_> = pieces.concat().split_inclusive(|byte| *byte == b'\n')
                 .map(|line| (line.len() <= bytes_max).then(|| line.to_vec())).collect();

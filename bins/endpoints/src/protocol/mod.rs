@@ -11,6 +11,7 @@ pub mod clock;
 pub mod echo;
 pub mod file;
 pub mod jitter;
+pub mod line_server;
 pub mod lines;
 pub mod messages;
 pub mod pacer;
@@ -46,23 +47,41 @@ pub trait Endpoint {
     /// Takes in a datagram that arrived from `from` at `now`. Never panics, whatever it holds.
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]);
 
-    /// The next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or another
-    /// datagram.
+    /// Returns the next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or
+    /// another datagram.
     fn poll(&mut self, now: Instant) -> Option<Transmit>;
 
-    /// When `poll` next has something to do by itself; `None`: not before another datagram comes.
+    /// Returns when `poll` next has something to do by itself; `None`: not before another datagram
+    /// comes.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Whether this end has done its job, well or not: nothing is left to send or to wait for.
+    /// Returns true if this end has done its job, well or not: nothing is left to send or to wait
+    /// for.
     fn is_finished(&self) -> bool;
 
-    /// Takes in that the network said at `now` that nobody listens at `to` (an ICMP refusal).
+    /// Takes in that it is stopped at `now`: what silence would have ended is ended by that.
+    fn handle_stop(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Takes in that the network said at `now` that nothing listens at `to` (an ICMP refusal).
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         let _ = (now, to);
     }
 }
 
-/// Whether an address is this machine's own, so that nobody else can be flooded through it.
+/// A client's end that can begin anew at another address of its server.
+pub trait Redirect: Endpoint + Sized {
+    /// Returns true when nothing listens at the server, and nothing ever came from it.
+    fn is_refused(&self) -> bool;
+
+    /// Begins anew at another address.
+    #[must_use]
+    fn redirected(self, server: SocketAddr) -> Self;
+}
+
+/// Returns true if an address is this machine's own, so that no other host can be flooded
+/// through it.
 pub const fn is_loopback(address: SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
@@ -73,13 +92,13 @@ pub const fn is_loopback(address: SocketAddr) -> bool {
     }
 }
 
-/// How many packets a file of `size` bytes takes; `None` when their numbers do not fit 32 bits (16
-/// TiB).
+/// Returns how many packets a file of `size` bytes takes; `None` when their numbers do not fit 32
+/// bits (16 TiB).
 pub fn chunks_in(size: u64) -> Option<u32> {
     u32::try_from(size.div_ceil(CHUNK_BYTES)).ok()
 }
 
-/// How many bytes of a file of `size` bytes packet `number` carries: 0 beyond the end.
+/// Returns how many bytes of a file of `size` bytes packet `number` carries: 0 beyond the end.
 pub fn chunk_length(size: u64, number: u32) -> usize {
     size.saturating_sub(u64::from(number) * CHUNK_BYTES).min(CHUNK_BYTES) as usize
 }

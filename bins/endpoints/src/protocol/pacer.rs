@@ -22,17 +22,17 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// A pacer at `rate`, whose first packet may go at once.
+    /// Creates a pacer at `rate`, whose first packet may go at once.
     pub const fn new(rate: BitRate) -> Self {
         Self { rate, due: None, carry: 0 }
     }
 
-    /// When the next packet is due; `None`: at once.
+    /// Returns when the next packet is due; `None`: at once.
     pub const fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Whether a packet may go at `now`.
+    /// Returns true if a packet may go at `now`.
     pub fn allows(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| due <= now)
     }

@@ -5,7 +5,7 @@
 //! service: from a port below 1024, where echo (7), daytime (13), quote of the day (17), chargen
 //! (19), time (37), DNS (53), TFTP (69) and NTP (123) live and no client has its own (a NAT keeps
 //! it so too, RFC 4787 REQ-3); from the ports of ours that answer anything; and from the very port
-//! number that the server itself has. An answer is as long as what it answers, so nobody can be
+//! number that the server itself has. An answer is as long as what it answers, so no host can be
 //! flooded with more than the forger sends.
 
 use super::{Endpoint, Transmit};
@@ -74,7 +74,7 @@ pub struct Reflector {
 }
 
 impl Reflector {
-    /// A reflector that has seen nothing.
+    /// Creates a reflector that has seen nothing.
     pub fn new(settings: ReflectorSettings) -> Self {
         let (outbox, messages) = (VecDeque::new(), VecDeque::new());
         Self {
@@ -87,18 +87,18 @@ impl Reflector {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &ReflectorReport {
         &self.report
     }
 
-    /// The next datagram that was answered, in order, when it was set to tell.
+    /// Returns the next datagram that was answered, in order, when it was set to tell.
     pub fn next_message(&mut self) -> Option<Message> {
         self.messages.pop_front()
     }
 
-    /// Whether another service may sit at that port, so that an answer could start an endless
-    /// exchange.
+    /// Returns true if another service may sit at that port, so that an answer could start an
+    /// endless exchange.
     const fn is_service(&self, port: u16) -> bool {
         port < CLIENT_PORT_MIN
             || port == PING_PORT
@@ -225,13 +225,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_waits_is_bounded_and_every_datagram_is_counted(ports in prop::collection::vec(any::<u16>(), 0..600)) {
+        fn what_waits_is_bounded_and_every_datagram_is_counted(
+            ports in prop::collection::vec(any::<u16>(), 0..600),
+        ) {
             let mut server = reflector();
             for port in &ports {
                 server.handle(Instant::START, ([127, 0, 0, 1], *port).into(), b"x");
             }
             let report = *server.report();
-            prop_assert!(server.outbox.len() <= OUTBOX_MAX && server.messages.len() <= MESSAGES_MAX);
+            prop_assert!(server.outbox.len() <= OUTBOX_MAX);
+            prop_assert!(server.messages.len() <= MESSAGES_MAX);
             prop_assert_eq!(report.received, ports.len() as u64);
             prop_assert_eq!(report.answered + report.refused + report.unanswered, report.received);
         }

@@ -9,10 +9,10 @@ use std::io;
 
 /// A file that is sent.
 pub trait Source {
-    /// Its size in bytes.
+    /// Returns its size in bytes.
     fn size(&self) -> u64;
 
-    /// The digest of its contents.
+    /// Returns the digest of its contents.
     fn digest(&self) -> Digest;
 
     /// Fills `buffer` from `offset`.
@@ -20,6 +20,22 @@ pub trait Source {
     /// # Errors
     /// When the file cannot be read there, or ends before the buffer is full.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Reads `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// When the file cannot be read there, or ends before.
+    fn piece(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let mut buffer = vec![0; length];
+        self.read_at(offset, &mut buffer)?;
+        Ok(buffer.into())
+    }
+
+    /// Returns true when the contents cannot change while they are sent, so that
+    /// [`Self::digest`] holds for whatever was read.
+    fn is_immutable(&self) -> bool {
+        false
+    }
 
     /// Looks whether the file has changed, and takes on its new size and digest. False while it
     /// cannot be served.
@@ -77,8 +93,8 @@ pub trait Partial {
     fn finish(self) -> io::Result<String>;
 }
 
-/// The contents of a made-up file of `size` bytes: the same on every machine, the beginning of
-/// every larger one, and not compressible.
+/// Returns the contents of a made-up file of `size` bytes: the same on every machine, the beginning
+/// of every larger one, and not compressible.
 pub fn generated(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size.next_multiple_of(8)];
     for (place, number) in bytes.chunks_exact_mut(8).zip(1..) {
@@ -88,8 +104,8 @@ pub fn generated(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// The `number`-th word of SplitMix64 (Steele, Lea and Flood 2014). Nobody's fate hangs on it, and
-/// it is ten times faster than the draws of [`jostle_common::chance`].
+/// Returns the `number`-th word of SplitMix64 (Steele, Lea and Flood 2014). No fate depends on it,
+/// and it is ten times faster than the draws of [`jostle_common::chance`].
 const fn split_mix(number: u64) -> u64 {
     let mut word = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -105,19 +121,19 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A file of these bytes.
+    /// Creates a file of these bytes.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let digest = Digest::of(&bytes);
         Self { bytes, digest }
     }
 
-    /// A made-up file of `size` bytes, as [`generated`] makes it.
+    /// Returns a made-up file of `size` bytes, as [`generated`] makes it.
     pub fn generated(size: usize) -> Self {
         Self::new(generated(size))
     }
 
-    /// What is in it.
+    /// Returns what is in it.
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -141,6 +157,16 @@ impl Source for Memory {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         read_at(&self.bytes, offset, buffer)
     }
+
+    fn piece(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.checked_add(length).filter(|end| *end <= self.bytes.len());
+        Ok(self.bytes.slice(start..end.ok_or(io::ErrorKind::UnexpectedEof)?))
+    }
+
+    fn is_immutable(&self) -> bool {
+        true
+    }
 }
 
 impl<F: Source + ?Sized> Source for &mut F {
@@ -154,6 +180,14 @@ impl<F: Source + ?Sized> Source for &mut F {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buffer)
+    }
+
+    fn piece(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
+        (**self).piece(offset, length)
+    }
+
+    fn is_immutable(&self) -> bool {
+        (**self).is_immutable()
     }
 
     fn refresh(&mut self, now: Instant) -> bool {
@@ -185,7 +219,7 @@ pub struct MemoryFolder {
 }
 
 impl MemoryFolder {
-    /// The contents of the finished files, in the order in which they were finished.
+    /// Returns the contents of the finished files, in the order in which they were finished.
     pub fn finished(&self) -> Vec<Vec<u8>> {
         self.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }

@@ -2,8 +2,8 @@
 //! for TCP.
 //!
 //! The caller's rule, after every event: send what [`StreamEndpoint::poll`] returns, and hand in no
-//! more bytes before the receiver has taken it; that bounds what an endpoint holds. When it has
-//! said all and that is sent, end the stream.
+//! more bytes before the receiver has taken it, unless [`StreamEndpoint::listens_while_sending`];
+//! that bounds what an endpoint holds. When it has said all and that is sent, end the stream.
 
 use bytes::Bytes;
 use jostle_common::time::Instant;
@@ -13,23 +13,47 @@ pub trait StreamEndpoint {
     /// Takes in the next bytes that arrived, cut anyhow. Never panics, whatever they are.
     fn handle(&mut self, now: Instant, bytes: &[u8]);
 
-    /// Takes in that nothing more will arrive: the peer has ended its stream, or the connection
-    /// broke.
+    /// Takes in that the peer has ended its stream: nothing more will arrive.
     fn handle_end(&mut self, now: Instant);
 
-    /// The next bytes to send at `now`; `None`: nothing before [`Self::deadline`] or more input.
+    /// Takes in that the connection broke: nothing more will arrive, and nothing can be sent.
+    fn handle_break(&mut self, now: Instant, reason: &str) {
+        let _ = reason;
+        self.handle_end(now);
+    }
+
+    /// Returns the next bytes to send at `now`; `None`: nothing before [`Self::deadline`] or more
+    /// input.
     fn poll(&mut self, now: Instant) -> Option<Bytes>;
 
-    /// When `poll` next has something to do by itself; `None`: not before more input comes.
+    /// Returns when `poll` next has something to do by itself; `None`: not before more input comes.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Whether this end has done its job, well or not: its stream is to be ended, and nothing is
-    /// waited for.
+    /// Returns true when this end has done its job, well or not: its stream is to be ended, and
+    /// nothing is waited for.
     fn is_finished(&self) -> bool;
 
-    /// Whether it will send nothing more, so that its stream is to be ended, though it may still
-    /// wait for something. An endpoint that does not half-close says so when it is finished.
+    /// Returns true when it will send nothing more, so that its stream is to be ended, though it
+    /// may still wait for something. An endpoint that does not half-close says so when it is
+    /// finished.
     fn has_said_all(&self) -> bool {
         self.is_finished()
+    }
+
+    /// Returns true when a finished endpoint wants its connection reset, so that the peer cannot
+    /// take the end of it for success.
+    fn must_reset(&self) -> bool {
+        false
+    }
+
+    /// Returns true when bytes may be handed in while the peer has not taken all that was sent. A
+    /// client that sends ahead says so: two ends that each wait to be read would wait for ever.
+    fn listens_while_sending(&self) -> bool {
+        false
+    }
+
+    /// Returns the most bytes to hand in at once: they bound what one call may give rise to.
+    fn piece_bytes_max(&self) -> usize {
+        16 << 10
     }
 }

@@ -73,7 +73,7 @@ pub struct RetransmissionTimer {
 }
 
 impl RetransmissionTimer {
-    /// A timer that has measured nothing.
+    /// Creates a timer that has measured nothing.
     pub const fn new(timing: Timing) -> Self {
         Self { timing, smoothed: None, doublings: 0 }
     }
@@ -104,7 +104,7 @@ impl RetransmissionTimer {
         }
     }
 
-    /// How long to wait for an answer now.
+    /// Returns how long to wait for an answer now.
     pub fn timeout(&self) -> Duration {
         let base = match (self.timing, self.smoothed) {
             (Timing::Fixed(timeout), _) => return timeout,

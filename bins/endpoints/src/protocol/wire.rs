@@ -18,7 +18,7 @@ pub fn seal(mut datagram: Vec<u8>) -> Bytes {
     datagram.into()
 }
 
-/// What stands before the CRC, if the CRC is right.
+/// Returns what stands before the CRC, if the CRC is right.
 pub fn open(datagram: &[u8]) -> Option<&[u8]> {
     let (body, sum) = datagram.split_last_chunk::<CRC_SIZE>()?;
     (crc(body) == u32::from_be_bytes(*sum)).then_some(body)
@@ -38,12 +38,12 @@ pub enum Unreadable {
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// The fields of `bytes`.
+    /// Creates a reader of the fields of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The next `N` bytes.
+    /// Returns the next `N` bytes.
     pub const fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         match self.0.split_first_chunk::<N>() {
             Some((head, rest)) => {
@@ -54,27 +54,27 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The next byte.
+    /// Returns the next byte.
     pub fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// The next 16-bit number.
+    /// Returns the next 16-bit number.
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// The next 32-bit number.
+    /// Returns the next 32-bit number.
     pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// The next 64-bit number.
+    /// Returns the next 64-bit number.
     pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// The next `length` bytes.
+    /// Returns the next `length` bytes.
     pub const fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
         match self.0.split_at_checked(length) {
             Some((head, rest)) => {
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Everything that is left.
+    /// Returns everything that is left.
     pub const fn rest(self) -> &'a [u8] {
         self.0
     }
@@ -113,7 +113,8 @@ mod tests {
         }
 
         #[test]
-        fn fields_never_read_beyond_the_end(bytes in prop::collection::vec(any::<u8>(), 0..40), length: usize) {
+        fn fields_never_read_beyond_the_end(bytes in prop::collection::vec(any::<u8>(), 0..40),
+            length: usize) {
             let mut fields = Fields::new(&bytes);
             let _ = (fields.u8(), fields.u16(), fields.u32(), fields.u64(), fields.bytes(length));
             prop_assert!(fields.rest().len() <= bytes.len());

@@ -1,10 +1,10 @@
 //! `jostle-server saw` and `jostle-client saw`.
 
-use super::{FetchSettings, Fetched, PORT, Server, fetch};
-use crate::address::{resolve, resolve_listener};
+use super::{FetchSettings, Fetched, PORT, fetch, serve};
+use crate::address::resolve;
 use crate::ending::Ending;
-use crate::patience::{self, Patience};
-use crate::protocol::saw::ServerReport;
+use crate::options::{Patience, Serving};
+use crate::protocol::saw::SawServerReport;
 use crate::protocol::storage::Source as _;
 use crate::protocol::timer::Timing;
 use crate::storage::{FileSource, Output};
@@ -27,15 +27,11 @@ use std::path::PathBuf;
 pub struct ServeArgs {
     /// The file to serve
     file: PathBuf,
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9001")]
-    listen: String,
     /// End when one client has the whole file
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
 }
 
 impl ServeArgs {
@@ -44,13 +40,13 @@ impl ServeArgs {
     /// # Errors
     /// When the file cannot be read, or the address not be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let listen = resolve_listener(&self.listen, "udp", PORT)?;
+        let listen = self.serving.address("udp")?;
         let source = FileSource::open(&self.file)?;
-        let printer = Printer::new(self.json);
-        let server = Server::bind(listen, source, self.once)?;
+        let printer = self.serving.printer();
+        let server = serve(listen, source, self.once)?;
         printer.ready("saw", &format!("udp://{}", server.address()));
-        if !self.json {
-            let (path, source) = (self.file.display().to_string(), server.source());
+        if !self.serving.json {
+            let (path, source) = (self.file.display().to_string(), server.endpoint().source());
             eprintln!(
                 "{}: {} bytes, sha256 {}",
                 escaped(&path),
@@ -58,20 +54,21 @@ impl ServeArgs {
                 source.digest()
             );
         }
-        let report = server.run(stop, |_| {})?;
-        print_served(printer, &report);
+        print_served(printer, server.run(stop, |_| {})?.report());
         Ok(true)
     }
 }
 
-fn print_served(printer: Printer, report: &ServerReport) {
-    let ServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } =
+fn print_served(printer: Printer, report: &SawServerReport) {
+    let SawServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } =
         *report;
-    let fields = json!({ "kind": "saw", "requests": requests, "answers": answers, "finished": finished, "damaged": damaged,
+    let fields = json!({ "kind": "saw", "requests": requests, "answers": answers,
+        "finished": finished, "damaged": damaged,
         "ignored": ignored, "too_short": too_short, "unanswered": unanswered });
     printer.event("summary", fields, || {
         format!(
-            "requests {requests} answers {answers} finished {finished} damaged {damaged} ignored {ignored} \
+            "requests {requests} answers {answers} finished {finished} damaged {damaged} ignored \
+             {ignored} \
              too_short {too_short} unanswered {unanswered}"
         )
     });
@@ -94,7 +91,7 @@ pub struct FetchArgs {
     timeout: Timing,
     /// Give up after so long without any valid answer, or "never" [default: 60s and 500 requests,
     /// whichever is later]
-    #[arg(long, value_name = "TIME", value_parser = patience::parse)]
+    #[arg(long, value_name = "TIME")]
     patience: Option<Patience>,
     /// The largest file to accept
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
@@ -134,10 +131,7 @@ impl FetchArgs {
             output.abandon()
         };
         self.print(&fetched, kept.as_ref());
-        match fetched.ending {
-            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
-            Ending::Done | Ending::Stopped => Ok(true),
-        }
+        fetched.ending.status()
     }
 
     fn print(&self, fetched: &Fetched, kept: Option<&PathBuf>) {
@@ -151,12 +145,16 @@ impl FetchArgs {
         let most = report.round_trips.most().map(|time| time.as_secs_f64() * 1e3);
         let kept = kept.map(|path| path.display().to_string());
         let fields = json!({
-            "kind": "saw", "server": server.to_string(), "ok": ending.is_done(), "stopped": *ending == Ending::Stopped,
+            "kind": "saw", "server": server.to_string(), "ok": ending.is_done(),
+            "stopped": *ending == Ending::Stopped,
             "error": ending.failure(), "file": kept, "size": size, "bytes": report.bytes,
-            "sha256": digest, "digest_equal": ending.is_done(), "seconds": seconds, "goodput_bps": goodput,
-            "packets": report.packets, "requests": report.requests, "retransmissions": report.retransmissions,
+            "sha256": digest, "digest_equal": ending.is_done(), "seconds": seconds,
+            "goodput_bps": goodput,
+            "packets": report.packets, "requests": report.requests,
+            "retransmissions": report.retransmissions,
             "duplicates": report.duplicates, "damaged": report.damaged, "ignored": report.ignored,
-            "rtt_ms": { "samples": report.round_trips.count(), "p50": rtt(50.0), "p90": rtt(90.0), "p99": rtt(99.0), "max": most },
+            "rtt_ms": { "samples": report.round_trips.count(), "p50": rtt(50.0), "p90": rtt(90.0),
+                "p99": rtt(99.0), "max": most },
         });
         Printer::new(self.json).event("summary", fields, || {
             let state = match ending {
@@ -167,12 +165,24 @@ impl FetchArgs {
             let name = kept.map_or_else(|| "nothing".to_owned(), |name| escaped(&name));
             let of = size.map_or_else(String::new, |size| format!(" of {}", grouped(size)));
             let digest = digest.map_or_else(String::new, |digest| format!("sha256 {digest}\n"));
-            let ms = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"));
+            let ms = |time: Option<f64>| {
+                time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"))
+            };
             format!(
-                "{name}: {}{of} bytes, {state}\n{digest}packets {} requests {} retransmissions {} duplicates {} damaged {} \
+                "{name}: {}{of} bytes, {state}\n{digest}packets {} requests {} retransmissions {} \
+                 duplicates {} damaged {} \
                  ignored {}\nrtt p50 {} p90 {} p99 {} max {}\ntime {seconds:.3} s, goodput {}",
-                grouped(report.bytes), report.packets, report.requests, report.retransmissions, report.duplicates,
-                report.damaged, report.ignored, ms(rtt(50.0)), ms(rtt(90.0)), ms(rtt(99.0)), ms(most),
+                grouped(report.bytes),
+                report.packets,
+                report.requests,
+                report.retransmissions,
+                report.duplicates,
+                report.damaged,
+                report.ignored,
+                ms(rtt(50.0)),
+                ms(rtt(90.0)),
+                ms(rtt(99.0)),
+                ms(most),
                 terminal::rate(goodput),
             )
         });

@@ -1,35 +1,36 @@
-//! System 1, stop-and-wait over UDP, on real sockets.
+//! Stop-and-wait over UDP, on real sockets.
 //!
 //! ```
-//! use jostle_bins::{saw, stop::Stop};
+//! use jostle_console::stop::Stop;
+//! use jostle_endpoints::saw;
 //! use jostle_endpoints::protocol::storage::Memory;
 //!
-//! let server = saw::Server::bind("127.0.0.1:0".parse()?, Memory::new(vec![7; 10_000]), false)?;
+//! let server = saw::serve("127.0.0.1:0".parse()?, Memory::new(vec![7; 10_000]), false)?;
 //! let address = server.address();
 //! let stop = Stop::new();
 //! let stopped = stop.clone();
 //! let serving = std::thread::spawn(move || server.run(&stopped, |_| {}));
-//! let (fetched, bytes) = saw::fetch(&saw::FetchSettings::new(vec![address]), Vec::new(), &Stop::new(), |_| {})?;
+//! let settings = saw::FetchSettings::new(vec![address]);
+//! let (fetched, bytes) = saw::fetch(&settings, Vec::new(), &Stop::new(), |_| {})?;
 //! assert!(fetched.ending.is_done());
 //! assert_eq!(bytes.len(), 10_000);
 //! stop.request();
-//! assert_eq!(serving.join().unwrap()?.requests, 3);
+//! assert_eq!(serving.join().unwrap()?.report().requests, 3);
 //! # anyhow::Ok(())
 //! ```
 
 pub mod command;
 
-use crate::datagrams::{Driver, Ended};
+use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;
-use crate::protocol::saw::{Client, ClientSettings, Failure, Report, ServerReport};
+use crate::protocol::saw::{SawClient, SawClientSettings, SawReport, SawServer};
 use crate::protocol::storage::{Sink, Source};
-use crate::protocol::{saw as protocol, timer::Timing};
-use jostle_common::clock::Clock;
+use crate::protocol::timer::Timing;
+use anyhow::Context as _;
+use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-use jostle_console::stop::Stop;
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9001;
@@ -37,57 +38,23 @@ pub const PORT: u16 = 9001;
 /// to have it. Its thanks, if they arrive, end the server sooner.
 const ONCE_SILENCE: Duration = Duration::from_secs(5);
 
-/// A server with its socket.
-#[derive(Debug)]
-pub struct Server<F> {
-    driver: Driver,
-    address: SocketAddr,
-    machine: protocol::Server<F>,
-}
-
-impl<F: Source> Server<F> {
-    /// A server of `source` on `listen`; port 0 lets the system pick one. With `once` it ends when
-    /// one client has the whole file.
-    ///
-    /// # Errors
-    /// When the address cannot be taken.
-    pub fn bind(listen: SocketAddr, source: F, once: bool) -> io::Result<Self> {
-        let driver = Driver::bind(listen)?;
-        let address = driver.address()?;
-        let machine = protocol::Server::new(source, once.then_some(ONCE_SILENCE));
-        Ok(Self { driver, address, machine })
-    }
-
-    /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The file it serves.
-    pub const fn source(&self) -> &F {
-        self.machine.source()
-    }
-
-    /// Serves until `stop` is requested, or until one client is served when it was bound so.
-    /// `each_turn` sees the counts as they grow.
-    ///
-    /// # Errors
-    /// When the system refuses to wait for events.
-    pub fn run(
-        mut self,
-        stop: &Stop,
-        mut each_turn: impl FnMut(&ServerReport),
-    ) -> io::Result<ServerReport> {
-        self.driver
-            .run(&mut self.machine, stop, &Clock::start(), |machine| each_turn(machine.report()))?;
-        Ok(*self.machine.report())
-    }
+/// Listens on `listen` with a server of `source`; port 0 lets the system pick one. With `once` it
+/// ends when one client has the whole file.
+///
+/// # Errors
+/// When the address cannot be taken.
+pub fn serve<F: Source>(
+    listen: SocketAddr,
+    source: F,
+    once: bool,
+) -> io::Result<DatagramServer<SawServer<F>>> {
+    DatagramServer::bind(listen, |_| SawServer::new(source, once.then_some(ONCE_SILENCE)))
 }
 
 /// How a file is fetched.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
-    /// The server's addresses; the next is tried when nobody listens at one.
+    /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// How timeouts are found.
     pub timing: Timing,
@@ -100,14 +67,14 @@ pub struct FetchSettings {
 }
 
 impl FetchSettings {
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: Vec<SocketAddr>) -> Self {
         Self {
             server,
             timing: Timing::Adaptive,
-            patience: Some(ClientSettings::PATIENCE),
-            attempts_min: ClientSettings::ATTEMPTS_MIN,
-            size_max: ClientSettings::SIZE_MAX,
+            patience: Some(SawClientSettings::PATIENCE),
+            attempts_min: SawClientSettings::ATTEMPTS_MIN,
+            size_max: SawClientSettings::SIZE_MAX,
         }
     }
 }
@@ -118,7 +85,7 @@ pub struct Fetched {
     /// The address that answered, or the last that was tried.
     pub server: SocketAddr,
     /// The counts.
-    pub report: Report,
+    pub report: SawReport,
     /// How it ended.
     pub ending: Ending,
 }
@@ -131,33 +98,20 @@ pub struct Fetched {
 /// not arrive is an [`Ending`].
 pub fn fetch<S: Sink>(
     settings: &FetchSettings,
-    mut sink: S,
+    sink: S,
     stop: &Stop,
-    mut each_turn: impl FnMut(&Report),
+    mut each_turn: impl FnMut(&SawReport),
 ) -> anyhow::Result<(Fetched, S)> {
-    let clock = Clock::start();
-    let mut addresses = settings.server.iter().copied().peekable();
-    loop {
-        let server = addresses.next().ok_or_else(|| anyhow::anyhow!("no address to ask"))?;
-        let FetchSettings { timing, patience, attempts_min, size_max, .. } = *settings;
-        let asking = ClientSettings { server, timing, patience, attempts_min, size_max };
-        let mut client = Client::new(asking, sink);
-        let run = Driver::connect(server).and_then(|mut driver| {
-            driver.run(&mut client, stop, &clock, |client| each_turn(client.report()))
-        });
-        let (mut report, used, outcome) = client.into_parts();
-        // The client does not learn that it was stopped.
-        report.ended.get_or_insert_with(|| clock.now());
-        sink = used;
-        let is_unreachable = run.is_err() || matches!(outcome, Some(Err(Failure::Refused(_))));
-        if is_unreachable && report.file.is_none() && addresses.peek().is_some() {
-            continue;
-        }
-        let ending = match (run?, outcome) {
-            (_, Some(Ok(()))) => Ending::Done,
-            (_, Some(Err(failure))) => Ending::Failed(failure.to_string()),
-            (Ended::Stopped | Ended::Finished, None) => Ending::Stopped,
-        };
-        return Ok((Fetched { server, report, ending }, sink));
-    }
+    let server = *settings.server.first().context("no address to ask")?;
+    let FetchSettings { timing, patience, attempts_min, size_max, .. } = *settings;
+    let asking = SawClientSettings { server, timing, patience, attempts_min, size_max };
+    let client = SawClient::new(asking, sink);
+    let talk = talk(&settings.server, client, stop, |_: SocketAddr, client: &mut SawClient<S>| {
+        each_turn(client.report())
+    })?;
+    let (mut report, sink, outcome) = talk.client.into_parts();
+    // The client does not learn that it was stopped.
+    report.ended.get_or_insert(talk.ended);
+    let ending = Ending::of(outcome);
+    Ok((Fetched { server: talk.server, report, ending }, sink))
 }

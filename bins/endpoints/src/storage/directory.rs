@@ -114,7 +114,7 @@ impl PartFile {
         self.finish().inspect_err(|_| remove(&path))
     }
 
-    /// Removes what was written: nobody wants a part of it.
+    /// Removes what was written: a part of it is of no use.
     pub fn discard(self) {
         remove(&self.path);
     }

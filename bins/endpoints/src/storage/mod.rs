@@ -12,7 +12,7 @@ pub use source::FileSource;
 use std::io;
 use std::path::Path;
 
-/// The error with the path in front: the system says what, not where.
+/// Returns the error with the path in front: the system says what, not where.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error + '_ {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The file that a client fetches: written beside its name, and renamed to it when it is whole.
+//! The file that a client fetches: written next to its name, and renamed to it when it is whole.
 
 use super::at;
 use crate::protocol::storage::Sink;

@@ -47,7 +47,7 @@ impl FileSource {
         })
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -66,8 +66,8 @@ impl Source for FileSource {
         self.file.read_exact_at(buffer, offset)
     }
 
-    /// A file that was written or replaced is read anew; one that is gone is served on from what is
-    /// still open.
+    /// Reads a file anew that was written or replaced; one that is gone is served on from
+    /// what is still open.
     fn refresh(&mut self, now: Instant) -> bool {
         if now.since(self.looked) < LOOK_EVERY {
             return self.is_readable;

@@ -9,26 +9,34 @@ use std::time::Duration;
 
 impl Trial {
     /// The client of stop-and-wait.
-    pub fn saw_client(&self, server: SocketAddr) -> saw::ClientSettings {
-        let defaults = saw::ClientSettings::new(server);
-        saw::ClientSettings { timing: self.timeout(), patience: None, ..defaults }
+    pub fn saw_client(&self, server: SocketAddr) -> saw::SawClientSettings {
+        let defaults = saw::SawClientSettings::new(server);
+        saw::SawClientSettings { timing: self.timeout(), patience: None, ..defaults }
     }
 
     /// The sender of a file over plain UDP. `transfer` tells it from others of the same port.
-    pub fn udp_sender(&self, server: SocketAddr, transfer: u64) -> file::SenderSettings {
-        file::SenderSettings { server, transfer, rate: self.pace(), patience: self.patience() }
+    pub fn udp_sender(&self, server: SocketAddr, transfer: u64) -> file::UdpFileSenderSettings {
+        file::UdpFileSenderSettings {
+            server,
+            transfer,
+            rate: self.pace(),
+            patience: self.patience(),
+        }
     }
 
     /// The receiver of a file over plain UDP.
-    pub fn udp_receiver(&self) -> file::ReceiverSettings {
-        file::ReceiverSettings { idle: self.patience(), ..file::ReceiverSettings::default() }
+    pub fn udp_receiver(&self) -> file::UdpFileReceiverSettings {
+        file::UdpFileReceiverSettings {
+            idle: self.patience(),
+            ..file::UdpFileReceiverSettings::default()
+        }
     }
 
     /// The client of ping: each request is one datagram. `run` tells it from earlier ones of the
     /// same port.
-    pub fn ping_client(&self, server: SocketAddr, run: u32) -> ping::ClientSettings {
+    pub fn ping_client(&self, server: SocketAddr, run: u32) -> ping::PingClientSettings {
         let size = self.size().bytes().clamp(ping::SIZE_MIN as u64, ping::SIZE_MAX as u64);
-        ping::ClientSettings {
+        ping::PingClientSettings {
             server,
             run,
             count: Some(self.count()),
@@ -42,9 +50,9 @@ impl Trial {
     }
 
     /// The client of messages.
-    pub fn messages_client(&self) -> messages::ClientSettings {
-        let defaults = messages::ClientSettings::default();
-        messages::ClientSettings { timing: self.timeout(), patience: None, ..defaults }
+    pub fn messages_client(&self) -> messages::MessagesClientSettings {
+        let defaults = messages::MessagesClientSettings::default();
+        messages::MessagesClientSettings { timing: self.timeout(), patience: None, ..defaults }
     }
 
     /// The message of a number, from 0: letters, a function of number and size alone.

@@ -5,7 +5,7 @@ use super::Trial;
 use crate::rows::{Row, goodput_bps};
 use jostle_common::statistics::RoundTripMs;
 use jostle_common::statistics::RoundTrips;
-use jostle_endpoints::protocol::file::{Cell, ChunkState, intact_bytes};
+use jostle_endpoints::protocol::file::{ChunkFate, ChunkState, intact_bytes};
 use jostle_endpoints::protocol::messages::{self, Message, SessionReport};
 use jostle_endpoints::protocol::ping;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl FileResult {
     /// Writes it into its row.
     pub fn write(&self, row: &mut Row) {
         let of = |state| self.chunks.iter().filter(|chunk| **chunk == state).count() as u64;
-        let cells = self.chunks.iter().map(|&state| Cell { state, ..Cell::default() });
+        let cells = self.chunks.iter().map(|&state| ChunkFate { state, ..ChunkFate::default() });
         write_time(row, self.elapsed, intact_bytes(self.size, cells));
         row.digest_equal = self.equal;
         row.intact = Some(of(ChunkState::Intact));
@@ -50,7 +50,7 @@ impl FileResult {
 impl Trial {
     /// Writes what came of its pings into their row: a request is intact when it was answered, and
     /// damaged when nothing but a damaged answer came. Requests that were never begun are missing.
-    pub fn write_ping(&self, row: &mut Row, report: &ping::Report) {
+    pub fn write_ping(&self, row: &mut Row, report: &ping::PingReport) {
         write_time(row, report.elapsed(), report.answered * self.size().bytes());
         let silent = self.count().saturating_sub(report.answered);
         let damaged = report.damaged.min(silent);
@@ -68,7 +68,7 @@ impl Trial {
     pub fn write_messages(
         &self,
         row: &mut Row,
-        report: &messages::Report,
+        report: &messages::MessagesReport,
         taken: &Taken,
         session: &SessionReport,
     ) {
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_ping_is_counted_in_requests() {
         let trial = trial(Protocol::Ping, 10);
-        let mut report = ping::Report {
+        let mut report = ping::PingReport {
             requests: 9,
             sent: 9,
             answered: 6,
@@ -162,7 +162,7 @@ mod tests {
             doubled: 3,
             started: Some(Instant::START),
             ended: Some(Instant::START + Duration::from_secs(1)),
-            ..ping::Report::default()
+            ..ping::PingReport::default()
         };
         let mut row = trial.row();
         trial.write_ping(&mut row, &report);
@@ -185,7 +185,7 @@ mod tests {
         }
         let mut row = trial.row();
         let session = SessionReport { doubled: 2, ..SessionReport::default() };
-        trial.write_messages(&mut row, &messages::Report::default(), &taken, &session);
+        trial.write_messages(&mut row, &messages::MessagesReport::default(), &taken, &session);
         assert_eq!((row.intact, row.damaged, row.missing), (Some(2), Some(1), Some(1)));
         assert_eq!((row.doubled, row.seconds, row.goodput_bps), (Some(2), None, None));
         assert!(!taken.is_whole(&trial));

@@ -2,15 +2,19 @@
 
 use super::*;
 use jostle_common::statistics::{Z_999, proportion_margin};
-use jostle_endpoints::protocol::ping::{Client, ClientSettings, Pace, Report, Server};
-use jostle_endpoints::protocol::reflector::ReflectorSettings;
+use jostle_endpoints::protocol::ping::{Pace, PingClient, PingClientSettings, PingReport};
+use jostle_endpoints::protocol::reflector::{Reflector, ReflectorSettings};
 
-fn ping(change: impl FnOnce(&mut ClientSettings), profile: &str, seed: u64) -> (Report, Outcome) {
+fn ping(
+    change: impl FnOnce(&mut PingClientSettings),
+    profile: &str,
+    seed: u64,
+) -> (PingReport, Outcome) {
     let profile = Profile::from_json(profile).unwrap();
-    let mut settings = ClientSettings { tell: false, ..ClientSettings::new(SERVER, 7) };
+    let mut settings = PingClientSettings { tell: false, ..PingClientSettings::new(SERVER, 7) };
     change(&mut settings);
-    let mut client = Client::new(settings);
-    let mut server = Server::new(ReflectorSettings::default());
+    let mut client = PingClient::new(settings);
+    let mut server = Reflector::new(ReflectorSettings::default());
     let outcome = Simulation::new(&mut client, &mut server, &profile, seed, "ping")
         .run(Limits::default(), |_, _| {});
     assert!(outcome.is_finished(), "{outcome:?}");
@@ -20,7 +24,7 @@ fn ping(change: impl FnOnce(&mut ClientSettings), profile: &str, seed: u64) -> (
     (report, outcome)
 }
 
-fn at_an_interval(count: u64) -> impl FnOnce(&mut ClientSettings) {
+fn at_an_interval(count: u64) -> impl FnOnce(&mut PingClientSettings) {
     move |settings| {
         settings.pace = Pace::Interval(Duration::from_millis(1));
         (settings.retries, settings.count) = (0, Some(count));
@@ -93,7 +97,7 @@ fn jitter_is_the_mean_difference_of_successive_round_trips() {
     let profile = r#"{ "up": [ { "rule": "delay", "time": "20ms", "jitter": "9ms" } ] }"#;
     let estimates: Vec<f64> = (0..60)
         .map(|seed| {
-            let settings = |settings: &mut ClientSettings| {
+            let settings = |settings: &mut PingClientSettings| {
                 settings.pace = Pace::Interval(Duration::from_millis(100));
                 (settings.retries, settings.count) = (0, Some(200));
             };

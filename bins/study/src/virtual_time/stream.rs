@@ -3,12 +3,12 @@
 //!
 //! ```
 //! use jostle_engine::profile::Profile;
-//! use jostle_endpoints::protocol::messages::{Client, ClientSettings, Session};
+//! use jostle_endpoints::protocol::messages::{MessagesClient, MessagesClientSettings, Session};
 //! use jostle_common::{route::{TcpMode, Unit}, time::Instant};
 //! use jostle_study::virtual_time::{Limits, StreamSimulation};
 //!
 //! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
-//! let mut client = Client::new(ClientSettings::default());
+//! let mut client = MessagesClient::new(MessagesClientSettings::default());
 //! client.push("hello".into());
 //! client.close();
 //! let mut session = Session::new(Instant::START, None);
@@ -166,7 +166,8 @@ mod tests {
     use super::*;
     use crate::virtual_time::End;
     use jostle_endpoints::protocol::messages::{
-        Client, ClientSettings, Reply, Report, Session, SessionReport, decode,
+        MessagesClient, MessagesClientSettings, MessagesReport, Reply, Session, SessionReport,
+        decode,
     };
     use jostle_engine::packet::Body;
     use jostle_engine::route::Unit;
@@ -192,7 +193,7 @@ mod tests {
     }
 
     struct Run {
-        report: Report,
+        report: MessagesReport,
         session: SessionReport,
         outcome: Outcome,
         said: Vec<String>,
@@ -201,8 +202,10 @@ mod tests {
 
     fn run(count: usize, rules: &str, seed: u64) -> Run {
         let profile = Profile::from_json(&format!(r#"{{ "both": [ {rules} ] }}"#)).unwrap();
-        let mut client =
-            Client::new(ClientSettings { attempts_min: 5000, ..ClientSettings::default() });
+        let mut client = MessagesClient::new(MessagesClientSettings {
+            attempts_min: 5000,
+            ..MessagesClientSettings::default()
+        });
         let mut messages = (0..count).map(|number| format!("message {number} of {count}"));
         let mut session = Session::new(Instant::START, None);
         let mut ways = [Way::default(), Way::default()];

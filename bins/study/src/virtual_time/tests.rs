@@ -3,10 +3,10 @@
 use super::*;
 use jostle_common::units::BitRate;
 use jostle_endpoints::protocol::file::{
-    Account, Cell, ChunkState, Counts, DATA_SIZE, Receiver, ReceiverSettings, Sender,
-    SenderSettings,
+    ChunkAccount, ChunkCounts, ChunkFate, ChunkState, DATA_SIZE, UdpFileReceiver,
+    UdpFileReceiverSettings, UdpFileSender, UdpFileSenderSettings,
 };
-use jostle_endpoints::protocol::saw::{self, Client, ClientSettings, Server};
+use jostle_endpoints::protocol::saw::{self, SawClient, SawClientSettings, SawServer};
 use jostle_endpoints::protocol::storage::{Memory, MemoryFolder, Nowhere};
 use jostle_endpoints::protocol::timer::Timing;
 use proptest::prelude::*;
@@ -28,13 +28,13 @@ fn both(rules: &str) -> Profile {
 }
 
 fn fetch(
-    settings: ClientSettings,
+    settings: SawClientSettings,
     size: usize,
     profile: &Profile,
     seed: u64,
-) -> (saw::Report, Outcome) {
-    let mut client = Client::new(settings, Nowhere);
-    let mut server = Server::new(Memory::new(file(size)), None);
+) -> (saw::SawReport, Outcome) {
+    let mut client = SawClient::new(settings, Nowhere);
+    let mut server = SawServer::new(Memory::new(file(size)), None);
     let outcome = Simulation::new(&mut client, &mut server, profile, seed, "saw")
         .run(Limits::default(), |_, _| {});
     assert!(matches!(client.outcome(), Some(Ok(()))), "{outcome:?}");
@@ -49,8 +49,8 @@ fn saw_delivers_a_mebibyte_through_half_loss_and_damage_the_same_each_time() {
     );
     let mut counts = Vec::new();
     for seed in [7, 7, 8] {
-        let mut client = Client::new(ClientSettings::new(SERVER), Vec::new());
-        let mut server = Server::new(Memory::new(file(1 << 20)), None);
+        let mut client = SawClient::new(SawClientSettings::new(SERVER), Vec::new());
+        let mut server = SawServer::new(Memory::new(file(1 << 20)), None);
         let simulation = Simulation::new(&mut client, &mut server, &profile, seed, "saw");
         let outcome = simulation.run(Limits::default(), |_, _| {});
         let (report, received, ending) = client.into_parts();
@@ -77,14 +77,14 @@ fn saw_delivers_a_mebibyte_through_half_loss_and_damage_the_same_each_time() {
 fn saw_arrives_at_ninety_percent_loss_each_way() {
     let profile =
         both(r#"{ "rule": "drop", "chance": "90%" }, { "rule": "delay", "time": "1ms" }"#);
-    let (report, _) = fetch(ClientSettings::new(SERVER), 16 * 4096, &profile, 7);
+    let (report, _) = fetch(SawClientSettings::new(SERVER), 16 * 4096, &profile, 7);
     assert!(report.requests > 500, "one attempt in a hundred succeeds");
 }
 
 #[test]
 fn saw_pays_one_round_trip_per_packet_and_no_more() {
     let profile = both(r#"{ "rule": "delay", "time": "20ms" }"#);
-    let (report, outcome) = fetch(ClientSettings::new(SERVER), 64 * 4096, &profile, 7);
+    let (report, outcome) = fetch(SawClientSettings::new(SERVER), 64 * 4096, &profile, 7);
     assert_eq!((report.requests, report.retransmissions), (64, 0));
     assert_eq!(report.elapsed(), Duration::from_millis(40 * 64));
     assert_eq!(report.round_trips.most(), Some(Duration::from_millis(40)));
@@ -95,8 +95,12 @@ fn saw_pays_one_round_trip_per_packet_and_no_more() {
 fn a_fixed_timeout_below_the_round_trip_asks_in_vain_and_still_arrives() {
     let profile = both(r#"{ "rule": "delay", "time": "20ms" }"#);
     let timing = Timing::Fixed(Duration::from_millis(15));
-    let (report, _) =
-        fetch(ClientSettings { timing, ..ClientSettings::new(SERVER) }, 10 * 4096, &profile, 7);
+    let (report, _) = fetch(
+        SawClientSettings { timing, ..SawClientSettings::new(SERVER) },
+        10 * 4096,
+        &profile,
+        7,
+    );
     assert_eq!(report.requests, 30, "three requests per round trip");
     assert_eq!(report.round_trips.most(), Some(Duration::from_millis(40)), "every sample is true");
 }
@@ -104,13 +108,13 @@ fn a_fixed_timeout_below_the_round_trip_asks_in_vain_and_still_arrives() {
 #[test]
 fn a_run_that_cannot_end_is_ended() {
     let silent = both(r#"{ "rule": "drop", "chance": "100%" }"#);
-    let settings = ClientSettings { patience: None, ..ClientSettings::new(SERVER) };
+    let settings = SawClientSettings { patience: None, ..SawClientSettings::new(SERVER) };
     for (limits, end) in [
         (Limits { time: Duration::from_secs(10), ..Limits::default() }, End::TimeOver),
         (Limits { packets: 10, ..Limits::default() }, End::PacketsOver),
     ] {
-        let mut client = Client::new(settings.clone(), Nowhere);
-        let mut server = Server::new(Memory::new(Vec::new()), None);
+        let mut client = SawClient::new(settings.clone(), Nowhere);
+        let mut server = SawServer::new(Memory::new(Vec::new()), None);
         let outcome =
             Simulation::new(&mut client, &mut server, &silent, 7, "saw").run(limits, |_, _| {});
         assert_eq!(outcome.end, end);
@@ -134,7 +138,7 @@ fn saw_by_loss_and_delay() {
             let profile = both(&format!(
                 r#"{{ "rule": "drop", "chance": "{loss}" }}, {{ "rule": "delay", "time": "{delay}" }}"#
             ));
-            let (report, _) = fetch(ClientSettings::new(SERVER), SIZE, &profile, 7);
+            let (report, _) = fetch(SawClientSettings::new(SERVER), SIZE, &profile, 7);
             let seconds = report.elapsed().as_secs_f64();
             let rtt = report.round_trips.percentile(50.0).unwrap().as_millis();
             let goodput = match seconds {
@@ -170,12 +174,12 @@ impl Observer {
         }
     }
 
-    fn cells(&self) -> (Vec<Cell>, u64) {
+    fn cells(&self) -> (Vec<ChunkFate>, u64) {
         let mut numbers: Vec<u64> = self.left.iter().map(|(number, _)| *number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         let chunk_of: BTreeMap<u64, usize> = numbers.iter().copied().zip(0..).collect();
-        let mut cells = vec![Cell::default(); numbers.len()];
+        let mut cells = vec![ChunkFate::default(); numbers.len()];
         let (mut highest, mut copies) = (None, 0);
         for (number, delivered) in &self.left {
             let (chunk, Some(damaged)) = (chunk_of[number], *delivered) else { continue };
@@ -198,21 +202,21 @@ impl Observer {
 
 /// What the server says of a transfer, and what an observer of the link says.
 struct Sent {
-    account: Account,
+    account: ChunkAccount,
     /// Data datagrams that came when the report was already made.
     stray: u64,
-    cells: Vec<Cell>,
+    cells: Vec<ChunkFate>,
     copies: u64,
     stored: Vec<u8>,
 }
 
 /// Sends a file through `profile`.
 fn send(size: usize, profile: &Profile, seed: u64) -> Sent {
-    let mut settings = SenderSettings::new(SERVER, 77);
+    let mut settings = UdpFileSenderSettings::new(SERVER, 77);
     settings.rate = BitRate::new(50_000_000).unwrap();
     let folder = MemoryFolder::default();
-    let mut sender = Sender::new(settings, Memory::new(file(size)));
-    let mut receiver = Receiver::new(ReceiverSettings::default(), folder.clone());
+    let mut sender = UdpFileSender::new(settings, Memory::new(file(size)));
+    let mut receiver = UdpFileReceiver::new(UdpFileReceiverSettings::default(), folder.clone());
     let mut observer = Observer::default();
     let outcome = Simulation::new(&mut sender, &mut receiver, profile, seed, "file")
         .run(Limits::default(), |direction, output| observer.observe(direction, output));
@@ -238,7 +242,7 @@ fn every_chunk_is_accounted_for_as_the_link_treated_it() {
              { "rule": "delay", "time": "20ms", "jitter": "3ms", "reorder": true } ] }"#,
     )
     .unwrap();
-    let mut total = Counts::default();
+    let mut total = ChunkCounts::default();
     for seed in 0..20 {
         let Sent { account, stray, cells, copies, stored } = send(300 * 4096 + 17, &profile, seed);
         assert_eq!(stray, 0);
@@ -292,7 +296,7 @@ proptest! {
         let counts = account.counts();
         // A report is made as soon as every chunk is there; a copy that comes later is in no
         // account and changes no chunk.
-        let same = |(ours, theirs): (Cell, &Cell)| {
+        let same = |(ours, theirs): (ChunkFate, &ChunkFate)| {
             (ours.state, ours.late) == (theirs.state, theirs.late) && (stray > 0 || ours.doubled == theirs.doubled)
         };
         prop_assert!(account.cells().count() == cells.len() && account.cells().zip(&cells).all(same));
@@ -309,8 +313,8 @@ proptest! {
                {{ "rule": "corrupt", "chance": "{corrupt}%", "bits": 3 }},
                {{ "rule": "delay", "time": "10ms", "jitter": "{jitter}ms", "reorder": true }}"#,
         ));
-        let mut client = Client::new(ClientSettings::new(SERVER), Vec::new());
-        let mut server = Server::new(Memory::new(file(size)), None);
+        let mut client = SawClient::new(SawClientSettings::new(SERVER), Vec::new());
+        let mut server = SawServer::new(Memory::new(file(size)), None);
         let outcome = Simulation::new(&mut client, &mut server, &profile, seed, "saw").run(Limits::default(), |_, _| {});
         prop_assert!(matches!(client.outcome(), Some(Ok(()))), "{:?}", outcome);
         let (report, received, _) = client.into_parts();

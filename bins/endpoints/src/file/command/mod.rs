@@ -6,21 +6,22 @@ mod send;
 pub use receive::ReceiveArgs;
 pub use send::SendArgs;
 
-use crate::over::Over;
-use crate::protocol::file::{Cell, ChunkState, Counts};
+use crate::protocol::file::{ChunkCounts, ChunkFate, ChunkState};
 use serde_json::{Value, json};
 
-fn counts_json(counts: &Counts) -> Value {
-    let Counts { chunks, intact, missing, damaged, doubled, late, unknown } = *counts;
-    json!({ "chunks": chunks, "intact": intact, "missing": missing, "damaged": damaged, "doubled": doubled, "late": late,
+fn counts_json(counts: &ChunkCounts) -> Value {
+    let ChunkCounts { chunks, intact, missing, damaged, doubled, late, unknown } = *counts;
+    json!({ "chunks": chunks, "intact": intact, "missing": missing, "damaged": damaged,
+        "doubled": doubled, "late": late,
         "unknown": unknown })
 }
 
-fn counts_text(counts: &Counts) -> String {
-    let Counts { chunks, intact, missing, damaged, doubled, late, unknown } = *counts;
+fn counts_text(counts: &ChunkCounts) -> String {
+    let ChunkCounts { chunks, intact, missing, damaged, doubled, late, unknown } = *counts;
     let share = if chunks == 0 { 100.0 } else { 100.0 * f64::from(intact) / f64::from(chunks) };
     let mut text = format!(
-        "chunks {chunks} intact {intact} ({share:.1} %) missing {missing} damaged {damaged} doubled {doubled} late {late}"
+        "chunks {chunks} intact {intact} ({share:.1} %) missing {missing} damaged {damaged} \
+         doubled {doubled} late {late}"
     );
     if unknown > 0 {
         text.push_str(&format!(" unknown {unknown}"));
@@ -29,12 +30,12 @@ fn counts_text(counts: &Counts) -> String {
 }
 
 /// Half a byte per chunk as a hex digit: 0 missing, 1 intact, 2 damaged; +4 late, +8 doubled.
-fn map_text(cells: impl Iterator<Item = Cell>) -> String {
+fn map_text(cells: impl Iterator<Item = ChunkFate>) -> String {
     cells.map(|cell| char::from_digit(cell.code().into(), 16).unwrap_or('?')).collect()
 }
 
-/// Which chunks have this state, as ranges, at most `ranges_max` of them: `3-5, 9, …`.
-fn ranges(cells: &[Cell], state: ChunkState, ranges_max: usize) -> String {
+/// Returns which chunks have this state, as ranges, at most `ranges_max` of them: `3-5, 9, …`.
+fn ranges(cells: &[ChunkFate], state: ChunkState, ranges_max: usize) -> String {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for place in (0..cells.len()).filter(|place| cells[*place].state == state) {
         match found.last_mut() {
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn maps_and_ranges_read_alike() {
-        let cells: Vec<_> = [1, 0, 0, 2, 1, 0, 9].map(Cell::from_code).into();
+        let cells: Vec<_> = [1, 0, 0, 2, 1, 0, 9].map(ChunkFate::from_code).into();
         assert_eq!(map_text(cells.iter().copied()), "1002109");
         assert_eq!(ranges(&cells, ChunkState::Missing, 9), "1-2, 5");
         assert_eq!(ranges(&cells, ChunkState::Missing, 1), "1-2, …");

@@ -1,12 +1,15 @@
 //! `jostle-server file`: receives files over TCP, over plain UDP, or as bare datagrams.
 
-use super::{Over, counts_json, counts_text, goodput, map_text};
-use crate::address::resolve_listener;
-use crate::file::{PORT, tcp, udp};
-use crate::protocol::file::{NaiveSettings, Received, ReceiverSettings, intact_bytes};
+use super::{counts_json, counts_text, goodput, map_text};
+use crate::file::PORT;
+use crate::file::tcp::{TcpFileServer, TcpFileServerSettings};
+use crate::file::udp::UdpFileServer;
+use crate::options::{Serving, span, transport};
+use crate::protocol::file::{NaiveSettings, Received, UdpFileReceiverSettings, intact_bytes};
 use crate::storage::Directory;
 use clap::Args;
-use jostle_common::units::{ByteSize, parse_duration};
+use jostle_common::transport::Transport;
+use jostle_common::units::ByteSize;
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
@@ -24,8 +27,8 @@ use std::time::Duration;
   jostle-server file --over udp --naive       # bare datagrams from any script")]
 pub struct ReceiveArgs {
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// The folder for what arrives; made if need be
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -36,23 +39,20 @@ pub struct ReceiveArgs {
     #[arg(long)]
     naive: bool,
     /// Give a sender up after so long a silence (60s; with --naive the end of the file, 2s)
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     idle: Option<Duration>,
     /// The largest file to accept
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
     max_size: ByteSize,
     /// How many senders may be served at once
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value = "64",
+        value_parser = clap::value_parser!(u16).range(1..))]
     max_clients: u16,
-    /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9003")]
-    listen: String,
     /// End after one file; the status tells whether it was stored
     #[arg(long)]
     once: bool,
-    /// Print an object per line instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    serving: Serving<PORT>,
 }
 
 impl ReceiveArgs {
@@ -61,46 +61,43 @@ impl ReceiveArgs {
     /// # Errors
     /// When the folder cannot be made, or the address not be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        if self.naive && self.over == Over::Tcp {
+        if self.naive && self.over == Transport::Tcp {
             return Err(Usage::error("--naive takes bare datagrams; write --over udp --naive"));
         }
-        if self.idle.is_some_and(|idle| idle.is_zero()) {
-            return Err(Usage::error(
-                "--idle 0 would give up every sender; write a time such as 2s",
-            ));
-        }
-        // As many senders as are wished for, if the system grants it.
-        jostle_sys::raise_descriptor_limit();
-        let listen = resolve_listener(&self.listen, self.over.scheme(), PORT)?;
+        let listen = self.serving.address(self.over.name())?;
         let folder = Directory::open(&self.dir, &self.name)?;
-        let printer = Printer::new(self.json);
+        let printer = self.serving.printer();
         let tell = |received: &Received| self.print(printer, received);
-        let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.scheme()));
+        let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.name()));
         let (stored, failed) = match self.over {
-            Over::Tcp => {
-                let server = tcp::Server::bind(listen, self.tcp_settings(), folder)?;
+            Transport::Tcp => {
+                let server = TcpFileServer::bind(listen, self.tcp_settings(), folder)?;
                 ready(server.address());
                 let totals = server.run(stop, tell)?;
                 (totals.stored, totals.failed)
             }
-            Over::Udp => {
-                let server = match self.naive {
-                    true => udp::Server::bind_naive(listen, self.naive_settings(), folder)?,
-                    false => udp::Server::bind(listen, self.udp_settings(), folder)?,
+            Transport::Udp => {
+                let report = if self.naive {
+                    let server = UdpFileServer::bind_naive(listen, self.naive_settings(), folder)?;
+                    ready(server.address());
+                    server.run(stop, tell)?
+                } else {
+                    let server = UdpFileServer::bind(listen, self.udp_settings(), folder)?;
+                    ready(server.address());
+                    server.run(stop, tell)?
                 };
-                ready(server.address());
-                let totals = server.run(stop, tell)?;
-                (totals.stored, totals.failed)
+                (report.stored, report.failed)
             }
         };
-        let fields = json!({ "kind": "file", "over": self.over.scheme(), "stored": stored, "failed": failed });
+        let fields =
+            json!({ "kind": "file", "over": self.over.name(), "stored": stored, "failed": failed });
         printer.event("summary", fields, || format!("stored {stored} failed {failed}"));
         Ok(!self.once || failed == 0)
     }
 
-    fn tcp_settings(&self) -> tcp::ServerSettings {
-        let defaults = tcp::ServerSettings::default();
-        tcp::ServerSettings {
+    fn tcp_settings(&self) -> TcpFileServerSettings {
+        let defaults = TcpFileServerSettings::default();
+        TcpFileServerSettings {
             size_max: self.max_size.bytes(),
             clients_max: self.max_clients.into(),
             idle: self.idle.unwrap_or(defaults.idle),
@@ -108,9 +105,9 @@ impl ReceiveArgs {
         }
     }
 
-    fn udp_settings(&self) -> ReceiverSettings {
-        let defaults = ReceiverSettings::default();
-        ReceiverSettings {
+    fn udp_settings(&self) -> UdpFileReceiverSettings {
+        let defaults = UdpFileReceiverSettings::default();
+        UdpFileReceiverSettings {
             size_max: self.max_size.bytes(),
             transfers_max: self.max_clients.into(),
             idle: self.idle.unwrap_or(defaults.idle),
@@ -142,8 +139,10 @@ impl ReceiveArgs {
         };
         let goodput = goodput(bytes, seconds);
         let mut fields = json!({
-            "ok": name.is_some(), "error": received.stored.as_ref().err(), "peer": received.peer.to_string(), "file": name,
-            "size": received.size, "sha256": digest, "digest_equal": received.sent.map(|_| received.is_equal()),
+            "ok": name.is_some(), "error": received.stored.as_ref().err(),
+            "peer": received.peer.to_string(), "file": name,
+            "size": received.size, "sha256": digest,
+            "digest_equal": received.sent.map(|_| received.is_equal()),
             "seconds": seconds, "goodput_bps": goodput,
         });
         if let (Some(fields), Some(account)) = (fields.as_object_mut(), &received.account) {

@@ -1,16 +1,18 @@
 //! `jostle-client file`: sends a file over TCP or over plain UDP.
 
-use super::{Over, counts_json, counts_text, goodput, map_text, ranges};
+use super::{counts_json, counts_text, goodput, map_text, ranges};
 use crate::address::resolve;
 use crate::ending::Ending;
 use crate::file::{PORT, tcp, udp};
+use crate::options::{span, transport};
 use crate::protocol::CHUNK_BYTES;
-use crate::protocol::file::{ChunkState, SenderSettings, intact_bytes};
+use crate::protocol::file::{ChunkState, UdpFileSenderSettings, intact_bytes};
 use crate::protocol::storage::Source as _;
 use crate::storage::FileSource;
 use clap::Args;
 use jostle_common::digest::Digest;
-use jostle_common::units::{BitRate, parse_duration};
+use jostle_common::transport::Transport;
+use jostle_common::units::BitRate;
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
 use jostle_console::progress;
@@ -37,13 +39,13 @@ pub struct SendArgs {
     /// The file to send
     file: PathBuf,
     /// The transport
-    #[arg(long, value_enum)]
-    over: Over,
+    #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
+    over: Transport,
     /// Over UDP: how fast data go [default: 10Mbit/s]
     #[arg(long, value_name = "RATE")]
     rate: Option<BitRate>,
     /// Give up after so long without a sign of the server [default: 60s over TCP, 30s over UDP]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     patience: Option<Duration>,
     /// End with status 1 unless the file arrived undamaged
     #[arg(long)]
@@ -71,28 +73,23 @@ impl SendArgs {
     /// # Errors
     /// When the file cannot be read, or the server does not report that it stored it.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        if self.over == Over::Tcp && self.rate.is_some() {
+        if self.over == Transport::Tcp && self.rate.is_some() {
             return Err(Usage::error("--rate paces UDP; TCP finds its own rate"));
         }
-        if self.patience.is_some_and(|patience| patience.is_zero()) {
-            return Err(Usage::error(
-                "--patience 0 would give up at once; write a time such as 30s",
-            ));
-        }
-        let server = resolve(&self.server, self.over.scheme(), PORT)?;
+        let server = resolve(&self.server, self.over.name(), PORT)?;
         let mut source = FileSource::open(&self.file)?;
         let bar = progress::bytes(source.size(), &self.file.display().to_string());
         let (ending, is_equal) = match self.over {
-            Over::Tcp => {
-                let mut settings = tcp::SendSettings::new(server);
+            Transport::Tcp => {
+                let mut settings = tcp::TcpFileSettings::new(server);
                 settings.patience = self.patience.unwrap_or(settings.patience);
                 let sent = tcp::send(&settings, &mut source, stop, |bytes| bar.set_position(bytes));
                 bar.finish_and_clear();
                 self.report_tcp(sent?)
             }
-            Over::Udp => {
-                let mut settings = udp::SendSettings::new(server);
-                settings.rate = self.rate.unwrap_or(SenderSettings::RATE);
+            Transport::Udp => {
+                let mut settings = udp::UdpFileSettings::new(server);
+                settings.rate = self.rate.unwrap_or(UdpFileSenderSettings::RATE);
                 settings.patience = self.patience.unwrap_or(settings.patience);
                 let size = source.size();
                 let sent = udp::send(&settings, &mut source, stop, |report| {
@@ -102,15 +99,12 @@ impl SendArgs {
                 self.report_udp(sent?)
             }
         };
-        match ending {
-            Ending::Failed(reason) => Err(anyhow::anyhow!(reason)),
-            Ending::Stopped => Ok(true),
-            Ending::Done => Ok(is_equal || !self.strict),
-        }
+        let is_bad = ending.is_done() && self.strict && !is_equal;
+        Ok(ending.status()? && !is_bad)
     }
 
-    fn report_tcp(&self, sent: tcp::Sent) -> (Ending, bool) {
-        let name = sent.answer.as_ref().map(|answer| answer.name.clone());
+    fn report_tcp(&self, sent: tcp::TcpFileSent) -> (Ending, bool) {
+        let name = sent.stored.as_ref().map(|stored| stored.name.clone());
         let text =
             name.as_ref().map_or_else(String::new, |name| format!("stored as {}", escaped(name)));
         let is_equal = sent.ending.is_done();
@@ -120,16 +114,18 @@ impl SendArgs {
             digest: sent.digest,
             seconds: sent.elapsed.as_secs_f64(),
             bytes: if is_equal { sent.size } else { 0 },
-            fields: json!({ "server": sent.server.to_string(), "name": name, "digest_equal": is_equal }),
+            fields: json!({ "server": sent.server.to_string(), "name": name,
+                "digest_equal": is_equal }),
             text,
         });
         (sent.ending, is_equal)
     }
 
-    fn report_udp(&self, sent: udp::Sent) -> (Ending, bool) {
+    fn report_udp(&self, sent: udp::UdpFileSent) -> (Ending, bool) {
         let is_equal = sent.is_equal();
         let report = &sent.report;
-        let mut fields = json!({ "server": sent.server.to_string(), "name": report.arrival.as_ref().map(|arrival| &arrival.name),
+        let mut fields = json!({ "server": sent.server.to_string(),
+            "name": report.arrival.as_ref().map(|arrival| &arrival.name),
             "digest_equal": is_equal, "packets": report.packets, "control": report.control });
         let mut text = format!("packets {} control {}", report.packets, report.control);
         let (mut seconds, mut bytes) = (0.0, 0);
@@ -173,8 +169,9 @@ impl SendArgs {
     fn print(&self, summary: Summary<'_>) {
         let Summary { ending, size, digest, seconds, bytes, fields, text } = summary;
         let rate = goodput(bytes, seconds);
-        let mut all = json!({ "kind": "file", "over": self.over.scheme(), "ok": ending.is_done(),
-            "stopped": *ending == Ending::Stopped, "error": ending.failure(), "size": size, "sha256": digest, "seconds": seconds,
+        let mut all = json!({ "kind": "file", "over": self.over.name(), "ok": ending.is_done(),
+            "stopped": *ending == Ending::Stopped, "error": ending.failure(), "size": size,
+            "sha256": digest, "seconds": seconds,
             "goodput_bps": rate });
         if let (Some(all), Value::Object(fields)) = (all.as_object_mut(), fields) {
             all.extend(fields);

@@ -91,7 +91,8 @@ struct Common {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
     /// How often to try again, for each file
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(..=1000))]
+    #[arg(long, value_name = "N", default_value = "3",
+        value_parser = clap::value_parser!(u32).range(..=1000))]
     retries: u32,
     /// Print the status and the headers of each answer
     #[arg(long)]
@@ -258,9 +259,12 @@ fn fields(report: &Report, with_headers: bool) -> Value {
         Check::Length => "length",
         Check::None => "nothing",
     };
-    let mut fields = json!({ "ok": report.failure.is_none(), "error": report.failure, "url": report.url.to_string(),
-        "status": status, "file": path, "stored": report.stored, "size": report.size, "sha256": report.digest, "checked": checked,
-        "resumed": report.resumed, "retries": report.retries, "damaged": report.damaged, "seconds": report.elapsed.as_secs_f64() });
+    let mut fields = json!({ "ok": report.failure.is_none(), "error": report.failure,
+        "url": report.url.to_string(),
+        "status": status, "file": path, "stored": report.stored, "size": report.size,
+        "sha256": report.digest, "checked": checked,
+        "resumed": report.resumed, "retries": report.retries, "damaged": report.damaged,
+        "seconds": report.elapsed.as_secs_f64() });
     if let (true, Some(head), Some(fields)) = (with_headers, &report.head, fields.as_object_mut()) {
         let mut headers = Map::new();
         for name in head.headers.keys() {
@@ -359,14 +363,18 @@ fn summary(
     let seconds = elapsed.as_secs_f64();
     let bytes = if method == "head" { 0 } else { bytes };
     let goodput = if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 };
-    let fields = json!({ "kind": "http", "method": method, "ok": failed == 0 && !stopped, "stopped": stopped, "done": done,
-        "failed": failed, "bytes": bytes, "requests": requests, "connections": connections, "retries": retries, "damaged": damaged,
+    let fields = json!({ "kind": "http", "method": method, "ok": failed == 0 && !stopped,
+        "stopped": stopped, "done": done,
+        "failed": failed, "bytes": bytes, "requests": requests, "connections": connections,
+        "retries": retries, "damaged": damaged,
         "seconds": seconds, "goodput_bps": goodput });
     printer.event("summary", fields, || {
         let state = if stopped { "stopped: " } else { "" };
-        let goodput = if bytes > 0 { format!(", goodput {}", rate(goodput)) } else { String::new() };
+        let goodput =
+            if bytes > 0 { format!(", goodput {}", rate(goodput)) } else { String::new() };
         format!(
-            "{state}done {done} failed {failed} requests {requests} connections {connections} retries {retries} damaged {damaged}\n\
+            "{state}done {done} failed {failed} requests {requests} connections {connections} \
+             retries {retries} damaged {damaged}\n\
              time {seconds:.3} s{goodput}"
         )
     });

@@ -82,7 +82,7 @@ impl Connection {
         Ok(response)
     }
 
-    /// The next piece of an answer's body; `None` at its end.
+    /// Returns the next piece of an answer's body; `None` at its end.
     pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
         loop {
             let Ok(frame) = tokio::time::timeout(self.timeout, body.frame()).await else {
@@ -106,7 +106,7 @@ impl Connection {
         }
     }
 
-    /// The beginning of an answer's text; what is longer costs the connection.
+    /// Returns the beginning of an answer's text; what is longer costs the connection.
     pub(super) async fn text(&mut self, mut body: Incoming) -> Result<String, Failure> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece(&mut body).await? {
@@ -129,7 +129,7 @@ impl Connection {
         Failure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
     }
 
-    /// The connection to send on, and whether it was there before.
+    /// Returns the connection to send on, and whether it was there before.
     async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), Failure> {
         if let Some((authority, mut sender)) = self.open.take()
             && authority == url.authority()
@@ -158,14 +158,14 @@ impl Connection {
             .await;
         let (sender, connection) = shaken.map_err(|error| failed(&error))?;
         tokio::spawn(async move {
-            // What goes wrong is told to whoever waits for an answer.
+            // What goes wrong is told where the answer is waited for.
             let _ = connection.await;
         });
         Ok((sender, false))
     }
 }
 
-/// What lies behind hyper's word for it.
+/// Returns the causes of an error of hyper's as one text.
 fn cause(error: &hyper::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

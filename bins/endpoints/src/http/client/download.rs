@@ -174,7 +174,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// All has come: is it what was sent?
+    /// Judges whether what has come, now that it is all, is what was sent.
     fn check(
         &mut self,
         expected: Option<jostle_common::digest::Digest>,
@@ -205,7 +205,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// The name it shall have. Nothing in it is the server's but a plain name.
+    /// Returns the name it shall have. Nothing in it is the server's but a plain name.
     fn path(&self) -> PathBuf {
         match self.target {
             Target::File(path) => path.clone(),
@@ -223,7 +223,7 @@ impl Fetch<'_> {
     }
 }
 
-/// The first byte of the range that is sent.
+/// Returns the first byte of the range that is sent.
 fn first_byte(headers: &HeaderMap) -> Option<u64> {
     let range = field(headers, &CONTENT_RANGE)?.strip_prefix("bytes ")?;
     range.split_once('-')?.0.parse().ok()
@@ -233,7 +233,7 @@ fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A failure of ours: another try would meet it too.
+/// Returns a failure of ours: another try would meet it too.
 fn local(error: std::io::Error) -> Failure {
     Failure::Final(error.to_string())
 }

@@ -8,14 +8,15 @@ pub(super) enum Failure {
     /// The network's or the moment's fault: worth another try.
     Passing(String),
     /// The server had closed the kept connection, as it may at any time (RFC 9112, section 9.5):
-    /// nobody's fault, so the first one is no retry.
+    /// no failure, so the first one is no retry.
     Stale(String),
     /// It would fail again.
     Final(String),
 }
 
 impl Failure {
-    /// What a status that is no success means. `said` is the beginning of the answer's text.
+    /// Returns what a status that is no success means. `said` is the beginning of the answer's
+    /// text.
     pub(super) fn of_status(status: StatusCode, said: &str) -> Self {
         let said = said.lines().next().unwrap_or_default().trim();
         // Our own server says the status again, in front of the reason.
@@ -32,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// The same, with another try when none was promised.
+    /// Returns the same, with another try when none was promised.
     pub(super) fn passing(self) -> Self {
         match self {
             Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => {
@@ -41,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// The same, without another try.
+    /// Returns the same, without another try.
     pub(super) fn last(self) -> Self {
         match self {
             Self::Passing(reason) | Self::Stale(reason) | Self::Final(reason) => {

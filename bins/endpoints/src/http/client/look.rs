@@ -39,7 +39,7 @@ pub async fn look(client: &mut Client, url: &Url) -> Report {
     report
 }
 
-/// A request without a body that wants the digest of the file.
+/// Returns a request without a body that wants the digest of the file.
 pub(super) fn request(url: &Url, method: Method) -> Request<Body> {
     let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *request.method_mut() = method;

@@ -59,12 +59,12 @@ pub struct Totals {
 }
 
 impl Client {
-    /// A client without a connection yet.
+    /// Creates a client without a connection yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings, connection: Connection::new(settings.timeout) }
     }
 
-    /// What it has done.
+    /// Returns what it has done.
     pub const fn totals(&self) -> Totals {
         self.connection.totals
     }
@@ -91,7 +91,8 @@ pub fn run<T>(stop: &Stop, job: impl Future<Output = T>) -> std::io::Result<Opti
     Ok(ended)
 }
 
-/// How long to wait before trying again for the `n`-th time, from 1: 0.1 s, doubled up to 3.2 s.
+/// Returns how long to wait before trying again for the `n`-th time, from 1: 0.1 s, doubled up to
+/// 3.2 s.
 fn backoff(n: u32) -> Duration {
     Duration::from_millis(100) * 2_u32.pow(n.saturating_sub(1).min(5))
 }

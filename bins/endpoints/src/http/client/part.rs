@@ -1,4 +1,4 @@
-//! A file that is being fetched: `NAME.part`, beside it `NAME.part.etag` with the version it is a
+//! A file that is being fetched: `NAME.part`, next to it `NAME.part.etag` with the version it is a
 //! part of, until it has its name.
 
 use jostle_common::digest::{Digest, Hasher};
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Longer ones are nobody's entity tags.
+/// No server makes longer entity tags.
 const ETAG_BYTES_MAX: u64 = 1024;
 
 /// A part of a file.
@@ -57,19 +57,19 @@ impl Part {
         Ok(opened)
     }
 
-    /// Whether an earlier run has left a part of `path` that can be resumed.
+    /// Returns true if an earlier run has left a part of `path` that can be resumed.
     pub(super) fn is_left(path: &Path) -> bool {
         let part = with(path, ".part");
         part.metadata().is_ok_and(|found| found.len() > 0)
             && read_etag(&with(&part, ".etag")).is_some()
     }
 
-    /// How many bytes are there.
+    /// Returns how many bytes are there.
     pub(super) const fn size(&self) -> u64 {
         self.size
     }
 
-    /// The version that the part is of, when there is something of it.
+    /// Returns the version that the part is of, when there is something of it.
     pub(super) fn etag(&self) -> Option<&str> {
         self.etag.as_deref().filter(|_| self.size > 0)
     }
@@ -98,7 +98,7 @@ impl Part {
         Ok(())
     }
 
-    /// The digest of what is there.
+    /// Returns the digest of what is there.
     pub(super) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }

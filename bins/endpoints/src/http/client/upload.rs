@@ -130,7 +130,8 @@ impl Send<'_> {
                     .replace('\r', "%0D")
                     .replace('\n', "%0A");
                 let before = format!(
-                    "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{quoted}\"\r\n\
+                    "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; \
+                     filename=\"{quoted}\"\r\n\
                      Content-Type: {content_type}\r\n\r\n"
                 );
                 ChainedBody::new(before, file, format!("\r\n--{BOUNDARY}--\r\n")).boxed_unsync()
@@ -158,7 +159,7 @@ impl Send<'_> {
         Ok(request)
     }
 
-    /// Whether the server says that it has what was sent.
+    /// Returns true if the server says that it has what was sent.
     fn check(&mut self, said: &str, size: u64, digest: Digest) -> Result<(), Failure> {
         self.report.check = Check::None;
         let answer: Option<Value> = serde_json::from_str(said).ok();
@@ -189,5 +190,5 @@ impl Send<'_> {
     }
 }
 
-/// Between the parts of a form. 128 bits that nobody has chosen to put into a file.
+/// Between the parts of a form. 128 random bits, which no file contains by chance.
 const BOUNDARY: &str = "jostle-5c1f4b0e9a7d4e2fb36a8d90c2e7f134";

@@ -66,7 +66,7 @@ impl Url {
         Ok(Self { host, port: authority.port_u16().unwrap_or(80), path })
     }
 
-    /// Where a redirection leads.
+    /// Returns where a redirection leads.
     pub(super) fn join(&self, location: &str) -> Result<Self, Failure> {
         let refused =
             |problem| Failure::Final(format!("the redirection to \"{location}\" {problem}"));
@@ -92,7 +92,7 @@ impl Url {
         Self::read(&format!("{}{path}", self.authority())).map_err(refused)
     }
 
-    /// The same place with a file name behind a final slash.
+    /// Returns the same place with a file name behind a final slash.
     #[must_use]
     pub fn with_name(&self, name: &str) -> Self {
         let mut named = self.clone();
@@ -102,7 +102,7 @@ impl Url {
         named
     }
 
-    /// The name that the path ends with, made safe.
+    /// Returns the name that the path ends with, made safe.
     pub(super) fn name(&self) -> Option<String> {
         let path = self.path.split('?').next().unwrap_or_default();
         let last = path.rsplit('/').next().unwrap_or_default();

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// What the future came to, or what it said when it panicked.
+/// Returns what the future came to, or what it said when it panicked.
 pub(super) async fn caught<T>(
     mut future: Pin<Box<dyn Future<Output = T> + Send>>,
 ) -> Result<T, String> {
     poll_fn(|task| {
-        // The future is never polled again after a panic, so nobody sees what it left half done.
+        // The future is never polled again after a panic, so what it left half done is never seen.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(message(panic.as_ref()))),

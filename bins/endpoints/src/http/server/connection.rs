@@ -1,8 +1,7 @@
 //! One connection: its requests, one after the other, and a proper end.
 
-use super::answer;
 use super::caught::caught;
-use super::handler::{Body, Context, Event, Exchange};
+use super::handler::{Body, Context, Exchange, HttpEvent};
 use super::watched::{Course, Expiry, Watched};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -110,13 +109,12 @@ async fn respond(
     let asked =
         context.limits.log.then(|| (request.method().to_string(), request.uri().to_string()));
     let peer = exchange.peer;
-    let wants_html = answer::wants_html(request.headers());
-    let handler = context.handler.clone();
+    let (handler, headers) = (context.handler.clone(), request.headers().clone());
     let answering = caught(Box::pin(async move { handler.answer(request, exchange).await }));
     let mut response = answering.await.unwrap_or_else(|reason| {
         context.counts.panics.add(1);
         log::error!("an answer to {peer} failed: {reason}");
-        answer::failure(wants_html)
+        context.handler.failure(&headers)
     });
     response.headers_mut().entry(SERVER).or_insert(PROGRAM);
     let status = response.status().as_u16();
@@ -181,7 +179,7 @@ impl Drop for Watching {
         self.context.counts.bytes.add(self.bytes);
         if let Some((method, target)) = self.asked.take() {
             let Self { status, bytes, peer, .. } = *self;
-            (self.context.on_event)(Event::Answered { peer, method, target, status, bytes });
+            (self.context.on_event)(HttpEvent::Answered { peer, method, target, status, bytes });
         }
     }
 }

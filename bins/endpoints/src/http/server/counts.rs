@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A count that many threads add to.
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicU64);
+pub(in crate::http) struct Count(AtomicU64);
 
 impl Count {
-    pub(super) fn add(&self, more: u64) -> u64 {
+    pub(in crate::http) fn add(&self, more: u64) -> u64 {
         self.0.fetch_add(more, Ordering::Relaxed) + more
     }
 
@@ -17,31 +17,31 @@ impl Count {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) connections: Count,
-    pub(super) requests: Count,
+pub(in crate::http) struct Counts {
+    pub(in crate::http) connections: Count,
+    pub(in crate::http) requests: Count,
     statuses: [Count; 5],
-    pub(super) bytes: Count,
-    pub(super) stored: Count,
-    pub(super) unstored: Count,
-    pub(super) panics: Count,
-    pub(super) idle: Count,
-    pub(super) slow_heads: Count,
-    pub(super) slow_bodies: Count,
-    pub(super) slow_readers: Count,
-    pub(super) accept_paused: Count,
+    pub(in crate::http) bytes: Count,
+    pub(in crate::http) stored: Count,
+    pub(in crate::http) unstored: Count,
+    pub(in crate::http) panics: Count,
+    pub(in crate::http) idle: Count,
+    pub(in crate::http) slow_heads: Count,
+    pub(in crate::http) slow_bodies: Count,
+    pub(in crate::http) slow_readers: Count,
+    pub(in crate::http) accept_paused: Count,
 }
 
 impl Counts {
     /// Counts an answer with this status.
-    pub(super) fn status(&self, status: u16) {
+    pub(in crate::http) fn status(&self, status: u16) {
         if let Some(count) = self.statuses.get(usize::from(status / 100).wrapping_sub(1)) {
             count.add(1);
         }
     }
 
-    pub(super) fn totals(&self) -> Totals {
-        Totals {
+    pub(in crate::http) fn totals(&self) -> HttpTotals {
+        HttpTotals {
             connections: self.connections.now(),
             requests: self.requests.now(),
             succeeded: self.statuses[1].now(),
@@ -63,7 +63,7 @@ impl Counts {
 
 /// What a server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct HttpTotals {
     /// Connections that were accepted.
     pub connections: u64,
     /// Requests whose head was read.

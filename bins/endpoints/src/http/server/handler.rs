@@ -1,11 +1,13 @@
 //! What answers a request, and what answers share.
 
 use super::counts::Counts;
-use super::settings::Limits;
+use super::limits::Limits;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::header::HeaderMap;
+use hyper::{Request, Response, StatusCode};
 use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use std::fmt;
@@ -22,22 +24,32 @@ pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// Answers requests.
 pub trait Handler: fmt::Debug + Send + Sync {
-    /// Answers one. A panic becomes a 500, and the server lives on.
+    /// Answers one. A panic becomes what [`Self::failure`] says, and the server lives on.
     fn answer(self: Arc<Self>, request: Request<Incoming>, exchange: Exchange) -> Answering;
+
+    /// Returns the answer to a request with these headers when something inside went wrong.
+    fn failure(&self, headers: &HeaderMap) -> Response<Body> {
+        let _ = headers;
+        let text = "500 Internal Server Error\n";
+        let body = Full::new(Bytes::from_static(text.as_bytes()));
+        let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    }
 }
 
-/// What an answer may know beside its request.
+/// What an answer may know besides its request.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// Who asks.
     pub peer: SocketAddr,
     /// What all connections share.
-    pub(super) context: Arc<Context>,
+    pub(in crate::http) context: Arc<Context>,
 }
 
 /// Something that a user of the server may want to know.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum HttpEvent {
     /// An answer was given, or broke off.
     Answered {
         /// Who asked.
@@ -65,18 +77,22 @@ pub enum Event {
 }
 
 /// What all connections share.
-pub(super) struct Context {
-    pub(super) limits: Limits,
-    pub(super) clock: Clock,
-    pub(super) counts: Counts,
-    pub(super) handler: Arc<dyn Handler>,
-    pub(super) on_event: OnEvent,
+pub(in crate::http) struct Context {
+    pub(in crate::http) limits: Limits,
+    pub(in crate::http) clock: Clock,
+    pub(in crate::http) counts: Counts,
+    pub(in crate::http) handler: Arc<dyn Handler>,
+    pub(in crate::http) on_event: OnEvent,
 }
 
-pub(super) type OnEvent = Box<dyn Fn(Event) + Send + Sync>;
+pub(in crate::http) type OnEvent = Box<dyn Fn(HttpEvent) + Send + Sync>;
 
 impl Context {
-    pub(super) fn new(limits: Limits, handler: Arc<dyn Handler>, on_event: OnEvent) -> Self {
+    pub(in crate::http) fn new(
+        limits: Limits,
+        handler: Arc<dyn Handler>,
+        on_event: OnEvent,
+    ) -> Self {
         Self { limits, clock: Clock::start(), counts: Counts::default(), handler, on_event }
     }
 }

@@ -1,35 +1,21 @@
-//! The HTTP server: files below a root folder, uploads into another, on hyper and several threads.
+//! An HTTP server on hyper and several threads: connections, their limits and their proper end.
 //!
-//! What is decided without a socket is in files of its own, as functions of values: `target`,
-//! `range`, `conditions`, `same_site`, and [`super::pace`].
+//! It knows no page and no file: a [`Handler`] answers, such as [`super::site`].
 
 mod accept;
-mod answer;
 mod caught;
-pub mod command;
-mod conditions;
 mod connection;
 mod counts;
-mod digests;
 mod handler;
-mod listing;
-mod pages;
-mod range;
-mod root;
-mod same_site;
-mod served_file;
-mod settings;
-mod site;
-mod target;
-mod upload;
+mod limits;
 mod watched;
 
-pub use counts::Totals;
-pub use handler::{Answering, Body, Event, Exchange, Handler};
-pub use settings::{Limits, Settings};
+pub(super) use handler::Context;
 
-use super::blocking;
-use handler::Context;
+pub use counts::HttpTotals;
+pub use handler::{Answering, Body, Exchange, Handler, HttpEvent};
+pub use limits::Limits;
+
 use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
@@ -43,39 +29,23 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// A server with its listener and its threads.
 #[derive(Debug)]
-pub struct Server {
+pub struct HttpServer {
     runtime: Runtime,
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
-    remarks: Vec<String>,
     handler: Arc<dyn Handler>,
 }
 
-impl Server {
-    /// A server of files; port 0 lets the system pick one.
-    ///
-    /// # Errors
-    /// When the address cannot be taken, or a folder not be opened; the error names it.
-    pub fn bind(listen: SocketAddr, settings: &Settings) -> anyhow::Result<Self> {
-        let site = site::Site::open(settings)?;
-        let remarks = site.remarks();
-        let server = Self::bind_handler(listen, settings.limits, Arc::new(site))?;
-        Ok(Self { remarks, ..server })
-    }
-
-    /// A server that answers with `handler`.
+impl HttpServer {
+    /// Listens on `listen`, and answers with `handler`; port 0 lets the system pick one.
     ///
     /// # Errors
     /// When the address cannot be taken, or no thread be started.
-    pub fn bind_handler(
-        listen: SocketAddr,
-        limits: Limits,
-        handler: Arc<dyn Handler>,
-    ) -> io::Result<Self> {
+    pub fn bind(listen: SocketAddr, limits: Limits, handler: Arc<dyn Handler>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads)
-            .max_blocking_threads(settings::FILE_THREADS_MAX)
+            .max_blocking_threads(limits::FILE_THREADS_MAX)
             .thread_name("http")
             .enable_all()
             .build()?;
@@ -83,23 +53,22 @@ impl Server {
         let listener = accept::listen(listen)?;
         let address = listener.local_addr()?;
         drop(_inside);
-        Ok(Self { runtime, listener, address, limits, remarks: Vec::new(), handler })
+        Ok(Self { runtime, listener, address, limits, handler })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// What the user should know about how it serves.
-    pub fn remarks(&self) -> &[String] {
-        &self.remarks
     }
 
     /// Serves until `stop` is requested, or until the first connection has ended when the limits
     /// say so. `on_event` is told of each answer and each stored file; it is called on the server's
     /// threads and must not wait.
-    pub fn run(self, stop: &Stop, on_event: impl Fn(Event) + Send + Sync + 'static) -> Totals {
+    pub fn run(
+        self,
+        stop: &Stop,
+        on_event: impl Fn(HttpEvent) + Send + Sync + 'static,
+    ) -> HttpTotals {
         let (stopping, is_stopping) = tokio::sync::watch::channel(false);
         let _attached = stop.attach_with(move || {
             stopping.send_replace(true);

@@ -32,7 +32,7 @@ impl Course {
         self.ended.fetch_add(1, Ordering::Release);
     }
 
-    /// How many answers are complete, if none is being made.
+    /// Returns how many answers are complete, if none is being made.
     fn between(&self) -> Option<u64> {
         let ended = self.ended.load(Ordering::Acquire);
         (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
@@ -68,12 +68,12 @@ impl Watched {
         Self { stream, context, course, waiting: None, reader, timer: None, expired: None }
     }
 
-    /// Why it was let go, if it was.
+    /// Returns why it was let go, if it was.
     pub(super) const fn expired(&self) -> Option<Expiry> {
         self.expired
     }
 
-    /// The stream itself.
+    /// Returns the stream.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }

@@ -31,7 +31,7 @@ pub struct Estimate {
 }
 
 impl Sample {
-    /// What it says about the server's clock.
+    /// Returns what it says about the server's clock.
     pub fn estimate(&self) -> Estimate {
         // A clock that shows 1 ns in its last place was read exactly, as far as we can tell.
         let coarse = nanos(self.answer.resolution).saturating_sub(1);
@@ -49,7 +49,7 @@ impl Sample {
 }
 
 impl Estimate {
-    /// The interval in which the true offset lies, in nanoseconds.
+    /// Returns the interval in which the true offset lies, in nanoseconds.
     pub fn interval(&self) -> (i64, i64) {
         let error = i64::try_from(nanos(self.error)).unwrap_or(i64::MAX);
         (self.offset_nanos.saturating_sub(error), self.offset_nanos.saturating_add(error))
@@ -87,7 +87,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_true_offset_is_never_outside(
-            there in 0u64..1_000_000_000, back in 0u64..1_000_000_000, ahead in -2_000_000_000i64..2_000_000_000, digits in 0u32..10,
+            there in 0u64..1_000_000_000, back in 0u64..1_000_000_000,
+            ahead in -2_000_000_000i64..2_000_000_000, digits in 0u32..10,
         ) {
             let read = HOUR.as_nanos() as i64 + there as i64 + ahead;
             let unit = 10i64.pow(digits);
@@ -95,14 +96,17 @@ mod tests {
                 wall: Duration::from_nanos((read / unit * unit) as u64),
                 resolution: Duration::from_nanos(unit as u64),
             };
-            let sample = Sample { asked: HOUR, round_trip: Duration::from_nanos(there + back), answer };
+            let sample = Sample { asked: HOUR, round_trip: Duration::from_nanos(there + back),
+                answer };
             let (least, most) = sample.estimate().interval();
-            prop_assert!(least <= ahead && ahead <= most, "{} is not in {}..={}", ahead, least, most);
+            prop_assert!(least <= ahead && ahead <= most, "{} is not in {}..={}", ahead, least,
+                most);
         }
 
         #[test]
         fn no_answer_overflows(asked: u64, trip: u64, wall: u64, resolution: u64) {
-            let [asked, round_trip, resolution] = [asked, trip, resolution].map(Duration::from_nanos);
+            let [asked, round_trip, resolution] = [asked, trip,
+                resolution].map(Duration::from_nanos);
             let answer = Reading { wall: Duration::from_secs(wall), resolution };
             let (least, most) = Sample { asked, round_trip, answer }.estimate().interval();
             prop_assert!(least <= most);

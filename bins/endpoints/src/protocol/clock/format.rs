@@ -1,4 +1,4 @@
-//! How a time is written, and read again whoever wrote it.
+//! How a time is written, and read again whatever program wrote it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,7 +32,7 @@ impl TimeFormat {
     pub const ALL: [Self; 5] =
         [Self::Rfc3339, Self::Rfc2822, Self::Unix, Self::UnixMs, Self::UnixNs];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rfc3339 => "rfc3339",
@@ -80,7 +80,7 @@ impl FromStr for TimeFormat {
     }
 }
 
-/// The date of RFC 3339 in other words.
+/// Returns the date of RFC 3339 in other words.
 fn rfc2822(wall: Duration) -> String {
     let text = TimeFormat::Rfc3339.print(wall);
     let days = wall.as_secs() / DAY.as_secs();
@@ -132,7 +132,7 @@ fn parse_number(text: &str) -> Option<Reading> {
     Some(Reading { wall, resolution: Duration::from_nanos(unit / 10u64.pow(digits as u32)) })
 }
 
-/// A date and a time, a fraction, and `Z` or an offset from UTC.
+/// Reads a date and a time, a fraction, and `Z` or an offset from UTC.
 fn parse_rfc3339(text: &str) -> Option<Reading> {
     let (local, offset) = match text.strip_suffix(['Z', 'z']) {
         Some(local) => (local, 0),
@@ -179,7 +179,7 @@ fn offset_seconds(text: &str) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// A local time as UTC.
+/// Converts a local time to UTC.
 fn shifted(local: Duration, offset_seconds: i64) -> Option<Duration> {
     let offset = Duration::from_secs(offset_seconds.unsigned_abs());
     if offset_seconds < 0 { local.checked_add(offset) } else { local.checked_sub(offset) }
@@ -251,11 +251,14 @@ mod tests {
         // Numbers of fewer than 12 digits mean seconds: milliseconds and nanoseconds are told apart
         // from 2001 on.
         #[test]
-        fn what_is_written_is_read_back_down_to_its_resolution(secs in 1_000_000_000u64..=18_000_000_000, nanos in 0u32..1_000_000_000) {
+        fn what_is_written_is_read_back_down_to_its_resolution(
+            secs in 1_000_000_000u64..=18_000_000_000, nanos in 0u32..1_000_000_000,
+        ) {
             let wall = Duration::new(secs, nanos);
             for format in TimeFormat::ALL {
                 let Reading { wall: read, resolution } = parse_time(&format.print(wall)).unwrap();
-                prop_assert!(read <= wall && wall < read + resolution, "{} {}", format, format.print(wall));
+                prop_assert!(read <= wall && wall < read + resolution, "{} {}", format,
+                    format.print(wall));
                 let expected = match format {
                     TimeFormat::Rfc2822 => Duration::from_secs(1),
                     TimeFormat::UnixMs => Duration::from_millis(1),
@@ -266,9 +269,12 @@ mod tests {
         }
 
         #[test]
-        fn no_text_and_no_time_makes_it_panic(text: String, bytes in "[0-9TZ:.+ -]{0,40}", secs: u64) {
+        fn no_text_and_no_time_makes_it_panic(text: String, bytes in "[0-9TZ:.+ -]{0,40}",
+            secs: u64) {
             let _ = (parse_time(&text), parse_time(&bytes));
-            TimeFormat::ALL.into_iter().for_each(|format| drop(format.print(Duration::from_secs(secs))));
+            for format in TimeFormat::ALL {
+                let _ = format.print(Duration::from_secs(secs));
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The clock service: a line asks `what time is it?`, a line answers; and what a client learns from
 //! it about the server's clock.
 
+mod client;
 mod estimate;
 mod format;
+mod service;
 
+pub use client::{ClockAnswer, ClockClient, ClockClientSettings, ClockFailure, ClockReport};
 pub use estimate::{Estimate, Sample};
 pub use format::{Reading, TimeFormat, parse_time};
+pub use service::ClockService;
 
 use super::lines::Line;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::ledger::{Ledger, Recognised};
 use crate::protocol::timer::{RetransmissionTimer, Timing};
-use crate::protocol::{Endpoint, Transmit};
+use crate::protocol::{Endpoint, Redirect, Transmit};
 use bytes::Bytes;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
@@ -19,20 +19,20 @@ const EVENTS_MAX: usize = 4096;
 /// How many refusals in a row end a conversation in which something came back.
 const REFUSALS_MAX: u32 = 8;
 
-/// How a [`Client`] talks.
+/// How a [`EchoClient`] talks.
 #[derive(Clone, Copy, Debug)]
-pub struct ClientSettings {
+pub struct EchoClientSettings {
     /// Where the server is.
     pub server: SocketAddr,
     /// How long answers that are missing are waited for behind the last message.
     pub linger: Duration,
 }
 
-impl ClientSettings {
+impl EchoClientSettings {
     /// How long a datagram may be under way, unless told otherwise.
     pub const LINGER: Duration = Duration::from_secs(2);
 
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: SocketAddr) -> Self {
         Self { server, linger: Self::LINGER }
     }
@@ -40,7 +40,7 @@ impl ClientSettings {
 
 /// An answer that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct EchoEvent {
     /// What it carried; not to be printed without escaping.
     pub content: Bytes,
     /// What it is.
@@ -51,7 +51,7 @@ pub struct Event {
 
 /// What a client has done so far. Sent = intact + damaged + missing.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct EchoReport {
     /// Messages sent.
     pub sent: u64,
     /// Messages that came back as they were.
@@ -66,7 +66,7 @@ pub struct Report {
     pub round_trips: RoundTrips,
 }
 
-impl Report {
+impl EchoReport {
     /// Messages that never came back.
     pub const fn missing(&self) -> u64 {
         self.sent - self.intact - self.damaged
@@ -75,8 +75,8 @@ impl Report {
 
 /// Why a client failed. What is lost is a result, not a failure, as long as anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Nobody listens where the server should be.
+pub enum EchoFailure {
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing came back.
@@ -91,8 +91,8 @@ pub enum Failure {
 
 /// Talks to an echo server.
 #[derive(Debug)]
-pub struct Client {
-    settings: ClientSettings,
+pub struct EchoClient {
+    settings: EchoClientSettings,
     timer: RetransmissionTimer,
     ledger: Ledger,
     /// Messages that are still to be sent.
@@ -103,14 +103,14 @@ pub struct Client {
     waiting: BTreeMap<u64, Instant>,
     last_sent: Instant,
     refusals: u32,
-    outcome: Option<Result<(), Failure>>,
-    events: VecDeque<Event>,
-    report: Report,
+    outcome: Option<Result<(), EchoFailure>>,
+    events: VecDeque<EchoEvent>,
+    report: EchoReport,
 }
 
-impl Client {
-    /// A client that has nothing to say yet.
-    pub fn new(settings: ClientSettings) -> Self {
+impl EchoClient {
+    /// Creates a client that has nothing to say yet.
+    pub fn new(settings: EchoClientSettings) -> Self {
         Self {
             settings,
             timer: RetransmissionTimer::new(Timing::Adaptive),
@@ -122,16 +122,21 @@ impl Client {
             refusals: 0,
             outcome: None,
             events: VecDeque::new(),
-            report: Report::default(),
+            report: EchoReport::default(),
         }
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &Report {
+    /// Returns where its server is.
+    pub const fn server(&self) -> SocketAddr {
+        self.settings.server
+    }
+
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &EchoReport {
         &self.report
     }
 
-    /// Whether it wants a message more. Give none otherwise: that bounds what it holds.
+    /// Returns true if it wants a message more. Give none otherwise: that bounds what it holds.
     pub fn wants_message(&self) -> bool {
         !self.is_closed && self.queue.is_empty() && self.waiting.len() < WINDOW
     }
@@ -146,34 +151,19 @@ impl Client {
         self.is_closed = true;
     }
 
-    /// Whether everything that was given is sent, and no more will be.
+    /// Returns true if everything that was given is sent, and no more will be.
     pub fn has_said_all(&self) -> bool {
         self.is_closed && self.queue.is_empty()
     }
 
-    /// The next answer, in order.
-    pub fn next_event(&mut self) -> Option<Event> {
+    /// Returns the next answer, in order.
+    pub fn next_event(&mut self) -> Option<EchoEvent> {
         self.events.pop_front()
     }
 
-    /// The report, and how it ended, if it has.
-    pub fn into_parts(self) -> (Report, Option<Result<(), Failure>>) {
+    /// Returns the report, and how it ended, if it has.
+    pub fn into_parts(self) -> (EchoReport, Option<Result<(), EchoFailure>>) {
         (self.report, self.outcome)
-    }
-
-    /// A client that says everything again to another server, because nobody listens at the first.
-    #[must_use]
-    pub fn redirected(self, server: SocketAddr) -> Self {
-        let mut again = Self::new(ClientSettings { server, ..self.settings });
-        again.is_closed = self.is_closed;
-        again.queue.extend(self.ledger.into_messages().chain(self.queue));
-        again
-    }
-
-    /// Whether nobody listens at the server, and nothing ever came from it.
-    pub const fn is_refused(&self) -> bool {
-        matches!(self.outcome, Some(Err(Failure::Refused(_))))
-            && self.report.intact + self.report.damaged == 0
     }
 
     /// Takes in that nothing more can come, as when a stream has ended.
@@ -183,7 +173,7 @@ impl Client {
             let came = self.report.intact + self.report.damaged + self.report.unknown;
             let is_silent = sent > 0 && came == 0;
             self.outcome =
-                Some(if is_silent { Err(Failure::Silence { server, sent }) } else { Ok(()) });
+                Some(if is_silent { Err(EchoFailure::Silence { server, sent }) } else { Ok(()) });
         }
     }
 
@@ -196,7 +186,7 @@ impl Client {
         }
     }
 
-    /// When it ends by itself; `None` while there is more to say.
+    /// Returns when it ends by itself; `None` while there is more to say.
     fn ends_at(&self) -> Option<Instant> {
         if !self.has_said_all() {
             return None;
@@ -206,7 +196,22 @@ impl Client {
     }
 }
 
-impl Endpoint for Client {
+impl Redirect for EchoClient {
+    fn is_refused(&self) -> bool {
+        matches!(self.outcome, Some(Err(EchoFailure::Refused(_))))
+            && self.report.intact + self.report.damaged == 0
+    }
+
+    /// Says everything again that was said so far.
+    fn redirected(self, server: SocketAddr) -> Self {
+        let mut again = Self::new(EchoClientSettings { server, ..self.settings });
+        again.is_closed = self.is_closed;
+        again.queue.extend(self.ledger.into_messages().chain(self.queue));
+        again
+    }
+}
+
+impl Endpoint for EchoClient {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         if self.outcome.is_some() || from != self.settings.server {
             return;
@@ -234,7 +239,7 @@ impl Endpoint for Client {
             Recognised::Unknown => self.report.unknown += 1,
         }
         if self.events.len() < EVENTS_MAX {
-            self.events.push_back(Event {
+            self.events.push_back(EchoEvent {
                 content: Bytes::copy_from_slice(datagram),
                 recognised,
                 round_trip,
@@ -281,7 +286,7 @@ impl Endpoint for Client {
         let begun = self.report.intact + self.report.damaged > 0;
         let is_server = self.outcome.is_none() && to == self.settings.server;
         if is_server && (!begun || self.refusals >= REFUSALS_MAX) {
-            self.outcome = Some(Err(Failure::Refused(to)));
+            self.outcome = Some(Err(EchoFailure::Refused(to)));
         }
     }
 }
@@ -294,8 +299,8 @@ mod tests {
         "127.0.0.1:9002".parse().unwrap()
     }
 
-    fn client() -> Client {
-        Client::new(ClientSettings::new(server()))
+    fn client() -> EchoClient {
+        EchoClient::new(EchoClientSettings::new(server()))
     }
 
     fn at(millis: u64) -> Instant {
@@ -330,7 +335,7 @@ mod tests {
     #[test]
     fn it_ends_at_once_when_all_came_back_and_when_nothing_was_said() {
         let mut silent = client();
-        assert_eq!(silent.deadline(), None, "it waits for somebody to type");
+        assert_eq!(silent.deadline(), None, "it waits for input");
         silent.close();
         assert_eq!((silent.poll(at(1)), silent.is_finished()), (None, true));
         let mut done = client();
@@ -360,7 +365,7 @@ mod tests {
         }
         assert_eq!(
             client.into_parts().1,
-            Some(Err(Failure::Silence { server: server(), sent: 16 }))
+            Some(Err(EchoFailure::Silence { server: server(), sent: 16 }))
         );
     }
 
@@ -379,6 +384,6 @@ mod tests {
             assert_eq!((transmit.to, &transmit.payload[..]), (other, message.as_bytes()));
         }
         again.handle_refusal(at(3), other);
-        assert_eq!(again.into_parts().1, Some(Err(Failure::Refused(other))));
+        assert_eq!(again.into_parts().1, Some(Err(EchoFailure::Refused(other))));
     }
 }

@@ -5,7 +5,7 @@
 //!   the other doubled, both seem to have come back.
 //! - An answer that equals no message is damaged. It belongs to the most similar message of the
 //!   same length, if no more than one bit per byte differs (two texts of people differ in more);
-//!   else to nobody. A flipped bit that makes one message into another cannot be seen.
+//!   else to none. A flipped bit that makes one message into another cannot be seen.
 //!
 //! It remembers the last 4096 messages, and no more than 16 MiB of them.
 
@@ -84,7 +84,7 @@ impl Ledger {
         self.forgotten + self.messages.len() as u64
     }
 
-    /// The messages that are remembered, in order.
+    /// Returns the messages that are remembered, in order.
     pub fn into_messages(self) -> impl Iterator<Item = Bytes> {
         self.messages.into_iter().map(|message| message.content)
     }
@@ -214,10 +214,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_flipped_bit_is_damage_of_the_right_message(places in prop::collection::vec(any::<prop::sample::Index>(), 1..20)) {
+        fn a_flipped_bit_is_damage_of_the_right_message(
+            places in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+        ) {
             let mut ledger = Ledger::default();
             // Codes in which any two messages differ in many bits.
-            let messages: Vec<Vec<u8>> = (0..20u8).map(|n| n.wrapping_mul(73).to_be_bytes().repeat(8)).collect();
+            let messages: Vec<Vec<u8>> =
+                (0..20u8).map(|n| n.wrapping_mul(73).to_be_bytes().repeat(8)).collect();
             for message in &messages {
                 ledger.sent(Instant::START, message.clone().into());
             }

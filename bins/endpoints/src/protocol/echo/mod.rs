@@ -7,10 +7,12 @@
 
 mod client;
 mod ledger;
+mod stream;
 
 pub use super::reflector::ECHO_PORT as PORT;
-pub use client::{Client, ClientSettings, Event, Failure, Report};
+pub use client::{EchoClient, EchoClientSettings, EchoEvent, EchoFailure, EchoReport};
 pub use ledger::{Ledger, Recognised};
+pub use stream::{EchoService, EchoStream};
 
 /// The longest message in bytes: the longest UDP payload over IPv4.
 pub const MESSAGE_BYTES_MAX: usize = 65_507;

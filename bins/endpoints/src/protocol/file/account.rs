@@ -17,7 +17,7 @@ pub enum ChunkState {
 
 /// One chunk in the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cell {
+pub struct ChunkFate {
     /// What is known of its content.
     pub state: ChunkState,
     /// Whether its first copy arrived after a chunk of a higher number.
@@ -26,9 +26,9 @@ pub struct Cell {
     pub doubled: bool,
 }
 
-impl Cell {
-    /// The half byte that stands for it in a report: 0 missing, 1 intact, 2 damaged; +4 late; +8
-    /// doubled.
+impl ChunkFate {
+    /// Returns the half byte that stands for it in a report: 0 missing, 1 intact, 2 damaged; +4
+    /// late; +8 doubled.
     pub const fn code(self) -> u8 {
         self.state as u8 | (self.late as u8) << 2 | (self.doubled as u8) << 3
     }
@@ -46,7 +46,7 @@ impl Cell {
 
 /// The sums over all chunks: intact + missing + damaged = chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
+pub struct ChunkCounts {
     /// How many chunks the file has.
     pub chunks: u32,
     /// Chunks of which an undamaged copy arrived.
@@ -64,8 +64,8 @@ pub struct Counts {
     pub unknown: u64,
 }
 
-/// How many bytes of a file of `size` bytes stand in intact chunks.
-pub fn intact_bytes(size: u64, cells: impl Iterator<Item = Cell>) -> u64 {
+/// Returns how many bytes of a file of `size` bytes stand in intact chunks.
+pub fn intact_bytes(size: u64, cells: impl Iterator<Item = ChunkFate>) -> u64 {
     let intact = (0..).zip(cells).filter(|(_, cell)| cell.state == ChunkState::Intact);
     intact.map(|(number, _)| chunk_length(size, number) as u64).sum()
 }
@@ -80,38 +80,41 @@ pub(super) enum Keep {
 /// The account of one file. Its memory grows with the highest chunk that arrived, three bytes per
 /// chunk.
 #[derive(Clone, Debug)]
-pub struct Account {
-    cells: Vec<Cell>,
-    counts: Counts,
+pub struct ChunkAccount {
+    cells: Vec<ChunkFate>,
+    counts: ChunkCounts,
 }
 
-impl Account {
-    /// The account of a file of so many chunks, none of which has arrived.
+impl ChunkAccount {
+    /// Creates the account of a file of so many chunks, none of which has arrived.
     pub fn new(chunks: u32) -> Self {
-        Self { cells: Vec::new(), counts: Counts { chunks, missing: chunks, ..Counts::default() } }
+        Self {
+            cells: Vec::new(),
+            counts: ChunkCounts { chunks, missing: chunks, ..ChunkCounts::default() },
+        }
     }
 
-    /// The sums.
-    pub const fn counts(&self) -> Counts {
+    /// Returns the sums.
+    pub const fn counts(&self) -> ChunkCounts {
         self.counts
     }
 
-    /// Every chunk in order.
-    pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+    /// Returns every chunk in order.
+    pub fn cells(&self) -> impl Iterator<Item = ChunkFate> + '_ {
         (0..self.counts.chunks).map(|number| self.cell(number))
     }
 
     /// One chunk; a missing one beyond the end.
-    pub fn cell(&self, number: u32) -> Cell {
+    pub fn cell(&self, number: u32) -> ChunkFate {
         self.cells.get(number as usize).copied().unwrap_or_default()
     }
 
-    /// Counts a copy of chunk `number`, which must be in the file.
+    /// ChunkCounts a copy of chunk `number`, which must be in the file.
     pub(super) fn note(&mut self, number: u32, intact: bool) -> Keep {
         let place = number as usize;
         let overtaken = place < self.cells.len();
         if !overtaken {
-            self.cells.resize(place + 1, Cell::default());
+            self.cells.resize(place + 1, ChunkFate::default());
         }
         let cell = &mut self.cells[place];
         let before = cell.state;
@@ -138,12 +141,13 @@ impl Account {
         Keep::Write
     }
 
-    /// Counts a damaged datagram that no longer tells its number.
+    /// ChunkCounts a damaged datagram that no longer tells its number.
     pub(super) const fn note_unknown(&mut self) {
         self.counts.unknown += 1;
     }
 
-    /// The half bytes of the chunks from `start` on, at most `count` of them, two in a byte.
+    /// Returns the half bytes of the chunks from `start` on, at most `count` of them, two in a
+    /// byte.
     pub(super) fn packed(&self, start: u32, count: u32) -> Vec<u8> {
         let end = start.saturating_add(count).min(self.counts.chunks);
         let code = |number| if number < end { self.cell(number).code() } else { 0 };
@@ -152,8 +156,10 @@ impl Account {
 }
 
 /// Reads half bytes, the high one of each byte first.
-pub(super) fn unpacked(packed: &[u8]) -> impl Iterator<Item = Cell> + '_ {
-    packed.iter().flat_map(|byte| [Cell::from_code(byte >> 4), Cell::from_code(byte & 15)])
+pub(super) fn unpacked(packed: &[u8]) -> impl Iterator<Item = ChunkFate> + '_ {
+    packed
+        .iter()
+        .flat_map(|byte| [ChunkFate::from_code(byte >> 4), ChunkFate::from_code(byte & 15)])
 }
 
 #[cfg(test)]
@@ -163,28 +169,29 @@ mod tests {
 
     #[test]
     fn an_intact_copy_wins_whenever_it_comes() {
-        let mut account = Account::new(3);
+        let mut account = ChunkAccount::new(3);
         assert_eq!(account.note(1, false), Keep::Write);
         assert_eq!(account.note(1, false), Keep::Skip);
         assert_eq!(account.note(1, true), Keep::Write);
         assert_eq!(account.note(1, false), Keep::Skip);
         assert_eq!(account.note(0, true), Keep::Write);
-        let Counts { intact, missing, damaged, doubled, late, .. } = account.counts();
+        let ChunkCounts { intact, missing, damaged, doubled, late, .. } = account.counts();
         assert_eq!((intact, missing, damaged, doubled, late), (2, 1, 0, 3, 1));
         assert_eq!(account.packed(0, 100), [0x59, 0x00]);
     }
 
     #[test]
     fn the_last_chunk_counts_with_its_own_length() {
-        let cells = [1, 0, 2, 9].map(Cell::from_code);
+        let cells = [1, 0, 2, 9].map(ChunkFate::from_code);
         assert_eq!(intact_bytes(3 * 4096 + 5, cells.into_iter()), 4096 + 5);
         assert_eq!(intact_bytes(3 * 4096, cells.into_iter()), 4096);
     }
 
     proptest! {
         #[test]
-        fn the_sums_are_those_of_the_cells(chunks in 1u32..50, copies in prop::collection::vec((any::<u32>(), any::<bool>()), 0..200)) {
-            let mut account = Account::new(chunks);
+        fn the_sums_are_those_of_the_cells(chunks in 1u32..50,
+            copies in prop::collection::vec((any::<u32>(), any::<bool>()), 0..200)) {
+            let mut account = ChunkAccount::new(chunks);
             for (number, intact) in &copies {
                 account.note(number % chunks, *intact);
             }
@@ -195,7 +202,8 @@ mod tests {
             prop_assert_eq!(counts.damaged, count(ChunkState::Damaged));
             prop_assert_eq!(counts.late as usize, account.cells().filter(|cell| cell.late).count());
             prop_assert_eq!(counts.intact + counts.missing + counts.damaged, chunks);
-            prop_assert_eq!(counts.doubled + u64::from(counts.intact + counts.damaged), copies.len() as u64);
+            prop_assert_eq!(counts.doubled + u64::from(counts.intact + counts.damaged),
+                copies.len() as u64);
             let packed = account.packed(0, chunks);
             prop_assert!(unpacked(&packed).take(chunks as usize).eq(account.cells()));
         }
@@ -203,7 +211,7 @@ mod tests {
         #[test]
         fn every_code_is_read_as_it_was_written(code in 0u8..16) {
             if code & 3 != 3 {
-                prop_assert_eq!(Cell::from_code(code).code(), code);
+                prop_assert_eq!(ChunkFate::from_code(code).code(), code);
             }
         }
     }

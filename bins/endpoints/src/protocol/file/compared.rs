@@ -1,10 +1,10 @@
-//! What became of every chunk of a file where nobody kept an account: by the bytes.
+//! What became of every chunk of a file without an account of it: by the bytes.
 
 use super::ChunkState;
 use crate::protocol::CHUNK;
 
-/// What became of each chunk of `original`, judged by what was received. What ends within a chunk
-/// has not brought it, and a hole of zeros is no damage.
+/// Returns what became of each chunk of `original`, judged by what was received. What ends within a
+/// chunk has not brought it, and a hole of zeros is no damage.
 pub fn compared(original: &[u8], received: &[u8]) -> Vec<ChunkState> {
     let chunks = original.chunks(CHUNK).enumerate();
     chunks

@@ -1,6 +1,6 @@
 //! The control datagrams: what is repeated until it is answered.
 
-use super::account::Counts;
+use super::account::ChunkCounts;
 use crate::protocol::wire::{CRC_SIZE, Fields, Unreadable, open, seal};
 use bytes::Bytes;
 use jostle_common::digest::Digest;
@@ -8,7 +8,7 @@ use jostle_common::digest::Digest;
 /// Every control datagram is shorter than this.
 pub const CONTROL_SIZE_MAX: usize = 1200;
 /// The size of every control datagram from the client: a third of the longest answer, so that
-/// nobody can be flooded with answers.
+/// no third party can be flooded with answers.
 pub const CLIENT_CONTROL_SIZE: usize = CONTROL_SIZE_MAX / 3;
 /// How many chunks one page of a report describes, two in a byte.
 pub const PAGE_CHUNKS: u32 = 1600;
@@ -52,7 +52,7 @@ pub enum ClientControl {
 }
 
 impl ClientControl {
-    /// The datagram, always of [`CLIENT_CONTROL_SIZE`] bytes.
+    /// Returns the datagram, always of [`CLIENT_CONTROL_SIZE`] bytes.
     pub fn encode(&self) -> Bytes {
         let mut datagram = Vec::with_capacity(CLIENT_CONTROL_SIZE);
         match self {
@@ -132,20 +132,20 @@ pub struct ReportPage {
     /// Which page, from 0.
     pub page: u32,
     /// What became of the chunks.
-    pub counts: Counts,
+    pub counts: ChunkCounts,
     /// From the first data datagram to the last, in nanoseconds.
     pub nanos: u64,
     /// The digest of the file as it was stored, holes filled with zeros.
     pub digest: Digest,
     /// The name that the file got.
     pub name: String,
-    /// Two chunks per byte, the first in the high half: see [`super::Cell::code`].
+    /// Two chunks per byte, the first in the high half: see [`super::ChunkFate::code`].
     pub map: Vec<u8>,
 }
 
 impl ServerControl {
-    /// The datagram, of less than [`CONTROL_SIZE_MAX`] bytes; names, reasons and maps beyond their
-    /// bounds are cut.
+    /// Returns the datagram, of less than [`CONTROL_SIZE_MAX`] bytes; names, reasons and maps
+    /// beyond their bounds are cut.
     pub fn encode(&self) -> Bytes {
         let (magic, transfer) = match self {
             Self::Accept { transfer } => (ACCEPT, transfer),
@@ -189,7 +189,7 @@ impl ServerControl {
 
 impl ReportPage {
     fn write(&self, datagram: &mut Vec<u8>) {
-        let Counts { chunks, intact, missing, damaged, doubled, late, unknown } = self.counts;
+        let ChunkCounts { chunks, intact, missing, damaged, doubled, late, unknown } = self.counts;
         for number in [self.page, chunks, intact, missing, damaged] {
             datagram.extend_from_slice(&number.to_be_bytes());
         }
@@ -213,12 +213,12 @@ impl ReportPage {
         let digest = Digest(fields.array()?);
         let length = fields.u8()?;
         let name = String::from_utf8_lossy(fields.bytes(length.into())?).into_owned();
-        let counts = Counts { chunks, intact, missing, damaged, doubled, late, unknown };
+        let counts = ChunkCounts { chunks, intact, missing, damaged, doubled, late, unknown };
         Some(Self { page, counts, nanos, digest, name, map: fields.rest().to_vec() })
     }
 }
 
-/// The longest start of `text` within `bytes_max` that ends between two characters.
+/// Returns the longest start of `text` within `bytes_max` that ends between two characters.
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
@@ -230,7 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn report(name: String, map: Vec<u8>) -> ServerControl {
-        let counts = Counts {
+        let counts = ChunkCounts {
             chunks: 9,
             intact: 4,
             missing: 3,
@@ -245,7 +245,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(transfer: u64, size: u64, page: u32, reason in ".{0,50}", map in prop::collection::vec(any::<u8>(), 0..=800)) {
+        fn what_is_written_is_read(transfer: u64, size: u64, page: u32, reason in ".{0,50}",
+            map in prop::collection::vec(any::<u8>(), 0..=800)) {
             for control in [
                 ClientControl::Start { transfer, size, digest: Digest::of(b"") },
                 ClientControl::Done { transfer, page },

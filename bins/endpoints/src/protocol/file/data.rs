@@ -22,7 +22,7 @@ pub struct Data<'a> {
 }
 
 impl Data<'_> {
-    /// The datagram, always of [`DATA_SIZE`] bytes; a chunk beyond 4096 bytes is cut.
+    /// Returns the datagram, always of [`DATA_SIZE`] bytes; a chunk beyond 4096 bytes is cut.
     pub fn encode(&self) -> Bytes {
         let length = self.chunk.len().min(CHUNK);
         let mut padded = [0; CHUNK];
@@ -78,7 +78,8 @@ mod tests {
             let chunk = vec![byte; length];
             let datagram = Data { transfer, number, chunk: &chunk }.encode();
             prop_assert_eq!(datagram.len(), DATA_SIZE);
-            prop_assert_eq!(Copy::decode(&datagram), Some(Copy { transfer, number, chunk: &chunk, intact: true }));
+            prop_assert_eq!(Copy::decode(&datagram), Some(Copy { transfer, number, chunk: &chunk,
+                intact: true }));
         }
 
         #[test]
@@ -86,11 +87,13 @@ mod tests {
             let mut datagram = Data { transfer: 3, number: 14, chunk: &[1; 100] }.encode().to_vec();
             datagram[bit / 8] ^= 1 << (bit % 8);
             let copy = Copy::decode(&datagram).unwrap();
-            prop_assert_eq!((copy.transfer, copy.number, copy.chunk.len(), copy.intact), (3, 14, 100, false));
+            prop_assert_eq!((copy.transfer, copy.number, copy.chunk.len(), copy.intact), (3, 14,
+                100, false));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(mut datagram in prop::collection::vec(any::<u8>(), DATA_SIZE), good_header: bool) {
+        fn no_bytes_make_it_panic(mut datagram in prop::collection::vec(any::<u8>(), DATA_SIZE),
+            good_header: bool) {
             if good_header {
                 // A header with a right CRC and hostile numbers.
                 let header = seal([&MAGIC[..], &datagram[4..HEADER_SIZE - CRC_SIZE]].concat());

@@ -18,12 +18,13 @@ mod naive;
 mod received;
 mod receiver;
 mod sender;
+mod tcp;
 mod transfer;
 
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Cell, ChunkState, Counts, intact_bytes};
+pub use account::{ChunkAccount, ChunkCounts, ChunkFate, ChunkState, intact_bytes};
 pub use compared::compared;
 pub use control::{
     CLIENT_CONTROL_SIZE, CONTROL_SIZE_MAX, ClientControl, NAME_MAX, PAGE_CHUNKS, REASON_MAX,
@@ -31,6 +32,12 @@ pub use control::{
 };
 pub use data::{Copy, DATA_SIZE, Data};
 pub use naive::{NaiveReceiver, NaiveSettings};
-pub use received::{Received, ReceiverReport, ReceiverSettings};
-pub use receiver::Receiver;
-pub use sender::{Arrival, Failure, Sender, SenderReport, SenderSettings};
+pub use received::{Received, UdpFileReceiverReport, UdpFileReceiverSettings};
+pub use receiver::UdpFileReceiver;
+pub use sender::{
+    Arrival, UdpFileFailure, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
+};
+pub use tcp::{
+    Stored, TcpFileFailure, TcpFileReceived, TcpFileReceiver, TcpFileReceiverSettings,
+    TcpFileSender,
+};

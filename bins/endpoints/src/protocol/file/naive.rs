@@ -1,7 +1,7 @@
 //! The receiver of bare datagrams: what anyone sends is appended as it comes, until the sender
 //! falls silent.
 
-use super::received::{Received, ReceiverReport};
+use super::received::{Received, UdpFileReceiverReport};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{Endpoint, Transmit};
 use jostle_common::digest::Hasher;
@@ -48,27 +48,22 @@ pub struct NaiveReceiver<F: Folder> {
     folder: F,
     streams: BTreeMap<SocketAddr, Stream<F::File>>,
     received: VecDeque<Received>,
-    report: ReceiverReport,
+    report: UdpFileReceiverReport,
 }
 
 impl<F: Folder> NaiveReceiver<F> {
-    /// A receiver that stores what it gets in `folder`.
+    /// Creates a receiver that stores what it gets in `folder`.
     pub fn new(settings: NaiveSettings, folder: F) -> Self {
-        let (received, report) = (VecDeque::new(), ReceiverReport::default());
+        let (received, report) = (VecDeque::new(), UdpFileReceiverReport::default());
         Self { settings, folder, streams: BTreeMap::new(), received, report }
     }
 
-    /// How it receives.
-    pub const fn settings(&self) -> &NaiveSettings {
-        &self.settings
-    }
-
-    /// What it has done so far.
-    pub const fn report(&self) -> &ReceiverReport {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &UdpFileReceiverReport {
         &self.report
     }
 
-    /// The next file that is complete, in the order in which they were.
+    /// Returns the next file that is complete, in the order in which they were.
     pub fn next_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }
@@ -158,6 +153,11 @@ impl<F: Folder> Endpoint for NaiveReceiver<F> {
 
     fn deadline(&self) -> Option<Instant> {
         self.next_due().map(|(due, _)| due)
+    }
+
+    /// Silence would have ended the files that are open; so does the request to stop.
+    fn handle_stop(&mut self, now: Instant) {
+        self.advance(now + self.settings.idle);
     }
 
     fn is_finished(&self) -> bool {

@@ -1,14 +1,15 @@
 //! What a receiver is told, and what it tells: its settings, what became of one transfer, and of
 //! all.
 
-use super::account::{Account, Counts};
+use super::TcpFileReceived;
+use super::account::{ChunkAccount, ChunkCounts};
 use jostle_common::digest::Digest;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How a [`Receiver`](super::Receiver) receives.
+/// How a [`UdpFileReceiver`](super::UdpFileReceiver) receives.
 #[derive(Clone, Copy, Debug)]
-pub struct ReceiverSettings {
+pub struct UdpFileReceiverSettings {
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
     /// How many transfers may be open at once.
@@ -24,7 +25,7 @@ pub struct ReceiverSettings {
     pub once: bool,
 }
 
-impl Default for ReceiverSettings {
+impl Default for UdpFileReceiverSettings {
     fn default() -> Self {
         Self {
             size_max: 4 << 30,
@@ -52,24 +53,30 @@ pub struct Received {
     /// From the announcement to the last data datagram.
     pub elapsed: Duration,
     /// What became of each chunk; `None` for bare datagrams, which tell nothing of the kind.
-    pub account: Option<Account>,
+    pub account: Option<ChunkAccount>,
 }
 
 impl Received {
-    /// Whether what was stored is what was sent; false when that is not known.
+    /// Returns what became of a file over TCP, which tells nothing of chunks.
+    pub fn over_tcp(peer: SocketAddr, received: TcpFileReceived) -> Self {
+        let TcpFileReceived { stored, size, elapsed } = received;
+        Self { peer, stored, size, sent: None, elapsed, account: None }
+    }
+
+    /// Returns true if what was stored is what was sent; false when that is not known.
     pub fn is_equal(&self) -> bool {
         matches!((&self.stored, self.sent), (Ok((_, stored)), Some(sent)) if *stored == sent)
     }
 
-    /// What became of the chunks, if they were numbered.
-    pub fn counts(&self) -> Option<Counts> {
-        self.account.as_ref().map(Account::counts)
+    /// Returns what became of the chunks, if they were numbered.
+    pub fn counts(&self) -> Option<ChunkCounts> {
+        self.account.as_ref().map(ChunkAccount::counts)
     }
 }
 
 /// What a receiver has done so far, over all transfers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceiverReport {
+pub struct UdpFileReceiverReport {
     /// Data datagrams that arrived for an open transfer.
     pub data: u64,
     /// Data datagrams for a transfer that is over or was never announced.

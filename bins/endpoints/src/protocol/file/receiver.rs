@@ -2,7 +2,7 @@
 
 use super::control::{ClientControl, ServerControl};
 use super::data::{Copy, DATA_SIZE};
-use super::received::{Received, ReceiverReport, ReceiverSettings};
+use super::received::{Received, UdpFileReceiverReport, UdpFileReceiverSettings};
 use super::transfer::{Announced, Transfer};
 use crate::protocol::storage::Folder;
 use crate::protocol::wire::Unreadable;
@@ -16,34 +16,34 @@ const OUTBOX_MAX: usize = 256;
 
 /// Receives files into a [`Folder`].
 #[derive(Debug)]
-pub struct Receiver<F: Folder> {
-    settings: ReceiverSettings,
+pub struct UdpFileReceiver<F: Folder> {
+    settings: UdpFileReceiverSettings,
     folder: F,
     transfers: BTreeMap<(SocketAddr, u64), Transfer<F::File>>,
     outbox: VecDeque<Transmit>,
     received: VecDeque<Received>,
-    report: ReceiverReport,
+    report: UdpFileReceiverReport,
 }
 
-impl<F: Folder> Receiver<F> {
-    /// A receiver that stores what it gets in `folder`.
-    pub fn new(settings: ReceiverSettings, folder: F) -> Self {
-        let report = ReceiverReport::default();
+impl<F: Folder> UdpFileReceiver<F> {
+    /// Creates a receiver that stores what it gets in `folder`.
+    pub fn new(settings: UdpFileReceiverSettings, folder: F) -> Self {
+        let report = UdpFileReceiverReport::default();
         let (outbox, received) = (VecDeque::new(), VecDeque::new());
         Self { settings, folder, transfers: BTreeMap::new(), outbox, received, report }
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &ReceiverReport {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &UdpFileReceiverReport {
         &self.report
     }
 
-    /// The next transfer that has ended, in the order in which they did.
+    /// Returns the next transfer that has ended, in the order in which they did.
     pub fn next_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }
 
-    /// How many transfers are open, or linger.
+    /// Returns how many transfers are open, or linger.
     pub fn transfers_open(&self) -> usize {
         self.transfers.len()
     }
@@ -155,7 +155,7 @@ impl<F: Folder> Receiver<F> {
         self.answer(from, &answer);
     }
 
-    /// Whether there is room for one more file: how many chunks it has, or why not.
+    /// Returns how many chunks one more file has, or why there is no room for it.
     fn admit(&mut self, size: u64) -> Result<u32, String> {
         let limit = self.settings.size_max;
         let chunks = chunks_in(size).filter(|_| size <= limit);
@@ -206,7 +206,7 @@ impl<F: Folder> Receiver<F> {
     }
 }
 
-impl<F: Folder> Endpoint for Receiver<F> {
+impl<F: Folder> Endpoint for UdpFileReceiver<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         self.advance(now);
         if datagram.len() == DATA_SIZE {

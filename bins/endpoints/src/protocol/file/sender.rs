@@ -1,14 +1,14 @@
 //! The sender of a file over plain UDP: announces it, sends every chunk once at a rate, and asks
 //! what came of them.
 
-use super::account::{Cell, Counts, unpacked};
+use super::account::{ChunkCounts, ChunkFate, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Data;
 use crate::protocol::pacer::Pacer;
 use crate::protocol::storage::Source;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
-use crate::protocol::{CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in};
+use crate::protocol::{CHUNK, CHUNK_BYTES, Endpoint, Redirect, Transmit, chunk_length, chunks_in};
 use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, format_duration};
@@ -21,9 +21,9 @@ const GOODBYES: u32 = 3;
 /// How many refusals by the network in a row end a transfer that was accepted.
 const REFUSALS_MAX: u32 = 8;
 
-/// How a [`Sender`] sends.
+/// How a [`UdpFileSender`] sends.
 #[derive(Clone, Copy, Debug)]
-pub struct SenderSettings {
+pub struct UdpFileSenderSettings {
     /// Where the server is.
     pub server: SocketAddr,
     /// A random number that tells this transfer from others of the same sender.
@@ -34,14 +34,14 @@ pub struct SenderSettings {
     pub patience: Duration,
 }
 
-impl SenderSettings {
+impl UdpFileSenderSettings {
     /// The rate unless told otherwise: what a receiver with Linux's default buffer keeps up with
     /// through a scheduling gap of 100 ms.
     pub const RATE: BitRate = BitRate::new(10_000_000).expect("it is not zero");
     /// The patience unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// The defaults for a server and a transfer.
+    /// Returns the defaults for a server and a transfer.
     pub const fn new(server: SocketAddr, transfer: u64) -> Self {
         Self { server, transfer, rate: Self::RATE, patience: Self::PATIENCE }
     }
@@ -49,8 +49,8 @@ impl SenderSettings {
 
 /// Why no report arrived.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Nobody listens where the server should be.
+pub enum UdpFileFailure {
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Control datagrams went unanswered for too long.
@@ -85,16 +85,16 @@ pub struct Arrival {
     /// The digest of what the server stored.
     pub digest: Digest,
     /// What became of the chunks.
-    pub counts: Counts,
+    pub counts: ChunkCounts,
     /// What became of each chunk, in order.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<ChunkFate>,
     /// From the announcement's arrival to the last data datagram's.
     pub elapsed: Duration,
 }
 
 /// What a sender has done so far.
 #[derive(Clone, Debug, Default)]
-pub struct SenderReport {
+pub struct UdpFileSenderReport {
     /// Data datagrams sent.
     pub packets: u64,
     /// Control datagrams sent.
@@ -115,14 +115,14 @@ pub struct SenderReport {
 enum Phase {
     Opening,
     Sending(u32),
-    Asking(Vec<Cell>),
+    Asking(Vec<ChunkFate>),
     Over,
 }
 
 /// Sends a [`Source`].
 #[derive(Debug)]
-pub struct Sender<F> {
-    settings: SenderSettings,
+pub struct UdpFileSender<F> {
+    settings: UdpFileSenderSettings,
     source: F,
     chunks: u32,
     phase: Phase,
@@ -134,15 +134,15 @@ pub struct Sender<F> {
     heard: Instant,
     refusals: u32,
     goodbyes: u32,
-    outcome: Option<Result<(), Failure>>,
-    report: SenderReport,
+    outcome: Option<Result<(), UdpFileFailure>>,
+    report: UdpFileSenderReport,
 }
 
-impl<F: Source> Sender<F> {
-    /// A sender of `source`.
-    pub fn new(settings: SenderSettings, source: F) -> Self {
+impl<F: Source> UdpFileSender<F> {
+    /// Creates a sender of `source`.
+    pub fn new(settings: UdpFileSenderSettings, source: F) -> Self {
         let chunks = chunks_in(source.size());
-        let outcome = chunks.is_none().then_some(Err(Failure::TooLarge));
+        let outcome = chunks.is_none().then_some(Err(UdpFileFailure::TooLarge));
         Self {
             chunks: chunks.unwrap_or(0),
             phase: if outcome.is_none() { Phase::Opening } else { Phase::Over },
@@ -155,33 +155,33 @@ impl<F: Source> Sender<F> {
             refusals: 0,
             goodbyes: 0,
             outcome,
-            report: SenderReport::default(),
+            report: UdpFileSenderReport::default(),
         }
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &SenderReport {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &UdpFileSenderReport {
         &self.report
     }
 
-    /// The file it sends.
+    /// Returns the file it sends.
     pub const fn source(&self) -> &F {
         &self.source
     }
 
-    /// How it ended, if it has.
-    pub const fn outcome(&self) -> Option<&Result<(), Failure>> {
+    /// Returns how it ended, if it has.
+    pub const fn outcome(&self) -> Option<&Result<(), UdpFileFailure>> {
         self.outcome.as_ref()
     }
 
-    /// The report, and how it ended, if it has.
-    pub fn into_parts(self) -> (SenderReport, Option<Result<(), Failure>>) {
+    /// Returns the report, and how it ended, if it has.
+    pub fn into_parts(self) -> (UdpFileSenderReport, Option<Result<(), UdpFileFailure>>) {
         (self.report, self.outcome)
     }
 
-    fn end(&mut self, now: Instant, outcome: Result<(), Failure>) {
+    fn end(&mut self, now: Instant, outcome: Result<(), UdpFileFailure>) {
         self.report.ended = Some(now);
-        let server_waits = matches!(outcome, Ok(()) | Err(Failure::Rejected { .. }));
+        let server_waits = matches!(outcome, Ok(()) | Err(UdpFileFailure::Rejected { .. }));
         self.goodbyes = if server_waits { GOODBYES } else { 0 };
         self.phase = Phase::Over;
         self.outcome = Some(outcome);
@@ -207,7 +207,7 @@ impl<F: Source> Sender<F> {
             }
             ServerControl::Refuse { reason, .. } => {
                 let server = self.settings.server;
-                self.end(now, Err(Failure::Rejected { server, reason }));
+                self.end(now, Err(UdpFileFailure::Rejected { server, reason }));
             }
             ServerControl::Report { page, .. } => self.handle_page(now, page),
             // A late copy of what was answered before.
@@ -245,7 +245,7 @@ impl<F: Source> Sender<F> {
         let mut buffer = [0; CHUNK];
         let chunk = &mut buffer[..chunk_length(self.source.size(), number)];
         if let Err(error) = self.source.read_at(u64::from(number) * CHUNK_BYTES, chunk) {
-            self.end(now, Err(Failure::Storage(error)));
+            self.end(now, Err(UdpFileFailure::Storage(error)));
             return None;
         }
         let payload = Data { transfer: self.settings.transfer, number, chunk }.encode();
@@ -259,8 +259,8 @@ impl<F: Source> Sender<F> {
     fn control(&mut self, now: Instant, control: &ClientControl) -> Option<Transmit> {
         match self.next {
             Some(_) if now >= self.heard + self.settings.patience => {
-                let SenderSettings { server, patience, .. } = self.settings;
-                self.end(now, Err(Failure::Silence { server, patience }));
+                let UdpFileSenderSettings { server, patience, .. } = self.settings;
+                self.end(now, Err(UdpFileFailure::Silence { server, patience }));
                 return None;
             }
             Some(next) if now < next => return None,
@@ -273,7 +273,17 @@ impl<F: Source> Sender<F> {
     }
 }
 
-impl<F: Source> Endpoint for Sender<F> {
+impl<F: Source> Redirect for UdpFileSender<F> {
+    fn is_refused(&self) -> bool {
+        matches!(self.outcome, Some(Err(UdpFileFailure::Refused(_)))) && self.report.packets == 0
+    }
+
+    fn redirected(self, server: SocketAddr) -> Self {
+        Self::new(UdpFileSenderSettings { server, ..self.settings }, self.source)
+    }
+}
+
+impl<F: Source> Endpoint for UdpFileSender<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         if self.outcome.is_some() || from != self.settings.server {
             self.report.ignored += 1;
@@ -343,7 +353,7 @@ impl<F: Source> Endpoint for Sender<F> {
             && to == self.settings.server
             && (opening || self.refusals >= REFUSALS_MAX)
         {
-            self.end(now, Err(Failure::Refused(to)));
+            self.end(now, Err(UdpFileFailure::Refused(to)));
         }
     }
 }

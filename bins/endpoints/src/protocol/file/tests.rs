@@ -25,21 +25,21 @@ fn file(size: usize) -> Vec<u8> {
     (0..size).map(|place| (place * 31 % 251) as u8 | 1).collect()
 }
 
-fn sender(size: usize) -> Sender<Memory> {
-    Sender::new(SenderSettings::new(server(), 77), Memory::new(file(size)))
+fn sender(size: usize) -> UdpFileSender<Memory> {
+    UdpFileSender::new(UdpFileSenderSettings::new(server(), 77), Memory::new(file(size)))
 }
 
-fn receiver() -> (Receiver<MemoryFolder>, MemoryFolder) {
+fn receiver() -> (UdpFileReceiver<MemoryFolder>, MemoryFolder) {
     let folder = MemoryFolder::default();
-    (Receiver::new(ReceiverSettings::default(), folder.clone()), folder)
+    (UdpFileReceiver::new(UdpFileReceiverSettings::default(), folder.clone()), folder)
 }
 
 /// Lets the two talk, a millisecond per hop, until both have nothing more to say. `touch` gets each
 /// datagram from the sender, and says what arrives of it: now, and later (after the sender's next
 /// one).
 fn run<F: Folder>(
-    sender: &mut Sender<Memory>,
-    receiver: &mut Receiver<F>,
+    sender: &mut UdpFileSender<Memory>,
+    receiver: &mut UdpFileReceiver<F>,
     mut touch: impl FnMut(&[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>),
 ) -> Instant {
     let mut now = Instant::START;
@@ -82,7 +82,10 @@ fn files_of_every_shape_arrive_whole_and_are_reported_so() {
         assert_eq!(folder.finished(), [file(size)], "{size}");
         let chunks = size.div_ceil(CHUNK) as u32;
         let arrival = sender.report().arrival.clone().unwrap();
-        assert_eq!(arrival.counts, Counts { chunks, intact: chunks, ..Counts::default() });
+        assert_eq!(
+            arrival.counts,
+            ChunkCounts { chunks, intact: chunks, ..ChunkCounts::default() }
+        );
         assert_eq!((arrival.cells.len() as u32, arrival.digest), (chunks, Digest::of(&file(size))));
         assert_eq!(sender.report().packets, u64::from(chunks), "data are sent once");
         let received = receiver.next_received().unwrap();
@@ -120,8 +123,15 @@ fn every_fate_is_told_and_holes_stay_in_place() {
         }
     });
     let arrival = sender.report().arrival.clone().unwrap();
-    let counts =
-        Counts { chunks: 10, intact: 7, missing: 2, damaged: 1, doubled: 3, late: 1, unknown: 0 };
+    let counts = ChunkCounts {
+        chunks: 10,
+        intact: 7,
+        missing: 2,
+        damaged: 1,
+        doubled: 3,
+        late: 1,
+        unknown: 0,
+    };
     assert_eq!(arrival.counts, counts);
     let codes: String = arrival.cells.iter().map(|cell| format!("{:x}", cell.code())).collect();
     assert_eq!(codes, "1029519110");
@@ -184,7 +194,7 @@ fn a_server_that_is_not_there_or_silent_is_named() {
     let mut refused = sender(1);
     refused.poll(Instant::START);
     refused.handle_refusal(Instant::START, server());
-    assert!(matches!(refused.outcome(), Some(Err(Failure::Refused(_)))));
+    assert!(matches!(refused.outcome(), Some(Err(UdpFileFailure::Refused(_)))));
 
     let mut silent = sender(1);
     let mut now = Instant::START;
@@ -192,17 +202,17 @@ fn a_server_that_is_not_there_or_silent_is_named() {
         silent.poll(now);
         now = silent.deadline().unwrap_or(now);
     }
-    assert!(matches!(silent.outcome(), Some(Err(Failure::Silence { .. }))));
-    assert_eq!(now, Instant::START + SenderSettings::PATIENCE);
+    assert!(matches!(silent.outcome(), Some(Err(UdpFileFailure::Silence { .. }))));
+    assert_eq!(now, Instant::START + UdpFileSenderSettings::PATIENCE);
 }
 
 #[test]
 fn a_file_beyond_the_limit_is_refused_with_the_reason() {
-    let settings = ReceiverSettings { size_max: 100, ..ReceiverSettings::default() };
-    let mut receiver = Receiver::new(settings, MemoryFolder::default());
+    let settings = UdpFileReceiverSettings { size_max: 100, ..UdpFileReceiverSettings::default() };
+    let mut receiver = UdpFileReceiver::new(settings, MemoryFolder::default());
     let mut sender = sender(101);
     run(&mut sender, &mut receiver, clean);
-    let Some(Err(Failure::Rejected { reason, .. })) = sender.outcome() else { panic!() };
+    let Some(Err(UdpFileFailure::Rejected { reason, .. })) = sender.outcome() else { panic!() };
     assert_eq!(reason, "the file has 101 bytes, the server takes 100");
     assert_eq!((sender.report().packets, receiver.report().refused), (0, 1));
 }
@@ -244,10 +254,11 @@ impl Partial for FullFile {
 
 #[test]
 fn a_full_disk_is_told_to_the_sender_at_once() {
-    let mut receiver = Receiver::new(ReceiverSettings::default(), Full(5 * CHUNK as u64));
+    let mut receiver =
+        UdpFileReceiver::new(UdpFileReceiverSettings::default(), Full(5 * CHUNK as u64));
     let mut sender = sender(100 * CHUNK);
     run(&mut sender, &mut receiver, clean);
-    let Some(Err(Failure::Rejected { reason, .. })) = sender.outcome() else { panic!() };
+    let Some(Err(UdpFileFailure::Rejected { reason, .. })) = sender.outcome() else { panic!() };
     assert!(reason.contains("no storage space"), "{reason}");
     assert!(sender.report().packets < 10);
     assert!(receiver.next_received().unwrap().stored.is_err());
@@ -255,9 +266,10 @@ fn a_full_disk_is_told_to_the_sender_at_once() {
 
 #[test]
 fn a_silent_sender_leaves_no_file_and_its_place_is_free_again() {
-    let settings = ReceiverSettings { transfers_max: 1, ..ReceiverSettings::default() };
+    let settings =
+        UdpFileReceiverSettings { transfers_max: 1, ..UdpFileReceiverSettings::default() };
     let folder = MemoryFolder::default();
-    let mut receiver = Receiver::new(settings, folder.clone());
+    let mut receiver = UdpFileReceiver::new(settings, folder.clone());
     let start =
         |transfer| ClientControl::Start { transfer, size: 9000, digest: Digest::of(b"") }.encode();
     receiver.handle(Instant::START, peer(), &start(1));
@@ -281,8 +293,8 @@ fn a_silent_sender_leaves_no_file_and_its_place_is_free_again() {
 
 #[test]
 fn once_ends_when_the_sender_has_its_report() {
-    let settings = ReceiverSettings { once: true, ..ReceiverSettings::default() };
-    let mut receiver = Receiver::new(settings, MemoryFolder::default());
+    let settings = UdpFileReceiverSettings { once: true, ..UdpFileReceiverSettings::default() };
+    let mut receiver = UdpFileReceiver::new(settings, MemoryFolder::default());
     assert!(!receiver.is_finished());
     run(&mut sender(3 * CHUNK), &mut receiver, clean);
     receiver.poll(Instant::from_secs(1));
@@ -321,12 +333,14 @@ fn bare_datagrams_are_appended_until_silence() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn no_datagrams_make_a_receiver_panic(datagrams in prop::collection::vec((any::<Vec<u8>>(), 0usize..6, any::<u32>()), 0..40)) {
+    fn no_datagrams_make_a_receiver_panic(datagrams in prop::collection::vec((any::<Vec<u8>>(),
+        0usize..6, any::<u32>()), 0..40)) {
         let (mut receiver, _) = receiver();
         let mut naive = NaiveReceiver::new(NaiveSettings::default(), MemoryFolder::default());
         for (at, (noise, kind, value)) in (0..).zip(datagrams) {
             let datagram = match kind {
-                0 => ClientControl::Start { transfer: 1, size: u64::from(value) << (value % 30), digest: Digest::of(b"") }.encode(),
+                0 => ClientControl::Start { transfer: 1, size: u64::from(value) << (value % 30),
+                    digest: Digest::of(b"") }.encode(),
                 1 => ClientControl::Done { transfer: 1, page: value }.encode(),
                 2 => Data { transfer: 1, number: value % 9, chunk: &noise }.encode(),
                 3 => Data { transfer: 1, number: value, chunk: &[3; CHUNK] }.encode(),
@@ -343,13 +357,15 @@ proptest! {
     }
 
     #[test]
-    fn no_datagrams_make_a_sender_panic(datagrams in prop::collection::vec((any::<Vec<u8>>(), 0usize..4, any::<u32>()), 0..40)) {
+    fn no_datagrams_make_a_sender_panic(datagrams in prop::collection::vec((any::<Vec<u8>>(),
+        0usize..4, any::<u32>()), 0..40)) {
         let mut sender = sender(3 * CHUNK);
         for (at, (noise, kind, value)) in (0..).zip(datagrams) {
             let now = Instant::from_millis(at * 10);
             sender.poll(now);
-            let counts = Counts { chunks: value % 5, ..Counts::default() };
-            let page = ReportPage { page: value % 2, counts, nanos: 1, digest: Digest::of(b""), name: String::new(), map: noise.clone() };
+            let counts = ChunkCounts { chunks: value % 5, ..ChunkCounts::default() };
+            let page = ReportPage { page: value % 2, counts, nanos: 1, digest: Digest::of(b""),
+                name: String::new(), map: noise.clone() };
             let datagram = match kind {
                 0 => ServerControl::Accept { transfer: 77 }.encode(),
                 1 => ServerControl::Report { transfer: 77, page }.encode(),
@@ -363,5 +379,5 @@ proptest! {
 
 #[test]
 fn the_default_rate_is_ten_megabits() {
-    assert_eq!(Some(SenderSettings::RATE), BitRate::new(10_000_000));
+    assert_eq!(Some(UdpFileSenderSettings::RATE), BitRate::new(10_000_000));
 }

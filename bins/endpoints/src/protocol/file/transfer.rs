@@ -1,9 +1,9 @@
 //! One file on its way in: its account, its storage, and how far it has come.
 
-use super::account::{Account, Keep};
+use super::account::{ChunkAccount, Keep};
 use super::control::{PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Copy;
-use super::received::{Received, ReceiverSettings};
+use super::received::{Received, UdpFileReceiverSettings};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{CHUNK_BYTES, chunk_length};
 use jostle_common::digest::{Digest, Hasher};
@@ -44,7 +44,7 @@ pub(super) struct Transfer<P> {
     id: u64,
     peer: SocketAddr,
     announced: Announced,
-    account: Account,
+    account: ChunkAccount,
     file: Option<P>,
     phase: Phase,
     started: Instant,
@@ -68,7 +68,7 @@ impl<P: Partial> Transfer<P> {
             id,
             peer,
             announced,
-            account: Account::new(chunks),
+            account: ChunkAccount::new(chunks),
             file: None,
             phase: Phase::Receiving,
             started: now,
@@ -87,26 +87,26 @@ impl<P: Partial> Transfer<P> {
         self.last_data.is_some()
     }
 
-    pub(super) const fn counts(&self) -> super::Counts {
+    pub(super) const fn counts(&self) -> super::ChunkCounts {
         self.account.counts()
     }
 
-    /// Whether chunks still count.
+    /// Returns true if chunks still count.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Receiving | Phase::Settling(_))
     }
 
-    /// Whether it has ended, well or not.
+    /// Returns true if it has ended, well or not.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Finished(..) | Phase::Failed { .. })
     }
 
-    /// Whether the file has its name.
+    /// Returns true if the file has its name.
     pub(super) const fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Finished(..))
     }
 
-    /// Counts and stores a copy of a chunk. False when it cannot belong to this file.
+    /// ChunkCounts and stores a copy of a chunk. False when it cannot belong to this file.
     pub(super) fn handle_copy<F>(&mut self, now: Instant, copy: &Copy<'_>, folder: &mut F) -> bool
     where
         F: Folder<File = P>,
@@ -126,14 +126,14 @@ impl<P: Partial> Transfer<P> {
         true
     }
 
-    /// Counts a damaged datagram that no longer tells its number.
+    /// ChunkCounts a damaged datagram that no longer tells its number.
     pub(super) const fn handle_unknown(&mut self, now: Instant) {
         self.heard = now;
         self.last_data = Some(now);
         self.account.note_unknown();
     }
 
-    /// The answer to an announcement.
+    /// Returns the answer to an announcement.
     pub(super) fn handle_start(&mut self, now: Instant) -> ServerControl {
         self.heard = now;
         match self.answer(0) {
@@ -142,7 +142,7 @@ impl<P: Partial> Transfer<P> {
         }
     }
 
-    /// The answer to a sender that is done and asks for a page of the report.
+    /// Returns the answer to a sender that is done and asks for a page of the report.
     pub(super) fn handle_done(&mut self, now: Instant, page: u32) -> ServerControl {
         self.heard = now;
         if matches!(self.phase, Phase::Receiving) {
@@ -151,7 +151,7 @@ impl<P: Partial> Transfer<P> {
         self.answer(page)
     }
 
-    /// A page of the report if there is one, else what there is to say instead.
+    /// Returns a page of the report if there is one, else what there is to say instead.
     pub(super) fn answer(&self, page: u32) -> ServerControl {
         let transfer = self.id;
         match &self.phase {
@@ -177,7 +177,7 @@ impl<P: Partial> Transfer<P> {
     pub(super) fn advance<F>(
         &mut self,
         now: Instant,
-        settings: &ReceiverSettings,
+        settings: &UdpFileReceiverSettings,
         folder: &mut F,
     ) -> Option<Received>
     where
@@ -212,8 +212,8 @@ impl<P: Partial> Transfer<P> {
         }
     }
 
-    /// When [`Self::advance`], or forgetting the transfer, is due.
-    pub(super) fn deadline(&self, settings: &ReceiverSettings) -> Instant {
+    /// Returns when [`Self::advance`], or forgetting the transfer, is due.
+    pub(super) fn deadline(&self, settings: &UdpFileReceiverSettings) -> Instant {
         match self.phase {
             Phase::Receiving => self.heard + settings.idle,
             Phase::Settling(since) if self.is_clean() => since,
@@ -240,7 +240,7 @@ impl<P: Partial> Transfer<P> {
         self.last_data.unwrap_or(self.started).since(self.started)
     }
 
-    /// The file, made when it is first needed: an announcement alone leaves nothing behind.
+    /// Returns the file, which is made when it is first needed: an announcement alone leaves nothing behind.
     fn file<F: Folder<File = P>>(&mut self, folder: &mut F) -> io::Result<&mut P> {
         match &mut self.file {
             Some(file) => Ok(file),

@@ -17,9 +17,9 @@ const REPLY_BYTES_MAX: usize = 1024;
 const WAITING_MAX: usize = 1024;
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// How a [`Client`] sends.
+/// How a [`MessagesClient`] sends.
 #[derive(Clone, Copy, Debug)]
-pub struct ClientSettings {
+pub struct MessagesClientSettings {
     /// How timeouts are found.
     pub timing: Timing,
     /// How long the client waits for the `ACK` of a message before it gives up; for ever when
@@ -29,7 +29,7 @@ pub struct ClientSettings {
     pub attempts_min: u32,
 }
 
-impl Default for ClientSettings {
+impl Default for MessagesClientSettings {
     /// 60 s and 500 attempts, as stop-and-wait over UDP. Before the first reply attempts come a
     /// second apart, so a client waits some eight minutes for a place at a full server.
     fn default() -> Self {
@@ -43,9 +43,10 @@ impl Default for ClientSettings {
 
 /// Why not every message was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum MessagesFailure {
     /// No `ACK` came for too long.
-    #[error("no ACK for message {sequence} for {} s, sent {sends} times: it may have been delivered or not", .silence.as_secs())]
+    #[error("no ACK for message {sequence} for {} s, sent {sends} times: it may have been \
+             delivered or not", .silence.as_secs())]
     Silence {
         /// The message in flight.
         sequence: u64,
@@ -57,7 +58,7 @@ pub enum Failure {
     /// The connection ended.
     #[error("the connection ended before every message was acknowledged{}", doubt(*.in_doubt))]
     Ended {
-        /// The message in flight, of which nobody here knows whether it was delivered.
+        /// The message in flight, of which it is unknown here whether it was delivered.
         in_doubt: Option<u64>,
     },
 }
@@ -83,7 +84,7 @@ pub struct Acknowledged {
 
 /// What a client has done so far. Every line that came is in one of `acks`, `nacks` and `damaged`.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct MessagesReport {
     /// Messages whose `ACK` has come, the goodbye not counted.
     pub acknowledged: u64,
     /// Whether the goodbye's `ACK` has come.
@@ -104,7 +105,7 @@ pub struct Report {
     pub senseless: u64,
     /// Lines with a wrong checksum, or that are no reply.
     pub damaged: u64,
-    /// The round trips of messages that were sent once: of others nobody knows which copy was
+    /// The round trips of messages that were sent once: of others it is unknown which copy was
     /// answered (Karn's rule).
     pub round_trips: RoundTrips,
     /// When the first line was sent.
@@ -113,7 +114,7 @@ pub struct Report {
     pub ended: Option<Instant>,
 }
 
-impl Report {
+impl MessagesReport {
     /// From the first line to the end.
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
@@ -133,8 +134,8 @@ struct Flight {
 
 /// Sends messages in order, each until it is acknowledged.
 #[derive(Debug)]
-pub struct Client {
-    settings: ClientSettings,
+pub struct MessagesClient {
+    settings: MessagesClientSettings,
     timer: RetransmissionTimer,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
@@ -156,13 +157,13 @@ pub struct Client {
     /// `ACK`.
     repeated: Option<(u64, Duration)>,
     acknowledged: Option<Acknowledged>,
-    outcome: Option<Result<(), Failure>>,
-    report: Report,
+    outcome: Option<Result<(), MessagesFailure>>,
+    report: MessagesReport,
 }
 
-impl Client {
-    /// A client without messages.
-    pub fn new(settings: ClientSettings) -> Self {
+impl MessagesClient {
+    /// Creates a client without messages.
+    pub fn new(settings: MessagesClientSettings) -> Self {
         Self {
             timer: RetransmissionTimer::new(settings.timing),
             settings,
@@ -179,11 +180,11 @@ impl Client {
             repeated: None,
             acknowledged: None,
             outcome: None,
-            report: Report::default(),
+            report: MessagesReport::default(),
         }
     }
 
-    /// Whether it takes another message now.
+    /// Returns true if it takes another message now.
     pub fn has_room(&self) -> bool {
         !self.is_closed
             && self.waiting.len() < WAITING_MAX
@@ -211,39 +212,40 @@ impl Client {
         self.is_closed = true;
     }
 
-    /// Whether no more messages are taken.
+    /// Returns true if no more messages are taken.
     pub const fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// Whether any reply came; before that the client may be waiting for a place at the server.
+    /// Returns true if any reply came; before that the client may be waiting for a place at the
+    /// server.
     pub const fn has_heard(&self) -> bool {
         self.heard
     }
 
-    /// The message whose `ACK` came last, once. There is at most one after each
+    /// Returns the message whose `ACK` came last, once. There is at most one after each
     /// [`StreamEndpoint::handle`].
     pub const fn take_acknowledged(&mut self) -> Option<Acknowledged> {
         self.acknowledged.take()
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &Report {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &MessagesReport {
         &self.report
     }
 
-    /// How it ended, if it has.
-    pub const fn outcome(&self) -> Option<&Result<(), Failure>> {
+    /// Returns how it ended, if it has.
+    pub const fn outcome(&self) -> Option<&Result<(), MessagesFailure>> {
         self.outcome.as_ref()
     }
 
-    /// The timeout of the next message.
+    /// Returns the timeout of the next message.
     #[cfg(test)]
     pub(super) fn timer_timeout(&self) -> Duration {
         self.timer.timeout()
     }
 
-    fn end(&mut self, now: Instant, outcome: Result<(), Failure>) {
+    fn end(&mut self, now: Instant, outcome: Result<(), MessagesFailure>) {
         self.report.ended = Some(now);
         self.outcome = Some(outcome);
     }
@@ -323,7 +325,7 @@ impl Client {
         let flight = self.flight.as_ref()?;
         if self.gives_up_at(flight).is_some_and(|at| at <= now) {
             let (silence, sends) = (now.since(flight.first), flight.sends);
-            self.end(now, Err(Failure::Silence { sequence, silence, sends }));
+            self.end(now, Err(MessagesFailure::Silence { sequence, silence, sends }));
             return None;
         }
         if self.next > now {
@@ -385,7 +387,7 @@ impl Client {
     }
 }
 
-impl StreamEndpoint for Client {
+impl StreamEndpoint for MessagesClient {
     fn handle(&mut self, now: Instant, bytes: &[u8]) {
         let mut lines = self.lines.take();
         lines.push(bytes, |line| {
@@ -411,7 +413,10 @@ impl StreamEndpoint for Client {
         };
         if self.outcome.is_none() {
             let in_doubt = self.flight.is_some().then_some(self.sequence);
-            self.end(now, if has_everything { Ok(()) } else { Err(Failure::Ended { in_doubt }) });
+            self.end(
+                now,
+                if has_everything { Ok(()) } else { Err(MessagesFailure::Ended { in_doubt }) },
+            );
         }
     }
 

@@ -1,4 +1,4 @@
-//! System 9, checked messages over TCP: lines with a number and a checksum, each repeated until it
+//! Checked messages over TCP: lines with a number and a checksum, each repeated until it
 //! is acknowledged.
 //!
 //! The stream between may lose, damage, double and join lines. Every message is delivered once and
@@ -15,6 +15,8 @@ mod session;
 mod tests;
 mod wire;
 
-pub use client::{Acknowledged, Client, ClientSettings, Failure, Report};
-pub use session::{Ended, Message, Session, SessionReport};
+pub use client::{
+    Acknowledged, MessagesClient, MessagesClientSettings, MessagesFailure, MessagesReport,
+};
+pub use session::{Message, Session, SessionEnd, SessionReport};
 pub use wire::{GOODBYE, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Reply, Verdict, decode, encode, fits};

@@ -24,7 +24,7 @@ pub struct Message {
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum SessionEnd {
     /// The client said goodbye.
     Goodbye,
     /// The stream ended without a goodbye.
@@ -53,7 +53,7 @@ pub struct SessionReport {
 }
 
 impl SessionReport {
-    /// The lines that came.
+    /// Returns the lines that came.
     pub const fn lines(&self) -> u64 {
         self.delivered + self.goodbyes + self.doubled + self.damaged + self.early
     }
@@ -83,12 +83,12 @@ pub struct Session {
     replies: BytesMut,
     /// When something last came, or the session began.
     heard: Instant,
-    ended: Option<Ended>,
+    ended: Option<SessionEnd>,
     report: SessionReport,
 }
 
 impl Session {
-    /// A session that begins at `now`, and is given up after a silence of `idle`.
+    /// Creates a session that begins at `now`, and is given up after a silence of `idle`.
     pub fn new(now: Instant, idle: Option<Duration>) -> Self {
         Self {
             idle,
@@ -102,17 +102,17 @@ impl Session {
         }
     }
 
-    /// What it has done so far.
+    /// Returns what it has done so far.
     pub const fn report(&self) -> &SessionReport {
         &self.report
     }
 
-    /// How it ended, if it has.
-    pub const fn ended(&self) -> Option<Ended> {
+    /// Returns how it ended, if it has.
+    pub const fn ended(&self) -> Option<SessionEnd> {
         self.ended
     }
 
-    /// The messages delivered since the last call, in order.
+    /// Returns the messages delivered since the last call, in order.
     pub fn take_messages(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.messages)
     }
@@ -185,12 +185,13 @@ impl StreamEndpoint for Session {
         if let Some(line) = self.lines.finish() {
             self.handle_line(Line::Whole(&line));
         }
-        self.ended = Some(if self.said_goodbye() { Ended::Goodbye } else { Ended::Left });
+        self.ended = Some(if self.said_goodbye() { SessionEnd::Goodbye } else { SessionEnd::Left });
     }
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         if self.replies.is_empty() && self.deadline().is_some_and(|at| at <= now) {
-            self.ended = Some(if self.said_goodbye() { Ended::Goodbye } else { Ended::Silent });
+            self.ended =
+                Some(if self.said_goodbye() { SessionEnd::Goodbye } else { SessionEnd::Silent });
         }
         (!self.replies.is_empty()).then(|| self.replies.split().freeze())
     }

@@ -19,8 +19,8 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn client(messages: &[&[u8]]) -> Client {
-    let mut client = Client::new(ClientSettings::default());
+fn client(messages: &[&[u8]]) -> MessagesClient {
+    let mut client = MessagesClient::new(MessagesClientSettings::default());
     messages.iter().for_each(|message| client.push(Bytes::copy_from_slice(message)));
     client.close();
     client
@@ -58,7 +58,8 @@ fn fate() -> impl Strategy<Value = Fate> {
     let flips = prop::collection::vec(any::<usize>(), 1..4).prop_map(Fate::Flip);
     // A newline is 1 of 20 bytes and more: hit on purpose too.
     let newline = (0usize..8).prop_map(|bit| Fate::Flip(vec![usize::MAX - 7 + bit]));
-    prop_oneof![3 => Just(Fate::Pass), 2 => Just(Fate::Lose), 1 => Just(Fate::Double), 2 => flips, 1 => newline]
+    prop_oneof![3 => Just(Fate::Pass), 2 => Just(Fate::Lose), 1 => Just(Fate::Double), 2 => flips,
+        1 => newline]
 }
 
 /// One direction: each line meets the next fate, and arrives after the delay, in order and in
@@ -115,7 +116,12 @@ impl Way {
 }
 
 /// Runs both to the end in virtual time; returns the end.
-fn run(client: &mut Client, session: &mut Session, ways: &mut [Way; 2], piece: usize) -> Instant {
+fn run(
+    client: &mut MessagesClient,
+    session: &mut Session,
+    ways: &mut [Way; 2],
+    piece: usize,
+) -> Instant {
     let mut now = Instant::START;
     for _ in 0..1_000_000 {
         loop {
@@ -165,7 +171,7 @@ fn messages_of_every_kind_arrive_in_order_over_a_whole_stream() {
     let mut ways = [Way::new(vec![], ms(1)), Way::new(vec![], ms(1))];
     run(&mut client, &mut session, &mut ways, 1000);
     assert_eq!(said(&mut session), messages);
-    assert_eq!((client.outcome(), session.ended()), (Some(&Ok(())), Some(Ended::Goodbye)));
+    assert_eq!((client.outcome(), session.ended()), (Some(&Ok(())), Some(SessionEnd::Goodbye)));
     let report = client.report();
     assert_eq!((report.acknowledged, report.sent, report.acks, report.resends), (7, 8, 8, 0));
     assert_eq!(report.round_trips.count(), 8);
@@ -207,7 +213,7 @@ fn a_session_that_said_goodbye_repeats_its_ack_and_delivers_nothing_more() {
     assert!(session.poll(at(2900)).is_none() && session.is_finished());
     assert_eq!(
         (session.ended(), session.report().goodbyes, said(&mut session).len()),
-        (Some(Ended::Goodbye), 1, 0)
+        (Some(SessionEnd::Goodbye), 1, 0)
     );
 }
 
@@ -219,13 +225,13 @@ fn a_session_without_a_goodbye_ends_with_its_stream_or_with_silence() {
     assert!(!left.is_finished(), "its answer is to be sent");
     assert_eq!(left.poll(at(0)).unwrap(), ack(0));
     assert!(left.is_finished());
-    assert_eq!((left.ended(), said(&mut left).len()), (Some(Ended::Left), 1));
+    assert_eq!((left.ended(), said(&mut left).len()), (Some(SessionEnd::Left), 1));
 
     let mut silent = Session::new(at(10), Some(ms(500)));
     assert_eq!(answer(&mut silent, at(100), b"0 c29"), "");
     assert_eq!(silent.deadline(), Some(at(600)));
     assert!(silent.poll(at(600)).is_none());
-    assert_eq!((silent.ended(), silent.is_finished()), (Some(Ended::Silent), true));
+    assert_eq!((silent.ended(), silent.is_finished()), (Some(SessionEnd::Silent), true));
 }
 
 #[test]
@@ -240,7 +246,7 @@ fn before_the_first_reply_copies_are_spread_out_and_patience_ends() {
     assert_eq!((times.len(), now), (500, at(1550 + 495_000)));
     assert!(matches!(
         client.outcome(),
-        Some(Err(Failure::Silence { sequence: 0, sends: 500, .. }))
+        Some(Err(MessagesFailure::Silence { sequence: 0, sends: 500, .. }))
     ));
     assert_eq!((client.report().timeouts, client.report().resends), (499, 499));
 }
@@ -298,15 +304,15 @@ fn nonsense_and_numbers_not_sent_yet_change_nothing() {
 
 #[test]
 fn a_connection_that_ends_leaves_at_most_one_message_in_doubt() {
-    let mut idle = Client::new(ClientSettings::default());
+    let mut idle = MessagesClient::new(MessagesClientSettings::default());
     idle.handle_end(at(0));
-    assert_eq!(idle.outcome(), Some(&Err(Failure::Ended { in_doubt: None })));
+    assert_eq!(idle.outcome(), Some(&Err(MessagesFailure::Ended { in_doubt: None })));
     let mut busy = client(&[b"one", b"two"]);
     busy.poll(at(0)).unwrap();
     busy.handle(at(1), &ack(0));
     busy.poll(at(1)).unwrap();
     busy.handle_end(at(2));
-    assert_eq!(busy.outcome(), Some(&Err(Failure::Ended { in_doubt: Some(1) })));
+    assert_eq!(busy.outcome(), Some(&Err(MessagesFailure::Ended { in_doubt: Some(1) })));
     let mut done = client(&[]);
     done.poll(at(0)).unwrap();
     done.handle_end(at(1));
@@ -315,7 +321,7 @@ fn a_connection_that_ends_leaves_at_most_one_message_in_doubt() {
 
 #[test]
 fn the_goodbye_as_a_message_closes_the_client() {
-    let mut client = Client::new(ClientSettings::default());
+    let mut client = MessagesClient::new(MessagesClientSettings::default());
     for message in [&b"one"[..], GOODBYE, b"never"] {
         client.push(Bytes::copy_from_slice(message));
     }
@@ -337,10 +343,15 @@ fn a_round_trip_longer_than_every_backoff_is_learnt() {
     assert!(client.timer_timeout() <= CAP && client.timer_timeout() >= ms(800) + FLOOR);
 }
 
+/// Any short line.
+fn message() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>().prop_filter("no newline", |byte| *byte != b'\n'), 0..12)
+}
+
 proptest! {
     #[test]
     fn every_message_is_delivered_once_and_in_order_whatever_happens_to_the_lines(
-        messages in prop::collection::vec(prop::collection::vec(any::<u8>().prop_filter("no newline", |byte| *byte != b'\n'), 0..12), 0..12),
+        messages in prop::collection::vec(message(), 0..12),
         up in prop::collection::vec(fate(), 0..120), down in prop::collection::vec(fate(), 0..120),
         delays in (0u64..200, 0u64..200), piece in 1usize..40,
     ) {
@@ -352,7 +363,8 @@ proptest! {
         prop_assert_eq!(said(&mut session), messages.clone());
         // Nothing disappears, and both ends count what the stream carried.
         let (ours, theirs) = (client.report(), session.report());
-        prop_assert_eq!((ours.acknowledged, theirs.delivered), (messages.len() as u64, messages.len() as u64));
+        prop_assert_eq!((ours.acknowledged, theirs.delivered), (messages.len() as u64,
+            messages.len() as u64));
         prop_assert_eq!(ours.sent, ways[0].sent);
         prop_assert_eq!(ours.sent, ours.acknowledged + 1 + ours.resends);
         // The last line may have lost its newline; a session whose goodbye was answered in vain has
@@ -368,10 +380,12 @@ proptest! {
         pieces in prop::collection::vec((prop_oneof![
             prop::collection::vec(any::<u8>(), 0..50),
             (0u64..4).prop_map(|n| ack(n).to_vec()), (0u64..4).prop_map(|n| nack(n).to_vec()),
-            (0u64..4).prop_map(|n| encode(n, b"x").to_vec()), (0u64..4).prop_map(|n| encode(n, GOODBYE).to_vec()),
+            (0u64..4).prop_map(|n| encode(n, b"x").to_vec()), (0u64..4).prop_map(|n| encode(n,
+                GOODBYE).to_vec()),
         ], 0u64..3000), 0..60),
     ) {
-        let (mut client, mut session) = (client(&[b"one", b"two"]), Session::new(at(0), Some(ms(5000))));
+        let (mut client, mut session) = (client(&[b"one", b"two"]), Session::new(at(0),
+            Some(ms(5000))));
         let mut now = at(0);
         for (piece, wait) in pieces {
             now += ms(wait);

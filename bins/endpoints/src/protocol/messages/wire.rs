@@ -16,12 +16,12 @@ pub const GOODBYE: &[u8] = b"TCHAU";
 
 const CRC_DIGITS: usize = 8;
 
-/// Whether a message can be sent: it is one line, and not too long for one.
+/// Returns true if a message can be sent: it is one line, and not too long for one.
 pub fn fits(message: &[u8]) -> bool {
     message.len() <= MESSAGE_BYTES_MAX && !message.contains(&b'\n')
 }
 
-/// The line of a message, with its newline.
+/// Returns the line of a message, with its newline.
 pub fn encode(sequence: u64, message: &[u8]) -> Bytes {
     let number = sequence.to_string();
     let sum = crc(&[number.as_bytes(), b" ", message].concat());
@@ -76,12 +76,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply with a checksum.
+    /// Creates a reply with a checksum.
     pub const fn new(verdict: Verdict, sequence: u64) -> Self {
         Self { verdict, sequence, is_checked: true }
     }
 
-    /// The line, with its newline.
+    /// Returns the line, with its newline.
     pub fn encode(&self) -> Bytes {
         let word = match self.verdict {
             Verdict::Ack => "ACK",
@@ -115,7 +115,7 @@ impl Reply {
     }
 }
 
-/// A number as we write it: digits only, no zeros in front.
+/// Reads a number as we write it: digits only, no zeros in front.
 fn decimal(digits: &[u8]) -> Option<u64> {
     let is_plain = digits.iter().all(u8::is_ascii_digit)
         && (digits.len() == 1 || digits.first() != Some(&b'0'));
@@ -125,8 +125,8 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// A checksum: exactly 8 digits, letters small. A flipped bit makes an `A` of an `a`: it would go
-/// unseen if both were taken.
+/// Reads a checksum: exactly 8 digits, letters small. A flipped bit makes an `A` of an `a`: it
+/// would go unseen if both were taken.
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
     let is_plain = digits.len() == CRC_DIGITS
         && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
@@ -212,7 +212,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_and_one_flipped_bit_never(sequence: u64, message: Vec<u8>, place: prop::sample::Index) {
+        fn what_is_written_is_read_and_one_flipped_bit_never(sequence: u64, message: Vec<u8>,
+            place: prop::sample::Index) {
             let message: Vec<u8> = message.into_iter().filter(|byte| *byte != b'\n').collect();
             let whole = encode(sequence, &message);
             let whole = &whole[..whole.len() - 1];
@@ -224,7 +225,8 @@ mod tests {
         }
 
         #[test]
-        fn one_flipped_bit_makes_no_other_reply_of_a_reply(sequence: u64, is_ack: bool, place: prop::sample::Index) {
+        fn one_flipped_bit_makes_no_other_reply_of_a_reply(sequence: u64, is_ack: bool,
+            place: prop::sample::Index) {
             let reply = Reply::new(if is_ack { Verdict::Ack } else { Verdict::Nack }, sequence);
             let mut line = reply.encode().to_vec();
             line.pop();
@@ -238,7 +240,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_a_reader_panic(bytes: Vec<u8>, digits in "[0-9]{1,22} [0-9a-f]{7,9}") {
-            for line in [bytes.clone(), [digits.as_bytes(), &bytes].concat(), [b"ACK ", digits.as_bytes(), &bytes].concat()] {
+            for line in [bytes.clone(), [digits.as_bytes(), &bytes].concat(), [b"ACK ",
+                digits.as_bytes(), &bytes].concat()] {
                 let _ = (decode(&line), Reply::decode(&line));
             }
         }

@@ -1,11 +1,11 @@
 //! The client: requests at an interval or as fast as answers come, each tried again on silence.
 
-use super::report::{Event, Failure, Report};
+use super::report::{PingEvent, PingFailure, PingReport};
 use super::wire::Ping;
 use crate::protocol::pacer::CATCH_UP;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
-use crate::protocol::{Endpoint, Transmit};
+use crate::protocol::{Endpoint, Redirect, Transmit};
 use jostle_common::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -39,9 +39,9 @@ pub enum Pace {
     },
 }
 
-/// How a [`Client`] pings.
+/// How a [`PingClient`] pings.
 #[derive(Clone, Copy, Debug)]
-pub struct ClientSettings {
+pub struct PingClientSettings {
     /// Where the server is.
     pub server: SocketAddr,
     /// A number that an earlier client at the same port did not have.
@@ -58,11 +58,11 @@ pub struct ClientSettings {
     pub timing: Timing,
     /// After how long the run ends, whatever is still open.
     pub deadline: Option<Duration>,
-    /// Whether [`Client::next_event`] tells what happened to each datagram.
+    /// Whether [`PingClient::next_event`] tells what happened to each datagram.
     pub tell: bool,
 }
 
-impl ClientSettings {
+impl PingClientSettings {
     /// Ten requests of 56 bytes (as many as `ping` sends), each as soon as the one before is
     /// answered or was tried four times.
     pub const fn new(server: SocketAddr, run: u32) -> Self {
@@ -110,8 +110,8 @@ enum RequestState {
 
 /// Pings a server.
 #[derive(Debug)]
-pub struct Client {
-    settings: ClientSettings,
+pub struct PingClient {
+    settings: PingClientSettings,
     timer: RetransmissionTimer,
     /// The last requests; the first of them has the number `first`.
     requests: VecDeque<Request>,
@@ -126,14 +126,14 @@ pub struct Client {
     next: Instant,
     last_sent: Instant,
     refusals: u32,
-    outcome: Option<Result<(), Failure>>,
-    events: VecDeque<Event>,
-    report: Report,
+    outcome: Option<Result<(), PingFailure>>,
+    events: VecDeque<PingEvent>,
+    report: PingReport,
 }
 
-impl Client {
-    /// A client that has sent nothing.
-    pub fn new(settings: ClientSettings) -> Self {
+impl PingClient {
+    /// Creates a client that has sent nothing.
+    pub fn new(settings: PingClientSettings) -> Self {
         Self {
             settings,
             timer: RetransmissionTimer::new(settings.timing),
@@ -147,26 +147,26 @@ impl Client {
             refusals: 0,
             outcome: None,
             events: VecDeque::new(),
-            report: Report::default(),
+            report: PingReport::default(),
         }
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &Report {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &PingReport {
         &self.report
     }
 
-    /// The next thing that happened to a datagram, in order, when it was set to tell.
-    pub fn next_event(&mut self) -> Option<Event> {
+    /// Returns the next event of a datagram, in order, when it was set to tell.
+    pub fn next_event(&mut self) -> Option<PingEvent> {
         self.events.pop_front()
     }
 
-    /// The report, and how it ended, if it has.
-    pub fn into_parts(self) -> (Report, Option<Result<(), Failure>>) {
+    /// Returns the report, and how it ended, if it has.
+    pub fn into_parts(self) -> (PingReport, Option<Result<(), PingFailure>>) {
         (self.report, self.outcome)
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: PingEvent) {
         if !self.settings.tell {
             return;
         }
@@ -203,7 +203,7 @@ impl Client {
                 request.state = RequestState::GivenUp;
                 self.open -= 1;
             }
-            self.tell(Event::Silence { number, attempt, timeout, again });
+            self.tell(PingEvent::Silence { number, attempt, timeout, again });
         }
     }
 
@@ -221,7 +221,7 @@ impl Client {
         let (late, doubled) = (before == AttemptState::Silent, before == AttemptState::Answered);
         self.refusals = 0;
         self.timer.reset();
-        self.tell(Event::Answer { number, attempt, round_trip, late, doubled });
+        self.tell(PingEvent::Answer { number, attempt, round_trip, late, doubled });
         if doubled {
             self.report.doubled += 1;
             return;
@@ -251,7 +251,7 @@ impl Client {
         self.last_sent = now;
         self.report.sent += 1;
         self.report.waiting = self.due.len() as u64;
-        let ClientSettings { server, run, size, .. } = self.settings;
+        let PingClientSettings { server, run, size, .. } = self.settings;
         Transmit { to: server, payload: Ping { run, number, attempt }.encode(size) }
     }
 
@@ -287,7 +287,7 @@ impl Client {
         self.settings.count.is_none_or(|count| self.report.requests < count)
     }
 
-    /// When the next request may begin; `None`: not before something else happens.
+    /// Returns when the next request may begin; `None`: not before something else happens.
     fn begins_at(&self) -> Option<Instant> {
         if !self.has_more() {
             return None;
@@ -298,8 +298,8 @@ impl Client {
         }
     }
 
-    /// When the run ends: at once when all is answered, after a while when something is missing;
-    /// `None` while there is more to do.
+    /// Returns when the run ends: at once when all is answered, after a while when something is
+    /// missing; `None` while there is more to do.
     fn ends_at(&self) -> Option<Instant> {
         let started = self.report.started?;
         let over = self.settings.deadline.map(|deadline| started + deadline);
@@ -329,11 +329,22 @@ impl Client {
         }
         let (server, sent) = (self.settings.server, self.report.sent);
         let heard = self.report.received > 0;
-        self.outcome = Some(if heard { Ok(()) } else { Err(Failure::Silence { server, sent }) });
+        self.outcome =
+            Some(if heard { Ok(()) } else { Err(PingFailure::Silence { server, sent }) });
     }
 }
 
-impl Endpoint for Client {
+impl Redirect for PingClient {
+    fn is_refused(&self) -> bool {
+        matches!(self.outcome, Some(Err(PingFailure::Refused(_)))) && self.report.received == 0
+    }
+
+    fn redirected(self, server: SocketAddr) -> Self {
+        Self::new(PingClientSettings { server, ..self.settings })
+    }
+}
+
+impl Endpoint for PingClient {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         if self.outcome.is_some() {
             // The accounts are closed.
@@ -343,14 +354,14 @@ impl Endpoint for Client {
             self.report.ignored += 1;
             return;
         }
-        // Whoever wakes late learns first what was due before.
+        // A late wake-up learns first what was due before.
         self.expire(now, false);
         match Ping::decode(datagram) {
             Ok(ping) if ping.run == self.settings.run => self.handle_answer(now, ping),
             Ok(_) | Err(Unreadable::Senseless) => self.report.ignored += 1,
             Err(Unreadable::Damaged) => {
                 self.report.damaged += 1;
-                self.tell(Event::Damaged { size: datagram.len() });
+                self.tell(PingEvent::Damaged { size: datagram.len() });
             }
         }
         self.report.waiting = self.due.len() as u64;
@@ -396,13 +407,13 @@ impl Endpoint for Client {
         let is_server = self.outcome.is_none() && to == self.settings.server;
         if is_server && (!begun || self.refusals >= REFUSALS_MAX) {
             self.report.ended = Some(now);
-            self.outcome = Some(Err(Failure::Refused(to)));
+            self.outcome = Some(Err(PingFailure::Refused(to)));
         }
     }
 }
 
-impl Client {
-    /// The next datagram that may go: a retry before a new request.
+impl PingClient {
+    /// Returns the next datagram that may go: a retry before a new request.
     fn next_attempt(&mut self, now: Instant) -> Option<Transmit> {
         while let Some(number) = self.again.pop_front() {
             // Its late answer may have come meanwhile, or it may be forgotten.

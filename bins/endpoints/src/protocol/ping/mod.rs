@@ -12,9 +12,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use super::reflector::{
-    PING_PORT as PORT, Reflector as Server, ReflectorReport as ServerReport,
-};
-pub use client::{Client, ClientSettings, Pace};
-pub use report::{Event, Failure, Report};
+pub use super::reflector::PING_PORT as PORT;
+pub use client::{Pace, PingClient, PingClientSettings};
+pub use report::{PingEvent, PingFailure, PingReport};
 pub use wire::{Ping, SIZE_MAX, SIZE_MIN};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What happened to one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum PingEvent {
     /// Its answer came, the first or another one.
     Answer {
         /// The request, from 1.
@@ -43,7 +43,7 @@ pub enum Event {
 /// What a client has done so far. Sent = received + lost + waiting, and they count datagrams, not
 /// requests.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct PingReport {
     /// Requests begun.
     pub requests: u64,
     /// Requests of which an attempt was answered, in time or late.
@@ -60,7 +60,7 @@ pub struct Report {
     pub damaged: u64,
     /// Datagrams that were whole and answered nothing that is remembered.
     pub ignored: u64,
-    /// Times when the network said that nobody listens.
+    /// Times when the network said that nothing listens.
     pub refused: u64,
     /// Datagrams without an answer whose timeout has not passed.
     pub waiting: u64,
@@ -72,17 +72,17 @@ pub struct Report {
     pub started: Option<Instant>,
     /// When the last answer came, or when the client gave up.
     pub ended: Option<Instant>,
-    /// Events that nobody took in time.
+    /// Events that were not taken in time.
     pub untold: u64,
 }
 
-impl Report {
+impl PingReport {
     /// Datagrams that were not answered in time, nor late.
     pub const fn lost(&self) -> u64 {
         self.sent - self.received - self.waiting
     }
 
-    /// The share of lost datagrams among those whose fate is known; `None` of none.
+    /// Returns the share of lost datagrams among those whose fate is known; `None` of none.
     pub fn loss(&self) -> Option<f64> {
         let known = self.sent - self.waiting;
         (known > 0).then(|| self.lost() as f64 / known as f64)
@@ -96,8 +96,8 @@ impl Report {
 
 /// Why a client failed. Loss is a result, not a failure, as long as anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Nobody listens where the server should be.
+pub enum PingFailure {
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing came back.

@@ -23,13 +23,13 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn client(change: impl FnOnce(&mut ClientSettings)) -> Client {
-    let mut settings = ClientSettings::new(server(), RUN);
+fn client(change: impl FnOnce(&mut PingClientSettings)) -> PingClient {
+    let mut settings = PingClientSettings::new(server(), RUN);
     change(&mut settings);
-    Client::new(settings)
+    PingClient::new(settings)
 }
 
-fn answer(client: &mut Client, now: Instant, number: u64, attempt: u32) {
+fn answer(client: &mut PingClient, now: Instant, number: u64, attempt: u32) {
     client.handle(now, server(), &Ping { run: RUN, number, attempt }.encode(56));
 }
 
@@ -42,7 +42,7 @@ fn asked(transmit: Option<Transmit>) -> Option<(u64, u32)> {
 }
 
 /// Polls at each deadline until `end`; returns when which attempt went.
-fn run(client: &mut Client, end: Instant) -> Vec<(u64, u64, u32)> {
+fn run(client: &mut PingClient, end: Instant) -> Vec<(u64, u64, u32)> {
     let mut sent = Vec::new();
     while let Some(now) = client.deadline().filter(|due| *due <= end) {
         while let Some((number, attempt)) = asked(client.poll(now)) {
@@ -59,12 +59,13 @@ fn silence_makes_the_timeout_grow_and_ends_in_giving_up() {
     let first = [(0, 1, 1), (50, 1, 2), (150, 1, 3), (350, 1, 4)];
     let second = [(550, 2, 1), (750, 2, 2), (950, 2, 3), (1150, 2, 4)];
     assert_eq!(sent, [first, second].concat(), "50 ms, doubled up to fourfold");
-    let silences = std::iter::from_fn(|| client.next_event()).filter(
-        |event| matches!(event, Event::Silence { number: 1, again, attempt, .. } if *again == (*attempt < 4)),
-    );
+    let silences = std::iter::from_fn(|| client.next_event()).filter(|event| {
+        matches!(event, PingEvent::Silence { number: 1, again, attempt,
+            .. } if *again == (*attempt < 4))
+    });
     assert_eq!(silences.count(), 4);
     let (report, outcome) = client.into_parts();
-    assert_eq!(outcome, Some(Err(Failure::Silence { server: server(), sent: 8 })));
+    assert_eq!(outcome, Some(Err(PingFailure::Silence { server: server(), sent: 8 })));
     assert_eq!((report.requests, report.sent, report.lost(), report.loss()), (2, 8, 8, Some(1.0)));
     assert_eq!(report.elapsed(), ms(1150 + 3000), "stragglers had their time");
 }
@@ -86,8 +87,8 @@ fn late_and_doubled_answers_belong_to_the_datagram_they_answer() {
     );
     assert_eq!(client.poll(at(80)), None);
     assert!(client.is_finished());
-    let silence = Event::Silence { number: 1, attempt: 1, timeout: ms(50), again: true };
-    let told = |attempt, millis, late, doubled| Event::Answer {
+    let silence = PingEvent::Silence { number: 1, attempt: 1, timeout: ms(50), again: true };
+    let told = |attempt, millis, late, doubled| PingEvent::Answer {
         number: 1,
         attempt,
         round_trip: ms(millis),
@@ -135,7 +136,7 @@ fn a_client_that_slept_catches_up_a_little() {
 fn a_window_is_kept_full() {
     let mut client =
         client(|settings| (settings.pace, settings.count) = (Pace::Answers { window: 3 }, Some(5)));
-    let numbers = |client: &mut Client| -> Vec<u64> {
+    let numbers = |client: &mut PingClient| -> Vec<u64> {
         std::iter::from_fn(|| asked(client.poll(at(1)))).map(|(number, _)| number).collect()
     };
     assert_eq!(numbers(&mut client), [1, 2, 3]);
@@ -169,9 +170,9 @@ fn a_refusal_ends_it_at_once_before_any_answer_and_after_eight_in_a_row_later() 
     let mut fresh = client(|_| {});
     fresh.poll(at(0));
     fresh.handle_refusal(at(1), "127.0.0.1:9".parse().unwrap());
-    assert!(!fresh.is_finished(), "somebody else's refusal");
+    assert!(!fresh.is_finished(), "another peer's refusal");
     fresh.handle_refusal(at(1), server());
-    assert_eq!(fresh.into_parts().1, Some(Err(Failure::Refused(server()))));
+    assert_eq!(fresh.into_parts().1, Some(Err(PingFailure::Refused(server()))));
 
     let mut begun = client(|_| {});
     begun.poll(at(0));
@@ -206,7 +207,7 @@ fn strangers_and_earlier_runs_are_ignored() {
     client.handle(at(1), server(), &damaged);
     assert_eq!(
         (client.report().damaged, client.next_event()),
-        (1, Some(Event::Damaged { size: 56 }))
+        (1, Some(PingEvent::Damaged { size: 56 }))
     );
 }
 
@@ -235,10 +236,12 @@ proptest! {
     #[test]
     fn every_datagram_is_in_one_account(
         steps in prop::collection::vec((0u64..40, 0u64..6, 0u32..4, 0u8..8), 0..200),
-        interval in prop::option::of(1u64..30), window in 1u32..4, retries in 0u32..3, count in 1u64..8,
+        interval in prop::option::of(1u64..30), window in 1u32..4, retries in 0u32..3,
+        count in 1u64..8,
     ) {
         let mut client = client(|settings| {
-            settings.pace = interval.map_or(Pace::Answers { window }, |interval| Pace::Interval(ms(interval)));
+            settings.pace = interval.map_or(Pace::Answers { window },
+                |interval| Pace::Interval(ms(interval)));
             (settings.retries, settings.count) = (retries, Some(count));
         });
         let mut now = at(0);

@@ -24,7 +24,7 @@ pub struct Ping {
 }
 
 impl Ping {
-    /// The datagram, filled with zeros to `size` bytes, at least [`SIZE_MIN`].
+    /// Returns the datagram, filled with zeros to `size` bytes, at least [`SIZE_MIN`].
     pub fn encode(&self, size: usize) -> Bytes {
         let mut datagram = Vec::with_capacity(size.max(SIZE_MIN));
         datagram.extend_from_slice(&MAGIC);

@@ -3,7 +3,7 @@
 use super::wire::{Answer, Request, Thanks, TooShort, checked};
 use crate::protocol::storage::Sink;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
-use crate::protocol::{Endpoint, Transmit, chunks_in, is_loopback};
+use crate::protocol::{Endpoint, Redirect, Transmit, chunks_in, is_loopback};
 use jostle_common::digest::{Digest, Hasher};
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
@@ -22,9 +22,9 @@ const THANKS: u32 = 3;
 /// as many attempts.
 pub(super) const REFUSALS_MAX: u32 = 8;
 
-/// How a [`Client`] asks.
+/// How a [`SawClient`] asks.
 #[derive(Clone, Debug)]
-pub struct ClientSettings {
+pub struct SawClientSettings {
     /// Where the server is.
     pub server: SocketAddr,
     /// How timeouts are found.
@@ -38,7 +38,7 @@ pub struct ClientSettings {
     pub size_max: u64,
 }
 
-impl ClientSettings {
+impl SawClientSettings {
     /// How long a client waits for any valid answer unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
     /// How often it asks at the least unless told otherwise. At 90 % loss each way one attempt in a
@@ -47,7 +47,7 @@ impl ClientSettings {
     /// The largest file unless told otherwise.
     pub const SIZE_MAX: u64 = 4 << 30;
 
-    /// The defaults for a server.
+    /// Returns the defaults for a server.
     pub const fn new(server: SocketAddr) -> Self {
         Self {
             server,
@@ -61,8 +61,8 @@ impl ClientSettings {
 
 /// Why a file did not arrive.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Nobody listens where the server should be.
+pub enum SawFailure {
+    /// Nothing listens where the server should be.
     #[error("connection refused: no server listens at {0}")]
     Refused(SocketAddr),
     /// Nothing valid arrived for too long.
@@ -101,7 +101,7 @@ pub enum Failure {
 
 /// What a client has done so far.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct SawReport {
     /// The size of the file in bytes and its digest, as the server says; `None` before the first
     /// answer.
     pub file: Option<(u64, Digest)>,
@@ -127,7 +127,7 @@ pub struct Report {
     pub ended: Option<Instant>,
 }
 
-impl Report {
+impl SawReport {
     /// From the first request to the last packet.
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
@@ -136,8 +136,8 @@ impl Report {
 
 /// Fetches a file into a [`Sink`].
 #[derive(Debug)]
-pub struct Client<S> {
-    settings: ClientSettings,
+pub struct SawClient<S> {
+    settings: SawClientSettings,
     sink: S,
     hasher: Hasher,
     timer: RetransmissionTimer,
@@ -156,13 +156,13 @@ pub struct Client<S> {
     heard: Instant,
     refusals: u32,
     thanks: u32,
-    outcome: Option<Result<(), Failure>>,
-    report: Report,
+    outcome: Option<Result<(), SawFailure>>,
+    report: SawReport,
 }
 
-impl<S: Sink> Client<S> {
-    /// A client that will fetch the server's file into `sink`.
-    pub fn new(settings: ClientSettings, sink: S) -> Self {
+impl<S: Sink> SawClient<S> {
+    /// Creates a client that will fetch the server's file into `sink`.
+    pub fn new(settings: SawClientSettings, sink: S) -> Self {
         Self {
             padded: !is_loopback(settings.server),
             timer: RetransmissionTimer::new(settings.timing),
@@ -178,26 +178,26 @@ impl<S: Sink> Client<S> {
             refusals: 0,
             thanks: 0,
             outcome: None,
-            report: Report::default(),
+            report: SawReport::default(),
         }
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &Report {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &SawReport {
         &self.report
     }
 
-    /// How it ended, if it has.
-    pub const fn outcome(&self) -> Option<&Result<(), Failure>> {
+    /// Returns how it ended, if it has.
+    pub const fn outcome(&self) -> Option<&Result<(), SawFailure>> {
         self.outcome.as_ref()
     }
 
-    /// The report, the sink, and how it ended, if it has.
-    pub fn into_parts(self) -> (Report, S, Option<Result<(), Failure>>) {
+    /// Returns the report, the sink, and how it ended, if it has.
+    pub fn into_parts(self) -> (SawReport, S, Option<Result<(), SawFailure>>) {
         (self.report, self.sink, self.outcome)
     }
 
-    fn end(&mut self, now: Instant, outcome: Result<(), Failure>) {
+    fn end(&mut self, now: Instant, outcome: Result<(), SawFailure>) {
         self.report.ended = Some(now);
         self.thanks = if outcome.is_ok() { THANKS } else { 0 };
         self.outcome = Some(outcome);
@@ -208,11 +208,11 @@ impl<S: Sink> Client<S> {
         self.refusals = 0;
         let file = *self.report.file.get_or_insert((answer.size, answer.digest));
         if file != (answer.size, answer.digest) {
-            return self.end(now, Err(Failure::Changed));
+            return self.end(now, Err(SawFailure::Changed));
         }
         if answer.size > self.settings.size_max || chunks_in(answer.size).is_none() {
             let limit = self.settings.size_max;
-            return self.end(now, Err(Failure::TooLarge { size: answer.size, limit }));
+            return self.end(now, Err(SawFailure::TooLarge { size: answer.size, limit }));
         }
         if answer.number != self.number {
             self.report.duplicates += u64::from(answer.number < self.number);
@@ -231,7 +231,7 @@ impl<S: Sink> Client<S> {
     /// Takes the packet in flight, and goes on to the next one.
     fn accept(&mut self, now: Instant, answer: &Answer<'_>, expected: Digest) {
         if let Err(error) = self.sink.append(answer.data) {
-            return self.end(now, Err(Failure::Storage(error)));
+            return self.end(now, Err(SawFailure::Storage(error)));
         }
         self.hasher.update(answer.data);
         self.report.bytes += answer.data.len() as u64;
@@ -239,8 +239,10 @@ impl<S: Sink> Client<S> {
         if self.report.bytes == answer.size {
             let found = std::mem::take(&mut self.hasher).finish();
             let whole = found == expected;
-            return self
-                .end(now, if whole { Ok(()) } else { Err(Failure::Digest { found, expected }) });
+            return self.end(
+                now,
+                if whole { Ok(()) } else { Err(SawFailure::Digest { found, expected }) },
+            );
         }
         self.number += 1;
         self.attempt = 0;
@@ -281,7 +283,17 @@ impl<S: Sink> Client<S> {
     }
 }
 
-impl<S: Sink> Endpoint for Client<S> {
+impl<S: Sink> Redirect for SawClient<S> {
+    fn is_refused(&self) -> bool {
+        matches!(self.outcome, Some(Err(SawFailure::Refused(_)))) && self.report.file.is_none()
+    }
+
+    fn redirected(self, server: SocketAddr) -> Self {
+        Self::new(SawClientSettings { server, ..self.settings }, self.sink)
+    }
+}
+
+impl<S: Sink> Endpoint for SawClient<S> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         if self.outcome.is_some() || from != self.settings.server {
             self.report.ignored += 1;
@@ -318,7 +330,7 @@ impl<S: Sink> Endpoint for Client<S> {
             let (server, attempts) = (self.settings.server, self.attempt);
             self.end(
                 now,
-                Err(Failure::Silence { server, silence: now.since(self.heard), attempts }),
+                Err(SawFailure::Silence { server, silence: now.since(self.heard), attempts }),
             );
             return None;
         }
@@ -344,7 +356,7 @@ impl<S: Sink> Endpoint for Client<S> {
             && to == self.settings.server
             && (!begun || self.refusals >= REFUSALS_MAX)
         {
-            self.end(now, Err(Failure::Refused(to)));
+            self.end(now, Err(SawFailure::Refused(to)));
         }
     }
 }

@@ -14,8 +14,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, ClientSettings, Failure, Report};
-pub use server::{Server, ServerReport};
+pub use client::{SawClient, SawClientSettings, SawFailure, SawReport};
+pub use server::{SawServer, SawServerReport};
 pub use wire::{
     ANSWER_SIZE_MAX, Answer, HEADER_SIZE, PADDED_SIZE, Request, Thanks, TooShort, pad_to,
 };

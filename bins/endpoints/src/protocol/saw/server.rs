@@ -19,7 +19,7 @@ const THANKED_MAX: usize = 64;
 
 /// What a server has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerReport {
+pub struct SawServerReport {
     /// Valid requests.
     pub requests: u64,
     /// Answers made.
@@ -38,7 +38,7 @@ pub struct ServerReport {
 
 /// Serves the packets of a [`Source`].
 #[derive(Debug)]
-pub struct Server<F> {
+pub struct SawServer<F> {
     source: F,
     outbox: VecDeque<Transmit>,
     thanked: VecDeque<SocketAddr>,
@@ -47,12 +47,12 @@ pub struct Server<F> {
     once: Option<Duration>,
     ends: Option<Instant>,
     finished: bool,
-    report: ServerReport,
+    report: SawServerReport,
 }
 
-impl<F: Source> Server<F> {
-    /// A server of `source`. With `once` it ends when a client has the whole file: when one says
-    /// so, or after so long a silence behind a request for the last packet.
+impl<F: Source> SawServer<F> {
+    /// Creates a server of `source`. With `once` it ends when a client has the whole file: when one
+    /// says so, or after so long a silence behind a request for the last packet.
     pub fn new(source: F, once: Option<Duration>) -> Self {
         let (outbox, thanked) = (VecDeque::new(), VecDeque::new());
         Self {
@@ -62,16 +62,16 @@ impl<F: Source> Server<F> {
             once,
             ends: None,
             finished: false,
-            report: ServerReport::default(),
+            report: SawServerReport::default(),
         }
     }
 
-    /// What it has done so far.
-    pub const fn report(&self) -> &ServerReport {
+    /// Returns what it has done so far.
+    pub const fn report(&self) -> &SawServerReport {
         &self.report
     }
 
-    /// The file it serves.
+    /// Returns the file it serves.
     pub const fn source(&self) -> &F {
         &self.source
     }
@@ -108,7 +108,7 @@ impl<F: Source> Server<F> {
         self.outbox.push_back(Transmit { to: from, payload });
     }
 
-    /// With `once`: the last packet was asked for, or a request shows that somebody is still at it.
+    /// With `once`: the last packet was asked for, or a request shows that a client is still fetching.
     fn expect_the_end(&mut self, now: Instant, number: u32) {
         let is_last =
             chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));
@@ -130,7 +130,7 @@ impl<F: Source> Server<F> {
     }
 }
 
-impl<F: Source> Endpoint for Server<F> {
+impl<F: Source> Endpoint for SawServer<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let Some(body) = checked(datagram) else {
             self.report.damaged += 1;
@@ -169,11 +169,11 @@ mod tests {
     use crate::protocol::storage::Memory;
     use proptest::prelude::*;
 
-    fn server() -> Server<Memory> {
-        Server::new(Memory::new(vec![9; 3 * CHUNK]), Some(Duration::from_secs(5)))
+    fn server() -> SawServer<Memory> {
+        SawServer::new(Memory::new(vec![9; 3 * CHUNK]), Some(Duration::from_secs(5)))
     }
 
-    fn ask(server: &mut Server<Memory>, from: &str, number: u32, padded: bool) -> Transmit {
+    fn ask(server: &mut SawServer<Memory>, from: &str, number: u32, padded: bool) -> Transmit {
         let request = Request { number, attempt: 1 }.encode(padded);
         server.handle(Instant::START, from.parse().unwrap(), &request);
         server.poll(Instant::START).unwrap()
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(silent.poll(Instant::from_secs(5)), None);
         assert!(silent.is_finished());
 
-        let mut for_ever = Server::new(Memory::new(Vec::new()), None);
+        let mut for_ever = SawServer::new(Memory::new(Vec::new()), None);
         for_ever.handle(Instant::START, from, &Thanks.encode());
         assert!(!for_ever.is_finished());
     }
@@ -248,11 +248,15 @@ mod tests {
             let mut server = server();
             let count = datagrams.len() as u64;
             for datagram in datagrams {
-                let datagram = if sealed { crate::protocol::wire::seal(datagram) } else { datagram.into() };
+                let datagram = match sealed {
+                true => crate::protocol::wire::seal(datagram),
+                false => datagram.into(),
+            };
                 server.handle(Instant::START, "127.0.0.1:7".parse().unwrap(), &datagram);
             }
             let report = server.report();
-            prop_assert_eq!(report.damaged + report.ignored + report.requests + report.finished, count);
+            prop_assert_eq!(report.damaged + report.ignored + report.requests + report.finished,
+                count);
         }
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 const LOCAL: &str = "127.0.0.1:9001";
 const FAR: &str = "192.0.2.1:9001";
 
-fn client(server: &str) -> Client<Vec<u8>> {
-    Client::new(ClientSettings::new(server.parse().unwrap()), Vec::new())
+fn client(server: &str) -> SawClient<Vec<u8>> {
+    SawClient::new(SawClientSettings::new(server.parse().unwrap()), Vec::new())
 }
 
 fn file(size: usize) -> Vec<u8> {
@@ -26,7 +26,7 @@ const fn at(millis: u64) -> Instant {
 
 /// One exchange without loss: every request is answered a millisecond later. Returns the time at
 /// the end.
-fn run(client: &mut Client<Vec<u8>>, server: &mut Server<Memory>, peer: &str) -> Instant {
+fn run(client: &mut SawClient<Vec<u8>>, server: &mut SawServer<Memory>, peer: &str) -> Instant {
     let (mut now, asker) = (Instant::START, peer.parse().unwrap());
     for _ in 0..10_000 {
         let Some(request) = client.poll(now) else { return now };
@@ -43,7 +43,8 @@ fn run(client: &mut Client<Vec<u8>>, server: &mut Server<Memory>, peer: &str) ->
 #[test]
 fn files_of_every_shape_arrive_whole() {
     for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 10 * CHUNK, 10 * CHUNK + 100] {
-        let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(size)), None));
+        let (mut client, mut server) =
+            (client(LOCAL), SawServer::new(Memory::new(file(size)), None));
         run(&mut client, &mut server, "127.0.0.1:5555");
         assert!(client.is_finished() && matches!(client.outcome(), Some(Ok(()))), "{size}");
         let (report, received, _) = client.into_parts();
@@ -58,7 +59,7 @@ fn files_of_every_shape_arrive_whole() {
 
 #[test]
 fn a_server_on_another_machine_is_asked_with_padding() {
-    let (mut client, mut server) = (client(FAR), Server::new(Memory::new(file(9000)), None));
+    let (mut client, mut server) = (client(FAR), SawServer::new(Memory::new(file(9000)), None));
     run(&mut client, &mut server, "198.51.100.7:5555");
     assert!(matches!(client.outcome(), Some(Ok(()))));
     assert_eq!(server.report().too_short, 0);
@@ -67,15 +68,15 @@ fn a_server_on_another_machine_is_asked_with_padding() {
 #[test]
 fn a_client_behind_a_relay_learns_to_pad() {
     // The client sees a relay on its own machine; the server sees a stranger.
-    let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(9000)), None));
+    let (mut client, mut server) = (client(LOCAL), SawServer::new(Memory::new(file(9000)), None));
     run(&mut client, &mut server, "198.51.100.7:5555");
     assert!(matches!(client.outcome(), Some(Ok(()))));
     assert_eq!((server.report().too_short, client.report().retransmissions), (1, 1));
 }
 
-/// When requests go that nobody answers, and when the client gives up.
-fn unanswered(settings: ClientSettings) -> (Vec<Instant>, Instant) {
-    let mut client = Client::new(settings, Vec::new());
+/// Returns when requests go that are not answered, and when the client gives up.
+fn unanswered(settings: SawClientSettings) -> (Vec<Instant>, Instant) {
+    let mut client = SawClient::new(settings, Vec::new());
     let mut times = Vec::new();
     let mut now = Instant::START;
     while !client.is_finished() {
@@ -84,26 +85,26 @@ fn unanswered(settings: ClientSettings) -> (Vec<Instant>, Instant) {
         }
         now = client.deadline().unwrap_or(now);
     }
-    assert!(matches!(client.outcome(), Some(Err(Failure::Silence { .. }))));
+    assert!(matches!(client.outcome(), Some(Err(SawFailure::Silence { .. }))));
     assert_eq!(client.report().retransmissions, times.len() as u64 - 1);
     (times, now)
 }
 
 #[test]
 fn an_unanswered_request_is_repeated_with_backoff_until_patience_ends() {
-    let settings = ClientSettings::new(LOCAL.parse().unwrap());
+    let settings = SawClientSettings::new(LOCAL.parse().unwrap());
     let (times, end) = unanswered(settings.clone());
     assert_eq!(times[..5], [at(0), at(50), at(150), at(350), at(550)]);
     assert_eq!((times.len(), end), (500, at(350 + 200 * 497)), "the last one is waited for");
     let brief =
-        ClientSettings { patience: Some(Duration::from_secs(1)), attempts_min: 0, ..settings };
+        SawClientSettings { patience: Some(Duration::from_secs(1)), attempts_min: 0, ..settings };
     let (times, end) = unanswered(brief);
     assert_eq!((times.len(), end), (7, at(1000)));
 }
 
 #[test]
 fn a_late_answer_to_the_first_attempt_is_a_true_sample() {
-    let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(9000)), None));
+    let (mut client, mut server) = (client(LOCAL), SawServer::new(Memory::new(file(9000)), None));
     let peer = "127.0.0.1:5555".parse().unwrap();
     let first = client.poll(at(0)).unwrap();
     let second = client.poll(at(50)).unwrap();
@@ -119,7 +120,7 @@ fn a_late_answer_to_the_first_attempt_is_a_true_sample() {
 
 #[test]
 fn damage_strangers_and_nonsense_are_counted_and_ignored() {
-    let (mut client, mut server) = (client(LOCAL), Server::new(Memory::new(file(9000)), None));
+    let (mut client, mut server) = (client(LOCAL), SawServer::new(Memory::new(file(9000)), None));
     let request = client.poll(at(0)).unwrap();
     server.handle(at(1), "127.0.0.1:5555".parse().unwrap(), &request.payload);
     let answer = server.poll(at(1)).unwrap().payload;
@@ -143,24 +144,24 @@ fn a_changed_file_is_noticed() {
     let peer = "127.0.0.1:5555".parse().unwrap();
     for contents in [file(9000), vec![1; 9000]] {
         let request = client.poll(at(0)).unwrap();
-        let mut server = Server::new(Memory::new(contents), None);
+        let mut server = SawServer::new(Memory::new(contents), None);
         server.handle(at(0), peer, &request.payload);
         client.handle(at(0), request.to, &server.poll(at(0)).unwrap().payload);
     }
-    assert!(matches!(client.outcome(), Some(Err(Failure::Changed))));
+    assert!(matches!(client.outcome(), Some(Err(SawFailure::Changed))));
     assert!(client.is_finished(), "no thanks for that");
 }
 
 #[test]
 fn a_file_that_is_too_large_is_refused_before_a_byte_is_kept() {
     let digest = Digest::of(b"");
-    for size in [ClientSettings::SIZE_MAX + 1, u64::MAX] {
+    for size in [SawClientSettings::SIZE_MAX + 1, u64::MAX] {
         let mut client = client(LOCAL);
         let request = client.poll(at(0)).unwrap();
         let data = [0; CHUNK];
         let answer = Answer { number: 0, attempt: 1, size, digest, data: &data };
         client.handle(at(1), request.to, &answer.encode());
-        assert!(matches!(client.outcome(), Some(Err(Failure::TooLarge { .. }))));
+        assert!(matches!(client.outcome(), Some(Err(SawFailure::TooLarge { .. }))));
         assert_eq!(client.report().bytes, 0);
     }
 }
@@ -172,7 +173,7 @@ fn a_file_with_another_digest_is_no_success() {
     let answer =
         Answer { number: 0, attempt: 1, size: 3, digest: Digest::of(b"abd"), data: b"abc" };
     client.handle(at(1), request.to, &answer.encode());
-    assert!(matches!(client.outcome(), Some(Err(Failure::Digest { .. }))));
+    assert!(matches!(client.outcome(), Some(Err(SawFailure::Digest { .. }))));
 }
 
 #[test]
@@ -180,10 +181,10 @@ fn a_refusal_ends_it_at_once_before_the_first_answer_and_later_only_when_repeate
     let mut early = client(LOCAL);
     let to = early.poll(at(0)).unwrap().to;
     early.handle_refusal(at(1), to);
-    assert!(matches!(early.outcome(), Some(Err(Failure::Refused(_)))));
+    assert!(matches!(early.outcome(), Some(Err(SawFailure::Refused(_)))));
 
     let mut late = client(LOCAL);
-    let mut server = Server::new(Memory::new(file(9000)), None);
+    let mut server = SawServer::new(Memory::new(file(9000)), None);
     let request = late.poll(at(0)).unwrap();
     server.handle(at(1), "127.0.0.1:5555".parse().unwrap(), &request.payload);
     late.handle(at(1), to, &server.poll(at(1)).unwrap().payload);

@@ -31,7 +31,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The datagram; `padded` to a third of the longest answer for servers on other machines.
+    /// Returns the datagram; `padded` to a third of the longest answer for servers on other
+    /// machines.
     pub fn encode(&self, padded: bool) -> Bytes {
         let mut datagram = short(REQUEST, self.number, self.attempt);
         if padded {
@@ -63,7 +64,7 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// The datagram.
+    /// Returns the datagram.
     pub fn encode(&self) -> Bytes {
         let mut datagram = Vec::with_capacity(HEADER_SIZE + self.data.len() + CRC_SIZE);
         datagram.extend_from_slice(&short(ANSWER, self.number, self.attempt));
@@ -94,7 +95,7 @@ pub struct TooShort {
 }
 
 impl TooShort {
-    /// The datagram: as long as the shortest request.
+    /// Returns the datagram: as long as the shortest request.
     pub fn encode(&self) -> Bytes {
         seal(short(TOO_SHORT, self.number, self.attempt))
     }
@@ -112,7 +113,7 @@ impl TooShort {
 pub struct Thanks;
 
 impl Thanks {
-    /// The datagram.
+    /// Returns the datagram.
     pub fn encode(&self) -> Bytes {
         seal(THANKS.to_vec())
     }
@@ -179,7 +180,8 @@ mod tests {
             let magic: &[u8] = [REQUEST, ANSWER, TOO_SHORT, THANKS, b"\0\0\0\0"][kind];
             let body = [magic, &body].concat();
             for bytes in [&body[..], &body[4..]] {
-                let _ = (Request::decode(bytes), Answer::decode(bytes), TooShort::decode(bytes), Thanks::decode(bytes));
+                let _ = (Request::decode(bytes), Answer::decode(bytes), TooShort::decode(bytes),
+                    Thanks::decode(bytes));
             }
         }
     }

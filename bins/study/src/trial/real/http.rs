@@ -15,7 +15,8 @@ use jostle_endpoints::http::client::{
     Client, Settings as Patience, Target, Url, download, run as run_client,
 };
 use jostle_endpoints::http::pace::Least;
-use jostle_endpoints::http::server::{Limits, Server, Settings};
+use jostle_endpoints::http::server::Limits;
+use jostle_endpoints::http::site::{self, SiteSettings};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -45,8 +46,8 @@ pub(super) fn fetch(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
         threads: 1,
         ..Limits::default()
     };
-    let settings = Settings { root, uploads: None, listing: false, hosts: Vec::new(), limits };
-    let server = Server::bind(LOOPBACK, &settings)?;
+    let settings = SiteSettings { root, uploads: None, listing: false, hosts: Vec::new(), limits };
+    let (server, _) = site::serve(LOOPBACK, &settings)?;
     let crossed = cross(
         trial,
         server.address(),

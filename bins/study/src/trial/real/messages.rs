@@ -6,7 +6,9 @@ use crate::rows::Row;
 use crate::trial::{Taken, Trial};
 use anyhow::Context;
 use jostle_console::stop::Stop;
-use jostle_endpoints::messages::{Input, SendSettings, Server, ServerSettings, send};
+use jostle_endpoints::messages::{
+    Input, MessagesServer, MessagesServerSettings, MessagesSettings, send,
+};
 use jostle_endpoints::protocol::messages::SessionReport;
 use std::io;
 
@@ -16,15 +18,18 @@ use std::io;
 /// Faults of the machine.
 pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     let Stage { trial, interrupt, .. } = *stage;
-    let server =
-        Server::bind(LOOPBACK, ServerSettings { idle: None, ..ServerSettings::default() })?;
+    let server = MessagesServer::bind(
+        LOOPBACK,
+        MessagesServerSettings { idle: None, ..MessagesServerSettings::default() },
+    )?;
     let crossed = cross(
         trial,
         server.address(),
         interrupt,
         |stop| serve(server, trial, stop),
         |route, stop| {
-            let settings = SendSettings { server: vec![route], protocol: trial.messages_client() };
+            let settings =
+                MessagesSettings { server: vec![route], protocol: trial.messages_client() };
             send(&settings, Input::made(trial.messages()), stop, |_| {})
         },
     )?;
@@ -39,7 +44,7 @@ pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     Ok(Ended { error, summary })
 }
 
-fn serve(server: Server, trial: &Trial, stop: &Stop) -> io::Result<(Taken, SessionReport)> {
+fn serve(server: MessagesServer, trial: &Trial, stop: &Stop) -> io::Result<(Taken, SessionReport)> {
     let mut taken = Taken::default();
     let totals = server.run(stop, |_, messages, _| {
         messages.iter().for_each(|message| taken.take(trial, message))

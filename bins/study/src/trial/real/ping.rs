@@ -5,8 +5,8 @@ use super::{Ended, LOOPBACK, Stage};
 use crate::rows::Row;
 use anyhow::bail;
 use jostle_endpoints::ending::Ending;
-use jostle_endpoints::ping::{Pinged, Server, ping};
-use jostle_endpoints::protocol::ping::Report;
+use jostle_endpoints::ping::{Pinged, ping, serve};
+use jostle_endpoints::protocol::ping::PingReport;
 
 /// Pings, and writes what came of it into the row.
 ///
@@ -14,12 +14,12 @@ use jostle_endpoints::protocol::ping::Report;
 /// Faults of the machine.
 pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     let Stage { trial, interrupt, .. } = *stage;
-    let server = Server::bind(LOOPBACK, false)?;
+    let server = serve(LOOPBACK, false)?;
     let crossed = cross(
         trial,
         server.address(),
         interrupt,
-        |stop| server.run(stop),
+        |stop| server.run(stop, |_| {}),
         // The server is new, so there was no earlier run.
         |route, stop| ping(&[route], &trial.ping_client(route, 1), stop, |_, _, _| {}),
     )?;
@@ -29,7 +29,7 @@ pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     let Pinged { report, elapsed, ending, .. } = &crossed.client;
     // A client does not learn that it was stopped.
     let ended = report.started.map(|started| started + *elapsed);
-    trial.write_ping(row, &Report { ended, ..report.clone() });
+    trial.write_ping(row, &PingReport { ended, ..report.clone() });
     let error = match ending {
         Ending::Failed(_) if report.refused == 0 => Some("nothing was answered".to_owned()),
         ending => crossed.failure(ending),

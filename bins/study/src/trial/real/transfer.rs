@@ -11,10 +11,12 @@ use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_common::units::BitRate;
 use jostle_console::stop::Stop;
+use jostle_endpoints::datagrams::DatagramServer;
 use jostle_endpoints::ending::Ending;
 use jostle_endpoints::file::{tcp, udp};
 use jostle_endpoints::protocol::CHUNK_BYTES;
-use jostle_endpoints::protocol::file::{ChunkState, ReceiverSettings};
+use jostle_endpoints::protocol::file::{ChunkState, UdpFileReceiver, UdpFileReceiverSettings};
+use jostle_endpoints::protocol::saw::SawServer;
 use jostle_endpoints::protocol::storage::Memory;
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_endpoints::saw;
@@ -135,9 +137,9 @@ pub(crate) struct Transfer<'a> {
 }
 
 enum Server {
-    Tcp(tcp::Server<Directory>),
-    Udp(udp::Server<Directory>),
-    Saw(saw::Server<Memory>),
+    Tcp(tcp::TcpFileServer<Directory>),
+    Udp(udp::UdpFileServer<UdpFileReceiver<Directory>>),
+    Saw(DatagramServer<SawServer<Memory>>),
 }
 
 impl<'a> Transfer<'a> {
@@ -154,16 +156,16 @@ impl<'a> Transfer<'a> {
         let idle = settings.patience();
         let server = match settings.protocol {
             FileProtocol::Tcp => {
-                let serving = tcp::ServerSettings { idle, ..tcp::ServerSettings::default() };
-                Server::Tcp(tcp::Server::bind(LOOPBACK, serving, directory()?)?)
+                let serving =
+                    tcp::TcpFileServerSettings { idle, ..tcp::TcpFileServerSettings::default() };
+                Server::Tcp(tcp::TcpFileServer::bind(LOOPBACK, serving, directory()?)?)
             }
             FileProtocol::Udp => {
-                let serving = ReceiverSettings { idle, ..ReceiverSettings::default() };
-                Server::Udp(udp::Server::bind(LOOPBACK, serving, directory()?)?)
+                let serving =
+                    UdpFileReceiverSettings { idle, ..UdpFileReceiverSettings::default() };
+                Server::Udp(udp::UdpFileServer::bind(LOOPBACK, serving, directory()?)?)
             }
-            FileProtocol::Saw => {
-                Server::Saw(saw::Server::bind(LOOPBACK, subject.content.clone(), false)?)
-            }
+            FileProtocol::Saw => Server::Saw(saw::serve(LOOPBACK, subject.content.clone(), false)?),
         };
         Ok(Self { settings, subject, server, folder })
     }
@@ -235,7 +237,7 @@ fn send_tcp(
     stop: &Stop,
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
-    let sending = tcp::SendSettings { server: vec![route], patience: settings.patience() };
+    let sending = tcp::TcpFileSettings { server: vec![route], patience: settings.patience() };
     let sent = tcp::send(&sending, &mut subject.content.clone(), stop, tell)?;
     Ok(Outcome { elapsed: sent.elapsed, ..Outcome::new(sent.ending) })
 }
@@ -247,7 +249,7 @@ fn send_udp(
     stop: &Stop,
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
-    let sending = udp::SendSettings {
+    let sending = udp::UdpFileSettings {
         server: vec![route],
         rate: settings.pace,
         patience: settings.patience(),

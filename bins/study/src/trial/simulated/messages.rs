@@ -5,7 +5,7 @@ use crate::rows::Row;
 use crate::trial::{Taken, Trial};
 use bytes::Bytes;
 use jostle_common::time::Instant;
-use jostle_endpoints::protocol::messages::{Client, Session};
+use jostle_endpoints::protocol::messages::{MessagesClient, Session};
 use jostle_endpoints::protocol::stream::StreamEndpoint;
 
 pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
@@ -21,7 +21,7 @@ pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
 
 /// A client that is handed the trial's messages as it has room for them.
 struct Speaker<'a> {
-    client: Client,
+    client: MessagesClient,
     trial: &'a Trial,
     /// How many it was handed.
     handed: u64,
@@ -29,7 +29,8 @@ struct Speaker<'a> {
 
 impl<'a> Speaker<'a> {
     fn new(trial: &'a Trial) -> Self {
-        let mut speaker = Self { client: Client::new(trial.messages_client()), trial, handed: 0 };
+        let mut speaker =
+            Self { client: MessagesClient::new(trial.messages_client()), trial, handed: 0 };
         speaker.hand();
         speaker
     }

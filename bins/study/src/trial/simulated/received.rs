@@ -5,7 +5,7 @@ use super::Content;
 use jostle_endpoints::protocol::file::ChunkState;
 use jostle_endpoints::protocol::storage::{Folder, Partial, Sink, Source};
 use jostle_endpoints::protocol::{CHUNK_BYTES, chunk_length, chunks_in};
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::io;
 use std::rc::Rc;
 
@@ -14,6 +14,7 @@ fn chunks(content: &Content) -> u32 {
 }
 
 /// A file that comes from front to back.
+#[derive(Debug)]
 pub(super) struct Appended {
     content: Content,
     /// The bytes that came.
@@ -26,16 +27,6 @@ pub(super) struct Appended {
 impl Appended {
     pub(super) fn new(content: &Content) -> Self {
         Self { content: content.clone(), size: 0, is_right: true, whole: Vec::new() }
-    }
-
-    /// What was sent.
-    pub(super) const fn content(&self) -> &Content {
-        &self.content
-    }
-
-    /// The bytes that came.
-    pub(super) const fn size(&self) -> u64 {
-        self.size
     }
 
     /// Whether it is what was sent; `None` when nothing came.
@@ -73,6 +64,50 @@ impl Sink for Appended {
             bytes = rest;
         }
         Ok(())
+    }
+}
+
+/// A folder for one file that comes from front to back. Its clones are the same folder.
+#[derive(Clone, Debug)]
+pub(super) struct AppendedFolder(Rc<RefCell<Appended>>);
+
+impl AppendedFolder {
+    pub(super) fn new(content: &Content) -> Self {
+        Self(Rc::new(RefCell::new(Appended::new(content))))
+    }
+
+    /// Returns what came.
+    pub(super) fn received(&self) -> Ref<'_, Appended> {
+        self.0.borrow()
+    }
+}
+
+impl Folder for AppendedFolder {
+    type File = Self;
+
+    fn create(&mut self) -> io::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl Partial for AppendedFolder {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut received = self.0.borrow_mut();
+        debug_assert_eq!(offset, received.size, "a stream has no holes");
+        received.append(bytes)
+    }
+
+    fn read_at(&mut self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
+        // A stream's digest is made as it comes, so nothing is read back.
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set_size(&mut self, _size: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<String> {
+        Ok("received".to_owned())
     }
 }
 

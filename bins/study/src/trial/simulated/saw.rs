@@ -5,12 +5,12 @@ use super::{Cell, Ended};
 use crate::rows::Row;
 use crate::trial::FileResult;
 use crate::virtual_time::SERVER;
-use jostle_endpoints::protocol::saw::{Client, Server};
+use jostle_endpoints::protocol::saw::{SawClient, SawServer};
 use jostle_endpoints::protocol::storage::Source;
 
 pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
-    let mut client = Client::new(cell.trial.saw_client(SERVER), Appended::new(cell.content));
-    let mut server = Server::new(cell.content.clone(), None);
+    let mut client = SawClient::new(cell.trial.saw_client(SERVER), Appended::new(cell.content));
+    let mut server = SawServer::new(cell.content.clone(), None);
     let outcome = cell.simulate(&mut client, &mut server);
     let (report, received, result) = client.into_parts();
     let ended = Ended::new(outcome, result);

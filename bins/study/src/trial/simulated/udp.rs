@@ -5,7 +5,7 @@ use super::{Cell, Ended};
 use crate::rows::Row;
 use crate::trial::FileResult;
 use crate::virtual_time::SERVER;
-use jostle_endpoints::protocol::file::{Receiver, Sender};
+use jostle_endpoints::protocol::file::{UdpFileReceiver, UdpFileSender};
 use jostle_endpoints::protocol::storage::Source;
 
 /// There is no other transfer to be told from.
@@ -13,8 +13,9 @@ const TRANSFER: u64 = 1;
 
 pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
     let inbox = Inbox::new(cell.content);
-    let mut sender = Sender::new(cell.trial.udp_sender(SERVER, TRANSFER), cell.content.clone());
-    let mut receiver = Receiver::new(cell.trial.udp_receiver(), inbox.clone());
+    let mut sender =
+        UdpFileSender::new(cell.trial.udp_sender(SERVER, TRANSFER), cell.content.clone());
+    let mut receiver = UdpFileReceiver::new(cell.trial.udp_receiver(), inbox.clone());
     let outcome = cell.simulate(&mut sender, &mut receiver);
     let (report, result) = sender.into_parts();
     let ended = Ended::new(outcome, result);

@@ -1,0 +1,51 @@
+//! What a server puts up with.
+
+use crate::http::pace::Least;
+use std::time::Duration;
+
+/// How many threads may wait for the disk at once.
+pub(super) const FILE_THREADS_MAX: usize = 64;
+
+/// What a server puts up with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are served at once; further ones wait in the system's backlog.
+    pub connections: usize,
+    /// The largest head of a request, in bytes.
+    pub head_bytes: usize,
+    /// How long a head may take from its first byte.
+    pub head_time: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle: Duration,
+    /// The least pace of a client that sends a body or reads an answer.
+    pub least: Least,
+    /// The largest upload, in bytes.
+    pub body_bytes: u64,
+    /// The threads that serve.
+    pub threads: usize,
+    /// Whether to end when the first connection has ended.
+    pub once: bool,
+    /// Whether to tell of every answer, and not of stored files only.
+    pub log: bool,
+}
+
+impl Limits {
+    /// How many connections unless told otherwise.
+    pub const CONNECTIONS: usize = 8192;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: Self::CONNECTIONS,
+            head_bytes: 16 << 10,
+            head_time: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            least: Least { bytes: 7500, within: Duration::from_secs(60) },
+            body_bytes: 4 << 30,
+            threads: std::thread::available_parallelism().map_or(2, Into::into),
+            once: false,
+            log: false,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Whether a request's conditions hold for a version of a file (RFC 9110, section 13).
+
+use hyper::header::{
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// What tells one version of a file from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Validators {
+    /// The strong entity tag, with its quotes.
+    pub(super) etag: String,
+    /// When it was last changed, in whole seconds since 1970.
+    pub(super) modified: u64,
+}
+
+/// What the conditions come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Answer; a range counts or not.
+    Proceed {
+        /// Whether a `Range` may be honoured.
+        range: bool,
+    },
+    /// The client has this version: 304.
+    NotModified,
+    /// The client wants another version: 412.
+    Failed,
+}
+
+/// Judges a GET or HEAD at the calendar time `now`.
+pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Verdict {
+    let is_modified_since =
+        |name: &HeaderName| date(headers, name).map(|date| file.modified > date);
+    if headers.contains_key(IF_MATCH) {
+        if !lists(headers, &IF_MATCH, &file.etag, false) {
+            return Verdict::Failed;
+        }
+    } else if is_modified_since(&IF_UNMODIFIED_SINCE) == Some(true) {
+        return Verdict::Failed;
+    }
+    if headers.contains_key(IF_NONE_MATCH) {
+        if lists(headers, &IF_NONE_MATCH, &file.etag, true) {
+            return Verdict::NotModified;
+        }
+    } else if is_modified_since(&IF_MODIFIED_SINCE) == Some(false) {
+        return Verdict::NotModified;
+    }
+    let range = match headers.get(IF_RANGE).map(|value| value.to_str().unwrap_or_default().trim()) {
+        None => true,
+        Some(tag) if tag.contains('"') => tag == file.etag,
+        // A date is exact only when the file cannot have changed twice within its second.
+        Some(_) => date(headers, &IF_RANGE) == Some(file.modified) && file.modified < now.as_secs(),
+    };
+    Verdict::Proceed { range }
+}
+
+/// Returns true if a list of entity tags has this one. `*` has every one; a weak tag counts only
+/// where weak comparison is meant.
+fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool {
+    let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
+    // Our tags contain no comma, so one in another's tag can hide nothing of ours.
+    fields.flat_map(|field| field.split(',')).map(str::trim).any(|tag| {
+        let bare = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
+        tag == "*" || bare == etag
+    })
+}
+
+/// Reads a date in whole seconds since 1970; `None` when there is none, or none that can be read.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    let date = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
+    date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    const NOW: Duration = Duration::from_secs(784_111_999);
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+    const WHOLE: Verdict = Verdict::Proceed { range: false };
+    const RANGE: Verdict = Verdict::Proceed { range: true };
+
+    fn verdict(fields: &[(HeaderName, &'static str)]) -> Verdict {
+        let headers = fields
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect();
+        judge(&headers, &Validators { etag: "\"tag\"".to_owned(), modified: 784_111_777 }, NOW)
+    }
+
+    #[test]
+    fn each_condition_alone() {
+        for (name, value, expected) in [
+            (IF_MATCH, "\"tag\"", RANGE),
+            (IF_MATCH, "\"other\", \"tag\"", RANGE),
+            (IF_MATCH, "*", RANGE),
+            (IF_MATCH, "W/\"tag\"", Verdict::Failed),
+            (IF_MATCH, "\"other\"", Verdict::Failed),
+            (IF_UNMODIFIED_SINCE, AT, RANGE),
+            (IF_UNMODIFIED_SINCE, BEFORE, Verdict::Failed),
+            (IF_UNMODIFIED_SINCE, "yesterday", RANGE),
+            (IF_NONE_MATCH, "\"tag\"", Verdict::NotModified),
+            (IF_NONE_MATCH, "W/\"tag\"", Verdict::NotModified),
+            (IF_NONE_MATCH, "*", Verdict::NotModified),
+            (IF_NONE_MATCH, "\"other\"", RANGE),
+            (IF_NONE_MATCH, "tag", RANGE),
+            (IF_MODIFIED_SINCE, AT, Verdict::NotModified),
+            (IF_MODIFIED_SINCE, AFTER, Verdict::NotModified),
+            (IF_MODIFIED_SINCE, BEFORE, RANGE),
+            (IF_RANGE, "\"tag\"", RANGE),
+            (IF_RANGE, "\"other\"", WHOLE),
+            (IF_RANGE, "W/\"tag\"", WHOLE),
+            (IF_RANGE, AT, RANGE),
+            (IF_RANGE, AFTER, WHOLE),
+            (IF_RANGE, "", WHOLE),
+        ] {
+            assert_eq!(verdict(&[(name.clone(), value)]), expected, "{name}: {value}");
+        }
+        assert_eq!(verdict(&[]), RANGE);
+    }
+
+    #[test]
+    fn tags_go_before_dates() {
+        let both = [(IF_NONE_MATCH, "\"other\""), (IF_MODIFIED_SINCE, AFTER)];
+        assert_eq!(verdict(&both), RANGE);
+        assert_eq!(verdict(&[(IF_MATCH, "\"tag\""), (IF_UNMODIFIED_SINCE, BEFORE)]), RANGE);
+        assert_eq!(
+            verdict(&[(IF_MATCH, "\"other\""), (IF_NONE_MATCH, "\"tag\"")]),
+            Verdict::Failed
+        );
+    }
+
+    #[test]
+    fn a_file_of_this_second_has_no_exact_date() {
+        let headers = HeaderMap::from_iter([(IF_RANGE, HeaderValue::from_static(AT))]);
+        let file = Validators { etag: "\"tag\"".to_owned(), modified: 784_111_777 };
+        assert_eq!(judge(&headers, &file, Duration::from_millis(784_111_777_900)), WHOLE);
+        assert_eq!(judge(&headers, &file, Duration::from_millis(784_111_778_000)), RANGE);
+    }
+}

@@ -1,0 +1,233 @@
+//! Uploads: a raw body or a browser's form, stored under a safe name when all of it has come.
+//!
+//! PUT names its file: a name that is taken is a conflict, unless what is there is the same. POST
+//! leaves the name to the server, which counts up. Nothing is ever overwritten.
+
+mod body;
+mod form;
+mod save;
+
+use super::answer::{self, accepts, page, text};
+use super::pages::{self, UPLOAD_PATH};
+use super::refusal::Refusal;
+use super::same_site;
+use super::settings::SiteSettings;
+use super::target::Target;
+use crate::http::server::{Body, Exchange, HttpEvent};
+use crate::http::{digest_field, names};
+use anyhow::Context as _;
+use body::PacedBody;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use save::{Naming, Stored};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// What an upload is called that has no name.
+const NAMELESS: &str = "upload";
+
+/// Where uploads go.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    folder: PathBuf,
+    limit: u64,
+    hosts: Vec<String>,
+    /// The path under which the folder is served, if it is: the names below the root.
+    served_as: Option<Target>,
+}
+
+impl Uploads {
+    /// Opens the folder, which is made if need be.
+    pub(super) fn open(folder: &Path, settings: &SiteSettings) -> anyhow::Result<Self> {
+        let real = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+        let real = real.with_context(|| format!("cannot store uploads in {}", folder.display()))?;
+        let root = settings.root.canonicalize()?;
+        let served_as = real.strip_prefix(root).ok().and_then(|below| {
+            let names: Vec<_> =
+                below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
+            Target::parse(&format!("/{}", names.join("/"))).ok()
+        });
+        Ok(Self {
+            folder: real,
+            limit: settings.limits.body_bytes,
+            hosts: settings.hosts.clone(),
+            served_as,
+        })
+    }
+
+    /// Returns the largest upload, in bytes.
+    pub(super) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Stores what a POST or PUT brings.
+    pub(super) async fn accept(
+        &self,
+        request: Request<Incoming>,
+        exchange: &Exchange,
+    ) -> Result<Response<Body>, Refusal> {
+        let result = self.store(request, exchange).await;
+        if result.is_err() {
+            exchange.context.counts.unstored.add(1);
+        }
+        result
+    }
+
+    async fn store(
+        &self,
+        request: Request<Incoming>,
+        exchange: &Exchange,
+    ) -> Result<Response<Body>, Refusal> {
+        let (head, incoming) = request.into_parts();
+        let headers = &head.headers;
+        same_site::check(headers, &self.hosts)
+            .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+        if headers.contains_key(CONTENT_RANGE) {
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "an upload is a whole file, without Content-Range",
+            ));
+        }
+        if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "files are stored as they come: send them without an encoding",
+            ));
+        }
+        let boundary = (head.method == Method::POST).then(|| form::boundary(headers)).flatten();
+        let size = incoming.size_hint().exact();
+        let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
+        if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
+            return Err(too_large(self.limit));
+        }
+        let (named, naming) = self.name(&head)?;
+        if naming == Naming::Exact {
+            save::check_free(&self.folder, &named, size).await?;
+        }
+        let mut body = PacedBody::new(incoming, exchange.context.clone());
+        let stored = match boundary {
+            Some(boundary) => {
+                form::save(self, body, boundary, |file| announce(exchange, file)).await?
+            }
+            None => {
+                let expected = digest_field::parse(headers);
+                let file =
+                    save::save(&self.folder, self.limit, &named, naming, expected, &mut body)
+                        .await?;
+                announce(exchange, &file);
+                vec![file]
+            }
+        };
+        Ok(self.answer(headers, &stored))
+    }
+
+    /// Returns what a raw body is to be called, and how firmly.
+    fn name(&self, head: &Parts) -> Result<(String, Naming), Refusal> {
+        let path = head.uri.path();
+        let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
+        if head.method == Method::PUT {
+            let target = Target::parse(path)
+                .map_err(|_| bad("this is not the path of an upload".to_owned()))?;
+            let above = target.segments.split_last().map_or(&[][..], |(_, above)| above);
+            let is_ours = above.is_empty()
+                || self.served_as.as_ref().is_some_and(|served| served.segments == above);
+            let last = target.segments.last().and_then(|name| std::str::from_utf8(name).ok());
+            return match last.filter(|_| is_ours && !target.is_folder) {
+                Some(name) if names::safe(name).as_deref() == Some(name) => {
+                    Ok((name.to_owned(), Naming::Exact))
+                }
+                Some(name) => {
+                    let remedy = names::safe(name)
+                        .map(|safe| format!("; PUT it as /{}", names::encoded(&safe)));
+                    Err(bad(format!(
+                        "this name is not safe to store{}",
+                        remedy.unwrap_or_default()
+                    )))
+                }
+                None => Err(bad("uploads have no folders; PUT it as /NAME".to_owned())),
+            };
+        }
+        let said = head
+            .headers
+            .get(CONTENT_DISPOSITION)
+            .and_then(|field| std::str::from_utf8(field.as_bytes()).ok());
+        let said = said.and_then(names::of_disposition).and_then(|name| names::safe(&name));
+        let last = || {
+            let target = Target::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
+            std::str::from_utf8(target.segments.last()?).ok().and_then(names::safe)
+        };
+        Ok((said.or_else(last).unwrap_or_else(|| NAMELESS.to_owned()), Naming::Counted))
+    }
+
+    fn answer(&self, headers: &HeaderMap, stored: &[Stored]) -> Response<Body> {
+        let status = if stored.iter().any(|stored| stored.is_new) {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        let mut response = if accepts(headers, "application/json") {
+            let files: Vec<_> = stored
+                .iter()
+                .map(|stored| {
+                    json!({
+                        "name": stored.name,
+                        "size": stored.size,
+                        "sha256": stored.digest,
+                        "location": self.location(stored),
+                    })
+                })
+                .collect();
+            answer::full(status, "application/json", json!({ "files": files }).to_string() + "\n")
+        } else if answer::wants_html(headers) {
+            let files: Vec<_> = stored
+                .iter()
+                .map(|stored| (stored.name.clone(), stored.size, stored.digest.to_string()))
+                .collect();
+            page(status, pages::stored(&files))
+        } else {
+            text(
+                status,
+                stored
+                    .iter()
+                    .map(|Stored { name, size, digest, .. }| format!("{name} {size} {digest}\n"))
+                    .collect(),
+            )
+        };
+        if let ([one], StatusCode::CREATED) = (stored, status) {
+            let location =
+                self.location(one).and_then(|location| HeaderValue::try_from(location).ok());
+            response.headers_mut().extend(location.map(|location| (LOCATION, location)));
+        }
+        response
+    }
+
+    /// Returns where a stored file can be had, if it is served.
+    fn location(&self, stored: &Stored) -> Option<String> {
+        let served = self.served_as.as_ref()?;
+        Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
+    }
+}
+
+/// Counts and tells that a file was stored: also the first of a form whose second breaks off.
+fn announce(exchange: &Exchange, file: &Stored) {
+    if file.is_new {
+        exchange.context.counts.stored.add(1);
+        let (peer, name, size, digest) = (exchange.peer, file.name.clone(), file.size, file.digest);
+        (exchange.context.on_event)(HttpEvent::Stored { peer, name, size, digest });
+    }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {limit} bytes are stored"))
+        .with(HeaderName::from_static("connection"), HeaderValue::from_static("close"))
+}
+
+/// Returns the value of a `Content-Type`.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}

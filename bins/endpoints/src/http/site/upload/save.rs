@@ -1,0 +1,173 @@
+//! Storing an upload: written next to its name, hashed as it comes, named when it is whole, removed
+//! when it is not.
+
+use super::too_large;
+use crate::http::blocking;
+use crate::http::site::refusal::Refusal;
+use crate::protocol::storage::{Folder as _, Partial as _};
+use crate::storage::{Directory, PartFile};
+use bytes::Bytes;
+use hyper::StatusCode;
+use jostle_common::digest::{Digest, Hasher};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// How much is gathered before it is written.
+const BATCH: usize = 256 << 10;
+
+/// How firmly a name is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// This one, or none.
+    Exact,
+    /// `name`, or else `name-2`, and so on.
+    Counted,
+}
+
+/// A stored upload.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+    /// Whether it was not there before.
+    pub(super) is_new: bool,
+}
+
+/// A file that comes in pieces.
+pub(super) trait Pieces {
+    /// Returns the next piece; `None` at the end.
+    fn piece(&mut self) -> impl Future<Output = Result<Option<Bytes>, Refusal>> + Send;
+}
+
+/// Refuses a name that is taken by a file of another size, before anything is sent.
+pub(super) async fn check_free(
+    folder: &Path,
+    name: &str,
+    size: Option<u64>,
+) -> Result<(), Refusal> {
+    let path = folder.join(name);
+    let found = blocking(move || match path.symlink_metadata() {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    });
+    match found.await? {
+        None => Ok(()),
+        Some(found) if found.is_file() && size.is_none_or(|size| size == found.len()) => Ok(()),
+        Some(_) => Err(conflict()),
+    }
+}
+
+fn conflict() -> Refusal {
+    let reason = "another file has this name, and nothing is overwritten; take another, or POST \
+                  and the server finds one";
+    Refusal::new(StatusCode::CONFLICT, reason)
+}
+
+/// Stores what `pieces` bring, at most `limit` bytes, of the digest that was announced if one was.
+pub(super) async fn save(
+    folder: &Path,
+    limit: u64,
+    name: &str,
+    naming: Naming,
+    expected: Option<Digest>,
+    pieces: &mut impl Pieces,
+) -> Result<Stored, Refusal> {
+    let (folder, name) = (folder.to_owned(), name.to_owned());
+    let mut writing = blocking(move || Writing::create(folder, name)).await?;
+    let (mut batch, mut gathered, mut size) = (Vec::new(), 0, 0);
+    while let Some(piece) = pieces.piece().await? {
+        size += piece.len() as u64;
+        if size > limit {
+            return Err(too_large(limit));
+        }
+        gathered += piece.len();
+        batch.push(piece);
+        if gathered >= BATCH {
+            let full = std::mem::take(&mut batch);
+            writing = blocking(move || writing.append(&full)).await?;
+            gathered = 0;
+        }
+    }
+    blocking(move || Ok(writing.append(&batch)?.finish(naming, expected))).await?
+}
+
+/// A file in the making; dropped, it leaves nothing.
+struct Writing {
+    part: Option<PartFile>,
+    folder: PathBuf,
+    name: String,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Writing {
+    fn create(folder: PathBuf, name: String) -> io::Result<Self> {
+        let mut directory = Directory::open(&folder, &name).map_err(io::Error::other)?;
+        let part = Some(directory.create()?);
+        Ok(Self { part, folder, name, hasher: Hasher::new(), size: 0 })
+    }
+
+    fn append(mut self, pieces: &[Bytes]) -> io::Result<Self> {
+        let part = self.part.as_mut().expect("the part is there until the end");
+        for piece in pieces {
+            part.write_at(self.size, piece)?;
+            self.hasher.update(piece);
+            self.size += piece.len() as u64;
+        }
+        Ok(self)
+    }
+
+    fn finish(mut self, naming: Naming, expected: Option<Digest>) -> Result<Stored, Refusal> {
+        let digest = std::mem::take(&mut self.hasher).finish();
+        if expected.is_some_and(|expected| expected != digest) {
+            // The problem that RFC 9530 names "digest mismatching values".
+            let reason = format!(
+                "the upload was damaged on the way: its sha256 here is {digest}, not what \
+                 Repr-Digest says"
+            );
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+        }
+        let part = self.part.take().expect("the part is there until the end");
+        let (name, size) = (std::mem::take(&mut self.name), self.size);
+        let taken = match naming {
+            Naming::Counted => part.finish_or_discard(),
+            Naming::Exact => part.finish_as_named().map(|()| name.clone()),
+        };
+        match taken {
+            Ok(name) => Ok(Stored { name, size, digest, is_new: true }),
+            // A client that asks again because it missed our answer finds what it sent.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match is_same(&self.folder.join(&name), size, digest) {
+                    Ok(true) => Ok(Stored { name, size, digest, is_new: false }),
+                    _ => Err(conflict()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(part) = self.part.take() {
+            part.discard();
+        }
+    }
+}
+
+fn is_same(path: &Path, size: u64, digest: Digest) -> io::Result<bool> {
+    let found = path.symlink_metadata()?;
+    if !found.is_file() || found.len() != size {
+        return Ok(false);
+    }
+    let (mut file, mut hasher, mut buffer) = (File::open(path)?, Hasher::new(), vec![0; BATCH]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish() == digest),
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+}

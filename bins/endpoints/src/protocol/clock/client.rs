@@ -1,0 +1,248 @@
+//! The client: asks on one connection, one question at a time, and keeps what the fastest answer
+//! says.
+
+use super::{Estimate, LINE_BYTES_MAX, QUESTION, Sample, parse_time};
+use crate::protocol::stream::StreamEndpoint;
+use bytes::Bytes;
+use jostle_common::statistics::RoundTrips;
+use jostle_common::time::Instant;
+use jostle_common::units::format_duration;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How a [`ClockClient`] asks.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockClientSettings {
+    /// How often.
+    pub count: u64,
+    /// The least time from one question to the next.
+    pub interval: Duration,
+    /// After how long without an answer to give up.
+    pub patience: Duration,
+    /// Reads the calendar clock (since 1970-01-01 UTC).
+    pub wall: fn() -> Duration,
+}
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct ClockAnswer {
+    /// Which question, from 1.
+    pub number: u64,
+    /// The time as the server wrote it; not to be printed without escaping.
+    pub text: String,
+    /// The exchange.
+    pub sample: Sample,
+    /// What it says about the server's clock.
+    pub estimate: Estimate,
+}
+
+/// What a client has learned so far.
+#[derive(Clone, Debug, Default)]
+pub struct ClockReport {
+    /// Questions answered.
+    pub answered: u64,
+    /// Their round trips.
+    pub round_trips: RoundTrips,
+    /// The answer with the shortest round trip: it says most.
+    pub best: Option<ClockAnswer>,
+}
+
+/// Why a question was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no answer to question {number}: {reason}")]
+pub struct ClockFailure {
+    /// Which question, from 1.
+    pub number: u64,
+    /// What happened instead; not to be printed without escaping.
+    pub reason: String,
+}
+
+/// A question that waits for its answer.
+#[derive(Debug)]
+struct Question {
+    /// When it was asked, and what the calendar clock showed then.
+    begun: Instant,
+    asked: Duration,
+    /// When something of the answer last came.
+    heard: Instant,
+    line: Vec<u8>,
+}
+
+/// Asks a clock.
+#[derive(Debug)]
+pub struct ClockClient {
+    settings: ClockClientSettings,
+    /// The number of the last question.
+    number: u64,
+    /// When the next one may go.
+    next: Instant,
+    question: Option<Question>,
+    answers: VecDeque<ClockAnswer>,
+    outcome: Option<Result<(), ClockFailure>>,
+    report: ClockReport,
+}
+
+impl ClockClient {
+    /// Creates a client that has asked nothing.
+    pub fn new(settings: ClockClientSettings) -> Self {
+        Self {
+            settings,
+            number: 0,
+            next: Instant::START,
+            question: None,
+            answers: VecDeque::new(),
+            outcome: None,
+            report: ClockReport::default(),
+        }
+    }
+
+    /// Returns the next answer, in order.
+    pub fn next_answer(&mut self) -> Option<ClockAnswer> {
+        self.answers.pop_front()
+    }
+
+    /// Returns what was learned, and how it ended, if it has.
+    pub fn into_parts(self) -> (ClockReport, Option<Result<(), ClockFailure>>) {
+        (self.report, self.outcome)
+    }
+
+    fn fail(&mut self, reason: String) {
+        // Between two questions it is the next one that cannot be asked.
+        let number = self.number + u64::from(self.question.is_none());
+        self.outcome.get_or_insert(Err(ClockFailure { number, reason }));
+    }
+
+    /// Judges a whole line, without its newline.
+    fn answer(&mut self, now: Instant, line: &[u8], begun: Instant, asked: Duration) {
+        let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        let Some(answer) = parse_time(&text) else {
+            return self.fail(format!("the server said \"{text}\", which is no time"));
+        };
+        let sample = Sample { asked, round_trip: now.since(begun), answer };
+        let estimate = sample.estimate();
+        let answer = ClockAnswer { number: self.number, text, sample, estimate };
+        self.report.answered += 1;
+        self.report.round_trips.record(sample.round_trip);
+        let is_faster = |best: &ClockAnswer| sample.round_trip < best.sample.round_trip;
+        if self.report.best.as_ref().is_none_or(is_faster) {
+            self.report.best = Some(answer.clone());
+        }
+        self.answers.push_back(answer);
+        self.question = None;
+        if self.number == self.settings.count {
+            self.outcome = Some(Ok(()));
+        }
+    }
+}
+
+impl StreamEndpoint for ClockClient {
+    fn handle(&mut self, now: Instant, bytes: &[u8]) {
+        if self.outcome.is_some() {
+            return;
+        }
+        // Nothing that is there before a question can be its answer.
+        let Some(question) = &mut self.question else { return };
+        question.heard = now;
+        question.line.extend_from_slice(bytes);
+        let (begun, asked) = (question.begun, question.asked);
+        if let Some(end) = question.line.iter().position(|byte| *byte == b'\n') {
+            let line = std::mem::take(&mut question.line);
+            self.answer(now, &line[..end], begun, asked);
+        } else if question.line.len() >= LINE_BYTES_MAX {
+            self.fail(format!("a line of more than {LINE_BYTES_MAX} bytes"));
+        }
+    }
+
+    fn handle_end(&mut self, _now: Instant) {
+        self.fail("the server closed the connection".to_owned());
+    }
+
+    fn handle_break(&mut self, _now: Instant, reason: &str) {
+        self.fail(reason.to_owned());
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Bytes> {
+        if self.outcome.is_some() || self.deadline().is_none_or(|at| at > now) {
+            return None;
+        }
+        if self.question.is_some() {
+            let silence = format_duration(self.settings.patience);
+            self.fail(format!("nothing moved for {silence}"));
+            return None;
+        }
+        self.number += 1;
+        self.next = now + self.settings.interval;
+        // The calendar is read inside the time that is measured, so that the round trip covers
+        // whatever happens in between.
+        let asked = (self.settings.wall)();
+        self.question = Some(Question { begun: now, asked, heard: now, line: Vec::new() });
+        Some(Bytes::from(format!("{QUESTION}\n")))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        Some(match &self.question {
+            Some(question) => question.heard + self.settings.patience,
+            None => self.next,
+        })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcome.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn client(count: u64) -> ClockClient {
+        ClockClient::new(ClockClientSettings {
+            count,
+            interval: Duration::from_millis(100),
+            patience: Duration::from_secs(1),
+            wall: || Duration::from_secs(1_000_000_000),
+        })
+    }
+
+    #[test]
+    fn the_fastest_answer_is_kept_and_questions_keep_their_interval() {
+        let mut client = client(2);
+        assert_eq!(client.poll(at(0)).unwrap(), "what time is it?\n");
+        client.handle(at(5), b"10000");
+        client.handle(at(8), b"00000.007\n");
+        assert_eq!((client.poll(at(99)), client.deadline()), (None, Some(at(100))));
+        assert!(client.poll(at(100)).is_some());
+        client.handle(at(102), b"1000000000.001\n");
+        assert!(client.is_finished());
+        let numbers: Vec<_> = std::iter::from_fn(|| client.next_answer()).collect();
+        assert_eq!(numbers.iter().map(|answer| answer.number).collect::<Vec<_>>(), [1, 2]);
+        let (report, outcome) = client.into_parts();
+        let best = report.best.unwrap();
+        assert_eq!((outcome, report.answered, best.number), (Some(Ok(())), 2, 2));
+        assert_eq!(best.sample.round_trip, Duration::from_millis(2));
+    }
+
+    #[test]
+    fn silence_and_nonsense_name_the_question() {
+        let ended = |act: &dyn Fn(&mut ClockClient)| {
+            let mut client = client(2);
+            client.poll(at(0));
+            act(&mut client);
+            client.into_parts().1.unwrap().unwrap_err().to_string()
+        };
+        assert_eq!(
+            ended(&|client| drop(client.poll(at(1000)))),
+            "no answer to question 1: nothing moved for 1s"
+        );
+        assert!(ended(&|client| client.handle(at(1), b"noon\n")).contains("\"noon\", which is no"));
+        assert!(ended(&|client| client.handle(at(1), &[b'1'; 1024])).contains("more than 1024"));
+        assert!(ended(&|client| client.handle_end(at(1))).ends_with("closed the connection"));
+    }
+}

@@ -1,0 +1,182 @@
+//! The receiver: one file from one connection.
+
+use super::{PIECE, Stored};
+use crate::protocol::storage::{Folder, Partial};
+use crate::protocol::stream::StreamEndpoint;
+use bytes::Bytes;
+use jostle_common::digest::{Digest, Hasher};
+use jostle_common::time::Instant;
+use std::io;
+use std::time::Duration;
+
+/// How a [`TcpFileReceiver`] receives.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpFileReceiverSettings {
+    /// The largest file it accepts, in bytes.
+    pub size_max: u64,
+    /// After how long a silence the sender is given up; never when `None`.
+    pub idle: Option<Duration>,
+}
+
+/// What became of the file of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpFileReceived {
+    /// The name and the digest of what was stored, or why nothing was.
+    pub stored: Result<(String, Digest), String>,
+    /// The bytes that were taken.
+    pub size: u64,
+    /// From the beginning of the connection to the end of the file.
+    pub elapsed: Duration,
+}
+
+#[derive(Debug)]
+enum Phase<P> {
+    Receiving {
+        file: Option<P>,
+        hasher: Hasher,
+    },
+    /// The file has its name, and the line is still to be sent.
+    Answering(Bytes),
+    Over {
+        must_reset: bool,
+    },
+}
+
+/// Receives a file into a [`Folder`].
+#[derive(Debug)]
+pub struct TcpFileReceiver<F: Folder> {
+    settings: TcpFileReceiverSettings,
+    folder: F,
+    started: Instant,
+    /// When something last came.
+    heard: Instant,
+    /// Whether anything came: a connection without a byte is a port probe.
+    has_data: bool,
+    size: u64,
+    phase: Phase<F::File>,
+    received: Option<TcpFileReceived>,
+}
+
+impl<F: Folder> TcpFileReceiver<F> {
+    /// Creates the receiving end of a connection that begins at `now`.
+    pub fn new(settings: TcpFileReceiverSettings, now: Instant, folder: F) -> Self {
+        let phase = Phase::Receiving { file: None, hasher: Hasher::new() };
+        let (started, heard) = (now, now);
+        let (has_data, size, received) = (false, 0, None);
+        Self { settings, folder, started, heard, has_data, size, phase, received }
+    }
+
+    /// Returns what became of the file, once; never of a connection without a byte.
+    pub const fn take_received(&mut self) -> Option<TcpFileReceived> {
+        self.received.take()
+    }
+
+    /// Returns true when anything came.
+    pub const fn has_data(&self) -> bool {
+        self.has_data
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Phase::Receiving { file, hasher } = &mut self.phase else { return Ok(()) };
+        let file = match file {
+            Some(file) => file,
+            none => none.insert(self.folder.create()?),
+        };
+        file.write_at(self.size, bytes)?;
+        hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn tell(&mut self, now: Instant, stored: Result<(String, Digest), String>) {
+        let (size, elapsed) = (self.size, now.since(self.started));
+        self.received = Some(TcpFileReceived { stored, size, elapsed });
+    }
+
+    /// Gives the file up. The sender must not take the end of the connection for success.
+    fn fail(&mut self, now: Instant, reason: String) {
+        let must_reset = matches!(self.phase, Phase::Receiving { .. });
+        self.phase = Phase::Over { must_reset };
+        if must_reset && self.has_data {
+            self.tell(now, Err(reason));
+        } else if must_reset {
+            log::info!("a connection without a byte: {reason}");
+        }
+    }
+}
+
+impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
+    fn handle(&mut self, now: Instant, bytes: &[u8]) {
+        if !matches!(self.phase, Phase::Receiving { .. }) {
+            return;
+        }
+        (self.heard, self.has_data) = (now, true);
+        let most = self.settings.size_max;
+        if self.size + bytes.len() as u64 > most {
+            return self.fail(now, format!("more than the {most} bytes of --max-size"));
+        }
+        if let Err(error) = self.append(bytes) {
+            self.fail(now, error.to_string());
+        }
+    }
+
+    fn handle_end(&mut self, now: Instant) {
+        let Phase::Receiving { file, hasher } = &mut self.phase else { return };
+        let Some(file) = file.take() else {
+            // A port probe.
+            self.phase = Phase::Over { must_reset: false };
+            return;
+        };
+        let digest = std::mem::take(hasher).finish();
+        match file.finish() {
+            Ok(name) => {
+                let line = Stored::encode(&name, self.size, digest);
+                self.phase = Phase::Answering(line.into());
+                self.tell(now, Ok((name, digest)));
+            }
+            Err(error) => self.fail(now, error.to_string()),
+        }
+    }
+
+    fn handle_break(&mut self, now: Instant, reason: &str) {
+        // A sender that has closed without waiting for the line changes nothing.
+        self.fail(now, reason.to_owned());
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Bytes> {
+        match &mut self.phase {
+            Phase::Receiving { .. } => {
+                if self.deadline().is_some_and(|at| at <= now) {
+                    self.fail(now, "the sender went silent".to_owned());
+                }
+                None
+            }
+            Phase::Answering(line) => {
+                let line = std::mem::take(line);
+                self.phase = Phase::Over { must_reset: false };
+                Some(line)
+            }
+            Phase::Over { .. } => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Receiving { .. } => Some(self.heard + self.settings.idle?),
+            Phase::Answering(_) => Some(Instant::START),
+            Phase::Over { .. } => None,
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    fn must_reset(&self) -> bool {
+        matches!(self.phase, Phase::Over { must_reset: true })
+    }
+
+    fn piece_bytes_max(&self) -> usize {
+        PIECE
+    }
+}

@@ -1,0 +1,85 @@
+//! A TCP listener on an event loop: takes in what waits, and tries again later when the process has
+//! no descriptor left.
+
+use jostle_common::time::Instant;
+use jostle_sys::is_out_of_descriptors;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Poll, Token};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long to wait before accepting again when the process has no descriptor left.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A listener, and when it is worth asking.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    address: SocketAddr,
+    /// When to try: the listener was readable and is not known to be empty.
+    at: Option<Instant>,
+    /// Whether it was said that clients wait for a descriptor: once, and not at every attempt.
+    has_warned: bool,
+    accepted: usize,
+}
+
+impl Acceptor {
+    /// Listens on `listen`, for a loop whose events carry `token`; port 0 lets the system pick one.
+    ///
+    /// # Errors
+    /// When the address cannot be taken; the error names it.
+    pub(super) fn bind(listen: SocketAddr, poll: &Poll, token: Token) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {error}"))
+        };
+        let mut listener = TcpListener::bind(listen).map_err(named)?;
+        poll.registry().register(&mut listener, token, Interest::READABLE)?;
+        let (address, at) = (listener.local_addr()?, None);
+        Ok(Self { listener, address, at, has_warned: false, accepted: 0 })
+    }
+
+    /// Returns where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns how many connections were accepted.
+    pub(super) const fn accepted(&self) -> usize {
+        self.accepted
+    }
+
+    /// Notes that the listener was readable.
+    pub(super) const fn note(&mut self, now: Instant) {
+        self.at = Some(now);
+    }
+
+    /// Returns when to ask for connections; `None`: not before an event.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// Returns the next connection that waits. When the process has no descriptor left,
+    /// connections wait until it has.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
+        while self.at.is_some_and(|at| at <= now) {
+            match self.listener.accept() {
+                Ok(accepted) => {
+                    self.accepted += 1;
+                    return Some(accepted);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at = None,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !is_out_of_descriptors(&error) {
+                        log::warn!("cannot accept: {error}");
+                    } else if !std::mem::replace(&mut self.has_warned, true) {
+                        log::warn!("no descriptor is left, so further connections wait: {error}");
+                    }
+                    self.at = Some(now + RETRY);
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,196 @@
+//! A server of many conversations on one event loop.
+
+use super::accept::Acceptor;
+use super::conversation::{Conversation, Step};
+use super::{PIECE_BYTES_MAX, TURN};
+use crate::protocol::stream::StreamEndpoint;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
+use jostle_console::stop::{STOP, Stop};
+use mio::{Events, Interest, Poll, Token};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+const LISTENER: Token = Token(0);
+
+/// A conversation of a server, as its watcher sees it.
+#[derive(Debug)]
+pub struct Visit<'a, E> {
+    /// Its number: 1, 2, 3 … in the order in which they were accepted.
+    pub ordinal: u64,
+    /// The address of the other end.
+    pub peer: SocketAddr,
+    /// The endpoint.
+    pub endpoint: &'a mut E,
+    /// Whether this is the last that is seen of it: it is over, or the server stops.
+    pub is_over: bool,
+}
+
+/// How a [`StreamServer`] listens.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamServerSettings {
+    /// How many connections may be open at once; further ones wait in the system's backlog.
+    pub clients_max: usize,
+    /// How long a peer may leave answers unread; for ever when `None`.
+    pub patience: Option<Duration>,
+}
+
+/// A listener, and the loop that serves what it accepts.
+#[derive(Debug)]
+pub struct StreamServer {
+    settings: StreamServerSettings,
+    acceptor: Acceptor,
+    poll: Poll,
+}
+
+impl StreamServer {
+    /// Listens on `listen`; port 0 lets the system pick one.
+    ///
+    /// # Errors
+    /// When the address cannot be taken; the error names it.
+    pub fn bind(listen: SocketAddr, settings: StreamServerSettings) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let acceptor = Acceptor::bind(listen, &poll, LISTENER)?;
+        Ok(Self { settings, acceptor, poll })
+    }
+
+    /// Returns where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.acceptor.address()
+    }
+
+    /// Serves each connection with an endpoint made by `open`, until `stop` is requested. `watch`
+    /// sees an endpoint after each step in which something moved, and once more at its end. When it
+    /// breaks off, no more connections are accepted, and the loop ends with those that are open.
+    ///
+    /// # Errors
+    /// When the system refuses to wait for events.
+    pub fn run<E: StreamEndpoint>(
+        self,
+        stop: &Stop,
+        open: impl FnMut(Instant) -> E,
+        watch: impl FnMut(Visit<'_, E>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let _attached = stop.attach(&self.poll)?;
+        let Self { settings, acceptor, poll } = self;
+        let (conversations, buffer) = (BTreeMap::new(), vec![0; PIECE_BYTES_MAX]);
+        let clock = Clock::start();
+        let is_closing = false;
+        let mut serving =
+            Serving { settings, acceptor, conversations, buffer, clock, is_closing, open, watch };
+        serving.run(poll, stop)
+    }
+}
+
+/// A server that runs.
+struct Serving<E, O, W> {
+    settings: StreamServerSettings,
+    acceptor: Acceptor,
+    conversations: BTreeMap<Token, (SocketAddr, Conversation, E)>,
+    buffer: Vec<u8>,
+    clock: Clock,
+    /// Whether it ends with what is open.
+    is_closing: bool,
+    open: O,
+    watch: W,
+}
+
+impl<E, O, W> Serving<E, O, W>
+where
+    E: StreamEndpoint,
+    O: FnMut(Instant) -> E,
+    W: FnMut(Visit<'_, E>) -> ControlFlow<()>,
+{
+    fn run(&mut self, mut poll: Poll, stop: &Stop) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        loop {
+            self.accept(&poll);
+            if stop.is_requested() {
+                self.close();
+                return Ok(());
+            }
+            self.turn();
+            if self.is_closing && self.conversations.is_empty() {
+                return Ok(());
+            }
+            let wait = self.deadline().map(|deadline| deadline.since(self.clock.now()));
+            match poll.poll(&mut events, wait) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => events.iter().for_each(|event| self.note(event.token())),
+            }
+        }
+    }
+
+    fn note(&mut self, token: Token) {
+        match token {
+            LISTENER => self.acceptor.note(self.clock.now()),
+            STOP => {}
+            token => {
+                if let Some((_, conversation, _)) = self.conversations.get_mut(&token) {
+                    conversation.ready();
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let accept = self.acceptor.deadline().filter(|_| self.has_room());
+        let open = self.conversations.values();
+        open.filter_map(|(_, conversation, endpoint)| conversation.deadline(endpoint))
+            .chain(accept)
+            .min()
+    }
+
+    fn has_room(&self) -> bool {
+        self.conversations.len() < self.settings.clients_max && !self.is_closing
+    }
+
+    fn accept(&mut self, poll: &Poll) {
+        while self.has_room() {
+            let now = self.clock.now();
+            let Some((mut stream, peer)) = self.acceptor.accept(now) else { return };
+            let token = Token(self.acceptor.accepted());
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = poll.registry().register(&mut stream, token, interest) {
+                log::warn!("cannot serve {peer}: {error}");
+                continue;
+            }
+            let conversation = Conversation::new(now, stream, self.settings.patience);
+            self.conversations.insert(token, (peer, conversation, (self.open)(now)));
+        }
+    }
+
+    /// Gives each conversation its turn.
+    fn turn(&mut self) {
+        let Self { conversations, buffer, clock, is_closing, watch, .. } = self;
+        conversations.retain(|token, (peer, conversation, endpoint)| {
+            for _ in 0..TURN {
+                let step = conversation.step(*clock, endpoint, buffer);
+                if step == Step::Waits {
+                    return true;
+                }
+                let is_over = step == Step::Over;
+                let ordinal = token.0 as u64;
+                let visit = Visit { ordinal, peer: *peer, endpoint, is_over };
+                *is_closing |= watch(visit).is_break();
+                if is_over {
+                    return false;
+                }
+            }
+            true
+        });
+    }
+
+    /// Ends what is open.
+    fn close(&mut self) {
+        for (token, (peer, _conversation, mut endpoint)) in std::mem::take(&mut self.conversations)
+        {
+            let ordinal = token.0 as u64;
+            let endpoint = &mut endpoint;
+            let _ = (self.watch)(Visit { ordinal, peer, endpoint, is_over: true });
+        }
+    }
+}
