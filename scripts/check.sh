@@ -11,6 +11,10 @@ cargo fmt --all --check
 step "lints"
 cargo clippy --workspace --all-targets -- -D warnings
 
+step "fuzz targets"
+# They are a workspace of their own, for a nightly compiler; that they compile the stable one can tell.
+cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
+
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 

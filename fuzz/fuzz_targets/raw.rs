@@ -6,11 +6,12 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Profile;
 use jostle_engine::raw::RawStreams;
 use jostle_engine::route::Unit;
 use jostle_engine::stage::Stage;
-use jostle_engine::tcp::{Budget, Event};
+use jostle_engine::tcp::Event;
 use jostle_fuzz::assert_conserved;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -69,8 +70,8 @@ fuzz_target!(|case: Case| {
         CutInto::Reads => Unit::Read,
         CutInto::Blocks(size) => Unit::Bytes(size.into()),
     };
-    let budget = Budget::default();
-    let mut raw = RawStreams::new(links, unit, true, budget.clone());
+    let memory = Memory::default();
+    let mut raw = RawStreams::new(links, unit, memory.clone());
     let mut now = Instant::START;
     // A stream is not written to, and does not end, behind its end.
     let mut over = [[false; 2]; 2];
@@ -118,5 +119,5 @@ fuzz_target!(|case: Case| {
     assert!(raw.is_drained() && raw.deadline().is_none());
     Direction::BOTH.iter().for_each(|direction| assert_conserved(raw.link(*direction).counters()));
     assert!(Direction::BOTH.iter().all(|direction| raw.link(*direction).held() == 0));
-    assert_eq!(budget.used(), 0, "every connection is over and keeps nothing");
+    assert_eq!(memory.used(), 0, "every connection is over and keeps nothing");
 });
