@@ -5,6 +5,7 @@ pub mod child;
 pub mod exit;
 pub mod files;
 pub mod keys;
+pub mod logging;
 pub mod progress;
 pub mod signals;
 pub mod stdin;

@@ -1,7 +1,7 @@
 //! `jostle-client`: the clean clients that talk to jostle-server, through bad weather or none.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_console::{exit, signals, terminal};
+use jostle_console::{exit, logging, signals, terminal};
 use jostle_endpoints::{clock, echo, file, http, messages, ping, saw};
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    logging::start("warn");
     exit::status("jostle-client", run(Arguments::parse().kind))
 }
 

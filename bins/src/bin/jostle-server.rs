@@ -1,7 +1,7 @@
 //! `jostle-server`: the clean servers that jostle's tests and demonstrations talk to.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jostle_console::{exit, signals, terminal};
+use jostle_console::{exit, logging, signals, terminal};
 use jostle_endpoints::{clock, echo, file, http, messages, ping, saw};
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    logging::start("warn");
     exit::status("jostle-server", run(Arguments::parse().kind))
 }
 

@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use jostle_bins::commands::profile::ProfileArgs;
 use jostle_bins::commands::proxy::ProxyArgs;
-use jostle_console::{exit, signals, terminal};
+use jostle_console::{exit, logging, signals, terminal};
 use jostle_study::compare::CompareArgs;
 use jostle_study::report::ReportArgs;
 use jostle_study::simulate::SimulateArgs;
@@ -37,8 +37,7 @@ enum Command {
 
 fn main() -> ExitCode {
     // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
-    let filter = env_logger::Env::default().default_filter_or("warn,symphonia=off");
-    env_logger::Builder::from_env(filter).init();
+    logging::start("warn,symphonia=off");
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => exit::status("jostle", Err(error)),
