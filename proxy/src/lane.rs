@@ -130,3 +130,44 @@ impl Lane {
         self.account.report(Some(self.link.counters()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_engine::profile::Profile;
+    use jostle_engine::route::Configuration;
+
+    fn route() -> Route {
+        let text = r#"{ "proxies": [ { "listen": "udp://127.0.0.1:1", "upstream": "127.0.0.1:2",
+            "profile": { "up": [ { "rule": "delay", "time": "10ms" } ] } } ] }"#;
+        let no_files = |name: &str| Err(format!("{name}: tests read no files"));
+        Configuration::from_json(text, &no_files).unwrap().routes.remove(0)
+    }
+
+    #[test]
+    fn what_finds_no_memory_is_refused_and_accounted_for() {
+        let (route, mut sinks) = (route(), Sinks::new(None, Vec::new()));
+        let Profile { up, .. } = &route.profile;
+        // Room for three, of which another lane of the route has taken one.
+        let size = 100 + PACKET_BYTES;
+        let memory = Memory::new(3 * size);
+        memory.take(size);
+        let mut lane = Lane::new(&route, up, 7, Direction::Up, &memory);
+        let at = Instant::from_millis;
+        let mut enter = |ms: u64, lane: &mut Lane| {
+            lane.enter(1, at(ms), Bytes::from_static(&[7; 100]), &mut sinks)
+        };
+        assert!(enter(0, &mut lane) && enter(1, &mut lane));
+        assert!(!enter(2, &mut lane), "the route is full");
+        lane.poll(at(10));
+        assert_eq!(lane.outputs.len(), 1);
+        assert!(enter(10, &mut lane), "what has left makes room");
+        memory.give_back(size);
+        assert!(enter(10, &mut lane) && !enter(10, &mut lane));
+        let summary = lane.report().summary("1", Transport::Udp, Direction::Up);
+        assert_eq!((summary.entered, summary.bytes_in), (6, 600));
+        assert_eq!((summary.discarded["no_room"], summary.held), (2, 4), "{summary:?}");
+        drop(lane);
+        assert_eq!(memory.used(), 0);
+    }
+}

@@ -53,7 +53,7 @@ pub(crate) struct Wanted {
 
 /// All listening sockets of a route.
 #[derive(Debug, Default)]
-pub(crate) struct Listening {
+pub(crate) struct ListeningSet {
     /// Those just opened.
     pub(crate) opened: Vec<(Transport, Opened)>,
     /// Those that were open already.
@@ -72,7 +72,7 @@ impl Wanted {
         route: &Route,
         open: &[(Transport, SocketAddr)],
         portable: bool,
-    ) -> Result<Listening, StartError> {
+    ) -> Result<ListeningSet, StartError> {
         let listens = |transport: &Transport| match transport {
             Transport::Udp => route.transport.has_udp(),
             Transport::Tcp => route.transport.has_tcp(),
@@ -107,8 +107,8 @@ impl Wanted {
         transports: &[Transport],
         open: &[(Transport, SocketAddr)],
         portable: bool,
-    ) -> Result<Listening, Failure> {
-        let mut listening = Listening::default();
+    ) -> Result<ListeningSet, Failure> {
+        let mut listening = ListeningSet::default();
         for &ip in &self.addresses {
             for &transport in transports {
                 let address = SocketAddr::new(ip, port);
@@ -133,7 +133,7 @@ impl Wanted {
     }
 }
 
-impl Listening {
+impl ListeningSet {
     /// Takes out what was opened for a transport.
     pub(crate) fn take(&mut self, transport: Transport) -> Vec<Opened> {
         let (these, others) =

@@ -2,12 +2,12 @@
 //! or not at all.
 
 use crate::fleet::Fleet;
-use crate::listener::{Listener, Listening, Opened};
+use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::relay::{self, Plan, RelayReport};
+use crate::relay::{self, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
-use crate::routes::{Entry, Node, Routes};
+use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -50,7 +50,7 @@ impl Network {
     pub(crate) fn start(&mut self, prepared: Prepared, turn: &mut Turn) -> Result<(), StartError> {
         let Prepared { route, reach } = prepared;
         let (upstream, listening) = match reach {
-            None => (None, Listening::default()),
+            None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
                 (Some(upstream), wanted.open(&route, &[], turn.options.portable)?)
             }
@@ -74,7 +74,7 @@ impl Network {
         let Prepared { route, reach } = prepared;
         self.routes.refuse_taken(&route.name, None)?;
         let Some(Reach { wanted, upstream }) = reach else {
-            return Ok(self.enter(route, None, Listening::default(), turn)?);
+            return Ok(self.enter(route, None, ListeningSet::default(), turn)?);
         };
         let listening = wanted.open(&route, &[], turn.options.portable)?;
         self.refuse_circle(&route, &upstream, &listening, None)?;
@@ -91,11 +91,11 @@ impl Network {
         &self,
         route: &Route,
         upstream: &Upstream,
-        listening: &Listening,
+        listening: &ListeningSet,
         own: Option<RouteId>,
     ) -> Result<(), StartError> {
         let listeners = listening.listeners(&route.name);
-        self.routes.refuse_circle(Node { route, upstream, listeners: &listeners }, own)
+        self.routes.refuse_circle(RouteNode { route, upstream, listeners: &listeners }, own)
     }
 
     /// Makes the relays of a route whose sockets are open.
@@ -103,7 +103,7 @@ impl Network {
         &mut self,
         route: Route,
         upstream: Option<Upstream>,
-        mut listening: Listening,
+        mut listening: ListeningSet,
         turn: &mut Turn,
     ) -> Result<RouteId, StartError> {
         let listeners = listening.listeners(&route.name);
@@ -125,7 +125,7 @@ impl Network {
                 }
             }
         }
-        Ok(self.routes.add(|id| Entry { id, route, upstream, listeners, relays, memory }))
+        Ok(self.routes.add(|id| RouteEntry { id, route, upstream, listeners, relays, memory }))
     }
 
     fn make(
@@ -139,7 +139,7 @@ impl Network {
     ) -> io::Result<usize> {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
-        let plan = Plan { id, route, seed, upstream, memory, rules_on };
+        let plan = RelayPlan { id, route, seed, upstream, memory, rules_on };
         Ok(self.fleet.add(relay::new(transport, plan, opened, turn)?))
     }
 
@@ -170,7 +170,7 @@ impl Network {
         self.routes.refuse_taken(&route.name, Some(id))?;
         let old = self.routes.get(id)?;
         let (upstream, listening) = match reach {
-            None => (None, Listening::default()),
+            None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
                 let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
                 self.refuse_circle(&route, &upstream, &listening, Some(id))?;
@@ -191,7 +191,7 @@ impl Network {
         id: RouteId,
         route: Route,
         upstream: Option<Upstream>,
-        mut listening: Listening,
+        mut listening: ListeningSet,
         until: Instant,
         turn: &mut Turn,
     ) -> Result<(), OrderError> {
@@ -226,7 +226,7 @@ impl Network {
             }
             relay.follow(&route, self.rules_on, turn);
         }
-        *self.routes.get_mut(id)? = Entry { id, route, upstream, listeners, relays, memory };
+        *self.routes.get_mut(id)? = RouteEntry { id, route, upstream, listeners, relays, memory };
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl Network {
         transport: Transport,
         route: &Route,
         upstream: &Option<Upstream>,
-        listening: &mut Listening,
+        listening: &mut ListeningSet,
         turn: &mut Turn,
     ) -> io::Result<Option<usize>> {
         let (kept, mut opened) = (listening.kept(transport), listening.take(transport));
@@ -363,7 +363,7 @@ impl Network {
 
     /// Returns the routes.
     pub(crate) fn states(&self) -> Vec<RouteState> {
-        self.routes.iter().map(Entry::state).collect()
+        self.routes.iter().map(RouteEntry::state).collect()
     }
 
     /// Returns what all relays did, those that are gone included.

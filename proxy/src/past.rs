@@ -56,3 +56,49 @@ fn add(reports: &mut BTreeMap<(String, Transport), RelayReport>, report: RelayRe
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(route: &str, count: u64) -> RelayReport {
+        RelayReport {
+            route: route.to_owned(),
+            transport: Transport::Udp,
+            links: Default::default(),
+            counts: BTreeMap::from([("flows", count)]),
+            round_trips: None,
+        }
+    }
+
+    fn flows(reports: &[RelayReport]) -> Vec<(&str, u64)> {
+        reports.iter().map(|report| (report.route.as_str(), report.counts["flows"])).collect()
+    }
+
+    #[test]
+    fn those_of_one_name_are_one_and_those_present_come_first() {
+        let mut past = Past::default();
+        [report("a", 1), report("b", 2), report("a", 4)].into_iter().for_each(|one| past.add(one));
+        let present = [report("c", 8), report("b", 16), report("c", 32)];
+        let all = past.with(present.into_iter());
+        assert_eq!(flows(&all), [("c", 40), ("b", 18), ("a", 5)]);
+        assert_eq!(flows(&past.with(std::iter::empty())), [("a", 5), ("b", 2)]);
+    }
+
+    #[test]
+    fn many_names_are_bounded_and_nothing_is_left_out() {
+        let mut past = Past::default();
+        for number in 0..3 * NAMES_MAX {
+            past.add(report(&format!("r{number}"), 1));
+        }
+        past.add(report("r0", 1));
+        let all = past.with(std::iter::empty());
+        assert_eq!(all.len(), NAMES_MAX + 1);
+        assert_eq!(
+            all.iter().map(|one| one.counts["flows"]).sum::<u64>(),
+            3 * NAMES_MAX as u64 + 1
+        );
+        let others = all.iter().find(|report| report.route == OTHERS).unwrap();
+        assert_eq!(others.counts["flows"], 2 * NAMES_MAX as u64);
+    }
+}

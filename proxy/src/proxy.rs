@@ -11,7 +11,7 @@ use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
 use crate::summary::{SocketSummary, Summary};
-use crate::turn::{Datagrams, Descriptors, Options, SCRATCH_BYTES, Turn};
+use crate::turn::{Datagrams, Descriptors, LoopOptions, SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -71,7 +71,7 @@ impl Proxy {
             },
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-            options: Options { portable, connect_timeout },
+            options: LoopOptions { portable, connect_timeout },
         };
         let mut network = Network::new(seed);
         for route in routes {

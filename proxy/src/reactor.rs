@@ -43,7 +43,7 @@ pub(crate) struct Readiness {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Entry {
+enum TokenEntry {
     /// The waker or the timer: being woken is all they are for.
     Internal,
     Socket(Owner),
@@ -56,7 +56,7 @@ enum Entry {
 pub(crate) struct Reactor {
     poll: Poll,
     events: Events,
-    entries: Slab<Entry>,
+    entries: Slab<TokenEntry>,
     retired: Vec<usize>,
     again: VecDeque<Token>,
     clock: Clock,
@@ -75,11 +75,12 @@ impl Reactor {
     pub(crate) fn new(clock: Clock, portable: bool, spin: Duration) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut entries = Slab::new();
-        let waker = Arc::new(Waker::new(poll.registry(), Token(entries.insert(Entry::Internal)))?);
+        let waker =
+            Arc::new(Waker::new(poll.registry(), Token(entries.insert(TokenEntry::Internal)))?);
         let timer = if portable {
             None
         } else {
-            let token = Token(entries.insert(Entry::Internal));
+            let token = Token(entries.insert(TokenEntry::Internal));
             Timer::new(poll.registry(), token)
                 .inspect_err(|error| {
                     log::debug!("no fine timer, deadlines are met to a millisecond: {error}")
@@ -121,7 +122,7 @@ impl Reactor {
         let entry = self.entries.vacant_entry();
         let token = Token(entry.key());
         self.poll.registry().register(socket, token, interest)?;
-        entry.insert(Entry::Socket(owner));
+        entry.insert(TokenEntry::Socket(owner));
         Ok(token)
     }
 
@@ -130,14 +131,14 @@ impl Reactor {
         if let Err(error) = self.poll.registry().deregister(socket) {
             log::debug!("deregistering {token:?}: {error}");
         }
-        self.entries[token.0] = Entry::Retired;
+        self.entries[token.0] = TokenEntry::Retired;
         self.retired.push(token.0);
     }
 
     /// Returns the owner of `token`; `None` if it was given up meanwhile.
     pub(crate) fn owner(&self, token: Token) -> Option<Owner> {
         match self.entries.get(token.0) {
-            Some(Entry::Socket(owner)) => Some(*owner),
+            Some(TokenEntry::Socket(owner)) => Some(*owner),
             _ => None,
         }
     }

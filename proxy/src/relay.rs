@@ -30,7 +30,7 @@ pub(crate) struct RelayId {
 }
 
 /// The parts that a relay is made of.
-pub(crate) struct Plan<'a> {
+pub(crate) struct RelayPlan<'a> {
     pub(crate) id: RelayId,
     pub(crate) route: &'a Route,
     pub(crate) seed: u64,
@@ -92,7 +92,7 @@ pub(crate) trait Relay: Send {
 /// Makes the relay of a transport.
 pub(crate) fn new(
     transport: Transport,
-    plan: Plan<'_>,
+    plan: RelayPlan<'_>,
     opened: Vec<Opened>,
     turn: &mut Turn,
 ) -> io::Result<Box<dyn Relay>> {

@@ -13,12 +13,12 @@ use std::net::SocketAddr;
 /// The routes of a proxy.
 #[derive(Default)]
 pub(crate) struct Routes {
-    entries: Slab<Entry>,
+    entries: Slab<RouteEntry>,
     last_serial: u64,
 }
 
 /// A route and what was made of it.
-pub(crate) struct Entry {
+pub(crate) struct RouteEntry {
     pub(crate) id: RouteId,
     pub(crate) route: Route,
     /// The addresses of its upstream when it was added; none when it is disabled.
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
     pub(crate) memory: Memory,
 }
 
-impl Entry {
+impl RouteEntry {
     /// Returns the place of the relay of a transport.
     pub(crate) fn relay(&self, transport: Transport) -> Option<usize> {
         self.relays.iter().find(|(of, _)| *of == transport).map(|(_, index)| *index)
@@ -49,7 +49,7 @@ impl Entry {
 
 /// The part of a route that a search for circles looks at.
 #[derive(Clone, Copy)]
-pub(crate) struct Node<'a> {
+pub(crate) struct RouteNode<'a> {
     pub(crate) route: &'a Route,
     pub(crate) upstream: &'a Upstream,
     pub(crate) listeners: &'a [Listener],
@@ -57,29 +57,29 @@ pub(crate) struct Node<'a> {
 
 impl Routes {
     /// Adds an entry, made with its identity.
-    pub(crate) fn add(&mut self, make: impl FnOnce(RouteId) -> Entry) -> RouteId {
+    pub(crate) fn add(&mut self, make: impl FnOnce(RouteId) -> RouteEntry) -> RouteId {
         self.last_serial += 1;
         let id = RouteId { index: self.entries.vacant_key(), serial: self.last_serial };
         self.entries.insert(make(id));
         id
     }
 
-    pub(crate) fn get(&self, id: RouteId) -> Result<&Entry, OrderError> {
+    pub(crate) fn get(&self, id: RouteId) -> Result<&RouteEntry, OrderError> {
         let entry = self.entries.get(id.index).filter(|entry| entry.id == id);
         entry.ok_or(OrderError::NoRoute(id))
     }
 
-    pub(crate) fn get_mut(&mut self, id: RouteId) -> Result<&mut Entry, OrderError> {
+    pub(crate) fn get_mut(&mut self, id: RouteId) -> Result<&mut RouteEntry, OrderError> {
         let entry = self.entries.get_mut(id.index).filter(|entry| entry.id == id);
         entry.ok_or(OrderError::NoRoute(id))
     }
 
-    pub(crate) fn remove(&mut self, id: RouteId) -> Result<Entry, OrderError> {
+    pub(crate) fn remove(&mut self, id: RouteId) -> Result<RouteEntry, OrderError> {
         self.get(id)?;
         Ok(self.entries.remove(id.index))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RouteEntry> {
         self.entries.iter().map(|(_, entry)| entry)
     }
 
@@ -91,33 +91,37 @@ impl Routes {
 
     /// Refuses routes that lead, perhaps through others, to themselves.
     pub(crate) fn refuse_circles(&self) -> Result<(), StartError> {
-        let nodes: Vec<Node<'_>> = self.nodes(None).collect();
+        let nodes: Vec<RouteNode<'_>> = self.nodes(None).collect();
         refuse_circle(&nodes, 0..nodes.len())
     }
 
     /// Refuses a new route that would lead to itself, in place of the route `own` if there is one.
     pub(crate) fn refuse_circle(
         &self,
-        new: Node<'_>,
+        new: RouteNode<'_>,
         own: Option<RouteId>,
     ) -> Result<(), StartError> {
-        let nodes: Vec<Node<'_>> = self.nodes(own).chain([new]).collect();
+        let nodes: Vec<RouteNode<'_>> = self.nodes(own).chain([new]).collect();
         refuse_circle(&nodes, nodes.len() - 1..nodes.len())
     }
 
-    fn nodes(&self, except: Option<RouteId>) -> impl Iterator<Item = Node<'_>> {
+    fn nodes(&self, except: Option<RouteId>) -> impl Iterator<Item = RouteNode<'_>> {
         self.iter().filter(move |entry| Some(entry.id) != except).filter_map(|entry| {
-            let Entry { route, upstream, listeners, .. } = entry;
-            upstream.as_ref().map(|upstream| Node { route, upstream, listeners })
+            let RouteEntry { route, upstream, listeners, .. } = entry;
+            upstream.as_ref().map(|upstream| RouteNode { route, upstream, listeners })
         })
     }
 }
 
 /// Refuses a circle through one of `starts`: one packet would go round for ever, and open a flow
 /// each time.
-fn refuse_circle(nodes: &[Node<'_>], starts: std::ops::Range<usize>) -> Result<(), StartError> {
+fn refuse_circle(
+    nodes: &[RouteNode<'_>],
+    starts: std::ops::Range<usize>,
+) -> Result<(), StartError> {
     for transport in Transport::ALL {
-        let listens = |node: &Node<'_>| node.listeners.iter().any(|one| one.protocol == transport);
+        let listens =
+            |node: &RouteNode<'_>| node.listeners.iter().any(|one| one.protocol == transport);
         // Where each one's packets go next is looked for once.
         let mut next: Vec<Option<Option<usize>>> = vec![None; nodes.len()];
         let mut follow = |from: usize| {

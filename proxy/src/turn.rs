@@ -25,7 +25,7 @@ pub(crate) struct Turn {
     pub(crate) scratch: Vec<u8>,
     /// The time at which this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
-    pub(crate) options: Options,
+    pub(crate) options: LoopOptions,
 }
 
 /// The ways in and out of datagrams.
@@ -55,7 +55,7 @@ impl Transmit for Outbox {
 
 /// Settings that hold for all relays.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
+pub(crate) struct LoopOptions {
     /// Keep to what every system has.
     pub(crate) portable: bool,
     /// The time that an upstream has to answer a TCP connect.

@@ -7,10 +7,10 @@ mod support;
 
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
-use jostle_proxy::{LinkSummary, Settled, Sink, Summary};
+use jostle_proxy::{LinkSummary, Summary};
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc;
-use support::{Log, Running, Tally, assert_conserved, counted, wait_until};
+use support::{Brake, Log, Running, Tally, assert_conserved, counted, wait_until};
 
 /// How many datagrams meet the fate that a test is about, or nearly.
 const MANY: u64 = 100_000;
@@ -130,15 +130,6 @@ fn an_answer_from_elsewhere() {
     let summary = counted.stop();
     let down = summary.link("1", Transport::Udp, Direction::Down).unwrap();
     assert_eq!((down.entered, down.discarded["foreign"], down.bytes_in), (1000, 1000, 4000));
-}
-
-/// A sink that lets the loop stand still until it is told to go on.
-struct Brake(mpsc::Receiver<()>);
-
-impl Sink for Brake {
-    fn record(&mut self, _: &Settled<'_>) {
-        let _ = self.0.recv();
-    }
 }
 
 #[test]

@@ -8,13 +8,13 @@ mod support;
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_engine::profile::Profile;
-use jostle_proxy::{OrderError, RouteId, Settings, Settled, Sink, StartError};
+use jostle_proxy::{OrderError, RouteId, Settings, StartError};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::Duration;
 use support::{
-    PATIENCE, Running, assert_conserved, on_one_port, route, rules, settings, wait_until,
+    Brake, PATIENCE, Running, assert_conserved, on_one_port, route, rules, settings, wait_until,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -333,15 +333,6 @@ fn a_removed_route_drains() {
     assert_eq!((up.entered, up.delivered, up.held), (100, 100, 0));
     let count = |name| summary.socket_count("a", Transport::Tcp, name);
     assert_eq!((count("finished"), count("cut")), (1, 1));
-}
-
-/// A sink that lets the loop stand still until it is told to go on.
-struct Brake(mpsc::Receiver<()>);
-
-impl Sink for Brake {
-    fn record(&mut self, _: &Settled<'_>) {
-        let _ = self.0.recv();
-    }
 }
 
 #[test]

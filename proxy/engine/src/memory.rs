@@ -13,10 +13,10 @@ const SHARE: u64 = 8;
 /// A bound on the bytes that are held, shared by its clones. What is taken from a part is taken
 /// from the whole too, and what a part still holds when its last clone goes is given back.
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Account>);
+pub struct Memory(Arc<MemoryAccount>);
 
 #[derive(Debug)]
-struct Account {
+struct MemoryAccount {
     limit: u64,
     used: AtomicU64,
     /// The memory that this one is a part of.
@@ -26,13 +26,13 @@ struct Account {
 impl Memory {
     /// Makes a memory of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self(Arc::new(Account { limit, used: AtomicU64::new(0), whole: None }))
+        Self(Arc::new(MemoryAccount { limit, used: AtomicU64::new(0), whole: None }))
     }
 
     /// Makes a part of it that holds at most `limit` bytes.
     pub fn part(&self, limit: u64) -> Self {
         let whole = Some(self.clone());
-        Self(Arc::new(Account { limit, used: AtomicU64::new(0), whole }))
+        Self(Arc::new(MemoryAccount { limit, used: AtomicU64::new(0), whole }))
     }
 
     /// Returns the bytes held now.
@@ -87,7 +87,7 @@ impl Default for Memory {
     }
 }
 
-impl Drop for Account {
+impl Drop for MemoryAccount {
     fn drop(&mut self) {
         if let Some(whole) = &self.whole {
             whole.give_back(*self.used.get_mut());

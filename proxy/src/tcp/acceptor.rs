@@ -1,6 +1,6 @@
 //! The listening sockets of a TCP relay, and when they are left alone for want of descriptors.
 
-use super::Part;
+use super::TcpPart;
 use crate::listener::Opened;
 use crate::reactor::{Owner, Reactor};
 use jostle_common::time::Instant;
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket.
 #[derive(Debug)]
-struct Listener {
+struct AcceptSocket {
     socket: TcpListener,
     token: Token,
     address: SocketAddr,
@@ -28,7 +28,7 @@ struct Listener {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Acceptor(Slab<Listener>);
+pub(super) struct Acceptor(Slab<AcceptSocket>);
 
 impl Acceptor {
     /// Adds sockets, all or none.
@@ -42,11 +42,11 @@ impl Acceptor {
         for Opened { address, socket, .. } in opened {
             let mut socket = TcpListener::from_std(socket.into());
             let index = self.0.vacant_key();
-            let owner = Owner { relay, socket: Part::Listener(index).key() };
+            let owner = Owner { relay, socket: TcpPart::Listener(index).key() };
             match reactor.add(&mut socket, owner, Interest::READABLE) {
                 Ok(token) => {
                     let (paused_until, again) = (None, false);
-                    let listener = Listener { socket, token, address, paused_until, again };
+                    let listener = AcceptSocket { socket, token, address, paused_until, again };
                     added.push(self.0.insert(listener));
                 }
                 Err(error) => {
@@ -113,7 +113,8 @@ impl Acceptor {
 
     /// Returns the places of those whose pause is over.
     pub(super) fn rested(&self, now: Instant) -> Vec<usize> {
-        let rested = |listener: &Listener| listener.paused_until.is_some_and(|until| until <= now);
+        let rested =
+            |listener: &AcceptSocket| listener.paused_until.is_some_and(|until| until <= now);
         self.0.iter().filter(|(_, one)| rested(one)).map(|(index, _)| index).collect()
     }
 

@@ -1,8 +1,8 @@
 //! The beginning of connections: accepting clients, and connecting to the upstream.
 
-use super::connection::{Connection, Stage};
+use super::connection::{Progress, RelayedConnection};
 use super::end::End;
-use super::{Part, TcpRelay};
+use super::{TcpPart, TcpRelay};
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -94,13 +94,13 @@ impl TcpRelay {
         turn: &mut Turn,
     ) -> io::Result<()> {
         let index = self.connections.next_index();
-        let owner = Owner { relay: self.id.index, socket: Part::Client(index).key() };
+        let owner = Owner { relay: self.id.index, socket: TcpPart::Client(index).key() };
         let token =
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         prepare(&stream);
         self.counts.accepted += 1;
         let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
-        let id = self.connections.add(|id| Connection::new(id, address, client, carried));
+        let id = self.connections.add(|id| RelayedConnection::new(id, address, client, carried));
         match self.carriage.of(carried) {
             Some(carrier) => carrier.open(turn.now, id),
             None => self.connect(index, turn),
@@ -112,7 +112,7 @@ impl TcpRelay {
     pub(super) fn connect(&mut self, index: usize, turn: &mut Turn) {
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);
-        connection.stage = Stage::Connecting;
+        connection.progress = Progress::Connecting;
         connection.addresses = self.upstream.addresses(connection.client_address).into();
         let until = turn.now + turn.options.connect_timeout;
         self.connecting.push_back((until, index, connection.id));
@@ -123,7 +123,7 @@ impl TcpRelay {
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
         while let Some(address) = connection.addresses.pop_front() {
-            let owner = Owner { relay: self.id.index, socket: Part::Upstream(index).key() };
+            let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let begun = TcpStream::connect(address).and_then(|mut stream| {
                 let token = turn.reactor.add(
                     &mut stream,
@@ -172,7 +172,7 @@ impl TcpRelay {
                     upstream.break_off();
                 }
                 upstream.set_connected();
-                connection.stage = Stage::Open;
+                connection.progress = Progress::Open;
                 connection.addresses.clear();
                 self.flush(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Up, turn);
@@ -199,7 +199,7 @@ impl TcpRelay {
     /// The upstream has not answered in time.
     pub(super) fn time_out(&mut self, index: usize, id: u32, turn: &mut Turn) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.id == id && connection.stage == Stage::Connecting {
+        if connection.id == id && connection.progress == Progress::Connecting {
             self.counts.timed_out += 1;
             connection.drop_source(Direction::Down, turn);
             self.refuse(index, turn);
@@ -210,7 +210,7 @@ impl TcpRelay {
     /// reset.
     fn refuse(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
-        connection.stage = Stage::Open;
+        connection.progress = Progress::Open;
         match self.carriage.of(connection.carried) {
             Some(carrier) => carrier.reset(turn.now, connection.id, Direction::Down),
             None => self.tear_down(index, Direction::Down, turn),

@@ -1,4 +1,4 @@
-//! One relayed connection: its two sockets, and the stage that it has reached.
+//! One relayed connection: its two sockets, and the progress that it has made.
 
 use super::end::End;
 use crate::turn::Turn;
@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct RelayedConnection {
     /// From 1, in the order of appearance.
     pub(super) id: u32,
     pub(super) client_address: SocketAddr,
-    pub(super) stage: Stage,
+    pub(super) progress: Progress,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
     /// Set while its bytes cross the links.
@@ -26,9 +26,9 @@ pub(super) struct Connection {
     ends: [Option<End>; 2],
 }
 
-/// The stage that a connection has reached.
+/// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum Progress {
     /// Its handshake is crossing the links.
     Opening,
     /// The upstream has yet to answer.
@@ -37,12 +37,12 @@ pub(super) enum Stage {
     Open,
 }
 
-impl Connection {
+impl RelayedConnection {
     pub(super) fn new(id: u32, client_address: SocketAddr, client: End, carried: bool) -> Self {
         Self {
             id,
             client_address,
-            stage: Stage::Opening,
+            progress: Progress::Opening,
             addresses: VecDeque::new(),
             carried,
             straight: [0; 2],
@@ -89,13 +89,13 @@ impl Connection {
 
     /// Returns true if both directions have ended: each side was told so, behind all data.
     pub(super) fn is_over(&self) -> bool {
-        self.stage == Stage::Open
+        self.progress == Progress::Open
             && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
     }
 
     /// Returns true if nothing is to be read or written now.
     pub(super) fn is_quiet(&self) -> bool {
-        self.stage == Stage::Open
+        self.progress == Progress::Open
             && self
                 .ends
                 .iter()

@@ -1,13 +1,13 @@
 //! The connections of a relay: found by place, and by the number that the links know them by.
 
-use super::connection::Connection;
+use super::connection::RelayedConnection;
 use crate::table::Table;
 use slab::Slab;
 
 /// All connections of a relay.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    slab: Slab<Connection>,
+    slab: Slab<RelayedConnection>,
     by_id: Table<u32>,
     last_id: u32,
 }
@@ -24,7 +24,7 @@ impl Connections {
     }
 
     /// Adds a connection, made with its number, and returns that.
-    pub(super) fn add(&mut self, make: impl FnOnce(u32) -> Connection) -> u32 {
+    pub(super) fn add(&mut self, make: impl FnOnce(u32) -> RelayedConnection) -> u32 {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let index = self.slab.insert(make(self.last_id));
         self.by_id.insert(self.last_id, index);
@@ -32,17 +32,17 @@ impl Connections {
     }
 
     /// Returns the connection at a place, unless it was closed.
-    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Connection> {
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut RelayedConnection> {
         self.slab.get_mut(index)
     }
 
     /// Returns the connection at a place, if it is still the one with this number.
-    pub(super) fn get_same(&mut self, index: usize, id: u32) -> Option<&mut Connection> {
+    pub(super) fn get_same(&mut self, index: usize, id: u32) -> Option<&mut RelayedConnection> {
         self.slab.get_mut(index).filter(|connection| connection.id == id)
     }
 
     /// Returns the connection at a place where there is one.
-    pub(super) fn at(&mut self, index: usize) -> &mut Connection {
+    pub(super) fn at(&mut self, index: usize) -> &mut RelayedConnection {
         &mut self.slab[index]
     }
 
@@ -52,7 +52,7 @@ impl Connections {
     }
 
     /// Removes the connection at a place.
-    pub(super) fn remove(&mut self, index: usize) -> Connection {
+    pub(super) fn remove(&mut self, index: usize) -> RelayedConnection {
         let connection = self.slab.remove(index);
         self.by_id.remove(&connection.id);
         connection
@@ -63,7 +63,7 @@ impl Connections {
         self.slab.iter().map(|(index, _)| index).collect()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RelayedConnection> {
         self.slab.iter().map(|(_, connection)| connection)
     }
 }

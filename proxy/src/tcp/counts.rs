@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Counts of events.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct TcpCounts {
     /// Connections accepted.
     pub(super) accepted: u64,
     /// Connections that both sides finished.
@@ -29,7 +29,7 @@ pub(super) struct Counts {
     pub(super) cut: u64,
 }
 
-impl Counts {
+impl TcpCounts {
     /// Returns the counts by name, with the number of connections that are open.
     pub(super) fn named(&self, open: usize) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([

@@ -24,8 +24,8 @@ pub(crate) struct End {
     /// Set while the relay waits to be called again for it.
     pub(crate) again: bool,
     peer: Peer,
-    input: Input,
-    output: Output,
+    input: Incoming,
+    output: Outgoing,
     pending: VecDeque<Bytes>,
 }
 
@@ -41,7 +41,7 @@ enum Peer {
 
 /// The state of what comes from the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
+enum Incoming {
     Open,
     /// It was not read for want of room.
     Starved,
@@ -51,7 +51,7 @@ enum Input {
 
 /// The state of what goes to the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Output {
+enum Outgoing {
     Open,
     /// It ends once nothing is pending.
     Ending,
@@ -85,8 +85,8 @@ impl End {
             ready: Readiness::default(),
             again: false,
             peer: Peer::Connecting,
-            input: Input::Open,
-            output: Output::Open,
+            input: Incoming::Open,
+            output: Outgoing::Open,
             pending: VecDeque::new(),
         }
     }
@@ -110,28 +110,28 @@ impl End {
 
     /// Returns true if the other side has finished, and all was read.
     pub(crate) fn is_read_out(&self) -> bool {
-        self.input == Input::Ended
+        self.input == Incoming::Ended
     }
 
     /// Notes that it was not read for want of room. Returns false if that is known.
     pub(crate) fn starve(&mut self) -> bool {
-        let news = self.input == Input::Open;
+        let news = self.input == Incoming::Open;
         if news {
-            self.input = Input::Starved;
+            self.input = Incoming::Starved;
         }
         news
     }
 
     /// Returns true if it was not read for want of room.
     pub(crate) fn is_starved(&self) -> bool {
-        self.input == Input::Starved
+        self.input == Incoming::Starved
     }
 
     /// Notes that there is room again. Returns true if it waited for that.
     pub(crate) fn feed(&mut self) -> bool {
         let waited = self.is_starved();
         if waited {
-            self.input = Input::Open;
+            self.input = Incoming::Open;
         }
         waited
     }
@@ -145,7 +145,7 @@ impl End {
                     if self.is_broken() {
                         return Found::Reset;
                     }
-                    self.input = Input::Ended;
+                    self.input = Incoming::Ended;
                     return Found::End;
                 }
                 Ok(count) => return Found::Bytes(count),
@@ -197,8 +197,8 @@ impl End {
             written += count;
         }
         let answered = self.peer != Peer::Connecting;
-        if self.output == Output::Ending && self.pending.is_empty() && answered {
-            self.output = Output::Ended;
+        if self.output == Outgoing::Ending && self.pending.is_empty() && answered {
+            self.output = Outgoing::Ended;
             if self.peer == Peer::Connected
                 && let Err(error) = self.stream.shutdown(Shutdown::Write)
             {
@@ -211,15 +211,15 @@ impl End {
 
     /// Ends our side behind what is pending.
     pub(crate) fn end(&mut self) {
-        if self.output == Output::Open {
-            self.output = Output::Ending;
+        if self.output == Outgoing::Open {
+            self.output = Outgoing::Ending;
         }
         self.flush();
     }
 
     /// Returns true if there is something to write, and room for it.
     pub(crate) fn wants_to_write(&self) -> bool {
-        self.can_write() && (!self.pending.is_empty() || self.output == Output::Ending)
+        self.can_write() && (!self.pending.is_empty() || self.output == Outgoing::Ending)
     }
 
     /// Asks to be called for it in its turn.
@@ -231,7 +231,7 @@ impl End {
 
     /// Returns true if our side has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        self.output == Output::Ended
+        self.output == Outgoing::Ended
     }
 
     /// Returns true if bytes wait to be written.

@@ -14,14 +14,14 @@ mod plain;
 use crate::account::Account;
 use crate::listener::Opened;
 use crate::reactor::{Readiness, SocketKey};
-use crate::relay::{Plan, Relay, RelayId, RelayReport};
+use crate::relay::{Relay, RelayId, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use acceptor::Acceptor;
 use carried::Carriage;
-use connection::Stage;
+use connection::Progress;
 use connections::Connections;
-use counts::Counts;
+use counts::TcpCounts;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -48,13 +48,13 @@ pub(crate) struct TcpRelay {
     /// Connections whose upstream has yet to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
-    counts: Counts,
+    counts: TcpCounts,
     draining: bool,
 }
 
 /// A socket of the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum TcpPart {
     /// A listening socket.
     Listener(usize),
     /// The client's side of a connection.
@@ -63,7 +63,7 @@ enum Part {
     Upstream(usize),
 }
 
-impl Part {
+impl TcpPart {
     const fn key(self) -> SocketKey {
         SocketKey(match self {
             Self::Listener(index) => 3 * index,
@@ -82,8 +82,12 @@ impl Part {
 }
 
 impl TcpRelay {
-    pub(crate) fn new(plan: Plan<'_>, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<Self> {
-        let Plan { id, route, seed, upstream, memory, rules_on } = plan;
+    pub(crate) fn new(
+        plan: RelayPlan<'_>,
+        opened: Vec<Opened>,
+        turn: &mut Turn,
+    ) -> io::Result<Self> {
+        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -98,7 +102,7 @@ impl TcpRelay {
             accounts: Direction::BOTH.map(account),
             connections: Connections::default(),
             connecting: VecDeque::new(),
-            counts: Counts::default(),
+            counts: TcpCounts::default(),
             draining: false,
         };
         relay.apply_rules(rules_on, turn);
@@ -196,13 +200,13 @@ impl TcpRelay {
 impl Relay for TcpRelay {
     /// Notes what an event said about one of the sockets, and asks to be called for it in its turn.
     fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn) -> bool {
-        let (index, direction) = match Part::of(socket) {
-            Part::Listener(index) => {
+        let (index, direction) = match TcpPart::of(socket) {
+            TcpPart::Listener(index) => {
                 self.acceptor.ask_again(index, &mut turn.reactor);
                 return true;
             }
-            Part::Client(index) => (index, Direction::Up),
-            Part::Upstream(index) => (index, Direction::Down),
+            TcpPart::Client(index) => (index, Direction::Up),
+            TcpPart::Upstream(index) => (index, Direction::Down),
         };
         let connection = self.connections.get_mut(index);
         if let Some(end) = connection.and_then(|connection| connection.source(direction)) {
@@ -213,16 +217,16 @@ impl Relay for TcpRelay {
     }
 
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
-        let (index, direction) = match Part::of(socket) {
-            Part::Listener(index) => return self.accept(index, turn),
-            Part::Client(index) => (index, Direction::Up),
-            Part::Upstream(index) => (index, Direction::Down),
+        let (index, direction) = match TcpPart::of(socket) {
+            TcpPart::Listener(index) => return self.accept(index, turn),
+            TcpPart::Client(index) => (index, Direction::Up),
+            TcpPart::Upstream(index) => (index, Direction::Down),
         };
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let stage = connection.stage;
+        let progress = connection.progress;
         let Some(end) = connection.source(direction) else { return };
         end.again = false;
-        if stage == Stage::Connecting && direction == Direction::Down {
+        if progress == Progress::Connecting && direction == Direction::Down {
             // Whatever the event was, the connect has come to an end.
             return self.conclude_connect(index, turn);
         }

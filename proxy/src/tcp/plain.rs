@@ -1,7 +1,7 @@
 //! The relay of a route without rules: bytes go from socket to socket.
 
 use super::TcpRelay;
-use super::connection::Stage;
+use super::connection::Progress;
 use super::end::Found;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ impl TcpRelay {
     pub(super) fn copy(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(index) else { return };
-            if connection.stage != Stage::Open {
+            if connection.progress != Progress::Open {
                 return;
             }
             let (Some(source), Some(target)) = connection.pair(direction) else { return };

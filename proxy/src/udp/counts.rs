@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// Counts of events.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct UdpCounts {
     /// Flows opened.
     pub(super) opened: u64,
     /// Flows closed because they were silent for long.
@@ -20,7 +20,7 @@ pub(super) struct Counts {
     pub(super) receive_failed: u64,
 }
 
-impl Counts {
+impl UdpCounts {
     /// Returns the counts by name, with the number of flows that are open and what was `lost`.
     pub(super) fn named(
         &self,

@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 /// A flow's client. One that asks two of our addresses has two flows, as it would with two
 /// servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Client {
+pub(crate) struct FlowClient {
     /// Its address.
     pub(crate) address: SocketAddr,
     /// The listener it uses, by its place in the relay.
@@ -28,7 +28,7 @@ pub(crate) struct Client {
 pub(crate) struct Flow {
     /// From 1, in the order of appearance.
     pub(crate) ordinal: u32,
-    pub(crate) client: Client,
+    pub(crate) client: FlowClient,
     /// The socket to the upstream, connected unless `peer` is set.
     pub(crate) socket: UdpSocket,
     pub(crate) token: Token,
@@ -54,7 +54,7 @@ pub(crate) struct Flow {
 #[derive(Debug, Default)]
 pub(crate) struct Flows {
     slab: Slab<Flow>,
-    by_client: Table<Client>,
+    by_client: Table<FlowClient>,
     by_ordinal: Table<u32>,
     last_ordinal: u32,
     /// The ends of the list by silence.
@@ -82,7 +82,7 @@ impl Flows {
     }
 
     /// Returns the flow of a client.
-    pub(crate) fn find(&self, client: &Client) -> Option<usize> {
+    pub(crate) fn find(&self, client: &FlowClient) -> Option<usize> {
         self.by_client.get(client).copied()
     }
 
@@ -104,7 +104,7 @@ impl Flows {
     /// Adds the flow of `client`, which had none.
     pub(crate) fn add(
         &mut self,
-        client: Client,
+        client: FlowClient,
         socket: UdpSocket,
         token: Token,
         peer: Option<SocketAddr>,
@@ -193,7 +193,7 @@ mod tests {
         let mut flows = Flows::default();
         for port in 1..=count {
             let client =
-                Client { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
+                FlowClient { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
             let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let at = Instant::from_millis(u64::from(port));
             flows.add(client, socket, Token(0), None, at);

@@ -1,7 +1,7 @@
 //! The way in: from what a socket had to the link, with a flow for each client.
 
-use super::flows::Client;
-use super::{Part, UdpRelay};
+use super::flows::FlowClient;
+use super::{UdpPart, UdpRelay};
 use crate::fate::Loss;
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
@@ -44,15 +44,15 @@ impl ReadAt {
 impl UdpRelay {
     /// Takes in what was just read. Returns true if more is to be read: a draining relay takes in
     /// nothing that came after it began to drain.
-    pub(super) fn take(&mut self, part: Part, turn: &mut Turn) -> bool {
+    pub(super) fn take(&mut self, part: UdpPart, turn: &mut Turn) -> bool {
         let at = ReadAt { wall: Clock::wall(), now: turn.reactor.now() };
         let late = |received: Received<'_>| {
             self.draining.is_some_and(|since| at.arrival(received.stamp) > since)
         };
         let goes_on = !turn.datagrams.inbox.received().any(late);
         match part {
-            Part::Listener(index) => self.take_from_clients(index, at, turn),
-            Part::Flow(index) => {
+            UdpPart::Listener(index) => self.take_from_clients(index, at, turn),
+            UdpPart::Flow(index) => {
                 self.take_from_upstream(index, at, &turn.datagrams.inbox, &mut turn.sinks);
             }
         }
@@ -68,7 +68,7 @@ impl UdpRelay {
                 self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
             }
             let Some(address) = received.from else { continue };
-            let client = Client { address, listener: index, asked: received.asked };
+            let client = FlowClient { address, listener: index, asked: received.asked };
             let flow = match self.flows.find(&client) {
                 Some(flow) => Ok(flow),
                 None => self.open(client, at.now, reactor, descriptors, options.portable),
@@ -143,7 +143,7 @@ impl UdpRelay {
     /// longest.
     fn open(
         &mut self,
-        client: Client,
+        client: FlowClient,
         now: Instant,
         reactor: &mut Reactor,
         descriptors: &mut Descriptors,
@@ -158,7 +158,7 @@ impl UdpRelay {
         if !room {
             return Err(Loss::NoRoom);
         }
-        let part = Part::Flow(self.flows.next_index());
+        let part = UdpPart::Flow(self.flows.next_index());
         let owner = Owner { relay: self.id.index, socket: part.key() };
         for address in self.upstream.addresses(client.address) {
             match connect(address, self.route.follow, portable) {

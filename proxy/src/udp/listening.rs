@@ -1,6 +1,6 @@
 //! The listening sockets of a UDP relay.
 
-use super::Part;
+use super::UdpPart;
 use crate::listener::Opened;
 use crate::reactor::{Owner, Reactor};
 use mio::net::UdpSocket;
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 /// A listening socket. The answers of its flows leave from it.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct UdpListener {
     pub(super) socket: UdpSocket,
     pub(super) token: Token,
     address: SocketAddr,
@@ -28,9 +28,9 @@ pub(super) struct Listener {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Listeners(Slab<Listener>);
+pub(super) struct UdpListeners(Slab<UdpListener>);
 
-impl Listeners {
+impl UdpListeners {
     /// Adds sockets, all or none.
     pub(super) fn add(
         &mut self,
@@ -42,12 +42,12 @@ impl Listeners {
         for Opened { address, socket, missed } in opened {
             let mut socket = UdpSocket::from_std(socket.into());
             let index = self.0.vacant_key();
-            let owner = Owner { relay, socket: Part::Listener(index).key() };
+            let owner = Owner { relay, socket: UdpPart::Listener(index).key() };
             match reactor.add(&mut socket, owner, Interest::READABLE) {
                 Ok(token) => {
                     let [shared, again, retired] = [false; 3];
                     let listener =
-                        Listener { socket, token, address, missed, shared, again, retired };
+                        UdpListener { socket, token, address, missed, shared, again, retired };
                     added.push(self.0.insert(listener));
                 }
                 Err(error) => {
@@ -104,7 +104,7 @@ impl Listeners {
     }
 
     /// Returns the socket at a place, unless it was closed.
-    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Listener> {
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut UdpListener> {
         self.0.get_mut(index)
     }
 

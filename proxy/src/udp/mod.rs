@@ -12,10 +12,10 @@ use crate::fate::Fate;
 use crate::lane::Lane;
 use crate::listener::Opened;
 use crate::reactor::{Reactor, Readiness, SocketKey};
-use crate::relay::{Plan, Relay, RelayId, RelayReport};
+use crate::relay::{Relay, RelayId, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::{Descriptors, Turn};
-use counts::Counts;
+use counts::UdpCounts;
 use flows::{Flow, Flows};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -24,7 +24,7 @@ use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
 use jostle_sys::SLOTS;
-use listening::Listeners;
+use listening::UdpListeners;
 use std::io;
 use std::net::SocketAddr;
 
@@ -35,7 +35,7 @@ const READS_PER_TURN: usize = 4;
 pub(crate) struct UdpRelay {
     id: RelayId,
     route: Route,
-    listeners: Listeners,
+    listeners: UdpListeners,
     upstream: Upstream,
     lanes: [Lane; 2],
     flows: Flows,
@@ -43,21 +43,21 @@ pub(crate) struct UdpRelay {
     dirty: Vec<usize>,
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
-    counts: Counts,
+    counts: UdpCounts,
     /// The time since which it takes in nothing new.
     draining: Option<Instant>,
 }
 
 /// A socket of the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum UdpPart {
     /// A listening socket.
     Listener(usize),
     /// The socket to the upstream of a flow.
     Flow(usize),
 }
 
-impl Part {
+impl UdpPart {
     const fn key(self) -> SocketKey {
         SocketKey(match self {
             Self::Listener(index) => 2 * index,
@@ -71,9 +71,13 @@ impl Part {
 }
 
 impl UdpRelay {
-    pub(crate) fn new(plan: Plan<'_>, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<Self> {
-        let Plan { id, route, seed, upstream, memory, rules_on } = plan;
-        let mut listeners = Listeners::default();
+    pub(crate) fn new(
+        plan: RelayPlan<'_>,
+        opened: Vec<Opened>,
+        turn: &mut Turn,
+    ) -> io::Result<Self> {
+        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
         let none = Timeline::default();
         let lanes = Direction::BOTH.map(|direction| {
@@ -89,19 +93,19 @@ impl UdpRelay {
             flows: Flows::default(),
             dirty: Vec::new(),
             fates: Vec::new(),
-            counts: Counts::default(),
+            counts: UdpCounts::default(),
             draining: None,
         })
     }
 
     /// Asks to be called for a socket in its turn.
-    fn ask_again(&mut self, part: Part, reactor: &mut Reactor) {
+    fn ask_again(&mut self, part: UdpPart, reactor: &mut Reactor) {
         let (token, again) = match part {
-            Part::Listener(index) => match self.listeners.get_mut(index) {
+            UdpPart::Listener(index) => match self.listeners.get_mut(index) {
                 Some(listener) => (listener.token, &mut listener.again),
                 None => return,
             },
-            Part::Flow(index) => match self.flows.get_mut(index) {
+            UdpPart::Flow(index) => match self.flows.get_mut(index) {
                 Some(flow) => (flow.token, &mut flow.again),
                 None => return,
             },
@@ -162,20 +166,20 @@ impl Relay for UdpRelay {
         if self.draining.is_some() {
             return false;
         }
-        self.ask_again(Part::of(socket), &mut turn.reactor);
+        self.ask_again(UdpPart::of(socket), &mut turn.reactor);
         true
     }
 
     /// Reads a socket that has something, up to a fair share.
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
-        let part = Part::of(socket);
+        let part = UdpPart::of(socket);
         for _ in 0..READS_PER_TURN {
             let (socket, again) = match part {
-                Part::Listener(index) => match self.listeners.get_mut(index) {
+                UdpPart::Listener(index) => match self.listeners.get_mut(index) {
                     Some(listener) => (&listener.socket, &mut listener.again),
                     None => return,
                 },
-                Part::Flow(index) => match self.flows.get_mut(index) {
+                UdpPart::Flow(index) => match self.flows.get_mut(index) {
                     Some(flow) if self.listeners.is_retired(flow.client.listener) => {
                         flow.again = false;
                         return;
@@ -254,10 +258,10 @@ impl Relay for UdpRelay {
         self.draining = Some(turn.now);
         // What has come so far is read; then the listeners are only there to answer from.
         for index in self.listeners.indices() {
-            self.ask_again(Part::Listener(index), &mut turn.reactor);
+            self.ask_again(UdpPart::Listener(index), &mut turn.reactor);
         }
         for index in self.flows.indices() {
-            self.ask_again(Part::Flow(index), &mut turn.reactor);
+            self.ask_again(UdpPart::Flow(index), &mut turn.reactor);
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -110,6 +110,15 @@ impl Sink for Tally {
         let key = (settled.route.to_owned(), settled.direction, fate.to_owned());
         *self.fates.lock().unwrap().entry(key).or_default() += 1;
         self.total.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// A sink that lets the loop stand still until it is told to go on.
+pub(crate) struct Brake(pub(crate) mpsc::Receiver<()>);
+
+impl Sink for Brake {
+    fn record(&mut self, _: &Settled<'_>) {
+        let _ = self.0.recv();
     }
 }
 
