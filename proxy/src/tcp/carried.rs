@@ -41,6 +41,8 @@ pub(super) struct Carriage {
     /// Set while connections cross the links. When it is not, those still in them leave once
     /// nothing of them is under way.
     in_force: bool,
+    /// Set while connections may still be in links that are not in force.
+    is_emptying: bool,
     /// Ends that were not read for want of room.
     starved: VecDeque<(usize, u32, Direction)>,
     /// Packets that left the links in this pass and are not yet written down.
@@ -72,8 +74,18 @@ impl Carriage {
 
     /// Lets connections leave the links, and returns the carrier if there is one.
     pub(super) const fn put_out_of_force(&mut self) -> Option<&mut Carrier> {
-        self.in_force = false;
+        self.is_emptying |= std::mem::replace(&mut self.in_force, false);
         self.carrier.as_mut()
+    }
+
+    /// Returns true while connections may still be in links that are not in force.
+    pub(super) const fn is_emptying(&self) -> bool {
+        self.is_emptying && !self.in_force
+    }
+
+    /// Notes that no connection is in the links any more.
+    pub(super) const fn emptied(&mut self) {
+        self.is_emptying = false;
     }
 
     /// Returns when something is due.

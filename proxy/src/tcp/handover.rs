@@ -64,15 +64,17 @@ impl TcpRelay {
 
     /// Takes those connections out of the links of which nothing is under way there.
     pub(super) fn release_connections(&mut self, turn: &mut Turn) {
-        if self.carriage.is_in_force() || self.carriage.carrier().is_none() {
+        if !self.carriage.is_emptying() {
             return;
         }
+        let mut all_left = true;
         for index in self.connections.indices() {
             let connection = self.connections.at(index);
             let id = connection.id;
             let Some(carrier) = self.carriage.of(connection.carried) else { continue };
             // Until then its sockets are not read, so that nothing overtakes what is in the links.
             if !carrier.release(turn.now, id) {
+                all_left = false;
                 continue;
             }
             let connection = self.connections.at(index);
@@ -84,6 +86,9 @@ impl TcpRelay {
             }
             self.ask_again(index, Direction::Up, turn);
             self.ask_again(index, Direction::Down, turn);
+        }
+        if all_left {
+            self.carriage.emptied();
         }
     }
 }
