@@ -1,12 +1,10 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
 use super::super::finished::SimulatedLink;
-use crate::page::{scalable, theme};
+use crate::page::{chart, theme};
 use crate::probe::Bin;
 use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_label};
-use kuva::prelude::{
-    Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
-};
+use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
 use maud::Markup;
 use std::sync::Arc;
 
@@ -89,7 +87,7 @@ pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
         .with_y_axis_min(0.0)
         .with_y_axis_max(top * 1.06)
         .with_y_tick_format(TickFormat::Custom(Arc::new(count_label)));
-    Some(scalable(&render_to_svg(plots, layout), SIZE, "Losses in a row"))
+    Some(chart(plots, layout, SIZE, "Losses in a row"))
 }
 
 /// Bits per second that came and that arrived.
@@ -164,13 +162,11 @@ fn over_time(
         .with_y_axis_min(0.0)
         .with_y_axis_max(top)
         .with_y_tick_format(TickFormat::Custom(Arc::new(label)));
-    scalable(&render_to_svg(plots, layout), SIZE, name)
+    chart(plots, layout, SIZE, name)
 }
 
 fn layout(plots: &[Plot]) -> Layout {
     Layout::auto_from_plots(plots)
-        .with_width(SIZE.0)
-        .with_height(SIZE.1)
         .with_theme(theme())
         .with_ticks(5)
         .with_tick_size(13)
