@@ -70,8 +70,8 @@ pub struct Row {
     /// The version of jostle that made the row.
     #[serde(default)]
     pub version: String,
-    /// The cell's other parameters, such as `size` and `corrupt`, and results that only one command
-    /// has, such as `frames_lost`.
+    /// The cell's other parameters, such as `size` and `corrupt`, and results that only some cells
+    /// have, such as the `frames_lost` of music.
     #[serde(flatten)]
     pub more: Map<String, Value>,
     /// What depends on the machine or the moment. Empty in virtual time.

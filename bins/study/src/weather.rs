@@ -4,7 +4,7 @@
 //! One table names the nine of them. The options of every command, the parameters of a trial, the
 //! keys of sweep files and those of rows come from it.
 
-use crate::trial::{Kind, Setting};
+use crate::trial::{Setting, SettingKind};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::{Profile, Shorthand, no_files};
@@ -35,7 +35,7 @@ pub(crate) struct WeatherOption {
     /// The parameter of each [`Way`]: `loss`, `up-loss`, `down-loss`.
     names: [&'static str; 3],
     /// The kind of its values.
-    pub(crate) kind: Kind,
+    pub(crate) kind: SettingKind,
     value_name: &'static str,
     help: &'static str,
     /// Returns its value, if it is set.
@@ -49,7 +49,7 @@ macro_rules! weather_options {
         /// All shorthands, in the order of rows.
         pub(crate) const OPTIONS: &[WeatherOption] = &[$(WeatherOption {
             names: [$name, concat!("up-", $name), concat!("down-", $name)],
-            kind: Kind::$kind,
+            kind: SettingKind::$kind,
             value_name: $value_name,
             help: $help,
             of: |shorthand| shorthand.$field.map(Setting::$kind),

@@ -13,12 +13,12 @@ use symphonia::default::formats::MpaReader;
 /// The kind of stream that a frame belongs to: the bits of its header that never change within a
 /// file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct StreamKind {
     version_layer_rate: u32,
     mono: bool,
 }
 
-impl Kind {
+impl StreamKind {
     /// Version, layer and sample rate, besides the eleven bits that every header begins with.
     const MASK: u32 = 0xFFFE_0C00;
 
@@ -32,7 +32,7 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Sounds {
     /// What its frames have in common.
-    pub(super) kind: Kind,
+    pub(super) kind: StreamKind,
     /// One hash per frame that could be decoded, in order.
     pub(super) hashes: Vec<u64>,
     /// How many bytes those frames take in the file.
@@ -44,7 +44,7 @@ pub(super) struct Sounds {
 /// Decodes all frames of `kind` in `file` (of the first frame's kind when `None`) and passes over
 /// what is none. `None` when there is not a single frame. Takes time in proportion to the file,
 /// whatever is in it: the reader only goes forward.
-pub(super) fn sounds(file: &[u8], kind: Option<Kind>) -> Option<Sounds> {
+pub(super) fn sounds(file: &[u8], kind: Option<StreamKind>) -> Option<Sounds> {
     let source =
         MediaSourceStream::new(Box::new(Cursor::new(file)), MediaSourceStreamOptions::default());
     let mut reader = MpaReader::try_new(source, FormatOptions::default()).ok()?;
@@ -52,7 +52,7 @@ pub(super) fn sounds(file: &[u8], kind: Option<Kind>) -> Option<Sounds> {
     let mut found: Option<Sounds> = None;
     // An error from the reader is the end: it has already passed over everything that is no frame.
     while let Ok(Some(packet)) = reader.next_packet() {
-        let Some(packet_kind) = Kind::of(&packet.data) else { continue };
+        let Some(packet_kind) = StreamKind::of(&packet.data) else { continue };
         // Noise that looks like a header of another kind would set the decoder to that kind for
         // good.
         let wanted = found.as_ref().map(|sounds| sounds.kind).or(kind);

@@ -9,7 +9,7 @@
 
 mod decode;
 
-use decode::{Kind, Sounds, sounds};
+use decode::{Sounds, StreamKind, sounds};
 use std::collections::BTreeMap;
 
 /// Larger files are not audited: decoding them would take longer than the comparison itself.
@@ -21,7 +21,7 @@ const FRAMES_MIN: usize = 8;
 /// An MP3 as it was sent.
 #[derive(Debug)]
 pub struct Original {
-    kind: Kind,
+    kind: StreamKind,
     sounds: BTreeMap<u64, u64>,
     frames: u64,
     frame_seconds: f64,

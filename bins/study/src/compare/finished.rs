@@ -41,7 +41,7 @@ pub(super) struct Saved {
 
 /// One row, and what does not fit into it.
 #[derive(Clone, Debug)]
-pub(super) struct Finished {
+pub(super) struct FinishedRow {
     pub(super) protocol: FileProtocol,
     pub(super) row: Row,
     /// The file, chunk by chunk.
@@ -52,7 +52,7 @@ pub(super) struct Finished {
     pub(super) saved: Option<Saved>,
 }
 
-impl Finished {
+impl FinishedRow {
     /// Returns true if the file arrived as it was sent.
     pub(super) fn is_whole(&self) -> bool {
         self.row.ok && self.row.digest_equal == Some(true)
@@ -110,7 +110,7 @@ pub(super) struct Comparison {
     /// How long a row may take.
     pub(super) limit: Duration,
     /// Every row, by loss and then by protocol.
-    pub(super) rows: Vec<Finished>,
+    pub(super) rows: Vec<FinishedRow>,
 }
 
 impl Comparison {
@@ -123,7 +123,7 @@ impl Comparison {
     }
 
     /// The rows of one protocol, by loss.
-    pub(super) fn of(&self, protocol: FileProtocol) -> Vec<&Finished> {
+    pub(super) fn of(&self, protocol: FileProtocol) -> Vec<&FinishedRow> {
         self.rows.iter().filter(|finished| finished.protocol == protocol).collect()
     }
 

@@ -1,9 +1,9 @@
 //! Made-up comparisons, to look at what is said about them without waiting for a network.
 
-use super::finished::{Chunk, Comparison, FileProtocol, Finished, STOPPED, Saved};
+use super::finished::{Chunk, Comparison, FileProtocol, FinishedRow, STOPPED, Saved};
 use super::page;
 use super::table;
-use super::verdict::Verdict;
+use super::verdict::ComparisonVerdict;
 use crate::audit::Audit;
 use crate::rows::{RouteCounts, Row, goodput_bps};
 use jostle_common::chance::{Direction, Stream};
@@ -23,7 +23,7 @@ fn chunks(loss: Probability, count: u64) -> Vec<Chunk> {
     (0..count).map(fate).collect()
 }
 
-fn finished(protocol: FileProtocol, loss: f64, count: u64) -> Finished {
+fn finished(protocol: FileProtocol, loss: f64, count: u64) -> FinishedRow {
     let loss = Probability::new(loss).unwrap();
     let chunks = if protocol == FileProtocol::Udp {
         chunks(loss, count)
@@ -70,7 +70,7 @@ fn finished(protocol: FileProtocol, loss: f64, count: u64) -> Finished {
         seconds_lost: frames_lost as f64 * 0.026_122,
     };
     let path = format!("{}-loss-{}.mp3", protocol.name(), loss.as_f64() * 100.0);
-    Finished {
+    FinishedRow {
         protocol,
         row,
         chunks,
@@ -117,7 +117,7 @@ fn unfair() -> Comparison {
 
 #[test]
 fn a_stranger_understands_the_verdict() {
-    let verdict = Verdict::of(&fair(&LOSSES));
+    let verdict = ComparisonVerdict::of(&fair(&LOSSES));
     assert_eq!(
         verdict.headline,
         "When the network loses 10% of all packets, TCP delivers the file whole in 13.4 s, plain \
@@ -143,7 +143,7 @@ fn a_stranger_understands_the_verdict() {
 #[test]
 fn the_verdict_says_what_failed_and_what_is_not_as_it_should_be() {
     let mut comparison = unfair();
-    let tcp = part(&Verdict::of(&comparison), FileProtocol::Tcp);
+    let tcp = part(&ComparisonVerdict::of(&comparison), FileProtocol::Tcp);
     assert!(tcp.starts_with("Arrived whole at 0%, 1%, 2%, and 5% loss."), "{tcp}");
     assert!(
         tcp.ends_with(
@@ -151,17 +151,19 @@ fn the_verdict_says_what_failed_and_what_is_not_as_it_should_be() {
         ),
         "{tcp}"
     );
-    assert!(Verdict::of(&comparison).headline.contains("TCP does not deliver the file,"));
+    assert!(ComparisonVerdict::of(&comparison).headline.contains("TCP does not deliver the file,"));
     comparison.rows[0].row.digest_equal = Some(false);
     assert!(
-        part(&Verdict::of(&comparison), FileProtocol::Tcp).contains("that is a fault of jostle")
+        part(&ComparisonVerdict::of(&comparison), FileProtocol::Tcp)
+            .contains("that is a fault of jostle")
     );
 }
 
 #[test]
 fn plain_udp_is_told_when_it_was_too_fast() {
     let mut comparison = fair(&[0.05]);
-    let said = |comparison: &Comparison| part(&Verdict::of(comparison), FileProtocol::Udp);
+    let said =
+        |comparison: &Comparison| part(&ComparisonVerdict::of(comparison), FileProtocol::Udp);
     let mut counts = RouteCounts::default();
     counts.up.discarded = BTreeMap::from([("drop".to_owned(), 9), ("queue_full".to_owned(), 8)]);
     comparison.rows[1].row.proxy = Some(counts.clone());
@@ -176,7 +178,7 @@ fn one_loss_rate_and_a_file_without_music_make_sense_too() {
     let mut comparison = fair(&[0.05]);
     comparison.music_seconds = None;
     comparison.rows.iter_mut().for_each(|row| row.audit = None);
-    let verdict = Verdict::of(&comparison);
+    let verdict = ComparisonVerdict::of(&comparison);
     assert!(
         part(&verdict, FileProtocol::Tcp).starts_with("Arrived whole: every byte. It took 6.90 s.")
     );
@@ -186,7 +188,7 @@ fn one_loss_rate_and_a_file_without_music_make_sense_too() {
     assert!(!table::draw(&comparison, None).contains("music"));
 }
 
-fn part(verdict: &Verdict, protocol: FileProtocol) -> String {
+fn part(verdict: &ComparisonVerdict, protocol: FileProtocol) -> String {
     verdict.parts.iter().find(|(of, _)| *of == protocol).map(|(_, text)| text.clone()).unwrap()
 }
 
@@ -226,7 +228,7 @@ fn what_the_user_stopped_is_not_blamed_on_the_network() {
     let mut comparison = unfair();
     let last = comparison.rows.len() - 3;
     comparison.rows[last].row.error = Some(STOPPED.to_owned());
-    let verdict = Verdict::of(&comparison);
+    let verdict = ComparisonVerdict::of(&comparison);
     assert!(verdict.headline.contains("TCP was stopped before its end,"), "{}", verdict.headline);
     let tcp = part(&verdict, FileProtocol::Tcp);
     assert!(

@@ -1,9 +1,9 @@
 //! What came of each row: that of its trial, and the received file under its final name.
 
-use super::finished::Finished;
+use super::finished::FinishedRow;
 use super::folder::Folder;
-use super::plan::{Plan, PlannedRow};
-use super::run::Run;
+use super::plan::{ComparisonPlan, PlannedRow};
+use super::run::ComparisonRun;
 use crate::subject::Subject;
 use crate::trial::real::{self, Outcome, Relayed, conclude, host};
 use anyhow::Context;
@@ -17,12 +17,12 @@ use serde_json::json;
 /// # Errors
 /// When a row met a fault of the machine, or a received file cannot be read or renamed.
 pub(super) fn judge(
-    plan: &Plan,
+    plan: &ComparisonPlan,
     subject: &Subject,
     folder: &Folder,
-    run: Run,
-) -> anyhow::Result<Vec<Finished>> {
-    let Run { outcomes, summary, interrupted } = run;
+    run: ComparisonRun,
+) -> anyhow::Result<Vec<FinishedRow>> {
+    let ComparisonRun { outcomes, summary, interrupted } = run;
     let started = Clock::wall().as_secs();
     let judge = Judge { plan, subject, folder, summary: &summary, interrupted, started };
     std::thread::scope(|scope| {
@@ -42,7 +42,7 @@ pub(super) fn judge(
 
 #[derive(Clone, Copy)]
 struct Judge<'a> {
-    plan: &'a Plan,
+    plan: &'a ComparisonPlan,
     subject: &'a Subject,
     folder: &'a Folder,
     summary: &'a Summary,
@@ -52,7 +52,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn row(&self, planned: &PlannedRow, outcome: &Outcome) -> anyhow::Result<Finished> {
+    fn row(&self, planned: &PlannedRow, outcome: &Outcome) -> anyhow::Result<FinishedRow> {
         let PlannedRow { protocol, trial, name } = planned;
         let mut row = trial.row();
         let (judged, error) =
@@ -69,7 +69,7 @@ impl Judge<'_> {
         row.host.insert("received".to_owned(), json!(path));
         conclude(&mut row, &relayed, error);
         let (chunks, audit) = (judged.result.chunks, judged.audit);
-        Ok(Finished { protocol: *protocol, row, chunks, audit, saved })
+        Ok(FinishedRow { protocol: *protocol, row, chunks, audit, saved })
     }
 }
 

@@ -22,14 +22,14 @@ mod fixtures;
 pub use options::CompareArgs;
 
 use crate::subject::Subject;
-use finished::{Comparison, Finished};
+use finished::{Comparison, FinishedRow};
 use folder::{Folder, PAGE, ROWS};
 use jostle_common::words::grouped;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{self, columns, escaped};
 use jostle_endpoints::protocol::storage::Source as _;
-use plan::Plan;
-use verdict::Verdict;
+use plan::ComparisonPlan;
+use verdict::ComparisonVerdict;
 
 impl CompareArgs {
     /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP
@@ -39,7 +39,7 @@ impl CompareArgs {
     /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the
     /// machine.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let plan = Plan::new(self)?;
+        let plan = ComparisonPlan::new(self)?;
         let subject = Subject::named(&plan.file)?.with_music();
         let received: Vec<String> =
             plan.rows.iter().map(|row| judge::received_name(row, &subject)).collect();
@@ -59,11 +59,11 @@ impl CompareArgs {
         }
         let page = folder.join(PAGE);
         terminal::note(&format!("\nseed {}; see and hear it: {}", comparison.seed, page.display()));
-        Ok(!comparison.rows.iter().any(Finished::is_different))
+        Ok(!comparison.rows.iter().any(FinishedRow::is_different))
     }
 }
 
-fn comparison(plan: Plan, subject: &Subject, rows: Vec<Finished>) -> Comparison {
+fn comparison(plan: ComparisonPlan, subject: &Subject, rows: Vec<FinishedRow>) -> Comparison {
     Comparison {
         file: subject.name.clone(),
         file_bytes: subject.content.size(),
@@ -88,7 +88,7 @@ fn lines(comparison: &Comparison) -> anyhow::Result<String> {
 
 /// The table and the verdict.
 fn said(comparison: &Comparison) -> String {
-    let verdict = Verdict::of(comparison);
+    let verdict = ComparisonVerdict::of(comparison);
     let columns = columns();
     let wrapped = |text: &str| {
         terminal::wrapped(text, columns.map_or(TEXT_COLUMNS, |width| width.min(TEXT_COLUMNS)), 0)

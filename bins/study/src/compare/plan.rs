@@ -34,7 +34,7 @@ pub(super) struct PlannedRow {
 
 /// The whole comparison, decided.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct ComparisonPlan {
     /// The rows, by loss and then by protocol.
     pub(super) rows: Vec<PlannedRow>,
     /// The file that all rows carry.
@@ -48,7 +48,7 @@ pub(super) struct Plan {
     pub(super) command: String,
 }
 
-impl Plan {
+impl ComparisonPlan {
     /// Decides what the arguments leave open.
     ///
     /// # Errors
@@ -224,9 +224,9 @@ mod tests {
         args: CompareArgs,
     }
 
-    fn plan(line: &str) -> anyhow::Result<Plan> {
+    fn plan(line: &str) -> anyhow::Result<ComparisonPlan> {
         let line = Line::try_parse_from(["compare"].into_iter().chain(line.split_whitespace()))?;
-        Plan::new(&line.args)
+        ComparisonPlan::new(&line.args)
     }
 
     #[test]

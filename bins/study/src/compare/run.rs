@@ -2,7 +2,7 @@
 //! is up.
 
 use super::folder::{EVENTS, Folder};
-use super::plan::{Plan, PlannedRow};
+use super::plan::{ComparisonPlan, PlannedRow};
 use crate::subject::Subject;
 use crate::trial::ROUTE;
 use crate::trial::real::{Outcome, Transfer, TransferSettings};
@@ -26,7 +26,7 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The outcome of a run.
-pub(super) struct Run {
+pub(super) struct ComparisonRun {
     /// What came of each row, in the order of the plan; an error is a fault of the machine.
     pub(super) outcomes: Vec<anyhow::Result<Outcome>>,
     /// What the proxy did.
@@ -40,12 +40,12 @@ pub(super) struct Run {
 /// # Errors
 /// When a server or the proxy cannot be started.
 pub(super) fn run(
-    plan: &Plan,
+    plan: &ComparisonPlan,
     subject: &Subject,
     folder: &Folder,
     events: bool,
     interrupt: &Stop,
-) -> anyhow::Result<Run> {
+) -> anyhow::Result<ComparisonRun> {
     let transfers = plan
         .rows
         .iter()
@@ -75,7 +75,7 @@ pub(super) fn run(
             await_all(scope, plan, subject, transfers, &listeners, interrupt);
         control.stop();
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"))?;
-        Ok(Run { outcomes, summary, interrupted })
+        Ok(ComparisonRun { outcomes, summary, interrupted })
     })
 }
 
@@ -90,7 +90,7 @@ fn route(row: &PlannedRow, server: SocketAddr) -> anyhow::Result<Route> {
 /// Starts every client at once, and waits for all of them.
 fn await_all<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    plan: &'scope Plan,
+    plan: &'scope ComparisonPlan,
     subject: &'scope Subject,
     transfers: Vec<Transfer<'scope>>,
     listeners: &[SocketAddr],

@@ -1,6 +1,6 @@
 //! The comparison as a table for a terminal of 80 to 100 columns.
 
-use super::finished::{Comparison, Finished};
+use super::finished::{Comparison, FinishedRow};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use jostle_common::words::{grouped, percent, rate, seconds};
 
@@ -81,7 +81,7 @@ fn columns(comparison: &Comparison) -> Vec<&'static str> {
     heads
 }
 
-fn arrived(finished: &Finished) -> Cell {
+fn arrived(finished: &FinishedRow) -> Cell {
     let state = finished.state();
     let color = match state {
         "whole" => Color::Green,
@@ -91,7 +91,7 @@ fn arrived(finished: &Finished) -> Cell {
     Cell::new(state).fg(color)
 }
 
-fn numbers(finished: &Finished, music: bool) -> Vec<String> {
+fn numbers(finished: &FinishedRow, music: bool) -> Vec<String> {
     let row = &finished.row;
     let known = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), grouped);
     let mut numbers = vec![

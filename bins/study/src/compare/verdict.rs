@@ -1,18 +1,18 @@
 //! What the comparison means, in sentences that need no table.
 
-use super::finished::{Comparison, FileProtocol, Finished};
+use super::finished::{Comparison, FileProtocol, FinishedRow};
 use jostle_common::words::{count, grouped, list, percent, seconds, share};
 
 /// The verdict: one sentence over all, and a few on each protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct ComparisonVerdict {
     /// The whole in one sentence.
     pub(super) headline: String,
     /// What became of the file over each protocol.
     pub(super) parts: Vec<(FileProtocol, String)>,
 }
 
-impl Verdict {
+impl ComparisonVerdict {
     /// Judges a comparison.
     pub(super) fn of(comparison: &Comparison) -> Self {
         let parts = FileProtocol::ALL.iter().filter_map(|&protocol| {
@@ -28,15 +28,15 @@ impl Verdict {
     }
 }
 
-fn loss(row: &Finished) -> String {
+fn loss(row: &FinishedRow) -> String {
     percent(row.row.loss.as_f64())
 }
 
-fn losses(rows: &[&Finished]) -> String {
+fn losses(rows: &[&FinishedRow]) -> String {
     list(&rows.iter().map(|row| loss(row)).collect::<Vec<_>>())
 }
 
-fn time(row: &Finished) -> String {
+fn time(row: &FinishedRow) -> String {
     row.row.seconds.map_or_else(|| "an unknown time".to_owned(), seconds)
 }
 
@@ -53,7 +53,7 @@ fn headline(comparison: &Comparison) -> String {
 }
 
 /// One row in half a sentence.
-fn fate(row: &Finished) -> String {
+fn fate(row: &FinishedRow) -> String {
     let chunks = row.chunks.len() as u64;
     if row.is_whole() {
         format!("delivers the file whole in {}", time(row))
@@ -71,8 +71,8 @@ fn fate(row: &Finished) -> String {
 }
 
 /// A protocol that promises to deliver everything: what does the promise cost?
-fn reliable(rows: &[&Finished], comparison: &Comparison) -> String {
-    let (whole, not): (Vec<&Finished>, Vec<&Finished>) =
+fn reliable(rows: &[&FinishedRow], comparison: &Comparison) -> String {
+    let (whole, not): (Vec<&FinishedRow>, Vec<&FinishedRow>) =
         rows.iter().partition(|row| row.is_whole());
     let mut sentences = Vec::new();
     if not.is_empty() {
@@ -96,7 +96,7 @@ fn identical(rows: usize) -> &'static str {
 }
 
 /// Returns what the worst weather cost in time against the best.
-fn price(best: &Finished, worst: &Finished) -> String {
+fn price(best: &FinishedRow, worst: &FinishedRow) -> String {
     let (Some(before), Some(after)) = (best.row.seconds, worst.row.seconds) else {
         return String::new();
     };
@@ -118,14 +118,14 @@ fn price(best: &Finished, worst: &Finished) -> String {
     )
 }
 
-fn effort(row: &Finished) -> String {
+fn effort(row: &FinishedRow) -> String {
     let (again, all) = (row.row.retransmissions.unwrap_or(0), row.row.packets.unwrap_or(0));
     let what = if row.protocol == FileProtocol::Tcp { "segment" } else { "packet" };
     let verb = if again == 1 { "was" } else { "were" };
     format!("At {} loss {} of {} {verb} sent again.", loss(row), grouped(again), count(all, what))
 }
 
-fn failure(row: &Finished, comparison: &Comparison) -> String {
+fn failure(row: &FinishedRow, comparison: &Comparison) -> String {
     if row.is_different() {
         return format!(
             "At {} loss what arrived is NOT what was sent: that is a fault of jostle.",
@@ -140,9 +140,10 @@ fn failure(row: &Finished, comparison: &Comparison) -> String {
 }
 
 /// The protocol that promises nothing: what is lost?
-fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
-    let (done, failed): (Vec<&Finished>, Vec<&Finished>) = rows.iter().partition(|row| row.row.ok);
-    let (hurt, whole): (Vec<&Finished>, Vec<&Finished>) =
+fn unreliable(rows: &[&FinishedRow], comparison: &Comparison) -> String {
+    let (done, failed): (Vec<&FinishedRow>, Vec<&FinishedRow>) =
+        rows.iter().partition(|row| row.row.ok);
+    let (hurt, whole): (Vec<&FinishedRow>, Vec<&FinishedRow>) =
         done.iter().partition(|row| !row.is_whole());
     let mut sentences = Vec::new();
     if let (Some(fastest), Some(slowest)) = (extreme(&done, f64::min), extreme(&done, f64::max)) {
@@ -170,7 +171,7 @@ fn unreliable(rows: &[&Finished], comparison: &Comparison) -> String {
 }
 
 /// `at 1% loss 2 of 235 chunks (0.85%) are missing or damaged, at 5% 12 (5.11%)`.
-fn holes(rows: &[&Finished], chunks: u64) -> String {
+fn holes(rows: &[&FinishedRow], chunks: u64) -> String {
     let parts = rows.iter().enumerate().map(|(place, row)| {
         let (lost, part) = (grouped(row.lost_chunks()), share(row.lost_chunks(), chunks));
         match place {
@@ -186,7 +187,7 @@ fn holes(rows: &[&Finished], chunks: u64) -> String {
 }
 
 /// Returns what that does to the music.
-fn silence(rows: &[&Finished], comparison: &Comparison) -> Option<String> {
+fn silence(rows: &[&FinishedRow], comparison: &Comparison) -> Option<String> {
     let all = comparison.music_seconds?;
     let parts: Vec<String> = rows
         .iter()
@@ -202,7 +203,7 @@ fn silence(rows: &[&Finished], comparison: &Comparison) -> Option<String> {
 }
 
 /// Returns true if it was its own speed that cost most.
-fn haste(rows: &[&Finished]) -> Option<String> {
+fn haste(rows: &[&FinishedRow]) -> Option<String> {
     let discarded = |reason: &str| -> u64 {
         let links = rows.iter().filter_map(|row| Some(&row.row.proxy.as_ref()?.up));
         links.filter_map(|link| link.discarded.get(reason)).sum()
@@ -218,12 +219,12 @@ fn haste(rows: &[&Finished]) -> Option<String> {
     })
 }
 
-fn extreme(rows: &[&Finished], choose: fn(f64, f64) -> f64) -> Option<f64> {
+fn extreme(rows: &[&FinishedRow], choose: fn(f64, f64) -> f64) -> Option<f64> {
     rows.iter().filter_map(|row| row.row.seconds).reduce(choose)
 }
 
 /// The first, the middle and the last: enough to see the trend.
-fn samples<'a>(rows: &[&'a Finished]) -> Vec<&'a Finished> {
+fn samples<'a>(rows: &[&'a FinishedRow]) -> Vec<&'a FinishedRow> {
     match rows.len() {
         0..=3 => rows.to_vec(),
         n => vec![rows[0], rows[n / 2], rows[n - 1]],

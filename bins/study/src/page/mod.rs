@@ -1,7 +1,7 @@
 //! What the HTML pages of all commands share: one file that needs nothing but itself, no script, no
 //! network; light and dark.
 
-use kuva::prelude::Theme;
+use kuva::prelude::{Layout, Plot, Theme, render_to_svg};
 use maud::{Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("base.css");
@@ -29,8 +29,13 @@ pub(crate) fn document(title: &str, style: &str, policy: &str, body: &Markup) ->
     page.into_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-/// Returns a chart that takes the width there is, with a name for those who cannot see it.
-pub(crate) fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> Markup {
+/// Draws a chart that takes the width there is, with a name for those who cannot see it.
+pub(crate) fn chart(plots: Vec<Plot>, layout: Layout, size: (f64, f64), name: &str) -> Markup {
+    let layout = layout.with_width(size.0).with_height(size.1);
+    scalable(&render_to_svg(plots, layout), size, name)
+}
+
+fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> Markup {
     let size = format!(r#"width="{width}" height="{height}""#);
     let name = html! { (name) }.into_string();
     let scaled = format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#);

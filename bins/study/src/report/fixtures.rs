@@ -2,7 +2,7 @@
 
 use super::gather::{Choice, Gathered, gather};
 use super::interner::Interner;
-use super::read::{Loaded, Source, load};
+use super::read::{Loaded, RowSource, load};
 use crate::rows::Row;
 use crate::trial::Trial;
 use jostle_common::chance::{Direction, Stream};
@@ -86,7 +86,7 @@ pub(super) fn lines(rows: &[RowBuilder]) -> String {
 /// A file with these rows, loaded.
 pub(super) fn loaded(interner: &mut Interner, name: &str, rows: &[RowBuilder]) -> Loaded {
     let text = lines(rows);
-    load(vec![Source::new(name, text.as_bytes())], interner).unwrap()
+    load(vec![RowSource::new(name, text.as_bytes())], interner).unwrap()
 }
 
 /// Returns what a report gathers from these rows.

@@ -78,12 +78,12 @@ pub(super) struct Point {
     pub(super) estimates: Vec<Option<Estimate>>,
     /// The mean shares of chunks, requests or messages over the rows that did not fail; `None`
     /// where they were not counted.
-    pub(super) arrival: Option<Arrival>,
+    pub(super) arrival: Option<ArrivalShares>,
 }
 
 /// The fates of chunks, requests or messages: shares that make one whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Arrival {
+pub(super) struct ArrivalShares {
     /// Of which an undamaged copy arrived.
     pub(super) intact: f64,
     /// Of which only damaged copies arrived.
@@ -165,7 +165,7 @@ fn point(
     let share = |metric: Option<u16>| Some(estimate(metric?)?.mean);
     let arrival = || {
         let [intact, damaged, missing] = shares.map(share);
-        Some(Arrival { intact: intact?, damaged: damaged?, missing: missing? })
+        Some(ArrivalShares { intact: intact?, damaged: damaged?, missing: missing? })
     };
     Point {
         over,

@@ -10,7 +10,7 @@ pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum MetricUnit {
     /// Bits per second.
     BitsPerSecond,
     /// Seconds.
@@ -25,7 +25,7 @@ pub(super) enum Unit {
     Number,
 }
 
-impl Unit {
+impl MetricUnit {
     /// The estimate without what the unit cannot be: Student's interval of a mean near nothing, or
     /// near all, reaches beyond it.
     pub(super) fn possible(self, estimate: Estimate) -> Estimate {
@@ -102,33 +102,39 @@ pub(super) struct Metric {
     /// For people: `round trip, median`.
     pub(super) title: String,
     /// Its unit.
-    pub(super) unit: Unit,
+    pub(super) unit: MetricUnit,
     /// The values of a metric that are good news.
     pub(super) better: Better,
     /// True if its values spread over powers of ten, so that a logarithmic axis suits.
     pub(super) suits_log: bool,
 }
 
-type Known = (&'static str, &'static str, Unit, Better, bool);
+type Known = (&'static str, &'static str, MetricUnit, Better, bool);
 
 /// The metrics of jostle's own rows, in the order of reports.
 const KNOWN: [Known; 16] = [
-    ("goodput", "goodput", Unit::BitsPerSecond, Better::More, true),
-    ("seconds", "time to completion", Unit::Seconds, Better::Less, true),
-    ("rtt", "round trip, median", Unit::Milliseconds, Better::Less, true),
-    ("rtt-mean", "round trip, mean", Unit::Milliseconds, Better::Less, true),
-    ("rtt-p90", "round trip, 90th percentile", Unit::Milliseconds, Better::Less, true),
-    ("rtt-p99", "round trip, 99th percentile", Unit::Milliseconds, Better::Less, true),
-    ("intact", "arrived intact", Unit::Share, Better::More, false),
-    ("missing", "missing", Unit::Share, Better::Less, false),
-    ("damaged", "damaged", Unit::Share, Better::Less, false),
-    ("doubled", "arrived twice", Unit::Share, Better::Less, false),
-    ("late", "arrived late", Unit::Share, Better::Less, false),
-    ("frames-lost", "MP3 frames lost", Unit::Share, Better::Less, false),
-    ("packets", "packets", Unit::Count, Better::Less, true),
-    ("retransmissions", "retransmissions", Unit::Count, Better::Less, true),
-    ("resent", "share of packets sent again", Unit::Share, Better::Less, false),
-    ("discarded", "share of packets that the proxy discarded", Unit::Share, Better::Unknown, false),
+    ("goodput", "goodput", MetricUnit::BitsPerSecond, Better::More, true),
+    ("seconds", "time to completion", MetricUnit::Seconds, Better::Less, true),
+    ("rtt", "round trip, median", MetricUnit::Milliseconds, Better::Less, true),
+    ("rtt-mean", "round trip, mean", MetricUnit::Milliseconds, Better::Less, true),
+    ("rtt-p90", "round trip, 90th percentile", MetricUnit::Milliseconds, Better::Less, true),
+    ("rtt-p99", "round trip, 99th percentile", MetricUnit::Milliseconds, Better::Less, true),
+    ("intact", "arrived intact", MetricUnit::Share, Better::More, false),
+    ("missing", "missing", MetricUnit::Share, Better::Less, false),
+    ("damaged", "damaged", MetricUnit::Share, Better::Less, false),
+    ("doubled", "arrived twice", MetricUnit::Share, Better::Less, false),
+    ("late", "arrived late", MetricUnit::Share, Better::Less, false),
+    ("frames-lost", "MP3 frames lost", MetricUnit::Share, Better::Less, false),
+    ("packets", "packets", MetricUnit::Count, Better::Less, true),
+    ("retransmissions", "retransmissions", MetricUnit::Count, Better::Less, true),
+    ("resent", "share of packets sent again", MetricUnit::Share, Better::Less, false),
+    (
+        "discarded",
+        "share of packets that the proxy discarded",
+        MetricUnit::Share,
+        Better::Unknown,
+        false,
+    ),
 ];
 
 /// The metrics that a report shows unless asked for others: results before causes.
@@ -154,10 +160,10 @@ impl Metric {
             return None;
         }
         let (title, unit) = if let Some(path) = name.strip_prefix(MEASURED) {
-            (path.to_owned(), Unit::Number)
+            (path.to_owned(), MetricUnit::Number)
         } else {
             let reason = name.strip_prefix(DISCARDED)?;
-            (format!("share of packets discarded: {}", reason.replace('_', " ")), Unit::Share)
+            (format!("share of packets discarded: {}", reason.replace('_', " ")), MetricUnit::Share)
         };
         Some(Self { name: name.to_owned(), title, unit, better: Better::Unknown, suits_log: false })
     }
@@ -183,10 +189,10 @@ impl Metric {
     pub(super) fn column(&self) -> String {
         let name = self.name.replace('-', "_");
         match self.unit {
-            Unit::BitsPerSecond => format!("{name}_bps"),
-            Unit::Milliseconds => format!("{name}_ms"),
-            Unit::Share => format!("{name}_share"),
-            Unit::Seconds | Unit::Count | Unit::Number => name,
+            MetricUnit::BitsPerSecond => format!("{name}_bps"),
+            MetricUnit::Milliseconds => format!("{name}_ms"),
+            MetricUnit::Share => format!("{name}_share"),
+            MetricUnit::Seconds | MetricUnit::Count | MetricUnit::Number => name,
         }
     }
 }
@@ -278,14 +284,14 @@ mod tests {
     fn intervals_end_where_values_do() {
         let estimate =
             |low, high| Estimate { mean: 0.98, count: 5, interval: Some(Interval { low, high }) };
-        let ends = |unit: Unit| {
+        let ends = |unit: MetricUnit| {
             unit.possible(estimate(-0.2, 1.1)).interval.map(|Interval { low, high }| (low, high))
         };
-        assert_eq!(ends(Unit::Share), Some((0.0, 1.0)));
-        assert_eq!(ends(Unit::Seconds), Some((0.0, 1.1)));
-        assert_eq!(ends(Unit::Number), Some((-0.2, 1.1)));
+        assert_eq!(ends(MetricUnit::Share), Some((0.0, 1.0)));
+        assert_eq!(ends(MetricUnit::Seconds), Some((0.0, 1.1)));
+        assert_eq!(ends(MetricUnit::Number), Some((-0.2, 1.1)));
         let alone = Estimate { interval: None, ..estimate(0.0, 0.0) };
-        assert_eq!(Unit::Share.possible(alone), alone);
+        assert_eq!(MetricUnit::Share.possible(alone), alone);
     }
 
     #[test]
@@ -348,12 +354,12 @@ mod tests {
 
     #[test]
     fn values_read_with_their_units() {
-        assert_eq!(Unit::BitsPerSecond.words(1.24e7), "12.4 Mbit/s");
-        assert_eq!(Unit::BitsPerSecond.words(-2e6), "-2.00 Mbit/s");
-        assert_eq!(Unit::Milliseconds.words(12.5), "12.5 ms");
-        assert_eq!(Unit::Share.words(0.0511), "5.11%");
+        assert_eq!(MetricUnit::BitsPerSecond.words(1.24e7), "12.4 Mbit/s");
+        assert_eq!(MetricUnit::BitsPerSecond.words(-2e6), "-2.00 Mbit/s");
+        assert_eq!(MetricUnit::Milliseconds.words(12.5), "12.5 ms");
+        assert_eq!(MetricUnit::Share.words(0.0511), "5.11%");
         assert_eq!(
-            [1234.5, 0.000_12, 7.0, -0.5].map(|value| Unit::Number.words(value)),
+            [1234.5, 0.000_12, 7.0, -0.5].map(|value| MetricUnit::Number.words(value)),
             ["1,234", "1.20e-4", "7", "-0.5"]
         );
     }

@@ -29,8 +29,8 @@ use gate::Gate;
 use gather::{Gathered, gather};
 use interner::Interner;
 use jostle_console::terminal::{self, escaped};
-use options::{Format, Target};
-use read::{Source, load};
+use options::{ReportFormat, ReportTarget};
+use read::{RowSource, load};
 
 impl ReportArgs {
     /// Reports. True unless something got worse than in older rows, or nothing could be compared
@@ -43,7 +43,7 @@ impl ReportArgs {
         let mut interner = Interner::default();
         // Stdin may be one of both, but only once.
         let all: Vec<_> = self.rows.iter().chain(&self.against).cloned().collect();
-        let mut sources = Source::open(&all)?;
+        let mut sources = RowSource::open(&all)?;
         let old = sources.split_off(self.rows.len());
         let mut rows = load(sources, &mut interner)?;
         let mut old = load(old, &mut interner)?;
@@ -69,7 +69,11 @@ impl ReportArgs {
 
 /// Writes the report, and says of it what the target does not: remarks on stderr, the judgement
 /// wherever people look.
-fn write(gathered: &Gathered, gate: Option<&Gate>, target: Option<&Target>) -> anyhow::Result<()> {
+fn write(
+    gathered: &Gathered,
+    gate: Option<&Gate>,
+    target: Option<&ReportTarget>,
+) -> anyhow::Result<()> {
     let judgement = gate.map(Gate::text);
     let on_stdout = target.is_some_and(|target| target.file.is_none());
     if let Some(target) = target {
@@ -83,7 +87,7 @@ fn write(gathered: &Gathered, gate: Option<&Gate>, target: Option<&Target>) -> a
         }
     }
     let format = target.map(|target| target.format);
-    let says_all = on_stdout && matches!(format, Some(Format::Md | Format::Json));
+    let says_all = on_stdout && matches!(format, Some(ReportFormat::Md | ReportFormat::Json));
     if !says_all {
         if !on_stdout {
             terminal::note(&escaped(&gathered.opening()));
@@ -101,12 +105,12 @@ fn write(gathered: &Gathered, gate: Option<&Gate>, target: Option<&Target>) -> a
     Ok(())
 }
 
-fn drawn(gathered: &Gathered, gate: Option<&Gate>, format: Format) -> anyhow::Result<String> {
+fn drawn(gathered: &Gathered, gate: Option<&Gate>, format: ReportFormat) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Html => page::draw(gathered, gate),
-        Format::Md => formats::markdown(gathered, gate),
-        Format::Csv => formats::csv(gathered),
-        Format::Json => {
+        ReportFormat::Html => page::draw(gathered, gate),
+        ReportFormat::Md => formats::markdown(gathered, gate),
+        ReportFormat::Csv => formats::csv(gathered),
+        ReportFormat::Json => {
             let json = formats::json(gathered, gate);
             format!("{}\n", serde_json::to_string_pretty(&json)?)
         }

@@ -34,7 +34,7 @@ pub struct ReportArgs {
 
     /// In which format [default: as the output is called; Markdown on stdout]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    format: Option<Format>,
+    format: Option<ReportFormat>,
 
     /// The parameter along the axis [default: the ordered one with most values]
     #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
@@ -70,7 +70,7 @@ pub struct ReportArgs {
 
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum ReportFormat {
     /// One page with charts, which needs nothing else
     Html,
     /// Tables for people
@@ -83,10 +83,10 @@ pub(super) enum Format {
 
 /// The file and the format of a report.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Target {
+pub(super) struct ReportTarget {
     /// The file; stdout when `None`.
     pub(super) file: Option<PathBuf>,
-    pub(super) format: Format,
+    pub(super) format: ReportFormat,
 }
 
 impl ReportArgs {
@@ -104,17 +104,17 @@ impl ReportArgs {
     ///
     /// # Errors
     /// [`Usage`] when the output's name says no format, or it is one of the files of rows.
-    pub(super) fn target(&self) -> Result<Option<Target>, Usage> {
+    pub(super) fn target(&self) -> Result<Option<ReportTarget>, Usage> {
         let Some(file) = self.output.as_ref().filter(|file| file.as_os_str() != "-") else {
             let is_asked_for =
                 self.format.is_some() || self.output.is_some() || self.against.is_empty();
-            let format = self.format.unwrap_or(Format::Md);
-            return Ok(is_asked_for.then_some(Target { file: None, format }));
+            let format = self.format.unwrap_or(ReportFormat::Md);
+            return Ok(is_asked_for.then_some(ReportTarget { file: None, format }));
         };
         let named = || {
             let extension =
                 file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-            Format::from_str(if extension == "htm" { "html" } else { extension }, true)
+            ReportFormat::from_str(if extension == "htm" { "html" } else { extension }, true)
         };
         let format = self.format.map_or_else(named, Ok).map_err(|_| {
             let name = file.display();
@@ -129,7 +129,7 @@ impl ReportArgs {
                 "-o {name}: these are the rows themselves; write to another file"
             )));
         }
-        Ok(Some(Target { file: Some(file.clone()), format }))
+        Ok(Some(ReportTarget { file: Some(file.clone()), format }))
     }
 }
 

@@ -53,12 +53,12 @@ impl Record {
 }
 
 /// A file of rows.
-pub(super) struct Source<'a> {
+pub(super) struct RowSource<'a> {
     name: String,
     lines: Box<dyn BufRead + 'a>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> RowSource<'a> {
     /// A text with a name for messages.
     pub(super) fn new(name: impl Into<String>, lines: impl BufRead + 'a) -> Self {
         Self { name: name.into(), lines: Box::new(lines) }
@@ -107,7 +107,7 @@ pub(super) struct Loaded {
 /// # Errors
 /// [`Usage`] when a line is no row, or two contradict each other; another error when a file cannot
 /// be read.
-pub(super) fn load(sources: Vec<Source<'_>>, interner: &mut Interner) -> anyhow::Result<Loaded> {
+pub(super) fn load(sources: Vec<RowSource<'_>>, interner: &mut Interner) -> anyhow::Result<Loaded> {
     let mut loading = Loading::default();
     for source in sources {
         loading.read(source, interner)?;
@@ -116,18 +116,18 @@ pub(super) fn load(sources: Vec<Source<'_>>, interner: &mut Interner) -> anyhow:
 }
 
 /// The identity of a cell: its parameters with the version, repeat and seed.
-type Identity = (Levels, u32, u64);
+type CellKey = (Levels, u32, u64);
 
 #[derive(Default)]
 struct Loading {
     loaded: Loaded,
     /// The rows of each cell, as their digests and places.
-    seen: BTreeMap<Identity, Vec<(u64, String)>>,
+    seen: BTreeMap<CellKey, Vec<(u64, String)>>,
     errors: BTreeMap<String, Arc<str>>,
 }
 
 impl Loading {
-    fn read(&mut self, mut source: Source<'_>, interner: &mut Interner) -> anyhow::Result<()> {
+    fn read(&mut self, mut source: RowSource<'_>, interner: &mut Interner) -> anyhow::Result<()> {
         let mut line = Vec::new();
         for number in 1u64.. {
             line.clear();
@@ -227,7 +227,7 @@ mod tests {
 
     fn read(texts: &[(&str, String)]) -> anyhow::Result<Loaded> {
         let sources =
-            texts.iter().map(|(name, text)| Source::new(*name, text.as_bytes())).collect();
+            texts.iter().map(|(name, text)| RowSource::new(*name, text.as_bytes())).collect();
         load(sources, &mut Interner::default())
     }
 
@@ -309,9 +309,10 @@ mod tests {
     #[test]
     fn what_never_ends_is_refused() {
         let endless =
-            Source::new("zero", BufReader::new(io::repeat(b' ').take(LINE_BYTES_MAX + 5)));
+            RowSource::new("zero", BufReader::new(io::repeat(b' ').take(LINE_BYTES_MAX + 5)));
         assert!(load(vec![endless], &mut Interner::default()).unwrap().records.is_empty());
-        let endless = Source::new("x", BufReader::new(io::repeat(b'[').take(LINE_BYTES_MAX + 5)));
+        let endless =
+            RowSource::new("x", BufReader::new(io::repeat(b'[').take(LINE_BYTES_MAX + 5)));
         assert!(
             load(vec![endless], &mut Interner::default())
                 .unwrap_err()

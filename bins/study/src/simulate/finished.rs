@@ -25,11 +25,11 @@ pub(super) struct Simulated {
     pub(super) stream_json: Value,
     pub(super) seed: u64,
     pub(super) route: String,
-    pub(super) directions: Vec<Finished>,
+    pub(super) directions: Vec<SimulatedLink>,
 }
 
 /// One direction of it.
-pub(super) struct Finished {
+pub(super) struct SimulatedLink {
     pub(super) direction: Direction,
     pub(super) tally: Tally,
     pub(super) counters: Counters,
@@ -39,7 +39,7 @@ pub(super) struct Finished {
     pub(super) expected: Option<Losses>,
 }
 
-impl Finished {
+impl SimulatedLink {
     /// Sends packets through the rules of one direction.
     pub(super) fn run(
         key: &LinkKey,

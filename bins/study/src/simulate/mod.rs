@@ -11,7 +11,7 @@ use crate::profiles;
 use crate::weather::Weather;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use finished::{Finished, Simulated};
+use finished::{Simulated, SimulatedLink};
 use jostle_common::chance::{Direction, fresh_seed};
 use jostle_common::clock::Clock;
 use jostle_console::exit::Usage;
@@ -46,7 +46,7 @@ pub struct SimulateArgs {
     weather: Weather,
     /// Which way the packets go
     #[arg(long, value_enum, default_value = "both", help_heading = "The run")]
-    direction: Way,
+    direction: SimulatedWay,
     /// The seed of all draws; without it one is drawn and printed
     #[arg(long, value_name = "NUMBER", help_heading = "The run")]
     seed: Option<u64>,
@@ -70,7 +70,7 @@ pub struct SimulateArgs {
 
 /// The direction of packets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Way {
+enum SimulatedWay {
     /// From client to server
     Up,
     /// From server to client
@@ -103,7 +103,7 @@ impl SimulateArgs {
         for direction in self.directions() {
             let arrivals = self.stream.arrivals(seed, direction)?;
             let mut failure = None;
-            let finished = Finished::run(
+            let finished = SimulatedLink::run(
                 &self.key(seed, direction),
                 &profile,
                 &self.stream,
@@ -172,9 +172,9 @@ impl SimulateArgs {
 
     fn directions(&self) -> Vec<Direction> {
         match self.direction {
-            Way::Up => vec![Direction::Up],
-            Way::Down => vec![Direction::Down],
-            Way::Both => Direction::BOTH.to_vec(),
+            SimulatedWay::Up => vec![Direction::Up],
+            SimulatedWay::Down => vec![Direction::Down],
+            SimulatedWay::Both => Direction::BOTH.to_vec(),
         }
     }
 

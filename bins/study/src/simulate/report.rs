@@ -1,6 +1,6 @@
 //! What a simulation came to, as a table and as JSON.
 
-use super::finished::{Finished, Simulated};
+use super::finished::{Simulated, SimulatedLink};
 use crate::probe::{Bin, Series};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use jostle_common::words::{count, fine_percent, grouped, rate, time};
@@ -35,7 +35,7 @@ pub(super) fn opening(simulated: &Simulated) -> String {
     format!("{name}: {} {}; seed {}", packets.join(", "), simulated.stream, simulated.seed)
 }
 
-fn table(directions: &[Finished]) -> String {
+fn table(directions: &[SimulatedLink]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.force_no_tty();
@@ -54,9 +54,9 @@ fn table(directions: &[Finished]) -> String {
 }
 
 /// The rows that say something for at least one direction.
-pub(super) fn rows(directions: &[Finished]) -> Vec<(String, Vec<String>)> {
+pub(super) fn rows(directions: &[SimulatedLink]) -> Vec<(String, Vec<String>)> {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    let mut row = |name: &str, value: &dyn Fn(&Finished) -> Option<String>| {
+    let mut row = |name: &str, value: &dyn Fn(&SimulatedLink) -> Option<String>| {
         let cells: Vec<Option<String>> = directions.iter().map(value).collect();
         if cells.iter().any(Option::is_some) {
             let cells =
@@ -108,7 +108,7 @@ pub(super) fn rows(directions: &[Finished]) -> Vec<(String, Vec<String>)> {
 }
 
 /// The shortest and the longest delay.
-fn delay(one: &Finished) -> Option<(f64, f64)> {
+fn delay(one: &SimulatedLink) -> Option<(f64, f64)> {
     one.tally.delay_range()
 }
 
@@ -127,7 +127,7 @@ fn throughput(seconds: &Series) -> Option<[f64; 3]> {
 }
 
 /// Returns how many losses came in a row, against the model.
-fn runs(one: &Finished) -> String {
+fn runs(one: &SimulatedLink) -> String {
     let runs = one.tally.runs();
     if runs.count() == 0 {
         return String::new();
@@ -165,7 +165,7 @@ pub(super) fn json(simulated: &Simulated) -> Value {
     Value::Object(object)
 }
 
-fn direction(one: &Finished) -> Value {
+fn direction(one: &SimulatedLink) -> Value {
     let (tally, counters, runs) = (&one.tally, &one.counters, one.tally.runs());
     let (low, high) = one.loss_interval();
     let expected = one.expected.as_ref();

@@ -7,8 +7,8 @@
 use super::contents::Contents;
 use super::identity::Identity;
 use super::options::SweepArgs;
-use super::output::Output;
-use super::plan::Plan;
+use super::output::RowOutput;
+use super::plan::SweepPlan;
 use super::resume::{self, Found};
 use super::run::{Tally, Work};
 use anyhow::Context;
@@ -32,13 +32,14 @@ impl SweepArgs {
     /// machine.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let clock = Clock::start();
-        let plan = Plan::new(self)?;
+        let plan = SweepPlan::new(self)?;
         if self.plan {
             return print(&plan);
         }
         let contents = Arc::new(Contents::new(&plan)?);
         let path = self.output.as_deref();
-        let Some(mut output) = Output::open(path, !plan.part.is_whole(), self.retry_failed)? else {
+        let Some(mut output) = RowOutput::open(path, !plan.part.is_whole(), self.retry_failed)?
+        else {
             return self.finished(path.expect("what is finished has a name"), &plan, &contents);
         };
         let (mut found, remarks) = output.read()?;
@@ -51,7 +52,7 @@ impl SweepArgs {
         if known.is_none() {
             terminal::note(&format!("seed {seed}"));
         }
-        let there = There::of(&plan, seed, &contents, &found, self.retry_failed);
+        let there = ExistingCells::of(&plan, seed, &contents, &found, self.retry_failed);
         if found.count() > there.cells {
             let others = count(found.count() - there.cells, "row");
             terminal::note(&format!("kept {others} of other cells in {}", output.name()));
@@ -75,12 +76,12 @@ impl SweepArgs {
     }
 
     /// Ends with the rows that are there, if they are all that was asked for.
-    fn finished(&self, path: &Path, plan: &Plan, contents: &Contents) -> anyhow::Result<bool> {
+    fn finished(&self, path: &Path, plan: &SweepPlan, contents: &Contents) -> anyhow::Result<bool> {
         let name = path.display();
         let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
         let (found, _) = resume::read(&mut file, path)?;
         let seed = plan.seed.map_or_else(|| found.seed(path), |seed| Ok(Some(seed)))?;
-        let there = There::of(plan, seed.unwrap_or_default(), contents, &found, false);
+        let there = ExistingCells::of(plan, seed.unwrap_or_default(), contents, &found, false);
         if there.cells < plan.count() {
             let missing = grouped(plan.count() - there.cells);
             return Err(Usage::error(format!(
@@ -94,7 +95,7 @@ impl SweepArgs {
     }
 
     /// Returns how many cells run at once.
-    fn jobs(&self, plan: &Plan) -> usize {
+    fn jobs(&self, plan: &SweepPlan) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_virtual = plan.sweep.base.is_virtual;
         let jobs = self.jobs.map_or(if is_virtual { cores } else { 1 }, usize::from);
@@ -109,7 +110,7 @@ impl SweepArgs {
 }
 
 /// The rows of this sweep that exist already.
-struct There {
+struct ExistingCells {
     /// How many cells have a row.
     cells: u64,
     /// How many have a failed one that is kept.
@@ -118,8 +119,14 @@ struct There {
     again: BTreeSet<Identity>,
 }
 
-impl There {
-    fn of(plan: &Plan, seed: u64, contents: &Contents, found: &Found, retry_failed: bool) -> Self {
+impl ExistingCells {
+    fn of(
+        plan: &SweepPlan,
+        seed: u64,
+        contents: &Contents,
+        found: &Found,
+        retry_failed: bool,
+    ) -> Self {
         let mut there = Self { cells: 0, failed: 0, again: BTreeSet::new() };
         if found.is_empty() {
             return there;
@@ -152,13 +159,13 @@ fn last_line(tally: Tally, skipped: u64, left: u64, seed: u64, time: f64) -> Str
 }
 
 /// Prints the cells and runs nothing.
-fn print(plan: &Plan) -> anyhow::Result<bool> {
+fn print(plan: &SweepPlan) -> anyhow::Result<bool> {
     let seed = plan.seed.ok_or_else(|| {
         Usage::error(
             "--seed: cells that are run elsewhere need a seed that they share; write --seed 7, say",
         )
     })?;
-    let mut output = Output::open(None, false, false)?.expect("stdout is never finished");
+    let mut output = RowOutput::open(None, false, false)?.expect("stdout is never finished");
     for (cell, trial) in plan.cells().zip(plan.trials(seed)) {
         let mut object = Map::from_iter([("index".to_owned(), json!(cell.index))]);
         object.extend(trial.parameters());

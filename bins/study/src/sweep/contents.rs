@@ -1,6 +1,6 @@
 //! What the cells carry, read or made once and shared by all.
 
-use super::plan::Plan;
+use super::plan::SweepPlan;
 use crate::rows::Row;
 use crate::subject::Subject;
 use crate::trial::Trial;
@@ -25,7 +25,7 @@ impl Contents {
     ///
     /// # Errors
     /// When one cannot be read, is empty or too large.
-    pub(super) fn new(plan: &Plan) -> anyhow::Result<Self> {
+    pub(super) fn new(plan: &SweepPlan) -> anyhow::Result<Self> {
         let is_virtual = plan.sweep.base.is_virtual;
         let mut files = BTreeMap::new();
         for file in plan.files() {

@@ -1,7 +1,7 @@
 //! Which cell a row is of: its parameters, and nothing that was measured.
 
 use crate::rows::Row;
-use crate::trial::{Kind, Parameter};
+use crate::trial::{Parameter, SettingKind};
 use jostle_common::digest::Digest;
 use jostle_common::units::Probability;
 use serde_json::Value;
@@ -34,7 +34,7 @@ impl Identity {
 /// The share that a value is. As a text, as options have it, a third is a little less than it is in
 /// a row.
 fn share(parameter: Parameter, value: &Value) -> Option<Probability> {
-    let fraction = value.as_f64().filter(|_| parameter.kind() == Kind::Share)?;
+    let fraction = value.as_f64().filter(|_| parameter.kind() == SettingKind::Share)?;
     Probability::new(fraction)
 }
 

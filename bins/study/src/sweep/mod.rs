@@ -78,7 +78,7 @@ impl Default for Sweep {
 
 /// A cell of a sweep: a point of every axis, and a repetition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
+pub struct SweepCell {
     /// Its place in the order in which cells run, from 0.
     pub index: u64,
     /// The repetition, from 1.
@@ -152,7 +152,7 @@ impl Sweep {
 
     /// Every cell, in the order in which they run: a whole repetition after the other, and in each
     /// the whole range coarsely first.
-    pub fn order(&self) -> impl Iterator<Item = Cell> + Send + use<> {
+    pub fn order(&self) -> impl Iterator<Item = SweepCell> + Send + use<> {
         let ranks: Vec<Ranks> =
             self.axes.iter().map(|axis| Ranks::new(axis.points(), axis.is_ordered())).collect();
         let mut index = 0;
@@ -162,12 +162,12 @@ impl Sweep {
             })
             .map(move |(repeat, points)| {
                 index += 1;
-                Cell { index: index - 1, repeat, points }
+                SweepCell { index: index - 1, repeat, points }
             })
     }
 
     /// Returns what is run in a cell, in a sweep with this seed.
-    pub fn trial(&self, cell: &Cell, seed: u64) -> Trial {
+    pub fn trial(&self, cell: &SweepCell, seed: u64) -> Trial {
         let mut trial = self.base.clone();
         for (axis, point) in self.axes.iter().zip(&cell.points) {
             axis.put(&mut trial, *point);

@@ -3,7 +3,7 @@
 
 use super::options::SweepArgs;
 use crate::profiles::ProfileFiles;
-use crate::sweep::{Axis, Cell, Shard, Sweep};
+use crate::sweep::{Axis, Shard, Sweep, SweepCell};
 use crate::trial::{Job, Parameter, Setting, Trial};
 use jostle_common::setting::SettingError;
 use jostle_console::exit::Usage;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// A sweep, and what of it is run here.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct SweepPlan {
     pub(super) sweep: Sweep,
     pub(super) part: Part,
     /// `None` when it is left to the output, or to chance.
@@ -24,7 +24,7 @@ pub(super) struct Plan {
 pub(super) enum Part {
     Shard(Shard),
     /// The cell of this index.
-    Cell(u64),
+    SweepCell(u64),
 }
 
 impl Part {
@@ -35,19 +35,19 @@ impl Part {
     fn has(self, index: u64) -> bool {
         match self {
             Self::Shard(shard) => shard.has(index),
-            Self::Cell(own) => own == index,
+            Self::SweepCell(own) => own == index,
         }
     }
 
     const fn share_of(self, cells: u64) -> u64 {
         match self {
             Self::Shard(shard) => shard.share_of(cells),
-            Self::Cell(_) => 1,
+            Self::SweepCell(_) => 1,
         }
     }
 }
 
-impl Plan {
+impl SweepPlan {
     /// Reads and checks what the arguments ask for.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Plan {
     }
 
     /// The cells that are run here, in their order.
-    pub(super) fn cells(&self) -> impl Iterator<Item = Cell> + Send + use<> {
+    pub(super) fn cells(&self) -> impl Iterator<Item = SweepCell> + Send + use<> {
         let part = self.part;
         let count = usize::try_from(self.count()).unwrap_or(usize::MAX);
         self.sweep.order().filter(move |cell| part.has(cell.index)).take(count)
@@ -178,7 +178,7 @@ fn part(args: &SweepArgs, sweep: &Sweep) -> anyhow::Result<Part> {
     let cells = sweep.cells();
     match args.index {
         None => Ok(Part::Shard(args.shard.unwrap_or(Shard::WHOLE))),
-        Some(index) if index < cells => Ok(Part::Cell(index)),
+        Some(index) if index < cells => Ok(Part::SweepCell(index)),
         Some(index) => Err(Usage::error(format!(
             "--index: there is no cell {index}; the {cells} cells are numbered from 0 to {}",
             cells - 1

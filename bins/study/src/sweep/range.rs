@@ -135,7 +135,7 @@ fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>,
 
 /// The unit of a number of steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
+enum StepUnit {
     Share,
     Number,
     BitsPerSecond,
@@ -148,24 +148,26 @@ enum Unit {
 }
 
 /// A value as whole steps of its unit, which add up exactly; `None` for what has no order.
-fn steps(setting: &Setting) -> Option<(u64, Unit)> {
+fn steps(setting: &Setting) -> Option<(u64, StepUnit)> {
     let fine = |value: f64| libm::round(value * STEPS_PER_ONE) as u64;
     let nanos = |time: &Duration| u64::try_from(time.as_nanos()).ok();
     Some(match setting {
-        Setting::Share(share) => (fine(share.as_f64()), Unit::Share),
-        Setting::Number(number) if *number >= 0.0 && *number < 1e6 => (fine(*number), Unit::Number),
-        Setting::Rate(rate) => (rate.bits_per_second(), Unit::BitsPerSecond),
-        Setting::Time(Span(time)) => (nanos(time)?, Unit::Nanos),
-        Setting::Size(size) => (size.bytes(), Unit::Bytes),
-        Setting::Count(count) => (*count, Unit::Count),
-        Setting::Queue(Queue::Time(time)) => (nanos(time)?, Unit::QueueNanos),
-        Setting::Queue(Queue::Bytes(size)) => (size.bytes(), Unit::QueueBytes),
-        Setting::Queue(Queue::Packets(packets)) => (*packets, Unit::QueuePackets),
+        Setting::Share(share) => (fine(share.as_f64()), StepUnit::Share),
+        Setting::Number(number) if *number >= 0.0 && *number < 1e6 => {
+            (fine(*number), StepUnit::Number)
+        }
+        Setting::Rate(rate) => (rate.bits_per_second(), StepUnit::BitsPerSecond),
+        Setting::Time(Span(time)) => (nanos(time)?, StepUnit::Nanos),
+        Setting::Size(size) => (size.bytes(), StepUnit::Bytes),
+        Setting::Count(count) => (*count, StepUnit::Count),
+        Setting::Queue(Queue::Time(time)) => (nanos(time)?, StepUnit::QueueNanos),
+        Setting::Queue(Queue::Bytes(size)) => (size.bytes(), StepUnit::QueueBytes),
+        Setting::Queue(Queue::Packets(packets)) => (*packets, StepUnit::QueuePackets),
         _ => return None,
     })
 }
 
-impl Unit {
+impl StepUnit {
     fn setting(self, steps: u64) -> Option<Setting> {
         let time = Duration::from_nanos(steps);
         Some(match self {

@@ -41,7 +41,7 @@ pub use job::{Commands, Job, Protocol};
 pub use parameter::Parameter;
 pub use result::{FileResult, Taken};
 pub(crate) use run::run;
-pub use setting::{Kind, Setting};
+pub use setting::{Setting, SettingKind};
 pub use weather::NamedProfile;
 
 use crate::rows::Row;

@@ -1,7 +1,7 @@
 //! The parameters of a trial by name: the options of the command line, the keys of sweep files and
 //! of rows.
 
-use super::{Commands, Job, Kind, Protocol, Setting, Trial};
+use super::{Commands, Job, Protocol, Setting, SettingKind, Trial};
 use crate::weather::{OPTIONS, Way};
 use jostle_common::setting::SettingError;
 use jostle_common::units::{Probability, Span};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The part of a trial that a parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Target {
+enum ParameterTarget {
     Protocol,
     Client,
     Server,
@@ -32,34 +32,34 @@ enum Target {
 /// A parameter: its name, and what it sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Parameter {
-    target: Target,
+    target: ParameterTarget,
     name: &'static str,
 }
 
 /// The parameters in front of the weather, in the order of rows.
 const BEFORE: [Parameter; 6] = [
-    Parameter::new(Target::Protocol, "protocol"),
-    Parameter::new(Target::Client, "client"),
-    Parameter::new(Target::Server, "server"),
-    Parameter::new(Target::Check, "check"),
-    Parameter::new(Target::Over, "over"),
-    Parameter::new(Target::Profile, "profile"),
+    Parameter::new(ParameterTarget::Protocol, "protocol"),
+    Parameter::new(ParameterTarget::Client, "client"),
+    Parameter::new(ParameterTarget::Server, "server"),
+    Parameter::new(ParameterTarget::Check, "check"),
+    Parameter::new(ParameterTarget::Over, "over"),
+    Parameter::new(ParameterTarget::Profile, "profile"),
 ];
 
 /// The parameters behind the weather, in the order of rows.
 const BEHIND: [Parameter; 8] = [
-    Parameter::new(Target::File, "file"),
-    Parameter::new(Target::Size, "size"),
-    Parameter::new(Target::Timeout, "timeout"),
-    Parameter::new(Target::Pace, "pace"),
-    Parameter::new(Target::Count, "count"),
-    Parameter::new(Target::Interval, "interval"),
-    Parameter::new(Target::Tcp, "tcp"),
-    Parameter::new(Target::Limit, "limit"),
+    Parameter::new(ParameterTarget::File, "file"),
+    Parameter::new(ParameterTarget::Size, "size"),
+    Parameter::new(ParameterTarget::Timeout, "timeout"),
+    Parameter::new(ParameterTarget::Pace, "pace"),
+    Parameter::new(ParameterTarget::Count, "count"),
+    Parameter::new(ParameterTarget::Interval, "interval"),
+    Parameter::new(ParameterTarget::Tcp, "tcp"),
+    Parameter::new(ParameterTarget::Limit, "limit"),
 ];
 
 impl Parameter {
-    const fn new(target: Target, name: &'static str) -> Self {
+    const fn new(target: ParameterTarget, name: &'static str) -> Self {
         Self { target, name }
     }
 
@@ -68,7 +68,7 @@ impl Parameter {
         let weather = Way::ALL.into_iter().flat_map(|way| {
             let options = OPTIONS.iter().enumerate();
             options.map(move |(place, option)| {
-                Self::new(Target::Weather(way, place), option.name(way))
+                Self::new(ParameterTarget::Weather(way, place), option.name(way))
             })
         });
         BEFORE.into_iter().chain(weather).chain(BEHIND)
@@ -97,19 +97,22 @@ impl Parameter {
     }
 
     /// Returns what values it has.
-    pub const fn kind(self) -> Kind {
+    pub const fn kind(self) -> SettingKind {
         match self.target {
-            Target::Protocol => Kind::Protocol,
-            Target::Client | Target::Server | Target::Check | Target::File => Kind::Text,
-            Target::Over => Kind::Transports,
-            Target::Profile => Kind::Profile,
-            Target::Weather(_, place) => OPTIONS[place].kind,
-            Target::Pace => Kind::Rate,
-            Target::Interval | Target::Limit => Kind::Time,
-            Target::Size => Kind::Size,
-            Target::Timeout => Kind::Timing,
-            Target::Count => Kind::Count,
-            Target::Tcp => Kind::Tcp,
+            ParameterTarget::Protocol => SettingKind::Protocol,
+            ParameterTarget::Client
+            | ParameterTarget::Server
+            | ParameterTarget::Check
+            | ParameterTarget::File => SettingKind::Text,
+            ParameterTarget::Over => SettingKind::Transports,
+            ParameterTarget::Profile => SettingKind::Profile,
+            ParameterTarget::Weather(_, place) => OPTIONS[place].kind,
+            ParameterTarget::Pace => SettingKind::Rate,
+            ParameterTarget::Interval | ParameterTarget::Limit => SettingKind::Time,
+            ParameterTarget::Size => SettingKind::Size,
+            ParameterTarget::Timeout => SettingKind::Timing,
+            ParameterTarget::Count => SettingKind::Count,
+            ParameterTarget::Tcp => SettingKind::Tcp,
         }
     }
 
@@ -127,7 +130,7 @@ impl Parameter {
     /// # Errors
     /// When it cannot have that value.
     pub fn read_from_row(self, value: &Value, read: ReadFile<'_>) -> Result<Setting, SettingError> {
-        if self.kind() != Kind::Share {
+        if self.kind() != SettingKind::Share {
             return self.read(value, read);
         }
         let Some(fraction) = value.as_f64() else { return self.read(value, read) };
@@ -141,13 +144,13 @@ impl Parameter {
         let is =
             |protocols: &[Protocol]| job.protocol().is_some_and(|own| protocols.contains(&own));
         match self.target {
-            Target::Timeout => is(&[Protocol::Saw, Protocol::Ping, Protocol::Messages]),
-            Target::Pace => is(&[Protocol::Udp]),
-            Target::Count => is(&[Protocol::Ping, Protocol::Messages]),
-            Target::Interval => is(&[Protocol::Ping]),
-            Target::File => job.protocol().is_some_and(Protocol::carries_file),
-            Target::Size => job.protocol().is_some(),
-            Target::Tcp => job.transport().has_tcp(),
+            ParameterTarget::Timeout => is(&[Protocol::Saw, Protocol::Ping, Protocol::Messages]),
+            ParameterTarget::Pace => is(&[Protocol::Udp]),
+            ParameterTarget::Count => is(&[Protocol::Ping, Protocol::Messages]),
+            ParameterTarget::Interval => is(&[Protocol::Ping]),
+            ParameterTarget::File => job.protocol().is_some_and(Protocol::carries_file),
+            ParameterTarget::Size => job.protocol().is_some(),
+            ParameterTarget::Tcp => job.transport().has_tcp(),
             _ => true,
         }
     }
@@ -160,23 +163,25 @@ impl Parameter {
         };
         let text = |text: &String| (!text.is_empty()).then(|| Setting::Text(text.clone()));
         match self.target {
-            Target::Protocol => trial.job.protocol().map(Setting::Protocol),
-            Target::Client => commands.and_then(|commands| text(&commands.client)),
-            Target::Server => commands.and_then(|commands| text(&commands.server)),
-            Target::Check => {
+            ParameterTarget::Protocol => trial.job.protocol().map(Setting::Protocol),
+            ParameterTarget::Client => commands.and_then(|commands| text(&commands.client)),
+            ParameterTarget::Server => commands.and_then(|commands| text(&commands.server)),
+            ParameterTarget::Check => {
                 commands.and_then(|commands| commands.check.clone()).map(Setting::Text)
             }
-            Target::Over => commands.and_then(|commands| commands.over).map(Setting::Transports),
-            Target::Profile => trial.profile.clone().map(Setting::Profile),
-            Target::Weather(way, place) => (OPTIONS[place].of)(trial.shorthands.way(way)),
-            Target::File => trial.file.clone().map(Setting::Text),
-            Target::Size => trial.size.map(Setting::Size),
-            Target::Timeout => trial.timeout.map(Setting::Timing),
-            Target::Pace => trial.pace.map(Setting::Rate),
-            Target::Count => trial.count.map(Setting::Count),
-            Target::Interval => trial.interval.map(Setting::Time),
-            Target::Tcp => trial.tcp.map(Setting::Tcp),
-            Target::Limit => trial.limit.map(Setting::Time),
+            ParameterTarget::Over => {
+                commands.and_then(|commands| commands.over).map(Setting::Transports)
+            }
+            ParameterTarget::Profile => trial.profile.clone().map(Setting::Profile),
+            ParameterTarget::Weather(way, place) => (OPTIONS[place].of)(trial.shorthands.way(way)),
+            ParameterTarget::File => trial.file.clone().map(Setting::Text),
+            ParameterTarget::Size => trial.size.map(Setting::Size),
+            ParameterTarget::Timeout => trial.timeout.map(Setting::Timing),
+            ParameterTarget::Pace => trial.pace.map(Setting::Rate),
+            ParameterTarget::Count => trial.count.map(Setting::Count),
+            ParameterTarget::Interval => trial.interval.map(Setting::Time),
+            ParameterTarget::Tcp => trial.tcp.map(Setting::Tcp),
+            ParameterTarget::Limit => trial.limit.map(Setting::Time),
         }
     }
 
@@ -187,13 +192,13 @@ impl Parameter {
             return None;
         }
         match self.target {
-            Target::Over => Some(Setting::Transports(trial.job.transport())),
-            Target::Timeout => Some(Setting::Timing(trial.timeout())),
-            Target::Pace => Some(Setting::Rate(trial.pace())),
-            Target::Count => Some(Setting::Count(trial.count())),
-            Target::Interval => Some(Setting::Time(Span(trial.interval()))),
-            Target::Tcp => Some(Setting::Tcp(trial.tcp())),
-            Target::Limit => Some(Setting::Time(Span(trial.limit()))),
+            ParameterTarget::Over => Some(Setting::Transports(trial.job.transport())),
+            ParameterTarget::Timeout => Some(Setting::Timing(trial.timeout())),
+            ParameterTarget::Pace => Some(Setting::Rate(trial.pace())),
+            ParameterTarget::Count => Some(Setting::Count(trial.count())),
+            ParameterTarget::Interval => Some(Setting::Time(Span(trial.interval()))),
+            ParameterTarget::Tcp => Some(Setting::Tcp(trial.tcp())),
+            ParameterTarget::Limit => Some(Setting::Time(Span(trial.limit()))),
             _ => None,
         }
     }
@@ -201,13 +206,13 @@ impl Parameter {
     /// Removes one of those that a job may have no use for from a trial.
     pub(super) fn remove(self, trial: &mut Trial) {
         match self.target {
-            Target::Timeout => trial.timeout = None,
-            Target::Pace => trial.pace = None,
-            Target::Count => trial.count = None,
-            Target::Interval => trial.interval = None,
-            Target::File => trial.file = None,
-            Target::Size => trial.size = None,
-            Target::Tcp => trial.tcp = None,
+            ParameterTarget::Timeout => trial.timeout = None,
+            ParameterTarget::Pace => trial.pace = None,
+            ParameterTarget::Count => trial.count = None,
+            ParameterTarget::Interval => trial.interval = None,
+            ParameterTarget::File => trial.file = None,
+            ParameterTarget::Size => trial.size = None,
+            ParameterTarget::Tcp => trial.tcp = None,
             other => unreachable!("every job has a use for {other:?}"),
         }
     }
@@ -218,21 +223,25 @@ impl Parameter {
     /// When the value is not of [`Self::kind`]; what [`Self::read`] gives is.
     pub fn put(self, trial: &mut Trial, setting: Setting) {
         match (self.target, setting) {
-            (Target::Protocol, Setting::Protocol(protocol)) => trial.job = Job::Protocol(protocol),
-            (Target::Client, Setting::Text(text)) => trial.commands().client = text,
-            (Target::Server, Setting::Text(text)) => trial.commands().server = text,
-            (Target::Check, Setting::Text(text)) => trial.commands().check = Some(text),
-            (Target::Over, Setting::Transports(over)) => trial.commands().over = Some(over),
-            (Target::Profile, Setting::Profile(profile)) => trial.profile = Some(profile),
-            (Target::File, Setting::Text(file)) => trial.file = Some(file),
-            (Target::Size, Setting::Size(size)) => trial.size = Some(size),
-            (Target::Timeout, Setting::Timing(timing)) => trial.timeout = Some(timing),
-            (Target::Pace, Setting::Rate(rate)) => trial.pace = Some(rate),
-            (Target::Count, Setting::Count(count)) => trial.count = Some(count),
-            (Target::Interval, Setting::Time(time)) => trial.interval = Some(time),
-            (Target::Tcp, Setting::Tcp(tcp)) => trial.tcp = Some(tcp),
-            (Target::Limit, Setting::Time(time)) => trial.limit = Some(time),
-            (Target::Weather(way, place), setting) => {
+            (ParameterTarget::Protocol, Setting::Protocol(protocol)) => {
+                trial.job = Job::Protocol(protocol)
+            }
+            (ParameterTarget::Client, Setting::Text(text)) => trial.commands().client = text,
+            (ParameterTarget::Server, Setting::Text(text)) => trial.commands().server = text,
+            (ParameterTarget::Check, Setting::Text(text)) => trial.commands().check = Some(text),
+            (ParameterTarget::Over, Setting::Transports(over)) => {
+                trial.commands().over = Some(over)
+            }
+            (ParameterTarget::Profile, Setting::Profile(profile)) => trial.profile = Some(profile),
+            (ParameterTarget::File, Setting::Text(file)) => trial.file = Some(file),
+            (ParameterTarget::Size, Setting::Size(size)) => trial.size = Some(size),
+            (ParameterTarget::Timeout, Setting::Timing(timing)) => trial.timeout = Some(timing),
+            (ParameterTarget::Pace, Setting::Rate(rate)) => trial.pace = Some(rate),
+            (ParameterTarget::Count, Setting::Count(count)) => trial.count = Some(count),
+            (ParameterTarget::Interval, Setting::Time(time)) => trial.interval = Some(time),
+            (ParameterTarget::Tcp, Setting::Tcp(tcp)) => trial.tcp = Some(tcp),
+            (ParameterTarget::Limit, Setting::Time(time)) => trial.limit = Some(time),
+            (ParameterTarget::Weather(way, place), setting) => {
                 (OPTIONS[place].put)(trial.shorthands.way_mut(way), setting);
             }
             (target, setting) => panic!("{setting:?} is no value of {target:?}"),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The kind of values that a parameter has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// A share of packets: `5%`.
     Share,
     /// A mean number: `3`.
@@ -72,7 +72,7 @@ pub enum Setting {
     Text(String),
 }
 
-impl Kind {
+impl SettingKind {
     /// Returns true if its values have an order, so that there are ranges of them and a curve over
     /// them.
     pub const fn is_ordered(self) -> bool {

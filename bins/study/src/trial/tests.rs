@@ -15,18 +15,18 @@ fn everything() -> Vec<(&'static str, Value)> {
     let mut settings = Vec::new();
     for parameter in Parameter::all() {
         let value = match parameter.kind() {
-            Kind::Share => json!(0.05),
-            Kind::Number => json!(3.5),
-            Kind::Rate => json!("10Mbit/s"),
-            Kind::Queue => json!("50 packets"),
-            Kind::Time => json!("5ms"),
-            Kind::Size => json!(65_536),
-            Kind::Count => json!(12),
-            Kind::Timing => json!("fixed:50ms"),
-            Kind::Profile => json!("coffee-shop-wifi"),
-            Kind::Tcp => json!("reno"),
-            Kind::Text if parameter.name() == "file" => json!("song.mp3"),
-            Kind::Protocol | Kind::Transports | Kind::Text => continue,
+            SettingKind::Share => json!(0.05),
+            SettingKind::Number => json!(3.5),
+            SettingKind::Rate => json!("10Mbit/s"),
+            SettingKind::Queue => json!("50 packets"),
+            SettingKind::Time => json!("5ms"),
+            SettingKind::Size => json!(65_536),
+            SettingKind::Count => json!(12),
+            SettingKind::Timing => json!("fixed:50ms"),
+            SettingKind::Profile => json!("coffee-shop-wifi"),
+            SettingKind::Tcp => json!("reno"),
+            SettingKind::Text if parameter.name() == "file" => json!("song.mp3"),
+            SettingKind::Protocol | SettingKind::Transports | SettingKind::Text => continue,
         };
         settings.push((parameter.name(), value));
     }

@@ -1,14 +1,13 @@
 //! Goodput against loss, a line per protocol, as SVG in the colours of the page.
 
 use super::super::finished::{Comparison, FileProtocol};
-use crate::page::{scalable, theme};
+use crate::page::{chart, theme};
 use jostle_common::words::ticks::{percent_label, rate_label};
-use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg};
+use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
 use maud::Markup;
 use std::sync::Arc;
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 320.0;
+const SIZE: (f64, f64) = (560.0, 320.0);
 
 /// Draws the chart; `None` when there is no line to draw: fewer than two loss rates, or nothing
 /// measured.
@@ -48,8 +47,6 @@ pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
     // A little room left and right, or the outermost markers would be cut in half.
     let margin = comparison.losses().last().map_or(0.0, |loss| loss.as_f64() * 100.0 * 0.04);
     let layout = Layout::auto_from_plots(&plots)
-        .with_width(WIDTH)
-        .with_height(HEIGHT)
         .with_theme(theme())
         .with_log_y()
         .with_y_axis_min(decade(&rates, f64::min, f64::floor))
@@ -64,7 +61,7 @@ pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
         .with_force_margins(92.0, 10.0)
         .with_force_margins_y(14.0, 58.0);
     // The page writes the legend itself, and scales the chart to the width there is.
-    Some(scalable(&render_to_svg(plots, layout), (WIDTH, HEIGHT), "Goodput against loss"))
+    Some(chart(plots, layout, SIZE, "Goodput against loss"))
 }
 
 /// Loss in percent, and goodput in bits per second. A row without goodput has no place on a

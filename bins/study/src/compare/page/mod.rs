@@ -4,8 +4,8 @@
 mod chart;
 mod picture;
 
-use super::finished::{Comparison, FileProtocol, Finished, Saved};
-use super::verdict::Verdict;
+use super::finished::{Comparison, FileProtocol, FinishedRow, Saved};
+use super::verdict::ComparisonVerdict;
 use crate::page;
 use jostle_common::words::{count, duration, grouped, percent, rate, seconds, share};
 use maud::{Markup, PreEscaped, html};
@@ -26,7 +26,7 @@ pub(super) fn draw(comparison: &Comparison) -> String {
 }
 
 fn opening(comparison: &Comparison, title: &str) -> Markup {
-    let verdict = Verdict::of(comparison);
+    let verdict = ComparisonVerdict::of(comparison);
     html! {
         header {
             h1 { (title) }
@@ -69,7 +69,7 @@ fn pictures(comparison: &Comparison) -> Markup {
     }
 }
 
-fn file(finished: &Finished) -> Markup {
+fn file(finished: &FinishedRow) -> Markup {
     html! {
         div.file.(finished.protocol.name()) {
             div.what {
@@ -88,7 +88,7 @@ fn file(finished: &Finished) -> Markup {
 }
 
 /// Returns what became of a file, in a line.
-fn outcome(finished: &Finished) -> String {
+fn outcome(finished: &FinishedRow) -> String {
     let row = &finished.row;
     let time = row.seconds.map(|time| format!(" in {}", seconds(time))).unwrap_or_default();
     if finished.is_whole() {
@@ -170,7 +170,7 @@ fn table(comparison: &Comparison) -> Markup {
     }
 }
 
-fn cells(finished: &Finished, music: bool) -> Markup {
+fn cells(finished: &FinishedRow, music: bool) -> Markup {
     let row = &finished.row;
     let unknown = || "–".to_owned();
     let known = |number: Option<u64>| number.map_or_else(unknown, grouped);

@@ -50,7 +50,7 @@ pub(super) struct Evidence {
 
 /// A judged ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Judged {
+pub(super) struct JudgedRatio {
     /// Whether the condition is met.
     pub(super) verdict: Verdict,
     /// New / old: the geometric mean over the pairs, or, when values are 0, of the means.
@@ -107,16 +107,16 @@ impl Evidence {
 
     /// Judges a condition; each answer is wrong with a probability of half of what `confidence`
     /// lacks to 1.
-    pub(super) fn judge(&self, condition: &Condition, confidence: f64) -> Judged {
+    pub(super) fn judge(&self, condition: &Condition, confidence: f64) -> JudgedRatio {
         let answer = |is_met| if is_met { Verdict::Yes } else { Verdict::No };
         if self.pairs() == 0 {
-            return Judged { verdict: Verdict::Unclear, ratio: f64::NAN, interval: None };
+            return JudgedRatio { verdict: Verdict::Unclear, ratio: f64::NAN, interval: None };
         }
         match self.basis {
             Basis::Certain => {
                 let ratio = self.new[0] / self.old[0];
                 let interval = Some(Interval { low: ratio, high: ratio });
-                Judged { verdict: answer(condition.is_met(ratio)), ratio, interval }
+                JudgedRatio { verdict: answer(condition.is_met(ratio)), ratio, interval }
             }
             Basis::Interval => {
                 let estimate =
@@ -125,7 +125,7 @@ impl Evidence {
                     Side::Below => estimate.is_below(condition.ratio),
                     Side::Above => estimate.is_above(condition.ratio),
                 };
-                Judged { verdict, ratio: estimate.ratio, interval: estimate.interval }
+                JudgedRatio { verdict, ratio: estimate.ratio, interval: estimate.interval }
             }
             Basis::Signs => {
                 let met = self.ratios().filter(|ratio| condition.is_met(*ratio)).count() as u64;
@@ -136,7 +136,7 @@ impl Evidence {
                     () if is_rare(all - met) => Verdict::No,
                     () => Verdict::Unclear,
                 };
-                Judged { verdict, ratio: self.new_mean / self.old_mean, interval: None }
+                JudgedRatio { verdict, ratio: self.new_mean / self.old_mean, interval: None }
             }
         }
     }

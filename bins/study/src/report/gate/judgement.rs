@@ -3,7 +3,7 @@
 
 use super::super::metric::Metric;
 use super::super::table::Table;
-use super::{Failing, Finding, Gate, Outcome, Spot};
+use super::{Failing, Finding, Gate, GateOutcome, PointPlace};
 use jostle_common::words::{count, grouped, list, number};
 use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
@@ -44,10 +44,10 @@ impl Gate {
         let conditions = conditions.join(", ");
         let points = count(self.points, "point");
         match self.outcome {
-            Outcome::Passed => {
+            GateOutcome::Passed => {
                 format!("PASS: none of {points} got worse ({conditions}){}.", self.but_unclear())
             }
-            Outcome::Worse => {
+            GateOutcome::Worse => {
                 let worse = self.worse_points();
                 format!(
                     "FAIL: {} of {points} got worse ({conditions}){}.",
@@ -55,30 +55,30 @@ impl Gate {
                     self.but_unclear()
                 )
             }
-            Outcome::Unclear => {
+            GateOutcome::Unclear => {
                 let unclear = grouped(self.unclear.len() as u64);
                 format!(
                     "FAIL: {unclear} verdicts on {points} are unclear, and --strict wants \
                          them clear ({conditions})."
                 )
             }
-            Outcome::Gone => {
+            GateOutcome::Gone => {
                 let gone = count(self.old_alone, "old cell");
                 format!(
                     "FAIL: {gone} without a new one, and --strict wants all compared \
                          ({conditions})."
                 )
             }
-            Outcome::Nothing if self.pairs == 0 => {
+            GateOutcome::Nothing if self.pairs == 0 => {
                 "FAIL: nothing was compared: no new cell has an old one with the same parameters, \
                  repeat and seed."
                     .to_owned()
             }
-            Outcome::Nothing if self.unclear.is_empty() => format!(
+            GateOutcome::Nothing if self.unclear.is_empty() => format!(
                 "FAIL: nothing was compared: in none of {points} was a cell done now and before \
                  that has what is asked for ({conditions})."
             ),
-            Outcome::Nothing => format!(
+            GateOutcome::Nothing => format!(
                 "FAIL: nothing could be judged: there is one pair at most of each of {points}; \
                  run more repeats (--repeat 5)."
             ),
@@ -218,17 +218,17 @@ pub(in super::super) fn failing_table(failing: &[Failing]) -> Table {
     Table { heads, names, rows: failing.iter().map(row).collect() }
 }
 
-fn spot_heads<'a>(mut spots: impl Iterator<Item = &'a Spot>) -> Vec<String> {
+fn spot_heads<'a>(mut spots: impl Iterator<Item = &'a PointPlace>) -> Vec<String> {
     let names =
         spots.next().map(|spot| spot.levels.iter().map(|(name, _)| (*name).to_owned()).collect());
     names.unwrap_or_default()
 }
 
-fn spot_cells(spot: &Spot) -> Vec<String> {
+fn spot_cells(spot: &PointPlace) -> Vec<String> {
     spot.levels.iter().map(|(_, text)| text.clone()).collect()
 }
 
-fn levels_json(spot: &Spot) -> Value {
+fn levels_json(spot: &PointPlace) -> Value {
     spot.levels
         .iter()
         .map(|(name, text)| ((*name).to_owned(), json!(text)))

@@ -56,12 +56,12 @@ pub(super) struct Gate {
     /// The points of which more cells failed than before.
     pub(super) failing: Vec<Failing>,
     /// What comes of it all.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: GateOutcome,
 }
 
 /// The verdict of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum GateOutcome {
     /// Nothing got worse, as far as could be told.
     Passed,
     /// Something got worse.
@@ -76,7 +76,7 @@ pub(super) enum Outcome {
 
 /// The place of a point.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Spot {
+pub(super) struct PointPlace {
     /// What varies, with its values here.
     pub(super) levels: Vec<(&'static str, String)>,
     /// The `over`, `by` and `x` of the report's point that it is in.
@@ -87,7 +87,7 @@ pub(super) struct Spot {
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     /// Where.
-    pub(super) spot: Spot,
+    pub(super) spot: PointPlace,
     /// Which of the conditions.
     pub(super) condition: usize,
     /// How many pairs have a ratio.
@@ -110,7 +110,7 @@ pub(super) struct Finding {
 #[derive(Clone, Debug)]
 pub(super) struct Failing {
     /// Where.
-    pub(super) spot: Spot,
+    pub(super) spot: PointPlace,
     /// How many pairs there are.
     pub(super) pairs: u64,
     /// How many cells failed before.
@@ -154,7 +154,7 @@ impl Gate {
             unclear: Vec::new(),
             sound: 0,
             failing: pairs.points.iter().filter_map(|pairs| failing(layout, pairs)).collect(),
-            outcome: Outcome::Nothing,
+            outcome: GateOutcome::Nothing,
         };
         gate.judge(layout, &pairs, &metrics);
         gate.outcome = gate.outcome(strict);
@@ -163,7 +163,7 @@ impl Gate {
 
     /// Returns true if nothing got worse, as far as could be told.
     pub(super) fn passed(&self) -> bool {
-        self.outcome == Outcome::Passed
+        self.outcome == GateOutcome::Passed
     }
 
     fn judge(&mut self, layout: &Layout, pairs: &Pairs<'_>, metrics: &[Option<u16>]) {
@@ -198,16 +198,16 @@ impl Gate {
         }
     }
 
-    fn outcome(&self, strict: bool) -> Outcome {
+    fn outcome(&self, strict: bool) -> GateOutcome {
         // One real pair says nothing: were there no others, the test would pass whatever happened.
         let says_something = |finding: &Finding| finding.pairs > 1;
         let has_judged = self.sound > 0 || self.unclear.iter().any(says_something);
         match () {
-            () if !self.worse.is_empty() || !self.failing.is_empty() => Outcome::Worse,
-            () if !has_judged => Outcome::Nothing,
-            () if strict && !self.unclear.is_empty() => Outcome::Unclear,
-            () if strict && self.old_alone > 0 => Outcome::Gone,
-            () => Outcome::Passed,
+            () if !self.worse.is_empty() || !self.failing.is_empty() => GateOutcome::Worse,
+            () if !has_judged => GateOutcome::Nothing,
+            () if strict && !self.unclear.is_empty() => GateOutcome::Unclear,
+            () if strict && self.old_alone > 0 => GateOutcome::Gone,
+            () => GateOutcome::Passed,
         }
     }
 }
@@ -240,12 +240,12 @@ fn failing(layout: &Layout, pairs: &[Pair<'_>]) -> Option<Failing> {
     })
 }
 
-fn spot(layout: &Layout, record: &Record) -> Spot {
+fn spot(layout: &Layout, record: &Record) -> PointPlace {
     let laid_out = [&layout.over, &layout.by, &layout.x].into_iter().flatten();
     let level = |dimension: &Dimension| {
         (dimension.name, dimension.levels[dimension.place(record)].text.clone())
     };
-    Spot {
+    PointPlace {
         levels: laid_out.chain(&layout.pooled).map(level).collect(),
         place: layout.place(record),
     }

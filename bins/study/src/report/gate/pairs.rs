@@ -23,18 +23,18 @@ pub(super) struct Pairs<'a> {
     pub(super) old_alone: u64,
 }
 
-type Cell = (Levels, u32, u64);
+type PairKey = (Levels, u32, u64);
 
 impl<'a> Pairs<'a> {
     /// Pairs rows that were read into one interner. Several runs of one cell are paired in their
     /// order.
     pub(super) fn new(interner: &Interner, new: &'a [Record], old: &'a [Record]) -> Self {
         let version = interner.key_named("version");
-        let cell = |record: &Record| -> Cell {
+        let cell = |record: &Record| -> PairKey {
             let levels = record.levels.iter().filter(|(key, _)| Some(*key) != version);
             (levels.copied().collect(), record.repeat, record.seed)
         };
-        let mut waiting: BTreeMap<Cell, Vec<&'a Record>> = BTreeMap::new();
+        let mut waiting: BTreeMap<PairKey, Vec<&'a Record>> = BTreeMap::new();
         // Backwards, so that the first is the next to be taken.
         for record in old.iter().rev() {
             waiting.entry(cell(record)).or_default().push(record);

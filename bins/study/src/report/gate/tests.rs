@@ -39,7 +39,7 @@ fn a_drop_of_a_fifth_is_found_where_it_is() {
     let gate = compared(&sweep(10, dropped), &old, &["goodput < 0.9"], false);
     assert_eq!(
         (gate.outcome, gate.pairs, gate.points, gate.chances),
-        (Outcome::Worse, 100, 10, 10)
+        (GateOutcome::Worse, 100, 10, 10)
     );
     let found: Vec<&str> =
         gate.worse.iter().map(|finding| finding.spot.levels[0].1.as_str()).collect();
@@ -65,7 +65,7 @@ fn a_drop_of_a_fifth_is_found_where_it_is() {
 fn cells_that_are_gone_fail_where_all_were_to_be_compared() {
     let old = sweep(10, noisy(1, 0.01));
     let gone = |strict| compared(&old[..90], &old, &["goodput < 0.9"], strict);
-    assert_eq!((gone(false).outcome, gone(true).outcome), (Outcome::Passed, Outcome::Gone));
+    assert_eq!((gone(false).outcome, gone(true).outcome), (GateOutcome::Passed, GateOutcome::Gone));
     assert!(
         gone(true).text().contains("FAIL: 10 old cells without a new one"),
         "{}",
@@ -73,7 +73,7 @@ fn cells_that_are_gone_fail_where_all_were_to_be_compared() {
     );
     assert_eq!(
         compared(&old, &old[..90], &["goodput < 0.9"], true).outcome,
-        Outcome::Passed,
+        GateOutcome::Passed,
         "more is fine"
     );
 }
@@ -106,7 +106,7 @@ fn more_failed_cells_are_worse_by_themselves() {
         .map(|(number, row)| if number >= 38 { row.failed("refused") } else { row })
         .collect();
     let gate = compared(&failing, &old, &["goodput < 0.9"], false);
-    assert_eq!((gate.outcome, gate.worse.len()), (Outcome::Worse, 0));
+    assert_eq!((gate.outcome, gate.worse.len()), (GateOutcome::Worse, 0));
     let [point] = gate.failing.as_slice() else { panic!("{:?}", gate.failing) };
     assert_eq!((point.old_failed, point.new_failed, point.pairs), (0, 2, 4));
     assert_eq!(point.spot.levels, [("loss", "9%".to_owned())]);
@@ -115,7 +115,7 @@ fn more_failed_cells_are_worse_by_themselves() {
     assert!(compared(&old, &failing, &["goodput < 0.9"], true).passed());
     // All of them: no goodput is left to compare, and it fails all the same.
     let none: Vec<RowBuilder> = old.iter().map(|row| row.clone().failed("refused")).collect();
-    assert_eq!(compared(&none, &old, &["goodput < 0.9"], false).outcome, Outcome::Worse);
+    assert_eq!(compared(&none, &old, &["goodput < 0.9"], false).outcome, GateOutcome::Worse);
 }
 
 #[test]
@@ -128,10 +128,10 @@ fn virtual_cells_are_certain_with_one_repetition() {
     let same = compared(&old, &old, &["goodput < 0.99"], true);
     assert_eq!(
         (same.outcome, same.sound, same.chances, same.same_runs),
-        (Outcome::Passed, 10, 0, 0)
+        (GateOutcome::Passed, 10, 0, 0)
     );
     let gate = compared(&virtually(0.85), &old, &["goodput < 0.9", "goodput > 1.1"], false);
-    assert_eq!((gate.outcome, gate.worse.len(), gate.sound), (Outcome::Worse, 1, 19));
+    assert_eq!((gate.outcome, gate.worse.len(), gate.sound), (GateOutcome::Worse, 1, 19));
     assert_eq!((gate.worse[0].basis, gate.worse[0].condition), (Basis::Certain, 0));
     assert!(compared(&virtually(0.95), &old, &["goodput < 0.9"], true).passed());
 }
@@ -141,14 +141,14 @@ fn a_test_that_compares_nothing_fails() {
     let old = sweep(1, |_, _| 1.0);
     let others: Vec<RowBuilder> = old.iter().map(|row| row.clone().with("size", 9)).collect();
     let gate = compared(&others, &old, &["goodput < 0.9"], false);
-    assert_eq!((gate.outcome, gate.new_alone, gate.old_alone), (Outcome::Nothing, 10, 10));
+    assert_eq!((gate.outcome, gate.new_alone, gate.old_alone), (GateOutcome::Nothing, 10, 10));
     assert!(gate.verdict().contains("no new cell has an old one"), "{}", gate.verdict());
     // One real pair of each: nothing to judge by.
     let gate = compared(&sweep(1, |_, _| 0.5), &old, &["goodput < 0.9"], false);
-    assert_eq!((gate.outcome, gate.unclear.len()), (Outcome::Nothing, 10));
+    assert_eq!((gate.outcome, gate.unclear.len()), (GateOutcome::Nothing, 10));
     assert!(gate.verdict().contains("run more repeats"), "{}", gate.verdict());
     let gate = compared(&old, &old, &["rtt > 2"], false);
-    assert_eq!(gate.outcome, Outcome::Nothing);
+    assert_eq!(gate.outcome, GateOutcome::Nothing);
     assert!(gate.verdict().contains("has what is asked for (rtt > 2)"), "{}", gate.verdict());
 }
 
@@ -160,7 +160,7 @@ fn what_is_unclear_fails_when_it_must_be_clear() {
     assert!(gate.passed() && gate.unclear.len() > 5, "{}", gate.text());
     assert!(gate.verdict().contains("verdicts are unclear"), "{}", gate.verdict());
     let gate = compared(&new, &old, &["goodput < 0.9"], true);
-    assert_eq!(gate.outcome, Outcome::Unclear);
+    assert_eq!(gate.outcome, GateOutcome::Unclear);
     assert!(!gate.passed());
 }
 

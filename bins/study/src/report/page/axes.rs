@@ -1,7 +1,7 @@
 //! The axes of a figure: what stands where, and the texts at the ticks.
 
 use super::super::dimension::Dimension;
-use super::super::metric::Unit;
+use super::super::metric::MetricUnit;
 use super::chart::{Across, Label};
 use jostle_common::words;
 use jostle_common::words::ticks::{
@@ -45,14 +45,14 @@ fn is_crowded(values: &[f64]) -> bool {
 }
 
 /// The texts at the upright axis.
-pub(super) fn upright(unit: Unit) -> Label {
+pub(super) fn upright(unit: MetricUnit) -> Label {
     match unit {
-        Unit::BitsPerSecond => rate_label,
-        Unit::Seconds => seconds_label,
-        Unit::Milliseconds => |value| seconds_label(value / 1e3),
-        Unit::Count => count_label,
-        Unit::Share => |value| percent_label(value * 100.0),
-        Unit::Number => words::number,
+        MetricUnit::BitsPerSecond => rate_label,
+        MetricUnit::Seconds => seconds_label,
+        MetricUnit::Milliseconds => |value| seconds_label(value / 1e3),
+        MetricUnit::Count => count_label,
+        MetricUnit::Share => |value| percent_label(value * 100.0),
+        MetricUnit::Number => words::number,
     }
 }
 

@@ -3,12 +3,10 @@
 
 use super::scale::Scale;
 use super::style::Style;
-use crate::page::{scalable, theme};
+use crate::page::{chart, theme};
 use jostle_common::statistics::Estimate;
 use kuva::AxisLabelOverlap;
-use kuva::prelude::{
-    BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
-};
+use kuva::prelude::{BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
 use maud::Markup;
 use std::sync::Arc;
 
@@ -98,7 +96,7 @@ pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
     }
     plots.append(&mut over);
     let (layout, size) = layout(axes, &plots);
-    scalable(&render_to_svg(plots, layout), size, name)
+    chart(plots, layout, size, name)
 }
 
 /// Returns how far a series stands from a place that it shares with others.
@@ -205,7 +203,7 @@ fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
         }
     };
     let size = (SIZE.0, SIZE.1 + below - BELOW);
-    (layout.with_width(size.0).with_height(size.1).with_force_margins_y(12.0, below), size)
+    (layout.with_force_margins_y(12.0, below), size)
 }
 
 /// The names as they fit below the axis, and how much deeper they reach when they stand aslant.

@@ -2,7 +2,7 @@
 
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
-use super::super::metric::{Better, Unit};
+use super::super::metric::{Better, MetricUnit};
 use super::super::summary;
 use super::axes::{across, position, upright};
 use super::chart::{self, Axes, Curve, Mark};
@@ -53,7 +53,7 @@ pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     let what = &gathered.metrics[metric];
     let estimates = gathered.points.iter().filter_map(|point| point.estimates[metric].as_ref());
     let mut scale = scale(estimates, what.suits_log)?;
-    if what.unit == Unit::Share && !scale.is_log {
+    if what.unit == MetricUnit::Share && !scale.is_log {
         // An interval may reach beyond all of it; means of shares cannot.
         let highest =
             gathered.points.iter().filter_map(|point| Some(point.estimates[metric]?.mean));

@@ -13,7 +13,7 @@ const LIGHT_FROM: f64 = 0.45;
 
 /// The contents of a cell.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cell {
+pub(super) enum HeatCell {
     /// A mean, and all that is known of it in words.
     Mean(f64, String),
     /// All its rows failed, and why in words.
@@ -30,7 +30,7 @@ pub(super) struct Heat {
     /// The values of the columns.
     pub(super) columns: Vec<String>,
     /// The value of each row, and a cell for each column.
-    pub(super) rows: Vec<(String, Vec<Cell>)>,
+    pub(super) rows: Vec<(String, Vec<HeatCell>)>,
 }
 
 /// Draws the table. Perceptually uniform colours (viridis) mean the same on light and dark pages;
@@ -63,18 +63,18 @@ pub(super) fn draw(heat: &Heat, scale: Scale, words: impl Fn(f64) -> String) -> 
     }
 }
 
-fn cell(cell: &Cell, scale: Scale, words: impl Fn(f64) -> String, with_values: bool) -> Markup {
+fn cell(cell: &HeatCell, scale: Scale, words: impl Fn(f64) -> String, with_values: bool) -> Markup {
     html! {
         @match cell {
-            Cell::Mean(mean, tip) => {
+            HeatCell::Mean(mean, tip) => {
                 @let share = scale.share(*mean);
                 @let style = format!("background:{}", color(share));
                 td class=[(share >= LIGHT_FROM).then_some("light")] style=(style) title=(tip) {
                     @if with_values { (words(*mean)) }
                 }
             }
-            Cell::Failed(tip) => { td.failed title=(tip) { "×" } }
-            Cell::Empty => { td.none { "·" } }
+            HeatCell::Failed(tip) => { td.failed title=(tip) { "×" } }
+            HeatCell::Empty => { td.none { "·" } }
         }
     }
 }
@@ -113,11 +113,14 @@ mod tests {
     fn heat(columns: usize) -> Heat {
         let columns: Vec<String> = (0..columns).map(|number| format!("{number}%")).collect();
         let cells = |value: f64| {
-            columns.iter().map(|_| Cell::Mean(value, "<tip>".to_owned())).collect::<Vec<Cell>>()
+            columns
+                .iter()
+                .map(|_| HeatCell::Mean(value, "<tip>".to_owned()))
+                .collect::<Vec<HeatCell>>()
         };
         let mut rows = vec![("10 ms".to_owned(), cells(0.1)), ("50 ms".to_owned(), cells(1.9))];
-        rows[0].1[0] = Cell::Failed("no answer".to_owned());
-        rows[1].1[1] = Cell::Empty;
+        rows[0].1[0] = HeatCell::Failed("no answer".to_owned());
+        rows[1].1[1] = HeatCell::Empty;
         Heat { names: ("loss".to_owned(), "delay".to_owned()), columns, rows }
     }
 

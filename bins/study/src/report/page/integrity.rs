@@ -1,7 +1,7 @@
 //! What became of chunks, requests or messages: intact, damaged or missing, as a stacked bar per
 //! point.
 
-use super::super::gather::{Arrival, Gathered, Point};
+use super::super::gather::{ArrivalShares, Gathered, Point};
 use super::names::{Names, dimensions};
 use jostle_common::words::share;
 use maud::{Markup, html};
@@ -40,8 +40,8 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
 }
 
 /// The points that counted something, in a group for each series of each small multiple.
-fn groups(gathered: &Gathered) -> Vec<Vec<(&Point, Arrival)>> {
-    let mut groups: Vec<Vec<(&Point, Arrival)>> = Vec::new();
+fn groups(gathered: &Gathered) -> Vec<Vec<(&Point, ArrivalShares)>> {
+    let mut groups: Vec<Vec<(&Point, ArrivalShares)>> = Vec::new();
     for point in &gathered.points {
         let Some(arrival) = point.arrival else { continue };
         match groups.last_mut() {
@@ -54,7 +54,7 @@ fn groups(gathered: &Gathered) -> Vec<Vec<(&Point, Arrival)>> {
     groups
 }
 
-fn chart(names: Names<'_>, group: &[(&Point, Arrival)]) -> Markup {
+fn chart(names: Names<'_>, group: &[(&Point, ArrivalShares)]) -> Markup {
     let (point, _) = group[0];
     let title: Vec<String> = [names.by(point), names.over(point)].into_iter().flatten().collect();
     html! {
@@ -72,9 +72,9 @@ fn chart(names: Names<'_>, group: &[(&Point, Arrival)]) -> Markup {
 }
 
 /// Many points as columns side by side: their values can be pointed at.
-fn columns(names: Names<'_>, group: &[(&Point, Arrival)]) -> Markup {
+fn columns(names: Names<'_>, group: &[(&Point, ArrivalShares)]) -> Markup {
     let percent = |part: f64| (1e3 * part).round() / 10.0;
-    let style = |arrival: &Arrival| match arrival.damaged {
+    let style = |arrival: &ArrivalShares| match arrival.damaged {
         // Without a share of damage the stylesheet lets it end where the intact one does.
         0.0 => format!("--i:{}%", percent(arrival.intact)),
         part => format!("--i:{}%;--d:{}%", percent(arrival.intact), percent(arrival.intact + part)),
@@ -96,7 +96,7 @@ fn text(part: f64) -> String {
 }
 
 /// Returns what there is: `90% intact, 10% missing`.
-fn words(arrival: Arrival) -> String {
+fn words(arrival: ArrivalShares) -> String {
     let parts =
         [(arrival.intact, "intact"), (arrival.damaged, "damaged"), (arrival.missing, "missing")];
     let parts = parts.iter().filter(|(part, _)| *part > 0.0);
@@ -104,8 +104,8 @@ fn words(arrival: Arrival) -> String {
 }
 
 /// A line of the picture: the value of the axis, the bar, and the share that is intact.
-fn bar(at: &str, arrival: Arrival) -> Markup {
-    let Arrival { intact, damaged, missing } = arrival;
+fn bar(at: &str, arrival: ArrivalShares) -> Markup {
+    let ArrivalShares { intact, damaged, missing } = arrival;
     // One in thousands is seen, too: the stylesheet gives it a least width.
     let style = |part: f64| format!("flex-grow:{part:.4}");
     html! {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn every_part_that_is_there_is_seen() {
         let html = |intact, damaged, missing| {
-            bar("5% <x>", Arrival { intact, damaged, missing }).into_string()
+            bar("5% <x>", ArrivalShares { intact, damaged, missing }).into_string()
         };
         let mixed = html(0.9, 0.04, 0.06);
         assert_eq!(mixed.matches("<i").count(), 3);

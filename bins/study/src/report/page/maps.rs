@@ -5,12 +5,12 @@ use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
 use super::axes::upright;
 use super::figure::{axis, tip};
-use super::heat::{self, Cell, Heat};
+use super::heat::{self, Heat, HeatCell};
 use super::names::named;
 use maud::{Markup, html};
 
 /// The parameters that are columns and rows, and the one that has a map for each value.
-struct Plan<'a> {
+struct MapPlan<'a> {
     columns: &'a Dimension,
     rows: &'a Dimension,
     row_of: fn(&Point) -> usize,
@@ -18,13 +18,13 @@ struct Plan<'a> {
     map_of: fn(&Point) -> usize,
 }
 
-fn plan(gathered: &Gathered) -> Option<Plan<'_>> {
+fn plan(gathered: &Gathered) -> Option<MapPlan<'_>> {
     let layout = &gathered.layout;
     let ordered = |dimension: &&Dimension| dimension.is_ordered;
     let columns = layout.x.as_ref().filter(ordered)?;
     let (by, over) = (layout.by.as_ref(), layout.over.as_ref());
     if let Some(rows) = over.filter(ordered) {
-        return Some(Plan {
+        return Some(MapPlan {
             columns,
             rows,
             row_of: |point| point.over,
@@ -33,7 +33,13 @@ fn plan(gathered: &Gathered) -> Option<Plan<'_>> {
         });
     }
     let rows = by.filter(ordered)?;
-    Some(Plan { columns, rows, row_of: |point| point.by, maps: over, map_of: |point| point.over })
+    Some(MapPlan {
+        columns,
+        rows,
+        row_of: |point| point.by,
+        maps: over,
+        map_of: |point| point.over,
+    })
 }
 
 /// The section of the page; nothing when fewer than two ordered parameters vary.
@@ -44,7 +50,7 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
     let Some((plan, scale)) = plan(gathered).zip(axis(gathered, METRIC)) else { return none() };
     let maps = (0..plan.maps.map_or(1, |maps| maps.levels.len()))
         .map(|place| (place, grid(gathered, &plan, place)))
-        .filter(|(_, cells)| cells.iter().flatten().any(|cell| *cell != Cell::Empty));
+        .filter(|(_, cells)| cells.iter().flatten().any(|cell| *cell != HeatCell::Empty));
     let texts = |dimension: &Dimension| -> Vec<String> {
         dimension.levels.iter().map(|level| level.text.clone()).collect()
     };
@@ -66,15 +72,15 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
     }
 }
 
-fn grid(gathered: &Gathered, plan: &Plan<'_>, map: usize) -> Vec<Vec<Cell>> {
-    let mut cells = vec![vec![Cell::Empty; plan.columns.levels.len()]; plan.rows.levels.len()];
+fn grid(gathered: &Gathered, plan: &MapPlan<'_>, map: usize) -> Vec<Vec<HeatCell>> {
+    let mut cells = vec![vec![HeatCell::Empty; plan.columns.levels.len()]; plan.rows.levels.len()];
     for point in gathered.points.iter().filter(|point| (plan.map_of)(point) == map) {
         let estimate = point.estimates[0].filter(|estimate| estimate.mean.is_finite());
         let words = tip(gathered, 0, point, estimate);
         let cell = match estimate {
-            Some(estimate) => Cell::Mean(estimate.mean, words),
-            None if point.failed == point.rows => Cell::Failed(words),
-            None => Cell::Empty,
+            Some(estimate) => HeatCell::Mean(estimate.mean, words),
+            None if point.failed == point.rows => HeatCell::Failed(words),
+            None => HeatCell::Empty,
         };
         cells[(plan.row_of)(point)][point.x] = cell;
     }

@@ -2,7 +2,7 @@
 
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
-use super::super::metric::Unit;
+use super::super::metric::MetricUnit;
 use jostle_common::statistics::Interval;
 use jostle_common::words::{count, grouped};
 use maud::{Markup, html};
@@ -58,7 +58,7 @@ fn cells(gathered: &Gathered, metric: usize, point: &Point) -> Markup {
 }
 
 /// `8.68 to 9.05 Mbit/s`: a unit that both ends have stands once.
-fn range(unit: Unit, interval: Interval) -> String {
+fn range(unit: MetricUnit, interval: Interval) -> String {
     let (low, high) = (unit.words(interval.low), unit.words(interval.high));
     match (low.split_once(' '), high.split_once(' ')) {
         (Some((number, unit)), Some((_, other))) if unit == other => format!("{number} to {high}"),
@@ -73,9 +73,9 @@ mod tests {
     #[test]
     fn a_unit_that_both_ends_have_stands_once() {
         let range = |unit, low, high| range(unit, Interval { low, high });
-        assert_eq!(range(Unit::BitsPerSecond, 8.68e6, 9.05e6), "8.68 to 9.05 Mbit/s");
-        assert_eq!(range(Unit::BitsPerSecond, 9e5, 1.1e6), "900 kbit/s to 1.10 Mbit/s");
-        assert_eq!(range(Unit::Share, 0.05, 0.06), "5% to 6%");
-        assert_eq!(range(Unit::Count, 5.0, 6.0), "5 to 6");
+        assert_eq!(range(MetricUnit::BitsPerSecond, 8.68e6, 9.05e6), "8.68 to 9.05 Mbit/s");
+        assert_eq!(range(MetricUnit::BitsPerSecond, 9e5, 1.1e6), "900 kbit/s to 1.10 Mbit/s");
+        assert_eq!(range(MetricUnit::Share, 0.05, 0.06), "5% to 6%");
+        assert_eq!(range(MetricUnit::Count, 5.0, 6.0), "5 to 6");
     }
 }

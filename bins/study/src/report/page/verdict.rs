@@ -1,6 +1,6 @@
 //! What came of the comparison with older rows: the verdict and the points that got worse.
 
-use super::super::gate::{Gate, Outcome, failing_table};
+use super::super::gate::{Gate, GateOutcome, failing_table};
 use super::super::table::Table;
 use jostle_common::words::count;
 use maud::{Markup, html};
@@ -11,9 +11,9 @@ const LINES_SHOWN: usize = 200;
 /// The section of the page.
 pub(super) fn section(gate: &Gate) -> Markup {
     let class = match gate.outcome {
-        Outcome::Passed => "good",
-        Outcome::Worse => "bad",
-        Outcome::Unclear | Outcome::Gone | Outcome::Nothing => "unclear",
+        GateOutcome::Passed => "good",
+        GateOutcome::Worse => "bad",
+        GateOutcome::Unclear | GateOutcome::Gone | GateOutcome::Nothing => "unclear",
     };
     html! {
         section.notice.(class) {

@@ -1,12 +1,10 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
-use super::super::finished::Finished;
-use crate::page::{scalable, theme};
+use super::super::finished::SimulatedLink;
+use crate::page::{chart, theme};
 use crate::probe::Bin;
 use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_label};
-use kuva::prelude::{
-    Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat, render_to_svg,
-};
+use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
 use maud::Markup;
 use std::sync::Arc;
 
@@ -16,7 +14,7 @@ const SIZE: (f64, f64) = (440.0, 270.0);
 const LENGTHS_MAX: usize = 40;
 
 /// Each drawn packet's delay at the time it came; lost ones at the bottom.
-pub(super) fn delays(one: &Finished) -> Option<Markup> {
+pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
     let samples = one.tally.samples();
     let arrived: Vec<(f64, f64)> =
         samples.iter().filter_map(|sample| Some((sample.at, sample.delay?))).collect();
@@ -44,7 +42,7 @@ pub(super) fn delays(one: &Finished) -> Option<Markup> {
 }
 
 /// Returns how many runs of losses had each length, and how many the formula expects.
-pub(super) fn bursts(one: &Finished) -> Option<Markup> {
+pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
     let lengths = one.tally.runs().lengths();
     let total = one.tally.runs().count();
     if total == 0 {
@@ -89,11 +87,11 @@ pub(super) fn bursts(one: &Finished) -> Option<Markup> {
         .with_y_axis_min(0.0)
         .with_y_axis_max(top * 1.06)
         .with_y_tick_format(TickFormat::Custom(Arc::new(count_label)));
-    Some(scalable(&render_to_svg(plots, layout), SIZE, "Losses in a row"))
+    Some(chart(plots, layout, SIZE, "Losses in a row"))
 }
 
 /// Bits per second that came and that arrived.
-pub(super) fn throughput(one: &Finished) -> Option<Markup> {
+pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
     let rate = |of: fn(&Bin) -> u64| line(one, |bin, width| Some(of(bin) as f64 * 8.0 / width));
     let (sent, arrived) = (rate(|bin| bin.offered_bytes), rate(|bin| bin.delivered_bytes));
     let top = sent.iter().chain(&arrived).map(|(_, rate)| *rate).fold(0.0, f64::max);
@@ -113,7 +111,7 @@ pub(super) fn throughput(one: &Finished) -> Option<Markup> {
 }
 
 /// The most packets inside in each bin.
-pub(super) fn held(one: &Finished) -> Option<Markup> {
+pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
     let mut level = 0;
     let points = line(one, |bin, _| {
         // Where nothing comes or goes it stays as it was.
@@ -136,7 +134,7 @@ pub(super) fn held(one: &Finished) -> Option<Markup> {
 }
 
 /// A point in the middle of each bin that has a value.
-fn line(one: &Finished, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<(f64, f64)> {
+fn line(one: &SimulatedLink, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<(f64, f64)> {
     let course = one.tally.course();
     let width = course.width();
     let bins = course.bins();
@@ -149,7 +147,7 @@ fn line(one: &Finished, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<
 }
 
 fn over_time(
-    one: &Finished,
+    one: &SimulatedLink,
     plots: Vec<Plot>,
     top: f64,
     label: fn(f64) -> String,
@@ -164,13 +162,11 @@ fn over_time(
         .with_y_axis_min(0.0)
         .with_y_axis_max(top)
         .with_y_tick_format(TickFormat::Custom(Arc::new(label)));
-    scalable(&render_to_svg(plots, layout), SIZE, name)
+    chart(plots, layout, SIZE, name)
 }
 
 fn layout(plots: &[Plot]) -> Layout {
     Layout::auto_from_plots(plots)
-        .with_width(SIZE.0)
-        .with_height(SIZE.1)
         .with_theme(theme())
         .with_ticks(5)
         .with_tick_size(13)

@@ -2,7 +2,7 @@
 
 mod charts;
 
-use super::finished::{Finished, Simulated};
+use super::finished::{Simulated, SimulatedLink};
 use super::report;
 use crate::page::document;
 use jostle_common::chance::Direction;
@@ -38,7 +38,7 @@ const fn heading(direction: Direction) -> &'static str {
 }
 
 /// The three numbers that people ask for first.
-fn card(one: &Finished) -> Markup {
+fn card(one: &SimulatedLink) -> Markup {
     let mut parts = vec![match one.tally.runs().lost() {
         0 => "No packet is lost.".to_owned(),
         _ => format!(
@@ -68,7 +68,7 @@ fn card(one: &Finished) -> Markup {
     }
 }
 
-fn section(one: &Finished) -> Markup {
+fn section(one: &SimulatedLink) -> Markup {
     let name = one.direction.name();
     let has_model = one.expected_lengths().is_some();
     html! {
@@ -102,7 +102,7 @@ fn figure(title: &str, chart: Option<Markup>, legend: &Markup) -> Markup {
     }
 }
 
-fn table(directions: &[Finished]) -> Markup {
+fn table(directions: &[SimulatedLink]) -> Markup {
     html! {
         h2 { "All numbers" }
         div.wide {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// An output that is open, and that no other process writes to.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct RowOutput {
     to: To,
 }
 
@@ -34,7 +34,7 @@ struct Rows {
     finished: Option<PathBuf>,
 }
 
-impl Output {
+impl RowOutput {
     /// Opens the output; `None` when it is finished, and not to be taken up again (`again`). A part
     /// of a sweep is written next to its name until it is finished.
     ///

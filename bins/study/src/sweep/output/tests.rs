@@ -15,7 +15,7 @@ fn found(text: &str) -> anyhow::Result<(Found, Vec<String>, String)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");
     std::fs::write(&path, text).unwrap();
-    let mut output = Output::open(Some(&path), false, false).unwrap().unwrap();
+    let mut output = RowOutput::open(Some(&path), false, false).unwrap().unwrap();
     let (found, remarks) = output.read()?;
     Ok((found, remarks, std::fs::read_to_string(&path).unwrap()))
 }
@@ -77,12 +77,12 @@ fn failed_rows_go_and_the_others_stay_as_they_are() {
     let rows = [row(1, 1, false), row(2, 2, true), row(3, 3, false)].map(|row| line(&row));
     std::fs::write(&path, rows.concat()).unwrap();
     std::fs::write(folder.path().join("rows.jsonl.new"), "left behind").unwrap();
-    let mut output = Output::open(Some(&path), false, false).unwrap().unwrap();
+    let mut output = RowOutput::open(Some(&path), false, false).unwrap().unwrap();
     output
         .remove_failed(&[row(1, 1, false), row(2, 2, false)].iter().map(Identity::of).collect())
         .unwrap();
     output.write("more\n").unwrap();
-    let another = Output::open(Some(&path), false, false).unwrap_err().to_string();
+    let another = RowOutput::open(Some(&path), false, false).unwrap_err().to_string();
     assert!(another.starts_with("another sweep writes to "), "{another}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), rows[1..].concat() + "more\n");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -92,7 +92,7 @@ fn failed_rows_go_and_the_others_stay_as_they_are() {
 fn a_part_has_its_name_when_it_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");
-    let open = |again| Output::open(Some(&path), true, again).unwrap();
+    let open = |again| RowOutput::open(Some(&path), true, again).unwrap();
     let mut output = open(false).unwrap();
     output.write("one\n").unwrap();
     drop(output);
@@ -116,7 +116,7 @@ fn where_nothing_can_be_written_is_said_at_once() {
         [(folder.path(), "is a folder"), (&folder.path().join("no/rows"), "cannot write")]
     {
         for is_part in [false, true] {
-            let error = Output::open(Some(path), is_part, false).unwrap_err().to_string();
+            let error = RowOutput::open(Some(path), is_part, false).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains(path.to_str().unwrap()), "{error}");
         }
     }

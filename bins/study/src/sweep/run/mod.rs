@@ -5,8 +5,8 @@ mod processes;
 
 use super::contents::Contents;
 use super::identity::Identity;
-use super::output::Output;
-use super::plan::Plan;
+use super::output::RowOutput;
+use super::plan::SweepPlan;
 use super::resume::Found;
 use crate::rows::Row;
 use crate::trial::Trial;
@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use jostle_common::words::count;
 use jostle_console::progress;
 use jostle_console::stop::Stop;
-use pool::{Order, Pool};
+use pool::{Pool, ResultOrder};
 use processes::Processes;
 use std::io;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// The cells that are run, and what is known about them.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
-    pub(super) plan: Plan,
+    pub(super) plan: SweepPlan,
     pub(super) seed: u64,
     pub(super) contents: Arc<Contents>,
     /// Cells that are not run again.
@@ -62,20 +62,20 @@ impl Work {
     ///
     /// # Errors
     /// When a row cannot be written, or the machine refuses a thread or a process.
-    pub(super) fn run(&self, output: &mut Output, stop: &Stop) -> anyhow::Result<Tally> {
+    pub(super) fn run(&self, output: &mut RowOutput, stop: &Stop) -> anyhow::Result<Tally> {
         if self.plan.sweep.base.is_virtual {
             let contents = self.contents.clone();
             let run = move |trial: Trial| {
                 Ok(Some(Line::new(&simulated::run(&trial, &contents.of(&trial)))))
             };
-            let pool = Pool::start(self.trials(stop), self.jobs, Order::OfItems, run);
+            let pool = Pool::start(self.trials(stop), self.jobs, ResultOrder::OfItems, run);
             // A cell in virtual time cannot be interrupted: it ends with this process.
             return self.collect(&mut pool.context("cannot start a thread")?, output, stop);
         }
         let processes = Processes::new(self.contents.clone(), self.jobs, stop.clone())?;
         let run =
             move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
-        let pool = Pool::start(self.trials(stop), self.jobs, Order::OfResults, run);
+        let pool = Pool::start(self.trials(stop), self.jobs, ResultOrder::OfResults, run);
         let mut pool = pool.context("cannot start a thread")?;
         let tally = self.collect(&mut pool, output, stop);
         if tally.is_err() {
@@ -96,7 +96,7 @@ impl Work {
     fn collect<I>(
         &self,
         pool: &mut Pool<I, anyhow::Result<Option<Line>>>,
-        output: &mut Output,
+        output: &mut RowOutput,
         stop: &Stop,
     ) -> anyhow::Result<Tally>
     where

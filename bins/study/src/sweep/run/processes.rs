@@ -4,7 +4,7 @@ use crate::rows::Row;
 use crate::sweep::contents::Contents;
 use crate::sweep::identity::Identity;
 use crate::trial::Trial;
-use crate::trial::programs::output::Output;
+use crate::trial::programs::output::PipeOutput;
 use anyhow::Context;
 use jostle_common::words::duration;
 use jostle_console::child::{Child, Reach};
@@ -39,7 +39,7 @@ enum End {
 }
 
 /// The output and the end of a process.
-struct Left {
+struct EndedProcess {
     end: End,
     status: i32,
     stdout: Vec<u8>,
@@ -82,7 +82,7 @@ impl Processes {
         Ok(Some(row))
     }
 
-    fn process(&self, trial: &Trial, grace: Duration) -> std::io::Result<Left> {
+    fn process(&self, trial: &Trial, grace: Duration) -> std::io::Result<EndedProcess> {
         let mut command = Command::new(&self.program);
         command.arg("trial").args(trial.arguments());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -93,8 +93,8 @@ impl Processes {
             let _ = sender.send(end);
         };
         let (child, pipes) = Child::start(command, Reach::Group, move || say(&ended, End::Itself))?;
-        let stdout = Output::drain("stdout".to_owned(), pipes.stdout.expect("it is piped"))?;
-        let stderr = Output::drain("stderr".to_owned(), pipes.stderr.expect("it is piped"))?;
+        let stdout = PipeOutput::drain("stdout".to_owned(), pipes.stdout.expect("it is piped"))?;
+        let stderr = PipeOutput::drain("stderr".to_owned(), pipes.stderr.expect("it is piped"))?;
         let attached = self.stop.attach_with(move || say(&sender, End::Stopped));
         let end = match ends.recv_timeout(trial.limit() + grace) {
             Ok(end) => end,
@@ -104,11 +104,11 @@ impl Processes {
         drop(attached);
         // The trial ends what it has started, if it is asked to.
         let status = child.finish();
-        Ok(Left { end, status, stdout: stdout.last_line(), stderr: stderr.last_line() })
+        Ok(EndedProcess { end, status, stdout: stdout.last_line(), stderr: stderr.last_line() })
     }
 }
 
-impl Left {
+impl EndedProcess {
     /// Returns why there is no row: what was said last.
     fn complaint(&self) -> String {
         let said = String::from_utf8_lossy(&self.stderr);

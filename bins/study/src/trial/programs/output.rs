@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One pipe of a program, and the thread that empties it.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct PipeOutput {
     last: Arc<Mutex<Vec<u8>>>,
     ended: Receiver<()>,
 }
 
-impl Output {
+impl PipeOutput {
     /// Empties `pipe` until its end, and logs its lines as those of `name` at level debug.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn last(bytes: impl Into<Vec<u8>>) -> Vec<u8> {
-        Output::drain("test".to_owned(), io::Cursor::new(bytes.into())).unwrap().last_line()
+        PipeOutput::drain("test".to_owned(), io::Cursor::new(bytes.into())).unwrap().last_line()
     }
 
     #[test]

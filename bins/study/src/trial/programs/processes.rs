@@ -2,7 +2,7 @@
 //! happens.
 
 use super::descendants::Descendants;
-use super::program::{Program, Report, Role};
+use super::program::{Program, ProgramReport, Role};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_console::child::PATIENCE;
@@ -41,7 +41,7 @@ pub(super) enum Setback {
 
 impl Setback {
     /// Adds what the server's end may explain.
-    pub(super) fn explained(self, reports: &[Report]) -> Self {
+    pub(super) fn explained(self, reports: &[ProgramReport]) -> Self {
         let server = reports.iter().find(|report| report.role == Role::Server);
         match (self, server) {
             (Self::Limit(_), Some(server)) => Self::Limit(server.aside()),
@@ -170,7 +170,7 @@ impl<'a> RunningPrograms<'a> {
     }
 
     /// Ends all that runs, and says what came of each program.
-    pub(super) fn clear(&mut self) -> Vec<Report> {
+    pub(super) fn clear(&mut self) -> Vec<ProgramReport> {
         let by_itself: Vec<bool> =
             self.programs.iter_mut().map(|program| program.child.status().is_some()).collect();
         if !self.is_empty() {

@@ -1,6 +1,6 @@
 //! One of the programs of a trial: a line for the shell, in a process group of its own.
 
-use super::output::Output;
+use super::output::PipeOutput;
 use anyhow::Context;
 use jostle_console::child::{Child, Reach};
 use jostle_console::terminal::escaped_bytes;
@@ -35,8 +35,8 @@ impl fmt::Display for Role {
 pub(super) struct Program {
     pub(super) role: Role,
     pub(super) child: Child,
-    stdout: Output,
-    stderr: Output,
+    stdout: PipeOutput,
+    stderr: PipeOutput,
 }
 
 impl Program {
@@ -58,24 +58,24 @@ impl Program {
             let (child, pipes) = Child::start(command, Reach::Group, when_ended)?;
             let (stdout, stderr) =
                 (pipes.stdout.expect("it is piped"), pipes.stderr.expect("it is piped"));
-            let stdout = Output::drain(format!("{role}, stdout"), stdout)?;
-            let stderr = Output::drain(format!("{role}, stderr"), stderr)?;
+            let stdout = PipeOutput::drain(format!("{role}, stdout"), stdout)?;
+            let stderr = PipeOutput::drain(format!("{role}, stderr"), stderr)?;
             Ok(Self { role, child, stdout, stderr })
         };
         start().with_context(|| format!("cannot run the {role}"))
     }
 
     /// Returns what came of it; it must have ended.
-    pub(super) fn report(mut self, is_by_itself: bool) -> Report {
+    pub(super) fn report(mut self, is_by_itself: bool) -> ProgramReport {
         let status = self.child.status();
         let (stdout, stderr) = (self.stdout.last_line(), self.stderr.last_line());
-        Report { role: self.role, status, is_by_itself, stdout, stderr }
+        ProgramReport { role: self.role, status, is_by_itself, stdout, stderr }
     }
 }
 
 /// The end of a program.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
+pub(super) struct ProgramReport {
     pub(super) role: Role,
     /// As a shell says it; `None` when it could not even be killed.
     pub(super) status: Option<i32>,
@@ -86,7 +86,7 @@ pub(super) struct Report {
     pub(super) stderr: Vec<u8>,
 }
 
-impl Report {
+impl ProgramReport {
     /// Returns what it has measured: the object in its last line, if that is one.
     pub(super) fn measured(&self) -> Option<Map<String, Value>> {
         serde_json::from_slice(&self.stdout).ok()
@@ -103,7 +103,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ProgramReport {
     /// `the client ended with status 7: curl: (7) Failed to connect`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { role, stdout, stderr, .. } = self;
@@ -124,9 +124,15 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
-    fn report(status: i32, stdout: &str, stderr: &str) -> Report {
+    fn report(status: i32, stdout: &str, stderr: &str) -> ProgramReport {
         let (stdout, stderr) = (stdout.into(), stderr.into());
-        Report { role: Role::Client, status: Some(status), is_by_itself: true, stdout, stderr }
+        ProgramReport {
+            role: Role::Client,
+            status: Some(status),
+            is_by_itself: true,
+            stdout,
+            stderr,
+        }
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
         }
         assert!(report(1, "", &"x".repeat(1000)).to_string().len() < 350);
         assert!(!report(0, "", "noise").has_failed());
-        assert!(!Report { is_by_itself: false, ..report(143, "", "") }.has_failed());
+        assert!(!ProgramReport { is_by_itself: false, ..report(143, "", "") }.has_failed());
     }
 
     #[test]

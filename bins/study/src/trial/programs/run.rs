@@ -3,7 +3,7 @@
 use super::listening::Listening;
 use super::port::Reserved;
 use super::processes::{Often, RunningPrograms, Setback};
-use super::program::{Report, Role};
+use super::program::{ProgramReport, Role};
 use super::proxy_thread::ProxyThread;
 use crate::trial::{Commands, Trial};
 use anyhow::{Context, bail};
@@ -104,7 +104,7 @@ impl ProgramsRun<'_> {
         running: &mut RunningPrograms<'_>,
         relay: ProxyThread,
         outcome: &mut ProgramsOutcome,
-    ) -> Result<Vec<Report>, Setback> {
+    ) -> Result<Vec<ProgramReport>, Setback> {
         let client = self.server_listens(running).and_then(|()| {
             let began = running.now();
             running.start(Role::Client, &self.programs.client)?;
@@ -166,7 +166,7 @@ impl ProgramsRun<'_> {
     fn judge(
         &self,
         running: &mut RunningPrograms<'_>,
-        reports: &[Report],
+        reports: &[ProgramReport],
         outcome: &mut ProgramsOutcome,
     ) -> Result<(), Setback> {
         let of = |role| reports.iter().find(|report| report.role == role).expect("it has run");

@@ -10,7 +10,7 @@ use std::thread::{Builder, JoinHandle};
 
 /// The order in which results are given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ResultOrder {
     /// That of the items; results that are early wait.
     OfItems,
     /// As they come.
@@ -24,7 +24,7 @@ const WINDOW: u64 = 64;
 /// ends with the process.
 pub(super) struct Pool<I: Iterator, R> {
     items: I,
-    order: Order,
+    order: ResultOrder,
     /// No more items than this are taken whose results were not given out.
     window: u64,
     /// How many items were taken.
@@ -51,7 +51,7 @@ where
     pub(super) fn start(
         items: I,
         threads: usize,
-        order: Order,
+        order: ResultOrder,
         work: impl Fn(T) -> R + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let work = Arc::new(work);
@@ -105,8 +105,8 @@ where
         let mut given = 0;
         while given < self.taken && !stop.is_requested() {
             let next = match self.order {
-                Order::OfItems => given,
-                Order::OfResults => ready.first_key_value().map_or(0, |(number, _)| *number),
+                ResultOrder::OfItems => given,
+                ResultOrder::OfResults => ready.first_key_value().map_or(0, |(number, _)| *number),
             };
             if let Some(result) = ready.remove(&next) {
                 given += 1;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, mpsc};
 #[test]
 fn results_come_in_the_order_of_their_items() {
     for threads in [1, 2, 7] {
-        let mut pool = Pool::start(0..5000u64, threads, Order::OfItems, |number| {
+        let mut pool = Pool::start(0..5000u64, threads, ResultOrder::OfItems, |number| {
             // Some take longer than others.
             (0..number % 97 * 50).fold(number, |sum, step| std::hint::black_box(sum ^ step ^ step))
         })
@@ -29,7 +29,7 @@ fn early_results_are_bounded_while_one_is_late() {
     let items = (0..u64::MAX).inspect(move |_| {
         counted.fetch_add(1, SeqCst);
     });
-    let mut pool = Pool::start(items, 2, Order::OfItems, move |number| {
+    let mut pool = Pool::start(items, 2, ResultOrder::OfItems, move |number| {
         if number == 0 {
             let _ = late.lock().unwrap().recv();
         }
@@ -56,7 +56,7 @@ fn early_results_are_bounded_while_one_is_late() {
 fn results_that_come_first_are_given_first_when_order_does_not_matter() {
     let (release, late) = mpsc::channel::<()>();
     let late = Mutex::new(late);
-    let mut pool = Pool::start(0..20u64, 2, Order::OfResults, move |number| {
+    let mut pool = Pool::start(0..20u64, 2, ResultOrder::OfResults, move |number| {
         if number == 0 {
             let _ = late.lock().unwrap().recv();
         }
@@ -80,7 +80,7 @@ fn a_request_to_stop_ends_the_giving_while_cells_run() {
     let (_never, late) = mpsc::channel::<()>();
     let late = Mutex::new(late);
     let stop = Stop::new();
-    let mut pool = Pool::start(0..1000u64, 2, Order::OfItems, move |number| {
+    let mut pool = Pool::start(0..1000u64, 2, ResultOrder::OfItems, move |number| {
         if number == 5 {
             let _ = late.lock().unwrap().recv();
         }
@@ -101,8 +101,9 @@ fn a_request_to_stop_ends_the_giving_while_cells_run() {
 
 #[test]
 fn a_panic_is_no_silence() {
-    let mut pool =
-        Pool::start(0..10u64, 2, Order::OfItems, |number| assert_ne!(number, 3, "on purpose"))
-            .unwrap();
+    let mut pool = Pool::start(0..10u64, 2, ResultOrder::OfItems, |number| {
+        assert_ne!(number, 3, "on purpose")
+    })
+    .unwrap();
     assert!(pool.give(&Stop::new(), |()| Ok(())).is_err());
 }
