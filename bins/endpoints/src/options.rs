@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Where a server listens unless told otherwise, and how it prints.
 #[derive(Args, Debug)]
-pub(crate) struct Serving<const PORT: u16> {
+pub(crate) struct ListenOptions<const PORT: u16> {
     /// Where to listen; port 0 lets the system pick one
     #[arg(long, value_name = "HOST:PORT", default_value_t = format!("127.0.0.1:{PORT}"))]
     listen: String,
@@ -21,7 +21,7 @@ pub(crate) struct Serving<const PORT: u16> {
     pub(crate) json: bool,
 }
 
-impl<const PORT: u16> Serving<PORT> {
+impl<const PORT: u16> ListenOptions<PORT> {
     /// Returns the address to listen on, and raises the limit of descriptors: as many clients as
     /// are wished for, if the system grants it.
     ///
@@ -39,7 +39,7 @@ impl<const PORT: u16> Serving<PORT> {
 
 /// How many clients a server of lines takes, and for how long.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Clients {
+pub(crate) struct ClientLimits {
     /// Over TCP: how many clients may be connected at once; further ones wait their turn
     #[arg(
         long,

@@ -8,20 +8,20 @@ use std::process::ExitCode;
 /// Clean clients: they never lose, delay or damage anything themselves.
 #[derive(Parser)]
 #[command(name = "jostle-client", version, arg_required_else_help = true)]
-struct Arguments {
+struct ClientCommandLine {
     #[command(subcommand)]
-    kind: Kind,
+    kind: ClientKind,
 }
 
 #[derive(Subcommand)]
-enum Kind {
-    Saw(saw::command::FetchArgs),
-    File(file::command::SendArgs),
-    Messages(messages::command::SendArgs),
+enum ClientKind {
+    Saw(saw::command::SawFetchArgs),
+    File(file::command::FileSendArgs),
+    Messages(messages::command::MessagesSendArgs),
     Ping(ping::command::PingArgs),
-    Clock(clock::command::AskArgs),
-    Echo(echo::command::TalkArgs),
-    Http(http::command::ClientArgs),
+    Clock(clock::command::ClockAskArgs),
+    Echo(echo::command::EchoTalkArgs),
+    Http(http::command::HttpClientArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -30,20 +30,20 @@ enum Kind {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    exit::status("jostle-client", run(Arguments::parse().kind))
+    exit::status("jostle-client", run(ClientCommandLine::parse().kind))
 }
 
-fn run(kind: Kind) -> anyhow::Result<bool> {
+fn run(kind: ClientKind) -> anyhow::Result<bool> {
     match kind {
-        Kind::Saw(args) => args.run(&signals::stop()?),
-        Kind::File(args) => args.run(&signals::stop()?),
-        Kind::Messages(args) => args.run(&signals::stop()?),
-        Kind::Ping(args) => args.run(&signals::stop()?),
-        Kind::Clock(args) => args.run(&signals::stop()?),
-        Kind::Echo(args) => args.run(&signals::stop()?),
-        Kind::Http(args) => args.run(&signals::stop()?),
-        Kind::Completions { shell } => {
-            terminal::completions(shell, Arguments::command())?;
+        ClientKind::Saw(args) => args.run(&signals::stop()?),
+        ClientKind::File(args) => args.run(&signals::stop()?),
+        ClientKind::Messages(args) => args.run(&signals::stop()?),
+        ClientKind::Ping(args) => args.run(&signals::stop()?),
+        ClientKind::Clock(args) => args.run(&signals::stop()?),
+        ClientKind::Echo(args) => args.run(&signals::stop()?),
+        ClientKind::Http(args) => args.run(&signals::stop()?),
+        ClientKind::Completions { shell } => {
+            terminal::completions(shell, ClientCommandLine::command())?;
             Ok(true)
         }
     }

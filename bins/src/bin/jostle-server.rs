@@ -8,20 +8,20 @@ use std::process::ExitCode;
 /// Clean servers: they never lose, delay or damage anything themselves.
 #[derive(Parser)]
 #[command(name = "jostle-server", version, arg_required_else_help = true)]
-struct Arguments {
+struct ServerCommandLine {
     #[command(subcommand)]
-    kind: Kind,
+    kind: ServerKind,
 }
 
 #[derive(Subcommand)]
-enum Kind {
-    Saw(saw::command::ServeArgs),
-    File(file::command::ReceiveArgs),
-    Messages(messages::command::ServeArgs),
-    Ping(ping::command::ServeArgs),
-    Clock(clock::command::ServeArgs),
-    Echo(echo::command::ServeArgs),
-    Http(http::command::ServeArgs),
+enum ServerKind {
+    Saw(saw::command::SawServeArgs),
+    File(file::command::FileReceiveArgs),
+    Messages(messages::command::MessagesServeArgs),
+    Ping(ping::command::PingServeArgs),
+    Clock(clock::command::ClockServeArgs),
+    Echo(echo::command::EchoServeArgs),
+    Http(http::command::HttpServeArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -30,20 +30,20 @@ enum Kind {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    exit::status("jostle-server", run(Arguments::parse().kind))
+    exit::status("jostle-server", run(ServerCommandLine::parse().kind))
 }
 
-fn run(kind: Kind) -> anyhow::Result<bool> {
+fn run(kind: ServerKind) -> anyhow::Result<bool> {
     match kind {
-        Kind::Saw(args) => args.run(&signals::stop()?),
-        Kind::File(args) => args.run(&signals::stop()?),
-        Kind::Messages(args) => args.run(&signals::stop()?),
-        Kind::Ping(args) => args.run(&signals::stop()?),
-        Kind::Clock(args) => args.run(&signals::stop()?),
-        Kind::Echo(args) => args.run(&signals::stop()?),
-        Kind::Http(args) => args.run(&signals::stop()?),
-        Kind::Completions { shell } => {
-            terminal::completions(shell, Arguments::command())?;
+        ServerKind::Saw(args) => args.run(&signals::stop()?),
+        ServerKind::File(args) => args.run(&signals::stop()?),
+        ServerKind::Messages(args) => args.run(&signals::stop()?),
+        ServerKind::Ping(args) => args.run(&signals::stop()?),
+        ServerKind::Clock(args) => args.run(&signals::stop()?),
+        ServerKind::Echo(args) => args.run(&signals::stop()?),
+        ServerKind::Http(args) => args.run(&signals::stop()?),
+        ServerKind::Completions { shell } => {
+            terminal::completions(shell, ServerCommandLine::command())?;
             Ok(true)
         }
     }

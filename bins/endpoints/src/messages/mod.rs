@@ -28,7 +28,7 @@ mod input;
 mod server;
 
 pub use client::{MessagesSent, MessagesSettings, Notice, send};
-pub use input::{Entry, Input};
+pub use input::{Input, InputEntry};
 pub use server::{MessagesServer, MessagesServerSettings, MessagesTotals, SessionPeer};
 
 /// The port unless told otherwise.

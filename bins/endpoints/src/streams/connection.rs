@@ -83,7 +83,7 @@ impl Connection {
         endpoint: &mut E,
         each_step: impl FnMut(Instant, &mut E) -> Option<Instant>,
     ) -> io::Result<LoopEnd> {
-        self.run(&mut Watched { endpoint, each_step })
+        self.run(&mut WatchedStream { endpoint, each_step })
     }
 
     /// Returns true when the socket has not taken everything that the endpoint said.
@@ -92,7 +92,7 @@ impl Connection {
     }
 
     /// Runs the loop, which is compiled once for all endpoints.
-    fn run(&mut self, driven: &mut dyn Driven) -> io::Result<LoopEnd> {
+    fn run(&mut self, driven: &mut dyn DrivenStream) -> io::Result<LoopEnd> {
         let Self { poll, conversation, clock, stop, .. } = self;
         let mut events = Events::with_capacity(8);
         let mut buffer = vec![0; PIECE_BYTES_MAX];
@@ -126,17 +126,19 @@ impl Connection {
 }
 
 /// An endpoint and its watcher, whatever their types.
-trait Driven {
+trait DrivenStream {
     fn endpoint(&mut self) -> &mut dyn StreamEndpoint;
     fn watch(&mut self, now: Instant) -> Option<Instant>;
 }
 
-struct Watched<'a, E, W> {
+struct WatchedStream<'a, E, W> {
     endpoint: &'a mut E,
     each_step: W,
 }
 
-impl<E: StreamEndpoint, W: FnMut(Instant, &mut E) -> Option<Instant>> Driven for Watched<'_, E, W> {
+impl<E: StreamEndpoint, W: FnMut(Instant, &mut E) -> Option<Instant>> DrivenStream
+    for WatchedStream<'_, E, W>
+{
     fn endpoint(&mut self) -> &mut dyn StreamEndpoint {
         self.endpoint
     }

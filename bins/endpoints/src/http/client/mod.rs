@@ -5,38 +5,40 @@
 //! progress rather than by total time, and an end at once when the user asks for it, need a hand on
 //! every read.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 mod chained_body;
 pub mod command;
 mod connection;
 mod download;
 mod failure;
-mod look;
+mod head;
 mod part;
 mod report;
 mod upload;
 mod url;
 
-pub use download::{Target, download};
-pub use look::look;
-pub use report::{Check, Head, Report};
+pub use download::{DownloadTarget, download};
+pub use head::head;
+pub use report::{DigestCheck, Head, HttpReport};
 pub use upload::{Sending, upload};
 pub use url::Url;
 
-use connection::Connection;
-use failure::Failure;
+use connection::HttpConnection;
+use failure::HttpFailure;
 use jostle_console::stop::Stop;
 use std::time::Duration;
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct HttpClientSettings {
     /// After how long without any progress to give a connection up.
     pub timeout: Duration,
     /// How often to try again, for each file.
     pub retries: u32,
 }
 
-impl Default for Settings {
+impl Default for HttpClientSettings {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(30), retries: 3 }
     }
@@ -44,28 +46,28 @@ impl Default for Settings {
 
 /// A client with its connection, which is kept between files.
 #[derive(Debug)]
-pub struct Client {
-    settings: Settings,
-    connection: Connection,
+pub struct HttpClient {
+    settings: HttpClientSettings,
+    connection: HttpConnection,
 }
 
 /// What a client has done in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct HttpClientTotals {
     /// Connections that were opened.
     pub connections: u64,
     /// Requests that were sent.
     pub requests: u64,
 }
 
-impl Client {
+impl HttpClient {
     /// Creates a client without a connection yet.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, connection: Connection::new(settings.timeout) }
+    pub fn new(settings: HttpClientSettings) -> Self {
+        Self { settings, connection: HttpConnection::new(settings.timeout) }
     }
 
     /// Returns what it has done.
-    pub const fn totals(&self) -> Totals {
+    pub const fn totals(&self) -> HttpClientTotals {
         self.connection.totals
     }
 }
@@ -102,15 +104,15 @@ fn backoff(n: u32) -> Duration {
 async fn persist<T>(
     retries: u32,
     count: &mut u32,
-    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    mut attempt: impl AsyncFnMut() -> Result<T, HttpFailure>,
 ) -> Result<T, String> {
     let mut was_stale = false;
     loop {
         match attempt().await {
             Ok(value) => return Ok(value),
-            Err(Failure::Final(reason)) => return Err(reason),
-            Err(Failure::Stale(_)) if !was_stale => was_stale = true,
-            Err(Failure::Passing(reason) | Failure::Stale(reason)) if *count >= retries => {
+            Err(HttpFailure::Final(reason)) => return Err(reason),
+            Err(HttpFailure::Stale(_)) if !was_stale => was_stale = true,
+            Err(HttpFailure::Passing(reason) | HttpFailure::Stale(reason)) if *count >= retries => {
                 let times = if *count == 1 { "retry" } else { "retries" };
                 return Err(if *count == 0 {
                     reason
@@ -118,7 +120,7 @@ async fn persist<T>(
                     format!("{reason} (after {count} {times})")
                 });
             }
-            Err(Failure::Passing(reason) | Failure::Stale(reason)) => {
+            Err(HttpFailure::Passing(reason) | HttpFailure::Stale(reason)) => {
                 *count += 1;
                 eprintln!("{}; trying again", jostle_console::terminal::escaped(&reason));
                 tokio::time::sleep(backoff(*count)).await;

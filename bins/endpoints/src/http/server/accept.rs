@@ -1,5 +1,7 @@
 //! Accepting connections, as many at once as the limits allow.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::connection;
 use super::handler::Context;
 use jostle_sys::is_out_of_descriptors;

@@ -4,7 +4,7 @@
 //! the heads of the parts have a bound, and a file is taken a piece at a time.
 
 use super::body::{Broken, PacedBody};
-use super::save::{Naming, Pieces, Stored, save as save_pieces};
+use super::save::{Naming, Pieces, StoredUpload, save as save_pieces};
 use super::{Uploads, content_type, too_large};
 use crate::http::names;
 use crate::http::site::refusal::Refusal;
@@ -38,8 +38,8 @@ pub(super) async fn save(
     uploads: &Uploads,
     body: PacedBody,
     boundary: String,
-    on_stored: impl Fn(&Stored),
-) -> Result<Vec<Stored>, Refusal> {
+    on_stored: impl Fn(&StoredUpload),
+) -> Result<Vec<StoredUpload>, Refusal> {
     let ration = Arc::new(AtomicUsize::new(0));
     let rationed = Rationed { frames: BodyStream::new(body), ration: ration.clone() };
     let whole = uploads.limit.saturating_add(AROUND_MAX);
@@ -62,7 +62,7 @@ pub(super) async fn save(
         };
         let said = field.file_name().map(str::to_owned);
         let limit = uploads.limit;
-        let mut part = Part { field, ration: ration.clone(), limit };
+        let mut part = FormPart { field, ration: ration.clone(), limit };
         match said.as_deref() {
             // A text field, or a file that was not chosen: read over, as the parser needs it.
             None | Some("") => while part.piece().await?.is_some() {},
@@ -80,13 +80,13 @@ pub(super) async fn save(
 }
 
 /// One part of a form.
-struct Part {
+struct FormPart {
     field: Field<'static>,
     ration: Arc<AtomicUsize>,
     limit: u64,
 }
 
-impl Pieces for Part {
+impl Pieces for FormPart {
     async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
         self.ration.store(DATA_RATION, Ordering::Relaxed);
         self.field.chunk().await.map_err(|error| refusal(error, self.limit))

@@ -12,7 +12,7 @@ use super::pages::{self, UPLOAD_PATH};
 use super::refusal::Refusal;
 use super::same_site;
 use super::settings::SiteSettings;
-use super::target::Target;
+use super::target::RequestTarget;
 use crate::http::server::{Body, Exchange, HttpEvent};
 use crate::http::{digest_field, names};
 use anyhow::Context as _;
@@ -24,7 +24,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use save::{Naming, Stored};
+use save::{Naming, StoredUpload};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub(super) struct Uploads {
     limit: u64,
     hosts: Vec<String>,
     /// The path under which the folder is served, if it is: the names below the root.
-    served_as: Option<Target>,
+    served_as: Option<RequestTarget>,
 }
 
 impl Uploads {
@@ -50,7 +50,7 @@ impl Uploads {
         let served_as = real.strip_prefix(root).ok().and_then(|below| {
             let names: Vec<_> =
                 below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
-            Target::parse(&format!("/{}", names.join("/"))).ok()
+            RequestTarget::parse(&format!("/{}", names.join("/"))).ok()
         });
         Ok(Self {
             folder: real,
@@ -131,7 +131,7 @@ impl Uploads {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
         if head.method == Method::PUT {
-            let target = Target::parse(path)
+            let target = RequestTarget::parse(path)
                 .map_err(|_| bad("this is not the path of an upload".to_owned()))?;
             let above = target.segments.split_last().map_or(&[][..], |(_, above)| above);
             let is_ours = above.is_empty()
@@ -158,13 +158,13 @@ impl Uploads {
             .and_then(|field| std::str::from_utf8(field.as_bytes()).ok());
         let said = said.and_then(names::of_disposition).and_then(|name| names::safe(&name));
         let last = || {
-            let target = Target::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
+            let target = RequestTarget::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
             std::str::from_utf8(target.segments.last()?).ok().and_then(names::safe)
         };
         Ok((said.or_else(last).unwrap_or_else(|| NAMELESS.to_owned()), Naming::Counted))
     }
 
-    fn answer(&self, headers: &HeaderMap, stored: &[Stored]) -> Response<Body> {
+    fn answer(&self, headers: &HeaderMap, stored: &[StoredUpload]) -> Response<Body> {
         let status = if stored.iter().any(|stored| stored.is_new) {
             StatusCode::CREATED
         } else {
@@ -194,7 +194,9 @@ impl Uploads {
                 status,
                 stored
                     .iter()
-                    .map(|Stored { name, size, digest, .. }| format!("{name} {size} {digest}\n"))
+                    .map(|StoredUpload { name, size, digest, .. }| {
+                        format!("{name} {size} {digest}\n")
+                    })
                     .collect(),
             )
         };
@@ -207,14 +209,14 @@ impl Uploads {
     }
 
     /// Returns where a stored file can be had, if it is served.
-    fn location(&self, stored: &Stored) -> Option<String> {
+    fn location(&self, stored: &StoredUpload) -> Option<String> {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
     }
 }
 
 /// Counts and tells that a file was stored: also the first of a form whose second breaks off.
-fn announce(exchange: &Exchange, file: &Stored) {
+fn announce(exchange: &Exchange, file: &StoredUpload) {
     if file.is_new {
         exchange.context.counts.stored.add(1);
         let (peer, name, size, digest) = (exchange.peer, file.name.clone(), file.size, file.digest);

@@ -27,7 +27,7 @@ pub(super) enum Naming {
 
 /// A stored upload.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredUpload {
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) digest: Digest,
@@ -74,7 +74,7 @@ pub(super) async fn save(
     naming: Naming,
     expected: Option<Digest>,
     pieces: &mut impl Pieces,
-) -> Result<Stored, Refusal> {
+) -> Result<StoredUpload, Refusal> {
     let (folder, name) = (folder.to_owned(), name.to_owned());
     let mut writing = blocking(move || Writing::create(folder, name)).await?;
     let (mut batch, mut gathered, mut size) = (Vec::new(), 0, 0);
@@ -120,7 +120,7 @@ impl Writing {
         Ok(self)
     }
 
-    fn finish(mut self, naming: Naming, expected: Option<Digest>) -> Result<Stored, Refusal> {
+    fn finish(mut self, naming: Naming, expected: Option<Digest>) -> Result<StoredUpload, Refusal> {
         let digest = std::mem::take(&mut self.hasher).finish();
         if expected.is_some_and(|expected| expected != digest) {
             // The problem that RFC 9530 names "digest mismatching values".
@@ -137,11 +137,11 @@ impl Writing {
             Naming::Exact => part.finish_as_named().map(|()| name.clone()),
         };
         match taken {
-            Ok(name) => Ok(Stored { name, size, digest, is_new: true }),
+            Ok(name) => Ok(StoredUpload { name, size, digest, is_new: true }),
             // A client that asks again because it missed our answer finds what it sent.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match is_same(&self.folder.join(&name), size, digest) {
-                    Ok(true) => Ok(Stored { name, size, digest, is_new: false }),
+                    Ok(true) => Ok(StoredUpload { name, size, digest, is_new: false }),
                     _ => Err(conflict()),
                 }
             }
