@@ -86,9 +86,10 @@ impl Connection {
         self.run(&mut WatchedStream { endpoint, each_step })
     }
 
-    /// Returns true when the socket has not taken everything that the endpoint said.
-    pub fn has_unsent(&self) -> bool {
-        self.conversation.has_unsent()
+    /// Returns true when the peer ended its stream before the socket had taken everything that the
+    /// endpoint said.
+    pub fn is_cut_short(&self) -> bool {
+        self.conversation.is_cut_short()
     }
 
     /// Runs the loop, which is compiled once for all endpoints.

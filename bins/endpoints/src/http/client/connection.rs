@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
-use super::HttpClientTotals;
 use super::failure::HttpFailure;
 use super::url::Url;
 use bytes::Bytes;
@@ -31,6 +30,15 @@ const PROGRAM: HeaderValue =
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How much of a refusal's text is read.
 const SAID_BYTES_MAX: usize = 16 << 10;
+
+/// What a client has done in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpClientTotals {
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Requests that were sent.
+    pub requests: u64,
+}
 
 /// The connection to one server at a time.
 #[derive(Debug)]

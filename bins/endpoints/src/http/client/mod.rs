@@ -1,9 +1,11 @@
 //! The HTTP client: files over one connection, checked by length and digest, resumed when they
 //! break off.
 //!
-//! It stands on the same hyper as the server, not on a blocking library: a wait that is bounded by
-//! progress rather than by total time, and an end at once when the user asks for it, need a hand on
-//! every read.
+//! It stands on the same hyper as the server, without a library of clients on top. What it promises
+//! needs a hand on the connection: a wait that is bounded by progress in both directions (reqwest
+//! bounds reads, and not a server that stops reading an upload), paths that are sent as they were
+//! typed (the `url` crate resolves `..` and encoded dots), a count of connections, and one try again
+//! when a kept connection was stale, which is not the user's retry (a pool repeats by itself).
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
@@ -18,6 +20,7 @@ mod report;
 mod upload;
 mod url;
 
+pub use connection::HttpClientTotals;
 pub use download::{DownloadTarget, download};
 pub use head::head;
 pub use report::{DigestCheck, Head, HttpReport};
@@ -49,15 +52,6 @@ impl Default for HttpClientSettings {
 pub struct HttpClient {
     settings: HttpClientSettings,
     connection: HttpConnection,
-}
-
-/// What a client has done in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpClientTotals {
-    /// Connections that were opened.
-    pub connections: u64,
-    /// Requests that were sent.
-    pub requests: u64,
 }
 
 impl HttpClient {

@@ -19,17 +19,13 @@ use anyhow::Context as _;
 use body::PacedBody;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LOCATION,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use save::{Naming, StoredUpload};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-
-/// What an upload is called that has no name.
-const NAMELESS: &str = "upload";
 
 /// Where uploads go.
 #[derive(Debug)]
@@ -103,7 +99,7 @@ impl Uploads {
         let size = incoming.size_hint().exact();
         let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
         if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
-            return Err(too_large(self.limit));
+            return Err(Refusal::too_large(self.limit));
         }
         let (named, naming) = self.name(&head)?;
         if naming == Naming::Exact {
@@ -112,7 +108,10 @@ impl Uploads {
         let mut body = PacedBody::new(incoming, exchange.context.clone());
         let stored = match boundary {
             Some(boundary) => {
-                form::save(self, body, boundary, |file| announce(exchange, file)).await?
+                form::save(&self.folder, self.limit, body, boundary, |file| {
+                    announce(exchange, file)
+                })
+                .await?
             }
             None => {
                 let expected = digest_field::parse(headers);
@@ -161,7 +160,7 @@ impl Uploads {
             let target = RequestTarget::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
             std::str::from_utf8(target.segments.last()?).ok().and_then(names::safe)
         };
-        Ok((said.or_else(last).unwrap_or_else(|| NAMELESS.to_owned()), Naming::Counted))
+        Ok((said.or_else(last).unwrap_or_else(|| save::NAMELESS.to_owned()), Naming::Counted))
     }
 
     fn answer(&self, headers: &HeaderMap, stored: &[StoredUpload]) -> Response<Body> {
@@ -222,14 +221,4 @@ fn announce(exchange: &Exchange, file: &StoredUpload) {
         let (peer, name, size, digest) = (exchange.peer, file.name.clone(), file.size, file.digest);
         (exchange.context.on_event)(HttpEvent::Stored { peer, name, size, digest });
     }
-}
-
-fn too_large(limit: u64) -> Refusal {
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {limit} bytes are stored"))
-        .with(HeaderName::from_static("connection"), HeaderValue::from_static("close"))
-}
-
-/// Returns the value of a `Content-Type`.
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(CONTENT_TYPE)?.to_str().ok()
 }

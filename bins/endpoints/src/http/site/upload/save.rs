@@ -1,7 +1,6 @@
 //! Storing an upload: written next to its name, hashed as it comes, named when it is whole, removed
 //! when it is not.
 
-use super::too_large;
 use crate::http::blocking;
 use crate::http::site::refusal::Refusal;
 use crate::protocol::storage::{Folder as _, Partial as _};
@@ -12,6 +11,9 @@ use jostle_common::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// What an upload is called that has no name.
+pub(super) const NAMELESS: &str = "upload";
 
 /// How much is gathered before it is written.
 const BATCH: usize = 256 << 10;
@@ -81,7 +83,7 @@ pub(super) async fn save(
     while let Some(piece) = pieces.piece().await? {
         size += piece.len() as u64;
         if size > limit {
-            return Err(too_large(limit));
+            return Err(Refusal::too_large(limit));
         }
         gathered += piece.len();
         batch.push(piece);
