@@ -14,7 +14,8 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 pub(crate) struct ListenOptions<const PORT: u16> {
     /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value_t = format!("127.0.0.1:{PORT}"))]
+    // Not default_value_t: clap keeps its text in a static, which all PORTs would share.
+    #[arg(long, value_name = "HOST:PORT", default_value = loopback(PORT))]
     listen: String,
     /// Print an object per line instead of text
     #[arg(long)]
@@ -35,6 +36,12 @@ impl<const PORT: u16> ListenOptions<PORT> {
     pub(crate) const fn printer(&self) -> Printer {
         Printer::new(self.json)
     }
+}
+
+/// Returns the address of this machine with a port. It lives as long as the program: clap holds
+/// defaults as static text.
+fn loopback(port: u16) -> &'static str {
+    String::leak(format!("127.0.0.1:{port}"))
 }
 
 /// How many clients a server of lines takes, and for how long.
@@ -88,6 +95,20 @@ impl FromStr for Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_server_listens_at_its_own_port() {
+        fn listen<const PORT: u16>() -> String {
+            #[derive(clap::Parser)]
+            struct Line<const PORT: u16> {
+                #[command(flatten)]
+                options: ListenOptions<PORT>,
+            }
+            <Line<PORT> as clap::Parser>::parse_from(["server"]).options.listen
+        }
+        assert_eq!(listen::<9001>(), "127.0.0.1:9001");
+        assert_eq!(listen::<1234>(), "127.0.0.1:1234");
+    }
 
     #[test]
     fn times_are_read_and_zero_is_refused() {
