@@ -8,13 +8,13 @@ use std::process::ExitCode;
 /// Clean clients: they never lose, delay or damage anything themselves.
 #[derive(Parser)]
 #[command(name = "jostle-client", version, arg_required_else_help = true)]
-struct ClientCommandLine {
+struct Arguments {
     #[command(subcommand)]
-    kind: ClientKind,
+    kind: Kind,
 }
 
 #[derive(Subcommand)]
-enum ClientKind {
+enum Kind {
     Saw(saw::command::SawFetchArgs),
     File(file::command::FileSendArgs),
     Messages(messages::command::MessagesSendArgs),
@@ -30,20 +30,20 @@ enum ClientKind {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    exit::status("jostle-client", run(ClientCommandLine::parse().kind))
+    exit::status("jostle-client", run(Arguments::parse().kind))
 }
 
-fn run(kind: ClientKind) -> anyhow::Result<bool> {
+fn run(kind: Kind) -> anyhow::Result<bool> {
     match kind {
-        ClientKind::Saw(args) => args.run(&signals::stop()?),
-        ClientKind::File(args) => args.run(&signals::stop()?),
-        ClientKind::Messages(args) => args.run(&signals::stop()?),
-        ClientKind::Ping(args) => args.run(&signals::stop()?),
-        ClientKind::Clock(args) => args.run(&signals::stop()?),
-        ClientKind::Echo(args) => args.run(&signals::stop()?),
-        ClientKind::Http(args) => args.run(&signals::stop()?),
-        ClientKind::Completions { shell } => {
-            terminal::completions(shell, ClientCommandLine::command())?;
+        Kind::Saw(args) => args.run(&signals::stop()?),
+        Kind::File(args) => args.run(&signals::stop()?),
+        Kind::Messages(args) => args.run(&signals::stop()?),
+        Kind::Ping(args) => args.run(&signals::stop()?),
+        Kind::Clock(args) => args.run(&signals::stop()?),
+        Kind::Echo(args) => args.run(&signals::stop()?),
+        Kind::Http(args) => args.run(&signals::stop()?),
+        Kind::Completions { shell } => {
+            terminal::completions(shell, Arguments::command())?;
             Ok(true)
         }
     }

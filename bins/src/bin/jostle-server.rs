@@ -8,13 +8,13 @@ use std::process::ExitCode;
 /// Clean servers: they never lose, delay or damage anything themselves.
 #[derive(Parser)]
 #[command(name = "jostle-server", version, arg_required_else_help = true)]
-struct ServerCommandLine {
+struct Arguments {
     #[command(subcommand)]
-    kind: ServerKind,
+    kind: Kind,
 }
 
 #[derive(Subcommand)]
-enum ServerKind {
+enum Kind {
     Saw(saw::command::SawServeArgs),
     File(file::command::FileReceiveArgs),
     Messages(messages::command::MessagesServeArgs),
@@ -30,20 +30,20 @@ enum ServerKind {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    exit::status("jostle-server", run(ServerCommandLine::parse().kind))
+    exit::status("jostle-server", run(Arguments::parse().kind))
 }
 
-fn run(kind: ServerKind) -> anyhow::Result<bool> {
+fn run(kind: Kind) -> anyhow::Result<bool> {
     match kind {
-        ServerKind::Saw(args) => args.run(&signals::stop()?),
-        ServerKind::File(args) => args.run(&signals::stop()?),
-        ServerKind::Messages(args) => args.run(&signals::stop()?),
-        ServerKind::Ping(args) => args.run(&signals::stop()?),
-        ServerKind::Clock(args) => args.run(&signals::stop()?),
-        ServerKind::Echo(args) => args.run(&signals::stop()?),
-        ServerKind::Http(args) => args.run(&signals::stop()?),
-        ServerKind::Completions { shell } => {
-            terminal::completions(shell, ServerCommandLine::command())?;
+        Kind::Saw(args) => args.run(&signals::stop()?),
+        Kind::File(args) => args.run(&signals::stop()?),
+        Kind::Messages(args) => args.run(&signals::stop()?),
+        Kind::Ping(args) => args.run(&signals::stop()?),
+        Kind::Clock(args) => args.run(&signals::stop()?),
+        Kind::Echo(args) => args.run(&signals::stop()?),
+        Kind::Http(args) => args.run(&signals::stop()?),
+        Kind::Completions { shell } => {
+            terminal::completions(shell, Arguments::command())?;
             Ok(true)
         }
     }

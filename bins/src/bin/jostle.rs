@@ -15,13 +15,13 @@ use std::process::ExitCode;
 /// repeatably
 #[derive(Parser)]
 #[command(name = "jostle", version, arg_required_else_help = true)]
-struct JostleCommandLine {
+struct Arguments {
     #[command(subcommand)]
-    command: JostleCommand,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum JostleCommand {
+enum Command {
     Proxy(Box<ProxyArgs>),
     Compare(Box<CompareArgs>),
     Simulate(Box<SimulateArgs>),
@@ -39,23 +39,23 @@ fn main() -> ExitCode {
     // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
     let filter = env_logger::Env::default().default_filter_or("warn,symphonia=off");
     env_logger::Builder::from_env(filter).init();
-    match run(JostleCommandLine::parse().command) {
+    match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => exit::status("jostle", Err(error)),
     }
 }
 
-fn run(command: JostleCommand) -> anyhow::Result<ExitCode> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        JostleCommand::Proxy(args) => args.run(),
-        JostleCommand::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
-        JostleCommand::Simulate(args) => args.run(),
-        JostleCommand::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
-        JostleCommand::Sweep(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
-        JostleCommand::Report(args) => Ok(exit::status("jostle", args.run())),
-        JostleCommand::Profile(args) => args.run(),
-        JostleCommand::Completions { shell } => {
-            terminal::completions(shell, JostleCommandLine::command())?;
+        Command::Proxy(args) => args.run(),
+        Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Simulate(args) => args.run(),
+        Command::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Sweep(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
+        Command::Report(args) => Ok(exit::status("jostle", args.run())),
+        Command::Profile(args) => args.run(),
+        Command::Completions { shell } => {
+            terminal::completions(shell, Arguments::command())?;
             Ok(ExitCode::SUCCESS)
         }
     }
