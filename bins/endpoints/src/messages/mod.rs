@@ -29,7 +29,9 @@ mod server;
 
 pub use client::{MessagesSent, MessagesSettings, Notice, send};
 pub use input::{Input, InputEntry};
-pub use server::{MessagesServer, MessagesServerSettings, MessagesTotals, SessionPeer};
+pub use server::{
+    MessagesServer, MessagesServerSettings, MessagesTotals, SessionOver, SessionPeer,
+};
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9000;

@@ -4,8 +4,9 @@
 //! It stands on the same hyper as the server, without a library of clients on top. What it promises
 //! needs a hand on the connection: a wait that is bounded by progress in both directions (reqwest
 //! bounds reads, and not a server that stops reading an upload), paths that are sent as they were
-//! typed (the `url` crate resolves `..` and encoded dots), a count of connections, and one try again
-//! when a kept connection was stale, which is not the user's retry (a pool repeats by itself).
+//! typed (the `url` crate resolves `..` and encoded dots), a count of connections, and one try
+//! again when a kept connection was stale, which is not the user's retry (a pool repeats by
+//! itself).
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 

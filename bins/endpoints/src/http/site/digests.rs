@@ -59,8 +59,8 @@ impl Digests {
             return Some(*digest);
         }
         let (file, readers) = (file.clone(), self.readers.clone());
-        // A task of its own: it goes on when the client has gone, so that no client can make us begin
-        // again and again.
+        // A task of its own: it goes on when the client has gone, so that no client can make us
+        // begin again and again.
         let computing = tokio::spawn(async move {
             let compute = || async {
                 let _place = readers.acquire().await;

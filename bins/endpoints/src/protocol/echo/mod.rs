@@ -2,8 +2,8 @@
 //! which came damaged.
 //!
 //! Messages are bare: what a person types is what the server prints, and what any script can send.
-//! So the client has nothing but the content to recognise them by, as [`EchoLedger`] says; it is the
-//! same over UDP, where a message is a datagram, and over TCP, where it is a line.
+//! So the client has nothing but the content to recognise them by, as [`EchoLedger`] says; it is
+//! the same over UDP, where a message is a datagram, and over TCP, where it is a line.
 
 mod client;
 mod ledger;

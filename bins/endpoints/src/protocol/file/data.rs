@@ -84,7 +84,8 @@ mod tests {
 
         #[test]
         fn one_flipped_bit_is_seen_and_leaves_the_number_known(bit in 0..DATA_SIZE * 8) {
-            let mut datagram = ChunkDatagram { transfer: 3, number: 14, chunk: &[1; 100] }.encode().to_vec();
+            let data = ChunkDatagram { transfer: 3, number: 14, chunk: &[1; 100] };
+            let mut datagram = data.encode().to_vec();
             datagram[bit / 8] ^= 1 << (bit % 8);
             let copy = Copy::decode(&datagram).unwrap();
             prop_assert_eq!((copy.transfer, copy.number, copy.chunk.len(), copy.intact), (3, 14,

@@ -248,7 +248,8 @@ impl<P: Partial> UdpTransfer<P> {
         self.last_data.unwrap_or(self.started).since(self.started)
     }
 
-    /// Returns the file, which is made when it is first needed: an announcement alone leaves nothing behind.
+    /// Returns the file, which is made when it is first needed: an announcement alone leaves
+    /// nothing behind.
     fn file<F: Folder<File = P>>(&mut self, folder: &mut F) -> io::Result<&mut P> {
         match &mut self.file {
             Some(file) => Ok(file),

@@ -227,7 +227,8 @@ mod tests {
         #[test]
         fn one_flipped_bit_makes_no_other_reply_of_a_reply(sequence: u64, is_ack: bool,
             place: prop::sample::Index) {
-            let reply = Reply::new(if is_ack { ReplyVerdict::Ack } else { ReplyVerdict::Nack }, sequence);
+            let verdict = if is_ack { ReplyVerdict::Ack } else { ReplyVerdict::Nack };
+            let reply = Reply::new(verdict, sequence);
             let mut line = reply.encode().to_vec();
             line.pop();
             prop_assert_eq!(Reply::decode(&line), Some(reply));
