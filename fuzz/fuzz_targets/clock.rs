@@ -1,7 +1,7 @@
 //! Cutting a stream into lines, and reading the times that a clock answers.
 #![no_main]
 
-use jostle_endpoints::protocol::clock::{Estimate, Sample, TimeFormat, answer, parse_time};
+use jostle_endpoints::protocol::clock::{ClockEstimate, ClockSample, TimeFormat, answer, parse_time};
 use jostle_endpoints::protocol::lines::{Line, Lines, Overlong};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
@@ -26,8 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
         && let Some(reading) = parse_time(text)
     {
         let asked = Duration::from_secs(1_000_000_000);
-        let sample = Sample { asked, round_trip: Duration::from_millis(3), answer: reading };
-        let estimate: Estimate = sample.estimate();
+        let sample = ClockSample { asked, round_trip: Duration::from_millis(3), answer: reading };
+        let estimate: ClockEstimate = sample.estimate();
         let (low, high) = estimate.interval();
         assert!(low <= high);
     }

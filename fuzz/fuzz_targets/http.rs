@@ -20,24 +20,24 @@ mod http {
 
         use super::{digest_field, names};
         use crate::{Case, Field, Value};
-        use conditions::{Validators, Verdict, judge};
+        use conditions::{Validators, ConditionVerdict, judge};
         use hyper::header::{
             HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
             IF_RANGE,
             IF_UNMODIFIED_SINCE, ORIGIN,
         };
         use jostle_common::digest::Digest;
-        use range::{Wanted, wanted};
+        use range::{WantedRange, wanted};
         use std::path::{Component, Path};
         use std::time::{Duration, UNIX_EPOCH};
-        use target::Target;
+        use target::RequestTarget;
 
         const ETAG: &str = "\"1f-2a-6500.0\"";
         const MODIFIED: u64 = 784_111_777;
 
         /// No path leaves the root, and what is read is written so that it reads the same.
         pub(crate) fn a_path_stays_below(text: &str) {
-            let Ok(target) = Target::parse(text) else { return };
+            let Ok(target) = RequestTarget::parse(text) else { return };
             for name in &target.segments {
                 assert!((1..=255).contains(&name.len()) && name[0] != b'.');
                 assert!(!name.iter().any(|byte| byte.is_ascii_control() || b"/\\".contains(byte)));
@@ -48,27 +48,27 @@ mod http {
             }
             let path = target.path(target.is_folder);
             assert!(path.starts_with('/') && !path.starts_with("//") && path.is_ascii());
-            assert_eq!(Target::parse(&path), Ok(target));
+            assert_eq!(RequestTarget::parse(&path), Ok(target));
         }
 
         /// A range is never empty, and never beyond the file; one that is written as the standard
         /// says means what it says.
         pub(crate) fn a_range_is_inside(case: &Case<'_>) {
             let size = case.size;
-            if let Wanted::Part(part) = wanted(case.text, size) {
+            if let WantedRange::Part(part) = wanted(case.text, size) {
                 assert!(part.start < part.end && part.end <= size);
             }
             let write = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
             let found = wanted(&format!("bytes={}-{}", write(case.first), write(case.last)), size);
             let is_part = match (case.first, case.last) {
                 (Some(first), Some(last)) if first > last => return assert_eq!(found,
-                    Wanted::Whole),
-                (None, None) => return assert_eq!(found, Wanted::Whole),
+                    WantedRange::Whole),
+                (None, None) => return assert_eq!(found, WantedRange::Whole),
                 (Some(first), _) => first < size,
                 (None, Some(tail)) => tail > 0 && size > 0,
             };
-            assert_eq!(matches!(found, Wanted::Part(_)), is_part);
-            assert_eq!(found == Wanted::Unsatisfiable, !is_part);
+            assert_eq!(matches!(found, WantedRange::Part(_)), is_part);
+            assert_eq!(found == WantedRange::Unsatisfiable, !is_part);
         }
 
         /// A refusal has a condition that asked for it, and a visitor without an `Origin` is no
@@ -78,9 +78,9 @@ mod http {
             let has = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
             let file = Validators { etag: ETAG.to_owned(), modified: MODIFIED };
             match judge(&headers, &file, Duration::from_secs(case.size)) {
-                Verdict::Failed => assert!(has(&[IF_MATCH, IF_UNMODIFIED_SINCE])),
-                Verdict::NotModified => assert!(has(&[IF_NONE_MATCH, IF_MODIFIED_SINCE])),
-                Verdict::Proceed { range } => assert!(range || has(&[IF_RANGE])),
+                ConditionVerdict::Failed => assert!(has(&[IF_MATCH, IF_UNMODIFIED_SINCE])),
+                ConditionVerdict::NotModified => assert!(has(&[IF_NONE_MATCH, IF_MODIFIED_SINCE])),
+                ConditionVerdict::Proceed { range } => assert!(range || has(&[IF_RANGE])),
             }
             let _ = (digest_field::parse(&headers), digest_field::is_wanted(&headers));
             let is_passed = same_site::check(&headers, &["example.org".to_owned()]).is_ok();
@@ -105,7 +105,7 @@ mod http {
             assert!(!name.starts_with(['.', ' ']) && !name.ends_with(['.', ' ']));
             assert_eq!(names::safe(&name).as_deref(), Some(&*name));
             let target =
-                Target::parse(&format!("/{}",
+                RequestTarget::parse(&format!("/{}",
                     names::encoded(&name))).expect("a safe name is a path");
             assert_eq!(target.segments, [name.into_bytes()]);
         }

@@ -3,7 +3,7 @@
 
 use jostle_common::time::Instant;
 use jostle_endpoints::protocol::messages::{
-    MessagesClient, MessagesClientSettings, Reply, Session, Verdict, encode,
+    MessagesClient, MessagesClientSettings, Reply, Session, ReplyVerdict, encode,
 };
 use jostle_endpoints::protocol::stream::StreamEndpoint;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -30,7 +30,7 @@ impl Arrival {
             Self::Message(sequence, message) => encode(u64::from(*sequence % 8), message).to_vec(),
             Self::Goodbye(sequence) => encode(u64::from(*sequence % 8), b"TCHAU").to_vec(),
             Self::Reply(is_ack, sequence) => {
-                let verdict = if *is_ack { Verdict::Ack } else { Verdict::Nack };
+                let verdict = if *is_ack { ReplyVerdict::Ack } else { ReplyVerdict::Nack };
                 Reply::new(verdict, u64::from(*sequence % 8)).encode().to_vec()
             }
             Self::Wait(_) | Self::End => Vec::new(),

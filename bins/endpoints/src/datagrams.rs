@@ -115,11 +115,16 @@ impl Driver {
         clock: &Clock,
         each_turn: impl FnMut(&mut E),
     ) -> io::Result<LoopEnd> {
-        self.run(&mut Watched { endpoint, each_turn }, stop, clock)
+        self.run(&mut WatchedEndpoint { endpoint, each_turn }, stop, clock)
     }
 
     /// Runs the loop, which is compiled once for all endpoints.
-    fn run(&mut self, driven: &mut dyn Driven, stop: &Stop, clock: &Clock) -> io::Result<LoopEnd> {
+    fn run(
+        &mut self,
+        driven: &mut dyn DrivenDatagrams,
+        stop: &Stop,
+        clock: &Clock,
+    ) -> io::Result<LoopEnd> {
         let _attached = stop.attach(&self.poll)?;
         let mut events = Events::with_capacity(8);
         loop {
@@ -226,17 +231,17 @@ impl Driver {
 }
 
 /// An endpoint and its watcher, whatever their types.
-trait Driven {
+trait DrivenDatagrams {
     fn endpoint(&mut self) -> &mut dyn Endpoint;
     fn watch(&mut self);
 }
 
-struct Watched<'a, E, W> {
+struct WatchedEndpoint<'a, E, W> {
     endpoint: &'a mut E,
     each_turn: W,
 }
 
-impl<E: Endpoint, W: FnMut(&mut E)> Driven for Watched<'_, E, W> {
+impl<E: Endpoint, W: FnMut(&mut E)> DrivenDatagrams for WatchedEndpoint<'_, E, W> {
     fn endpoint(&mut self) -> &mut dyn Endpoint {
         self.endpoint
     }

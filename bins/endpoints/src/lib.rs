@@ -3,6 +3,7 @@
 //! An endpoint never loses, delays or damages anything itself. The machines in [`protocol`] are
 //! sans-I/O and run in virtual time as well; the other modules bind them to sockets.
 
+mod accept_errors;
 mod address;
 pub mod clock;
 pub mod datagrams;

@@ -12,16 +12,17 @@ use std::time::Duration;
 
 /// Where a server listens unless told otherwise, and how it prints.
 #[derive(Args, Debug)]
-pub(crate) struct Serving<const PORT: u16> {
+pub(crate) struct ListenOptions<const PORT: u16> {
     /// Where to listen; port 0 lets the system pick one
-    #[arg(long, value_name = "HOST:PORT", default_value_t = format!("127.0.0.1:{PORT}"))]
+    // Not default_value_t: clap keeps its text in a static, which all PORTs would share.
+    #[arg(long, value_name = "HOST:PORT", default_value = loopback(PORT))]
     listen: String,
     /// Print an object per line instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-impl<const PORT: u16> Serving<PORT> {
+impl<const PORT: u16> ListenOptions<PORT> {
     /// Returns the address to listen on, and raises the limit of descriptors: as many clients as
     /// are wished for, if the system grants it.
     ///
@@ -37,9 +38,15 @@ impl<const PORT: u16> Serving<PORT> {
     }
 }
 
+/// Returns the address of this machine with a port. It lives as long as the program: clap holds
+/// defaults as static text.
+fn loopback(port: u16) -> &'static str {
+    String::leak(format!("127.0.0.1:{port}"))
+}
+
 /// How many clients a server of lines takes, and for how long.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Clients {
+pub(crate) struct ClientLimits {
     /// Over TCP: how many clients may be connected at once; further ones wait their turn
     #[arg(
         long,
@@ -88,6 +95,20 @@ impl FromStr for Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_server_listens_at_its_own_port() {
+        fn listen<const PORT: u16>() -> String {
+            #[derive(clap::Parser)]
+            struct Line<const PORT: u16> {
+                #[command(flatten)]
+                options: ListenOptions<PORT>,
+            }
+            <Line<PORT> as clap::Parser>::parse_from(["server"]).options.listen
+        }
+        assert_eq!(listen::<9001>(), "127.0.0.1:9001");
+        assert_eq!(listen::<1234>(), "127.0.0.1:1234");
+    }
 
     #[test]
     fn times_are_read_and_zero_is_refused() {

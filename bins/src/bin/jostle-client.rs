@@ -15,13 +15,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Kind {
-    Saw(saw::command::FetchArgs),
-    File(file::command::SendArgs),
-    Messages(messages::command::SendArgs),
+    Saw(saw::command::SawFetchArgs),
+    File(file::command::FileSendArgs),
+    Messages(messages::command::MessagesSendArgs),
     Ping(ping::command::PingArgs),
-    Clock(clock::command::AskArgs),
-    Echo(echo::command::TalkArgs),
-    Http(http::command::ClientArgs),
+    Clock(clock::command::ClockAskArgs),
+    Echo(echo::command::EchoTalkArgs),
+    Http(http::command::HttpClientArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,

@@ -15,13 +15,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Kind {
-    Saw(saw::command::ServeArgs),
-    File(file::command::ReceiveArgs),
-    Messages(messages::command::ServeArgs),
-    Ping(ping::command::ServeArgs),
-    Clock(clock::command::ServeArgs),
-    Echo(echo::command::ServeArgs),
-    Http(http::command::ServeArgs),
+    Saw(saw::command::SawServeArgs),
+    File(file::command::FileReceiveArgs),
+    Messages(messages::command::MessagesServeArgs),
+    Ping(ping::command::PingServeArgs),
+    Clock(clock::command::ClockServeArgs),
+    Echo(echo::command::EchoServeArgs),
+    Http(http::command::HttpServeArgs),
     /// Print the completions for a shell
     Completions {
         shell: clap_complete::Shell,

@@ -3,7 +3,7 @@
 use crate::proxy_support::{Jostle, installed};
 use crate::python::{DOCUMENT, script};
 use crate::support::{Run, Server, client, client_fed};
-use jostle_endpoints::protocol::messages::{MESSAGE_BYTES_MAX, Reply, Verdict, encode};
+use jostle_endpoints::protocol::messages::{MESSAGE_BYTES_MAX, Reply, ReplyVerdict, encode};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -290,7 +290,7 @@ fn a_connection_that_ends_early_names_the_message_in_doubt() {
             let (mut stream, _) = listener.accept().unwrap();
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             lines.next().unwrap().unwrap();
-            stream.write_all(&Reply::new(Verdict::Ack, 0).encode()).unwrap();
+            stream.write_all(&Reply::new(ReplyVerdict::Ack, 0).encode()).unwrap();
             lines.next().unwrap().unwrap();
         });
         let run = client(&["messages", &address, "one||two||three"]);

@@ -5,7 +5,7 @@ use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use jostle_endpoints::protocol::clock::{ERROR, QUESTION, TimeFormat, parse_time};
 use jostle_endpoints::protocol::file::{
-    ChunkCounts, ClientControl, Data, ReportPage, ServerControl,
+    ChunkCounts, ChunkDatagram, ClientControl, ReportPage, ServerControl,
 };
 use jostle_endpoints::protocol::ping::Ping;
 use jostle_endpoints::protocol::saw::{Answer, Request};
@@ -34,7 +34,7 @@ fn the_examples_are_what_we_send() {
         name: "received.mp3".to_owned(),
         map: vec![0x10],
     };
-    let data = Data { transfer, number: 0, chunk: b"hello" }.encode();
+    let data = ChunkDatagram { transfer, number: 0, chunk: b"hello" }.encode();
     for datagram in [
         &Request { number: 0, attempt: 1 }.encode(false)[..],
         &Answer { number: 0, attempt: 1, size, digest, data: b"hello" }.encode(),

@@ -3,8 +3,8 @@
 use super::{ClockAsked, ClockServer, ClockServerReport, ClockServerSettings, ClockSettings, ask};
 use crate::address::resolve;
 use crate::ending::Ending;
-use crate::options::{Clients, Serving, span};
-use crate::protocol::clock::{ClockAnswer, ClockReport, Estimate, PORT, TimeFormat};
+use crate::options::{ClientLimits, ListenOptions, span};
+use crate::protocol::clock::{ClockAnswer, ClockEstimate, ClockReport, PORT, TimeFormat};
 use clap::Args;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped};
@@ -19,20 +19,20 @@ Examples:
   jostle-server clock
   jostle-server clock --format unix-ns --listen '[::1]:0' --json
   printf 'what time is it?\\n' | nc 127.0.0.1 1236")]
-pub struct ServeArgs {
+pub struct ClockServeArgs {
     /// How the time is written, always in UTC: rfc3339, rfc2822, unix, unix-ms or unix-ns
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: TimeFormat,
     #[command(flatten)]
-    clients: Clients,
+    clients: ClientLimits,
     /// End when the first client has gone
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
 }
 
-impl ServeArgs {
+impl ClockServeArgs {
     /// Answers until stopped. True when all went well.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ Examples:
   jostle-client clock 127.0.0.1:1236
   jostle-client clock 127.0.0.1:1236 --count 100 --interval 100ms --json"
 )]
-pub struct AskArgs {
+pub struct ClockAskArgs {
     /// The server; the port is 1236 unless given
     #[arg(value_name = "HOST:PORT")]
     server: String,
@@ -90,7 +90,7 @@ pub struct AskArgs {
     json: bool,
 }
 
-impl AskArgs {
+impl ClockAskArgs {
     /// Asks. True when all was answered, or when the user ended it before.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ fn print_summary(printer: Printer, asked: &ClockAsked) {
     });
 }
 
-fn in_words(estimate: &Estimate) -> String {
+fn in_words(estimate: &ClockEstimate) -> String {
     let side = if estimate.offset_nanos < 0 { "behind ours" } else { "ahead of ours" };
     let far = signed_ms(estimate.offset_nanos).abs();
     format!("the server's clock is {far:.3} ms {side}, ± {:.3} ms", ms(estimate.error))

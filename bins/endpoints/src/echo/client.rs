@@ -109,9 +109,9 @@ fn over_tcp(
                 exchange(stream.client(), input, told);
                 None
             })?;
-            let broken = stream
-                .broken()
-                .or_else(|| connection.has_unsent().then_some("the server closed the connection"));
+            let broken = stream.broken().or_else(|| {
+                connection.is_cut_short().then_some("the server closed the connection")
+            });
             broken.map(|reason| Ending::Failed(reason.to_owned()))
         }
         Err(ending) => Some(ending),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::address::resolve;
 use crate::ending::Ending;
-use crate::options::{Clients, Serving, span, transport};
+use crate::options::{ClientLimits, ListenOptions, span, transport};
 use crate::protocol::echo::{EchoEvent, MESSAGE_BYTES_MAX, PORT, Recognised};
 use clap::Args;
 use jostle_common::transport::Transport;
@@ -27,20 +27,20 @@ Examples:
   jostle-server echo --over tcp
   jostle-server echo --over udp --listen '[::1]:0' --json"
 )]
-pub struct ServeArgs {
+pub struct EchoServeArgs {
     /// The transport
     #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
     over: Transport,
     #[command(flatten)]
-    clients: Clients,
+    clients: ClientLimits,
     /// End when the first client has gone; over UDP, when it has been silent for 2 s
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
 }
 
-impl ServeArgs {
+impl EchoServeArgs {
     /// Answers until stopped. True when all went well.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ Examples:
   jostle-client echo 127.0.0.1:9002 --over tcp
   seq 100 | jostle-client echo 127.0.0.1:9002 --over udp --json"
 )]
-pub struct TalkArgs {
+pub struct EchoTalkArgs {
     /// The server; the port is 9002 unless given
     #[arg(value_name = "HOST:PORT")]
     server: String,
@@ -100,7 +100,7 @@ pub struct TalkArgs {
     json: bool,
 }
 
-impl TalkArgs {
+impl EchoTalkArgs {
     /// Talks until stdin ends. True when something came back, or when the user ended it before.
     ///
     /// # Errors

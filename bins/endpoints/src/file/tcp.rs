@@ -2,7 +2,7 @@
 
 use crate::ending::Ending;
 use crate::protocol::file::{
-    Received, Stored, TcpFileReceiver, TcpFileReceiverSettings, TcpFileSender,
+    ReceivedFile, StoredLine, TcpFileReceiver, TcpFileReceiverSettings, TcpFileSender,
 };
 use crate::protocol::storage::{Folder, Source};
 use crate::streams::{Connection, StreamServer, StreamServerSettings, Visit};
@@ -83,7 +83,7 @@ impl<F: Folder + Clone> TcpFileServer<F> {
     pub fn run(
         self,
         stop: &Stop,
-        mut on_received: impl FnMut(&Received),
+        mut on_received: impl FnMut(&ReceivedFile),
     ) -> io::Result<TcpFileTotals> {
         let Self { settings, folder, server } = self;
         let TcpFileServerSettings { size_max, idle, once, .. } = settings;
@@ -94,7 +94,7 @@ impl<F: Folder + Clone> TcpFileServer<F> {
             if let Some(received) = endpoint.take_received() {
                 totals.stored += u64::from(received.stored.is_ok());
                 totals.failed += u64::from(received.stored.is_err());
-                on_received(&Received::over_tcp(peer, received));
+                on_received(&ReceivedFile::over_tcp(peer, received));
             }
             totals.empty += u64::from(is_over && !endpoint.has_data());
             let is_enough = once && totals.stored + totals.failed > 0;
@@ -133,7 +133,7 @@ pub struct TcpFileSent {
     /// The digest of what was sent.
     pub digest: Digest,
     /// The server's line, if it came.
-    pub stored: Option<Stored>,
+    pub stored: Option<StoredLine>,
     /// From the first attempt to connect until the server's line.
     pub elapsed: Duration,
     /// How it ended: done means that the server stored what was sent.

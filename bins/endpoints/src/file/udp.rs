@@ -4,7 +4,7 @@ use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;
 use crate::protocol::Endpoint;
 use crate::protocol::file::{
-    NaiveReceiver, NaiveSettings, Received, UdpFileReceiver, UdpFileReceiverReport,
+    NaiveReceiver, NaiveSettings, ReceivedFile, UdpFileReceiver, UdpFileReceiverReport,
     UdpFileReceiverSettings, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
 };
 use crate::protocol::storage::{Folder, Source};
@@ -19,13 +19,13 @@ use std::time::Duration;
 /// A machine that receives files in datagrams.
 pub trait DatagramReceiver: Endpoint {
     /// Returns the next transfer that has ended, in the order in which they did.
-    fn next_received(&mut self) -> Option<Received>;
+    fn next_received(&mut self) -> Option<ReceivedFile>;
     /// Returns what it has done so far.
     fn report(&self) -> &UdpFileReceiverReport;
 }
 
 impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
-    fn next_received(&mut self) -> Option<Received> {
+    fn next_received(&mut self) -> Option<ReceivedFile> {
         Self::next_received(self)
     }
 
@@ -35,7 +35,7 @@ impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
 }
 
 impl<F: Folder> DatagramReceiver for NaiveReceiver<F> {
-    fn next_received(&mut self) -> Option<Received> {
+    fn next_received(&mut self) -> Option<ReceivedFile> {
         Self::next_received(self)
     }
 
@@ -87,7 +87,7 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
     pub fn run(
         self,
         stop: &Stop,
-        mut on_received: impl FnMut(&Received),
+        mut on_received: impl FnMut(&ReceivedFile),
     ) -> io::Result<UdpFileReceiverReport> {
         let machine = self.0.run(stop, |machine| {
             while let Some(received) = machine.next_received() {

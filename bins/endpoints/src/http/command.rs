@@ -1,4 +1,4 @@
 //! `jostle-server http` and `jostle-client http`.
 
-pub use super::client::command::ClientArgs;
-pub use super::site::command::ServeArgs;
+pub use super::client::command::HttpClientArgs;
+pub use super::site::command::HttpServeArgs;

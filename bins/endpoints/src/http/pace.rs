@@ -1,7 +1,7 @@
 //! Who is too slow: at least so many bytes must move in so much time of waiting for the other side.
 //!
-//! Only time spent waiting counts, so our own pauses count against no peer, and a single late byte is
-//! none either.
+//! Only time spent waiting counts: our own pauses count against no peer, and neither does a single
+//! late byte.
 
 use jostle_common::time::Instant;
 use std::time::Duration;

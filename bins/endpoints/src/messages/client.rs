@@ -1,6 +1,6 @@
 //! The client: connects, and sends what its input gives until all is acknowledged.
 
-use super::input::{Entry, Input};
+use super::input::{Input, InputEntry};
 use crate::ending::Ending;
 use crate::protocol::messages::{
     Acknowledged, MESSAGE_BYTES_MAX, MessagesClient, MessagesClientSettings, MessagesReport,
@@ -127,10 +127,10 @@ impl Feed {
     fn take_input(&mut self, client: &mut MessagesClient) {
         while client.has_room() {
             match self.input.next_entry() {
-                Entry::Message(message) => client.push(message),
-                Entry::Waits => return,
-                Entry::End => client.close(),
-                Entry::TooLong(line) => {
+                InputEntry::Message(message) => client.push(message),
+                InputEntry::Waits => return,
+                InputEntry::End => client.close(),
+                InputEntry::TooLong(line) => {
                     self.broken = Some(format!(
                         "a message on line {line} is too long; the messages before it were sent. \
                          A message has at most {MESSAGE_BYTES_MAX} bytes"

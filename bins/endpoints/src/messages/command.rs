@@ -6,7 +6,7 @@ use super::{
 };
 use crate::address::resolve;
 use crate::ending::Ending;
-use crate::options::{Patience, Serving};
+use crate::options::{ListenOptions, Patience};
 use crate::protocol::messages::{Acknowledged, Message, SessionEnd, SessionReport};
 use crate::protocol::timer::Timing;
 use clap::Args;
@@ -24,7 +24,7 @@ use std::time::Duration;
   jostle-server messages
   jostle-server messages --max-clients 1 --json
   printf '0 c2912e81 hello\\n' | nc -N 127.0.0.1 9000       # answers: ACK 0 e5820718")]
-pub struct ServeArgs {
+pub struct MessagesServeArgs {
     /// How many clients are served at once; the next ones wait until a place is free
     #[arg(long, value_name = "N", default_value = "8",
         value_parser = clap::value_parser!(u16).range(1..))]
@@ -36,10 +36,10 @@ pub struct ServeArgs {
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
 }
 
-impl ServeArgs {
+impl MessagesServeArgs {
     /// Serves until stopped. True when all went well.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ fn counts_text(report: &SessionReport) -> String {
   jostle-client messages 127.0.0.1:9000 'one||two||TCHAU'
   jostle-client messages 127.0.0.1:9000                     # type; Ctrl-D or TCHAU ends
   seq 1000 | jostle-client messages server.example --json")]
-pub struct SendArgs {
+pub struct MessagesSendArgs {
     /// The server; the port is 9000 unless given
     #[arg(value_name = "HOST:PORT")]
     server: String,
@@ -164,7 +164,7 @@ pub struct SendArgs {
     json: bool,
 }
 
-impl SendArgs {
+impl MessagesSendArgs {
     /// Sends the messages. True when all were acknowledged, or when the user ended it before.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum InputEntry {
     /// A message.
     Message(Bytes),
     /// A message on this line, counted from 1, is too long to be sent.
@@ -30,7 +30,7 @@ pub struct Input {
     lines: Lines,
     line: u64,
     separator: Vec<u8>,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<InputEntry>,
     /// Messages that are made when their turn comes.
     made: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
     /// Where more lines come from.
@@ -87,16 +87,16 @@ impl Input {
     }
 
     /// Returns what comes next.
-    pub fn next_entry(&mut self) -> Entry {
+    pub fn next_entry(&mut self) -> InputEntry {
         loop {
             if let Some(entry) = self.entries.pop_front() {
                 return entry;
             }
             if let Some(message) = self.made.as_mut().and_then(Iterator::next) {
-                return Entry::Message(message);
+                return InputEntry::Message(message);
             }
             if self.has_ended {
-                return Entry::End;
+                return InputEntry::End;
             }
             if let Some(wait) = self.read() {
                 return wait;
@@ -105,11 +105,13 @@ impl Input {
     }
 
     /// Reads a piece of the source; what to say when there is none.
-    fn read(&mut self) -> Option<Entry> {
+    fn read(&mut self) -> Option<InputEntry> {
         let mut buffer = [0; 4096];
         let length = match self.source.as_mut().map_or(Ok(0), |source| source.read(&mut buffer)) {
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(Entry::Waits),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Some(InputEntry::Waits);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
             Err(error) => {
                 log::warn!("cannot read the messages: {error}");
@@ -132,7 +134,7 @@ impl Input {
     fn take_line(&mut self, line: Line<'_>) {
         self.line += 1;
         let Line::Whole(line) = line else {
-            self.entries.push_back(Entry::TooLong(self.line));
+            self.entries.push_back(InputEntry::TooLong(self.line));
             return;
         };
         let mut rest = Bytes::copy_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
@@ -154,9 +156,9 @@ impl Input {
         // `one || TCHAU` is a goodbye too; every other blank is the message's own.
         let is_goodbye = message.trim_ascii() == GOODBYE;
         self.entries.push_back(match fits(&message) {
-            _ if is_goodbye => Entry::Message(Bytes::from_static(GOODBYE)),
-            true => Entry::Message(message),
-            false => Entry::TooLong(self.line),
+            _ if is_goodbye => InputEntry::Message(Bytes::from_static(GOODBYE)),
+            true => InputEntry::Message(message),
+            false => InputEntry::TooLong(self.line),
         });
     }
 }
@@ -169,9 +171,9 @@ mod tests {
 
     fn read(mut input: Input) -> Vec<String> {
         let entry = |entry| match entry {
-            Entry::Message(message) => Some(String::from_utf8_lossy(&message).into_owned()),
-            Entry::TooLong(line) => Some(format!("line {line} is too long")),
-            Entry::Waits | Entry::End => None,
+            InputEntry::Message(message) => Some(String::from_utf8_lossy(&message).into_owned()),
+            InputEntry::TooLong(line) => Some(format!("line {line} is too long")),
+            InputEntry::Waits | InputEntry::End => None,
         };
         std::iter::from_fn(|| entry(input.next_entry())).collect()
     }
@@ -200,16 +202,16 @@ mod tests {
     fn a_pipe_is_read_as_far_as_it_has_come() {
         let (mut sender, receiver) = pipe::new().unwrap();
         let mut input = Input::pipe(receiver, "||");
-        assert_eq!(input.next_entry(), Entry::Waits);
+        assert_eq!(input.next_entry(), InputEntry::Waits);
         sender.write_all(b"one||two\n\nth").unwrap();
         for expected in ["one", "two", ""] {
-            assert_eq!(input.next_entry(), Entry::Message(expected.into()));
+            assert_eq!(input.next_entry(), InputEntry::Message(expected.into()));
         }
-        assert_eq!(input.next_entry(), Entry::Waits);
+        assert_eq!(input.next_entry(), InputEntry::Waits);
         sender.write_all(b"ree").unwrap();
         drop(sender);
-        assert_eq!(input.next_entry(), Entry::Message("three".into()));
-        assert_eq!((input.next_entry(), input.next_entry()), (Entry::End, Entry::End));
+        assert_eq!(input.next_entry(), InputEntry::Message("three".into()));
+        assert_eq!((input.next_entry(), input.next_entry()), (InputEntry::End, InputEntry::End));
     }
 
     #[test]

@@ -28,8 +28,10 @@ mod input;
 mod server;
 
 pub use client::{MessagesSent, MessagesSettings, Notice, send};
-pub use input::{Entry, Input};
-pub use server::{MessagesServer, MessagesServerSettings, MessagesTotals, SessionPeer};
+pub use input::{Input, InputEntry};
+pub use server::{
+    MessagesServer, MessagesServerSettings, MessagesTotals, SessionOver, SessionPeer,
+};
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9000;

@@ -43,6 +43,9 @@ pub struct SessionPeer {
     pub address: SocketAddr,
 }
 
+/// How a session ended (`None`: the server stopped), and what it counted.
+pub type SessionOver = (Option<SessionEnd>, SessionReport);
+
 /// A server with its listener.
 #[derive(Debug)]
 pub struct MessagesServer {
@@ -75,7 +78,7 @@ impl MessagesServer {
     pub fn run(
         self,
         stop: &Stop,
-        mut tell: impl FnMut(SessionPeer, Vec<Message>, Option<(Option<SessionEnd>, SessionReport)>),
+        mut tell: impl FnMut(SessionPeer, Vec<Message>, Option<SessionOver>),
     ) -> io::Result<MessagesTotals> {
         let MessagesServerSettings { idle, once, .. } = self.settings;
         let mut totals = MessagesTotals::default();

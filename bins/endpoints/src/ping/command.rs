@@ -1,10 +1,10 @@
 //! `jostle-server ping` and `jostle-client ping`.
 
-use super::words::{counts, print_event, print_summary};
+use super::output::{counts, print_event, print_summary};
 use super::{PORT, ping, serve};
 use crate::address::resolve;
-use crate::options::{Serving, span};
-use crate::protocol::ping::{Pace, PingClientSettings, SIZE_MAX, SIZE_MIN};
+use crate::options::{ListenOptions, span};
+use crate::protocol::ping::{PingClientSettings, PingPace, SIZE_MAX, SIZE_MIN};
 use crate::protocol::reflector::ReflectorReport;
 use crate::protocol::timer::Timing;
 use clap::Args;
@@ -30,15 +30,15 @@ Examples:
   jostle-server ping
   jostle-server ping --listen '[::1]:0' --once --json"
 )]
-pub struct ServeArgs {
+pub struct PingServeArgs {
     /// End when the first client has been silent for 2 s
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
 }
 
-impl ServeArgs {
+impl PingServeArgs {
     /// Answers until stopped. True when all went well.
     ///
     /// # Errors
@@ -122,8 +122,8 @@ impl PingArgs {
         let defaults = PingClientSettings::new(([0, 0, 0, 0], 0).into(), run);
         let is_endless = self.flood || self.deadline.is_some();
         let (pace, retries) = match self.interval {
-            Some(interval) => (Pace::Interval(interval), 0),
-            None if self.flood => (Pace::Answers { window: FLOOD_WINDOW }, defaults.retries),
+            Some(interval) => (PingPace::Interval(interval), 0),
+            None if self.flood => (PingPace::Answers { window: FLOOD_WINDOW }, defaults.retries),
             None => (defaults.pace, defaults.retries),
         };
         PingClientSettings {
@@ -180,7 +180,7 @@ mod tests {
     fn defaults_follow_the_pace() {
         let plain = settings("").unwrap();
         assert_eq!((plain.count, plain.retries, plain.size), (Some(10), 3, 56));
-        assert_eq!(plain.pace, Pace::Answers { window: 1 });
+        assert_eq!(plain.pace, PingPace::Answers { window: 1 });
         let paced = settings("--interval 10ms").unwrap();
         assert_eq!((paced.count, paced.retries), (Some(10), 0));
         assert_eq!(settings("--interval 10ms --retries 2").unwrap().retries, 2);

@@ -9,7 +9,7 @@
 //! let address = server.address();
 //! let stop = Stop::new();
 //! let stopped = stop.clone();
-//! let serving = std::thread::spawn(move || server.run(&stopped));
+//! let serving = std::thread::spawn(move || server.run(&stopped, |_| {}));
 //! let settings = PingClientSettings::new(address, 1);
 //! let pinged = ping::ping(&[address], &settings, &Stop::new(), |_, _, _| {})?;
 //! assert!(pinged.ending.is_done());
@@ -20,7 +20,7 @@
 //! ```
 
 pub mod command;
-mod words;
+mod output;
 
 use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;

@@ -1,8 +1,8 @@
 //! The protocols of the endpoints as sans-I/O state machines: datagrams and time go in, datagrams
 //! and deadlines come out.
 //!
-//! An [`Endpoint`] is driven by a real socket in the programs and by virtual time in the engine's
-//! `simulate`, so what is measured in one holds in the other. The caller's rule, after every event:
+//! An [`Endpoint`] is driven by a real socket in the programs and by virtual time in a study, so
+//! what is measured in one holds in the other. The caller's rule, after every event:
 //! send what [`Endpoint::poll`] returns until it returns `None`, then wait for a datagram or for
 //! [`Endpoint::deadline`]. The formats on the wire are specified in `docs/protocols.md`; whatever
 //! else arrives is counted and ignored.
@@ -123,6 +123,48 @@ mod tests {
         }
         assert_eq!(chunks_in(u64::MAX), None);
         assert_eq!(chunk_length(u64::MAX, u32::MAX), CHUNK);
+    }
+
+    /// The sources of the machines, the tests in them left out.
+    fn sources(folder: &std::path::Path, found: &mut Vec<(std::path::PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let (source, _) =
+                    text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((&text, ""));
+                found.push((path, source.to_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_machines_have_no_socket_no_clock_no_file_and_no_terminal() {
+        let mut found = Vec::new();
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/protocol");
+        sources(&folder, &mut found);
+        assert!(found.len() >= 45, "{} files were read", found.len());
+        let outside = [
+            "mio::",
+            "tokio::",
+            "std::fs",
+            "std::thread",
+            "Clock::",
+            "Socket::",
+            "TcpStream",
+            "rand::",
+            "jostle_console",
+            "jostle_sys",
+            "crate::streams",
+            "crate::datagrams",
+        ];
+        for (path, source) in &found {
+            for word in outside {
+                assert!(!source.contains(word), "{} knows {word}", path.display());
+            }
+        }
     }
 
     #[test]

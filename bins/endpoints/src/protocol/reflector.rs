@@ -55,7 +55,7 @@ pub struct ReflectorReport {
 
 /// A datagram that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct ReflectedMessage {
     /// Who sent it.
     pub from: SocketAddr,
     /// What it carried; not to be printed without escaping.
@@ -67,7 +67,7 @@ pub struct Message {
 pub struct Reflector {
     settings: ReflectorSettings,
     outbox: VecDeque<Transmit>,
-    messages: VecDeque<Message>,
+    messages: VecDeque<ReflectedMessage>,
     ends: Option<Instant>,
     finished: bool,
     report: ReflectorReport,
@@ -93,7 +93,7 @@ impl Reflector {
     }
 
     /// Returns the next datagram that was answered, in order, when it was set to tell.
-    pub fn next_message(&mut self) -> Option<Message> {
+    pub fn next_message(&mut self) -> Option<ReflectedMessage> {
         self.messages.pop_front()
     }
 
@@ -122,7 +122,7 @@ impl Endpoint for Reflector {
         self.report.answered += 1;
         self.report.bytes += payload.len() as u64;
         if self.settings.tell && self.messages.len() < MESSAGES_MAX {
-            self.messages.push_back(Message { from, payload: payload.clone() });
+            self.messages.push_back(ReflectedMessage { from, payload: payload.clone() });
         }
         self.outbox.push_back(Transmit { to: from, payload });
         self.ends = self.settings.once.map(|silence| now + silence);
@@ -169,7 +169,10 @@ mod tests {
             server.handle(Instant::START, from, payload);
             let transmit = server.poll(Instant::START).unwrap();
             assert_eq!((transmit.to, &transmit.payload[..]), (from, payload));
-            assert_eq!(server.next_message(), Some(Message { from, payload: transmit.payload }));
+            assert_eq!(
+                server.next_message(),
+                Some(ReflectedMessage { from, payload: transmit.payload })
+            );
         }
         assert_eq!(server.poll(Instant::START), None);
         let expected = ReflectorReport {

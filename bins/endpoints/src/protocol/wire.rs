@@ -35,9 +35,9 @@ pub enum Unreadable {
 
 /// Reads the fields of a datagram from the front; `None` when it is too short.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields<'a>(&'a [u8]);
+pub struct DatagramFields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> DatagramFields<'a> {
     /// Creates a reader of the fields of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -115,7 +115,7 @@ mod tests {
         #[test]
         fn fields_never_read_beyond_the_end(bytes in prop::collection::vec(any::<u8>(), 0..40),
             length: usize) {
-            let mut fields = Fields::new(&bytes);
+            let mut fields = DatagramFields::new(&bytes);
             let _ = (fields.u8(), fields.u16(), fields.u32(), fields.u64(), fields.bytes(length));
             prop_assert!(fields.rest().len() <= bytes.len());
             let _ = open(&bytes);

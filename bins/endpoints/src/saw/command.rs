@@ -3,11 +3,11 @@
 use super::{FetchSettings, Fetched, PORT, fetch, serve};
 use crate::address::resolve;
 use crate::ending::Ending;
-use crate::options::{Patience, Serving};
+use crate::options::{ListenOptions, Patience};
 use crate::protocol::saw::SawServerReport;
 use crate::protocol::storage::Source as _;
 use crate::protocol::timer::Timing;
-use crate::storage::{FileSource, Output};
+use crate::storage::{FileSource, OutputFile};
 use anyhow::Context;
 use clap::Args;
 use jostle_common::units::ByteSize;
@@ -24,17 +24,17 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   jostle-server saw song.mp3
   jostle-server saw song.mp3 --listen '[::1]:0' --once --json")]
-pub struct ServeArgs {
+pub struct SawServeArgs {
     /// The file to serve
     file: PathBuf,
     /// End when one client has the whole file
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
 }
 
-impl ServeArgs {
+impl SawServeArgs {
     /// Serves until stopped. True when all went well.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ fn print_served(printer: Printer, report: &SawServerReport) {
 #[command(after_help = "Examples:
   jostle-client saw 127.0.0.1:9001 -o song.mp3
   jostle-client saw server.example -o song.mp3 --timeout fixed:200ms --json")]
-pub struct FetchArgs {
+pub struct SawFetchArgs {
     /// The server; the port is 9001 unless given
     #[arg(value_name = "HOST:PORT")]
     server: String,
@@ -101,7 +101,7 @@ pub struct FetchArgs {
     json: bool,
 }
 
-impl FetchArgs {
+impl SawFetchArgs {
     /// Fetches the file. True when it arrived whole, or when the user ended it before.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl FetchArgs {
         if let Some(Patience(patience)) = self.patience {
             (settings.patience, settings.attempts_min) = (patience, 0);
         }
-        let output = Output::create(&self.output)?;
+        let output = OutputFile::create(&self.output)?;
         let bar = progress::bytes(0, &self.server);
         let fetched = fetch(&settings, output, stop, |report| {
             bar.set_length(report.file.map_or(0, |(size, _)| size));

@@ -6,7 +6,7 @@ mod output;
 mod source;
 
 pub use directory::{Directory, NAME, PartFile, take_free_name};
-pub use output::Output;
+pub use output::OutputFile;
 pub use source::FileSource;
 
 use std::io;

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 /// An output file in the making, `NAME.part` until [`Self::finish`].
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputFile {
     writer: BufWriter<File>,
     /// `None` when the output is a device or a pipe, which is written as it is.
     part: Option<PathBuf>,
     path: PathBuf,
 }
 
-impl Output {
+impl OutputFile {
     /// Starts to write what will be `path`.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Output {
     }
 }
 
-impl Sink for Output {
+impl Sink for OutputFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.writer.write_all(bytes).map_err(at(self.part.as_deref().unwrap_or(&self.path)))
     }
@@ -79,32 +79,36 @@ mod tests {
     fn a_file_has_its_name_only_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut output = Output::create(&path).unwrap();
+        let mut output = OutputFile::create(&path).unwrap();
         output.append(b"half").unwrap();
         let part = output.abandon().unwrap();
         assert!(!path.exists());
         assert_eq!(std::fs::read(part).unwrap(), b"half");
-        let mut output = Output::create(&path).unwrap();
+        let mut output = OutputFile::create(&path).unwrap();
         output.append(b"whole").unwrap();
         output.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
-        assert_eq!(Output::create(&path).unwrap().abandon(), None, "nothing is left of nothing");
+        assert_eq!(
+            OutputFile::create(&path).unwrap().abandon(),
+            None,
+            "nothing is left of nothing"
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_device_stays_a_device_and_a_folder_is_refused() {
-        let mut output = Output::create(Path::new("/dev/null")).unwrap();
+        let mut output = OutputFile::create(Path::new("/dev/null")).unwrap();
         output.append(b"gone").unwrap();
         output.finish().unwrap();
         assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
-        let error = Output::create(&std::env::temp_dir()).unwrap_err().to_string();
+        let error = OutputFile::create(&std::env::temp_dir()).unwrap_err().to_string();
         assert!(error.contains("is a folder"), "{error}");
     }
 
     #[test]
     fn a_full_disk_is_an_error_with_its_place() {
-        let mut output = Output::create(Path::new("/dev/full")).unwrap();
+        let mut output = OutputFile::create(Path::new("/dev/full")).unwrap();
         let written = output.append(&[0; 1 << 16]).and_then(|()| output.finish());
         let error = written.unwrap_err().to_string();
         assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");

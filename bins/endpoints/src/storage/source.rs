@@ -15,14 +15,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What tells one version of a file from the next without reading it: device, inode, size, time of
 /// change.
-type Version = (u64, u64, u64, i64, i64);
+type SourceVersion = (u64, u64, u64, i64, i64);
 
 /// An open file.
 #[derive(Debug)]
 pub struct FileSource {
     path: PathBuf,
     file: File,
-    version: Version,
+    version: SourceVersion,
     size: u64,
     digest: Digest,
     looked: Instant,
@@ -92,11 +92,11 @@ impl Source for FileSource {
     }
 }
 
-fn version(found: &Metadata) -> Version {
+fn version(found: &Metadata) -> SourceVersion {
     (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec())
 }
 
-fn read(path: &Path) -> io::Result<(File, Version, u64, Digest)> {
+fn read(path: &Path) -> io::Result<(File, SourceVersion, u64, Digest)> {
     let mut file = File::open(path)?;
     let before = file.metadata()?;
     if !before.is_file() {

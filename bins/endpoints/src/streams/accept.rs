@@ -1,16 +1,12 @@
 //! A TCP listener on an event loop: takes in what waits, and tries again later when the process has
 //! no descriptor left.
 
+use crate::accept_errors::AcceptErrors;
 use jostle_common::time::Instant;
-use jostle_sys::is_out_of_descriptors;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Poll, Token};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// How long to wait before accepting again when the process has no descriptor left.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// A listener, and when it is worth asking.
 #[derive(Debug)]
@@ -19,8 +15,7 @@ pub(super) struct Acceptor {
     address: SocketAddr,
     /// When to try: the listener was readable and is not known to be empty.
     at: Option<Instant>,
-    /// Whether it was said that clients wait for a descriptor: once, and not at every attempt.
-    has_warned: bool,
+    errors: AcceptErrors,
     accepted: usize,
 }
 
@@ -36,7 +31,7 @@ impl Acceptor {
         let mut listener = TcpListener::bind(listen).map_err(named)?;
         poll.registry().register(&mut listener, token, Interest::READABLE)?;
         let (address, at) = (listener.local_addr()?, None);
-        Ok(Self { listener, address, at, has_warned: false, accepted: 0 })
+        Ok(Self { listener, address, at, errors: AcceptErrors::default(), accepted: 0 })
     }
 
     /// Returns where it listens.
@@ -69,14 +64,10 @@ impl Acceptor {
                     return Some(accepted);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at = None,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !is_out_of_descriptors(&error) {
-                        log::warn!("cannot accept: {error}");
-                    } else if !std::mem::replace(&mut self.has_warned, true) {
-                        log::warn!("no descriptor is left, so further connections wait: {error}");
+                    if let Some(wait) = self.errors.judge(&error) {
+                        self.at = Some(now + wait);
                     }
-                    self.at = Some(now + RETRY);
                 }
             }
         }

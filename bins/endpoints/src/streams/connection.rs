@@ -83,16 +83,17 @@ impl Connection {
         endpoint: &mut E,
         each_step: impl FnMut(Instant, &mut E) -> Option<Instant>,
     ) -> io::Result<LoopEnd> {
-        self.run(&mut Watched { endpoint, each_step })
+        self.run(&mut WatchedStream { endpoint, each_step })
     }
 
-    /// Returns true when the socket has not taken everything that the endpoint said.
-    pub fn has_unsent(&self) -> bool {
-        self.conversation.has_unsent()
+    /// Returns true when the peer ended its stream before the socket had taken everything that the
+    /// endpoint said.
+    pub fn is_cut_short(&self) -> bool {
+        self.conversation.is_cut_short()
     }
 
     /// Runs the loop, which is compiled once for all endpoints.
-    fn run(&mut self, driven: &mut dyn Driven) -> io::Result<LoopEnd> {
+    fn run(&mut self, driven: &mut dyn DrivenStream) -> io::Result<LoopEnd> {
         let Self { poll, conversation, clock, stop, .. } = self;
         let mut events = Events::with_capacity(8);
         let mut buffer = vec![0; PIECE_BYTES_MAX];
@@ -126,17 +127,19 @@ impl Connection {
 }
 
 /// An endpoint and its watcher, whatever their types.
-trait Driven {
+trait DrivenStream {
     fn endpoint(&mut self) -> &mut dyn StreamEndpoint;
     fn watch(&mut self, now: Instant) -> Option<Instant>;
 }
 
-struct Watched<'a, E, W> {
+struct WatchedStream<'a, E, W> {
     endpoint: &'a mut E,
     each_step: W,
 }
 
-impl<E: StreamEndpoint, W: FnMut(Instant, &mut E) -> Option<Instant>> Driven for Watched<'_, E, W> {
+impl<E: StreamEndpoint, W: FnMut(Instant, &mut E) -> Option<Instant>> DrivenStream
+    for WatchedStream<'_, E, W>
+{
     fn endpoint(&mut self) -> &mut dyn StreamEndpoint {
         self.endpoint
     }

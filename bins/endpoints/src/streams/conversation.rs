@@ -64,8 +64,12 @@ impl Conversation {
         (self.can_read, self.can_write) = (true, true);
     }
 
-    /// Returns true when the socket has not taken everything that was said.
-    pub(super) fn has_unsent(&self) -> bool {
+    /// Returns true when the peer ended its stream before it had taken everything that was said.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.has_heard_all && self.has_unsent()
+    }
+
+    fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
     }
 

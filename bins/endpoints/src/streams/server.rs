@@ -79,14 +79,22 @@ impl StreamServer {
         let (conversations, buffer) = (BTreeMap::new(), vec![0; PIECE_BYTES_MAX]);
         let clock = Clock::start();
         let is_closing = false;
-        let mut serving =
-            Serving { settings, acceptor, conversations, buffer, clock, is_closing, open, watch };
+        let mut serving = ServerLoop {
+            settings,
+            acceptor,
+            conversations,
+            buffer,
+            clock,
+            is_closing,
+            open,
+            watch,
+        };
         serving.run(poll, stop)
     }
 }
 
 /// A server that runs.
-struct Serving<E, O, W> {
+struct ServerLoop<E, O, W> {
     settings: StreamServerSettings,
     acceptor: Acceptor,
     conversations: BTreeMap<Token, (SocketAddr, Conversation, E)>,
@@ -98,7 +106,7 @@ struct Serving<E, O, W> {
     watch: W,
 }
 
-impl<E, O, W> Serving<E, O, W>
+impl<E, O, W> ServerLoop<E, O, W>
 where
     E: StreamEndpoint,
     O: FnMut(Instant) -> E,

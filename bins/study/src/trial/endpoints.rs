@@ -41,7 +41,7 @@ impl Trial {
             run,
             count: Some(self.count()),
             size: size as usize,
-            pace: ping::Pace::Interval(self.interval()),
+            pace: ping::PingPace::Interval(self.interval()),
             retries: 0,
             timing: self.timeout(),
             deadline: None,

@@ -2,7 +2,7 @@
 
 use super::*;
 use jostle_common::statistics::{Z_999, proportion_margin};
-use jostle_endpoints::protocol::ping::{Pace, PingClient, PingClientSettings, PingReport};
+use jostle_endpoints::protocol::ping::{PingClient, PingClientSettings, PingPace, PingReport};
 use jostle_endpoints::protocol::reflector::{Reflector, ReflectorSettings};
 
 fn ping(
@@ -26,7 +26,7 @@ fn ping(
 
 fn at_an_interval(count: u64) -> impl FnOnce(&mut PingClientSettings) {
     move |settings| {
-        settings.pace = Pace::Interval(Duration::from_millis(1));
+        settings.pace = PingPace::Interval(Duration::from_millis(1));
         (settings.retries, settings.count) = (0, Some(count));
     }
 }
@@ -98,7 +98,7 @@ fn jitter_is_the_mean_difference_of_successive_round_trips() {
     let estimates: Vec<f64> = (0..60)
         .map(|seed| {
             let settings = |settings: &mut PingClientSettings| {
-                settings.pace = Pace::Interval(Duration::from_millis(100));
+                settings.pace = PingPace::Interval(Duration::from_millis(100));
                 (settings.retries, settings.count) = (0, Some(200));
             };
             ping(settings, profile, seed).0.jitter.estimate().as_secs_f64() * 1e3
@@ -115,7 +115,7 @@ fn retries_answer_every_request_and_a_flood_keeps_the_window_full() {
     let fast = ping(
         |settings| {
             (settings.count, settings.retries) = (Some(1000), 30);
-            settings.pace = Pace::Answers { window: 64 };
+            settings.pace = PingPace::Answers { window: 64 };
         },
         profile,
         7,

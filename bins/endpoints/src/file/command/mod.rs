@@ -3,8 +3,8 @@
 mod receive;
 mod send;
 
-pub use receive::ReceiveArgs;
-pub use send::SendArgs;
+pub use receive::FileReceiveArgs;
+pub use send::FileSendArgs;
 
 use crate::protocol::file::{ChunkCounts, ChunkFate, ChunkState};
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use super::{counts_json, counts_text, goodput, map_text};
 use crate::file::PORT;
 use crate::file::tcp::{TcpFileServer, TcpFileServerSettings};
 use crate::file::udp::UdpFileServer;
-use crate::options::{Serving, span, transport};
-use crate::protocol::file::{NaiveSettings, Received, UdpFileReceiverSettings, intact_bytes};
+use crate::options::{ListenOptions, span, transport};
+use crate::protocol::file::{NaiveSettings, ReceivedFile, UdpFileReceiverSettings, intact_bytes};
 use crate::storage::Directory;
 use clap::Args;
 use jostle_common::transport::Transport;
@@ -25,7 +25,7 @@ use std::time::Duration;
   jostle-server file --over tcp --dir incoming
   jostle-server file --over udp --dir incoming --once --json
   jostle-server file --over udp --naive       # bare datagrams from any script")]
-pub struct ReceiveArgs {
+pub struct FileReceiveArgs {
     /// The transport
     #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
     over: Transport,
@@ -52,10 +52,10 @@ pub struct ReceiveArgs {
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
 }
 
-impl ReceiveArgs {
+impl FileReceiveArgs {
     /// Receives until stopped. False when the one file of `--once` was not stored.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl ReceiveArgs {
         let listen = self.serving.address(self.over.name())?;
         let folder = Directory::open(&self.dir, &self.name)?;
         let printer = self.serving.printer();
-        let tell = |received: &Received| self.print(printer, received);
+        let tell = |received: &ReceivedFile| self.print(printer, received);
         let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.name()));
         let (stored, failed) = match self.over {
             Transport::Tcp => {
@@ -125,7 +125,7 @@ impl ReceiveArgs {
         }
     }
 
-    fn print(&self, printer: Printer, received: &Received) {
+    fn print(&self, printer: Printer, received: &ReceivedFile) {
         let seconds = received.elapsed.as_secs_f64();
         let (name, digest) = match &received.stored {
             Ok((name, digest)) => (Some(name), Some(digest)),

@@ -32,7 +32,7 @@ const RANGES_MAX: usize = 12;
   jostle-client file 127.0.0.1:9003 song.mp3 --over tcp
   jostle-client file 127.0.0.1:9003 song.mp3 --over udp --rate 5Mbit/s
   jostle-client file 127.0.0.1:9003 song.mp3 --over udp --strict --json")]
-pub struct SendArgs {
+pub struct FileSendArgs {
     /// The server; the port is 9003 unless given
     #[arg(value_name = "HOST:PORT")]
     server: String,
@@ -56,7 +56,7 @@ pub struct SendArgs {
 }
 
 /// What both transports report.
-struct Summary<'a> {
+struct SendSummary<'a> {
     ending: &'a Ending,
     size: u64,
     digest: Digest,
@@ -67,7 +67,7 @@ struct Summary<'a> {
     text: String,
 }
 
-impl SendArgs {
+impl FileSendArgs {
     /// Sends the file. False when it arrived damaged and `--strict` minds.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl SendArgs {
         let text =
             name.as_ref().map_or_else(String::new, |name| format!("stored as {}", escaped(name)));
         let is_equal = sent.ending.is_done();
-        self.print(Summary {
+        self.print(SendSummary {
             ending: &sent.ending,
             size: sent.size,
             digest: sent.digest,
@@ -153,7 +153,7 @@ impl SendArgs {
                 arrival.digest
             );
         }
-        let summary = Summary {
+        let summary = SendSummary {
             ending: &sent.ending,
             size: sent.size,
             digest: sent.digest,
@@ -166,8 +166,8 @@ impl SendArgs {
         (sent.ending, is_equal == Some(true))
     }
 
-    fn print(&self, summary: Summary<'_>) {
-        let Summary { ending, size, digest, seconds, bytes, fields, text } = summary;
+    fn print(&self, summary: SendSummary<'_>) {
+        let SendSummary { ending, size, digest, seconds, bytes, fields, text } = summary;
         let rate = goodput(bytes, seconds);
         let mut all = json!({ "kind": "file", "over": self.over.name(), "ok": ending.is_done(),
             "stopped": *ending == Ending::Stopped, "error": ending.failure(), "size": size,

@@ -1,7 +1,8 @@
 //! `jostle-client http`: fetches and sends files, checks them, and says how far.
 
 use super::{
-    Check, Client, Report, Sending, Settings, Target, Totals, Url, download, look, run, upload,
+    DigestCheck, DownloadTarget, HttpClient, HttpClientSettings, HttpClientTotals, HttpReport,
+    Sending, Url, download, head, run, upload,
 };
 use clap::{Args, Subcommand};
 use jostle_common::clock::Clock;
@@ -25,7 +26,7 @@ use std::time::Duration;
   jostle-client http post http://127.0.0.1:12345/ song.mp3
   jostle-client http put http://127.0.0.1:12345/ song.mp3 cover.png
   jostle-client http head http://127.0.0.1:12345/song.mp3")]
-pub struct ClientArgs {
+pub struct HttpClientArgs {
     #[command(subcommand)]
     method: MethodArgs,
 }
@@ -124,12 +125,12 @@ impl MethodArgs {
 
 /// What is to be done, checked.
 enum Task {
-    Get { url: Url, target: Target, resume: bool },
+    Get { url: Url, target: DownloadTarget, resume: bool },
     Send { url: Url, file: PathBuf, sending: Sending },
     Head { url: Url },
 }
 
-impl ClientArgs {
+impl HttpClientArgs {
     /// Does all that was asked for. False when something of it failed.
     ///
     /// # Errors
@@ -144,7 +145,10 @@ impl ClientArgs {
         }
         let tasks = self.tasks()?;
         let printer = Printer::new(common.json);
-        let mut client = Client::new(Settings { timeout: common.timeout, retries: common.retries });
+        let mut client = HttpClient::new(HttpClientSettings {
+            timeout: common.timeout,
+            retries: common.retries,
+        });
         let clock = Clock::start();
         let mut sums = Sums::default();
         let done = run(stop, async {
@@ -168,11 +172,11 @@ impl ClientArgs {
                 let parsed =
                     urls.iter().map(|url| Url::parse(url)).collect::<anyhow::Result<Vec<_>>>()?;
                 let target = match output {
-                    Some(path) => Target::File(path.clone()),
+                    Some(path) => DownloadTarget::File(path.clone()),
                     None => {
                         let failed = |error| anyhow::anyhow!("{}: {error}", dir.display());
                         std::fs::create_dir_all(dir).map_err(failed)?;
-                        Target::Folder(dir.clone())
+                        DownloadTarget::Folder(dir.clone())
                     }
                 };
                 Ok(parsed
@@ -211,7 +215,7 @@ impl ClientArgs {
         }
     }
 
-    fn print(&self, printer: Printer, report: &Report) {
+    fn print(&self, printer: Printer, report: &HttpReport) {
         let (is_head, common) =
             (matches!(self.method, MethodArgs::Head { .. }), self.method.common());
         let is_sent = matches!(self.method, MethodArgs::Post { .. } | MethodArgs::Put { .. });
@@ -233,7 +237,7 @@ impl ClientArgs {
     }
 }
 
-async fn perform(client: &mut Client, task: &Task) -> Report {
+async fn perform(client: &mut HttpClient, task: &Task) -> HttpReport {
     match task {
         Task::Get { url, target, resume } => {
             let bar = progress::bytes(0, &url.to_string());
@@ -247,17 +251,17 @@ async fn perform(client: &mut Client, task: &Task) -> Report {
             bar.finish_and_clear();
             report
         }
-        Task::Head { url } => look(client, url).await,
+        Task::Head { url } => head(client, url).await,
     }
 }
 
-fn fields(report: &Report, with_headers: bool) -> Value {
+fn fields(report: &HttpReport, with_headers: bool) -> Value {
     let path = report.path.as_deref().map(Path::to_string_lossy);
     let status = report.head.as_ref().map(|head| head.status.as_u16());
     let checked = match report.check {
-        Check::Digest => "digest",
-        Check::Length => "length",
-        Check::None => "nothing",
+        DigestCheck::Digest => "digest",
+        DigestCheck::Length => "length",
+        DigestCheck::None => "nothing",
     };
     let mut fields = json!({ "ok": report.failure.is_none(), "error": report.failure,
         "url": report.url.to_string(),
@@ -281,7 +285,7 @@ fn fields(report: &Report, with_headers: bool) -> Value {
     fields
 }
 
-fn head_text(report: &Report) -> String {
+fn head_text(report: &HttpReport) -> String {
     let Some(head) = &report.head else { return String::new() };
     let mut text = format!("{:?} {}\n", head.version, head.status);
     for (name, value) in &head.headers {
@@ -291,7 +295,7 @@ fn head_text(report: &Report) -> String {
 }
 
 /// One line or two: what happened to the file, and how far that was checked.
-fn outcome(report: &Report, is_sent: bool) -> String {
+fn outcome(report: &HttpReport, is_sent: bool) -> String {
     let url = escaped(&report.url.to_string());
     if let Some(reason) = &report.failure {
         return format!("{url}: failed: {}", escaped(reason));
@@ -312,9 +316,9 @@ fn outcome(report: &Report, is_sent: bool) -> String {
     };
     let digest = report.digest.map(|digest| digest.to_string()).unwrap_or_default();
     let check = match report.check {
-        Check::Digest => "whole: the server has the same digest",
-        Check::Length => "of the right length; the server names no digest",
-        Check::None => "unchecked: the server names neither length nor digest",
+        DigestCheck::Digest => "whole: the server has the same digest",
+        DigestCheck::Length => "of the right length; the server names no digest",
+        DigestCheck::None => "unchecked: the server names neither length nor digest",
     };
     let mut text = format!("{what}\n{check}: sha256 {digest}");
     for (name, count) in [("retries", report.retries), ("damaged", report.damaged)] {
@@ -339,7 +343,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, report: &HttpReport) {
         match report.failure {
             None => self.done += 1,
             Some(_) => self.failed += 1,
@@ -354,12 +358,12 @@ fn summary(
     printer: Printer,
     method: &str,
     sums: &Sums,
-    totals: Totals,
+    totals: HttpClientTotals,
     elapsed: Duration,
     stopped: bool,
 ) {
     let Sums { done, failed, bytes, retries, damaged } = *sums;
-    let Totals { connections, requests } = totals;
+    let HttpClientTotals { connections, requests } = totals;
     let seconds = elapsed.as_secs_f64();
     let bytes = if method == "head" { 0 } else { bytes };
     let goodput = if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 };

@@ -1,7 +1,8 @@
 //! The connection: opened when needed, kept as long as the server keeps it, watched for progress.
 
-use super::Totals;
-use super::failure::Failure;
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
+use super::failure::HttpFailure;
 use super::url::Url;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -30,17 +31,26 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How much of a refusal's text is read.
 const SAID_BYTES_MAX: usize = 16 << 10;
 
-/// The connection to one server at a time.
-#[derive(Debug)]
-pub(super) struct Connection {
-    timeout: Duration,
-    open: Option<(String, SendRequest<Counted>)>,
-    pub(super) totals: Totals,
+/// What a client has done in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpClientTotals {
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Requests that were sent.
+    pub requests: u64,
 }
 
-impl Connection {
+/// The connection to one server at a time.
+#[derive(Debug)]
+pub(super) struct HttpConnection {
+    timeout: Duration,
+    open: Option<(String, SendRequest<Counted>)>,
+    pub(super) totals: HttpClientTotals,
+}
+
+impl HttpConnection {
     pub(super) const fn new(timeout: Duration) -> Self {
-        Self { timeout, open: None, totals: Totals { connections: 0, requests: 0 } }
+        Self { timeout, open: None, totals: HttpClientTotals { connections: 0, requests: 0 } }
     }
 
     /// Sends a request, over the connection that is open if it leads there, and returns the head of
@@ -50,11 +60,11 @@ impl Connection {
         url: &Url,
         mut request: Request<Body>,
         sent: Arc<AtomicU64>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, HttpFailure> {
         let (mut sender, is_kept) = self.sender(url).await?;
         let authority = HeaderValue::try_from(url.authority());
-        let host =
-            authority.map_err(|_| Failure::Final(format!("\"{}\" is no host", url.authority())))?;
+        let host = authority
+            .map_err(|_| HttpFailure::Final(format!("\"{}\" is no host", url.authority())))?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(USER_AGENT, PROGRAM);
         self.totals.requests += 1;
@@ -69,9 +79,9 @@ impl Connection {
                     // An answer that makes no sense was one.
                     let is_stale = is_kept && !error.is_parse();
                     return Err(if is_stale {
-                        Failure::Stale(reason)
+                        HttpFailure::Stale(reason)
                     } else {
-                        Failure::Passing(reason)
+                        HttpFailure::Passing(reason)
                     });
                 }
                 Err(_) if sent.load(Ordering::Relaxed) > before => {}
@@ -83,7 +93,10 @@ impl Connection {
     }
 
     /// Returns the next piece of an answer's body; `None` at its end.
-    pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn piece(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Result<Option<Bytes>, HttpFailure> {
         loop {
             let Ok(frame) = tokio::time::timeout(self.timeout, body.frame()).await else {
                 return Err(self.silent("the answer stands still"));
@@ -97,7 +110,7 @@ impl Connection {
                 }
                 Some(Err(error)) => {
                     self.close();
-                    return Err(Failure::Passing(format!(
+                    return Err(HttpFailure::Passing(format!(
                         "the answer broke off: {}",
                         cause(&error)
                     )));
@@ -107,7 +120,7 @@ impl Connection {
     }
 
     /// Returns the beginning of an answer's text; what is longer costs the connection.
-    pub(super) async fn text(&mut self, mut body: Incoming) -> Result<String, Failure> {
+    pub(super) async fn text(&mut self, mut body: Incoming) -> Result<String, HttpFailure> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece(&mut body).await? {
             if text.len() + piece.len() > SAID_BYTES_MAX {
@@ -124,13 +137,13 @@ impl Connection {
         self.open = None;
     }
 
-    fn silent(&mut self, what: &str) -> Failure {
+    fn silent(&mut self, what: &str) -> HttpFailure {
         self.close();
-        Failure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
+        HttpFailure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
     }
 
     /// Returns the connection to send on, and whether it was there before.
-    async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), Failure> {
+    async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), HttpFailure> {
         if let Some((authority, mut sender)) = self.open.take()
             && authority == url.authority()
             && tokio::time::timeout(self.timeout, sender.ready())
@@ -140,7 +153,7 @@ impl Connection {
             return Ok((sender, true));
         }
         let failed = |error: &dyn std::fmt::Display| {
-            Failure::Passing(format!("cannot connect to {}: {error}", url.authority()))
+            HttpFailure::Passing(format!("cannot connect to {}: {error}", url.authority()))
         };
         let stream = match tokio::time::timeout(self.timeout, TcpStream::connect(url.host())).await
         {

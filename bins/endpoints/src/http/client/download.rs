@@ -1,10 +1,10 @@
 //! GET: a file into a folder, whole and checked, however often it breaks off on the way.
 
-use super::connection::Connection;
-use super::look::request;
-use super::part::Part;
-use super::report::{Check, Head, Report};
-use super::{Client, Failure, Url, persist};
+use super::connection::HttpConnection;
+use super::head::request;
+use super::part::PartialDownload;
+use super::report::{DigestCheck, Head, HttpReport};
+use super::{HttpClient, HttpFailure, Url, persist};
 use crate::http::{digest_field, names};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
@@ -24,7 +24,7 @@ const NAMELESS: &str = "download";
 
 /// Where a fetched file goes.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum DownloadTarget {
     /// Under this name, over what is there.
     File(PathBuf),
     /// Into this folder, under the name that the server or the URL gives it, or the next that is
@@ -34,27 +34,27 @@ pub enum Target {
 
 /// A fetch under way.
 struct Fetch<'a> {
-    connection: &'a mut Connection,
-    target: &'a Target,
+    connection: &'a mut HttpConnection,
+    target: &'a DownloadTarget,
     resume: bool,
     bar: &'a ProgressBar,
-    report: Report,
-    part: Option<Part>,
+    report: HttpReport,
+    part: Option<PartialDownload>,
     /// The last answer's `Content-Disposition`.
     disposition: Option<String>,
 }
 
 /// Fetches a file. `resume` goes on with what an earlier run has left.
 pub async fn download(
-    client: &mut Client,
+    client: &mut HttpClient,
     url: &Url,
-    target: &Target,
+    target: &DownloadTarget,
     resume: bool,
     bar: &ProgressBar,
-) -> Report {
+) -> HttpReport {
     let clock = Clock::start();
-    let Client { settings, connection } = client;
-    let report = Report::new(url.clone());
+    let HttpClient { settings, connection } = client;
+    let report = HttpReport::new(url.clone());
     let mut fetch =
         Fetch { connection, target, resume, bar, report, part: None, disposition: None };
     let mut retries = 0;
@@ -72,9 +72,9 @@ pub async fn download(
 }
 
 impl Fetch<'_> {
-    async fn attempt(&mut self) -> Result<(), Failure> {
-        if self.part.is_none() && self.resume && Part::is_left(&self.path()) {
-            self.part = Some(Part::open(&self.path(), true).map_err(local)?);
+    async fn attempt(&mut self) -> Result<(), HttpFailure> {
+        if self.part.is_none() && self.resume && PartialDownload::is_left(&self.path()) {
+            self.part = Some(PartialDownload::open(&self.path(), true).map_err(local)?);
         }
         let response = self.follow().await?;
         let head = Head::of(&response);
@@ -89,7 +89,7 @@ impl Fetch<'_> {
             let said = self.connection.text(response.into_body()).await.unwrap_or_default();
             return Err(match failure {
                 Some(failure) => failure,
-                None => Failure::of_status(status, &said),
+                None => HttpFailure::of_status(status, &said),
             });
         }
         let total = length.map(|length| length + self.report.resumed);
@@ -98,7 +98,7 @@ impl Fetch<'_> {
     }
 
     /// Asks, and asks again where a redirection leads.
-    async fn follow(&mut self) -> Result<Response<Incoming>, Failure> {
+    async fn follow(&mut self) -> Result<Response<Incoming>, HttpFailure> {
         for _ in 0..=REDIRECTIONS_MAX {
             let mut request = request(&self.report.url, Method::GET);
             let part = self.part.as_ref().and_then(|part| Some((part.size(), part.etag()?)));
@@ -120,15 +120,15 @@ impl Fetch<'_> {
                 _ => return Ok(response),
             }
         }
-        Err(Failure::Final(format!("it is redirected more than {REDIRECTIONS_MAX} times")))
+        Err(HttpFailure::Final(format!("it is redirected more than {REDIRECTIONS_MAX} times")))
     }
 
     /// Makes ready for the body: behind what is there, or from the start. `Err(None)` when the
     /// status is no success.
-    fn begin(&mut self, response: &Response<Incoming>) -> Result<(), Option<Failure>> {
+    fn begin(&mut self, response: &Response<Incoming>) -> Result<(), Option<HttpFailure>> {
         let headers = response.headers();
-        let wrong = |reason: &str| Some(Failure::Passing(reason.to_owned()));
-        let there = self.part.as_ref().map_or(0, Part::size);
+        let wrong = |reason: &str| Some(HttpFailure::Passing(reason.to_owned()));
+        let there = self.part.as_ref().map_or(0, PartialDownload::size);
         match response.status() {
             StatusCode::PARTIAL_CONTENT if there > 0 && first_byte(headers) == Some(there) => {
                 self.report.resumed = there;
@@ -148,22 +148,22 @@ impl Fetch<'_> {
                 self.restart(etag).map_err(Some)
             }
             status if status.is_success() => {
-                Err(Some(Failure::Final(format!("{status} is no file"))))
+                Err(Some(HttpFailure::Final(format!("{status} is no file"))))
             }
             _ => Err(None),
         }
     }
 
-    fn restart(&mut self, etag: Option<&str>) -> Result<(), Failure> {
+    fn restart(&mut self, etag: Option<&str>) -> Result<(), HttpFailure> {
         let path = self.path();
         let part = match self.part.take() {
             Some(part) => part,
-            None => Part::open(&path, false).map_err(local)?,
+            None => PartialDownload::open(&path, false).map_err(local)?,
         };
         self.part.insert(part).restart(etag).map_err(local)
     }
 
-    async fn receive(&mut self, mut body: Incoming, total: Option<u64>) -> Result<(), Failure> {
+    async fn receive(&mut self, mut body: Incoming, total: Option<u64>) -> Result<(), HttpFailure> {
         self.bar.set_length(total.unwrap_or(0));
         let part = self.part.as_mut().expect("begin has opened it");
         self.bar.set_position(part.size());
@@ -179,7 +179,7 @@ impl Fetch<'_> {
         &mut self,
         expected: Option<jostle_common::digest::Digest>,
         total: Option<u64>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HttpFailure> {
         let part = self.part.as_mut().expect("begin has opened it");
         let (size, digest) = (part.size(), part.digest());
         (self.report.size, self.report.digest) = (size, Some(digest));
@@ -188,18 +188,18 @@ impl Fetch<'_> {
         {
             self.report.damaged += 1;
             part.restart(None).map_err(local)?;
-            return Err(Failure::Passing(format!(
+            return Err(HttpFailure::Passing(format!(
                 "it was damaged on the way: its sha256 is {digest}, the server's {expected}"
             )));
         }
         self.report.check = match (expected, total) {
-            (Some(_), _) => Check::Digest,
+            (Some(_), _) => DigestCheck::Digest,
             // Less would have been an answer that broke off.
-            (None, Some(_)) => Check::Length,
-            (None, None) => Check::None,
+            (None, Some(_)) => DigestCheck::Length,
+            (None, None) => DigestCheck::None,
         };
         let path = self.path();
-        let replace = matches!(self.target, Target::File(_));
+        let replace = matches!(self.target, DownloadTarget::File(_));
         let part = self.part.take().expect("it was there a moment ago");
         self.report.path = Some(part.finish(&path, replace).map_err(local)?);
         Ok(())
@@ -208,8 +208,8 @@ impl Fetch<'_> {
     /// Returns the name it shall have. Nothing in it is the server's but a plain name.
     fn path(&self) -> PathBuf {
         match self.target {
-            Target::File(path) => path.clone(),
-            Target::Folder(folder) => {
+            DownloadTarget::File(path) => path.clone(),
+            DownloadTarget::Folder(folder) => {
                 let said = self
                     .disposition
                     .as_deref()
@@ -234,6 +234,6 @@ fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 }
 
 /// Returns a failure of ours: another try would meet it too.
-fn local(error: std::io::Error) -> Failure {
-    Failure::Final(error.to_string())
+fn local(error: std::io::Error) -> HttpFailure {
+    HttpFailure::Final(error.to_string())
 }

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum HttpFailure {
     /// The network's or the moment's fault: worth another try.
     Passing(String),
     /// The server had closed the kept connection, as it may at any time (RFC 9112, section 9.5):
@@ -14,7 +14,7 @@ pub(super) enum Failure {
     Final(String),
 }
 
-impl Failure {
+impl HttpFailure {
     /// Returns what a status that is no success means. `said` is the beginning of the answer's
     /// text.
     pub(super) fn of_status(status: StatusCode, said: &str) -> Self {

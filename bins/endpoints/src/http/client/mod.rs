@@ -1,42 +1,48 @@
 //! The HTTP client: files over one connection, checked by length and digest, resumed when they
 //! break off.
 //!
-//! It stands on the same hyper as the server, not on a blocking library: a wait that is bounded by
-//! progress rather than by total time, and an end at once when the user asks for it, need a hand on
-//! every read.
+//! It stands on the same hyper as the server, without a library of clients on top. What it promises
+//! needs a hand on the connection: a wait that is bounded by progress in both directions (reqwest
+//! bounds reads, and not a server that stops reading an upload), paths that are sent as they were
+//! typed (the `url` crate resolves `..` and encoded dots), a count of connections, and one try
+//! again when a kept connection was stale, which is not the user's retry (a pool repeats by
+//! itself).
+
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
 mod chained_body;
 pub mod command;
 mod connection;
 mod download;
 mod failure;
-mod look;
+mod head;
 mod part;
 mod report;
 mod upload;
 mod url;
 
-pub use download::{Target, download};
-pub use look::look;
-pub use report::{Check, Head, Report};
+pub use connection::HttpClientTotals;
+pub use download::{DownloadTarget, download};
+pub use head::head;
+pub use report::{DigestCheck, Head, HttpReport};
 pub use upload::{Sending, upload};
 pub use url::Url;
 
-use connection::Connection;
-use failure::Failure;
+use connection::HttpConnection;
+use failure::HttpFailure;
 use jostle_console::stop::Stop;
 use std::time::Duration;
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct HttpClientSettings {
     /// After how long without any progress to give a connection up.
     pub timeout: Duration,
     /// How often to try again, for each file.
     pub retries: u32,
 }
 
-impl Default for Settings {
+impl Default for HttpClientSettings {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(30), retries: 3 }
     }
@@ -44,28 +50,19 @@ impl Default for Settings {
 
 /// A client with its connection, which is kept between files.
 #[derive(Debug)]
-pub struct Client {
-    settings: Settings,
-    connection: Connection,
+pub struct HttpClient {
+    settings: HttpClientSettings,
+    connection: HttpConnection,
 }
 
-/// What a client has done in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Connections that were opened.
-    pub connections: u64,
-    /// Requests that were sent.
-    pub requests: u64,
-}
-
-impl Client {
+impl HttpClient {
     /// Creates a client without a connection yet.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, connection: Connection::new(settings.timeout) }
+    pub fn new(settings: HttpClientSettings) -> Self {
+        Self { settings, connection: HttpConnection::new(settings.timeout) }
     }
 
     /// Returns what it has done.
-    pub const fn totals(&self) -> Totals {
+    pub const fn totals(&self) -> HttpClientTotals {
         self.connection.totals
     }
 }
@@ -102,15 +99,15 @@ fn backoff(n: u32) -> Duration {
 async fn persist<T>(
     retries: u32,
     count: &mut u32,
-    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    mut attempt: impl AsyncFnMut() -> Result<T, HttpFailure>,
 ) -> Result<T, String> {
     let mut was_stale = false;
     loop {
         match attempt().await {
             Ok(value) => return Ok(value),
-            Err(Failure::Final(reason)) => return Err(reason),
-            Err(Failure::Stale(_)) if !was_stale => was_stale = true,
-            Err(Failure::Passing(reason) | Failure::Stale(reason)) if *count >= retries => {
+            Err(HttpFailure::Final(reason)) => return Err(reason),
+            Err(HttpFailure::Stale(_)) if !was_stale => was_stale = true,
+            Err(HttpFailure::Passing(reason) | HttpFailure::Stale(reason)) if *count >= retries => {
                 let times = if *count == 1 { "retry" } else { "retries" };
                 return Err(if *count == 0 {
                     reason
@@ -118,7 +115,7 @@ async fn persist<T>(
                     format!("{reason} (after {count} {times})")
                 });
             }
-            Err(Failure::Passing(reason) | Failure::Stale(reason)) => {
+            Err(HttpFailure::Passing(reason) | HttpFailure::Stale(reason)) => {
                 *count += 1;
                 eprintln!("{}; trying again", jostle_console::terminal::escaped(&reason));
                 tokio::time::sleep(backoff(*count)).await;

@@ -13,7 +13,7 @@ const ETAG_BYTES_MAX: u64 = 1024;
 
 /// A part of a file.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartialDownload {
     file: File,
     /// `None` for a device or a pipe, which is written as it is.
     path: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub(super) struct Part {
     etag: Option<String>,
 }
 
-impl Part {
+impl PartialDownload {
     /// Opens the part of `path`, with what an earlier run has left when it is known what of.
     pub(super) fn open(path: &Path, resume: bool) -> io::Result<Self> {
         let found = path.metadata().ok();
@@ -162,13 +162,15 @@ mod tests {
     fn a_part_is_resumed_when_it_is_known_what_of() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("song");
-        let mut part = Part::open(&path, true).unwrap();
-        assert!(Part::open(&path, true).unwrap_err().to_string().contains("another program"));
+        let mut part = PartialDownload::open(&path, true).unwrap();
+        assert!(
+            PartialDownload::open(&path, true).unwrap_err().to_string().contains("another program")
+        );
         part.restart(Some("\"v1\"")).unwrap();
         part.append(b"half").unwrap();
         drop(part);
-        assert!(Part::is_left(&path));
-        let mut part = Part::open(&path, true).unwrap();
+        assert!(PartialDownload::is_left(&path));
+        let mut part = PartialDownload::open(&path, true).unwrap();
         assert_eq!((part.size(), part.etag()), (4, Some("\"v1\"")));
         part.append(b" and half").unwrap();
         assert_eq!(part.digest(), Digest::of(b"half and half"));
@@ -182,13 +184,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("song");
         std::fs::write(with(&path, ".part"), "what is this").unwrap();
-        assert!(!Part::is_left(&path));
-        assert_eq!(Part::open(&path, true).unwrap().size(), 0);
-        let mut part = Part::open(&path, true).unwrap();
+        assert!(!PartialDownload::is_left(&path));
+        assert_eq!(PartialDownload::open(&path, true).unwrap().size(), 0);
+        let mut part = PartialDownload::open(&path, true).unwrap();
         part.restart(Some("\"v1\"")).unwrap();
         part.append(b"half").unwrap();
         drop(part);
-        let part = Part::open(&path, false).unwrap();
+        let part = PartialDownload::open(&path, false).unwrap();
         assert_eq!((part.size(), part.etag()), (0, None));
         part.abandon();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -199,11 +201,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("song.mp3");
         for (replace, name) in [(false, "song.mp3"), (false, "song-2.mp3"), (true, "song.mp3")] {
-            let mut part = Part::open(&path, false).unwrap();
+            let mut part = PartialDownload::open(&path, false).unwrap();
             part.append(name.as_bytes()).unwrap();
             assert_eq!(part.finish(&path, replace).unwrap(), folder.path().join(name));
         }
-        let mut part = Part::open(Path::new("/dev/null"), true).unwrap();
+        let mut part = PartialDownload::open(Path::new("/dev/null"), true).unwrap();
         part.append(b"gone").unwrap();
         part.finish(Path::new("/dev/null"), true).unwrap();
         assert!(!Path::new("/dev/null").metadata().unwrap().is_file());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How far it was checked that a file arrived as it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
+pub enum DigestCheck {
     /// Its SHA-256 is the one that the other side named.
     Digest,
     /// Only its length: the server named no digest.
@@ -31,7 +31,7 @@ pub struct Head {
 
 /// What became of one file, or of one question.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct HttpReport {
     /// Where it came from or went to, after all redirections.
     pub url: Url,
     /// The last answer's head, if one came.
@@ -47,7 +47,7 @@ pub struct Report {
     /// The digest of the file.
     pub digest: Option<Digest>,
     /// How far it was checked.
-    pub check: Check,
+    pub check: DigestCheck,
     /// How often it was tried again.
     pub retries: u32,
     /// How often all bytes came and the digest was another.
@@ -58,7 +58,7 @@ pub struct Report {
     pub failure: Option<String>,
 }
 
-impl Report {
+impl HttpReport {
     pub(super) const fn new(url: Url) -> Self {
         Self {
             url,
@@ -68,7 +68,7 @@ impl Report {
             size: 0,
             resumed: 0,
             digest: None,
-            check: Check::None,
+            check: DigestCheck::None,
             retries: 0,
             damaged: 0,
             elapsed: Duration::ZERO,

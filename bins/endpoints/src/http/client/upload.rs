@@ -1,9 +1,11 @@
 //! POST and PUT: a file to a server, and its word that it has what was sent.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::chained_body::ChainedBody;
-use super::connection::{Body, Connection};
-use super::report::{Check, Head, Report};
-use super::{Client, Failure, Url, persist};
+use super::connection::{Body, HttpConnection};
+use super::report::{DigestCheck, Head, HttpReport};
+use super::{HttpClient, HttpFailure, Url, persist};
 use crate::http::digest_field::{self, REPR_DIGEST};
 use crate::http::file_body::FileBody;
 use crate::http::names;
@@ -39,24 +41,24 @@ pub enum Sending {
 
 /// A file on its way.
 struct Send<'a> {
-    connection: &'a mut Connection,
+    connection: &'a mut HttpConnection,
     path: &'a Path,
     sending: Sending,
     bar: &'a ProgressBar,
-    report: Report,
+    report: HttpReport,
 }
 
 /// Sends a file.
 pub async fn upload(
-    client: &mut Client,
+    client: &mut HttpClient,
     url: &Url,
     path: &Path,
     sending: Sending,
     bar: &ProgressBar,
-) -> Report {
+) -> HttpReport {
     let clock = Clock::start();
-    let Client { settings, connection } = client;
-    let mut report = Report::new(url.clone());
+    let HttpClient { settings, connection } = client;
+    let mut report = HttpReport::new(url.clone());
     report.path = Some(path.to_owned());
     let mut send = Send { connection, path, sending, bar, report };
     let mut retries = 0;
@@ -69,8 +71,8 @@ pub async fn upload(
 }
 
 impl Send<'_> {
-    async fn attempt(&mut self) -> Result<(), Failure> {
-        let named = |error: std::io::Error| Failure::Final(error.to_string());
+    async fn attempt(&mut self) -> Result<(), HttpFailure> {
+        let named = |error: std::io::Error| HttpFailure::Final(error.to_string());
         // Read once for the digest, which the server checks as the bytes come in.
         let source = FileSource::open(self.path).map_err(named)?;
         let (size, digest) = (source.size(), source.digest());
@@ -92,7 +94,7 @@ impl Send<'_> {
         // Once all of a POST has gone out, it may be stored already; sent again it would be stored
         // twice.
         let is_open = self.sending == Sending::Put || sent.load(Ordering::Relaxed) < size;
-        let judge = |failure: Failure| if is_open { failure } else { failure.last() };
+        let judge = |failure: HttpFailure| if is_open { failure } else { failure.last() };
         let response = answer.map_err(judge)?;
         let head = Head::of(&response);
         self.report.head = Some(head.clone());
@@ -104,7 +106,7 @@ impl Send<'_> {
         let is_damaged = digest_field::parse(&head.headers)
             .is_some_and(|digest| digest != Digest::of(said.as_bytes()));
         if is_damaged {
-            return Err(judge(Failure::Passing(
+            return Err(judge(HttpFailure::Passing(
                 "the server's answer was damaged on the way".to_owned(),
             )));
         }
@@ -112,13 +114,13 @@ impl Send<'_> {
             status if status.is_success() => self.check(&said, size, digest).map_err(judge),
             StatusCode::BAD_REQUEST if said.contains("damaged on the way") => {
                 self.report.damaged += 1;
-                Err(Failure::of_status(head.status, &said).passing())
+                Err(HttpFailure::of_status(head.status, &said).passing())
             }
-            status => Err(Failure::of_status(status, &said)),
+            status => Err(HttpFailure::of_status(status, &said)),
         }
     }
 
-    fn request(&self, file: FileBody, digest: Digest) -> Result<Request<Body>, Failure> {
+    fn request(&self, file: FileBody, digest: Digest) -> Result<Request<Body>, HttpFailure> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let content_type = mime_guess::from_path(self.path).first_or_octet_stream().to_string();
         let mut request = Request::new(match self.sending {
@@ -160,8 +162,8 @@ impl Send<'_> {
     }
 
     /// Returns true if the server says that it has what was sent.
-    fn check(&mut self, said: &str, size: u64, digest: Digest) -> Result<(), Failure> {
-        self.report.check = Check::None;
+    fn check(&mut self, said: &str, size: u64, digest: Digest) -> Result<(), HttpFailure> {
+        self.report.check = DigestCheck::None;
         let answer: Option<Value> = serde_json::from_str(said).ok();
         let Some(file) = answer.as_ref().and_then(|answer| answer["files"].get(0)) else {
             return Ok(());
@@ -169,21 +171,21 @@ impl Send<'_> {
         self.report.stored = file["name"].as_str().map(str::to_owned);
         match (file["sha256"].as_str(), file["size"].as_u64()) {
             (Some(stored), _) if stored.eq_ignore_ascii_case(&digest.to_string()) => {
-                self.report.check = Check::Digest;
+                self.report.check = DigestCheck::Digest;
                 Ok(())
             }
             (Some(stored), _) => {
                 self.report.damaged += 1;
-                Err(Failure::Final(format!(
+                Err(HttpFailure::Final(format!(
                     "the server stored something else than was sent: sha256 {stored}"
                 )))
             }
             (None, Some(stored)) if stored == size => {
-                self.report.check = Check::Length;
+                self.report.check = DigestCheck::Length;
                 Ok(())
             }
             (None, Some(stored)) => {
-                Err(Failure::Final(format!("the server stored {stored} bytes")))
+                Err(HttpFailure::Final(format!("the server stored {stored} bytes")))
             }
             (None, None) => Ok(()),
         }

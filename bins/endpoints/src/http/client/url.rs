@@ -1,6 +1,6 @@
 //! Where a file is: `http://HOST:PORT/PATH`.
 
-use super::failure::Failure;
+use super::failure::HttpFailure;
 use crate::http::names;
 use hyper::Uri;
 use jostle_console::exit::Usage;
@@ -67,9 +67,9 @@ impl Url {
     }
 
     /// Returns where a redirection leads.
-    pub(super) fn join(&self, location: &str) -> Result<Self, Failure> {
+    pub(super) fn join(&self, location: &str) -> Result<Self, HttpFailure> {
         let refused =
-            |problem| Failure::Final(format!("the redirection to \"{location}\" {problem}"));
+            |problem| HttpFailure::Final(format!("the redirection to \"{location}\" {problem}"));
         if location.contains("://") {
             return Self::read(location).map_err(refused);
         }

@@ -1,8 +1,10 @@
 //! Accepting connections, as many at once as the limits allow.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::connection;
 use super::handler::Context;
-use jostle_sys::is_out_of_descriptors;
+use crate::accept_errors::AcceptErrors;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +15,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Connections that may wait to be accepted; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
-/// How long to wait before accepting again when the process has no descriptor left.
-const RETRY: Duration = Duration::from_millis(100);
 /// How much unsent data the system holds for a connection. More would hide from us who does not
 /// read.
 const UNSENT_BYTES_MAX: u32 = 128 << 10;
@@ -53,6 +53,7 @@ pub(super) async fn serve(
 ) -> Connections {
     let room = Arc::new(Semaphore::new(context.limits.connections));
     let (open, connections) = mpsc::channel(1);
+    let mut errors = AcceptErrors::default();
     loop {
         let accepted = async {
             // Never closed: this function holds it.
@@ -81,14 +82,12 @@ pub(super) async fn serve(
                     break;
                 }
             }
-            Err(error) if is_out_of_descriptors(&error) => {
-                if context.counts.accept_paused.add(1) == 1 {
-                    log::warn!("no descriptor is left, so further connections wait: {error}");
+            Err(error) => {
+                if let Some(wait) = errors.judge(&error) {
+                    context.counts.accept_paused.add(1);
+                    tokio::time::sleep(wait).await;
                 }
-                tokio::time::sleep(RETRY).await;
             }
-            // The client has gone already, or the network has a problem that is no listener's.
-            Err(error) => log::debug!("cannot accept: {error}"),
         }
     }
     Connections(connections)

@@ -1,8 +1,10 @@
 //! One connection: its requests, one after the other, and a proper end.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::caught::caught;
 use super::handler::{Body, Context, Exchange, HttpEvent};
-use super::watched::{Course, Expiry, Watched};
+use super::watched::{Activity, Expiry, WatchedConnection};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{HeaderValue, SERVER};
@@ -38,12 +40,12 @@ pub(super) async fn serve(
     mut is_stopping: watch::Receiver<bool>,
 ) {
     context.counts.connections.add(1);
-    let course = Arc::new(Course::default());
-    let watched = Watched::new(stream, context.clone(), course.clone());
+    let course = Arc::new(Activity::default());
+    let watched = WatchedConnection::new(stream, context.clone(), course.clone());
     let exchange = Exchange { peer, context: context.clone() };
     let service = service_fn(|request| {
         course.begin();
-        Box::pin(respond(request, exchange.clone(), Ended(course.clone())))
+        Box::pin(respond(request, exchange.clone(), AnswerEnd(course.clone())))
     });
     let mut connection = http1::Builder::new()
         .half_close(true)
@@ -102,7 +104,7 @@ async fn linger(stream: &mut TcpStream) {
 async fn respond(
     request: Request<Incoming>,
     exchange: Exchange,
-    ended: Ended,
+    ended: AnswerEnd,
 ) -> Result<Response<Watching>, Infallible> {
     let context = exchange.context.clone();
     context.counts.requests.add(1);
@@ -131,9 +133,9 @@ async fn respond(
 }
 
 /// Says that an answer has ended, when dropped.
-struct Ended(Arc<Course>);
+struct AnswerEnd(Arc<Activity>);
 
-impl Drop for Ended {
+impl Drop for AnswerEnd {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -147,7 +149,7 @@ struct Watching {
     asked: Option<(String, String)>,
     peer: SocketAddr,
     context: Arc<Context>,
-    _ended: Ended,
+    _ended: AnswerEnd,
 }
 
 impl hyper::body::Body for Watching {

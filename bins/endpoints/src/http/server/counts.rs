@@ -17,7 +17,7 @@ impl Count {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::http) struct Counts {
+pub(in crate::http) struct HttpCounts {
     pub(in crate::http) connections: Count,
     pub(in crate::http) requests: Count,
     statuses: [Count; 5],
@@ -32,8 +32,8 @@ pub(in crate::http) struct Counts {
     pub(in crate::http) accept_paused: Count,
 }
 
-impl Counts {
-    /// Counts an answer with this status.
+impl HttpCounts {
+    /// HttpCounts an answer with this status.
     pub(in crate::http) fn status(&self, status: u16) {
         if let Some(count) = self.statuses.get(usize::from(status / 100).wrapping_sub(1)) {
             count.add(1);

@@ -1,6 +1,6 @@
 //! What answers a request, and what answers share.
 
-use super::counts::Counts;
+use super::counts::HttpCounts;
 use super::limits::Limits;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -80,7 +80,7 @@ pub enum HttpEvent {
 pub(in crate::http) struct Context {
     pub(in crate::http) limits: Limits,
     pub(in crate::http) clock: Clock,
-    pub(in crate::http) counts: Counts,
+    pub(in crate::http) counts: HttpCounts,
     pub(in crate::http) handler: Arc<dyn Handler>,
     pub(in crate::http) on_event: OnEvent,
 }
@@ -93,7 +93,7 @@ impl Context {
         handler: Arc<dyn Handler>,
         on_event: OnEvent,
     ) -> Self {
-        Self { limits, clock: Clock::start(), counts: Counts::default(), handler, on_event }
+        Self { limits, clock: Clock::start(), counts: HttpCounts::default(), handler, on_event }
     }
 }
 

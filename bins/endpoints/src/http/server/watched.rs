@@ -1,6 +1,8 @@
 //! A connection's bytes, with an eye on the clock: who asks nothing, asks too slowly, or does not
 //! read, is let go.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::handler::Context;
 use crate::http::pace::Pace;
 use jostle_common::time::Instant;
@@ -16,12 +18,12 @@ use tokio::time::Sleep;
 
 /// What a connection is about; shared by its bytes and its answers.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(super) struct Activity {
     begun: AtomicU64,
     ended: AtomicU64,
 }
 
-impl Course {
+impl Activity {
     /// A request's head was read.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -51,10 +53,10 @@ pub(super) enum Expiry {
 }
 
 /// A TCP stream that ends when its peer takes too long.
-pub(super) struct Watched {
+pub(super) struct WatchedConnection {
     stream: TcpStream,
     context: Arc<Context>,
-    course: Arc<Course>,
+    course: Arc<Activity>,
     /// After which answer this wait for a request began, when, and when its first byte came.
     waiting: Option<(u64, Instant, Option<Instant>)>,
     reader: Pace,
@@ -62,8 +64,8 @@ pub(super) struct Watched {
     expired: Option<Expiry>,
 }
 
-impl Watched {
-    pub(super) fn new(stream: TcpStream, context: Arc<Context>, course: Arc<Course>) -> Self {
+impl WatchedConnection {
+    pub(super) fn new(stream: TcpStream, context: Arc<Context>, course: Arc<Activity>) -> Self {
         let reader = Pace::new(context.limits.least);
         Self { stream, context, course, waiting: None, reader, timer: None, expired: None }
     }
@@ -155,7 +157,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         task: &mut Task<'_>,
@@ -179,7 +181,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         task: &mut Task<'_>,

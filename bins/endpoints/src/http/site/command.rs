@@ -4,7 +4,7 @@ use super::{SiteSettings, serve};
 use crate::http::PORT;
 use crate::http::pace::Least;
 use crate::http::server::{HttpEvent, HttpTotals, Limits};
-use crate::options::{Serving, span};
+use crate::options::{ListenOptions, span};
 use clap::Args;
 use jostle_common::units::{BitRate, ByteSize};
 use jostle_common::words::grouped;
@@ -36,7 +36,7 @@ const DESCRIPTORS_KEPT: usize = 96;
   it is taken
   curl http://127.0.0.1:12345/ -F file=@song.mp3                    # POST: song-2.mp3 when it is \
   taken")]
-pub struct ServeArgs {
+pub struct HttpServeArgs {
     /// The folder whose files are served. Hidden files are not, and nothing that a link leads to
     /// outside
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -57,7 +57,7 @@ pub struct ServeArgs {
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    serving: Serving<PORT>,
+    serving: ListenOptions<PORT>,
     /// The largest upload
     #[arg(long, value_name = "SIZE", default_value = "4GiB", help_heading = "Limits")]
     max_size: ByteSize,
@@ -90,7 +90,7 @@ pub struct ServeArgs {
     threads: Option<u16>,
 }
 
-impl ServeArgs {
+impl HttpServeArgs {
     /// Serves until stopped. False when `--once` served only what it had to refuse.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub(super) struct Validators {
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ConditionVerdict {
     /// Answer; a range counts or not.
     Proceed {
         /// Whether a `Range` may be honoured.
@@ -30,22 +30,22 @@ pub(super) enum Verdict {
 }
 
 /// Judges a GET or HEAD at the calendar time `now`.
-pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Verdict {
+pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> ConditionVerdict {
     let is_modified_since =
         |name: &HeaderName| date(headers, name).map(|date| file.modified > date);
     if headers.contains_key(IF_MATCH) {
         if !lists(headers, &IF_MATCH, &file.etag, false) {
-            return Verdict::Failed;
+            return ConditionVerdict::Failed;
         }
     } else if is_modified_since(&IF_UNMODIFIED_SINCE) == Some(true) {
-        return Verdict::Failed;
+        return ConditionVerdict::Failed;
     }
     if headers.contains_key(IF_NONE_MATCH) {
         if lists(headers, &IF_NONE_MATCH, &file.etag, true) {
-            return Verdict::NotModified;
+            return ConditionVerdict::NotModified;
         }
     } else if is_modified_since(&IF_MODIFIED_SINCE) == Some(false) {
-        return Verdict::NotModified;
+        return ConditionVerdict::NotModified;
     }
     let range = match headers.get(IF_RANGE).map(|value| value.to_str().unwrap_or_default().trim()) {
         None => true,
@@ -53,7 +53,7 @@ pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Ve
         // A date is exact only when the file cannot have changed twice within its second.
         Some(_) => date(headers, &IF_RANGE) == Some(file.modified) && file.modified < now.as_secs(),
     };
-    Verdict::Proceed { range }
+    ConditionVerdict::Proceed { range }
 }
 
 /// Returns true if a list of entity tags has this one. `*` has every one; a weak tag counts only
@@ -82,10 +82,10 @@ mod tests {
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
-    const WHOLE: Verdict = Verdict::Proceed { range: false };
-    const RANGE: Verdict = Verdict::Proceed { range: true };
+    const WHOLE: ConditionVerdict = ConditionVerdict::Proceed { range: false };
+    const RANGE: ConditionVerdict = ConditionVerdict::Proceed { range: true };
 
-    fn verdict(fields: &[(HeaderName, &'static str)]) -> Verdict {
+    fn verdict(fields: &[(HeaderName, &'static str)]) -> ConditionVerdict {
         let headers = fields
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
@@ -99,18 +99,18 @@ mod tests {
             (IF_MATCH, "\"tag\"", RANGE),
             (IF_MATCH, "\"other\", \"tag\"", RANGE),
             (IF_MATCH, "*", RANGE),
-            (IF_MATCH, "W/\"tag\"", Verdict::Failed),
-            (IF_MATCH, "\"other\"", Verdict::Failed),
+            (IF_MATCH, "W/\"tag\"", ConditionVerdict::Failed),
+            (IF_MATCH, "\"other\"", ConditionVerdict::Failed),
             (IF_UNMODIFIED_SINCE, AT, RANGE),
-            (IF_UNMODIFIED_SINCE, BEFORE, Verdict::Failed),
+            (IF_UNMODIFIED_SINCE, BEFORE, ConditionVerdict::Failed),
             (IF_UNMODIFIED_SINCE, "yesterday", RANGE),
-            (IF_NONE_MATCH, "\"tag\"", Verdict::NotModified),
-            (IF_NONE_MATCH, "W/\"tag\"", Verdict::NotModified),
-            (IF_NONE_MATCH, "*", Verdict::NotModified),
+            (IF_NONE_MATCH, "\"tag\"", ConditionVerdict::NotModified),
+            (IF_NONE_MATCH, "W/\"tag\"", ConditionVerdict::NotModified),
+            (IF_NONE_MATCH, "*", ConditionVerdict::NotModified),
             (IF_NONE_MATCH, "\"other\"", RANGE),
             (IF_NONE_MATCH, "tag", RANGE),
-            (IF_MODIFIED_SINCE, AT, Verdict::NotModified),
-            (IF_MODIFIED_SINCE, AFTER, Verdict::NotModified),
+            (IF_MODIFIED_SINCE, AT, ConditionVerdict::NotModified),
+            (IF_MODIFIED_SINCE, AFTER, ConditionVerdict::NotModified),
             (IF_MODIFIED_SINCE, BEFORE, RANGE),
             (IF_RANGE, "\"tag\"", RANGE),
             (IF_RANGE, "\"other\"", WHOLE),
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(verdict(&[(IF_MATCH, "\"tag\""), (IF_UNMODIFIED_SINCE, BEFORE)]), RANGE);
         assert_eq!(
             verdict(&[(IF_MATCH, "\"other\""), (IF_NONE_MATCH, "\"tag\"")]),
-            Verdict::Failed
+            ConditionVerdict::Failed
         );
     }
 

@@ -1,6 +1,8 @@
 //! The digests of the files that are served, each computed once for a version of a file, off the
 //! threads that answer.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use crate::http::blocking;
 use jostle_common::digest::{Digest, Hasher};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +23,7 @@ const PIECE: usize = 256 << 10;
 
 /// What tells one version of a file from another without reading it: device, inode, size, and the
 /// times of both kinds of change. The second cannot be set back by anyone.
-type Version = (u64, u64, u64, (i64, i64), (i64, i64));
+type DigestedVersion = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The digests that are known, or being computed.
 #[derive(Debug)]
@@ -32,8 +34,8 @@ pub(super) struct Digests {
 
 #[derive(Debug, Default)]
 struct Known {
-    cells: BTreeMap<Version, Arc<OnceCell<Digest>>>,
-    order: VecDeque<Version>,
+    cells: BTreeMap<DigestedVersion, Arc<OnceCell<Digest>>>,
+    order: VecDeque<DigestedVersion>,
 }
 
 impl Default for Digests {
@@ -57,8 +59,8 @@ impl Digests {
             return Some(*digest);
         }
         let (file, readers) = (file.clone(), self.readers.clone());
-        // A task of its own: it goes on when the client has gone, so that no client can make us begin
-        // again and again.
+        // A task of its own: it goes on when the client has gone, so that no client can make us
+        // begin again and again.
         let computing = tokio::spawn(async move {
             let compute = || async {
                 let _place = readers.acquire().await;
@@ -81,7 +83,7 @@ impl Digests {
         }
     }
 
-    fn cell(&self, version: Version) -> Arc<OnceCell<Digest>> {
+    fn cell(&self, version: DigestedVersion) -> Arc<OnceCell<Digest>> {
         // Whole whatever a panicking holder did: at worst a version stands in the order without a
         // cell.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,13 +102,13 @@ impl Digests {
     }
 }
 
-fn version(found: &Metadata) -> Version {
+fn version(found: &Metadata) -> DigestedVersion {
     let (modified, changed) =
         ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
     (found.dev(), found.ino(), found.size(), modified, changed)
 }
 
-fn compute(file: &File, expected: Version) -> io::Result<Digest> {
+fn compute(file: &File, expected: DigestedVersion) -> io::Result<Digest> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; PIECE];
     let mut offset = 0;

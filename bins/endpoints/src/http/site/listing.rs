@@ -2,8 +2,8 @@
 //! root left out.
 
 use super::pages::{frame, upload_link};
-use super::root::{Found, Root, names};
-use super::target::{Target, is_servable};
+use super::root::{Root, RootEntry, names};
+use super::target::{RequestTarget, is_servable};
 use crate::http::names::encoded_bytes;
 use jostle_console::terminal;
 use maud::{Markup, html};
@@ -20,20 +20,20 @@ const DATE_MAX: u64 = 253_402_300_799;
 /// A folder that was read.
 #[derive(Debug)]
 pub(super) struct Listed {
-    target: Target,
-    entries: Vec<Entry>,
+    target: RequestTarget,
+    entries: Vec<ListedEntry>,
     is_cut: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ListedEntry {
     name: Vec<u8>,
     /// Size and time of change; `None` for a folder.
     file: Option<(u64, i64)>,
 }
 
 /// Reads an open folder. Waits for the disk.
-pub(super) fn read(root: &Root, target: &Target, folder: &OwnedFd) -> io::Result<Listed> {
+pub(super) fn read(root: &Root, target: &RequestTarget, folder: &OwnedFd) -> io::Result<Listed> {
     let names = names(folder, NAMES_MAX + 1)?;
     let is_cut = names.len() > NAMES_MAX;
     let mut entries: Vec<_> =
@@ -43,23 +43,23 @@ pub(super) fn read(root: &Root, target: &Target, folder: &OwnedFd) -> io::Result
 }
 
 /// Returns what a request for this name would find; nothing when it would be refused.
-fn entry(root: &Root, target: &Target, name: Vec<u8>) -> Option<Entry> {
+fn entry(root: &Root, target: &RequestTarget, name: Vec<u8>) -> Option<ListedEntry> {
     if !is_servable(&name) {
         return None;
     }
     let mut path = target.segments.clone();
     path.push(name.clone());
     match root.find(&path).ok()? {
-        Found::File(_, metadata) => {
-            Some(Entry { name, file: Some((metadata.size(), metadata.mtime())) })
+        RootEntry::File(_, metadata) => {
+            Some(ListedEntry { name, file: Some((metadata.size(), metadata.mtime())) })
         }
-        Found::Folder(_) => Some(Entry { name, file: None }),
+        RootEntry::Folder(_) => Some(ListedEntry { name, file: None }),
     }
 }
 
 /// Returns a line per name; a folder's ends with a slash.
 pub(super) fn text(listed: &Listed) -> String {
-    let line = |entry: &Entry| {
+    let line = |entry: &ListedEntry| {
         let end = if entry.file.is_some() { "" } else { "/" };
         format!("{}{end}\n", terminal::escaped_bytes(&entry.name))
     };
@@ -99,7 +99,7 @@ pub(super) fn page(listed: &Listed, has_uploads: bool) -> Markup {
     frame(&title, body)
 }
 
-fn row(entry: &Entry) -> Markup {
+fn row(entry: &ListedEntry) -> Markup {
     let (name, path) = (terminal::escaped_bytes(&entry.name), encoded_bytes(&entry.name));
     let Some((size, modified)) = entry.file else {
         return html! { tr { td { a href={ (path) "/" } { (name) "/" } } td {} td {} } };

@@ -31,11 +31,11 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pages::UPLOAD_PATH;
 use refusal::Refusal;
-use root::{Found, Root};
+use root::{Root, RootEntry};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use target::{Target, Wrong};
+use target::{RequestTarget, Wrong};
 use upload::Uploads;
 
 const INDEX: &[u8] = b"index.html";
@@ -132,7 +132,7 @@ impl Site {
     }
 
     async fn show(&self, request: &Parts) -> Result<Response<Body>, Refusal> {
-        let target = Target::parse(request.uri.path()).map_err(|wrong| match wrong {
+        let target = RequestTarget::parse(request.uri.path()).map_err(|wrong| match wrong {
             Wrong::Malformed => Refusal::new(StatusCode::BAD_REQUEST, "this is not a path"),
             Wrong::Hidden => Refusal::new(StatusCode::NOT_FOUND, "there is no such file here"),
         })?;
@@ -142,19 +142,19 @@ impl Site {
         let (root, names) = (self.root.clone(), target.segments.clone());
         match blocking(move || root.find(&names)).await? {
             // file/ is no file.
-            Found::File(..) if target.is_folder => {
+            RootEntry::File(..) if target.is_folder => {
                 Err(io::Error::from(rustix::io::Errno::NOTDIR).into())
             }
-            Found::File(file, metadata) => {
+            RootEntry::File(file, metadata) => {
                 let name = target.segments.last().map_or(&[][..], Vec::as_slice);
                 served_file::serve(request, file, &metadata, name, &self.digests).await
             }
-            Found::Folder(_) if !target.is_folder => Ok(redirect(request, &target)),
-            Found::Folder(folder) => {
+            RootEntry::Folder(_) if !target.is_folder => Ok(redirect(request, &target)),
+            RootEntry::Folder(folder) => {
                 let (root, mut names) = (self.root.clone(), target.segments.clone());
                 names.push(INDEX.to_vec());
                 match blocking(move || root.find(&names)).await {
-                    Ok(Found::File(file, metadata)) => {
+                    Ok(RootEntry::File(file, metadata)) => {
                         served_file::serve(request, file, &metadata, INDEX, &self.digests).await
                     }
                     _ => self.show_folder(request, &target, folder).await,
@@ -167,7 +167,7 @@ impl Site {
     async fn show_folder(
         &self,
         request: &Parts,
-        target: &Target,
+        target: &RequestTarget,
         folder: std::os::fd::OwnedFd,
     ) -> Result<Response<Body>, Refusal> {
         let html = answer::wants_html(&request.headers);
@@ -190,7 +190,7 @@ impl Site {
         }
     }
 
-    fn own_page(&self, request: &Parts, target: &Target) -> Result<Response<Body>, Refusal> {
+    fn own_page(&self, request: &Parts, target: &RequestTarget) -> Result<Response<Body>, Refusal> {
         let is_upload = target.path(false) == UPLOAD_PATH;
         match &self.uploads {
             Some(uploads) if is_upload && answer::wants_html(&request.headers) => {
@@ -250,7 +250,7 @@ pub fn serve(
 }
 
 /// Redirects to a folder's path with a slash, without which the links in its page lead astray.
-fn redirect(request: &Parts, target: &Target) -> Response<Body> {
+fn redirect(request: &Parts, target: &RequestTarget) -> Response<Body> {
     let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let location = HeaderValue::try_from(format!("{}{query}", target.path(true)));
     let mut response = answer::empty(StatusCode::MOVED_PERMANENTLY);

@@ -24,6 +24,12 @@ impl Refusal {
         self
     }
 
+    /// Returns the refusal of an upload beyond `limit` bytes.
+    pub(super) fn too_large(limit: u64) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {limit} bytes are stored"))
+            .with(HeaderName::from_static("connection"), HeaderValue::from_static("close"))
+    }
+
     /// Returns the refusal of a request when something inside went wrong; the log says what.
     pub(super) fn failure() -> Self {
         let reason = "something went wrong inside the server; its log says what";

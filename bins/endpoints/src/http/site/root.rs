@@ -34,7 +34,7 @@ enum Way {
 
 /// What a path leads to.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum RootEntry {
     File(File, Metadata),
     Folder(OwnedFd),
 }
@@ -54,12 +54,12 @@ impl Root {
     }
 
     /// Opens what `names` lead to: a regular file or a folder. Anything else is not there.
-    pub(super) fn find(&self, names: &[Vec<u8>]) -> io::Result<Found> {
+    pub(super) fn find(&self, names: &[Vec<u8>]) -> io::Result<RootEntry> {
         let file = File::from(self.descend(names)?);
         let metadata = file.metadata()?;
         match metadata.file_type() {
-            kind if kind.is_file() => Ok(Found::File(file, metadata)),
-            kind if kind.is_dir() => Ok(Found::Folder(file.into())),
+            kind if kind.is_file() => Ok(RootEntry::File(file, metadata)),
+            kind if kind.is_dir() => Ok(RootEntry::Folder(file.into())),
             _ => Err(Errno::NOENT.into()),
         }
     }
@@ -142,7 +142,7 @@ mod tests {
     fn read(root: &Root, path: &str) -> Option<String> {
         let names: Vec<_> = path.split('/').map(|name| name.as_bytes().to_vec()).collect();
         match root.find(&names) {
-            Ok(Found::File(mut file, _)) => {
+            Ok(RootEntry::File(mut file, _)) => {
                 let mut text = String::new();
                 file.read_to_string(&mut text).unwrap();
                 Some(text)
@@ -196,6 +196,6 @@ mod tests {
         for name in ["socket", "pipe"] {
             assert!(root.find(&[name.into()]).is_err(), "{name}, and without waiting for it");
         }
-        assert!(matches!(root.find(&[]), Ok(Found::Folder(_))));
+        assert!(matches!(root.find(&[]), Ok(RootEntry::Folder(_))));
     }
 }

@@ -1,9 +1,9 @@
 //! A file as an answer: whole, a range of it, or the word that the client has it already.
 
 use super::answer::empty;
-use super::conditions::{Validators, Verdict, judge};
+use super::conditions::{ConditionVerdict, Validators, judge};
 use super::digests::Digests;
-use super::range::{Wanted, wanted};
+use super::range::{WantedRange, wanted};
 use super::refusal::Refusal;
 use crate::http::digest_field::{self, REPR_DIGEST};
 use crate::http::file_body::FileBody;
@@ -35,27 +35,29 @@ pub(super) async fn serve(
     let size = metadata.size();
     let wanted = match (verdict, request.headers.get(RANGE)) {
         // A range is for GET alone (RFC 9110, 14.2).
-        (Verdict::Proceed { range: true }, Some(value)) if request.method == Method::GET => {
+        (ConditionVerdict::Proceed { range: true }, Some(value))
+            if request.method == Method::GET =>
+        {
             wanted(value.to_str().unwrap_or_default(), size)
         }
-        _ => Wanted::Whole,
+        _ => WantedRange::Whole,
     };
     let mut response = match (verdict, wanted) {
-        (Verdict::Failed, _) => {
+        (ConditionVerdict::Failed, _) => {
             return Err(Refusal::new(
                 StatusCode::PRECONDITION_FAILED,
                 "the file is not the version you asked for",
             ));
         }
-        (Verdict::NotModified, _) => empty(StatusCode::NOT_MODIFIED),
-        (_, Wanted::Unsatisfiable) => {
+        (ConditionVerdict::NotModified, _) => empty(StatusCode::NOT_MODIFIED),
+        (_, WantedRange::Unsatisfiable) => {
             let refusal = Refusal::new(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 format!("the file has {size} bytes"),
             );
             return Err(refusal.with(CONTENT_RANGE, header(format!("bytes */{size}"))));
         }
-        (_, Wanted::Whole) => {
+        (_, WantedRange::Whole) => {
             let mut response = empty(StatusCode::OK);
             response.headers_mut().insert(CONTENT_LENGTH, size.into());
             if request.method == Method::GET {
@@ -63,7 +65,7 @@ pub(super) async fn serve(
             }
             response
         }
-        (_, Wanted::Part(range)) => {
+        (_, WantedRange::Part(range)) => {
             let mut response = empty(StatusCode::PARTIAL_CONTENT);
             let headers = response.headers_mut();
             headers.insert(CONTENT_LENGTH, (range.end - range.start).into());

@@ -9,7 +9,7 @@ const SEGMENT_BYTES_MAX: usize = 255;
 
 /// A path below the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     /// The decoded names, none of them empty, hidden, or with a separator in it.
     pub(super) segments: Vec<Vec<u8>>,
     /// Whether it ends with a slash, as the path of a folder does.
@@ -25,7 +25,7 @@ pub(super) enum Wrong {
     Hidden,
 }
 
-impl Target {
+impl RequestTarget {
     /// Reads the path of a request, percent-encoded as it came.
     pub(super) fn parse(path: &str) -> Result<Self, Wrong> {
         let rest = path.strip_prefix('/').ok_or(Wrong::Malformed)?;
@@ -89,12 +89,12 @@ mod tests {
             ("/%2541", &["%41"], false),
             ("/a..b/c.", &["a..b", "c."], false),
         ] {
-            let target = Target::parse(path).unwrap();
+            let target = RequestTarget::parse(path).unwrap();
             let found: Vec<_> =
                 target.segments.iter().map(|name| std::str::from_utf8(name).unwrap()).collect();
             assert_eq!((&found[..], target.is_folder), (names, is_folder), "{path}");
         }
-        let target = Target::parse("//evil.example/ü%20?").unwrap();
+        let target = RequestTarget::parse("//evil.example/ü%20?").unwrap();
         assert_eq!(
             target.path(true),
             "/evil.example/%C3%BC%20%3F/",
@@ -118,14 +118,14 @@ mod tests {
             "/..%5ca",
             "/...",
         ] {
-            assert_eq!(Target::parse(path), Err(Wrong::Hidden), "{path}");
+            assert_eq!(RequestTarget::parse(path), Err(Wrong::Hidden), "{path}");
         }
         for path in
             ["", "a", "*", "/a%00", "/%2f", "/a%5cb", "/a\\b", "/%", "/%4", "/%zz", "/a%0a", "/%7f"]
         {
-            assert_eq!(Target::parse(path), Err(Wrong::Malformed), "{path}");
+            assert_eq!(RequestTarget::parse(path), Err(Wrong::Malformed), "{path}");
         }
-        assert_eq!(Target::parse(&"/a".repeat(SEGMENTS_MAX + 1)), Err(Wrong::Malformed));
-        assert_eq!(Target::parse(&format!("/{}", "a".repeat(256))), Err(Wrong::Malformed));
+        assert_eq!(RequestTarget::parse(&"/a".repeat(SEGMENTS_MAX + 1)), Err(Wrong::Malformed));
+        assert_eq!(RequestTarget::parse(&format!("/{}", "a".repeat(256))), Err(Wrong::Malformed));
     }
 }

@@ -1,7 +1,7 @@
 //! The client: asks on one connection, one question at a time, and keeps what the fastest answer
 //! says.
 
-use super::{Estimate, LINE_BYTES_MAX, QUESTION, Sample, parse_time};
+use super::{ClockEstimate, ClockSample, LINE_BYTES_MAX, QUESTION, parse_time};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
 use jostle_common::statistics::RoundTrips;
@@ -31,9 +31,9 @@ pub struct ClockAnswer {
     /// The time as the server wrote it; not to be printed without escaping.
     pub text: String,
     /// The exchange.
-    pub sample: Sample,
+    pub sample: ClockSample,
     /// What it says about the server's clock.
-    pub estimate: Estimate,
+    pub estimate: ClockEstimate,
 }
 
 /// What a client has learned so far.
@@ -118,7 +118,7 @@ impl ClockClient {
         let Some(answer) = parse_time(&text) else {
             return self.fail(format!("the server said \"{text}\", which is no time"));
         };
-        let sample = Sample { asked, round_trip: now.since(begun), answer };
+        let sample = ClockSample { asked, round_trip: now.since(begun), answer };
         let estimate = sample.estimate();
         let answer = ClockAnswer { number: self.number, text, sample, estimate };
         self.report.answered += 1;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// One exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct ClockSample {
     /// The client's calendar time, read no later than the question went.
     pub asked: Duration,
     /// From then until the answer was there.
@@ -21,7 +21,7 @@ pub struct Sample {
 
 /// How far the server's clock is ahead of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Estimate {
+pub struct ClockEstimate {
     /// Server minus client in nanoseconds, as if the answer had been made in the middle; saturating
     /// at 292 years.
     pub offset_nanos: i64,
@@ -30,9 +30,9 @@ pub struct Estimate {
     pub error: Duration,
 }
 
-impl Sample {
+impl ClockSample {
     /// Returns what it says about the server's clock.
-    pub fn estimate(&self) -> Estimate {
+    pub fn estimate(&self) -> ClockEstimate {
         // A clock that shows 1 ns in its last place was read exactly, as far as we can tell.
         let coarse = nanos(self.answer.resolution).saturating_sub(1);
         let trip = nanos(self.round_trip);
@@ -41,14 +41,14 @@ impl Sample {
             - signed(self.asked)
             - i128::from(trip / 2);
         let offset_nanos = offset.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        Estimate {
+        ClockEstimate {
             offset_nanos,
             error: Duration::from_nanos(trip.div_ceil(2) + coarse.div_ceil(2)),
         }
     }
 }
 
-impl Estimate {
+impl ClockEstimate {
     /// Returns the interval in which the true offset lies, in nanoseconds.
     pub fn interval(&self) -> (i64, i64) {
         let error = i64::try_from(nanos(self.error)).unwrap_or(i64::MAX);
@@ -69,16 +69,16 @@ mod tests {
             wall: HOUR + Duration::from_nanos(nanos),
             resolution: Duration::from_nanos(1),
         };
-        let exchange = |answered| Sample {
+        let exchange = |answered| ClockSample {
             asked: HOUR,
             round_trip: Duration::from_nanos(100),
             answer: at(answered),
         };
         let error = Duration::from_nanos(50);
-        assert_eq!(exchange(50 + 7).estimate(), Estimate { offset_nanos: 7, error });
+        assert_eq!(exchange(50 + 7).estimate(), ClockEstimate { offset_nanos: 7, error });
         assert_eq!(
             exchange(100).estimate(),
-            Estimate { offset_nanos: 50, error },
+            ClockEstimate { offset_nanos: 50, error },
             "all of it on the way there"
         );
         assert_eq!(exchange(0).estimate().interval(), (-100, 0), "all of it on the way back");
@@ -96,7 +96,7 @@ mod tests {
                 wall: Duration::from_nanos((read / unit * unit) as u64),
                 resolution: Duration::from_nanos(unit as u64),
             };
-            let sample = Sample { asked: HOUR, round_trip: Duration::from_nanos(there + back),
+            let sample = ClockSample { asked: HOUR, round_trip: Duration::from_nanos(there + back),
                 answer };
             let (least, most) = sample.estimate().interval();
             prop_assert!(least <= ahead && ahead <= most, "{} is not in {}..={}", ahead, least,
@@ -108,7 +108,7 @@ mod tests {
             let [asked, round_trip, resolution] = [asked, trip,
                 resolution].map(Duration::from_nanos);
             let answer = Reading { wall: Duration::from_secs(wall), resolution };
-            let (least, most) = Sample { asked, round_trip, answer }.estimate().interval();
+            let (least, most) = ClockSample { asked, round_trip, answer }.estimate().interval();
             prop_assert!(least <= most);
         }
     }

@@ -7,7 +7,7 @@ mod format;
 mod service;
 
 pub use client::{ClockAnswer, ClockClient, ClockClientSettings, ClockFailure, ClockReport};
-pub use estimate::{Estimate, Sample};
+pub use estimate::{ClockEstimate, ClockSample};
 pub use format::{Reading, TimeFormat, parse_time};
 pub use service::ClockService;
 

@@ -1,6 +1,6 @@
 //! The client: sends messages as they are given, a few at a time, and says what came back.
 
-use super::ledger::{Ledger, Recognised};
+use super::ledger::{EchoLedger, Recognised};
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Redirect, Transmit};
 use bytes::Bytes;
@@ -94,7 +94,7 @@ pub enum EchoFailure {
 pub struct EchoClient {
     settings: EchoClientSettings,
     timer: RetransmissionTimer,
-    ledger: Ledger,
+    ledger: EchoLedger,
     /// Messages that are still to be sent.
     queue: VecDeque<Bytes>,
     /// Whether no more will be given.
@@ -114,7 +114,7 @@ impl EchoClient {
         Self {
             settings,
             timer: RetransmissionTimer::new(Timing::Adaptive),
-            ledger: Ledger::default(),
+            ledger: EchoLedger::default(),
             queue: VecDeque::new(),
             is_closed: false,
             waiting: BTreeMap::new(),

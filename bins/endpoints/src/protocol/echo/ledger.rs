@@ -20,17 +20,17 @@ const BYTES_MAX: usize = 16 << 20;
 
 /// What came back of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum EchoFate {
     Nothing,
     Damaged,
     Intact,
 }
 
 #[derive(Clone, Debug)]
-struct Message {
+struct SentMessage {
     at: Instant,
     content: Bytes,
-    fate: Fate,
+    fate: EchoFate,
 }
 
 /// What an answer is.
@@ -63,18 +63,18 @@ pub enum Recognised {
 
 /// The messages that were sent.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
-    messages: VecDeque<Message>,
+pub struct EchoLedger {
+    messages: VecDeque<SentMessage>,
     /// How many were forgotten: the first remembered has the next number.
     forgotten: u64,
     bytes: usize,
 }
 
-impl Ledger {
+impl EchoLedger {
     /// Notes a message sent at `now`, and returns its number, from 1.
     pub fn sent(&mut self, now: Instant, content: Bytes) -> u64 {
         self.bytes += content.len();
-        self.messages.push_back(Message { at: now, content, fate: Fate::Nothing });
+        self.messages.push_back(SentMessage { at: now, content, fate: EchoFate::Nothing });
         while self.messages.len() > MESSAGES_MAX
             || self.bytes > BYTES_MAX && self.messages.len() > 1
         {
@@ -96,12 +96,12 @@ impl Ledger {
             .zip(&mut self.messages)
             .filter(|(_, sent)| sent.content == answer);
         for (number, message) in equal {
-            if message.fate == Fate::Intact {
+            if message.fate == EchoFate::Intact {
                 twin = Some(number);
                 continue;
             }
-            let again = message.fate == Fate::Damaged;
-            message.fate = Fate::Intact;
+            let again = message.fate == EchoFate::Damaged;
+            message.fate = EchoFate::Intact;
             return Recognised::Intact { number, sent: message.at, again };
         }
         match twin {
@@ -116,18 +116,21 @@ impl Ledger {
             .filter(|(_, message)| message.content.len() == answer.len());
         let measured = alike.map(|(number, message)| {
             // Of two that are equally similar, the one that is still missed.
-            let rank =
-                (differing_bits(&message.content, answer), message.fate == Fate::Intact, number);
+            let rank = (
+                differing_bits(&message.content, answer),
+                message.fate == EchoFate::Intact,
+                number,
+            );
             (rank, message)
         });
         match measured.min_by_key(|(rank, _)| *rank) {
             Some(((bits, _, number), message)) if bits as usize <= answer.len() => {
                 match message.fate {
-                    Fate::Nothing => {
-                        message.fate = Fate::Damaged;
+                    EchoFate::Nothing => {
+                        message.fate = EchoFate::Damaged;
                         Recognised::Damaged { number, bits }
                     }
-                    Fate::Damaged | Fate::Intact => Recognised::Doubled { number },
+                    EchoFate::Damaged | EchoFate::Intact => Recognised::Doubled { number },
                 }
             }
             _ => Recognised::Unknown,
@@ -144,8 +147,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ledger(messages: &[&'static str]) -> Ledger {
-        let mut ledger = Ledger::default();
+    fn ledger(messages: &[&'static str]) -> EchoLedger {
+        let mut ledger = EchoLedger::default();
         for (number, message) in (1..).zip(messages) {
             assert_eq!(
                 ledger.sent(Instant::from_secs(number), Bytes::from_static(message.as_bytes())),
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut ledger = Ledger::default();
+        let mut ledger = EchoLedger::default();
         let big = Bytes::from(vec![0; 60_000]);
         for number in 1..=500 {
             assert_eq!(ledger.sent(Instant::START, big.clone()), number);
@@ -217,7 +220,7 @@ mod tests {
         fn a_flipped_bit_is_damage_of_the_right_message(
             places in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
         ) {
-            let mut ledger = Ledger::default();
+            let mut ledger = EchoLedger::default();
             // Codes in which any two messages differ in many bits.
             let messages: Vec<Vec<u8>> =
                 (0..20u8).map(|n| n.wrapping_mul(73).to_be_bytes().repeat(8)).collect();

@@ -2,8 +2,8 @@
 //! which came damaged.
 //!
 //! Messages are bare: what a person types is what the server prints, and what any script can send.
-//! So the client has nothing but the content to recognise them by, as [`Ledger`] says; it is the
-//! same over UDP, where a message is a datagram, and over TCP, where it is a line.
+//! So the client has nothing but the content to recognise them by, as [`EchoLedger`] says; it is
+//! the same over UDP, where a message is a datagram, and over TCP, where it is a line.
 
 mod client;
 mod ledger;
@@ -11,7 +11,7 @@ mod stream;
 
 pub use super::reflector::ECHO_PORT as PORT;
 pub use client::{EchoClient, EchoClientSettings, EchoEvent, EchoFailure, EchoReport};
-pub use ledger::{Ledger, Recognised};
+pub use ledger::{EchoLedger, Recognised};
 pub use stream::{EchoService, EchoStream};
 
 /// The longest message in bytes: the longest UDP payload over IPv4.

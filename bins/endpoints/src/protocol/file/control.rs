@@ -1,7 +1,7 @@
 //! The control datagrams: what is repeated until it is answered.
 
 use super::account::ChunkCounts;
-use crate::protocol::wire::{CRC_SIZE, Fields, Unreadable, open, seal};
+use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};
 use bytes::Bytes;
 use jostle_common::digest::Digest;
 
@@ -84,7 +84,7 @@ impl ClientControl {
     }
 
     fn read(body: &[u8]) -> Option<Self> {
-        let mut fields = Fields::new(body);
+        let mut fields = DatagramFields::new(body);
         let (magic, transfer) = (fields.array::<4>()?, fields.u64()?);
         match &magic {
             START => {
@@ -172,7 +172,7 @@ impl ServerControl {
     }
 
     fn read(body: &[u8]) -> Option<Self> {
-        let mut fields = Fields::new(body);
+        let mut fields = DatagramFields::new(body);
         let (magic, transfer) = (fields.array::<4>()?, fields.u64()?);
         match &magic {
             ACCEPT => Some(Self::Accept { transfer }),
@@ -203,7 +203,7 @@ impl ReportPage {
         datagram.extend_from_slice(&self.map[..self.map.len().min(PAGE_CHUNKS as usize / 2)]);
     }
 
-    fn read(mut fields: Fields<'_>) -> Option<Self> {
+    fn read(mut fields: DatagramFields<'_>) -> Option<Self> {
         let page = fields.u32()?;
         let (chunks, intact, missing, damaged) =
             (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);

@@ -1,7 +1,7 @@
 //! The data datagram: a chunk of a file between two copies of its header.
 
 use crate::protocol::CHUNK;
-use crate::protocol::wire::{CRC_SIZE, Fields, crc, open, seal};
+use crate::protocol::wire::{CRC_SIZE, DatagramFields, crc, open, seal};
 use bytes::Bytes;
 
 const MAGIC: &[u8; 4] = b"DATA";
@@ -12,7 +12,7 @@ pub const DATA_SIZE: usize = HEADER_SIZE + CHUNK + HEADER_SIZE;
 
 /// A chunk to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Data<'a> {
+pub struct ChunkDatagram<'a> {
     /// The transfer it belongs to.
     pub transfer: u64,
     /// Its place in the file, in chunks from 0.
@@ -21,7 +21,7 @@ pub struct Data<'a> {
     pub chunk: &'a [u8],
 }
 
-impl Data<'_> {
+impl ChunkDatagram<'_> {
     /// Returns the datagram, always of [`DATA_SIZE`] bytes; a chunk beyond 4096 bytes is cut.
     pub fn encode(&self) -> Bytes {
         let length = self.chunk.len().min(CHUNK);
@@ -59,7 +59,7 @@ impl<'a> Copy<'a> {
         let (front, rest) = datagram.split_first_chunk::<HEADER_SIZE>()?;
         let (padded, back) = rest.split_first_chunk::<CHUNK>()?;
         let header = open(front).or_else(|| open(back))?;
-        let mut fields = Fields::new(header.strip_prefix(MAGIC)?);
+        let mut fields = DatagramFields::new(header.strip_prefix(MAGIC)?);
         let (transfer, number) = (fields.u64()?, fields.u32()?);
         let chunk = padded.get(..fields.u32()? as usize)?;
         let intact = front[..] == *back && crc(padded) == fields.u32()?;
@@ -76,7 +76,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(transfer: u64, number: u32, length in 0..=CHUNK, byte: u8) {
             let chunk = vec![byte; length];
-            let datagram = Data { transfer, number, chunk: &chunk }.encode();
+            let datagram = ChunkDatagram { transfer, number, chunk: &chunk }.encode();
             prop_assert_eq!(datagram.len(), DATA_SIZE);
             prop_assert_eq!(Copy::decode(&datagram), Some(Copy { transfer, number, chunk: &chunk,
                 intact: true }));
@@ -84,7 +84,8 @@ mod tests {
 
         #[test]
         fn one_flipped_bit_is_seen_and_leaves_the_number_known(bit in 0..DATA_SIZE * 8) {
-            let mut datagram = Data { transfer: 3, number: 14, chunk: &[1; 100] }.encode().to_vec();
+            let data = ChunkDatagram { transfer: 3, number: 14, chunk: &[1; 100] };
+            let mut datagram = data.encode().to_vec();
             datagram[bit / 8] ^= 1 << (bit % 8);
             let copy = Copy::decode(&datagram).unwrap();
             prop_assert_eq!((copy.transfer, copy.number, copy.chunk.len(), copy.intact), (3, 14,

@@ -30,14 +30,14 @@ pub use control::{
     CLIENT_CONTROL_SIZE, CONTROL_SIZE_MAX, ClientControl, NAME_MAX, PAGE_CHUNKS, REASON_MAX,
     ReportPage, ServerControl,
 };
-pub use data::{Copy, DATA_SIZE, Data};
+pub use data::{ChunkDatagram, Copy, DATA_SIZE};
 pub use naive::{NaiveReceiver, NaiveSettings};
-pub use received::{Received, UdpFileReceiverReport, UdpFileReceiverSettings};
+pub use received::{ReceivedFile, UdpFileReceiverReport, UdpFileReceiverSettings};
 pub use receiver::UdpFileReceiver;
 pub use sender::{
-    Arrival, UdpFileFailure, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
+    UdpFileArrival, UdpFileFailure, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
 };
 pub use tcp::{
-    Stored, TcpFileFailure, TcpFileReceived, TcpFileReceiver, TcpFileReceiverSettings,
+    StoredLine, TcpFileFailure, TcpFileReceived, TcpFileReceiver, TcpFileReceiverSettings,
     TcpFileSender,
 };

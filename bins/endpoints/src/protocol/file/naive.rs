@@ -1,7 +1,7 @@
 //! The receiver of bare datagrams: what anyone sends is appended as it comes, until the sender
 //! falls silent.
 
-use super::received::{Received, UdpFileReceiverReport};
+use super::received::{ReceivedFile, UdpFileReceiverReport};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{Endpoint, Transmit};
 use jostle_common::digest::Hasher;
@@ -32,7 +32,7 @@ impl Default for NaiveSettings {
 
 /// What one sender has sent so far.
 #[derive(Debug)]
-struct Stream<P> {
+struct BareStream<P> {
     file: Option<P>,
     hasher: Hasher,
     size: u64,
@@ -46,8 +46,8 @@ struct Stream<P> {
 pub struct NaiveReceiver<F: Folder> {
     settings: NaiveSettings,
     folder: F,
-    streams: BTreeMap<SocketAddr, Stream<F::File>>,
-    received: VecDeque<Received>,
+    streams: BTreeMap<SocketAddr, BareStream<F::File>>,
+    received: VecDeque<ReceivedFile>,
     report: UdpFileReceiverReport,
 }
 
@@ -64,12 +64,12 @@ impl<F: Folder> NaiveReceiver<F> {
     }
 
     /// Returns the next file that is complete, in the order in which they were.
-    pub fn next_received(&mut self) -> Option<Received> {
+    pub fn next_received(&mut self) -> Option<ReceivedFile> {
         self.received.pop_front()
     }
 
     fn append(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> io::Result<()> {
-        let stream = self.streams.entry(from).or_insert_with(|| Stream {
+        let stream = self.streams.entry(from).or_insert_with(|| BareStream {
             file: None,
             hasher: Hasher::new(),
             size: 0,
@@ -115,8 +115,8 @@ impl<F: Folder> NaiveReceiver<F> {
     }
 }
 
-impl<P: Partial> Stream<P> {
-    fn finish(self, peer: SocketAddr) -> Received {
+impl<P: Partial> BareStream<P> {
+    fn finish(self, peer: SocketAddr) -> ReceivedFile {
         let stored = match (self.failure, self.file) {
             (None, Some(file)) => file
                 .finish()
@@ -125,7 +125,7 @@ impl<P: Partial> Stream<P> {
             (failure, _) => Err(failure.unwrap_or_default()),
         };
         let elapsed = self.last.since(self.started);
-        Received { peer, stored, size: self.size, sent: None, elapsed, account: None }
+        ReceivedFile { peer, stored, size: self.size, sent: None, elapsed, account: None }
     }
 }
 

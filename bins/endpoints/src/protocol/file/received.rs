@@ -41,7 +41,7 @@ impl Default for UdpFileReceiverSettings {
 
 /// What became of one transfer.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub struct ReceivedFile {
     /// Who sent it.
     pub peer: SocketAddr,
     /// The name and the digest of what was stored, or why nothing was.
@@ -56,7 +56,7 @@ pub struct Received {
     pub account: Option<ChunkAccount>,
 }
 
-impl Received {
+impl ReceivedFile {
     /// Returns what became of a file over TCP, which tells nothing of chunks.
     pub fn over_tcp(peer: SocketAddr, received: TcpFileReceived) -> Self {
         let TcpFileReceived { stored, size, elapsed } = received;

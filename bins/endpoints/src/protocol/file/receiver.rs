@@ -2,8 +2,8 @@
 
 use super::control::{ClientControl, ServerControl};
 use super::data::{Copy, DATA_SIZE};
-use super::received::{Received, UdpFileReceiverReport, UdpFileReceiverSettings};
-use super::transfer::{Announced, Transfer};
+use super::received::{ReceivedFile, UdpFileReceiverReport, UdpFileReceiverSettings};
+use super::transfer::{Announced, UdpTransfer};
 use crate::protocol::storage::Folder;
 use crate::protocol::wire::Unreadable;
 use crate::protocol::{Endpoint, Transmit, chunks_in};
@@ -19,9 +19,9 @@ const OUTBOX_MAX: usize = 256;
 pub struct UdpFileReceiver<F: Folder> {
     settings: UdpFileReceiverSettings,
     folder: F,
-    transfers: BTreeMap<(SocketAddr, u64), Transfer<F::File>>,
+    transfers: BTreeMap<(SocketAddr, u64), UdpTransfer<F::File>>,
     outbox: VecDeque<Transmit>,
-    received: VecDeque<Received>,
+    received: VecDeque<ReceivedFile>,
     report: UdpFileReceiverReport,
 }
 
@@ -39,7 +39,7 @@ impl<F: Folder> UdpFileReceiver<F> {
     }
 
     /// Returns the next transfer that has ended, in the order in which they did.
-    pub fn next_received(&mut self) -> Option<Received> {
+    pub fn next_received(&mut self) -> Option<ReceivedFile> {
         self.received.pop_front()
     }
 
@@ -52,7 +52,7 @@ impl<F: Folder> UdpFileReceiver<F> {
     /// for a progress bar.
     pub fn progress(&self) -> (u64, u64) {
         let open =
-            self.transfers.values().filter(|transfer| transfer.is_open()).map(Transfer::counts);
+            self.transfers.values().filter(|transfer| transfer.is_open()).map(UdpTransfer::counts);
         open.fold((0, 0), |(arrived, announced), counts| {
             (
                 arrived + u64::from(counts.chunks - counts.missing),
@@ -143,7 +143,7 @@ impl<F: Folder> UdpFileReceiver<F> {
         }
         let answer = match self.admit(announced.size) {
             Ok(chunks) => {
-                let transfer = Transfer::new(now, from, id, announced, chunks);
+                let transfer = UdpTransfer::new(now, from, id, announced, chunks);
                 self.transfers.insert((from, id), transfer);
                 ServerControl::Accept { transfer: id }
             }

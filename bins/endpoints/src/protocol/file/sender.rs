@@ -3,7 +3,7 @@
 
 use super::account::{ChunkCounts, ChunkFate, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
-use super::data::Data;
+use super::data::ChunkDatagram;
 use crate::protocol::pacer::Pacer;
 use crate::protocol::storage::Source;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
@@ -79,7 +79,7 @@ pub enum UdpFileFailure {
 
 /// What came of the file, as the server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub struct UdpFileArrival {
     /// The name that the server gave it; not to be printed without escaping.
     pub name: String,
     /// The digest of what the server stored.
@@ -95,7 +95,7 @@ pub struct Arrival {
 /// What a sender has done so far.
 #[derive(Clone, Debug, Default)]
 pub struct UdpFileSenderReport {
-    /// Data datagrams sent.
+    /// ChunkDatagram datagrams sent.
     pub packets: u64,
     /// Control datagrams sent.
     pub control: u64,
@@ -104,7 +104,7 @@ pub struct UdpFileSenderReport {
     /// Datagrams that were whole and made no sense.
     pub ignored: u64,
     /// What came of the file; `None` until the whole report has arrived.
-    pub arrival: Option<Arrival>,
+    pub arrival: Option<UdpFileArrival>,
     /// When the first announcement was sent.
     pub started: Option<Instant>,
     /// When it ended, well or not.
@@ -112,7 +112,7 @@ pub struct UdpFileSenderReport {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Phase {
+enum SendingPhase {
     Opening,
     Sending(u32),
     Asking(Vec<ChunkFate>),
@@ -125,7 +125,7 @@ pub struct UdpFileSender<F> {
     settings: UdpFileSenderSettings,
     source: F,
     chunks: u32,
-    phase: Phase,
+    phase: SendingPhase,
     pacer: Pacer,
     timer: RetransmissionTimer,
     /// When the next control datagram goes; `None`: at once.
@@ -145,7 +145,7 @@ impl<F: Source> UdpFileSender<F> {
         let outcome = chunks.is_none().then_some(Err(UdpFileFailure::TooLarge));
         Self {
             chunks: chunks.unwrap_or(0),
-            phase: if outcome.is_none() { Phase::Opening } else { Phase::Over },
+            phase: if outcome.is_none() { SendingPhase::Opening } else { SendingPhase::Over },
             pacer: Pacer::new(settings.rate),
             timer: RetransmissionTimer::new(Timing::Adaptive),
             settings,
@@ -183,7 +183,7 @@ impl<F: Source> UdpFileSender<F> {
         self.report.ended = Some(now);
         let server_waits = matches!(outcome, Ok(()) | Err(UdpFileFailure::Rejected { .. }));
         self.goodbyes = if server_waits { GOODBYES } else { 0 };
-        self.phase = Phase::Over;
+        self.phase = SendingPhase::Over;
         self.outcome = Some(outcome);
     }
 
@@ -202,8 +202,8 @@ impl<F: Source> UdpFileSender<F> {
         self.refusals = 0;
         self.timer.reset();
         match control {
-            ServerControl::Accept { .. } if self.phase == Phase::Opening => {
-                self.phase = Phase::Sending(0);
+            ServerControl::Accept { .. } if self.phase == SendingPhase::Opening => {
+                self.phase = SendingPhase::Sending(0);
             }
             ServerControl::Refuse { reason, .. } => {
                 let server = self.settings.server;
@@ -217,7 +217,7 @@ impl<F: Source> UdpFileSender<F> {
 
     /// Takes the page of the report that was asked for, and asks for the next one.
     fn handle_page(&mut self, now: Instant, page: ReportPage) {
-        let Phase::Asking(cells) = &mut self.phase else { return };
+        let SendingPhase::Asking(cells) = &mut self.phase else { return };
         let known = cells.len() as u32;
         let expected = (self.chunks - known).min(PAGE_CHUNKS);
         let fits = page.counts.chunks == self.chunks
@@ -233,7 +233,7 @@ impl<F: Source> UdpFileSender<F> {
         if cells.len() as u32 == self.chunks {
             let ReportPage { name, digest, counts, nanos, .. } = page;
             let (cells, elapsed) = (std::mem::take(cells), Duration::from_nanos(nanos));
-            self.report.arrival = Some(Arrival { name, digest, counts, cells, elapsed });
+            self.report.arrival = Some(UdpFileArrival { name, digest, counts, cells, elapsed });
             self.end(now, Ok(()));
         }
     }
@@ -248,10 +248,10 @@ impl<F: Source> UdpFileSender<F> {
             self.end(now, Err(UdpFileFailure::Storage(error)));
             return None;
         }
-        let payload = Data { transfer: self.settings.transfer, number, chunk }.encode();
+        let payload = ChunkDatagram { transfer: self.settings.transfer, number, chunk }.encode();
         self.pacer.note(now, payload.len());
         self.report.packets += 1;
-        self.phase = Phase::Sending(number + 1);
+        self.phase = SendingPhase::Sending(number + 1);
         Some(Transmit { to: self.settings.server, payload })
     }
 
@@ -302,25 +302,25 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
             self.report.started = Some(now);
             self.heard = now;
         }
-        if let Phase::Sending(number) = self.phase {
+        if let SendingPhase::Sending(number) = self.phase {
             if number < self.chunks {
                 return self.chunk(now, number);
             }
-            self.phase = Phase::Asking(Vec::new());
+            self.phase = SendingPhase::Asking(Vec::new());
             (self.heard, self.next) = (now, None);
             self.timer.reset();
         }
         match &self.phase {
-            Phase::Opening => {
+            SendingPhase::Opening => {
                 let (size, digest) = (self.source.size(), self.source.digest());
                 self.control(now, &ClientControl::Start { transfer, size, digest })
             }
-            Phase::Asking(cells) => {
+            SendingPhase::Asking(cells) => {
                 let page = cells.len() as u32 / PAGE_CHUNKS;
                 self.control(now, &ClientControl::Done { transfer, page })
             }
-            Phase::Sending(_) => None,
-            Phase::Over => {
+            SendingPhase::Sending(_) => None,
+            SendingPhase::Over => {
                 self.goodbyes = self.goodbyes.checked_sub(1)?;
                 let payload = ClientControl::Bye { transfer }.encode();
                 Some(Transmit { to: self.settings.server, payload })
@@ -330,15 +330,15 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Sending(number) if *number < self.chunks => {
+            SendingPhase::Sending(number) if *number < self.chunks => {
                 Some(self.pacer.due().unwrap_or_default())
             }
-            Phase::Sending(_) => Some(Instant::START),
-            Phase::Opening | Phase::Asking(_) => Some(match self.next {
+            SendingPhase::Sending(_) => Some(Instant::START),
+            SendingPhase::Opening | SendingPhase::Asking(_) => Some(match self.next {
                 Some(next) => next.min(self.heard + self.settings.patience),
                 None => Instant::START,
             }),
-            Phase::Over => (self.goodbyes > 0).then_some(Instant::START),
+            SendingPhase::Over => (self.goodbyes > 0).then_some(Instant::START),
         }
     }
 
@@ -348,7 +348,7 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
-        let opening = self.phase == Phase::Opening;
+        let opening = self.phase == SendingPhase::Opening;
         if self.outcome.is_none()
             && to == self.settings.server
             && (opening || self.refusals >= REFUSALS_MAX)

@@ -276,7 +276,7 @@ fn a_silent_sender_leaves_no_file_and_its_place_is_free_again() {
     receiver.handle(
         Instant::START,
         peer(),
-        &Data { transfer: 1, number: 0, chunk: &[1; CHUNK] }.encode(),
+        &ChunkDatagram { transfer: 1, number: 0, chunk: &[1; CHUNK] }.encode(),
     );
     receiver.handle(Instant::START, peer(), &start(2));
     assert_eq!(receiver.report().refused, 1);
@@ -342,8 +342,8 @@ proptest! {
                 0 => ClientControl::Start { transfer: 1, size: u64::from(value) << (value % 30),
                     digest: Digest::of(b"") }.encode(),
                 1 => ClientControl::Done { transfer: 1, page: value }.encode(),
-                2 => Data { transfer: 1, number: value % 9, chunk: &noise }.encode(),
-                3 => Data { transfer: 1, number: value, chunk: &[3; CHUNK] }.encode(),
+                2 => ChunkDatagram { transfer: 1, number: value % 9, chunk: &noise }.encode(),
+                3 => ChunkDatagram { transfer: 1, number: value, chunk: &[3; CHUNK] }.encode(),
                 4 => crate::protocol::wire::seal(noise),
                 _ => noise.into(),
             };

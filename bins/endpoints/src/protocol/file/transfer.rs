@@ -3,7 +3,7 @@
 use super::account::{ChunkAccount, Keep};
 use super::control::{PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::Copy;
-use super::received::{Received, UdpFileReceiverSettings};
+use super::received::{ReceivedFile, UdpFileReceiverSettings};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{CHUNK_BYTES, chunk_length};
 use jostle_common::digest::{Digest, Hasher};
@@ -24,7 +24,7 @@ pub(super) struct Announced {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum TransferPhase {
     /// Chunks are coming.
     Receiving,
     /// The sender is done since then; chunks may still be on their way.
@@ -40,13 +40,13 @@ enum Phase {
 
 /// A transfer.
 #[derive(Debug)]
-pub(super) struct Transfer<P> {
+pub(super) struct UdpTransfer<P> {
     id: u64,
     peer: SocketAddr,
     announced: Announced,
     account: ChunkAccount,
     file: Option<P>,
-    phase: Phase,
+    phase: TransferPhase,
     started: Instant,
     last_data: Option<Instant>,
     heard: Instant,
@@ -56,7 +56,7 @@ pub(super) struct Transfer<P> {
     told: bool,
 }
 
-impl<P: Partial> Transfer<P> {
+impl<P: Partial> UdpTransfer<P> {
     pub(super) fn new(
         now: Instant,
         peer: SocketAddr,
@@ -70,7 +70,7 @@ impl<P: Partial> Transfer<P> {
             announced,
             account: ChunkAccount::new(chunks),
             file: None,
-            phase: Phase::Receiving,
+            phase: TransferPhase::Receiving,
             started: now,
             last_data: None,
             heard: now,
@@ -93,17 +93,17 @@ impl<P: Partial> Transfer<P> {
 
     /// Returns true if chunks still count.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Receiving | Phase::Settling(_))
+        matches!(self.phase, TransferPhase::Receiving | TransferPhase::Settling(_))
     }
 
     /// Returns true if it has ended, well or not.
     pub(super) const fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Finished(..) | Phase::Failed { .. })
+        matches!(self.phase, TransferPhase::Finished(..) | TransferPhase::Failed { .. })
     }
 
     /// Returns true if the file has its name.
     pub(super) const fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Finished(..))
+        matches!(self.phase, TransferPhase::Finished(..))
     }
 
     /// ChunkCounts and stores a copy of a chunk. False when it cannot belong to this file.
@@ -145,8 +145,8 @@ impl<P: Partial> Transfer<P> {
     /// Returns the answer to a sender that is done and asks for a page of the report.
     pub(super) fn handle_done(&mut self, now: Instant, page: u32) -> ServerControl {
         self.heard = now;
-        if matches!(self.phase, Phase::Receiving) {
-            self.phase = Phase::Settling(now);
+        if matches!(self.phase, TransferPhase::Receiving) {
+            self.phase = TransferPhase::Settling(now);
         }
         self.answer(page)
     }
@@ -155,16 +155,20 @@ impl<P: Partial> Transfer<P> {
     pub(super) fn answer(&self, page: u32) -> ServerControl {
         let transfer = self.id;
         match &self.phase {
-            Phase::Finished(name, digest) => {
+            TransferPhase::Finished(name, digest) => {
                 let map = self.account.packed(page.saturating_mul(PAGE_CHUNKS), PAGE_CHUNKS);
                 let (counts, nanos) = (self.account.counts(), nanos(self.elapsed()));
                 let page =
                     ReportPage { page, counts, nanos, digest: *digest, name: name.clone(), map };
                 ServerControl::Report { transfer, page }
             }
-            Phase::Failed { told, .. } => ServerControl::Refuse { transfer, reason: told.clone() },
-            Phase::Receiving => ServerControl::Accept { transfer },
-            Phase::Settling(_) | Phase::Digesting(..) => ServerControl::Wait { transfer },
+            TransferPhase::Failed { told, .. } => {
+                ServerControl::Refuse { transfer, reason: told.clone() }
+            }
+            TransferPhase::Receiving => ServerControl::Accept { transfer },
+            TransferPhase::Settling(_) | TransferPhase::Digesting(..) => {
+                ServerControl::Wait { transfer }
+            }
         }
     }
 
@@ -179,7 +183,7 @@ impl<P: Partial> Transfer<P> {
         now: Instant,
         settings: &UdpFileReceiverSettings,
         folder: &mut F,
-    ) -> Option<Received>
+    ) -> Option<ReceivedFile>
     where
         F: Folder<File = P>,
     {
@@ -195,34 +199,38 @@ impl<P: Partial> Transfer<P> {
 
     fn step<F: Folder<File = P>>(&mut self, folder: &mut F) {
         match &self.phase {
-            Phase::Receiving => {
+            TransferPhase::Receiving => {
                 self.fail("the sender went silent".to_owned(), "you went silent".to_owned())
             }
-            Phase::Settling(_) => {
+            TransferPhase::Settling(_) => {
                 let size = self.announced.size;
-                self.phase = Phase::Digesting(0, Hasher::new());
+                self.phase = TransferPhase::Digesting(0, Hasher::new());
                 let sized = self.file(folder).and_then(|file| file.set_size(size));
                 self.fail_on(sized);
             }
-            Phase::Digesting(..) => {
+            TransferPhase::Digesting(..) => {
                 let stepped = self.digest_step();
                 self.fail_on(stepped);
             }
-            Phase::Finished(..) | Phase::Failed { .. } => {}
+            TransferPhase::Finished(..) | TransferPhase::Failed { .. } => {}
         }
     }
 
     /// Returns when [`Self::advance`], or forgetting the transfer, is due.
     pub(super) fn deadline(&self, settings: &UdpFileReceiverSettings) -> Instant {
         match self.phase {
-            Phase::Receiving => self.heard + settings.idle,
-            Phase::Settling(since) if self.is_clean() => since,
-            Phase::Settling(since) => {
+            TransferPhase::Receiving => self.heard + settings.idle,
+            TransferPhase::Settling(since) if self.is_clean() => since,
+            TransferPhase::Settling(since) => {
                 self.last_data.map_or(since, |last| last.max(since)) + settings.settle
             }
-            Phase::Digesting(..) => Instant::START,
-            Phase::Finished(..) | Phase::Failed { .. } if self.released => Instant::START,
-            Phase::Finished(..) | Phase::Failed { .. } => self.heard + settings.linger,
+            TransferPhase::Digesting(..) => Instant::START,
+            TransferPhase::Finished(..) | TransferPhase::Failed { .. } if self.released => {
+                Instant::START
+            }
+            TransferPhase::Finished(..) | TransferPhase::Failed { .. } => {
+                self.heard + settings.linger
+            }
         }
     }
 
@@ -240,7 +248,8 @@ impl<P: Partial> Transfer<P> {
         self.last_data.unwrap_or(self.started).since(self.started)
     }
 
-    /// Returns the file, which is made when it is first needed: an announcement alone leaves nothing behind.
+    /// Returns the file, which is made when it is first needed: an announcement alone leaves
+    /// nothing behind.
     fn file<F: Folder<File = P>>(&mut self, folder: &mut F) -> io::Result<&mut P> {
         match &mut self.file {
             Some(file) => Ok(file),
@@ -260,11 +269,12 @@ impl<P: Partial> Transfer<P> {
     /// Ends it without a file; what was stored stays apart.
     fn fail(&mut self, reason: String, told: String) {
         self.file = None;
-        self.phase = Phase::Failed { reason, told };
+        self.phase = TransferPhase::Failed { reason, told };
     }
 
     fn digest_step(&mut self) -> io::Result<()> {
-        let (Phase::Digesting(offset, hasher), Some(file)) = (&mut self.phase, &mut self.file)
+        let (TransferPhase::Digesting(offset, hasher), Some(file)) =
+            (&mut self.phase, &mut self.file)
         else {
             return Ok(());
         };
@@ -277,18 +287,18 @@ impl<P: Partial> Transfer<P> {
         if step == left {
             let digest = std::mem::take(hasher).finish();
             let name = self.file.take().map_or_else(|| Ok(String::new()), P::finish)?;
-            self.phase = Phase::Finished(name, digest);
+            self.phase = TransferPhase::Finished(name, digest);
         }
         Ok(())
     }
 
-    fn received(&self) -> Received {
+    fn received(&self) -> ReceivedFile {
         let stored = match &self.phase {
-            Phase::Finished(name, digest) => Ok((name.clone(), *digest)),
-            Phase::Failed { reason, .. } => Err(reason.clone()),
+            TransferPhase::Finished(name, digest) => Ok((name.clone(), *digest)),
+            TransferPhase::Failed { reason, .. } => Err(reason.clone()),
             _ => Err(String::new()),
         };
-        Received {
+        ReceivedFile {
             peer: self.peer,
             stored,
             size: self.announced.size,

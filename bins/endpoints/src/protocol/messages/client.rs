@@ -1,6 +1,6 @@
 //! The client: one message in flight, sent again on `NACK` or on silence, until its `ACK` comes.
 
-use super::wire::{GOODBYE, Reply, Verdict, encode, fits};
+use super::wire::{GOODBYE, Reply, ReplyVerdict, encode, fits};
 use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::stream::StreamEndpoint;
 use crate::protocol::timer::{CAP, INITIAL, RetransmissionTimer, Timing};
@@ -260,16 +260,16 @@ impl MessagesClient {
         (self.heard, self.checked) = (true, reply.is_checked);
         self.timer.reset();
         match reply.verdict {
-            Verdict::Ack => self.report.acks += 1,
-            Verdict::Nack => self.report.nacks += 1,
+            ReplyVerdict::Ack => self.report.acks += 1,
+            ReplyVerdict::Nack => self.report.nacks += 1,
         }
         if reply.sequence < self.sequence {
             return self.handle_stale(&reply);
         }
         match reply.verdict {
-            Verdict::Nack => self.handle_nack(now),
-            Verdict::Ack if reply.sequence > self.sequence => self.report.senseless += 1,
-            Verdict::Ack => self.handle_ack(now),
+            ReplyVerdict::Nack => self.handle_nack(now),
+            ReplyVerdict::Ack if reply.sequence > self.sequence => self.report.senseless += 1,
+            ReplyVerdict::Ack => self.handle_ack(now),
         }
     }
 
@@ -298,7 +298,7 @@ impl MessagesClient {
     /// longer than every backoff would never be measured.
     fn handle_stale(&mut self, reply: &Reply) {
         self.report.stale += 1;
-        if let (Verdict::Ack, Some((sequence, elapsed))) = (reply.verdict, self.repeated)
+        if let (ReplyVerdict::Ack, Some((sequence, elapsed))) = (reply.verdict, self.repeated)
             && sequence == reply.sequence
         {
             self.timer.sample(elapsed);

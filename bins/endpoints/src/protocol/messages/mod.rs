@@ -19,4 +19,6 @@ pub use client::{
     Acknowledged, MessagesClient, MessagesClientSettings, MessagesFailure, MessagesReport,
 };
 pub use session::{Message, Session, SessionEnd, SessionReport};
-pub use wire::{GOODBYE, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Reply, Verdict, decode, encode, fits};
+pub use wire::{
+    GOODBYE, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Reply, ReplyVerdict, decode, encode, fits,
+};

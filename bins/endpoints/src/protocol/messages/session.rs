@@ -1,6 +1,6 @@
 //! The server's side of one connection: takes the line it waits for, and answers every line.
 
-use super::wire::{GOODBYE, LINE_BYTES_MAX, Reply, Verdict, decode};
+use super::wire::{GOODBYE, LINE_BYTES_MAX, Reply, ReplyVerdict, decode};
 use crate::protocol::lines::{Line, Lines, Overlong};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::{Bytes, BytesMut};
@@ -131,24 +131,24 @@ impl Session {
             None => {
                 self.report.damaged += 1;
                 // A damaged line cannot be trusted to say which message it was.
-                Reply::new(Verdict::Nack, self.expected)
+                Reply::new(ReplyVerdict::Nack, self.expected)
             }
             Some((sequence, _)) if sequence < self.expected => {
                 self.report.doubled += 1;
-                Reply::new(Verdict::Ack, sequence)
+                Reply::new(ReplyVerdict::Ack, sequence)
             }
             Some((sequence, message)) if sequence == self.expected && !self.said_goodbye() => {
                 self.accept(sequence, message);
-                Reply::new(Verdict::Ack, sequence)
+                Reply::new(ReplyVerdict::Ack, sequence)
             }
             Some(_) => {
                 self.report.early += 1;
-                Reply::new(Verdict::Nack, self.expected)
+                Reply::new(ReplyVerdict::Nack, self.expected)
             }
         };
         match reply.verdict {
-            Verdict::Ack => self.report.acks += 1,
-            Verdict::Nack => self.report.nacks += 1,
+            ReplyVerdict::Ack => self.report.acks += 1,
+            ReplyVerdict::Nack => self.report.nacks += 1,
         }
         self.replies.extend_from_slice(&reply.encode());
     }

@@ -37,11 +37,11 @@ fn answer(session: &mut Session, now: Instant, bytes: &[u8]) -> String {
 }
 
 fn ack(sequence: u64) -> Bytes {
-    Reply::new(Verdict::Ack, sequence).encode()
+    Reply::new(ReplyVerdict::Ack, sequence).encode()
 }
 
 fn nack(sequence: u64) -> Bytes {
-    Reply::new(Verdict::Nack, sequence).encode()
+    Reply::new(ReplyVerdict::Nack, sequence).encode()
 }
 
 /// What the stream does to a line.

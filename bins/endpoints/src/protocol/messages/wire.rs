@@ -57,7 +57,7 @@ pub fn decode(line: &[u8]) -> Option<(u64, &[u8])> {
 
 /// What a server says of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplyVerdict {
     /// The message with this number was delivered, now or before.
     Ack,
     /// A line could not be taken; the message with this number is waited for.
@@ -68,7 +68,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// What it says.
-    pub verdict: Verdict,
+    pub verdict: ReplyVerdict,
     /// About which number.
     pub sequence: u64,
     /// Whether it carries a checksum. Ours do; programs of others may not.
@@ -77,15 +77,15 @@ pub struct Reply {
 
 impl Reply {
     /// Creates a reply with a checksum.
-    pub const fn new(verdict: Verdict, sequence: u64) -> Self {
+    pub const fn new(verdict: ReplyVerdict, sequence: u64) -> Self {
         Self { verdict, sequence, is_checked: true }
     }
 
     /// Returns the line, with its newline.
     pub fn encode(&self) -> Bytes {
         let word = match self.verdict {
-            Verdict::Ack => "ACK",
-            Verdict::Nack => "NACK",
+            ReplyVerdict::Ack => "ACK",
+            ReplyVerdict::Nack => "NACK",
         };
         let text = format!("{word} {}", self.sequence);
         let line = if self.is_checked {
@@ -101,8 +101,8 @@ impl Reply {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut words = line.split(|byte| *byte == b' ');
         let verdict = match words.next()? {
-            b"ACK" => Verdict::Ack,
-            b"NACK" => Verdict::Nack,
+            b"ACK" => ReplyVerdict::Ack,
+            b"NACK" => ReplyVerdict::Nack,
             _ => return None,
         };
         let sequence = decimal(words.next()?)?;
@@ -145,8 +145,8 @@ mod tests {
     fn lines_look_as_documented() {
         assert_eq!(encode(0, b"hello"), "0 c2912e81 hello\n");
         assert_eq!(encode(1, GOODBYE), "1 5c0ced31 TCHAU\n");
-        assert_eq!(Reply::new(Verdict::Ack, 0).encode(), "ACK 0 e5820718\n");
-        assert_eq!(Reply::new(Verdict::Nack, 1).encode(), "NACK 1 d0370a2c\n");
+        assert_eq!(Reply::new(ReplyVerdict::Ack, 0).encode(), "ACK 0 e5820718\n");
+        assert_eq!(Reply::new(ReplyVerdict::Nack, 1).encode(), "NACK 1 d0370a2c\n");
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn replies_without_a_checksum_are_understood_and_told_apart() {
-        for (text, verdict) in [("ACK 7", Verdict::Ack), ("NACK 7\r", Verdict::Nack)] {
+        for (text, verdict) in [("ACK 7", ReplyVerdict::Ack), ("NACK 7\r", ReplyVerdict::Nack)] {
             assert_eq!(
                 Reply::decode(text.as_bytes()),
                 Some(Reply { verdict, sequence: 7, is_checked: false })
@@ -227,7 +227,8 @@ mod tests {
         #[test]
         fn one_flipped_bit_makes_no_other_reply_of_a_reply(sequence: u64, is_ack: bool,
             place: prop::sample::Index) {
-            let reply = Reply::new(if is_ack { Verdict::Ack } else { Verdict::Nack }, sequence);
+            let verdict = if is_ack { ReplyVerdict::Ack } else { ReplyVerdict::Nack };
+            let reply = Reply::new(verdict, sequence);
             let mut line = reply.encode().to_vec();
             line.pop();
             prop_assert_eq!(Reply::decode(&line), Some(reply));

@@ -29,7 +29,7 @@ const REFUSALS_MAX: u32 = 8;
 
 /// When the next request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum PingPace {
     /// So long after the one before, whatever is answered.
     Interval(Duration),
     /// As soon as fewer than so many are neither answered nor given up.
@@ -51,7 +51,7 @@ pub struct PingClientSettings {
     /// The length of a datagram in bytes, at least [`super::SIZE_MIN`].
     pub size: usize,
     /// When the next request goes.
-    pub pace: Pace,
+    pub pace: PingPace,
     /// How often an unanswered request is tried again.
     pub retries: u32,
     /// How timeouts are found.
@@ -71,7 +71,7 @@ impl PingClientSettings {
             run,
             count: Some(10),
             size: 56,
-            pace: Pace::Answers { window: 1 },
+            pace: PingPace::Answers { window: 1 },
             retries: 3,
             timing: Timing::Adaptive,
             deadline: None,
@@ -96,7 +96,7 @@ enum AttemptState {
 }
 
 #[derive(Clone, Debug)]
-struct Request {
+struct PingRequest {
     attempts: Vec<Attempt>,
     state: RequestState,
 }
@@ -114,7 +114,7 @@ pub struct PingClient {
     settings: PingClientSettings,
     timer: RetransmissionTimer,
     /// The last requests; the first of them has the number `first`.
-    requests: VecDeque<Request>,
+    requests: VecDeque<PingRequest>,
     first: u64,
     /// How many of them are open.
     open: u32,
@@ -177,7 +177,7 @@ impl PingClient {
         }
     }
 
-    fn request_mut(&mut self, number: u64) -> Option<&mut Request> {
+    fn request_mut(&mut self, number: u64) -> Option<&mut PingRequest> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.requests.get_mut(place)
     }
@@ -262,12 +262,12 @@ impl PingClient {
         }
         self.report.requests += 1;
         self.open += 1;
-        if let Pace::Interval(interval) = self.settings.pace {
+        if let PingPace::Interval(interval) = self.settings.pace {
             // A client that woke late catches up a little, as a sender of data does.
             self.next = self.next.max(now - CATCH_UP) + interval;
         }
         self.requests
-            .push_back(Request { attempts: Vec::with_capacity(1), state: RequestState::Open });
+            .push_back(PingRequest { attempts: Vec::with_capacity(1), state: RequestState::Open });
         self.attempt(now, self.report.requests)
     }
 
@@ -293,8 +293,8 @@ impl PingClient {
             return None;
         }
         match self.settings.pace {
-            Pace::Interval(_) => Some(self.next),
-            Pace::Answers { window } => (self.open < window.max(1)).then_some(Instant::START),
+            PingPace::Interval(_) => Some(self.next),
+            PingPace::Answers { window } => (self.open < window.max(1)).then_some(Instant::START),
         }
     }
 

@@ -13,6 +13,6 @@ mod wire;
 mod tests;
 
 pub use super::reflector::PING_PORT as PORT;
-pub use client::{Pace, PingClient, PingClientSettings};
+pub use client::{PingClient, PingClientSettings, PingPace};
 pub use report::{PingEvent, PingFailure, PingReport};
 pub use wire::{Ping, SIZE_MAX, SIZE_MIN};

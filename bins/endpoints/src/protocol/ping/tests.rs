@@ -112,7 +112,8 @@ fn an_answer_that_comes_while_a_retry_is_due_spares_it() {
 #[test]
 fn at_an_interval_requests_go_whatever_is_answered_and_are_not_repeated() {
     let mut client = client(|settings| {
-        (settings.pace, settings.retries, settings.count) = (Pace::Interval(ms(10)), 0, Some(100));
+        (settings.pace, settings.retries, settings.count) =
+            (PingPace::Interval(ms(10)), 0, Some(100));
     });
     let sent = run(&mut client, at(5_000));
     assert!(sent.iter().copied().eq((0..100).map(|n| (n * 10, n + 1, 1))));
@@ -122,7 +123,7 @@ fn at_an_interval_requests_go_whatever_is_answered_and_are_not_repeated() {
 #[test]
 fn a_client_that_slept_catches_up_a_little() {
     let mut client = client(|settings| {
-        (settings.pace, settings.retries, settings.count) = (Pace::Interval(ms(1)), 0, None);
+        (settings.pace, settings.retries, settings.count) = (PingPace::Interval(ms(1)), 0, None);
     });
     assert_eq!(asked(client.poll(at(0))), Some((1, 1)));
     let mut burst = 0;
@@ -134,8 +135,9 @@ fn a_client_that_slept_catches_up_a_little() {
 
 #[test]
 fn a_window_is_kept_full() {
-    let mut client =
-        client(|settings| (settings.pace, settings.count) = (Pace::Answers { window: 3 }, Some(5)));
+    let mut client = client(|settings| {
+        (settings.pace, settings.count) = (PingPace::Answers { window: 3 }, Some(5))
+    });
     let numbers = |client: &mut PingClient| -> Vec<u64> {
         std::iter::from_fn(|| asked(client.poll(at(1)))).map(|(number, _)| number).collect()
     };
@@ -152,7 +154,7 @@ fn a_window_is_kept_full() {
 #[test]
 fn a_deadline_ends_the_run_and_calls_nothing_lost_that_may_still_come() {
     let mut client = client(|settings| {
-        (settings.pace, settings.retries) = (Pace::Interval(ms(40)), 0);
+        (settings.pace, settings.retries) = (PingPace::Interval(ms(40)), 0);
         (settings.count, settings.deadline) = (None, Some(ms(100)));
         settings.timing = Timing::Fixed(ms(50));
     });
@@ -214,7 +216,7 @@ fn strangers_and_earlier_runs_are_ignored() {
 #[test]
 fn what_is_remembered_is_bounded_and_forgotten_answers_are_ignored() {
     let mut client = client(|settings| {
-        (settings.pace, settings.count) = (Pace::Interval(Duration::from_nanos(1)), None);
+        (settings.pace, settings.count) = (PingPace::Interval(Duration::from_nanos(1)), None);
         (settings.timing, settings.retries) = (Timing::Fixed(ms(1000)), 0);
     });
     for nanos in 0..REQUESTS_MAX as u64 + 10 {
@@ -240,8 +242,8 @@ proptest! {
         count in 1u64..8,
     ) {
         let mut client = client(|settings| {
-            settings.pace = interval.map_or(Pace::Answers { window },
-                |interval| Pace::Interval(ms(interval)));
+            settings.pace = interval.map_or(PingPace::Answers { window },
+                |interval| PingPace::Interval(ms(interval)));
             (settings.retries, settings.count) = (retries, Some(count));
         });
         let mut now = at(0);

@@ -1,6 +1,6 @@
 //! What the client sends, and gets back as it is.
 
-use crate::protocol::wire::{CRC_SIZE, Fields, Unreadable, open, seal};
+use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};
 use bytes::Bytes;
 
 const MAGIC: [u8; 4] = *b"PING";
@@ -45,7 +45,7 @@ impl Ping {
     }
 
     fn fields(body: &[u8]) -> Option<Self> {
-        let mut fields = Fields::new(body);
+        let mut fields = DatagramFields::new(body);
         if fields.array()? != MAGIC {
             return None;
         }

@@ -108,7 +108,8 @@ impl<F: Source> SawServer<F> {
         self.outbox.push_back(Transmit { to: from, payload });
     }
 
-    /// With `once`: the last packet was asked for, or a request shows that a client is still fetching.
+    /// With `once`: the last packet was asked for, or a request shows that a client is still
+    /// fetching.
     fn expect_the_end(&mut self, now: Instant, number: u32) {
         let is_last =
             chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));

@@ -1,7 +1,7 @@
 //! The datagrams of stop-and-wait: request, answer, thanks, and the refusal of a request that is
 //! too short.
 
-use crate::protocol::wire::{CRC_SIZE, Fields, open, seal};
+use crate::protocol::wire::{CRC_SIZE, DatagramFields, open, seal};
 use crate::protocol::{CHUNK, chunk_length};
 use bytes::Bytes;
 use jostle_common::digest::Digest;
@@ -138,8 +138,8 @@ fn short(magic: &[u8; 4], number: u32, attempt: u32) -> Vec<u8> {
     [*magic, number.to_be_bytes(), attempt.to_be_bytes()].concat()
 }
 
-fn expect<'a>(magic: &[u8; 4], body: &'a [u8]) -> Option<Fields<'a>> {
-    body.strip_prefix(magic).map(Fields::new)
+fn expect<'a>(magic: &[u8; 4], body: &'a [u8]) -> Option<DatagramFields<'a>> {
+    body.strip_prefix(magic).map(DatagramFields::new)
 }
 
 #[cfg(test)]

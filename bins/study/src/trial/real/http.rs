@@ -12,7 +12,7 @@ use jostle_common::time::Instant;
 use jostle_console::stop::Stop;
 use jostle_endpoints::ending::Ending;
 use jostle_endpoints::http::client::{
-    Client, Settings as Patience, Target, Url, download, run as run_client,
+    DownloadTarget, HttpClient, HttpClientSettings, Url, download, run as run_client,
 };
 use jostle_endpoints::http::pace::Least;
 use jostle_endpoints::http::server::Limits;
@@ -67,9 +67,10 @@ fn get(
     patience: Duration,
     stop: &Stop,
 ) -> anyhow::Result<Outcome> {
-    let mut client = Client::new(Patience { timeout: patience, ..Patience::default() });
+    let mut client =
+        HttpClient::new(HttpClientSettings { timeout: patience, ..HttpClientSettings::default() });
     let url = Url::parse(&format!("http://{route}/{NAME}"))?;
-    let target = Target::File(folder.join(RECEIVED));
+    let target = DownloadTarget::File(folder.join(RECEIVED));
     let clock = Clock::start();
     let report = run_client(stop, async {
         download(&mut client, &url, &target, false, &ProgressBar::hidden()).await

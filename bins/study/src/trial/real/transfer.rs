@@ -20,7 +20,7 @@ use jostle_endpoints::protocol::saw::SawServer;
 use jostle_endpoints::protocol::storage::Memory;
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_endpoints::saw;
-use jostle_endpoints::storage::{Directory, Output};
+use jostle_endpoints::storage::{Directory, OutputFile};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -281,7 +281,7 @@ fn fetch_saw(
 ) -> anyhow::Result<Outcome> {
     let defaults = saw::FetchSettings::new(vec![route]);
     let asking = saw::FetchSettings { timing: settings.timing, patience: None, ..defaults };
-    let output = Output::create(&folder.join(RECEIVED))?;
+    let output = OutputFile::create(&folder.join(RECEIVED))?;
     let (fetched, output) = saw::fetch(&asking, output, stop, |report| tell(report.bytes))?;
     if fetched.ending.is_done() {
         output.finish().context("the file arrived and cannot be kept")?;

@@ -1,5 +1,7 @@
 //! The body of an upload as it comes, as long as it comes fast enough.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::save::Pieces;
 use crate::http::pace::Pace;
 use crate::http::server::Context;

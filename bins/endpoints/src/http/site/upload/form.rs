@@ -4,16 +4,16 @@
 //! the heads of the parts have a bound, and a file is taken a piece at a time.
 
 use super::body::{Broken, PacedBody};
-use super::save::{Naming, Pieces, Stored, save as save_pieces};
-use super::{Uploads, content_type, too_large};
+use super::save::{NAMELESS, Naming, Pieces, StoredUpload, save as save_pieces};
 use crate::http::names;
 use crate::http::site::refusal::Refusal;
 use bytes::Bytes;
 use http_body_util::BodyStream;
 use hyper::StatusCode;
 use hyper::body::Frame;
-use hyper::header::HeaderMap;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use multer::{Constraints, Field, Multipart, SizeLimit};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,20 +29,21 @@ const DATA_RATION: usize = 128 << 10;
 
 /// Returns the boundary of a form, when the body is one.
 pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
-    multer::parse_boundary(content_type(headers)?).ok()
+    multer::parse_boundary(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()
 }
 
 /// Stores each file of a form, and tells `on_stored` of it at once: it stays, whatever becomes of
 /// the next.
 pub(super) async fn save(
-    uploads: &Uploads,
+    folder: &Path,
+    limit: u64,
     body: PacedBody,
     boundary: String,
-    on_stored: impl Fn(&Stored),
-) -> Result<Vec<Stored>, Refusal> {
+    on_stored: impl Fn(&StoredUpload),
+) -> Result<Vec<StoredUpload>, Refusal> {
     let ration = Arc::new(AtomicUsize::new(0));
     let rationed = Rationed { frames: BodyStream::new(body), ration: ration.clone() };
-    let whole = uploads.limit.saturating_add(AROUND_MAX);
+    let whole = limit.saturating_add(AROUND_MAX);
     let constraints = Constraints::new().size_limit(SizeLimit::new().whole_stream(whole));
     let mut form = Multipart::with_constraints(rationed, boundary, constraints);
     let mut stored = Vec::new();
@@ -54,23 +55,21 @@ pub(super) async fn save(
             }
             polled => polled,
         });
-        let Some(field) = next.await.map_err(|error| refusal(error, uploads.limit))? else {
+        let Some(field) = next.await.map_err(|error| refusal(error, limit))? else {
             return match stored.is_empty() {
                 true => Err(Refusal::new(StatusCode::BAD_REQUEST, "the form has no file in it")),
                 false => Ok(stored),
             };
         };
         let said = field.file_name().map(str::to_owned);
-        let limit = uploads.limit;
-        let mut part = Part { field, ration: ration.clone(), limit };
+        let mut part = FormPart { field, ration: ration.clone(), limit };
         match said.as_deref() {
             // A text field, or a file that was not chosen: read over, as the parser needs it.
             None | Some("") => while part.piece().await?.is_some() {},
             Some(said) => {
-                let name = names::safe(said).unwrap_or_else(|| super::NAMELESS.to_owned());
+                let name = names::safe(said).unwrap_or_else(|| NAMELESS.to_owned());
                 let file =
-                    save_pieces(&uploads.folder, limit, &name, Naming::Counted, None, &mut part)
-                        .await?;
+                    save_pieces(folder, limit, &name, Naming::Counted, None, &mut part).await?;
                 on_stored(&file);
                 stored.push(file);
             }
@@ -80,13 +79,13 @@ pub(super) async fn save(
 }
 
 /// One part of a form.
-struct Part {
+struct FormPart {
     field: Field<'static>,
     ration: Arc<AtomicUsize>,
     limit: u64,
 }
 
-impl Pieces for Part {
+impl Pieces for FormPart {
     async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
         self.ration.store(DATA_RATION, Ordering::Relaxed);
         self.field.chunk().await.map_err(|error| refusal(error, self.limit))
@@ -121,7 +120,7 @@ impl futures_core::Stream for Rationed {
 fn refusal(error: multer::Error, limit: u64) -> Refusal {
     match error {
         multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => {
-            too_large(limit)
+            Refusal::too_large(limit)
         }
         multer::Error::StreamReadFailed(cause) => match cause.downcast::<Broken>() {
             Ok(broken) => (*broken).into(),

@@ -12,24 +12,20 @@ use super::pages::{self, UPLOAD_PATH};
 use super::refusal::Refusal;
 use super::same_site;
 use super::settings::SiteSettings;
-use super::target::Target;
+use super::target::RequestTarget;
 use crate::http::server::{Body, Exchange, HttpEvent};
 use crate::http::{digest_field, names};
 use anyhow::Context as _;
 use body::PacedBody;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LOCATION,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use save::{Naming, Stored};
+use save::{Naming, StoredUpload};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-
-/// What an upload is called that has no name.
-const NAMELESS: &str = "upload";
 
 /// Where uploads go.
 #[derive(Debug)]
@@ -38,7 +34,7 @@ pub(super) struct Uploads {
     limit: u64,
     hosts: Vec<String>,
     /// The path under which the folder is served, if it is: the names below the root.
-    served_as: Option<Target>,
+    served_as: Option<RequestTarget>,
 }
 
 impl Uploads {
@@ -50,7 +46,7 @@ impl Uploads {
         let served_as = real.strip_prefix(root).ok().and_then(|below| {
             let names: Vec<_> =
                 below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
-            Target::parse(&format!("/{}", names.join("/"))).ok()
+            RequestTarget::parse(&format!("/{}", names.join("/"))).ok()
         });
         Ok(Self {
             folder: real,
@@ -103,7 +99,7 @@ impl Uploads {
         let size = incoming.size_hint().exact();
         let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
         if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
-            return Err(too_large(self.limit));
+            return Err(Refusal::too_large(self.limit));
         }
         let (named, naming) = self.name(&head)?;
         if naming == Naming::Exact {
@@ -112,7 +108,10 @@ impl Uploads {
         let mut body = PacedBody::new(incoming, exchange.context.clone());
         let stored = match boundary {
             Some(boundary) => {
-                form::save(self, body, boundary, |file| announce(exchange, file)).await?
+                form::save(&self.folder, self.limit, body, boundary, |file| {
+                    announce(exchange, file)
+                })
+                .await?
             }
             None => {
                 let expected = digest_field::parse(headers);
@@ -131,7 +130,7 @@ impl Uploads {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
         if head.method == Method::PUT {
-            let target = Target::parse(path)
+            let target = RequestTarget::parse(path)
                 .map_err(|_| bad("this is not the path of an upload".to_owned()))?;
             let above = target.segments.split_last().map_or(&[][..], |(_, above)| above);
             let is_ours = above.is_empty()
@@ -158,13 +157,13 @@ impl Uploads {
             .and_then(|field| std::str::from_utf8(field.as_bytes()).ok());
         let said = said.and_then(names::of_disposition).and_then(|name| names::safe(&name));
         let last = || {
-            let target = Target::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
+            let target = RequestTarget::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
             std::str::from_utf8(target.segments.last()?).ok().and_then(names::safe)
         };
-        Ok((said.or_else(last).unwrap_or_else(|| NAMELESS.to_owned()), Naming::Counted))
+        Ok((said.or_else(last).unwrap_or_else(|| save::NAMELESS.to_owned()), Naming::Counted))
     }
 
-    fn answer(&self, headers: &HeaderMap, stored: &[Stored]) -> Response<Body> {
+    fn answer(&self, headers: &HeaderMap, stored: &[StoredUpload]) -> Response<Body> {
         let status = if stored.iter().any(|stored| stored.is_new) {
             StatusCode::CREATED
         } else {
@@ -194,7 +193,9 @@ impl Uploads {
                 status,
                 stored
                     .iter()
-                    .map(|Stored { name, size, digest, .. }| format!("{name} {size} {digest}\n"))
+                    .map(|StoredUpload { name, size, digest, .. }| {
+                        format!("{name} {size} {digest}\n")
+                    })
                     .collect(),
             )
         };
@@ -207,27 +208,17 @@ impl Uploads {
     }
 
     /// Returns where a stored file can be had, if it is served.
-    fn location(&self, stored: &Stored) -> Option<String> {
+    fn location(&self, stored: &StoredUpload) -> Option<String> {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
     }
 }
 
 /// Counts and tells that a file was stored: also the first of a form whose second breaks off.
-fn announce(exchange: &Exchange, file: &Stored) {
+fn announce(exchange: &Exchange, file: &StoredUpload) {
     if file.is_new {
         exchange.context.counts.stored.add(1);
         let (peer, name, size, digest) = (exchange.peer, file.name.clone(), file.size, file.digest);
         (exchange.context.on_event)(HttpEvent::Stored { peer, name, size, digest });
     }
-}
-
-fn too_large(limit: u64) -> Refusal {
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {limit} bytes are stored"))
-        .with(HeaderName::from_static("connection"), HeaderValue::from_static("close"))
-}
-
-/// Returns the value of a `Content-Type`.
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(CONTENT_TYPE)?.to_str().ok()
 }

@@ -1,7 +1,6 @@
 //! Storing an upload: written next to its name, hashed as it comes, named when it is whole, removed
 //! when it is not.
 
-use super::too_large;
 use crate::http::blocking;
 use crate::http::site::refusal::Refusal;
 use crate::protocol::storage::{Folder as _, Partial as _};
@@ -12,6 +11,9 @@ use jostle_common::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// What an upload is called that has no name.
+pub(super) const NAMELESS: &str = "upload";
 
 /// How much is gathered before it is written.
 const BATCH: usize = 256 << 10;
@@ -27,7 +29,7 @@ pub(super) enum Naming {
 
 /// A stored upload.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredUpload {
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) digest: Digest,
@@ -74,14 +76,14 @@ pub(super) async fn save(
     naming: Naming,
     expected: Option<Digest>,
     pieces: &mut impl Pieces,
-) -> Result<Stored, Refusal> {
+) -> Result<StoredUpload, Refusal> {
     let (folder, name) = (folder.to_owned(), name.to_owned());
     let mut writing = blocking(move || Writing::create(folder, name)).await?;
     let (mut batch, mut gathered, mut size) = (Vec::new(), 0, 0);
     while let Some(piece) = pieces.piece().await? {
         size += piece.len() as u64;
         if size > limit {
-            return Err(too_large(limit));
+            return Err(Refusal::too_large(limit));
         }
         gathered += piece.len();
         batch.push(piece);
@@ -120,7 +122,7 @@ impl Writing {
         Ok(self)
     }
 
-    fn finish(mut self, naming: Naming, expected: Option<Digest>) -> Result<Stored, Refusal> {
+    fn finish(mut self, naming: Naming, expected: Option<Digest>) -> Result<StoredUpload, Refusal> {
         let digest = std::mem::take(&mut self.hasher).finish();
         if expected.is_some_and(|expected| expected != digest) {
             // The problem that RFC 9530 names "digest mismatching values".
@@ -137,11 +139,11 @@ impl Writing {
             Naming::Exact => part.finish_as_named().map(|()| name.clone()),
         };
         match taken {
-            Ok(name) => Ok(Stored { name, size, digest, is_new: true }),
+            Ok(name) => Ok(StoredUpload { name, size, digest, is_new: true }),
             // A client that asks again because it missed our answer finds what it sent.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match is_same(&self.folder.join(&name), size, digest) {
-                    Ok(true) => Ok(Stored { name, size, digest, is_new: false }),
+                    Ok(true) => Ok(StoredUpload { name, size, digest, is_new: false }),
                     _ => Err(conflict()),
                 }
             }

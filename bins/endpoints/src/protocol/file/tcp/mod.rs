@@ -17,7 +17,7 @@ const PIECE: usize = 64 << 10;
 
 /// What the receiver says that it stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredLine {
     /// The name that the receiver gave the file; not to be printed without escaping.
     pub name: String,
     /// How many bytes it stored.
@@ -26,7 +26,7 @@ pub struct Stored {
     pub digest: String,
 }
 
-impl Stored {
+impl StoredLine {
     /// Writes the line of a file that has its name.
     fn encode(name: &str, size: u64, digest: Digest) -> String {
         format!("{name} {size} {digest}\n")
@@ -54,11 +54,11 @@ mod tests {
     #[test]
     fn an_answer_is_a_name_a_size_and_a_digest() {
         let digest = Digest::of(b"").to_string();
-        let line = Stored::encode("my song.mp3", 12, Digest::of(b""));
+        let line = StoredLine::encode("my song.mp3", 12, Digest::of(b""));
         assert_eq!(line, format!("my song.mp3 12 {digest}\n"));
         assert_eq!(
-            Stored::decode(line.as_bytes()),
-            Some(Stored { name: "my song.mp3".to_owned(), size: 12, digest: digest.clone() })
+            StoredLine::decode(line.as_bytes()),
+            Some(StoredLine { name: "my song.mp3".to_owned(), size: 12, digest: digest.clone() })
         );
         for wrong in [
             "",
@@ -69,9 +69,9 @@ mod tests {
             "x 1 abc\n",
             "x 1 \u{fc}\n",
         ] {
-            assert_eq!(Stored::decode(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(StoredLine::decode(wrong.as_bytes()), None, "{wrong}");
         }
-        assert_eq!(Stored::decode(b"\xff 1 2\n"), None);
+        assert_eq!(StoredLine::decode(b"\xff 1 2\n"), None);
     }
 
     fn at(seconds: u64) -> Instant {

@@ -1,6 +1,6 @@
 //! The receiver: one file from one connection.
 
-use super::{PIECE, Stored};
+use super::{PIECE, StoredLine};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ pub struct TcpFileReceived {
 }
 
 #[derive(Debug)]
-enum Phase<P> {
+enum ReceivingPhase<P> {
     Receiving {
         file: Option<P>,
         hasher: Hasher,
@@ -53,14 +53,14 @@ pub struct TcpFileReceiver<F: Folder> {
     /// Whether anything came: a connection without a byte is a port probe.
     has_data: bool,
     size: u64,
-    phase: Phase<F::File>,
+    phase: ReceivingPhase<F::File>,
     received: Option<TcpFileReceived>,
 }
 
 impl<F: Folder> TcpFileReceiver<F> {
     /// Creates the receiving end of a connection that begins at `now`.
     pub fn new(settings: TcpFileReceiverSettings, now: Instant, folder: F) -> Self {
-        let phase = Phase::Receiving { file: None, hasher: Hasher::new() };
+        let phase = ReceivingPhase::Receiving { file: None, hasher: Hasher::new() };
         let (started, heard) = (now, now);
         let (has_data, size, received) = (false, 0, None);
         Self { settings, folder, started, heard, has_data, size, phase, received }
@@ -77,7 +77,7 @@ impl<F: Folder> TcpFileReceiver<F> {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Phase::Receiving { file, hasher } = &mut self.phase else { return Ok(()) };
+        let ReceivingPhase::Receiving { file, hasher } = &mut self.phase else { return Ok(()) };
         let file = match file {
             Some(file) => file,
             none => none.insert(self.folder.create()?),
@@ -95,8 +95,8 @@ impl<F: Folder> TcpFileReceiver<F> {
 
     /// Gives the file up. The sender must not take the end of the connection for success.
     fn fail(&mut self, now: Instant, reason: String) {
-        let must_reset = matches!(self.phase, Phase::Receiving { .. });
-        self.phase = Phase::Over { must_reset };
+        let must_reset = matches!(self.phase, ReceivingPhase::Receiving { .. });
+        self.phase = ReceivingPhase::Over { must_reset };
         if must_reset && self.has_data {
             self.tell(now, Err(reason));
         } else if must_reset {
@@ -107,7 +107,7 @@ impl<F: Folder> TcpFileReceiver<F> {
 
 impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
     fn handle(&mut self, now: Instant, bytes: &[u8]) {
-        if !matches!(self.phase, Phase::Receiving { .. }) {
+        if !matches!(self.phase, ReceivingPhase::Receiving { .. }) {
             return;
         }
         (self.heard, self.has_data) = (now, true);
@@ -121,17 +121,17 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
     }
 
     fn handle_end(&mut self, now: Instant) {
-        let Phase::Receiving { file, hasher } = &mut self.phase else { return };
+        let ReceivingPhase::Receiving { file, hasher } = &mut self.phase else { return };
         let Some(file) = file.take() else {
             // A port probe.
-            self.phase = Phase::Over { must_reset: false };
+            self.phase = ReceivingPhase::Over { must_reset: false };
             return;
         };
         let digest = std::mem::take(hasher).finish();
         match file.finish() {
             Ok(name) => {
-                let line = Stored::encode(&name, self.size, digest);
-                self.phase = Phase::Answering(line.into());
+                let line = StoredLine::encode(&name, self.size, digest);
+                self.phase = ReceivingPhase::Answering(line.into());
                 self.tell(now, Ok((name, digest)));
             }
             Err(error) => self.fail(now, error.to_string()),
@@ -145,35 +145,35 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         match &mut self.phase {
-            Phase::Receiving { .. } => {
+            ReceivingPhase::Receiving { .. } => {
                 if self.deadline().is_some_and(|at| at <= now) {
                     self.fail(now, "the sender went silent".to_owned());
                 }
                 None
             }
-            Phase::Answering(line) => {
+            ReceivingPhase::Answering(line) => {
                 let line = std::mem::take(line);
-                self.phase = Phase::Over { must_reset: false };
+                self.phase = ReceivingPhase::Over { must_reset: false };
                 Some(line)
             }
-            Phase::Over { .. } => None,
+            ReceivingPhase::Over { .. } => None,
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Receiving { .. } => Some(self.heard + self.settings.idle?),
-            Phase::Answering(_) => Some(Instant::START),
-            Phase::Over { .. } => None,
+            ReceivingPhase::Receiving { .. } => Some(self.heard + self.settings.idle?),
+            ReceivingPhase::Answering(_) => Some(Instant::START),
+            ReceivingPhase::Over { .. } => None,
         }
     }
 
     fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Over { .. })
+        matches!(self.phase, ReceivingPhase::Over { .. })
     }
 
     fn must_reset(&self) -> bool {
-        matches!(self.phase, Phase::Over { must_reset: true })
+        matches!(self.phase, ReceivingPhase::Over { must_reset: true })
     }
 
     fn piece_bytes_max(&self) -> usize {

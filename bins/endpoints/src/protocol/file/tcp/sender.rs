@@ -1,6 +1,6 @@
 //! The sender: the file, the end of the stream, and the check of the receiver's line.
 
-use super::{PIECE, Stored};
+use super::{PIECE, StoredLine};
 use crate::protocol::storage::Source;
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
@@ -51,7 +51,7 @@ pub struct TcpFileSender<F> {
     /// Since when the answer is waited for, and nothing of it came.
     waiting: Option<Instant>,
     line: Vec<u8>,
-    stored: Option<Stored>,
+    stored: Option<StoredLine>,
     outcome: Option<Result<(), TcpFileFailure>>,
 }
 
@@ -84,7 +84,7 @@ impl<F: Source> TcpFileSender<F> {
     }
 
     /// Returns the receiver's line, if it came.
-    pub const fn stored(&self) -> Option<&Stored> {
+    pub const fn stored(&self) -> Option<&StoredLine> {
         self.stored.as_ref()
     }
 
@@ -99,7 +99,7 @@ impl<F: Source> TcpFileSender<F> {
 
     /// Reads the answer, as far as it came.
     fn judge(&mut self) {
-        let Some(stored) = Stored::decode(&self.line) else {
+        let Some(stored) = StoredLine::decode(&self.line) else {
             return self.fail(TcpFileFailure::NotStored);
         };
         let is_equal = stored.size == self.size && stored.digest == self.digest.to_string();

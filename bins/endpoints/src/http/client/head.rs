@@ -1,8 +1,8 @@
 //! HEAD: what a server says about a file, without the file.
 
 use super::connection::Body;
-use super::report::{Head, Report};
-use super::{Client, Failure, Url, persist};
+use super::report::{Head, HttpReport};
+use super::{HttpClient, HttpFailure, Url, persist};
 use crate::http::digest_field::{self, WANT_REPR_DIGEST};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
@@ -12,15 +12,15 @@ use jostle_common::time::Instant;
 use std::sync::Arc;
 
 /// Asks for the head of a file. A status that is no success is a failure in the report.
-pub async fn look(client: &mut Client, url: &Url) -> Report {
-    let (clock, mut report) = (Clock::start(), Report::new(url.clone()));
-    let Client { settings, connection } = client;
+pub async fn head(client: &mut HttpClient, url: &Url) -> HttpReport {
+    let (clock, mut report) = (Clock::start(), HttpReport::new(url.clone()));
+    let HttpClient { settings, connection } = client;
     let mut retries = 0;
     let asked = persist(settings.retries, &mut retries, async || {
         let response = connection.send(url, request(url, Method::HEAD), Arc::default()).await?;
         let head = Head::of(&response);
         match head.status.is_server_error() {
-            true => Err(Failure::of_status(head.status, "")),
+            true => Err(HttpFailure::of_status(head.status, "")),
             false => Ok(head),
         }
     });
