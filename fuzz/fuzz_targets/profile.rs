@@ -3,7 +3,7 @@
 
 use jostle_engine::profile::Profile;
 use jostle_engine::profile::netem::from_netem;
-use jostle_engine::profile::trace::{DelayTrace, RateTrace};
+use jostle_engine::rules::{DelayTrace, RateTrace};
 use jostle_fuzz::use_profile;
 use libfuzzer_sys::fuzz_target;
 

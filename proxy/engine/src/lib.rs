@@ -6,15 +6,12 @@
 
 pub mod carrier;
 pub mod counters;
-pub mod delay;
+pub mod limits;
 pub mod link;
 pub mod packet;
 pub mod profile;
 pub mod raw;
 pub mod route;
-mod rules;
-mod sojourns;
-mod source;
+pub mod rules;
 pub mod stage;
-mod stages;
 pub mod tcp;

@@ -1,17 +1,9 @@
-//! The contract of everything that packets pass: instant rules, and stages that hold packets for a
-//! time.
+//! The contract of everything that holds packets for a time, and how packets leave it.
 
 use crate::packet::Packet;
 use jostle_common::time::Instant;
 
-/// An impairment that decides at once.
-pub trait Rule {
-    /// Judges a packet, and may change its body. Called with marks too, which it must let pass
-    /// untouched.
-    fn judge(&mut self, packet: &mut Packet) -> Verdict;
-}
-
-/// What a [`Rule`] decided.
+/// The decision of a rule that decides at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The packet goes on.

@@ -5,7 +5,8 @@
 
 mod support;
 
-use jostle_engine::profile::{DelaySource, Profile, RuleKind, Timeline, library};
+use jostle_engine::profile::{Profile, RuleKind, Timeline, library};
+use jostle_engine::rules::DelaySource;
 use jostle_engine::stage::Output;
 use support::{feed, link};
 
@@ -27,10 +28,10 @@ fn stated(timeline: &Timeline) -> Option<f64> {
                 DelaySource::Trace(_) => return None,
             },
             RuleKind::Rate(rate) => match &rate.source {
-                jostle_engine::profile::RateSource::Limit(limit) => {
+                jostle_engine::rules::RateSource::Limit(limit) => {
                     SIZE as f64 * 8.0 / limit.bits_per_second() as f64
                 }
-                jostle_engine::profile::RateSource::Trace(_) => return None,
+                jostle_engine::rules::RateSource::Trace(_) => return None,
             },
             _ => 0.0,
         };

@@ -8,12 +8,12 @@ use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
-use jostle_engine::profile::trace::{DelayTrace, RateTrace};
-use jostle_engine::profile::{
+use jostle_engine::profile::{Queue, Rule, RuleKind, Timeline};
+use jostle_engine::rules::{
     Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop,
-    Duplicate, Flips, FourState, Outage, Per, Queue, Rate, RateSource, Reorder, Rule, RuleKind,
-    Shape, Size, Timeline,
+    Duplicate, Flips, FourState, Outage, Per, Rate, RateSource, Reorder, Shape, Size,
 };
+use jostle_engine::rules::{DelayTrace, RateTrace};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -9,8 +9,9 @@
 use jostle_common::chance::{Direction, derived_seed};
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::{Link, LinkKey};
-use jostle_engine::profile::{Delay, Drop, Queue, Rate, Rule, RuleKind, Timeline};
+use jostle_engine::profile::{Queue, Rule, RuleKind, Timeline};
 use jostle_engine::route::CongestionControl;
+use jostle_engine::rules::{Delay, Drop, Rate};
 use jostle_engine::tcp::transfer;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -13,29 +13,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod effects;
-mod losses;
-mod trial;
+mod rule;
+mod run;
 mod warnings;
 
-pub use effects::{DelayForecast, Effect, RateForecast, RuleForecast};
-pub use losses::{LossModel, Losses};
-pub use trial::Trial;
+pub use jostle_engine::rules::{LossModel, Losses};
+pub use rule::RuleForecast;
+pub use run::StreamRun;
 pub use warnings::Warning;
 
 use crate::probe::Stream;
 use jostle_common::chance::Direction;
 use jostle_common::units::Probability;
-use jostle_engine::profile::{
-    Batch, BatchThen, BurstLength, Drop, Outage, Per, Profile, Rule, RuleKind,
-};
+use jostle_engine::profile::Profile;
+use jostle_engine::rules::{Loss, Per, Rule};
 use std::time::Duration;
 
 /// Phases beyond these are counted, not looked at.
 pub const PHASES_MAX: usize = 24;
 /// Packets of all runs together, and the least of each.
-const TRIAL_PACKETS: usize = 400_000;
-const TRIAL_PACKETS_MIN: usize = 20_000;
+const RUN_PACKETS: usize = 400_000;
+const RUN_PACKETS_MIN: usize = 20_000;
 
 /// The packets for which a forecast is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,7 +82,7 @@ pub struct DirectionForecast {
     /// The sum of the mean delays in seconds, without queues.
     pub delay: f64,
     /// What happened to a stream, if one was given.
-    pub trial: Option<Trial>,
+    pub run: Option<StreamRun>,
 }
 
 impl Forecast {
@@ -92,7 +90,7 @@ impl Forecast {
     pub fn of(profile: &Profile, load: &Load) -> Self {
         let (up, down) = (&profile.up.phases, &profile.down.phases);
         let count = up.len().min(PHASES_MAX);
-        let packets = (TRIAL_PACKETS / (2 * count.max(1))).max(TRIAL_PACKETS_MIN);
+        let packets = (RUN_PACKETS / (2 * count.max(1))).max(RUN_PACKETS_MIN);
         let phases: Vec<PhaseForecast> = up
             .iter()
             .zip(down)
@@ -117,20 +115,20 @@ fn direction(
     packets: usize,
 ) -> DirectionForecast {
     let stream = load.stream.as_ref();
-    let forecasts: Vec<RuleForecast> =
-        rules.iter().map(|rule| effects::forecast(rule, load.size, stream)).collect();
-    let means = forecasts.iter().filter_map(|rule| match &rule.effect {
-        Effect::Delays(delay) => Some(delay.mean),
-        _ => None,
-    });
+    let run = stream
+        .filter(|_| !rules.is_empty())
+        .map(|stream| run::phase(rules, direction, stream, packets));
+    let reordered = run.as_ref().map(|run| run.tally.reordering().ratio());
+    let rules_forecast: Vec<RuleForecast> =
+        rules.iter().map(|rule| rule::forecast(rule, load.size, stream, reordered)).collect();
     DirectionForecast {
-        // Not the sum, which is −0 of nothing.
-        delay: means.fold(0.0, |sum, mean| sum + mean),
-        rules: forecasts,
+        delay: rules_forecast
+            .iter()
+            .map(|rule| rule.promise.delay)
+            .fold(0.0, |sum, mean| sum + mean),
+        rules: rules_forecast,
         loss: loss_model(rules, load).map(|model| model.losses()),
-        trial: stream
-            .filter(|_| !rules.is_empty())
-            .map(|stream| trial::phase(rules, direction, stream, packets)),
+        run,
     }
 }
 
@@ -139,26 +137,18 @@ fn direction(
 /// without one what is lost in the long run over many flows.
 pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
     let stream = load.stream.as_ref();
-    let gap = stream.map(|stream| 1.0 / stream.pace.packets_per_second(load.size));
     let one_flow = stream.is_none_or(|stream| stream.flows == 1);
+    let traffic = rule::traffic(load.size, stream);
     let mut whole = LossModel::independent(0.0);
     let mut copies = false;
     for rule in rules {
-        let looks_at = effects::share_of(rule, load.size);
-        let model = match &rule.kind {
-            RuleKind::Drop(drop) if rule.selection.per == Per::Link || one_flow => {
-                LossModel::of(drop, gap)
-            }
-            RuleKind::Size(size) => {
-                Some(LossModel::independent(f64::from(u8::from(load.size > size.max))))
-            }
-            RuleKind::Outage(outage) if !outage.hold => cut(outage, gap),
-            RuleKind::Batch(Batch { then: BatchThen::Drop, .. }) | RuleKind::Drop(_) => None,
-            RuleKind::Duplicate(_) => {
-                copies = true;
-                continue;
-            }
-            _ => continue,
+        copies |= rule.kind.copies_max() > 0;
+        let model = match rule.kind.promise(&traffic).loss {
+            Loss::Nothing => continue,
+            // The chains of several flows take their steps each on its own.
+            Loss::Counted(_) if rule.selection.per == Per::Flow && !one_flow => None,
+            Loss::Counted(model) | Loss::Uncounted(model) => Some(model),
+            Loss::Unknown => None,
         };
         // A copy replaces what is lost behind it.
         if copies {
@@ -173,22 +163,12 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
         if stream.is_some() && !whole_stream {
             return None;
         }
-        match looks_at? {
+        match rule::share_of(rule, load.size)? {
             0.0 => {}
             share => whole = whole.with(&model?.thinned(share))?,
         }
     }
     Some(whole)
-}
-
-/// An outage at random times is a burst in time; one at fixed times is no chain.
-fn cut(outage: &Outage, gap: Option<f64>) -> Option<LossModel> {
-    let (up, down) = (outage.up.as_secs_f64(), outage.down.as_secs_f64());
-    let mean = Probability::new(down / (up + down))?;
-    if !outage.random {
-        return Some(LossModel::share(mean.as_f64()));
-    }
-    LossModel::of(&Drop::Burst { mean, length: BurstLength::Time(outage.down) }, gap)
 }
 
 #[cfg(test)]
@@ -209,8 +189,12 @@ mod tests {
         Forecast::of(&profile, &Load { size: 1200, stream })
     }
 
+    fn number(rule: &RuleForecast, name: &str) -> f64 {
+        rule.numbers[name].as_f64().unwrap()
+    }
+
     #[test]
-    fn a_trial_agrees_with_the_formula_of_several_rules() {
+    fn a_run_agrees_with_the_formula_of_several_rules() {
         let forecast = forecast(
             r#"{ "rule": "drop", "burst": { "mean": "5%", "length": 4 } }, { "rule": "drop", "chance": "2%" },
                { "rule": "drop", "gilbert_elliott": { "p": "1%", "r": "10%", "loss_bad": "60%" } },
@@ -221,11 +205,11 @@ mod tests {
         let losses = up.loss.as_ref().unwrap();
         let expected = 1.0 - 0.95 * 0.98 * (1.0 - 0.6 / 11.0);
         assert!((losses.share - expected).abs() < 1e-12, "{losses:?}");
-        let runs = up.trial.as_ref().unwrap().tally.runs();
+        let runs = up.run.as_ref().unwrap().tally.runs();
         let (low, high) = proportion_interval(runs.lost(), 200_000, losses.inflation, Z_999);
         assert!(low < expected && expected < high && high - low < 0.02, "{low} {high} {expected}");
         assert!((runs.mean() - losses.burst.unwrap()).abs() < 0.05, "{} {losses:?}", runs.mean());
-        assert!(up.trial.as_ref().unwrap().counters.discarded(Reason::Drop) == runs.lost());
+        assert!(up.run.as_ref().unwrap().counters.discarded(Reason::Drop) == runs.lost());
     }
 
     #[test]
@@ -238,21 +222,17 @@ mod tests {
         );
         let rules = &forecast.phases[0].directions[0].rules;
         // 1 − (1 − 10^-5)^9600.
-        assert!(
-            matches!(rules[0].effect, Effect::Corrupts { share, .. } if (share - 0.091_536).abs() < 1e-5),
-            "{rules:?}"
-        );
-        let Effect::Limits(rate) = &rules[1].effect else { panic!() };
+        let damaged = number(&rules[0], "damaged");
+        assert!((damaged - 0.091_536).abs() < 1e-5, "{rules:?}");
+        let rate = rules[1].promise.limit.as_ref().unwrap();
         assert_eq!((rate.packet, rate.queue_bytes, rate.queue), (0.001, 60_000.0, 0.05));
-        let Effect::Delays(delay) = &rules[2].effect else { panic!() };
+        let delay = |name: &str| number(&rules[2], name);
         assert!(
-            (delay.mean - 0.02).abs() < 1e-4 && (delay.sd - 0.005 / 3f64.sqrt()).abs() < 5e-5,
-            "{delay:?}"
+            (delay("mean") - 0.02).abs() < 1e-4 && (delay("sd") - 0.005 / 3f64.sqrt()).abs() < 5e-5,
+            "{:?}",
+            rules[2]
         );
-        assert!(
-            (delay.percentiles[0] - 0.0151).abs() < 1e-4
-                && (delay.percentiles[2] - 0.0249).abs() < 1e-4
-        );
+        assert!((delay("p1") - 0.0151).abs() < 1e-4 && (delay("p99") - 0.0249).abs() < 1e-4);
         assert_eq!(rules[3].looks_at, Some(0.5));
         let loss = forecast.phases[0].directions[0].loss.as_ref().unwrap().share;
         assert!((loss - (1.0 - 0.95 * 0.9)).abs() < 1e-12, "{loss}");
@@ -265,7 +245,7 @@ mod tests {
         let up = &forecast.phases[0].directions[0];
         let losses = up.loss.as_ref().unwrap();
         assert_eq!((losses.share, losses.burst, losses.lengths.len()), (0.25, None, 0));
-        let mean = up.trial.as_ref().unwrap().tally.runs().mean();
+        let mean = up.run.as_ref().unwrap().tally.runs().mean();
         assert!((mean - 100.0).abs() < 1.0, "a packet per ms: {mean} in a row");
     }
 
@@ -274,10 +254,8 @@ mod tests {
         let narrowed = |rate| {
             let forecast =
                 forecast(r#"{ "rule": "delay", "time": "50ms", "jitter": "10ms" }"#, Some(rate));
-            let Effect::Delays(delay) = &forecast.phases[0].directions[0].rules[0].effect else {
-                panic!()
-            };
-            delay.sd_in_order.unwrap() / delay.sd
+            let delay = &forecast.phases[0].directions[0].rules[0];
+            number(delay, "sd_in_order") / number(delay, "sd")
         };
         let (slow, fast) = (narrowed("10/s"), narrowed("100000/s"));
         assert!((slow - 1.0).abs() < 0.02 && fast < 0.2, "{slow} {fast}");

@@ -1,13 +1,9 @@
 //! What happened to one packet of a stream, rule by rule.
 
 use super::{Arrival, packet};
-use jostle_common::chance::Stream as Chance;
 use jostle_common::time::Instant;
-use jostle_common::units::Probability;
-use jostle_engine::link::{Link, LinkKey, Visit};
-use jostle_engine::profile::{
-    BurstLength, Delay, DelaySource, Drop, Duplicate, Flips, Per, Reorder, Rule, RuleKind, Timeline,
-};
+use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
+use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
 
 /// What happened to one packet.
@@ -46,16 +42,6 @@ pub struct Step {
     pub drawn: Option<Drawn>,
     /// Whether the rule chose it: dropped, damaged, copied or held it back.
     pub chosen: bool,
-}
-
-/// A random number and what it was held against.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Drawn {
-    /// The number, from 0 to 1.
-    pub number: f64,
-    /// The probability below which it is a hit; `None` where the number is a quantile, or moves
-    /// the state of a model.
-    pub below: Option<f64>,
 }
 
 /// How a packet or a copy of it left the link.
@@ -118,12 +104,6 @@ fn leave(output: &Output) -> Left {
 }
 
 fn step(key: &LinkKey, visit: &Visit) -> Step {
-    let stream = Chance::new(key.seed, &key.route, key.direction, &visit.rule.key);
-    let (number, flow) = match visit.rule.selection.per {
-        Per::Link => (visit.number, 0),
-        Per::Flow => (visit.flow_number, visit.flow),
-    };
-    let draw = stream.draw(number, flow, visit.copy);
     Step {
         rule: visit.rule.key.clone(),
         kind: visit.rule.kind.name(),
@@ -131,35 +111,8 @@ fn step(key: &LinkKey, visit: &Visit) -> Step {
         arrived: visit.arrived,
         went_on: visit.went_on,
         looked: visit.looked,
-        drawn: chance_of(&visit.rule).filter(|_| visit.looked).map(|below| Drawn {
-            number: draw.first() as f64 / 2f64.powi(64),
-            below: below.map(Probability::as_f64),
-        }),
+        drawn: visit.drawn(key),
         chosen: visit.chosen,
-    }
-}
-
-/// The chance that a rule holds its draw against; `Some(None)` where the draw is a quantile, `None`
-/// where there is no single draw.
-fn chance_of(rule: &Rule) -> Option<Option<Probability>> {
-    match &rule.kind {
-        RuleKind::Drop(Drop::Chance(chance))
-        | RuleKind::Duplicate(Duplicate { chance, .. })
-        | RuleKind::Reorder(Reorder::Ahead { chance } | Reorder::Behind { chance, .. }) => {
-            Some(Some(*chance))
-        }
-        RuleKind::Corrupt(corrupt) => match corrupt.flips {
-            Flips::Bits { chance, .. } => Some(Some(chance)),
-            Flips::Rate(_) => None,
-        },
-        // The number moves the state of the model.
-        RuleKind::Drop(
-            Drop::Burst { length: BurstLength::Packets(_), .. } | Drop::GilbertElliott { .. },
-        ) => Some(None),
-        RuleKind::Delay(Delay { source: DelaySource::Drawn { jitter, memory, .. }, .. }) => {
-            (!jitter.is_zero() && memory.is_zero()).then_some(None)
-        }
-        _ => None,
     }
 }
 

@@ -30,7 +30,8 @@ mod series;
 mod tally;
 
 pub use arrivals::{Arrival, Pace, Spread, Stream};
-pub use explain::{Drawn, Explanation, Left, Step, explain};
+pub use explain::{Explanation, Left, Step, explain};
+pub use jostle_engine::link::Drawn;
 pub use reordering::Reordering;
 pub use runs::Runs;
 pub use series::{Bin, Series};

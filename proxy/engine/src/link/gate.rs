@@ -2,7 +2,7 @@
 
 use super::LinkKey;
 use crate::packet::{Body, Packet};
-use crate::profile::{Match, MatchBytes, Per, Rule};
+use crate::rules::{Match, MatchBytes, Per, Rule};
 use jostle_common::chance::Stream;
 use jostle_common::units::Probability;
 

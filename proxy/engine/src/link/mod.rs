@@ -6,26 +6,23 @@
 //! never on when the link was polled.
 
 mod gate;
-mod part;
 mod per_flow;
 mod schedule;
 mod watch;
 
 use crate::counters::Counters;
 use crate::packet::{Packet, Trace};
-use crate::profile::{Profile, Rule, Start, Timeline};
-use crate::rules::copy_number;
-use crate::source::{Origin, Source};
+use crate::profile::{Profile, Start, Timeline};
+use crate::rules::{Origin, Per, Rule, Setup, Source, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
 use gate::Gate;
 use jostle_common::chance::{Direction, Stream};
 use jostle_common::time::Instant;
-use part::{Part, Role};
 use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-pub use watch::Visit;
 use watch::Watch;
+pub use watch::{Drawn, Visit};
 
 /// Who a link is: with the rules' keys, all that its draws depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +39,16 @@ impl LinkKey {
     /// The draws of a rule of this link.
     fn stream(&self, rule: &str) -> Stream {
         Stream::new(self.seed, &self.route, self.direction, rule)
+    }
+
+    /// Returns the source of a rule's draws, whose time began to count at `epoch`.
+    fn origin(&self, rule: &Rule, epoch: Instant) -> Origin {
+        Origin { source: self.source(rule), epoch }
+    }
+
+    /// Returns the source of a rule's draws, for all packets of the link.
+    fn source(&self, rule: &Rule) -> Source {
+        Source::of_link(self.stream(&rule.key))
     }
 }
 
@@ -69,13 +76,13 @@ pub struct Link {
 struct Element {
     rule: Rule,
     place: u8,
-    role: Role,
+    timing: Timing,
     /// Whether the rule was removed, and stays only until its stage is empty.
     retired: bool,
     gate: Option<Gate>,
-    part: Part,
-    /// When the part has work next: asked for once after each change of it, since the link looks at
-    /// every element before each step.
+    work: Work,
+    /// When the stage has work next: asked for once after each change of it, since the link looks
+    /// at every element before each step.
     due: Option<Instant>,
 }
 
@@ -143,8 +150,13 @@ impl Link {
         if let Some(numbers) = &mut self.flow_numbers {
             numbers.remove(&flow);
             for element in &mut self.elements {
-                element.part.forget(flow);
-                element.due = element.part.deadline();
+                match &mut element.work {
+                    Work::Instant(rule) => rule.forget(flow),
+                    Work::Holding(stage) => {
+                        stage.forget(flow);
+                        element.due = stage.deadline();
+                    }
+                }
             }
         }
     }
@@ -225,27 +237,29 @@ impl Link {
         Element {
             rule: rule.clone(),
             place: place as u8,
-            role: Role::of(&rule.kind),
+            timing: rule.kind.timing(),
             retired: false,
             gate: Gate::new(rule, &self.key),
-            part: Part::new(rule, &self.key, epoch),
+            work: work(rule, self.key.origin(rule, epoch)),
             due: None,
         }
     }
 
+    /// Lets a removed stage stay until it is empty. An instant rule holds nothing.
     fn retire(&mut self, now: Instant, mut element: Element, epoch: Instant) {
-        let origin = Origin { source: Source::of_link(self.key.stream(&element.rule.key)), epoch };
-        element.part.retune(now, None, element.rule.ordinal, origin);
-        element.due = element.part.deadline();
+        let Work::Holding(stage) = &mut element.work else { return };
+        let origin = self.key.origin(&element.rule, epoch);
+        stage.retune(now, None, Setup { ordinal: element.rule.ordinal, origin, tables: &None });
+        element.due = stage.deadline();
         element.retired = true;
-        if element.part.held() > 0 {
+        if stage.held() > 0 {
             self.elements.push(element);
         }
     }
 
     /// Packets inside that are not on their way out.
     fn waiting(&self) -> usize {
-        self.elements.iter().map(|element| element.part.held()).sum()
+        self.elements.iter().map(Element::held).sum()
     }
 
     /// When the timeline changes the rules under what is inside. An empty link has no need to
@@ -298,14 +312,15 @@ impl Link {
     /// returned, unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
         let element = &mut self.elements[index];
+        let Work::Holding(stage) = &mut element.work else { return None };
         // It stays where it is written: each move of a packet costs as much as a rule.
-        let mut output = element.part.poll(due);
-        element.due = element.part.deadline();
+        let mut output = stage.poll(due);
+        element.due = stage.deadline();
         output.as_mut()?.packet_mut().trace.sign(element.place);
         if let Some(output) = output.as_ref().filter(|output| self.watch.is_on(output.packet())) {
             self.watch.released(&element.rule.key, element.place, output);
         }
-        let emptied = element.retired && element.part.held() == 0;
+        let emptied = element.retired && element.held() == 0;
         if index + 1 == self.elements.len() && !emptied
             || matches!(output, Some(Output::Discard(..)))
         {
@@ -333,15 +348,17 @@ impl Link {
             if watched {
                 self.watch.arrive(&element.rule, &packet);
             }
-            if !element.role.is_instant() {
-                let copies = element.part.handle(packet);
-                element.due = element.part.deadline();
-                if watched {
-                    self.watch.held(copies);
+            let verdict = match &mut element.work {
+                Work::Instant(rule) => rule.judge(&mut packet),
+                Work::Holding(stage) => {
+                    let copies = stage.take(packet);
+                    element.due = stage.deadline();
+                    if watched {
+                        self.watch.held(copies);
+                    }
+                    return self.counters.copies_made(copies);
                 }
-                return self.counters.copies_made(copies);
-            }
-            let verdict = element.part.judge(&mut packet);
+            };
             let place = element.place;
             if watched {
                 let goes_on = !matches!(verdict, Verdict::Discard(_));
@@ -435,11 +452,11 @@ enum Event {
 }
 
 impl Element {
-    /// Whether it can live on under this rule.
+    /// Returns true if it can live on under this rule.
     fn serves(&self, rule: &Rule) -> bool {
         self.rule.key == rule.key
             && self.rule.selection.per == rule.selection.per
-            && self.role == Role::of(&rule.kind)
+            && self.rule.kind.works_like(&rule.kind)
     }
 
     fn retune(&mut self, now: Instant, rule: &Rule, link: &LinkKey, epoch: Instant) {
@@ -447,23 +464,49 @@ impl Element {
         if self.rule == *rule && !was_retired {
             return;
         }
-        let origin = Origin { source: Source::of_link(link.stream(&rule.key)), epoch };
-        self.part.retune(now, Some(&rule.kind), rule.ordinal, origin);
-        self.due = self.part.deadline();
+        let origin = link.origin(rule, epoch);
+        match &mut self.work {
+            // What it draws depends on packet numbers and on time alone: it has nothing to keep.
+            instant @ Work::Instant(_) => *instant = work(rule, origin),
+            Work::Holding(stage) => {
+                let tables = rule.kind.tables();
+                let setup = Setup { ordinal: rule.ordinal, origin, tables: &tables };
+                stage.retune(now, Some(rule.kind.setting()), setup);
+                self.due = stage.deadline();
+            }
+        }
         self.gate = Gate::new(rule, link);
         self.rule = rule.clone();
     }
 
-    /// Whether the rule does not look at this packet.
+    fn held(&self) -> usize {
+        match &self.work {
+            Work::Instant(_) => 0,
+            Work::Holding(stage) => stage.held(),
+        }
+    }
+
+    /// Returns true if the rule does not look at this packet.
     #[inline]
     fn is_passed_by(&self, packet: &Packet) -> bool {
-        if self.role.is_instant() {
-            packet.is_mark() || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
-        } else {
-            // Copies that come later are made of every packet, and keep none waiting.
-            (packet.ahead && self.role != Role::Copies)
-                || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
-                || matches!(&self.part, Part::PerFlow(flows) if !flows.serves(packet.flow))
+        let skips = match &self.work {
+            Work::Instant(_) => packet.is_mark(),
+            Work::Holding(stage) => {
+                packet.ahead && self.timing == Timing::Waiting
+                    || self.retired && !stage.serves(packet.flow)
+            }
+        };
+        skips || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
+    }
+}
+
+/// Builds a rule, for all packets of the link or for those of each flow.
+fn work(rule: &Rule, origin: Origin) -> Work {
+    match rule.selection.per {
+        Per::Link => {
+            let tables = rule.kind.tables();
+            rule.kind.build(Setup { ordinal: rule.ordinal, origin, tables: &tables })
         }
+        Per::Flow => per_flow::build(rule, origin),
     }
 }

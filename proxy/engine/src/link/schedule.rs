@@ -1,6 +1,7 @@
 //! When the rules of a link change by themselves.
 
-use crate::profile::{Per, Rule, Start, Then, Timeline};
+use crate::profile::{Start, Then, Timeline};
+use crate::rules::{Per, Rule};
 use jostle_common::time::nanos;
 
 /// A timeline with the times at which its phases end.

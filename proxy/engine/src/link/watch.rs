@@ -1,7 +1,8 @@
 //! Follows one packet, and its copies, from rule to rule.
 
+use super::LinkKey;
 use crate::packet::Packet;
-use crate::profile::Rule;
+use crate::rules::{Decision, Per, Rule};
 use crate::stage::Output;
 use jostle_common::time::Instant;
 
@@ -26,6 +27,34 @@ pub struct Visit {
     pub looked: bool,
     /// Whether the rule chose it: dropped, damaged, copied or held it back.
     pub chosen: bool,
+}
+
+/// A random number and what it was held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drawn {
+    /// The number, from 0 to 1.
+    pub number: f64,
+    /// The probability below which it is a hit; `None` where the number is a quantile, or moves
+    /// the state of a model.
+    pub below: Option<f64>,
+}
+
+impl Visit {
+    /// Returns what the rule drew for the packet in the link of `key`, if it looked at it and what
+    /// it decides follows from one draw.
+    pub fn drawn(&self, key: &LinkKey) -> Option<Drawn> {
+        let decision = self.rule.kind.decision().filter(|_| self.looked)?;
+        let source = match self.rule.selection.per {
+            Per::Link => key.source(&self.rule),
+            Per::Flow => key.source(&self.rule).of_flow(self.flow),
+        };
+        let draw = source.draw_for(self.number, self.flow_number, self.copy);
+        let below = match decision {
+            Decision::Below(chance) => Some(chance.as_f64()),
+            Decision::Quantile => None,
+        };
+        Some(Drawn { number: draw.first() as f64 / 2f64.powi(64), below })
+    }
 }
 
 /// The rules that the packet of a number has met. A packet meets each rule once, so they are few.

@@ -7,18 +7,11 @@
 pub mod library;
 pub mod netem;
 mod raw;
-mod rule;
 mod shorthand;
 mod timeline;
-pub mod trace;
 
-pub use raw::{ReadFile, no_files, schema};
-pub use rule::{
-    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop,
-    Duplicate, Flips, FourState, Match, MatchBytes, Outage, Per, Queue, Rate, RateSource, Reorder,
-    Rule, RuleKind, Selection, Shape, Size,
-};
-pub use shorthand::Shorthand;
+pub use crate::rules::{Queue, ReadFile, Rule, RuleKind, Shorthand, no_files};
+pub use raw::schema;
 pub use timeline::{Phase, Start, Then, Timeline};
 
 use jostle_common::chance::Direction;

@@ -1,123 +1,22 @@
 //! Profiles from the command line: `--drop 5% --delay 20ms`, without a file.
 
-use super::{
-    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Queue, Rate, Reorder, Rule, RuleKind,
-    Selection, Shape, Timeline,
-};
+use super::{Profile, Rule, RuleKind, Shorthand, Timeline};
+use crate::rules::{KINDS, KindEntry, Selection};
 use jostle_common::chance::Direction;
 use jostle_common::setting::SettingError;
-use jostle_common::units::{BitRate, Probability, Span};
-use std::time::Duration;
 
-/// What the shorthands of the command line ask for in one direction. Each becomes one rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Shorthand {
-    /// `--drop`: the share of packets lost.
-    pub drop: Option<Probability>,
-    /// `--burst`: the mean number of packets lost in a row; without it each packet is lost on its
-    /// own.
-    pub burst: Option<f64>,
-    /// `--duplicate`: the share of packets copied.
-    pub duplicate: Option<Probability>,
-    /// `--corrupt`: the share of packets with one bit flipped.
-    pub corrupt: Option<Probability>,
-    /// `--rate`: the speed of the link.
-    pub rate: Option<BitRate>,
-    /// `--queue`: how much may wait in front of it.
-    pub queue: Option<Queue>,
-    /// `--delay`: the time to cross the link.
-    pub delay: Option<Span>,
-    /// `--jitter`: its spread.
-    pub jitter: Option<Span>,
-    /// `--reorder`: the share of packets overtaken by the next.
-    pub reorder: Option<Probability>,
-}
+/// The order in which the rules apply, whatever their order on the line: what is lost needs no copy
+/// and no damage, and flying packets are no queue, so the delay stands behind the rate. Other kinds
+/// come last.
+const ORDER: [&str; 6] = ["drop", "duplicate", "corrupt", "rate", "delay", "reorder"];
 
-impl Shorthand {
-    /// These settings, where `own` (those of one direction) says nothing else.
-    #[must_use]
-    pub fn overridden_by(self, own: Self) -> Self {
-        Self {
-            drop: own.drop.or(self.drop),
-            burst: own.burst.or(self.burst),
-            duplicate: own.duplicate.or(self.duplicate),
-            corrupt: own.corrupt.or(self.corrupt),
-            rate: own.rate.or(self.rate),
-            queue: own.queue.or(self.queue),
-            delay: own.delay.or(self.delay),
-            jitter: own.jitter.or(self.jitter),
-            reorder: own.reorder.or(self.reorder),
-        }
-    }
-
-    /// The rules asked for, always in the order drop, duplicate, corrupt, rate, delay, reorder.
-    fn kinds(self) -> Result<Vec<RuleKind>, SettingError> {
-        Ok([
-            self.drop_kind()?,
-            self.duplicate.map(|chance| {
-                RuleKind::Duplicate(Duplicate { chance, copies: 1, gap: Duration::ZERO })
-            }),
-            self.corrupt.map(|chance| {
-                RuleKind::Corrupt(Corrupt { flips: Flips::Bits { chance, bits: 1 }, range: None })
-            }),
-            self.rate_kind()?,
-            self.delay_kind()?,
-            self.reorder.map(|chance| {
-                RuleKind::Reorder(Reorder::Behind {
-                    chance,
-                    behind: 1,
-                    at_most: Reorder::AT_MOST_DEFAULT,
-                })
-            }),
-        ]
-        .into_iter()
-        .flatten()
-        .collect())
-    }
-
-    fn drop_kind(self) -> Result<Option<RuleKind>, SettingError> {
-        let drop = match (self.drop, self.burst) {
-            (None, None) => return Ok(None),
-            (None, Some(_)) => {
-                return Err(SettingError::new(
-                    "--burst",
-                    "there is no loss to shape; add --drop 5%, say",
-                ));
-            }
-            (Some(chance), None) => Drop::Chance(chance),
-            (Some(mean), Some(length)) => Drop::burst(mean, length)
-                .map_err(|(_, problem)| SettingError::new("--burst", problem))?,
-        };
-        Ok(Some(RuleKind::Drop(drop)))
-    }
-
-    fn rate_kind(self) -> Result<Option<RuleKind>, SettingError> {
-        if self.rate.is_none() && self.queue.is_some() {
-            return Err(SettingError::new(
-                "--queue",
-                "there is no rate to queue at; add --rate 10Mbit/s, say",
-            ));
-        }
-        Ok(self
-            .rate
-            .map(|limit| RuleKind::Rate(Rate { queue: self.queue, ..Rate::constant(limit) })))
-    }
-
-    fn delay_kind(self) -> Result<Option<RuleKind>, SettingError> {
-        let Some(Span(time)) = self.delay else {
-            return match self.jitter {
-                None => Ok(None),
-                Some(_) => Err(SettingError::new(
-                    "--jitter",
-                    "there is no delay to spread; add --delay 20ms, say",
-                )),
-            };
-        };
-        let jitter = self.jitter.map_or(Duration::ZERO, |jitter| jitter.0);
-        let delay = Delay::drawn(time, jitter, Shape::Uniform);
-        delay.check().map_err(|problem| SettingError::new("--jitter", problem))?;
-        Ok(Some(RuleKind::Delay(delay)))
-    }
+/// Makes the rules that the shorthands ask for, in the order in which they apply.
+fn kinds(shorthand: &Shorthand) -> Result<Vec<RuleKind>, SettingError> {
+    let place = |name| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+    let mut entries: Vec<&KindEntry> = KINDS.iter().collect();
+    entries.sort_by_key(|entry| place(entry.name));
+    let rules = entries.into_iter().map(|entry| (entry.from_shorthand)(shorthand));
+    rules.filter_map(Result::transpose).collect()
 }
 
 impl Profile {
@@ -132,7 +31,7 @@ impl Profile {
                 Direction::Up => &mut self.up,
                 Direction::Down => &mut self.down,
             };
-            put_in_front(timeline, &shorthand.kinds()?);
+            put_in_front(timeline, &kinds(&shorthand)?);
         }
         Ok(self)
     }
@@ -156,6 +55,9 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Queue;
+    use jostle_common::units::{BitRate, Probability, Span};
+    use std::time::Duration;
 
     fn half() -> Option<Probability> {
         Probability::new(0.5)

@@ -1,6 +1,6 @@
 //! What a direction's rules are over time.
 
-use super::{Rule, RuleKind};
+use crate::rules::Rule;
 use std::time::Duration;
 
 /// The rules of one direction over time: phases, of which a profile without any has one that never
@@ -71,6 +71,6 @@ impl Timeline {
 
     /// Whether a rule makes copies of packets.
     pub fn makes_copies(&self) -> bool {
-        self.rules().any(|rule| matches!(rule.kind, RuleKind::Duplicate(_)))
+        self.rules().any(|rule| rule.kind.copies_max() > 0)
     }
 }

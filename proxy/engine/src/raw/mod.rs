@@ -26,6 +26,8 @@ use lines::Lines;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stream::{Cut, Stream};
 
+pub use crate::limits::UNIT_BYTES_MAX;
+
 /// The most bytes of one direction of a connection that are inside: read from the sender and not
 /// yet taken by the receiver's socket. With 100 ms of delay it allows 40 MB/s.
 pub const ROOM: usize = 4 << 20;
@@ -35,9 +37,6 @@ const UNITS_MAX: usize = 16 << 10;
 
 /// What a unit costs beside its bytes.
 const UNIT_OVERHEAD: u64 = 256;
-
-/// The largest unit: lines are cut there, and blocks cannot be set larger.
-pub const UNIT_BYTES_MAX: usize = 64 << 10;
 
 /// All raw connections of a route.
 #[derive(Debug)]

@@ -2,9 +2,8 @@
 //! order, and nothing depends on how the stream came or when it was polled.
 
 use super::*;
-use crate::profile::{
-    Corrupt, Delay, Drop, Duplicate, Flips, Profile, Rate, Rule, RuleKind, Shape,
-};
+use crate::profile::{Profile, Rule, RuleKind};
+use crate::rules::{Corrupt, Delay, Drop, Duplicate, Flips, Rate, Shape};
 use jostle_common::units::Probability;
 use std::time::Duration;
 

@@ -6,7 +6,9 @@ pub use raw::{
     Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
 };
 
-use crate::profile::{Profile, Rule};
+use crate::limits::IDLE_DEFAULT;
+use crate::profile::Profile;
+use crate::rules::Rule;
 use std::fmt;
 use std::time::Duration;
 
@@ -41,9 +43,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// After which silence a UDP flow is forgotten unless told otherwise: the least that a NAT may
-    /// keep a binding (RFC 4787 REQ-5).
-    pub const IDLE_DEFAULT: Duration = Duration::from_secs(120);
+    /// After which silence a UDP flow is forgotten unless told otherwise.
+    pub const IDLE_DEFAULT: Duration = IDLE_DEFAULT;
 
     /// Checks that each rule can act on what the route relays; the error names the rule.
     ///

@@ -2,6 +2,7 @@
 //! the command line.
 
 use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit};
+use crate::limits::{self, IDLE_DEFAULT};
 use crate::profile::{Profile, ReadFile, library};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
 use jostle_common::units::{ByteSize, Span};
@@ -12,7 +13,7 @@ use std::path::Path;
 
 /// Routes beyond this are surely a mistake.
 const ROUTES_MAX: usize = 4096;
-const UNIT_BYTES_MAX: u64 = 64 * 1024;
+const UNIT_BYTES_MAX: u64 = limits::UNIT_BYTES_MAX as u64;
 
 /// A whole configuration: its seed, if it has one, and its routes.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +130,7 @@ fn route(
             format!("route \"{name}\" relays no UDP; leave follow out"),
         ));
     }
-    let idle = raw.idle.map_or(Route::IDLE_DEFAULT, |idle| idle.0);
+    let idle = raw.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
     if idle.is_zero() {
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));

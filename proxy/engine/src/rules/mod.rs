@@ -1,17 +1,214 @@
-//! The instant rules: one file each.
+//! The rules of a profile: a folder for each kind, and one table of them.
+//!
+//! A kind's folder holds what is written (`written.rs`), its setting and defaults (`mod.rs`), what
+//! it does to packets (an instant rule or a stage), and what it promises, in numbers and in words
+//! (`promise.rs`). Whatever needs to know the kinds asks the table here. `docs/adding-a-rule.md`
+//! walks through one of them.
 
-mod ahead;
-mod chain;
+mod batch;
 mod corrupt;
-mod cut;
+mod delay;
 mod drop;
 mod duplicate;
+mod losses;
+mod outage;
+mod promise;
+mod rate;
+mod reorder;
+mod selection;
+mod setting;
+mod shorthand;
 mod size;
-mod states;
+mod sojourns;
+mod source;
+#[cfg(test)]
+mod tests;
+mod written;
 
-pub(crate) use ahead::Ahead;
-pub(crate) use corrupt::Corrupt;
-pub(crate) use cut::Cut;
-pub(crate) use drop::Drop;
-pub(crate) use duplicate::{Duplicate, copy_number};
-pub(crate) use size::Size;
+pub use batch::{Batch, BatchThen, BatchTrigger};
+pub use corrupt::{Corrupt, Flips};
+pub use delay::{Delay, DelaySource, DelayTrace, DrawnDelay, Shape};
+pub use drop::{BurstLength, Drop, FourState};
+pub use duplicate::Duplicate;
+pub use losses::{LossModel, Losses};
+pub use outage::Outage;
+pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
+pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
+pub use reorder::Reorder;
+pub use selection::{Match, MatchBytes, Per, Selection};
+pub use setting::Timing;
+pub use shorthand::Shorthand;
+pub use size::Size;
+pub use written::{ReadFile, no_files};
+
+pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
+pub(crate) use selection::RawSelection;
+pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
+pub(crate) use source::{Origin, Source};
+
+use jostle_common::setting::{SettingError, decode};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
+
+/// One rule of one direction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Identifies the rule in its draws, in counters and in events: its `name`, or its kind and
+    /// ordinal among its kind (`drop`, `drop#2`).
+    pub key: String,
+    /// Counts the rules of the same kind in front of it in this direction.
+    pub ordinal: u32,
+    /// Says which packets it looks at.
+    pub selection: Selection,
+    /// Says what it does.
+    pub kind: RuleKind,
+}
+
+impl Rule {
+    /// Makes the only rule of its kind, for every packet.
+    pub fn only(kind: RuleKind) -> Self {
+        Self { key: kind.name().to_owned(), ordinal: 0, selection: Selection::default(), kind }
+    }
+}
+
+/// Declares the kinds: an enum of their settings, and the table that everything else walks.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// The setting of a rule, by kind.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum RuleKind {
+            $($(#[$doc])* $kind($kind),)*
+        }
+
+        /// The kinds of rules, in the order in which messages and documents list them.
+        pub static KINDS: &[KindEntry] = &[$(KindEntry {
+            name: <$kind as RuleSyntax>::NAME,
+            example: <$kind as RuleSyntax>::EXAMPLE,
+            one_of: <$kind as RuleSyntax>::ONE_OF,
+            shorthands: <$kind as RuleSyntax>::SHORTHANDS,
+            read: |place, value, read| {
+                let raw = decode(place, value)?;
+                <$kind as RuleSyntax>::read(place, raw, read).map(RuleKind::$kind)
+            },
+            fields: <<$kind as RuleSyntax>::Raw as JsonSchema>::json_schema,
+            from_shorthand: |shorthand| {
+                let setting = <$kind as RuleSyntax>::from_shorthand(shorthand)?;
+                Ok(setting.map(RuleKind::$kind))
+            },
+        },)*];
+
+        impl RuleKind {
+            /// Returns the name of the kind, as written in a profile.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => <$kind as RuleSyntax>::NAME,)*
+                }
+            }
+
+            pub(crate) fn setting(&self) -> &dyn RuleSetting {
+                match self {
+                    $(Self::$kind(setting) => setting,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Loses packets.
+    Drop,
+    /// Flips bits.
+    Corrupt,
+    /// Holds packets for a time.
+    Delay,
+    /// Makes copies.
+    Duplicate,
+    /// Lets later packets overtake, or a packet overtake earlier ones.
+    Reorder,
+    /// Serialises packets at a rate, with a queue in front.
+    Rate,
+    /// Gathers packets and lets them go together.
+    Batch,
+    /// Cuts the link from time to time.
+    Outage,
+    /// Loses what is too large.
+    Size,
+}
+
+type Reader = fn(&str, Value, ReadFile<'_>) -> Result<RuleKind, SettingError>;
+
+/// A row of the table of kinds: what is known of a kind before any rule of it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct KindEntry {
+    /// The name, as written after `"rule":`.
+    pub name: &'static str,
+    /// The fields of an example, as JSON without the braces.
+    pub example: &'static str,
+    /// The fields of which exactly one is written.
+    pub one_of: &'static [&'static str],
+    /// The options of the command line that make or shape a rule of this kind.
+    pub shorthands: &'static [&'static str],
+    /// Reads the fields of a rule of this kind that stands at a place.
+    pub(crate) read: Reader,
+    /// Describes the fields.
+    pub(crate) fields: fn(&mut SchemaGenerator) -> Schema,
+    /// Makes the rule that the shorthands ask for.
+    pub(crate) from_shorthand: fn(&Shorthand) -> Result<Option<RuleKind>, SettingError>,
+}
+
+impl RuleKind {
+    /// Returns how the rule treats packets in time.
+    pub fn timing(&self) -> Timing {
+        self.setting().timing()
+    }
+
+    /// Returns true if a packet that the rule chooses skips every wait behind it.
+    pub fn skips_waits(&self) -> bool {
+        self.setting().skips_waits()
+    }
+
+    /// Returns the most copies that the rule makes of one packet.
+    pub fn copies_max(&self) -> u32 {
+        self.setting().copies_max()
+    }
+
+    /// Returns what the rule does in the long run to packets that it looks at.
+    pub fn promise(&self, traffic: &Traffic) -> Promise {
+        self.setting().promise(traffic)
+    }
+
+    /// Returns the same as named numbers: times in seconds, shares as fractions.
+    pub fn numbers(&self, traffic: &Traffic) -> Value {
+        self.setting().numbers(traffic)
+    }
+
+    /// Says the same in half a sentence: "loses 2% of packets".
+    pub fn words(&self, traffic: &Traffic) -> String {
+        self.setting().words(traffic)
+    }
+
+    /// Says what is allowed and probably not meant, about this rule alone.
+    pub fn warnings(&self, traffic: &Traffic) -> Vec<String> {
+        self.setting().warnings(traffic)
+    }
+
+    /// Returns what one draw of the rule decides; `None` where its decision takes no draw, or
+    /// several.
+    pub fn decision(&self) -> Option<Decision> {
+        self.setting().decision()
+    }
+
+    /// Returns true if the work begun under this setting can go on under `other`.
+    pub(crate) fn works_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && self.timing() == other.timing()
+    }
+
+    pub(crate) fn tables(&self) -> Tables {
+        self.setting().tables()
+    }
+
+    pub(crate) fn build(&self, setup: Setup<'_>) -> Work {
+        self.setting().build(setup)
+    }
+}

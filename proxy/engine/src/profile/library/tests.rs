@@ -1,7 +1,8 @@
 //! The built-in networks: all of them are there, and have the figures that their sources publish.
 
 use super::*;
-use crate::profile::{BurstLength, DelaySource, Drop, Profile, RateSource, RuleKind};
+use crate::profile::{Profile, RuleKind};
+use crate::rules::{BurstLength, DelaySource, Drop, RateSource};
 use jostle_common::chance::Direction;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

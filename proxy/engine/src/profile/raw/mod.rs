@@ -1,23 +1,13 @@
 //! Profiles as people write them, and how they become valid ones or an error that names the place
-//! and the remedy. Each kind of rule has a file of its own.
+//! and the remedy. Each kind of rule is read in its own folder.
 
-mod corrupt;
-mod delay;
-mod drop;
-mod duplicate;
-mod file;
-mod gates;
 mod phases;
-mod rate;
-mod reorder;
 mod rule;
 mod schema;
-mod select;
 
-pub use file::{ReadFile, no_files};
 pub use schema::schema;
 
-use super::{Profile, Timeline};
+use super::{Profile, ReadFile, Timeline, no_files};
 use jostle_common::chance::Direction;
 use jostle_common::setting::{SettingError, decode, parse_json, within};
 use phases::RawThen;

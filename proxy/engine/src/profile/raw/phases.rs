@@ -1,10 +1,10 @@
 //! Reads the phases of a profile.
 
 use super::Lists;
-use super::file::ReadFile;
 use super::rule::RULES_MAX;
 use super::schema::AnyRule;
 use crate::profile::{Phase, Start, Then, Timeline};
+use crate::rules::ReadFile;
 use jostle_common::setting::{SettingError, decode, within};
 use jostle_common::units::Span;
 use schemars::JsonSchema;

@@ -1,16 +1,12 @@
 //! Reads one rule, and numbers the rules of a direction.
 
-use super::file::ReadFile;
-use super::select::RawSelection;
-use super::{corrupt, delay, drop, duplicate, gates, rate, reorder};
-use crate::profile::{Rule, RuleKind, Selection};
+use crate::packet::Trace;
+use crate::rules::{DUPLICATE_RULES_MAX, KINDS, RawSelection, ReadFile, Rule, RuleKind, Selection};
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 
 /// A link signs packets with one bit per rule.
-pub(super) const RULES_MAX: usize = 63;
-/// Copies are numbered with six bits per duplicate rule.
-const DUPLICATE_RULES_MAX: u32 = 5;
+pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
 /// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever
 /// drives the link.
 const PACKETS_OF_ONE_MAX: u64 = 64;
@@ -48,15 +44,13 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
     let mut packets_of_one = 1;
     for RawRule { place, name, selection, kind } in raw {
         let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
-        if matches!(kind, RuleKind::Duplicate(_)) && ordinal >= DUPLICATE_RULES_MAX {
+        if kind.copies_max() > 0 && ordinal >= DUPLICATE_RULES_MAX {
             return Err(SettingError::new(
                 place,
                 format!("at most {DUPLICATE_RULES_MAX} duplicate rules per direction"),
             ));
         }
-        if let RuleKind::Duplicate(duplicate) = &kind {
-            packets_of_one *= 1 + u64::from(duplicate.copies);
-        }
+        packets_of_one *= 1 + u64::from(kind.copies_max());
         if packets_of_one > PACKETS_OF_ONE_MAX {
             let problem = format!(
                 "with the duplicate rules before it a packet becomes {packets_of_one}; write fewer copies, for {PACKETS_OF_ONE_MAX} in all"
@@ -78,22 +72,8 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
     Ok(rules)
 }
 
-type Reader = fn(&str, Value, ReadFile<'_>) -> Result<RuleKind, SettingError>;
-
-const KINDS: [(&str, Reader); 9] = [
-    ("drop", drop::rule),
-    ("corrupt", corrupt::rule),
-    ("delay", delay::rule),
-    ("duplicate", duplicate::rule),
-    ("reorder", reorder::rule),
-    ("rate", rate::rule),
-    ("batch", gates::batch),
-    ("outage", gates::outage),
-    ("size", gates::size),
-];
-
 fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, SettingError> {
-    let kinds = || one_of(&KINDS.map(|(name, _)| name));
+    let kinds = || one_of(&KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
     let Value::Object(mut fields) = value else {
         return Err(SettingError::new(
             place,
@@ -115,7 +95,7 @@ fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, Sett
             ));
         }
     };
-    let Some((_, reader)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+    let Some(entry) = KINDS.iter().find(|entry| entry.name == kind) else {
         return Err(SettingError::new(
             within(&place, "rule"),
             format!("\"{kind}\" is not a rule; write {}", kinds()),
@@ -123,7 +103,7 @@ fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, Sett
     };
     let name = rule_name(&place, &mut fields)?;
     let selection = RawSelection::taken_from(&place, &mut fields)?.selection(&place)?;
-    let kind = reader(&place, Value::Object(fields), read)?;
+    let kind = (entry.read)(&place, Value::Object(fields), read)?;
     Ok(RawRule { place, name, selection, kind })
 }
 
@@ -134,30 +114,6 @@ fn rule_name(place: &str, fields: &mut Map<String, Value>) -> Result<Option<Stri
         Some(other) => Err(SettingError::new(
             within(place, "name"),
             format!("{other} is not a name; write 1 to 64 characters"),
-        )),
-    }
-}
-
-/// The one of several alternatives that is given.
-pub(super) fn exactly_one<T, const N: usize>(
-    place: &str,
-    kind: &str,
-    choices: [(&str, Option<T>); N],
-) -> Result<T, SettingError> {
-    let names = choices.each_ref().map(|(name, _)| *name);
-    let mut given = choices.into_iter().filter_map(|(name, choice)| Some((name, choice?)));
-    match (given.next(), given.next()) {
-        (Some((_, choice)), None) => Ok(choice),
-        (None, _) => Err(SettingError::new(
-            place,
-            format!("{kind} says how by exactly one of {}; none is here", one_of(&names)),
-        )),
-        (Some((first, _)), Some((second, _))) => Err(SettingError::new(
-            place,
-            format!(
-                "{kind} says how by exactly one of {}; here are {first} and {second}",
-                one_of(&names)
-            ),
         )),
     }
 }

@@ -4,8 +4,8 @@
 //! What takes two fields to judge (a jitter above its time) only the reader sees; whatever the
 //! reader takes, the schema takes.
 
-use super::{RawProfile, corrupt, delay, drop, duplicate, gates, rate, reorder, select};
-use jostle_common::units::{ByteSize, Span};
+use super::RawProfile;
+use crate::rules::{KINDS, RawSelection};
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -86,49 +86,8 @@ impl Emptiness for Schema {
     }
 }
 
-/// The bound of a queue: a time, bytes or packets.
-pub(super) struct QueueText;
-
-impl JsonSchema for QueueText {
-    fn schema_name() -> Cow<'static, str> {
-        "Queue".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let packets = json!({ "type": "string", "pattern": r"^\s*\d+\s*packets?$" });
-        let text = |schema: Schema| json!({ "type": "string", "allOf": [schema] });
-        let (time, size) =
-            (generator.subschema_for::<Span>(), generator.subschema_for::<ByteSize>());
-        json_schema!({ "anyOf": [text(time), text(size), packets] })
-    }
-}
-
 /// A rule of any kind.
 pub(super) struct AnyRule;
-
-/// The schema of the fields that one kind of rule has for itself.
-type Fields = fn(&mut SchemaGenerator) -> Schema;
-
-/// The kinds, with the fields of which exactly one must be there.
-const KINDS: [(&str, Fields, &[&str]); 9] = [
-    (
-        "drop",
-        drop::RawDrop::json_schema,
-        &["chance", "burst", "gilbert_elliott", "four_state", "every", "packets", "pattern"],
-    ),
-    ("corrupt", corrupt::RawCorrupt::json_schema, &["chance", "bit_error_rate"]),
-    ("delay", delay::RawDelay::json_schema, &["time", "trace"]),
-    ("duplicate", duplicate::RawDuplicate::json_schema, &[]),
-    ("reorder", reorder::RawReorder::json_schema, &[]),
-    ("rate", rate::RawRate::json_schema, &["limit", "trace"]),
-    ("batch", gates::RawBatch::json_schema, &[]),
-    ("outage", gates::RawOutage::json_schema, &[]),
-    ("size", gates::RawSize::json_schema, &[]),
-];
 
 impl JsonSchema for AnyRule {
     fn schema_name() -> Cow<'static, str> {
@@ -138,8 +97,9 @@ impl JsonSchema for AnyRule {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let kinds: Vec<Value> = KINDS
             .iter()
-            .map(|(kind, fields, one_of)| {
-                rule(kind, fields(generator), one_of, generator).to_value()
+            .map(|kind| {
+                let fields = (kind.fields)(generator);
+                rule(kind.name, fields, kind.one_of, generator).to_value()
             })
             .collect();
         json_schema!({ "type": "object", "required": ["rule"], "oneOf": kinds })
@@ -151,7 +111,7 @@ fn rule(kind: &str, own: Schema, one_of: &[&str], generator: &mut SchemaGenerato
     let mut properties = Map::new();
     properties.insert("rule".into(), json!({ "const": kind }));
     let mut required = vec![Value::from("rule")];
-    for mut part in [own.clone(), select::RawSelection::json_schema(generator)] {
+    for mut part in [own.clone(), RawSelection::json_schema(generator)] {
         if let Some(Value::Object(fields)) = part.remove("properties") {
             properties.extend(fields);
         }
@@ -201,6 +161,7 @@ mod tests {
     fn every_kind_and_field_has_its_words() {
         let schema: Value = serde_json::from_str(&schema()).unwrap();
         let kinds = schema["definitions"]["Rule"]["oneOf"].as_array().unwrap();
+        assert_eq!(kinds.len(), KINDS.len());
         assert_eq!(kinds.len(), 9);
         let mut fields = 0;
         for kind in kinds {

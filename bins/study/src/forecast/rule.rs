@@ -1,0 +1,74 @@
+//! What one rule does in the long run, as its kind promises.
+
+use super::run;
+use crate::probe::{Spread, Stream};
+use jostle_engine::rules::{Promise, Rule, RuleKind, Traffic};
+use serde_json::Value;
+
+/// A rule and what it does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleForecast {
+    /// The rule's key.
+    pub key: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The share of packets that it looks at in the long run, by `flows` and `match`; `None` if
+    /// that depends on what they hold.
+    pub looks_at: Option<f64>,
+    /// What it does to those, as far as it bears on other rules.
+    pub promise: Promise,
+    /// What it does to those, in half a sentence.
+    pub words: String,
+    /// What it does to those, as an object of named numbers: times are seconds, shares fractions.
+    pub numbers: Value,
+    /// What is probably not meant about this rule alone.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Foretells what `rule` does to a stream, or to packets of a size when no pace is given.
+/// `reordered` is the share that arrived out of order in a run of the stream.
+pub(super) fn forecast(
+    rule: &Rule,
+    size: u32,
+    stream: Option<&Stream>,
+    reordered: Option<f64>,
+) -> RuleForecast {
+    let kind = &rule.kind;
+    let traffic = Traffic { reordered, ..traffic(size, stream) };
+    let promise = kind.promise(&traffic);
+    let traffic = Traffic { sd_in_order: sd_in_order(kind, &promise, stream), ..traffic };
+    RuleForecast {
+        key: rule.key.clone(),
+        kind: kind.name(),
+        looks_at: share_of(rule, size),
+        words: kind.words(&traffic),
+        numbers: kind.numbers(&traffic),
+        warnings: kind.warnings(&traffic),
+        promise,
+    }
+}
+
+/// Describes a stream, or packets of a size, as the rules see it.
+pub(super) fn traffic(size: u32, stream: Option<&Stream>) -> Traffic {
+    let packets_per_second = stream.map(|stream| stream.pace.packets_per_second(size));
+    Traffic { packets_per_second, ..Traffic::of_size(size) }
+}
+
+/// Measures what kept order leaves of a rule's jitter when the packets come evenly.
+fn sd_in_order(kind: &RuleKind, promise: &Promise, stream: Option<&Stream>) -> Option<f64> {
+    let even = Stream { spread: Spread::Constant, ..*stream? };
+    promise.narrows.then(|| run::sd_in_order(kind, &even))
+}
+
+/// Returns the share of packets that a rule looks at; `None` if that depends on what they hold. In
+/// the long run: of the first packets nothing is left, and after the first there are only those
+/// behind.
+pub(super) fn share_of(rule: &Rule, size: u32) -> Option<f64> {
+    let selection = &rule.selection;
+    let flows = selection.flows.as_f64();
+    let Some(matching) = &selection.matching else { return Some(flows) };
+    if !matching.size.contains(&size) || *matching.number.end() < u64::MAX {
+        return Some(0.0);
+    }
+    matching.bytes.is_none().then_some(flows)
+}

@@ -1,0 +1,171 @@
+//! Flips bits.
+
+use super::{Corrupt, Flips};
+use crate::packet::{Body, Packet};
+use crate::rules::setting::InstantRule;
+use crate::rules::source::{Origin, Source};
+use crate::stage::Verdict;
+use bytes::{Bytes, BytesMut};
+use jostle_common::chance::{Stream, below};
+use jostle_common::units::Probability;
+use std::ops::Range;
+
+/// A `corrupt` rule at work.
+#[derive(Debug)]
+pub(super) struct CorruptRule {
+    source: Source,
+    setting: Corrupt,
+}
+
+impl CorruptRule {
+    pub(super) fn new(setting: &Corrupt, origin: Origin) -> Self {
+        Self { source: origin.source, setting: setting.clone() }
+    }
+}
+
+impl InstantRule for CorruptRule {
+    fn judge(&mut self, packet: &mut Packet) -> Verdict {
+        let range = self.setting.bit_range(u64::from(packet.body.size()));
+        if range.is_empty() {
+            return Verdict::Pass;
+        }
+        let draw = self.source.draw(packet);
+        let bits = match self.setting.flips {
+            Flips::Bits { chance, .. } if !draw.hits(chance) => return Verdict::Pass,
+            Flips::Bits { bits, .. } => distinct_bits(draw.more(), u64::from(bits), &range),
+            Flips::Rate(rate) => each_bit(draw.more(), rate, &range),
+        };
+        if !bits.is_empty() {
+            packet.trace.flipped_bits += bits.len() as u32;
+            packet.trace.choose();
+            if let Body::Data(bytes) = &mut packet.body {
+                *bytes = flipped(bytes, &bits);
+            }
+        }
+        Verdict::Pass
+    }
+}
+
+/// Chooses `count` distinct bits of `range`, each set with the same probability (Floyd's algorithm:
+/// Bentley and Floyd, CACM 1987); all of them when there are no more.
+fn distinct_bits(stream: Stream, count: u64, range: &Range<u64>) -> Vec<u64> {
+    let length = range.end - range.start;
+    let count = count.min(length);
+    let mut chosen = Vec::with_capacity(count as usize);
+    for last in length - count..length {
+        let bit = range.start + below(stream.draw(last, 0, 0).first(), last + 1);
+        chosen.push(if chosen.contains(&bit) { range.start + last } else { bit });
+    }
+    chosen
+}
+
+/// Chooses each bit of `range` with probability `rate`, by drawing the gaps between chosen bits,
+/// which are geometric.
+fn each_bit(stream: Stream, rate: Probability, range: &Range<u64>) -> Vec<u64> {
+    if rate.is_never() {
+        return Vec::new();
+    }
+    if rate == Probability::ALWAYS {
+        return range.clone().collect();
+    }
+    let log_miss = libm::log1p(-rate.as_f64());
+    let mut chosen = Vec::new();
+    let mut bit = range.start;
+    for index in 0.. {
+        // 2^-53 · (k + ½): never 0, whose logarithm is none.
+        let uniform =
+            ((stream.draw(index, 0, 0).first() >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
+        bit = bit.saturating_add((libm::log(uniform) / log_miss) as u64);
+        if bit >= range.end {
+            break;
+        }
+        chosen.push(bit);
+        bit += 1;
+    }
+    chosen
+}
+
+fn flipped(bytes: &Bytes, bits: &[u64]) -> Bytes {
+    let mut copy = BytesMut::from(&bytes[..]);
+    for bit in bits {
+        copy[(bit / 8) as usize] ^= 0x80 >> (bit % 8);
+    }
+    copy.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::chance::Direction;
+    use jostle_common::time::Instant;
+
+    fn damaged(
+        flips: Flips,
+        range: Option<Range<u64>>,
+        size: usize,
+        packets: u64,
+    ) -> Vec<Vec<u64>> {
+        let stream = Stream::new(3, "test", Direction::Up, "corrupt");
+        let mut rule = CorruptRule::new(&Corrupt { flips, range }, Origin::of_link(stream));
+        let original = vec![0xA5u8; size];
+        (1..=packets)
+            .map(|number| {
+                let body = Body::Data(original.clone().into());
+                let mut packet = Packet { number, ..Packet::new(1, Instant::START, body) };
+                assert_eq!(rule.judge(&mut packet), Verdict::Pass);
+                let Body::Data(bytes) = &packet.body else { unreachable!() };
+                let bits: Vec<u64> = (0..size as u64 * 8)
+                    .filter(|bit| (bytes[(bit / 8) as usize] ^ 0xA5) & (0x80 >> (bit % 8)) != 0)
+                    .collect();
+                assert_eq!(bits.len() as u32, packet.trace.flipped_bits);
+                bits
+            })
+            .collect()
+    }
+
+    #[test]
+    fn flips_exactly_so_many_bits_in_the_range() {
+        for bits in [1, 3, 64, 256] {
+            let flips = Flips::Bits { chance: Probability::ALWAYS, bits };
+            for hit in damaged(flips, Some(10..50), 60, 200) {
+                assert_eq!(hit.len() as u32, bits);
+                assert!(hit.iter().all(|bit| (80..400).contains(bit)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_payload_has_all_its_bits_flipped() {
+        let flips = Flips::Bits { chance: Probability::ALWAYS, bits: 64 };
+        assert!(damaged(flips, None, 3, 50).iter().all(|hit| hit.len() == 24));
+        assert!(
+            damaged(flips, None, 0, 50).iter().all(Vec::is_empty),
+            "nothing to flip in nothing"
+        );
+        assert!(
+            damaged(flips, Some(70..80), 60, 50).iter().all(Vec::is_empty),
+            "the range is behind the end"
+        );
+    }
+
+    #[test]
+    fn every_bit_is_hit_alike() {
+        let flips = Flips::Bits { chance: Probability::ALWAYS, bits: 2 };
+        let mut counts = [0u32; 80];
+        for bit in damaged(flips, None, 10, 40_000).into_iter().flatten() {
+            counts[bit as usize] += 1;
+        }
+        // 80 000 flips over 80 bits: 1000 each, sd 31; five of them.
+        assert!(counts.iter().all(|count| (845..=1155).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn the_bit_error_rate_is_met() {
+        let flips = Flips::Rate(Probability::new(0.001).unwrap());
+        let total: usize = damaged(flips, None, 1000, 2000).iter().map(Vec::len).sum();
+        // 16 million bits: 16 000 expected, sd 126; five of them.
+        assert!((15_370..=16_630).contains(&total), "{total}");
+        let all = damaged(Flips::Rate(Probability::ALWAYS), None, 4, 3);
+        assert!(all.iter().all(|hit| hit.len() == 32));
+    }
+}

@@ -1,0 +1,158 @@
+//! Holds each packet for a time.
+//!
+//! When order is kept, the k-th packet in takes the k-th smallest due time. Nobody is made to wait
+//! longer than the longest drawn delay, and the mean delay is exactly the mean drawn; holding each
+//! packet until the one before has gone would raise it.
+
+use super::drawn::{DrawnDelay, Latent};
+use super::line::Line;
+use super::{Delay, DelaySource, DelayTrace};
+use crate::packet::Packet;
+#[cfg(test)]
+use crate::rules::setting::Tables;
+use crate::rules::setting::{HoldingRule, RuleSetting, Setup, of_kind};
+use crate::rules::source::Origin;
+use crate::stage::{Output, Stage};
+use jostle_common::time::{Instant, nanos};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A `delay` rule at work.
+#[derive(Debug)]
+pub(super) struct DelayStage {
+    origin: Origin,
+    delays: Delays,
+    line: Line,
+    /// No packet to come is due before this: the last due time that was inside when the setting
+    /// changed.
+    floor: Instant,
+    /// The latest due time given so far, which marks wait for.
+    latest: Instant,
+}
+
+/// Where the delay of a packet comes from.
+#[derive(Debug)]
+enum Delays {
+    /// Each is drawn on its own, by the packet's number. The mean, which marks take, is beside the
+    /// distribution.
+    Drawn(DrawnDelay, u64),
+    /// Drawn by the value of a process that remembers, at the packet's time.
+    Remembered(DrawnDelay, u64, Box<Latent>),
+    /// Read off a trace.
+    Traced(Arc<DelayTrace>),
+}
+
+/// The setting of a rule that was removed.
+static NONE: Delay = Delay::constant(Duration::ZERO);
+
+impl Delays {
+    /// The distribution was tabulated, which takes long to do, when the rule was read or changed;
+    /// all its flows share the tables.
+    fn new(setting: &Delay, setup: Setup<'_>) -> Self {
+        let (drawn, memory) = match (&setting.source, setup.tables) {
+            (DelaySource::Trace(trace), _) => return Self::Traced(Arc::clone(trace)),
+            (DelaySource::Drawn { memory, .. }, Some(drawn)) => (drawn.clone(), *memory),
+            (DelaySource::Drawn { memory, .. }, None) => (DrawnDelay::new(setting), *memory),
+        };
+        let mean = nanos(drawn.mean());
+        if memory.is_zero() {
+            Self::Drawn(drawn, mean)
+        } else {
+            Self::Remembered(drawn, mean, Box::new(Latent::new(nanos(memory), setup.origin)))
+        }
+    }
+
+    const fn are_constant(&self) -> bool {
+        match self {
+            Self::Drawn(drawn, _) | Self::Remembered(drawn, ..) => drawn.is_constant(),
+            Self::Traced(_) => false,
+        }
+    }
+
+    /// The delay of a packet in nanoseconds.
+    #[inline]
+    fn of(&mut self, packet: &Packet, origin: Origin) -> u64 {
+        match self {
+            Self::Drawn(drawn, _) if drawn.is_constant() => drawn.at(0),
+            Self::Drawn(drawn, _) => drawn.at(origin.source.draw(packet).first()),
+            Self::Remembered(drawn, _, latent) => drawn.at_gaussian(latent.at(packet.at)),
+            Self::Traced(trace) => nanos(trace.delay(packet.at.since(origin.epoch))),
+        }
+    }
+
+    /// The delay of a mark that comes at `at`: nothing is drawn for it.
+    fn of_mark(&self, at: Instant, origin: Origin) -> u64 {
+        match self {
+            Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => *mean,
+            Self::Traced(trace) => nanos(trace.delay(at.since(origin.epoch))),
+        }
+    }
+}
+
+impl DelayStage {
+    pub(super) fn new(setting: &Delay, setup: Setup<'_>) -> Self {
+        let delays = Delays::new(setting, setup);
+        let line = Line::new(delays.are_constant(), setting.reorder);
+        let (floor, latest) = (Instant::START, Instant::START);
+        Self { origin: setup.origin, delays, line, floor, latest }
+    }
+}
+
+impl HoldingRule for DelayStage {
+    /// Changes the setting, or removes the delay: packets inside keep their times, later ones queue
+    /// behind.
+    fn retune(&mut self, _: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
+        let setting = of_kind(setting).unwrap_or(&NONE);
+        let inside = self.line.take();
+        // Its time goes on from when it began.
+        self.delays = Delays::new(setting, Setup { origin: self.origin, ..setup });
+        self.line = Line::new(self.delays.are_constant(), setting.reorder);
+        if let Some(last) = inside.last() {
+            self.floor = last.at;
+        }
+        for packet in inside {
+            let due = packet.at;
+            self.line.push(packet, due);
+        }
+    }
+
+    #[cfg(test)]
+    fn shares_tables(&self, tables: &Tables) -> bool {
+        match (&self.delays, tables) {
+            (Delays::Drawn(own, _) | Delays::Remembered(own, ..), Some(other)) => {
+                own.shares_table_with(other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Stage for DelayStage {
+    #[inline]
+    fn handle(&mut self, packet: Packet) {
+        let due = if packet.is_mark() {
+            let due = packet.at.plus_nanos(self.delays.of_mark(packet.at, self.origin));
+            // A mark stays behind everything that came before it, also where packets overtake.
+            if self.line.may_overtake() { due.max(self.latest) } else { due }
+        } else {
+            packet.at.plus_nanos(self.delays.of(&packet, self.origin))
+        };
+        let due = due.max(self.floor);
+        self.latest = self.latest.max(due);
+        self.line.push(packet, due);
+    }
+
+    #[inline]
+    fn poll(&mut self, now: Instant) -> Option<Output> {
+        self.line.pop(now)
+    }
+
+    #[inline]
+    fn deadline(&self) -> Option<Instant> {
+        self.line.first_due()
+    }
+
+    fn held(&self) -> usize {
+        self.line.len()
+    }
+}

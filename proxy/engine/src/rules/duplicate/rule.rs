@@ -1,0 +1,31 @@
+//! Sends copies of a packet right behind it.
+
+use super::Duplicate;
+use crate::packet::Packet;
+use crate::rules::setting::InstantRule;
+use crate::rules::source::{Origin, Source};
+use crate::stage::Verdict;
+
+/// A `duplicate` rule without `gap` at work.
+#[derive(Debug)]
+pub(super) struct DuplicateRule {
+    source: Source,
+    setting: Duplicate,
+}
+
+impl DuplicateRule {
+    pub(super) const fn new(setting: Duplicate, origin: Origin) -> Self {
+        Self { source: origin.source, setting }
+    }
+}
+
+impl InstantRule for DuplicateRule {
+    fn judge(&mut self, packet: &mut Packet) -> Verdict {
+        if self.source.draw(packet).hits(self.setting.chance) {
+            packet.trace.choose();
+            Verdict::Copies(self.setting.copies)
+        } else {
+            Verdict::Pass
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Keeps packets waiting while the link is cut; they go together when it works again.
+
+use super::Outage;
+use crate::packet::Packet;
+use crate::rules::setting::{HoldingRule, RuleSetting, Setup, of_kind};
+use crate::rules::sojourns::Sojourns;
+use crate::rules::source::Origin;
+use crate::stage::{Output, Stage};
+use jostle_common::time::Instant;
+use std::collections::VecDeque;
+
+/// An `outage` rule with `hold` at work.
+#[derive(Debug)]
+pub(super) struct Hold {
+    /// `None` once the rule was removed: nothing is held any more.
+    spans: Option<Sojourns>,
+    /// In order of arrival, which is that of leaving; each `at` says when. All of them wait for the
+    /// same time.
+    packets: VecDeque<Packet>,
+}
+
+impl Hold {
+    pub(super) fn new(setting: &Outage, origin: Origin) -> Self {
+        Self { spans: Some(setting.spans(origin)), packets: VecDeque::new() }
+    }
+
+    /// When a packet that is here at `now` goes.
+    fn release(&mut self, now: Instant) -> Instant {
+        match self.spans.as_mut().map(|spans| spans.at(now)) {
+            Some((false, end)) => end,
+            Some((true, _)) | None => now,
+        }
+    }
+}
+
+impl HoldingRule for Hold {
+    /// Changes the setting at `now`: what waits goes when the link works by the new one, at once if
+    /// it is removed.
+    fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
+        self.spans = of_kind(setting).map(|setting: &Outage| setting.spans(setup.origin));
+        let at = self.release(now);
+        self.packets.iter_mut().for_each(|packet| packet.at = at);
+    }
+}
+
+impl Stage for Hold {
+    fn handle(&mut self, mut packet: Packet) {
+        let came = packet.at;
+        packet.at = self.release(came);
+        if packet.at > came && !packet.is_mark() {
+            packet.trace.choose();
+        }
+        self.packets.push_back(packet);
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Output> {
+        self.packets.pop_front_if(|packet| packet.at <= now).map(Output::Deliver)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.packets.front().map(|packet| packet.at)
+    }
+
+    fn held(&self) -> usize {
+        self.packets.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Body;
+    use jostle_common::chance::{Direction, Stream};
+    use std::time::Duration;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn hold(up: u32, down: u32) -> (Outage, Origin) {
+        let stream = Stream::new(1, "test", Direction::Up, "outage");
+        (
+            Outage { up: up * MS, down: down * MS, random: false, hold: true },
+            Origin::of_link(stream),
+        )
+    }
+
+    fn packet(number: u64, millis: u64) -> Packet {
+        Packet {
+            number,
+            ..Packet::new(1, Instant::from_millis(millis), Body::Data(bytes::Bytes::new()))
+        }
+    }
+
+    fn drained(stage: &mut Hold, until: u64) -> Vec<(u64, u64)> {
+        let outputs = std::iter::from_fn(|| stage.poll(Instant::from_millis(until)));
+        outputs.map(|out| (out.packet().number, out.packet().at.as_nanos() / 1_000_000)).collect()
+    }
+
+    #[test]
+    fn packets_wait_for_the_end_of_the_cut_and_go_in_order() {
+        let (setting, origin) = hold(10, 5);
+        let mut stage = Hold::new(&setting, origin);
+        let mut outputs = Vec::new();
+        for (number, at) in [(1, 9), (2, 10), (3, 14), (4, 15), (5, 24), (6, 26)] {
+            outputs.extend(drained(&mut stage, at));
+            stage.handle(packet(number, at));
+        }
+        outputs.extend(drained(&mut stage, 1000));
+        assert_eq!(outputs, [(1, 9), (2, 15), (3, 15), (4, 15), (5, 24), (6, 30)]);
+    }
+
+    #[test]
+    fn a_cut_that_is_taken_away_or_moved_lets_go_what_waits() {
+        let (hour, origin) = hold(10, 3_600_000);
+        for (new, at) in [(None, 30), (Some(hold(100, 1)), 30), (Some(hold(25, 15)), 40)] {
+            let mut stage = Hold::new(&hour, origin);
+            stage.handle(packet(1, 11));
+            stage.handle(packet(2, 12));
+            assert_eq!(stage.deadline(), Some(Instant::from_millis(3_600_010)));
+            let new = new.as_ref().map(|(setting, _)| setting as &dyn RuleSetting);
+            stage.retune(Instant::from_millis(30), new, Setup::of(origin));
+            stage.handle(packet(3, 31.min(at)));
+            assert_eq!(drained(&mut stage, 1000)[..2], [(1, at), (2, at)]);
+        }
+    }
+}

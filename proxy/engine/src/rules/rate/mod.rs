@@ -1,0 +1,142 @@
+//! `rate`: lets packets through one after the other, at a constant rate or at the opportunities of
+//! a trace, with a bounded queue in front.
+
+mod codel;
+mod opportunities;
+mod promise;
+mod queue;
+mod serial;
+mod stage;
+mod trace;
+mod waiting;
+mod written;
+
+pub use queue::Queue;
+pub use trace::{OPPORTUNITY_BYTES, RateTrace};
+
+use super::promise::{Promise, Traffic};
+use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
+use super::shorthand::Shorthand;
+use super::written::ReadFile;
+use jostle_common::setting::SettingError;
+use jostle_common::units::{BitRate, ByteSize};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The time that may wait in front of a rate that names no queue, if that is more than
+/// [`QUEUE_PACKETS_DEFAULT`].
+const QUEUE_TIME_DEFAULT: Duration = Duration::from_millis(100);
+
+/// The packets that may wait in front of a rate that names no queue, if they are more than
+/// [`QUEUE_TIME_DEFAULT`].
+const QUEUE_PACKETS_DEFAULT: u64 = 10;
+
+/// The setting of a `rate` rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rate {
+    /// The speed.
+    pub source: RateSource,
+    /// How much may wait in front; `None` is 100 ms or 10 packets, whichever is more: at 56 kbit/s
+    /// 100 ms would not hold one full packet.
+    pub queue: Option<Queue>,
+    /// Which packet goes when the queue is full, or before it is.
+    pub discipline: Discipline,
+    /// Bytes counted per packet on top of its size.
+    pub overhead: u32,
+    /// Bytes that pass at once after a pause: the depth of a token bucket.
+    pub burst: ByteSize,
+}
+
+impl Rate {
+    /// A constant rate with the default queue.
+    pub const fn constant(limit: BitRate) -> Self {
+        Self {
+            source: RateSource::Limit(limit),
+            queue: None,
+            discipline: Discipline::Tail,
+            overhead: 0,
+            burst: ByteSize::new(0),
+        }
+    }
+}
+
+/// Where the speed comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RateSource {
+    /// A constant.
+    Limit(BitRate),
+    /// Delivery opportunities in time.
+    Trace(Arc<RateTrace>),
+}
+
+/// Which packet a queue discards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discipline {
+    /// The one that finds it full.
+    #[default]
+    Tail,
+    /// The one that has waited longest, when another finds it full.
+    Head,
+    /// Those at its head, while the wait stays above a target (RFC 8289); the bound still holds.
+    Codel {
+        /// The wait that is acceptable for long.
+        target: Duration,
+        /// How long it may be exceeded, the order of a round trip.
+        interval: Duration,
+    },
+}
+
+impl Discipline {
+    /// CoDel with the target of 5 ms and the interval of 100 ms of RFC 8289 §4.2 and §4.3.
+    pub const CODEL_DEFAULT: Self =
+        Self::Codel { target: Duration::from_millis(5), interval: Duration::from_millis(100) };
+}
+
+impl RuleSyntax for Rate {
+    type Raw = written::RawRate;
+
+    const NAME: &'static str = "rate";
+    const EXAMPLE: &'static str = r#""limit": "10Mbit/s", "queue": "50 packets""#;
+    const ONE_OF: &'static [&'static str] = &["limit", "trace"];
+    const SHORTHANDS: &'static [&'static str] = &["rate", "queue"];
+
+    fn read(place: &str, raw: Self::Raw, read: ReadFile<'_>) -> Result<Self, SettingError> {
+        written::read(place, raw, read)
+    }
+
+    fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {
+        let Shorthand { rate, queue, .. } = *shorthand;
+        if rate.is_none() && queue.is_some() {
+            let problem = "there is no rate to queue at; add --rate 10Mbit/s, say";
+            return Err(SettingError::new("--queue", problem));
+        }
+        Ok(rate.map(|limit| Self { queue, ..Self::constant(limit) }))
+    }
+}
+
+impl RuleSetting for Rate {
+    fn timing(&self) -> Timing {
+        Timing::Waiting
+    }
+
+    fn build(&self, setup: Setup<'_>) -> Work {
+        Work::Holding(Box::new(stage::RateStage::new(self, setup.origin)))
+    }
+
+    fn promise(&self, traffic: &Traffic) -> Promise {
+        Promise { limit: Some(promise::limit(self, traffic)), ..Promise::default() }
+    }
+
+    fn numbers(&self, traffic: &Traffic) -> Value {
+        promise::numbers(self, traffic)
+    }
+
+    fn words(&self, traffic: &Traffic) -> String {
+        promise::words(self, traffic)
+    }
+
+    fn warnings(&self, traffic: &Traffic) -> Vec<String> {
+        promise::warning(self, traffic).into_iter().collect()
+    }
+}

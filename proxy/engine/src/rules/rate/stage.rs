@@ -1,0 +1,315 @@
+//! Lets packets through one after the other.
+//!
+//! The packet in service is no longer in the queue. A line of constant rate takes the next one into
+//! service when the last has left; a trace leaves it in the queue until an opportunity comes, as
+//! mahimahi does.
+
+use super::codel::Codel;
+use super::opportunities::Opportunities;
+use super::serial::Serial;
+use super::waiting::{Amount, Waiting};
+use super::{Discipline, QUEUE_PACKETS_DEFAULT, QUEUE_TIME_DEFAULT, Queue, Rate, RateSource};
+use crate::packet::Packet;
+use crate::rules::setting::{HoldingRule, RuleSetting, Setup, of_kind};
+use crate::rules::source::Origin;
+use crate::stage::{Output, Reason, Stage};
+use jostle_common::time::Instant;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A `rate` rule at work.
+#[derive(Debug)]
+pub(super) struct RateStage {
+    line: Line,
+    bound: Bound,
+    /// So many packets have room whatever the bound says.
+    packets_least: u64,
+    drops_head: bool,
+    codel: Option<Box<Codel>>,
+    /// Its `at` is when it will have left.
+    in_service: Option<Packet>,
+    waiting: Waiting,
+    /// What has left, delivered or not; each `at` says when.
+    done: VecDeque<Output>,
+}
+
+/// What carries the packets.
+#[derive(Debug)]
+enum Line {
+    Constant(Serial),
+    Trace(Box<Opportunities>),
+    /// The rule was removed: everything passes, behind what is in service.
+    Open,
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    /// Until transmission starts, on a line of constant rate.
+    Time(Duration),
+    Bytes(u64),
+    Packets(u64),
+}
+
+impl RateStage {
+    pub(super) fn new(setting: &Rate, origin: Origin) -> Self {
+        let line = match &setting.source {
+            RateSource::Limit(limit) => Line::Constant(Serial::new(*limit, setting.burst)),
+            // Each packet that finds the link idle looks for the opportunity behind it.
+            RateSource::Trace(trace) => Line::Trace(Box::new(Opportunities::after(
+                Arc::clone(trace),
+                origin.epoch,
+                origin.epoch,
+            ))),
+        };
+        let mut rate = Self {
+            line,
+            bound: Bound::Packets(u64::MAX),
+            packets_least: 0,
+            drops_head: false,
+            codel: None,
+            in_service: None,
+            waiting: Waiting::default(),
+            done: VecDeque::new(),
+        };
+        rate.set_queue(setting);
+        rate
+    }
+
+    fn set_queue(&mut self, setting: &Rate) {
+        self.waiting.set_overhead(setting.overhead);
+        // With a trace nobody knows how long a queue will take; what goes by in that time on
+        // average, everybody.
+        let time = |time| match &setting.source {
+            RateSource::Limit(_) => Bound::Time(time),
+            RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),
+        };
+        (self.bound, self.packets_least) = match setting.queue {
+            None => (time(QUEUE_TIME_DEFAULT), QUEUE_PACKETS_DEFAULT),
+            Some(Queue::Time(bound)) => (time(bound), 0),
+            Some(Queue::Bytes(bound)) => (Bound::Bytes(bound.bytes()), 0),
+            Some(Queue::Packets(bound)) => (Bound::Packets(bound), 0),
+        };
+        self.drops_head = setting.discipline == Discipline::Head;
+        self.codel = match (setting.discipline, self.codel.take()) {
+            (Discipline::Tail | Discipline::Head, _) => None,
+            (Discipline::Codel { target, interval }, None) => {
+                Some(Box::new(Codel::new(target, interval)))
+            }
+            (Discipline::Codel { target, interval }, Some(mut codel)) => {
+                codel.retune(target, interval);
+                Some(codel)
+            }
+        };
+    }
+
+    /// Takes a packet that finds nothing in front of it, for which there is room always.
+    #[inline]
+    fn begin(&mut self, packet: Packet) {
+        let (now, bytes) = (packet.at, self.waiting.bytes(&packet));
+        if let Some(codel) = &mut self.codel {
+            codel.empty();
+        }
+        match &mut self.line {
+            Line::Constant(line) => {
+                let due = line.carry_idle(bytes, now);
+                self.put_in_service(packet, due);
+            }
+            Line::Trace(line) if bytes > 0 => {
+                line.skip_to(now.plus_nanos(1));
+                self.waiting.push(packet);
+            }
+            // What has no bytes needs no opportunity.
+            Line::Trace(_) | Line::Open => self.done.push_back(Output::Deliver(packet)),
+        }
+    }
+
+    #[inline]
+    fn put_in_service(&mut self, packet: Packet, due: Instant) {
+        // Written where it stands: a packet that is changed and then moved stalls the processor.
+        self.in_service.insert(packet).at = due;
+    }
+
+    /// Lets the next packets have the line, which the one before has left at `now`.
+    #[inline]
+    fn serve(&mut self, now: Instant) {
+        if matches!(self.line, Line::Trace(_)) {
+            return self.use_opportunities(now);
+        }
+        let Some(packet) = self.take_next(now) else { return };
+        let bytes = self.waiting.bytes(&packet);
+        let due = match &mut self.line {
+            Line::Constant(line) => line.carry_next(bytes, now),
+            Line::Trace(_) | Line::Open => now,
+        };
+        self.put_in_service(packet, due);
+    }
+
+    /// Sends what the opportunities at `now` carry. What is left of them when nothing waits any
+    /// more is lost.
+    fn use_opportunities(&mut self, now: Instant) {
+        while let (Line::Trace(line), Some(first)) = (&mut self.line, self.waiting.front()) {
+            let next = if self.waiting.bytes(first) == 0 {
+                self.waiting.pop()
+            } else if line.is_open(now) {
+                self.take_next(now)
+            } else {
+                return;
+            };
+            let (Line::Trace(line), Some(packet)) = (&mut self.line, next) else { return };
+            let due = line.carry(self.waiting.bytes(&packet), now);
+            if due > now {
+                return self.put_in_service(packet, due);
+            }
+            self.done.push_back(Output::Deliver(packet.moved_to(now)));
+        }
+    }
+
+    /// The next packet to be sent at `now`; those that CoDel drops instead are done with.
+    #[inline]
+    fn take_next(&mut self, now: Instant) -> Option<Packet> {
+        let Some(codel) = &mut self.codel else { return self.waiting.pop() };
+        while let Some(packet) = self.waiting.pop() {
+            let (bytes, behind) = (self.waiting.bytes(&packet), self.waiting.amount().bytes);
+            if packet.is_mark() || !codel.drops(now, packet.at, bytes, behind) {
+                return Some(packet);
+            }
+            self.done.push_back(discarded(packet, now, Reason::QueueDelay));
+        }
+        codel.empty();
+        None
+    }
+
+    /// Whether a queue in which so much waits has no room for this packet.
+    #[inline]
+    fn is_full(&self, waiting: Amount, packet: &Packet) -> bool {
+        if waiting.packets < self.packets_least {
+            return false;
+        }
+        match (self.bound, &self.line) {
+            (Bound::Time(bound), Line::Constant(line)) => {
+                let rest = self
+                    .in_service
+                    .as_ref()
+                    .map_or(Duration::ZERO, |first| first.at.since(packet.at));
+                line.takes_longer(rest, waiting.bytes, bound)
+            }
+            (Bound::Time(_), Line::Trace(_) | Line::Open) => false,
+            (Bound::Bytes(bound), _) => waiting.bytes + self.waiting.bytes(packet) > bound,
+            (Bound::Packets(bound), _) => waiting.packets >= bound,
+        }
+    }
+
+    /// Makes room for a packet that finds the queue full, or refuses it.
+    fn overflow(&mut self, packet: Packet) {
+        let now = packet.at;
+        // What would not fit an empty queue drives nobody out of a full one.
+        if !self.drops_head || self.is_full(Amount::default(), &packet) {
+            return self.done.push_back(discarded(packet, now, Reason::QueueFull));
+        }
+        while self.is_full(self.waiting.amount(), &packet) {
+            let Some(first) = self.waiting.pop_packet() else { break };
+            self.done.push_back(discarded(first, now, Reason::QueueFull));
+        }
+        self.waiting.push(packet);
+    }
+
+    /// When the next opportunity comes for which somebody waits.
+    #[inline]
+    fn opportunity(&self) -> Option<Instant> {
+        match &self.line {
+            Line::Trace(line) if self.in_service.is_none() && !self.waiting.is_empty() => {
+                Some(line.next())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn discarded(mut packet: Packet, now: Instant, reason: Reason) -> Output {
+    packet.trace.choose();
+    Output::Discard(packet.moved_to(now), reason)
+}
+
+impl HoldingRule for RateStage {
+    /// Changes the setting at `now`, or removes the limit: the packet in service keeps its end,
+    /// waiting ones go at the new rate.
+    fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
+        let epoch = setup.origin.epoch;
+        let busy = self.in_service.as_ref().map(|packet| packet.at);
+        let old = std::mem::replace(&mut self.line, Line::Open);
+        if let Some(setting) = of_kind::<Rate>(setting) {
+            self.line = match (&setting.source, old) {
+                (RateSource::Limit(limit), Line::Constant(line)) => {
+                    Line::Constant(line.retuned(*limit, setting.burst, busy))
+                }
+                (RateSource::Limit(limit), _) => {
+                    Line::Constant(Serial::emptied(*limit, setting.burst, busy.unwrap_or(now)))
+                }
+                (RateSource::Trace(trace), Line::Trace(line)) if line.follows(trace) => {
+                    Line::Trace(line)
+                }
+                (RateSource::Trace(trace), _) => {
+                    let mut line = Opportunities::after(Arc::clone(trace), epoch, now);
+                    // What waits for the packet in service may use an opportunity that comes just
+                    // when it leaves.
+                    line.skip_to(busy.unwrap_or(now));
+                    Line::Trace(Box::new(line))
+                }
+            };
+            self.set_queue(setting);
+        } else {
+            (self.bound, self.codel) = (Bound::Packets(u64::MAX), None);
+        }
+        if self.in_service.is_none() && !matches!(self.line, Line::Trace(_)) {
+            self.serve(now);
+        }
+    }
+}
+
+impl Stage for RateStage {
+    #[inline]
+    fn handle(&mut self, packet: Packet) {
+        // A packet that left a bucket at once makes room for its copies, which come at the same
+        // time.
+        while let Some(first) = self.in_service.take_if(|first| first.at <= packet.at) {
+            self.done.push_back(Output::Deliver(first));
+            self.serve(packet.at);
+        }
+        if self.in_service.is_none() && self.waiting.is_empty() {
+            return self.begin(packet);
+        }
+        if !packet.is_mark() && self.is_full(self.waiting.amount(), &packet) {
+            return self.overflow(packet);
+        }
+        self.waiting.push(packet);
+    }
+
+    #[inline]
+    fn poll(&mut self, now: Instant) -> Option<Output> {
+        loop {
+            if !self.done.is_empty() {
+                return self.done.pop_front_if(|output| output.packet().at <= now);
+            }
+            if let Some(packet) = self.in_service.take_if(|packet| packet.at <= now) {
+                self.serve(packet.at);
+                return Some(Output::Deliver(packet));
+            }
+            // What begins now may be large and leave later, or leave by `now` as well.
+            let at = self.opportunity().filter(|at| *at <= now)?;
+            self.use_opportunities(at);
+        }
+    }
+
+    #[inline]
+    fn deadline(&self) -> Option<Instant> {
+        let done = self.done.front().map(|output| output.packet().at);
+        done.or_else(|| self.in_service.as_ref().map(|packet| packet.at))
+            .or_else(|| self.opportunity())
+    }
+
+    fn held(&self) -> usize {
+        self.waiting.len() + self.done.len() + usize::from(self.in_service.is_some())
+    }
+}

@@ -1,0 +1,155 @@
+//! Reads a `rate` rule.
+
+use super::{Discipline, Queue, Rate, RateSource, RateTrace};
+use crate::rules::written::{ReadFile, exactly_one};
+use jostle_common::setting::{SettingError, within};
+use jostle_common::units::{BitRate, ByteSize, Span};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::json;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// More bytes than any header has.
+const OVERHEAD_MAX: u32 = 65_535;
+
+/// Serialises packets at a speed, behind a bounded queue.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRate {
+    /// The speed of the link.
+    limit: Option<BitRate>,
+    /// Delivery opportunities in mahimahi's format: a file beside the profile, or its milliseconds.
+    trace: Option<RawTrace>,
+    /// What may wait: a time ("100ms"), bytes ("64KiB") or packets ("50 packets"); 100 ms or 10
+    /// packets unless stated, whichever is more.
+    #[schemars(with = "Option<QueueText>")]
+    queue: Option<String>,
+    /// Which packet a full queue loses; the one that comes last unless stated.
+    discipline: Option<RawDiscipline>,
+    /// Bytes counted per packet on top of its size.
+    #[schemars(range(max = 65535))]
+    overhead: Option<u32>,
+    /// Bytes that pass at once after a pause.
+    burst: Option<ByteSize>,
+}
+
+/// The bound of a queue: a time, bytes or packets.
+struct QueueText;
+
+impl JsonSchema for QueueText {
+    fn schema_name() -> Cow<'static, str> {
+        "Queue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let packets = json!({ "type": "string", "pattern": r"^\s*\d+\s*packets?$" });
+        let text = |schema: Schema| json!({ "type": "string", "allOf": [schema] });
+        let (time, size) =
+            (generator.subschema_for::<Span>(), generator.subschema_for::<ByteSize>());
+        json_schema!({ "anyOf": [text(time), text(size), packets] })
+    }
+}
+
+/// Milliseconds of delivery opportunities, or the file that holds them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a file, or a list of milliseconds such as [0, 1, 1, 2]"
+)]
+enum RawTrace {
+    File(String),
+    List(Vec<u64>),
+}
+
+/// A discipline by its name, or CoDel with its parameters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \"interval\": \"100ms\" } }"
+)]
+enum RawDiscipline {
+    Name(RawName),
+    Codel { codel: RawCodel },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum RawName {
+    Tail,
+    Head,
+    Codel,
+}
+
+/// CoDel's parameters (RFC 8289).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawCodel {
+    /// The wait that is acceptable for long: 5ms.
+    target: Span,
+    /// How long it may be exceeded, the order of a round trip: 100ms.
+    interval: Span,
+}
+
+pub(super) fn read(place: &str, raw: RawRate, read: ReadFile<'_>) -> Result<Rate, SettingError> {
+    let at = |field: &str| within(place, field);
+    let trace = raw.trace.map(|raw| trace(&at("trace"), raw, read)).transpose()?;
+    let is_trace = trace.is_some();
+    let source = exactly_one(
+        place,
+        "rate",
+        [("limit", raw.limit.map(RateSource::Limit)), ("trace", trace)],
+    )?;
+    let queue = raw.queue.map(|text| text.parse::<Queue>()).transpose();
+    let queue = queue.map_err(|problem| SettingError::new(at("queue"), problem))?;
+    if is_trace && matches!(queue, Some(Queue::Time(_))) {
+        let problem = "with a trace nobody knows how long a queue will take; write bytes (\"64KiB\") or packets (\"50 packets\")";
+        return Err(SettingError::new(at("queue"), problem));
+    }
+    if is_trace && raw.burst.is_some() {
+        return Err(SettingError::new(at("burst"), "a trace says when packets go; leave it out"));
+    }
+    let discipline =
+        raw.discipline.map_or(Ok(Discipline::Tail), |raw| discipline(&at("discipline"), &raw))?;
+    let overhead = raw.overhead.unwrap_or(0);
+    if overhead > OVERHEAD_MAX {
+        let problem =
+            format!("{overhead} bytes per packet are out of bounds; write 0 to {OVERHEAD_MAX}");
+        return Err(SettingError::new(at("overhead"), problem));
+    }
+    let burst = raw.burst.unwrap_or(ByteSize::new(0));
+    Ok(Rate { source, queue, discipline, overhead, burst })
+}
+
+fn trace(place: &str, raw: RawTrace, read: ReadFile<'_>) -> Result<RateSource, SettingError> {
+    let refuse = |problem: String| SettingError::new(place, problem);
+    let trace = match raw {
+        RawTrace::List(millis) => RateTrace::new(millis).map_err(refuse)?,
+        RawTrace::File(name) => {
+            let text = read(&name).map_err(refuse)?;
+            RateTrace::parse(&text).map_err(|problem| refuse(format!("{name}: {problem}")))?
+        }
+    };
+    Ok(RateSource::Trace(Arc::new(trace)))
+}
+
+fn discipline(place: &str, raw: &RawDiscipline) -> Result<Discipline, SettingError> {
+    match raw {
+        RawDiscipline::Name(RawName::Tail) => Ok(Discipline::Tail),
+        RawDiscipline::Name(RawName::Head) => Ok(Discipline::Head),
+        RawDiscipline::Name(RawName::Codel) => Ok(Discipline::CODEL_DEFAULT),
+        RawDiscipline::Codel { codel: RawCodel { target, interval } } => {
+            if target.0.is_zero() || target > interval {
+                let problem = format!(
+                    "a target of {target} within an interval of {interval} is none; write 5ms and 100ms, say: the interval is a round trip"
+                );
+                return Err(SettingError::new(within(place, "codel"), problem));
+            }
+            Ok(Discipline::Codel { target: target.0, interval: interval.0 })
+        }
+    }
+}

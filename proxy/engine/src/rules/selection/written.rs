@@ -1,0 +1,185 @@
+//! Reads what every rule may say about the packets it looks at: `per`, `flows` and `match`.
+
+use super::{Match, MatchBytes, Per, Selection};
+use bytes::Bytes;
+use jostle_common::setting::{Object, SettingError, decode, within};
+use jostle_common::units::{ByteSize, Probability};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The part of a payload that is worth comparing.
+const BYTES_MAX: usize = 1024;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSelection {
+    /// Whether the rule counts, and holds, all packets together or those of each flow; link unless
+    /// stated.
+    #[serde(default)]
+    per: RawPer,
+    /// The chance that a flow is affected at all; 100% unless stated.
+    flows: Option<Probability>,
+    /// What a packet must be like for the rule to look at it.
+    #[schemars(with = "Option<RawMatch>")]
+    r#match: Option<Value>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum RawPer {
+    #[default]
+    Link,
+    Flow,
+}
+
+/// What a packet must be like; all that is given must hold.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawMatch {
+    /// Its size in bytes, overhead included.
+    size: Option<Object<RawSizes>>,
+    /// It is among so many first packets.
+    #[schemars(range(min = 1))]
+    first: Option<u64>,
+    /// It comes after so many packets.
+    after: Option<u64>,
+    /// What stands in its payload.
+    bytes: Option<Object<RawBytes>>,
+}
+
+/// A range of sizes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawSizes {
+    /// The smallest size.
+    min: Option<ByteSize>,
+    /// The largest size.
+    max: Option<ByteSize>,
+}
+
+/// Bytes that must stand in the payload.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawBytes {
+    /// Where, in bytes from the start of the payload.
+    offset: u32,
+    /// What, as two hexadecimal digits per byte.
+    #[schemars(regex(pattern = "^([0-9a-fA-F]{2})+$"))]
+    hex: Option<String>,
+    /// What, as text.
+    #[schemars(length(min = 1))]
+    text: Option<String>,
+}
+
+impl RawSelection {
+    /// Takes its fields out of those of a rule.
+    pub(crate) fn taken_from(
+        place: &str,
+        fields: &mut Map<String, Value>,
+    ) -> Result<Self, SettingError> {
+        let own = ["per", "flows", "match"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), fields.remove(name)?)));
+        decode(place, Value::Object(own.collect()))
+    }
+
+    pub(crate) fn selection(self, place: &str) -> Result<Selection, SettingError> {
+        Ok(Selection {
+            per: match self.per {
+                RawPer::Link => Per::Link,
+                RawPer::Flow => Per::Flow,
+            },
+            flows: self.flows.unwrap_or(Probability::ALWAYS),
+            matching: self
+                .r#match
+                .map(|value| matching(&within(place, "match"), value))
+                .transpose()?,
+        })
+    }
+}
+
+fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
+    const PACKETS_ONLY: [&str; 3] = ["protocol", "port", "address"];
+    if let Some(field) = PACKETS_ONLY.into_iter().find(|field| value.get(field).is_some()) {
+        let problem = "a route has one protocol and one upstream already; this is for IP packets. Leave it out";
+        return Err(SettingError::new(within(place, field), problem));
+    }
+    let raw: RawMatch = decode(place, value)?;
+    if raw.size.is_none() && raw.first.is_none() && raw.after.is_none() && raw.bytes.is_none() {
+        return Err(SettingError::new(
+            place,
+            "it says nothing about a packet; write \"size\", \"first\", \"after\" or \"bytes\", or leave it out",
+        ));
+    }
+    let size = raw
+        .size
+        .map_or(Ok(0..=u32::MAX), |Object(sizes)| size_range(&within(place, "size"), &sizes))?;
+    if raw.first == Some(0) {
+        return Err(SettingError::new(
+            within(place, "first"),
+            "the first 0 packets are none; write at least 1",
+        ));
+    }
+    let (after, first) = (raw.after.unwrap_or(0), raw.first.unwrap_or(u64::MAX));
+    if after >= first {
+        let problem = format!(
+            "no packet is among the first {first} and behind the first {after}; write a larger \"first\""
+        );
+        return Err(SettingError::new(within(place, "after"), problem));
+    }
+    let bytes = raw.bytes.map(|Object(raw)| bytes(&within(place, "bytes"), raw)).transpose()?;
+    Ok(Match { size, number: after + 1..=first, bytes })
+}
+
+fn size_range(place: &str, raw: &RawSizes) -> Result<std::ops::RangeInclusive<u32>, SettingError> {
+    let bound = |size: Option<ByteSize>, default| {
+        size.map_or(default, |size| u32::try_from(size.bytes()).unwrap_or(u32::MAX))
+    };
+    let (min, max) = (bound(raw.min, 0), bound(raw.max, u32::MAX));
+    if raw.min.is_none() && raw.max.is_none() {
+        return Err(SettingError::new(place, "it names no size; write \"min\", \"max\" or both"));
+    }
+    if min > max {
+        let problem = format!("no packet has at least {min} and at most {max} bytes; swap them");
+        return Err(SettingError::new(place, problem));
+    }
+    Ok(min..=max)
+}
+
+fn bytes(place: &str, raw: RawBytes) -> Result<MatchBytes, SettingError> {
+    let value: Bytes = match (raw.hex, raw.text) {
+        (Some(hex), None) => from_hex(&hex)
+            .map_err(|problem| SettingError::new(within(place, "hex"), problem))?
+            .into(),
+        (None, Some(text)) => text.into(),
+        _ => {
+            return Err(SettingError::new(
+                place,
+                "bytes are given by exactly one of \"hex\" and \"text\"",
+            ));
+        }
+    };
+    if !(1..=BYTES_MAX).contains(&value.len()) {
+        let problem = format!("{} bytes cannot be compared; write 1 to {BYTES_MAX}", value.len());
+        return Err(SettingError::new(place, problem));
+    }
+    Ok(MatchBytes { offset: raw.offset as usize, value })
+}
+
+fn from_hex(text: &str) -> Result<Vec<u8>, String> {
+    let refuse = || {
+        format!(
+            "\"{text}\" is not bytes; write two hexadecimal digits for each, such as \"c0ffee\""
+        )
+    };
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
+        .collect::<Option<_>>()
+        .ok_or_else(refuse)?;
+    if digits.len() % 2 == 1 {
+        return Err(refuse());
+    }
+    Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}

@@ -1,0 +1,191 @@
+//! The contract of a kind of rule: how its setting is written, what it does and what it promises.
+
+use super::delay::DrawnDelay;
+use super::promise::{Decision, Promise, Traffic};
+use super::shorthand::Shorthand;
+use super::source::Origin;
+use super::written::ReadFile;
+use crate::packet::Packet;
+use crate::stage::{Stage, Verdict};
+use jostle_common::setting::SettingError;
+use jostle_common::time::Instant;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::any::Any;
+use std::fmt::Debug;
+
+/// How a kind of rule is written. Implemented by its setting.
+pub(crate) trait RuleSyntax: RuleSetting + Sized {
+    /// The fields as a person writes them. Their documentation is that of the schema.
+    type Raw: DeserializeOwned + JsonSchema;
+
+    /// The name of the kind.
+    const NAME: &'static str;
+
+    /// The fields of an example, as JSON without the braces.
+    const EXAMPLE: &'static str;
+
+    /// The fields of which exactly one is written.
+    const ONE_OF: &'static [&'static str] = &[];
+
+    /// The options of the command line that make or shape a rule of this kind.
+    const SHORTHANDS: &'static [&'static str] = &[];
+
+    /// Makes the setting of the rule at `place` from its fields, or refuses them with the place
+    /// and the remedy.
+    fn read(place: &str, raw: Self::Raw, read: ReadFile<'_>) -> Result<Self, SettingError>;
+
+    /// Makes the setting that the shorthands ask for, if they do.
+    fn from_shorthand(_: &Shorthand) -> Result<Option<Self>, SettingError> {
+        Ok(None)
+    }
+}
+
+/// What a rule does and promises. Implemented by the setting of each kind.
+pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
+    /// Returns how the rule treats packets in time.
+    fn timing(&self) -> Timing;
+
+    /// Returns true if a packet that the rule chooses skips every wait behind it.
+    fn skips_waits(&self) -> bool {
+        false
+    }
+
+    /// Returns the most copies that the rule makes of one packet.
+    fn copies_max(&self) -> u32 {
+        0
+    }
+
+    /// Computes the tables that flows of one rule share, if it has any.
+    fn tables(&self) -> Tables {
+        None
+    }
+
+    /// Builds the working side of the rule.
+    fn build(&self, setup: Setup<'_>) -> Work;
+
+    /// Returns what the rule does in the long run to packets that it looks at.
+    fn promise(&self, traffic: &Traffic) -> Promise;
+
+    /// Returns the same as an object of named numbers: times in seconds, shares as fractions.
+    fn numbers(&self, traffic: &Traffic) -> Value;
+
+    /// Says the same in half a sentence.
+    fn words(&self, traffic: &Traffic) -> String;
+
+    /// Says what is allowed and probably not meant.
+    fn warnings(&self, _: &Traffic) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns what one draw of the rule decides, if one does.
+    fn decision(&self) -> Option<Decision> {
+        None
+    }
+}
+
+/// Clones a setting whose kind is not known. Every setting has it.
+pub(crate) trait CloneBoxed {
+    /// Clones the setting.
+    fn boxed(&self) -> Box<dyn RuleSetting>;
+}
+
+impl<S: RuleSetting + Clone> CloneBoxed for S {
+    fn boxed(&self) -> Box<dyn RuleSetting> {
+        Box::new(self.clone())
+    }
+}
+
+/// How a rule treats packets in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// It decides at once and holds nothing.
+    Instant,
+    /// It holds packets; one that was sent ahead skips it.
+    Waiting,
+    /// It lets every packet pass at once and sends others behind it.
+    Trailing,
+}
+
+impl Timing {
+    /// Returns true if the rule holds nothing.
+    pub const fn is_instant(self) -> bool {
+        matches!(self, Self::Instant)
+    }
+}
+
+/// A rule at work.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// It decides at once. It has nothing to keep when its setting changes: its draws depend on
+    /// packet numbers and on time alone.
+    Instant(Box<dyn InstantRule>),
+    /// It holds packets, and lives on under a new setting.
+    Holding(Box<dyn HoldingRule>),
+}
+
+/// A rule that decides at once.
+pub(crate) trait InstantRule: Debug + Send {
+    /// Judges a packet, and may change its body. Never called with a mark.
+    fn judge(&mut self, packet: &mut Packet) -> Verdict;
+
+    /// Forgets a flow of which no packet will come any more.
+    fn forget(&mut self, _flow: u32) {}
+}
+
+/// A rule that holds packets.
+pub(crate) trait HoldingRule: Stage + Debug + Send {
+    /// Takes in a packet, and returns how many copies it made of it.
+    fn take(&mut self, packet: Packet) -> u32 {
+        self.handle(packet);
+        0
+    }
+
+    /// Takes on a new setting of the same kind at `now`; without one it lets packets pass, behind
+    /// what it holds.
+    fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>);
+
+    /// Returns true if a packet of the flow may be given to it; once a rule that counts per flow
+    /// was removed, it takes no flow that it does not know.
+    fn serves(&self, _flow: u32) -> bool {
+        true
+    }
+
+    /// Forgets a flow of which no packet will come any more, once nothing of it is inside.
+    fn forget(&mut self, _flow: u32) {}
+
+    /// Returns true if it reads these tables, in the same memory.
+    #[cfg(test)]
+    fn shares_tables(&self, _: &Tables) -> bool {
+        false
+    }
+}
+
+/// Returns the setting as that of a kind. A holding rule is only ever given settings of its own.
+pub(crate) fn of_kind<S: RuleSetting>(setting: Option<&dyn RuleSetting>) -> Option<&S> {
+    let setting: &dyn Any = setting?;
+    setting.downcast_ref()
+}
+
+/// What a rule at work is made from besides its setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup<'a> {
+    /// Counts the rules of the same kind in front of it.
+    pub(crate) ordinal: u32,
+    pub(crate) origin: Origin,
+    /// The tables of its setting.
+    pub(crate) tables: &'a Tables,
+}
+
+#[cfg(test)]
+impl Setup<'_> {
+    /// Makes the first of its kind, without tables.
+    pub(crate) const fn of(origin: Origin) -> Self {
+        Self { ordinal: 0, origin, tables: &None }
+    }
+}
+
+/// What takes long to compute and is the same for all flows of a rule: the distribution of a
+/// delay, which costs many kilobytes and the time of thousands of packets.
+pub(crate) type Tables = Option<DrawnDelay>;
