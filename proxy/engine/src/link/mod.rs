@@ -351,8 +351,12 @@ impl Link {
             let verdict = match &mut element.work {
                 Work::Instant(rule) => rule.judge(&mut packet),
                 Work::Holding(stage) => {
-                    let copies = stage.take(packet);
+                    stage.handle(packet);
                     element.due = stage.deadline();
+                    let copies = match element.timing {
+                        Timing::Trailing => stage.copies_made(),
+                        Timing::Instant | Timing::Waiting => 0,
+                    };
                     if watched {
                         self.watch.held(copies);
                     }

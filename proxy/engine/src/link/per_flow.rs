@@ -17,7 +17,7 @@ pub(super) fn build(rule: &Rule, origin: Origin) -> Work {
         Work::Instant(Box::new(InstantPerFlow { template, flows: BTreeMap::new() }))
     } else {
         let (flows, due) = (BTreeMap::new(), BTreeSet::new());
-        Work::Holding(Box::new(HoldingPerFlow { template, flows, due, held: 0 }))
+        Work::Holding(Box::new(HoldingPerFlow { template, flows, due, held: 0, copies: 0 }))
     }
 }
 
@@ -80,6 +80,8 @@ struct HoldingPerFlow {
     /// When each flow's stage has work, the earliest first.
     due: BTreeSet<(Instant, u32)>,
     held: usize,
+    /// Copies made since the link last asked.
+    copies: u32,
 }
 
 /// One flow's stage.
@@ -122,13 +124,8 @@ impl HoldingPerFlow {
 }
 
 impl HoldingRule for HoldingPerFlow {
-    fn take(&mut self, packet: Packet) -> u32 {
-        let flow = packet.flow;
-        let share = self.share(flow).expect("the link asked whether the flow is served");
-        let copies = share.stage.take(packet);
-        self.held += 1 + copies as usize;
-        self.settle(flow);
-        copies
+    fn copies_made(&mut self) -> u32 {
+        std::mem::take(&mut self.copies)
     }
 
     /// Takes on a new setting for every flow.
@@ -158,7 +155,13 @@ impl HoldingRule for HoldingPerFlow {
 
 impl Stage for HoldingPerFlow {
     fn handle(&mut self, packet: Packet) {
-        self.take(packet);
+        let flow = packet.flow;
+        let share = self.share(flow).expect("the link asked whether the flow is served");
+        share.stage.handle(packet);
+        let copies = share.stage.copies_made();
+        self.held += 1 + copies as usize;
+        self.copies += copies;
+        self.settle(flow);
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
@@ -216,13 +219,13 @@ mod tests {
         for memory in ["0s", "100ms"] {
             let (flows, due) = (BTreeMap::new(), BTreeSet::new());
             let template = template(&rule("normal", memory), origin);
-            let mut flows = HoldingPerFlow { template, flows, due, held: 0 };
+            let mut flows = HoldingPerFlow { template, flows, due, held: 0, copies: 0 };
             for setting in [rule("normal", memory), rule("pareto", memory)] {
                 let tables = setting.kind.tables();
                 let setup = Setup { ordinal: 0, origin, tables: &tables };
                 flows.retune(Instant::START, Some(setting.kind.setting()), setup);
                 (1..=20).for_each(|flow| {
-                    flows.take(packet(flow));
+                    flows.handle(packet(flow));
                 });
                 assert!(flows.flows.values().all(|share| share.stage.shares_tables(&tables)));
                 assert_eq!(flows.flows.len(), 20);

@@ -136,9 +136,9 @@ pub(crate) trait InstantRule: Debug + Send {
 
 /// A rule that holds packets.
 pub(crate) trait HoldingRule: Stage + Debug + Send {
-    /// Takes in a packet, and returns how many copies it made of it.
-    fn take(&mut self, packet: Packet) -> u32 {
-        self.handle(packet);
+    /// Returns how many copies it made since it was last asked. Asked of what is
+    /// [`Timing::Trailing`] alone.
+    fn copies_made(&mut self) -> u32 {
         0
     }
 

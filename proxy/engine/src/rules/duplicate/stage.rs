@@ -21,6 +21,8 @@ pub(super) struct Copies {
     /// Copies by the time at which they are due, equal times in the order in which they were made.
     later: BTreeMap<(Instant, u64), Packet>,
     made: u64,
+    /// Copies made since the link last asked.
+    unreported: u32,
 }
 
 impl Copies {
@@ -32,6 +34,7 @@ impl Copies {
             passing: VecDeque::new(),
             later: BTreeMap::new(),
             made: 0,
+            unreported: 0,
         }
     }
 
@@ -45,16 +48,25 @@ impl Copies {
 }
 
 impl HoldingRule for Copies {
-    fn take(&mut self, mut packet: Packet) -> u32 {
+    fn copies_made(&mut self) -> u32 {
+        std::mem::take(&mut self.unreported)
+    }
+
+    /// Changes the setting for packets to come; copies made keep their times.
+    fn retune(&mut self, _: Instant, setting: Option<&dyn RuleSetting>, _: Setup<'_>) {
+        self.setting = of_kind(setting).copied();
+    }
+}
+
+impl Stage for Copies {
+    fn handle(&mut self, mut packet: Packet) {
         if packet.is_mark() {
             self.flush(&packet);
-            self.passing.push_back(packet);
-            return 0;
+            return self.passing.push_back(packet);
         }
         let chosen = self.setting.filter(|setting| self.source.draw(&packet).hits(setting.chance));
         let Some(setting) = chosen else {
-            self.passing.push_back(packet);
-            return 0;
+            return self.passing.push_back(packet);
         };
         packet.trace.choose();
         for index in 1..=setting.copies {
@@ -68,18 +80,7 @@ impl HoldingRule for Copies {
             self.later.insert((at, self.made), copy);
         }
         self.passing.push_back(packet);
-        setting.copies
-    }
-
-    /// Changes the setting for packets to come; copies made keep their times.
-    fn retune(&mut self, _: Instant, setting: Option<&dyn RuleSetting>, _: Setup<'_>) {
-        self.setting = of_kind(setting).copied();
-    }
-}
-
-impl Stage for Copies {
-    fn handle(&mut self, packet: Packet) {
-        self.take(packet);
+        self.unreported += setting.copies;
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
@@ -161,7 +162,12 @@ mod tests {
     #[test]
     fn a_share_of_packets_is_copied_and_says_so() {
         let mut stage = stage(0.25, 3, 1);
-        let copies: u32 = (1..=40_000).map(|number| stage.take(data(number, 1, number))).sum();
+        let copies: u32 = (1..=40_000)
+            .map(|number| {
+                stage.handle(data(number, 1, number));
+                stage.copies_made()
+            })
+            .sum();
         // 30,000 expected, sd 3·87.
         assert!((28_960..=31_040).contains(&copies), "{copies}");
         assert_eq!(stage.held(), 40_000 + copies as usize);
