@@ -13,5 +13,6 @@ pub mod profile;
 pub mod raw;
 pub mod route;
 pub mod rules;
+mod segment;
 pub mod stage;
 pub mod tcp;

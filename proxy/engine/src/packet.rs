@@ -1,6 +1,6 @@
 //! A packet on its way through a link.
 
-use crate::tcp::Segment;
+use crate::segment::Segment;
 use bytes::Bytes;
 use jostle_common::time::Instant;
 

@@ -39,7 +39,6 @@ mod receiver;
 mod reno;
 mod rtt;
 mod scoreboard;
-mod segment;
 mod sender;
 mod sent;
 mod stream;
@@ -50,9 +49,9 @@ mod undo;
 mod usage;
 mod window;
 
+pub use crate::segment::{Ack, Blocks, Data, Segment};
 pub use budget::Budget;
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;
-pub use segment::{Ack, Blocks, Data, Segment};
 pub use transfer::{Outcome, transfer};

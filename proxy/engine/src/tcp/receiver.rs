@@ -2,7 +2,7 @@
 //! acknowledge.
 
 use super::ranges::RangeSet;
-use super::segment::{Ack, Blocks, Data};
+use crate::segment::{Ack, Blocks, Data};
 use jostle_common::time::Instant;
 use std::ops::Range;
 use std::time::Duration;

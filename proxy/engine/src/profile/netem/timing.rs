@@ -3,6 +3,7 @@
 
 use super::line::{Netem, Rate, SlotTimes};
 use super::{Draft, percent, quoted, span};
+use crate::rules::Shape;
 use jostle_common::units::BitRate;
 use std::time::Duration;
 
@@ -12,10 +13,6 @@ const LIMIT_DEFAULT: u64 = 1000;
 const FRAME_BYTES: i64 = 42;
 /// A full Ethernet frame, for sums.
 const FRAME_FULL_BITS: f64 = 1514.0 * 8.0;
-/// How far each shape can spread, as a share of the delay, before it would begin below 0.
-const NORMAL_SHARE_MAX: f64 = 0.57;
-const PARETO_SHARE_MAX: f64 = 1.44;
-const PARETO_NORMAL_SHARE_MAX: f64 = 0.72;
 
 impl Draft {
     pub(super) fn delay(&mut self, netem: &Netem) {
@@ -85,7 +82,7 @@ impl Draft {
                 vec![field(time)]
             }
             Some("normal") => {
-                let fits = jitter.min(widest(time, NORMAL_SHARE_MAX));
+                let fits = jitter.min(widest(time, Shape::NORMAL_JITTER_MAX));
                 if fits < jitter {
                     self.remark(format!(
                         "A Gaussian of {} around {} reaches far below zero; netem sends those packets at once. Here it is cut at 0 and at twice the delay, and {} is the widest that fits.",
@@ -100,8 +97,8 @@ impl Draft {
             }
             Some(name @ ("pareto" | "paretonormal")) => {
                 let (mean, sd, top, share) = match name {
-                    "pareto" => ("0.034", "0.82", "4.0", PARETO_SHARE_MAX),
-                    _ => ("0.025", "0.83", "3.9", PARETO_NORMAL_SHARE_MAX),
+                    "pareto" => ("0.034", "0.82", "4.0", Shape::PARETO_JITTER_MAX),
+                    _ => ("0.025", "0.83", "3.9", Shape::PARETO_NORMAL_JITTER_MAX),
                 };
                 let fits = jitter.min(widest(time, share));
                 if fits < jitter {

@@ -49,16 +49,6 @@ pub enum DelaySource {
     Trace(Arc<DelayTrace>),
 }
 
-/// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it has
-/// become the even distribution.
-const NORMAL_JITTER_MAX: f64 = 0.57;
-/// The cut Pareto distribution begins 0.6928 standard deviations below its mean, and 1/0.6928 =
-/// 1.443.
-const PARETO_JITTER_MAX: f64 = 1.44;
-/// The cut mixture of Gaussian and Pareto begins 1.3869 standard deviations below its mean, and
-/// 1/1.3869 = 0.721.
-const PARETO_NORMAL_JITTER_MAX: f64 = 0.72;
-
 impl Delay {
     /// The same delay for every packet.
     pub const fn constant(time: Duration) -> Self {
@@ -80,18 +70,21 @@ impl Delay {
         let (time, jitter) = (*time, *jitter);
         match shape {
             Shape::Uniform if jitter > time => Err(format!(
-                "{} of jitter around {} would be before the packet came; write a jitter of at most the time",
+                "{} of jitter around {} would be before the packet came; write a jitter of at \
+                 most the time",
                 Span(jitter),
                 Span(time)
             )),
-            Shape::Normal if jitter > time.mul_f64(NORMAL_JITTER_MAX) => Err(format!(
-                "a normal jitter of {} does not fit between 0 and twice {}; write at most 57% of the time",
+            Shape::Normal if jitter > time.mul_f64(Shape::NORMAL_JITTER_MAX) => Err(format!(
+                "a normal jitter of {} does not fit between 0 and twice {}; write at most {:.0}% \
+                 of the time",
                 Span(jitter),
-                Span(time)
+                Span(time),
+                Shape::NORMAL_JITTER_MAX * 100.0
             )),
-            Shape::Pareto => check_tail("pareto", time, jitter, PARETO_JITTER_MAX),
+            Shape::Pareto => check_tail("pareto", time, jitter, Shape::PARETO_JITTER_MAX),
             Shape::ParetoNormal => {
-                check_tail("paretonormal", time, jitter, PARETO_NORMAL_JITTER_MAX)
+                check_tail("paretonormal", time, jitter, Shape::PARETO_NORMAL_JITTER_MAX)
             }
             _ => Ok(()),
         }
@@ -105,7 +98,8 @@ fn check_tail(shape: &str, time: Duration, jitter: Duration, most: f64) -> Resul
         return Ok(());
     }
     Err(format!(
-        "a {shape} jitter of {} around {} would begin before the packet came; write at most {}% of the time, {}",
+        "a {shape} jitter of {} around {} would begin before the packet came; write at most {}% \
+         of the time, {}",
         Span(jitter),
         Span(time),
         most * 100.0,
@@ -130,6 +124,19 @@ pub enum Shape {
     /// time + jitter · T/8192 for an entry T of the table, drawn evenly: tc's `.dist` format. At
     /// least 0.
     Table(Arc<[i16]>),
+}
+
+/// How far each shape can spread, as a share of the time, before it would begin below 0.
+impl Shape {
+    /// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it
+    /// has become the even distribution.
+    pub const NORMAL_JITTER_MAX: f64 = 0.57;
+    /// The cut Pareto distribution begins 0.6928 standard deviations below its mean, and 1/0.6928 =
+    /// 1.443.
+    pub const PARETO_JITTER_MAX: f64 = 1.44;
+    /// The cut mixture of Gaussian and Pareto begins 1.3869 standard deviations below its mean, and
+    /// 1/1.3869 = 0.721.
+    pub const PARETO_NORMAL_JITTER_MAX: f64 = 0.72;
 }
 
 impl RuleSyntax for Delay {

@@ -11,13 +11,13 @@ mod transmit;
 mod tests;
 
 use crate::route::CongestionControl;
+use crate::segment::Ack;
 use crate::tcp::counters::Counters;
 use crate::tcp::hystart::Sight;
 use crate::tcp::prr::Reduction;
 use crate::tcp::rack::{Clock, Rack};
 use crate::tcp::rtt::RoundTrip;
 use crate::tcp::scoreboard::{Progress, Scoreboard};
-use crate::tcp::segment::Ack;
 use crate::tcp::tlp::Probe;
 use crate::tcp::undo::Undo;
 use crate::tcp::usage::Usage;

@@ -4,7 +4,7 @@
 
 use super::timer::TimerKind;
 use super::*;
-use crate::tcp::segment::{Blocks, Data};
+use crate::segment::{Blocks, Data};
 use std::ops::Range;
 
 const MS: u64 = 1_000_000;

@@ -2,7 +2,7 @@
 
 use super::timer::{Timer, TimerKind};
 use super::{PAYLOAD_MAX, Phase, Sender};
-use crate::tcp::segment::Data;
+use crate::segment::Data;
 use jostle_common::time::Instant;
 
 impl Sender {

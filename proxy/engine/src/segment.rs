@@ -11,7 +11,7 @@ const HEADER: u32 = 52;
 const SYN: u32 = 60;
 
 /// The most SACK blocks that fit beside timestamps (RFC 2018 §3).
-pub(super) const SACK_BLOCKS_MAX: usize = 3;
+pub(crate) const SACK_BLOCKS_MAX: usize = 3;
 
 /// A segment on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct Blocks {
 
 impl Blocks {
     /// Adds a block; one too many is left out.
-    pub(super) fn push(&mut self, block: Range<u64>) {
+    pub(crate) fn push(&mut self, block: Range<u64>) {
         if let Some(place) = self.ranges.get_mut(usize::from(self.count)) {
             *place = block;
             self.count += 1;
