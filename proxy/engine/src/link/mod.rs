@@ -351,8 +351,7 @@ impl Link {
             let verdict = match &mut element.work {
                 Work::Instant(rule) => rule.judge(&mut packet),
                 Work::Holding(stage) => {
-                    stage.handle(packet);
-                    element.due = stage.deadline();
+                    element.due = stage.take(packet);
                     let copies = match element.timing {
                         Timing::Trailing => stage.copies_made(),
                         Timing::Instant | Timing::Waiting => 0,

@@ -136,6 +136,14 @@ pub(crate) trait InstantRule: Debug + Send {
 
 /// A rule that holds packets.
 pub(crate) trait HoldingRule: Stage + Debug + Send {
+    /// Takes in a packet, and returns when there is work next.
+    // One call through the table of methods does both.
+    #[inline]
+    fn take(&mut self, packet: Packet) -> Option<Instant> {
+        self.handle(packet);
+        self.deadline()
+    }
+
     /// Returns how many copies it made since it was last asked. Asked of what is
     /// [`Timing::Trailing`] alone.
     fn copies_made(&mut self) -> u32 {
