@@ -3,7 +3,12 @@
 //! After a loss at W_max the window follows W(t) = C·(t − K)³ + W_max: steep at first, flat near
 //! W_max, then probing beyond.
 
+use super::controller::Controller;
+use super::hystart::{HyStart, Sight};
 use jostle_common::time::Instant;
+
+/// Samples this soon after a loss say nothing about the path (Linux discards them), in nanoseconds.
+const SETTLING_NANOS: u64 = 1_000_000_000;
 
 /// The window after a loss is this many 1024ths of the one before: β = 0.7.
 const BETA: u64 = 717;
@@ -24,7 +29,7 @@ const UPDATE_NANOS: u64 = 1_000_000_000 / 32;
 
 /// The state between two losses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cubic {
+struct Cubic {
     /// W_max: the window before the last loss; 0 while unknown.
     window_max: u32,
     /// When growth began after the last loss.
@@ -46,7 +51,7 @@ pub(super) struct Cubic {
 
 impl Cubic {
     /// The window after a loss, at least two segments; remembers where it happened.
-    pub(super) fn reduced(&mut self, window: u32) -> u32 {
+    fn reduced(&mut self, window: u32) -> u32 {
         self.epoch = None;
         self.window_max = if window < self.window_max {
             // Fast convergence (RFC 9438 §4.7): a flow that lost before it was back at W_max leaves
@@ -59,31 +64,22 @@ impl Cubic {
     }
 
     /// Forgets everything, as Linux does after a timeout.
-    pub(super) fn reset(&mut self) {
+    fn reset(&mut self) {
         *self = Self::default();
     }
 
     /// Takes in a sample of the round-trip time, in nanoseconds.
-    pub(super) fn sample(&mut self, rtt: u64) {
+    fn sample(&mut self, rtt: u64) {
         self.least_rtt = Some(self.least_rtt.map_or(rtt, |least| least.min(rtt)));
     }
 
-    pub(super) const fn least_rtt(&self) -> Option<u64> {
-        self.least_rtt
-    }
-
-    /// When growth began after the last loss.
-    pub(super) const fn epoch(&self) -> Option<Instant> {
-        self.epoch
-    }
-
     /// Shifts growth by a time in which nothing was sent (RFC 9438 §5.8).
-    pub(super) fn pause(&mut self, now: Instant, nanos: u64) {
+    fn pause(&mut self, now: Instant, nanos: u64) {
         self.epoch = self.epoch.map(|epoch| epoch.plus_nanos(nanos).min(now));
     }
 
     /// How many segments must be acknowledged for one segment of growth, now that `acked` more are.
-    pub(super) fn growth_interval(&mut self, now: Instant, window: u32, acked: u32) -> u32 {
+    fn growth_interval(&mut self, now: Instant, window: u32, acked: u32) -> u32 {
         self.reno_credit += u64::from(acked);
         if let Some((at, at_window)) = self.updated
             && at_window == window
@@ -147,6 +143,42 @@ impl Cubic {
             Some(ahead) if ahead > 0 => window / ahead,
             _ => u32::MAX,
         }
+    }
+}
+
+/// CUBIC as Linux runs it: with HyStart watching over slow start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CubicWithHyStart {
+    cubic: Cubic,
+    hystart: HyStart,
+}
+
+impl Controller for CubicWithHyStart {
+    fn sample(&mut self, sight: Sight, slow_start: Option<u32>) -> bool {
+        let settling = |epoch: Instant| sight.now.as_nanos() < epoch.as_nanos() + SETTLING_NANOS;
+        if self.cubic.epoch.is_some_and(settling) {
+            return false;
+        }
+        self.cubic.sample(sight.rtt);
+        let sight = Sight { least_rtt: self.cubic.least_rtt.unwrap_or(sight.rtt), ..sight };
+        slow_start.is_some_and(|window| self.hystart.handle_ack(window, &sight))
+    }
+
+    fn growth_interval(&mut self, now: Instant, window: u32, delivered: u32) -> u32 {
+        self.cubic.growth_interval(now, window, delivered)
+    }
+
+    fn reduced(&mut self, window: u32) -> u32 {
+        self.cubic.reduced(window)
+    }
+
+    fn time_out(&mut self, now: Instant, next: u64) {
+        self.cubic.reset();
+        self.hystart.reset(now, next);
+    }
+
+    fn pause(&mut self, now: Instant, idle: u64) {
+        self.cubic.pause(now, idle);
     }
 }
 
@@ -221,9 +253,9 @@ mod tests {
         let mut cubic = Cubic::default();
         cubic.growth_interval(Instant::from_secs(10), 100, 1);
         cubic.pause(Instant::from_secs(15), 3_000_000_000);
-        assert_eq!(cubic.epoch(), Some(Instant::from_secs(13)));
+        assert_eq!(cubic.epoch, Some(Instant::from_secs(13)));
         cubic.pause(Instant::from_secs(16), 5_000_000_000);
-        assert_eq!(cubic.epoch(), Some(Instant::from_secs(16)));
+        assert_eq!(cubic.epoch, Some(Instant::from_secs(16)));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! | `scoreboard`, `sent`, `ranges` | what is out, sacked, lost, sent again |
 //! | `rack`, `tlp`, `rtt` | when a segment is taken to be lost (RFC 8985, RFC 6298 as in Linux) |
 //! | `undo` | what happens when it was not (RFC 4015) |
-//! | `window`, `cubic`, `reno`, `hystart`, `usage`, `prr` | how much may be in flight (RFC 9438, 5681, 6937) |
+//! | `window`, `usage`, `prr` | how much may be in flight (RFC 6937) |
+//! | `controller`, `cubic`, `reno`, `hystart` | how that grows and shrinks (RFC 9438, 5681) |
 //! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
 //! | `connection`, `stream`, `budget` | both directions, the bytes, their bound |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
@@ -26,6 +27,7 @@
 
 mod budget;
 mod connection;
+mod controller;
 mod counters;
 mod cubic;
 mod event;

@@ -1,11 +1,18 @@
 //! Reno's congestion avoidance: one segment more per window, half of it after a loss (RFC 5681).
 
-/// The window after a loss: half, at least two segments.
-pub(super) fn reduced(window: u32) -> u32 {
-    (window / 2).max(2)
-}
+use super::controller::Controller;
+use jostle_common::time::Instant;
 
-/// How many segments must be acknowledged for one segment of growth.
-pub(super) const fn growth_interval(window: u32) -> u32 {
-    window
+/// Reno, which keeps no state besides the window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reno;
+
+impl Controller for Reno {
+    fn growth_interval(&mut self, _: Instant, window: u32, _delivered: u32) -> u32 {
+        window
+    }
+
+    fn reduced(&mut self, window: u32) -> u32 {
+        (window / 2).max(2)
+    }
 }

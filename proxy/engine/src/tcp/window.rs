@@ -1,8 +1,7 @@
 //! The congestion window, in segments: slow start and congestion avoidance under either control.
 
-use super::cubic::Cubic;
-use super::hystart::{HyStart, Sight};
-use super::reno;
+use super::controller::{Controller, controller};
+use super::hystart::Sight;
 use crate::route::CongestionControl;
 use jostle_common::time::Instant;
 
@@ -12,33 +11,20 @@ pub(super) const INITIAL: u32 = 10;
 /// The window never grows beyond this: twice as many full segments as the receive window holds.
 const SEGMENTS_MAX: u32 = 8192;
 
-/// Samples this soon after a loss say nothing about the path (Linux discards them), in nanoseconds.
-const SETTLING_NANOS: u64 = 1_000_000_000;
-
 /// A congestion window.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Window {
     segments: u32,
     /// The slow start threshold; none until the first loss.
     threshold: Option<u32>,
     /// Segments acknowledged in congestion avoidance that have not grown the window yet.
     credit: u32,
-    control: Control,
-}
-
-#[derive(Clone, Debug)]
-enum Control {
-    Cubic(Box<(Cubic, HyStart)>),
-    Reno,
+    control: Box<dyn Controller>,
 }
 
 impl Window {
     pub(super) fn new(control: CongestionControl) -> Self {
-        let control = match control {
-            CongestionControl::Cubic => Control::Cubic(Box::default()),
-            CongestionControl::Reno => Control::Reno,
-        };
-        Self { segments: INITIAL, threshold: None, credit: 0, control }
+        Self { segments: INITIAL, threshold: None, credit: 0, control: controller(control) }
     }
 
     /// How many segments may be in flight.
@@ -62,16 +48,8 @@ impl Window {
 
     /// Takes in a sample of the round-trip time. It may end slow start.
     pub(super) fn sample(&mut self, sight: Sight) {
-        let in_slow_start = self.in_slow_start();
-        let Control::Cubic(state) = &mut self.control else { return };
-        let (cubic, hystart) = &mut **state;
-        let settling = |epoch: Instant| sight.now.as_nanos() < epoch.as_nanos() + SETTLING_NANOS;
-        if cubic.epoch().is_some_and(settling) {
-            return;
-        }
-        cubic.sample(sight.rtt);
-        let sight = Sight { least_rtt: cubic.least_rtt().unwrap_or(sight.rtt), ..sight };
-        if in_slow_start && hystart.handle_ack(self.segments, &sight) {
+        let slow_start = self.in_slow_start().then_some(self.segments);
+        if self.control.sample(sight, slow_start) {
             self.threshold = Some(self.segments);
         }
     }
@@ -88,10 +66,7 @@ impl Window {
                 return;
             }
         }
-        let interval = match &mut self.control {
-            Control::Cubic(state) => state.0.growth_interval(now, self.segments, delivered),
-            Control::Reno => reno::growth_interval(self.segments),
-        };
+        let interval = self.control.growth_interval(now, self.segments, delivered);
         // Credit from a larger window is worth one segment now, not many.
         if self.credit >= interval {
             self.credit = 0;
@@ -105,10 +80,7 @@ impl Window {
     /// Lowers the threshold because of a loss; growth starts over.
     pub(super) fn reduce(&mut self) {
         self.credit = 0;
-        self.threshold = Some(match &mut self.control {
-            Control::Cubic(state) => state.0.reduced(self.segments),
-            Control::Reno => reno::reduced(self.segments),
-        });
+        self.threshold = Some(self.control.reduced(self.segments));
     }
 
     /// Goes back to a window and a threshold from before a reduction, or stays where it is further.
@@ -123,19 +95,14 @@ impl Window {
     pub(super) fn time_out(&mut self, now: Instant, next: u64, segments: u32) {
         self.segments = segments;
         self.credit = 0;
-        if let Control::Cubic(state) = &mut self.control {
-            state.0.reset();
-            state.1.reset(now, next);
-        }
+        self.control.time_out(now, next);
     }
 
     /// Begins to send again at `now`, after nothing was sent for `idle` nanoseconds. When that was
     /// longer than the timeout the window shrinks, as the network may have changed (RFC 5681 §4.1;
     /// half per timeout, as in RFC 2861).
     pub(super) fn restart(&mut self, now: Instant, idle: u64, timeout: u64) {
-        if let Control::Cubic(state) = &mut self.control {
-            state.0.pause(now, idle);
-        }
+        self.control.pause(now, idle);
         if idle > timeout {
             self.threshold = self.threshold.map(|threshold| threshold.max(self.segments / 4 * 3));
             let halvings = u32::try_from((idle - 1) / timeout).unwrap_or(u32::MAX);

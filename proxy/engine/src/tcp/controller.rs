@@ -1,0 +1,39 @@
+//! The contract of congestion control: how a window grows beyond slow start, and what a loss leaves
+//! of it.
+
+use super::cubic::CubicWithHyStart;
+use super::hystart::Sight;
+use super::reno::Reno;
+use crate::route::CongestionControl;
+use jostle_common::time::Instant;
+use std::fmt::Debug;
+
+/// A congestion control. Windows are in segments, and belong to the caller.
+pub(super) trait Controller: Debug + Send {
+    /// Takes in a sample of the round-trip time; `slow_start` is the window if it is in slow start.
+    /// Returns true if slow start ends there.
+    fn sample(&mut self, _: Sight, _slow_start: Option<u32>) -> bool {
+        false
+    }
+
+    /// Returns how many segments must be acknowledged for one segment of growth, now that
+    /// `delivered` more are.
+    fn growth_interval(&mut self, now: Instant, window: u32, delivered: u32) -> u32;
+
+    /// Returns the window after a loss at this one, at least two segments.
+    fn reduced(&mut self, window: u32) -> u32;
+
+    /// Starts over after a timeout at `now`, when everything up to `next` had been sent.
+    fn time_out(&mut self, _now: Instant, _next: u64) {}
+
+    /// Notes that nothing was sent for `idle` nanoseconds before `now`.
+    fn pause(&mut self, _now: Instant, _idle: u64) {}
+}
+
+/// Makes a control in its first state.
+pub(super) fn controller(control: CongestionControl) -> Box<dyn Controller> {
+    match control {
+        CongestionControl::Cubic => Box::new(CubicWithHyStart::default()),
+        CongestionControl::Reno => Box::new(Reno),
+    }
+}
