@@ -276,7 +276,8 @@ mod tests {
             (
                 r#"{ "rule": "rate", "limit": "10Mbit/s", "queue": "20ms" }, { "rule": "delay", "time": "50ms" }"#,
                 None,
-                "25 kB, less than the 125 kB that are under way at 10 Mbit/s and a round trip of 100 ms",
+                "25 kB, less than the 125 kB that are under way at 10 Mbit/s and a round trip of \
+                 100 ms",
             ),
             (
                 r#"{ "rule": "rate", "limit": "56kbit/s", "queue": "50ms" }"#,
