@@ -152,7 +152,8 @@ fn medians_match_the_kernels() {
     let listed: Vec<String> =
         worst.iter().take(25).map(|(cell, ratio)| format!("{ratio:.3}  {}", cell.name)).collect();
     let summary = format!(
-        "within 10 %: {:.1} %, within 20 %: {:.1} %, geometric mean {mean:.3}; model/kernel at worst:\n{}",
+        "within 10 %: {:.1} %, within 20 %: {:.1} %, geometric mean {mean:.3}; model/kernel at \
+         worst:\n{}",
         100.0 * within_10,
         100.0 * within_20,
         listed.join("\n")

@@ -1,6 +1,6 @@
 //! Which packets a rule of the link looks at.
 
-use super::LinkKey;
+use super::key::LinkKey;
 use crate::packet::{Body, Packet};
 use crate::rules::{Match, MatchBytes, Per, Rule};
 use jostle_common::chance::Stream;

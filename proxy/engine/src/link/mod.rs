@@ -6,6 +6,7 @@
 //! never on when the link was polled.
 
 mod gate;
+mod key;
 mod per_flow;
 mod schedule;
 mod watch;
@@ -13,44 +14,17 @@ mod watch;
 use crate::counters::Counters;
 use crate::packet::{Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{Origin, Per, Rule, Setup, Source, Timing, Work, copy_number};
+use crate::rules::{Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
 use gate::Gate;
-use jostle_common::chance::{Direction, Stream};
+use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+pub use key::LinkKey;
 use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
 pub use watch::{Drawn, Visit};
-
-/// Who a link is: with the rules' keys, all that its draws depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkKey {
-    /// The seed of the run, or of the route.
-    pub seed: u64,
-    /// The route's name, or its ordinal.
-    pub route: String,
-    /// Which of the route's two links it is.
-    pub direction: Direction,
-}
-
-impl LinkKey {
-    /// The draws of a rule of this link.
-    fn stream(&self, rule: &str) -> Stream {
-        Stream::new(self.seed, &self.route, self.direction, rule)
-    }
-
-    /// Returns the source of a rule's draws, whose time began to count at `epoch`.
-    fn origin(&self, rule: &Rule, epoch: Instant) -> Origin {
-        Origin { source: self.source(rule), epoch }
-    }
-
-    /// Returns the source of a rule's draws, for all packets of the link.
-    fn source(&self, rule: &Rule) -> Source {
-        Source::of_link(self.stream(&rule.key))
-    }
-}
 
 /// One direction of a route.
 #[derive(Debug)]
@@ -172,6 +146,7 @@ impl Link {
     fn replace(&mut self, now: Instant, rules: &[Rule], epoch: Instant) {
         let mut old: VecDeque<Element> = std::mem::take(&mut self.elements).into();
         for rule in rules {
+            // Rules keep their order, so what matches is looked for behind the last match only.
             let Some(found) = old.iter().position(|element| element.serves(rule)) else {
                 let element = self.element(rule, epoch);
                 self.elements.push(element);
@@ -284,6 +259,8 @@ impl Link {
     /// The stage whose work is due first, and when; of several the one nearest to the exit.
     fn next_due(&self) -> Option<(Instant, usize)> {
         let mut next: Option<(Instant, usize)> = None;
+        // From the exit on, and a tie goes to the first that is found: work near the exit makes room
+        // before what is behind it is let go.
         for (index, element) in self.elements.iter().enumerate().rev() {
             if let Some(due) = element.due
                 && next.is_none_or(|(earliest, _)| due < earliest)
@@ -326,6 +303,7 @@ impl Link {
             self.watch.released(&element.rule.key, element.place, output);
         }
         let emptied = element.retired && element.held() == 0;
+        // Nothing stands behind it: the output leaves without another move.
         if index + 1 == self.elements.len() && !emptied
             || matches!(output, Some(Output::Discard(..)))
         {
@@ -382,6 +360,8 @@ impl Link {
                 Verdict::Copies(count) => {
                     packet.trace.sign(place);
                     let ordinal = element.rule.ordinal;
+                    // The original goes all the way first, as it would without its copies; each
+                    // of them then meets the rules behind this one with draws of its own.
                     let (parent, original) = (packet.copy, packet.clone());
                     self.pass(index + 1, packet);
                     for copy in 1..=count {
@@ -428,6 +408,8 @@ impl Stage for Link {
             if !self.outputs.is_empty() {
                 break self.outputs.pop_front_if(|output| output.packet().at <= now)?;
             }
+            // One step may only move a packet to the next stage; the loop goes on until something
+            // leaves or nothing is due.
             let (at, event) = self.next_event().filter(|(at, _)| *at <= now)?;
             if let Some(output) = self.happen(at, event) {
                 break output;

@@ -1,6 +1,6 @@
 //! Follows one packet, and its copies, from rule to rule.
 
-use super::LinkKey;
+use super::key::LinkKey;
 use crate::packet::Packet;
 use crate::rules::{Decision, Per, Rule};
 use crate::stage::Output;

@@ -136,7 +136,8 @@ mod tests {
                 burst: Some(3.0),
                 ..Shorthand::default()
             }),
-            "--burst: bursts of 3 packets cannot lose more than 75%; write a longer burst or a lower mean"
+            "--burst: bursts of 3 packets cannot lose more than 75%; write a longer burst or a \
+             lower mean"
         );
     }
 }

@@ -309,7 +309,10 @@ pub fn parse_unit(text: &str) -> Result<Unit, String> {
 /// What is wrong, with the remedy.
 pub fn parse_route(text: &str) -> Result<(Transports, HostPort, HostPort), String> {
     let (listen, upstream) = text.split_once('=').ok_or_else(|| {
-        format!("\"{text}\" does not say where the packets go; write udp://127.0.0.1:5353=127.0.0.1:53, say")
+        format!(
+            "\"{text}\" does not say where the packets go; write \
+                 udp://127.0.0.1:5353=127.0.0.1:53, say"
+        )
     })?;
     let (transport, listen) = parse_listen(listen)?;
     Ok((transport, listen, parse_upstream(upstream)?))

@@ -1,6 +1,5 @@
 //! The contract of a kind of rule: how its setting is written, what it does and what it promises.
 
-use super::delay::DrawnDelay;
 use super::promise::{Decision, Promise, Traffic};
 use super::shorthand::Shorthand;
 use super::source::Origin;
@@ -14,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// How a kind of rule is written. Implemented by its setting.
 pub(crate) trait RuleSyntax: RuleSetting + Sized {
@@ -194,6 +194,7 @@ impl Setup<'_> {
     }
 }
 
-/// What takes long to compute and is the same for all flows of a rule: the distribution of a
-/// delay, which costs many kilobytes and the time of thousands of packets.
-pub(crate) type Tables = Option<DrawnDelay>;
+/// What takes long to compute and is the same for all flows of a rule, such as the distribution of a
+/// delay, which costs many kilobytes and the time of thousands of packets. Only the kind that made
+/// it can read it.
+pub(crate) type Tables = Option<Arc<dyn Any + Send + Sync>>;

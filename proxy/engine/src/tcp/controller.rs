@@ -1,10 +1,7 @@
 //! The contract of congestion control: how a window grows beyond slow start, and what a loss leaves
 //! of it.
 
-use super::cubic::CubicWithHyStart;
 use super::hystart::Sight;
-use super::reno::Reno;
-use crate::route::CongestionControl;
 use jostle_common::time::Instant;
 use std::fmt::Debug;
 
@@ -28,12 +25,4 @@ pub(super) trait Controller: Debug + Send {
 
     /// Notes that nothing was sent for `idle` nanoseconds before `now`.
     fn pause(&mut self, _now: Instant, _idle: u64) {}
-}
-
-/// Makes a control in its first state.
-pub(super) fn controller(control: CongestionControl) -> Box<dyn Controller> {
-    match control {
-        CongestionControl::Cubic => Box::new(CubicWithHyStart::default()),
-        CongestionControl::Reno => Box::new(Reno),
-    }
 }

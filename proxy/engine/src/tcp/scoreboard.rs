@@ -116,9 +116,12 @@ impl Scoreboard {
 
     /// Sends the first segment that waits to be sent again; whether it is the head.
     pub(super) fn send_missing(&mut self, now: Instant) -> Option<(Sent, bool)> {
+        // Everything lost is out again: no search.
         if self.lost == self.retransmitted {
             return None;
         }
+        // Losses are repaired in order, so the search goes on where the last one ended. What is
+        // marked lost in front of that place moves it back.
         let from = self.missing_from.max(self.first);
         let skipped =
             self.segments.range((from - self.first) as usize..).position(Sent::is_missing)? as u64;
@@ -127,6 +130,8 @@ impl Scoreboard {
         let segment = &mut self.segments[(ordinal - self.first) as usize];
         segment.retransmitted = true;
         segment.ever_retransmitted = true;
+        // The new time tells RACK which transmission an acknowledgement may speak of, and makes the
+        // older entry among the transmissions void.
         segment.at = now;
         self.retransmitted += 1;
         self.transmissions.push_back((ordinal, now));
@@ -158,6 +163,8 @@ impl Scoreboard {
         rack: &mut Clock,
         progress: &mut Progress,
     ) {
+        // A block repeats what earlier acknowledgements said and adds a little at its end; only the
+        // gaps in what is known are walked, so a long block costs what is new in it.
         let mut rest = block.start.max(self.acknowledged)..block.end.min(self.next);
         while let Some(gap) = self.known.first_gap(&rest) {
             let mut index = self.segments.partition_point(|segment| segment.start < gap.start);
@@ -166,10 +173,14 @@ impl Scoreboard {
             {
                 rack.advance(now, segment);
                 progress.delivered += 1;
+                // Of a segment that was sent twice it is not known which arrived, so it says
+                // nothing about round trips or order (Karn's rule).
                 if !segment.ever_retransmitted {
                     progress.reordered |= segment.start < progress.highest_before;
                     note(&mut progress.sacked, segment.at);
                 }
+                // It was not lost, or its repair arrived: either way it leaves both accounts, so
+                // that "in flight" stays out − sacked − lost + retransmitted.
                 if segment.lost {
                     self.lost -= 1;
                     self.retransmitted -= u32::from(segment.retransmitted);
@@ -202,6 +213,7 @@ impl Scoreboard {
                 note(&mut progress.acked, segment.at);
                 progress.reordered |= segment.start < progress.highest_before;
             }
+            // What was sacked has been counted as delivered when its block came.
             if segment.sacked {
                 self.sacked -= 1;
             } else {
@@ -219,17 +231,22 @@ impl Scoreboard {
     /// Marks lost what RACK takes to be lost at `now`; returns how many, and how long until the
     /// next would be (the longest such wait).
     pub(super) fn mark_lost(&mut self, now: Instant, rack: &Rack) -> (u32, Option<u64>) {
+        // The list is in order of time, so it ends at the first transmission that is younger than
+        // the latest one that arrived: RACK says nothing about those behind it.
         let (mut marked, mut wait, mut place) = (0, None, 0);
         while let Some(&(ordinal, at)) = self.transmissions.get(place) {
             let pending = ordinal
                 .checked_sub(self.first)
                 .and_then(|index| self.segments.get_mut(index as usize))
+                // An entry of another time was replaced by a later transmission.
                 .filter(|segment| segment.at == at && !segment.sacked && !segment.is_missing());
             if let Some(segment) = pending {
                 if !rack.is_later_than(segment) {
                     break;
                 }
                 let left = rack.time_left(segment.at, now);
+                // It is older, but within the time allowed for reordering: it stays, and the caller
+                // comes back.
                 if left > 0 {
                     wait = wait.max(Some(left));
                     place += 1;
@@ -250,6 +267,8 @@ impl Scoreboard {
         let mut marked = 0;
         for index in 0..self.segments.len() {
             let segment = &self.segments[index];
+            // The timer was the head's. Young segments may still arrive: sending them again would
+            // only fill the path that just lost some.
             let due = index == 0 || rack.time_left(segment.at, now) == 0;
             if due && !segment.sacked && !segment.is_missing() {
                 self.mark(self.first + index as u64);

@@ -1,7 +1,9 @@
 //! The congestion window, in segments: slow start and congestion avoidance under either control.
 
-use super::controller::{Controller, controller};
+use super::controller::Controller;
+use super::cubic::CubicWithHyStart;
 use super::hystart::Sight;
+use super::reno::Reno;
 use crate::route::CongestionControl;
 use jostle_common::time::Instant;
 
@@ -24,7 +26,11 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(control: CongestionControl) -> Self {
-        Self { segments: INITIAL, threshold: None, credit: 0, control: controller(control) }
+        let control: Box<dyn Controller> = match control {
+            CongestionControl::Cubic => Box::new(CubicWithHyStart::default()),
+            CongestionControl::Reno => Box::new(Reno),
+        };
+        Self { segments: INITIAL, threshold: None, credit: 0, control }
     }
 
     /// How many segments may be in flight.

@@ -14,14 +14,17 @@ impl Draft {
                 self.correlation("duplicate", "copies", asked);
             } else {
                 self.remark(format!(
-                    "tc reads the correlation of {} behind duplicate but does not send it to the kernel unless another option on the line has one. Here each copy is drawn on its own.",
+                    "tc reads the correlation of {} behind duplicate but does not send it to the \
+                     kernel unless another option on the line has one. Here each copy is drawn on \
+                     its own.",
                     percent(asked.correlation)
                 ));
             }
         }
         if netem.loss.is_some() {
             self.remark(
-                "A packet that netem chooses for both loss and duplication arrives exactly once; here the loss is drawn for the packet and for its copy.",
+                "A packet that netem chooses for both loss and duplication arrives exactly once; \
+                 here the loss is drawn for the packet and for its copy.",
             );
         }
     }
@@ -40,11 +43,13 @@ impl Draft {
         }
         if netem.ecn {
             self.remark(
-                "With ecn netem marks packets instead of losing them; a relay sees no IP header, so here they are lost.",
+                "With ecn netem marks packets instead of losing them; a relay sees no IP header, \
+                 so here they are lost.",
             );
         }
         self.remark(
-            "On the sending host netem loses segmentation-offload packets of up to 64 KiB as one; here each packet is a packet.",
+            "On the sending host netem loses segmentation-offload packets of up to 64 KiB as one; \
+             here each packet is a packet.",
         );
         Ok(())
     }
@@ -72,7 +77,10 @@ impl Draft {
         let burst = object(&[("mean", quoted(&mean)), ("length", length.to_owned())]);
         self.rule(&[("rule", quoted("drop")), ("burst", burst)]);
         self.remark(format!(
-            "With loss {mean} and a correlation of {} netem loses {} of the packets, because it averages its random numbers and so keeps them away from the threshold. Here {mean} are lost, in bursts of {length} packets on average, which is what a correlation of {} between neighbours means.",
+            "With loss {mean} and a correlation of {} netem loses {} of the packets, because it \
+             averages its random numbers and so keeps them away from the threshold. Here {mean} \
+             are lost, in bursts of {length} packets on average, which is what a correlation of {} \
+             between neighbours means.",
             percent(asked.correlation),
             roughly(true_chance(asked.chance, asked.correlation)),
             percent(asked.correlation),
@@ -107,7 +115,8 @@ impl Draft {
             String::new()
         };
         self.remark(format!(
-            "This gemodel loses {} of the packets.{stay} netem starts it in the good state, here it starts as it goes on.",
+            "This gemodel loses {} of the packets.{stay} netem starts it in the good state, here \
+             it starts as it goes on.",
             roughly(bad * loss_bad + (1.0 - bad) * loss_good)
         ));
         Ok(())
@@ -124,7 +133,8 @@ impl Draft {
         for (names, sum) in [("P13 and P14", p13 + p14), ("P31 and P32", p31 + p32)] {
             if sum > 1.0 + 1e-12 {
                 let problem = format!(
-                    "{names} leave the same state and are more than 100% together; write smaller ones"
+                    "{names} leave the same state and are more than 100% together; write smaller \
+                     ones"
                 );
                 return Err(SettingError::new("loss state", problem));
             }
@@ -140,7 +150,8 @@ impl Draft {
         let inside = if p32 > 0.0 { p13 * p32 / (p31 * p23) } else { 0.0 };
         let lost = (p13 / p31 + p14) / (1.0 + p14 + p13 / p31 + inside);
         self.remark(format!(
-            "This four-state model loses {} of the packets, within bursts {:.1} in a row on average. netem starts it in the gap between bursts, here it starts as it goes on.",
+            "This four-state model loses {} of the packets, within bursts {:.1} in a row on \
+             average. netem starts it in the gap between bursts, here it starts as it goes on.",
             roughly(lost),
             1.0 / (p31 + p32)
         ));
@@ -151,7 +162,9 @@ impl Draft {
         let Some(asked) = netem.corrupt.filter(|asked| asked.chance > 0.0) else { return };
         self.rule(&[("rule", quoted("corrupt")), ("chance", quoted(&percent(asked.chance)))]);
         self.remark(
-            "netem flips one bit anywhere in the frame, headers included, behind the checksums, so the receiver's kernel throws nearly every such packet away: it is loss by another name. Here a bit of the payload is flipped and the packet arrives.",
+            "netem flips one bit anywhere in the frame, headers included, behind the checksums, so \
+             the receiver's kernel throws nearly every such packet away: it is loss by another \
+             name. Here a bit of the payload is flipped and the packet arrives.",
         );
         self.correlation("corrupt", "damages", asked);
     }
@@ -167,11 +180,14 @@ impl Draft {
             ("ahead", "true".into()),
         ]);
         self.remark(
-            "netem's reorder sends a packet at once, past delay, jitter and rate; it needs packets closer together than the delay. Here it does the same; to swap neighbours leave \"ahead\" out.",
+            "netem's reorder sends a packet at once, past delay, jitter and rate; it needs packets \
+             closer together than the delay. Here it does the same; to swap neighbours leave \
+             \"ahead\" out.",
         );
         if gap > 1.0 {
             self.remark(format!(
-                "With gap {gap} netem lets one packet in {:.1} jump, at the least {gap} apart; here each jumps with that chance, drawn on its own.",
+                "With gap {gap} netem lets one packet in {:.1} jump, at the least {gap} apart; \
+                 here each jumps with that chance, drawn on its own.",
                 1.0 / share
             ));
         }
@@ -186,7 +202,8 @@ impl Draft {
         }
         let chance = percent(asked.chance);
         self.remark(format!(
-            "With {option} {chance} and a correlation of {} netem {does} {} of the packets, because it averages its random numbers. Here it is {chance}, each drawn on its own.",
+            "With {option} {chance} and a correlation of {} netem {does} {} of the packets, \
+             because it averages its random numbers. Here it is {chance}, each drawn on its own.",
             percent(asked.correlation),
             roughly(true_chance(asked.chance, asked.correlation)),
         ));

@@ -146,7 +146,8 @@ impl Netem {
             if !delayed {
                 return refuse(
                     "reorder",
-                    "netem lets packets jump ahead of a delay, and there is none; add delay 10ms, say",
+                    "netem lets packets jump ahead of a delay, and there is none; add delay 10ms, \
+                     say",
                 );
             }
         } else if self.gap.is_some_and(|gap| gap > 0) {
@@ -165,7 +166,8 @@ impl Netem {
             );
         }
         if spread && !delayed {
-            let problem = "half of the jitter around a delay of 0 is before the packet came; for 0 to 10 ms write delay 5ms 5ms";
+            let problem = "half of the jitter around a delay of 0 is before the packet came; for 0 \
+                           to 10 ms write delay 5ms 5ms";
             return refuse("delay", problem);
         }
         Ok(())
@@ -204,7 +206,8 @@ fn option(word: &str) -> Result<&'static str, SettingError> {
         Some("drop") => Ok("loss"),
         Some("help") | None => Err(SettingError::new(
             word,
-            "netem has no such option; write limit, delay, distribution, loss, ecn, corrupt, duplicate, reorder, gap, rate, slot or seed",
+            "netem has no such option; write limit, delay, distribution, loss, ecn, corrupt, \
+             duplicate, reorder, gap, rate, slot or seed",
         )),
         Some(option) => Ok(option),
     }
@@ -271,7 +274,8 @@ fn name(word: &str) -> Result<String, String> {
         Ok(word.to_owned())
     } else {
         Err(format!(
-            "\"{word}\" is not the name of a distribution; write normal, pareto or paretonormal, say"
+            "\"{word}\" is not the name of a distribution; write normal, pareto or paretonormal, \
+             say"
         ))
     }
 }

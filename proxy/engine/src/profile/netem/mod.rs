@@ -79,15 +79,19 @@ impl Draft {
     fn whole_line(&mut self, netem: &Netem) {
         if let Some(seed) = netem.seed {
             self.remark(format!(
-                "A seed is no part of a profile: run jostle with --seed {seed}. netem's seed covers neither its correlations' first values nor the corrupted bits nor slot times."
+                "A seed is no part of a profile: run jostle with --seed {seed}. netem's seed \
+                 covers neither its correlations' first values nor the corrupted bits nor slot \
+                 times."
             ));
         }
         match netem.device.as_deref() {
             Some("lo") => self.remark(
-                "On the loopback device netem meets both directions, so the rules stand in \"both\".",
+                "On the loopback device netem meets both directions, so the rules stand in \
+                 \"both\".",
             ),
             _ => self.remark(
-                "netem acts on what leaves one interface, so the rules stand in \"up\"; for the other direction, or for both, write \"down\" or \"both\".",
+                "netem acts on what leaves one interface, so the rules stand in \"up\"; for the \
+                 other direction, or for both, write \"down\" or \"both\".",
             ),
         }
     }

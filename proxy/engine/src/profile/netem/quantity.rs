@@ -58,7 +58,8 @@ pub(super) fn percentage(word: &str) -> Result<f64, String> {
 pub(super) fn rate(word: &str) -> Result<u64, String> {
     let refuse = || {
         format!(
-            "\"{word}\" is not a rate; write 10mbit, say (bit, kbit, mbit, gbit, tbit; bps, kbps … are bytes)"
+            "\"{word}\" is not a rate; write 10mbit, say (bit, kbit, mbit, gbit, tbit; bps, kbps … \
+             are bytes)"
         )
     };
     let (number, unit) = split(word).ok_or_else(refuse)?;
@@ -83,7 +84,8 @@ pub(super) fn rate(word: &str) -> Result<u64, String> {
         "tbps" => 8e12,
         "%" => {
             return Err(format!(
-                "\"{word}\" is a share of the device's speed, which is not known here; write the rate itself, 10mbit say"
+                "\"{word}\" is a share of the device's speed, which is not known here; write the \
+                 rate itself, 10mbit say"
             ));
         }
         _ => return Err(refuse()),

@@ -173,7 +173,8 @@ fn remarks_say_what_netem_would_really_have_done() {
         ("delay 100ms 10ms rate 1mbit", "With a rate netem's jitter does not reorder"),
         (
             "delay 10ms 20ms",
-            "send 25% of the packets at once, as their time lies in the past, and the mean delay 11ms 250us",
+            "send 25% of the packets at once, as their time lies in the past, and the mean delay \
+             11ms 250us",
         ),
         ("delay 10ms 10ms dist normal", "5ms 700us is the widest that fits"),
         ("delay 100ms 20ms distribution pareto", "no long tail"),
@@ -229,7 +230,8 @@ fn mistakes_name_the_option_and_the_remedy() {
         ),
         (
             "loss state 60% 20% 10% 50% 60%",
-            "loss state: P13 and P14 leave the same state and are more than 100% together; write smaller ones",
+            "loss state: P13 and P14 leave the same state and are more than 100% together; write \
+             smaller ones",
         ),
         (
             "loss 5% 100%",
@@ -239,13 +241,15 @@ fn mistakes_name_the_option_and_the_remedy() {
         ("drop 1% loss 2%", "loss: it is here a second time; write it once"),
         (
             "rate 50%",
-            "rate: \"50%\" is a share of the device's speed, which is not known here; write the rate itself, 10mbit say",
+            "rate: \"50%\" is a share of the device's speed, which is not known here; write the \
+             rate itself, 10mbit say",
         ),
         ("rate 0", "rate: a rate of 0 is no limit at all in netem; leave it out"),
         ("rate 1mbit 0 48 -48", "rate: its cells would take no time; write a larger cell overhead"),
         (
             "reorder 25%",
-            "reorder: netem lets packets jump ahead of a delay, and there is none; add delay 10ms, say",
+            "reorder: netem lets packets jump ahead of a delay, and there is none; add delay 10ms, \
+             say",
         ),
         ("delay 10ms gap 5", "gap: it belongs to reorder, and there is none; add reorder 25%, say"),
         ("ecn", "ecn: it marks instead of losing, and there is no loss; add loss 1%, say"),
@@ -255,16 +259,19 @@ fn mistakes_name_the_option_and_the_remedy() {
         ),
         (
             "delay 10ms 2ms distribution ../../etc/passwd",
-            "distribution: \"../../etc/passwd\" is not the name of a distribution; write normal, pareto or paretonormal, say",
+            "distribution: \"../../etc/passwd\" is not the name of a distribution; write normal, \
+             pareto or paretonormal, say",
         ),
         (
             "delay 0 10ms",
-            "delay: half of the jitter around a delay of 0 is before the packet came; for 0 to 10 ms write delay 5ms 5ms",
+            "delay: half of the jitter around a delay of 0 is before the packet came; for 0 to 10 \
+             ms write delay 5ms 5ms",
         ),
         ("slot 10ms 1ms", "slot: its longest time is shorter than its shortest; swap them"),
         (
             "jitter 5ms",
-            "jitter: netem has no such option; write limit, delay, distribution, loss, ecn, corrupt, duplicate, reorder, gap, rate, slot or seed",
+            "jitter: netem has no such option; write limit, delay, distribution, loss, ecn, \
+             corrupt, duplicate, reorder, gap, rate, slot or seed",
         ),
         (
             "tc qdisc add dev eth0 root tbf rate 1mbit",

@@ -20,7 +20,8 @@ impl Draft {
         let time = delay.time.value;
         if delay.time.is_bare || delay.jitter.is_some_and(|jitter| jitter.is_bare) {
             self.remark(
-                "A delay without a unit is read as microseconds, as tc has done for long; newer versions of tc, which compute in 64 bits, take nanoseconds. Write the unit.",
+                "A delay without a unit is read as microseconds, as tc has done for long; newer \
+                 versions of tc, which compute in 64 bits, take nanoseconds. Write the unit.",
             );
         }
         let mut fields = vec![("rule", quoted("delay")), ("time", quoted(&span(time)))];
@@ -32,7 +33,9 @@ impl Draft {
                 self.remark("With a rate netem's jitter does not reorder; nor does it here.");
             } else {
                 self.remark(format!(
-                    "netem's jitter reorders: packets that are closer together than {} overtake each other. Here order is kept; write \"reorder\": true in the delay rule to have that.",
+                    "netem's jitter reorders: packets that are closer together than {} overtake \
+                     each other. Here order is kept; write \"reorder\": true in the delay rule to \
+                     have that.",
                     span(jitter)
                 ));
             }
@@ -40,7 +43,10 @@ impl Draft {
         self.rule(&fields);
         if delay.correlation > 0.0 {
             self.remark(format!(
-                "netem's delay correlation ({}) does nothing for jitter below about a second: only the low bits of the random number are used, and they are not correlated. Here delays are drawn one by one; for slow jitter write \"memory\": \"100ms\", the half-life of the correlation.",
+                "netem's delay correlation ({}) does nothing for jitter below about a second: only \
+                 the low bits of the random number are used, and they are not correlated. Here \
+                 delays are drawn one by one; for slow jitter write \"memory\": \"100ms\", the \
+                 half-life of the correlation.",
                 percent(delay.correlation)
             ));
         }
@@ -60,10 +66,14 @@ impl Draft {
         match distribution {
             None | Some("uniform") => {
                 if distribution.is_some() {
-                    self.remark("tc has no table called uniform and refuses the word; an even distribution is what there is without it.");
+                    self.remark(
+                        "tc has no table called uniform and refuses the word; an even \
+                                 distribution is what there is without it.",
+                    );
                 }
                 self.remark(format!(
-                    "Without a distribution netem's jitter is even over ±{}, a standard deviation of {} (0.577 of it); so it is here.",
+                    "Without a distribution netem's jitter is even over ±{}, a standard deviation \
+                     of {} (0.577 of it); so it is here.",
                     span(jitter),
                     span(thousandths(jitter.mul_f64(0.577_350_27)))
                 ));
@@ -72,7 +82,9 @@ impl Draft {
                 }
                 let (j, t) = (jitter.as_secs_f64(), time.as_secs_f64());
                 self.remark(format!(
-                    "A jitter of {} around {} makes netem send {} of the packets at once, as their time lies in the past, and the mean delay {}. Here the jitter is at most the delay, so the mean is {}.",
+                    "A jitter of {} around {} makes netem send {} of the packets at once, as their \
+                     time lies in the past, and the mean delay {}. Here the jitter is at most the \
+                     delay, so the mean is {}.",
                     span(jitter),
                     span(time),
                     percent(libm::round((j - t) / (2.0 * j) * 1000.0) / 1000.0),
@@ -85,13 +97,20 @@ impl Draft {
                 let fits = jitter.min(widest(time, Shape::NORMAL_JITTER_MAX));
                 if fits < jitter {
                     self.remark(format!(
-                        "A Gaussian of {} around {} reaches far below zero; netem sends those packets at once. Here it is cut at 0 and at twice the delay, and {} is the widest that fits.",
+                        "A Gaussian of {} around {} reaches far below zero; netem sends those \
+                         packets at once. Here it is cut at 0 and at twice the delay, and {} is \
+                         the widest that fits.",
                         span(jitter),
                         span(time),
                         span(fits)
                     ));
                 } else {
-                    self.remark("netem's normal table is cut at 4 standard deviations, and what falls below zero is sent at once; here the Gaussian is cut at 0 and at twice the delay and still has the standard deviation asked for.");
+                    self.remark(
+                        "netem's normal table is cut at 4 standard deviations, and what \
+                                 falls below zero is sent at once; here the Gaussian is cut at 0 \
+                                 and at twice the delay and still has the standard deviation asked \
+                                 for.",
+                    );
                 }
                 vec![field(fits), ("shape", quoted("normal"))]
             }
@@ -103,14 +122,17 @@ impl Draft {
                 let fits = jitter.min(widest(time, share));
                 if fits < jitter {
                     self.remark(format!(
-                        "A jitter of {} around {} reaches below zero; netem sends those packets at once. Here {} is the widest that fits.",
+                        "A jitter of {} around {} reaches below zero; netem sends those packets at \
+                         once. Here {} is the widest that fits.",
                         span(jitter),
                         span(time),
                         span(fits)
                     ));
                 }
                 self.remark(format!(
-                    "netem's {name} table has a mean of −{mean} and a standard deviation of {sd} times the jitter, and nothing beyond {top} times: there is no long tail. Here {} is the mean and {} the standard deviation.",
+                    "netem's {name} table has a mean of −{mean} and a standard deviation of {sd} \
+                     times the jitter, and nothing beyond {top} times: there is no long tail. Here \
+                     {} is the mean and {} the standard deviation.",
                     span(time),
                     span(fits)
                 ));
@@ -118,7 +140,8 @@ impl Draft {
             }
             Some(name) => {
                 self.remark(format!(
-                    "The table {name}.dist is tc's: copy it from /usr/lib/tc (Debian: /usr/lib/x86_64-linux-gnu/tc) beside the profile."
+                    "The table {name}.dist is tc's: copy it from /usr/lib/tc (Debian: \
+                     /usr/lib/x86_64-linux-gnu/tc) beside the profile."
                 ));
                 vec![
                     field(jitter),
@@ -134,7 +157,9 @@ impl Draft {
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         let rate = limit as f64 / time.as_secs_f64();
         self.remark(format!(
-            "netem holds at most {limit} packets, those in the delay included: at {} it drops whatever is above {rate:.0} packets/s ({} of full frames). Here a delay drops nothing.",
+            "netem holds at most {limit} packets, those in the delay included: at {} it drops \
+             whatever is above {rate:.0} packets/s ({} of full frames). Here a delay drops \
+             nothing.",
             span(time),
             rounded_rate(rate * FRAME_FULL_BITS),
         ));
@@ -143,7 +168,10 @@ impl Draft {
     pub(super) fn rate(&mut self, netem: &Netem) {
         let Some(rate) = netem.rate else {
             if netem.delay.is_none() && netem.limit.is_some() {
-                self.remark("A limit without delay, rate or slot bounds a queue in which nothing waits; it has no rule here.");
+                self.remark(
+                    "A limit without delay, rate or slot bounds a queue in which nothing \
+                             waits; it has no rule here.",
+                );
             }
             return;
         };
@@ -161,7 +189,9 @@ impl Draft {
         ]);
         let seconds = limit as f64 * FRAME_FULL_BITS / rate.bits as f64;
         self.remark(format!(
-            "netem's limit of {limit} packets is {} of full frames at {}, and those in the delay count too. Here the queue holds {queue} in front of the rate and none of the delay; a time such as \"queue\": \"100ms\" says more.",
+            "netem's limit of {limit} packets is {} of full frames at {}, and those in the delay \
+             count too. Here the queue holds {queue} in front of the rate and none of the delay; a \
+             time such as \"queue\": \"100ms\" says more.",
             span(two_digits(seconds)),
             rounded_rate(rate.bits as f64),
         ));
@@ -170,7 +200,9 @@ impl Draft {
     /// The rate and the bytes per packet that give netem's time on the wire.
     fn framing(&mut self, rate: Rate) -> (u64, i64) {
         self.remark(format!(
-            "netem counts whole Ethernet frames, {FRAME_BYTES} bytes more than a UDP payload, so \"overhead\" says that; for a modelled TCP route, whose segments count their IP and TCP headers already, write 28 less."
+            "netem counts whole Ethernet frames, {FRAME_BYTES} bytes more than a UDP payload, so \
+             \"overhead\" says that; for a modelled TCP route, whose segments count their IP and \
+             TCP headers already, write 28 less."
         ));
         let mut overhead = FRAME_BYTES + rate.packet_overhead;
         let mut bits = rate.bits;
@@ -181,7 +213,9 @@ impl Draft {
             // The last cell is filled by half on average.
             overhead += rate.cell_size / 2;
             self.remark(format!(
-                "netem rounds each packet up to cells of {cell} bytes that take {whole}; here the rate is {cell}/{whole} of it and half a cell is added to each packet, which is the same on average."
+                "netem rounds each packet up to cells of {cell} bytes that take {whole}; here the \
+                 rate is {cell}/{whole} of it and half a cell is added to each packet, which is \
+                 the same on average."
             ));
         }
         if overhead < 0 {
@@ -218,13 +252,16 @@ impl Draft {
                 )
             }
             SlotTimes::Distribution { name, delay, jitter } => format!(
-                " netem draws the time between slots from its {name} table, {} ± {}; here it is always the first.",
+                " netem draws the time between slots from its {name} table, {} ± {}; here it is \
+                 always the first.",
                 span(*delay),
                 span(*jitter)
             ),
         };
         self.remark(format!(
-            "A slot of netem lets a number of packets through and then opens again after a time; a batch here gathers packets until the number or the time is reached and lets them go together.{drawn}"
+            "A slot of netem lets a number of packets through and then opens again after a time; a \
+             batch here gathers packets until the number or the time is reached and lets them go \
+             together.{drawn}"
         ));
     }
 }

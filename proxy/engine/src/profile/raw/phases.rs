@@ -107,7 +107,8 @@ pub(super) fn timelines(
             phases.iter().flat_map(|phase| &phase.rules).map(|rule| rule.key.as_str()).collect();
         if keys.len() > RULES_MAX {
             let problem = format!(
-                "{} rules of different names are too many for one direction; at most {RULES_MAX} over all phases",
+                "{} rules of different names are too many for one direction; at most {RULES_MAX} \
+                 over all phases",
                 keys.len()
             );
             return Err(SettingError::new(list, problem));

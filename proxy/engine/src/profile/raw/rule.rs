@@ -53,7 +53,8 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
         packets_of_one *= 1 + u64::from(kind.copies_max());
         if packets_of_one > PACKETS_OF_ONE_MAX {
             let problem = format!(
-                "with the duplicate rules before it a packet becomes {packets_of_one}; write fewer copies, for {PACKETS_OF_ONE_MAX} in all"
+                "with the duplicate rules before it a packet becomes {packets_of_one}; write fewer \
+                 copies, for {PACKETS_OF_ONE_MAX} in all"
             );
             return Err(SettingError::new(within(&place, "copies"), problem));
         }

@@ -121,7 +121,8 @@ fn rule(kind: &str, own: Schema, one_of: &[&str], generator: &mut SchemaGenerato
     }
     let name = json!({
         "type": "string", "minLength": 1, "maxLength": 64,
-        "description": "Who the rule is, in its draws, in counters and in events; its kind and ordinal (drop, drop#2) unless stated.",
+        "description": "Who the rule is, in its draws, in counters and in events; its kind and \
+                        ordinal (drop, drop#2) unless stated.",
     });
     properties.insert("name".into(), name);
     let mut schema = json_schema!({

@@ -75,11 +75,13 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop" } ] }"#,
-            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, every, packets or pattern; none is here",
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, \
+             every, packets or pattern; none is here",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "chance": "1%", "every": 3 } ] }"#,
-            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, every, packets or pattern; here are chance and every",
+            "up[0]: drop says how by exactly one of chance, burst, gilbert_elliott, four_state, \
+             every, packets or pattern; here are chance and every",
         ),
         (
             r#"{ "both": [ { "rule": "drop", "chance": "3" } ] }"#,
@@ -99,11 +101,13 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "80%", "length": 3 } } ] }"#,
-            "up[0].burst.mean: bursts of 3 packets cannot lose more than 75%; write a longer burst or a lower mean",
+            "up[0].burst.mean: bursts of 3 packets cannot lose more than 75%; write a longer burst \
+             or a lower mean",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "8%", "length": 0.5 } } ] }"#,
-            "up[0].burst.length: a burst of 0.5 packets is none; write a mean length from 1 to 1000000",
+            "up[0].burst.length: a burst of 0.5 packets is none; write a mean length from 1 to \
+             1000000",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "burst": { "mean": "8%" } } ] }"#,
@@ -111,7 +115,8 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "drop", "gilbert_elliott": { "p": 0, "r": 0 } } ] }"#,
-            "up[0].gilbert_elliott: p + r is so small that the state never changes; write at least 0.00001%",
+            "up[0].gilbert_elliott: p + r is so small that the state never changes; write at least \
+             0.00001%",
         ),
         (
             r#"{ "up": [ { "rule": "drop", "every": 0 } ] }"#,
@@ -131,19 +136,23 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "6ms" } ] }"#,
-            "up[0].jitter: 6ms of jitter around 5ms would be before the packet came; write a jitter of at most the time",
+            "up[0].jitter: 6ms of jitter around 5ms would be before the packet came; write a \
+             jitter of at most the time",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "4ms", "shape": "normal" } ] }"#,
-            "up[0].jitter: a normal jitter of 4ms does not fit between 0 and twice 5ms; write at most 57% of the time",
+            "up[0].jitter: a normal jitter of 4ms does not fit between 0 and twice 5ms; write at \
+             most 57% of the time",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "8ms", "shape": "pareto" } ] }"#,
-            "up[0].jitter: a pareto jitter of 8ms around 5ms would begin before the packet came; write at most 144% of the time, 7ms 200us",
+            "up[0].jitter: a pareto jitter of 8ms around 5ms would begin before the packet came; \
+             write at most 144% of the time, 7ms 200us",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "4ms", "shape": "paretonormal" } ] }"#,
-            "up[0].jitter: a paretonormal jitter of 4ms around 5ms would begin before the packet came; write at most 72% of the time, 3ms 600us",
+            "up[0].jitter: a paretonormal jitter of 4ms around 5ms would begin before the packet \
+             came; write at most 72% of the time, 3ms 600us",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,
@@ -218,6 +227,7 @@ fn whole_directions_are_bounded() {
     assert!(Profile::from_json(&many(2, copies)).is_ok());
     assert_eq!(
         error(&many(3, copies)),
-        "up[2].copies: with the duplicate rules before it a packet becomes 512; write fewer copies, for 64 in all"
+        "up[2].copies: with the duplicate rules before it a packet becomes 512; write fewer \
+         copies, for 64 in all"
     );
 }

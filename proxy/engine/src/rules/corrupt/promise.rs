@@ -2,7 +2,7 @@
 
 use super::{Corrupt, Flips};
 use crate::rules::promise::Traffic;
-use jostle_common::words::{fine_percent, percent};
+use jostle_common::words::fine_percent;
 use serde_json::{Value, json};
 
 /// What is damaged of packets of a size.
@@ -52,6 +52,6 @@ pub(super) fn warning(setting: &Corrupt, traffic: &Traffic) -> String {
     format!(
         "on a modelled TCP route a damaged segment is lost, as its checksum says: there this is \
          {} of loss",
-        percent(share)
+        fine_percent(share)
     )
 }

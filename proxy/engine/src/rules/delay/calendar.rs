@@ -75,9 +75,11 @@ impl<T: Due> Calendar<T> {
         let slot = slot_of(&entry);
         self.len += 1;
         if self.len == 1 {
+            // The first entry says where the ring begins; the slots are all empty then.
             self.current_slot = slot;
             self.current.push(entry);
         } else if slot == self.current_slot {
+            // Only the slot whose turn it is has an order to keep.
             let place = self.current.partition_point(|other| *other > entry);
             self.current.insert(place, entry);
         } else if slot < self.current_slot {
@@ -111,6 +113,7 @@ impl<T: Due> Calendar<T> {
             self.occupied[index / 64] |= 1 << (index % 64);
         } else {
             self.later.push(Reverse(entry));
+            // A heap this large costs more per entry than a longer ring would.
             if self.later.len() > (self.slots.len() / SLOTS_PER_LATE).max(SLOTS_MIN / 2)
                 && self.slots.len() < SLOTS_MAX
             {
@@ -155,11 +158,14 @@ impl<T: Due> Calendar<T> {
             (slot, later) => slot.or(later).expect("entries are in the slots or in the heap"),
         };
         self.current_slot = next;
+        // The empty list of the old current slot stays behind as the new slot's: no allocation.
         if next_slot == Some(next) {
             let index = self.index(next);
             std::mem::swap(&mut self.current, &mut self.slots[index]);
             self.occupied[index / 64] &= !(1 << (index % 64));
         }
+        // The ring has turned, so the nearest entries of the heap fit into it now. Entries of the
+        // new current slot itself join it before it is sorted, once.
         let end = next + self.slots.len().max(1) as u64;
         while self.later.peek().is_some_and(|Reverse(entry)| slot_of(entry) < end) {
             let Reverse(entry) = self.later.pop().expect("it was just looked at");
@@ -196,6 +202,7 @@ impl<T: Due> Calendar<T> {
 
     /// Quadruples the slots and takes from the heap what fits.
     fn grow(&mut self) {
+        // An entry's place is its number modulo the count, so all places change.
         let entries: Vec<T> = self.slots.iter_mut().flat_map(std::mem::take).collect();
         let later = std::mem::take(&mut self.later);
         let count = (self.slots.len() * 4).clamp(SLOTS_MIN, SLOTS_MAX);

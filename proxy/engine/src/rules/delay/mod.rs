@@ -174,7 +174,7 @@ impl RuleSetting for Delay {
 
     fn tables(&self) -> Tables {
         match self.source {
-            DelaySource::Drawn { .. } => Some(DrawnDelay::new(self)),
+            DelaySource::Drawn { .. } => Some(Arc::new(DrawnDelay::new(self))),
             DelaySource::Trace(_) => None,
         }
     }

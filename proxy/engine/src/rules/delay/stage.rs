@@ -8,9 +8,7 @@ use super::drawn::{DrawnDelay, Latent};
 use super::line::Line;
 use super::{Delay, DelaySource, DelayTrace};
 use crate::packet::Packet;
-#[cfg(test)]
-use crate::rules::setting::Tables;
-use crate::rules::setting::{HoldingRule, RuleSetting, Setup, of_kind};
+use crate::rules::setting::{HoldingRule, RuleSetting, Setup, Tables, of_kind};
 use crate::rules::source::Origin;
 use crate::stage::{Output, Stage};
 use jostle_common::time::{Instant, nanos};
@@ -46,13 +44,14 @@ enum Delays {
 static NONE: Delay = Delay::constant(Duration::ZERO);
 
 impl Delays {
-    /// The distribution was tabulated, which takes long to do, when the rule was read or changed;
+    /// The distribution was tabulated when the rule was read or changed, which takes long to do;
     /// all its flows share the tables.
     fn new(setting: &Delay, setup: Setup<'_>) -> Self {
-        let (drawn, memory) = match (&setting.source, setup.tables) {
-            (DelaySource::Trace(trace), _) => return Self::Traced(Arc::clone(trace)),
-            (DelaySource::Drawn { memory, .. }, Some(drawn)) => (drawn.clone(), *memory),
-            (DelaySource::Drawn { memory, .. }, None) => (DrawnDelay::new(setting), *memory),
+        let (drawn, memory) = match &setting.source {
+            DelaySource::Trace(trace) => return Self::Traced(Arc::clone(trace)),
+            DelaySource::Drawn { memory, .. } => {
+                (tabulated(setup.tables).unwrap_or_else(|| DrawnDelay::new(setting)), *memory)
+            }
         };
         let mean = nanos(drawn.mean());
         if memory.is_zero() {
@@ -89,6 +88,11 @@ impl Delays {
     }
 }
 
+/// Returns the distribution that was tabulated for the setting. A clone shares its tables.
+fn tabulated(tables: &Tables) -> Option<DrawnDelay> {
+    tables.as_ref()?.downcast_ref().cloned()
+}
+
 impl DelayStage {
     pub(super) fn new(setting: &Delay, setup: Setup<'_>) -> Self {
         let delays = Delays::new(setting, setup);
@@ -118,9 +122,9 @@ impl HoldingRule for DelayStage {
 
     #[cfg(test)]
     fn shares_tables(&self, tables: &Tables) -> bool {
-        match (&self.delays, tables) {
+        match (&self.delays, tabulated(tables)) {
             (Delays::Drawn(own, _) | Delays::Remembered(own, ..), Some(other)) => {
-                own.shares_table_with(other)
+                own.shares_table_with(&other)
             }
             _ => false,
         }

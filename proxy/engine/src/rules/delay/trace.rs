@@ -51,7 +51,8 @@ impl DelayTrace {
             match (numbers.next(), numbers.next(), numbers.next()) {
                 (Some(Some(from)), Some(Some(delay)), None) => Ok((from, delay)),
                 _ => Err(format!(
-                    "line {}: \"{}\" is not two numbers of milliseconds, a time and the delay from then on",
+                    "line {}: \"{}\" is not two numbers of milliseconds, a time and the delay from \
+                     then on",
                     index + 1,
                     shortened(line)
                 )),
@@ -103,11 +104,13 @@ mod tests {
             ),
             (
                 "0 20\n1s5 20\n",
-                "line 2: \"1s5 20\" is not two numbers of milliseconds, a time and the delay from then on",
+                "line 2: \"1s5 20\" is not two numbers of milliseconds, a time and the delay from \
+                 then on",
             ),
             (
                 "0 20\n9\n",
-                "line 2: \"9\" is not two numbers of milliseconds, a time and the delay from then on",
+                "line 2: \"9\" is not two numbers of milliseconds, a time and the delay from then \
+                 on",
             ),
         ] {
             assert_eq!(DelayTrace::parse(text).unwrap_err(), problem);

@@ -52,7 +52,8 @@ enum RawShape {
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "expected the name of a .dist file, or a list of its whole numbers from -32768 to 32767"
+    expecting = "expected the name of a .dist file, or a list of its whole numbers from -32768 to \
+                 32767"
 )]
 enum RawTable {
     File(String),
@@ -63,7 +64,8 @@ enum RawTable {
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "expected the name of a file, or a list of pairs of milliseconds and delays such as [[0, \"20ms\"], [500, \"35ms\"]]"
+    expecting = "expected the name of a file, or a list of pairs of milliseconds and delays such \
+                 as [[0, \"20ms\"], [500, \"35ms\"]]"
 )]
 enum RawTrace {
     File(String),

@@ -97,7 +97,8 @@ impl Drop {
         if mean.as_f64() > most {
             let most = (most * 1000.0).floor() / 10.0;
             let problem = format!(
-                "bursts of {length} packets cannot lose more than {most}%; write a longer burst or a lower mean"
+                "bursts of {length} packets cannot lose more than {most}%; write a longer burst or \
+                 a lower mean"
             );
             return Err(("mean", problem));
         }

@@ -123,10 +123,19 @@ fn burst(place: &str, raw: &RawBurst) -> Result<Drop, SettingError> {
     let refuse = |field: &str, problem: String| SettingError::new(within(place, field), problem);
     let time = match &raw.length {
         RawLength::Packets(length) => {
-            return Drop::burst(raw.mean, *length).map_err(|(field, problem)| refuse(field, problem));
+            return Drop::burst(raw.mean, *length)
+                .map_err(|(field, problem)| refuse(field, problem));
         }
-        RawLength::Time(text) => parse_duration(text)
-            .map_err(|_| refuse("length", format!("\"{text}\" is no length; write a number of packets such as 3, or a time such as \"200ms\"")))?,
+        RawLength::Time(text) => parse_duration(text).map_err(|_| {
+            refuse(
+                "length",
+                format!(
+                    "\"{text}\" is no length; write a number of \
+                                                   packets such as 3, or a time such as \
+                                                   \"200ms\""
+                ),
+            )
+        })?,
     };
     if time < BURST_TIME_MIN {
         return Err(refuse(
@@ -213,7 +222,8 @@ fn packets(place: &str, mut list: Vec<u64>) -> Result<Drop, SettingError> {
 fn pattern(place: &str, list: Vec<Probability>) -> Result<Drop, SettingError> {
     if !(1..=PATTERN_MAX).contains(&list.len()) {
         let problem = format!(
-            "{} chances are out of bounds; write 1 to {PATTERN_MAX}: after 0, 1, 2 … losses in a row",
+            "{} chances are out of bounds; write 1 to {PATTERN_MAX}: after 0, 1, 2 … losses in a \
+             row",
             list.len()
         );
         return Err(SettingError::new(place, problem));

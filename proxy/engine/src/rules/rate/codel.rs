@@ -65,6 +65,8 @@ impl Codel {
             (self.dropping, self.dropped) = (false, false);
             return false;
         }
+        // The RFC drops in a loop and puts the next drop off once the packet behind was found to
+        // have waited too long as well. Here each packet is judged alone, so that comes first.
         if std::mem::take(&mut self.dropped) {
             self.drop_next = self.control_law(self.drop_next);
         }
@@ -79,6 +81,7 @@ impl Codel {
     /// Whether the queue has stood above the target for an interval (`dodequeue`).
     fn stands(&mut self, now: Instant, came: Instant, bytes: u64, behind: u64) -> bool {
         self.packet_max = self.packet_max.max(bytes);
+        // A queue of one packet is no standing queue: dropping it would leave the link idle.
         if now.since(came) < self.target || behind <= self.packet_max {
             self.first_above = None;
             return false;

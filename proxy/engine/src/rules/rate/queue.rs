@@ -34,7 +34,10 @@ impl FromStr for Queue {
         }
         let bytes = || text.parse().map(Self::Bytes);
         parse_duration(text).map(Self::Time).or_else(|_| bytes()).map_err(|_| {
-            format!("\"{text}\" is not a queue; write a time (\"100ms\"), bytes (\"64KiB\") or packets (\"50 packets\")")
+            format!(
+                "\"{text}\" is not a queue; write a time (\"100ms\"), bytes (\"64KiB\") or \
+                     packets (\"50 packets\")"
+            )
         })
     }
 }

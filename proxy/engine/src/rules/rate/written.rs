@@ -70,7 +70,8 @@ enum RawTrace {
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \"interval\": \"100ms\" } }"
+    expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \
+                 \"interval\": \"100ms\" } }"
 )]
 enum RawDiscipline {
     Name(RawName),
@@ -107,7 +108,8 @@ pub(super) fn read(place: &str, raw: RawRate, read: ReadFile<'_>) -> Result<Rate
     let queue = raw.queue.map(|text| text.parse::<Queue>()).transpose();
     let queue = queue.map_err(|problem| SettingError::new(at("queue"), problem))?;
     if is_trace && matches!(queue, Some(Queue::Time(_))) {
-        let problem = "with a trace nobody knows how long a queue will take; write bytes (\"64KiB\") or packets (\"50 packets\")";
+        let problem = "with a trace nobody knows how long a queue will take; write bytes \
+                       (\"64KiB\") or packets (\"50 packets\")";
         return Err(SettingError::new(at("queue"), problem));
     }
     if is_trace && raw.burst.is_some() {
@@ -145,7 +147,8 @@ fn discipline(place: &str, raw: &RawDiscipline) -> Result<Discipline, SettingErr
         RawDiscipline::Codel { codel: RawCodel { target, interval } } => {
             if target.0.is_zero() || target > interval {
                 let problem = format!(
-                    "a target of {target} within an interval of {interval} is none; write 5ms and 100ms, say: the interval is a round trip"
+                    "a target of {target} within an interval of {interval} is none; write 5ms and \
+                     100ms, say: the interval is a round trip"
                 );
                 return Err(SettingError::new(within(place, "codel"), problem));
             }

@@ -102,14 +102,16 @@ impl RawSelection {
 fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
     const PACKETS_ONLY: [&str; 3] = ["protocol", "port", "address"];
     if let Some(field) = PACKETS_ONLY.into_iter().find(|field| value.get(field).is_some()) {
-        let problem = "a route has one protocol and one upstream already; this is for IP packets. Leave it out";
+        let problem = "a route has one protocol and one upstream already; this is for IP packets. \
+                       Leave it out";
         return Err(SettingError::new(within(place, field), problem));
     }
     let raw: RawMatch = decode(place, value)?;
     if raw.size.is_none() && raw.first.is_none() && raw.after.is_none() && raw.bytes.is_none() {
         return Err(SettingError::new(
             place,
-            "it says nothing about a packet; write \"size\", \"first\", \"after\" or \"bytes\", or leave it out",
+            "it says nothing about a packet; write \"size\", \"first\", \"after\" or \"bytes\", or \
+             leave it out",
         ));
     }
     let size = raw
@@ -124,7 +126,8 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
     let (after, first) = (raw.after.unwrap_or(0), raw.first.unwrap_or(u64::MAX));
     if after >= first {
         let problem = format!(
-            "no packet is among the first {first} and behind the first {after}; write a larger \"first\""
+            "no packet is among the first {first} and behind the first {after}; write a larger \
+             \"first\""
         );
         return Err(SettingError::new(within(place, "after"), problem));
     }

@@ -266,6 +266,7 @@ impl Sender {
         if matches!(self.phase, Phase::Recovery | Phase::Loss)
             && self.board.acknowledged() >= self.phase_end
         {
+            // Rate reduction may have stopped short of the threshold, or below it (RFC 6937 §3).
             if self.phase == Phase::Recovery {
                 self.window.set(self.window.threshold());
             }
@@ -274,9 +275,11 @@ impl Sender {
         }
         let retransmitted_before = self.board.retransmitted();
         let lost = self.detect_losses(now, restart_timer);
+        // A repair that is marked lost leaves the account of repairs.
         let lost_again = self.board.retransmitted() < retransmitted_before;
         match self.phase {
             Phase::Recovery => {}
+            // After a timeout everything out was marked, so losses are no news; a lost repair is.
             Phase::Loss if !lost_again => {}
             _ if self.board.lost() > 0 => self.enter_recovery(),
             _ => {

@@ -97,9 +97,13 @@ impl Latent {
     pub(crate) fn at(&mut self, at: Instant) -> f64 {
         let elapsed = at.as_nanos().saturating_sub(self.epoch.as_nanos());
         let index = elapsed / self.half_life;
+        // Packets come in order of time, nearly: the half-life, its midpoints and the shortest
+        // interval looked at last serve the next packet too.
         if index != self.cell.index {
             self.cell = Cell::new(index, [self.grid(index), self.grid(index.saturating_add(1))]);
         }
+        // In 4096ths of a half-life, by whole numbers: a float would put a time near a border into
+        // one interval here and into the other on another machine.
         let place = u128::from(elapsed % self.half_life) << LEVELS;
         let length = u128::from(self.half_life);
         let leaf = (place / length) as u64;
@@ -119,12 +123,16 @@ impl Latent {
 
     /// The value after `index` half-lives.
     fn grid(&mut self, index: u64) -> f64 {
+        // One to two blocks of steps lead to the value, whichever value is asked for first, and the
+        // same ones each time: what a packet gets may not depend on which came before it.
         let start = (index / BLOCK).saturating_sub(1) * BLOCK;
         if self.walk.start != start || self.walk.at > index {
             self.walk = Walk { start, at: start, value: self.variate(start, 0) };
         }
         while self.walk.at < index {
             self.walk.at += 1;
+            // Half of the last value, as a half-life has passed, and an innovation that keeps the
+            // variance at 1: ρ² + (1 − ρ²).
             self.walk.value = 0.5 * self.walk.value + INNOVATION * self.variate(self.walk.at, 0);
         }
         self.walk.value
@@ -134,6 +142,8 @@ impl Latent {
     fn descend(&mut self, leaf: u64) -> [f64; 2] {
         let [mut from, mut to] = self.cell.ends;
         for (level, midpoint) in self.midpoints.iter().enumerate() {
+            // Nodes are numbered like a heap: 1 is the middle of the cell, 2 and 3 the middles of
+            // its halves; the leading bits of the leaf say which way the path goes.
             let rest = LEVELS - level;
             let node = (1 << level) | (leaf >> rest);
             if self.cell.nodes[level].0 != node {
@@ -149,6 +159,8 @@ impl Latent {
 
     /// The value `along` (0 to 1) the way through a shortest interval.
     fn between(&self, [from, to]: [f64; 2], along: f64) -> f64 {
+        // A straight line between two values has less variance than either, so it is widened to 1:
+        // the delay's distribution is promised at every instant.
         let back = 1.0 - along;
         let variance = back * back + along * along + 2.0 * along * back * self.leaf_correlation;
         (back * from + along * to) / libm::sqrt(variance)

@@ -1,0 +1,33 @@
+//! What a link's draws depend on.
+
+use crate::rules::{Origin, Rule, Source};
+use jostle_common::chance::{Direction, Stream};
+use jostle_common::time::Instant;
+
+/// Identifies a link: with the rules' keys, all that its draws depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkKey {
+    /// The seed of the run, or of the route.
+    pub seed: u64,
+    /// The route's name, or its ordinal.
+    pub route: String,
+    /// Which of the route's two links it is.
+    pub direction: Direction,
+}
+
+impl LinkKey {
+    /// Returns the draws of a rule of this link.
+    pub(super) fn stream(&self, rule: &str) -> Stream {
+        Stream::new(self.seed, &self.route, self.direction, rule)
+    }
+
+    /// Returns the source of a rule's draws, whose time began to count at `epoch`.
+    pub(super) fn origin(&self, rule: &Rule, epoch: Instant) -> Origin {
+        Origin { source: self.source(rule), epoch }
+    }
+
+    /// Returns the source of a rule's draws, for all packets of the link.
+    pub(super) fn source(&self, rule: &Rule) -> Source {
+        Source::of_link(self.stream(&rule.key))
+    }
+}
