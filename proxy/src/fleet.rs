@@ -1,7 +1,7 @@
 //! All relays of a loop, when each has something to do, and those that are on their way out.
 
-use crate::reactor::{Owner, Readiness};
-use crate::relay::{Relay, RelayId, RelayReport};
+use crate::reactor::{Owner, Readiness, RelayId};
+use crate::relay::{Relay, RelayReport};
 use crate::turn::Turn;
 use jostle_common::time::Instant;
 use slab::Slab;

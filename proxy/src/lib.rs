@@ -40,6 +40,7 @@ mod control;
 mod event_log;
 mod fate;
 mod fleet;
+mod kinds;
 mod lane;
 mod lateness;
 mod listener;

@@ -2,10 +2,11 @@
 //! or not at all.
 
 use crate::fleet::Fleet;
+use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::relay::{self, RelayPlan, RelayReport};
+use crate::relay::{RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
@@ -140,7 +141,7 @@ impl Network {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
         let plan = RelayPlan { id, route, seed, upstream, memory, rules_on };
-        Ok(self.fleet.add(relay::new(transport, plan, opened, turn)?))
+        Ok(self.fleet.add(kinds::relay(transport, plan, opened, turn)?))
     }
 
     /// Removes a route, whose relays drain until `until`.

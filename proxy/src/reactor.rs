@@ -18,6 +18,15 @@ use std::time::Duration;
 /// The most events taken from the system at a time.
 const EVENTS: usize = 1024;
 
+/// Identifies a relay, also after it is gone: an answer that comes late finds no relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RelayId {
+    /// Its place among the relays, which another one may have later.
+    pub(crate) index: usize,
+    /// Its number among all relays that ever were.
+    pub(crate) serial: u64,
+}
+
 /// The relay and the socket that a token belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {

@@ -6,11 +6,9 @@
 
 use crate::account::LinkReport;
 use crate::listener::Opened;
-use crate::reactor::{Readiness, SocketKey};
+use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::resolve::Upstream;
-use crate::tcp::TcpRelay;
 use crate::turn::Turn;
-use crate::udp::UdpRelay;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -19,15 +17,6 @@ use jostle_engine::route::Route;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-
-/// Identifies a relay, also after it is gone: an answer that comes late finds no relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RelayId {
-    /// Its place among the relays, which another one may have later.
-    pub(crate) index: usize,
-    /// Its number among all relays that ever were.
-    pub(crate) serial: u64,
-}
 
 /// The parts that a relay is made of.
 pub(crate) struct RelayPlan<'a> {
@@ -87,19 +76,6 @@ pub(crate) trait Relay: Send {
 
     /// Returns what it did so far.
     fn report(&self) -> RelayReport;
-}
-
-/// Makes the relay of a transport.
-pub(crate) fn new(
-    transport: Transport,
-    plan: RelayPlan<'_>,
-    opened: Vec<Opened>,
-    turn: &mut Turn,
-) -> io::Result<Box<dyn Relay>> {
-    Ok(match transport {
-        Transport::Udp => Box::new(UdpRelay::new(plan, opened, turn)?),
-        Transport::Tcp => Box::new(TcpRelay::new(plan, opened, turn)?),
-    })
 }
 
 /// The numbers of a relay.

@@ -1,10 +1,8 @@
 //! Names become addresses, never on the event loop: before it starts, and later on a thread of its
 //! own.
 
-use crate::listener::Listener;
-use crate::relay::RelayId;
+use crate::reactor::RelayId;
 use jostle_common::time::Instant;
-use jostle_common::transport::Transport;
 use jostle_engine::route::HostPort;
 use mio::Waker;
 use std::io;
@@ -68,11 +66,9 @@ impl Upstream {
         addresses
     }
 
-    /// Returns true if it leads to one of these listeners.
-    pub(crate) fn is_any_of(&self, listeners: &[Listener], transport: Transport) -> bool {
-        listeners.iter().filter(|listener| listener.protocol == transport).any(|listener| {
-            self.addresses.iter().any(|&address| leads_to(address, listener.address))
-        })
+    /// Returns true if what is sent to it comes to `listener`, as far as the addresses tell.
+    pub(crate) fn leads_to(&self, listener: SocketAddr) -> bool {
+        self.addresses.iter().any(|&address| leads_to(address, listener))
     }
 
     /// Asks for the name again, in the background, if the last answer is old.

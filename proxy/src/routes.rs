@@ -127,7 +127,10 @@ fn refuse_circle(
         let mut follow = |from: usize| {
             *next[from].get_or_insert_with(|| {
                 let upstream = nodes[from].upstream;
-                nodes.iter().position(|node| upstream.is_any_of(node.listeners, transport))
+                nodes.iter().position(|node| {
+                    let mut sockets = node.listeners.iter().filter(|one| one.protocol == transport);
+                    sockets.any(|one| upstream.leads_to(one.address))
+                })
             })
         };
         for start in starts.clone().filter(|&start| listens(&nodes[start])) {

@@ -4,7 +4,7 @@
 //! One table names the nine of them. The options of every command, the parameters of a trial, the
 //! keys of sweep files and those of rows come from it.
 
-use crate::trial::{Setting, SettingKind};
+use crate::trial::setting::{Setting, SettingKind};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::{Profile, Shorthand, no_files};

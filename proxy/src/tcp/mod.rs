@@ -13,8 +13,8 @@ mod plain;
 
 use crate::account::Account;
 use crate::listener::Opened;
-use crate::reactor::{Readiness, SocketKey};
-use crate::relay::{Relay, RelayId, RelayPlan, RelayReport};
+use crate::reactor::{Readiness, RelayId, SocketKey};
+use crate::relay::{Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use acceptor::Acceptor;

@@ -2,7 +2,7 @@
 
 use super::gather::{Choice, Gathered, gather};
 use super::interner::Interner;
-use super::read::{Loaded, RowSource, load};
+use super::read::{Loaded, Record, RowSource, load};
 use crate::rows::Row;
 use crate::trial::Trial;
 use jostle_common::chance::{Direction, Stream};
@@ -93,7 +93,7 @@ pub(super) fn loaded(interner: &mut Interner, name: &str, rows: &[RowBuilder]) -
 pub(super) fn gathered(rows: &[RowBuilder], choice: &Choice) -> Gathered {
     let mut interner = Interner::default();
     let mut loaded = loaded(&mut interner, "rows.jsonl", rows);
-    interner.fill_in(&mut loaded.records);
+    interner.fill_in(loaded.records.iter_mut().map(Record::cell));
     gather(&interner, &loaded, choice).unwrap()
 }
 

@@ -3,7 +3,6 @@
 
 use super::key::{Key, Level};
 use super::metric::{self, Metric};
-use super::read::Record;
 use crate::rows::Row;
 use std::collections::BTreeMap;
 
@@ -63,25 +62,26 @@ impl Interner {
 
     /// Gives rows that leave a parameter to its default that level, if any row names one: what was
     /// written and what was left out are the same cell.
-    pub(super) fn fill_in(&mut self, records: &mut [Record]) {
+    /// A row is given by its levels and whether its time was virtual.
+    pub(super) fn fill_in<'a>(&mut self, rows: impl Iterator<Item = (&'a mut Levels, bool)>) {
         let protocols = self.key_named("protocol").expect("rows have a protocol");
         let named: Vec<u8> =
             self.keys().filter(|key| !self.keys[usize::from(*key)].levels.is_empty()).collect();
         let mut known: BTreeMap<(u8, Option<u32>, bool), Option<u32>> = BTreeMap::new();
-        for record in records {
-            let protocol = level_of(&record.levels, protocols);
+        for (levels, is_virtual) in rows {
+            let protocol = level_of(levels, protocols);
             for &key in &named {
-                if level_of(&record.levels, key).is_some() {
+                if level_of(levels, key).is_some() {
                     continue;
                 }
-                let level = known.entry((key, protocol, record.is_virtual)).or_insert_with(|| {
+                let level = known.entry((key, protocol, is_virtual)).or_insert_with(|| {
                     let protocol = self.level(protocols, protocol).text;
-                    let level = self.key(key).default_level(&protocol, record.is_virtual)?;
+                    let level = self.key(key).default_level(&protocol, is_virtual)?;
                     Some(self.keys[usize::from(key)].take(level))
                 });
-                record.levels.extend(level.map(|level| (key, level)));
+                levels.extend(level.map(|level| (key, level)));
             }
-            record.levels.sort_unstable();
+            levels.sort_unstable();
         }
     }
 

@@ -30,7 +30,7 @@ use gather::{Gathered, gather};
 use interner::Interner;
 use jostle_console::terminal::{self, escaped};
 use options::{ReportFormat, ReportTarget};
-use read::{RowSource, load};
+use read::{Record, RowSource, load};
 
 impl ReportArgs {
     /// Reports. True unless something got worse than in older rows, or nothing could be compared
@@ -47,8 +47,8 @@ impl ReportArgs {
         let old = sources.split_off(self.rows.len());
         let mut rows = load(sources, &mut interner)?;
         let mut old = load(old, &mut interner)?;
-        interner.fill_in(&mut rows.records);
-        interner.fill_in(&mut old.records);
+        interner.fill_in(rows.records.iter_mut().map(Record::cell));
+        interner.fill_in(old.records.iter_mut().map(Record::cell));
         let gathered = gather(&interner, &rows, &self.choice())?;
         let gate = if self.against.is_empty() {
             None

@@ -24,6 +24,7 @@ mod check;
 mod command;
 mod endpoints;
 mod job;
+mod named_profile;
 pub mod options;
 mod parameter;
 pub(crate) mod programs;
@@ -31,18 +32,18 @@ mod read_back;
 pub(crate) mod real;
 mod result;
 mod run;
-mod setting;
+pub(crate) mod setting;
 pub mod simulated;
 mod weather;
 
 pub use command::TrialArgs;
 pub(crate) use command::as_option;
 pub use job::{Commands, Job, Protocol};
+pub use named_profile::NamedProfile;
 pub use parameter::Parameter;
 pub use result::{FileResult, Taken};
 pub(crate) use run::run;
 pub use setting::{Setting, SettingKind};
-pub use weather::NamedProfile;
 
 use crate::rows::Row;
 use crate::weather::Weather;

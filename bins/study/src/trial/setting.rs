@@ -1,6 +1,7 @@
 //! The value of a parameter, and how people write it.
 
-use super::{NamedProfile, Protocol};
+use super::job::Protocol;
+use super::named_profile::NamedProfile;
 use jostle_common::units::{BitRate, ByteSize, Probability, Span, parse_duration};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::Profile;

@@ -4,21 +4,10 @@ use super::{ROUTE, Trial};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{HostPort, Route};
-use serde_json::Value;
 use std::net::SocketAddr;
-use std::sync::Arc;
-
-/// A profile, and how it was written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedProfile {
-    /// The name of a built-in profile or a file, or an inline object.
-    pub written: Value,
-    /// What it says.
-    pub profile: Arc<Profile>,
-}
 
 impl Trial {
-    /// Everything that happens to its packets.
+    /// Returns everything that happens to its packets.
     ///
     /// # Errors
     /// When a shorthand asks for something impossible.
@@ -28,7 +17,7 @@ impl Trial {
         self.shorthands.in_front_of(profile)
     }
 
-    /// The proxy's route to its server.
+    /// Returns the proxy's route to its server.
     ///
     /// # Errors
     /// When a shorthand asks for something impossible, or a rule of the profile cannot act on what

@@ -1,6 +1,6 @@
 //! The shorthands of the command line: rules without a file.
 
-use super::rate::Queue;
+use super::rate::queue::Queue;
 use jostle_common::units::{BitRate, Probability, Span};
 
 /// What the shorthands of the command line ask for in one direction. Each kind of rule reads those

@@ -4,7 +4,7 @@
 mod codel;
 mod opportunities;
 mod promise;
-mod queue;
+pub(super) mod queue;
 mod serial;
 mod stage;
 mod trace;
