@@ -1,7 +1,7 @@
 //! Chance as a pure function: what a rule draws for a packet depends on who asks and about which
 //! packet, never on what was drawn before.
 //!
-//! A [`Stream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`] is
+//! A [`DrawStream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`] is
 //! the 128 random bits of one packet in that stream, from [Philox](crate::philox). So a rule that
 //! is switched on or off, or dialled up, never changes what another rule does to packet 4711, and
 //! any fate can be computed again later.
@@ -82,9 +82,9 @@ fn hash(domain: &str, parts: &[&[u8]]) -> u64 {
 
 /// The key of one rule's draws: a hash of the seed, the route, the direction and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stream([u32; 2]);
+pub struct DrawStream([u32; 2]);
 
-impl Stream {
+impl DrawStream {
     /// The stream of `rule` (its name, or its kind and ordinal such as `drop#2`) in one direction
     /// of `route` (its name, or its ordinal).
     pub fn new(seed: u64, route: &str, direction: Direction, rule: &str) -> Self {
@@ -118,8 +118,8 @@ impl Draw {
 
     /// A stream of its own, keyed by the second 64 bits, for a rule that needs more than 128 bits
     /// for a packet.
-    pub const fn more(self) -> Stream {
-        Stream([self.0[2], self.0[3]])
+    pub const fn more(self) -> DrawStream {
+        DrawStream([self.0[2], self.0[3]])
     }
 
     /// Whether an event of this probability happens, judged by the first 64 bits: raising the
@@ -141,22 +141,22 @@ mod tests {
 
     #[test]
     fn streams_differ_by_every_part_of_their_name() {
-        let base = Stream::new(7, "dns", Direction::Up, "drop");
+        let base = DrawStream::new(7, "dns", Direction::Up, "drop");
         for other in [
-            Stream::new(8, "dns", Direction::Up, "drop"),
-            Stream::new(7, "web", Direction::Up, "drop"),
-            Stream::new(7, "dns", Direction::Down, "drop"),
-            Stream::new(7, "dns", Direction::Up, "drop#2"),
-            Stream::new(7, "dnsu", Direction::Up, "drop"),
+            DrawStream::new(8, "dns", Direction::Up, "drop"),
+            DrawStream::new(7, "web", Direction::Up, "drop"),
+            DrawStream::new(7, "dns", Direction::Down, "drop"),
+            DrawStream::new(7, "dns", Direction::Up, "drop#2"),
+            DrawStream::new(7, "dnsu", Direction::Up, "drop"),
         ] {
             assert_ne!(base, other);
         }
-        assert_eq!(base, Stream::new(7, "dns", Direction::Up, "drop"));
+        assert_eq!(base, DrawStream::new(7, "dns", Direction::Up, "drop"));
     }
 
     #[test]
     fn draws_differ_by_number_flow_and_copy() {
-        let stream = Stream::new(7, "dns", Direction::Up, "drop");
+        let stream = DrawStream::new(7, "dns", Direction::Up, "drop");
         let base = stream.draw(1, 0, 0);
         for other in [
             stream.draw(2, 0, 0),
@@ -172,7 +172,7 @@ mod tests {
     fn the_key_is_kept_over_versions() {
         // A changed value here changes the outcome of every seeded run in the world.
         assert_eq!(
-            Stream::new(7, "dns", Direction::Up, "drop").draw(4711, 0, 0).first(),
+            DrawStream::new(7, "dns", Direction::Up, "drop").draw(4711, 0, 0).first(),
             11_296_640_613_762_089_130
         );
     }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here opens a socket, starts a thread or keeps a global, and nothing reads a clock but
 //! [`clock::Clock`], which only shells call. Time ([`time::Instant`]) and chance
-//! ([`chance::Stream`]) are arguments everywhere else.
+//! ([`chance::DrawStream`]) are arguments everywhere else.
 
 pub mod chance;
 pub mod clock;

@@ -112,7 +112,7 @@ pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f6
 #[cfg(test)]
 fn normal_draws(seed: u64, sample: u32, count: u64) -> impl Iterator<Item = f64> {
     let stream =
-        crate::chance::Stream::new(seed, "statistics", crate::chance::Direction::Up, "normal");
+        crate::chance::DrawStream::new(seed, "statistics", crate::chance::Direction::Up, "normal");
     // The 53 bits that a float holds, in the middle of their interval: never 0, which has no
     // logarithm.
     let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;

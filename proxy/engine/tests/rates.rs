@@ -6,7 +6,7 @@
 mod support;
 
 use bytes::Bytes;
-use jostle_common::chance::{Direction, Stream, below};
+use jostle_common::chance::{Direction, DrawStream, below};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::memory::Memory;
@@ -90,7 +90,7 @@ fn any_window_of_a_busy_link_carries_the_limit_give_or_take_a_packet() {
 
 /// Packets of 40 to 1500 bytes that come in bursts and pauses: when, and how large.
 fn bursty(seed: u64, count: u64, gap_mean: u64) -> Vec<(u64, usize)> {
-    let stream = Stream::new(seed, "test", Direction::Up, "arrivals");
+    let stream = DrawStream::new(seed, "test", Direction::Up, "arrivals");
     let mut at = 0;
     (0..count)
         .map(|index| {

@@ -4,7 +4,7 @@
 
 mod support;
 
-use jostle_common::chance::{Direction, Stream, below};
+use jostle_common::chance::{Direction, DrawStream, below};
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize};
 use jostle_engine::link::Link;
@@ -110,7 +110,7 @@ impl Mahimahi {
 
 /// A trace of so many lines: pauses, single opportunities, and several in a millisecond.
 fn made_up(seed: u64, lines: u64) -> Vec<u64> {
-    let stream = Stream::new(seed, "test", Direction::Up, "trace");
+    let stream = DrawStream::new(seed, "test", Direction::Up, "trace");
     let mut at = 0;
     let mut millis: Vec<u64> = (0..lines)
         .map(|index| {
@@ -141,7 +141,7 @@ fn packets_leave_when_mahimahi_lets_them_leave() {
         (1..=25).zip(bounds.into_iter().cycle())
     {
         let schedule = made_up(seed, 1 + seed * seed * 3);
-        let stream = Stream::new(seed, "test", Direction::Up, "arrivals");
+        let stream = DrawStream::new(seed, "test", Direction::Up, "arrivals");
         let mut at = 0;
         let arrivals: Vec<(u64, usize)> = (0..3000)
             .map(|index| {

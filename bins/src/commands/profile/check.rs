@@ -5,7 +5,7 @@ use clap::Args;
 use jostle_console::exit::Usage;
 use jostle_console::terminal::{columns, escaped, line};
 use jostle_study::forecast::{Forecast, Load};
-use jostle_study::probe::{Pace, Spread, Stream};
+use jostle_study::probe::{Pace, PacketStream, Spread};
 use jostle_study::profiles;
 use jostle_study::simulate::stream::{pace, payload};
 use serde_json::json;
@@ -36,7 +36,7 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let stream = self.rate.map(|pace| Stream {
+        let stream = self.rate.map(|pace| PacketStream {
             pace,
             size: self.size,
             spread: Spread::Constant,

@@ -1,5 +1,5 @@
 use super::*;
-use jostle_common::chance::{Direction, Stream, below};
+use jostle_common::chance::{Direction, DrawStream, below};
 use std::process::Command;
 
 const TUNE: &[u8] = include_bytes!("../../../assets/jostle-tune.mp3");
@@ -44,7 +44,7 @@ fn truncated() -> Vec<u8> {
 }
 
 fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let stream = Stream::new(seed, "noise", Direction::Up, "noise");
+    let stream = DrawStream::new(seed, "noise", Direction::Up, "noise");
     (0..len as u64).map(|n| stream.draw(n, 0, 0).first() as u8).collect()
 }
 
@@ -165,7 +165,7 @@ fn garbage_never_panics() {
         // Noise over ever more of a piece of the tune: headers survive here and there, with
         // nonsense behind them.
         let mut file = TUNE[..60_000].to_vec();
-        let stream = Stream::new(seed, "noise", Direction::Up, "noise");
+        let stream = DrawStream::new(seed, "noise", Direction::Up, "noise");
         for n in 0..seed * seed {
             let draw = stream.draw(n, 0, 0);
             file[below(draw.first(), 60_000) as usize] = draw.second() as u8;

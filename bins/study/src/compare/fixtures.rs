@@ -6,14 +6,14 @@ use super::table;
 use super::verdict::ComparisonVerdict;
 use crate::audit::Audit;
 use crate::rows::{RouteCounts, Row, goodput_bps};
-use jostle_common::chance::{Direction, Stream};
+use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::units::{Probability, Span};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn chunks(loss: Probability, count: u64) -> Vec<Chunk> {
-    let stream = Stream::new(7, "made up", Direction::Up, "drop");
+    let stream = DrawStream::new(7, "made up", Direction::Up, "drop");
     let damage = Probability::new(0.005).unwrap();
     let fate = |n| match stream.draw(n, 0, 0) {
         draw if draw.hits(loss) => Chunk::Missing,

@@ -22,7 +22,7 @@ pub use rule::RuleForecast;
 pub use run::StreamRun;
 pub use warnings::Warning;
 
-use crate::probe::Stream;
+use crate::probe::PacketStream;
 use jostle_common::chance::Direction;
 use jostle_common::units::Probability;
 use jostle_engine::profile::Profile;
@@ -41,7 +41,7 @@ pub struct Load {
     /// Their payload in bytes.
     pub size: u32,
     /// How they come, if that is known.
-    pub stream: Option<Stream>,
+    pub stream: Option<PacketStream>,
 }
 
 impl Load {
@@ -180,7 +180,7 @@ mod tests {
 
     fn forecast(rules: &str, rate: Option<&str>) -> Forecast {
         let profile = Profile::from_json(&format!(r#"{{ "up": [ {rules} ] }}"#)).unwrap();
-        let stream = rate.map(|rate| Stream {
+        let stream = rate.map(|rate| PacketStream {
             pace: Pace::Packets(rate.parse().unwrap()),
             size: 1200,
             spread: Spread::Constant,

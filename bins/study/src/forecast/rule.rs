@@ -1,7 +1,7 @@
 //! What one rule does in the long run, as its kind promises.
 
 use super::run;
-use crate::probe::{Spread, Stream};
+use crate::probe::{PacketStream, Spread};
 use jostle_engine::rules::{Promise, Rule, RuleKind, Traffic};
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub struct RuleForecast {
 pub(super) fn forecast(
     rule: &Rule,
     size: u32,
-    stream: Option<&Stream>,
+    stream: Option<&PacketStream>,
     reordered: Option<f64>,
 ) -> RuleForecast {
     let kind = &rule.kind;
@@ -49,14 +49,14 @@ pub(super) fn forecast(
 }
 
 /// Describes a stream, or packets of a size, as the rules see it.
-pub(super) fn traffic(size: u32, stream: Option<&Stream>) -> Traffic {
+pub(super) fn traffic(size: u32, stream: Option<&PacketStream>) -> Traffic {
     let packets_per_second = stream.map(|stream| stream.pace.packets_per_second(size));
     Traffic { packets_per_second, ..Traffic::of_size(size) }
 }
 
 /// Measures what kept order leaves of a rule's jitter when the packets come evenly.
-fn sd_in_order(kind: &RuleKind, promise: &Promise, stream: Option<&Stream>) -> Option<f64> {
-    let even = Stream { spread: Spread::Constant, ..*stream? };
+fn sd_in_order(kind: &RuleKind, promise: &Promise, stream: Option<&PacketStream>) -> Option<f64> {
+    let even = PacketStream { spread: Spread::Constant, ..*stream? };
     promise.narrows.then(|| run::sd_in_order(kind, &even))
 }
 

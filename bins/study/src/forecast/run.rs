@@ -1,6 +1,6 @@
 //! What no formula says: short runs in virtual time.
 
-use crate::probe::{Stream, Tally, run};
+use crate::probe::{PacketStream, Tally, run};
 use jostle_common::chance::Direction;
 use jostle_engine::counters::Counters;
 use jostle_engine::link::{Link, LinkKey};
@@ -26,7 +26,7 @@ pub struct StreamRun {
 pub(super) fn phase(
     rules: &[Rule],
     direction: Direction,
-    stream: &Stream,
+    stream: &PacketStream,
     packets: usize,
 ) -> StreamRun {
     let mut link = link(rules.to_vec(), direction);
@@ -37,7 +37,7 @@ pub(super) fn phase(
 
 /// Returns the standard deviation of the delays, in seconds, that packets of a stream see behind a
 /// rule of this kind alone.
-pub(super) fn sd_in_order(kind: &RuleKind, stream: &Stream) -> f64 {
+pub(super) fn sd_in_order(kind: &RuleKind, stream: &PacketStream) -> f64 {
     let mut link = link(vec![Rule::only(kind.clone())], Direction::Up);
     let mut tally = Tally::new(false, Duration::from_secs(1));
     run(&mut link, stream.arrivals(1, Direction::Up).take(DELAY_PACKETS), &mut tally, |_, _| {});

@@ -219,11 +219,11 @@ fn nothing_to_skip(context: &Context<'_>, index: usize) -> Option<String> {
 mod tests {
     use super::super::Forecast;
     use super::*;
-    use crate::probe::{Pace, Spread, Stream};
+    use crate::probe::{Pace, PacketStream, Spread};
 
     fn warnings(rules: &str, rate: Option<&str>) -> Vec<String> {
         let profile = Profile::from_json(&format!(r#"{{ "both": [ {rules} ] }}"#)).unwrap();
-        let stream = rate.map(|rate| Stream {
+        let stream = rate.map(|rate| PacketStream {
             pace: Pace::Packets(rate.parse().unwrap()),
             size: 1200,
             spread: Spread::Constant,

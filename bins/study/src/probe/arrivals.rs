@@ -1,6 +1,6 @@
 //! Streams of packets in virtual time: when each comes, how large it is and whose it is.
 
-use jostle_common::chance::{Direction, Stream as Chance};
+use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::time::{Instant, nanos};
 use jostle_common::units::{BitRate, PacketRate};
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub enum Spread {
 
 /// A described stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stream {
+pub struct PacketStream {
     /// How fast it is; while on, if it is on and off.
     pub pace: Pace,
     /// The payload of each packet in bytes.
@@ -74,13 +74,13 @@ impl Pace {
     }
 }
 
-impl Stream {
+impl PacketStream {
     /// The packets in their order, without end. `seed` and `direction` decide what chance there is.
     pub fn arrivals(self, seed: u64, direction: Direction) -> impl Iterator<Item = Arrival> {
         let (numerator, denominator) = self.pace.gap(self.size);
         let mean = numerator as f64 / denominator as f64;
         // No route is called so: a name from a command line or a file has no control characters.
-        let chance = Chance::new(seed, "\u{1}arrivals", direction, "gap");
+        let chance = DrawStream::new(seed, "\u{1}arrivals", direction, "gap");
         let mut elapsed = 0.0;
         (0u64..).map(move |index| {
             let even = (u128::from(index) * numerator / denominator) as u64;
@@ -111,21 +111,30 @@ mod tests {
     use super::*;
     use jostle_common::statistics::Moments;
 
-    fn stream(spread: Spread) -> Stream {
-        Stream { pace: Pace::Packets("1000/s".parse().unwrap()), size: 1200, spread, flows: 1 }
+    fn stream(spread: Spread) -> PacketStream {
+        PacketStream {
+            pace: Pace::Packets("1000/s".parse().unwrap()),
+            size: 1200,
+            spread,
+            flows: 1,
+        }
     }
 
-    fn times(stream: Stream, count: usize) -> Vec<u64> {
+    fn times(stream: PacketStream, count: usize) -> Vec<u64> {
         stream.arrivals(7, Direction::Up).take(count).map(|arrival| arrival.at.as_nanos()).collect()
     }
 
     #[test]
     fn even_gaps_never_drift() {
-        let thirds =
-            Stream { pace: Pace::Packets("3/s".parse().unwrap()), ..stream(Spread::Constant) };
+        let thirds = PacketStream {
+            pace: Pace::Packets("3/s".parse().unwrap()),
+            ..stream(Spread::Constant)
+        };
         assert_eq!(times(thirds, 5), [0, 333_333_333, 666_666_666, 1_000_000_000, 1_333_333_333]);
-        let bits =
-            Stream { pace: Pace::Bits("96kbit/s".parse().unwrap()), ..stream(Spread::Constant) };
+        let bits = PacketStream {
+            pace: Pace::Bits("96kbit/s".parse().unwrap()),
+            ..stream(Spread::Constant)
+        };
         assert_eq!(times(bits, 3), [0, 100_000_000, 200_000_000]);
     }
 
@@ -149,7 +158,7 @@ mod tests {
 
     #[test]
     fn flows_take_turns() {
-        let stream = Stream { flows: 3, ..stream(Spread::Constant) };
+        let stream = PacketStream { flows: 3, ..stream(Spread::Constant) };
         let flows: Vec<u32> =
             stream.arrivals(7, Direction::Up).take(5).map(|arrival| arrival.flow).collect();
         assert_eq!(flows, [1, 2, 3, 1, 2]);

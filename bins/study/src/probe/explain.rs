@@ -119,7 +119,7 @@ fn step(key: &LinkKey, visit: &Visit) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{Pace, Spread, Stream, Tally, run};
+    use crate::probe::{Pace, PacketStream, Spread, Tally, run};
     use jostle_common::chance::Direction;
     use jostle_engine::profile::Profile;
     use std::time::Duration;
@@ -132,10 +132,10 @@ mod tests {
         { "rule": "reorder", "chance": "30%" },
         { "rule": "delay", "time": "20ms", "jitter": "5ms" } ] }"#;
 
-    fn parts() -> (LinkKey, Timeline, Stream) {
+    fn parts() -> (LinkKey, Timeline, PacketStream) {
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
-        let stream = Stream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
+        let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
         (key, Profile::from_json(RULES).unwrap().up, stream)
     }
 

@@ -8,12 +8,12 @@
 //! use jostle_common::chance::Direction;
 //! use jostle_engine::profile::Profile;
 //! use jostle_engine::link::{Link, LinkKey};
-//! use jostle_study::probe::{Pace, Spread, Stream, Tally, run};
+//! use jostle_study::probe::{Pace, Spread, PacketStream, Tally, run};
 //! use std::time::Duration;
 //!
 //! let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#)?;
 //! let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
-//! let stream = Stream { pace: Pace::Packets("1000/s".parse()?), size: 1200, spread: Spread::Constant, flows: 1 };
+//! let stream = PacketStream { pace: Pace::Packets("1000/s".parse()?), size: 1200, spread: Spread::Constant, flows: 1 };
 //! let mut link = Link::new(key, &profile.up);
 //! let mut tally = Tally::new(false, Duration::from_millis(1));
 //! run(&mut link, stream.arrivals(7, Direction::Up).take(1000), &mut tally, |_, _| {});
@@ -29,7 +29,7 @@ mod runs;
 mod series;
 mod tally;
 
-pub use arrivals::{Arrival, Pace, Spread, Stream};
+pub use arrivals::{Arrival, Pace, PacketStream, Spread};
 pub use explain::{Explanation, Left, Step, explain};
 pub use jostle_engine::link::Drawn;
 pub use reordering::Reordering;

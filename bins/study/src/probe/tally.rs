@@ -231,7 +231,7 @@ const fn is_sample(number: u64, stride: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{Pace, Spread, Stream, run};
+    use crate::probe::{Pace, PacketStream, Spread, run};
     use jostle_common::chance::Direction;
     use jostle_engine::link::{Link, LinkKey};
     use jostle_engine::profile::Profile;
@@ -242,7 +242,7 @@ mod tests {
             Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 2 } ] }"#).unwrap();
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
-        let stream = Stream { pace, size: 100, spread: Spread::Constant, flows: 1 };
+        let stream = PacketStream { pace, size: 100, spread: Spread::Constant, flows: 1 };
         let mut tally = Tally::new(false, Duration::from_millis(1));
         let arrivals = stream.arrivals(7, Direction::Up).take(100_000);
         run(&mut Link::new(key, &profile.up), arrivals, &mut tally, |_, _| {});

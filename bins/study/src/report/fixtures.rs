@@ -5,7 +5,7 @@ use super::interner::Interner;
 use super::read::{Loaded, Record, RowSource, load};
 use crate::rows::Row;
 use crate::trial::Trial;
-use jostle_common::chance::{Direction, Stream};
+use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::statistics::RoundTripMs;
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ pub(super) fn gathered(rows: &[RowBuilder], choice: &Choice) -> Gathered {
 
 /// A standard normal value, near enough: the sum of twelve uniform ones less six.
 pub(super) fn noise(seed: u64, number: u64) -> f64 {
-    let stream = Stream::new(seed, "made up", Direction::Up, "noise");
+    let stream = DrawStream::new(seed, "made up", Direction::Up, "noise");
     let unit = |copy| (stream.draw(number, 0, copy).first() >> 11) as f64 / 9_007_199_254_740_992.0;
     (0..12).map(unit).sum::<f64>() - 6.0
 }

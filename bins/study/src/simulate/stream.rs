@@ -1,7 +1,7 @@
 //! The stream that a simulation sends: described by flags, or taken from a capture.
 
 use super::capture;
-use crate::probe::{Arrival, Pace, SIZE_MAX, Spread, Stream};
+use crate::probe::{Arrival, Pace, PacketStream, SIZE_MAX, Spread};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -106,7 +106,7 @@ impl StreamArgs {
     }
 
     /// The stream that is described; `None` for a capture.
-    pub(super) fn described(&self) -> Option<Stream> {
+    pub(super) fn described(&self) -> Option<PacketStream> {
         let spread = match self.arrivals {
             Arrivals::Constant => Spread::Constant,
             Arrivals::Poisson => Spread::Poisson,
@@ -115,7 +115,7 @@ impl StreamArgs {
                 off: self.off.unwrap_or(TURN_DEFAULT).0,
             },
         };
-        let stream = Stream { pace: self.send, size: self.size, spread, flows: self.flows };
+        let stream = PacketStream { pace: self.send, size: self.size, spread, flows: self.flows };
         self.pcap.is_none().then_some(stream)
     }
 

@@ -3,14 +3,14 @@
 use super::key::LinkKey;
 use crate::packet::{Body, Packet};
 use crate::rules::{Match, MatchBytes, Per, Rule};
-use jostle_common::chance::Stream;
+use jostle_common::chance::DrawStream;
 use jostle_common::units::Probability;
 
 /// Lets a rule see some packets and not others. A rule that looks at all has none.
 #[derive(Debug)]
 pub(super) struct Gate {
     per: Per,
-    flows: Option<(Stream, Probability)>,
+    flows: Option<(DrawStream, Probability)>,
     matching: Option<Match>,
 }
 

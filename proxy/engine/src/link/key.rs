@@ -1,7 +1,7 @@
 //! What a link's draws depend on.
 
 use crate::rules::{Origin, Rule, Source};
-use jostle_common::chance::{Direction, Stream};
+use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::time::Instant;
 
 /// Identifies a link: with the rules' keys, all that its draws depend on.
@@ -17,8 +17,8 @@ pub struct LinkKey {
 
 impl LinkKey {
     /// Returns the draws of a rule of this link.
-    pub(super) fn stream(&self, rule: &str) -> Stream {
-        Stream::new(self.seed, &self.route, self.direction, rule)
+    pub(super) fn stream(&self, rule: &str) -> DrawStream {
+        DrawStream::new(self.seed, &self.route, self.direction, rule)
     }
 
     /// Returns the source of a rule's draws, whose time began to count at `epoch`.

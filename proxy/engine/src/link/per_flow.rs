@@ -187,7 +187,7 @@ mod tests {
     use crate::packet::Body;
     use crate::profile::Profile;
     use crate::rules::Source;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
 
     fn rule(shape: &str, memory: &str) -> Rule {
         let json = format!(
@@ -214,7 +214,7 @@ mod tests {
     /// thousands of packets.
     #[test]
     fn flows_share_the_tables_of_a_delay_and_draw_for_themselves() {
-        let stream = Stream::new(7, "r", Direction::Up, "delay");
+        let stream = DrawStream::new(7, "r", Direction::Up, "delay");
         let origin = Origin { source: Source::of_link(stream), epoch: Instant::START };
         for memory in ["0s", "100ms"] {
             let (flows, due) = (BTreeMap::new(), BTreeSet::new());

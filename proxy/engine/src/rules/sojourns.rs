@@ -150,10 +150,10 @@ impl Sojourns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
 
     fn origin(seed: u64) -> Origin {
-        Origin::of_link(Stream::new(seed, "test", Direction::Up, "outage"))
+        Origin::of_link(DrawStream::new(seed, "test", Direction::Up, "outage"))
     }
 
     const MS: Duration = Duration::from_millis(1);

@@ -1,20 +1,20 @@
 //! The source of a rule's draws: its stream, and how it counts packets.
 
 use crate::packet::Packet;
-use jostle_common::chance::{Draw, Stream};
+use jostle_common::chance::{Draw, DrawStream};
 use jostle_common::time::Instant;
 
 /// The draws of one rule, or of one flow's share in a rule that counts per flow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
-    stream: Stream,
+    stream: DrawStream,
     /// The ordinal of the flow whose packets are counted; 0 for all packets of the link.
     flow: u32,
 }
 
 impl Source {
     /// Draws by a packet's number in the link.
-    pub(crate) const fn of_link(stream: Stream) -> Self {
+    pub(crate) const fn of_link(stream: DrawStream) -> Self {
         Self { stream, flow: 0 }
     }
 
@@ -61,7 +61,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// A rule of the link whose time begins at the start of the run.
     #[cfg(test)]
-    pub(crate) const fn of_link(stream: Stream) -> Self {
+    pub(crate) const fn of_link(stream: DrawStream) -> Self {
         Self { source: Source::of_link(stream), epoch: Instant::START }
     }
 }

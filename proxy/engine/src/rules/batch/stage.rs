@@ -123,7 +123,7 @@ impl Stage for BatchStage {
 mod tests {
     use super::*;
     use crate::packet::Body;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
     use jostle_common::units::{ByteSize, Probability};
     use std::time::Duration;
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn setup() -> Setup<'static> {
-        Setup::of(Origin::of_link(Stream::new(1, "test", Direction::Up, "batch")))
+        Setup::of(Origin::of_link(DrawStream::new(1, "test", Direction::Up, "batch")))
     }
 
     fn batch(setting: Batch) -> BatchStage {

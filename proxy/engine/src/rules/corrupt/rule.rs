@@ -6,7 +6,7 @@ use crate::rules::setting::InstantRule;
 use crate::rules::source::{Origin, Source};
 use crate::stage::Verdict;
 use bytes::{Bytes, BytesMut};
-use jostle_common::chance::{Stream, below};
+use jostle_common::chance::{DrawStream, below};
 use jostle_common::units::Probability;
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ impl InstantRule for CorruptRule {
 
 /// Chooses `count` distinct bits of `range`, each set with the same probability (Floyd's algorithm:
 /// Bentley and Floyd, CACM 1987); all of them when there are no more.
-fn distinct_bits(stream: Stream, count: u64, range: &Range<u64>) -> Vec<u64> {
+fn distinct_bits(stream: DrawStream, count: u64, range: &Range<u64>) -> Vec<u64> {
     let length = range.end - range.start;
     let count = count.min(length);
     let mut chosen = Vec::with_capacity(count as usize);
@@ -61,7 +61,7 @@ fn distinct_bits(stream: Stream, count: u64, range: &Range<u64>) -> Vec<u64> {
 
 /// Chooses each bit of `range` with probability `rate`, by drawing the gaps between chosen bits,
 /// which are geometric.
-fn each_bit(stream: Stream, rate: Probability, range: &Range<u64>) -> Vec<u64> {
+fn each_bit(stream: DrawStream, rate: Probability, range: &Range<u64>) -> Vec<u64> {
     if rate.is_never() {
         return Vec::new();
     }
@@ -105,7 +105,7 @@ mod tests {
         size: usize,
         packets: u64,
     ) -> Vec<Vec<u64>> {
-        let stream = Stream::new(3, "test", Direction::Up, "corrupt");
+        let stream = DrawStream::new(3, "test", Direction::Up, "corrupt");
         let mut rule = CorruptRule::new(&Corrupt { flips, range }, Origin::of_link(stream));
         let original = vec![0xA5u8; size];
         (1..=packets)

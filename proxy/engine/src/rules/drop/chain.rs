@@ -157,14 +157,14 @@ mod tests {
     use super::super::FourState;
     use super::super::states::{FourStates, Pattern, TwoStates};
     use super::*;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
 
     fn p(value: f64) -> Probability {
         Probability::new(value).unwrap()
     }
 
     fn chain<M: Model>(model: M) -> Chain<M> {
-        Chain::new(Source::of_link(Stream::new(1, "test", Direction::Up, "drop")), model)
+        Chain::new(Source::of_link(DrawStream::new(1, "test", Direction::Up, "drop")), model)
     }
 
     /// Asks for the states around `from` forward, backward and with gaps.
@@ -233,7 +233,7 @@ mod tests {
         let four = FourState { p13: p(0.1), p31: p(0.2), p32: p(0.3), p23: p(0.4), p14: p(0.1) };
         let mut counts = [0u32; 4];
         for seed in 0..20_000 {
-            let source = Source::of_link(Stream::new(seed, "test", Direction::Up, "drop"));
+            let source = Source::of_link(DrawStream::new(seed, "test", Direction::Up, "drop"));
             counts[usize::from(Chain::new(source, FourStates::new(four)).state(1))] += 1;
         }
         // 1, 3/8, 1/2 and 1/10 of 1.975.

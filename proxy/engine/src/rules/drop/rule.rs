@@ -98,12 +98,12 @@ impl InstantRule for DropRule {
 mod tests {
     use super::*;
     use crate::packet::Body;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
     use jostle_common::time::Instant;
     use std::time::Duration;
 
     fn lost(setting: &Drop, flow: u32, numbers: std::ops::RangeInclusive<u64>) -> Vec<u64> {
-        let stream = Stream::new(1, "test", Direction::Up, "drop");
+        let stream = DrawStream::new(1, "test", Direction::Up, "drop");
         let source = Source::of_link(stream);
         let source = if flow == 0 { source } else { source.of_flow(flow) };
         let mut rule = DropRule::new(setting, Origin { source, epoch: Instant::START });

@@ -106,14 +106,18 @@ impl Stage for Copies {
 mod tests {
     use super::*;
     use crate::packet::Body;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
     use jostle_common::units::Probability;
     use std::time::Duration;
 
     fn stage(chance: f64, copies: u32, gap: u64) -> Copies {
         let chance = Probability::new(chance).unwrap();
         let setting = Duplicate { chance, copies, gap: Duration::from_millis(gap) };
-        Copies::new(setting, 1, Origin::of_link(Stream::new(1, "test", Direction::Up, "duplicate")))
+        Copies::new(
+            setting,
+            1,
+            Origin::of_link(DrawStream::new(1, "test", Direction::Up, "duplicate")),
+        )
     }
 
     fn packet(number: u64, flow: u32, millis: u64, body: Body) -> Packet {
@@ -186,7 +190,7 @@ mod tests {
     fn a_removed_rule_makes_no_more_copies_and_keeps_the_times_of_those_it_made() {
         let mut stage = stage(1.0, 1, 10);
         stage.handle(data(1, 1, 0));
-        let origin = Origin::of_link(Stream::new(1, "test", Direction::Up, "duplicate"));
+        let origin = Origin::of_link(DrawStream::new(1, "test", Direction::Up, "duplicate"));
         stage.retune(Instant::from_millis(1), None, Setup::of(origin));
         assert_eq!(outputs(&mut stage, [data(2, 1, 3)]), [(1, 0, 0), (2, 0, 3), (1, 64, 10)]);
     }

@@ -70,13 +70,13 @@ impl Stage for Hold {
 mod tests {
     use super::*;
     use crate::packet::Body;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
     use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn hold(up: u32, down: u32) -> (Outage, Origin) {
-        let stream = Stream::new(1, "test", Direction::Up, "outage");
+        let stream = DrawStream::new(1, "test", Direction::Up, "outage");
         (
             Outage { up: up * MS, down: down * MS, random: false, hold: true },
             Origin::of_link(stream),

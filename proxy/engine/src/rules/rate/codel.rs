@@ -112,7 +112,7 @@ impl Codel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::chance::{Direction, Stream, below};
+    use jostle_common::chance::{Direction, DrawStream, below};
     use std::collections::VecDeque;
 
     /// The queue of RFC 8289 §5, word for word: times in nanoseconds, packets as (arrival, bytes).
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn it_does_what_the_rfc_does() {
         for seed in 1..=5 {
-            let stream = Stream::new(seed, "test", Direction::Up, "codel");
+            let stream = DrawStream::new(seed, "test", Direction::Up, "codel");
             let mut rfc = Rfc::default();
             let mut codel =
                 Codel::new(Duration::from_nanos(TARGET), Duration::from_nanos(INTERVAL));

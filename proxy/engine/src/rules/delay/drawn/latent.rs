@@ -170,11 +170,11 @@ impl Latent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_common::chance::{Direction, Stream};
+    use jostle_common::chance::{Direction, DrawStream};
     use jostle_common::statistics::Moments;
 
     fn latent(seed: u64, half_life: u64) -> Latent {
-        let stream = Stream::new(seed, "test", Direction::Up, "delay");
+        let stream = DrawStream::new(seed, "test", Direction::Up, "delay");
         Latent::new(half_life, Origin { epoch: Instant::from_nanos(77), ..Origin::of_link(stream) })
     }
 
