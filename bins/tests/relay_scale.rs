@@ -7,8 +7,12 @@ use proxy_support::{Jostle, PATIENCE};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 
 const COUNT: usize = 5000;
+
+/// The descriptors of the test's own process are enough for one test at a time.
+static DESCRIPTORS: Mutex<()> = Mutex::new(());
 
 /// How many are spoken to before their answers are read: what a server's socket buffer holds.
 const BATCH: usize = 100;
@@ -118,6 +122,7 @@ fn run(weather: &[&str]) {
     if !enough_descriptors() {
         return;
     }
+    let _one_at_a_time = DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = format!("udp://127.0.0.1:0={}", echo_datagrams());
     let tcp = format!("tcp://127.0.0.1:0={}", listener.local_addr().unwrap());
