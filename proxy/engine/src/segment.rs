@@ -10,7 +10,7 @@ const HEADER: u32 = 52;
 /// IP and TCP headers of a SYN, with its options, in bytes.
 const SYN: u32 = 60;
 
-/// The most SACK blocks that fit beside timestamps (RFC 2018 §3).
+/// The most SACK blocks that fit next to timestamps (RFC 2018 §3).
 pub(crate) const SACK_BLOCKS_MAX: usize = 3;
 
 /// A segment on the wire.
@@ -18,19 +18,19 @@ pub(crate) const SACK_BLOCKS_MAX: usize = 3;
 pub enum Segment {
     /// The client asks for a connection.
     Syn {
-        /// When it was sent (its timestamp).
+        /// The time at which it was sent (its timestamp).
         sent: Instant,
     },
     /// The server agrees.
     SynAck {
-        /// When it was sent.
+        /// The time at which it was sent.
         sent: Instant,
-        /// When the SYN that it answers was sent (the echoed timestamp).
+        /// The time at which the SYN that it answers was sent (the echoed timestamp).
         echo: Instant,
     },
     /// Bytes of the stream.
     Data(Data),
-    /// What the receiver has.
+    /// The receiver's account of what it has.
     Ack(Ack),
 }
 
@@ -41,28 +41,28 @@ pub struct Data {
     pub start: u64,
     /// Bytes of payload.
     pub payload: u32,
-    /// Whether the stream ends behind it; the end takes one place in the stream of its own.
+    /// True if the stream ends behind it; the end takes one place in the stream of its own.
     pub fin: bool,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub sent: Instant,
 }
 
 impl Data {
-    /// The first offset behind it.
+    /// Returns the first offset behind it.
     pub const fn end(&self) -> u64 {
         self.start + self.payload as u64 + self.fin as u64
     }
 }
 
-/// What the receiver had when it sent this.
+/// The receiver's account of what it had when it sent this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// Everything before this offset has arrived.
     pub next: u64,
-    /// What has arrived beyond, the block with the latest arrival first.
+    /// The bytes that have arrived beyond, the block with the latest arrival first.
     pub blocks: Blocks,
-    /// When the segment that caused it was sent: for a delayed one, the first that waited (RFC 7323
-    /// §4.3).
+    /// The time at which the segment that caused it was sent: for a delayed one, the first that
+    /// waited (RFC 7323 §4.3).
     pub echo: Instant,
 }
 
@@ -82,7 +82,7 @@ impl Blocks {
         }
     }
 
-    /// The blocks.
+    /// Returns the blocks.
     pub fn as_slice(&self) -> &[Range<u64>] {
         &self.ranges[..usize::from(self.count)]
     }
@@ -110,7 +110,7 @@ impl Segment {
         }
     }
 
-    /// The kind of segment, for events.
+    /// Returns the kind of segment, for events.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Syn { .. } => "syn",

@@ -62,7 +62,7 @@ pub struct RawStreams {
 
 impl RawStreams {
     /// Makes streams over these links, up first, cut into `unit`s; blocks larger than
-    /// [`UNIT_BYTES_MAX`] are cut to that. What is inside is charged to `memory`.
+    /// [`UNIT_BYTES_MAX`] are cut to that. The bytes inside are charged to `memory`.
     pub fn new(links: [Link; 2], unit: Unit, memory: Memory) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
@@ -180,7 +180,7 @@ impl RawStreams {
         }
     }
 
-    /// The sender of this direction has finished: what it wrote last comes out, then
+    /// Takes the end of the sender's stream in this direction: what it wrote last comes out, then
     /// [`Event::End`].
     pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
         self.advance(now);
@@ -197,8 +197,8 @@ impl RawStreams {
         self.enter(now, id, direction, Body::End);
     }
 
-    /// The sender of this direction has torn the connection down: an unfinished line is gone, what
-    /// is under way still comes out, then [`Event::Reset`]. Nothing comes out in the other
+    /// Takes the sender's reset of the connection in this direction: an unfinished line is gone,
+    /// what is under way still comes out, then [`Event::Reset`]. Nothing comes out in the other
     /// direction any more.
     pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
         self.advance(now);
@@ -215,7 +215,7 @@ impl RawStreams {
         self.enter(now, id, direction, Body::Reset);
     }
 
-    /// The receiver's socket took so many of the bytes that came out.
+    /// Notes that the receiver's socket took `bytes` of those that came out.
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
@@ -361,7 +361,8 @@ impl RawStreams {
         self.close_if_over(id);
     }
 
-    /// With nothing in a link, no copy is under way either.
+    /// Forgets what was kept for copies once a link has nothing in it: then no copy is under way
+    /// either.
     fn forget_kept(&mut self, now: Instant, direction: Direction) {
         if self.links[direction.index()].held() > 0 {
             return;
@@ -460,7 +461,8 @@ fn stream_mut(
     connections.get_mut(&id).map(|streams| &mut streams[direction.index()])
 }
 
-/// A reset is always wanted: it tells the receiver, and forgets the connection.
+/// Gives an event out if it is wanted. A reset always is: it tells the receiver, and forgets the
+/// connection.
 fn give_out(
     events: &mut VecDeque<Event>,
     id: u32,
