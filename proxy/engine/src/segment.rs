@@ -39,7 +39,7 @@ pub enum Segment {
 pub struct Data {
     /// The offset of its first byte in the stream.
     pub start: u64,
-    /// Bytes of payload.
+    /// The bytes of payload.
     pub payload: u32,
     /// True if the stream ends behind it; the end takes one place in the stream of its own.
     pub fin: bool,
@@ -89,7 +89,7 @@ impl Blocks {
 }
 
 impl Segment {
-    /// Bytes of payload.
+    /// Returns the bytes of payload.
     pub const fn payload(&self) -> u32 {
         match self {
             Self::Data(data) => data.payload,
@@ -97,7 +97,7 @@ impl Segment {
         }
     }
 
-    /// Bytes on the wire, headers and options included.
+    /// Returns the bytes on the wire, headers and options included.
     pub const fn wire_size(&self) -> u32 {
         match self {
             Self::Syn { .. } | Self::SynAck { .. } => SYN,

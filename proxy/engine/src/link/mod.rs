@@ -248,7 +248,7 @@ impl Link {
         self.change.filter(|_| self.waiting() > 0)
     }
 
-    /// Returns what happens next inside, and when: the work of the stage at an index, or a change
+    /// Returns the next event inside and its time: the work of the stage at an index, or a change
     /// of the rules; the work first if both are due.
     fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));

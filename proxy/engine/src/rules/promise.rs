@@ -67,7 +67,7 @@ pub struct Limit {
     pub bits_per_second: f64,
     /// The time to send one packet of the given size, in seconds.
     pub packet: f64,
-    /// The room of the queue, in bytes.
+    /// The bytes that may wait.
     pub queue_bytes: f64,
     /// The wait of the last of them, in seconds.
     pub queue: f64,

@@ -85,7 +85,8 @@ impl Sojourns {
         sojourns
     }
 
-    /// Returns true if it is up at `at`, which never goes back, and the time at which that ends.
+    /// Returns its state at `at`, which never goes back, as true if it is up, and the time at which
+    /// that state ends.
     #[inline]
     pub(crate) fn at(&mut self, at: Instant) -> (bool, Instant) {
         if at >= self.end {
@@ -124,7 +125,7 @@ impl Sojourns {
         self.end = self.within_block(begin.plus_nanos(self.length()));
     }
 
-    /// Cuts the span: spans end with their block, if not before.
+    /// Cuts the end of a drawn span to that of its block: spans end with it, if not before.
     fn within_block(&self, end: Instant) -> Instant {
         if !self.random {
             return end;

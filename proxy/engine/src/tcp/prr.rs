@@ -11,7 +11,7 @@ pub(super) struct Reduction {
 }
 
 impl Reduction {
-    /// A reduction that begins at this window.
+    /// Creates a reduction that begins at this window.
     pub(super) const fn new(window_before: u32) -> Self {
         Self { window_before, delivered: 0, sent: 0 }
     }
@@ -21,8 +21,8 @@ impl Reduction {
         self.sent += 1;
     }
 
-    /// The window after `delivered` more segments arrived. `clean` says that the acknowledgement
-    /// advanced and found no new loss.
+    /// Returns the window after `delivered` more segments arrived. `clean` says that the
+    /// acknowledgement advanced and found no new loss.
     pub(super) fn window(
         &mut self,
         in_flight: u32,

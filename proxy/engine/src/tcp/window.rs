@@ -33,7 +33,7 @@ impl Window {
         Self { segments: INITIAL, threshold: None, credit: 0, control }
     }
 
-    /// How many segments may be in flight.
+    /// Returns the number of segments that may be in flight.
     pub(super) const fn segments(&self) -> u32 {
         self.segments
     }
@@ -43,7 +43,7 @@ impl Window {
         self.segments = segments;
     }
 
-    /// The slow start threshold.
+    /// Returns the slow start threshold.
     pub(super) fn threshold(&self) -> u32 {
         self.threshold.unwrap_or(u32::MAX)
     }

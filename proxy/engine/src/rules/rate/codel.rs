@@ -19,9 +19,9 @@ pub(super) struct Codel {
     drop_next: Instant,
     /// True if a packet was just dropped, so that the next drop has to be put off from `drop_next`.
     dropped: bool,
-    /// The number that were dropped since dropping began,
+    /// The number of packets dropped since dropping began,
     count: u64,
-    /// and with which count it began.
+    /// and the count with which it began.
     last_count: u64,
 }
 

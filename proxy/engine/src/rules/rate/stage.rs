@@ -79,8 +79,8 @@ impl RateStage {
 
     fn set_queue(&mut self, setting: &Rate) {
         self.waiting.set_overhead(setting.overhead);
-        // With a trace it is not known how long a queue will take; the bytes that go by in that
-        // time on average, everybody.
+        // With a trace it is not known how long a queue will take, so its bound is the bytes that
+        // go by in that time on average.
         let time = |time| match &setting.source {
             RateSource::Limit(_) => Bound::Time(time),
             RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),

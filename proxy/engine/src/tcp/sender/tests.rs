@@ -16,7 +16,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// A Reno sender after a handshake of `rtt` milliseconds, with so many segments to send.
+    /// Creates a Reno sender after a handshake of `rtt` milliseconds, with so many segments to
+    /// send.
     fn new(rtt: u64, segments: u64) -> Self {
         let mut sender = Sender::new(CongestionControl::Reno);
         let now = Instant::from_millis(rtt);
@@ -31,14 +32,14 @@ impl Bench {
         polled.map(|data: Data| data.start / u64::from(PAYLOAD_MAX)).collect()
     }
 
-    /// After `ms` milliseconds, acknowledges segments below `next` and those in `blocks`; what is
-    /// sent then.
+    /// Acknowledges, after `ms` milliseconds, segments below `next` and those in `blocks`; returns
+    /// what is sent then.
     fn ack(&mut self, ms: u64, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         self.now = self.now.plus_nanos(ms * MS);
         self.echo(self.now, next, blocks)
     }
 
-    /// The same at once, caused by a segment sent at `echo`.
+    /// Does the same at once, caused by a segment sent at `echo`.
     fn echo(&mut self, echo: Instant, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         let size = u64::from(PAYLOAD_MAX);
         let mut reported = Blocks::default();

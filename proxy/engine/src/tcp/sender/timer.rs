@@ -33,7 +33,7 @@ impl Sender {
         }
     }
 
-    /// What was only suspected to be lost is taken to be lost.
+    /// Takes to be lost what was only suspected to be.
     fn end_patience(&mut self, now: Instant) {
         let rack = self.rack();
         let (lost, wait) = self.board.mark_lost(now, &rack);
@@ -53,8 +53,8 @@ impl Sender {
         self.timer = Some(Timer { kind: TimerKind::Reordering, at });
     }
 
-    /// The retransmission timeout: all that was sent a round trip ago or earlier is lost (RFC 8985
-    /// §6.3).
+    /// Acts on the retransmission timeout: all that was sent a round trip ago or earlier is lost
+    /// (RFC 8985 §6.3).
     fn time_out(&mut self, now: Instant) {
         if self.board.head().is_none() {
             self.timer = None;

@@ -1,4 +1,5 @@
-//! What goes next: a probe, what is missing, or new data, as far as the window allows.
+//! The choice of what goes next: a probe, what is missing, or new data, as far as the window
+//! allows.
 
 use super::timer::{Timer, TimerKind};
 use super::{PAYLOAD_MAX, Phase, Sender};
@@ -6,7 +7,7 @@ use crate::segment::Data;
 use jostle_common::time::Instant;
 
 impl Sender {
-    /// The next segment to send at `now`.
+    /// Returns the next segment to send at `now`.
     pub(in crate::tcp) fn poll(&mut self, now: Instant) -> Option<Data> {
         if std::mem::take(&mut self.probing)
             && let Some(data) = self.send_probe(now)
