@@ -79,7 +79,7 @@ impl Carrier {
         either!(self, release(now, id))
     }
 
-    /// Returns how many bytes a connection takes in this direction now.
+    /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         either!(self, room(id, direction))
     }

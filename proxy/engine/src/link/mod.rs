@@ -384,6 +384,7 @@ impl Stage for Link {
             None => self.begin(packet.at),
             Some(epoch) => {
                 self.catch_up(packet.at);
+                // An empty link has not followed the timeline, so it does before the packet enters.
                 if self.change.is_some_and(|change| change <= packet.at) {
                     self.apply(packet.at, epoch);
                 }
@@ -483,6 +484,8 @@ impl Element {
         let skips = match &self.work {
             Work::Instant(_) => packet.is_mark(),
             Work::Holding(stage) => {
+                // A packet sent ahead skips waits. A removed rule still takes flows of which it
+                // holds packets, so that these keep their order.
                 packet.ahead && self.timing == Timing::Waiting
                     || self.retired && !stage.serves(packet.flow)
             }

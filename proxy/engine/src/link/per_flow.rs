@@ -117,6 +117,7 @@ impl HoldingPerFlow {
             self.due.extend(due.map(|due| (due, flow)));
             share.due = due;
         }
+        // A flow that lives keeps its stage though it is empty: a bucket in it, say, has a memory.
         if (share.over || removed) && share.stage.held() == 0 {
             self.flows.remove(&flow);
         }

@@ -145,7 +145,7 @@ impl RawStreams {
         true
     }
 
-    /// Returns how many bytes a connection takes in this direction now.
+    /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
             let share = usize::try_from(self.memory.share()).unwrap_or(usize::MAX);
@@ -236,7 +236,7 @@ impl RawStreams {
         }
     }
 
-    /// Returns when `poll` next has something; `None`: not before something is pushed.
+    /// Returns the time at which `poll` next has something; `None`: not before something is pushed.
     pub fn deadline(&self) -> Option<Instant> {
         if !self.events.is_empty() {
             return Some(Instant::START);
@@ -254,7 +254,7 @@ impl RawStreams {
         while self.step(now) {}
     }
 
-    /// Does the next piece of work due at or before `now`; whether there was one.
+    /// Does the next piece of work due at or before `now`; returns true if there was one.
     fn step(&mut self, now: Instant) -> bool {
         // At the same time the links go first: what a timer lets enter comes behind.
         let timer = self.timers.first().copied().filter(|(at, ..)| *at <= now);
@@ -279,6 +279,7 @@ impl RawStreams {
             stream.units += 1;
             self.memory.take(UNIT_OVERHEAD);
         }
+        // Both directions count time from the first packet of either.
         self.links.iter_mut().for_each(|link| link.begin(at));
         self.links[direction.index()].handle(packet);
         while let Some(output) = self.links[direction.index()].poll(at) {
@@ -385,7 +386,7 @@ impl RawStreams {
         }
     }
 
-    /// Takes a packet that left a link: it is told, and becomes bytes of its stream.
+    /// Takes a packet that left a link: it is reported, and becomes bytes of its stream.
     fn take_output(&mut self, direction: Direction, output: Output) {
         let packet = output.packet();
         let id = packet.flow;
@@ -415,6 +416,7 @@ impl RawStreams {
             Output::Deliver(Packet { body: Body::End, .. }) => Piece::End,
             Output::Deliver(Packet { body: Body::Reset, .. }) => Piece::Reset,
             Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
+            // A copy is charged only when it comes out.
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {
                     stream.change(-(packet.body.size() as isize), &self.memory);

@@ -116,7 +116,7 @@ impl LossModel {
     pub fn losses(&self) -> Losses {
         let weights = self.stationary();
         let share: f64 = weights.iter().zip(&self.loss).map(|(weight, loss)| weight * loss).sum();
-        // The weight of each state just behind a loss, and just behind an arrival.
+        // The weight of each state just behind a packet of a fate.
         let behind = |fate: &dyn Fn(f64) -> f64| -> Vec<f64> {
             (0..self.loss.len())
                 .map(|to| {
@@ -144,6 +144,7 @@ impl LossModel {
         let mut alive = 1.0;
         let mut lengths = Vec::new();
         while alive > 1e-6 && lengths.len() < LENGTHS_MAX {
+            // The runs that go on: one more step of the chain, and lost again.
             let next: Vec<f64> = (0..states)
                 .map(|to| {
                     let arrive: f64 = weights
@@ -207,6 +208,7 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
             (pivot..n).max_by(|a, b| rows[*a][pivot].abs().total_cmp(&rows[*b][pivot].abs()));
         rows.swap(pivot, largest.unwrap_or(pivot));
         let head = rows[pivot].clone();
+        // No equation is left for this unknown, which becomes 0.
         if head[pivot] == 0.0 {
             continue;
         }

@@ -144,7 +144,7 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
         self.deadline()
     }
 
-    /// Returns how many copies it made since it was last asked. Asked of what is
+    /// Returns the number of copies that it made since it was last asked. Asked of what is
     /// [`Timing::Trailing`] alone.
     fn copies_made(&mut self) -> u32 {
         0

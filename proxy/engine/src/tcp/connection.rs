@@ -167,6 +167,7 @@ impl Connection {
     /// Frees bytes that the program at the end of `direction` has taken.
     pub(super) fn consumed(&mut self, direction: Direction, bytes: u64) {
         let half = self.half(direction);
+        // Only bytes that were handed out can have been taken.
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
         half.held -= bytes;
@@ -197,6 +198,7 @@ impl Connection {
 
     /// Takes in a segment that crossed the link of `direction` whole.
     pub(super) fn handle(&mut self, direction: Direction, segment: &Segment, out: &mut Outlet<'_>) {
+        // The end that it reaches is no more.
         if self.is_gone(direction.opposite()) {
             return;
         }
@@ -226,6 +228,7 @@ impl Connection {
             out.record(rtt);
             self.half(Direction::Up).sender.start(out.now, rtt, repetitions);
         }
+        // A repeated SYN-ACK is acknowledged too: the server may have missed the first answer.
         self.half(Direction::Down).receiver.request_ack();
         self.acknowledge(Direction::Down, out);
         self.transmit(Direction::Up, out);

@@ -96,6 +96,7 @@ impl Cubic {
         let target = self.target(now.as_nanos() - epoch.as_nanos());
         let mut interval = match target.checked_sub(u64::from(window)) {
             Some(missing) if missing > 0 => (u64::from(window) / missing) as u32,
+            // At the target or above it: next to no growth.
             _ => window.saturating_mul(100),
         };
         if self.window_max == 0 {
@@ -112,6 +113,7 @@ impl Cubic {
         self.epoch = Some(now);
         self.reno_credit = u64::from(acked);
         self.reno_window = window;
+        // A window beyond W_max starts at the inflection: K = 0.
         self.origin = self.window_max.max(window);
         // K = ∛((W_max − W)/C), with C in 1024ths of segments per second³ and K in 1024ths of a
         // second.
@@ -125,6 +127,7 @@ impl Cubic {
         let ahead = u128::from(elapsed_nanos) + u128::from(self.least_rtt.unwrap_or(0));
         let ticks = (ahead * TICKS_PER_SECOND / 1_000_000_000) as u64;
         let offset = u128::from(ticks.abs_diff(self.inflection));
+        // C·|t − K|³: ten bits of the shift are of C, thirty of the ticks cubed.
         let change =
             u64::try_from((u128::from(C) * offset * offset * offset) >> 40).unwrap_or(u64::MAX);
         let origin = u64::from(self.origin);
@@ -138,6 +141,7 @@ impl Cubic {
     /// Returns the interval that keeps up with what Reno would do.
     fn friendly_interval(&mut self, window: u32) -> u32 {
         let step = (u64::from(window) * FRIENDLY_EIGHTHS / 8).max(1);
+        // Linux takes steps off while more than one is left, so a last whole one stays.
         self.reno_window += (self.reno_credit.saturating_sub(1) / step) as u32;
         self.reno_credit -= self.reno_credit.saturating_sub(1) / step * step;
         match self.reno_window.checked_sub(window) {

@@ -70,8 +70,8 @@ impl ClientHandshake {
         true
     }
 
-    /// Takes in a SYN-ACK; the first one establishes the connection, and this says how often the
-    /// SYN had been repeated.
+    /// Takes in a SYN-ACK; the first one establishes the connection, and this returns the number of
+    /// times that the SYN had been repeated.
     pub(super) fn handle_syn_ack(&mut self) -> Option<u32> {
         self.repeat.take().map(|repeat| repeat.count)
     }
@@ -107,8 +107,8 @@ impl ServerHandshake {
         }
     }
 
-    /// Takes in a SYN sent at `syn_sent`; whether a SYN-ACK is to be sent. A repeated one is
-    /// answered again, and puts off the timer.
+    /// Takes in a SYN sent at `syn_sent`; returns true if a SYN-ACK is to be sent. A repeated one
+    /// is answered again, and puts off the timer.
     pub(super) fn handle_syn(&mut self, now: Instant, syn_sent: Instant) -> bool {
         match self {
             Self::Listening => {

@@ -72,6 +72,7 @@ impl HyStart {
         if window < WINDOW_LEAST {
             return false;
         }
+        // Both keep account of every acknowledgement, so neither is skipped.
         self.found = self.train_is_long(began, sight) | self.delay_has_grown(sight);
         self.found
     }
@@ -85,11 +86,13 @@ impl HyStart {
     }
 
     fn train_is_long(&mut self, began: Instant, sight: &Sight) -> bool {
+        // After a pause the acknowledgements are no longer of the round's train.
         if sight.now.as_nanos() - self.last_ack.as_nanos() > TRAIN_GAP {
             return false;
         }
         self.last_ack = sight.now;
         let slack = TRAIN_SLACK_BYTES.saturating_mul(1_000_000_000) / sight.pacing_rate.max(1);
+        // A train as long as one way of the path, half a round trip, has filled it.
         let limit = (sight.least_rtt + slack.min(TRAIN_SLACK_MAX)) / 2;
         sight.now.as_nanos() - began.as_nanos() > limit
     }

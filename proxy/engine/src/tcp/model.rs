@@ -202,6 +202,7 @@ impl Model {
                 return Some(event);
             }
             let work = self.next_work();
+            // Links and timers do all that is due at `clock` before anything enters at that time.
             if work.is_none_or(|(at, _)| at > self.clock) && self.flush() {
                 continue;
             }
@@ -261,6 +262,7 @@ impl Model {
             // At the same time up goes first.
             (Direction::Down, Some(up)) => Instant::from_nanos(up.as_nanos().saturating_sub(1)),
         };
+        // The link may step on by itself only up to where another has work first.
         let mut until = now.min(timer).min(other);
         if !self.sends.is_empty() {
             // What is to be sent at `clock` may come before the next output.
@@ -332,7 +334,7 @@ impl Model {
         true
     }
 
-    /// Lets what is to be sent at `clock` enter the links; whether there was something.
+    /// Lets what is to be sent at `clock` enter the links; returns true if there was something.
     fn flush(&mut self) -> bool {
         if self.sends.is_empty() {
             return false;

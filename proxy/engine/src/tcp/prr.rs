@@ -35,10 +35,12 @@ impl Reduction {
         }
         self.delivered += delivered;
         let may_send = if in_flight > threshold {
+            // What goes is to what arrives as the threshold is to the old window.
             let share = u64::from(threshold) * u64::from(self.delivered);
             let sent_by_now = share.div_ceil(u64::from(self.window_before)) as u32;
             sent_by_now.saturating_sub(self.sent)
         } else {
+            // Below the threshold the window grows back as in slow start.
             let owed = self.delivered.saturating_sub(self.sent).max(delivered) + u32::from(clean);
             owed.min(threshold - in_flight)
         };

@@ -41,6 +41,7 @@ impl Clock {
     /// Notes that a segment has arrived.
     pub(super) fn advance(&mut self, now: Instant, segment: &Sent) {
         let rtt = now.as_nanos() - segment.at.as_nanos();
+        // Sooner than any round trip: it is an earlier transmission that arrived (RFC 8985 §6.2).
         if segment.ever_retransmitted && rtt < self.least {
             return;
         }
@@ -65,7 +66,7 @@ impl Clock {
         self.with_patience(patience)
     }
 
-    /// Returns the rule without patience for reordering.
+    /// Returns the rule with so many nanoseconds of patience for reordering.
     pub(super) const fn with_patience(&self, patience: u64) -> Rack {
         Rack { sent: self.sent, end: self.end, limit: self.rtt + patience }
     }

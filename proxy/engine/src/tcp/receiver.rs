@@ -68,6 +68,7 @@ impl Receiver {
     }
 
     fn hold(&mut self, range: Range<u64>) {
+        // The block with the latest arrival goes first, and swallows those that it now reaches.
         let whole = self.held.insert(range);
         self.recent.retain(|block| block.end < whole.start || block.start > whole.end);
         self.recent.truncate(BLOCKS_REMEMBERED - 1);

@@ -114,7 +114,8 @@ impl Scoreboard {
         self.transmissions.push_back((ordinal, now));
     }
 
-    /// Sends the first segment that waits to be sent again; whether it is the head.
+    /// Sends the first segment that waits to be sent again, and returns it, with true if it is the
+    /// head.
     pub(super) fn send_missing(&mut self, now: Instant) -> Option<(Sent, bool)> {
         // Everything lost is out again: no search.
         if self.lost == self.retransmitted {
@@ -262,7 +263,7 @@ impl Scoreboard {
     }
 
     /// Marks lost what is out after a timeout: the head, and everything that was sent long enough
-    /// ago; returns how many.
+    /// ago; returns their number.
     pub(super) fn mark_timed_out(&mut self, now: Instant, rack: &Rack) -> u32 {
         let mut marked = 0;
         for index in 0..self.segments.len() {

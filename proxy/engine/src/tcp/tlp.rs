@@ -37,7 +37,7 @@ impl Probe {
     }
 
     /// Takes in an acknowledgement up to `acknowledged`; `bare` says that it brought nothing at
-    /// all. Returns whether the probe turns out to have repaired a loss, which the window has to
+    /// all. Returns true if the probe turns out to have repaired a loss, which the window has to
     /// answer for.
     pub(super) fn handle_ack(&mut self, acknowledged: u64, bare: bool) -> bool {
         let Some((next, retransmission)) = self.out else { return false };

@@ -176,6 +176,7 @@ impl Netem {
 
 /// Returns the device and the options of a whole `tc` command, or just the options.
 fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str]), SettingError> {
+    // Only a whole command names netem; what stands in front of the word is tc's.
     let Some(at) = words.iter().position(|word| *word == "netem") else {
         return match words.first() {
             Some(&("tc" | "sudo" | "qdisc")) => Err(SettingError::new(

@@ -84,12 +84,14 @@ impl<M: Model> Chain<M> {
             return self.recent(number);
         }
         if number > self.latest && number - self.latest <= RECENT {
+            // A little ahead: the states between are kept, for their packets may still come.
             while self.latest + 1 < number {
                 self.advance();
             }
             return self.advance();
         }
         let state = self.walked(number);
+        // The memory begins anew at a jump ahead; a packet from far behind leaves it as it is.
         if number > self.latest {
             (self.oldest, self.latest) = (number, number);
             self.recent[(number % RECENT) as usize] = state;
@@ -130,6 +132,7 @@ impl<M: Model> Chain<M> {
             }
             let mut ends = self.stationary.iter().map(|(state, _)| leads_to[usize::from(*state)]);
             let first = ends.next().unwrap_or_default();
+            // All states lead to the same one, so the draws before cannot matter.
             if ends.all(|end| end == first) {
                 return first;
             }

@@ -148,6 +148,7 @@ impl Sender {
 
     /// Takes in an acknowledgement; returns the round-trip time that it told, in nanoseconds.
     pub(in crate::tcp) fn handle_ack(&mut self, now: Instant, ack: &Ack) -> Option<u64> {
+        // It acknowledges what was never sent.
         if ack.next > self.board.next() {
             return None;
         }
@@ -162,6 +163,8 @@ impl Sender {
         if progress.reordered {
             self.clock.set_reordering();
         }
+        // The sample comes before the phase changes: RACK's patience is made from the round-trip
+        // time.
         let sample = self.take_samples(now, ack, &progress);
         self.answer_probe(&progress);
         if progress.advanced {
@@ -189,6 +192,8 @@ impl Sender {
             (None, None) if progress.advanced => (ack.echo, ack.echo),
             (None, None) => return None,
         };
+        // The first segment's time holds the receiver's delay, which the timeout must allow for;
+        // the last one's is the path's alone.
         let (rtt, last_rtt) = (since(first), since(last));
         self.sample_rtt(rtt, last_rtt);
         self.window.sample(Sight {

@@ -26,7 +26,7 @@ impl Bench {
         Self { sender, now }
     }
 
-    /// Sends what may be sent; the numbers of the segments.
+    /// Sends what may be sent; returns the numbers of the segments.
     fn send(&mut self) -> Vec<u64> {
         let polled = std::iter::from_fn(|| self.sender.poll(self.now));
         polled.map(|data: Data| data.start / u64::from(PAYLOAD_MAX)).collect()
@@ -48,7 +48,7 @@ impl Bench {
         self.send()
     }
 
-    /// Lets the timer fire; how many milliseconds passed, and what is sent then.
+    /// Lets the timer fire; returns the milliseconds that passed, and what is sent then.
     fn wait(&mut self) -> (u64, Vec<u64>) {
         let at = self.sender.deadline().expect("a timer runs");
         let passed = at.since(self.now).as_millis() as u64;

@@ -182,6 +182,7 @@ impl Distribution {
         let period = u128::from(nanos(trace.period()).max(1));
         let mut sum = 0u128;
         let steps = spans.into_iter().map(|(delay, span)| {
+            // A step reaches up to the level of its share and of all shorter delays.
             sum += u128::from(span);
             (u64::try_from((sum << 64) / period).unwrap_or(u64::MAX), delay)
         });
