@@ -35,7 +35,7 @@ impl Reduction {
         }
         self.delivered += delivered;
         let may_send = if in_flight > threshold {
-            // What goes is to what arrives as the threshold is to the old window.
+            // Segments sent are to segments arrived as the threshold is to the old window.
             let share = u64::from(threshold) * u64::from(self.delivered);
             let sent_by_now = share.div_ceil(u64::from(self.window_before)) as u32;
             sent_by_now.saturating_sub(self.sent)

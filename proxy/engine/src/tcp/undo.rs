@@ -18,8 +18,8 @@ pub(super) struct Undo {
 }
 
 impl Undo {
-    /// Remembers the window and the threshold at which a reduction begins; a threshold well below
-    /// the window would give away what was known to fit.
+    /// Creates the undo of a reduction that begins at this window and threshold; a threshold well
+    /// below the window would give away what was known to fit.
     pub(super) fn new(window: u32, threshold: u32) -> Self {
         Self { window, threshold: threshold.max(window - window / 4), retransmitted: None }
     }

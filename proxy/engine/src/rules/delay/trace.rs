@@ -16,7 +16,8 @@ pub struct DelayTrace {
 impl DelayTrace {
     /// Creates a trace of these steps, each the time from which it holds and the delay.
     ///
-    /// # Errors Returns what is wrong with them, and where.
+    /// # Errors
+    /// Returns what is wrong with them, and where.
     pub fn new(mut steps: Vec<(Duration, Duration)>) -> Result<Self, String> {
         if let Some(line) = steps.windows(2).position(|pair| pair[0].0 >= pair[1].0) {
             return Err(format!(

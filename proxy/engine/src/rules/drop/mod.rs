@@ -79,7 +79,7 @@ pub struct FourState {
 }
 
 impl Drop {
-    /// Creates bursts of `length` packets on average that lose a share `mean` of all.
+    /// Creates a rule of bursts of `length` packets on average that lose a share `mean` of all.
     ///
     /// # Errors
     /// When no such bursts exist: the field that is wrong (`length` or `mean`), and the problem.

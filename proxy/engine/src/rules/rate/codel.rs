@@ -102,7 +102,8 @@ impl Codel {
         self.dropping = true;
     }
 
-    /// Returns the time interval/√count later: in whole numbers the root of interval²/count.
+    /// Returns the time that is interval/√count after `from`: in whole numbers the root of
+    /// interval²/count.
     fn control_law(&self, from: Instant) -> Instant {
         let interval = u128::from(jostle_common::time::nanos(self.interval));
         let step = (interval * interval / u128::from(self.count.max(1))).isqrt();

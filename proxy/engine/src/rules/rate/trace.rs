@@ -19,7 +19,8 @@ pub struct RateTrace {
 impl RateTrace {
     /// Creates a trace of these opportunities.
     ///
-    /// # Errors Returns what is wrong with them, and where.
+    /// # Errors
+    /// Returns what is wrong with them, and where.
     pub fn new(millis: Vec<u64>) -> Result<Self, String> {
         if let Some(line) = millis.windows(2).position(|pair| pair[0] > pair[1]) {
             let (from, to) = (millis[line], millis[line + 1]);

@@ -221,8 +221,7 @@ impl Sender {
     fn answer_probe(&mut self, progress: &Progress) {
         let bare = !progress.advanced && progress.delivered == 0;
         if self.probe.handle_ack(self.board.acknowledged(), bare) {
-            // The probe repaired a loss that nothing else showed: the window answers for it at
-            // once.
+            // The probe repaired a loss not seen otherwise: the window answers for it at once.
             self.window.reduce();
             self.window.set(self.window.threshold());
             self.probe.end();

@@ -9,8 +9,8 @@
 use super::Level;
 use std::sync::Arc;
 
-/// Factors of two in the distance from the end. The rest, 1.2 in 10^10 on either side, is rounded
-/// to the last entry.
+/// Factors of two in the distance from the end. Anything nearer, 1.2 in 10^10 on either side, is
+/// rounded to the last entry.
 const OCTAVES: usize = 32;
 /// log2 of the steps per factor of two.
 const STEP_BITS: u32 = 6;
