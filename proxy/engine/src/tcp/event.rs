@@ -33,7 +33,7 @@ pub enum Event {
     Reset {
         /// The id of the connection.
         id: u32,
-        /// In which direction the reset crossed.
+        /// The direction in which the reset crossed.
         direction: Direction,
     },
     /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of
