@@ -33,8 +33,8 @@ macro_rules! either {
 }
 
 impl Carrier {
-    /// A carrier over the links of `profile`, with the draws that a route called `route` has under
-    /// `seed`. `memory` is shared by all carriers of the process.
+    /// Creates a carrier over the links of `profile`, with the draws that a route called `route`
+    /// has under `seed`. `memory` is shared by all carriers of the process.
     pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
         let links = Link::both(profile, seed, route);
         match mode {
@@ -79,7 +79,7 @@ impl Carrier {
         either!(self, release(now, id))
     }
 
-    /// Returns how many bytes a connection takes in this direction now.
+    /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         either!(self, room(id, direction))
     }
@@ -89,17 +89,17 @@ impl Carrier {
         either!(self, push(now, id, direction, bytes));
     }
 
-    /// The sender of this direction has ended its stream (FIN).
+    /// Takes the end of the sender's stream in this direction (FIN).
     pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
         either!(self, finish(now, id, direction));
     }
 
-    /// The sender of this direction has torn the connection down (RST).
+    /// Takes the sender's reset of the connection in this direction (RST).
     pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
         either!(self, reset(now, id, direction));
     }
 
-    /// The receiver of this direction has taken so many of the bytes that came out.
+    /// Notes that the receiver of this direction has taken `bytes` of those that came out.
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         either!(self, consumed(now, id, direction, bytes));
     }

@@ -1,4 +1,4 @@
-//! What a link has done so far, counted where packets enter and leave it and nowhere else.
+//! Counters of what a link has done so far, kept where packets enter and leave it and nowhere else.
 
 use crate::stage::{Output, Reason};
 
@@ -12,7 +12,7 @@ pub struct Counters {
     pub copies: u64,
     /// Packets and copies that went out.
     pub delivered: u64,
-    /// Of those, how many had bits flipped.
+    /// The number of those that had bits flipped.
     pub corrupted: u64,
     /// Packets and copies still inside.
     pub held: u64,
@@ -20,12 +20,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// How many packets and copies were discarded for `reason`.
+    /// Returns the number of packets and copies that were discarded for `reason`.
     pub const fn discarded(&self, reason: Reason) -> u64 {
         self.discarded[reason as usize]
     }
 
-    /// How many packets and copies were discarded for any reason.
+    /// Returns the number of packets and copies that were discarded for any reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.iter().sum()
     }

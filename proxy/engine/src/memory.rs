@@ -10,8 +10,8 @@ const LIMIT_DEFAULT: u64 = 512 << 20;
 /// read never take all of it.
 const SHARE: u64 = 8;
 
-/// A bound on the bytes that are held, shared by its clones. What is taken from a part is taken
-/// from the whole too, and what a part still holds when its last clone goes is given back.
+/// A bound on the bytes that are held, shared by its clones. Bytes taken from a part are taken from
+/// the whole too, and those that a part still holds when its last clone goes are given back.
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<MemoryAccount>);
 
@@ -75,7 +75,7 @@ impl Memory {
         }
     }
 
-    /// Itself, and all that it is a part of.
+    /// Returns this bound, and all those that it is a part of.
     fn chain(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |part| part.0.whole.as_ref())
     }

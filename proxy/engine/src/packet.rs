@@ -4,8 +4,8 @@ use crate::segment::Segment;
 use bytes::Bytes;
 use jostle_common::time::Instant;
 
-/// What travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a mark in a
-/// stream.
+/// One thing that travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a
+/// mark in a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
     /// Its place among the packets that entered the link: 1, 2, 3 …; copies share it. The link sets
@@ -13,24 +13,24 @@ pub struct Packet {
     pub number: u64,
     /// 0 for the original, a number of its own for each copy.
     pub copy: u32,
-    /// Whose packet it is: the ordinal of its flow or connection, from 1. No rule looks at it
-    /// unless it counts per flow.
+    /// The ordinal of its flow or connection, from 1. No rule looks at it unless it counts per
+    /// flow.
     pub flow: u32,
     /// Its place among the packets of its flow: 1, 2, 3 …; 0 unless a rule of the link counts per
     /// flow. The link sets it.
     pub flow_number: u64,
-    /// When it entered the link.
+    /// The time at which it entered the link.
     pub entered: Instant,
-    /// Where it is in time: when it arrived at this stage, or when it was due to leave the last
-    /// one.
+    /// Its place in time: the arrival at this stage, or the time at which it was due to leave the
+    /// last one.
     pub at: Instant,
     /// The bytes that rules count: the payload and what the route counts as overhead.
     pub size: u32,
-    /// Whether it skips every wait that is still in front of it.
+    /// True if it skips every wait that is still in front of it.
     pub ahead: bool,
-    /// What was done to it so far.
+    /// The trace of what was done to it so far.
     pub trace: Trace,
-    /// What it carries.
+    /// Its content.
     pub body: Body,
 }
 
@@ -38,7 +38,7 @@ pub struct Packet {
 const _: () = assert!(size_of::<Packet>() <= 104);
 
 impl Packet {
-    /// A packet of `flow` that arrives at `at`. Its size is that of its body.
+    /// Creates a packet of `flow` that arrives at `at`. Its size is that of its body.
     pub fn new(flow: u32, at: Instant, body: Body) -> Self {
         let size = body.size();
         Self {
@@ -55,7 +55,7 @@ impl Packet {
         }
     }
 
-    /// The packet, at another time.
+    /// Returns the packet, at another time.
     #[inline]
     #[must_use]
     pub(crate) const fn moved_to(mut self, at: Instant) -> Self {
@@ -65,18 +65,18 @@ impl Packet {
         self
     }
 
-    /// Whether it is a mark, which no rule drops, damages, copies or moves.
+    /// Returns true if it is a mark, which no rule drops, damages, copies or moves.
     pub const fn is_mark(&self) -> bool {
         matches!(self.body, Body::End | Body::Reset)
     }
 
-    /// Whether a rule flipped bits in it.
+    /// Returns true if a rule flipped bits in it.
     pub const fn is_damaged(&self) -> bool {
         self.trace.flipped_bits > 0
     }
 }
 
-/// What a packet carries.
+/// The content of a packet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// The payload of a datagram or of a piece of a stream.
@@ -90,7 +90,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The bytes it counts on the wire, without the route's overhead.
+    /// Returns the bytes it counts on the wire, without the route's overhead.
     pub fn size(&self) -> u32 {
         match self {
             Self::Data(bytes) => bytes.len() as u32,
@@ -100,18 +100,18 @@ impl Body {
     }
 }
 
-/// What rules did to a packet, for counters and events.
+/// A record of what rules did to a packet, for counters and events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// One bit per rule that chose this packet (dropped, damaged, copied or held it back), by
     /// [`crate::link::Link::rule_key`]'s place.
     pub rules: u64,
-    /// How many bits were flipped.
+    /// The number of bits that were flipped.
     pub flipped_bits: u32,
 }
 
 impl Trace {
-    /// How many rules have a bit of their own; the last bit is the link's.
+    /// The number of rules that have a bit of their own; the last bit is the link's.
     pub const PLACES_MAX: usize = 63;
 
     /// Set by the rule that just chose the packet, which does not know its place.
@@ -122,12 +122,12 @@ impl Trace {
         self.rules |= Self::CHOSEN;
     }
 
-    /// Whether the rule now looking at the packet chose it.
+    /// Returns true if the rule now looking at the packet chose it.
     pub(crate) const fn is_chosen(&self) -> bool {
         self.rules & Self::CHOSEN != 0
     }
 
-    /// Whether the rule at `place` chose the packet.
+    /// Returns true if the rule at `place` chose the packet.
     pub(crate) const fn is_signed(&self, place: u8) -> bool {
         self.rules & 1 << place != 0
     }

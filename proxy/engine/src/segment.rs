@@ -10,7 +10,7 @@ const HEADER: u32 = 52;
 /// IP and TCP headers of a SYN, with its options, in bytes.
 const SYN: u32 = 60;
 
-/// The most SACK blocks that fit beside timestamps (RFC 2018 §3).
+/// The most SACK blocks that fit next to timestamps (RFC 2018 §3).
 pub(crate) const SACK_BLOCKS_MAX: usize = 3;
 
 /// A segment on the wire.
@@ -18,19 +18,19 @@ pub(crate) const SACK_BLOCKS_MAX: usize = 3;
 pub enum Segment {
     /// The client asks for a connection.
     Syn {
-        /// When it was sent (its timestamp).
+        /// The time at which it was sent (its timestamp).
         sent: Instant,
     },
     /// The server agrees.
     SynAck {
-        /// When it was sent.
+        /// The time at which it was sent.
         sent: Instant,
-        /// When the SYN that it answers was sent (the echoed timestamp).
+        /// The time at which the SYN that it answers was sent (the echoed timestamp).
         echo: Instant,
     },
     /// Bytes of the stream.
     Data(Data),
-    /// What the receiver has.
+    /// The receiver's account of what it has.
     Ack(Ack),
 }
 
@@ -39,30 +39,30 @@ pub enum Segment {
 pub struct Data {
     /// The offset of its first byte in the stream.
     pub start: u64,
-    /// Bytes of payload.
+    /// The bytes of payload.
     pub payload: u32,
-    /// Whether the stream ends behind it; the end takes one place in the stream of its own.
+    /// True if the stream ends behind it; the end takes one place in the stream of its own.
     pub fin: bool,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub sent: Instant,
 }
 
 impl Data {
-    /// The first offset behind it.
+    /// Returns the first offset behind it.
     pub const fn end(&self) -> u64 {
         self.start + self.payload as u64 + self.fin as u64
     }
 }
 
-/// What the receiver had when it sent this.
+/// The receiver's account of what it had when it sent this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// Everything before this offset has arrived.
     pub next: u64,
-    /// What has arrived beyond, the block with the latest arrival first.
+    /// The bytes that have arrived beyond, the block with the latest arrival first.
     pub blocks: Blocks,
-    /// When the segment that caused it was sent: for a delayed one, the first that waited (RFC 7323
-    /// §4.3).
+    /// The time at which the segment that caused it was sent: for a delayed one, the first that
+    /// waited (RFC 7323 §4.3).
     pub echo: Instant,
 }
 
@@ -82,14 +82,14 @@ impl Blocks {
         }
     }
 
-    /// The blocks.
+    /// Returns the blocks.
     pub fn as_slice(&self) -> &[Range<u64>] {
         &self.ranges[..usize::from(self.count)]
     }
 }
 
 impl Segment {
-    /// Bytes of payload.
+    /// Returns the bytes of payload.
     pub const fn payload(&self) -> u32 {
         match self {
             Self::Data(data) => data.payload,
@@ -97,7 +97,7 @@ impl Segment {
         }
     }
 
-    /// Bytes on the wire, headers and options included.
+    /// Returns the bytes on the wire, headers and options included.
     pub const fn wire_size(&self) -> u32 {
         match self {
             Self::Syn { .. } | Self::SynAck { .. } => SYN,
@@ -110,7 +110,7 @@ impl Segment {
         }
     }
 
-    /// The kind of segment, for events.
+    /// Returns the kind of segment, for events.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Syn { .. } => "syn",

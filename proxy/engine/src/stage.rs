@@ -24,18 +24,19 @@ pub trait Stage {
     /// Takes in a packet that arrives at `packet.at`.
     fn handle(&mut self, packet: Packet);
 
-    /// The next packet whose time here is over at or before `now`; its `at` says when it was due,
-    /// in order of time.
+    /// Returns the next packet whose time here is over at or before `now`; its `at` says when it
+    /// was due, in order of time.
     fn poll(&mut self, now: Instant) -> Option<Output>;
 
-    /// When `poll` next has something; `None`: not before another packet comes.
+    /// Returns the time at which `poll` next has something; `None`: not before another packet
+    /// comes.
     fn deadline(&self) -> Option<Instant>;
 
-    /// How many packets are inside.
+    /// Returns the number of packets inside.
     fn held(&self) -> usize;
 }
 
-/// How a packet leaves.
+/// The ways in which a packet leaves.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// It goes on.
@@ -45,21 +46,21 @@ pub enum Output {
 }
 
 impl Output {
-    /// The packet, whatever became of it.
+    /// Returns the packet, whatever became of it.
     pub const fn packet(&self) -> &Packet {
         match self {
             Self::Deliver(packet) | Self::Discard(packet, _) => packet,
         }
     }
 
-    /// The packet alone.
+    /// Returns the packet alone.
     pub(crate) fn into_packet(self) -> Packet {
         match self {
             Self::Deliver(packet) | Self::Discard(packet, _) => packet,
         }
     }
 
-    /// The packet, to note something about it.
+    /// Returns the packet, to note something about it.
     #[inline]
     pub(crate) const fn packet_mut(&mut self) -> &mut Packet {
         match self {
@@ -68,7 +69,7 @@ impl Output {
     }
 }
 
-/// Why a packet was discarded.
+/// The reason for which a packet was discarded.
 // A word wide, so that an `Output` has no padding: moving one piece by piece stalled the processor
 // for 20 ns a packet.
 #[repr(u64)]
@@ -93,7 +94,7 @@ impl Reason {
     pub const ALL: [Self; 6] =
         [Self::Drop, Self::QueueFull, Self::QueueDelay, Self::Outage, Self::TooLarge, Self::Batch];
 
-    /// The name in counters and events.
+    /// Returns the name in counters and events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Drop => "drop",

@@ -1,4 +1,4 @@
-//! Which packets a rule of the link looks at.
+//! The choice of the packets that a rule of the link looks at.
 
 use super::key::LinkKey;
 use crate::packet::{Body, Packet};
@@ -28,7 +28,8 @@ impl Gate {
         Some(Self { per: selection.per, flows, matching: selection.matching.clone() })
     }
 
-    /// Whether the rule looks at this packet. A mark goes where its flow goes, whatever it is like.
+    /// Returns true if the rule looks at this packet. A mark goes where its flow goes, whatever it
+    /// is like.
     pub(super) fn admits(&self, packet: &Packet) -> bool {
         if let Some((stream, share)) = &self.flows
             && !stream.draw(0, packet.flow, FLOW_DRAW).hits(*share)
@@ -48,7 +49,8 @@ impl Gate {
     }
 }
 
-/// Whether a payload has these bytes. The payload of a modelled segment stays at its sender.
+/// Returns true if a payload has these bytes. The payload of a modelled segment stays at its
+/// sender.
 fn holds(body: &Body, bytes: &MatchBytes) -> bool {
     match body {
         Body::Data(payload) => {

@@ -1,4 +1,4 @@
-//! What a link's draws depend on.
+//! The key of a link: all that its draws depend on.
 
 use crate::rules::{Origin, Rule, Source};
 use jostle_common::chance::{Direction, DrawStream};
@@ -11,7 +11,7 @@ pub struct LinkKey {
     pub seed: u64,
     /// The route's name, or its ordinal.
     pub route: String,
-    /// Which of the route's two links it is.
+    /// The direction, which tells the route's two links apart.
     pub direction: Direction,
 }
 

@@ -31,14 +31,14 @@ pub use watch::{Drawn, Visit};
 pub struct Link {
     key: LinkKey,
     schedule: Arc<Schedule>,
-    /// When the timeline began to count; `None` before the first packet.
+    /// The time at which the timeline began to count; `None` before the first packet.
     epoch: Option<Instant>,
-    /// When the rules change next by the timeline.
+    /// The time of the next change of the rules by the timeline.
     change: Option<Instant>,
     elements: Vec<Element>,
     /// The key of each rule that ever was in the link, at its place.
     places: Vec<String>,
-    /// How many packets of each flow have entered, if a rule counts them.
+    /// The number of packets of each flow that have entered, if a rule counts them.
     flow_numbers: Option<BTreeMap<u32, u64>>,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -51,17 +51,17 @@ struct Element {
     rule: Rule,
     place: u8,
     timing: Timing,
-    /// Whether the rule was removed, and stays only until its stage is empty.
+    /// True if the rule was removed, and stays only until its stage is empty.
     retired: bool,
     gate: Option<Gate>,
     work: Work,
-    /// When the stage has work next: asked for once after each change of it, since the link looks
-    /// at every element before each step.
+    /// The time of the stage's next work: asked for once after each change of it, since the link
+    /// looks at every element before each step.
     due: Option<Instant>,
 }
 
 impl Link {
-    /// A link that applies the rules of `timeline` from top to bottom.
+    /// Creates a link that applies the rules of `timeline` from top to bottom.
     pub fn new(key: LinkKey, timeline: &Timeline) -> Self {
         let mut link = Self {
             key,
@@ -79,8 +79,8 @@ impl Link {
         link
     }
 
-    /// The two links of a route under `profile`, up first, with the draws that a route called
-    /// `route` has under `seed`.
+    /// Creates the two links of a route under `profile`, up first, with the draws that a route
+    /// called `route` has under `seed`.
     pub fn both(profile: &Profile, seed: u64, route: &str) -> [Self; 2] {
         Direction::BOTH.map(|direction| {
             let key = LinkKey { seed, route: route.to_owned(), direction };
@@ -89,8 +89,8 @@ impl Link {
     }
 
     /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so
-    /// too; whoever drives both links of a route tells the other one, so that both keep the same
-    /// time.
+    /// too; the caller that drives both links of a route tells the other one, so that both keep the
+    /// same time.
     pub fn begin(&mut self, at: Instant) {
         if self.epoch.is_none() {
             self.epoch = Some(at);
@@ -166,12 +166,12 @@ impl Link {
         }
     }
 
-    /// The key of the rule at `place` of a packet's trace.
+    /// Returns the key of the rule at `place` of a packet's trace.
     pub fn rule_key(&self, place: u8) -> &str {
         self.places.get(usize::from(place)).map_or("", String::as_str)
     }
 
-    /// Whether packets cross unchanged and at once.
+    /// Returns true if packets cross unchanged and at once.
     pub fn is_transparent(&self) -> bool {
         self.elements.is_empty() && self.schedule.is_empty()
     }
@@ -181,7 +181,7 @@ impl Link {
         self.schedule.makes_copies()
     }
 
-    /// Which link it is.
+    /// Returns the key of the link.
     pub const fn key(&self) -> &LinkKey {
         &self.key
     }
@@ -191,17 +191,17 @@ impl Link {
         self.watch = Watch::on(number);
     }
 
-    /// The rules that the watched packet has met, in order.
+    /// Returns the rules that the watched packet has met, in order.
     pub fn visits(&self) -> &[Visit] {
         self.watch.visits()
     }
 
-    /// Whether the watched packet, or a copy of it, is in a stage.
+    /// Returns true if the watched packet, or a copy of it, is in a stage.
     pub fn is_watched_inside(&self) -> bool {
         self.watch.is_inside()
     }
 
-    /// What it has done so far.
+    /// Returns the counters of what it has done so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -237,26 +237,27 @@ impl Link {
         }
     }
 
-    /// Packets inside that are not on their way out.
+    /// Returns the number of packets inside that are not on their way out.
     fn waiting(&self) -> usize {
         self.elements.iter().map(Element::held).sum()
     }
 
-    /// When the timeline changes the rules under what is inside. An empty link has no need to
-    /// follow every change: the next packet finds the rules of its time.
+    /// Returns the time at which the timeline changes the rules under what is inside. An empty link
+    /// has no need to follow every change: the next packet finds the rules of its time.
     fn next_change(&self) -> Option<Instant> {
         self.change.filter(|_| self.waiting() > 0)
     }
 
-    /// What happens next inside: the work of the stage at an index, or a change of the rules; the
-    /// work first if both are due.
+    /// Returns the next event inside and its time: the work of the stage at an index, or a change
+    /// of the rules; the work first if both are due.
     fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));
         let Some(change) = self.next_change() else { return due };
         due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change)))
     }
 
-    /// The stage whose work is due first, and when; of several the one nearest to the exit.
+    /// Finds the stage whose work is due first, and the time; of several, the one nearest to the
+    /// exit.
     fn next_due(&self) -> Option<(Instant, usize)> {
         let mut next: Option<(Instant, usize)> = None;
         // From the exit on, and a tie goes to the first that is found: work near the exit makes room
@@ -290,8 +291,8 @@ impl Link {
         }
     }
 
-    /// Does the work of the stage at `index` that is due at `due`. What leaves the link is
-    /// returned, unless other outputs came of it.
+    /// Does the work of the stage at `index` that is due at `due`. Returns what leaves the link,
+    /// unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
         let element = &mut self.elements[index];
         let Work::Holding(stage) = &mut element.work else { return None };
@@ -383,6 +384,7 @@ impl Stage for Link {
             None => self.begin(packet.at),
             Some(epoch) => {
                 self.catch_up(packet.at);
+                // An empty link has not followed the timeline, so it does before the packet enters.
                 if self.change.is_some_and(|change| change <= packet.at) {
                     self.apply(packet.at, epoch);
                 }
@@ -419,8 +421,8 @@ impl Stage for Link {
         Some(output)
     }
 
-    /// The next time at which something happens inside, which may be only a step from one stage to
-    /// the next.
+    /// Returns the next time at which something happens inside, which may be only a step from one
+    /// stage to the next.
     fn deadline(&self) -> Option<Instant> {
         if let Some(output) = self.outputs.front() {
             return Some(output.packet().at);
@@ -433,7 +435,7 @@ impl Stage for Link {
     }
 }
 
-/// What can happen inside a link without a packet coming.
+/// Something that can happen inside a link without a packet coming.
 enum Event {
     /// The stage at this index has work.
     Work(usize),
@@ -482,6 +484,8 @@ impl Element {
         let skips = match &self.work {
             Work::Instant(_) => packet.is_mark(),
             Work::Holding(stage) => {
+                // A packet sent ahead skips waits. A removed rule still takes flows of which it
+                // holds packets, so that these keep their order.
                 packet.ahead && self.timing == Timing::Waiting
                     || self.retired && !stage.serves(packet.flow)
             }

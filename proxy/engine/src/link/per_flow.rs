@@ -26,7 +26,7 @@ fn template(rule: &Rule, origin: Origin) -> Template {
     Template { setting, tables: rule.kind.tables(), ordinal: rule.ordinal, origin }
 }
 
-/// What the rule of a new flow is made from.
+/// The parts that the rule of a new flow is made from.
 #[derive(Debug)]
 struct Template {
     /// `None` once the rule was removed.
@@ -77,7 +77,7 @@ impl InstantRule for InstantPerFlow {
 struct HoldingPerFlow {
     template: Template,
     flows: BTreeMap<u32, Share>,
-    /// When each flow's stage has work, the earliest first.
+    /// The time at which each flow's stage has work, the earliest first.
     due: BTreeSet<(Instant, u32)>,
     held: usize,
     /// Copies made since the link last asked.
@@ -89,7 +89,7 @@ struct HoldingPerFlow {
 struct Share {
     stage: Box<dyn HoldingRule>,
     due: Option<Instant>,
-    /// Whether the flow is over: its stage stays until it is empty.
+    /// True if the flow is over: its stage stays until it is empty.
     over: bool,
 }
 
@@ -117,6 +117,7 @@ impl HoldingPerFlow {
             self.due.extend(due.map(|due| (due, flow)));
             share.due = due;
         }
+        // A flow that lives keeps its stage though it is empty: a bucket in it, say, has a memory.
         if (share.over || removed) && share.stage.held() == 0 {
             self.flows.remove(&flow);
         }
@@ -202,7 +203,7 @@ mod tests {
         Packet { number: 1, flow_number: 1, ..Packet::new(flow, Instant::START, body) }
     }
 
-    /// When each packet leaves, by flow.
+    /// Returns the time at which each packet leaves, by flow.
     fn left(flows: &mut HoldingPerFlow) -> BTreeMap<u32, Instant> {
         let end = Instant::from_millis(1000);
         std::iter::from_fn(|| flows.poll(end))
@@ -210,8 +211,8 @@ mod tests {
             .collect()
     }
 
-    /// A flow is one client's: a table of its own for each would cost 33 kB and the time of
-    /// thousands of packets.
+    /// Checks that flows share tables. A flow is one client's; a table for each would cost 33 kB
+    /// and the time of thousands of packets.
     #[test]
     fn flows_share_the_tables_of_a_delay_and_draw_for_themselves() {
         let stream = DrawStream::new(7, "r", Direction::Up, "delay");

@@ -1,4 +1,4 @@
-//! When the rules of a link change by themselves.
+//! The times at which the rules of a link change by themselves.
 
 use crate::profile::{Start, Then, Timeline};
 use crate::rules::{Per, Rule};
@@ -8,8 +8,8 @@ use jostle_common::time::nanos;
 #[derive(Debug)]
 pub(super) struct Schedule {
     timeline: Timeline,
-    /// When each phase ends, in nanoseconds after the start; one that lasts for ever has no end
-    /// here.
+    /// The time at which each phase ends, in nanoseconds after the start; one that lasts for ever
+    /// has no end here.
     ends: Vec<u64>,
 }
 
@@ -23,12 +23,12 @@ impl Schedule {
         Self { ends: ends.collect(), timeline: timeline.clone() }
     }
 
-    /// Whether no rule is in force at any time.
+    /// Returns true if no rule is in force at any time.
     pub(super) fn is_empty(&self) -> bool {
         self.timeline.is_empty()
     }
 
-    /// Whether a rule counts the packets of each flow.
+    /// Returns true if a rule counts the packets of each flow.
     pub(super) fn counts_flows(&self) -> bool {
         self.timeline.rules().any(|rule| rule.selection.per == Per::Flow)
     }
@@ -38,12 +38,13 @@ impl Schedule {
         self.timeline.makes_copies()
     }
 
-    /// When it begins to count.
+    /// Returns the moment from which it counts time.
     pub(super) const fn start(&self) -> Start {
         self.timeline.start
     }
 
-    /// The rules in force so many nanoseconds after the start, and when others follow, if ever.
+    /// Returns the rules in force `elapsed` nanoseconds after the start, and the time at which
+    /// others follow, if ever.
     pub(super) fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
         let phases = &self.timeline.phases;
         let round = match (self.timeline.then, self.ends.last()) {
@@ -66,7 +67,7 @@ impl Schedule {
         (&phase.rules, end)
     }
 
-    /// Whether the end of the last phase changes anything.
+    /// Returns true if the end of the last phase changes anything.
     fn changes_at_end(&self) -> bool {
         match self.timeline.then {
             Then::Stay => false,

@@ -19,13 +19,13 @@ pub struct Visit {
     pub flow_number: u64,
     /// 0 for the packet itself, a number of its own for a copy.
     pub copy: u32,
-    /// When it came to the rule.
+    /// The time at which it came to the rule.
     pub arrived: Instant,
-    /// When it left the rule for the next; `None` if it did not, or not yet.
+    /// The time at which it left the rule for the next; `None` if it did not, or not yet.
     pub went_on: Option<Instant>,
-    /// Whether the rule looked at it.
+    /// True if the rule looked at it.
     pub looked: bool,
-    /// Whether the rule chose it: dropped, damaged, copied or held it back.
+    /// True if the rule chose it: dropped, damaged, copied or held it back.
     pub chosen: bool,
 }
 
@@ -62,12 +62,12 @@ impl Visit {
 pub(super) struct Watch {
     number: u64,
     visits: Vec<Visit>,
-    /// How many of the packet and its copies are in stages.
+    /// The number of those in stages, of the packet and its copies.
     inside: u64,
 }
 
 impl Default for Watch {
-    /// Watches none: no packet has this number.
+    /// Watches no packet: none has this number.
     fn default() -> Self {
         Self::on(u64::MAX)
     }
@@ -91,7 +91,7 @@ impl Watch {
         self.inside > 0
     }
 
-    /// The packet comes to a rule.
+    /// Notes that the packet has come to a rule.
     pub(super) fn arrive(&mut self, rule: &Rule, packet: &Packet) {
         self.visits.push(Visit {
             rule: rule.clone(),
@@ -106,26 +106,26 @@ impl Watch {
         });
     }
 
-    /// The rule does not look at the packet.
+    /// Notes that the rule does not look at the packet.
     pub(super) fn pass_by(&mut self, rule: &Rule, packet: &Packet) {
         self.arrive(rule, packet);
         let visit = self.visits.last_mut().expect("it was just pushed");
         (visit.looked, visit.went_on) = (false, Some(packet.at));
     }
 
-    /// An instant rule has judged the packet that came last.
+    /// Notes that an instant rule has judged the packet that came last.
     pub(super) fn judged(&mut self, goes_on: bool, chosen: bool) {
         let visit = self.visits.last_mut().expect("it came to the rule before it was judged");
         (visit.went_on, visit.chosen) = (goes_on.then_some(visit.arrived), chosen);
     }
 
-    /// A stage has taken the packet in, and made so many copies.
+    /// Notes that a stage has taken the packet in, and made `copies` of it.
     pub(super) const fn held(&mut self, copies: u32) {
         self.inside += 1 + copies as u64;
     }
 
-    /// The stage of a rule has let the packet go. A copy that the stage made itself never came to
-    /// it.
+    /// Notes that the stage of a rule has let the packet go. A copy that the stage made itself
+    /// never came to it.
     pub(super) fn released(&mut self, rule: &str, place: u8, output: &Output) {
         self.inside -= 1;
         let packet = output.packet();

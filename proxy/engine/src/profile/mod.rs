@@ -1,8 +1,9 @@
-//! What can happen to packets: a profile is two lists of rules, one per direction, applied top to
-//! bottom; or several such pairs, one after the other in time.
+//! Profiles: what can happen to packets. A profile is two lists of rules, one per direction,
+//! applied top to bottom; or several such pairs, one after the other in time.
 //!
 //! The types here are the valid ones: a value of them can be built into a link without further
-//! checks. What a person writes is read by `raw` and refused there with the place and the remedy.
+//! checks. The text that a person writes is read by `raw` and refused there with the place and the
+//! remedy.
 
 pub mod library;
 pub mod netem;
@@ -16,10 +17,10 @@ pub use timeline::{Phase, Start, Then, Timeline};
 
 use jostle_common::chance::Direction;
 
-/// What a route does to its packets, per direction.
+/// The rules that a route applies to its packets, per direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    /// What the profile is, for people.
+    /// A description of the profile, for people.
     pub about: String,
     /// The rules from client to server, over time.
     pub up: Timeline,
@@ -28,7 +29,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The rules of one direction, over time.
+    /// Returns the rules of one direction, over time.
     pub const fn timeline(&self, direction: Direction) -> &Timeline {
         match direction {
             Direction::Up => &self.up,
@@ -36,12 +37,12 @@ impl Profile {
         }
     }
 
-    /// Whether a rule of either direction makes copies of packets.
+    /// Returns true if a rule of either direction makes copies of packets.
     pub fn makes_copies(&self) -> bool {
         self.up.makes_copies() || self.down.makes_copies()
     }
 
-    /// Whether the profile does nothing at all.
+    /// Returns true if the profile does nothing at all.
     pub fn is_empty(&self) -> bool {
         self.up.is_empty() && self.down.is_empty()
     }

@@ -20,8 +20,8 @@ fn kinds(shorthand: &Shorthand) -> Result<Vec<RuleKind>, SettingError> {
 }
 
 impl Profile {
-    /// This profile with the shorthands' rules in front. They are called `--drop`, `--delay` and so
-    /// on, so they change no draw of the profile's own rules.
+    /// Returns this profile with the shorthands' rules in front. They are called `--drop`,
+    /// `--delay` and so on, so they change no draw of the profile's own rules.
     ///
     /// # Errors
     /// When a shorthand asks for something impossible; the place is the option.

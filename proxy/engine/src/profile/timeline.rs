@@ -1,4 +1,4 @@
-//! What a direction's rules are over time.
+//! The rules of a direction over time.
 
 use crate::rules::Rule;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use std::time::Duration;
 /// ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
-    /// When time begins to count.
+    /// The moment from which time counts.
     pub start: Start,
-    /// What follows the last phase.
+    /// The rules that follow the last phase.
     pub then: Then,
     /// At least one.
     pub phases: Vec<Phase>,
@@ -18,13 +18,13 @@ pub struct Timeline {
 /// The rules of a span of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Phase {
-    /// How long they hold; `None`: for ever. Never zero.
+    /// The time for which they hold; `None`: for ever. Never zero.
     pub length: Option<Duration>,
     /// The rules, in the order in which they apply.
     pub rules: Vec<Rule>,
 }
 
-/// When phases, outages, traces and bursts in time begin to count.
+/// The moment from which phases, outages, traces and bursts in time count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// With the first packet that reaches the route, in either direction.
@@ -34,7 +34,7 @@ pub enum Start {
     Run,
 }
 
-/// What follows the last phase.
+/// The rules that follow the last phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Then {
     /// It stays.
@@ -53,23 +53,23 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// These rules, for ever.
+    /// Creates a timeline of these rules, for ever.
     pub fn constant(rules: Vec<Rule>) -> Self {
         let phase = Phase { length: None, rules };
         Self { start: Start::default(), then: Then::default(), phases: vec![phase] }
     }
 
-    /// Whether there is no rule at any time.
+    /// Returns true if there is no rule at any time.
     pub fn is_empty(&self) -> bool {
         self.rules().next().is_none()
     }
 
-    /// The rules of all phases, one after the other.
+    /// Returns the rules of all phases, one after the other.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.phases.iter().flat_map(|phase| &phase.rules)
     }
 
-    /// Whether a rule makes copies of packets.
+    /// Returns true if a rule makes copies of packets.
     pub fn makes_copies(&self) -> bool {
         self.rules().any(|rule| rule.kind.copies_max() > 0)
     }

@@ -90,7 +90,7 @@ impl Blocks {
         self.missing() == 0
     }
 
-    /// Returns how many bytes the newest block still takes.
+    /// Returns the number of bytes that the newest block still takes.
     pub(super) fn missing(&self) -> usize {
         self.blocks.last_key_value().map_or(0, |(_, block)| self.size - block.filled)
     }
@@ -269,7 +269,7 @@ impl Blocks {
         self.leaving.pop_front_if(|(due, _)| *due <= now).map(|(_, piece)| piece)
     }
 
-    /// Returns when the next piece leaves.
+    /// Returns the time at which the next piece leaves.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.leaving.front().map(|(due, _)| *due)
     }

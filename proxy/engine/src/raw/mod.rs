@@ -62,7 +62,7 @@ pub struct RawStreams {
 
 impl RawStreams {
     /// Makes streams over these links, up first, cut into `unit`s; blocks larger than
-    /// [`UNIT_BYTES_MAX`] are cut to that. What is inside is charged to `memory`.
+    /// [`UNIT_BYTES_MAX`] are cut to that. The bytes inside are charged to `memory`.
     pub fn new(links: [Link; 2], unit: Unit, memory: Memory) -> Self {
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
@@ -145,7 +145,7 @@ impl RawStreams {
         true
     }
 
-    /// Returns how many bytes a connection takes in this direction now.
+    /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
             let share = usize::try_from(self.memory.share()).unwrap_or(usize::MAX);
@@ -180,7 +180,7 @@ impl RawStreams {
         }
     }
 
-    /// The sender of this direction has finished: what it wrote last comes out, then
+    /// Takes the end of the sender's stream in this direction: what it wrote last comes out, then
     /// [`Event::End`].
     pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
         self.advance(now);
@@ -197,8 +197,8 @@ impl RawStreams {
         self.enter(now, id, direction, Body::End);
     }
 
-    /// The sender of this direction has torn the connection down: an unfinished line is gone, what
-    /// is under way still comes out, then [`Event::Reset`]. Nothing comes out in the other
+    /// Takes the sender's reset of the connection in this direction: an unfinished line is gone,
+    /// what is under way still comes out, then [`Event::Reset`]. Nothing comes out in the other
     /// direction any more.
     pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
         self.advance(now);
@@ -215,7 +215,7 @@ impl RawStreams {
         self.enter(now, id, direction, Body::Reset);
     }
 
-    /// The receiver's socket took so many of the bytes that came out.
+    /// Notes that the receiver's socket took `bytes` of those that came out.
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
@@ -236,7 +236,7 @@ impl RawStreams {
         }
     }
 
-    /// Returns when `poll` next has something; `None`: not before something is pushed.
+    /// Returns the time at which `poll` next has something; `None`: not before something is pushed.
     pub fn deadline(&self) -> Option<Instant> {
         if !self.events.is_empty() {
             return Some(Instant::START);
@@ -254,7 +254,7 @@ impl RawStreams {
         while self.step(now) {}
     }
 
-    /// Does the next piece of work due at or before `now`; whether there was one.
+    /// Does the next piece of work due at or before `now`; returns true if there was one.
     fn step(&mut self, now: Instant) -> bool {
         // At the same time the links go first: what a timer lets enter comes behind.
         let timer = self.timers.first().copied().filter(|(at, ..)| *at <= now);
@@ -279,6 +279,7 @@ impl RawStreams {
             stream.units += 1;
             self.memory.take(UNIT_OVERHEAD);
         }
+        // Both directions count time from the first packet of either.
         self.links.iter_mut().for_each(|link| link.begin(at));
         self.links[direction.index()].handle(packet);
         while let Some(output) = self.links[direction.index()].poll(at) {
@@ -361,7 +362,8 @@ impl RawStreams {
         self.close_if_over(id);
     }
 
-    /// With nothing in a link, no copy is under way either.
+    /// Forgets what was kept for copies once a link has nothing in it: then no copy is under way
+    /// either.
     fn forget_kept(&mut self, now: Instant, direction: Direction) {
         if self.links[direction.index()].held() > 0 {
             return;
@@ -384,7 +386,7 @@ impl RawStreams {
         }
     }
 
-    /// Takes a packet that left a link: it is told, and becomes bytes of its stream.
+    /// Takes a packet that left a link: it is reported, and becomes bytes of its stream.
     fn take_output(&mut self, direction: Direction, output: Output) {
         let packet = output.packet();
         let id = packet.flow;
@@ -414,6 +416,7 @@ impl RawStreams {
             Output::Deliver(Packet { body: Body::End, .. }) => Piece::End,
             Output::Deliver(Packet { body: Body::Reset, .. }) => Piece::Reset,
             Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
+            // A copy is charged only when it comes out.
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {
                     stream.change(-(packet.body.size() as isize), &self.memory);
@@ -460,7 +463,8 @@ fn stream_mut(
     connections.get_mut(&id).map(|streams| &mut streams[direction.index()])
 }
 
-/// A reset is always wanted: it tells the receiver, and forgets the connection.
+/// Gives an event out if it is wanted. A reset always is: it tells the receiver, and forgets the
+/// connection.
 fn give_out(
     events: &mut VecDeque<Event>,
     id: u32,

@@ -59,7 +59,7 @@ impl Stream {
         settle(growth, memory);
     }
 
-    /// Takes over how much is kept for copies. Returns whether anything is.
+    /// Takes over how much is kept for copies. Returns true if anything is.
     pub(super) fn settle_kept(&mut self, memory: &Memory) -> bool {
         if let Cut::Blocks(blocks) = &self.cut {
             settle(blocks.kept() as isize - self.kept as isize, memory);

@@ -1,4 +1,4 @@
-//! What raw streams promise: units vanish, flip and double whole; what is not hit arrives, in
+//! The promises of raw streams: units vanish, flip and double whole; what is not hit arrives, in
 //! order, and nothing depends on how the stream came or when it was polled.
 
 use super::*;
@@ -35,7 +35,7 @@ fn streams(kinds: Vec<RuleKind>, unit: Unit) -> RawStreams {
     RawStreams::new(Link::both(&profile, 11, "raw"), unit, Memory::default())
 }
 
-/// What a receiver sees of one stream.
+/// The part of one stream that a receiver sees.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a proxy is told to do: routes, each with a listener, an upstream and a profile.
+//! The task of a proxy: routes, each with a listener, an upstream and a profile.
 
 mod raw;
 
@@ -16,16 +16,16 @@ use std::time::Duration;
 /// One route, checked and complete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
-    /// Who the route is, in its draws, in counters and in events: its `name`, or its ordinal (`1`,
+    /// The route's name in its draws, in counters and in events: its `name`, or its ordinal (`1`,
     /// `2` …).
     pub name: String,
-    /// Which transports are relayed.
+    /// The transports that are relayed.
     pub transport: Transports,
-    /// Where it listens.
+    /// The address on which it listens.
     pub listen: HostPort,
-    /// Where the packets go.
+    /// The address to which the packets go.
     pub upstream: HostPort,
-    /// What happens to them.
+    /// The profile of what happens to them.
     pub profile: Profile,
     /// The seed of its draws; the run's seed when `None`.
     pub seed: Option<u64>,
@@ -33,11 +33,11 @@ pub struct Route {
     /// meet paired losses: packet *n* of each gets the same random number, so the route with the
     /// higher loss loses what the other loses and more.
     pub paired: Option<String>,
-    /// Whether it starts.
+    /// True if it starts.
     pub enabled: bool,
-    /// What the profile means on TCP.
+    /// The meaning of the profile on TCP.
     pub tcp: TcpMode,
-    /// Whether answers from other ports of the upstream's address are relayed (TFTP answers so).
+    /// True if answers from other ports of the upstream's address are relayed (TFTP answers so).
     pub follow: bool,
     /// After which silence a UDP flow is forgotten.
     pub idle: Duration,
@@ -69,13 +69,13 @@ impl Route {
         }
     }
 
-    /// The name under which its draws are made.
+    /// Returns the name under which its draws are made.
     pub fn drawn_as(&self) -> &str {
         self.paired.as_deref().unwrap_or(&self.name)
     }
 }
 
-/// Which transports a route relays.
+/// The transports that a route relays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transports {
     /// UDP datagrams.
@@ -87,7 +87,7 @@ pub enum Transports {
 }
 
 impl Transports {
-    /// `udp`, `tcp` or `both`, as in a URL.
+    /// Returns `udp`, `tcp` or `both`, as in a URL.
     pub const fn scheme(self) -> &'static str {
         match self {
             Self::Udp => "udp",
@@ -96,18 +96,18 @@ impl Transports {
         }
     }
 
-    /// Whether UDP is relayed.
+    /// Returns true if UDP is relayed.
     pub const fn has_udp(self) -> bool {
         matches!(self, Self::Udp | Self::Both)
     }
 
-    /// Whether TCP is relayed.
+    /// Returns true if TCP is relayed.
     pub const fn has_tcp(self) -> bool {
         matches!(self, Self::Tcp | Self::Both)
     }
 }
 
-/// What loss means on a TCP route.
+/// The meaning of loss on a TCP route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpMode {
     /// The stream crosses the links as the segments of a modelled sender: loss costs time, every

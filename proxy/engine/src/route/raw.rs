@@ -163,19 +163,19 @@ fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, Set
     }
 }
 
-/// The built-in profile called `name`, or else the one in the file of that name. `read` finds
+/// Reads the built-in profile called `name`, or else the one in the file of that name. `read` finds
 /// files, traces and tables too.
 ///
 /// # Errors
 /// When neither is there, or the file says something impossible.
 pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingError> {
     let text = named_text(name, read)?;
-    // What the profile names stands beside it.
+    // The files that a profile names stand in its own folder.
     let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
 }
 
-/// The JSON text of the built-in profile called `name`, or else of the file of that name.
+/// Returns the JSON text of the built-in profile called `name`, or else of the file of that name.
 ///
 /// # Errors
 /// When neither is there.

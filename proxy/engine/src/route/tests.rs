@@ -1,4 +1,4 @@
-//! What a configuration may say, and what it is told when it says something else.
+//! Tests of the configurations that are read, and of the errors for those that are not.
 
 use super::*;
 use std::time::Duration;

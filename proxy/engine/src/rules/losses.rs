@@ -16,11 +16,11 @@ pub struct LossModel {
     transitions: Vec<Vec<f64>>,
     /// The probability of loss in each state.
     loss: Vec<f64>,
-    /// Whether it has the losses in the right order too, and not their share alone.
+    /// True if it has the losses in the right order too, and not their share alone.
     ordered: bool,
 }
 
-/// What a model comes to in the long run.
+/// The losses that a model comes to in the long run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Losses {
     /// The share of packets lost.
@@ -51,12 +51,12 @@ impl Losses {
 const LENGTHS_MAX: usize = 4096;
 
 impl LossModel {
-    /// Each packet on its own.
+    /// Creates a model that loses each packet on its own.
     pub fn independent(chance: f64) -> Self {
         Self { transitions: vec![vec![1.0]], loss: vec![chance], ordered: true }
     }
 
-    /// A share of the packets, in an order that no chain has.
+    /// Creates a model that loses a share of the packets, in an order that no chain has.
     pub fn share(share: f64) -> Self {
         Self { ordered: false, ..Self::independent(share) }
     }
@@ -85,15 +85,16 @@ impl LossModel {
         }
     }
 
-    /// This chain where the rule looks at each packet only with probability `share`, on its own.
+    /// Returns this chain where the rule looks at each packet only with probability `share`, on its
+    /// own.
     #[must_use]
     pub fn thinned(mut self, share: f64) -> Self {
         self.loss.iter_mut().for_each(|loss| *loss *= share);
         self
     }
 
-    /// Both chains, side by side and independent: a packet is lost if either loses it. `None` when
-    /// there are too many states.
+    /// Joins both chains, side by side and independent: a packet is lost if either loses it. `None`
+    /// when there are too many states.
     pub fn with(&self, other: &Self) -> Option<Self> {
         let (n, m) = (self.loss.len(), other.loss.len());
         if n * m > STATES_MAX {
@@ -111,11 +112,11 @@ impl LossModel {
         })
     }
 
-    /// What it comes to.
+    /// Computes the losses that it comes to.
     pub fn losses(&self) -> Losses {
         let weights = self.stationary();
         let share: f64 = weights.iter().zip(&self.loss).map(|(weight, loss)| weight * loss).sum();
-        // The weight of each state just behind a loss, and just behind an arrival.
+        // The weight of each state just behind a packet of a fate.
         let behind = |fate: &dyn Fn(f64) -> f64| -> Vec<f64> {
             (0..self.loss.len())
                 .map(|to| {
@@ -135,7 +136,7 @@ impl LossModel {
         }
     }
 
-    /// The distribution of run lengths, for runs that begin from these weights.
+    /// Computes the distribution of run lengths, for runs that begin from these weights.
     fn lengths(&self, begins: &[f64], runs: f64) -> Vec<f64> {
         let states = self.loss.len();
         let mut weights: Vec<f64> =
@@ -143,6 +144,7 @@ impl LossModel {
         let mut alive = 1.0;
         let mut lengths = Vec::new();
         while alive > 1e-6 && lengths.len() < LENGTHS_MAX {
+            // The runs that go on: one more step of the chain, and lost again.
             let next: Vec<f64> = (0..states)
                 .map(|to| {
                     let arrive: f64 = weights
@@ -160,7 +162,7 @@ impl LossModel {
         lengths
     }
 
-    /// The stationary distribution: π(P − I) = 0 with the weights summing to 1.
+    /// Computes the stationary distribution: π(P − I) = 0 with the weights summing to 1.
     fn stationary(&self) -> Vec<f64> {
         let n = self.loss.len();
         let mut rows: Vec<Vec<f64>> = (0..n)
@@ -175,8 +177,9 @@ impl LossModel {
         solve(rows)
     }
 
-    /// 1 + 2·Σ ρ(k) over all lags k > 0. With z = Σ P^k(l − share), which solves (I − P + 1π)z = l
-    /// − share, the covariance at all lags together is Σ π·l·(Pz), and Pz = z − (l − share).
+    /// Computes 1 + 2·Σ ρ(k) over all lags k > 0. With z = Σ P^k(l − share), which solves (I − P +
+    /// 1π)z = l − share, the covariance at all lags together is Σ π·l·(Pz), and Pz = z − (l −
+    /// share).
     fn inflation(&self, weights: &[f64], share: f64) -> f64 {
         let variance = share * (1.0 - share);
         if variance <= 0.0 {
@@ -205,6 +208,7 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
             (pivot..n).max_by(|a, b| rows[*a][pivot].abs().total_cmp(&rows[*b][pivot].abs()));
         rows.swap(pivot, largest.unwrap_or(pivot));
         let head = rows[pivot].clone();
+        // No equation is left for this unknown, which becomes 0.
         if head[pivot] == 0.0 {
             continue;
         }

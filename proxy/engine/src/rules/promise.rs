@@ -1,14 +1,14 @@
-//! What a rule promises, and for which traffic.
+//! The promise of a rule, and the traffic for which it holds.
 
 use super::LossModel;
 use jostle_common::units::Probability;
 
-/// What is known of the packets that a rule will meet.
+/// The known facts of the packets that a rule will meet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traffic {
     /// Their size in bytes.
     pub size: u32,
-    /// How many come per second, if that is known.
+    /// The number that come per second, if that is known.
     pub packets_per_second: Option<f64>,
     /// The standard deviation of the delays, in seconds, that a run of these packets saw when they
     /// kept their order.
@@ -29,24 +29,24 @@ impl Traffic {
     }
 }
 
-/// What a rule does in the long run, as far as it bears on other rules.
+/// The effects of a rule in the long run, as far as it bears on other rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Promise {
-    /// What it loses.
+    /// The packets that it loses.
     pub loss: Loss,
     /// The mean delay in seconds, queues aside.
     pub delay: f64,
     /// The standard deviation of that delay.
     pub jitter: f64,
-    /// Whether kept order can narrow the jitter.
+    /// True if kept order can narrow the jitter.
     pub narrows: bool,
     /// The speed to which it limits packets.
     pub limit: Option<Limit>,
-    /// Whether it says 0 and so never does anything.
+    /// True if it says 0 and so never does anything.
     pub is_idle: bool,
 }
 
-/// What a rule loses in the long run, full queues aside.
+/// The packets that a rule loses in the long run, full queues aside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Loss {
     /// Nothing.
@@ -67,15 +67,15 @@ pub struct Limit {
     pub bits_per_second: f64,
     /// The time to send one packet of the given size, in seconds.
     pub packet: f64,
-    /// What may wait, in bytes.
+    /// The bytes that may wait.
     pub queue_bytes: f64,
-    /// How long the last of them waits, in seconds.
+    /// The wait of the last of them, in seconds.
     pub queue: f64,
     /// The share of the speed that the given packets take.
     pub load: Option<f64>,
 }
 
-/// What one draw of a rule decides.
+/// The decision that one draw of a rule makes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
     /// The packet is chosen if the draw is below this probability.

@@ -15,7 +15,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// How a kind of rule is written. Implemented by its setting.
+/// The syntax of a kind of rule. Implemented by its setting.
 pub(crate) trait RuleSyntax: RuleSetting + Sized {
     /// The fields as a person writes them. Their documentation is that of the schema.
     type Raw: DeserializeOwned + JsonSchema;
@@ -42,7 +42,7 @@ pub(crate) trait RuleSyntax: RuleSetting + Sized {
     }
 }
 
-/// What a rule does and promises. Implemented by the setting of each kind.
+/// The work of a rule and its promise. Implemented by the setting of each kind.
 pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
     /// Returns how the rule treats packets in time.
     fn timing(&self) -> Timing;
@@ -97,7 +97,7 @@ impl<S: RuleSetting + Clone> CloneBoxed for S {
     }
 }
 
-/// How a rule treats packets in time.
+/// The treatment of packets in time by a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timing {
     /// It decides at once and holds nothing.
@@ -144,7 +144,7 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
         self.deadline()
     }
 
-    /// Returns how many copies it made since it was last asked. Asked of what is
+    /// Returns the number of copies that it made since it was last asked. Asked of what is
     /// [`Timing::Trailing`] alone.
     fn copies_made(&mut self) -> u32 {
         0
@@ -176,7 +176,7 @@ pub(crate) fn of_kind<S: RuleSetting>(setting: Option<&dyn RuleSetting>) -> Opti
     setting.downcast_ref()
 }
 
-/// What a rule at work is made from besides its setting.
+/// The parts that a rule at work is made from, besides its setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup<'a> {
     /// Counts the rules of the same kind in front of it.
@@ -194,7 +194,7 @@ impl Setup<'_> {
     }
 }
 
-/// What takes long to compute and is the same for all flows of a rule, such as the distribution of a
-/// delay, which costs many kilobytes and the time of thousands of packets. Only the kind that made
-/// it can read it.
+/// Data that takes long to compute and is the same for all flows of a rule, such as the
+/// distribution of a delay, which costs many kilobytes and the time of thousands of packets. Only
+/// the kind that made it can read it.
 pub(crate) type Tables = Option<Arc<dyn Any + Send + Sync>>;

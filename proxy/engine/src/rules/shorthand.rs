@@ -3,8 +3,8 @@
 use super::rate::queue::Queue;
 use jostle_common::units::{BitRate, Probability, Span};
 
-/// What the shorthands of the command line ask for in one direction. Each kind of rule reads those
-/// that are its own.
+/// The rules that the shorthands of the command line ask for in one direction. Each kind of rule
+/// reads those that are its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shorthand {
     /// `--drop`: the share of packets lost.
@@ -29,7 +29,7 @@ pub struct Shorthand {
 }
 
 impl Shorthand {
-    /// These settings, where `own` (those of one direction) says nothing else.
+    /// Returns these settings, where `own` (those of one direction) says nothing else.
     #[must_use]
     pub fn overridden_by(self, own: Self) -> Self {
         Self {

@@ -6,8 +6,8 @@ use jostle_common::chance::Draw;
 use jostle_common::time::{Instant, nanos};
 use std::time::Duration;
 
-/// How many rounds of drawn spans, on average, lie between two times at which they are drawn anew:
-/// no search for a time is longer.
+/// The number of rounds of drawn spans, on average, that lie between two times at which they are
+/// drawn anew: no search for a time is longer.
 const BLOCK_ROUNDS: u64 = 1 << 16;
 
 /// Alternating spans of time in which something is up or down.
@@ -22,7 +22,7 @@ pub(crate) struct Sojourns {
     epoch: Instant,
     mean: Means,
     random: bool,
-    /// Whether the very first span is up, whatever the draws say.
+    /// True if the very first span is up, whatever the draws say.
     starts_up: bool,
     block: u64,
     /// The span looked at last, by its place in its block.
@@ -31,7 +31,7 @@ pub(crate) struct Sojourns {
     end: Instant,
 }
 
-/// How long the spans are, on average if they are drawn, in nanoseconds.
+/// The lengths of the spans, the mean ones if they are drawn, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Means {
     up: u64,
@@ -56,8 +56,9 @@ impl Sojourns {
         Self::new(origin, mean, random, true)
     }
 
-    /// Drawn spans in their stationary state: at the start it is down with the probability down/(up
-    /// + down). An exponential span that has begun before has as much before it as a new one.
+    /// Creates drawn spans in their stationary state: at the start it is down with the probability
+    /// down/(up + down). An exponential span that has begun before has as much before it as a new
+    /// one.
     pub(crate) fn stationary(up: Duration, down: Duration, origin: Origin) -> Self {
         let mean = Means { up: nanos(up), down: nanos(down) };
         Self::new(origin, mean, true, false)
@@ -84,7 +85,8 @@ impl Sojourns {
         sojourns
     }
 
-    /// Whether it is up at `at`, which never goes back, and when that ends.
+    /// Returns its state at `at`, which never goes back, as true if it is up, and the time at which
+    /// that state ends.
     #[inline]
     pub(crate) fn at(&mut self, at: Instant) -> (bool, Instant) {
         if at >= self.end {
@@ -123,7 +125,7 @@ impl Sojourns {
         self.end = self.within_block(begin.plus_nanos(self.length()));
     }
 
-    /// Spans end with their block, if not before.
+    /// Cuts the end of a drawn span to that of its block: spans end with it, if not before.
     fn within_block(&self, end: Instant) -> Instant {
         if !self.random {
             return end;
@@ -135,7 +137,7 @@ impl Sojourns {
         self.source.draw_at(self.block << 32 | self.index)
     }
 
-    /// The length of the span at hand, at least a nanosecond.
+    /// Returns the length of the present span, at least a nanosecond.
     fn length(&self) -> u64 {
         let mean = if self.is_up { self.mean.up } else { self.mean.down };
         if !self.random {

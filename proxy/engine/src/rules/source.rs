@@ -42,8 +42,8 @@ impl Source {
         self.stream.draw(number, self.flow, copy)
     }
 
-    /// The draw for something that is no packet, by a number of its own: the `index`-th span of
-    /// time, say.
+    /// Returns the draw for something that is no packet, by a number of its own: the `index`-th
+    /// span of time, say.
     #[inline]
     pub(crate) const fn draw_at(self, index: u64) -> Draw {
         self.stream.draw(index, self.flow, 0)
@@ -54,12 +54,12 @@ impl Source {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) source: Source,
-    /// When its time began to count.
+    /// The moment from which its time counts.
     pub(crate) epoch: Instant,
 }
 
 impl Origin {
-    /// A rule of the link whose time begins at the start of the run.
+    /// Creates the origin of a rule of the link whose time begins at the start of the run.
     #[cfg(test)]
     pub(crate) const fn of_link(stream: DrawStream) -> Self {
         Self { source: Source::of_link(stream), epoch: Instant::START }

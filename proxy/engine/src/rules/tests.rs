@@ -16,7 +16,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A profile with the example of a kind as its only rule.
+/// Returns a profile with the example of a kind as its only rule.
 fn example(entry: &KindEntry) -> Profile {
     let KindEntry { name, example, .. } = entry;
     Profile::from_json(&format!(r#"{{ "up": [ {{ "rule": "{name}", {example} }} ] }}"#)).unwrap()

@@ -1,12 +1,12 @@
-//! What the readers of all kinds share: files that a profile names, and choices of which exactly
-//! one is written.
+//! The parts that the readers of all kinds share: files that a profile names, and choices of which
+//! exactly one is written.
 
 use jostle_common::setting::{SettingError, one_of};
 
 /// Finds the text of a file that settings name, or says why it cannot.
 pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
-/// A [`ReadFile`] where there is no folder to look in.
+/// Refuses every file: a [`ReadFile`] where there is no folder to look in.
 ///
 /// # Errors
 /// Always, with the remedy.

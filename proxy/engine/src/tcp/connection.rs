@@ -21,22 +21,22 @@ use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What one direction of a connection holds at most, in bytes: pushed and not yet consumed. It is
-/// the receive window too (Linux's tcp_rmem allows 6 MiB by default); as the sender learns of room
-/// out of band, no lost window update can stop it.
+/// The most bytes that one direction of a connection holds: pushed and not yet consumed. It is the
+/// receive window too (Linux's tcp_rmem allows 6 MiB by default); as the sender learns of room out
+/// of band, no lost window update can stop it.
 pub(super) const WINDOW: u64 = 6 << 20;
 
 /// The most pieces one direction holds, so that a stream pushed byte by byte is bounded too.
 const PIECES_MAX: usize = 8192;
 
-/// Where a connection puts what comes out of it.
+/// The outlet for what comes out of a connection.
 pub(super) struct Outlet<'a> {
     pub(super) now: Instant,
     pub(super) id: u32,
-    /// What is to enter the links.
+    /// The segments that are to enter the links.
     pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
     pub(super) events: &'a mut VecDeque<Event>,
-    /// Where the senders' samples of the round-trip time are counted.
+    /// The counter of the senders' samples of the round-trip time.
     pub(super) round_trips: &'a mut RoundTrips,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Connection {
     client: ClientHandshake,
     server: ServerHandshake,
     halves: [Half; 2],
-    /// Which ends have reset the connection and are no more.
+    /// The ends that have reset the connection and are no more.
     gone: [bool; 2],
     memory: Memory,
     pub(super) timer: Entry,
@@ -72,18 +72,18 @@ struct Half {
     receiver: Receiver,
     /// Bytes pushed and not yet consumed.
     held: u64,
-    /// Whether the end of the stream was handed out.
+    /// True if the end of the stream was handed out.
     ended: bool,
 }
 
 impl Connection {
-    /// A connection whose handshake begins now.
+    /// Creates a connection whose handshake begins now.
     pub(super) fn open(control: CongestionControl, memory: Memory, out: &mut Outlet<'_>) -> Self {
         out.send(Direction::Up, Segment::Syn { sent: out.now });
         Self::new(ClientHandshake::new(out.now), ServerHandshake::Listening, control, memory)
     }
 
-    /// A connection that stands already. Its senders know no round-trip time yet.
+    /// Creates a connection that stands already. Its senders know no round-trip time yet.
     pub(super) fn established(control: CongestionControl, memory: Memory, now: Instant) -> Self {
         let (client, server) = (ClientHandshake::established(), ServerHandshake::Established);
         let mut connection = Self::new(client, server, control, memory);
@@ -112,12 +112,12 @@ impl Connection {
         &mut self.halves[direction.index()]
     }
 
-    /// Whether the end that sends in `direction` has reset the connection.
+    /// Returns true if the end that sends in `direction` has reset the connection.
     const fn is_gone(&self, direction: Direction) -> bool {
         self.gone[direction.index()]
     }
 
-    /// Whether the end that sends in `direction` knows that the connection stands.
+    /// Returns true if the end that sends in `direction` knows that the connection stands.
     const fn is_established(&self, direction: Direction) -> bool {
         match direction {
             Direction::Up => self.client.is_established(),
@@ -125,7 +125,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes may be pushed.
+    /// Returns the number of bytes that may be pushed.
     pub(super) fn room(&self, direction: Direction) -> u64 {
         let half = &self.halves[direction.index()];
         if half.sender.is_finished()
@@ -167,6 +167,7 @@ impl Connection {
     /// Frees bytes that the program at the end of `direction` has taken.
     pub(super) fn consumed(&mut self, direction: Direction, bytes: u64) {
         let half = self.half(direction);
+        // Only bytes that were handed out can have been taken.
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
         half.held -= bytes;
@@ -197,6 +198,7 @@ impl Connection {
 
     /// Takes in a segment that crossed the link of `direction` whole.
     pub(super) fn handle(&mut self, direction: Direction, segment: &Segment, out: &mut Outlet<'_>) {
+        // The end that it reaches is no more.
         if self.is_gone(direction.opposite()) {
             return;
         }
@@ -226,13 +228,14 @@ impl Connection {
             out.record(rtt);
             self.half(Direction::Up).sender.start(out.now, rtt, repetitions);
         }
+        // A repeated SYN-ACK is acknowledged too: the server may have missed the first answer.
         self.half(Direction::Down).receiver.request_ack();
         self.acknowledge(Direction::Down, out);
         self.transmit(Direction::Up, out);
     }
 
-    /// Whether the end that a segment of `direction` reaches is established, if only by this
-    /// segment.
+    /// Returns true if the end that a segment of `direction` reaches is established, if only by
+    /// this segment.
     fn is_reached(&mut self, direction: Direction, out: &mut Outlet<'_>) -> bool {
         if direction == Direction::Up
             && let Some((rtt, repetitions)) = self.server.handle_acknowledgement(out.now)
@@ -287,7 +290,7 @@ impl Connection {
         }
     }
 
-    /// When `handle_timers` has something to do.
+    /// Returns the time at which `handle_timers` has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         let mut consider = |deadline: Option<Instant>| {
@@ -327,7 +330,7 @@ impl Connection {
         }
     }
 
-    /// Whether both streams have ended, were acknowledged and consumed.
+    /// Returns true if both streams have ended, were acknowledged and consumed.
     pub(super) fn is_closed(&self) -> bool {
         self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
     }
@@ -340,7 +343,7 @@ impl Connection {
             && self.halves.iter().all(|half| half.sender.is_idle() && half.held == 0)
     }
 
-    /// What both senders did.
+    /// Returns the counters of what both senders did.
     pub(super) fn counters(&self) -> Counters {
         let mut counters = *self.halves[0].sender.counters();
         counters += *self.halves[1].sender.counters();

@@ -13,7 +13,7 @@ pub(super) trait Controller: Debug + Send {
         false
     }
 
-    /// Returns how many segments must be acknowledged for one segment of growth, now that
+    /// Returns the number of segments that must be acknowledged for one segment of growth, now that
     /// `delivered` more are.
     fn growth_interval(&mut self, now: Instant, window: u32, delivered: u32) -> u32;
 

@@ -1,8 +1,8 @@
-//! What senders did, in numbers.
+//! Counters of what senders did.
 
 use std::ops::AddAssign;
 
-/// What one or more senders did.
+/// The counters of one sender, or of several together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Segments with data sent, retransmissions included.

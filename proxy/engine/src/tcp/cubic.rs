@@ -32,17 +32,17 @@ const UPDATE_NANOS: u64 = 1_000_000_000 / 32;
 struct Cubic {
     /// W_max: the window before the last loss; 0 while unknown.
     window_max: u32,
-    /// When growth began after the last loss.
+    /// The time at which growth began after the last loss.
     epoch: Option<Instant>,
     /// K, in ticks.
     inflection: u64,
     /// The window at the inflection.
     origin: u32,
-    /// What Reno's window would be.
+    /// The window that Reno would have.
     reno_window: u32,
     /// Segments acknowledged that the estimate of Reno has not used yet.
     reno_credit: u64,
-    /// When, and at which window, the growth was last computed.
+    /// The time and the window at which the growth was last computed.
     updated: Option<(Instant, u32)>,
     interval: u32,
     /// The least round-trip time since the last timeout, in nanoseconds.
@@ -50,7 +50,7 @@ struct Cubic {
 }
 
 impl Cubic {
-    /// The window after a loss, at least two segments; remembers where it happened.
+    /// Returns the window after a loss, at least two segments; remembers where it happened.
     fn reduced(&mut self, window: u32) -> u32 {
         self.epoch = None;
         self.window_max = if window < self.window_max {
@@ -78,7 +78,8 @@ impl Cubic {
         self.epoch = self.epoch.map(|epoch| epoch.plus_nanos(nanos).min(now));
     }
 
-    /// How many segments must be acknowledged for one segment of growth, now that `acked` more are.
+    /// Returns the number of segments that must be acknowledged for one segment of growth, now that
+    /// `acked` more are.
     fn growth_interval(&mut self, now: Instant, window: u32, acked: u32) -> u32 {
         self.reno_credit += u64::from(acked);
         if let Some((at, at_window)) = self.updated
@@ -95,6 +96,7 @@ impl Cubic {
         let target = self.target(now.as_nanos() - epoch.as_nanos());
         let mut interval = match target.checked_sub(u64::from(window)) {
             Some(missing) if missing > 0 => (u64::from(window) / missing) as u32,
+            // At the target or above it: next to no growth.
             _ => window.saturating_mul(100),
         };
         if self.window_max == 0 {
@@ -111,6 +113,7 @@ impl Cubic {
         self.epoch = Some(now);
         self.reno_credit = u64::from(acked);
         self.reno_window = window;
+        // A window beyond W_max starts at the inflection: K = 0.
         self.origin = self.window_max.max(window);
         // K = ∛((W_max − W)/C), with C in 1024ths of segments per second³ and K in 1024ths of a
         // second.
@@ -119,11 +122,12 @@ impl Cubic {
         now
     }
 
-    /// W at a time after the epoch began, one round ahead.
+    /// Returns W at a time after the epoch began, one round ahead.
     fn target(&self, elapsed_nanos: u64) -> u64 {
         let ahead = u128::from(elapsed_nanos) + u128::from(self.least_rtt.unwrap_or(0));
         let ticks = (ahead * TICKS_PER_SECOND / 1_000_000_000) as u64;
         let offset = u128::from(ticks.abs_diff(self.inflection));
+        // C·|t − K|³: ten bits of the shift are of C, thirty of the ticks cubed.
         let change =
             u64::try_from((u128::from(C) * offset * offset * offset) >> 40).unwrap_or(u64::MAX);
         let origin = u64::from(self.origin);
@@ -134,9 +138,10 @@ impl Cubic {
         }
     }
 
-    /// The interval that keeps up with what Reno would do.
+    /// Returns the interval that keeps up with what Reno would do.
     fn friendly_interval(&mut self, window: u32) -> u32 {
         let step = (u64::from(window) * FRIENDLY_EIGHTHS / 8).max(1);
+        // Linux takes steps off while more than one is left, so a last whole one stays.
         self.reno_window += (self.reno_credit.saturating_sub(1) / step) as u32;
         self.reno_credit -= self.reno_credit.saturating_sub(1) / step * step;
         match self.reno_window.checked_sub(window) {
@@ -188,8 +193,8 @@ mod tests {
 
     const RTT: u64 = 100_000_000;
 
-    /// The window at each second, growing from `window` with one round trip's acknowledgements at a
-    /// time.
+    /// Returns the window at each second, growing from `window` with one round trip's
+    /// acknowledgements at a time.
     fn course(mut cubic: Cubic, mut window: u32, seconds: u64) -> Vec<u32> {
         cubic.sample(RTT);
         let (mut credit, mut course) = (0, Vec::new());

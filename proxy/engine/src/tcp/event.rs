@@ -1,4 +1,4 @@
-//! What the TCP model tells the shell.
+//! The events that the TCP model tells the shell.
 
 use crate::stage::Output;
 use bytes::Bytes;
@@ -9,14 +9,14 @@ use jostle_common::chance::Direction;
 pub enum Event {
     /// The handshake has crossed the links: the server would accept the connection now.
     Established {
-        /// Which connection.
+        /// The id of the connection.
         id: u32,
     },
     /// Bytes have arrived whole and in order.
     Data {
-        /// Of which connection.
+        /// The id of the connection.
         id: u32,
-        /// In which direction.
+        /// The direction of the stream.
         direction: Direction,
         /// The next bytes of the stream. Once they are taken by the program at its end,
         /// [`super::Model::consumed`] is to be told.
@@ -24,22 +24,22 @@ pub enum Event {
     },
     /// A stream has ended (FIN), behind all its bytes.
     End {
-        /// Of which connection.
+        /// The id of the connection.
         id: u32,
-        /// In which direction.
+        /// The direction of the stream.
         direction: Direction,
     },
     /// The other end has torn the connection down (RST); [`Event::Closed`] follows.
     Reset {
-        /// Which connection.
+        /// The id of the connection.
         id: u32,
-        /// In which direction the reset crossed.
+        /// The direction in which the reset crossed.
         direction: Direction,
     },
     /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of
     /// the connection.
     Closed {
-        /// Which connection.
+        /// The id of the connection.
         id: u32,
     },
     /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is

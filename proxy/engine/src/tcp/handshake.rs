@@ -16,7 +16,7 @@ const WAIT_NANOS: u64 = 1_000_000_000;
 struct Repeat {
     at: Instant,
     wait: u64,
-    /// How often it has fired.
+    /// The number of times that it has fired.
     count: u32,
 }
 
@@ -43,12 +43,12 @@ pub(super) struct ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// A handshake whose first SYN goes at `now`.
+    /// Creates a handshake whose first SYN goes at `now`.
     pub(super) const fn new(now: Instant) -> Self {
         Self { repeat: Some(Repeat::new(now)) }
     }
 
-    /// A handshake that is over.
+    /// Creates a handshake that is over.
     pub(super) const fn established() -> Self {
         Self { repeat: None }
     }
@@ -61,7 +61,7 @@ impl ClientHandshake {
         self.repeat.map(|repeat| repeat.at)
     }
 
-    /// Whether a SYN is to be sent again at `now`.
+    /// Returns true if a SYN is to be sent again at `now`.
     pub(super) fn handle_timer(&mut self, now: Instant) -> bool {
         let Some(repeat) = self.repeat.as_mut().filter(|repeat| repeat.at <= now) else {
             return false;
@@ -70,8 +70,8 @@ impl ClientHandshake {
         true
     }
 
-    /// Takes in a SYN-ACK; the first one establishes the connection, and this says how often the
-    /// SYN had been repeated.
+    /// Takes in a SYN-ACK; the first one establishes the connection, and this returns the number of
+    /// times that the SYN had been repeated.
     pub(super) fn handle_syn_ack(&mut self) -> Option<u32> {
         self.repeat.take().map(|repeat| repeat.count)
     }
@@ -88,14 +88,14 @@ pub(super) enum ServerHandshake {
     Established,
 }
 
-/// What a server remembers of its answer.
+/// The server's memory of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answered {
     repeat: Repeat,
-    /// When the SYN that was answered was sent.
+    /// The time at which the SYN that was answered was sent.
     syn_sent: Instant,
-    /// When the answer was sent; `None` once it was sent again, as then nobody knows which one was
-    /// answered.
+    /// The time at which the answer was sent; `None` once it was sent again, as then it is not
+    /// known which one was answered.
     sent: Option<Instant>,
 }
 
@@ -107,8 +107,8 @@ impl ServerHandshake {
         }
     }
 
-    /// Takes in a SYN sent at `syn_sent`; whether a SYN-ACK is to be sent. A repeated one is
-    /// answered again, and puts off the timer.
+    /// Takes in a SYN sent at `syn_sent`; returns true if a SYN-ACK is to be sent. A repeated one
+    /// is answered again, and puts off the timer.
     pub(super) fn handle_syn(&mut self, now: Instant, syn_sent: Instant) -> bool {
         match self {
             Self::Listening => {
@@ -129,7 +129,8 @@ impl ServerHandshake {
         }
     }
 
-    /// When the answered SYN was sent, if the SYN-ACK is to be sent again at `now`.
+    /// Returns the time at which the answered SYN was sent, if the SYN-ACK is to be sent again at
+    /// `now`.
     pub(super) fn handle_timer(&mut self, now: Instant) -> Option<Instant> {
         let Self::Answered(answered) = self else { return None };
         if answered.repeat.at > now {

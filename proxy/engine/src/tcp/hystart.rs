@@ -19,8 +19,8 @@ const DELAY_GROWTH: (u64, u64) = (4_000_000, 16_000_000);
 /// The longest gap within a train of acknowledgements, in nanoseconds.
 const TRAIN_GAP: u64 = 2_000_000;
 
-/// What a train may be longer because receivers collect segments: as long as four of them, of 64
-/// KiB, take, at most 1 ms.
+/// The time by which a train may be longer because receivers collect segments: that of four of
+/// them, of 64 KiB, at most 1 ms.
 const TRAIN_SLACK_MAX: u64 = 1_000_000;
 const TRAIN_SLACK_BYTES: u64 = 4 * 65_536;
 
@@ -28,7 +28,7 @@ const TRAIN_SLACK_BYTES: u64 = 4 * 65_536;
 #[derive(Clone, Debug, Default)]
 pub(super) struct HyStart {
     found: bool,
-    /// When the round began, and the offset whose acknowledgement ends it.
+    /// The time at which the round began, and the offset whose acknowledgement ends it.
     round: Option<(Instant, u64)>,
     last_ack: Instant,
     /// The least round-trip time in this round.
@@ -36,7 +36,7 @@ pub(super) struct HyStart {
     samples: u32,
 }
 
-/// What is known when an acknowledgement comes.
+/// The facts known when an acknowledgement comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
     pub(super) now: Instant,
@@ -58,7 +58,7 @@ impl HyStart {
         *self = Self { round: Some((now, next)), last_ack: now, ..Self::default() };
     }
 
-    /// Whether slow start should end now, at this window. It says so once.
+    /// Returns true if slow start should end now, at this window. It does so once.
     pub(super) fn handle_ack(&mut self, window: u32, sight: &Sight) -> bool {
         if self.found {
             return false;
@@ -72,6 +72,7 @@ impl HyStart {
         if window < WINDOW_LEAST {
             return false;
         }
+        // Both keep account of every acknowledgement, so neither is skipped.
         self.found = self.train_is_long(began, sight) | self.delay_has_grown(sight);
         self.found
     }
@@ -85,11 +86,13 @@ impl HyStart {
     }
 
     fn train_is_long(&mut self, began: Instant, sight: &Sight) -> bool {
+        // After a pause the acknowledgements are no longer of the round's train.
         if sight.now.as_nanos() - self.last_ack.as_nanos() > TRAIN_GAP {
             return false;
         }
         self.last_ack = sight.now;
         let slack = TRAIN_SLACK_BYTES.saturating_mul(1_000_000_000) / sight.pacing_rate.max(1);
+        // A train as long as one way of the path, half a round trip, has filled it.
         let limit = (sight.least_rtt + slack.min(TRAIN_SLACK_MAX)) / 2;
         sight.now.as_nanos() - began.as_nanos() > limit
     }
@@ -111,8 +114,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Feeds acknowledgements (milliseconds, round-trip time in milliseconds) of one round; the
-    /// index of the one that ends slow start.
+    /// Feeds acknowledgements (milliseconds, round-trip time in milliseconds) of one round; returns
+    /// the index of the one that ends slow start.
     fn ended(acks: &[(u64, u64)], window: u32) -> Option<usize> {
         let mut watch = HyStart::default();
         acks.iter().position(|(at, rtt)| {

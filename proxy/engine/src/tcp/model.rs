@@ -35,24 +35,24 @@ pub struct Model {
     connections: BTreeMap<u32, Box<Connection>>,
     timers: Timers,
     events: VecDeque<Event>,
-    /// What enters the links at `clock`, as soon as they have done what is due then.
+    /// The segments that enter the links at `clock`, as soon as they have done what is due then.
     sends: VecDeque<(Direction, u32, Body)>,
-    /// How far things are done.
+    /// The time up to which everything is done.
     clock: Instant,
-    /// What connections did that are gone.
+    /// The counters of the connections that are gone.
     counters: Counters,
     /// Of all connections together, as a histogram is 36 KiB.
     round_trips: RoundTrips,
 }
 
-/// What is due next.
+/// The work that is due next.
 #[derive(Clone, Copy)]
 enum Work {
     Link(Direction),
     Timer(u32),
 }
 
-/// Where the connection `id` puts what comes out of it at a time; it borrows nothing else of the
+/// The outlet for what comes out of the connection `id` at a time; it borrows nothing else of the
 /// model.
 macro_rules! outlet {
     ($model:expr, $now:expr, $id:expr) => {
@@ -67,7 +67,7 @@ macro_rules! outlet {
 }
 
 impl Model {
-    /// A model over these links, up first. `memory` is shared by all models of the process.
+    /// Creates a model over these links, up first. `memory` is shared by all models of the process.
     pub fn new(links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
         Self {
             due: links.each_ref().map(Link::deadline),
@@ -84,17 +84,17 @@ impl Model {
         }
     }
 
-    /// The link of one direction.
+    /// Returns the link of one direction.
     pub const fn link(&self, direction: Direction) -> &Link {
         &self.links[direction.index()]
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
 
-    /// What all senders did so far.
+    /// Returns the counters of what all senders did so far.
     pub fn counters(&self) -> Counters {
         let mut sum = self.counters;
         for connection in self.connections.values() {
@@ -103,14 +103,14 @@ impl Model {
         sum
     }
 
-    /// The round-trip times that all senders sampled so far, handshakes included: those of which
-    /// they make their timeouts (RFC 6298), so none of a segment that was sent again unless a
+    /// Returns the round-trip times that all senders sampled so far, handshakes included: those of
+    /// which they make their timeouts (RFC 6298), so none of a segment that was sent again unless a
     /// timestamp tells which, and delayed acknowledgements count as they come.
     pub const fn round_trips(&self) -> &RoundTrips {
         &self.round_trips
     }
 
-    /// Changes the rules of one direction. What is in the link keeps to the contract of
+    /// Changes the rules of one direction. The packets in the link keep to the contract of
     /// [`Link::set_timeline`].
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);
@@ -118,8 +118,8 @@ impl Model {
         self.refresh(direction);
     }
 
-    /// A client has connected: the handshake begins to cross the links. An id that is in use is
-    /// left alone.
+    /// Opens a connection for a client: the handshake begins to cross the links. An id that is in
+    /// use is left alone.
     pub fn open(&mut self, now: Instant, id: u32) {
         self.catch_up(now);
         if self.connections.contains_key(&id) {
@@ -152,8 +152,8 @@ impl Model {
         idle
     }
 
-    /// How many bytes may be pushed into a stream now; 0 once it is finished, and for an unknown
-    /// connection.
+    /// Returns the number of bytes that may be pushed into a stream now; 0 once it is finished, and
+    /// for an unknown connection.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         let room = self.connections.get(&id).map_or(0, |connection| connection.room(direction));
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -175,8 +175,8 @@ impl Model {
         self.with(now, id, |connection, out| connection.reset(direction, out));
     }
 
-    /// The program at the end of `direction` has taken so many of the bytes that were handed out,
-    /// which makes room for as many.
+    /// Notes that the program at the end of `direction` has taken `bytes` of those that were handed
+    /// out, which makes room for as many.
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.with(now, id, |connection, _| connection.consumed(direction, bytes as u64));
     }
@@ -195,13 +195,14 @@ impl Model {
         }
     }
 
-    /// The next event at or before `now`.
+    /// Returns the next event at or before `now`.
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
             let work = self.next_work();
+            // Links and timers do all that is due at `clock` before anything enters at that time.
             if work.is_none_or(|(at, _)| at > self.clock) && self.flush() {
                 continue;
             }
@@ -220,7 +221,7 @@ impl Model {
         }
     }
 
-    /// When `poll` may have something; `None`: not before another call.
+    /// Returns the time at which `poll` may have something; `None`: not before another call.
     pub fn deadline(&self) -> Option<Instant> {
         if !self.events.is_empty() || !self.sends.is_empty() {
             return Some(self.clock);
@@ -238,7 +239,8 @@ impl Model {
         self.clock = self.clock.max(now);
     }
 
-    /// What is due first: at the same time links go before timers, up before down.
+    /// Returns the work that is due first, and the time: at the same time links go before timers,
+    /// up before down.
     fn next_work(&self) -> Option<(Instant, Work)> {
         let mut first = self.timers.first().map(|(at, id)| (at, Work::Timer(id)));
         for direction in [Direction::Down, Direction::Up] {
@@ -260,6 +262,7 @@ impl Model {
             // At the same time up goes first.
             (Direction::Down, Some(up)) => Instant::from_nanos(up.as_nanos().saturating_sub(1)),
         };
+        // The link may step on by itself only up to where another has work first.
         let mut until = now.min(timer).min(other);
         if !self.sends.is_empty() {
             // What is to be sent at `clock` may come before the next output.
@@ -331,7 +334,7 @@ impl Model {
         true
     }
 
-    /// Lets what is to be sent at `clock` enter the links; whether there was something.
+    /// Lets what is to be sent at `clock` enter the links; returns true if there was something.
     fn flush(&mut self) -> bool {
         if self.sends.is_empty() {
             return false;

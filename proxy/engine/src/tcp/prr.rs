@@ -11,7 +11,7 @@ pub(super) struct Reduction {
 }
 
 impl Reduction {
-    /// A reduction that begins at this window.
+    /// Creates a reduction that begins at this window.
     pub(super) const fn new(window_before: u32) -> Self {
         Self { window_before, delivered: 0, sent: 0 }
     }
@@ -21,8 +21,8 @@ impl Reduction {
         self.sent += 1;
     }
 
-    /// The window after `delivered` more segments arrived. `clean` says that the acknowledgement
-    /// advanced and found no new loss.
+    /// Returns the window after `delivered` more segments arrived. `clean` says that the
+    /// acknowledgement advanced and found no new loss.
     pub(super) fn window(
         &mut self,
         in_flight: u32,
@@ -35,10 +35,12 @@ impl Reduction {
         }
         self.delivered += delivered;
         let may_send = if in_flight > threshold {
+            // Segments sent are to segments arrived as the threshold is to the old window.
             let share = u64::from(threshold) * u64::from(self.delivered);
             let sent_by_now = share.div_ceil(u64::from(self.window_before)) as u32;
             sent_by_now.saturating_sub(self.sent)
         } else {
+            // Below the threshold the window grows back as in slow start.
             let owed = self.delivered.saturating_sub(self.sent).max(delivered) + u32::from(clean);
             owed.min(threshold - in_flight)
         };

@@ -18,7 +18,7 @@ const DUPLICATES: u32 = 3;
 pub(super) struct Clock {
     sent: Instant,
     end: u64,
-    /// How long it took.
+    /// The time that it took.
     rtt: u64,
     /// The least round-trip time seen, below which an arrival must be that of an earlier
     /// transmission.
@@ -41,6 +41,7 @@ impl Clock {
     /// Notes that a segment has arrived.
     pub(super) fn advance(&mut self, now: Instant, segment: &Sent) {
         let rtt = now.as_nanos() - segment.at.as_nanos();
+        // Sooner than any round trip: it is an earlier transmission that arrived (RFC 8985 §6.2).
         if segment.ever_retransmitted && rtt < self.least {
             return;
         }
@@ -51,21 +52,21 @@ impl Clock {
         }
     }
 
-    /// Whether a segment arrived since this was last asked.
+    /// Returns true if a segment arrived since this was last asked.
     pub(super) const fn take_advanced(&mut self) -> bool {
         std::mem::replace(&mut self.advanced, false)
     }
 
-    /// The rule as it holds now: in recovery or with `sacked` segments beyond a hole there is no
-    /// patience for reordering, unless reordering was seen; else a quarter of the least round-trip
-    /// time, at most the smoothed one.
+    /// Returns the rule as it holds now: in recovery or with `sacked` segments beyond a hole there
+    /// is no patience for reordering, unless reordering was seen; else a quarter of the least
+    /// round-trip time, at most the smoothed one.
     pub(super) fn rack(&self, recovering: bool, sacked: u32, smoothed: u64) -> Rack {
         let hurried = !self.reordering && (recovering || sacked >= DUPLICATES);
         let patience = if hurried { 0 } else { (self.least / 4).min(smoothed) };
         self.with_patience(patience)
     }
 
-    /// The rule without patience for reordering.
+    /// Returns the rule with so many nanoseconds of patience for reordering.
     pub(super) const fn with_patience(&self, patience: u64) -> Rack {
         Rack { sent: self.sent, end: self.end, limit: self.rtt + patience }
     }
@@ -80,12 +81,12 @@ pub(super) struct Rack {
 }
 
 impl Rack {
-    /// Whether a segment that was sent later than this one has arrived.
+    /// Returns true if a segment that was sent later than this one has arrived.
     pub(super) fn is_later_than(&self, segment: &Sent) -> bool {
         (self.sent, self.end) > (segment.at, segment.end())
     }
 
-    /// How long a segment sent at `at` may still take.
+    /// Returns the time that a segment sent at `at` may still take.
     pub(super) const fn time_left(&self, at: Instant, now: Instant) -> u64 {
         (at.as_nanos() + self.limit).saturating_sub(now.as_nanos())
     }

@@ -35,7 +35,7 @@ impl RangeSet {
         merged
     }
 
-    /// The first part of `range` that is not in the set.
+    /// Returns the first part of `range` that is not in the set.
     pub(super) fn first_gap(&self, range: &Range<u64>) -> Option<Range<u64>> {
         let place = self.ranges.partition_point(|known| known.end <= range.start);
         let (mut start, mut end) = (range.start, range.end);
@@ -59,12 +59,12 @@ impl RangeSet {
         }
     }
 
-    /// The range that begins at or before `offset` and reaches it, taken out.
+    /// Takes out the range that begins at or before `offset` and reaches it.
     pub(super) fn take_reaching(&mut self, offset: u64) -> Option<Range<u64>> {
         (self.ranges.first()?.start <= offset).then(|| self.ranges.remove(0))
     }
 
-    /// The last offset in the set, plus one.
+    /// Returns the last offset in the set, plus one.
     pub(super) fn end(&self) -> Option<u64> {
         self.ranges.last().map(|range| range.end)
     }

@@ -21,7 +21,7 @@ const BLOCKS_REMEMBERED: usize = 4;
 pub(super) struct Receiver {
     /// Everything before this offset has arrived.
     next: u64,
-    /// What has arrived beyond.
+    /// The bytes that have arrived beyond.
     held: RangeSet,
     /// Ranges of `held`, the one with the latest arrival first: what the next acknowledgement
     /// reports.
@@ -30,7 +30,7 @@ pub(super) struct Receiver {
     fin: Option<u64>,
     /// Segments that arrived since the last acknowledgement was sent.
     unacknowledged: u32,
-    /// When the delayed acknowledgement goes.
+    /// The time at which the delayed acknowledgement goes.
     delayed: Option<Instant>,
     ack_now: bool,
     /// The offset last acknowledged.
@@ -68,6 +68,7 @@ impl Receiver {
     }
 
     fn hold(&mut self, range: Range<u64>) {
+        // The block with the latest arrival goes first, and swallows those that it now reaches.
         let whole = self.held.insert(range);
         self.recent.retain(|block| block.end < whole.start || block.start > whole.end);
         self.recent.truncate(BLOCKS_REMEMBERED - 1);
@@ -83,12 +84,12 @@ impl Receiver {
         self.recent.retain(|block| block.start > next);
     }
 
-    /// How many bytes of the stream have arrived in order.
+    /// Returns the number of bytes of the stream that have arrived in order.
     pub(super) fn in_order(&self) -> u64 {
         self.fin.map_or(self.next, |fin| self.next.min(fin))
     }
 
-    /// Whether all of the stream has arrived, and its end.
+    /// Returns true if all of the stream has arrived, and its end.
     pub(super) fn is_complete(&self) -> bool {
         self.fin.is_some_and(|fin| self.next > fin)
     }
@@ -98,13 +99,14 @@ impl Receiver {
         self.ack_now = true;
     }
 
-    /// When a delayed acknowledgement is due.
+    /// Returns the time at which a delayed acknowledgement is due.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.delayed
     }
 
-    /// The acknowledgement to send at `now`, if one is due. It says what the receiver has now: read
-    /// later, when it arrives, it would tell the sender of segments half a round trip too early.
+    /// Returns the acknowledgement to send at `now`, if one is due. It says what the receiver has
+    /// now: read later, when it arrives, it would tell the sender of segments half a round trip too
+    /// early.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Ack> {
         if !self.ack_now && self.delayed.is_none_or(|at| at > now) {
             return None;
@@ -130,7 +132,7 @@ mod tests {
         Data { start: number * 100, payload: 100, fin: false, sent: MS(number) }
     }
 
-    /// What is acknowledged at the moment segment `number` arrives.
+    /// Returns what is acknowledged at the moment segment `number` arrives.
     fn arrive(receiver: &mut Receiver, at: u64, number: u64) -> Option<(u64, Vec<Range<u64>>)> {
         receiver.handle(MS(at), &data(number));
         receiver.poll(MS(at)).map(|ack| (ack.next, ack.blocks.as_slice().to_vec()))

@@ -20,7 +20,7 @@ pub(super) struct RoundTrip {
     smoothed: u64,
     variation: u64,
     least: u64,
-    /// How often the timeout was doubled since the last sample.
+    /// The number of times that the timeout was doubled since the last sample.
     backoff: u32,
 }
 
@@ -44,17 +44,17 @@ impl RoundTrip {
         self.backoff = 0;
     }
 
-    /// The smoothed round-trip time; `None` before the first sample.
+    /// Returns the smoothed round-trip time; `None` before the first sample.
     pub(super) fn smoothed(&self) -> Option<u64> {
         self.sampled.then_some(self.smoothed)
     }
 
-    /// The least round-trip time so far.
+    /// Returns the least round-trip time so far.
     pub(super) const fn least(&self) -> u64 {
         self.least
     }
 
-    /// The timeout: srtt + max(200 ms, 4·rttvar), doubled per backoff, at most 120 s.
+    /// Returns the timeout: srtt + max(200 ms, 4·rttvar), doubled per backoff, at most 120 s.
     pub(super) fn timeout(&self) -> u64 {
         let base = if self.sampled {
             self.smoothed.saturating_add(nanos(MARGIN_MIN).max(self.variation.saturating_mul(4)))

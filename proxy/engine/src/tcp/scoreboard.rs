@@ -10,21 +10,21 @@ use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// What one acknowledgement brought.
+/// The news that one acknowledgement brought.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// Segments newly known to have arrived, in order or not.
     pub(super) delivered: u32,
-    /// Whether everything up to a later offset has arrived.
+    /// True if everything up to a later offset has arrived.
     pub(super) advanced: bool,
-    /// Whether a retransmitted segment was acknowledged in order.
+    /// True if a retransmitted segment was acknowledged in order.
     pub(super) retransmission: bool,
-    /// When the first and the last segment were sent that were acknowledged in order and never
-    /// retransmitted.
+    /// The times at which the first and the last segment were sent of those acknowledged in order
+    /// and never retransmitted.
     pub(super) acked: Option<(Instant, Instant)>,
     /// The same for segments acknowledged out of order.
     pub(super) sacked: Option<(Instant, Instant)>,
-    /// Whether a segment arrived behind later ones though it was sent but once: the network
+    /// True if a segment arrived behind later ones though it was sent only once: the network
     /// reorders.
     pub(super) reordered: bool,
     /// The end of what was known to have arrived before this acknowledgement. Compared with what it
@@ -43,7 +43,7 @@ pub(super) struct Scoreboard {
     segments: VecDeque<Sent>,
     /// The ordinal of the first of `segments`; each ever sent has one.
     first: u64,
-    /// What is known to have arrived out of order.
+    /// The bytes known to have arrived out of order.
     known: RangeSet,
     /// Every transmission (ordinal, time) in order of time, until its segment is resolved or sent
     /// again.
@@ -58,42 +58,42 @@ pub(super) struct Scoreboard {
 }
 
 impl Scoreboard {
-    /// Everything before this offset has arrived.
+    /// Returns the offset before which everything has arrived.
     pub(super) const fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// The first offset that was never sent.
+    /// Returns the first offset that was never sent.
     pub(super) const fn next(&self) -> u64 {
         self.next
     }
 
-    /// Segments out, in order of the stream.
+    /// Returns the number of segments out, in order of the stream.
     pub(super) fn out(&self) -> u32 {
         self.segments.len() as u32
     }
 
-    /// Segments taken to be in the network.
+    /// Returns the number of segments taken to be in the network.
     pub(super) fn in_flight(&self) -> u32 {
         self.out() - self.sacked - self.lost + self.retransmitted
     }
 
-    /// Segments taken to be lost, sent again or not.
+    /// Returns the number of segments taken to be lost, sent again or not.
     pub(super) const fn lost(&self) -> u32 {
         self.lost
     }
 
-    /// Segments known to have arrived out of order.
+    /// Returns the number of segments known to have arrived out of order.
     pub(super) const fn sacked(&self) -> u32 {
         self.sacked
     }
 
-    /// Retransmissions in flight.
+    /// Returns the number of retransmissions in flight.
     pub(super) const fn retransmitted(&self) -> u32 {
         self.retransmitted
     }
 
-    /// The first segment that is not acknowledged.
+    /// Returns the first segment that is not acknowledged.
     pub(super) fn head(&self) -> Option<&Sent> {
         self.segments.front()
     }
@@ -114,7 +114,8 @@ impl Scoreboard {
         self.transmissions.push_back((ordinal, now));
     }
 
-    /// Sends the first segment that waits to be sent again; whether it is the head.
+    /// Sends the first segment that waits to be sent again, and returns it, with true if it is the
+    /// head.
     pub(super) fn send_missing(&mut self, now: Instant) -> Option<(Sent, bool)> {
         // Everything lost is out again: no search.
         if self.lost == self.retransmitted {
@@ -147,7 +148,7 @@ impl Scoreboard {
         self.segments.back().cloned()
     }
 
-    /// The account of an acknowledgement that is about to be taken in.
+    /// Creates the account of an acknowledgement that is about to be taken in.
     pub(super) fn progress(&self) -> Progress {
         Progress {
             highest_before: self.known.end().unwrap_or(self.acknowledged),
@@ -228,7 +229,7 @@ impl Scoreboard {
         self.known.remove_below(offset);
     }
 
-    /// Marks lost what RACK takes to be lost at `now`; returns how many, and how long until the
+    /// Marks lost what RACK takes to be lost at `now`; returns their number, and the time until the
     /// next would be (the longest such wait).
     pub(super) fn mark_lost(&mut self, now: Instant, rack: &Rack) -> (u32, Option<u64>) {
         // The list is in order of time, so it ends at the first transmission that is younger than
@@ -262,7 +263,7 @@ impl Scoreboard {
     }
 
     /// Marks lost what is out after a timeout: the head, and everything that was sent long enough
-    /// ago; returns how many.
+    /// ago; returns their number.
     pub(super) fn mark_timed_out(&mut self, now: Instant, rack: &Rack) -> u32 {
         let mut marked = 0;
         for index in 0..self.segments.len() {
@@ -310,7 +311,7 @@ impl Scoreboard {
         self.missing_from = self.missing_from.min(ordinal);
     }
 
-    /// Whether the head was ever sent again, or a retransmission is in flight.
+    /// Returns true if the head was ever sent again, or a retransmission is in flight.
     pub(super) fn is_repairing(&self) -> bool {
         self.retransmitted > 0 || self.head().is_some_and(|head| head.ever_retransmitted)
     }

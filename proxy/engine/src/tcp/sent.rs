@@ -9,13 +9,13 @@ pub(super) struct Sent {
     pub(super) start: u64,
     /// The places it takes in the stream, the end's included.
     pub(super) length: u32,
-    /// When it was last sent.
+    /// The time at which it was last sent.
     pub(super) at: Instant,
     pub(super) sacked: bool,
     pub(super) lost: bool,
-    /// Whether a retransmission of it is taken to be in flight.
+    /// True if a retransmission of it is taken to be in flight.
     pub(super) retransmitted: bool,
-    /// Whether it was ever sent again.
+    /// True if it was ever sent again.
     pub(super) ever_retransmitted: bool,
 }
 
@@ -24,7 +24,7 @@ impl Sent {
         self.start + self.length as u64
     }
 
-    /// Whether it waits to be sent again.
+    /// Returns true if it waits to be sent again.
     pub(super) const fn is_missing(&self) -> bool {
         self.lost && !self.retransmitted
     }

@@ -15,17 +15,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// The first offset that was not handed out.
+    /// Returns the first offset that was not handed out.
     pub(super) const fn start(&self) -> u64 {
         self.start
     }
 
-    /// The end of what was pushed.
+    /// Returns the end of what was pushed.
     pub(super) const fn end(&self) -> u64 {
         self.end
     }
 
-    /// How many pieces there are.
+    /// Returns the number of pieces.
     pub(super) fn pieces(&self) -> usize {
         self.pieces.len()
     }

@@ -1,5 +1,5 @@
-//! When each connection wants to be woken: one entry per connection, moved only when it would be
-//! too late.
+//! The times at which connections want to be woken: one entry per connection, moved only when it
+//! would be too late.
 //!
 //! Most timers are put off again and again by arriving acknowledgements. An entry that is too early
 //! costs one look at its connection; to keep it exact would cost two tree operations per segment.
@@ -18,7 +18,7 @@ pub(super) struct Timers {
 pub(super) struct Entry(Option<Instant>);
 
 impl Timers {
-    /// The earliest time at which a connection may have something to do.
+    /// Returns the earliest time at which a connection may have something to do.
     pub(super) fn first(&self) -> Option<(Instant, u32)> {
         self.entries.first().copied()
     }

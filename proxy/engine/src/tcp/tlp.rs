@@ -5,8 +5,8 @@ use super::rack::TIMER_SLACK_NANOS;
 use super::rtt::MARGIN_MIN;
 use jostle_common::time::nanos;
 
-/// How long after the last event to probe: two round trips, and time for a delayed acknowledgement
-/// when a single segment is out.
+/// Returns the time from the last event to a probe: two round trips, and time for a delayed
+/// acknowledgement when a single segment is out.
 pub(super) fn timeout(smoothed: u64, out: u32) -> u64 {
     let extra = if out == 1 { nanos(MARGIN_MIN) } else { TIMER_SLACK_NANOS };
     smoothed.saturating_mul(2).saturating_add(extra)
@@ -21,7 +21,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Whether one is out.
+    /// Returns true if one is out.
     pub(super) const fn is_out(&self) -> bool {
         self.out.is_some()
     }
@@ -37,7 +37,7 @@ impl Probe {
     }
 
     /// Takes in an acknowledgement up to `acknowledged`; `bare` says that it brought nothing at
-    /// all. Returns whether the probe turns out to have repaired a loss, which the window has to
+    /// all. Returns true if the probe turns out to have repaired a loss, which the window has to
     /// answer for.
     pub(super) fn handle_ack(&mut self, acknowledged: u64, bare: bool) -> bool {
         let Some((next, retransmission)) = self.out else { return false };

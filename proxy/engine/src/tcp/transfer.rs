@@ -12,18 +12,18 @@ use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::time::Duration;
 
-/// The bytes that are sent, again and again; nobody looks at them.
+/// The bytes that are sent, again and again; nothing looks at them.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// What became of a transfer.
+/// The outcome of a transfer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// How long it took from before the client connected until the server had read everything;
-    /// `None` when it was stopped before.
+    /// The time from before the client connected until the server had read everything; `None` when
+    /// it was stopped before.
     pub time: Option<Duration>,
     /// Bytes that the server read.
     pub received: u64,
-    /// What the client's sender did.
+    /// The counters of the client's sender.
     pub counters: Counters,
     /// The round-trip times that the client's sender sampled, and the one of the server's
     /// handshake.

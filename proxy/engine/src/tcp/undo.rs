@@ -6,20 +6,20 @@
 
 use jostle_common::time::Instant;
 
-/// What to go back to.
+/// The values to go back to.
 #[derive(Clone, Debug)]
 pub(super) struct Undo {
     /// The window before the reduction.
     pub(super) window: u32,
     /// The slow start threshold before the reduction.
     pub(super) threshold: u32,
-    /// When the first segment was sent again.
+    /// The time at which the first segment was sent again.
     retransmitted: Option<Instant>,
 }
 
 impl Undo {
-    /// A reduction begins at this window and threshold; a threshold well below the window would
-    /// give away what was known to fit.
+    /// Creates the undo of a reduction that begins at this window and threshold; a threshold well
+    /// below the window would give away what was known to fit.
     pub(super) fn new(window: u32, threshold: u32) -> Self {
         Self { window, threshold: threshold.max(window - window / 4), retransmitted: None }
     }
@@ -29,7 +29,8 @@ impl Undo {
         self.retransmitted.get_or_insert(now);
     }
 
-    /// Whether an advancing acknowledgement with this timestamp proves that there was no loss.
+    /// Returns true if an advancing acknowledgement with this timestamp proves that there was no
+    /// loss.
     pub(super) fn is_due(&self, echo: Instant) -> bool {
         self.retransmitted.is_some_and(|at| echo < at)
     }

@@ -1,7 +1,7 @@
-//! Whether the congestion window is used: one that its application does not fill says nothing about
-//! the network and must not grow (RFC 7661; the test is Linux's).
+//! The use of the congestion window: one that its application does not fill says nothing about the
+//! network and must not grow (RFC 7661; the test is Linux's).
 
-/// How much of the window was used lately.
+/// The part of the window that was used lately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Usage {
     limited: bool,
@@ -22,8 +22,8 @@ impl Usage {
         }
     }
 
-    /// Whether a window of so many segments may grow. In slow start it may grow to twice what was
-    /// used.
+    /// Returns true if a window of so many segments may grow. In slow start it may grow to twice
+    /// what was used.
     pub(super) const fn may_grow(&self, window: u32, in_slow_start: bool) -> bool {
         self.limited || (in_slow_start && window < self.out_max.saturating_mul(2))
     }

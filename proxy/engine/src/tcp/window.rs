@@ -33,7 +33,7 @@ impl Window {
         Self { segments: INITIAL, threshold: None, credit: 0, control }
     }
 
-    /// How many segments may be in flight.
+    /// Returns the number of segments that may be in flight.
     pub(super) const fn segments(&self) -> u32 {
         self.segments
     }
@@ -43,7 +43,7 @@ impl Window {
         self.segments = segments;
     }
 
-    /// The slow start threshold.
+    /// Returns the slow start threshold.
     pub(super) fn threshold(&self) -> u32 {
         self.threshold.unwrap_or(u32::MAX)
     }
@@ -110,6 +110,8 @@ impl Window {
     pub(super) fn restart(&mut self, now: Instant, idle: u64, timeout: u64) {
         self.control.pause(now, idle);
         if idle > timeout {
+            // Slow start may lead back to three quarters of the window that is given up (Linux's
+            // tcp_current_ssthresh).
             self.threshold = self.threshold.map(|threshold| threshold.max(self.segments / 4 * 3));
             let halvings = u32::try_from((idle - 1) / timeout).unwrap_or(u32::MAX);
             let least = self.segments.min(INITIAL);

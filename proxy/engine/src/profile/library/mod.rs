@@ -120,18 +120,18 @@ library![
 /// Names that are offered in place of a wrong one.
 const LIKE_MAX: usize = 5;
 
-/// The JSON text of the built-in profile called `name`.
+/// Returns the JSON text of the built-in profile called `name`.
 pub fn text(name: &str) -> Option<&'static str> {
     PROFILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// The names of all built-in profiles, in alphabetical order.
+/// Returns the names of all built-in profiles, in alphabetical order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|(name, _)| *name)
 }
 
-/// What somebody who wrote `name` may have meant, the likeliest first: names with a word of it, or
-/// a slip of the finger away.
+/// Returns the profiles that a user who wrote `name` may have meant, the likeliest first: names
+/// with a word of it, or a slip of the finger away.
 pub fn like(name: &str) -> Vec<&'static str> {
     /// Two names of this similarity differ by a slip of the finger.
     const SIMILAR: f64 = 0.85;
@@ -149,7 +149,7 @@ pub fn like(name: &str) -> Vec<&'static str> {
     likely.into_iter().take(if is_certain { 1 } else { LIKE_MAX }).map(|(_, known)| known).collect()
 }
 
-/// Where to look for the name of a built-in profile, for somebody who wrote `name`.
+/// Tells a user who wrote `name` where to look for the name of a built-in profile.
 pub fn hint(name: &str) -> String {
     const LIST: &str = "jostle profile list shows the built-in profiles";
     match like(name).as_slice() {

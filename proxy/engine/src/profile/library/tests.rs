@@ -38,8 +38,8 @@ fn every_profile_is_valid_and_says_where_its_figures_come_from() {
     }
 }
 
-/// Rate in bit/s (0: none), mean delay in ms and stationary loss in percent of one direction's
-/// first phase.
+/// Returns the rate in bit/s (0: none), mean delay in ms and stationary loss in percent of one
+/// direction's first phase.
 fn figures(profile: &Profile, direction: Direction) -> (u64, f64, f64) {
     let (mut rate, mut delay, mut arrives) = (0, 0.0, 1.0);
     for rule in &profile.timeline(direction).phases[0].rules {

@@ -194,8 +194,8 @@ impl Draft {
         self.correlation("reorder", "sends ahead", asked);
     }
 
-    /// What becomes of a correlated draw that is no loss: bursts of copies or of damage have no
-    /// rule of their own.
+    /// Says what becomes of a correlated draw that is no loss: bursts of copies or of damage have
+    /// no rule of their own.
     fn correlation(&mut self, option: &str, does: &str, asked: Chance) {
         if asked.correlation <= 0.0 {
             return;
@@ -211,8 +211,8 @@ impl Draft {
 }
 
 impl Netem {
-    /// Whether tc sends the correlations to the kernel: one behind duplicate alone does not make
-    /// it.
+    /// Returns true if tc sends the correlations to the kernel: one behind duplicate alone does not
+    /// make it.
     fn sends_correlations(&self) -> bool {
         let loss = matches!(self.loss, Some(Loss::Random(loss)) if loss.correlation > 0.0);
         let others = [self.corrupt, self.reorder]

@@ -1,5 +1,5 @@
-//! What netem's correlated random numbers really do: how often an event of a stated probability
-//! happens.
+//! The true effect of netem's correlated random numbers: the frequency of an event of a stated
+//! probability.
 //!
 //! The kernel's `get_crandom` mixes a fresh even number with the one before, next = (1 − ρ)·U +
 //! ρ·last, and compares the result with a threshold. An average of even numbers is no even number:
@@ -15,8 +15,8 @@ const STEP_MIN: f64 = 1e-12;
 /// From here on so many draws are mixed that the sum is a Gaussian.
 const NEARLY_ONE: f64 = 0.98;
 
-/// How often netem's generator says yes when it is asked for `chance` with a `correlation` (both 0
-/// to 1).
+/// Returns the frequency with which netem's generator says yes when it is asked for `chance` with a
+/// `correlation` (both 0 to 1).
 ///
 /// With F the distribution of the mixed number x, F(x) is the mean of F over the interval from (x −
 /// 1 + ρ)/ρ to x/ρ, as integration by parts of P(U ≤ (x − ρ·last)/(1 − ρ)) shows; the even
@@ -58,7 +58,7 @@ fn position(cell: usize) -> f64 {
     cell as f64 / CELLS as f64
 }
 
-/// The integral of F from 0 to `x`: F is 0 below 0 and 1 above 1.
+/// Returns the integral of F from 0 to `x`: F is 0 below 0 and 1 above 1.
 fn area(integral: &[f64], x: f64) -> f64 {
     if x <= 0.0 {
         0.0

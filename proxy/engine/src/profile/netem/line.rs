@@ -5,7 +5,7 @@ use super::quantity::{self, Time};
 use jostle_common::setting::SettingError;
 use std::time::Duration;
 
-/// What a netem line asks for.
+/// The options that a netem line asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Netem {
     /// The device, where the line names it.
@@ -65,7 +65,7 @@ pub(super) struct Slot {
     pub(super) bytes: u64,
 }
 
-/// How long after a slot the next one opens.
+/// The time from the opening of a slot to that of the next.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum SlotTimes {
     Between(Duration, Duration),
@@ -135,7 +135,7 @@ impl Netem {
         Ok(())
     }
 
-    /// What tc refuses, for its reasons.
+    /// Refuses what tc refuses, for its reasons.
     fn check(&self) -> Result<(), SettingError> {
         let delayed = self.delay.is_some_and(|delay| !delay.time.value.is_zero());
         let spread = self
@@ -174,8 +174,9 @@ impl Netem {
     }
 }
 
-/// The device and the options of a whole `tc` command, or just the options.
+/// Returns the device and the options of a whole `tc` command, or just the options.
 fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str]), SettingError> {
+    // Only a whole command names netem; what stands in front of the word is tc's.
     let Some(at) = words.iter().position(|word| *word == "netem") else {
         return match words.first() {
             Some(&("tc" | "sudo" | "qdisc")) => Err(SettingError::new(
@@ -199,7 +200,7 @@ fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str
     Ok((device.map(|device| (*device).to_owned()), &words[at + 1..]))
 }
 
-/// The full name of an option, by tc's rule that any prefix will do.
+/// Returns the full name of an option, by tc's rule that any prefix will do.
 fn option(word: &str) -> Result<&'static str, SettingError> {
     match OPTIONS.into_iter().find(|option| option.starts_with(word)) {
         Some("latency") => Ok("delay"),
@@ -225,7 +226,7 @@ impl<'a> Words<'a> {
         Some(first)
     }
 
-    /// The next word if it is the word `expected`.
+    /// Takes the next word if it is `expected`, and returns true if so.
     fn takes(&mut self, expected: &str) -> bool {
         let found = self.rest.first() == Some(&expected);
         if found {
@@ -234,7 +235,7 @@ impl<'a> Words<'a> {
         found
     }
 
-    /// What must come next.
+    /// Reads a value that must come next.
     fn value<T>(
         &mut self,
         option: &str,
@@ -250,7 +251,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// What may come next: it does if it starts with a digit (or `also`).
+    /// Reads a number if one comes next, which is so if the word starts with a digit (or `also`).
     fn number<T>(
         &mut self,
         option: &str,

@@ -1,4 +1,4 @@
-//! Translates a `tc netem` line into a profile, and says what netem would really have done.
+//! Translates a `tc netem` line into a profile, and says what netem would in fact have done.
 //!
 //! The profile keeps the numbers that were asked for. Where netem does something else with them, a
 //! remark says what, also in `about`.
@@ -20,7 +20,8 @@ use std::time::Duration;
 pub struct Translation {
     /// The profile, as JSON text with a rule per line.
     pub profile: String,
-    /// What netem would really have done, and what is different here; a sentence or two each.
+    /// Remarks on what netem would in fact have done, and on what is different here; a sentence or
+    /// two each.
     pub remarks: Vec<String>,
 }
 
@@ -51,7 +52,7 @@ pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
     draft.slot(&netem);
     draft.whole_line(&netem);
     let profile = draft.profile(line, netem.device.as_deref());
-    // Where a table stands is for whoever keeps the profile.
+    // The user who keeps the profile puts the table's file in its place; any numbers will do here.
     let a_table = |_: &str| Ok("0".to_owned());
     Profile::from_json_with(&profile, &a_table).map_err(|error| {
         SettingError::new(error.place, format!("no profile can say that: {}", error.problem))
@@ -75,7 +76,7 @@ impl Draft {
         self.remarks.push(text.into());
     }
 
-    /// What is to say about the line as a whole.
+    /// Adds the remarks on the line as a whole.
     fn whole_line(&mut self, netem: &Netem) {
         if let Some(seed) = netem.seed {
             self.remark(format!(
@@ -96,7 +97,7 @@ impl Draft {
         }
     }
 
-    /// The profile, in the layout of those that are built in.
+    /// Returns the profile, in the layout of those that are built in.
     fn profile(&self, line: &str, device: Option<&str>) -> String {
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let about = format!("Translated from netem: {line}. {}", self.remarks.join(" "));
@@ -109,7 +110,7 @@ impl Draft {
     }
 }
 
-/// A JSON object on one line; the values are JSON already.
+/// Writes a JSON object on one line; the values are JSON already.
 fn object(fields: &[(&str, String)]) -> String {
     let fields: Vec<String> =
         fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
@@ -120,12 +121,12 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A fraction as a percentage that parses back to it.
+/// Writes a fraction as a percentage that parses back to it.
 fn percent(fraction: f64) -> String {
     Probability::new(fraction.clamp(0.0, 1.0)).unwrap_or(Probability::NEVER).to_string()
 }
 
-/// A fraction as a percentage for reading: two significant digits.
+/// Writes a fraction as a percentage for reading: two significant digits.
 fn roughly(fraction: f64) -> String {
     let value = fraction * 100.0;
     if value < 0.0001 {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The rules of a translation, and its remarks in one text.
+/// Returns the rules of a translation, and its remarks in one text.
 fn translated(line: &str) -> (Vec<String>, String) {
     let translation = from_netem(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let rules = translation.profile.lines().filter(|line| line.starts_with("    {"));

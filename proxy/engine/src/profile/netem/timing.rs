@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Packets that netem holds unless told otherwise, waiting for whatever.
 const LIMIT_DEFAULT: u64 = 1000;
-/// What a frame has on top of a UDP payload: 14 bytes of Ethernet, 20 of IPv4, 8 of UDP.
+/// The bytes of a frame on top of a UDP payload: 14 bytes of Ethernet, 20 of IPv4, 8 of UDP.
 const FRAME_BYTES: i64 = 42;
 /// A full Ethernet frame, for sums.
 const FRAME_FULL_BITS: f64 = 1514.0 * 8.0;
@@ -55,7 +55,7 @@ impl Draft {
         }
     }
 
-    /// The fields that say how the delay spreads.
+    /// Returns the fields that say how the delay spreads.
     fn jitter(
         &mut self,
         time: Duration,
@@ -152,7 +152,7 @@ impl Draft {
         }
     }
 
-    /// A limit covers the packets in the delay too, which caps their rate.
+    /// Remarks that a limit covers the packets in the delay too, which caps their rate.
     fn limit_of_the_delay(&mut self, limit: Option<u64>, time: Duration) {
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         let rate = limit as f64 / time.as_secs_f64();
@@ -197,7 +197,7 @@ impl Draft {
         ));
     }
 
-    /// The rate and the bytes per packet that give netem's time on the wire.
+    /// Returns the rate and the bytes per packet that give netem's time on the wire.
     fn framing(&mut self, rate: Rate) -> (u64, i64) {
         self.remark(format!(
             "netem counts whole Ethernet frames, {FRAME_BYTES} bytes more than a UDP payload, so \
@@ -266,13 +266,13 @@ impl Draft {
     }
 }
 
-/// The widest jitter of a shape that spreads to `share` of its delay.
+/// Returns the widest jitter of a shape that spreads to `share` of its delay.
 fn widest(time: Duration, share: f64) -> Duration {
     let most = time.mul_f64(share);
     Some(thousandths(most)).filter(|rounded| *rounded <= most).unwrap_or(most)
 }
 
-/// Rounded to microseconds, or to a thousandth where that is finer than anyone reads.
+/// Rounds to microseconds, or to a thousandth where microseconds are finer than anyone reads.
 fn thousandths(time: Duration) -> Duration {
     let step = match time.as_nanos() {
         0..1_000_000 => 1,
@@ -282,13 +282,13 @@ fn thousandths(time: Duration) -> Duration {
     Duration::from_nanos((time.as_nanos() as u64 + step / 2) / step * step)
 }
 
-/// A time in seconds to two significant digits.
+/// Rounds a time in seconds to two significant digits.
 fn two_digits(seconds: f64) -> Duration {
     let scale = libm::pow(10.0, 1.0 - libm::floor(libm::log10(seconds.max(1e-9))));
     Duration::from_nanos((libm::round(seconds * scale) / scale * 1e9 + 0.5) as u64)
 }
 
-/// A rate to three significant digits in its unit.
+/// Writes a rate to three significant digits in its unit.
 fn rounded_rate(bits: f64) -> String {
     let (scale, unit) = match bits {
         1e9.. => (1e9, "Gbit/s"),

@@ -119,7 +119,7 @@ impl Lists {
         Ok(Self([direction("up", up)?, direction("down", down)?]))
     }
 
-    /// These rules, and behind them those of `other`.
+    /// Returns these rules, and behind them those of `other`.
     fn followed_by(&self, other: Self) -> Self {
         let Self([up, down]) = other;
         Self([

@@ -63,7 +63,8 @@ impl From<RawStart> for Start {
     }
 }
 
-/// The timelines up and down of `values`, with the rules of `front` in front of every phase.
+/// Returns the timelines up and down of `values`, with the rules of `front` in front of every
+/// phase.
 pub(super) fn timelines(
     place: &str,
     front: &Lists,

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 /// A link signs packets with one bit per rule.
 pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
-/// Copies of copies multiply: what one packet may become in a direction, in one turn of whoever
-/// drives the link.
+/// Copies of copies multiply: what one packet may become in a direction, in one turn of the program
+/// that drives the link.
 const PACKETS_OF_ONE_MAX: u64 = 64;
 
 /// A rule that does not yet know its place among its kind.

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// The schema, as JSON text with a line end.
+/// Returns the schema, as JSON text with a line end.
 pub fn schema() -> String {
     // Draft 7 is what editors know best.
     let mut schema =
@@ -68,14 +68,14 @@ fn simplify(schema: &mut Schema) {
         (Value::Object(only), true) => only.into_iter().for_each(|(key, value)| {
             schema.insert(key, value);
         }),
-        // Draft 7 ignores whatever stands beside a reference.
+        // Draft 7 ignores all that stands next to a reference.
         (only, _) => {
             schema.insert("allOf".into(), json!([only]));
         }
     }
 }
 
-/// Whether there is nothing in a schema.
+/// The test for a schema with nothing in it.
 trait Emptiness {
     fn is_empty_object(&self) -> bool;
 }
@@ -106,7 +106,7 @@ impl JsonSchema for AnyRule {
     }
 }
 
-/// The schema of a rule: what it is, its own fields, and those of every rule.
+/// Returns the schema of a rule: what it is, its own fields, and those of every rule.
 fn rule(kind: &str, own: Schema, one_of: &[&str], generator: &mut SchemaGenerator) -> Schema {
     let mut properties = Map::new();
     properties.insert("rule".into(), json!({ "const": kind }));

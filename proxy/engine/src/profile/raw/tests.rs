@@ -1,4 +1,4 @@
-//! What a profile may say, and what it is told when it says something else.
+//! Tests of the profiles that are read, and of the errors for those that are not.
 
 use super::*;
 use crate::profile::{Queue, RuleKind, Timeline};

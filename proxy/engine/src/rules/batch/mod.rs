@@ -17,13 +17,13 @@ use std::time::Duration;
 pub struct Batch {
     /// The longest that a packet is held.
     pub window: Duration,
-    /// What opens a window, and what closes it early.
+    /// The trigger that opens a window, and what closes it early.
     pub trigger: BatchTrigger,
-    /// What becomes of the packets in it.
+    /// The fate of the packets in it.
     pub then: BatchThen,
 }
 
-/// When a window opens and closes.
+/// The trigger that opens a window and closes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BatchTrigger {
     /// A packet that comes while no window is open opens one with this probability; it lasts its
@@ -39,7 +39,7 @@ pub enum BatchTrigger {
     },
 }
 
-/// What becomes of gathered packets.
+/// The fate of gathered packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchThen {
     /// They go on together.

@@ -1,4 +1,4 @@
-//! What a `batch` rule promises: the share of packets that it gathers.
+//! The promise of a `batch` rule: the share of packets that it gathers.
 
 use super::{Batch, BatchThen, BatchTrigger};
 use crate::rules::promise::{Loss, Promise, Traffic};

@@ -14,10 +14,10 @@ pub(super) struct BatchStage {
     source: Source,
     /// `None` once the rule was removed: no more windows open.
     setting: Option<Batch>,
-    /// When the open window closes.
+    /// The time at which the open window closes.
     closes: Option<Instant>,
     window: VecDeque<Packet>,
-    /// What is in it beside marks.
+    /// The number of packets in it, marks not counted.
     window_packets: u64,
     window_bytes: u64,
     /// Packets on their way out; their `at` says since when.
@@ -37,7 +37,7 @@ impl BatchStage {
         }
     }
 
-    /// Whether a packet that finds no window opens one.
+    /// Returns true if a packet that finds no window opens one.
     fn opens(&self, setting: &Batch, packet: &Packet) -> bool {
         match setting.trigger {
             _ if packet.is_mark() => false,

@@ -17,27 +17,27 @@ use std::ops::Range;
 /// The setting of a `corrupt` rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Corrupt {
-    /// How often, and how many bits.
+    /// The frequency of flips, and their number.
     pub flips: Flips,
     /// The bytes of the payload that may be hit; all of them when `None`.
     pub range: Option<Range<u64>>,
 }
 
-/// How bits are chosen.
+/// The choice of bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Flips {
     /// With this probability exactly so many distinct bits.
     Bits {
         /// The probability that a packet is hit.
         chance: Probability,
-        /// How many distinct bits are flipped then.
+        /// The number of distinct bits that are flipped then.
         bits: u32,
     },
     /// Each bit on its own, with this probability.
     Rate(Probability),
 }
 
-/// How many bits are flipped in a packet that is hit, unless stated.
+/// The number of bits that are flipped in a packet that is hit, unless stated.
 const BITS_DEFAULT: u32 = 1;
 
 impl Corrupt {

@@ -1,11 +1,11 @@
-//! What a `corrupt` rule promises: the share of packets hit, and how many of their bits.
+//! The promise of a `corrupt` rule: the share of packets hit, and the number of their bits.
 
 use super::{Corrupt, Flips};
 use crate::rules::promise::Traffic;
 use jostle_common::words::fine_percent;
 use serde_json::{Value, json};
 
-/// What is damaged of packets of a size.
+/// The damage to packets of a size.
 struct Damage {
     /// The share of packets hit.
     share: f64,

@@ -2,14 +2,14 @@
 //!
 //! The next second is divided into slots of 16.4 µs, each an unsorted list; a list is sorted when
 //! its turn comes. So the cost per entry does not grow with the number of entries, where a binary
-//! heap's cache misses make it ten times slower at a million. What is due later than the last slot
-//! waits in a heap. A small queue has few slots, and more as the heap fills.
+//! heap's cache misses make it ten times slower at a million. Entries due later than the last slot
+//! wait in a heap. A small queue has few slots, and more as the heap fills.
 
 use jostle_common::time::Instant;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What a calendar can hold: ordered by its due time first.
+/// An entry that a calendar can hold: ordered by its due time first.
 pub(super) trait Due: Ord + Sized {
     fn due(&self) -> Instant;
 
@@ -29,7 +29,8 @@ impl Due for Instant {
 const SLOT_BITS: u32 = 14;
 const SLOTS_MIN: usize = 64;
 const SLOTS_MAX: usize = 1 << 16;
-/// How many slots an entry in the heap is worth: the heap costs several times what a slot does.
+/// The number of slots that an entry in the heap is worth: the heap costs several times what a slot
+/// does.
 const SLOTS_PER_LATE: usize = 8;
 
 /// A priority queue by due time; equal times leave in the order of `Ord`.
@@ -37,7 +38,7 @@ const SLOTS_PER_LATE: usize = 8;
 pub(super) struct Calendar<T> {
     /// The earliest slot that holds anything, sorted so that the next entry is last.
     current: Vec<T>,
-    /// Which slot of time `current` is.
+    /// The number of the slot of time that `current` is.
     current_slot: u64,
     /// Slots `current_slot + 1 ..`, at their number modulo the count.
     slots: Vec<Vec<T>>,
@@ -65,7 +66,7 @@ impl<T: Due> Calendar<T> {
         self.len
     }
 
-    /// When the first entry is due.
+    /// Returns the time at which the first entry is due.
     pub(super) fn first_due(&self) -> Option<Instant> {
         self.current.last().map(Due::due)
     }
@@ -179,7 +180,7 @@ impl<T: Due> Calendar<T> {
         T::sort_backwards(&mut self.current);
     }
 
-    /// The number of the first slot behind the current one that holds anything.
+    /// Returns the number of the first slot behind the current one that holds anything.
     fn next_occupied(&self) -> Option<u64> {
         if self.slots.is_empty() {
             return None;

@@ -65,8 +65,8 @@ impl PartialEq for Timed {
 impl Eq for Timed {}
 
 impl Line {
-    /// A line for packets whose delays are all the same, or not, and which may overtake each other,
-    /// or not.
+    /// Creates a line for packets whose delays are all the same if `is_constant`, and which may
+    /// overtake each other if `reorder`.
     pub(super) fn new(is_constant: bool, reorder: bool) -> Self {
         if is_constant {
             Self::Constant(VecDeque::new())
@@ -77,7 +77,7 @@ impl Line {
         }
     }
 
-    /// Whether a packet may leave before one that came earlier.
+    /// Returns true if a packet may leave before one that came earlier.
     pub(super) const fn may_overtake(&self) -> bool {
         matches!(self, Self::Free(..))
     }
@@ -121,7 +121,7 @@ impl Line {
         }
     }
 
-    /// When the next packet is due.
+    /// Returns the time at which the next packet is due.
     #[inline]
     pub(super) fn first_due(&self) -> Option<Instant> {
         match self {

@@ -24,13 +24,13 @@ use std::time::Duration;
 /// The setting of a `delay` rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delay {
-    /// Where the delay of a packet comes from.
+    /// The source of a packet's delay.
     pub source: DelaySource,
-    /// Whether jitter may let a packet overtake another.
+    /// True if jitter may let a packet overtake another.
     pub reorder: bool,
 }
 
-/// Where the delay of a packet comes from.
+/// The source of a packet's delay.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DelaySource {
     /// It is drawn.
@@ -39,7 +39,7 @@ pub enum DelaySource {
         time: Duration,
         /// The spread, which each shape reads in its own way.
         jitter: Duration,
-        /// How the spread is distributed.
+        /// The distribution of the spread.
         shape: Shape,
         /// The half-life of the correlation between the delays of successive packets; zero draws
         /// each on its own.
@@ -50,12 +50,12 @@ pub enum DelaySource {
 }
 
 impl Delay {
-    /// The same delay for every packet.
+    /// Creates a rule with the same delay for every packet.
     pub const fn constant(time: Duration) -> Self {
         Self::drawn(time, Duration::ZERO, Shape::Uniform)
     }
 
-    /// A delay that is drawn for each packet on its own, with order kept.
+    /// Creates a rule whose delay is drawn for each packet on its own, with order kept.
     pub const fn drawn(time: Duration, jitter: Duration, shape: Shape) -> Self {
         Self {
             source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO },
@@ -126,7 +126,7 @@ pub enum Shape {
     Table(Arc<[i16]>),
 }
 
-/// How far each shape can spread, as a share of the time, before it would begin below 0.
+/// The widest spread of each shape, as a share of the time, before it would begin below 0.
 impl Shape {
     /// The standard deviation of a Gaussian cut at ± time reaches time/√3 = 0.577·time only when it
     /// has become the even distribution.

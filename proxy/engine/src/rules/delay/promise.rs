@@ -1,4 +1,4 @@
-//! What a `delay` rule promises: the distribution of what it draws.
+//! The promise of a `delay` rule: the distribution of what it draws.
 
 use super::{Delay, DelaySource, DrawnDelay};
 use crate::rules::promise::{Promise, Traffic, millis};
@@ -13,7 +13,7 @@ const NARROWED: f64 = 0.7;
 struct Drawn {
     mean: f64,
     sd: f64,
-    /// What 1, 50 and 99 % of packets do not exceed.
+    /// The delays that 1, 50 and 99 % of packets do not exceed.
     percentiles: [f64; 3],
     memory: f64,
 }
@@ -89,7 +89,7 @@ pub(super) fn warnings(setting: &Delay, traffic: &Traffic) -> Vec<String> {
     all.into_iter().flatten().collect()
 }
 
-/// Jitter that lets packets overtake each other does so to most of a fast stream.
+/// Warns of jitter that lets packets overtake each other: it does so to most of a fast stream.
 fn overtaking(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
     let spread = drawn.percentiles[2] - drawn.percentiles[0];
     match (traffic.packets_per_second, traffic.reordered) {
@@ -109,7 +109,7 @@ fn overtaking(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
     }
 }
 
-/// Jitter in order is narrower the closer packets come.
+/// Warns of jitter in order, which is narrower the closer packets come.
 fn narrowing(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
     let left = traffic.sd_in_order.filter(|left| *left < NARROWED * drawn.sd)?;
     Some(format!(
@@ -123,7 +123,7 @@ fn narrowing(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
     ))
 }
 
-/// Memory that is over before the next packet comes does nothing.
+/// Warns of memory that is over before the next packet comes, and so does nothing.
 fn forgetting(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
     let gap = traffic.gap()?;
     (drawn.memory > 0.0 && drawn.memory < gap / 4.0).then(|| {

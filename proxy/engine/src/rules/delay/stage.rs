@@ -1,8 +1,8 @@
 //! Holds each packet for a time.
 //!
-//! When order is kept, the k-th packet in takes the k-th smallest due time. Nobody is made to wait
-//! longer than the longest drawn delay, and the mean delay is exactly the mean drawn; holding each
-//! packet until the one before has gone would raise it.
+//! When order is kept, the k-th packet in takes the k-th smallest due time. No packet waits longer
+//! than the longest drawn delay, and the mean delay is exactly the mean drawn; holding each packet
+//! until the one before has gone would raise it.
 
 use super::drawn::{DrawnDelay, Latent};
 use super::line::Line;
@@ -28,10 +28,10 @@ pub(super) struct DelayStage {
     latest: Instant,
 }
 
-/// Where the delay of a packet comes from.
+/// The source of a packet's delay.
 #[derive(Debug)]
 enum Delays {
-    /// Each is drawn on its own, by the packet's number. The mean, which marks take, is beside the
+    /// Each is drawn on its own, by the packet's number. The mean, which marks take, is next to the
     /// distribution.
     Drawn(DrawnDelay, u64),
     /// Drawn by the value of a process that remembers, at the packet's time.
@@ -44,8 +44,8 @@ enum Delays {
 static NONE: Delay = Delay::constant(Duration::ZERO);
 
 impl Delays {
-    /// The distribution was tabulated when the rule was read or changed, which takes long to do;
-    /// all its flows share the tables.
+    /// Creates the source of a rule's delays. The distribution was tabulated when the rule was read
+    /// or changed, which takes long to do; all its flows share the tables.
     fn new(setting: &Delay, setup: Setup<'_>) -> Self {
         let (drawn, memory) = match &setting.source {
             DelaySource::Trace(trace) => return Self::Traced(Arc::clone(trace)),
@@ -68,7 +68,7 @@ impl Delays {
         }
     }
 
-    /// The delay of a packet in nanoseconds.
+    /// Returns the delay of a packet in nanoseconds.
     #[inline]
     fn of(&mut self, packet: &Packet, origin: Origin) -> u64 {
         match self {
@@ -79,7 +79,7 @@ impl Delays {
         }
     }
 
-    /// The delay of a mark that comes at `at`: nothing is drawn for it.
+    /// Returns the delay of a mark that comes at `at`: nothing is drawn for it.
     fn of_mark(&self, at: Instant, origin: Origin) -> u64 {
         match self {
             Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => *mean,

@@ -9,15 +9,15 @@ use std::time::Duration;
 pub struct DelayTrace {
     /// From when on, and how long. The first begins at 0; times ascend strictly.
     steps: Vec<(Duration, Duration)>,
-    /// When it begins again; later than the last step.
+    /// The time at which it begins again; later than the last step.
     period: Duration,
 }
 
 impl DelayTrace {
-    /// A trace of these steps: from when on, and how long.
+    /// Creates a trace of these steps, each the time from which it holds and the delay.
     ///
     /// # Errors
-    /// What is wrong with them, and where.
+    /// Returns what is wrong with them, and where.
     pub fn new(mut steps: Vec<(Duration, Duration)>) -> Result<Self, String> {
         if let Some(line) = steps.windows(2).position(|pair| pair[0].0 >= pair[1].0) {
             return Err(format!(
@@ -61,19 +61,19 @@ impl DelayTrace {
         Self::new(lines(text)?.map(step).collect::<Result<_, _>>()?)
     }
 
-    /// The delay `elapsed` after the start.
+    /// Returns the delay `elapsed` after the start.
     pub fn delay(&self, elapsed: Duration) -> Duration {
         let within = Duration::from_nanos_u128(elapsed.as_nanos() % self.period.as_nanos());
         let index = self.steps.partition_point(|(from, _)| *from <= within);
         self.steps[index - 1].1
     }
 
-    /// The steps of one round.
+    /// Returns the steps of one round.
     pub fn steps(&self) -> &[(Duration, Duration)] {
         &self.steps
     }
 
-    /// The length of a round.
+    /// Returns the length of a round.
     pub const fn period(&self) -> Duration {
         self.period
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the kernel takes (`NETEM_DIST_MAX`).
+/// The most entries that the kernel takes (`NETEM_DIST_MAX`).
 const TABLE_MAX: usize = 16_384;
 
 /// Light takes five hours to Pluto.
@@ -88,7 +88,7 @@ pub(super) fn read(place: &str, raw: &RawDelay, read: ReadFile<'_>) -> Result<De
     Ok(delay)
 }
 
-/// A trace says everything about the delay.
+/// Refuses other fields with a trace, which says everything about the delay.
 fn only_trace(place: &str, raw: &RawDelay) -> Result<(), SettingError> {
     let given = [
         ("jitter", raw.jitter.is_some()),
@@ -161,8 +161,8 @@ fn drawn(
     Ok(DelaySource::Drawn { time, jitter, shape, memory })
 }
 
-/// tc's format: whole numbers between spaces and line ends, 8192 to a standard deviation; `#`
-/// begins a comment.
+/// Reads a table in tc's format: whole numbers between spaces and line ends, 8192 to a standard
+/// deviation; `#` begins a comment.
 fn table(place: &str, raw: &RawTable, read: ReadFile<'_>) -> Result<Arc<[i16]>, SettingError> {
     let refuse = |problem: String| SettingError::new(place, problem);
     let numbers: Vec<i16> = match raw {

@@ -12,23 +12,23 @@
 use crate::rules::source::Source;
 use jostle_common::units::Probability;
 
-/// What a chain does, beside its draws.
+/// The steps of a chain, apart from its draws.
 pub(super) trait Model {
-    /// The state that `state` moves to with these random bits.
+    /// Returns the state that `state` moves to with these random bits.
     fn next(&self, state: u8, bits: u64) -> u8;
 
-    /// How much of the time each state holds in the long run, up to a common factor. At most
-    /// [`STATES_MAX`] of them, not all zero.
+    /// Returns the share of the time that each state holds in the long run, up to a common factor.
+    /// At most [`STATES_MAX`] of them, not all zero.
     fn weights(&self) -> Vec<f64>;
 }
 
 /// The most states of a chain: a pattern of 64 chances, and the state behind each.
 pub(super) const STATES_MAX: usize = 65;
 
-/// How many packets apart the chain starts anew; no walk is longer.
+/// The number of packets after which the chain starts anew; no walk is longer.
 const ANCHOR: u64 = 1 << 20;
 
-/// How many of the last states are kept for packets that come a little out of order.
+/// The number of the last states that are kept for packets that come a little out of order.
 const RECENT: u64 = 64;
 
 /// A chain and where it is.
@@ -45,7 +45,7 @@ pub(super) struct Chain<M> {
 }
 
 impl<M: Model> Chain<M> {
-    /// The chain of `model` in its stationary state.
+    /// Creates the chain of `model` in its stationary state.
     pub(super) fn new(source: Source, model: M) -> Self {
         let weights = model.weights();
         let stationary = cumulative(&weights);
@@ -55,7 +55,7 @@ impl<M: Model> Chain<M> {
         chain
     }
 
-    /// The state at packet `number`.
+    /// Returns the state at packet `number`.
     #[inline]
     pub(super) fn state(&mut self, number: u64) -> u8 {
         if number == self.latest + 1 {
@@ -64,7 +64,7 @@ impl<M: Model> Chain<M> {
         self.state_out_of_order(number)
     }
 
-    /// The state at the number behind the latest.
+    /// Moves to the number behind the latest, and returns its state.
     #[inline]
     fn advance(&mut self) -> u8 {
         let number = self.latest + 1;
@@ -84,12 +84,14 @@ impl<M: Model> Chain<M> {
             return self.recent(number);
         }
         if number > self.latest && number - self.latest <= RECENT {
+            // A little ahead: the states between are kept, for their packets may still come.
             while self.latest + 1 < number {
                 self.advance();
             }
             return self.advance();
         }
         let state = self.walked(number);
+        // The memory begins anew at a jump ahead; a packet from far behind leaves it as it is.
         if number > self.latest {
             (self.oldest, self.latest) = (number, number);
             self.recent[(number % RECENT) as usize] = state;
@@ -105,14 +107,14 @@ impl<M: Model> Chain<M> {
         self.source.draw_at(number).first()
     }
 
-    /// The state drawn for an anchor.
+    /// Returns the state drawn for an anchor.
     fn anew(&self, number: u64) -> u8 {
         let bits = self.bits(number);
         let drawn = self.stationary.iter().find(|(_, share)| share.covers(bits));
         drawn.or_else(|| self.stationary.last()).map_or(0, |(state, _)| *state)
     }
 
-    /// The state at `number`, by walking back to where it no longer depends on the past.
+    /// Computes the state at `number`, by walking back to where it no longer depends on the past.
     fn walked(&self, number: u64) -> u8 {
         // Where each state at `at` has led to by `number`.
         let mut leads_to: [u8; STATES_MAX] = std::array::from_fn(|state| state as u8);
@@ -130,6 +132,7 @@ impl<M: Model> Chain<M> {
             }
             let mut ends = self.stationary.iter().map(|(state, _)| leads_to[usize::from(*state)]);
             let first = ends.next().unwrap_or_default();
+            // All states lead to the same one, so the draws before cannot matter.
             if ends.all(|end| end == first) {
                 return first;
             }
@@ -138,8 +141,9 @@ impl<M: Model> Chain<M> {
     }
 }
 
-/// The states of positive weight from the last to the first, which puts those that lose most in
-/// front: then a model that loses more starts in a losing state wherever one that loses less does.
+/// Lists the states of positive weight from the last to the first, which puts those that lose most
+/// in front: then a model that loses more starts in a losing state wherever one that loses less
+/// does.
 fn cumulative(weights: &[f64]) -> Vec<(u8, Probability)> {
     let total: f64 = weights.iter().sum();
     let mut sum = 0.0;

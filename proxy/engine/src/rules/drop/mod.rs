@@ -52,7 +52,7 @@ pub enum Drop {
     Pattern(Vec<Probability>),
 }
 
-/// How long a burst lasts on average.
+/// The mean length of a burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BurstLength {
     /// In packets, at least 1; lengths are geometric.
@@ -79,7 +79,7 @@ pub struct FourState {
 }
 
 impl Drop {
-    /// Bursts of `length` packets on average that lose a share `mean` of all.
+    /// Creates a rule of bursts of `length` packets on average that lose a share `mean` of all.
     ///
     /// # Errors
     /// When no such bursts exist: the field that is wrong (`length` or `mean`), and the problem.

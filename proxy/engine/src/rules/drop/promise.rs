@@ -1,4 +1,5 @@
-//! What a `drop` rule promises: the share of packets that its model loses, and how many in a row.
+//! The promise of a `drop` rule: the share of packets that its model loses, and the lengths of its
+//! runs.
 
 use super::states::burst_transitions;
 use super::{BurstLength, Drop, FourState};
@@ -82,7 +83,7 @@ pub(super) fn promise(setting: &Drop, traffic: &Traffic) -> Promise {
     Promise { loss: model.map_or(Loss::Unknown, Loss::Counted), is_idle, ..Promise::default() }
 }
 
-/// How a rule without a chain loses packets.
+/// The losses of a rule without a chain.
 enum Unchained {
     /// Those of a list, so many.
     Listed(u64),

@@ -14,8 +14,8 @@ pub(super) struct TwoStates {
 }
 
 impl TwoStates {
-    /// From good to bad with probability `p` and from bad to good with probability `r`, once per
-    /// packet.
+    /// Creates a chain that goes from good to bad with probability `p` and from bad to good with
+    /// probability `r`, once per packet.
     pub(super) fn new(p: Probability, r: Probability) -> Self {
         Self { to_bad: [p, r.complement()] }
     }
@@ -83,7 +83,7 @@ impl FourStates {
         }
     }
 
-    /// Whether a packet whose state this is was lost.
+    /// Returns true if a packet whose state this is was lost.
     pub(super) const fn loses(state: u8) -> bool {
         state >= BURST_LOSS
     }
@@ -102,8 +102,8 @@ impl Model for FourStates {
         }
     }
 
-    /// π3/π1 = p13/p31, π2/π3 = p32/p23 and π4/π1 = p14, multiplied by p31·p23 so that nothing is
-    /// divided by zero.
+    /// Computes the weights of the states from π3/π1 = p13/p31, π2/π3 = p32/p23 and π4/π1 = p14,
+    /// multiplied by p31·p23 so that nothing is divided by zero.
     fn weights(&self) -> Vec<f64> {
         let FourState { p13, p31, p32, p23, p14 } = self.setting;
         let [p13, p31, p32, p23, p14] = [p13, p31, p32, p23, p14].map(Probability::as_f64);
@@ -114,8 +114,8 @@ impl Model for FourStates {
     }
 }
 
-/// How many packets in a row were lost, up to one more than the pattern tells apart. In state 0 the
-/// last packet arrived.
+/// A chain whose state is the number of packets lost in a row, up to one more than the pattern
+/// tells apart. In state 0 the last packet arrived.
 #[derive(Debug)]
 pub(super) struct Pattern {
     /// After so many losses in a row; the last holds for all that follow.
@@ -138,8 +138,8 @@ impl Model for Pattern {
         if chance.covers(bits) { (losses + 1).min(self.chances.len()) as u8 } else { 0 }
     }
 
-    /// Each state is reached from the one before; the last also from itself, by which a factor 1/(1
-    /// − its chance) comes in.
+    /// Computes the weights: each state is reached from the one before; the last also from itself,
+    /// by which a factor 1/(1 − its chance) comes in.
     fn weights(&self) -> Vec<f64> {
         let mut weights = vec![1.0];
         for chance in &self.chances {
@@ -162,8 +162,8 @@ mod tests {
         Probability::new(value).unwrap()
     }
 
-    /// The weights after one step of the chain, by the share of all bits that leads from each state
-    /// to each.
+    /// Returns the weights after one step of the chain, by the share of all bits that leads from
+    /// each state to each.
     fn stepped(model: &impl Model) -> (Vec<f64>, Vec<f64>) {
         let weights = model.weights();
         let total: f64 = weights.iter().sum();

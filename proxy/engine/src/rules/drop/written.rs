@@ -164,7 +164,8 @@ fn gilbert_elliott(place: &str, raw: &RawGilbertElliott) -> Result<Drop, Setting
     Ok(Drop::GilbertElliott { p: raw.p, r: raw.r, loss_bad, loss_good })
 }
 
-/// What is not given is as in netem: `p31` = 1 − `p13`, `p32` = 0, `p23` = 1, `p14` = 0.
+/// Reads netem's four states. A field that is not given has netem's default: `p31` = 1 − `p13`,
+/// `p32` = 0, `p23` = 1, `p14` = 0.
 fn four_state(place: &str, raw: &RawFourState) -> Result<Drop, SettingError> {
     let states = FourState {
         p13: raw.p13,

@@ -19,13 +19,13 @@ use std::time::Duration;
 pub struct Duplicate {
     /// The probability that a packet is copied.
     pub chance: Probability,
-    /// How many copies are made besides the original.
+    /// The number of copies that are made besides the original.
     pub copies: u32,
     /// The time from the original to the first copy, and from copy to copy.
     pub gap: Duration,
 }
 
-/// How many copies are made, unless stated.
+/// The number of copies that are made, unless stated.
 const COPIES_DEFAULT: u32 = 1;
 
 /// A copy's number has so many bits for each rule that copies.

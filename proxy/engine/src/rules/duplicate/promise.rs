@@ -1,4 +1,4 @@
-//! What a `duplicate` rule promises: so many copies of a share of the packets.
+//! The promise of a `duplicate` rule: a number of copies of a share of the packets.
 
 use super::Duplicate;
 use jostle_common::words::{fine_percent, time};

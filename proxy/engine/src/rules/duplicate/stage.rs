@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug)]
 pub(super) struct Copies {
     source: Source,
-    /// Which duplicate rule of its direction it is, from 0: the digit of its copies' numbers.
+    /// The ordinal of the rule among the duplicate rules of its direction, from 0: the digit of its
+    /// copies' numbers.
     ordinal: u32,
     /// `None` once the rule was removed: no more copies are made.
     setting: Option<Duplicate>,
@@ -128,7 +129,7 @@ mod tests {
         packet(number, flow, millis, Body::Data(bytes::Bytes::new()))
     }
 
-    /// Number, copy and time of everything that leaves.
+    /// Returns the number, copy and time of everything that leaves.
     fn outputs(
         stage: &mut Copies,
         packets: impl IntoIterator<Item = Packet>,

@@ -24,7 +24,7 @@ impl Hold {
         Self { spans: Some(setting.spans(origin)), packets: VecDeque::new() }
     }
 
-    /// When a packet that is here at `now` goes.
+    /// Returns the time at which a packet that is here at `now` goes.
     fn release(&mut self, now: Instant) -> Instant {
         match self.spans.as_mut().map(|spans| spans.at(now)) {
             Some((false, end)) => end,

@@ -17,13 +17,13 @@ use std::time::Duration;
 /// The setting of an `outage` rule: up first, then down, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// How long it works.
+    /// The time for which it works.
     pub up: Duration,
-    /// How long it does not.
+    /// The time for which it does not.
     pub down: Duration,
-    /// Whether both times are drawn from an exponential distribution with these means.
+    /// True if both times are drawn from an exponential distribution with these means.
     pub random: bool,
-    /// Whether packets wait for the link instead of being lost.
+    /// True if packets wait for the link instead of being lost.
     pub hold: bool,
 }
 

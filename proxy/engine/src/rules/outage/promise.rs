@@ -1,4 +1,4 @@
-//! What an `outage` rule promises: the share of time in which the link is cut.
+//! The promise of an `outage` rule: the share of time in which the link is cut.
 
 use super::Outage;
 use crate::limits::IDLE_DEFAULT;

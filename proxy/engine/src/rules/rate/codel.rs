@@ -11,16 +11,17 @@ pub(super) struct Codel {
     interval: Duration,
     /// The largest packet seen, in bytes: a queue of no more than this is none.
     packet_max: u64,
-    /// When the wait will have been above the target for an interval; `None` while it is below.
+    /// The time at which the wait will have been above the target for an interval; `None` while it
+    /// is below.
     first_above: Option<Instant>,
     dropping: bool,
-    /// When the next packet is dropped while dropping.
+    /// The time at which the next packet is dropped while dropping.
     drop_next: Instant,
-    /// Whether a packet was just dropped, so that the next drop has to be put off from `drop_next`.
+    /// True if a packet was just dropped, so that the next drop has to be put off from `drop_next`.
     dropped: bool,
-    /// How many were dropped since dropping began,
+    /// The number of packets dropped since dropping began,
     count: u64,
-    /// and with which count it began.
+    /// and the count with which it began.
     last_count: u64,
 }
 
@@ -51,8 +52,8 @@ impl Codel {
         self.dropped = false;
     }
 
-    /// Whether the packet of so many bytes at the head of the queue, which came at `came`, is
-    /// dropped at `now` instead of being sent; `behind` are the bytes that stay in the queue.
+    /// Returns true if the packet of so many bytes at the head of the queue, which came at `came`,
+    /// is dropped at `now` instead of being sent; `behind` are the bytes that stay in the queue.
     pub(super) fn drops(&mut self, now: Instant, came: Instant, bytes: u64, behind: u64) -> bool {
         let stands = self.stands(now, came, bytes, behind);
         if !self.dropping {
@@ -78,7 +79,7 @@ impl Codel {
         true
     }
 
-    /// Whether the queue has stood above the target for an interval (`dodequeue`).
+    /// Returns true if the queue has stood above the target for an interval (`dodequeue`).
     fn stands(&mut self, now: Instant, came: Instant, bytes: u64, behind: u64) -> bool {
         self.packet_max = self.packet_max.max(bytes);
         // A queue of one packet is no standing queue: dropping it would leave the link idle.
@@ -101,7 +102,8 @@ impl Codel {
         self.dropping = true;
     }
 
-    /// interval/√count later: in whole numbers the root of interval²/count.
+    /// Returns the time that is interval/√count after `from`: in whole numbers the root of
+    /// interval²/count.
     fn control_law(&self, from: Instant) -> Instant {
         let interval = u128::from(jostle_common::time::nanos(self.interval));
         let step = (interval * interval / u128::from(self.count.max(1))).isqrt();
@@ -187,7 +189,7 @@ mod tests {
         }
     }
 
-    /// The same through [`Codel`].
+    /// Does the same through [`Codel`].
     fn deque(
         codel: &mut Codel,
         packets: &mut VecDeque<(u64, u64)>,

@@ -37,10 +37,10 @@ const QUEUE_PACKETS_DEFAULT: u64 = 10;
 pub struct Rate {
     /// The speed.
     pub source: RateSource,
-    /// How much may wait in front; `None` is 100 ms or 10 packets, whichever is more: at 56 kbit/s
-    /// 100 ms would not hold one full packet.
+    /// The bound on the packets that wait in front; `None` is 100 ms or 10 packets, whichever is
+    /// more: at 56 kbit/s 100 ms would not hold one full packet.
     pub queue: Option<Queue>,
-    /// Which packet goes when the queue is full, or before it is.
+    /// The discipline by which a packet is discarded when the queue is full, or before it is.
     pub discipline: Discipline,
     /// Bytes counted per packet on top of its size.
     pub overhead: u32,
@@ -49,7 +49,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// A constant rate with the default queue.
+    /// Creates a rule of a constant rate with the default queue.
     pub const fn constant(limit: BitRate) -> Self {
         Self {
             source: RateSource::Limit(limit),
@@ -61,7 +61,7 @@ impl Rate {
     }
 }
 
-/// Where the speed comes from.
+/// The source of the speed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RateSource {
     /// A constant.
@@ -70,7 +70,7 @@ pub enum RateSource {
     Trace(Arc<RateTrace>),
 }
 
-/// Which packet a queue discards.
+/// The choice of the packet that a queue discards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Discipline {
     /// The one that finds it full.
@@ -82,7 +82,7 @@ pub enum Discipline {
     Codel {
         /// The wait that is acceptable for long.
         target: Duration,
-        /// How long it may be exceeded, the order of a round trip.
+        /// The time for which it may be exceeded, the order of a round trip.
         interval: Duration,
     },
 }

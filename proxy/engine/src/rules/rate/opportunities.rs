@@ -6,21 +6,21 @@ use jostle_common::time::{Instant, nanos};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a link is in its trace.
+/// The place of a link in its trace.
 #[derive(Clone, Debug)]
 pub(super) struct Opportunities {
     trace: Arc<RateTrace>,
     epoch: Instant,
     /// The first opportunity that has not begun to be used, counted over all rounds.
     next: u64,
-    /// When it comes.
+    /// The time at which it comes.
     at: Instant,
     /// The bytes that are left of the one before.
     left: u64,
 }
 
 impl Opportunities {
-    /// The opportunities of `trace`, begun at `epoch`, that come later than `now`.
+    /// Creates the opportunities of `trace`, begun at `epoch`, that come later than `now`.
     pub(super) fn after(trace: Arc<RateTrace>, epoch: Instant, now: Instant) -> Self {
         let mut opportunities = Self { trace, epoch, next: 0, at: epoch, left: 0 };
         opportunities.go_to(0);
@@ -28,12 +28,12 @@ impl Opportunities {
         opportunities
     }
 
-    /// Whether it follows this trace.
+    /// Returns true if it follows this trace.
     pub(super) fn follows(&self, trace: &Arc<RateTrace>) -> bool {
         Arc::ptr_eq(&self.trace, trace) || self.trace == *trace
     }
 
-    /// When the next one comes.
+    /// Returns the time at which the next one comes.
     pub(super) const fn next(&self) -> Instant {
         self.at
     }
@@ -47,14 +47,14 @@ impl Opportunities {
         }
     }
 
-    /// Whether there are bytes to be had at `now`: left of an opportunity, or in one that comes
-    /// now.
+    /// Returns true if there are bytes to be had at `now`: left of an opportunity, or in one that
+    /// comes now.
     pub(super) fn is_open(&self, now: Instant) -> bool {
         self.left > 0 || self.at <= now
     }
 
     /// Carries a packet of so many bytes from `now` on, when it [is open](Self::is_open) or the
-    /// packet has no bytes. When it will have left.
+    /// packet has no bytes. Returns the time at which it will have left.
     pub(super) fn carry(&mut self, bytes: u64, now: Instant) -> Instant {
         if bytes <= self.left {
             self.left -= bytes;
@@ -68,7 +68,7 @@ impl Opportunities {
         left_at
     }
 
-    /// The bytes that go by in `time`, on average.
+    /// Returns the bytes that go by in `time`, on average.
     pub(super) fn bytes_in(trace: &RateTrace, time: Duration) -> u64 {
         let bytes =
             trace.millis().len() as u128 * u128::from(OPPORTUNITY_BYTES) * u128::from(nanos(time));

@@ -1,4 +1,4 @@
-//! What a `rate` rule promises: a speed, and what may wait for it.
+//! The promise of a `rate` rule: a speed, and the queue that may wait for it.
 
 use super::{QUEUE_PACKETS_DEFAULT, QUEUE_TIME_DEFAULT, Queue, Rate, RateSource};
 use crate::rules::promise::{Limit, Traffic};

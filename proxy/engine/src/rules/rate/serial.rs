@@ -20,7 +20,7 @@ pub(super) struct Serial {
     burst: ByteSize,
     /// B/rate.
     lead: Point,
-    /// When the line is free again, B/rate later.
+    /// The time at which the line is free again, B/rate later.
     free: Point,
 }
 
@@ -37,7 +37,7 @@ impl Point {
         Self { nanos: instant.as_nanos(), fraction: 0 }
     }
 
-    /// The first whole nanosecond that is not before it.
+    /// Returns the first whole nanosecond that is not before it.
     const fn due(self) -> Instant {
         Instant::from_nanos(self.nanos.saturating_add((self.fraction > 0) as u64))
     }
@@ -48,9 +48,9 @@ impl Serial {
         Self { rate, burst, lead: lead(rate, burst), free: Point::default() }
     }
 
-    /// The same line at another rate and with another bucket. `busy` is when the packet in service
-    /// will have left, by which the bucket is empty; without one the time since it was empty counts
-    /// at the new rate.
+    /// Returns the same line at another rate and with another bucket. `busy` is the time at which
+    /// the packet in service will have left, by which the bucket is empty; without one the time
+    /// since it was empty counts at the new rate.
     pub(super) fn retuned(&self, rate: BitRate, burst: ByteSize, busy: Option<Instant>) -> Self {
         if self.rate == rate && self.burst == burst {
             return *self;
@@ -59,22 +59,23 @@ impl Serial {
         Self::emptied(rate, burst, emptied)
     }
 
-    /// A line whose bucket is empty at `at`.
+    /// Creates a line whose bucket is empty at `at`.
     pub(super) fn emptied(rate: BitRate, burst: ByteSize, at: Instant) -> Self {
         let lead = lead(rate, burst);
         let free = Point { nanos: lead.nanos.saturating_add(at.as_nanos()), ..lead };
         Self { rate, burst, lead, free }
     }
 
-    /// Carries a packet of so many bytes that found the line idle at `now`. When it will have left.
+    /// Carries a packet of so many bytes that found the line idle at `now`. Returns the time at
+    /// which it will have left.
     #[inline]
     pub(super) fn carry_idle(&mut self, bytes: u64, now: Instant) -> Instant {
         self.free = self.free.max(Point::at(now));
         self.carry_next(bytes, now)
     }
 
-    /// Carries a packet that waited until the one before had left, which was at `now`. When it will
-    /// have left.
+    /// Carries a packet that waited until the one before had left, which was at `now`. Returns the
+    /// time at which it will have left.
     #[inline]
     pub(super) fn carry_next(&mut self, bytes: u64, now: Instant) -> Instant {
         let rate = self.rate.bits_per_second();
@@ -97,8 +98,8 @@ impl Serial {
         }
     }
 
-    /// Whether `rest` and then so many bytes take longer than `bound`; multiplied out by the rate,
-    /// so that nothing is rounded.
+    /// Returns true if `rest` and then so many bytes take longer than `bound`; multiplied out by
+    /// the rate, so that nothing is rounded.
     #[inline]
     pub(super) fn takes_longer(&self, rest: Duration, bytes: u64, bound: Duration) -> bool {
         let rate = u128::from(self.rate.bits_per_second());
@@ -107,7 +108,7 @@ impl Serial {
     }
 }
 
-/// The time in which a bucket fills.
+/// Returns the time in which a bucket fills.
 fn lead(rate: BitRate, burst: ByteSize) -> Point {
     let rate = u128::from(rate.bits_per_second());
     let work = u128::from(burst.bytes()) * 8 * u128::from(NANOS_PER_SECOND);

@@ -30,11 +30,11 @@ pub(super) struct RateStage {
     /// Its `at` is when it will have left.
     in_service: Option<Packet>,
     waiting: Waiting,
-    /// What has left, delivered or not; each `at` says when.
+    /// The packets that have left, delivered or not; each `at` says when.
     done: VecDeque<Output>,
 }
 
-/// What carries the packets.
+/// The line that carries the packets.
 #[derive(Debug)]
 enum Line {
     Constant(Serial),
@@ -43,7 +43,7 @@ enum Line {
     Open,
 }
 
-/// How much may wait.
+/// The bound on the packets that wait.
 #[derive(Clone, Copy, Debug)]
 enum Bound {
     /// Until transmission starts, on a line of constant rate.
@@ -79,8 +79,8 @@ impl RateStage {
 
     fn set_queue(&mut self, setting: &Rate) {
         self.waiting.set_overhead(setting.overhead);
-        // With a trace nobody knows how long a queue will take; what goes by in that time on
-        // average, everybody.
+        // With a trace it is not known how long a queue will take, so its bound is the bytes that
+        // go by in that time on average.
         let time = |time| match &setting.source {
             RateSource::Limit(_) => Bound::Time(time),
             RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),
@@ -146,8 +146,8 @@ impl RateStage {
         self.put_in_service(packet, due);
     }
 
-    /// Sends what the opportunities at `now` carry. What is left of them when nothing waits any
-    /// more is lost.
+    /// Sends what the opportunities at `now` carry. The bytes left of them when nothing waits any
+    /// more are lost.
     fn use_opportunities(&mut self, now: Instant) {
         while let (Line::Trace(line), Some(first)) = (&mut self.line, self.waiting.front()) {
             let next = if self.waiting.bytes(first) == 0 {
@@ -166,7 +166,7 @@ impl RateStage {
         }
     }
 
-    /// The next packet to be sent at `now`; those that CoDel drops instead are done with.
+    /// Takes the next packet to be sent at `now`; those that CoDel drops instead are done with.
     #[inline]
     fn take_next(&mut self, now: Instant) -> Option<Packet> {
         let Some(codel) = &mut self.codel else { return self.waiting.pop() };
@@ -181,7 +181,7 @@ impl RateStage {
         None
     }
 
-    /// Whether a queue in which so much waits has no room for this packet.
+    /// Returns true if a queue in which so much waits has no room for this packet.
     #[inline]
     fn is_full(&self, waiting: Amount, packet: &Packet) -> bool {
         if waiting.packets < self.packets_least {
@@ -204,7 +204,7 @@ impl RateStage {
     /// Makes room for a packet that finds the queue full, or refuses it.
     fn overflow(&mut self, packet: Packet) {
         let now = packet.at;
-        // What would not fit an empty queue drives nobody out of a full one.
+        // A packet that would not fit an empty queue drives no other out of a full one.
         if !self.drops_head || self.is_full(Amount::default(), &packet) {
             return self.done.push_back(discarded(packet, now, Reason::QueueFull));
         }
@@ -215,7 +215,7 @@ impl RateStage {
         self.waiting.push(packet);
     }
 
-    /// When the next opportunity comes for which somebody waits.
+    /// Returns the time of the next opportunity if a packet waits for it.
     #[inline]
     fn opportunity(&self) -> Option<Instant> {
         match &self.line {

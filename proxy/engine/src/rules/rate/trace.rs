@@ -17,10 +17,10 @@ pub struct RateTrace {
 }
 
 impl RateTrace {
-    /// A trace of these opportunities.
+    /// Creates a trace of these opportunities.
     ///
     /// # Errors
-    /// What is wrong with them, and where.
+    /// Returns what is wrong with them, and where.
     pub fn new(millis: Vec<u64>) -> Result<Self, String> {
         if let Some(line) = millis.windows(2).position(|pair| pair[0] > pair[1]) {
             let (from, to) = (millis[line], millis[line + 1]);
@@ -56,17 +56,17 @@ impl RateTrace {
         Self::new(lines(text)?.map(number).collect::<Result<_, _>>()?)
     }
 
-    /// The milliseconds of one round.
+    /// Returns the milliseconds of one round.
     pub fn millis(&self) -> &[u64] {
         &self.millis
     }
 
-    /// The length of a round in milliseconds, at least 1.
+    /// Returns the length of a round in milliseconds, at least 1.
     pub fn period(&self) -> u64 {
         self.millis.last().copied().unwrap_or(1)
     }
 
-    /// When opportunity `index` (from 0, over all rounds) comes after the start.
+    /// Returns the time from the start to opportunity `index` (from 0, over all rounds).
     pub fn opportunity(&self, index: u64) -> Duration {
         let count = self.millis.len() as u64;
         let millis = (index / count)
@@ -75,7 +75,7 @@ impl RateTrace {
         Duration::from_millis(millis)
     }
 
-    /// The first opportunity at or after `elapsed` since the start.
+    /// Returns the first opportunity at or after `elapsed` since the start.
     pub fn first_from(&self, elapsed: Duration) -> u64 {
         let millis = u64::try_from(elapsed.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         // What stands at the end of a round is in that round: a round covers its own (0, period].
@@ -85,7 +85,7 @@ impl RateTrace {
         round * self.millis.len() as u64 + first
     }
 
-    /// The mean speed in bits per second.
+    /// Returns the mean speed in bits per second.
     pub fn mean_bits_per_second(&self) -> f64 {
         self.millis.len() as f64 * f64::from(OPPORTUNITY_BYTES) * 8.0 * 1000.0
             / self.period() as f64

@@ -13,7 +13,7 @@ pub(super) struct Waiting {
     amount: Amount,
 }
 
-/// How much waits.
+/// The amount that waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amount {
     pub(super) packets: u64,
@@ -30,7 +30,7 @@ impl Waiting {
         }
     }
 
-    /// The bytes a packet takes on the link.
+    /// Returns the bytes a packet takes on the link.
     #[inline]
     pub(super) fn bytes(&self, packet: &Packet) -> u64 {
         if packet.is_mark() { 0 } else { u64::from(packet.size) + u64::from(self.overhead) }
@@ -41,7 +41,7 @@ impl Waiting {
         self.amount
     }
 
-    /// How many packets and marks wait.
+    /// Returns the number of packets and marks that wait.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.line.len()

@@ -19,7 +19,7 @@ pub(super) struct Behind {
     held: VecDeque<Held>,
     /// Packets on their way out; their `at` says since when.
     ready: VecDeque<Packet>,
-    /// How many packets have passed so far.
+    /// The number of packets that have passed so far.
     passed: u64,
 }
 

@@ -21,7 +21,7 @@ pub enum Reorder {
     Behind {
         /// The probability that a packet is held back.
         chance: Probability,
-        /// How many later packets pass it.
+        /// The number of later packets that pass it.
         behind: u32,
         /// The longest it waits for them.
         at_most: Duration,
@@ -33,7 +33,7 @@ pub enum Reorder {
     },
 }
 
-/// How many packets pass one that is held back, unless stated.
+/// The number of packets that pass one that is held back, unless stated.
 const BEHIND_DEFAULT: u32 = 1;
 
 /// The longest hold-back, unless stated.

@@ -1,4 +1,4 @@
-//! What a `reorder` rule promises: a share of packets behind so many others, or in front of all.
+//! The promise of a `reorder` rule: a share of packets behind so many others, or in front of all.
 
 use super::Reorder;
 use crate::rules::promise::{Traffic, millis};

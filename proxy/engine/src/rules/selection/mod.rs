@@ -1,4 +1,4 @@
-//! Which packets a rule looks at: what every rule may say beside its own settings.
+//! The packets that a rule looks at: the fields that every rule may have besides its own.
 
 mod written;
 
@@ -8,14 +8,14 @@ use bytes::Bytes;
 use jostle_common::units::Probability;
 use std::ops::RangeInclusive;
 
-/// Which packets a rule looks at, and how it counts them. The others pass it by.
+/// The packets that a rule looks at, and how it counts them. The others pass it by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
-    /// Whether it counts, and holds, all packets of the link together or those of each flow.
+    /// The packets that it counts, and holds, as one: all those of the link, or those of each flow.
     pub per: Per,
     /// The chance that a flow is affected at all.
     pub flows: Probability,
-    /// What a packet must be like; `None`: any.
+    /// The conditions that a packet must meet; `None`: any packet.
     pub matching: Option<Match>,
 }
 
@@ -25,7 +25,7 @@ impl Default for Selection {
     }
 }
 
-/// Whose packets a rule counts, and whose queue it is.
+/// The owner of the packets that a rule counts, and of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Per {
     /// All packets of the link share one rule.
@@ -35,22 +35,22 @@ pub enum Per {
     Flow,
 }
 
-/// What a packet must be like; all that is given must hold.
+/// The conditions that a packet must meet; all that are given must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {
     /// Its size in bytes, overhead included.
     pub size: RangeInclusive<u32>,
     /// Its number, in the link or in its flow (`per`), from 1.
     pub number: RangeInclusive<u64>,
-    /// What stands in its payload.
+    /// The bytes that stand in its payload.
     pub bytes: Option<MatchBytes>,
 }
 
 /// Bytes that must stand at an offset of the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatchBytes {
-    /// Where, in bytes from the start of the payload.
+    /// The offset, in bytes from the start of the payload.
     pub offset: usize,
-    /// What.
+    /// The bytes.
     pub value: Bytes,
 }

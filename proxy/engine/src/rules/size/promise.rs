@@ -1,4 +1,4 @@
-//! What a `size` rule promises: all packets of a size are lost, or none.
+//! The promise of a `size` rule: all packets of a size are lost, or none.
 
 use super::Size;
 use crate::rules::losses::LossModel;

@@ -28,7 +28,7 @@ use timer::Timer;
 /// The most payload in a segment: 1500 bytes less headers with timestamps.
 pub(in crate::tcp) const PAYLOAD_MAX: u32 = 1448;
 
-/// Where the sender stands (Linux's congestion states).
+/// The state of the sender (Linux's congestion states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// All is well.
@@ -53,20 +53,20 @@ pub(in crate::tcp) struct Sender {
     window: Window,
     usage: Usage,
     phase: Phase,
-    /// What was sent when the phase began: its acknowledgement ends Recovery and Loss.
+    /// The end of what was sent when the phase began: its acknowledgement ends Recovery and Loss.
     phase_end: u64,
     reduction: Reduction,
-    /// What to go back to if the reduction under way turns out to be needless.
+    /// The values to go back to if the reduction under way turns out to be needless.
     undo: Option<Undo>,
     probe: Probe,
-    /// Whether a probe is to be sent now.
+    /// True if a probe is to be sent now.
     probing: bool,
     timer: Option<Timer>,
     /// Timeouts since the last advance.
     timeouts: u32,
-    /// When a segment was last sent.
+    /// The time at which a segment was last sent.
     last_sent: Instant,
-    /// Whether new data was sent since the last probe timer was set.
+    /// True if new data was sent since the last probe timer was set.
     sent_new: bool,
     counters: Counters,
 }
@@ -122,7 +122,7 @@ impl Sender {
         self.finished
     }
 
-    /// Whether the end of the stream was acknowledged.
+    /// Returns true if the end of the stream was acknowledged.
     pub(in crate::tcp) const fn is_done(&self) -> bool {
         self.finished && self.board.acknowledged() > self.written
     }
@@ -132,12 +132,12 @@ impl Sender {
         self.board.acknowledged() == self.written + self.finished as u64
     }
 
-    /// The end of what was ever sent, without the end's own place.
+    /// Returns the end of what was ever sent, without the end's own place.
     pub(in crate::tcp) fn sent(&self) -> u64 {
         self.board.next().min(self.written)
     }
 
-    /// When `handle_timer` has something to do.
+    /// Returns the time at which `handle_timer` has something to do.
     pub(in crate::tcp) fn deadline(&self) -> Option<Instant> {
         self.timer.map(|timer| timer.at)
     }
@@ -148,6 +148,7 @@ impl Sender {
 
     /// Takes in an acknowledgement; returns the round-trip time that it told, in nanoseconds.
     pub(in crate::tcp) fn handle_ack(&mut self, now: Instant, ack: &Ack) -> Option<u64> {
+        // It acknowledges what was never sent.
         if ack.next > self.board.next() {
             return None;
         }
@@ -162,6 +163,8 @@ impl Sender {
         if progress.reordered {
             self.clock.set_reordering();
         }
+        // The sample comes before the phase changes: RACK's patience is made from the round-trip
+        // time.
         let sample = self.take_samples(now, ack, &progress);
         self.answer_probe(&progress);
         if progress.advanced {
@@ -189,6 +192,8 @@ impl Sender {
             (None, None) if progress.advanced => (ack.echo, ack.echo),
             (None, None) => return None,
         };
+        // The first segment's time holds the receiver's delay, which the timeout must allow for;
+        // the last one's is the path's alone.
         let (rtt, last_rtt) = (since(first), since(last));
         self.sample_rtt(rtt, last_rtt);
         self.window.sample(Sight {
@@ -207,7 +212,7 @@ impl Sender {
         self.clock.set_least(self.rtt.least());
     }
 
-    /// Bytes per second at which Linux would pace: twice the window per round trip.
+    /// Returns the bytes per second at which Linux would pace: twice the window per round trip.
     fn pacing_rate(&self) -> u64 {
         let bytes = 2 * u64::from(self.window.segments()) * u64::from(PAYLOAD_MAX);
         bytes.saturating_mul(1_000_000_000) / self.rtt.smoothed().unwrap_or(0).max(1)
@@ -216,7 +221,7 @@ impl Sender {
     fn answer_probe(&mut self, progress: &Progress) {
         let bare = !progress.advanced && progress.delivered == 0;
         if self.probe.handle_ack(self.board.acknowledged(), bare) {
-            // The probe repaired a loss that nobody else saw: the window answers for it at once.
+            // The probe repaired a loss not seen otherwise: the window answers for it at once.
             self.window.reduce();
             self.window.set(self.window.threshold());
             self.probe.end();
@@ -232,7 +237,7 @@ impl Sender {
         if self.phase == Phase::Recovery {
             self.clock.set_reordering();
             if self.board.retransmitted() > 0 {
-                // Others may have been lost in earnest.
+                // Others may really have been lost.
                 self.undo = Some(undo);
                 return;
             }
@@ -243,9 +248,9 @@ impl Sender {
         self.phase = self.calm_phase();
     }
 
-    /// Whether something that was sent before the head was (again) has arrived. Of what was sent
-    /// after it, it says nothing: there the timer runs on, or it would be put off for as long as
-    /// anything arrives.
+    /// Returns true if something that was sent before the head was (again) has arrived. Of data
+    /// sent after it, it says nothing: there the timer runs on, or it would be put off for as long
+    /// as anything arrives.
     fn is_sack_of_earlier_data(&self, progress: &Progress, sampled: bool) -> bool {
         sampled
             && !progress.advanced
@@ -255,13 +260,13 @@ impl Sender {
             }
     }
 
-    /// Open, or Disorder while something is missing.
+    /// Returns Open, or Disorder while something is missing.
     fn calm_phase(&self) -> Phase {
         let left = self.board.sacked() + self.board.lost();
         if left > 0 || self.board.is_repairing() { Phase::Disorder } else { Phase::Open }
     }
 
-    /// Moves between the phases; returns how many segments were found lost.
+    /// Moves between the phases; returns the number of segments that were found lost.
     fn update_phase(&mut self, now: Instant, restart_timer: &mut bool) -> u32 {
         if matches!(self.phase, Phase::Recovery | Phase::Loss)
             && self.board.acknowledged() >= self.phase_end

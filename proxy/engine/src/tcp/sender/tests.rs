@@ -16,7 +16,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// A Reno sender after a handshake of `rtt` milliseconds, with so many segments to send.
+    /// Creates a Reno sender after a handshake of `rtt` milliseconds, with so many segments to
+    /// send.
     fn new(rtt: u64, segments: u64) -> Self {
         let mut sender = Sender::new(CongestionControl::Reno);
         let now = Instant::from_millis(rtt);
@@ -25,20 +26,20 @@ impl Bench {
         Self { sender, now }
     }
 
-    /// Sends what may be sent; the numbers of the segments.
+    /// Sends what may be sent; returns the numbers of the segments.
     fn send(&mut self) -> Vec<u64> {
         let polled = std::iter::from_fn(|| self.sender.poll(self.now));
         polled.map(|data: Data| data.start / u64::from(PAYLOAD_MAX)).collect()
     }
 
-    /// After `ms` milliseconds, acknowledges segments below `next` and those in `blocks`; what is
-    /// sent then.
+    /// Acknowledges, after `ms` milliseconds, segments below `next` and those in `blocks`; returns
+    /// what is sent then.
     fn ack(&mut self, ms: u64, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         self.now = self.now.plus_nanos(ms * MS);
         self.echo(self.now, next, blocks)
     }
 
-    /// The same at once, caused by a segment sent at `echo`.
+    /// Does the same at once, caused by a segment sent at `echo`.
     fn echo(&mut self, echo: Instant, next: u64, blocks: &[Range<u64>]) -> Vec<u64> {
         let size = u64::from(PAYLOAD_MAX);
         let mut reported = Blocks::default();
@@ -47,7 +48,7 @@ impl Bench {
         self.send()
     }
 
-    /// Lets the timer fire; how many milliseconds passed, and what is sent then.
+    /// Lets the timer fire; returns the milliseconds that passed, and what is sent then.
     fn wait(&mut self) -> (u64, Vec<u64>) {
         let at = self.sender.deadline().expect("a timer runs");
         let passed = at.since(self.now).as_millis() as u64;

@@ -33,7 +33,7 @@ impl Sender {
         }
     }
 
-    /// What was only suspected to be lost is taken to be lost.
+    /// Takes to be lost what was only suspected to be.
     fn end_patience(&mut self, now: Instant) {
         let rack = self.rack();
         let (lost, wait) = self.board.mark_lost(now, &rack);
@@ -53,14 +53,16 @@ impl Sender {
         self.timer = Some(Timer { kind: TimerKind::Reordering, at });
     }
 
-    /// The retransmission timeout: all that was sent a round trip ago or earlier is lost (RFC 8985
-    /// §6.3).
+    /// Acts on the retransmission timeout: all that was sent a round trip ago or earlier is lost
+    /// (RFC 8985 §6.3).
     fn time_out(&mut self, now: Instant) {
         if self.board.head().is_none() {
             self.timer = None;
             return;
         }
         self.board.mark_timed_out(now, &self.clock.with_patience(0));
+        // One reduction for the losses of one window: a timeout that follows another, or comes amid
+        // recovery, does not reduce it again (as in Linux).
         let fresh = match self.phase {
             Phase::Open | Phase::Disorder => true,
             Phase::Loss => self.timeouts == 0 || self.board.acknowledged() >= self.phase_end,
@@ -69,6 +71,7 @@ impl Sender {
         if fresh {
             self.reduce();
         }
+        // The head goes again, on top of what may still arrive.
         self.window.time_out(now, self.board.next(), self.board.in_flight() + 1);
         self.phase = Phase::Loss;
         self.phase_end = self.board.next();
@@ -88,7 +91,8 @@ impl Sender {
         }
     }
 
-    /// Sets the timer for a probe, not behind the retransmission timeout; whether a probe may go.
+    /// Sets the timer for a probe, not behind the retransmission timeout; returns true if a probe
+    /// may go.
     pub(super) fn set_probe_timer(&mut self, now: Instant, timeout_at: Instant) -> bool {
         let Some(smoothed) = self.rtt.smoothed().filter(|_| self.phase == Phase::Open) else {
             return false;

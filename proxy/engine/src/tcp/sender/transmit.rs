@@ -1,4 +1,5 @@
-//! What goes next: a probe, what is missing, or new data, as far as the window allows.
+//! The choice of what goes next: a probe, what is missing, or new data, as far as the window
+//! allows.
 
 use super::timer::{Timer, TimerKind};
 use super::{PAYLOAD_MAX, Phase, Sender};
@@ -6,7 +7,7 @@ use crate::segment::Data;
 use jostle_common::time::Instant;
 
 impl Sender {
-    /// The next segment to send at `now`.
+    /// Returns the next segment to send at `now`.
     pub(in crate::tcp) fn poll(&mut self, now: Instant) -> Option<Data> {
         if std::mem::take(&mut self.probing)
             && let Some(data) = self.send_probe(now)
@@ -36,6 +37,7 @@ impl Sender {
                 self.board.next(),
             );
         } else if limited {
+            // The window stopped the sender before anything new went: it was in full use.
             self.usage.note(
                 self.board.out(),
                 limited,
@@ -74,6 +76,7 @@ impl Sender {
         if self.phase == Phase::Recovery {
             self.reduction.handle_sent();
         }
+        // The timeout is the head's, so it counts from now; the patience for reordering runs on.
         if is_head && self.timer.is_none_or(|timer| timer.kind != TimerKind::Reordering) {
             self.timer = Some(Timer {
                 kind: TimerKind::Retransmission,
@@ -97,6 +100,7 @@ impl Sender {
             self.window.restart(now, idle, self.rtt.timeout());
         }
         self.board.send_new(now, payload + u32::from(fin));
+        // Otherwise the timer of the segments that are out already runs.
         if was_idle || matches!(self.timer, Some(Timer { kind: TimerKind::Probe, .. })) {
             self.restart_retransmission_timer(now);
         }

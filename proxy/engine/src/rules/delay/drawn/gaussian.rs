@@ -1,12 +1,12 @@
 //! The Gaussian: its distribution function, its quantiles, and what cutting its ends does to its
 //! spread.
 
-/// The share of a standard Gaussian below `x`.
+/// Returns the share of a standard Gaussian below `x`.
 pub(super) fn cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
-/// Where to cut a standard Gaussian on both sides so that the cut lies at `ratio` standard
+/// Returns the cut of a standard Gaussian, the same on both sides, that lies at `ratio` standard
 /// deviations of what is left. Cutting takes spread away, so that is nearer than `ratio`; below √3,
 /// the ratio of the even distribution, there is no such cut.
 pub(super) fn cut_at(ratio: f64) -> f64 {
@@ -18,22 +18,22 @@ pub(super) fn cut_at(ratio: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// The standard deviation of a standard Gaussian cut at ± `cut` (Johnson, Kotz and Balakrishnan,
-/// "Continuous univariate distributions", 1994, 13.10.1).
+/// Returns the standard deviation of a standard Gaussian cut at ± `cut` (Johnson, Kotz and
+/// Balakrishnan, "Continuous univariate distributions", 1994, 13.10.1).
 fn sd_after_cut(cut: f64) -> f64 {
     let density = libm::exp(-0.5 * cut * cut) / libm::sqrt(2.0 * std::f64::consts::PI);
     let mass = 1.0 - 2.0 * cdf(-cut);
     libm::sqrt(1.0 - 2.0 * cut * density / mass)
 }
 
-/// The Gaussian variate for 64 random bits.
+/// Returns the Gaussian variate for 64 random bits.
 pub(super) fn variate(bits: u64) -> f64 {
     // The 53 bits that a float holds, in the middle of their interval: neither 0 nor 1.
     quantile(((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0)
 }
 
-/// The normal quantile function, exact to 1 part in 10^16: algorithm AS 241 (PPND16), Wichura,
-/// Applied Statistics 37, 1988.
+/// Computes the normal quantile function, exact to 1 part in 10^16: algorithm AS 241 (PPND16),
+/// Wichura, Applied Statistics 37, 1988.
 pub(super) fn quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {

@@ -6,13 +6,13 @@
 //! delay can be computed alone. At whole half-lives the process is a walk of innovations drawn by
 //! number; between them, midpoints are drawn by their place in the interval (Lévy's construction),
 //! down to 1/4096 of a half-life, and below that it runs straight, widened to keep its variance.
-//! What was drawn last is kept, so packets in the order of time cost few draws.
+//! The last draws are kept, so packets in the order of time cost few draws.
 
 use super::gaussian;
 use crate::rules::source::{Origin, Source};
 use jostle_common::time::Instant;
 
-/// How often an interval of one half-life is halved.
+/// The number of times that an interval of one half-life is halved.
 const LEVELS: usize = 12;
 /// A walk begins at most two blocks of so many half-lives back: what lay before has faded to 2^-64,
 /// which no float holds.
@@ -33,7 +33,8 @@ pub(crate) struct Latent {
     cell: Cell,
 }
 
-/// How a midpoint lies between its neighbours: their sum times `weight`, plus a variate times `sd`.
+/// The law of a midpoint between its neighbours: their sum times `weight`, plus a variate times
+/// `sd`.
 #[derive(Clone, Copy, Debug)]
 struct Midpoint {
     weight: f64,
@@ -70,7 +71,7 @@ impl Cell {
 }
 
 impl Latent {
-    /// The process of a rule, with a half-life of so many nanoseconds, at least 1.
+    /// Creates the process of a rule, with a half-life of so many nanoseconds, at least 1.
     pub(crate) fn new(half_life: u64, origin: Origin) -> Self {
         let Origin { source, epoch } = origin;
         let midpoints = std::array::from_fn(|level| {
@@ -93,7 +94,7 @@ impl Latent {
         }
     }
 
-    /// The value at a time, which is that of the epoch for times before it.
+    /// Returns the value at a time, which is that of the epoch for times before it.
     pub(crate) fn at(&mut self, at: Instant) -> f64 {
         let elapsed = at.as_nanos().saturating_sub(self.epoch.as_nanos());
         let index = elapsed / self.half_life;
@@ -115,13 +116,13 @@ impl Latent {
         self.between(self.cell.leaf_ends, along)
     }
 
-    /// The variate that belongs to a place: node 0 of a cell is its beginning, the others are
-    /// midpoints.
+    /// Returns the variate that belongs to a place: node 0 of a cell is its beginning, the others
+    /// are midpoints.
     fn variate(&self, cell: u64, node: u64) -> f64 {
         gaussian::variate(self.source.draw_at((cell << LEVELS).wrapping_add(node)).first())
     }
 
-    /// The value after `index` half-lives.
+    /// Returns the value after `index` half-lives.
     fn grid(&mut self, index: u64) -> f64 {
         // One to two blocks of steps lead to the value, whichever value is asked for first, and the
         // same ones each time: what a packet gets may not depend on which came before it.
@@ -138,7 +139,7 @@ impl Latent {
         self.walk.value
     }
 
-    /// The values at the ends of a shortest interval, by halving the cell down to it.
+    /// Computes the values at the ends of a shortest interval, by halving the cell down to it.
     fn descend(&mut self, leaf: u64) -> [f64; 2] {
         let [mut from, mut to] = self.cell.ends;
         for (level, midpoint) in self.midpoints.iter().enumerate() {
@@ -157,7 +158,7 @@ impl Latent {
         [from, to]
     }
 
-    /// The value `along` (0 to 1) the way through a shortest interval.
+    /// Returns the value `along` (0 to 1) the way through a shortest interval.
     fn between(&self, [from, to]: [f64; 2], along: f64) -> f64 {
         // A straight line between two values has less variance than either, so it is widened to 1:
         // the delay's distribution is promised at every instant.

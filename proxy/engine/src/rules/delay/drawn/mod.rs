@@ -55,7 +55,7 @@ struct Level {
 }
 
 impl DrawnDelay {
-    /// The delays that a rule draws.
+    /// Creates the distribution that a rule draws from.
     pub fn new(setting: &Delay) -> Self {
         let (time, jitter, shape) = match &setting.source {
             DelaySource::Drawn { time, jitter, shape, .. } => (nanos(*time), nanos(*jitter), shape),
@@ -83,22 +83,22 @@ impl DrawnDelay {
         })
     }
 
-    /// The mean delay.
+    /// Returns the mean delay.
     pub fn mean(&self) -> Duration {
         Duration::from_nanos(libm::round(self.moments().0) as u64)
     }
 
-    /// The standard deviation.
+    /// Returns the standard deviation.
     pub fn sd(&self) -> Duration {
         Duration::from_nanos(libm::round(self.moments().1) as u64)
     }
 
-    /// The delay that a share `p` of packets, 0 to 1, does not exceed.
+    /// Returns the delay that a share `p` of packets, 0 to 1, does not exceed.
     pub fn quantile(&self, p: f64) -> Duration {
         Duration::from_nanos(self.at(level(p)))
     }
 
-    /// The delay at the level `bits`/2^64 of the distribution: random bits draw one.
+    /// Returns the delay at the level `bits`/2^64 of the distribution: random bits draw one.
     #[inline]
     pub(crate) fn at(&self, bits: u64) -> u64 {
         match &self.0 {
@@ -113,14 +113,14 @@ impl DrawnDelay {
         }
     }
 
-    /// The delay at the level of a standard Gaussian's value.
+    /// Returns the delay at the level of a standard Gaussian's value.
     pub(crate) fn at_gaussian(&self, z: f64) -> u64 {
         // Taken from the nearer end, where a float is finest.
         let bits = level(gaussian::cdf(-z.abs()));
         self.at(if z < 0.0 { bits } else { !bits })
     }
 
-    /// Whether both read the same table in memory.
+    /// Returns true if both read the same table in memory.
     #[cfg(test)]
     pub(crate) fn shares_table_with(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -132,12 +132,12 @@ impl DrawnDelay {
         }
     }
 
-    /// Whether every packet has the same delay.
+    /// Returns true if every packet has the same delay.
     pub(crate) const fn is_constant(&self) -> bool {
         matches!(self.0, Distribution::Constant(_))
     }
 
-    /// Mean and standard deviation in nanoseconds.
+    /// Returns the mean and the standard deviation in nanoseconds.
     fn moments(&self) -> (f64, f64) {
         match &self.0 {
             Distribution::Constant(time) => (*time as f64, 0.0),
@@ -158,7 +158,7 @@ impl DrawnDelay {
 }
 
 impl Distribution {
-    /// netem's formula, but never below 0.
+    /// Computes the delays of a table by netem's formula, but never below 0.
     fn of_table(time: u64, jitter: u64, entries: &[i16]) -> Self {
         let delay = |entry: &i16| {
             let nanos = i128::from(time) + i128::from(jitter) * i128::from(*entry) / 8192;
@@ -169,7 +169,7 @@ impl Distribution {
         Self::Entries(delays.into())
     }
 
-    /// Each delay with the share of the time in which it holds.
+    /// Collects each delay of a trace with the share of the time in which it holds.
     fn of_trace(trace: &DelayTrace) -> Self {
         let ends = trace.steps().iter().skip(1).map(|(from, _)| *from).chain([trace.period()]);
         let mut spans: Vec<(u64, u64)> = trace
@@ -182,6 +182,7 @@ impl Distribution {
         let period = u128::from(nanos(trace.period()).max(1));
         let mut sum = 0u128;
         let steps = spans.into_iter().map(|(delay, span)| {
+            // A step reaches up to the level of its share and of all shorter delays.
             sum += u128::from(span);
             (u64::try_from((sum << 64) / period).unwrap_or(u64::MAX), delay)
         });
@@ -189,13 +190,13 @@ impl Distribution {
     }
 }
 
-/// The 64 bits of a level from 0 to 1.
+/// Returns the 64 bits of a level from 0 to 1.
 fn level(p: f64) -> u64 {
     // A conversion stays within the bounds of its type.
     (p * 18_446_744_073_709_551_616.0) as u64
 }
 
-/// Mean and standard deviation of weighted values.
+/// Computes the mean and the standard deviation of weighted values.
 fn weighted(values: impl Iterator<Item = (f64, u64)>) -> (f64, f64) {
     let (mut weight_sum, mut mean, mut squares) = (0.0, 0.0, 0.0);
     // West, CACM 1979.

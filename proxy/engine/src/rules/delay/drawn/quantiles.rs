@@ -2,14 +2,14 @@
 //! by one look-up.
 //!
 //! The table's steps halve towards either end: each factor of two in the distance from the end of
-//! the distribution has 64 of them. So a rare long delay is as exact as a common one. What is drawn
+//! the distribution has 64 of them. So a rare long delay is as exact as a common one. A draw
 //! follows the straight lines between the entries, and mean and standard deviation are those of the
 //! lines: they are what a user gets, not what a formula meant.
 
 use super::Level;
 use std::sync::Arc;
 
-/// Factors of two in the distance from the end. What lies nearer, 1.2 in 10^10 on either side, is
+/// Factors of two in the distance from the end. Anything nearer, 1.2 in 10^10 on either side, is
 /// rounded to the last entry.
 const OCTAVES: usize = 32;
 /// log2 of the steps per factor of two.
@@ -28,8 +28,8 @@ pub(super) struct Quantiles {
 }
 
 impl Quantiles {
-    /// The distribution with the shape of the quantile function `shape`, whatever its own mean and
-    /// spread, and with this mean and standard deviation. Nothing is below 0.
+    /// Creates the distribution with the shape of the quantile function `shape`, whatever its own
+    /// mean and spread, and with this mean and standard deviation. Nothing is below 0.
     pub(super) fn new(mean: f64, sd: f64, shape: impl Fn(Level) -> f64) -> Self {
         let near = |index: usize| distance(index);
         let below =
@@ -42,7 +42,7 @@ impl Quantiles {
         Self { table: scaled.map(|nanos| libm::round(nanos.max(0.0)) as i64).collect() }
     }
 
-    /// The value at the level `bits`/2^64.
+    /// Returns the value at the level `bits`/2^64.
     #[inline]
     pub(super) fn at(&self, bits: u64) -> u64 {
         let is_upper = bits >> 63 != 0;
@@ -58,26 +58,28 @@ impl Quantiles {
         (from + (way >> FRACTION_BITS) as i64) as u64
     }
 
-    /// Whether both read the same table in memory.
+    /// Returns true if both read the same table in memory.
     #[cfg(test)]
     pub(super) fn is_shared_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.table, &other.table)
     }
 
-    /// Mean and standard deviation of what is drawn.
+    /// Returns the mean and the standard deviation of what is drawn.
     pub(super) fn moments(&self) -> (f64, f64) {
         let values: Vec<f64> = self.table.iter().map(|value| *value as f64).collect();
         moments(&values)
     }
 }
 
-/// How far the entry at `index` of a side is from the end of the distribution, as a probability.
+/// Returns the distance of the entry at `index` of a side from the end of the distribution, as a
+/// probability.
 fn distance(index: usize) -> f64 {
     let (octave, step) = (index / STEPS, index % STEPS);
     libm::ldexp((STEPS + step) as f64 / STEPS as f64, octave as i32 - OCTAVES as i32 - 1)
 }
 
-/// Mean and standard deviation of the distribution that runs straight between these entries.
+/// Computes the mean and the standard deviation of the distribution that runs straight between
+/// these entries.
 fn moments(values: &[f64]) -> (f64, f64) {
     // Mean and mean square of an even distribution between a and b: (a + b)/2 and (a² + ab + b²)/3.
     let mean = expected(values, |a, b| 0.5 * (a + b));
@@ -88,7 +90,7 @@ fn moments(values: &[f64]) -> (f64, f64) {
     (mean, libm::sqrt(variance))
 }
 
-/// The mean of something over all steps, each of which gives it for its two ends.
+/// Computes the mean of a function over all steps; `of` gives a step's from its two ends.
 fn expected(values: &[f64], of: impl Fn(f64, f64) -> f64) -> f64 {
     let side = |values: &[f64]| -> f64 {
         let steps = values.windows(2).enumerate();

@@ -11,7 +11,8 @@ use super::gaussian;
 /// The share of the Pareto distribution that is cut off, at ten times its least value.
 const PARETO_CUT: f64 = 0.001;
 
-/// The part of a distribution that is left when a share `below` and a share `above` are cut off.
+/// Returns the part of a distribution that is left when a share `below` and a share `above` are cut
+/// off.
 const fn cut(level: Level, below: f64, above: f64) -> Level {
     let left = 1.0 - below - above;
     Level { below: below + level.below * left, above: above + level.above * left }
@@ -25,25 +26,25 @@ fn gaussian(level: Level) -> f64 {
     }
 }
 
-/// Pareto's distribution with exponent 3, as in netem's table, and least value 1.
+/// Computes Pareto's distribution with exponent 3, as in netem's table, and least value 1.
 fn pareto(level: Level) -> f64 {
     1.0 / libm::cbrt(level.above)
 }
 
-/// A Gaussian cut on both sides so that either cut lies at `ratio` standard deviations of what is
-/// left.
+/// Returns a Gaussian cut on both sides so that either cut lies at `ratio` standard deviations of
+/// what is left.
 pub(super) fn cut_normal(ratio: f64) -> impl Fn(Level) -> f64 {
     let tail = gaussian::cdf(-gaussian::cut_at(ratio));
     move |level| gaussian(cut(level, tail, tail))
 }
 
-/// Pareto's distribution without its last thousandth.
+/// Computes Pareto's distribution without its last thousandth.
 pub(super) fn cut_pareto(level: Level) -> f64 {
     pareto(cut(level, 0.0, PARETO_CUT))
 }
 
-/// netem's `paretonormal`: at each level a quarter of the Gaussian's quantile and three quarters of
-/// its Pareto's, which is scaled by 4/3. Without the last thousandth on either side.
+/// Computes netem's `paretonormal`: at each level a quarter of the Gaussian's quantile and three
+/// quarters of its Pareto's, which is scaled by 4/3. Without the last thousandth on either side.
 pub(super) fn cut_pareto_normal(level: Level) -> f64 {
     let level = cut(level, PARETO_CUT, PARETO_CUT);
     0.25 * gaussian(level) + pareto(level)
