@@ -75,7 +75,7 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How long to wait for any success; for ever when `None`.
+/// The time to wait for any success; for ever when `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience(pub(crate) Option<Duration>);
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub trait DatagramReceiver: Endpoint {
     /// Returns the next transfer that has ended, in the order in which they did.
     fn next_received(&mut self) -> Option<ReceivedFile>;
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     fn report(&self) -> &UdpFileReceiverReport;
 }
 
@@ -74,7 +74,7 @@ impl<F: Folder> UdpFileServer<NaiveReceiver<F>> {
 }
 
 impl<M: DatagramReceiver> UdpFileServer<M> {
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.0.address()
     }
@@ -98,7 +98,7 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
     }
 }
 
-/// How a file is sent.
+/// The settings for sending a file.
 #[derive(Clone, Debug)]
 pub struct UdpFileSettings {
     /// The server's addresses; the next is tried when nothing listens at one.
@@ -120,7 +120,7 @@ impl UdpFileSettings {
     }
 }
 
-/// What was sent, and what came of it.
+/// The result of sending a file.
 #[derive(Clone, Debug)]
 pub struct UdpFileSent {
     /// The address that answered, or the last that was tried.
@@ -131,7 +131,7 @@ pub struct UdpFileSent {
     pub digest: Digest,
     /// The counts, and the server's report if it arrived.
     pub report: UdpFileSenderReport,
-    /// How it ended: done means that the report arrived, whatever it says.
+    /// The ending: done means that the report arrived, whatever it says.
     pub ending: Ending,
 }
 

@@ -26,7 +26,8 @@ pub trait StreamEndpoint {
     /// input.
     fn poll(&mut self, now: Instant) -> Option<Bytes>;
 
-    /// Returns when `poll` next has something to do by itself; `None`: not before more input comes.
+    /// Returns the time at which `poll` next has something to do by itself; `None`: not before more
+    /// input comes.
     fn deadline(&self) -> Option<Instant>;
 
     /// Returns true when this end has done its job, well or not: its stream is to be ended, and

@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::Duration;
 
-/// What a step of a conversation came to.
+/// The result of a step of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Something moved, and there may be more.
@@ -26,17 +26,17 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Conversation {
     stream: TcpStream,
-    /// What the socket had no room for. Until it has, nothing is read: a peer that does not read is
-    /// not listened to.
+    /// The bytes that the socket had no room for. Until it has, nothing is read: a peer that does
+    /// not read is not listened to.
     unsent: Bytes,
     can_read: bool,
     can_write: bool,
-    /// Whether the peer has ended its stream, and whether we have ended ours.
+    /// True if the peer has ended its stream; `has_ended` is true if we have ended ours.
     has_heard_all: bool,
     has_ended: bool,
-    /// How long the peer may leave what we write unread; for ever when `None`.
+    /// The time that the peer may leave what we write unread; for ever when `None`.
     patience: Option<Duration>,
-    /// When something was last written, or there was nothing to write.
+    /// The time at which something was last written, or there was nothing to write.
     written: Instant,
 }
 
@@ -73,7 +73,7 @@ impl Conversation {
         !self.unsent.is_empty()
     }
 
-    /// Returns when there is something to do without an event.
+    /// Returns the time at which there is something to do without an event.
     pub(super) fn deadline(&self, endpoint: &dyn StreamEndpoint) -> Option<Instant> {
         let can_read = self.can_read && !self.has_heard_all;
         let is_ready = match self.has_unsent() {
@@ -196,7 +196,7 @@ impl Conversation {
     }
 }
 
-/// Returns what is said of a peer that does not move for too long.
+/// Returns the text about a peer that does not move for too long.
 pub(super) fn silence(patience: Duration) -> String {
     format!("nothing moved for {}", format_duration(patience))
 }

@@ -28,10 +28,10 @@ const PROGRAM: HeaderValue =
     HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
 /// The largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// How much of a refusal's text is read.
+/// The number of bytes of a refusal's text that are read.
 const SAID_BYTES_MAX: usize = 16 << 10;
 
-/// What a client has done in all.
+/// The totals of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpClientTotals {
     /// Connections that were opened.
@@ -142,7 +142,7 @@ impl HttpConnection {
         HttpFailure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
     }
 
-    /// Returns the connection to send on, and whether it was there before.
+    /// Returns the connection to send on, and true if it was there before.
     async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), HttpFailure> {
         if let Some((authority, mut sender)) = self.open.take()
             && authority == url.authority()

@@ -22,7 +22,7 @@ const REDIRECTIONS_MAX: u32 = 10;
 /// The name of a file that has none.
 const NAMELESS: &str = "download";
 
-/// Where a fetched file goes.
+/// The place to which a fetched file goes.
 #[derive(Clone, Debug)]
 pub enum DownloadTarget {
     /// Under this name, over what is there.
@@ -97,7 +97,7 @@ impl Fetch<'_> {
         self.check(digest, total)
     }
 
-    /// Asks, and asks again where a redirection leads.
+    /// Asks, and asks again at the address that a redirection leads to.
     async fn follow(&mut self) -> Result<Response<Incoming>, HttpFailure> {
         for _ in 0..=REDIRECTIONS_MAX {
             let mut request = request(&self.report.url, Method::GET);
@@ -174,7 +174,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Judges whether what has come, now that it is all, is what was sent.
+    /// Judges if the bytes that have come, now that they are all, are those that were sent.
     fn check(
         &mut self,
         expected: Option<jostle_common::digest::Digest>,

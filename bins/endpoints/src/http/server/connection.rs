@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 const HEADERS_MAX: usize = 100;
-/// How long a client that is still sending may take to read the answer that refuses it.
+/// The time that a client that is still sending may take to read the answer that refuses it.
 const LINGER: Duration = Duration::from_secs(2);
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

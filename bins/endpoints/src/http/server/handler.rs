@@ -1,4 +1,4 @@
-//! What answers a request, and what answers share.
+//! The handler that answers a request, and the context that answers share.
 
 use super::counts::HttpCounts;
 use super::limits::Limits;
@@ -38,12 +38,12 @@ pub trait Handler: fmt::Debug + Send + Sync {
     }
 }
 
-/// What an answer may know besides its request.
+/// The facts that an answer may know besides its request.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Who asks.
+    /// The address of the client.
     pub peer: SocketAddr,
-    /// What all connections share.
+    /// The context that all connections share.
     pub(in crate::http) context: Arc<Context>,
 }
 
@@ -52,7 +52,7 @@ pub struct Exchange {
 pub enum HttpEvent {
     /// An answer was given, or broke off.
     Answered {
-        /// Who asked.
+        /// The address of the client.
         peer: SocketAddr,
         /// With which method.
         method: String,
@@ -60,12 +60,12 @@ pub enum HttpEvent {
         target: String,
         /// The status of the answer.
         status: u16,
-        /// How many bytes of the answer's body were given to the connection.
+        /// The number of bytes of the answer's body that were given to the connection.
         bytes: u64,
     },
     /// An upload was stored.
     Stored {
-        /// Who sent it.
+        /// The address of the sender.
         peer: SocketAddr,
         /// The name it got.
         name: String,
@@ -76,7 +76,7 @@ pub enum HttpEvent {
     },
 }
 
-/// What all connections share.
+/// The context that all connections share.
 pub(in crate::http) struct Context {
     pub(in crate::http) limits: Limits,
     pub(in crate::http) clock: Clock,

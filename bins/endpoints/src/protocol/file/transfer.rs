@@ -12,11 +12,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How much of a file is read per step of its digest, so that other transfers are served in
+/// The bytes of a file that are read per step of its digest, so that other transfers are served in
 /// between.
 const DIGEST_STEP: usize = 256 * 1024;
 
-/// What the sender announced.
+/// The file that the sender announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) size: u64,
@@ -50,9 +50,9 @@ pub(super) struct UdpTransfer<P> {
     started: Instant,
     last_data: Option<Instant>,
     heard: Instant,
-    /// Whether the sender said that it needs nothing more.
+    /// True if the sender said that it needs nothing more.
     released: bool,
-    /// Whether its end was told.
+    /// True if its end was told.
     told: bool,
 }
 
@@ -106,7 +106,7 @@ impl<P: Partial> UdpTransfer<P> {
         matches!(self.phase, TransferPhase::Finished(..))
     }
 
-    /// ChunkCounts and stores a copy of a chunk. False when it cannot belong to this file.
+    /// Counts and stores a copy of a chunk. Returns false when it cannot belong to this file.
     pub(super) fn handle_copy<F>(&mut self, now: Instant, copy: &Copy<'_>, folder: &mut F) -> bool
     where
         F: Folder<File = P>,
@@ -126,7 +126,7 @@ impl<P: Partial> UdpTransfer<P> {
         true
     }
 
-    /// ChunkCounts a damaged datagram that no longer tells its number.
+    /// Counts a damaged datagram that no longer tells its number.
     pub(super) const fn handle_unknown(&mut self, now: Instant) {
         self.heard = now;
         self.last_data = Some(now);
@@ -172,7 +172,7 @@ impl<P: Partial> UdpTransfer<P> {
         }
     }
 
-    /// The sender has the report.
+    /// Takes in that the sender has the report.
     pub(super) const fn handle_bye(&mut self) {
         self.released = true;
     }
@@ -216,7 +216,7 @@ impl<P: Partial> UdpTransfer<P> {
         }
     }
 
-    /// Returns when [`Self::advance`], or forgetting the transfer, is due.
+    /// Returns the time at which [`Self::advance`], or forgetting the transfer, is due.
     pub(super) fn deadline(&self, settings: &UdpFileReceiverSettings) -> Instant {
         match self.phase {
             TransferPhase::Receiving => self.heard + settings.idle,
@@ -234,7 +234,8 @@ impl<P: Partial> UdpTransfer<P> {
         }
     }
 
-    /// Nothing was lost, damaged, doubled or overtaken, so nothing can still be on its way.
+    /// Returns true if nothing was lost, damaged, doubled or overtaken, so that nothing can still
+    /// be on its way.
     fn is_clean(&self) -> bool {
         let counts = self.account.counts();
         counts.intact == counts.chunks
@@ -243,7 +244,7 @@ impl<P: Partial> UdpTransfer<P> {
             && counts.unknown == 0
     }
 
-    /// From the announcement to the last data.
+    /// Returns the time from the announcement to the last data.
     fn elapsed(&self) -> Duration {
         self.last_data.unwrap_or(self.started).since(self.started)
     }

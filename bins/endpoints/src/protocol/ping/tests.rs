@@ -41,7 +41,7 @@ fn asked(transmit: Option<Transmit>) -> Option<(u64, u32)> {
     })
 }
 
-/// Polls at each deadline until `end`; returns when which attempt went.
+/// Polls at each deadline until `end`; returns the attempts and the times at which they went.
 fn run(client: &mut PingClient, end: Instant) -> Vec<(u64, u64, u32)> {
     let mut sent = Vec::new();
     while let Some(now) = client.deadline().filter(|due| *due <= end) {

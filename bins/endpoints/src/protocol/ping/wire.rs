@@ -1,4 +1,4 @@
-//! What the client sends, and gets back as it is.
+//! The datagram that the client sends, and gets back as it is.
 
 use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};
 use bytes::Bytes;

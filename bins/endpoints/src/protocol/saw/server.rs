@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many answers may wait for the socket; more requests are left unanswered, and counted.
+/// The most answers that may wait for the socket; more requests are left unanswered, and counted.
 const OUTBOX_MAX: usize = 256;
-/// How many of the last clients that said thanks are remembered, so that each counts once however
+/// The number of last clients that said thanks and are remembered, so that each counts once however
 /// often it says so.
 const THANKED_MAX: usize = 64;
 
-/// What a server has done so far.
+/// The counts of a server so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SawServerReport {
     /// Valid requests.
@@ -66,7 +66,7 @@ impl<F: Source> SawServer<F> {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &SawServerReport {
         &self.report
     }
@@ -108,8 +108,8 @@ impl<F: Source> SawServer<F> {
         self.outbox.push_back(Transmit { to: from, payload });
     }
 
-    /// With `once`: the last packet was asked for, or a request shows that a client is still
-    /// fetching.
+    /// Sets the end, with `once`: when the last packet was asked for, or a request shows that a
+    /// client is still fetching.
     fn expect_the_end(&mut self, now: Instant, number: u32) {
         let is_last =
             chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));

@@ -27,7 +27,7 @@ use save::{Naming, StoredUpload};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Where uploads go.
+/// The folder of the uploads, and the rules for them.
 #[derive(Debug)]
 pub(super) struct Uploads {
     folder: PathBuf,
@@ -125,7 +125,7 @@ impl Uploads {
         Ok(self.answer(headers, &stored))
     }
 
-    /// Returns what a raw body is to be called, and how firmly.
+    /// Returns the name of a raw body, and how firmly it is meant.
     fn name(&self, head: &Parts) -> Result<(String, Naming), Refusal> {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
@@ -207,7 +207,7 @@ impl Uploads {
         response
     }
 
-    /// Returns where a stored file can be had, if it is served.
+    /// Returns the path at which a stored file can be had, if it is served.
     fn location(&self, stored: &StoredUpload) -> Option<String> {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
