@@ -132,12 +132,14 @@ impl Driver {
             let drained = self.receive(driven.endpoint(), clock);
             driven.watch();
             let endpoint = driven.endpoint();
+            // Its last datagram may still wait for room in the socket.
             if endpoint.is_finished() && self.waiting.is_none() {
                 return Ok(LoopEnd::Finished);
             }
             if stop.is_requested() {
                 return Ok(LoopEnd::Stopped);
             }
+            // mio tells of an edge only, so after a full batch the loop must come back by itself.
             let wait =
                 if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
             match self.poll.poll(&mut events, wait) {
@@ -188,7 +190,7 @@ impl Driver {
         }
     }
 
-    /// Takes in up to a batch of datagrams, and sends what they give rise to. Returns true when
+    /// Takes in up to a batch of datagrams, and sends what they give rise to. Returns true if
     /// there are no more.
     fn receive(&mut self, endpoint: &mut dyn Endpoint, clock: &Clock) -> bool {
         for _ in 0..BATCH {

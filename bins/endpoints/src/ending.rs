@@ -21,7 +21,7 @@ impl Ending {
         }
     }
 
-    /// Returns true when the job is done.
+    /// Returns true if the job is done.
     pub const fn is_done(&self) -> bool {
         matches!(self, Self::Done)
     }
@@ -44,7 +44,7 @@ impl Ending {
     }
 }
 
-/// The reason for which an event loop ended.
+/// The reason why an event loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopEnd {
     /// The endpoint has finished.

@@ -1,4 +1,4 @@
-//! Options that commands share: where a server listens, the transport, and times.
+//! Options that commands share: the address to listen on, the transport, and times.
 
 use crate::address;
 use clap::Args;

@@ -18,7 +18,7 @@ pub struct ClockSettings {
     pub count: u64,
     /// The least time from one question to the next.
     pub interval: Duration,
-    /// After how long without an answer to give up.
+    /// The time without an answer after which it gives up.
     pub patience: Duration,
 }
 

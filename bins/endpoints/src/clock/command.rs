@@ -33,7 +33,7 @@ pub struct ClockServeArgs {
 }
 
 impl ClockServeArgs {
-    /// Answers until stopped. Returns true when all went well.
+    /// Answers until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -91,7 +91,7 @@ pub struct ClockAskArgs {
 }
 
 impl ClockAskArgs {
-    /// Asks. Returns true when all was answered, or when the user ended it before.
+    /// Asks. Returns true if all was answered, or if the user ended it before.
     ///
     /// # Errors
     /// When an answer does not come, or is no time.

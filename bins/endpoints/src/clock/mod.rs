@@ -42,7 +42,7 @@ pub struct ClockServerSettings {
     pub format: TimeFormat,
     /// The number of clients that may be connected at once; further ones wait.
     pub clients_max: usize,
-    /// After how long a silence a connection is closed.
+    /// The silence after which a connection is closed.
     pub idle: Duration,
     /// True if it ends after one client.
     pub once: bool,

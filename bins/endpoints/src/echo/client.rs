@@ -13,7 +13,7 @@ use mio::event::Source;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Over TCP: how long the server may take to let us in, or to read what we write.
+/// Over TCP: the time that the server may take to let us in, or to read what we write.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The settings for talking to an echo server.

@@ -23,7 +23,7 @@ pub struct TcpFileServerSettings {
     pub size_max: u64,
     /// The most connections that may be open at once; further ones wait in the system's backlog.
     pub clients_max: usize,
-    /// After how long a silence a connection is given up.
+    /// The silence after which a connection is given up.
     pub idle: Duration,
     /// True if it ends after one file.
     pub once: bool,
@@ -110,7 +110,7 @@ impl<F: Folder + Clone> TcpFileServer<F> {
 pub struct TcpFileSettings {
     /// The server's addresses; the next is tried when one cannot be connected to.
     pub server: Vec<SocketAddr>,
-    /// After how long without any progress to give up.
+    /// The time without any progress after which it gives up.
     pub patience: Duration,
 }
 

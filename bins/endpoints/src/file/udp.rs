@@ -105,7 +105,7 @@ pub struct UdpFileSettings {
     pub server: Vec<SocketAddr>,
     /// The rate of the data datagrams.
     pub rate: BitRate,
-    /// After how long without an answer to a control datagram to give up.
+    /// The time without an answer to a control datagram after which it gives up.
     pub patience: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! The digest of a whole file in a header: `Repr-Digest: sha-256=:…:` (RFC 9530), and who wants it.
+//! The digest of a whole file in a header, `Repr-Digest: sha-256=:…:` (RFC 9530), and the header
+//! that asks for it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

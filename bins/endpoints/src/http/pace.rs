@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Least {
     /// The number of bytes.
     pub bytes: u64,
-    /// In how much time of waiting.
+    /// The time of waiting in which they must move.
     pub within: Duration,
 }
 

@@ -13,7 +13,7 @@ use jostle_console::stop::Stop;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// After how long without a first reply the user is told.
+/// The time without a first reply after which the user is told.
 const REMARK: Duration = Duration::from_secs(2);
 /// The time that one address may take to accept the connection before the next is tried.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ pub fn send(
 /// The input of a client, and the listener for its events.
 struct Feed {
     input: Input,
-    /// After how long to tell that no reply came; `None` when that is told or one came.
+    /// The time after which to tell that no reply came; `None` when that is told or one came.
     remark: Option<Duration>,
     /// The fault of the input.
     broken: Option<String>,

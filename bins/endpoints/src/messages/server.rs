@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct MessagesServerSettings {
     /// The number of clients that are served at once; the next ones wait until a place is free.
     pub clients_max: usize,
-    /// After how long a silence a client loses its place; never when `None`.
+    /// The silence after which a client loses its place; never when `None`.
     pub idle: Option<Duration>,
     /// True if it ends after one session.
     pub once: bool,

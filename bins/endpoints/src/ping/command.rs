@@ -39,7 +39,7 @@ pub struct PingServeArgs {
 }
 
 impl PingServeArgs {
-    /// Answers until stopped. Returns true when all went well.
+    /// Answers until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -138,7 +138,7 @@ impl PingArgs {
         }
     }
 
-    /// Pings. Returns true when something was answered, or when the user ended it before.
+    /// Pings. Returns true if something was answered, or if the user ended it before.
     ///
     /// # Errors
     /// When nothing is answered.

@@ -33,7 +33,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// With `once`: after how long a silence the client is taken to be done; it says no goodbye.
+/// With `once`: the silence after which the client is taken to be done; it says no goodbye.
 pub const ONCE_SILENCE: Duration = Duration::from_secs(2);
 
 /// Listens on `listen` with a server that answers anything with itself; port 0 lets the system pick

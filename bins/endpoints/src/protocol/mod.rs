@@ -72,7 +72,7 @@ pub trait Endpoint {
 
 /// A client's end that can begin anew at another address of its server.
 pub trait Redirect: Endpoint + Sized {
-    /// Returns true when nothing listens at the server, and nothing ever came from it.
+    /// Returns true if nothing listens at the server, and nothing ever came from it.
     fn is_refused(&self) -> bool;
 
     /// Begins anew at another address.

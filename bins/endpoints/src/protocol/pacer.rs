@@ -39,6 +39,7 @@ impl Pacer {
 
     /// Notes that a packet of `bytes` went at `now`.
     pub fn note(&mut self, now: Instant, bytes: usize) {
+        // From the due time on, not from now: a late wake-up must not lower the rate.
         let start = self.due.map_or(now, |due| due.max(now - CATCH_UP));
         let rate = u128::from(self.rate.bits_per_second());
         let span =

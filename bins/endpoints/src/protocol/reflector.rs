@@ -32,7 +32,7 @@ const MESSAGES_MAX: usize = 256;
 pub struct ReflectorSettings {
     /// The port it listens on.
     pub port: u16,
-    /// After how long a silence behind the first datagram it ends; never when `None`.
+    /// The silence behind the first datagram after which it ends; never when `None`.
     pub once: Option<Duration>,
     /// True if [`Reflector::next_message`] tells what was answered.
     pub tell: bool,

@@ -31,13 +31,13 @@ pub trait Source {
         Ok(buffer.into())
     }
 
-    /// Returns true when the contents cannot change while they are sent, so that
+    /// Returns true if the contents cannot change while they are sent, so that
     /// [`Self::digest`] holds for whatever was read.
     fn is_immutable(&self) -> bool {
         false
     }
 
-    /// Looks whether the file has changed, and takes on its new size and digest. Returns false
+    /// Checks if the file has changed, and takes on its new size and digest. Returns false
     /// while it cannot be served.
     fn refresh(&mut self, now: Instant) -> bool {
         let _ = now;

@@ -24,7 +24,7 @@ pub fn open(datagram: &[u8]) -> Option<&[u8]> {
     (crc(body) == u32::from_be_bytes(*sum)).then_some(body)
 }
 
-/// The reason for which a datagram was ignored.
+/// The reason why a datagram was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// Its CRC is wrong.

@@ -34,8 +34,8 @@ use std::time::Duration;
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9001;
-/// With `once`: after how long a silence behind a request for the last packet the client is taken
-/// to have it. Its thanks, if they arrive, end the server sooner.
+/// With `once`: the silence behind a request for the last packet after which the client is taken to
+/// have it. Its thanks, if they arrive, end the server sooner.
 const ONCE_SILENCE: Duration = Duration::from_secs(5);
 
 /// Listens on `listen` with a server of `source`; port 0 lets the system pick one. With `once` it
@@ -58,7 +58,7 @@ pub struct FetchSettings {
     pub server: Vec<SocketAddr>,
     /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// After how long without any valid answer to give up; never when `None`.
+    /// The time without any valid answer after which it gives up; never when `None`.
     pub patience: Option<Duration>,
     /// The least number of times that a packet is asked for before giving up.
     pub attempts_min: u32,

@@ -8,7 +8,7 @@ use mio::{Interest, Poll, Token};
 use std::io;
 use std::net::SocketAddr;
 
-/// A listener, and when it is worth asking.
+/// A listener, and the time at which it is worth asking.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listener: TcpListener,

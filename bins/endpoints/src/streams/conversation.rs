@@ -22,7 +22,7 @@ pub(super) enum Step {
     Over,
 }
 
-/// A connected socket, and what of an endpoint's words it has not taken yet.
+/// A connected socket, and the part of an endpoint's words that it has not taken yet.
 #[derive(Debug)]
 pub(super) struct Conversation {
     stream: TcpStream,
@@ -64,7 +64,7 @@ impl Conversation {
         (self.can_read, self.can_write) = (true, true);
     }
 
-    /// Returns true when the peer ended its stream before it had taken everything that was said.
+    /// Returns true if the peer ended its stream before it had taken everything that was said.
     pub(super) fn is_cut_short(&self) -> bool {
         self.has_heard_all && self.has_unsent()
     }
@@ -108,6 +108,7 @@ impl Conversation {
                 Ok(step) => step,
                 Err(reason) => return self.break_off(clock, endpoint, &reason),
             };
+            // What is read may give rise to answers, which must not pile up unread.
             if !endpoint.listens_while_sending() {
                 return step;
             }
@@ -148,7 +149,7 @@ impl Conversation {
         }
     }
 
-    /// Reads a piece. Returns true when something came.
+    /// Reads a piece. Returns true if something came.
     fn read(
         &mut self,
         clock: Clock,

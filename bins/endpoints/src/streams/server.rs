@@ -145,6 +145,7 @@ where
     }
 
     fn deadline(&self) -> Option<Instant> {
+        // A full server must not wake for connections that it cannot take.
         let accept = self.acceptor.deadline().filter(|_| self.has_room());
         let open = self.conversations.values();
         open.filter_map(|(_, conversation, endpoint)| conversation.deadline(endpoint))
@@ -160,6 +161,7 @@ where
         while self.has_room() {
             let now = self.clock.now();
             let Some((mut stream, peer)) = self.acceptor.accept(now) else { return };
+            // Connections count from 1; 0 is the listener.
             let token = Token(self.acceptor.accepted());
             let interest = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = poll.registry().register(&mut stream, token, interest) {

@@ -69,7 +69,7 @@ struct SendSummary<'a> {
 }
 
 impl FileSendArgs {
-    /// Sends the file. Returns false when it arrived damaged and `--strict` minds.
+    /// Sends the file. Returns false if it arrived damaged and `--strict` minds.
     ///
     /// # Errors
     /// When the file cannot be read, or the server does not report that it stored it.

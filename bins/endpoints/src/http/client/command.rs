@@ -131,7 +131,7 @@ enum Task {
 }
 
 impl HttpClientArgs {
-    /// Does all that was asked for. Returns false when something of it failed.
+    /// Does all that was asked for. Returns false if something of it failed.
     ///
     /// # Errors
     /// A [`Usage`] when something impossible was asked for; another error when the folder cannot be

@@ -84,6 +84,7 @@ impl HttpConnection {
                         HttpFailure::Passing(reason)
                     });
                 }
+                // The body moves: the answer may take its time.
                 Err(_) if sent.load(Ordering::Relaxed) > before => {}
                 Err(_) => return Err(self.silent("no answer")),
             }

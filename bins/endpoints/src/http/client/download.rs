@@ -107,6 +107,7 @@ impl Fetch<'_> {
                     (HeaderValue::try_from(format!("bytes={size}-")), HeaderValue::try_from(etag))
             {
                 request.headers_mut().insert(RANGE, range);
+                // Another version comes whole, instead of a range that does not fit what is there.
                 request.headers_mut().insert(IF_RANGE, etag);
             }
             let response = self.connection.send(&self.report.url, request, Arc::default()).await?;
@@ -115,6 +116,7 @@ impl Fetch<'_> {
             match (response.status().as_u16(), location) {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     self.report.url = self.report.url.join(location)?;
+                    // Read to its end, so that the connection can be kept.
                     self.connection.text(response.into_body()).await?;
                 }
                 _ => return Ok(response),
@@ -187,6 +189,7 @@ impl Fetch<'_> {
             && expected != digest
         {
             self.report.damaged += 1;
+            // None of its bytes can be trusted, so nothing of it is resumed.
             part.restart(None).map_err(local)?;
             return Err(HttpFailure::Passing(format!(
                 "it was damaged on the way: its sha256 is {digest}, the server's {expected}"

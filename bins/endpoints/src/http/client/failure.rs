@@ -1,8 +1,8 @@
-//! The reason for which an attempt failed, and the verdict on another: may it succeed?
+//! The reason why an attempt failed, and whether another may succeed.
 
 use hyper::StatusCode;
 
-/// The reason for which an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HttpFailure {
     /// The network's or the moment's fault: worth another try.

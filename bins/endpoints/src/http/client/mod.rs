@@ -36,7 +36,7 @@ use std::time::Duration;
 /// The patience of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpClientSettings {
-    /// After how long without any progress to give a connection up.
+    /// The time without any progress after which a connection is given up.
     pub timeout: Duration,
     /// The number of times to try again, for each file.
     pub retries: u32,

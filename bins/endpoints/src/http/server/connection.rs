@@ -51,6 +51,7 @@ pub(super) async fn serve(
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_header_size(context.limits.head_bytes)
+        // The watched connection bounds the heads itself, and tells the reasons apart.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut stop = pin!(is_stopping.wait_for(|stopping| *stopping));

@@ -47,16 +47,16 @@ pub struct Exchange {
     pub(in crate::http) context: Arc<Context>,
 }
 
-/// Something that a user of the server may want to know.
+/// An event that a user of the server may want to know.
 #[derive(Clone, Debug)]
 pub enum HttpEvent {
     /// An answer was given, or broke off.
     Answered {
         /// The address of the client.
         peer: SocketAddr,
-        /// With which method.
+        /// The method of the request.
         method: String,
-        /// For what; not to be printed without escaping.
+        /// The target of the request; not to be printed without escaping.
         target: String,
         /// The status of the answer.
         status: u16,

@@ -1,5 +1,5 @@
-//! A connection's bytes, with an eye on the clock: who asks nothing, asks too slowly, or does not
-//! read, is let go.
+//! A connection's bytes, with an eye on the clock: a peer that asks nothing, asks too slowly, or
+//! does not read, is let go.
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
@@ -41,7 +41,7 @@ impl Activity {
     }
 }
 
-/// The reason for which a connection was let go.
+/// The reason why a connection was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
     /// No request came.
@@ -57,7 +57,8 @@ pub(super) struct WatchedConnection {
     stream: TcpStream,
     context: Arc<Context>,
     course: Arc<Activity>,
-    /// After which answer this wait for a request began, when, and when its first byte came.
+    /// The number of answers after which this wait for a request began, the time of its beginning,
+    /// and the time at which its first byte came.
     waiting: Option<(u64, Instant, Option<Instant>)>,
     reader: Pace,
     timer: Option<Pin<Box<Sleep>>>,
@@ -70,7 +71,7 @@ impl WatchedConnection {
         Self { stream, context, course, waiting: None, reader, timer: None, expired: None }
     }
 
-    /// Returns the reason for which it was let go, if it was.
+    /// Returns the reason why it was let go, if it was.
     pub(super) const fn expired(&self) -> Option<Expiry> {
         self.expired
     }

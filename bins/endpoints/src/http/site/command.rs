@@ -91,7 +91,7 @@ pub struct HttpServeArgs {
 }
 
 impl HttpServeArgs {
-    /// Serves until stopped. Returns false when `--once` served only what it had to refuse.
+    /// Serves until stopped. Returns false if `--once` served only what it had to refuse.
     ///
     /// # Errors
     /// When a folder cannot be opened, or the address not be taken.

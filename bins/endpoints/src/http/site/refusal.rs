@@ -1,4 +1,4 @@
-//! The reason for which a request is not fulfilled, as a value; what it looks like is decided
+//! The reason why a request is not fulfilled, as a value; what it looks like is decided
 //! elsewhere.
 
 use hyper::StatusCode;
@@ -6,7 +6,7 @@ use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use rustix::io::Errno;
 use std::io;
 
-/// The reason for which a request is not fulfilled.
+/// The reason why a request is not fulfilled.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,

@@ -16,10 +16,10 @@ pub(super) struct RequestTarget {
     pub(super) is_folder: bool,
 }
 
-/// The reason for which a path is not served.
+/// The reason why a path is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// It is no path that anybody could mean.
+    /// It is no path that a client could mean.
     Malformed,
     /// It names something that is never served: a hidden file, or a way up.
     Hidden,

@@ -17,7 +17,7 @@ pub struct ClockClientSettings {
     pub count: u64,
     /// The least time from one question to the next.
     pub interval: Duration,
-    /// After how long without an answer to give up.
+    /// The time without an answer after which it gives up.
     pub patience: Duration,
     /// Reads the calendar clock (since 1970-01-01 UTC).
     pub wall: fn() -> Duration,
@@ -47,7 +47,7 @@ pub struct ClockReport {
     pub best: Option<ClockAnswer>,
 }
 
-/// The reason for which a question was not answered.
+/// The reason why a question was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer to question {number}: {reason}")]
 pub struct ClockFailure {

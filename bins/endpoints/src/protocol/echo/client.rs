@@ -73,7 +73,7 @@ impl EchoReport {
     }
 }
 
-/// The reason for which a client failed. What is lost is a result, not a failure, as long as
+/// The reason why a client failed. What is lost is a result, not a failure, as long as
 /// anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EchoFailure {
@@ -100,7 +100,7 @@ pub struct EchoClient {
     queue: VecDeque<Bytes>,
     /// True if no more will be given.
     is_closed: bool,
-    /// Until when the sent are waited for, by number.
+    /// The times until which the sent messages are waited for, by number.
     waiting: BTreeMap<u64, Instant>,
     last_sent: Instant,
     refusals: u32,
@@ -226,6 +226,8 @@ impl Endpoint for EchoClient {
                 let trip = now.since(sent);
                 round_trip = Some(trip);
                 self.report.intact += 1;
+                // A message counts once, as the best of its answers: the damaged one becomes a
+                // further one.
                 self.report.damaged -= u64::from(again);
                 self.report.doubled += u64::from(again);
                 self.report.round_trips.record(trip);
@@ -284,6 +286,7 @@ impl Endpoint for EchoClient {
 
     fn handle_refusal(&mut self, _now: Instant, to: SocketAddr) {
         self.refusals += 1;
+        // Before the first answer one refusal is enough; later it takes several in a row.
         let begun = self.report.intact + self.report.damaged > 0;
         let is_server = self.outcome.is_none() && to == self.settings.server;
         if is_server && (!begun || self.refusals >= REFUSALS_MAX) {

@@ -38,7 +38,7 @@ impl LineService for EchoService {
 pub struct EchoStream {
     client: EchoClient,
     lines: Lines,
-    /// The reason for which the stream ended before everything was said.
+    /// The reason why the stream ended before everything was said.
     broken: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl EchoStream {
         &mut self.client
     }
 
-    /// Returns the reason for which the stream ended before everything was said, if it did.
+    /// Returns the reason why the stream ended before everything was said, if it did.
     pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }

@@ -1,4 +1,4 @@
-//! The control datagrams: what is repeated until it is answered.
+//! The control datagrams, each of which is repeated until it is answered.
 
 use super::account::ChunkCounts;
 use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};

@@ -18,7 +18,7 @@ pub struct NaiveSettings {
     pub size_max: u64,
     /// The most senders that may be open at once; datagrams of further ones are ignored.
     pub transfers_max: usize,
-    /// After how long a silence a file is complete.
+    /// The silence after which a file is complete.
     pub idle: Duration,
     /// True if it ends after one file.
     pub once: bool,

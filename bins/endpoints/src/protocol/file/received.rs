@@ -13,7 +13,7 @@ pub struct UdpFileReceiverSettings {
     pub size_max: u64,
     /// The most transfers that may be open at once.
     pub transfers_max: usize,
-    /// After how long a silence an unfinished transfer is given up.
+    /// The silence after which an unfinished transfer is given up.
     pub idle: Duration,
     /// The time that it waits, after the sender is done and after the last chunk, for chunks that
     /// were overtaken.
@@ -43,7 +43,7 @@ impl Default for UdpFileReceiverSettings {
 pub struct ReceivedFile {
     /// The address of its sender.
     pub peer: SocketAddr,
-    /// The name and the digest of what was stored, or why nothing was.
+    /// The name and the digest of what was stored, or the reason why nothing was.
     pub stored: Result<(String, Digest), String>,
     /// The size of the file in bytes.
     pub size: u64,

@@ -134,6 +134,7 @@ impl<F: Folder> UdpFileReceiver<F> {
 
     fn handle_start(&mut self, now: Instant, from: SocketAddr, id: u64, announced: Announced) {
         if let Some(known) = self.transfers.get_mut(&(from, id)) {
+            // A repeat, whose answer was lost, announces the same file.
             if known.announced() == announced {
                 let answer = known.handle_start(now);
                 self.answer(from, &answer);
@@ -210,6 +211,7 @@ impl<F: Folder> UdpFileReceiver<F> {
 impl<F: Folder> Endpoint for UdpFileReceiver<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         self.advance(now);
+        // No control datagram is as long, so the length tells the two kinds apart.
         if datagram.len() == DATA_SIZE {
             return self.handle_data(now, from, datagram);
         }
@@ -237,6 +239,7 @@ impl<F: Folder> Endpoint for UdpFileReceiver<F> {
 
     fn is_finished(&self) -> bool {
         let ended = self.report.stored + self.report.failed > 0;
+        // A transfer that lingers still answers a sender that missed the report.
         self.settings.once && ended && self.transfers.is_empty() && self.outbox.is_empty()
     }
 }

@@ -1,5 +1,5 @@
 //! The sender of a file over plain UDP: announces it, sends every chunk once at a rate, and asks
-//! what came of them.
+//! for the receiver's report.
 
 use super::account::{ChunkCounts, ChunkFate, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
@@ -31,7 +31,7 @@ pub struct UdpFileSenderSettings {
     pub transfer: u64,
     /// The rate of the data datagrams, by their payload.
     pub rate: BitRate,
-    /// After how long without an answer to a control datagram the sender gives up.
+    /// The time without an answer to a control datagram after which the sender gives up.
     pub patience: Duration,
 }
 
@@ -48,7 +48,7 @@ impl UdpFileSenderSettings {
     }
 }
 
-/// The reason for which no report arrived.
+/// The reason why no report arrived.
 #[derive(Debug, thiserror::Error)]
 pub enum UdpFileFailure {
     /// Nothing listens where the server should be.
@@ -96,7 +96,7 @@ pub struct UdpFileArrival {
 /// The counts of a sender so far.
 #[derive(Clone, Debug, Default)]
 pub struct UdpFileSenderReport {
-    /// ChunkDatagram datagrams sent.
+    /// Data datagrams sent.
     pub packets: u64,
     /// Control datagrams sent.
     pub control: u64,
@@ -308,6 +308,7 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
                 return self.chunk(now, number);
             }
             self.phase = SendingPhase::Asking(Vec::new());
+            // Chunks are not answered, so the silence while they were sent does not count.
             (self.heard, self.next) = (now, None);
             self.timer.reset();
         }
@@ -349,6 +350,7 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
+        // Before the server has accepted, one refusal is enough; later it takes several in a row.
         let opening = self.phase == SendingPhase::Opening;
         if self.outcome.is_none()
             && to == self.settings.server

@@ -106,7 +106,7 @@ impl<P: Partial> UdpTransfer<P> {
         matches!(self.phase, TransferPhase::Finished(..))
     }
 
-    /// Counts and stores a copy of a chunk. Returns false when it cannot belong to this file.
+    /// Counts and stores a copy of a chunk. Returns false if it cannot belong to this file.
     pub(super) fn handle_copy<F>(&mut self, now: Instant, copy: &Copy<'_>, folder: &mut F) -> bool
     where
         F: Folder<File = P>,
@@ -145,6 +145,7 @@ impl<P: Partial> UdpTransfer<P> {
     /// Returns the answer to a sender that is done and asks for a page of the report.
     pub(super) fn handle_done(&mut self, now: Instant, page: u32) -> ServerControl {
         self.heard = now;
+        // Asked again, it goes on settling since the first time.
         if matches!(self.phase, TransferPhase::Receiving) {
             self.phase = TransferPhase::Settling(now);
         }
@@ -205,6 +206,8 @@ impl<P: Partial> UdpTransfer<P> {
             TransferPhase::Settling(_) => {
                 let size = self.announced.size;
                 self.phase = TransferPhase::Digesting(0, Hasher::new());
+                // Also a file of which nothing arrived is made, and lost chunks at the end become a
+                // hole.
                 let sized = self.file(folder).and_then(|file| file.set_size(size));
                 self.fail_on(sized);
             }
@@ -280,6 +283,7 @@ impl<P: Partial> UdpTransfer<P> {
             return Ok(());
         };
         let left = self.announced.size - *offset;
+        // A step at a time, so that a large file does not hold up the other transfers.
         let step = left.min(DIGEST_STEP as u64);
         let mut buffer = vec![0; step as usize];
         file.read_at(*offset, &mut buffer)?;

@@ -42,7 +42,7 @@ impl Default for MessagesClientSettings {
     }
 }
 
-/// The reason for which not every message was acknowledged.
+/// The reason why not every message was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessagesFailure {
     /// No `ACK` came for too long.
@@ -92,7 +92,7 @@ pub struct MessagesReport {
     pub goodbye_acknowledged: bool,
     /// Lines sent.
     pub sent: u64,
-    /// Of those, how many repeated a message.
+    /// Of those, lines that repeated a message.
     pub resends: u64,
     /// Resends because no reply came in time.
     pub timeouts: u64,
@@ -100,9 +100,9 @@ pub struct MessagesReport {
     pub acks: u64,
     /// `NACK`s that came.
     pub nacks: u64,
-    /// Of both, how many were about a message that had been acknowledged before.
+    /// Of both, those about a message that had been acknowledged before.
     pub stale: u64,
-    /// Of both, how many were about a message that was not sent yet.
+    /// Of both, those about a message that was not sent yet.
     pub senseless: u64,
     /// Lines with a wrong checksum, or that are no reply.
     pub damaged: u64,
@@ -280,10 +280,12 @@ impl MessagesClient {
             return;
         };
         let elapsed = now.since(first);
+        // Karn's rule: of a message that was sent again it is unknown which copy was answered.
         if sends == 1 {
             self.timer.sample(elapsed);
             self.report.round_trips.record(elapsed);
         }
+        // Should a second `ACK` come, the first copy was answered, and this was its round trip.
         self.repeated = (sends > 1).then_some((self.sequence, elapsed));
         if is_goodbye {
             self.report.goodbye_acknowledged = true;

@@ -107,7 +107,7 @@ impl Session {
         &self.report
     }
 
-    /// Returns the outcome, if it has ended.
+    /// Returns the ending, if it has ended.
     pub const fn ended(&self) -> Option<SessionEnd> {
         self.ended
     }
@@ -133,6 +133,7 @@ impl Session {
                 // A damaged line cannot be trusted to say which message it was.
                 Reply::new(ReplyVerdict::Nack, self.expected)
             }
+            // Delivered before: the `ACK` was lost or late, so the client is told again.
             Some((sequence, _)) if sequence < self.expected => {
                 self.report.doubled += 1;
                 Reply::new(ReplyVerdict::Ack, sequence)
@@ -172,6 +173,7 @@ impl StreamEndpoint for Session {
             return;
         }
         self.heard = now;
+        // The lines call back into the session, so they are taken out of it meanwhile.
         let mut lines = self.lines.take();
         lines.push(bytes, |line| self.handle_line(line));
         self.lines = lines;

@@ -4,7 +4,8 @@
 use crate::protocol::wire::crc;
 use bytes::Bytes;
 
-/// The longest line with its newline, in bytes: what a raw route of the proxy takes as one unit.
+/// The longest line with its newline, in bytes: a raw route of the proxy takes one up to this length
+/// as a unit.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// The most bytes that stand around a message in its line: a number of 20 digits, the checksum of
 /// 8, two spaces, the newline.
@@ -69,7 +70,7 @@ pub enum ReplyVerdict {
 pub struct Reply {
     /// The verdict.
     pub verdict: ReplyVerdict,
-    /// About which number.
+    /// The number of the message that it is about.
     pub sequence: u64,
     /// True if it carries a checksum. Ours do; programs of others may not.
     pub is_checked: bool,

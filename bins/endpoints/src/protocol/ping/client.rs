@@ -56,7 +56,7 @@ pub struct PingClientSettings {
     pub retries: u32,
     /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// After how long the run ends, whatever is still open.
+    /// The time after which the run ends, whatever is still open.
     pub deadline: Option<Duration>,
     /// True if [`PingClient::next_event`] tells what happened to each datagram.
     pub tell: bool,
@@ -122,7 +122,7 @@ pub struct PingClient {
     due: BTreeSet<(Instant, u64, u32)>,
     /// Requests to try again now.
     again: VecDeque<u64>,
-    /// At an interval: when the next request is due.
+    /// At an interval: the time at which the next request is due.
     next: Instant,
     last_sent: Instant,
     refusals: u32,
@@ -185,6 +185,7 @@ impl PingClient {
     /// Notes the timeouts that passed before `now`, or at it.
     fn expire(&mut self, now: Instant, at_now: bool) {
         while let Some((until, number, attempt)) = self.due.first().copied() {
+            // An answer that arrives at the very moment of its timeout is in time.
             if until > now || until == now && !at_now {
                 return;
             }
@@ -209,6 +210,7 @@ impl PingClient {
 
     fn handle_answer(&mut self, now: Instant, ping: Ping) {
         let Ping { number, attempt, .. } = ping;
+        // Attempts count from 1; a 0 becomes a place that no request has.
         let place = (attempt as usize).wrapping_sub(1);
         let Some(found) =
             self.request_mut(number).and_then(|request| request.attempts.get_mut(place))
@@ -236,6 +238,7 @@ impl PingClient {
         self.report.jitter.record(round_trip);
         self.timer.sample(round_trip);
         let Some(request) = self.request_mut(number) else { return };
+        // Each of its attempts may be answered, but the request counts once.
         let state = std::mem::replace(&mut request.state, RequestState::Answered);
         self.report.answered += u64::from(state != RequestState::Answered);
         self.open -= u32::from(state == RequestState::Open);
@@ -325,7 +328,7 @@ impl PingClient {
             self.report.ended = Some(now);
         }
         if !self.settings.deadline.is_some_and(is_over) {
-            // Stragglers had their time.
+            // Stragglers had their time, so what still waits is lost; a deadline leaves it open.
             self.due.clear();
         }
         let (server, sent) = (self.settings.server, self.report.sent);
@@ -404,6 +407,7 @@ impl Endpoint for PingClient {
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.report.refused += 1;
         self.refusals += 1;
+        // Before the first answer one refusal is enough; later it takes several in a row.
         let begun = self.report.received > 0;
         let is_server = self.outcome.is_none() && to == self.settings.server;
         if is_server && (!begun || self.refusals >= REFUSALS_MAX) {

@@ -34,7 +34,7 @@ pub enum PingEvent {
         /// True if the request is tried again.
         again: bool,
     },
-    /// Something came back with a wrong CRC; whose answer it was cannot be known.
+    /// Something came back with a wrong CRC; the request that it answered cannot be known.
     Damaged {
         /// Its length in bytes.
         size: usize,
@@ -61,7 +61,7 @@ pub struct PingReport {
     pub damaged: u64,
     /// Datagrams that were whole and answered nothing that is remembered.
     pub ignored: u64,
-    /// Times when the network said that nothing listens.
+    /// Times that the network said that nothing listens.
     pub refused: u64,
     /// Datagrams without an answer whose timeout has not passed.
     pub waiting: u64,
@@ -95,7 +95,7 @@ impl PingReport {
     }
 }
 
-/// The reason for which a client failed. Loss is a result, not a failure, as long as anything comes
+/// The reason why a client failed. Loss is a result, not a failure, as long as anything comes
 /// back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PingFailure {

@@ -1,4 +1,4 @@
-//! The client against an answering hand, in virtual time.
+//! The client against answers made by hand, in virtual time.
 
 use super::client::REQUESTS_MAX;
 use super::*;

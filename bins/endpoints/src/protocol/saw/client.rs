@@ -30,7 +30,7 @@ pub struct SawClientSettings {
     pub server: SocketAddr,
     /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// After how long without any valid answer the client gives up; never when `None`.
+    /// The time without any valid answer after which the client gives up; never when `None`.
     pub patience: Option<Duration>,
     /// The number of times that it has to have asked in vain for a packet before it gives up,
     /// however long that takes.
@@ -60,7 +60,7 @@ impl SawClientSettings {
     }
 }
 
-/// The reason for which a file did not arrive.
+/// The reason why a file did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub enum SawFailure {
     /// Nothing listens where the server should be.
@@ -112,7 +112,7 @@ pub struct SawReport {
     pub packets: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Of those, how many asked again for a packet.
+    /// Of those, requests that asked again for a packet.
     pub retransmissions: u64,
     /// Valid answers with a packet that had arrived before.
     pub duplicates: u64,
@@ -122,7 +122,7 @@ pub struct SawReport {
     pub ignored: u64,
     /// The round trips of all answers to the packet in flight.
     pub round_trips: RoundTrips,
-    /// When the first request was sent.
+    /// The time at which the first request was sent.
     pub started: Option<Instant>,
     /// The time at which the last packet arrived, or the client gave up.
     pub ended: Option<Instant>,
@@ -218,6 +218,7 @@ impl<S: Sink> SawClient<S> {
         if answer.number != self.number {
             self.report.duplicates += u64::from(answer.number < self.number);
             self.report.ignored += u64::from(answer.number > self.number);
+            // A copy says nothing about the packet in flight, but the way is open.
             return self.timer.reset();
         }
         self.timer.reset();
@@ -237,6 +238,7 @@ impl<S: Sink> SawClient<S> {
         self.hasher.update(answer.data);
         self.report.bytes += answer.data.len() as u64;
         self.report.packets += u64::from(!answer.data.is_empty());
+        // An empty file is complete with its first answer, which has no data.
         if self.report.bytes == answer.size {
             let found = std::mem::take(&mut self.hasher).finish();
             let whole = found == expected;
@@ -247,6 +249,7 @@ impl<S: Sink> SawClient<S> {
         }
         self.number += 1;
         self.attempt = 0;
+        // Attempts count from 1 again for the next packet.
         self.sent.clear();
         self.ask_again(now);
     }
@@ -269,6 +272,7 @@ impl<S: Sink> SawClient<S> {
         }
         self.sent.push_back((self.attempt, now));
         self.next = Some(now + self.timer.timeout());
+        // Unless an answer asks for the next request first.
         self.timed_out = true;
         let request = Request { number: self.number, attempt: self.attempt };
         Transmit { to: self.settings.server, payload: request.encode(self.padded) }
@@ -308,6 +312,7 @@ impl<S: Sink> Endpoint for SawClient<S> {
             return self.handle_answer(now, &answer);
         }
         match TooShort::decode(body) {
+            // The server sees a stranger, as behind a relay: from now on requests are long enough.
             Some(refused) if !self.padded && refused.number == self.number => {
                 self.padded = true;
                 self.heard = now;
@@ -352,6 +357,7 @@ impl<S: Sink> Endpoint for SawClient<S> {
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
+        // Before the first answer one refusal is enough; later it takes several in a row.
         let begun = self.report.file.is_some();
         if self.outcome.is_none()
             && to == self.settings.server

@@ -1,5 +1,5 @@
-//! The server of stop-and-wait: answers each request from the file, and remembers nothing about who
-//! asked.
+//! The server of stop-and-wait: answers each request from the file, and remembers nothing about the
+//! client.
 
 use super::wire::{AMPLIFICATION_MAX, Answer, Request, Thanks, TooShort, checked};
 use crate::protocol::storage::Source;
@@ -42,8 +42,8 @@ pub struct SawServer<F> {
     source: F,
     outbox: VecDeque<Transmit>,
     thanked: VecDeque<SocketAddr>,
-    /// After how long without a request the server ends, once the last packet was asked for; never
-    /// when `None`.
+    /// The time without a request after which the server ends, once the last packet was asked for;
+    /// never when `None`.
     once: Option<Duration>,
     ends: Option<Instant>,
     finished: bool,
@@ -83,6 +83,7 @@ impl<F: Source> SawServer<F> {
             return;
         }
         let mut buffer = [0; CHUNK];
+        // Beyond the end this is empty, and the answer still tells the size and the digest.
         let data = &mut buffer[..chunk_length(self.source.size(), request.number)];
         let offset = u64::from(request.number) * CHUNK_BYTES;
         if !data.is_empty() && self.source.read_at(offset, data).is_err() {
@@ -98,6 +99,7 @@ impl<F: Source> SawServer<F> {
             data,
         };
         let mut payload = answer.encode();
+        // The sender may be forged: its owner must not get more than a small multiple of what came.
         if payload.len() > size * AMPLIFICATION_MAX && !is_loopback(from) {
             self.report.too_short += 1;
             payload = TooShort { number, attempt }.encode();

@@ -49,7 +49,7 @@ impl Request {
     }
 }
 
-/// The server's answer: a packet, and what file it is of.
+/// The server's answer: a packet, and the file that it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// The number of the packet.

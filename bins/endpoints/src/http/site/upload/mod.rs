@@ -83,6 +83,7 @@ impl Uploads {
         let headers = &head.headers;
         same_site::check(headers, &self.hosts)
             .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+        // A server that ignored it would store the part as the whole file (RFC 9110, 14.5).
         if headers.contains_key(CONTENT_RANGE) {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
@@ -97,11 +98,13 @@ impl Uploads {
         }
         let boundary = (head.method == Method::POST).then(|| form::boundary(headers)).flatten();
         let size = incoming.size_hint().exact();
+        // The length of a form is that of all its parts and their heads.
         let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
         if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
             return Err(Refusal::too_large(self.limit));
         }
         let (named, naming) = self.name(&head)?;
+        // Before the body is read: a client that waits for 100 Continue need not send it.
         if naming == Naming::Exact {
             save::check_free(&self.folder, &named, size).await?;
         }

@@ -14,14 +14,14 @@ use std::time::Duration;
 pub struct TcpFileReceiverSettings {
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
-    /// After how long a silence the sender is given up; never when `None`.
+    /// The silence after which the sender is given up; never when `None`.
     pub idle: Option<Duration>,
 }
 
 /// The fate of the file of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpFileReceived {
-    /// The name and the digest of what was stored, or why nothing was.
+    /// The name and the digest of what was stored, or the reason why nothing was.
     pub stored: Result<(String, Digest), String>,
     /// The bytes that were taken.
     pub size: u64,
@@ -71,7 +71,7 @@ impl<F: Folder> TcpFileReceiver<F> {
         self.received.take()
     }
 
-    /// Returns true when anything came.
+    /// Returns true if anything came.
     pub const fn has_data(&self) -> bool {
         self.has_data
     }

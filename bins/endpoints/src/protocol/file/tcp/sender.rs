@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The longest line that is an answer: a name, a size and a digest.
 const LINE_MAX: usize = 1024;
 
-/// The reason for which a file was not stored.
+/// The reason why a file was not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TcpFileFailure {
     /// The file could not be read to its end.
@@ -43,12 +43,12 @@ pub struct TcpFileSender<F> {
     source: F,
     size: u64,
     sent: u64,
-    /// Of what was sent, where the source cannot promise that it stays the same; then the digest.
+    /// The hasher of what was sent, where the source cannot promise that it stays the same.
     hasher: Option<Hasher>,
     digest: Digest,
     /// The time to wait for the answer; for ever when `None`.
     patience: Option<Duration>,
-    /// Since when the answer is waited for, and nothing of it came.
+    /// The time since which the answer is waited for, and nothing of it came.
     waiting: Option<Instant>,
     line: Vec<u8>,
     stored: Option<StoredLine>,
