@@ -64,7 +64,7 @@ impl<F: Folder> UdpFileServer<UdpFileReceiver<F>> {
 }
 
 impl<F: Folder> UdpFileServer<NaiveReceiver<F>> {
-    /// Listens for bare datagrams from anyone, a file per sender, and takes silence for the end.
+    /// Listens for bare datagrams from any sender, a file for each, and takes silence for the end.
     ///
     /// # Errors
     /// When the address cannot be taken.

@@ -34,7 +34,7 @@ impl Connection {
     /// `tried` is the address that was tried last. What is written may stay unread for `patience`.
     ///
     /// # Errors
-    /// How it ended, when none does.
+    /// The ending of the last attempt, when none of them does.
     pub fn open(
         servers: &[SocketAddr],
         connect: Duration,

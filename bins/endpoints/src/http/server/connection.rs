@@ -75,7 +75,7 @@ pub(super) async fn serve(
         }
         Some(Expiry::Reader) => {
             context.counts.slow_readers.add(1);
-            // There is no end to be said to someone who does not read.
+            // A peer that does not read would not see a proper end either.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             return;
         }

@@ -100,7 +100,7 @@ impl WatchedConnection {
         timer.as_mut().poll(task)
     }
 
-    /// Waits on, since no bytes have come. How long depends on what is waited for.
+    /// Waits on, since no bytes have come. The deadline depends on what is waited for.
     fn poll_patience(&mut self, task: &mut Task<'_>) -> Poll<Expiry> {
         // While an answer is made, the answer watches the body and the writing side its reader.
         let Some(answers) = self.course.between() else {
