@@ -1,23 +1,23 @@
-//! What a failed accept(2) means, to every listener alike.
+//! The meaning of a failed accept(2), the same for every listener.
 
 use jostle_sys::is_out_of_descriptors;
 use std::io;
 use std::time::Duration;
 
-/// How long to wait before accepting again when the process has no descriptor left, or the network
-/// has a problem that is no listener's.
+/// The pause before accepting again when the process has no descriptor left, or the network has a
+/// problem that is no listener's.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Judges the errors of one listener, and says each kind once.
 #[derive(Debug, Default)]
 pub(crate) struct AcceptErrors {
-    /// Whether it was said that clients wait for a descriptor: once, and not at every attempt.
+    /// True if it was said that clients wait for a descriptor: once, and not at every attempt.
     has_warned: bool,
 }
 
 impl AcceptErrors {
-    /// Returns how long to wait before accepting again; `None`: not at all, since the error was
-    /// that of one client, which has gone.
+    /// Returns the pause before accepting again; `None`: no pause, since the error was that of one
+    /// client, which has gone.
     pub(crate) fn judge(&mut self, error: &io::Error) -> Option<Duration> {
         match error.kind() {
             io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => return None,

@@ -17,15 +17,15 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 const SOCKET: Token = Token(0);
-/// What else wakes the loop.
+/// The token of the other source that wakes the loop.
 const OTHER: Token = Token(1);
-/// How many datagrams are taken in before the clock, the stop request and the progress get their
-/// turn.
+/// The number of datagrams that are taken in before the clock, the stop request and the progress
+/// get their turn.
 const BATCH: usize = 64;
 /// The longest UDP payload is 65,507 bytes over IPv4.
 const DATAGRAM_MAX: usize = 1 << 16;
-/// What is asked for as receive buffer; the system may grant less. At 10 Mbit/s it is three seconds
-/// of data.
+/// The receive buffer that is asked for; the system may grant less. At 10 Mbit/s it is three
+/// seconds of data.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A UDP socket and the loop around it.
@@ -132,12 +132,14 @@ impl Driver {
             let drained = self.receive(driven.endpoint(), clock);
             driven.watch();
             let endpoint = driven.endpoint();
+            // Its last datagram may still wait for room in the socket.
             if endpoint.is_finished() && self.waiting.is_none() {
                 return Ok(LoopEnd::Finished);
             }
             if stop.is_requested() {
                 return Ok(LoopEnd::Stopped);
             }
+            // mio tells of an edge only, so after a full batch the loop must come back by itself.
             let wait =
                 if drained { self.wait(endpoint, clock.now()) } else { Some(Duration::ZERO) };
             match self.poll.poll(&mut events, wait) {
@@ -149,7 +151,8 @@ impl Driver {
         }
     }
 
-    /// Returns how long there is nothing to do. A full socket waits for its event, whatever is due.
+    /// Returns the time for which there is nothing to do. A full socket waits for its event,
+    /// whatever is due.
     fn wait(&self, endpoint: &dyn Endpoint, now: Instant) -> Option<Duration> {
         if self.waiting.is_some() {
             return None;
@@ -187,8 +190,8 @@ impl Driver {
         }
     }
 
-    /// Takes in up to a batch of datagrams, and sends what they give rise to. True when there are
-    /// no more.
+    /// Takes in up to a batch of datagrams, and sends what they give rise to. Returns true if
+    /// there are no more.
     fn receive(&mut self, endpoint: &mut dyn Endpoint, clock: &Clock) -> bool {
         for _ in 0..BATCH {
             if self.waiting.is_some() {
@@ -271,7 +274,7 @@ impl<E: Endpoint> DatagramServer<E> {
         Ok(Self { driver, address, endpoint: make(address) })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -297,23 +300,23 @@ impl<E: Endpoint> DatagramServer<E> {
     }
 }
 
-/// What a client came to, and where.
+/// A client that has talked, its server, and its ending.
 #[derive(Debug)]
 pub struct Talk<C> {
     /// The address that was talked to, or the last that was tried.
     pub server: SocketAddr,
     /// The client, at its end.
     pub client: C,
-    /// When it ended, on the clock of the talk.
+    /// The end, on the clock of the talk.
     pub ended: Instant,
 }
 
-/// What sees a client at least once per wake-up of its loop.
+/// A watcher that sees a client at least once per wake-up of its loop.
 pub trait Watcher<C> {
     /// Sees the client, which talks to `server`.
     fn watch(&mut self, server: SocketAddr, client: &mut C);
 
-    /// Returns what wakes the loop besides the socket, such as stdin.
+    /// Returns the source that wakes the loop besides the socket, such as stdin.
     fn source(&mut self) -> Option<&mut dyn Source> {
         None
     }

@@ -1,6 +1,6 @@
-//! How a client's job ended.
+//! The ending of a client's job.
 
-/// How a client's job ended.
+/// The ending of a client's job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It is done.
@@ -21,12 +21,12 @@ impl Ending {
         }
     }
 
-    /// Returns true when the job is done.
+    /// Returns true if the job is done.
     pub const fn is_done(&self) -> bool {
         matches!(self, Self::Done)
     }
 
-    /// Returns why it failed, if it did.
+    /// Returns the reason why it failed, if it did.
     pub fn failure(&self) -> Option<&str> {
         match self {
             Self::Failed(reason) => Some(reason),
@@ -44,7 +44,7 @@ impl Ending {
     }
 }
 
-/// Why an event loop ended.
+/// The reason why an event loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopEnd {
     /// The endpoint has finished.

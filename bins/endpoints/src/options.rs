@@ -1,4 +1,4 @@
-//! Options that commands share: where a server listens, the transport, and times.
+//! Options that commands share: the address to listen on, the transport, and times.
 
 use crate::address;
 use clap::Args;
@@ -75,7 +75,7 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How long to wait for any success; for ever when `None`.
+/// The time to wait for any success; for ever when `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience(pub(crate) Option<Duration>);
 

@@ -9,16 +9,16 @@ use jostle_console::stop::Stop;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How a clock is asked.
+/// The settings for asking a clock.
 #[derive(Clone, Debug)]
 pub struct ClockSettings {
     /// The server's addresses; the next is tried when one cannot be connected to.
     pub server: Vec<SocketAddr>,
-    /// How often.
+    /// The number of questions.
     pub count: u64,
     /// The least time from one question to the next.
     pub interval: Duration,
-    /// After how long without an answer to give up.
+    /// The time without an answer after which it gives up.
     pub patience: Duration,
 }
 
@@ -29,14 +29,14 @@ impl ClockSettings {
     }
 }
 
-/// What was learned, and how it ended.
+/// The answers, and the ending.
 #[derive(Clone, Debug)]
 pub struct ClockAsked {
     /// The address that was connected to, or the last that was tried.
     pub server: SocketAddr,
     /// The answers.
     pub report: ClockReport,
-    /// How it ended.
+    /// The ending.
     pub ending: Ending,
 }
 

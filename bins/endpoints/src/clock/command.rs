@@ -33,7 +33,7 @@ pub struct ClockServeArgs {
 }
 
 impl ClockServeArgs {
-    /// Answers until stopped. True when all went well.
+    /// Answers until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -91,7 +91,7 @@ pub struct ClockAskArgs {
 }
 
 impl ClockAskArgs {
-    /// Asks. True when all was answered, or when the user ended it before.
+    /// Asks. Returns true if all was answered, or if the user ended it before.
     ///
     /// # Errors
     /// When an answer does not come, or is no time.
@@ -170,7 +170,7 @@ fn told_json(told: &ClockAnswer) -> Value {
         "interval_ms": [signed_ms(from), signed_ms(to)] })
 }
 
-/// Seconds with nine decimals, as text: a float has too few digits for them.
+/// Returns seconds with nine decimals, as text: a float has too few digits for them.
 fn seconds(wall: Duration) -> String {
     TimeFormat::Unix.print(wall)
 }

@@ -35,16 +35,16 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How a [`ClockServer`] answers.
+/// The settings of a [`ClockServer`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClockServerSettings {
-    /// How it writes the time.
+    /// The format in which it writes the time.
     pub format: TimeFormat,
-    /// How many clients may be connected at once; further ones wait.
+    /// The number of clients that may be connected at once; further ones wait.
     pub clients_max: usize,
-    /// After how long a silence a connection is closed.
+    /// The silence after which a connection is closed.
     pub idle: Duration,
-    /// Whether it ends after one client.
+    /// True if it ends after one client.
     pub once: bool,
 }
 
@@ -55,7 +55,7 @@ impl Default for ClockServerSettings {
     }
 }
 
-/// What a server has done.
+/// The totals of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockServerReport {
     /// Connections that were taken.
@@ -85,7 +85,7 @@ impl ClockServer {
         Ok(Self { settings, server: StreamServer::bind(listen, listening)? })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.server.address()
     }

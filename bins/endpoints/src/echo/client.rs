@@ -13,17 +13,17 @@ use mio::event::Source;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Over TCP: how long the server may take to let us in, or to read what we write.
+/// Over TCP: the time that the server may take to let us in, or to read what we write.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How one talks to an echo server.
+/// The settings for talking to an echo server.
 #[derive(Clone, Debug)]
 pub struct EchoSettings {
     /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// The transport.
     pub over: Transport,
-    /// How long answers that are missing are waited for at the end.
+    /// The time for which missing answers are waited for at the end.
     pub linger: Duration,
 }
 
@@ -39,7 +39,7 @@ impl EchoSettings {
     }
 }
 
-/// What happened.
+/// An event of the conversation.
 #[derive(Clone, Copy, Debug)]
 pub enum EchoNotice<'a> {
     /// An answer came.
@@ -48,14 +48,14 @@ pub enum EchoNotice<'a> {
     TooLong,
 }
 
-/// What came of it.
+/// The result of the conversation.
 #[derive(Clone, Debug)]
 pub struct EchoTalked {
     /// The address that was talked to, or the last that was tried.
     pub server: SocketAddr,
     /// The counts.
     pub report: EchoReport,
-    /// How it ended: done means that something came back, or nothing was sent.
+    /// The ending: done means that something came back, or nothing was sent.
     pub ending: Ending,
 }
 

@@ -41,7 +41,7 @@ pub struct EchoServeArgs {
 }
 
 impl EchoServeArgs {
-    /// Answers until stopped. True when all went well.
+    /// Answers until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -101,7 +101,8 @@ pub struct EchoTalkArgs {
 }
 
 impl EchoTalkArgs {
-    /// Talks until stdin ends. True when something came back, or when the user ended it before.
+    /// Talks until stdin ends. Returns true if something came back, or if the user ended it
+    /// before.
     ///
     /// # Errors
     /// When nothing comes back.

@@ -7,10 +7,10 @@ use mio::unix::pipe::Receiver;
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
 
-/// How much is read at once; the lines in it are all that is held.
+/// The number of bytes that are read at once; the lines in them are all that is held.
 const PIECE: usize = 4 * 1024;
 
-/// What was given.
+/// The next part of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
     /// A message, without its newline.
@@ -39,12 +39,12 @@ impl EchoInput {
         Self { pipe, lines, given: VecDeque::new(), has_ended: false }
     }
 
-    /// Returns what an event loop waits for.
+    /// Returns the source that an event loop waits for.
     pub const fn source(&mut self) -> &mut Receiver {
         &mut self.pipe
     }
 
-    /// Returns what comes next.
+    /// Returns the next part of the input.
     pub fn next_given(&mut self) -> Given {
         let mut buffer = [0; PIECE];
         while self.given.is_empty() && !self.has_ended {

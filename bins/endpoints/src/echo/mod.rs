@@ -44,18 +44,18 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// With `once` over UDP: after how long a silence the client is taken to be done; it says no
+/// With `once` over UDP: the silence after which the client is taken to be done; it says no
 /// goodbye.
 const ONCE_SILENCE: Duration = Duration::from_secs(2);
 
-/// How a [`EchoServer`] serves.
+/// The settings of an [`EchoServer`].
 #[derive(Clone, Copy, Debug)]
 pub struct EchoServerSettings {
-    /// Over TCP: how many clients may be connected at once; further ones wait.
+    /// Over TCP: the number of clients that may be connected at once; further ones wait.
     pub clients_max: usize,
-    /// Over TCP: after how long a silence a connection is closed.
+    /// Over TCP: the silence after which a connection is closed.
     pub idle: Duration,
-    /// Whether it ends after one client.
+    /// True if it ends after one client.
     pub once: bool,
 }
 
@@ -65,7 +65,7 @@ impl Default for EchoServerSettings {
     }
 }
 
-/// What a server has done.
+/// The totals of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EchoServerReport {
     /// Messages answered.
@@ -117,7 +117,7 @@ impl EchoServer {
         Ok(Self { settings, socket })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         match &self.socket {
             Socket::Tcp(server) => server.address(),

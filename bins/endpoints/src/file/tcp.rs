@@ -16,16 +16,16 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How a [`TcpFileServer`] receives.
+/// The settings of a [`TcpFileServer`].
 #[derive(Clone, Copy, Debug)]
 pub struct TcpFileServerSettings {
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
-    /// How many connections may be open at once; further ones wait in the system's backlog.
+    /// The most connections that may be open at once; further ones wait in the system's backlog.
     pub clients_max: usize,
-    /// After how long a silence a connection is given up.
+    /// The silence after which a connection is given up.
     pub idle: Duration,
-    /// Whether it ends after one file.
+    /// True if it ends after one file.
     pub once: bool,
 }
 
@@ -35,7 +35,7 @@ impl Default for TcpFileServerSettings {
     }
 }
 
-/// What a server has done.
+/// The totals of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpFileTotals {
     /// Files that were stored.
@@ -70,7 +70,7 @@ impl<F: Folder + Clone> TcpFileServer<F> {
         Ok(Self { settings, folder, server: StreamServer::bind(listen, listening)? })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.server.address()
     }
@@ -105,12 +105,12 @@ impl<F: Folder + Clone> TcpFileServer<F> {
     }
 }
 
-/// How a file is sent.
+/// The settings for sending a file.
 #[derive(Clone, Debug)]
 pub struct TcpFileSettings {
     /// The server's addresses; the next is tried when one cannot be connected to.
     pub server: Vec<SocketAddr>,
-    /// After how long without any progress to give up.
+    /// The time without any progress after which it gives up.
     pub patience: Duration,
 }
 
@@ -121,7 +121,7 @@ impl TcpFileSettings {
     }
 }
 
-/// What was sent, and what came of it.
+/// The result of sending a file.
 #[derive(Clone, Debug)]
 pub struct TcpFileSent {
     /// The address that was connected to, or the last that was tried.
@@ -136,7 +136,7 @@ pub struct TcpFileSent {
     pub stored: Option<StoredLine>,
     /// From the first attempt to connect until the server's line.
     pub elapsed: Duration,
-    /// How it ended: done means that the server stored what was sent.
+    /// The ending: done means that the server stored what was sent.
     pub ending: Ending,
 }
 

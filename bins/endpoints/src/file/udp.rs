@@ -20,7 +20,7 @@ use std::time::Duration;
 pub trait DatagramReceiver: Endpoint {
     /// Returns the next transfer that has ended, in the order in which they did.
     fn next_received(&mut self) -> Option<ReceivedFile>;
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     fn report(&self) -> &UdpFileReceiverReport;
 }
 
@@ -64,7 +64,7 @@ impl<F: Folder> UdpFileServer<UdpFileReceiver<F>> {
 }
 
 impl<F: Folder> UdpFileServer<NaiveReceiver<F>> {
-    /// Listens for bare datagrams from anyone, a file per sender, and takes silence for the end.
+    /// Listens for bare datagrams from any sender, a file for each, and takes silence for the end.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -74,7 +74,7 @@ impl<F: Folder> UdpFileServer<NaiveReceiver<F>> {
 }
 
 impl<M: DatagramReceiver> UdpFileServer<M> {
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.0.address()
     }
@@ -98,14 +98,14 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
     }
 }
 
-/// How a file is sent.
+/// The settings for sending a file.
 #[derive(Clone, Debug)]
 pub struct UdpFileSettings {
     /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
     /// The rate of the data datagrams.
     pub rate: BitRate,
-    /// After how long without an answer to a control datagram to give up.
+    /// The time without an answer to a control datagram after which it gives up.
     pub patience: Duration,
 }
 
@@ -120,7 +120,7 @@ impl UdpFileSettings {
     }
 }
 
-/// What was sent, and what came of it.
+/// The result of sending a file.
 #[derive(Clone, Debug)]
 pub struct UdpFileSent {
     /// The address that answered, or the last that was tried.
@@ -131,7 +131,7 @@ pub struct UdpFileSent {
     pub digest: Digest,
     /// The counts, and the server's report if it arrived.
     pub report: UdpFileSenderReport,
-    /// How it ended: done means that the report arrived, whatever it says.
+    /// The ending: done means that the report arrived, whatever it says.
     pub ending: Ending,
 }
 

@@ -1,4 +1,5 @@
-//! The digest of a whole file in a header: `Repr-Digest: sha-256=:…:` (RFC 9530), and who wants it.
+//! The digest of a whole file in a header, `Repr-Digest: sha-256=:…:` (RFC 9530), and the header
+//! that asks for it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,11 +8,11 @@ use jostle_common::digest::Digest;
 
 /// The digest of the whole file, also when only a range of it is sent.
 pub(crate) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
-/// Which digests the other side wants.
+/// The field that names the digests that the other side wants.
 pub(crate) const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 const ALGORITHM: &str = "sha-256";
 
-/// `sha-256=:BASE64:`.
+/// Returns the value `sha-256=:BASE64:`.
 pub(crate) fn value(digest: Digest) -> HeaderValue {
     let text = format!("{ALGORITHM}=:{}:", STANDARD.encode(digest.0));
     HeaderValue::try_from(text).expect("base64 is printable")

@@ -18,9 +18,9 @@ type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
 /// A range of a file.
 pub(crate) struct FileBody {
     file: Arc<File>,
-    /// What is not being read yet.
+    /// The range that is not being read yet.
     rest: Range<u64>,
-    /// How many bytes are still to be given out.
+    /// The number of bytes that are still to be given out.
     left: u64,
     first: Option<Bytes>,
     reading: Option<Reading>,

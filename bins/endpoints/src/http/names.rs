@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// Leaves room for a number and `.part` within the 255 bytes that file systems allow.
 const BYTES_MAX: usize = 200;
-/// What stands for itself in a path: RFC 3986's unreserved characters.
+/// The characters to escape in a path: all but RFC 3986's unreserved ones.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Returns the plain name of a file that `text` asks for: nothing of a path, nothing hidden,
@@ -105,7 +105,8 @@ fn unquoted(value: &str) -> String {
     text
 }
 
-/// At most [`BYTES_MAX`] bytes, with a short extension kept, and no dot or space where it was cut.
+/// Returns at most [`BYTES_MAX`] bytes of the name, with a short extension kept, and no dot or
+/// space where it was cut.
 fn shortened(name: &str) -> String {
     if name.len() <= BYTES_MAX {
         return name.to_owned();
@@ -116,8 +117,8 @@ fn shortened(name: &str) -> String {
     format!("{}{extension}", stem[..end].trim_end_matches(['.', ' ']))
 }
 
-/// Names that are devices to Windows, in any folder and with any extension; superscripts count as
-/// digits there.
+/// Returns true for names that are devices to Windows, in any folder and with any extension;
+/// superscripts count as digits there.
 fn is_device(stem: &str) -> bool {
     let stem = stem.trim_end().to_ascii_uppercase();
     let is_numbered = |name: &str| {

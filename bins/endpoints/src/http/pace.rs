@@ -1,4 +1,5 @@
-//! Who is too slow: at least so many bytes must move in so much time of waiting for the other side.
+//! The least pace of the other side: at least so many bytes must move in so much time of waiting
+//! for it.
 //!
 //! Only time spent waiting counts: our own pauses count against no peer, and neither does a single
 //! late byte.
@@ -9,9 +10,9 @@ use std::time::Duration;
 /// The least pace that is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Least {
-    /// How many bytes.
+    /// The number of bytes.
     pub bytes: u64,
-    /// In how much time of waiting.
+    /// The time of waiting in which they must move.
     pub within: Duration,
 }
 
@@ -30,7 +31,7 @@ impl Pace {
         Self { least, waiting_since: None, waited: Duration::ZERO, moved: 0 }
     }
 
-    /// We wait for the other side, from `now` unless we do already.
+    /// Notes that we wait for the other side, from `now` unless we do already.
     pub fn handle_wait(&mut self, now: Instant) {
         if self.waiting_since.is_none() {
             if self.waited.is_zero() {
@@ -41,7 +42,7 @@ impl Pace {
         }
     }
 
-    /// So many bytes have moved.
+    /// Notes that so many bytes have moved.
     pub fn handle_bytes(&mut self, now: Instant, bytes: u64) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += now.since(since);
@@ -52,7 +53,7 @@ impl Pace {
         }
     }
 
-    /// Returns when to judge, if nothing moves until then.
+    /// Returns the time at which to judge, if nothing moves until then.
     pub fn deadline(&self) -> Option<Instant> {
         self.waiting_since.map(|since| since + self.least.within.saturating_sub(self.waited))
     }
@@ -77,8 +78,8 @@ mod tests {
 
     const LEAST: Least = Least { bytes: 1000, within: Duration::from_secs(10) };
 
-    /// One piece of `bytes` after every `every` of waiting: when it is found too slow, if it is
-    /// within 1000 s.
+    /// Moves a piece of `bytes` after every `every` of waiting. Returns the time at which it is
+    /// found too slow, if that is within 1000 s.
     fn cut(bytes: u64, every: Duration) -> Option<Instant> {
         let mut pace = Pace::new(LEAST);
         let mut now = Instant::START;

@@ -13,12 +13,12 @@ use jostle_console::stop::Stop;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// After how long without a first reply the user is told.
+/// The time without a first reply after which the user is told.
 const REMARK: Duration = Duration::from_secs(2);
-/// How long one address may take to accept the connection before the next is tried.
+/// The time that one address may take to accept the connection before the next is tried.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How messages are sent.
+/// The settings for sending messages.
 #[derive(Clone, Debug)]
 pub struct MessagesSettings {
     /// The server's addresses; the next is tried when one cannot be connected to.
@@ -34,7 +34,7 @@ impl MessagesSettings {
     }
 }
 
-/// What is told while messages are sent.
+/// An event while messages are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The connection stands.
@@ -45,14 +45,14 @@ pub enum Notice {
     Acknowledged(Acknowledged),
 }
 
-/// What was sent, and what came of it.
+/// The result of sending messages.
 #[derive(Clone, Debug)]
 pub struct MessagesSent {
     /// The address that was connected to, or the last that was tried.
     pub server: SocketAddr,
     /// The counts.
     pub report: MessagesReport,
-    /// How it ended: done means that every message was acknowledged.
+    /// The ending: done means that every message was acknowledged.
     pub ending: Ending,
 }
 
@@ -92,18 +92,18 @@ pub fn send(
     Ok(MessagesSent { server, report, ending })
 }
 
-/// What a client is fed with, and what is told of it.
+/// The input of a client, and the listener for its events.
 struct Feed {
     input: Input,
-    /// After how long to tell that no reply came; `None` when that is told or one came.
+    /// The time after which to tell that no reply came; `None` when that is told or one came.
     remark: Option<Duration>,
-    /// What is wrong with the input.
+    /// The fault of the input.
     broken: Option<String>,
 }
 
 impl Feed {
-    /// Tells what happened and hands the client more messages. Returns when to come again at the
-    /// latest.
+    /// Tells what happened and hands the client more messages. Returns the latest time to come
+    /// again.
     fn step(
         &mut self,
         now: Instant,

@@ -40,7 +40,7 @@ pub struct MessagesServeArgs {
 }
 
 impl MessagesServeArgs {
-    /// Serves until stopped. True when all went well.
+    /// Serves until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -165,7 +165,8 @@ pub struct MessagesSendArgs {
 }
 
 impl MessagesSendArgs {
-    /// Sends the messages. True when all were acknowledged, or when the user ended it before.
+    /// Sends the messages. Returns true if all were acknowledged, or if the user ended it
+    /// before.
     ///
     /// # Errors
     /// When a message is not acknowledged, or cannot be sent.

@@ -1,4 +1,4 @@
-//! Where a client's messages come from: a text, or stdin line by line; several on a line with a
+//! The source of a client's messages: a text, or stdin line by line; several on a line with a
 //! separator between them.
 
 use crate::protocol::lines::{Line, Lines, Overlong};
@@ -12,7 +12,7 @@ use std::io::{self, Read};
 /// The longest line of stdin, with its newline: room for several of the longest messages.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// What comes next.
+/// The next entry of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputEntry {
     /// A message.
@@ -33,7 +33,7 @@ pub struct Input {
     entries: VecDeque<InputEntry>,
     /// Messages that are made when their turn comes.
     made: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
-    /// Where more lines come from.
+    /// The pipe from which more lines come.
     source: Option<pipe::Receiver>,
     has_ended: bool,
 }
@@ -86,7 +86,7 @@ impl Input {
         self.source.as_mut().map_or(Ok(()), |source| connection.watch(source))
     }
 
-    /// Returns what comes next.
+    /// Returns the next entry.
     pub fn next_entry(&mut self) -> InputEntry {
         loop {
             if let Some(entry) = self.entries.pop_front() {
@@ -104,7 +104,7 @@ impl Input {
         }
     }
 
-    /// Reads a piece of the source; what to say when there is none.
+    /// Reads a piece of the source. Returns the entry to give when there is none.
     fn read(&mut self) -> Option<InputEntry> {
         let mut buffer = [0; 4096];
         let length = match self.source.as_mut().map_or(Ok(0), |source| source.read(&mut buffer)) {

@@ -35,5 +35,5 @@ pub use server::{
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9000;
-/// What stands between several messages on a line unless told otherwise.
+/// The separator of several messages on a line unless told otherwise.
 pub const SEPARATOR: &str = "||";

@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How a [`MessagesServer`] serves.
+/// The settings of a [`MessagesServer`].
 #[derive(Clone, Copy, Debug)]
 pub struct MessagesServerSettings {
-    /// How many clients are served at once; the next ones wait until a place is free.
+    /// The number of clients that are served at once; the next ones wait until a place is free.
     pub clients_max: usize,
-    /// After how long a silence a client loses its place; never when `None`.
+    /// The silence after which a client loses its place; never when `None`.
     pub idle: Option<Duration>,
-    /// Whether it ends after one session.
+    /// True if it ends after one session.
     pub once: bool,
 }
 
@@ -25,7 +25,7 @@ impl Default for MessagesServerSettings {
     }
 }
 
-/// What a server has done.
+/// The totals of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessagesTotals {
     /// Sessions in which a line came.
@@ -34,16 +34,16 @@ pub struct MessagesTotals {
     pub counts: SessionReport,
 }
 
-/// Whose messages they are.
+/// The peer whose messages they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionPeer {
-    /// Which connection: 1, 2, 3 … in the order in which they got a place.
+    /// The number of the connection: 1, 2, 3 … in the order in which they got a place.
     pub session: u64,
     /// Its address.
     pub address: SocketAddr,
 }
 
-/// How a session ended (`None`: the server stopped), and what it counted.
+/// The ending of a session (`None`: the server stopped), and its counts.
 pub type SessionOver = (Option<SessionEnd>, SessionReport);
 
 /// A server with its listener.
@@ -64,7 +64,7 @@ impl MessagesServer {
         Ok(Self { settings, inner: StreamServer::bind(listen, listening)? })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.inner.address()
     }

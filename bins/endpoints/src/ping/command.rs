@@ -15,8 +15,8 @@ use jostle_console::terminal::Printer;
 use serde_json::json;
 use std::time::Duration;
 
-/// How many requests of a flood may be open: enough to keep any loopback busy, few enough for a
-/// default socket buffer.
+/// The number of requests of a flood that may be open: enough to keep any loopback busy, few enough
+/// for a default socket buffer.
 const FLOOD_WINDOW: u32 = 64;
 
 /// Answers any datagram with itself, over UDP.
@@ -39,7 +39,7 @@ pub struct PingServeArgs {
 }
 
 impl PingServeArgs {
-    /// Answers until stopped. True when all went well.
+    /// Answers until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the address cannot be taken.
@@ -138,7 +138,7 @@ impl PingArgs {
         }
     }
 
-    /// Pings. True when something was answered, or when the user ended it before.
+    /// Pings. Returns true if something was answered, or if the user ended it before.
     ///
     /// # Errors
     /// When nothing is answered.

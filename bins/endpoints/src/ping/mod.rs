@@ -33,7 +33,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// With `once`: after how long a silence the client is taken to be done; it says no goodbye.
+/// With `once`: the silence after which the client is taken to be done; it says no goodbye.
 pub const ONCE_SILENCE: Duration = Duration::from_secs(2);
 
 /// Listens on `listen` with a server that answers anything with itself; port 0 lets the system pick
@@ -48,7 +48,7 @@ pub fn serve(listen: SocketAddr, once: bool) -> io::Result<DatagramServer<Reflec
     })
 }
 
-/// What a run of pings came to.
+/// The result of a run of pings.
 #[derive(Clone, Debug)]
 pub struct Pinged {
     /// The address that answered, or the last that was tried.
@@ -57,12 +57,12 @@ pub struct Pinged {
     pub report: PingReport,
     /// From the first datagram to the end.
     pub elapsed: Duration,
-    /// How it ended: done means that something was answered.
+    /// The ending: done means that something was answered.
     pub ending: Ending,
 }
 
 /// Pings the first of `servers` at which a server listens; the address in `settings` is replaced.
-/// `told` sees whom it asks, each event, and the counts.
+/// `told` sees the server that is asked, each event, and the counts.
 ///
 /// # Errors
 /// When there is no way to any server, or the system refuses to wait for events. Silence is an

@@ -1,4 +1,4 @@
-//! What a run of pings prints: a line per answer, and the sums, as `ping` does.
+//! The output of a run of pings: a line per answer, and the sums, as `ping` prints them.
 
 use super::Pinged;
 use crate::ending::Ending;
@@ -47,7 +47,7 @@ pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, eve
     }
 }
 
-/// Prints what the run came to.
+/// Prints the sums of the run.
 pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
     let Pinged { server, report, elapsed, ending } = pinged;
     let trips = &report.round_trips;
@@ -117,7 +117,7 @@ pub(super) fn counts(report: &PingReport) -> String {
     text
 }
 
-/// Milliseconds, to the nanosecond.
+/// Returns the milliseconds, to the nanosecond.
 fn ms(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e6
 }

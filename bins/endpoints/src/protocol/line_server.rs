@@ -9,14 +9,14 @@ use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;
 use std::time::Duration;
 
-/// How much is taken in at once: in the worst case as many empty lines.
+/// The bytes that are taken in at once: in the worst case as many empty lines.
 const PIECE: usize = 4 << 10;
 
 /// A service that answers lines.
 pub trait LineService {
     /// The longest line in bytes, newline included.
     const LINE_BYTES_MAX: usize;
-    /// What becomes of a longer one.
+    /// The treatment of a longer one.
     const OVERLONG: Overlong;
 
     /// Appends the answer to a line.
@@ -30,7 +30,7 @@ pub struct LineServer<S> {
     lines: Lines,
     answers: BytesMut,
     idle: Duration,
-    /// When something last moved.
+    /// The last time at which something moved.
     heard: Instant,
     has_ended: bool,
 }

@@ -1,6 +1,6 @@
 //! Cuts a stream of bytes into lines of bounded length.
 
-/// What becomes of a line that is longer than the bound.
+/// The treatment of a line that is longer than the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlong {
     /// It is skipped up to its newline, and told of once.
@@ -35,7 +35,7 @@ pub struct Lines {
     unfinished: Vec<u8>,
     bytes_max: usize,
     overlong: Overlong,
-    /// Whether the rest of a line that was too long is still to come.
+    /// True if the rest of a line that was too long is still to come.
     is_skipping: bool,
 }
 
@@ -81,7 +81,7 @@ impl Lines {
         std::mem::replace(self, fresh)
     }
 
-    /// Returns what the stream ended with behind its last newline, if anything.
+    /// Returns the bytes that the stream ended with behind its last newline, if any.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         let rest = std::mem::take(&mut self.unfinished);
         (!rest.is_empty()).then_some(rest)

@@ -36,9 +36,9 @@ pub const CHUNK_BYTES: u64 = CHUNK as u64;
 /// A datagram to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where it goes.
+    /// The address that it goes to.
     pub to: SocketAddr,
-    /// What it carries.
+    /// The bytes that it carries.
     pub payload: Bytes,
 }
 
@@ -51,8 +51,8 @@ pub trait Endpoint {
     /// another datagram.
     fn poll(&mut self, now: Instant) -> Option<Transmit>;
 
-    /// Returns when `poll` next has something to do by itself; `None`: not before another datagram
-    /// comes.
+    /// Returns the time at which `poll` next has something to do by itself; `None`: not before
+    /// another datagram comes.
     fn deadline(&self) -> Option<Instant>;
 
     /// Returns true if this end has done its job, well or not: nothing is left to send or to wait
@@ -72,7 +72,7 @@ pub trait Endpoint {
 
 /// A client's end that can begin anew at another address of its server.
 pub trait Redirect: Endpoint + Sized {
-    /// Returns true when nothing listens at the server, and nothing ever came from it.
+    /// Returns true if nothing listens at the server, and nothing ever came from it.
     fn is_refused(&self) -> bool;
 
     /// Begins anew at another address.
@@ -92,13 +92,14 @@ pub const fn is_loopback(address: SocketAddr) -> bool {
     }
 }
 
-/// Returns how many packets a file of `size` bytes takes; `None` when their numbers do not fit 32
-/// bits (16 TiB).
+/// Returns the number of packets that a file of `size` bytes takes; `None` when their numbers do
+/// not fit 32 bits (16 TiB).
 pub fn chunks_in(size: u64) -> Option<u32> {
     u32::try_from(size.div_ceil(CHUNK_BYTES)).ok()
 }
 
-/// Returns how many bytes of a file of `size` bytes packet `number` carries: 0 beyond the end.
+/// Returns the number of bytes of a file of `size` bytes that packet `number` carries: 0 beyond the
+/// end.
 pub fn chunk_length(size: u64, number: u32) -> usize {
     size.saturating_sub(u64::from(number) * CHUNK_BYTES).min(CHUNK_BYTES) as usize
 }
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(chunk_length(u64::MAX, u32::MAX), CHUNK);
     }
 
-    /// The sources of the machines, the tests in them left out.
+    /// Collects the sources of the machines, without the tests in them.
     fn sources(folder: &std::path::Path, found: &mut Vec<(std::path::PathBuf, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

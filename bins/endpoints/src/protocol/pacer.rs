@@ -4,20 +4,20 @@ use jostle_common::time::{Instant, nanos};
 use jostle_common::units::BitRate;
 use std::time::Duration;
 
-/// How far a sender that woke late may catch up, as a burst: a few of the milliseconds to which
-/// operating systems round a sleep. A receiver's default buffer holds some 40 packets of 4 KiB on
-/// Linux: at 10 Mbit/s 4 ms are two.
+/// The most time that a sender that woke late may catch up, as a burst: a few of the milliseconds
+/// to which operating systems round a sleep. A receiver's default buffer holds some 40 packets of 4
+/// KiB on Linux: at 10 Mbit/s 4 ms are two.
 pub const CATCH_UP: Duration = Duration::from_millis(4);
 
-/// When the next packet may go. Due times follow the rate exactly, whenever the sender wakes, as
-/// long as it wakes within [`CATCH_UP`].
+/// A pacer that tells when the next packet may go. Due times follow the rate exactly, whenever the
+/// sender wakes, as long as it wakes within [`CATCH_UP`].
 #[derive(Clone, Copy, Debug)]
 pub struct Pacer {
     rate: BitRate,
-    /// When the next packet is due; `None` before the first.
+    /// The time at which the next packet is due; `None` before the first.
     due: Option<Instant>,
-    /// What the due time leaves out, in units of 1/rate ns, so that no fraction of a nanosecond is
-    /// lost.
+    /// The remainder that the due time leaves out, in units of 1/rate ns, so that no fraction of a
+    /// nanosecond is lost.
     carry: u64,
 }
 
@@ -27,7 +27,7 @@ impl Pacer {
         Self { rate, due: None, carry: 0 }
     }
 
-    /// Returns when the next packet is due; `None`: at once.
+    /// Returns the time at which the next packet is due; `None`: at once.
     pub const fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -39,6 +39,7 @@ impl Pacer {
 
     /// Notes that a packet of `bytes` went at `now`.
     pub fn note(&mut self, now: Instant, bytes: usize) {
+        // From the due time on, not from now: a late wake-up must not lower the rate.
         let start = self.due.map_or(now, |due| due.max(now - CATCH_UP));
         let rate = u128::from(self.rate.bits_per_second());
         let span =

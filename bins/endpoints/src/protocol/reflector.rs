@@ -21,24 +21,24 @@ pub const PING_PORT: u16 = 1234;
 pub const ECHO_PORT: u16 = 9002;
 /// Below it no client has its port.
 const CLIENT_PORT_MIN: u16 = 1024;
-/// How many answers may wait for the socket; more datagrams are left unanswered, and counted.
+/// The most answers that may wait for the socket; more datagrams are left unanswered, and counted.
 const OUTBOX_MAX: usize = 256;
-/// How many datagrams may wait to be told of; the caller takes them after each batch, which is
+/// The most datagrams that may wait to be told of; the caller takes them after each batch, which is
 /// smaller.
 const MESSAGES_MAX: usize = 256;
 
-/// How a [`Reflector`] answers.
+/// The settings of a [`Reflector`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReflectorSettings {
     /// The port it listens on.
     pub port: u16,
-    /// After how long a silence behind the first datagram it ends; never when `None`.
+    /// The silence behind the first datagram after which it ends; never when `None`.
     pub once: Option<Duration>,
-    /// Whether [`Reflector::next_message`] tells what was answered.
+    /// True if [`Reflector::next_message`] tells what was answered.
     pub tell: bool,
 }
 
-/// What a reflector has done so far. Received = answered + refused + unanswered.
+/// The counts of a reflector so far. Received = answered + refused + unanswered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReflectorReport {
     /// Datagrams that came.
@@ -56,9 +56,9 @@ pub struct ReflectorReport {
 /// A datagram that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReflectedMessage {
-    /// Who sent it.
+    /// The address that it came from.
     pub from: SocketAddr,
-    /// What it carried; not to be printed without escaping.
+    /// The bytes that it carried; not to be printed without escaping.
     pub payload: Bytes,
 }
 
@@ -87,7 +87,7 @@ impl Reflector {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &ReflectorReport {
         &self.report
     }

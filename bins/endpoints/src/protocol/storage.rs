@@ -1,5 +1,5 @@
-//! Where endpoints read files from and write them to, as values that the caller brings: files in
-//! the programs, memory in tests and in virtual time.
+//! The files that endpoints read and write, as values that the caller brings: files in the
+//! programs, memory in tests and in virtual time.
 
 use bytes::Bytes;
 use jostle_common::digest::Digest;
@@ -31,14 +31,14 @@ pub trait Source {
         Ok(buffer.into())
     }
 
-    /// Returns true when the contents cannot change while they are sent, so that
+    /// Returns true if the contents cannot change while they are sent, so that
     /// [`Self::digest`] holds for whatever was read.
     fn is_immutable(&self) -> bool {
         false
     }
 
-    /// Looks whether the file has changed, and takes on its new size and digest. False while it
-    /// cannot be served.
+    /// Checks if the file has changed, and takes on its new size and digest. Returns false
+    /// while it cannot be served.
     fn refresh(&mut self, now: Instant) -> bool {
         let _ = now;
         true
@@ -54,7 +54,8 @@ pub trait Sink {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// Where received files are made. Until a file is finished it is kept apart from the finished ones.
+/// A folder in which received files are made. Until a file is finished it is kept apart from the
+/// finished ones.
 pub trait Folder {
     /// A file in the making.
     type File: Partial + fmt::Debug;
@@ -133,7 +134,7 @@ impl Memory {
         Self::new(generated(size))
     }
 
-    /// Returns what is in it.
+    /// Returns the bytes in it.
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }

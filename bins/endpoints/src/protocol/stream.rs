@@ -26,27 +26,28 @@ pub trait StreamEndpoint {
     /// input.
     fn poll(&mut self, now: Instant) -> Option<Bytes>;
 
-    /// Returns when `poll` next has something to do by itself; `None`: not before more input comes.
+    /// Returns the time at which `poll` next has something to do by itself; `None`: not before more
+    /// input comes.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Returns true when this end has done its job, well or not: its stream is to be ended, and
+    /// Returns true if this end has done its job, well or not: its stream is to be ended, and
     /// nothing is waited for.
     fn is_finished(&self) -> bool;
 
-    /// Returns true when it will send nothing more, so that its stream is to be ended, though it
+    /// Returns true if it will send nothing more, so that its stream is to be ended, though it
     /// may still wait for something. An endpoint that does not half-close says so when it is
     /// finished.
     fn has_said_all(&self) -> bool {
         self.is_finished()
     }
 
-    /// Returns true when a finished endpoint wants its connection reset, so that the peer cannot
+    /// Returns true if a finished endpoint wants its connection reset, so that the peer cannot
     /// take the end of it for success.
     fn must_reset(&self) -> bool {
         false
     }
 
-    /// Returns true when bytes may be handed in while the peer has not taken all that was sent. A
+    /// Returns true if bytes may be handed in while the peer has not taken all that was sent. A
     /// client that sends ahead says so: two ends that each wait to be read would wait for ever.
     fn listens_while_sending(&self) -> bool {
         false

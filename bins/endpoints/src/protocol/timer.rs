@@ -1,5 +1,5 @@
-//! When to ask again: the retransmission timer of RFC 6298, with bounds that suit a request and its
-//! answer.
+//! The time to ask again: the retransmission timer of RFC 6298, with bounds that suit a request and
+//! its answer.
 
 use jostle_common::time::nanos;
 use jostle_common::units::{UnitError, format_duration, parse_duration};
@@ -18,10 +18,10 @@ pub const CAP: Duration = Duration::from_secs(1);
 /// tell which copy was answered; here an answer names its attempt, so asking early costs a packet
 /// and nothing else.
 pub const INITIAL: Duration = Duration::from_millis(50);
-/// How many times the timeout may double.
+/// The number of times that the timeout may double.
 const DOUBLINGS_MAX: u32 = 2;
 
-/// How the timeout is found.
+/// The rule by which the timeout is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timing {
     /// From the round trips that were measured.
@@ -104,7 +104,7 @@ impl RetransmissionTimer {
         }
     }
 
-    /// Returns how long to wait for an answer now.
+    /// Returns the time to wait for an answer now.
     pub fn timeout(&self) -> Duration {
         let base = match (self.timing, self.smoothed) {
             (Timing::Fixed(timeout), _) => return timeout,
@@ -118,7 +118,7 @@ impl RetransmissionTimer {
     }
 }
 
-/// (old·(parts−1) + new) / parts, without overflow.
+/// Returns (old·(parts−1) + new) / parts, without overflow.
 fn weighted(old: u64, new: u64, parts: u64) -> u64 {
     let sum = u128::from(old) * u128::from(parts - 1) + u128::from(new);
     (sum / u128::from(parts)) as u64

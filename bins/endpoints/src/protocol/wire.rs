@@ -1,12 +1,12 @@
-//! What the datagrams of all protocols share: numbers in network order, and a CRC-32 at the end
-//! over everything before it.
+//! The parts that the datagrams of all protocols share: numbers in network order, and a CRC-32 at
+//! the end over everything before it.
 
 use bytes::Bytes;
 
 /// The bytes of the CRC that ends a datagram.
 pub const CRC_SIZE: usize = 4;
 
-/// CRC-32 as zlib computes it (`zlib.crc32` in Python).
+/// Returns the CRC-32 as zlib computes it (`zlib.crc32` in Python).
 pub fn crc(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
@@ -18,13 +18,13 @@ pub fn seal(mut datagram: Vec<u8>) -> Bytes {
     datagram.into()
 }
 
-/// Returns what stands before the CRC, if the CRC is right.
+/// Returns the bytes before the CRC, if the CRC is right.
 pub fn open(datagram: &[u8]) -> Option<&[u8]> {
     let (body, sum) = datagram.split_last_chunk::<CRC_SIZE>()?;
     (crc(body) == u32::from_be_bytes(*sum)).then_some(body)
 }
 
-/// Why a datagram was ignored.
+/// The reason why a datagram was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// Its CRC is wrong.

@@ -35,7 +35,7 @@ pub struct SawServeArgs {
 }
 
 impl SawServeArgs {
-    /// Serves until stopped. True when all went well.
+    /// Serves until stopped. Returns true if all went well.
     ///
     /// # Errors
     /// When the file cannot be read, or the address not be taken.
@@ -102,7 +102,7 @@ pub struct SawFetchArgs {
 }
 
 impl SawFetchArgs {
-    /// Fetches the file. True when it arrived whole, or when the user ended it before.
+    /// Fetches the file. Returns true if it arrived whole, or if the user ended it before.
     ///
     /// # Errors
     /// When the file does not arrive or cannot be written.

@@ -34,8 +34,8 @@ use std::time::Duration;
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 9001;
-/// With `once`: after how long a silence behind a request for the last packet the client is taken
-/// to have it. Its thanks, if they arrive, end the server sooner.
+/// With `once`: the silence behind a request for the last packet after which the client is taken to
+/// have it. Its thanks, if they arrive, end the server sooner.
 const ONCE_SILENCE: Duration = Duration::from_secs(5);
 
 /// Listens on `listen` with a server of `source`; port 0 lets the system pick one. With `once` it
@@ -51,16 +51,16 @@ pub fn serve<F: Source>(
     DatagramServer::bind(listen, |_| SawServer::new(source, once.then_some(ONCE_SILENCE)))
 }
 
-/// How a file is fetched.
+/// The settings for fetching a file.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
     /// The server's addresses; the next is tried when nothing listens at one.
     pub server: Vec<SocketAddr>,
-    /// How timeouts are found.
+    /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// After how long without any valid answer to give up; never when `None`.
+    /// The time without any valid answer after which it gives up; never when `None`.
     pub patience: Option<Duration>,
-    /// How often a packet is asked for at the least before giving up.
+    /// The least number of times that a packet is asked for before giving up.
     pub attempts_min: u32,
     /// The largest file that is accepted, in bytes.
     pub size_max: u64,
@@ -79,14 +79,14 @@ impl FetchSettings {
     }
 }
 
-/// What was fetched.
+/// The result of fetching a file.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// The address that answered, or the last that was tried.
     pub server: SocketAddr,
     /// The counts.
     pub report: SawReport,
-    /// How it ended.
+    /// The ending.
     pub ending: Ending,
 }
 

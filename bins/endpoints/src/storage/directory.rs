@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The name of received files unless told otherwise.
 pub const NAME: &str = "received.mp3";
-/// How many files of one name a folder may hold.
+/// The number of files of one name that a folder may hold.
 const NUMBER_MAX: u32 = 100_000;
 
 /// A folder, and the name that its files get. Nothing that arrives has a say in either.
@@ -24,7 +24,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Files called `name`, `name-2` … in the folder at `path`, which is made if need be.
+    /// Opens the folder at `path`, which is made if need be, for files called `name`, `name-2` …
     ///
     /// # Errors
     /// A [`Usage`] when `name` is not the plain name of a file; another error when the folder
@@ -43,7 +43,7 @@ impl Directory {
         Ok(Self { path: path.to_owned(), stem: stem.to_owned(), extension: extension.to_owned() })
     }
 
-    /// `received.mp3` for 1, `received-2.mp3` for 2.
+    /// Returns `received.mp3` for 1, `received-2.mp3` for 2.
     fn name(&self, number: u32) -> String {
         let Self { stem, extension, .. } = self;
         if number == 1 {
@@ -146,7 +146,7 @@ fn remove(part: &Path) {
     }
 }
 
-/// Gives a file the name `path`, or `NAME-2` and so on when that is taken; the name it got.
+/// Gives a file the name `path`, or `NAME-2` and so on when that is taken. Returns the name it got.
 ///
 /// # Errors
 /// When no name can be given.

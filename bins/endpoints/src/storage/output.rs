@@ -49,7 +49,7 @@ impl OutputFile {
         }
     }
 
-    /// Leaves it unfinished: where what was written lies, or `None` when that is nothing.
+    /// Leaves it unfinished. Returns the path of what was written, or `None` when that is nothing.
     pub fn abandon(mut self) -> Option<PathBuf> {
         let part = self.part.take()?;
         // What cannot be written now is lost, as it is not whole anyway.

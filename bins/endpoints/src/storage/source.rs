@@ -10,11 +10,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often the file is looked at for changes.
+/// The time between two looks at the file for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What tells one version of a file from the next without reading it: device, inode, size, time of
-/// change.
+/// The marks that tell one version of a file from the next without reading it: device, inode, size,
+/// time of change.
 type SourceVersion = (u64, u64, u64, i64, i64);
 
 /// An open file.
@@ -47,7 +47,7 @@ impl FileSource {
         })
     }
 
-    /// Returns where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

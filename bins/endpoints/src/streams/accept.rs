@@ -8,12 +8,12 @@ use mio::{Interest, Poll, Token};
 use std::io;
 use std::net::SocketAddr;
 
-/// A listener, and when it is worth asking.
+/// A listener, and the time at which it is worth asking.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listener: TcpListener,
     address: SocketAddr,
-    /// When to try: the listener was readable and is not known to be empty.
+    /// The time to try: the listener was readable and is not known to be empty.
     at: Option<Instant>,
     errors: AcceptErrors,
     accepted: usize,
@@ -34,12 +34,12 @@ impl Acceptor {
         Ok(Self { listener, address, at, errors: AcceptErrors::default(), accepted: 0 })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns how many connections were accepted.
+    /// Returns the number of connections that were accepted.
     pub(super) const fn accepted(&self) -> usize {
         self.accepted
     }
@@ -49,7 +49,7 @@ impl Acceptor {
         self.at = Some(now);
     }
 
-    /// Returns when to ask for connections; `None`: not before an event.
+    /// Returns the time to ask for connections; `None`: not before an event.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.at
     }

@@ -34,7 +34,7 @@ impl Connection {
     /// `tried` is the address that was tried last. What is written may stay unread for `patience`.
     ///
     /// # Errors
-    /// How it ended, when none does.
+    /// The ending of the last attempt, when none of them does.
     pub fn open(
         servers: &[SocketAddr],
         connect: Duration,
@@ -86,7 +86,7 @@ impl Connection {
         self.run(&mut WatchedStream { endpoint, each_step })
     }
 
-    /// Returns true when the peer ended its stream before the socket had taken everything that the
+    /// Returns true if the peer ended its stream before the socket had taken everything that the
     /// endpoint said.
     pub fn is_cut_short(&self) -> bool {
         self.conversation.is_cut_short()
@@ -166,9 +166,11 @@ fn establish(
         if stop.is_requested() {
             return Ok(None);
         }
+        // A connection that failed wakes the poll too, and leaves its reason here.
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
+        // Only a connection that stands has a peer.
         if stream.peer_addr().is_ok() {
             return Ok(Some((poll, stream, attached)));
         }

@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::Duration;
 
-/// What a step of a conversation came to.
+/// The result of a step of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Something moved, and there may be more.
@@ -22,21 +22,21 @@ pub(super) enum Step {
     Over,
 }
 
-/// A connected socket, and what of an endpoint's words it has not taken yet.
+/// A connected socket, and the part of an endpoint's words that it has not taken yet.
 #[derive(Debug)]
 pub(super) struct Conversation {
     stream: TcpStream,
-    /// What the socket had no room for. Until it has, nothing is read: a peer that does not read is
-    /// not listened to.
+    /// The bytes that the socket had no room for. Until it has, nothing is read: a peer that does
+    /// not read is not listened to.
     unsent: Bytes,
     can_read: bool,
     can_write: bool,
-    /// Whether the peer has ended its stream, and whether we have ended ours.
+    /// True if the peer has ended its stream; `has_ended` is true if we have ended ours.
     has_heard_all: bool,
     has_ended: bool,
-    /// How long the peer may leave what we write unread; for ever when `None`.
+    /// The time that the peer may leave what we write unread; for ever when `None`.
     patience: Option<Duration>,
-    /// When something was last written, or there was nothing to write.
+    /// The time at which something was last written, or there was nothing to write.
     written: Instant,
 }
 
@@ -64,7 +64,7 @@ impl Conversation {
         (self.can_read, self.can_write) = (true, true);
     }
 
-    /// Returns true when the peer ended its stream before it had taken everything that was said.
+    /// Returns true if the peer ended its stream before it had taken everything that was said.
     pub(super) fn is_cut_short(&self) -> bool {
         self.has_heard_all && self.has_unsent()
     }
@@ -73,7 +73,7 @@ impl Conversation {
         !self.unsent.is_empty()
     }
 
-    /// Returns when there is something to do without an event.
+    /// Returns the time at which there is something to do without an event.
     pub(super) fn deadline(&self, endpoint: &dyn StreamEndpoint) -> Option<Instant> {
         let can_read = self.can_read && !self.has_heard_all;
         let is_ready = match self.has_unsent() {
@@ -108,6 +108,7 @@ impl Conversation {
                 Ok(step) => step,
                 Err(reason) => return self.break_off(clock, endpoint, &reason),
             };
+            // What is read may give rise to answers, which must not pile up unread.
             if !endpoint.listens_while_sending() {
                 return step;
             }
@@ -148,7 +149,7 @@ impl Conversation {
         }
     }
 
-    /// Reads a piece. Returns true when something came.
+    /// Reads a piece. Returns true if something came.
     fn read(
         &mut self,
         clock: Clock,
@@ -196,7 +197,7 @@ impl Conversation {
     }
 }
 
-/// Returns what is said of a peer that does not move for too long.
+/// Returns the text about a peer that does not move for too long.
 pub(super) fn silence(patience: Duration) -> String {
     format!("nothing moved for {}", format_duration(patience))
 }

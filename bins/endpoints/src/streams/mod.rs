@@ -11,6 +11,6 @@ pub use server::{StreamServer, StreamServerSettings, Visit};
 
 /// The most bytes that are read at once, whatever the endpoint asks for.
 const PIECE_BYTES_MAX: usize = 64 << 10;
-/// How many steps of one conversation are taken before the others, the clock and the stop request
-/// get their turn.
+/// The number of steps of one conversation that are taken before the others, the clock and the stop
+/// request get their turn.
 const TURN: usize = 32;

@@ -25,16 +25,16 @@ pub struct Visit<'a, E> {
     pub peer: SocketAddr,
     /// The endpoint.
     pub endpoint: &'a mut E,
-    /// Whether this is the last that is seen of it: it is over, or the server stops.
+    /// True if this is the last that is seen of it: it is over, or the server stops.
     pub is_over: bool,
 }
 
-/// How a [`StreamServer`] listens.
+/// The settings of a [`StreamServer`].
 #[derive(Clone, Copy, Debug)]
 pub struct StreamServerSettings {
-    /// How many connections may be open at once; further ones wait in the system's backlog.
+    /// The most connections that may be open at once; further ones wait in the system's backlog.
     pub clients_max: usize,
-    /// How long a peer may leave answers unread; for ever when `None`.
+    /// The time that a peer may leave answers unread; for ever when `None`.
     pub patience: Option<Duration>,
 }
 
@@ -57,7 +57,7 @@ impl StreamServer {
         Ok(Self { settings, acceptor, poll })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.acceptor.address()
     }
@@ -100,7 +100,7 @@ struct ServerLoop<E, O, W> {
     conversations: BTreeMap<Token, (SocketAddr, Conversation, E)>,
     buffer: Vec<u8>,
     clock: Clock,
-    /// Whether it ends with what is open.
+    /// True if it ends with what is open.
     is_closing: bool,
     open: O,
     watch: W,
@@ -145,6 +145,7 @@ where
     }
 
     fn deadline(&self) -> Option<Instant> {
+        // A full server must not wake for connections that it cannot take.
         let accept = self.acceptor.deadline().filter(|_| self.has_room());
         let open = self.conversations.values();
         open.filter_map(|(_, conversation, endpoint)| conversation.deadline(endpoint))
@@ -160,6 +161,7 @@ where
         while self.has_room() {
             let now = self.clock.now();
             let Some((mut stream, peer)) = self.acceptor.accept(now) else { return };
+            // Connections count from 1; 0 is the listener.
             let token = Token(self.acceptor.accepted());
             let interest = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = poll.registry().register(&mut stream, token, interest) {

@@ -29,12 +29,13 @@ fn counts_text(counts: &ChunkCounts) -> String {
     text
 }
 
-/// Half a byte per chunk as a hex digit: 0 missing, 1 intact, 2 damaged; +4 late, +8 doubled.
+/// Returns half a byte per chunk as a hex digit: 0 missing, 1 intact, 2 damaged; +4 late, +8
+/// doubled.
 fn map_text(cells: impl Iterator<Item = ChunkFate>) -> String {
     cells.map(|cell| char::from_digit(cell.code().into(), 16).unwrap_or('?')).collect()
 }
 
-/// Returns which chunks have this state, as ranges, at most `ranges_max` of them: `3-5, 9, …`.
+/// Returns the chunks that have this state, as ranges, at most `ranges_max` of them: `3-5, 9, …`.
 fn ranges(cells: &[ChunkFate], state: ChunkState, ranges_max: usize) -> String {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for place in (0..cells.len()).filter(|place| cells[*place].state == state) {
@@ -57,7 +58,7 @@ fn ranges(cells: &[ChunkFate], state: ChunkState, ranges_max: usize) -> String {
     parts.join(", ")
 }
 
-/// Bits per second, 0 when no time has passed.
+/// Returns the bits per second, 0 when no time has passed.
 fn goodput(bytes: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 }
 }

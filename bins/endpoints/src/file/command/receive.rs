@@ -56,7 +56,7 @@ pub struct FileReceiveArgs {
 }
 
 impl FileReceiveArgs {
-    /// Receives until stopped. False when the one file of `--once` was not stored.
+    /// Receives until stopped. Returns false if the one file of `--once` was not stored.
     ///
     /// # Errors
     /// When the folder cannot be made, or the address not be taken.

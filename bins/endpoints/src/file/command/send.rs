@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How many ranges of missing or damaged chunks are listed for people; `--json` has them all.
+/// The number of ranges of missing or damaged chunks that are listed for people; `--json` has them
+/// all.
 const RANGES_MAX: usize = 12;
 
 /// Sends a file: over TCP it arrives whole or not at all, over UDP what is lost stays lost and is
@@ -55,20 +56,20 @@ pub struct FileSendArgs {
     json: bool,
 }
 
-/// What both transports report.
+/// The summary that both transports report.
 struct SendSummary<'a> {
     ending: &'a Ending,
     size: u64,
     digest: Digest,
     seconds: f64,
     bytes: u64,
-    /// What only one of them has, as fields and as text.
+    /// The part that only one of them has, as fields and as text.
     fields: Value,
     text: String,
 }
 
 impl FileSendArgs {
-    /// Sends the file. False when it arrived damaged and `--strict` minds.
+    /// Sends the file. Returns false if it arrived damaged and `--strict` minds.
     ///
     /// # Errors
     /// When the file cannot be read, or the server does not report that it stored it.

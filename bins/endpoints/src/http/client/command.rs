@@ -123,7 +123,7 @@ impl MethodArgs {
     }
 }
 
-/// What is to be done, checked.
+/// The job to be done, checked.
 enum Task {
     Get { url: Url, target: DownloadTarget, resume: bool },
     Send { url: Url, file: PathBuf, sending: Sending },
@@ -131,7 +131,7 @@ enum Task {
 }
 
 impl HttpClientArgs {
-    /// Does all that was asked for. False when something of it failed.
+    /// Does all that was asked for. Returns false if something of it failed.
     ///
     /// # Errors
     /// A [`Usage`] when something impossible was asked for; another error when the folder cannot be
@@ -294,7 +294,7 @@ fn head_text(report: &HttpReport) -> String {
     text
 }
 
-/// One line or two: what happened to the file, and how far that was checked.
+/// Returns one line or two: what happened to the file, and how far that was checked.
 fn outcome(report: &HttpReport, is_sent: bool) -> String {
     let url = escaped(&report.url.to_string());
     if let Some(reason) = &report.failure {
@@ -332,7 +332,7 @@ fn outcome(report: &HttpReport, is_sent: bool) -> String {
     text
 }
 
-/// What all files came to.
+/// The sums over all files.
 #[derive(Debug, Default)]
 struct Sums {
     done: u64,

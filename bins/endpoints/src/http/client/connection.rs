@@ -28,10 +28,10 @@ const PROGRAM: HeaderValue =
     HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
 /// The largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// How much of a refusal's text is read.
+/// The number of bytes of a refusal's text that are read.
 const SAID_BYTES_MAX: usize = 16 << 10;
 
-/// What a client has done in all.
+/// The totals of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpClientTotals {
     /// Connections that were opened.
@@ -84,6 +84,7 @@ impl HttpConnection {
                         HttpFailure::Passing(reason)
                     });
                 }
+                // The body moves: the answer may take its time.
                 Err(_) if sent.load(Ordering::Relaxed) > before => {}
                 Err(_) => return Err(self.silent("no answer")),
             }
@@ -142,7 +143,7 @@ impl HttpConnection {
         HttpFailure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
     }
 
-    /// Returns the connection to send on, and whether it was there before.
+    /// Returns the connection to send on, and true if it was there before.
     async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), HttpFailure> {
         if let Some((authority, mut sender)) = self.open.take()
             && authority == url.authority()

@@ -22,7 +22,7 @@ const REDIRECTIONS_MAX: u32 = 10;
 /// The name of a file that has none.
 const NAMELESS: &str = "download";
 
-/// Where a fetched file goes.
+/// The place to which a fetched file goes.
 #[derive(Clone, Debug)]
 pub enum DownloadTarget {
     /// Under this name, over what is there.
@@ -97,7 +97,7 @@ impl Fetch<'_> {
         self.check(digest, total)
     }
 
-    /// Asks, and asks again where a redirection leads.
+    /// Asks, and asks again at the address that a redirection leads to.
     async fn follow(&mut self) -> Result<Response<Incoming>, HttpFailure> {
         for _ in 0..=REDIRECTIONS_MAX {
             let mut request = request(&self.report.url, Method::GET);
@@ -107,6 +107,7 @@ impl Fetch<'_> {
                     (HeaderValue::try_from(format!("bytes={size}-")), HeaderValue::try_from(etag))
             {
                 request.headers_mut().insert(RANGE, range);
+                // Another version comes whole, instead of a range that does not fit what is there.
                 request.headers_mut().insert(IF_RANGE, etag);
             }
             let response = self.connection.send(&self.report.url, request, Arc::default()).await?;
@@ -115,6 +116,7 @@ impl Fetch<'_> {
             match (response.status().as_u16(), location) {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     self.report.url = self.report.url.join(location)?;
+                    // Read to its end, so that the connection can be kept.
                     self.connection.text(response.into_body()).await?;
                 }
                 _ => return Ok(response),
@@ -174,7 +176,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Judges whether what has come, now that it is all, is what was sent.
+    /// Judges if the bytes that have come, now that they are all, are those that were sent.
     fn check(
         &mut self,
         expected: Option<jostle_common::digest::Digest>,
@@ -187,6 +189,7 @@ impl Fetch<'_> {
             && expected != digest
         {
             self.report.damaged += 1;
+            // None of its bytes can be trusted, so nothing of it is resumed.
             part.restart(None).map_err(local)?;
             return Err(HttpFailure::Passing(format!(
                 "it was damaged on the way: its sha256 is {digest}, the server's {expected}"

@@ -1,8 +1,8 @@
-//! Why an attempt failed, and whether another may succeed.
+//! The reason why an attempt failed, and whether another may succeed.
 
 use hyper::StatusCode;
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HttpFailure {
     /// The network's or the moment's fault: worth another try.
@@ -15,7 +15,7 @@ pub(super) enum HttpFailure {
 }
 
 impl HttpFailure {
-    /// Returns what a status that is no success means. `said` is the beginning of the answer's
+    /// Returns the meaning of a status that is no success. `said` is the beginning of the answer's
     /// text.
     pub(super) fn of_status(status: StatusCode, said: &str) -> Self {
         let said = said.lines().next().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! HEAD: what a server says about a file, without the file.
+//! HEAD: the server's word about a file, without the file.
 
 use super::connection::Body;
 use super::report::{Head, HttpReport};

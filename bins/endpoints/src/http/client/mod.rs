@@ -33,12 +33,12 @@ use failure::HttpFailure;
 use jostle_console::stop::Stop;
 use std::time::Duration;
 
-/// How patient a client is.
+/// The patience of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpClientSettings {
-    /// After how long without any progress to give a connection up.
+    /// The time without any progress after which a connection is given up.
     pub timeout: Duration,
-    /// How often to try again, for each file.
+    /// The number of times to try again, for each file.
     pub retries: u32,
 }
 
@@ -61,7 +61,7 @@ impl HttpClient {
         Self { settings, connection: HttpConnection::new(settings.timeout) }
     }
 
-    /// Returns what it has done.
+    /// Returns the totals.
     pub const fn totals(&self) -> HttpClientTotals {
         self.connection.totals
     }
@@ -88,7 +88,7 @@ pub fn run<T>(stop: &Stop, job: impl Future<Output = T>) -> std::io::Result<Opti
     Ok(ended)
 }
 
-/// Returns how long to wait before trying again for the `n`-th time, from 1: 0.1 s, doubled up to
+/// Returns the time to wait before trying again for the `n`-th time, from 1: 0.1 s, doubled up to
 /// 3.2 s.
 fn backoff(n: u32) -> Duration {
     Duration::from_millis(100) * 2_u32.pow(n.saturating_sub(1).min(5))

@@ -23,7 +23,7 @@ pub(super) struct PartialDownload {
 }
 
 impl PartialDownload {
-    /// Opens the part of `path`, with what an earlier run has left when it is known what of.
+    /// Opens the part of `path`, with what an earlier run has left when its version is known.
     pub(super) fn open(path: &Path, resume: bool) -> io::Result<Self> {
         let found = path.metadata().ok();
         if found.as_ref().is_some_and(std::fs::Metadata::is_dir) {
@@ -64,7 +64,7 @@ impl PartialDownload {
             && read_etag(&with(&part, ".etag")).is_some()
     }
 
-    /// Returns how many bytes are there.
+    /// Returns the number of bytes that are there.
     pub(super) const fn size(&self) -> u64 {
         self.size
     }

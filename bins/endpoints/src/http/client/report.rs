@@ -1,4 +1,4 @@
-//! What became of one file.
+//! The result of one file.
 
 use super::url::Url;
 use hyper::header::HeaderMap;
@@ -7,7 +7,7 @@ use jostle_common::digest::Digest;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How far it was checked that a file arrived as it was sent.
+/// The degree to which it was checked that a file arrived as it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestCheck {
     /// Its SHA-256 is the one that the other side named.
@@ -29,32 +29,32 @@ pub struct Head {
     pub headers: HeaderMap,
 }
 
-/// What became of one file, or of one question.
+/// The result of one file, or of one question.
 #[derive(Clone, Debug)]
 pub struct HttpReport {
-    /// Where it came from or went to, after all redirections.
+    /// The address that it came from or went to, after all redirections.
     pub url: Url,
     /// The last answer's head, if one came.
     pub head: Option<Head>,
-    /// Where a fetched file lies, or which file was sent.
+    /// The path of a fetched file, or of the file that was sent.
     pub path: Option<PathBuf>,
-    /// What the server calls what was sent; not to be printed without escaping.
+    /// The server's name for the file that was sent; not to be printed without escaping.
     pub stored: Option<String>,
     /// The size of the file in bytes.
     pub size: u64,
-    /// How many of its bytes were there from an earlier attempt when the last began.
+    /// The number of its bytes that were there from an earlier attempt when the last began.
     pub resumed: u64,
     /// The digest of the file.
     pub digest: Option<Digest>,
-    /// How far it was checked.
+    /// The degree to which it was checked.
     pub check: DigestCheck,
-    /// How often it was tried again.
+    /// The number of times that it was tried again.
     pub retries: u32,
-    /// How often all bytes came and the digest was another.
+    /// The number of times that all bytes came and the digest was another.
     pub damaged: u32,
-    /// How long it took.
+    /// The time that it took.
     pub elapsed: Duration,
-    /// Why it failed, if it did; not to be printed without escaping.
+    /// The reason for its failure, if it failed; not to be printed without escaping.
     pub failure: Option<String>,
 }
 

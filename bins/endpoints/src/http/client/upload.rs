@@ -25,10 +25,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How often the bar is moved.
+/// The time between two moves of the bar.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How a file is sent.
+/// The way in which a file is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sending {
     /// Under the URL's own name, and no other.

@@ -1,4 +1,4 @@
-//! Where a file is: `http://HOST:PORT/PATH`.
+//! The address of a file: `http://HOST:PORT/PATH`.
 
 use super::failure::HttpFailure;
 use crate::http::names;
@@ -7,7 +7,8 @@ use jostle_console::exit::Usage;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::fmt;
 
-/// What people write into a URL that does not belong there; the rest is left as it is.
+/// The characters that people write into a URL and that do not belong there; the rest is left as it
+/// is.
 const STRAY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -66,7 +67,7 @@ impl Url {
         Ok(Self { host, port: authority.port_u16().unwrap_or(80), path })
     }
 
-    /// Returns where a redirection leads.
+    /// Returns the address that a redirection leads to.
     pub(super) fn join(&self, location: &str) -> Result<Self, HttpFailure> {
         let refused =
             |problem| HttpFailure::Final(format!("the redirection to \"{location}\" {problem}"));
@@ -109,7 +110,7 @@ impl Url {
         names::safe(&percent_decode_str(last).decode_utf8_lossy())
     }
 
-    /// `HOST:PORT` as in a `Host` header.
+    /// Returns `HOST:PORT` as in a `Host` header.
     pub(super) fn authority(&self) -> String {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

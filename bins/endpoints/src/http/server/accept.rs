@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Connections that may wait to be accepted; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
-/// How much unsent data the system holds for a connection. More would hide from us who does not
-/// read.
+/// The unsent data that the system holds for a connection. More would hide from us the peers that
+/// do not read.
 const UNSENT_BYTES_MAX: u32 = 128 << 10;
 
 /// Binds the listener. The error names its address.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Returns what the future came to, or what it said when it panicked.
+/// Returns the result of the future, or the text of its panic.
 pub(super) async fn caught<T>(
     mut future: Pin<Box<dyn Future<Output = T> + Send>>,
 ) -> Result<T, String> {

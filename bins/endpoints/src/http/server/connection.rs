@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 const HEADERS_MAX: usize = 100;
-/// How long a client that is still sending may take to read the answer that refuses it.
+/// The time that a client that is still sending may take to read the answer that refuses it.
 const LINGER: Duration = Duration::from_secs(2);
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -51,6 +51,7 @@ pub(super) async fn serve(
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_header_size(context.limits.head_bytes)
+        // The watched connection bounds the heads itself, and tells the reasons apart.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut stop = pin!(is_stopping.wait_for(|stopping| *stopping));
@@ -74,7 +75,7 @@ pub(super) async fn serve(
         }
         Some(Expiry::Reader) => {
             context.counts.slow_readers.add(1);
-            // There is no end to be said to someone who does not read.
+            // A peer that does not read would not see a proper end either.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             return;
         }

@@ -1,4 +1,4 @@
-//! What the server has done, counted by all its threads.
+//! The server's counts, kept by all its threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,7 +33,7 @@ pub(in crate::http) struct HttpCounts {
 }
 
 impl HttpCounts {
-    /// HttpCounts an answer with this status.
+    /// Counts an answer with this status.
     pub(in crate::http) fn status(&self, status: u16) {
         if let Some(count) = self.statuses.get(usize::from(status / 100).wrapping_sub(1)) {
             count.add(1);
@@ -61,7 +61,7 @@ impl HttpCounts {
     }
 }
 
-/// What a server has done.
+/// The totals of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpTotals {
     /// Connections that were accepted.
@@ -92,6 +92,6 @@ pub struct HttpTotals {
     pub slow_bodies: u64,
     /// Connections closed because the answer was not read.
     pub slow_readers: u64,
-    /// How often there was no descriptor left for a connection.
+    /// The number of times that there was no descriptor left for a connection.
     pub accept_paused: u64,
 }

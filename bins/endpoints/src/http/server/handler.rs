@@ -1,4 +1,4 @@
-//! What answers a request, and what answers share.
+//! The handler that answers a request, and the context that answers share.
 
 use super::counts::HttpCounts;
 use super::limits::Limits;
@@ -38,34 +38,34 @@ pub trait Handler: fmt::Debug + Send + Sync {
     }
 }
 
-/// What an answer may know besides its request.
+/// The facts that an answer may know besides its request.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Who asks.
+    /// The address of the client.
     pub peer: SocketAddr,
-    /// What all connections share.
+    /// The context that all connections share.
     pub(in crate::http) context: Arc<Context>,
 }
 
-/// Something that a user of the server may want to know.
+/// An event that a user of the server may want to know.
 #[derive(Clone, Debug)]
 pub enum HttpEvent {
     /// An answer was given, or broke off.
     Answered {
-        /// Who asked.
+        /// The address of the client.
         peer: SocketAddr,
-        /// With which method.
+        /// The method of the request.
         method: String,
-        /// For what; not to be printed without escaping.
+        /// The target of the request; not to be printed without escaping.
         target: String,
         /// The status of the answer.
         status: u16,
-        /// How many bytes of the answer's body were given to the connection.
+        /// The number of bytes of the answer's body that were given to the connection.
         bytes: u64,
     },
     /// An upload was stored.
     Stored {
-        /// Who sent it.
+        /// The address of the sender.
         peer: SocketAddr,
         /// The name it got.
         name: String,
@@ -76,7 +76,7 @@ pub enum HttpEvent {
     },
 }
 
-/// What all connections share.
+/// The context that all connections share.
 pub(in crate::http) struct Context {
     pub(in crate::http) limits: Limits,
     pub(in crate::http) clock: Clock,

@@ -1,21 +1,22 @@
-//! What a server puts up with.
+//! The limits of a server.
 
 use crate::http::pace::Least;
 use std::time::Duration;
 
-/// How many threads may wait for the disk at once.
+/// The number of threads that may wait for the disk at once.
 pub(super) const FILE_THREADS_MAX: usize = 64;
 
-/// What a server puts up with.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are served at once; further ones wait in the system's backlog.
+    /// The number of connections that are served at once; further ones wait in the system's
+    /// backlog.
     pub connections: usize,
     /// The largest head of a request, in bytes.
     pub head_bytes: usize,
-    /// How long a head may take from its first byte.
+    /// The time that a head may take from its first byte.
     pub head_time: Duration,
-    /// How long a connection may be idle between requests.
+    /// The time that a connection may be idle between requests.
     pub idle: Duration,
     /// The least pace of a client that sends a body or reads an answer.
     pub least: Least,
@@ -23,14 +24,14 @@ pub struct Limits {
     pub body_bytes: u64,
     /// The threads that serve.
     pub threads: usize,
-    /// Whether to end when the first connection has ended.
+    /// True to end when the first connection has ended.
     pub once: bool,
-    /// Whether to tell of every answer, and not of stored files only.
+    /// True to tell of every answer, and not of stored files only.
     pub log: bool,
 }
 
 impl Limits {
-    /// How many connections unless told otherwise.
+    /// The number of connections unless told otherwise.
     pub const CONNECTIONS: usize = 8192;
 }
 

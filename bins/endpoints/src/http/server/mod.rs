@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// How long answers under way may take after the request to stop.
+/// The time that answers under way may take after the request to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// A server with its listener and its threads.
@@ -56,7 +56,7 @@ impl HttpServer {
         Ok(Self { runtime, listener, address, limits, handler })
     }
 
-    /// Returns where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }

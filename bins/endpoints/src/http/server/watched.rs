@@ -1,5 +1,5 @@
-//! A connection's bytes, with an eye on the clock: who asks nothing, asks too slowly, or does not
-//! read, is let go.
+//! A connection's bytes, with an eye on the clock: a peer that asks nothing, asks too slowly, or
+//! does not read, is let go.
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// What a connection is about; shared by its bytes and its answers.
+/// The progress of a connection's requests; shared by its bytes and its answers.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     begun: AtomicU64,
@@ -24,24 +24,24 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// A request's head was read.
+    /// Notes that a request's head was read.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Its answer is complete, or dropped.
+    /// Notes that its answer is complete, or dropped.
     pub(super) fn end(&self) {
         self.ended.fetch_add(1, Ordering::Release);
     }
 
-    /// Returns how many answers are complete, if none is being made.
+    /// Returns the number of answers that are complete, if none is being made.
     fn between(&self) -> Option<u64> {
         let ended = self.ended.load(Ordering::Acquire);
         (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
     }
 }
 
-/// Why a connection was let go.
+/// The reason why a connection was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
     /// No request came.
@@ -57,7 +57,8 @@ pub(super) struct WatchedConnection {
     stream: TcpStream,
     context: Arc<Context>,
     course: Arc<Activity>,
-    /// After which answer this wait for a request began, when, and when its first byte came.
+    /// The number of answers after which this wait for a request began, the time of its beginning,
+    /// and the time at which its first byte came.
     waiting: Option<(u64, Instant, Option<Instant>)>,
     reader: Pace,
     timer: Option<Pin<Box<Sleep>>>,
@@ -70,7 +71,7 @@ impl WatchedConnection {
         Self { stream, context, course, waiting: None, reader, timer: None, expired: None }
     }
 
-    /// Returns why it was let go, if it was.
+    /// Returns the reason why it was let go, if it was.
     pub(super) const fn expired(&self) -> Option<Expiry> {
         self.expired
     }
@@ -80,7 +81,7 @@ impl WatchedConnection {
         self.stream
     }
 
-    /// Ready when `deadline` is over; wakes the task then.
+    /// Returns ready when `deadline` is over; wakes the task then.
     fn poll_deadline(&mut self, task: &mut Task<'_>, now: Instant, deadline: Instant) -> Poll<()> {
         if deadline <= now {
             return Poll::Ready(());
@@ -99,7 +100,7 @@ impl WatchedConnection {
         timer.as_mut().poll(task)
     }
 
-    /// No bytes have come. How long we go on waiting depends on what for.
+    /// Waits on, since no bytes have come. The deadline depends on what is waited for.
     fn poll_patience(&mut self, task: &mut Task<'_>) -> Poll<Expiry> {
         // While an answer is made, the answer watches the body and the writing side its reader.
         let Some(answers) = self.course.between() else {
@@ -121,7 +122,7 @@ impl WatchedConnection {
         self.poll_deadline(task, now, deadline).map(|()| expiry)
     }
 
-    /// Bytes have come: they may be the first of a request.
+    /// Notes that bytes have come: they may be the first of a request.
     fn note_read(&mut self) {
         let Some(answers) = self.course.between() else { return };
         let now = self.context.clock.now();

@@ -12,7 +12,7 @@ use hyper::{Response, StatusCode};
 use jostle_common::digest::Digest;
 use maud::Markup;
 
-/// What our own pages may do: run what is in them, and talk to us.
+/// The policy of our own pages: they may run what is in them, and talk to us.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -65,7 +65,7 @@ pub(super) fn page(status: StatusCode, html: Markup) -> Response<Body> {
     response
 }
 
-/// Text for programs and terminals.
+/// Returns an answer of text for programs and terminals.
 pub(super) fn text(status: StatusCode, text: String) -> Response<Body> {
     full(status, "text/plain; charset=utf-8", text)
 }

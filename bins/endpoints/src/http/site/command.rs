@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// How many lines may wait to be printed; when the terminal is slower than that, lines are left out
-/// and counted.
+/// The most lines that may wait to be printed; when the terminal is slower than that, lines are
+/// left out and counted.
 const LINES_MAX: usize = 1024;
 /// Descriptors that are not for connections: the runtime's, the folders, files that are open for a
 /// moment.
@@ -91,7 +91,7 @@ pub struct HttpServeArgs {
 }
 
 impl HttpServeArgs {
-    /// Serves until stopped. False when `--once` served only what it had to refuse.
+    /// Serves until stopped. Returns false if `--once` served only what it had to refuse.
     ///
     /// # Errors
     /// When a folder cannot be opened, or the address not be taken.

@@ -1,4 +1,4 @@
-//! Whether a request's conditions hold for a version of a file (RFC 9110, section 13).
+//! The verdict on a request's conditions for a version of a file (RFC 9110, section 13).
 
 use hyper::header::{
     HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
@@ -6,21 +6,21 @@ use hyper::header::{
 };
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What tells one version of a file from another.
+/// The marks that tell one version of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Validators {
     /// The strong entity tag, with its quotes.
     pub(super) etag: String,
-    /// When it was last changed, in whole seconds since 1970.
+    /// The time of its last change, in whole seconds since 1970.
     pub(super) modified: u64,
 }
 
-/// What the conditions come to.
+/// The verdict of the conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConditionVerdict {
     /// Answer; a range counts or not.
     Proceed {
-        /// Whether a `Range` may be honoured.
+        /// True if a `Range` may be honoured.
         range: bool,
     },
     /// The client has this version: 304.

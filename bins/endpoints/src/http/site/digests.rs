@@ -13,16 +13,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 
-/// How many versions are remembered.
+/// The number of versions that are remembered.
 const REMEMBERED_MAX: usize = 16_384;
-/// How many files are read for their digest at once: more would only take the disk from each other.
+/// The number of files that are read for their digest at once: more would only take the disk from
+/// each other.
 const READERS: usize = 2;
-/// How long an answer waits for a digest that was not asked for.
+/// The time that an answer waits for a digest that was not asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PIECE: usize = 256 << 10;
 
-/// What tells one version of a file from another without reading it: device, inode, size, and the
-/// times of both kinds of change. The second cannot be set back by anyone.
+/// The marks that tell one version of a file from another without reading it: device, inode, size,
+/// and the times of both kinds of change. The second cannot be set back by anyone.
 type DigestedVersion = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The digests that are known, or being computed.

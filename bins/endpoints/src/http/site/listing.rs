@@ -1,5 +1,5 @@
-//! What is in a folder, as a page or as text: folders first, hidden files and what leads out of the
-//! root left out.
+//! The contents of a folder, as a page or as text: folders first, hidden files and what leads out
+//! of the root left out.
 
 use super::pages::{frame, upload_link};
 use super::root::{Root, RootEntry, names};
@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How many names are looked at.
+/// The number of names that are looked at.
 const NAMES_MAX: usize = 5_000;
 /// The end of the year 9999, in seconds since 1970.
 const DATE_MAX: u64 = 253_402_300_799;
@@ -42,7 +42,7 @@ pub(super) fn read(root: &Root, target: &RequestTarget, folder: &OwnedFd) -> io:
     Ok(Listed { target: target.clone(), entries, is_cut })
 }
 
-/// Returns what a request for this name would find; nothing when it would be refused.
+/// Returns the entry that a request for this name would find; nothing when it would be refused.
 fn entry(root: &Root, target: &RequestTarget, name: Vec<u8>) -> Option<ListedEntry> {
     if !is_servable(&name) {
         return None;

@@ -72,7 +72,7 @@ impl Site {
         })
     }
 
-    /// Returns what the user should know about how it serves.
+    /// Returns remarks for the user about how it serves.
     pub fn remarks(&self) -> Vec<String> {
         let links = "this system cannot hold links below the root (openat2, Linux 5.6), so no \
                      symbolic link is followed";

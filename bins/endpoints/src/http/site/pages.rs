@@ -7,9 +7,9 @@ use maud::{Markup, PreEscaped, html};
 const STYLE: &str = include_str!("pages/style.css");
 const UPLOAD_SCRIPT: &str = include_str!("pages/upload.js");
 
-/// Where the upload page is.
+/// The path of the upload page.
 pub(super) const UPLOAD_PATH: &str = "/_jostle/upload";
-/// What `/` says when there is nothing else to show.
+/// The text of `/` when there is nothing else to show.
 pub(super) const WORKING: &str = "jostle-server http is working";
 
 /// Returns a page around `body`.
@@ -93,7 +93,8 @@ pub(super) fn upload(limit: u64) -> Markup {
     frame("Upload", body)
 }
 
-/// Returns what a browser without the script sees of its upload; `files` are name, size and digest.
+/// Returns the page that a browser without the script sees of its upload; `files` are name, size
+/// and digest.
 pub(super) fn stored(files: &[(String, u64, String)]) -> Markup {
     let body = html! {
         h1 { "Stored" }

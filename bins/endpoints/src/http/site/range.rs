@@ -1,8 +1,8 @@
-//! Which bytes of a file a `Range` asks for (RFC 9110, section 14).
+//! The bytes of a file that a `Range` asks for (RFC 9110, section 14).
 
 use std::ops::Range;
 
-/// What a `Range` comes to for a file of a certain size.
+/// The meaning of a `Range` for a file of a certain size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WantedRange {
     /// The whole file: there is no range, or one that is not understood, or several, which a server
@@ -14,7 +14,7 @@ pub(super) enum WantedRange {
     Unsatisfiable,
 }
 
-/// Returns what the value of a `Range` header asks for.
+/// Returns the range that the value of a `Range` header asks for.
 pub(super) fn wanted(value: &str, size: u64) -> WantedRange {
     let Some((unit, list)) = value.split_once('=') else { return WantedRange::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") || list.contains(',') {

@@ -1,11 +1,12 @@
-//! Why a request is not fulfilled, as a value; what it looks like is decided elsewhere.
+//! The reason why a request is not fulfilled, as a value; what it looks like is decided
+//! elsewhere.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use rustix::io::Errno;
 use std::io;
 
-/// Why a request is not fulfilled.
+/// The reason why a request is not fulfilled.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,

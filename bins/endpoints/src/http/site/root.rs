@@ -32,7 +32,7 @@ enum Way {
     StepByStep,
 }
 
-/// What a path leads to.
+/// The file or folder that a path leads to.
 #[derive(Debug)]
 pub(super) enum RootEntry {
     File(File, Metadata),

@@ -1,5 +1,5 @@
-//! Whether an upload comes from where it says: a page of another site must not make a visitor's
-//! browser store files here.
+//! The check that an upload comes from the site that it names: a page of another site must not make
+//! a visitor's browser store files here.
 
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 use std::net::IpAddr;

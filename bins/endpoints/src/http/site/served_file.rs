@@ -96,7 +96,8 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-/// Strong: a write changes the time or the size, a replacement the inode.
+/// Returns the validators, with a strong tag: a write changes the time or the size, a replacement
+/// the inode.
 fn validators(metadata: &Metadata) -> Validators {
     let (seconds, nanos) = (metadata.mtime(), metadata.mtime_nsec());
     // The wire's dates end with the year 9999.

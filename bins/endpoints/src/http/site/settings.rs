@@ -1,19 +1,19 @@
-//! What a site serves.
+//! The settings of a site.
 
 use crate::http::server::Limits;
 use std::path::PathBuf;
 
-/// What a site serves, and what its server puts up with.
+/// The settings of a site, and the limits of its server.
 #[derive(Clone, Debug)]
 pub struct SiteSettings {
     /// The folder whose files are served.
     pub root: PathBuf,
     /// The folder for uploads; none are accepted without.
     pub uploads: Option<PathBuf>,
-    /// Whether a folder without an index shows what is in it.
+    /// True if a folder without an index shows what is in it.
     pub listing: bool,
     /// Names by which browsers may reach the server to upload, besides localhost and addresses.
     pub hosts: Vec<String>,
-    /// What it puts up with.
+    /// The limits of its server.
     pub limits: Limits,
 }

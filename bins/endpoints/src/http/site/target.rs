@@ -4,7 +4,7 @@
 use percent_encoding::percent_decode_str;
 
 const SEGMENTS_MAX: usize = 64;
-/// What file systems allow.
+/// The longest name that file systems allow.
 const SEGMENT_BYTES_MAX: usize = 255;
 
 /// A path below the root.
@@ -12,14 +12,14 @@ const SEGMENT_BYTES_MAX: usize = 255;
 pub(super) struct RequestTarget {
     /// The decoded names, none of them empty, hidden, or with a separator in it.
     pub(super) segments: Vec<Vec<u8>>,
-    /// Whether it ends with a slash, as the path of a folder does.
+    /// True if it ends with a slash, as the path of a folder does.
     pub(super) is_folder: bool,
 }
 
-/// Why a path is not served.
+/// The reason why a path is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// It is no path that anybody could mean.
+    /// It is no path that a client could mean.
     Malformed,
     /// It names something that is never served: a hidden file, or a way up.
     Hidden,

@@ -10,14 +10,14 @@ use jostle_common::units::format_duration;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How a [`ClockClient`] asks.
+/// The settings of a [`ClockClient`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClockClientSettings {
-    /// How often.
+    /// The number of questions.
     pub count: u64,
     /// The least time from one question to the next.
     pub interval: Duration,
-    /// After how long without an answer to give up.
+    /// The time without an answer after which it gives up.
     pub patience: Duration,
     /// Reads the calendar clock (since 1970-01-01 UTC).
     pub wall: fn() -> Duration,
@@ -26,17 +26,17 @@ pub struct ClockClientSettings {
 /// One answer.
 #[derive(Clone, Debug)]
 pub struct ClockAnswer {
-    /// Which question, from 1.
+    /// The number of the question, from 1.
     pub number: u64,
     /// The time as the server wrote it; not to be printed without escaping.
     pub text: String,
     /// The exchange.
     pub sample: ClockSample,
-    /// What it says about the server's clock.
+    /// The estimate of the server's clock from it.
     pub estimate: ClockEstimate,
 }
 
-/// What a client has learned so far.
+/// The answers that a client has got so far.
 #[derive(Clone, Debug, Default)]
 pub struct ClockReport {
     /// Questions answered.
@@ -47,23 +47,23 @@ pub struct ClockReport {
     pub best: Option<ClockAnswer>,
 }
 
-/// Why a question was not answered.
+/// The reason why a question was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer to question {number}: {reason}")]
 pub struct ClockFailure {
-    /// Which question, from 1.
+    /// The number of the question, from 1.
     pub number: u64,
-    /// What happened instead; not to be printed without escaping.
+    /// The reason; not to be printed without escaping.
     pub reason: String,
 }
 
 /// A question that waits for its answer.
 #[derive(Debug)]
 struct Question {
-    /// When it was asked, and what the calendar clock showed then.
+    /// The time at which it was asked, and what the calendar clock showed then.
     begun: Instant,
     asked: Duration,
-    /// When something of the answer last came.
+    /// The time at which something of the answer last came.
     heard: Instant,
     line: Vec<u8>,
 }
@@ -74,7 +74,7 @@ pub struct ClockClient {
     settings: ClockClientSettings,
     /// The number of the last question.
     number: u64,
-    /// When the next one may go.
+    /// The time at which the next one may go.
     next: Instant,
     question: Option<Question>,
     answers: VecDeque<ClockAnswer>,
@@ -101,7 +101,7 @@ impl ClockClient {
         self.answers.pop_front()
     }
 
-    /// Returns what was learned, and how it ended, if it has.
+    /// Returns the report, and the outcome if it has ended.
     pub fn into_parts(self) -> (ClockReport, Option<Result<(), ClockFailure>>) {
         (self.report, self.outcome)
     }

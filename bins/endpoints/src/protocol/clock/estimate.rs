@@ -1,4 +1,4 @@
-//! What one exchange says about the server's clock (Cristian, Distributed Computing 3, 1989).
+//! The estimate of the server's clock from one exchange (Cristian, Distributed Computing 3, 1989).
 //!
 //! The server read its clock at some moment between question and answer. Taking it for the middle
 //! is wrong by at most half the round trip, and by just that when one way takes all of it: a delay
@@ -15,23 +15,23 @@ pub struct ClockSample {
     pub asked: Duration,
     /// From then until the answer was there.
     pub round_trip: Duration,
-    /// What the server answered.
+    /// The time that the server answered.
     pub answer: Reading,
 }
 
-/// How far the server's clock is ahead of the client's.
+/// The estimate of how far the server's clock is ahead of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockEstimate {
     /// Server minus client in nanoseconds, as if the answer had been made in the middle; saturating
     /// at 292 years.
     pub offset_nanos: i64,
-    /// How far the true offset may be from that, to either side: half the round trip, and half of
-    /// what the server's format leaves out.
+    /// The most that the true offset may be from that, to either side: half the round trip, and
+    /// half of what the server's format leaves out.
     pub error: Duration,
 }
 
 impl ClockSample {
-    /// Returns what it says about the server's clock.
+    /// Returns the estimate of the server's clock.
     pub fn estimate(&self) -> ClockEstimate {
         // A clock that shows 1 ns in its last place was read exactly, as far as we can tell.
         let coarse = nanos(self.answer.resolution).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! How a time is written, and read again whatever program wrote it.
+//! The formats in which a time is written, and read again whatever program wrote it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// How a server writes the time, always in UTC.
+/// The format in which a server writes the time, always in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeFormat {
     /// `2001-09-09T01:46:40.000000007Z`.
@@ -110,8 +110,8 @@ pub fn parse_time(text: &str) -> Option<Reading> {
     parsers.into_iter().find_map(|parse| parse(text)).filter(|reading| reading.wall <= LATEST)
 }
 
-/// Seconds, with or without decimals; or, told apart by their number of digits, milli-, micro- and
-/// nanoseconds. Seconds have up to 11 digits until the year 5138.
+/// Reads seconds, with or without decimals; or, told apart by their number of digits, milli-,
+/// micro- and nanoseconds. Seconds have up to 11 digits until the year 5138.
 fn parse_number(text: &str) -> Option<Reading> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -148,7 +148,7 @@ fn parse_rfc3339(text: &str) -> Option<Reading> {
     Some(Reading { wall: shifted(local, offset)?, resolution })
 }
 
-/// `[Sun, ]09 Sep 2001 01:46:40 +0000`, or with `GMT` as HTTP has it.
+/// Reads `[Sun, ]09 Sep 2001 01:46:40 +0000`, or with `GMT` as HTTP has it.
 fn parse_rfc2822(text: &str) -> Option<Reading> {
     let bare = text.split_once(", ").map_or(text, |(_, rest)| rest);
     let mut fields = bare.split_ascii_whitespace();
@@ -165,7 +165,7 @@ fn parse_rfc2822(text: &str) -> Option<Reading> {
     Some(Reading { wall: shifted(local.wall, offset)?, ..local })
 }
 
-/// `+hhmm` or `-hhmm` in seconds.
+/// Returns `+hhmm` or `-hhmm` in seconds.
 fn offset_seconds(text: &str) -> Option<i64> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 /// The port unless told otherwise.
 pub const PORT: u16 = 1236;
-/// What is asked.
+/// The question.
 pub const QUESTION: &str = "what time is it?";
-/// What is answered to anything else.
+/// The answer to anything else.
 pub const ERROR: &str = "error: ask \"what time is it?\"";
 /// The longest line in bytes, newline included: any time in any format fits.
 pub const LINE_BYTES_MAX: usize = 1024;

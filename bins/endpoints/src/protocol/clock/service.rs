@@ -22,12 +22,12 @@ impl ClockService {
         Self { format, wall, answered: 0, errors: 0 }
     }
 
-    /// Returns how many questions were answered with the time.
+    /// Returns the number of questions that were answered with the time.
     pub const fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// Returns how many lines asked something else.
+    /// Returns the number of lines that asked something else.
     pub const fn errors(&self) -> u64 {
         self.errors
     }

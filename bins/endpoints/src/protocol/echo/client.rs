@@ -10,26 +10,26 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many messages may wait for their answers; further ones wait for them, so that a file does
-/// not flood the network.
+/// The most messages that may wait for their answers; further ones wait for them, so that a file
+/// does not flood the network.
 const WINDOW: usize = 16;
-/// How many events may wait to be taken; on a socket they are taken after each turn, which makes
-/// fewer.
+/// The most events that may wait to be taken; on a socket they are taken after each turn, which
+/// makes fewer.
 const EVENTS_MAX: usize = 4096;
-/// How many refusals in a row end a conversation in which something came back.
+/// The number of refusals in a row that end a conversation in which something came back.
 const REFUSALS_MAX: u32 = 8;
 
-/// How a [`EchoClient`] talks.
+/// The settings of an [`EchoClient`].
 #[derive(Clone, Copy, Debug)]
 pub struct EchoClientSettings {
-    /// Where the server is.
+    /// The server's address.
     pub server: SocketAddr,
-    /// How long answers that are missing are waited for behind the last message.
+    /// The time for which missing answers are waited for behind the last message.
     pub linger: Duration,
 }
 
 impl EchoClientSettings {
-    /// How long a datagram may be under way, unless told otherwise.
+    /// The time that a datagram may be under way, unless told otherwise.
     pub const LINGER: Duration = Duration::from_secs(2);
 
     /// Returns the defaults for a server.
@@ -41,15 +41,15 @@ impl EchoClientSettings {
 /// An answer that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EchoEvent {
-    /// What it carried; not to be printed without escaping.
+    /// The bytes that it carried; not to be printed without escaping.
     pub content: Bytes,
-    /// What it is.
+    /// Its kind, and the message that it answers.
     pub recognised: Recognised,
-    /// How long after the message it came, when it is the first intact one.
+    /// The time from the message to it, when it is the first intact one.
     pub round_trip: Option<Duration>,
 }
 
-/// What a client has done so far. Sent = intact + damaged + missing.
+/// The counts of a client so far. Sent = intact + damaged + missing.
 #[derive(Clone, Debug, Default)]
 pub struct EchoReport {
     /// Messages sent.
@@ -67,13 +67,14 @@ pub struct EchoReport {
 }
 
 impl EchoReport {
-    /// Messages that never came back.
+    /// Returns the number of messages that never came back.
     pub const fn missing(&self) -> u64 {
         self.sent - self.intact - self.damaged
     }
 }
 
-/// Why a client failed. What is lost is a result, not a failure, as long as anything comes back.
+/// The reason why a client failed. What is lost is a result, not a failure, as long as
+/// anything comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EchoFailure {
     /// Nothing listens where the server should be.
@@ -82,9 +83,9 @@ pub enum EchoFailure {
     /// Nothing came back.
     #[error("no answer from {server} to {sent} messages")]
     Silence {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// How often.
+        /// The number of messages that were sent.
         sent: u64,
     },
 }
@@ -97,9 +98,9 @@ pub struct EchoClient {
     ledger: EchoLedger,
     /// Messages that are still to be sent.
     queue: VecDeque<Bytes>,
-    /// Whether no more will be given.
+    /// True if no more will be given.
     is_closed: bool,
-    /// Until when the sent are waited for, by number.
+    /// The times until which the sent messages are waited for, by number.
     waiting: BTreeMap<u64, Instant>,
     last_sent: Instant,
     refusals: u32,
@@ -126,12 +127,12 @@ impl EchoClient {
         }
     }
 
-    /// Returns where its server is.
+    /// Returns the address of its server.
     pub const fn server(&self) -> SocketAddr {
         self.settings.server
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &EchoReport {
         &self.report
     }
@@ -161,7 +162,7 @@ impl EchoClient {
         self.events.pop_front()
     }
 
-    /// Returns the report, and how it ended, if it has.
+    /// Returns the report, and the outcome if it has ended.
     pub fn into_parts(self) -> (EchoReport, Option<Result<(), EchoFailure>>) {
         (self.report, self.outcome)
     }
@@ -186,7 +187,7 @@ impl EchoClient {
         }
     }
 
-    /// Returns when it ends by itself; `None` while there is more to say.
+    /// Returns the time at which it ends by itself; `None` while there is more to say.
     fn ends_at(&self) -> Option<Instant> {
         if !self.has_said_all() {
             return None;
@@ -225,6 +226,8 @@ impl Endpoint for EchoClient {
                 let trip = now.since(sent);
                 round_trip = Some(trip);
                 self.report.intact += 1;
+                // A message counts once, as the best of its answers: the damaged one becomes a
+                // further one.
                 self.report.damaged -= u64::from(again);
                 self.report.doubled += u64::from(again);
                 self.report.round_trips.record(trip);
@@ -283,6 +286,7 @@ impl Endpoint for EchoClient {
 
     fn handle_refusal(&mut self, _now: Instant, to: SocketAddr) {
         self.refusals += 1;
+        // Before the first answer one refusal is enough; later it takes several in a row.
         let begun = self.report.intact + self.report.damaged > 0;
         let is_server = self.outcome.is_none() && to == self.settings.server;
         if is_server && (!begun || self.refusals >= REFUSALS_MAX) {

@@ -1,4 +1,4 @@
-//! Which message an answer belongs to.
+//! The messages that wait for answers, and the rules by which an answer belongs to one of them.
 //!
 //! - An answer that equals a message belongs to the oldest such message without an intact answer;
 //!   when there is none, it is a further copy. So when the same text is sent twice, one lost and
@@ -13,12 +13,12 @@ use bytes::Bytes;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 
-/// How many messages are remembered.
+/// The number of messages that are remembered.
 const MESSAGES_MAX: usize = 4096;
-/// How many bytes of them.
+/// The most bytes of them together.
 const BYTES_MAX: usize = 16 << 20;
 
-/// What came back of a message.
+/// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EchoFate {
     Nothing,
@@ -33,28 +33,28 @@ struct SentMessage {
     fate: EchoFate,
 }
 
-/// What an answer is.
+/// The kind of an answer, and the message that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recognised {
     /// The first intact answer to a message that was sent then.
     Intact {
-        /// Which message, from 1.
+        /// The number of the message, from 1.
         number: u64,
-        /// When it was sent.
+        /// The time at which it was sent.
         sent: Instant,
-        /// Whether a damaged answer had come before.
+        /// True if a damaged answer had come before.
         again: bool,
     },
     /// A further answer, intact or damaged.
     Doubled {
-        /// Which message, from 1.
+        /// The number of the message, from 1.
         number: u64,
     },
     /// The first answer to a message, damaged.
     Damaged {
-        /// Which message, from 1.
+        /// The number of the message, from 1.
         number: u64,
-        /// How many of its bits are flipped.
+        /// The number of its bits that are flipped.
         bits: u32,
     },
     /// An answer to no message that is remembered.
@@ -65,7 +65,7 @@ pub enum Recognised {
 #[derive(Clone, Debug, Default)]
 pub struct EchoLedger {
     messages: VecDeque<SentMessage>,
-    /// How many were forgotten: the first remembered has the next number.
+    /// The number of messages that were forgotten: the first remembered has the next number.
     forgotten: u64,
     bytes: usize,
 }
@@ -89,7 +89,7 @@ impl EchoLedger {
         self.messages.into_iter().map(|message| message.content)
     }
 
-    /// Finds out what an answer is.
+    /// Finds the message that an answer belongs to, and tells if it is intact.
     pub fn recognise(&mut self, answer: &[u8]) -> Recognised {
         let mut twin = None;
         let equal = (self.forgotten + 1..)

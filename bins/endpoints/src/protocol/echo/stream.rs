@@ -38,12 +38,12 @@ impl LineService for EchoService {
 pub struct EchoStream {
     client: EchoClient,
     lines: Lines,
-    /// What ended the stream before everything was said.
+    /// The reason why the stream ended before everything was said.
     broken: Option<String>,
 }
 
 impl EchoStream {
-    /// Creates the stream of a client, whose server is what the stream leads to.
+    /// Creates the stream of a client, whose server is at the other end of the stream.
     pub const fn new(client: EchoClient) -> Self {
         let lines = Lines::new(MESSAGE_BYTES_MAX + 1, Overlong::Cut);
         Self { client, lines, broken: None }
@@ -54,7 +54,7 @@ impl EchoStream {
         &mut self.client
     }
 
-    /// Returns what ended the stream before everything was said, if anything did.
+    /// Returns the reason why the stream ended before everything was said, if it did.
     pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }

@@ -1,8 +1,8 @@
-//! What became of every chunk of a file.
+//! The fate of every chunk of a file.
 
 use crate::protocol::chunk_length;
 
-/// What is known of a chunk's content.
+/// The state of a chunk's content, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChunkState {
@@ -18,11 +18,11 @@ pub enum ChunkState {
 /// One chunk in the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkFate {
-    /// What is known of its content.
+    /// The state of its content.
     pub state: ChunkState,
-    /// Whether its first copy arrived after a chunk of a higher number.
+    /// True if its first copy arrived after a chunk of a higher number.
     pub late: bool,
-    /// Whether more than one copy arrived.
+    /// True if more than one copy arrived.
     pub doubled: bool,
 }
 
@@ -47,7 +47,7 @@ impl ChunkFate {
 /// The sums over all chunks: intact + missing + damaged = chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ChunkCounts {
-    /// How many chunks the file has.
+    /// The number of chunks of the file.
     pub chunks: u32,
     /// Chunks of which an undamaged copy arrived.
     pub intact: u32,
@@ -64,13 +64,13 @@ pub struct ChunkCounts {
     pub unknown: u64,
 }
 
-/// Returns how many bytes of a file of `size` bytes stand in intact chunks.
+/// Returns the number of bytes of a file of `size` bytes that stand in intact chunks.
 pub fn intact_bytes(size: u64, cells: impl Iterator<Item = ChunkFate>) -> u64 {
     let intact = (0..).zip(cells).filter(|(_, cell)| cell.state == ChunkState::Intact);
     intact.map(|(number, _)| chunk_length(size, number) as u64).sum()
 }
 
-/// Whether a copy's content is to be written.
+/// The decision on a copy's content: to be written, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     Write,
@@ -104,12 +104,12 @@ impl ChunkAccount {
         (0..self.counts.chunks).map(|number| self.cell(number))
     }
 
-    /// One chunk; a missing one beyond the end.
+    /// Returns one chunk; a missing one beyond the end.
     pub fn cell(&self, number: u32) -> ChunkFate {
         self.cells.get(number as usize).copied().unwrap_or_default()
     }
 
-    /// ChunkCounts a copy of chunk `number`, which must be in the file.
+    /// Counts a copy of chunk `number`, which must be in the file.
     pub(super) fn note(&mut self, number: u32, intact: bool) -> Keep {
         let place = number as usize;
         let overtaken = place < self.cells.len();
@@ -141,7 +141,7 @@ impl ChunkAccount {
         Keep::Write
     }
 
-    /// ChunkCounts a damaged datagram that no longer tells its number.
+    /// Counts a damaged datagram that no longer tells its number.
     pub(super) const fn note_unknown(&mut self) {
         self.counts.unknown += 1;
     }

@@ -1,9 +1,9 @@
-//! What became of every chunk of a file without an account of it: by the bytes.
+//! The fate of every chunk of a file without an account of it: judged by the bytes.
 
 use super::ChunkState;
 use crate::protocol::CHUNK;
 
-/// Returns what became of each chunk of `original`, judged by what was received. What ends within a
+/// Returns the fate of each chunk of `original`, judged by what was received. What ends within a
 /// chunk has not brought it, and a hole of zeros is no damage.
 pub fn compared(original: &[u8], received: &[u8]) -> Vec<ChunkState> {
     let chunks = original.chunks(CHUNK).enumerate();

@@ -1,4 +1,4 @@
-//! The control datagrams: what is repeated until it is answered.
+//! The control datagrams, each of which is repeated until it is answered.
 
 use super::account::ChunkCounts;
 use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};
@@ -10,7 +10,7 @@ pub const CONTROL_SIZE_MAX: usize = 1200;
 /// The size of every control datagram from the client: a third of the longest answer, so that
 /// no third party can be flooded with answers.
 pub const CLIENT_CONTROL_SIZE: usize = CONTROL_SIZE_MAX / 3;
-/// How many chunks one page of a report describes, two in a byte.
+/// The number of chunks that one page of a report describes, two in a byte.
 pub const PAGE_CHUNKS: u32 = 1600;
 /// The longest name of a received file, in bytes; a longer one is cut in the report.
 pub const NAME_MAX: usize = 200;
@@ -25,7 +25,7 @@ const WAIT: &[u8; 4] = b"WAIT";
 const REFUSE: &[u8; 4] = b"NOPE";
 const REPORT: &[u8; 4] = b"REPT";
 
-/// What the client says.
+/// A control datagram of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientControl {
     /// A file of `size` bytes and this digest will come.
@@ -41,7 +41,7 @@ pub enum ClientControl {
     Done {
         /// The transfer.
         transfer: u64,
-        /// Which page, from 0.
+        /// The page that is asked for, from 0.
         page: u32,
     },
     /// The report has arrived: the server may forget the transfer. Never answered.
@@ -97,7 +97,7 @@ impl ClientControl {
     }
 }
 
-/// What the server says.
+/// A control datagram of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerControl {
     /// The transfer may begin.
@@ -114,10 +114,10 @@ pub enum ServerControl {
     Refuse {
         /// The transfer.
         transfer: u64,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
-    /// What came of the transfer.
+    /// The result of the transfer.
     Report {
         /// The transfer.
         transfer: u64,
@@ -129,9 +129,9 @@ pub enum ServerControl {
 /// A page of the server's report. Every page repeats the counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportPage {
-    /// Which page, from 0.
+    /// The number of the page, from 0.
     pub page: u32,
-    /// What became of the chunks.
+    /// The counts of the chunks by their fate.
     pub counts: ChunkCounts,
     /// From the first data datagram to the last, in nanoseconds.
     pub nanos: u64,

@@ -47,7 +47,7 @@ pub struct Copy<'a> {
     pub number: u32,
     /// Its bytes as they arrived, without the padding.
     pub chunk: &'a [u8],
-    /// Whether every bit of the datagram arrived as it was sent.
+    /// True if every bit of the datagram arrived as it was sent.
     pub intact: bool,
 }
 

@@ -11,16 +11,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How a [`NaiveReceiver`] receives.
+/// The settings of a [`NaiveReceiver`].
 #[derive(Clone, Copy, Debug)]
 pub struct NaiveSettings {
     /// The largest file it accepts, in bytes; what goes beyond ends the transfer as failed.
     pub size_max: u64,
-    /// How many senders may be open at once; datagrams of further ones are ignored.
+    /// The most senders that may be open at once; datagrams of further ones are ignored.
     pub transfers_max: usize,
-    /// After how long a silence a file is complete.
+    /// The silence after which a file is complete.
     pub idle: Duration,
-    /// Whether it ends after one file.
+    /// True if it ends after one file.
     pub once: bool,
 }
 
@@ -30,7 +30,7 @@ impl Default for NaiveSettings {
     }
 }
 
-/// What one sender has sent so far.
+/// The datagrams of one sender so far.
 #[derive(Debug)]
 struct BareStream<P> {
     file: Option<P>,
@@ -58,12 +58,12 @@ impl<F: Folder> NaiveReceiver<F> {
         Self { settings, folder, streams: BTreeMap::new(), received, report }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &UdpFileReceiverReport {
         &self.report
     }
 
-    /// Returns the next file that is complete, in the order in which they were.
+    /// Returns the next file that is complete, in the order in which they were completed.
     pub fn next_received(&mut self) -> Option<ReceivedFile> {
         self.received.pop_front()
     }
@@ -155,7 +155,8 @@ impl<F: Folder> Endpoint for NaiveReceiver<F> {
         self.next_due().map(|(due, _)| due)
     }
 
-    /// Silence would have ended the files that are open; so does the request to stop.
+    /// Finishes the files that are open: silence would have ended them, and so does the request to
+    /// stop.
     fn handle_stop(&mut self, now: Instant) {
         self.advance(now + self.settings.idle);
     }

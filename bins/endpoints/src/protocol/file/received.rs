@@ -1,5 +1,4 @@
-//! What a receiver is told, and what it tells: its settings, what became of one transfer, and of
-//! all.
+//! The settings of a receiver and its results: the fate of one transfer, and the counts of all.
 
 use super::TcpFileReceived;
 use super::account::{ChunkAccount, ChunkCounts};
@@ -7,21 +6,21 @@ use jostle_common::digest::Digest;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How a [`UdpFileReceiver`](super::UdpFileReceiver) receives.
+/// The settings of a [`UdpFileReceiver`](super::UdpFileReceiver).
 #[derive(Clone, Copy, Debug)]
 pub struct UdpFileReceiverSettings {
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
-    /// How many transfers may be open at once.
+    /// The most transfers that may be open at once.
     pub transfers_max: usize,
-    /// After how long a silence an unfinished transfer is given up.
+    /// The silence after which an unfinished transfer is given up.
     pub idle: Duration,
-    /// How long it waits, after the sender is done and after the last chunk, for chunks that were
-    /// overtaken.
+    /// The time that it waits, after the sender is done and after the last chunk, for chunks that
+    /// were overtaken.
     pub settle: Duration,
-    /// How long it still answers for a transfer that has ended.
+    /// The time for which it still answers for a transfer that has ended.
     pub linger: Duration,
-    /// Whether it ends after one transfer.
+    /// True if it ends after one transfer.
     pub once: bool,
 }
 
@@ -39,12 +38,12 @@ impl Default for UdpFileReceiverSettings {
     }
 }
 
-/// What became of one transfer.
+/// The result of one transfer.
 #[derive(Clone, Debug)]
 pub struct ReceivedFile {
-    /// Who sent it.
+    /// The address of its sender.
     pub peer: SocketAddr,
-    /// The name and the digest of what was stored, or why nothing was.
+    /// The name and the digest of what was stored, or the reason why nothing was.
     pub stored: Result<(String, Digest), String>,
     /// The size of the file in bytes.
     pub size: u64,
@@ -52,12 +51,12 @@ pub struct ReceivedFile {
     pub sent: Option<Digest>,
     /// From the announcement to the last data datagram.
     pub elapsed: Duration,
-    /// What became of each chunk; `None` for bare datagrams, which tell nothing of the kind.
+    /// The fate of each chunk; `None` for bare datagrams, which tell nothing of the kind.
     pub account: Option<ChunkAccount>,
 }
 
 impl ReceivedFile {
-    /// Returns what became of a file over TCP, which tells nothing of chunks.
+    /// Returns the result of a file over TCP, which tells nothing of chunks.
     pub fn over_tcp(peer: SocketAddr, received: TcpFileReceived) -> Self {
         let TcpFileReceived { stored, size, elapsed } = received;
         Self { peer, stored, size, sent: None, elapsed, account: None }
@@ -68,13 +67,13 @@ impl ReceivedFile {
         matches!((&self.stored, self.sent), (Ok((_, stored)), Some(sent)) if *stored == sent)
     }
 
-    /// Returns what became of the chunks, if they were numbered.
+    /// Returns the counts of the chunks by their fate, if they were numbered.
     pub fn counts(&self) -> Option<ChunkCounts> {
         self.account.as_ref().map(ChunkAccount::counts)
     }
 }
 
-/// What a receiver has done so far, over all transfers.
+/// The counts of a receiver so far, over all transfers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpFileReceiverReport {
     /// Data datagrams that arrived for an open transfer.

@@ -11,7 +11,8 @@ use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-/// How many answers may wait for the socket; further ones are not made, and the client asks again.
+/// The most answers that may wait for the socket; further ones are not made, and the client asks
+/// again.
 const OUTBOX_MAX: usize = 256;
 
 /// Receives files into a [`Folder`].
@@ -33,7 +34,7 @@ impl<F: Folder> UdpFileReceiver<F> {
         Self { settings, folder, transfers: BTreeMap::new(), outbox, received, report }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &UdpFileReceiverReport {
         &self.report
     }
@@ -43,13 +44,13 @@ impl<F: Folder> UdpFileReceiver<F> {
         self.received.pop_front()
     }
 
-    /// Returns how many transfers are open, or linger.
+    /// Returns the number of transfers that are open, or linger.
     pub fn transfers_open(&self) -> usize {
         self.transfers.len()
     }
 
-    /// Chunks that arrived, and chunks that were announced, over the transfers that are open now:
-    /// for a progress bar.
+    /// Returns the chunks that arrived, and the chunks that were announced, over the transfers that
+    /// are open now: for a progress bar.
     pub fn progress(&self) -> (u64, u64) {
         let open =
             self.transfers.values().filter(|transfer| transfer.is_open()).map(UdpTransfer::counts);
@@ -83,8 +84,8 @@ impl<F: Folder> UdpFileReceiver<F> {
         }
     }
 
-    /// Both copies of the header are damaged: the address tells the transfer if it has just one
-    /// open.
+    /// Takes in a datagram whose copies of the header are both damaged: the address tells the
+    /// transfer if it has just one open.
     fn handle_unknown(&mut self, now: Instant, from: SocketAddr) {
         let mut open = self
             .transfers
@@ -133,6 +134,7 @@ impl<F: Folder> UdpFileReceiver<F> {
 
     fn handle_start(&mut self, now: Instant, from: SocketAddr, id: u64, announced: Announced) {
         if let Some(known) = self.transfers.get_mut(&(from, id)) {
+            // A repeat, whose answer was lost, announces the same file.
             if known.announced() == announced {
                 let answer = known.handle_start(now);
                 self.answer(from, &answer);
@@ -155,7 +157,7 @@ impl<F: Folder> UdpFileReceiver<F> {
         self.answer(from, &answer);
     }
 
-    /// Returns how many chunks one more file has, or why there is no room for it.
+    /// Returns the number of chunks of one more file, or the reason why there is no room for it.
     fn admit(&mut self, size: u64) -> Result<u32, String> {
         let limit = self.settings.size_max;
         let chunks = chunks_in(size).filter(|_| size <= limit);
@@ -209,6 +211,7 @@ impl<F: Folder> UdpFileReceiver<F> {
 impl<F: Folder> Endpoint for UdpFileReceiver<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         self.advance(now);
+        // No control datagram is as long, so the length tells the two kinds apart.
         if datagram.len() == DATA_SIZE {
             return self.handle_data(now, from, datagram);
         }
@@ -236,6 +239,7 @@ impl<F: Folder> Endpoint for UdpFileReceiver<F> {
 
     fn is_finished(&self) -> bool {
         let ended = self.report.stored + self.report.failed > 0;
+        // A transfer that lingers still answers a sender that missed the report.
         self.settings.once && ended && self.transfers.is_empty() && self.outbox.is_empty()
     }
 }

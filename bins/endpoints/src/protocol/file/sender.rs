@@ -1,5 +1,5 @@
 //! The sender of a file over plain UDP: announces it, sends every chunk once at a rate, and asks
-//! what came of them.
+//! for the receiver's report.
 
 use super::account::{ChunkCounts, ChunkFate, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
@@ -16,21 +16,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How often a finished sender says goodbye: each alone may be lost, and nothing depends on them.
+/// The number of goodbyes of a finished sender: each alone may be lost, and nothing depends on
+/// them.
 const GOODBYES: u32 = 3;
-/// How many refusals by the network in a row end a transfer that was accepted.
+/// The number of refusals by the network in a row that end a transfer that was accepted.
 const REFUSALS_MAX: u32 = 8;
 
-/// How a [`UdpFileSender`] sends.
+/// The settings of a [`UdpFileSender`].
 #[derive(Clone, Copy, Debug)]
 pub struct UdpFileSenderSettings {
-    /// Where the server is.
+    /// The server's address.
     pub server: SocketAddr,
     /// A random number that tells this transfer from others of the same sender.
     pub transfer: u64,
     /// The rate of the data datagrams, by their payload.
     pub rate: BitRate,
-    /// After how long without an answer to a control datagram the sender gives up.
+    /// The time without an answer to a control datagram after which the sender gives up.
     pub patience: Duration,
 }
 
@@ -47,7 +48,7 @@ impl UdpFileSenderSettings {
     }
 }
 
-/// Why no report arrived.
+/// The reason why no report arrived.
 #[derive(Debug, thiserror::Error)]
 pub enum UdpFileFailure {
     /// Nothing listens where the server should be.
@@ -56,17 +57,17 @@ pub enum UdpFileFailure {
     /// Control datagrams went unanswered for too long.
     #[error("no answer from {server} for {}", format_duration(*.patience))]
     Silence {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// How long.
+        /// The time for which it was asked.
         patience: Duration,
     },
     /// The server refused the file, or failed to store it.
     #[error("the server at {server} refused the file: {reason}")]
     Rejected {
-        /// Who refused it.
+        /// The server that refused it.
         server: SocketAddr,
-        /// What it said; not to be printed without escaping.
+        /// The server's reason; not to be printed without escaping.
         reason: String,
     },
     /// The file has too many chunks to be numbered.
@@ -77,25 +78,25 @@ pub enum UdpFileFailure {
     Storage(io::Error),
 }
 
-/// What came of the file, as the server says.
+/// The fate of the file, as the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpFileArrival {
     /// The name that the server gave it; not to be printed without escaping.
     pub name: String,
     /// The digest of what the server stored.
     pub digest: Digest,
-    /// What became of the chunks.
+    /// The counts of the chunks by their fate.
     pub counts: ChunkCounts,
-    /// What became of each chunk, in order.
+    /// The fate of each chunk, in order.
     pub cells: Vec<ChunkFate>,
     /// From the announcement's arrival to the last data datagram's.
     pub elapsed: Duration,
 }
 
-/// What a sender has done so far.
+/// The counts of a sender so far.
 #[derive(Clone, Debug, Default)]
 pub struct UdpFileSenderReport {
-    /// ChunkDatagram datagrams sent.
+    /// Data datagrams sent.
     pub packets: u64,
     /// Control datagrams sent.
     pub control: u64,
@@ -103,11 +104,11 @@ pub struct UdpFileSenderReport {
     pub damaged: u64,
     /// Datagrams that were whole and made no sense.
     pub ignored: u64,
-    /// What came of the file; `None` until the whole report has arrived.
+    /// The fate of the file; `None` until the whole report has arrived.
     pub arrival: Option<UdpFileArrival>,
-    /// When the first announcement was sent.
+    /// The time at which the first announcement was sent.
     pub started: Option<Instant>,
-    /// When it ended, well or not.
+    /// The time at which it ended, well or not.
     pub ended: Option<Instant>,
 }
 
@@ -128,9 +129,9 @@ pub struct UdpFileSender<F> {
     phase: SendingPhase,
     pacer: Pacer,
     timer: RetransmissionTimer,
-    /// When the next control datagram goes; `None`: at once.
+    /// The time at which the next control datagram goes; `None`: at once.
     next: Option<Instant>,
-    /// When the server was last heard, or a phase that waits for it began.
+    /// The time at which the server was last heard, or a phase that waits for it began.
     heard: Instant,
     refusals: u32,
     goodbyes: u32,
@@ -159,7 +160,7 @@ impl<F: Source> UdpFileSender<F> {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &UdpFileSenderReport {
         &self.report
     }
@@ -169,12 +170,12 @@ impl<F: Source> UdpFileSender<F> {
         &self.source
     }
 
-    /// Returns how it ended, if it has.
+    /// Returns the outcome, if it has ended.
     pub const fn outcome(&self) -> Option<&Result<(), UdpFileFailure>> {
         self.outcome.as_ref()
     }
 
-    /// Returns the report, and how it ended, if it has.
+    /// Returns the report, and the outcome if it has ended.
     pub fn into_parts(self) -> (UdpFileSenderReport, Option<Result<(), UdpFileFailure>>) {
         (self.report, self.outcome)
     }
@@ -307,6 +308,7 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
                 return self.chunk(now, number);
             }
             self.phase = SendingPhase::Asking(Vec::new());
+            // Chunks are not answered, so the silence while they were sent does not count.
             (self.heard, self.next) = (now, None);
             self.timer.reset();
         }
@@ -348,6 +350,7 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
+        // Before the server has accepted, one refusal is enough; later it takes several in a row.
         let opening = self.phase == SendingPhase::Opening;
         if self.outcome.is_none()
             && to == self.settings.server

@@ -12,11 +12,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How much of a file is read per step of its digest, so that other transfers are served in
+/// The bytes of a file that are read per step of its digest, so that other transfers are served in
 /// between.
 const DIGEST_STEP: usize = 256 * 1024;
 
-/// What the sender announced.
+/// The file that the sender announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) size: u64,
@@ -50,9 +50,9 @@ pub(super) struct UdpTransfer<P> {
     started: Instant,
     last_data: Option<Instant>,
     heard: Instant,
-    /// Whether the sender said that it needs nothing more.
+    /// True if the sender said that it needs nothing more.
     released: bool,
-    /// Whether its end was told.
+    /// True if its end was told.
     told: bool,
 }
 
@@ -106,7 +106,7 @@ impl<P: Partial> UdpTransfer<P> {
         matches!(self.phase, TransferPhase::Finished(..))
     }
 
-    /// ChunkCounts and stores a copy of a chunk. False when it cannot belong to this file.
+    /// Counts and stores a copy of a chunk. Returns false if it cannot belong to this file.
     pub(super) fn handle_copy<F>(&mut self, now: Instant, copy: &Copy<'_>, folder: &mut F) -> bool
     where
         F: Folder<File = P>,
@@ -126,7 +126,7 @@ impl<P: Partial> UdpTransfer<P> {
         true
     }
 
-    /// ChunkCounts a damaged datagram that no longer tells its number.
+    /// Counts a damaged datagram that no longer tells its number.
     pub(super) const fn handle_unknown(&mut self, now: Instant) {
         self.heard = now;
         self.last_data = Some(now);
@@ -145,6 +145,7 @@ impl<P: Partial> UdpTransfer<P> {
     /// Returns the answer to a sender that is done and asks for a page of the report.
     pub(super) fn handle_done(&mut self, now: Instant, page: u32) -> ServerControl {
         self.heard = now;
+        // Asked again, it goes on settling since the first time.
         if matches!(self.phase, TransferPhase::Receiving) {
             self.phase = TransferPhase::Settling(now);
         }
@@ -172,7 +173,7 @@ impl<P: Partial> UdpTransfer<P> {
         }
     }
 
-    /// The sender has the report.
+    /// Takes in that the sender has the report.
     pub(super) const fn handle_bye(&mut self) {
         self.released = true;
     }
@@ -205,6 +206,8 @@ impl<P: Partial> UdpTransfer<P> {
             TransferPhase::Settling(_) => {
                 let size = self.announced.size;
                 self.phase = TransferPhase::Digesting(0, Hasher::new());
+                // Also a file of which nothing arrived is made, and lost chunks at the end become a
+                // hole.
                 let sized = self.file(folder).and_then(|file| file.set_size(size));
                 self.fail_on(sized);
             }
@@ -216,7 +219,7 @@ impl<P: Partial> UdpTransfer<P> {
         }
     }
 
-    /// Returns when [`Self::advance`], or forgetting the transfer, is due.
+    /// Returns the time at which [`Self::advance`], or forgetting the transfer, is due.
     pub(super) fn deadline(&self, settings: &UdpFileReceiverSettings) -> Instant {
         match self.phase {
             TransferPhase::Receiving => self.heard + settings.idle,
@@ -234,7 +237,8 @@ impl<P: Partial> UdpTransfer<P> {
         }
     }
 
-    /// Nothing was lost, damaged, doubled or overtaken, so nothing can still be on its way.
+    /// Returns true if nothing was lost, damaged, doubled or overtaken, so that nothing can still
+    /// be on its way.
     fn is_clean(&self) -> bool {
         let counts = self.account.counts();
         counts.intact == counts.chunks
@@ -243,7 +247,7 @@ impl<P: Partial> UdpTransfer<P> {
             && counts.unknown == 0
     }
 
-    /// From the announcement to the last data.
+    /// Returns the time from the announcement to the last data.
     fn elapsed(&self) -> Duration {
         self.last_data.unwrap_or(self.started).since(self.started)
     }
@@ -279,6 +283,7 @@ impl<P: Partial> UdpTransfer<P> {
             return Ok(());
         };
         let left = self.announced.size - *offset;
+        // A step at a time, so that a large file does not hold up the other transfers.
         let step = left.min(DIGEST_STEP as u64);
         let mut buffer = vec![0; step as usize];
         file.read_at(*offset, &mut buffer)?;

@@ -13,25 +13,26 @@ use std::time::Duration;
 /// The longest line that is taken for a reply; the longest reply has 35 bytes, and several may be
 /// joined by damage.
 const REPLY_BYTES_MAX: usize = 1024;
-/// How many messages wait to be sent at the most, and how many bytes they have together.
+/// The most messages that wait to be sent, and the most bytes that they have together.
 const WAITING_MAX: usize = 1024;
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// How a [`MessagesClient`] sends.
+/// The settings of a [`MessagesClient`].
 #[derive(Clone, Copy, Debug)]
 pub struct MessagesClientSettings {
-    /// How timeouts are found.
+    /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// How long the client waits for the `ACK` of a message before it gives up; for ever when
+    /// The time that the client waits for the `ACK` of a message before it gives up; for ever when
     /// `None`.
     pub patience: Option<Duration>,
-    /// How often it has to have sent a message in vain before it gives up, however long that takes.
+    /// The number of times that it has to have sent a message in vain before it gives up, however
+    /// long that takes.
     pub attempts_min: u32,
 }
 
 impl Default for MessagesClientSettings {
-    /// 60 s and 500 attempts, as stop-and-wait over UDP. Before the first reply attempts come a
-    /// second apart, so a client waits some eight minutes for a place at a full server.
+    /// Returns 60 s and 500 attempts, as stop-and-wait over UDP. Before the first reply attempts
+    /// come a second apart, so a client waits some eight minutes for a place at a full server.
     fn default() -> Self {
         Self {
             timing: Timing::Adaptive,
@@ -41,7 +42,7 @@ impl Default for MessagesClientSettings {
     }
 }
 
-/// Why not every message was acknowledged.
+/// The reason why not every message was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessagesFailure {
     /// No `ACK` came for too long.
@@ -50,9 +51,9 @@ pub enum MessagesFailure {
     Silence {
         /// The message in flight.
         sequence: u64,
-        /// How long it was in flight.
+        /// The time for which it was in flight.
         silence: Duration,
-        /// How often it was sent.
+        /// The number of times that it was sent.
         sends: u32,
     },
     /// The connection ended.
@@ -74,24 +75,24 @@ fn doubt(sequence: Option<u64>) -> String {
 pub struct Acknowledged {
     /// Its number.
     pub sequence: u64,
-    /// What it says.
+    /// The bytes of the message.
     pub message: Bytes,
-    /// How often it was sent.
+    /// The number of times that it was sent.
     pub sends: u32,
     /// From its first sending to its `ACK`.
     pub elapsed: Duration,
 }
 
-/// What a client has done so far. Every line that came is in one of `acks`, `nacks` and `damaged`.
+/// The counts of a client so far. Every line that came is in one of `acks`, `nacks` and `damaged`.
 #[derive(Clone, Debug, Default)]
 pub struct MessagesReport {
     /// Messages whose `ACK` has come, the goodbye not counted.
     pub acknowledged: u64,
-    /// Whether the goodbye's `ACK` has come.
+    /// True if the goodbye's `ACK` has come.
     pub goodbye_acknowledged: bool,
     /// Lines sent.
     pub sent: u64,
-    /// Of those, how many repeated a message.
+    /// Of those, lines that repeated a message.
     pub resends: u64,
     /// Resends because no reply came in time.
     pub timeouts: u64,
@@ -99,23 +100,23 @@ pub struct MessagesReport {
     pub acks: u64,
     /// `NACK`s that came.
     pub nacks: u64,
-    /// Of both, how many were about a message that had been acknowledged before.
+    /// Of both, those about a message that had been acknowledged before.
     pub stale: u64,
-    /// Of both, how many were about a message that was not sent yet.
+    /// Of both, those about a message that was not sent yet.
     pub senseless: u64,
     /// Lines with a wrong checksum, or that are no reply.
     pub damaged: u64,
     /// The round trips of messages that were sent once: of others it is unknown which copy was
     /// answered (Karn's rule).
     pub round_trips: RoundTrips,
-    /// When the first line was sent.
+    /// The time at which the first line was sent.
     pub started: Option<Instant>,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended: Option<Instant>,
 }
 
 impl MessagesReport {
-    /// From the first line to the end.
+    /// Returns the time from the first line to the end.
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
     }
@@ -139,19 +140,19 @@ pub struct MessagesClient {
     timer: RetransmissionTimer,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
-    /// Whether no more messages will be pushed.
+    /// True if no more messages will be pushed.
     is_closed: bool,
     /// The number of the message in flight, or of the next one.
     sequence: u64,
     flight: Option<Flight>,
-    /// When the message in flight is sent again.
+    /// The time at which the message in flight is sent again.
     next: Instant,
-    /// Whether that will be because no reply came in time.
+    /// True if that will be because no reply came in time.
     timed_out: bool,
     lines: Lines,
-    /// Whether any reply came.
+    /// True if any reply came.
     heard: bool,
-    /// Whether a reply with a checksum came: from then on one without is a damaged one.
+    /// True if a reply with a checksum came: from then on one without is a damaged one.
     checked: bool,
     /// The last message if it was sent more than once, and the time from its first sending to its
     /// `ACK`.
@@ -229,12 +230,12 @@ impl MessagesClient {
         self.acknowledged.take()
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &MessagesReport {
         &self.report
     }
 
-    /// Returns how it ended, if it has.
+    /// Returns the outcome, if it has ended.
     pub const fn outcome(&self) -> Option<&Result<(), MessagesFailure>> {
         self.outcome.as_ref()
     }
@@ -279,10 +280,12 @@ impl MessagesClient {
             return;
         };
         let elapsed = now.since(first);
+        // Karn's rule: of a message that was sent again it is unknown which copy was answered.
         if sends == 1 {
             self.timer.sample(elapsed);
             self.report.round_trips.record(elapsed);
         }
+        // Should a second `ACK` come, the first copy was answered, and this was its round trip.
         self.repeated = (sends > 1).then_some((self.sequence, elapsed));
         if is_goodbye {
             self.report.goodbye_acknowledged = true;
@@ -293,9 +296,10 @@ impl MessagesClient {
         self.sequence += 1;
     }
 
-    /// A second `ACK` of a message that was sent more than once: a copy was needless, so the first
-    /// one was answered, and the timeout is shorter than the round trip. Without this a round trip
-    /// longer than every backoff would never be measured.
+    /// Takes in a reply to an earlier message. A second `ACK` of a message that was sent more than
+    /// once shows that a copy was needless: the first one was answered, and the timeout is shorter
+    /// than the round trip. Without this a round trip longer than every backoff would never be
+    /// measured.
     fn handle_stale(&mut self, reply: &Reply) {
         self.report.stale += 1;
         if let (ReplyVerdict::Ack, Some((sequence, elapsed))) = (reply.verdict, self.repeated)
@@ -306,8 +310,8 @@ impl MessagesClient {
         }
     }
 
-    /// The server cannot know which message a damaged line was, so a `NACK` of any number from ours
-    /// on asks for ours.
+    /// Takes in a `NACK`. The server cannot know which message a damaged line was, so a `NACK` of
+    /// any number from ours on asks for ours.
     fn handle_nack(&mut self, now: Instant) {
         let Some(flight) = &self.flight else {
             self.report.senseless += 1;
@@ -365,8 +369,8 @@ impl MessagesClient {
         line
     }
 
-    /// Before the first reply the server may be full and not have looked at us yet: copies are
-    /// spread out to one a second.
+    /// Returns the timeout. Before the first reply the server may be full and not have looked at us
+    /// yet: copies are spread out to one a second.
     fn timeout(&self) -> Duration {
         let sends = self.flight.as_ref().map_or(1, |flight| flight.sends);
         match self.settings.timing {

@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;
 use std::time::Duration;
 
-/// How long a session that said goodbye stays in case its `ACK` was lost, from the last line on. A
-/// client repeats its goodbye after at most a second, so several in a row must be lost before the
-/// server is gone; the client is done then all the same, since every message was acknowledged
-/// before.
+/// The time for which a session that said goodbye stays in case its `ACK` was lost, from the last
+/// line on. A client repeats its goodbye after at most a second, so several in a row must be lost
+/// before the server is gone; the client is done then all the same, since every message was
+/// acknowledged before.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// A message that was delivered.
@@ -18,11 +18,11 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 pub struct Message {
     /// Its number, from 0 in every session.
     pub sequence: u64,
-    /// What it says: any bytes but a newline.
+    /// The bytes of the message: any but a newline.
     pub bytes: Bytes,
 }
 
-/// How a session ended.
+/// The ending of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
     /// The client said goodbye.
@@ -33,7 +33,7 @@ pub enum SessionEnd {
     Silent,
 }
 
-/// What a session has done so far. Every line is in one of the first five counts.
+/// The counts of a session so far. Every line is in one of the first five counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionReport {
     /// Messages delivered, the goodbye not counted.
@@ -81,7 +81,7 @@ pub struct Session {
     expected: u64,
     messages: Vec<Message>,
     replies: BytesMut,
-    /// When something last came, or the session began.
+    /// The time at which something last came, or the session began.
     heard: Instant,
     ended: Option<SessionEnd>,
     report: SessionReport,
@@ -102,12 +102,12 @@ impl Session {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &SessionReport {
         &self.report
     }
 
-    /// Returns how it ended, if it has.
+    /// Returns the ending, if it has ended.
     pub const fn ended(&self) -> Option<SessionEnd> {
         self.ended
     }
@@ -133,6 +133,7 @@ impl Session {
                 // A damaged line cannot be trusted to say which message it was.
                 Reply::new(ReplyVerdict::Nack, self.expected)
             }
+            // Delivered before: the `ACK` was lost or late, so the client is told again.
             Some((sequence, _)) if sequence < self.expected => {
                 self.report.doubled += 1;
                 Reply::new(ReplyVerdict::Ack, sequence)
@@ -172,6 +173,7 @@ impl StreamEndpoint for Session {
             return;
         }
         self.heard = now;
+        // The lines call back into the session, so they are taken out of it meanwhile.
         let mut lines = self.lines.take();
         lines.push(bytes, |line| self.handle_line(line));
         self.lines = lines;

@@ -44,7 +44,7 @@ fn nack(sequence: u64) -> Bytes {
     Reply::new(ReplyVerdict::Nack, sequence).encode()
 }
 
-/// What the stream does to a line.
+/// The fate of a line in the stream.
 #[derive(Clone, Debug)]
 enum Fate {
     Pass,
@@ -343,7 +343,7 @@ fn a_round_trip_longer_than_every_backoff_is_learnt() {
     assert!(client.timer_timeout() <= CAP && client.timer_timeout() >= ms(800) + FLOOR);
 }
 
-/// Any short line.
+/// Returns any short line.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>().prop_filter("no newline", |byte| *byte != b'\n'), 0..12)
 }

@@ -4,10 +4,11 @@
 use crate::protocol::wire::crc;
 use bytes::Bytes;
 
-/// The longest line with its newline, in bytes: what a raw route of the proxy takes as one unit.
+/// The longest line with its newline, in bytes: a raw route of the proxy takes one up to this length
+/// as a unit.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
-/// What stands around a message in its line at the most: a number of 20 digits, the checksum of 8,
-/// two spaces, the newline.
+/// The most bytes that stand around a message in its line: a number of 20 digits, the checksum of
+/// 8, two spaces, the newline.
 const FRAME_BYTES_MAX: usize = 20 + 1 + CRC_DIGITS + 1 + 1;
 /// The longest message in bytes, whatever its number.
 pub const MESSAGE_BYTES_MAX: usize = LINE_BYTES_MAX - FRAME_BYTES_MAX;
@@ -55,7 +56,7 @@ pub fn decode(line: &[u8]) -> Option<(u64, &[u8])> {
     is_right(message).then_some((sequence, message))
 }
 
-/// What a server says of a message.
+/// The verdict of a server on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyVerdict {
     /// The message with this number was delivered, now or before.
@@ -67,11 +68,11 @@ pub enum ReplyVerdict {
 /// The answer to a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What it says.
+    /// The verdict.
     pub verdict: ReplyVerdict,
-    /// About which number.
+    /// The number of the message that it is about.
     pub sequence: u64,
-    /// Whether it carries a checksum. Ours do; programs of others may not.
+    /// True if it carries a checksum. Ours do; programs of others may not.
     pub is_checked: bool,
 }
 

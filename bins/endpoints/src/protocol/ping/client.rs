@@ -11,60 +11,60 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many of the last requests are remembered: an answer to an older one is ignored. At 1,000 a
-/// second they are a minute.
+/// The number of last requests that are remembered: an answer to an older one is ignored. At 1,000
+/// a second they are a minute.
 pub(super) const REQUESTS_MAX: usize = 1 << 16;
-/// How many events may wait to be taken; on a socket they are taken after each turn, which makes
-/// fewer.
+/// The most events that may wait to be taken; on a socket they are taken after each turn, which
+/// makes fewer.
 const EVENTS_MAX: usize = 1 << 13;
-/// How long a client waits at the least for stragglers behind its last datagram, when something is
+/// The least time that a client waits for stragglers behind its last datagram, when something is
 /// missing: as long as a packet that was held back for reordering, and a burst of jitter, may take.
 const LINGER_MIN: Duration = Duration::from_millis(200);
 /// The same when nothing ever came back, so that no round trip is known: longer than any that
 /// `ping` meets on this planet.
 const LINGER_SILENT: Duration = Duration::from_secs(3);
-/// How many refusals in a row end a run in which something was answered: the server was gone at
-/// each of as many datagrams.
+/// The number of refusals in a row that end a run in which something was answered: the server was
+/// gone at each of as many datagrams.
 const REFUSALS_MAX: u32 = 8;
 
-/// When the next request goes.
+/// The rule by which the next request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PingPace {
     /// So long after the one before, whatever is answered.
     Interval(Duration),
     /// As soon as fewer than so many are neither answered nor given up.
     Answers {
-        /// How many may be open; at least 1.
+        /// The number that may be open; at least 1.
         window: u32,
     },
 }
 
-/// How a [`PingClient`] pings.
+/// The settings of a [`PingClient`].
 #[derive(Clone, Copy, Debug)]
 pub struct PingClientSettings {
-    /// Where the server is.
+    /// The server's address.
     pub server: SocketAddr,
     /// A number that an earlier client at the same port did not have.
     pub run: u32,
-    /// How many requests; without end when `None`.
+    /// The number of requests; without end when `None`.
     pub count: Option<u64>,
     /// The length of a datagram in bytes, at least [`super::SIZE_MIN`].
     pub size: usize,
-    /// When the next request goes.
+    /// The rule by which the next request goes.
     pub pace: PingPace,
-    /// How often an unanswered request is tried again.
+    /// The number of times that an unanswered request is tried again.
     pub retries: u32,
-    /// How timeouts are found.
+    /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// After how long the run ends, whatever is still open.
+    /// The time after which the run ends, whatever is still open.
     pub deadline: Option<Duration>,
-    /// Whether [`PingClient::next_event`] tells what happened to each datagram.
+    /// True if [`PingClient::next_event`] tells what happened to each datagram.
     pub tell: bool,
 }
 
 impl PingClientSettings {
-    /// Ten requests of 56 bytes (as many as `ping` sends), each as soon as the one before is
-    /// answered or was tried four times.
+    /// Returns the defaults: ten requests of 56 bytes (as many as `ping` sends), each as soon as
+    /// the one before is answered or was tried four times.
     pub const fn new(server: SocketAddr, run: u32) -> Self {
         Self {
             server,
@@ -116,13 +116,13 @@ pub struct PingClient {
     /// The last requests; the first of them has the number `first`.
     requests: VecDeque<PingRequest>,
     first: u64,
-    /// How many of them are open.
+    /// The number of them that are open.
     open: u32,
-    /// When the timeouts of waiting attempts pass: (when, request, attempt).
+    /// The times at which the timeouts of waiting attempts pass: (time, request, attempt).
     due: BTreeSet<(Instant, u64, u32)>,
     /// Requests to try again now.
     again: VecDeque<u64>,
-    /// At an interval: when the next request is due.
+    /// At an interval: the time at which the next request is due.
     next: Instant,
     last_sent: Instant,
     refusals: u32,
@@ -151,7 +151,7 @@ impl PingClient {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &PingReport {
         &self.report
     }
@@ -161,7 +161,7 @@ impl PingClient {
         self.events.pop_front()
     }
 
-    /// Returns the report, and how it ended, if it has.
+    /// Returns the report, and the outcome if it has ended.
     pub fn into_parts(self) -> (PingReport, Option<Result<(), PingFailure>>) {
         (self.report, self.outcome)
     }
@@ -185,6 +185,7 @@ impl PingClient {
     /// Notes the timeouts that passed before `now`, or at it.
     fn expire(&mut self, now: Instant, at_now: bool) {
         while let Some((until, number, attempt)) = self.due.first().copied() {
+            // An answer that arrives at the very moment of its timeout is in time.
             if until > now || until == now && !at_now {
                 return;
             }
@@ -209,6 +210,7 @@ impl PingClient {
 
     fn handle_answer(&mut self, now: Instant, ping: Ping) {
         let Ping { number, attempt, .. } = ping;
+        // Attempts count from 1; a 0 becomes a place that no request has.
         let place = (attempt as usize).wrapping_sub(1);
         let Some(found) =
             self.request_mut(number).and_then(|request| request.attempts.get_mut(place))
@@ -236,6 +238,7 @@ impl PingClient {
         self.report.jitter.record(round_trip);
         self.timer.sample(round_trip);
         let Some(request) = self.request_mut(number) else { return };
+        // Each of its attempts may be answered, but the request counts once.
         let state = std::mem::replace(&mut request.state, RequestState::Answered);
         self.report.answered += u64::from(state != RequestState::Answered);
         self.open -= u32::from(state == RequestState::Open);
@@ -287,7 +290,8 @@ impl PingClient {
         self.settings.count.is_none_or(|count| self.report.requests < count)
     }
 
-    /// Returns when the next request may begin; `None`: not before something else happens.
+    /// Returns the time at which the next request may begin; `None`: not before something else
+    /// happens.
     fn begins_at(&self) -> Option<Instant> {
         if !self.has_more() {
             return None;
@@ -298,8 +302,8 @@ impl PingClient {
         }
     }
 
-    /// Returns when the run ends: at once when all is answered, after a while when something is
-    /// missing; `None` while there is more to do.
+    /// Returns the time at which the run ends: at once when all is answered, after a while when
+    /// something is missing; `None` while there is more to do.
     fn ends_at(&self) -> Option<Instant> {
         let started = self.report.started?;
         let over = self.settings.deadline.map(|deadline| started + deadline);
@@ -324,7 +328,7 @@ impl PingClient {
             self.report.ended = Some(now);
         }
         if !self.settings.deadline.is_some_and(is_over) {
-            // Stragglers had their time.
+            // Stragglers had their time, so what still waits is lost; a deadline leaves it open.
             self.due.clear();
         }
         let (server, sent) = (self.settings.server, self.report.sent);
@@ -403,6 +407,7 @@ impl Endpoint for PingClient {
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.report.refused += 1;
         self.refusals += 1;
+        // Before the first answer one refusal is enough; later it takes several in a row.
         let begun = self.report.received > 0;
         let is_server = self.outcome.is_none() && to == self.settings.server;
         if is_server && (!begun || self.refusals >= REFUSALS_MAX) {

@@ -1,4 +1,5 @@
-//! What a client has to tell: each answer and each silence, what they come to, and why it failed.
+//! The events and results of a client: each answer and each silence, their sums, and the reason of
+//! a failure.
 
 use crate::protocol::jitter::Jitter;
 use jostle_common::statistics::RoundTrips;
@@ -6,7 +7,7 @@ use jostle_common::time::Instant;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What happened to one datagram.
+/// An event of one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PingEvent {
     /// Its answer came, the first or another one.
@@ -17,9 +18,9 @@ pub enum PingEvent {
         attempt: u32,
         /// From sending it until now.
         round_trip: Duration,
-        /// Whether its timeout had passed.
+        /// True if its timeout had passed.
         late: bool,
-        /// Whether it had been answered before.
+        /// True if it had been answered before.
         doubled: bool,
     },
     /// Its timeout passed.
@@ -28,19 +29,19 @@ pub enum PingEvent {
         number: u64,
         /// The attempt at it.
         attempt: u32,
-        /// How long it was waited for.
+        /// The time for which it was waited for.
         timeout: Duration,
-        /// Whether the request is tried again.
+        /// True if the request is tried again.
         again: bool,
     },
-    /// Something came back with a wrong CRC; whose answer it was cannot be known.
+    /// Something came back with a wrong CRC; the request that it answered cannot be known.
     Damaged {
         /// Its length in bytes.
         size: usize,
     },
 }
 
-/// What a client has done so far. Sent = received + lost + waiting, and they count datagrams, not
+/// The counts of a client so far. Sent = received + lost + waiting, and they count datagrams, not
 /// requests.
 #[derive(Clone, Debug, Default)]
 pub struct PingReport {
@@ -60,24 +61,24 @@ pub struct PingReport {
     pub damaged: u64,
     /// Datagrams that were whole and answered nothing that is remembered.
     pub ignored: u64,
-    /// Times when the network said that nothing listens.
+    /// Times that the network said that nothing listens.
     pub refused: u64,
     /// Datagrams without an answer whose timeout has not passed.
     pub waiting: u64,
     /// The round trips of the received.
     pub round_trips: RoundTrips,
-    /// How much they change from one to the next.
+    /// The jitter: how much they change from one to the next.
     pub jitter: Jitter,
-    /// When the first datagram was sent.
+    /// The time at which the first datagram was sent.
     pub started: Option<Instant>,
-    /// When the last answer came, or when the client gave up.
+    /// The time at which the last answer came, or the client gave up.
     pub ended: Option<Instant>,
     /// Events that were not taken in time.
     pub untold: u64,
 }
 
 impl PingReport {
-    /// Datagrams that were not answered in time, nor late.
+    /// Returns the number of datagrams that were not answered in time, nor late.
     pub const fn lost(&self) -> u64 {
         self.sent - self.received - self.waiting
     }
@@ -88,13 +89,14 @@ impl PingReport {
         (known > 0).then(|| self.lost() as f64 / known as f64)
     }
 
-    /// From the first datagram to the end.
+    /// Returns the time from the first datagram to the end.
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
     }
 }
 
-/// Why a client failed. Loss is a result, not a failure, as long as anything comes back.
+/// The reason why a client failed. Loss is a result, not a failure, as long as anything comes
+/// back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PingFailure {
     /// Nothing listens where the server should be.
@@ -103,9 +105,9 @@ pub enum PingFailure {
     /// Nothing came back.
     #[error("no answer from {server} to {sent} datagrams")]
     Silence {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// How often.
+        /// The number of datagrams that were sent.
         sent: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! The client against an answering hand, in virtual time.
+//! The client against answers made by hand, in virtual time.
 
 use super::client::REQUESTS_MAX;
 use super::*;
@@ -41,7 +41,7 @@ fn asked(transmit: Option<Transmit>) -> Option<(u64, u32)> {
     })
 }
 
-/// Polls at each deadline until `end`; returns when which attempt went.
+/// Polls at each deadline until `end`; returns the attempts and the times at which they went.
 fn run(client: &mut PingClient, end: Instant) -> Vec<(u64, u64, u32)> {
     let mut sent = Vec::new();
     while let Some(now) = client.deadline().filter(|due| *due <= end) {

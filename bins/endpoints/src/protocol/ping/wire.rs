@@ -1,4 +1,4 @@
-//! What the client sends, and gets back as it is.
+//! The datagram that the client sends, and gets back as it is.
 
 use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};
 use bytes::Bytes;
@@ -14,8 +14,8 @@ pub const SIZE_MAX: usize = 65_507;
 /// One attempt at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping {
-    /// Chosen by the client at its start, so that it knows its own datagrams from those of an
-    /// earlier client.
+    /// A number that the client chose at its start, so that it knows its own datagrams from those
+    /// of an earlier client.
     pub run: u32,
     /// The request, from 1.
     pub number: u64,

@@ -12,37 +12,38 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many of a packet's last attempts are remembered for measuring the round trip. With a timeout
-/// of at least 5 ms that is a third of a second at the least; an older attempt's answer is as good,
-/// but is no sample.
+/// The number of a packet's last attempts that are remembered for measuring the round trip. With a
+/// timeout of at least 5 ms that is a third of a second at the least; an older attempt's answer is
+/// as good, but is no sample.
 const ATTEMPTS_REMEMBERED: usize = 64;
-/// How often a finished client says thanks: each alone may be lost, and nothing depends on them.
+/// The number of times that a finished client says thanks: each alone may be lost, and nothing
+/// depends on them.
 const THANKS: u32 = 3;
-/// How many refusals in a row end a transfer that has begun: by then the server was gone at each of
-/// as many attempts.
+/// The number of refusals in a row that end a transfer that has begun: by then the server was gone
+/// at each of as many attempts.
 pub(super) const REFUSALS_MAX: u32 = 8;
 
-/// How a [`SawClient`] asks.
+/// The settings of a [`SawClient`].
 #[derive(Clone, Debug)]
 pub struct SawClientSettings {
-    /// Where the server is.
+    /// The server's address.
     pub server: SocketAddr,
-    /// How timeouts are found.
+    /// The rule by which timeouts are found.
     pub timing: Timing,
-    /// After how long without any valid answer the client gives up; never when `None`.
+    /// The time without any valid answer after which the client gives up; never when `None`.
     pub patience: Option<Duration>,
-    /// How often it has to have asked in vain for a packet before it gives up, however long that
-    /// takes.
+    /// The number of times that it has to have asked in vain for a packet before it gives up,
+    /// however long that takes.
     pub attempts_min: u32,
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
 }
 
 impl SawClientSettings {
-    /// How long a client waits for any valid answer unless told otherwise.
+    /// The time that a client waits for any valid answer unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
-    /// How often it asks at the least unless told otherwise. At 90 % loss each way one attempt in a
-    /// hundred succeeds, and five hundred fail together less than once in 150 packets.
+    /// The least number of times that it asks unless told otherwise. At 90 % loss each way one
+    /// attempt in a hundred succeeds, and five hundred fail together less than once in 150 packets.
     pub const ATTEMPTS_MIN: u32 = 500;
     /// The largest file unless told otherwise.
     pub const SIZE_MAX: u64 = 4 << 30;
@@ -59,7 +60,7 @@ impl SawClientSettings {
     }
 }
 
-/// Why a file did not arrive.
+/// The reason why a file did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub enum SawFailure {
     /// Nothing listens where the server should be.
@@ -68,11 +69,11 @@ pub enum SawFailure {
     /// Nothing valid arrived for too long.
     #[error("no valid answer from {server} for {} s, to {attempts} requests", .silence.as_secs())]
     Silence {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// How long.
+        /// The length of the silence.
         silence: Duration,
-        /// How often the packet in flight was asked for.
+        /// The number of times that the packet in flight was asked for.
         attempts: u32,
     },
     /// The server began to answer with another file.
@@ -89,17 +90,17 @@ pub enum SawFailure {
     /// Every packet arrived with a correct CRC, and yet it is not the file.
     #[error("what arrived has the digest {found}, the server's file {expected}")]
     Digest {
-        /// What arrived.
+        /// The digest of the bytes that arrived.
         found: Digest,
-        /// What the server said.
+        /// The digest that the server said.
         expected: Digest,
     },
-    /// What arrived cannot be written.
+    /// The bytes that arrived cannot be written.
     #[error("cannot write what arrived: {0}")]
     Storage(io::Error),
 }
 
-/// What a client has done so far.
+/// The counts of a client so far.
 #[derive(Clone, Debug, Default)]
 pub struct SawReport {
     /// The size of the file in bytes and its digest, as the server says; `None` before the first
@@ -111,7 +112,7 @@ pub struct SawReport {
     pub packets: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Of those, how many asked again for a packet.
+    /// Of those, requests that asked again for a packet.
     pub retransmissions: u64,
     /// Valid answers with a packet that had arrived before.
     pub duplicates: u64,
@@ -121,14 +122,14 @@ pub struct SawReport {
     pub ignored: u64,
     /// The round trips of all answers to the packet in flight.
     pub round_trips: RoundTrips,
-    /// When the first request was sent.
+    /// The time at which the first request was sent.
     pub started: Option<Instant>,
-    /// When the last packet arrived, or when the client gave up.
+    /// The time at which the last packet arrived, or the client gave up.
     pub ended: Option<Instant>,
 }
 
 impl SawReport {
-    /// From the first request to the last packet.
+    /// Returns the time from the first request to the last packet.
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
     }
@@ -146,13 +147,13 @@ pub struct SawClient<S> {
     number: u32,
     /// Its attempts so far.
     attempt: u32,
-    /// When its last attempts were made.
+    /// The times of its last attempts.
     sent: VecDeque<(u32, Instant)>,
-    /// When the next request goes; `None` before the first.
+    /// The time at which the next request goes; `None` before the first.
     next: Option<Instant>,
-    /// Whether the next request goes because the last one was not answered in time.
+    /// True if the next request goes because the last one was not answered in time.
     timed_out: bool,
-    /// When something valid last arrived, or the first request went.
+    /// The time at which something valid last arrived, or the first request went.
     heard: Instant,
     refusals: u32,
     thanks: u32,
@@ -182,17 +183,17 @@ impl<S: Sink> SawClient<S> {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &SawReport {
         &self.report
     }
 
-    /// Returns how it ended, if it has.
+    /// Returns the outcome, if it has ended.
     pub const fn outcome(&self) -> Option<&Result<(), SawFailure>> {
         self.outcome.as_ref()
     }
 
-    /// Returns the report, the sink, and how it ended, if it has.
+    /// Returns the report, the sink, and the outcome if it has ended.
     pub fn into_parts(self) -> (SawReport, S, Option<Result<(), SawFailure>>) {
         (self.report, self.sink, self.outcome)
     }
@@ -217,6 +218,7 @@ impl<S: Sink> SawClient<S> {
         if answer.number != self.number {
             self.report.duplicates += u64::from(answer.number < self.number);
             self.report.ignored += u64::from(answer.number > self.number);
+            // A copy says nothing about the packet in flight, but the way is open.
             return self.timer.reset();
         }
         self.timer.reset();
@@ -236,6 +238,7 @@ impl<S: Sink> SawClient<S> {
         self.hasher.update(answer.data);
         self.report.bytes += answer.data.len() as u64;
         self.report.packets += u64::from(!answer.data.is_empty());
+        // An empty file is complete with its first answer, which has no data.
         if self.report.bytes == answer.size {
             let found = std::mem::take(&mut self.hasher).finish();
             let whole = found == expected;
@@ -246,6 +249,7 @@ impl<S: Sink> SawClient<S> {
         }
         self.number += 1;
         self.attempt = 0;
+        // Attempts count from 1 again for the next packet.
         self.sent.clear();
         self.ask_again(now);
     }
@@ -268,6 +272,7 @@ impl<S: Sink> SawClient<S> {
         }
         self.sent.push_back((self.attempt, now));
         self.next = Some(now + self.timer.timeout());
+        // Unless an answer asks for the next request first.
         self.timed_out = true;
         let request = Request { number: self.number, attempt: self.attempt };
         Transmit { to: self.settings.server, payload: request.encode(self.padded) }
@@ -307,6 +312,7 @@ impl<S: Sink> Endpoint for SawClient<S> {
             return self.handle_answer(now, &answer);
         }
         match TooShort::decode(body) {
+            // The server sees a stranger, as behind a relay: from now on requests are long enough.
             Some(refused) if !self.padded && refused.number == self.number => {
                 self.padded = true;
                 self.heard = now;
@@ -351,6 +357,7 @@ impl<S: Sink> Endpoint for SawClient<S> {
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {
         self.refusals += 1;
+        // Before the first answer one refusal is enough; later it takes several in a row.
         let begun = self.report.file.is_some();
         if self.outcome.is_none()
             && to == self.settings.server

@@ -1,5 +1,5 @@
-//! The server of stop-and-wait: answers each request from the file, and remembers nothing about who
-//! asked.
+//! The server of stop-and-wait: answers each request from the file, and remembers nothing about the
+//! client.
 
 use super::wire::{AMPLIFICATION_MAX, Answer, Request, Thanks, TooShort, checked};
 use crate::protocol::storage::Source;
@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How many answers may wait for the socket; more requests are left unanswered, and counted.
+/// The most answers that may wait for the socket; more requests are left unanswered, and counted.
 const OUTBOX_MAX: usize = 256;
-/// How many of the last clients that said thanks are remembered, so that each counts once however
+/// The number of last clients that said thanks and are remembered, so that each counts once however
 /// often it says so.
 const THANKED_MAX: usize = 64;
 
-/// What a server has done so far.
+/// The counts of a server so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SawServerReport {
     /// Valid requests.
@@ -42,8 +42,8 @@ pub struct SawServer<F> {
     source: F,
     outbox: VecDeque<Transmit>,
     thanked: VecDeque<SocketAddr>,
-    /// After how long without a request the server ends, once the last packet was asked for; never
-    /// when `None`.
+    /// The time without a request after which the server ends, once the last packet was asked for;
+    /// never when `None`.
     once: Option<Duration>,
     ends: Option<Instant>,
     finished: bool,
@@ -66,7 +66,7 @@ impl<F: Source> SawServer<F> {
         }
     }
 
-    /// Returns what it has done so far.
+    /// Returns the report so far.
     pub const fn report(&self) -> &SawServerReport {
         &self.report
     }
@@ -83,6 +83,7 @@ impl<F: Source> SawServer<F> {
             return;
         }
         let mut buffer = [0; CHUNK];
+        // Beyond the end this is empty, and the answer still tells the size and the digest.
         let data = &mut buffer[..chunk_length(self.source.size(), request.number)];
         let offset = u64::from(request.number) * CHUNK_BYTES;
         if !data.is_empty() && self.source.read_at(offset, data).is_err() {
@@ -98,6 +99,7 @@ impl<F: Source> SawServer<F> {
             data,
         };
         let mut payload = answer.encode();
+        // The sender may be forged: its owner must not get more than a small multiple of what came.
         if payload.len() > size * AMPLIFICATION_MAX && !is_loopback(from) {
             self.report.too_short += 1;
             payload = TooShort { number, attempt }.encode();
@@ -108,8 +110,8 @@ impl<F: Source> SawServer<F> {
         self.outbox.push_back(Transmit { to: from, payload });
     }
 
-    /// With `once`: the last packet was asked for, or a request shows that a client is still
-    /// fetching.
+    /// Sets the end, with `once`: when the last packet was asked for, or a request shows that a
+    /// client is still fetching.
     fn expect_the_end(&mut self, now: Instant, number: u32) {
         let is_last =
             chunks_in(self.source.size()).is_none_or(|chunks| number >= chunks.saturating_sub(1));

@@ -24,8 +24,8 @@ const fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-/// One exchange without loss: every request is answered a millisecond later. Returns the time at
-/// the end.
+/// Exchanges without loss: every request is answered a millisecond later. Returns the time at the
+/// end.
 fn run(client: &mut SawClient<Vec<u8>>, server: &mut SawServer<Memory>, peer: &str) -> Instant {
     let (mut now, asker) = (Instant::START, peer.parse().unwrap());
     for _ in 0..10_000 {
@@ -74,7 +74,7 @@ fn a_client_behind_a_relay_learns_to_pad() {
     assert_eq!((server.report().too_short, client.report().retransmissions), (1, 1));
 }
 
-/// Returns when requests go that are not answered, and when the client gives up.
+/// Returns the times at which unanswered requests go, and the time at which the client gives up.
 fn unanswered(settings: SawClientSettings) -> (Vec<Instant>, Instant) {
     let mut client = SawClient::new(settings, Vec::new());
     let mut times = Vec::new();

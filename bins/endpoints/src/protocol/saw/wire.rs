@@ -11,12 +11,13 @@ const ANSWER: &[u8; 4] = b"SAW!";
 const TOO_SHORT: &[u8; 4] = b"SAW+";
 const THANKS: &[u8; 4] = b"SAW.";
 
-/// What an answer carries in front of the packet: magic, number, attempt, size of the file, digest.
+/// The bytes that an answer carries in front of the packet: magic, number, attempt, size of the
+/// file, digest.
 pub const HEADER_SIZE: usize = 4 + 4 + 4 + 8 + 32;
 /// The longest answer.
 pub const ANSWER_SIZE_MAX: usize = HEADER_SIZE + CHUNK + CRC_SIZE;
-/// How many times as long as its request an answer may be when it leaves the machine. RFC 9000 §8.1
-/// sets the same limit for QUIC.
+/// The most times as long as its request that an answer may be when it leaves the machine. RFC 9000
+/// §8.1 sets the same limit for QUIC.
 pub(super) const AMPLIFICATION_MAX: usize = 3;
 /// A request of this size may be answered with any packet.
 pub const PADDED_SIZE: usize = ANSWER_SIZE_MAX.div_ceil(AMPLIFICATION_MAX);
@@ -24,9 +25,9 @@ pub const PADDED_SIZE: usize = ANSWER_SIZE_MAX.div_ceil(AMPLIFICATION_MAX);
 /// The client asks for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Which packet of the file, from 0.
+    /// The number of the packet in the file, from 0.
     pub number: u32,
-    /// Which attempt to get it; the answer repeats it.
+    /// The number of the attempt to get it; the answer repeats it.
     pub attempt: u32,
 }
 
@@ -48,12 +49,12 @@ impl Request {
     }
 }
 
-/// The server's answer: a packet, and what file it is of.
+/// The server's answer: a packet, and the file that it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
-    /// Which packet.
+    /// The number of the packet.
     pub number: u32,
-    /// Which attempt is answered.
+    /// The attempt that is answered.
     pub attempt: u32,
     /// The size of the file in bytes.
     pub size: u64,

@@ -23,7 +23,7 @@ pub(super) struct PacedBody {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Why no more comes.
+/// The reason why no more comes.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error("the upload came too slowly")]

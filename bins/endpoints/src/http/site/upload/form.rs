@@ -19,12 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-/// How much a form may have around and between its files, in bytes.
+/// The most bytes that a form may have around and between its files.
 pub(super) const AROUND_MAX: u64 = 1 << 20;
 const PARTS_MAX: usize = 1000;
-/// How much is read to find the next part's head.
+/// The number of bytes that are read to find the next part's head.
 const HEAD_RATION: usize = 64 << 10;
-/// How much of a file is read at once.
+/// The number of bytes of a file that are read at once.
 const DATA_RATION: usize = 128 << 10;
 
 /// Returns the boundary of a form, when the body is one.

@@ -27,7 +27,7 @@ use save::{Naming, StoredUpload};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Where uploads go.
+/// The folder of the uploads, and the rules for them.
 #[derive(Debug)]
 pub(super) struct Uploads {
     folder: PathBuf,
@@ -83,6 +83,7 @@ impl Uploads {
         let headers = &head.headers;
         same_site::check(headers, &self.hosts)
             .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+        // A server that ignored it would store the part as the whole file (RFC 9110, 14.5).
         if headers.contains_key(CONTENT_RANGE) {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
@@ -97,11 +98,13 @@ impl Uploads {
         }
         let boundary = (head.method == Method::POST).then(|| form::boundary(headers)).flatten();
         let size = incoming.size_hint().exact();
+        // The length of a form is that of all its parts and their heads.
         let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
         if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
             return Err(Refusal::too_large(self.limit));
         }
         let (named, naming) = self.name(&head)?;
+        // Before the body is read: a client that waits for 100 Continue need not send it.
         if naming == Naming::Exact {
             save::check_free(&self.folder, &named, size).await?;
         }
@@ -125,7 +128,7 @@ impl Uploads {
         Ok(self.answer(headers, &stored))
     }
 
-    /// Returns what a raw body is to be called, and how firmly.
+    /// Returns the name of a raw body, and how firmly it is meant.
     fn name(&self, head: &Parts) -> Result<(String, Naming), Refusal> {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
@@ -207,7 +210,7 @@ impl Uploads {
         response
     }
 
-    /// Returns where a stored file can be had, if it is served.
+    /// Returns the path at which a stored file can be had, if it is served.
     fn location(&self, stored: &StoredUpload) -> Option<String> {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))

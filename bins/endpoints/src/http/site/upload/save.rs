@@ -12,13 +12,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// What an upload is called that has no name.
+/// The name of an upload that has none.
 pub(super) const NAMELESS: &str = "upload";
 
-/// How much is gathered before it is written.
+/// The number of bytes that are gathered before they are written.
 const BATCH: usize = 256 << 10;
 
-/// How firmly a name is meant.
+/// The firmness with which a name is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Naming {
     /// This one, or none.
@@ -33,7 +33,7 @@ pub(super) struct StoredUpload {
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) digest: Digest,
-    /// Whether it was not there before.
+    /// True if it was not there before.
     pub(super) is_new: bool,
 }
 

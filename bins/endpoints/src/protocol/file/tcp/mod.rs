@@ -12,15 +12,15 @@ pub use sender::{TcpFileFailure, TcpFileSender};
 
 use jostle_common::digest::Digest;
 
-/// How much is read or written at once.
+/// The bytes that are read or written at once.
 const PIECE: usize = 64 << 10;
 
-/// What the receiver says that it stored.
+/// The receiver's line about the file that it stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLine {
     /// The name that the receiver gave the file; not to be printed without escaping.
     pub name: String,
-    /// How many bytes it stored.
+    /// The number of bytes that it stored.
     pub size: u64,
     /// The digest of what it stored, in hex digits.
     pub digest: String,

@@ -9,19 +9,19 @@ use jostle_common::time::Instant;
 use std::io;
 use std::time::Duration;
 
-/// How a [`TcpFileReceiver`] receives.
+/// The settings of a [`TcpFileReceiver`].
 #[derive(Clone, Copy, Debug)]
 pub struct TcpFileReceiverSettings {
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
-    /// After how long a silence the sender is given up; never when `None`.
+    /// The silence after which the sender is given up; never when `None`.
     pub idle: Option<Duration>,
 }
 
-/// What became of the file of one connection.
+/// The fate of the file of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpFileReceived {
-    /// The name and the digest of what was stored, or why nothing was.
+    /// The name and the digest of what was stored, or the reason why nothing was.
     pub stored: Result<(String, Digest), String>,
     /// The bytes that were taken.
     pub size: u64,
@@ -48,9 +48,9 @@ pub struct TcpFileReceiver<F: Folder> {
     settings: TcpFileReceiverSettings,
     folder: F,
     started: Instant,
-    /// When something last came.
+    /// The time at which something last came.
     heard: Instant,
-    /// Whether anything came: a connection without a byte is a port probe.
+    /// True if anything came: a connection without a byte is a port probe.
     has_data: bool,
     size: u64,
     phase: ReceivingPhase<F::File>,
@@ -66,12 +66,12 @@ impl<F: Folder> TcpFileReceiver<F> {
         Self { settings, folder, started, heard, has_data, size, phase, received }
     }
 
-    /// Returns what became of the file, once; never of a connection without a byte.
+    /// Returns the fate of the file, once; never of a connection without a byte.
     pub const fn take_received(&mut self) -> Option<TcpFileReceived> {
         self.received.take()
     }
 
-    /// Returns true when anything came.
+    /// Returns true if anything came.
     pub const fn has_data(&self) -> bool {
         self.has_data
     }

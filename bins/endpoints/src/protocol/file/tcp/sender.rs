@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The longest line that is an answer: a name, a size and a digest.
 const LINE_MAX: usize = 1024;
 
-/// Why a file was not stored.
+/// The reason why a file was not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TcpFileFailure {
     /// The file could not be read to its end.
@@ -23,13 +23,13 @@ pub enum TcpFileFailure {
     Broken {
         /// The bytes that had been given to the connection.
         sent: u64,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
     /// Nothing came back, for this reason.
     #[error("no answer from the server: {0}")]
     Silence(String),
-    /// What came back is no line of a stored file.
+    /// The answer is no line of a stored file.
     #[error("the server did not say that it stored the file")]
     NotStored,
     /// The server names another size or digest.
@@ -43,12 +43,12 @@ pub struct TcpFileSender<F> {
     source: F,
     size: u64,
     sent: u64,
-    /// Of what was sent, where the source cannot promise that it stays the same; then the digest.
+    /// The hasher of what was sent, where the source cannot promise that it stays the same.
     hasher: Option<Hasher>,
     digest: Digest,
-    /// How long to wait for the answer; for ever when `None`.
+    /// The time to wait for the answer; for ever when `None`.
     patience: Option<Duration>,
-    /// Since when the answer is waited for, and nothing of it came.
+    /// The time since which the answer is waited for, and nothing of it came.
     waiting: Option<Instant>,
     line: Vec<u8>,
     stored: Option<StoredLine>,
@@ -88,7 +88,7 @@ impl<F: Source> TcpFileSender<F> {
         self.stored.as_ref()
     }
 
-    /// Returns how it ended, if it has: well means that the receiver stored what was sent.
+    /// Returns the outcome, if it has ended: `Ok` means that the receiver stored what was sent.
     pub const fn outcome(&self) -> Option<&Result<(), TcpFileFailure>> {
         self.outcome.as_ref()
     }
