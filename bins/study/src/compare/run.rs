@@ -27,9 +27,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The outcome of a run.
 pub(super) struct ComparisonRun {
-    /// What came of each row, in the order of the plan; an error is a fault of the machine.
+    /// The outcome of each row, in the order of the plan; an error is a fault of the machine.
     pub(super) outcomes: Vec<anyhow::Result<Outcome>>,
-    /// What the proxy did.
+    /// The proxy's summary of its own work.
     pub(super) summary: Summary,
     /// True if the user ended it before.
     pub(super) interrupted: bool,
@@ -79,7 +79,7 @@ pub(super) fn run(
     })
 }
 
-/// A row's route: that of its trial, under a name of its own.
+/// Returns a row's route: that of its trial, under a name of its own.
 fn route(row: &PlannedRow, server: SocketAddr) -> anyhow::Result<Route> {
     // Every row draws as the trial of its cell does, so all meet the same chances: what 1 % loses,
     // 5 % loses too.

@@ -1,5 +1,5 @@
-//! The comparison as one HTML page that needs nothing but itself and the received files beside it:
-//! no script, no network.
+//! The comparison as one HTML page that needs nothing but itself and the received files in its
+//! folder: no script, no network.
 
 mod chart;
 mod picture;
