@@ -11,9 +11,9 @@ use serde_json::Value;
 pub(super) enum Key {
     /// A parameter of the trial.
     Parameter(Parameter),
-    /// Whether time was virtual.
+    /// True if time was virtual.
     Virtual,
-    /// Which version of jostle made the row.
+    /// The version of jostle that made the row.
     Version,
 }
 
@@ -22,15 +22,15 @@ pub(super) enum Key {
 pub(super) struct Level {
     /// As people write it: `5%`, `50ms`, `saw`.
     pub(super) text: String,
-    /// What it is on an axis, in `unit`. `None` of a value without an order, and where the
-    /// parameter was not given.
+    /// Its place on an axis, in `unit`. `None` of a value without an order, and where the parameter
+    /// was not given.
     pub(super) value: Option<f64>,
     /// The unit of `value`: `share`, `s`, `bytes`, `bit/s`, `packets`, or empty.
     pub(super) unit: &'static str,
 }
 
 impl Level {
-    /// Of a key that a row does not have while others do.
+    /// Creates the level of a key that a row does not have while others do.
     pub(super) fn unset() -> Self {
         Self::named("not set")
     }
@@ -41,7 +41,7 @@ impl Level {
 }
 
 impl Key {
-    /// All of them, in the order of rows.
+    /// Returns all of them, in the order of rows.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         Parameter::all().map(Self::Parameter).chain([Self::Virtual, Self::Version])
     }

@@ -29,7 +29,7 @@ const LINE_BYTES_MAX: u64 = 16 << 20;
 pub(super) struct Record {
     /// Its parameters.
     pub(super) levels: Levels,
-    /// Which repetition of the cell it is.
+    /// The repetition of the cell that it is.
     pub(super) repeat: u32,
     /// The seed of all chance in it.
     pub(super) seed: u64,
@@ -37,9 +37,9 @@ pub(super) struct Record {
     pub(super) is_virtual: bool,
     /// True if the protocol did what it promises.
     pub(super) ok: bool,
-    /// Why it did not.
+    /// The reason why it did not.
     pub(super) error: Option<Arc<str>>,
-    /// What it measured, by the metric's place in the interner.
+    /// Its measured values, by the metric's place in the interner.
     pub(super) values: Vec<(u16, f64)>,
     /// The same for rows that say the same: all of a real row, all but the host of a virtual one.
     pub(super) digest: u64,
@@ -64,12 +64,12 @@ pub(super) struct RowSource<'a> {
 }
 
 impl<'a> RowSource<'a> {
-    /// A text with a name for messages.
+    /// Creates a text with a name for messages.
     pub(super) fn new(name: impl Into<String>, lines: impl BufRead + 'a) -> Self {
         Self { name: name.into(), lines: Box::new(lines) }
     }
 
-    /// The files of a command line; `-` is stdin.
+    /// Opens the files of a command line; `-` is stdin.
     ///
     /// # Errors
     /// When one cannot be opened, or stdin is named twice.
@@ -99,11 +99,11 @@ pub(super) struct Loaded {
     pub(super) records: Vec<Record>,
     /// The files whose last line ends within a row, as `file:line`.
     pub(super) torn: Vec<String>,
-    /// How many rows were left out as they stand in the files already.
+    /// The number of rows that were left out as they stand in the files already.
     pub(super) identical: u64,
-    /// How many rows are further runs of a real cell that has a row already.
+    /// The number of rows that are further runs of a real cell that has a row already.
     pub(super) again: u64,
-    /// What the rows say of their making.
+    /// The rows' account of their making.
     pub(super) origin: Origin,
 }
 

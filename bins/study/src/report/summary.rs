@@ -1,5 +1,5 @@
-//! What a report says in words: its title, what is fixed, an estimate, and what a reader has to
-//! know before believing the figures.
+//! The words of a report: its title, what is fixed, an estimate, and what a reader has to know
+//! before believing the figures.
 
 use super::gather::Gathered;
 use super::metric::{CONFIDENCE, Metric};
@@ -118,7 +118,7 @@ fn number(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// `it took longer than 60s (3), refused (1)`.
+/// Writes `it took longer than 60s (3), refused (1)`.
 pub(super) fn reasons(errors: &[(String, u64)]) -> String {
     let shown = errors.iter().take(ERRORS_SHOWN);
     let mut texts: Vec<String> =
@@ -130,7 +130,7 @@ pub(super) fn reasons(errors: &[(String, u64)]) -> String {
     texts.join(", ")
 }
 
-/// `8.30 Mbit/s (8.10 Mbit/s to 8.50 Mbit/s)`; `-` of nothing, and no interval of one value.
+/// Writes `8.30 Mbit/s (8.10 Mbit/s to 8.50 Mbit/s)`; `-` of nothing, and no interval of one value.
 pub(super) fn estimate(metric: &Metric, estimate: Option<&Estimate>) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
     let mean = metric.unit.words(estimate.mean);

@@ -1,4 +1,4 @@
-//! What the pairs of a point say of a condition, and how sure that is.
+//! The evidence of a point's pairs for a condition, and how sure that is.
 //!
 //! - In virtual time a cell has one outcome: one pair, and pairs that all have one ratio, are
 //!   certain.
@@ -23,7 +23,7 @@ pub(in super::super) enum Basis {
 }
 
 impl Basis {
-    /// `certain`, `interval` or `signs`.
+    /// Returns `certain`, `interval` or `signs`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Certain => "certain",
@@ -51,7 +51,7 @@ pub(super) struct Evidence {
 /// A judged ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct JudgedRatio {
-    /// Whether the condition is met.
+    /// The verdict on whether the condition is met.
     pub(super) verdict: Verdict,
     /// New / old: the geometric mean over the pairs, or, when values are 0, of the means.
     pub(super) ratio: f64,
@@ -158,7 +158,7 @@ fn basis(new: &[f64], old: &[f64], is_virtual: bool) -> Basis {
     }
 }
 
-/// The probability that of `all` fair coins `count` or more show heads.
+/// Returns the probability that of `all` fair coins `count` or more show heads.
 fn at_least(count: u64, all: u64) -> f64 {
     let log_factorial = |number: u64| libm::lgamma(number as f64 + 1.0);
     let all_ways = log_factorial(all) - all as f64 * std::f64::consts::LN_2;

@@ -1,5 +1,4 @@
-//! Which new row belongs to which old one: the same parameters, repetition and seed, whatever the
-//! version.
+//! The pairs of new and old rows: the same parameters, repetition and seed, whatever the version.
 
 use super::super::interner::{Interner, Levels};
 use super::super::read::Record;

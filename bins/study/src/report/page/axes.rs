@@ -12,7 +12,7 @@ use jostle_common::words::ticks::{
 /// stand side by side instead.
 const CROWDED: f64 = 0.2;
 
-/// The level axis, for a parameter that varies.
+/// Returns the level axis, for a parameter that varies.
 pub(super) fn across(dimension: &Dimension) -> Across {
     let values: Option<Vec<f64>> = dimension.levels.iter().map(|level| level.value).collect();
     let Some(values) = values.filter(|values| dimension.is_ordered && !is_crowded(values)) else {
@@ -44,7 +44,7 @@ fn is_crowded(values: &[f64]) -> bool {
     values.windows(2).any(|pair| pair[1] - pair[0] < CROWDED * mean)
 }
 
-/// The texts at the upright axis.
+/// Returns the texts at the upright axis.
 pub(super) fn upright(unit: MetricUnit) -> Label {
     match unit {
         MetricUnit::BitsPerSecond => rate_label,

@@ -47,7 +47,7 @@ pub(super) enum Across {
 pub(super) struct Axes {
     /// The level axis.
     pub(super) across: Across,
-    /// What it shows.
+    /// The name of the quantity on the level axis.
     pub(super) across_name: String,
     /// The upright axis.
     pub(super) scale: Scale,
@@ -58,20 +58,20 @@ pub(super) struct Axes {
 /// A place on the level axis and what was measured there.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
-    /// Where it is on the level axis.
+    /// Its place on the level axis.
     pub(super) x: f64,
     /// The mean and its interval; `None` when there is no value.
     pub(super) estimate: Option<Estimate>,
     /// True if some of its rows failed.
     pub(super) has_failed: bool,
-    /// What a pointer over it shows, as plain text.
+    /// The text that a pointer over it shows, as plain text.
     pub(super) tip: Option<String>,
 }
 
 /// A series, from left to right.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
-    /// How it looks.
+    /// Its look.
     pub(super) style: Style,
     /// Its points; one without a value interrupts the line.
     pub(super) marks: Vec<Mark>,
@@ -137,7 +137,7 @@ fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots
     }
 }
 
-/// A marker at each mean, with a ring around those that some rows are missing from.
+/// Draws a marker at each mean, with a ring around those that some rows are missing from.
 fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
     let at = |mark: &Mark| Some((mark.x + aside, axes.scale.clamp(mark.estimate?.mean)));
     let color = || curve.style.color();
@@ -157,8 +157,8 @@ fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
     }
 }
 
-/// A cross at the lower edge where all rows failed, a little higher for each series, so that none
-/// hides another.
+/// Draws a cross at the lower edge where all rows failed, a little higher for each series, so that
+/// none hides another.
 fn crosses(axes: &Axes, curve: &Curve, aside: f64, before: usize, plots: &mut Vec<Plot>) {
     let height = axes.scale.at((0.02 + 0.06 * before as f64).min(0.95));
     let lost = || curve.marks.iter().filter(|mark| mark.estimate.is_none() && mark.has_failed);
@@ -206,7 +206,8 @@ fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
     (layout.with_force_margins_y(12.0, below), size)
 }
 
-/// The names as they fit below the axis, and how much deeper they reach when they stand aslant.
+/// Returns the names as they fit below the axis, and how much deeper they reach when they stand
+/// aslant.
 fn names_below(names: &[String]) -> (Vec<String>, f64) {
     let every = names.len().div_ceil(NAMES_MAX);
     let cut = |name: &String| {
@@ -227,12 +228,13 @@ fn names_below(names: &[String]) -> (Vec<String>, f64) {
     (shown, slope)
 }
 
-/// Text as the chart's library shows it as it is: between two dollar signs it reads a formula.
+/// Escapes text so that the chart's library shows it as it is: between two dollar signs it reads a
+/// formula.
 fn plain(text: &str) -> String {
     visible(text).replace('$', "\\$")
 }
 
-/// Text without the control characters that are no part of HTML.
+/// Returns text without the control characters that are no part of HTML.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
