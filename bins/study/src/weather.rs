@@ -104,11 +104,11 @@ impl WeatherOption {
 /// All shorthands of a command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Weather {
-    /// What is asked for in both directions.
+    /// The conditions asked for in both directions.
     pub(crate) both: Shorthand,
-    /// What is asked for from client to server, instead.
+    /// The conditions asked for from client to server, instead.
     pub(crate) up: Shorthand,
-    /// What is asked for from server to client, instead.
+    /// The conditions asked for from server to client, instead.
     pub(crate) down: Shorthand,
 }
 

@@ -1,4 +1,4 @@
-//! What happened to one packet, in words and as JSON.
+//! The course of one packet, in words and as JSON.
 
 use crate::probe::{Drawn, Explanation, Left, Step};
 use jostle_common::chance::Direction;

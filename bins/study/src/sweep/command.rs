@@ -70,7 +70,7 @@ impl SweepArgs {
         }
         let time = clock.now().as_secs_f64();
         terminal::note(&last_line(tally, skipped, left, seed, time));
-        // Whoever waits for the sweep must not take a part of it for the whole.
+        // A program that waits for the sweep must not take a part of it for the whole.
         let was_ended = stop.is_requested() && !is_complete;
         Ok(!was_ended && (!self.strict || tally.failed + there.failed == 0))
     }
@@ -111,9 +111,9 @@ impl SweepArgs {
 
 /// The rows of this sweep that exist already.
 struct ExistingCells {
-    /// How many cells have a row.
+    /// The number of cells that have a row.
     cells: u64,
-    /// How many have a failed one that is kept.
+    /// The number of cells that have a failed row that is kept.
     failed: u64,
     /// Those that are run again.
     again: BTreeSet<Identity>,

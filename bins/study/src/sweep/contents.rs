@@ -1,4 +1,4 @@
-//! What the cells carry, read or made once and shared by all.
+//! The contents that the cells carry, read or made once and shared by all.
 
 use super::plan::SweepPlan;
 use crate::rows::Row;
@@ -49,7 +49,7 @@ impl Contents {
         generated.entry(size).or_insert_with(|| Content::new(self.largest.slice(..size))).clone()
     }
 
-    /// The row of a trial before anything was measured, with the size of its file.
+    /// Returns the row of a trial before anything was measured, with the size of its file.
     pub(super) fn row(&self, trial: &Trial) -> Row {
         let mut row = trial.row();
         if let Some(content) = self.file(trial) {

@@ -57,9 +57,9 @@ pub struct Sweep {
     pub about: String,
     /// The seed of all its chance.
     pub seed: Option<u64>,
-    /// How often each combination is run, each time with another seed.
+    /// The number of times that each combination is run, each time with another seed.
     pub repeat: u32,
-    /// What all cells have in common.
+    /// The settings that all cells have in common.
     pub base: Trial,
     axes: Vec<Axis>,
 }
@@ -88,7 +88,7 @@ pub struct SweepCell {
 }
 
 impl Sweep {
-    /// A sweep over one cell, until something varies.
+    /// Creates a sweep over one cell, until something varies.
     pub fn new(base: Trial) -> Self {
         Self { base, ..Self::default() }
     }
@@ -150,8 +150,8 @@ impl Sweep {
         points.fold(u64::from(self.repeat), u64::saturating_mul)
     }
 
-    /// Every cell, in the order in which they run: a whole repetition after the other, and in each
-    /// the whole range coarsely first.
+    /// Returns every cell, in the order in which they run: a whole repetition after the other, and
+    /// in each the whole range coarsely first.
     pub fn order(&self) -> impl Iterator<Item = SweepCell> + Send + use<> {
         let ranks: Vec<Ranks> =
             self.axes.iter().map(|axis| Ranks::new(axis.points(), axis.is_ordered())).collect();
@@ -220,9 +220,9 @@ impl Sweep {
     }
 }
 
-/// The seed of a repetition: of the first it is the sweep's own. Nothing else enters it, so that
-/// within a repetition all cells meet the same chances: what is lost at a low rate is lost at every
-/// higher one.
+/// Returns the seed of a repetition: of the first it is the sweep's own. Nothing else enters it, so
+/// that within a repetition all cells meet the same chances: what is lost at a low rate is lost at
+/// every higher one.
 pub fn repeat_seed(seed: u64, repeat: u32) -> u64 {
     if repeat <= 1 { seed } else { derived_seed(seed, &format!("repeat {repeat}")) }
 }

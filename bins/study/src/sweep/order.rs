@@ -11,12 +11,12 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ranks {
     points: Vec<u32>,
-    /// How many of them belong to the levels so far.
+    /// The number of those that belong to the levels so far.
     levels: Vec<u32>,
 }
 
 impl Ranks {
-    /// An axis of so many points.
+    /// Creates an axis of so many points.
     pub(super) fn new(points: u32, is_ordered: bool) -> Self {
         if !is_ordered || points <= 2 {
             return Self { points: (0..points).collect(), levels: vec![points] };

@@ -1,5 +1,5 @@
-//! What a command line asks for: the sweep and the part of it that is run here, checked before the
-//! first cell.
+//! The plan that a command line asks for: the sweep and the part of it that is run here, checked
+//! before the first cell.
 
 use super::options::SweepArgs;
 use crate::profiles::ProfileFiles;
@@ -88,7 +88,7 @@ impl SweepPlan {
         Ok(Self { sweep, part, seed })
     }
 
-    /// The cells that are run here, in their order.
+    /// Returns the cells that are run here, in their order.
     pub(super) fn cells(&self) -> impl Iterator<Item = SweepCell> + Send + use<> {
         let part = self.part;
         let count = usize::try_from(self.count()).unwrap_or(usize::MAX);
@@ -106,13 +106,13 @@ impl SweepPlan {
         self.cells().map(move |cell| sweep.trial(&cell, seed))
     }
 
-    /// The files that cells of the sweep carry.
+    /// Returns the files that cells of the sweep carry.
     pub(super) fn files(&self) -> Vec<String> {
         let varied = self.values("file").map(ToString::to_string);
         varied.chain(self.sweep.base.file.clone()).collect()
     }
 
-    /// The most bytes that a cell carries which carries no file.
+    /// Returns the most bytes that a cell carries which carries no file.
     pub(super) fn size_max(&self) -> u64 {
         let varied = self.values("size").filter_map(|setting| match setting {
             Setting::Size(size) => Some(size.bytes()),

@@ -93,7 +93,7 @@ enum Step {
     Times(f64),
 }
 
-/// The values from `first` to `last`, both included when the steps meet it.
+/// Returns the values from `first` to `last`, both included when the steps meet it.
 fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>, String> {
     let both = steps(first).zip(steps(last)).filter(|((_, one), (_, other))| one == other);
     let Some(((start, unit), (end, _))) = both else {
@@ -147,7 +147,7 @@ enum StepUnit {
     QueuePackets,
 }
 
-/// A value as whole steps of its unit, which add up exactly; `None` for what has no order.
+/// Returns a value as whole steps of its unit, which add up exactly; `None` for what has no order.
 fn steps(setting: &Setting) -> Option<(u64, StepUnit)> {
     let fine = |value: f64| libm::round(value * STEPS_PER_ONE) as u64;
     let nanos = |time: &Duration| u64::try_from(time.as_nanos()).ok();

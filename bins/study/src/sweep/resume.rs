@@ -67,7 +67,7 @@ impl Found {
         self.failed.retain(|cell| !cells.contains(cell));
     }
 
-    /// The seed of the sweep that made the rows; `None` when there is no row.
+    /// Returns the seed of the sweep that made the rows; `None` when there is no row.
     ///
     /// # Errors
     /// Wrong usage, when the rows do not tell.
@@ -161,7 +161,7 @@ impl Lines {
         Self { reader: BufReader::new(file), line: Vec::new(), number: 0 }
     }
 
-    /// The next line, with its end if it has one.
+    /// Returns the next line, with its end if it has one.
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
         if self.number == 0 {
             self.reader.rewind()?;

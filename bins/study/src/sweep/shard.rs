@@ -14,7 +14,7 @@ impl Shard {
     /// The whole.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
-    /// Part `number` of `of`; `None` unless 1 ≤ number ≤ of.
+    /// Creates part `number` of `of`; `None` unless 1 ≤ number ≤ of.
     pub const fn new(number: u64, of: u64) -> Option<Self> {
         if number >= 1 && number <= of { Some(Self { number, of }) } else { None }
     }

@@ -1,4 +1,4 @@
-//! Whether the parameters of a trial fit together.
+//! The check that the parameters of a trial fit together.
 
 use super::{Job, Parameter, Protocol, Trial};
 use jostle_common::setting::SettingError;
@@ -81,7 +81,7 @@ impl Trial {
     /// The most bytes that are carried: both ends hold them in memory.
     pub const SIZE_MAX: u64 = 256 << 20;
 
-    /// A parameter that is set and that this job has no use for, if any.
+    /// Returns a parameter that is set and that this job has no use for, if any.
     pub fn useless_parameter(&self) -> Option<Parameter> {
         Parameter::all()
             .find(|parameter| parameter.of(self).is_some() && !parameter.is_of_use(&self.job))

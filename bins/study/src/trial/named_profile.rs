@@ -9,6 +9,6 @@ use std::sync::Arc;
 pub struct NamedProfile {
     /// The name of a built-in profile or a file, or an inline object.
     pub written: Value,
-    /// What it says.
+    /// The profile itself.
     pub profile: Arc<Profile>,
 }

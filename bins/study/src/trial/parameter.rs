@@ -74,7 +74,7 @@ impl Parameter {
         BEFORE.into_iter().chain(weather).chain(BEHIND)
     }
 
-    /// The parameter called `name`; `drop` is `loss`.
+    /// Returns the parameter called `name`; `drop` is `loss`.
     ///
     /// # Errors
     /// When there is none; the error names those there are.
@@ -250,7 +250,7 @@ impl Parameter {
 }
 
 impl Trial {
-    /// The programs; anyone's from now on.
+    /// Returns the programs; anyone's from now on.
     fn commands(&mut self) -> &mut Commands {
         if let Job::Protocol(_) = self.job {
             self.job = Job::Commands(Commands::default());

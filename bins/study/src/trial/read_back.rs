@@ -65,7 +65,7 @@ mod tests {
         trial
     }
 
-    /// The row as another program reads it.
+    /// Returns the row as another program reads it.
     fn read(row: &Row) -> Row {
         serde_json::from_str(&serde_json::to_string(row).unwrap()).unwrap()
     }

@@ -45,7 +45,7 @@ pub const CLIENT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALH
 /// The server's address.
 pub const SERVER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_000));
 
-/// When a run ends though its client has not finished.
+/// The limits at which a run ends though its client has not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The virtual time it may take.
@@ -61,12 +61,12 @@ impl Default for Limits {
     }
 }
 
-/// Why a run ended.
+/// The reason why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The client has finished, well or not, and the links are empty.
     Finished,
-    /// Nobody has anything left to do, and the client has not finished.
+    /// Neither end has anything left to do, and the client has not finished.
     Stalled,
     /// The virtual time was over.
     TimeOver,
@@ -74,21 +74,21 @@ pub enum End {
     PacketsOver,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Why it ended.
+    /// The reason why it ended.
     pub end: End,
     /// The virtual time until the client had finished, or until the run ended.
     pub elapsed: Duration,
-    /// What the link from client to server did.
+    /// The counters of the link from client to server.
     pub up: Counters,
-    /// What the link from server to client did.
+    /// The counters of the link from server to client.
     pub down: Counters,
 }
 
 impl Outcome {
-    /// Whether the client has finished.
+    /// Returns true if the client has finished.
     pub fn is_finished(&self) -> bool {
         self.end == End::Finished
     }
@@ -102,7 +102,7 @@ pub struct Simulation<'a> {
 }
 
 impl<'a> Simulation<'a> {
-    /// A run under `profile`, with the draws that a route called `route` has under `seed`.
+    /// Creates a run under `profile`, with the draws that a route called `route` has under `seed`.
     pub fn new(
         client: &'a mut dyn Endpoint,
         server: &'a mut dyn Endpoint,

@@ -41,16 +41,16 @@ const ID: u32 = 1;
 pub struct StreamSimulation<'a> {
     /// The client, then the server: by the direction in which they send.
     ends: [&'a mut dyn StreamEndpoint; 2],
-    /// Whether they have ended their stream.
+    /// True for each that has ended its stream.
     ended: [bool; 2],
-    /// What they have said and there was no room for.
+    /// The bytes they have said and there was no room for.
     unsent: [Bytes; 2],
     carrier: Carrier,
 }
 
 impl<'a> StreamSimulation<'a> {
-    /// A run under `profile`, whose rules mean to the stream what `mode` says, with the draws that
-    /// a route called `route` has under `seed`.
+    /// Creates a run under `profile`, whose rules mean to the stream what `mode` says, with the
+    /// draws that a route called `route` has under `seed`.
     pub fn new(
         client: &'a mut dyn StreamEndpoint,
         server: &'a mut dyn StreamEndpoint,
@@ -70,7 +70,7 @@ impl<'a> StreamSimulation<'a> {
         run::run(self, limits, observe)
     }
 
-    /// What lies between the ends.
+    /// Returns the carrier between the ends.
     pub const fn carrier(&self) -> &Carrier {
         &self.carrier
     }
@@ -175,7 +175,7 @@ mod tests {
 
     const RAW: TcpMode = TcpMode::Raw(Unit::Line);
 
-    /// What an observer of one direction sees come out of the link.
+    /// The output of the link in one direction, as an observer sees it.
     #[derive(Default)]
     struct Way {
         bytes: Vec<u8>,

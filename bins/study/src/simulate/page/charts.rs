@@ -13,7 +13,7 @@ const SIZE: (f64, f64) = (440.0, 270.0);
 /// Runs of losses beyond this length are too rare for a picture.
 const LENGTHS_MAX: usize = 40;
 
-/// Each drawn packet's delay at the time it came; lost ones at the bottom.
+/// Draws each drawn packet's delay at the time it came; lost ones at the bottom.
 pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
     let samples = one.tally.samples();
     let arrived: Vec<(f64, f64)> =
@@ -110,7 +110,7 @@ pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
     ))
 }
 
-/// The most packets inside in each bin.
+/// Draws the most packets inside in each bin.
 pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
     let mut level = 0;
     let points = line(one, |bin, _| {
@@ -133,7 +133,7 @@ pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
     ))
 }
 
-/// A point in the middle of each bin that has a value.
+/// Returns a point in the middle of each bin that has a value.
 fn line(one: &SimulatedLink, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<(f64, f64)> {
     let course = one.tally.course();
     let width = course.width();

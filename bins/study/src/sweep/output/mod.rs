@@ -1,4 +1,4 @@
-//! Where the rows go: each is a whole line in one write, and what stands there already stays.
+//! The output of rows: each is a whole line in one write, and what stands there already stays.
 
 use super::identity::Identity;
 use super::resume::{self, Found};
@@ -95,7 +95,7 @@ impl RowOutput {
         }
     }
 
-    /// The output as people call it.
+    /// Returns the output as people call it.
     pub(super) fn name(&self) -> String {
         match &self.to {
             To::Stdout => "stdout".to_owned(),
@@ -134,7 +134,7 @@ impl Rows {
             if finished.exists() && !again {
                 return Ok(None);
             }
-            // Whoever has just given its part the name has left nothing under the old one.
+            // A process that has just given its part the name has left nothing under the old one.
             let Some(mut file) = locked(&path)? else { continue };
             if finished.exists() && file.metadata()?.len() == 0 {
                 let copied =

@@ -29,9 +29,9 @@ pub(super) struct Work {
     pub(super) contents: Arc<Contents>,
     /// Cells that are not run again.
     pub(super) found: Arc<Found>,
-    /// How many cells are left.
+    /// The number of cells that are left.
     pub(super) left: u64,
-    /// How many run at once.
+    /// The number of cells that run at once.
     pub(super) jobs: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Work {
 pub(super) struct Tally {
     /// Rows that were written.
     pub(super) ran: u64,
-    /// How many of them are failed ones.
+    /// The number of those that are failed ones.
     pub(super) failed: u64,
 }
 

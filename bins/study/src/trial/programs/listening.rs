@@ -1,5 +1,5 @@
-//! Whether something listens on a port, without knocking: a server that serves one connection would
-//! take the knock for it.
+//! A look at whether something listens on a port, without knocking: a server that serves one
+//! connection would take the knock for it.
 
 use jostle_engine::route::Transports;
 

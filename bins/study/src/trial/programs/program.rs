@@ -104,7 +104,7 @@ impl ProgramReport {
 }
 
 impl fmt::Display for ProgramReport {
-    /// `the client ended with status 7: curl: (7) Failed to connect`
+    /// Writes `the client ended with status 7: curl: (7) Failed to connect`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { role, stdout, stderr, .. } = self;
         match self.status {

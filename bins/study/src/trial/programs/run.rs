@@ -19,12 +19,12 @@ use std::time::Duration;
 /// The time that a server may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a server of two transports may take for the second, once it has the first. It may be
-/// one that never opens it before a client has come, so this is added to every such trial.
+/// The time that a server of two transports may take for the second, once it has the first. It may
+/// be one that never opens it before a client has come, so this is added to every such trial.
 const SECOND_TRANSPORT: Duration = Duration::from_millis(100);
 
-/// How long a server may take to end by itself after the client: those that serve once write their
-/// files then.
+/// The time that a server may take to end by itself after the client: those that serve once write
+/// their files then.
 const SERVER_ENDS: Duration = Duration::from_secs(1);
 
 /// The time that a server is given to listen on a system that does not show it.
@@ -35,11 +35,11 @@ const BLIND: Duration = Duration::from_secs(1);
 pub(super) struct ProgramsOutcome {
     /// From the client's start to its end.
     pub(super) seconds: Option<f64>,
-    /// What went wrong, if so.
+    /// The fault, if there was one.
     pub(super) error: Option<String>,
     /// The object that the check or the client ended its output with.
     pub(super) measured: Option<Map<String, Value>>,
-    /// What the proxy did.
+    /// The proxy's summary of its own work.
     pub(super) summary: Summary,
 }
 
@@ -93,12 +93,12 @@ pub(super) fn run_programs(
 struct ProgramsRun<'a> {
     programs: &'a Commands,
     over: Transports,
-    /// Where the server is to listen.
+    /// The port at which the server is to listen.
     port: u16,
 }
 
 impl ProgramsRun<'_> {
-    /// Server and client: what came of them when both have ended.
+    /// Runs server and client, and returns what came of them when both have ended.
     fn serve_client(
         &self,
         running: &mut RunningPrograms<'_>,
@@ -162,7 +162,7 @@ impl ProgramsRun<'_> {
         }
     }
 
-    /// The verdict: the client's status, and the check's if there is one.
+    /// Judges by the client's status, and by the check's if there is one.
     fn judge(
         &self,
         running: &mut RunningPrograms<'_>,

@@ -1,4 +1,4 @@
-//! What the proxy knows about one route when it has ended.
+//! The proxy's account of one route when it has ended.
 
 use crate::rows::{LinkCounts, RouteCounts, Row};
 use jostle_common::chance::Direction;
@@ -30,7 +30,7 @@ impl Relayed<'_> {
         row.proxy = counts;
     }
 
-    /// How late packets were released, each way.
+    /// Returns the lateness at which packets were released, each way.
     pub(crate) fn lateness(&self) -> Value {
         let lateness = |direction| self.link(direction).map(|link| link.lateness);
         json!({ "up": lateness(Direction::Up), "down": lateness(Direction::Down) })

@@ -11,7 +11,7 @@ use std::thread::{Builder, JoinHandle};
 /// The order in which results are given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResultOrder {
-    /// That of the items; results that are early wait.
+    /// The order of the items; results that are early wait.
     OfItems,
     /// As they come.
     OfResults,
@@ -27,7 +27,7 @@ pub(super) struct Pool<I: Iterator, R> {
     order: ResultOrder,
     /// No more items than this are taken whose results were not given out.
     window: u64,
-    /// How many items were taken.
+    /// The number of items that were taken.
     taken: u64,
     /// Items that no thread has begun, with their numbers. The threads end with the sender.
     waiting: Sender<(u64, I::Item)>,
