@@ -30,7 +30,7 @@ const BYTE_UNITS: [(&str, u64); 6] = [
 ];
 
 impl BitRate {
-    /// The rate of `bits` per second; `None` for zero, at which nothing would ever arrive.
+    /// Creates the rate of `bits` per second; `None` for zero, at which nothing would ever arrive.
     pub const fn new(bits: u64) -> Option<Self> {
         if bits == 0 { None } else { Some(Self(bits)) }
     }
@@ -57,7 +57,7 @@ impl FromStr for BitRate {
             return Err(UnitError::new(format!("\"{text}\" is not a rate"), REMEDY));
         };
         if unit.is_empty() && !number.is_zero() {
-            // Nobody means terabits.
+            // Terabits are never meant.
             let unit = if number.as_f64() < 1000.0 { "Mbit/s" } else { "bit/s" };
             return Err(UnitError::new(
                 format!("\"{text}\" has no unit"),

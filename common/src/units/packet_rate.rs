@@ -21,7 +21,7 @@ pub struct PacketRate(u64);
 const SECONDS: u64 = 1_000;
 
 impl PacketRate {
-    /// The rate of `packets` per 1,000 seconds; `None` for zero, at which none ever comes.
+    /// Creates the rate of `packets` per 1,000 seconds; `None` for zero, at which none ever comes.
     pub const fn new(packets: u64) -> Option<Self> {
         if packets == 0 { None } else { Some(Self(packets)) }
     }
