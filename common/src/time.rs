@@ -35,13 +35,13 @@ impl Instant {
         Self(secs.saturating_mul(1_000_000_000))
     }
 
-    /// Nanoseconds since the run began.
+    /// Returns the nanoseconds since the run began.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Seconds since the run began, for printing and statistics (not for decisions: a float
-    /// rounds).
+    /// Returns the seconds since the run began, for printing and statistics (not for decisions: a
+    /// float rounds).
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
@@ -87,7 +87,7 @@ impl Sub<Duration> for Instant {
 }
 
 impl fmt::Display for Instant {
-    /// Seconds with nine decimals: nothing is rounded.
+    /// Writes seconds with nine decimals: nothing is rounded.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
     }

@@ -39,7 +39,7 @@ pub struct ProfileFiles {
 }
 
 impl ProfileFiles {
-    /// Files next to a setting in `folder`.
+    /// Creates a reader of files next to a setting in `folder`.
     pub const fn new(folder: PathBuf) -> Self {
         Self { folder, unreadable: RefCell::new(None) }
     }

@@ -152,7 +152,7 @@ impl LinkCounts {
         self.missed_by_kernel += other.missed_by_kernel;
     }
 
-    /// Returns how many packets and copies were discarded, for whatever reason.
+    /// Returns the number of packets and copies that were discarded, for whatever reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
     }
@@ -175,7 +175,8 @@ impl From<&Counters> for LinkCounts {
     }
 }
 
-/// Bits per second of `bytes` in `seconds`, to the nearest bit; `None` for no time at all.
+/// Returns the bits per second of `bytes` in `seconds`, to the nearest bit; `None` for no time at
+/// all.
 pub fn goodput_bps(bytes: u64, seconds: f64) -> Option<u64> {
     (seconds > 0.0).then(|| libm::round(bytes as f64 * 8.0 / seconds) as u64)
 }

@@ -45,7 +45,7 @@ impl Subject {
         Self::new(GENERATED_NAME.to_owned(), Memory::generated(size))
     }
 
-    /// Returns what a trial carries.
+    /// Reads or makes the file that a trial carries.
     ///
     /// # Errors
     /// When its file cannot be read, is empty or too large.

@@ -113,7 +113,7 @@ pub struct Weather {
 }
 
 impl Weather {
-    /// Returns what is asked for in one way.
+    /// Returns the conditions asked for in one way.
     pub(crate) const fn way_mut(&mut self, way: Way) -> &mut Shorthand {
         match way {
             Way::Both => &mut self.both,
@@ -122,7 +122,7 @@ impl Weather {
         }
     }
 
-    /// Returns what is asked for in one way.
+    /// Returns the conditions asked for in one way.
     pub(crate) const fn way(&self, way: Way) -> &Shorthand {
         match way {
             Way::Both => &self.both,

@@ -35,12 +35,12 @@ impl BitRate {
         if bits == 0 { None } else { Some(Self(bits)) }
     }
 
-    /// Bits per second.
+    /// Returns the bits per second.
     pub const fn bits_per_second(self) -> u64 {
         self.0
     }
 
-    /// Returns how many whole bytes the rate carries in `time`.
+    /// Returns the number of whole bytes that the rate carries in `time`.
     pub fn bytes_in(self, time: Duration) -> u64 {
         let bytes = u128::from(self.0) * time.as_nanos() / 8_000_000_000;
         u64::try_from(bytes).unwrap_or(u64::MAX)

@@ -26,12 +26,12 @@ impl PacketRate {
         if packets == 0 { None } else { Some(Self(packets)) }
     }
 
-    /// Packets per 1,000 seconds.
+    /// Returns the packets per 1,000 seconds.
     pub const fn per_thousand_seconds(self) -> u64 {
         self.0
     }
 
-    /// Packets per second.
+    /// Returns the packets per second.
     pub fn per_second(self) -> f64 {
         self.0 as f64 / SECONDS as f64
     }

@@ -71,7 +71,7 @@ impl FinishedRow {
         self.row.error.as_deref() == Some(STOPPED)
     }
 
-    /// Returns how the file arrived, in a word or two.
+    /// Describes the file's arrival, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match () {
             () if self.is_whole() => "whole",
@@ -84,7 +84,7 @@ impl FinishedRow {
         }
     }
 
-    /// Returns how many chunks are not intact.
+    /// Returns the number of chunks that are not intact.
     pub(super) fn lost_chunks(&self) -> u64 {
         self.row.missing.unwrap_or(0) + self.row.damaged.unwrap_or(0)
     }

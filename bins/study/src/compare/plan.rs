@@ -144,7 +144,7 @@ fn ascending<T: Copy + PartialOrd>(values: &[T]) -> Vec<T> {
     values
 }
 
-/// Returns what the network does besides losing packets.
+/// Describes what the network does in addition to losing packets.
 fn description(base: &Trial) -> String {
     let mut parts = Vec::new();
     if let Some(profile) = &base.profile {
@@ -157,7 +157,7 @@ fn description(base: &Trial) -> String {
     if parts.is_empty() { "nothing but loss".to_owned() } else { list(&parts) }
 }
 
-/// Returns what shorthands do, each in a few words.
+/// Describes the effects of shorthands, each in a few words.
 fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let of_packets = |share: Option<Probability>, what: &str| {

@@ -40,7 +40,7 @@ fn time(row: &FinishedRow) -> String {
     row.row.seconds.map_or_else(|| "an unknown time".to_owned(), seconds)
 }
 
-/// Returns what all protocols made of the worst weather.
+/// Describes what all protocols made of the worst weather.
 fn headline(comparison: &Comparison) -> String {
     let Some(worst) = comparison.losses().pop() else { return "Nothing was compared.".to_owned() };
     let parts: Vec<String> = comparison
@@ -95,7 +95,7 @@ fn identical(rows: usize) -> &'static str {
     if rows > 1 { "every byte, every time" } else { "every byte" }
 }
 
-/// Returns what the worst weather cost in time against the best.
+/// Describes the cost in time of the worst weather against the best.
 fn price(best: &FinishedRow, worst: &FinishedRow) -> String {
     let (Some(before), Some(after)) = (best.row.seconds, worst.row.seconds) else {
         return String::new();
@@ -186,7 +186,7 @@ fn holes(rows: &[&FinishedRow], chunks: u64) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns what that does to the music.
+/// Describes what that does to the music.
 fn silence(rows: &[&FinishedRow], comparison: &Comparison) -> Option<String> {
     let all = comparison.music_seconds?;
     let parts: Vec<String> = rows

@@ -45,7 +45,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Packets of a size, at no known rate.
+    /// Creates a load of packets of a size, at no known rate.
     pub const fn size(size: u32) -> Self {
         Self { size, stream: None }
     }

@@ -5,7 +5,7 @@ use crate::probe::{PacketStream, Spread};
 use jostle_engine::rules::{Promise, Rule, RuleKind, Traffic};
 use serde_json::Value;
 
-/// A rule and what it does.
+/// A rule and its effects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleForecast {
     /// The rule's key.
@@ -25,7 +25,7 @@ pub struct RuleForecast {
     pub(super) warnings: Vec<String>,
 }
 
-/// Foretells what `rule` does to a stream, or to packets of a size when no pace is given.
+/// Forecasts the effects of `rule` on a stream, or on packets of a size when no pace is given.
 /// `reordered` is the share that arrived out of order in a run of the stream.
 pub(super) fn forecast(
     rule: &Rule,

@@ -67,7 +67,7 @@ impl Pace {
         }
     }
 
-    /// Packets of `size` bytes per second.
+    /// Creates a stream of packets of `size` bytes per second.
     pub fn packets_per_second(self, size: u32) -> f64 {
         let (numerator, denominator) = self.gap(size);
         1e9 * denominator as f64 / numerator as f64

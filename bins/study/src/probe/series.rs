@@ -59,8 +59,8 @@ impl Bin {
 }
 
 impl Series {
-    /// Bins of `width` nanoseconds, at least 1; when more than `most` are needed, twice as wide,
-    /// and so on.
+    /// Creates bins of `width` nanoseconds, at least 1; when more than `most` are needed, twice as
+    /// wide, and so on.
     pub(super) const fn new(width: u64, most: usize) -> Self {
         Self { width, most, bins: Vec::new() }
     }

@@ -149,7 +149,7 @@ impl Tally {
         self.runs.finish();
     }
 
-    /// Packets that came in.
+    /// Returns the number of packets that came in.
     pub const fn entered(&self) -> u64 {
         self.entered
     }
@@ -159,7 +159,7 @@ impl Tally {
         self.entered_bytes
     }
 
-    /// Bytes that went out, those of copies included.
+    /// Returns the number of bytes that went out, those of copies included.
     pub const fn delivered_bytes(&self) -> u64 {
         self.delivered_bytes
     }
@@ -169,7 +169,7 @@ impl Tally {
         self.duplicates
     }
 
-    /// Bits that were flipped in what went out.
+    /// Returns the number of bits that were flipped in what went out.
     pub const fn flipped_bits(&self) -> u64 {
         self.flipped_bits
     }
@@ -179,7 +179,7 @@ impl Tally {
         self.last
     }
 
-    /// Losses and their runs.
+    /// Returns the losses and their runs.
     pub const fn runs(&self) -> &Runs {
         &self.runs
     }

@@ -60,7 +60,7 @@ impl Dimension {
         }
     }
 
-    /// Returns which of its levels a row has.
+    /// Returns the index of the level that a row has.
     pub(super) fn place(&self, record: &Record) -> usize {
         self.places[&level_of(&record.levels, self.key)]
     }

@@ -90,7 +90,7 @@ pub(super) fn loaded(interner: &mut Interner, name: &str, rows: &[RowBuilder]) -
     load(vec![RowSource::new(name, text.as_bytes())], interner).unwrap()
 }
 
-/// Returns what a report gathers from these rows.
+/// Gathers a report from these rows.
 pub(super) fn gathered(rows: &[RowBuilder], choice: &Choice) -> Gathered {
     let mut interner = Interner::default();
     let mut loaded = loaded(&mut interner, "rows.jsonl", rows);

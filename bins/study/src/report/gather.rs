@@ -93,8 +93,8 @@ pub(super) struct ArrivalShares {
 }
 
 impl Gathered {
-    /// Returns what is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as
-    /// far as there are any, with the level of a point.
+    /// Returns the parameters that are laid out, from the outside in: `layout.over`, `layout.by`
+    /// and `layout.x`, as far as there are any, with the level of a point.
     pub(super) fn place<'a>(
         &'a self,
         point: &Point,
@@ -150,7 +150,7 @@ pub(super) fn gather(
     })
 }
 
-/// Metrics come with their places in the interner, shares as these places.
+/// Gathers a point. Metrics come with their places in the interner, shares as these places.
 fn point(
     (over, by, x): (usize, usize, usize),
     records: &[&Record],
@@ -230,8 +230,8 @@ fn named<'a>(
     wanted.iter().map(find).collect()
 }
 
-/// Returns what varies, results before causes. When nothing does, all results are shown: there is
-/// one figure of each.
+/// Returns the metrics that vary, results before causes. When none does, all results are shown:
+/// there is one figure of each.
 fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Metric)> {
     let varies = |place: u16| {
         let mut values =

@@ -46,7 +46,7 @@ impl Key {
         Parameter::all().map(Self::Parameter).chain([Self::Virtual, Self::Version])
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Parameter(parameter) => parameter.name(),
@@ -63,7 +63,7 @@ impl Key {
         }
     }
 
-    /// Returns what it is in a row; `None` when the row does not say.
+    /// Returns its value in a row; `None` when the row does not say.
     ///
     /// # Errors
     /// When the parameter cannot have the value.

@@ -43,7 +43,7 @@ impl MetricUnit {
         Estimate { interval: estimate.interval.map(within), ..estimate }
     }
 
-    /// Its sign, for headings: `bit/s`, `s`, `ms`, `share`, or empty.
+    /// Returns its sign, for headings: `bit/s`, `s`, `ms`, `share`, or empty.
     pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::BitsPerSecond => "bit/s",
@@ -197,7 +197,7 @@ impl Metric {
     }
 }
 
-/// Gives every finite number that a row has measured, by the metric's name.
+/// Passes every finite number that a row has measured to `put`, by the metric's name.
 pub(super) fn values(row: &Row, mut put: impl FnMut(&str, f64)) {
     let mut put = |name: &str, value: Option<f64>| {
         if let Some(value) = value.filter(|value| value.is_finite()) {

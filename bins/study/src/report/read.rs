@@ -46,12 +46,12 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Returns what says which cell it is, to be completed.
+    /// Returns the parts that say which cell it is, to be completed.
     pub(super) const fn cell(&mut self) -> (&mut Levels, bool) {
         (&mut self.levels, self.is_virtual)
     }
 
-    /// Returns what it measured of the metric at a place.
+    /// Returns its value of the metric at a place.
     pub(super) fn value(&self, metric: u16) -> Option<f64> {
         self.values.iter().find(|(own, _)| *own == metric).map(|(_, value)| *value)
     }

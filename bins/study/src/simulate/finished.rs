@@ -96,7 +96,7 @@ impl SimulatedLink {
     }
 }
 
-/// Returns what the rules lose by formula; none for rules that change, and for streams whose
+/// Returns the loss of the rules by formula; none for rules that change, and for streams whose
 /// packets differ.
 fn expected(profile: &Profile, direction: Direction, stream: &StreamArgs) -> Option<Losses> {
     let [phase] = profile.timeline(direction).phases.as_slice() else { return None };

@@ -91,7 +91,7 @@ fn leaves(left: &Left, entered: Instant) -> String {
     }
 }
 
-/// Times are seconds, as numbers with all nanoseconds.
+/// Writes the explanations as JSON. Times are seconds, as numbers with all nanoseconds.
 pub(super) fn json(told: &[(Direction, Explanation)], seed: u64) -> Value {
     let mut object = Map::new();
     object.insert("seed".into(), seed.into());

@@ -24,7 +24,7 @@ pub(super) fn text(simulated: &Simulated) -> String {
     text
 }
 
-/// Returns what was sent through what.
+/// Describes the stream and the profile it was sent through.
 pub(super) fn opening(simulated: &Simulated) -> String {
     let name = simulated.name.as_deref().unwrap_or("the weather of the command line");
     let packets: Vec<String> = simulated
@@ -126,7 +126,7 @@ fn throughput(seconds: &Series) -> Option<[f64; 3]> {
     Some([least, rates.sum::<f64>() / bins.len() as f64, most])
 }
 
-/// Returns how many losses came in a row, against the model.
+/// Describes the losses in a row, against the model.
 fn runs(one: &SimulatedLink) -> String {
     let runs = one.tally.runs();
     if runs.count() == 0 {
@@ -152,7 +152,7 @@ fn runs(one: &SimulatedLink) -> String {
     text
 }
 
-/// Times are seconds, shares fractions, rates bits per second.
+/// Writes the simulation as JSON. Times are seconds, shares fractions, rates bits per second.
 pub(super) fn json(simulated: &Simulated) -> Value {
     let mut object = Map::new();
     object.insert("profile".into(), simulated.name.clone().into());

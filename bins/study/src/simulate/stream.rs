@@ -119,7 +119,7 @@ impl StreamArgs {
         self.pcap.is_none().then_some(stream)
     }
 
-    /// Returns how long packets are sent at most.
+    /// Returns the longest time for which packets are sent.
     pub(super) fn length(&self) -> Option<Duration> {
         let unbounded = self.count.is_some() || self.pcap.is_some();
         self.limit.or_else(|| (!unbounded).then_some(LENGTH_DEFAULT)).map(|length| length.0)

@@ -82,7 +82,7 @@ impl Axis {
         column.map_or(&[], |(_, values)| values)
     }
 
-    /// Returns how many points it has.
+    /// Returns the number of its points.
     pub fn points(&self) -> u32 {
         self.columns[0].1.len() as u32
     }

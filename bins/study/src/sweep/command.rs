@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl SweepArgs {
-    /// Runs the sweep, or what is left of it. True when every cell has its row; with `--strict`
+    /// Runs the sweep, or the rest of it. Returns true when every cell has its row; with `--strict`
     /// only when none is a failed one.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl SweepArgs {
         Ok(!self.strict || there.failed == 0)
     }
 
-    /// Returns how many cells run at once.
+    /// Returns the number of cells that run at once.
     fn jobs(&self, plan: &SweepPlan) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_virtual = plan.sweep.base.is_virtual;

@@ -38,7 +38,7 @@ impl Contents {
         Ok(Self { files, largest: generated(size).into(), generated: Mutex::default() })
     }
 
-    /// Returns what a virtual trial carries.
+    /// Returns the content that a virtual trial carries.
     pub(super) fn of(&self, trial: &Trial) -> Content {
         if let Some(content) = self.file(trial) {
             return content.clone();

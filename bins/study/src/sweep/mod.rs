@@ -139,12 +139,12 @@ impl Sweep {
         Ok(())
     }
 
-    /// Returns what varies.
+    /// Returns the axes along which it varies.
     pub fn axes(&self) -> &[Axis] {
         &self.axes
     }
 
-    /// Returns how many cells there are.
+    /// Returns the number of cells.
     pub fn cells(&self) -> u64 {
         let points = self.axes.iter().map(|axis| u64::from(axis.points()));
         points.fold(u64::from(self.repeat), u64::saturating_mul)
@@ -166,7 +166,7 @@ impl Sweep {
             })
     }
 
-    /// Returns what is run in a cell, in a sweep with this seed.
+    /// Returns the trial that is run in a cell, in a sweep with this seed.
     pub fn trial(&self, cell: &SweepCell, seed: u64) -> Trial {
         let mut trial = self.base.clone();
         for (axis, point) in self.axes.iter().zip(&cell.points) {
@@ -211,7 +211,7 @@ impl Sweep {
         Ok(())
     }
 
-    /// Returns what varies, as it is in a trial: `loss 5%, delay 10ms`.
+    /// Describes the parameters that vary, as they are in a trial: `loss 5%, delay 10ms`.
     pub fn words(&self, trial: &Trial) -> String {
         let varied = self.axes.iter().flat_map(Axis::parameters);
         let words = varied

@@ -40,7 +40,7 @@ impl Ranks {
         Self { points: order, levels }
     }
 
-    /// Returns how many points take part at a level.
+    /// Returns the number of points that take part at a level.
     fn at(&self, level: usize) -> u32 {
         self.levels[level.min(self.levels.len() - 1)]
     }

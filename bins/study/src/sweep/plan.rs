@@ -10,7 +10,7 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use std::path::PathBuf;
 
-/// A sweep, and what of it is run here.
+/// A sweep, and the part of it that is run here.
 #[derive(Clone, Debug)]
 pub(super) struct SweepPlan {
     pub(super) sweep: Sweep,
@@ -95,12 +95,12 @@ impl SweepPlan {
         self.sweep.order().filter(move |cell| part.has(cell.index)).take(count)
     }
 
-    /// Returns how many they are.
+    /// Returns their number.
     pub(super) fn count(&self) -> u64 {
         self.part.share_of(self.sweep.cells())
     }
 
-    /// Returns what is run in them.
+    /// Returns the trials that are run in them.
     pub(super) fn trials(&self, seed: u64) -> impl Iterator<Item = Trial> + Send + use<> {
         let sweep = self.sweep.clone();
         self.cells().map(move |cell| sweep.trial(&cell, seed))

@@ -23,8 +23,8 @@ struct RawSweep {
 }
 
 impl Sweep {
-    /// Reads a sweep. `read` finds profiles that are files. Whether its cells can be run is asked
-    /// of [`Sweep::check`].
+    /// Reads a sweep. `read` finds profiles that are files. [`Sweep::check`] tells whether its
+    /// cells can be run.
     ///
     /// # Errors
     /// When the text is no JSON or says something impossible; the error names the place.

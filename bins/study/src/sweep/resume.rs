@@ -33,7 +33,7 @@ impl Found {
         self.cells.is_empty()
     }
 
-    /// Returns how many cells have a row.
+    /// Returns the number of cells that have a row.
     pub(super) fn count(&self) -> u64 {
         self.cells.len() as u64
     }

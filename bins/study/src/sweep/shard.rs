@@ -24,7 +24,7 @@ impl Shard {
         index % self.of == self.number - 1
     }
 
-    /// Returns how many of `cells` belong to it.
+    /// Returns the number of `cells` that belong to it.
     pub const fn share_of(self, cells: u64) -> u64 {
         (cells + self.of - self.number) / self.of
     }

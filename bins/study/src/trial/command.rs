@@ -60,7 +60,7 @@ pub struct TrialArgs {
 }
 
 impl TrialArgs {
-    /// Runs the trial and prints its row. True when the row says ok.
+    /// Runs the trial and prints its row. Returns true when the row says ok.
     ///
     /// # Errors
     /// Wrong usage; a profile or a file that cannot be read; a fault of the machine. Then there is

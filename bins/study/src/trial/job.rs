@@ -34,7 +34,7 @@ impl Job {
         }
     }
 
-    /// Returns what is relayed.
+    /// Returns the transports that are relayed.
     pub const fn transport(&self) -> Transports {
         match self {
             Self::Protocol(protocol) => protocol.transport(),
@@ -85,7 +85,7 @@ impl Protocol {
         Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
-    /// Returns what carries it.
+    /// Returns the transport that carries it.
     pub const fn transport(self) -> Transports {
         match self {
             Self::Tcp | Self::Messages | Self::Http => Transports::Tcp,

@@ -178,33 +178,33 @@ impl Trial {
         self.size.unwrap_or(natural)
     }
 
-    /// Returns what a row says of the size; that of a file is added when the trial runs.
+    /// Returns the size as a row has it; that of a file is added when the trial runs.
     fn size_in_row(&self) -> Option<ByteSize> {
         (self.file.is_none() && self.job.protocol().is_some()).then(|| self.size())
     }
 
-    /// Returns when a client asks again.
+    /// Returns the rule by which a client asks again.
     pub fn timeout(&self) -> Timing {
         self.timeout.unwrap_or_default()
     }
 
-    /// Returns how fast plain UDP sends.
+    /// Returns the rate at which plain UDP sends.
     pub fn pace(&self) -> BitRate {
         self.pace.unwrap_or(Self::PACE)
     }
 
-    /// Returns how many requests or messages there are.
+    /// Returns the number of requests or messages.
     pub fn count(&self) -> u64 {
         self.count.unwrap_or(Self::COUNT)
     }
 
-    /// Returns how often a request begins.
+    /// Returns the time between the beginnings of requests.
     pub fn interval(&self) -> Duration {
         self.interval.map_or(Self::INTERVAL, |interval| interval.0)
     }
 
-    /// Returns what loss means on TCP: messages are made for a stream that loses, everything else
-    /// is not.
+    /// Returns the meaning of loss on TCP: messages are made for a stream that loses, everything
+    /// else is not.
     pub fn tcp(&self) -> TcpMode {
         let natural = match self.job.protocol() {
             Some(Protocol::Messages) => TcpMode::Raw(Unit::Line),
@@ -213,7 +213,7 @@ impl Trial {
         self.tcp.unwrap_or(natural)
     }
 
-    /// Returns how long it may take.
+    /// Returns the time that it may take.
     pub fn limit(&self) -> Duration {
         let natural = if self.is_virtual { Self::LIMIT_VIRTUAL } else { Self::LIMIT_REAL };
         self.limit.map_or(natural, |limit| limit.0)

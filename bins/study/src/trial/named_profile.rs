@@ -4,7 +4,7 @@ use jostle_engine::profile::Profile;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A profile, and how it was written.
+/// A profile, and the way it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedProfile {
     /// The name of a built-in profile or a file, or an inline object.

@@ -80,7 +80,7 @@ impl TrialOptions {
         Ok(settings)
     }
 
-    /// Returns what is written for a parameter that is no shorthand.
+    /// Returns the text written for a parameter that is no shorthand.
     fn text(&self, name: &str) -> Option<&str> {
         let text = match name {
             "protocol" => &self.protocol,

@@ -36,7 +36,7 @@ impl Trial {
     }
 }
 
-/// Returns what a row says of a parameter; `None` when it was left out.
+/// Returns a row's value of a parameter; `None` when it was left out.
 fn written(row: &Row, name: &str) -> Option<Value> {
     match name {
         // Then the row names the programs.

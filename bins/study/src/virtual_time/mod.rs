@@ -119,7 +119,7 @@ impl<'a> Simulation<'a> {
         run::run(&mut self, limits, observe)
     }
 
-    /// Delivers what has crossed a link by now. Whether there was anything.
+    /// Delivers what has crossed a link by now. Returns true if there was anything.
     fn arrive(
         &mut self,
         now: Instant,
@@ -140,7 +140,7 @@ impl<'a> Simulation<'a> {
         any
     }
 
-    /// Lets an endpoint send its next datagram. Whether it had one.
+    /// Lets an endpoint send its next datagram. Returns true if it had one.
     fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let endpoint = match direction {
             Direction::Up => &mut self.client,

@@ -89,7 +89,7 @@ impl<'a> StreamSimulation<'a> {
         }
     }
 
-    /// Lets an end send what it has next, or end its stream. Whether it did.
+    /// Lets an end send what it has next, or end its stream. Returns true if it did.
     fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let index = direction.index();
         let room = self.carrier.room(ID, direction);

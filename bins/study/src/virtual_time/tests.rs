@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Bytes without a pattern that a shifted or repeated chunk would share.
+/// Makes bytes without a pattern that a shifted or repeated chunk would share.
 fn file(size: usize) -> Vec<u8> {
     let mut state = 1u32;
     let step = |_| {

@@ -64,7 +64,7 @@ pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
     Some(chart(plots, layout, SIZE, "Goodput against loss"))
 }
 
-/// Loss in percent, and goodput in bits per second. A row without goodput has no place on a
+/// Returns loss in percent, and goodput in bits per second. A row without goodput has no place on a
 /// logarithmic axis.
 fn points(comparison: &Comparison, protocol: FileProtocol) -> Vec<(f64, f64)> {
     let rows = comparison.of(protocol).into_iter();

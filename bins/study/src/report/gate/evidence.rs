@@ -95,7 +95,7 @@ impl Evidence {
         })
     }
 
-    /// Returns how many pairs have a ratio.
+    /// Returns the number of pairs that have a ratio.
     pub(super) const fn pairs(&self) -> usize {
         self.new.len()
     }
@@ -172,7 +172,7 @@ mod tests {
     use super::super::super::interner::Interner;
     use super::*;
 
-    /// Returns what is made of real or virtual pairs of intact shares, in 16ths.
+    /// Judges real or virtual pairs of intact shares, in 16ths.
     fn judged(text: &str, pairs: &[(u64, u64)], is_virtual: bool) -> (Basis, Verdict, f64) {
         let mut interner = Interner::default();
         let mut side = |name: &str, number: fn(&(u64, u64)) -> u64| {

@@ -93,7 +93,7 @@ impl Gate {
         }
     }
 
-    /// Returns how many points got worse, for whatever reasons.
+    /// Returns the number of points that got worse, for whatever reasons.
     fn worse_points(&self) -> u64 {
         let spots = self
             .worse
@@ -103,7 +103,7 @@ impl Gate {
         spots.map(|spot| &spot.levels).collect::<std::collections::BTreeSet<_>>().len() as u64
     }
 
-    /// Returns what a reader has to know before believing the verdict, a sentence each.
+    /// Lists the facts that a reader has to know before believing the verdict, a sentence each.
     pub(in super::super) fn remarks(&self) -> Vec<String> {
         let old = self.old_remarks.iter();
         let mut remarks: Vec<String> =
@@ -139,7 +139,7 @@ impl Gate {
         remarks
     }
 
-    /// Returns what conditions found, a line each.
+    /// Lists the findings of conditions, a line each.
     pub(in super::super) fn table(&self, findings: &[Finding]) -> Table {
         let mut heads = spot_heads(findings.iter().map(|finding| &finding.spot));
         let names = heads.len() + 1;

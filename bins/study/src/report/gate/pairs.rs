@@ -56,7 +56,7 @@ impl<'a> Pairs<'a> {
         pairs
     }
 
-    /// Returns how many pairs there are.
+    /// Returns the number of pairs.
     pub(super) fn count(&self) -> u64 {
         self.points.iter().map(|pairs| pairs.len() as u64).sum()
     }

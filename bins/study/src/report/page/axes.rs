@@ -29,7 +29,7 @@ pub(super) fn across(dimension: &Dimension) -> Across {
     Across::Numbers { label, low: values[0], high: values[values.len() - 1] }
 }
 
-/// Returns where a level is on the axis.
+/// Returns the place of a level on the axis.
 pub(super) fn position(dimension: &Dimension, across: &Across, level: usize) -> f64 {
     match across {
         Across::Numbers { .. } => dimension.levels[level].value.unwrap_or_default(),

@@ -99,14 +99,14 @@ pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
     chart(plots, layout, size, name)
 }
 
-/// Returns how far a series stands from a place that it shares with others.
+/// Returns the distance of a series from a place that it shares with others.
 fn dodge(index: usize, count: usize) -> f64 {
     let step = (0.7 / count as f64).min(0.14);
     (index as f64 - (count - 1) as f64 / 2.0) * step
 }
 
-/// Points with a value, next to each other: the line through the means and the band around it. What
-/// no line joins has bars.
+/// Draws points with a value, next to each other: the line through the means and the band around
+/// it. Points that no line joins have bars.
 fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots: &mut Vec<Plot>) {
     let scale = axes.scale;
     let known: Vec<(f64, Estimate)> =
@@ -167,7 +167,7 @@ fn crosses(axes: &Axes, curve: &Curve, aside: f64, before: usize, plots: &mut Ve
     plots.push(with_tips(dots, lost()).into());
 }
 
-/// Points that say what they are, as far as they have something to say.
+/// Draws points that say what they are, as far as they have something to say.
 fn with_tips<'a>(dots: ScatterPlot, marks: impl Iterator<Item = &'a Mark>) -> ScatterPlot {
     let tips: Vec<String> = marks.filter_map(|mark| mark.tip.as_deref().map(visible)).collect();
     if tips.is_empty() { dots } else { dots.with_tooltips().with_tooltip_labels(tips) }

@@ -62,7 +62,7 @@ pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     Some(scale)
 }
 
-/// Returns what has no interval, if anything.
+/// Describes the points that have no interval, if any.
 fn spread(gathered: &Gathered, metric: usize) -> &'static str {
     let mut estimates = gathered.points.iter().filter_map(|point| point.estimates[metric]);
     let alone = estimates.clone().any(|estimate| estimate.interval.is_none());

@@ -95,7 +95,7 @@ fn text(part: f64) -> String {
     share((part * 1e12).round() as u64, 1_000_000_000_000)
 }
 
-/// Returns what there is: `90% intact, 10% missing`.
+/// Describes the shares that there are: `90% intact, 10% missing`.
 fn words(arrival: ArrivalShares) -> String {
     let parts =
         [(arrival.intact, "intact"), (arrival.damaged, "damaged"), (arrival.missing, "missing")];

@@ -29,7 +29,7 @@ pub(super) fn section(gathered: &Gathered, gate: Option<&Gate>, title: &str) -> 
     }
 }
 
-/// Returns how much there is, in a sentence or two.
+/// Describes the amount of rows, in a sentence or two.
 fn summary(gathered: &Gathered) -> String {
     let origin = &gathered.origin;
     let time = match (origin.virtual_rows, origin.real_rows) {
@@ -53,7 +53,7 @@ fn summary(gathered: &Gathered) -> String {
     )
 }
 
-/// Returns what varies and what does not.
+/// Returns the parameters that vary and those that do not.
 fn facts(gathered: &Gathered) -> Vec<(&str, String)> {
     let layout = &gathered.layout;
     let varied = [&layout.x, &layout.by, &layout.over].into_iter().flatten();

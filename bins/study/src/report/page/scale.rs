@@ -69,7 +69,7 @@ impl Scale {
         if value.is_nan() { self.low } else { value.clamp(self.low, self.high) }
     }
 
-    /// Returns how far up the axis a value is, from 0 to 1.
+    /// Returns the height of a value on the axis, from 0 to 1.
     pub(super) fn share(self, value: f64) -> f64 {
         let value = self.clamp(value);
         if self.is_log {

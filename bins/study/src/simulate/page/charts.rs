@@ -41,7 +41,7 @@ pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
     Some(over_time(one, plots, top, seconds_label, "Delay of packets over time"))
 }
 
-/// Returns how many runs of losses had each length, and how many the formula expects.
+/// Draws the number of runs of losses of each length, and the number that the formula expects.
 pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
     let lengths = one.tally.runs().lengths();
     let total = one.tally.runs().count();
@@ -90,7 +90,7 @@ pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
     Some(chart(plots, layout, SIZE, "Losses in a row"))
 }
 
-/// Bits per second that came and that arrived.
+/// Draws the bits per second that came and that arrived.
 pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
     let rate = |of: fn(&Bin) -> u64| line(one, |bin, width| Some(of(bin) as f64 * 8.0 / width));
     let (sent, arrived) = (rate(|bin| bin.offered_bytes), rate(|bin| bin.delivered_bytes));

@@ -85,7 +85,7 @@ impl Work {
         tally
     }
 
-    /// Returns what is left to be run.
+    /// Returns the trials that are left to be run.
     fn trials(&self, stop: &Stop) -> impl Iterator<Item = Trial> + Send + use<> {
         let (contents, found, stop) = (self.contents.clone(), self.found.clone(), stop.clone());
         let is_left =

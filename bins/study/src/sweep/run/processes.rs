@@ -47,7 +47,7 @@ struct EndedProcess {
 }
 
 impl Processes {
-    /// Processes of this program.
+    /// Creates processes of this program.
     ///
     /// # Errors
     /// When the system does not say where it is.

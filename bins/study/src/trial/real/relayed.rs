@@ -17,8 +17,8 @@ pub(crate) struct Relayed<'a> {
 }
 
 impl Relayed<'_> {
-    /// Writes what became of the packets into their row. Who sent again, and
-    /// how long round trips took, the modelled TCP is asked only when the endpoints did not tell.
+    /// Writes the fate of the packets into their row. The modelled TCP is asked who sent again, and
+    /// how long round trips took, only when the endpoints did not tell.
     pub(crate) fn write(&self, row: &mut Row) {
         let counts = self.counts();
         // The proxy sees every packet of both endpoints, or at least that one is missing.
@@ -45,7 +45,7 @@ impl Relayed<'_> {
         Some(RouteCounts { up: counts(Direction::Up)?, down: counts(Direction::Down)? })
     }
 
-    /// Segments that the modelled TCP sent again.
+    /// Returns the number of segments that the modelled TCP sent again.
     fn segments_again(&self) -> Option<u64> {
         let mut sockets = self.summary.sockets.iter();
         let sockets = sockets

@@ -76,7 +76,7 @@ impl AppendedFolder {
         Self(Rc::new(RefCell::new(Appended::new(content))))
     }
 
-    /// Returns what came.
+    /// Returns the bytes that came.
     pub(super) fn received(&self) -> Ref<'_, Appended> {
         self.0.borrow()
     }
