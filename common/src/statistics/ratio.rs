@@ -78,6 +78,7 @@ pub fn paired_ratio(new: &[f64], old: &[f64], confidence: f64) -> Option<RatioEs
     assert_eq!(new.len(), old.len(), "values are paired by their place");
     let ratios: Vec<f64> =
         new.iter().zip(old).filter_map(|(new, old)| usable(*new, *old)).collect();
+    // In logarithms half and double are equally far from 1, and their mean is the geometric one.
     let logs: Vec<f64> = ratios.iter().map(|ratio| libm::log(*ratio)).collect();
     let estimate = mean_interval(&logs, confidence)?;
     // A mean lies among its values, and equal ratios are their mean: rounding must not carry it

@@ -70,6 +70,8 @@ impl FromStr for Probability {
         let value = number.as_f64();
         let fraction = match unit {
             "%" => number.hundredth_as_f64(),
+            // A bare 1 might be meant as 1 % or as always, so only 0 and numbers with a point are
+            // fractions.
             "" if number.is_zero() || (value < 1.0 && text.contains('.')) => value,
             "" => {
                 return Err(UnitError::new(

@@ -112,6 +112,7 @@ pub fn fine_percent(fraction: f64) -> String {
     if percent < 1e-7 {
         return "under 0.0000001%".to_owned();
     }
+    // As many decimals as three significant digits need.
     let decimals = (2.0 - percent.log10().floor()) as usize;
     let text = format!("{percent:.decimals$}");
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))

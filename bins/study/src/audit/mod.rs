@@ -72,6 +72,7 @@ impl Original {
         let kept: u64 = self
             .sounds
             .iter()
+            // A sound that is heard more often than before does not stand for another one.
             .map(|(hash, times)| (*times).min(heard.get(hash).copied().unwrap_or(0)))
             .sum();
         self.audit(self.frames - kept)

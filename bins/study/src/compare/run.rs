@@ -73,6 +73,7 @@ pub(super) fn run(
         let relaying = scope.spawn(move || proxy.run());
         let (outcomes, interrupted) =
             await_all(scope, plan, subject, transfers, &listeners, interrupt);
+        // No client is left: the proxy delivers what it holds, and ends.
         control.stop();
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"))?;
         Ok(ComparisonRun { outcomes, summary, interrupted })
@@ -109,6 +110,7 @@ fn await_all<'scope>(
             let _ = done.send((row, outcome));
         });
     }
+    // The threads have the other senders: without this one the channel ends with them.
     drop(done);
     let size = subject.content.size();
     let bar = progress::bytes(size * rows as u64, "compare");

@@ -90,6 +90,7 @@ impl Forecast {
     pub fn of(profile: &Profile, load: &Load) -> Self {
         let (up, down) = (&profile.up.phases, &profile.down.phases);
         let count = up.len().min(PHASES_MAX);
+        // Phases and directions share the packets, so that many phases take little longer than one.
         let packets = (RUN_PACKETS / (2 * count.max(1))).max(RUN_PACKETS_MIN);
         let phases: Vec<PhaseForecast> = up
             .iter()
@@ -160,6 +161,8 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
                 .matching
                 .as_ref()
                 .is_none_or(|matching| matching.number == (1..=u64::MAX));
+        // The share that such a rule meets is a mean over many flows; one stream may differ from
+        // it.
         if stream.is_some() && !whole_stream {
             return None;
         }

@@ -64,12 +64,14 @@ pub fn run(
         }
     };
     for arrival in arrivals {
+        // What is due leaves first, so that the link holds what a real one would hold by then.
         drain(link, tally, arrival.at);
         let packet = packet(arrival);
         let size = packet.size;
         link.handle(packet);
         tally.enter(arrival.at, size, link.held());
     }
+    // At the end of time everything has left.
     drain(link, tally, Instant::from_nanos(u64::MAX));
     tally.finish();
 }

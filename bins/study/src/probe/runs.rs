@@ -93,8 +93,12 @@ impl Runs {
 
     fn settle(&mut self) {
         while let Some(fate) = self.fates.front() {
+            // Runs are counted in the order of packets, so each waits for the fates of those before
+            // it.
             let known = match fate {
                 Fate::Unknown => false,
+                // Where there are copies, a loss is certain only when no copy is waited for any
+                // more.
                 Fate::Lost => !self.copies || self.fates.len() > COPY_PATIENCE,
                 Fate::Delivered => true,
             };

@@ -96,6 +96,7 @@ impl Tally {
         match output {
             Output::Deliver(packet) => self.deliver(packet),
             Output::Discard(packet, _) => {
+                // A discarded copy is no loss: the packet itself may arrive.
                 if packet.copy == 0 {
                     self.runs.lose(packet.number);
                     self.sample(packet, None);
@@ -112,6 +113,7 @@ impl Tally {
         self.flipped_bits += u64::from(packet.trace.flipped_bits);
         self.delays.saturating_record(delay);
         self.moments.add(delay as f64 / 1e9);
+        // Only the first arrival of a packet has a place in the order.
         if self.runs.deliver(packet.number) {
             self.reordering.arrive(packet.flow, packet.number);
         } else {
@@ -139,6 +141,7 @@ impl Tally {
             delay,
         });
         if self.samples.len() > SAMPLES_MAX {
+            // Too many: half of them stay, and half as many are taken from now on.
             self.stride *= 2;
             let stride = self.stride;
             self.samples.retain(|sample| is_sample(sample.number, stride));

@@ -136,6 +136,7 @@ impl Layout {
             by = choice.curves();
         }
         over = over.or_else(|| choice.multiples());
+        // What varies among rows of one point is pooled; the rest only goes with what has a place.
         let (pooled, follows): (Vec<_>, Vec<_>) =
             std::mem::take(&mut choice.open).into_iter().partition(|rest| choice.is_free(rest));
         let is_set = |dimension: &Dimension| dimension.places.keys().all(Option::is_some);

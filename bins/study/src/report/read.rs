@@ -164,6 +164,7 @@ impl Loading {
         let levels = interner.levels(&row).map_err(|problem| {
             Usage::error(format!("{place}: {problem}; correct the line, or delete it"))
         })?;
+        // The host is no part of a virtual result: every machine gives the same.
         if row.is_virtual {
             row.host = Map::new();
         }
@@ -175,6 +176,7 @@ impl Loading {
             return Ok(());
         }
         if let Some((_, other)) = before.first() {
+            // A cell has one result in virtual time, and any number of them on real sockets.
             if row.is_virtual {
                 return Err(contradiction(other, &place));
             }
@@ -182,6 +184,7 @@ impl Loading {
         }
         before.push((digest, place));
         self.loaded.origin.add(&row);
+        // Many rows fail for the same reason, so its text is kept once.
         let error = row.error.take().map(|text| {
             let known = self.errors.entry(text);
             let text = Arc::from(known.key().as_str());

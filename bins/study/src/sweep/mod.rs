@@ -192,6 +192,7 @@ impl Sweep {
             .axes
             .iter()
             .any(|axis| axis.parameters().any(|varied| varied.name() == "protocol"));
+        // Repetitions differ in their seeds alone, so the first stands for all.
         let combinations = self.cells() / u64::from(self.repeat);
         for cell in self.order().take(usize::try_from(combinations).unwrap_or(usize::MAX)) {
             let trial = self.trial(&cell, 0);
@@ -203,6 +204,7 @@ impl Sweep {
                 ),
             };
             trial.check().map_err(place)?;
+            // Where the protocol varies, a parameter need not be of use to all of its values.
             if let Some(useless) = trial.useless_parameter().filter(|_| !varies_job) {
                 let problem = format!("{} does nothing with it; leave it out", trial.job.name());
                 return Err(SettingError::new(useless.name(), problem));

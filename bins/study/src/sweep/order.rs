@@ -27,6 +27,7 @@ impl Ranks {
         (seen[0], seen[last as usize]) = (true, true);
         let mut levels = vec![2];
         let mut parts = 2u64;
+        // Each level adds the middles between the points of the level before.
         while order.len() < points as usize {
             for part in (1..parts).step_by(2) {
                 let point = (u64::from(last) * part / parts) as usize;
@@ -89,6 +90,7 @@ impl Iterator for Combinations {
 
     fn next(&mut self) -> Option<Vec<u32>> {
         loop {
+            // Everything of this level has run: each axis is refined.
             if !self.advance() {
                 self.level += 1;
                 self.ranks = None;
@@ -98,6 +100,7 @@ impl Iterator for Combinations {
                 continue;
             }
             let ranks = self.ranks.as_ref()?;
+            // The points of coarser levels are among those of this one, and have run.
             if !self.is_old(ranks) {
                 return Some(
                     ranks

@@ -42,12 +42,14 @@ impl Sweep {
         }
         match &raw.vary {
             Value::Null => {}
+            // Each parameter is an axis of its own: all combinations are run.
             Value::Object(crossed) => {
                 for (name, values) in crossed {
                     let alone = Map::from_iter([(name.clone(), values.clone())]);
                     sweep.add("vary", &alone, &raw.set, read)?;
                 }
             }
+            // The parameters of one object go in pairs: together they are an axis.
             Value::Array(groups) => {
                 for (place, group) in groups.iter().enumerate() {
                     let place = format!("vary[{place}]");

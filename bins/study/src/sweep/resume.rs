@@ -102,16 +102,20 @@ pub(super) fn read(file: &mut File, path: &Path) -> anyhow::Result<(Found, Vec<S
                 let identity = Identity::of(&row);
                 found.cells.push(identity);
                 failures.extend((!row.ok).then_some(identity));
+                // The first repetition has the sweep's own seed; two of them are as uncertain as
+                // more.
                 if row.repeat == 1 && found.seeds.len() < 2 {
                     found.seeds.insert(row.seed);
                 }
                 end += line.len() as u64;
+                // The row is whole; only the end of its line is missing.
                 if torn {
                     file.write_all(b"\n")
                         .with_context(|| format!("cannot write {}", path.display()))?;
                 }
             }
             Err(_) if line.trim_ascii().is_empty() && !torn => end += line.len() as u64,
+            // Only what begins as a row is cut off: the file may belong to another program.
             Err(_) if torn && begins_as_row(line) => {
                 file.set_len(end).with_context(|| format!("cannot write {}", path.display()))?;
                 remarks.push(format!("the last row in {} was torn; it is cut off", path.display()));

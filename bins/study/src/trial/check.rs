@@ -41,6 +41,7 @@ impl Trial {
         if self.limit.is_some_and(|limit| limit.0.is_zero()) {
             return wrong("limit", "nothing is done in no time; write \"60s\", say");
         }
+        // Making the route checks the rules; the address stands for any server.
         self.route(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))).map(drop)
     }
 

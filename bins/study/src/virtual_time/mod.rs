@@ -147,6 +147,7 @@ impl<'a> Simulation<'a> {
             Direction::Down => &mut self.server,
         };
         let Some(transmit) = endpoint.poll(now) else { return false };
+        // The phases of both directions begin with the first datagram of either.
         self.links.iter_mut().for_each(|link| link.begin(now));
         self.links[direction.index()].handle(Packet::new(1, now, Body::Data(transmit.payload)));
         true

@@ -44,6 +44,7 @@ pub(super) fn run(
     let end = loop {
         world.settle(now, limits.packets, &mut observe);
         if world.is_finished() {
+            // The run took until here; what is under way has only to leave the links.
             finished.get_or_insert(now);
             if world.is_drained() {
                 break End::Finished;

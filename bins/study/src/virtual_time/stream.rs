@@ -105,6 +105,7 @@ impl<'a> StreamSimulation<'a> {
             self.carrier.push(now, ID, direction, piece);
             return true;
         }
+        // A stream ends only when everything that was said is on its way.
         self.ended[index] = self.ends[index].has_said_all();
         if self.ended[index] {
             self.carrier.finish(now, ID, direction);

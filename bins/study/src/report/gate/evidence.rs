@@ -70,6 +70,7 @@ impl Evidence {
         let (mut new_sum, mut old_sum) = (0.0, 0.0);
         for pair in done() {
             let (Some(now), Some(then)) = values(pair) else {
+                // One side alone lacks the metric; where both lack it nothing is missing.
                 unusable += u64::from(values(pair) != (None, None));
                 continue;
             };
@@ -79,6 +80,7 @@ impl Evidence {
             }
             new_sum += now;
             old_sum += then;
+            // Equal values have a ratio of 1, even where both are 0.
             new.push(if now == then { 1.0 } else { now });
             old.push(if now == then { 1.0 } else { then });
         }
@@ -130,6 +132,7 @@ impl Evidence {
             Basis::Signs => {
                 let met = self.ratios().filter(|ratio| condition.is_met(*ratio)).count() as u64;
                 let all = self.pairs() as u64;
+                // Were the median pair on the threshold, each pair would be a fair coin.
                 let is_rare = |count| at_least(count, all) <= (1.0 - confidence) / 2.0;
                 let verdict = match () {
                     () if is_rare(met) => Verdict::Yes,
@@ -151,6 +154,7 @@ fn basis(new: &[f64], old: &[f64], is_virtual: bool) -> Basis {
     let Some(first) = ratios.next() else { return Basis::Interval };
     let is_one_ratio = ratios.all(|ratio| ratio == first);
     let has_zero = new.iter().chain(old).any(|value| *value == 0.0);
+    // Virtual time repeats itself exactly, so one pair is proof; of real pairs several must agree.
     match is_one_ratio && (is_virtual || (new.len() > 1 && !has_zero)) {
         true => Basis::Certain,
         false if has_zero => Basis::Signs,
@@ -160,6 +164,7 @@ fn basis(new: &[f64], old: &[f64], is_virtual: bool) -> Basis {
 
 /// Returns the probability that of `all` fair coins `count` or more show heads.
 fn at_least(count: u64, all: u64) -> f64 {
+    // In logarithms, as a factorial overflows from 171 on.
     let log_factorial = |number: u64| libm::lgamma(number as f64 + 1.0);
     let all_ways = log_factorial(all) - all as f64 * std::f64::consts::LN_2;
     let exactly = |heads| libm::exp(all_ways - log_factorial(heads) - log_factorial(all - heads));

@@ -175,6 +175,7 @@ impl Gate {
                 evidence.extend(found.map(|found| (spot(layout, pairs[0].new), condition, found)));
             }
         }
+        // All evidence comes first: how sure each verdict has to be depends on their number.
         self.chances =
             evidence.iter().filter(|(_, _, evidence)| evidence.has_chance()).count() as u64;
         self.confidence = confidence_of_each(CONFIDENCE, self.chances);

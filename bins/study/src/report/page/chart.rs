@@ -116,6 +116,7 @@ fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots
         let path = LinePlot::new().with_data(data).with_color(style.color()).with_stroke_width(2.2);
         plots.push(if style.is_dashed() { path.with_dashed() } else { path }.into());
     }
+    // A point without an interval interrupts the band.
     for part in known.split(|(_, estimate)| estimate.interval.is_none()) {
         let ends = part.iter().filter_map(|(x, estimate)| {
             let interval = estimate.interval?;

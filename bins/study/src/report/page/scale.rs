@@ -39,12 +39,14 @@ pub(super) fn scale<'a>(
     if let Some(least) = least.filter(|least| likes_log && highest / least >= LOG_FROM) {
         let below =
             intervals().map(|interval| interval.low).filter(|low| *low > 0.0).fold(least, f64::min);
+        // Wide intervals are cut, so that the means keep their room.
         let low = step_down(below.max(least / 2.5));
         let high = step_up(above.min(highest * 2.5));
         return Some(Scale { low, high, is_log: true });
     }
     let high = above.min(if highest > 0.0 { highest * STRETCH } else { highest });
     let low = if lowest < 0.0 { lowest * 1.1 } else { 0.0 };
+    // All means are 0: any height will do.
     let high = if high > low { high } else { low + 1.0 };
     Some(Scale { low, high, is_log: false })
 }

@@ -180,6 +180,8 @@ fn locked(path: &Path) -> anyhow::Result<Option<File>> {
         }
         Err(TryLockError::Error(error)) => return Err(error).with_context(cannot_write),
     }
+    // The process that held the lock before may have renamed or replaced the file since it was
+    // opened here.
     let (own, named) = (file.metadata()?, path.metadata().ok());
     let is_named = named.is_some_and(|named| (named.dev(), named.ino()) == (own.dev(), own.ino()));
     Ok(is_named.then_some(file))

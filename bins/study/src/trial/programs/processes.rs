@@ -147,6 +147,7 @@ impl<'a> RunningPrograms<'a> {
             if self.stop.is_requested() {
                 return Err(Setback::Stopped);
             }
+            // It looks before it judges the time: what has happened by the last moment counts.
             if let Some(found) = look(self) {
                 return Ok(Some(found));
             }

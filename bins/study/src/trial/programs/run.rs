@@ -71,11 +71,13 @@ pub(super) fn run_programs(
     let relay = ProxyThread::start(proxy)?;
     let run = ProgramsRun { programs, over: trial.job.transport(), port: server.port() };
     let mut running = RunningPrograms::new(environment, mark, trial.limit(), stop);
+    // From here on the server can have the port.
     drop(reserved);
     let mut outcome = ProgramsOutcome::default();
     let result = run
         .serve_client(&mut running, relay, &mut outcome)
         .and_then(|reports| run.judge(&mut running, &reports, &mut outcome));
+    // Whatever came of it, no program is left running.
     running.clear();
     match result {
         Ok(()) => {}
@@ -135,9 +137,11 @@ impl ProgramsRun<'_> {
                 return Some(false);
             }
             let now = running.now();
+            // A system that does not show its sockets: the server is given a fixed time instead.
             let Some(found) = Listening::on(self.port) else {
                 return (until.since(now) + BLIND <= LISTENS_WITHIN).then_some(true);
             };
+            // The second transport may never be opened, so it is waited for only so long.
             if found.is_begun(self.over) {
                 let by = *complete_by.get_or_insert(now + SECOND_TRANSPORT);
                 return (found.is_complete(self.over) || by <= now).then_some(true);
@@ -181,6 +185,7 @@ impl ProgramsRun<'_> {
         running.ended(Role::Check)?;
         let reports = running.clear();
         let [check] = reports.as_slice() else { unreachable!("only the check has run") };
+        // The check has the last word, also on what was measured.
         outcome.measured = check.measured().or_else(|| outcome.measured.take());
         if check.has_failed() && outcome.error.is_none() {
             outcome.error = Some(check.to_string());

@@ -50,8 +50,10 @@ pub(super) fn cross<C, S: Send>(
         let outcome = in_time(limit, interrupt, |stop| client(door, stop));
         ends.proxy.stop();
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"));
+        // Nothing can reach the server any more, so it is asked to stop.
         drop(ends);
         let server = serving.join().map_err(|_| anyhow!("the server has failed"))?;
+        // Errors are passed on only now that everything has ended.
         let (client, summary, interrupted) = (outcome?, summary?, interrupt.is_requested());
         Ok(Crossed { client, server, summary, interrupted, limit })
     })

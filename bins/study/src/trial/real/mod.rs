@@ -53,6 +53,7 @@ fn run_in(
     trial.check()?;
     let protocol =
         trial.job.protocol().context("only a trial of a protocol has endpoints of ours")?;
+    // The load is read before the trial adds to it.
     let (started, load) = (Clock::wall().as_secs(), load());
     let stage = Stage { trial, subject, interrupt, temporary };
     let mut row = trial.row();

@@ -104,6 +104,8 @@ where
         let mut ready = BTreeMap::new();
         let mut given = 0;
         while given < self.taken && !stop.is_requested() {
+            // Early results wait in `ready` until they are next, or leave at once where order is
+            // free.
             let next = match self.order {
                 ResultOrder::OfItems => given,
                 ResultOrder::OfResults => ready.first_key_value().map_or(0, |(number, _)| *number),
@@ -133,6 +135,7 @@ where
     /// Waits until every thread has ended what it has begun; no item is begun any more.
     pub(super) fn join(self) {
         let Self { waiting, begun, threads, .. } = self;
+        // Items that no thread has begun are taken back before the channel is closed.
         while begun.try_recv().is_ok() {}
         drop((waiting, begun));
         for thread in threads {
