@@ -66,7 +66,8 @@ impl RatioEstimate {
 /// use jostle_common::statistics::{Verdict, paired_ratio};
 ///
 /// let old = [100.0, 50.0, 200.0, 0.0];
-/// let worse = paired_ratio(&[80.0, 41.0, 162.0, 7.0], &old, 0.95).expect("three pairs are usable");
+/// let new = [80.0, 41.0, 162.0, 7.0];
+/// let worse = paired_ratio(&new, &old, 0.95).expect("three pairs are usable");
 /// assert!((worse.ratio - 0.81).abs() < 0.001);
 /// assert_eq!((worse.pairs, worse.unusable), (3, 1));
 /// assert_eq!((worse.is_below(0.9), worse.is_below(0.7)), (Verdict::Yes, Verdict::No));

@@ -28,8 +28,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder for files called `received` (besides the page, the rows and the events), and
-    /// removes those of an earlier comparison.
+    /// Takes the folder for files called `received` (besides the page, the rows and the events),
+    /// and removes those of an earlier comparison.
     ///
     /// # Errors
     /// When a file that is not ours is in the way, or the system refuses; nothing was overwritten

@@ -5,7 +5,9 @@
 //! use jostle_engine::profile::Profile;
 //! use jostle_study::forecast::{Forecast, Load};
 //!
-//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "burst": { "mean": "2%", "length": 3 } } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "both": [ { "rule": "drop", "burst": { "mean": "2%", "length": 3 } } ] }"#,
+//! )?;
 //! let forecast = Forecast::of(&profile, &Load::size(1200));
 //! let up = &forecast.phases[0].directions[0];
 //! assert!((up.loss.as_ref().unwrap().share - 0.02).abs() < 1e-12);

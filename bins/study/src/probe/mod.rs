@@ -11,9 +11,12 @@
 //! use jostle_study::probe::{Pace, Spread, PacketStream, Tally, run};
 //! use std::time::Duration;
 //!
-//! let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#,
+//! )?;
 //! let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
-//! let stream = PacketStream { pace: Pace::Packets("1000/s".parse()?), size: 1200, spread: Spread::Constant, flows: 1 };
+//! let pace = Pace::Packets("1000/s".parse()?);
+//! let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
 //! let mut link = Link::new(key, &profile.up);
 //! let mut tally = Tally::new(false, Duration::from_millis(1));
 //! run(&mut link, stream.arrivals(7, Direction::Up).take(1000), &mut tally, |_, _| {});

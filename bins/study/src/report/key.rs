@@ -1,5 +1,5 @@
-//! The keys that tell the cells of rows apart, besides repeat and seed: the parameters of a trial, whether
-//! time was virtual, and the version.
+//! The keys that tell the cells of rows apart, besides repeat and seed: the parameters of a trial,
+//! whether time was virtual, and the version.
 
 use crate::rows::Row;
 use crate::trial::{Commands, Job, Parameter, Protocol, Setting, Trial};

@@ -9,10 +9,13 @@
 //! use jostle_endpoints::protocol::{saw, storage::Memory};
 //! use jostle_study::virtual_time::{Limits, SERVER, Simulation};
 //!
-//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#,
+//! )?;
 //! let mut client = saw::SawClient::new(saw::SawClientSettings::new(SERVER), Vec::new());
 //! let mut server = saw::SawServer::new(Memory::new(vec![7; 65_536]), None);
-//! let outcome = Simulation::new(&mut client, &mut server, &profile, 7, "saw").run(Limits::default(), |_, _| {});
+//! let outcome = Simulation::new(&mut client, &mut server, &profile, 7, "saw")
+//!     .run(Limits::default(), |_, _| {});
 //! assert!(outcome.is_finished());
 //! assert_eq!(client.report().bytes, 65_536);
 //! assert!(outcome.elapsed.as_millis() > 160);

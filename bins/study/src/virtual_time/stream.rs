@@ -2,12 +2,15 @@
 //! lines, or one that loses time.
 //!
 //! ```
-//! use jostle_engine::profile::Profile;
+//! use jostle_common::time::Instant;
 //! use jostle_endpoints::protocol::messages::{MessagesClient, MessagesClientSettings, Session};
-//! use jostle_common::{route::{TcpMode, Unit}, time::Instant};
+//! use jostle_engine::profile::Profile;
+//! use jostle_engine::route::{TcpMode, Unit};
 //! use jostle_study::virtual_time::{Limits, StreamSimulation};
 //!
-//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#,
+//! )?;
 //! let mut client = MessagesClient::new(MessagesClientSettings::default());
 //! client.push("hello".into());
 //! client.close();

@@ -9,7 +9,8 @@
 //! use jostle_study::trial::simulated::{Content, run};
 //!
 //! let mut trial = Trial { is_virtual: true, ..Trial::default() };
-//! for (name, value) in [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")] {
+//! let parameters = [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")];
+//! for (name, value) in parameters {
 //!     trial.set(name, &value.into(), &|file| Err(format!("no file {file}")))?;
 //! }
 //! let row = run(&trial, &Content::generated(64 << 10));
