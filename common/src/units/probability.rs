@@ -1,5 +1,5 @@
-//! A probability, held as an integer threshold so that a decision is one exact comparison on every
-//! machine.
+//! A probability, compared as an integer threshold so that a decision is one exact comparison on
+//! every machine.
 
 use super::UnitError;
 use super::number::Decimal;

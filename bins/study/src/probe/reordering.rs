@@ -23,7 +23,7 @@ struct Flow {
     arrived: u64,
     /// The number that the next packet in order has at least (RFC 4737 §3.3).
     expected: u64,
-    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both
+    /// Each packet that arrived in order: the ordinal of its arrival, and its number; both
     /// ascend.
     in_order: VecDeque<(u64, u64)>,
 }

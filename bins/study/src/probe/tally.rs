@@ -36,7 +36,7 @@ pub struct Tally {
     course: Series,
     seconds: Series,
     samples: Vec<Sample>,
-    /// About every so manieth packet is a sample; a power of two.
+    /// About one packet in so many is a sample; a power of two.
     stride: u64,
 }
 

@@ -39,7 +39,7 @@ impl RowOutput {
     /// of a sweep is written next to its name until it is finished.
     ///
     /// # Errors
-    /// When nothing can be written there, or another sweep is at it.
+    /// When nothing can be written there, or another sweep writes to it.
     pub(super) fn open(
         path: Option<&Path>,
         is_part: bool,
