@@ -1,8 +1,8 @@
 //! Chance as a pure function: what a rule draws for a packet depends on who asks and about which
 //! packet, never on what was drawn before.
 //!
-//! A [`DrawStream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`] is
-//! the 128 random bits of one packet in that stream, from [Philox](crate::philox). So a rule that
+//! A [`DrawStream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`]
+//! is the 128 random bits of one packet in that stream, from [Philox](crate::philox). So a rule that
 //! is switched on or off, or dialled up, never changes what another rule does to packet 4711, and
 //! any fate can be computed again later.
 
@@ -11,7 +11,7 @@ use crate::units::Probability;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Which way a packet crosses a route.
+/// The way in which a packet crosses a route.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -27,7 +27,7 @@ impl Direction {
     /// Both directions, up first.
     pub const BOTH: [Self; 2] = [Self::Up, Self::Down];
 
-    /// The other direction.
+    /// Returns the other direction.
     #[must_use]
     pub const fn opposite(self) -> Self {
         match self {
@@ -36,12 +36,12 @@ impl Direction {
         }
     }
 
-    /// 0 for up, 1 for down: the place in a pair.
+    /// Returns 0 for up, 1 for down: the place in a pair.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// `up` or `down`.
+    /// Returns `up` or `down`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -62,7 +62,7 @@ pub fn fresh_seed() -> u64 {
     rand::random::<u64>() >> 11
 }
 
-/// A seed derived from another and a label, so that parts of a job have seeds of their own and the
+/// Derives a seed from another and a label, so that parts of a job have seeds of their own and the
 /// whole needs one.
 pub fn derived_seed(seed: u64, label: &str) -> u64 {
     hash("jostle seed", &[&seed.to_le_bytes(), label.as_bytes()]) >> 11
@@ -85,8 +85,8 @@ fn hash(domain: &str, parts: &[&[u8]]) -> u64 {
 pub struct DrawStream([u32; 2]);
 
 impl DrawStream {
-    /// The stream of `rule` (its name, or its kind and ordinal such as `drop#2`) in one direction
-    /// of `route` (its name, or its ordinal).
+    /// Creates the stream of `rule` (its name, or its kind and ordinal such as `drop#2`) in one
+    /// direction of `route` (its name, or its ordinal).
     pub fn new(seed: u64, route: &str, direction: Direction, rule: &str) -> Self {
         let parts: [&[u8]; 4] =
             [&seed.to_le_bytes(), route.as_bytes(), direction.name().as_bytes(), rule.as_bytes()];
@@ -94,7 +94,8 @@ impl DrawStream {
         Self([key as u32, (key >> 32) as u32])
     }
 
-    /// The draw for copy `copy` of packet `number`. `flow` is 0 unless the rule counts per flow.
+    /// Returns the draw for copy `copy` of packet `number`. `flow` is 0 unless the rule counts per
+    /// flow.
     #[inline]
     pub const fn draw(self, number: u64, flow: u32, copy: u32) -> Draw {
         Draw(philox4x32([number as u32, (number >> 32) as u32, flow, copy], self.0))
@@ -106,24 +107,24 @@ impl DrawStream {
 pub struct Draw([u32; 4]);
 
 impl Draw {
-    /// The first 64 bits.
+    /// Returns the first 64 bits.
     pub const fn first(self) -> u64 {
         self.0[0] as u64 | (self.0[1] as u64) << 32
     }
 
-    /// The second 64 bits, independent of the first.
+    /// Returns the second 64 bits, independent of the first.
     pub const fn second(self) -> u64 {
         self.0[2] as u64 | (self.0[3] as u64) << 32
     }
 
-    /// A stream of its own, keyed by the second 64 bits, for a rule that needs more than 128 bits
-    /// for a packet.
+    /// Returns a stream of its own, keyed by the second 64 bits, for a rule that needs more than
+    /// 128 bits for a packet.
     pub const fn more(self) -> DrawStream {
         DrawStream([self.0[2], self.0[3]])
     }
 
-    /// Whether an event of this probability happens, judged by the first 64 bits: raising the
-    /// probability only adds events.
+    /// Returns true if an event of this probability happens, judged by the first 64 bits: raising
+    /// the probability only adds events.
     pub fn hits(self, probability: Probability) -> bool {
         probability.covers(self.first())
     }

@@ -18,13 +18,13 @@ impl Clock {
         Self { origin: std::time::Instant::now() }
     }
 
-    /// The time since the clock was started.
+    /// Returns the time since the clock was started.
     pub fn now(&self) -> Instant {
         Instant::START + self.origin.elapsed()
     }
 
-    /// The calendar time, as the time since 1970-01-01 UTC, for people and for other machines;
-    /// never for decisions.
+    /// Returns the calendar time, as the time since 1970-01-01 UTC, for people and for other
+    /// machines; never for decisions.
     pub fn wall() -> Duration {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Returns the digest of `bytes`.
     ///
     /// ```
     /// use jostle_common::digest::Digest;
@@ -42,7 +42,7 @@ impl serde::Serialize for Digest {
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// Creates a hasher that has seen nothing.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,7 +52,7 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// The digest of all that was taken in.
+    /// Returns the digest of all that was taken in.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }

@@ -15,50 +15,50 @@ impl Instant {
     /// The moment the run began.
     pub const START: Self = Self(0);
 
-    /// The point `nanos` nanoseconds after the run began.
+    /// Creates the point `nanos` nanoseconds after the run began.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The point `micros` microseconds after the run began.
+    /// Creates the point `micros` microseconds after the run began.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros.saturating_mul(1_000))
     }
 
-    /// The point `millis` milliseconds after the run began.
+    /// Creates the point `millis` milliseconds after the run began.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// The point `secs` seconds after the run began.
+    /// Creates the point `secs` seconds after the run began.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000_000))
     }
 
-    /// Nanoseconds since the run began.
+    /// Returns the nanoseconds since the run began.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Seconds since the run began, for printing and statistics (not for decisions: a float
-    /// rounds).
+    /// Returns the seconds since the run began, for printing and statistics (not for decisions: a
+    /// float rounds).
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// The time from `earlier` to `self`; zero when `earlier` is later.
+    /// Returns the time from `earlier` to `self`; zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The point `nanos` nanoseconds later.
+    /// Returns the point `nanos` nanoseconds later.
     #[must_use]
     pub const fn plus_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 }
 
-/// A duration in whole nanoseconds, saturating at 584 years.
+/// Returns a duration in whole nanoseconds, saturating at 584 years.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -80,14 +80,14 @@ impl AddAssign<Duration> for Instant {
 impl Sub<Duration> for Instant {
     type Output = Self;
 
-    /// The point `duration` earlier, not before the start.
+    /// Returns the point `duration` earlier, not before the start.
     fn sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
 }
 
 impl fmt::Display for Instant {
-    /// Seconds with nine decimals: nothing is rounded.
+    /// Writes seconds with nine decimals: nothing is rounded.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
     }

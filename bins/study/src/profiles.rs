@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The profile that `name` names, for a message that begins with `place`.
+/// Loads the profile that `name` names, for a message that begins with `place`.
 ///
 /// # Errors
 /// [`Usage`] when the profile is wrong or nothing is called so; another error when its file cannot
@@ -22,7 +22,7 @@ pub fn load(place: &str, name: &str) -> anyhow::Result<Profile> {
     named_profile(name, &|name| files.read(name)).map_err(|error| files.judge(place, &error))
 }
 
-/// The JSON text of the profile that `name` names, unchecked.
+/// Reads the JSON text of the profile that `name` names, unchecked.
 ///
 /// # Errors
 /// As for [`load`].
@@ -39,15 +39,15 @@ pub struct ProfileFiles {
 }
 
 impl ProfileFiles {
-    /// Files next to a setting in `folder`.
+    /// Creates a reader of files next to a setting in `folder`.
     pub const fn new(folder: PathBuf) -> Self {
         Self { folder, unreadable: RefCell::new(None) }
     }
 
-    /// The text of a file.
+    /// Reads the text of a file.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the fault.
     pub fn read(&self, name: &str) -> Result<String, String> {
         let path = self.folder.join(name);
         files::read_text(&path).map_err(|error| {
@@ -65,8 +65,8 @@ impl ProfileFiles {
         problem
     }
 
-    /// The error to end with: a mistake in the setting, whose message begins with `place`, or a
-    /// file that could not be read.
+    /// Returns the error to end with: a mistake in the setting, whose message begins with `place`,
+    /// or a file that could not be read.
     pub fn judge(&self, place: &str, error: &SettingError) -> anyhow::Error {
         match self.unreadable.borrow_mut().take() {
             Some(problem) => anyhow::anyhow!(problem),

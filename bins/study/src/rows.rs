@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// The outcome of one transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which protocol carried the file: `tcp`, `udp` (plain, without retransmission), `saw`
+    /// The protocol that carried the file: `tcp`, `udp` (plain, without retransmission), `saw`
     /// (stop-and-wait over UDP) …
     pub protocol: String,
     /// The share of packets that the route loses in each direction, as a fraction: `0.05`. Reads
@@ -24,7 +24,7 @@ pub struct Row {
     pub loss: Probability,
     /// The one-way delay of the route, in each direction: `"5ms"`.
     pub delay: Span,
-    /// Which repetition of the cell it is, from 1.
+    /// The repetition of the cell that it is, from 1.
     pub repeat: u32,
     /// The seed of all chance in the row.
     pub seed: u64,
@@ -34,16 +34,16 @@ pub struct Row {
     /// True if the protocol did what it promises. For `udp` that is to account for the file,
     /// damaged or not.
     pub ok: bool,
-    /// Why it did not.
+    /// The reason why it did not.
     pub error: Option<String>,
-    /// How long the file took, in seconds: from the client's first packet or connect until the
+    /// The time that the file took, in seconds: from the client's first packet or connect until the
     /// server confirmed it (`tcp`), the last packet arrived (`saw`), or, from the announcement on,
     /// the last chunk that did arrive (`udp`); of `ping` until the last answer, or until what was
     /// missing was given up; of `messages` until the goodbye was acknowledged.
     pub seconds: Option<f64>,
     /// Undamaged bytes of the file that arrived, in bits per second of `seconds`.
     pub goodput_bps: Option<u64>,
-    /// Whether what was received is the file: the same SHA-256. `null` when nothing was.
+    /// True if the received bytes are the file: the same SHA-256. `null` when nothing was received.
     pub digest_equal: Option<bool>,
     /// Chunks of which an undamaged copy arrived; of `ping`, requests that were answered; of
     /// `messages`, messages. `intact + missing + damaged` is the number of them.
@@ -60,12 +60,12 @@ pub struct Row {
     /// Packets that both endpoints sent: datagrams, or the segments of a modelled TCP; first
     /// sendings, repetitions and control.
     pub packets: Option<u64>,
-    /// How many of them repeated an earlier one.
+    /// The number of those that repeated an earlier one.
     pub retransmissions: Option<u64>,
     /// The round trips that the client measured, or the modelled TCP.
     #[serde(default)]
     pub rtt_ms: Option<RoundTripMs>,
-    /// What the proxy did to the packets of this row.
+    /// The proxy's effects on the packets of this row.
     pub proxy: Option<RouteCounts>,
     /// The version of jostle that made the row.
     #[serde(default)]
@@ -74,12 +74,12 @@ pub struct Row {
     /// have, such as the `frames_lost` of music.
     #[serde(flatten)]
     pub more: Map<String, Value>,
-    /// What depends on the machine or the moment. Empty in virtual time.
+    /// Facts that depend on the machine or the moment. Empty in virtual time.
     pub host: Map<String, Value>,
 }
 
 impl Row {
-    /// The first repetition in real time, before anything was measured.
+    /// Creates the first repetition in real time, before anything was measured.
     pub fn unmeasured(protocol: &str, loss: Probability, delay: Span, seed: u64) -> Self {
         Self {
             protocol: protocol.to_owned(),
@@ -152,7 +152,7 @@ impl LinkCounts {
         self.missed_by_kernel += other.missed_by_kernel;
     }
 
-    /// Returns how many packets and copies were discarded, for whatever reason.
+    /// Returns the number of packets and copies that were discarded, for whatever reason.
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
     }
@@ -175,7 +175,8 @@ impl From<&Counters> for LinkCounts {
     }
 }
 
-/// Bits per second of `bytes` in `seconds`, to the nearest bit; `None` for no time at all.
+/// Returns the bits per second of `bytes` in `seconds`, to the nearest bit; `None` for no time at
+/// all.
 pub fn goodput_bps(bytes: u64, seconds: f64) -> Option<u64> {
     (seconds > 0.0).then(|| libm::round(bytes as f64 * 8.0 / seconds) as u64)
 }

@@ -20,16 +20,16 @@ const BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct Subject {
     /// Its name, for people.
     pub(crate) name: String,
-    /// What received files are called at their end: `.mp3`; empty when the file has none.
+    /// The extension of received files: `.mp3`; empty when the file has none.
     pub(crate) extension: String,
     /// All of it.
     pub(crate) content: Memory,
-    /// What it sounds like; `None` when it is no MP3, or was not asked for.
+    /// Its sound; `None` when it is no MP3, or was not asked for.
     pub(crate) music: Option<Original>,
 }
 
 impl Subject {
-    /// The file called `name`: the tune that is built in, or a path.
+    /// Reads the file called `name`: the tune that is built in, or a path.
     ///
     /// # Errors
     /// When it cannot be read, is empty or too large.
@@ -40,12 +40,12 @@ impl Subject {
         }
     }
 
-    /// Made-up contents of `size` bytes, a function of the size alone.
+    /// Makes up contents of `size` bytes, a function of the size alone.
     pub(crate) fn generated(size: usize) -> Self {
         Self::new(GENERATED_NAME.to_owned(), Memory::generated(size))
     }
 
-    /// Returns what a trial carries.
+    /// Reads or makes the file that a trial carries.
     ///
     /// # Errors
     /// When its file cannot be read, is empty or too large.
@@ -83,14 +83,14 @@ impl Subject {
         Self { name, extension, content, music: None }
     }
 
-    /// The same, with an ear for what it sounds like: decoding a file takes a while.
+    /// Returns the same, with an ear for its sound: decoding a file takes a while.
     #[must_use]
     pub(crate) fn with_music(self) -> Self {
         Self { music: Original::read(self.content.bytes()), ..self }
     }
 }
 
-/// The extension, if it is one that any system and any link can hold.
+/// Returns the extension, if it is one that any system and any link can hold.
 fn extension(name: &str) -> String {
     match name.rsplit_once('.') {
         Some((stem, end))

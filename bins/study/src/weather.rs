@@ -104,16 +104,16 @@ impl WeatherOption {
 /// All shorthands of a command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Weather {
-    /// What is asked for in both directions.
+    /// The conditions asked for in both directions.
     pub(crate) both: Shorthand,
-    /// What is asked for from client to server, instead.
+    /// The conditions asked for from client to server, instead.
     pub(crate) up: Shorthand,
-    /// What is asked for from server to client, instead.
+    /// The conditions asked for from server to client, instead.
     pub(crate) down: Shorthand,
 }
 
 impl Weather {
-    /// Returns what is asked for in one way.
+    /// Returns the conditions asked for in one way.
     pub(crate) const fn way_mut(&mut self, way: Way) -> &mut Shorthand {
         match way {
             Way::Both => &mut self.both,
@@ -122,7 +122,7 @@ impl Weather {
         }
     }
 
-    /// Returns what is asked for in one way.
+    /// Returns the conditions asked for in one way.
     pub(crate) const fn way(&self, way: Way) -> &Shorthand {
         match way {
             Way::Both => &self.both,

@@ -17,9 +17,9 @@ use std::marker::PhantomData;
 /// A mistake in a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct SettingError {
-    /// Where, as a path such as `up[0].burst.mean`; empty for the whole.
+    /// The place of the mistake, as a path such as `up[0].burst.mean`; empty for the whole.
     pub place: String,
-    /// What was found, and what to write instead.
+    /// The value that was found, and what to write instead.
     pub problem: String,
 }
 
@@ -33,13 +33,13 @@ impl fmt::Display for SettingError {
 }
 
 impl SettingError {
-    /// A mistake at `place`.
+    /// Creates a mistake at `place`.
     pub fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { place: place.into(), problem: problem.into() }
     }
 }
 
-/// The place `field` within `place`.
+/// Returns the place `field` within `place`.
 pub fn within(place: &str, field: &str) -> String {
     match (place, field) {
         (_, "" | ".") => place.into(),
@@ -179,7 +179,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// `a, b or c`: what a remedy offers.
+/// Lists the choices that a remedy offers: `a, b or c`.
 pub fn one_of(choices: &[&str]) -> String {
     match choices {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

@@ -1,11 +1,11 @@
-//! What serde says about a wrong value, in words that somebody who writes JSON understands: what
-//! was found, and what to write instead.
+//! serde's complaints about a wrong value, in words that a writer of JSON understands: what was
+//! found, and what to write instead.
 
 use super::one_of;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-/// serde's `problem` with the value at `path` of `whole`, in plain words.
+/// Returns serde's `problem` with the value at `path` of `whole`, in plain words.
 pub(super) fn plain(problem: &str, path: &Path, whole: &Value) -> String {
     if let Some(name) = between(problem, "missing field `", "`") {
         return format!("\"{name}\" is missing; write it too");
@@ -29,7 +29,7 @@ pub(super) fn plain(problem: &str, path: &Path, whole: &Value) -> String {
     problem.to_owned()
 }
 
-/// The name of what is unknown, and what serde offers instead.
+/// Returns the name of what is unknown, and what serde offers instead.
 fn unknown<'a>(problem: &'a str, start: &str) -> Option<(&'a str, Vec<&'a str>)> {
     let name = between(problem, start, "`")?;
     let (_, choices) = problem.split_once("`, expected ")?;
@@ -42,7 +42,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     rest.split_once(end).map(|(inside, _)| inside)
 }
 
-/// The choice that differs from `name` by a slip of the finger.
+/// Returns the choice that differs from `name` by a slip of the finger.
 fn closest<'a>(name: &str, choices: &[&'a str]) -> Option<&'a str> {
     const SIMILAR: f64 = 0.85;
     let similarity = |choice: &str| strsim::jaro_winkler(name, choice);
@@ -53,7 +53,7 @@ fn closest<'a>(name: &str, choices: &[&'a str]) -> Option<&'a str> {
         .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
 }
 
-/// What serde expected, without the names of Rust's types.
+/// Returns what serde expected, without the names of Rust's types.
 fn thing(expected: &str) -> &str {
     match expected {
         "a string" => "text in quotes",
@@ -67,7 +67,7 @@ fn thing(expected: &str) -> &str {
     }
 }
 
-/// The value at `path`, as far as a message can hold it.
+/// Returns the value at `path`, as far as a message can hold it.
 fn found(path: &Path, whole: &Value) -> String {
     const LETTERS_MAX: usize = 40;
     let mut value = whole;

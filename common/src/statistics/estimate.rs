@@ -16,14 +16,14 @@ pub struct Interval {
 pub struct Estimate {
     /// The mean of the values.
     pub mean: f64,
-    /// How many values there were, 1 at least.
+    /// The number of values, 1 at least.
     pub count: u64,
-    /// Where the true mean is, with the confidence that was asked for. `None` of one value, which
-    /// says nothing about its own spread.
+    /// The interval of the true mean, with the confidence that was asked for. `None` of one value,
+    /// which says nothing about its own spread.
     pub interval: Option<Interval>,
 }
 
-/// The mean of values and the interval around it that holds the true mean with probability
+/// Returns the mean of values and the interval around it that holds the true mean with probability
 /// `confidence` (0.95, say), when the values are independent and roughly normal (Student,
 /// Biometrika 1908); `None` of no values. Values that are all equal have an interval of no width.
 ///

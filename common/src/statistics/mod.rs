@@ -42,29 +42,29 @@ impl Moments {
         self.count = count;
     }
 
-    /// How many values there were.
+    /// Returns the number of values.
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their mean; 0 of none.
+    /// Returns their mean; 0 of none.
     pub const fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// Their standard deviation, when they are all there are; 0 of none.
+    /// Returns their standard deviation, when they are all there are; 0 of none.
     pub fn population_sd(&self) -> f64 {
         if self.count == 0 { 0.0 } else { libm::sqrt(self.squares / self.count as f64) }
     }
 
-    /// Their sample standard deviation; 0 of fewer than two.
+    /// Returns their sample standard deviation; 0 of fewer than two.
     pub fn sd(&self) -> f64 {
         if self.count < 2 { 0.0 } else { libm::sqrt(self.squares / (self.count - 1) as f64) }
     }
 }
 
-/// The quantile `q` (0 to 1) of values in ascending order, interpolated between neighbours (type 7
-/// of Hyndman and Fan, 1996); `None` of none.
+/// Returns the quantile `q` (0 to 1) of values in ascending order, interpolated between neighbours
+/// (type 7 of Hyndman and Fan, 1996); `None` of none.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = q.clamp(0.0, 1.0) * last as f64;
@@ -73,29 +73,30 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     Some(sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64))
 }
 
-/// The median of values in any order; `None` of none.
+/// Returns the median of values in any order; `None` of none.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     quantile(&sorted, 0.5)
 }
 
-/// The geometric mean of positive values; `None` of none.
+/// Returns the geometric mean of positive values; `None` of none.
 pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     let logs: f64 = values.iter().map(|value| libm::log(*value)).sum();
     (!values.is_empty()).then(|| libm::exp(logs / values.len() as f64))
 }
 
-/// The half-width of the interval around a proportion `p` of `count` trials, `z` standard
+/// Returns the half-width of the interval around a proportion `p` of `count` trials, `z` standard
 /// deviations wide, when the outcome of one trial is correlated with the next by `lambda` and with
 /// the k-th next by its k-th power (0 for independent trials).
 pub fn proportion_margin(p: f64, count: f64, lambda: f64, z: f64) -> f64 {
     z * libm::sqrt(p * (1.0 - p) / count * (1.0 + lambda) / (1.0 - lambda))
 }
 
-/// The interval around the proportion of `hits` among `count` trials, `z` standard deviations wide,
-/// when correlation between the trials makes the variance of their mean `inflation` times that of
-/// independent ones (Wilson, JASA 1927, with the effective number of trials).
+/// Returns the interval around the proportion of `hits` among `count` trials, `z` standard
+/// deviations wide, when correlation between the trials makes the variance of their mean
+/// `inflation` times that of independent ones (Wilson, JASA 1927, with the effective number of
+/// trials).
 pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f64, f64) {
     if count == 0 {
         return (0.0, 1.0);
@@ -108,7 +109,8 @@ pub fn proportion_interval(hits: u64, count: u64, inflation: f64, z: f64) -> (f6
     ((centre - half).max(0.0), (centre + half).min(1.0))
 }
 
-/// The first `count` standard normal values of one of a seed's many samples (Box and Muller 1958).
+/// Returns the first `count` standard normal values of one of a seed's many samples (Box and Muller
+/// 1958).
 #[cfg(test)]
 fn normal_draws(seed: u64, sample: u32, count: u64) -> impl Iterator<Item = f64> {
     let stream =

@@ -1,4 +1,4 @@
-//! How values changed against older ones they are paired with, and whether the change is sure.
+//! The change of values against older ones they are paired with, and whether the change is sure.
 
 use super::{Interval, mean_interval};
 
@@ -7,16 +7,16 @@ use super::{Interval, mean_interval};
 pub struct RatioEstimate {
     /// The geometric mean of new / old: 0.5 and 2 make 1.
     pub ratio: f64,
-    /// Where the true ratio is, with the confidence that was asked for. `None` of one pair, which
-    /// says nothing about its own spread.
+    /// The interval of the true ratio, with the confidence that was asked for. `None` of one pair,
+    /// which says nothing about its own spread.
     pub interval: Option<Interval>,
-    /// How many pairs the ratio is made of, 1 at least.
+    /// The number of pairs that the ratio is made of, 1 at least.
     pub pairs: u64,
-    /// How many pairs are left out as they have no ratio, or none with a logarithm.
+    /// The number of pairs that are left out as they have no ratio, or none with a logarithm.
     pub unusable: u64,
 }
 
-/// Whether something is so, judged by values that spread.
+/// The answer to a question that is judged by values that spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is so: all of the interval says so.
@@ -28,13 +28,13 @@ pub enum Verdict {
 }
 
 impl RatioEstimate {
-    /// Whether the true ratio is below `threshold`. With an interval of 95 %, each of the two
-    /// answers is wrong in at most 2.5 % of cases.
+    /// Judges whether the true ratio is below `threshold`. With an interval of 95 %, each of the
+    /// two answers is wrong in at most 2.5 % of cases.
     pub fn is_below(&self, threshold: f64) -> Verdict {
         self.judge(|interval| interval.high < threshold, |interval| interval.low >= threshold)
     }
 
-    /// Whether the true ratio is above `threshold`, as sure as [`Self::is_below`].
+    /// Judges whether the true ratio is above `threshold`, as sure as [`Self::is_below`].
     pub fn is_above(&self, threshold: f64) -> Verdict {
         self.judge(|interval| interval.low > threshold, |interval| interval.high <= threshold)
     }
@@ -49,8 +49,8 @@ impl RatioEstimate {
     }
 }
 
-/// The geometric mean of `new` / `old` and the interval around it that holds the true one with
-/// probability `confidence` (0.95, say), when the logarithms of the ratios are independent and
+/// Returns the geometric mean of `new` / `old` and the interval around it that holds the true one
+/// with probability `confidence` (0.95, say), when the logarithms of the ratios are independent and
 /// roughly normal; `None` when no pair is usable.
 ///
 /// A pair is usable if both values and their ratio are finite and above 0. The others are left out
@@ -66,7 +66,8 @@ impl RatioEstimate {
 /// use jostle_common::statistics::{Verdict, paired_ratio};
 ///
 /// let old = [100.0, 50.0, 200.0, 0.0];
-/// let worse = paired_ratio(&[80.0, 41.0, 162.0, 7.0], &old, 0.95).expect("three pairs are usable");
+/// let new = [80.0, 41.0, 162.0, 7.0];
+/// let worse = paired_ratio(&new, &old, 0.95).expect("three pairs are usable");
 /// assert!((worse.ratio - 0.81).abs() < 0.001);
 /// assert_eq!((worse.pairs, worse.unusable), (3, 1));
 /// assert_eq!((worse.is_below(0.9), worse.is_below(0.7)), (Verdict::Yes, Verdict::No));
@@ -78,6 +79,7 @@ pub fn paired_ratio(new: &[f64], old: &[f64], confidence: f64) -> Option<RatioEs
     assert_eq!(new.len(), old.len(), "values are paired by their place");
     let ratios: Vec<f64> =
         new.iter().zip(old).filter_map(|(new, old)| usable(*new, *old)).collect();
+    // In logarithms half and double are equally far from 1, and their mean is the geometric one.
     let logs: Vec<f64> = ratios.iter().map(|ratio| libm::log(*ratio)).collect();
     let estimate = mean_interval(&logs, confidence)?;
     // A mean lies among its values, and equal ratios are their mean: rounding must not carry it
@@ -100,14 +102,15 @@ pub fn paired_ratio(new: &[f64], old: &[f64], confidence: f64) -> Option<RatioEs
     })
 }
 
-/// The ratio of a pair, if it has one and that has a logarithm.
+/// Returns the ratio of a pair, if it has one and that has a logarithm.
 fn usable(new: f64, old: f64) -> Option<f64> {
     let is_usable = |value: f64| value.is_finite() && value > 0.0;
     [new, old, new / old].into_iter().all(is_usable).then_some(new / old)
 }
 
-/// The confidence that each of `count` verdicts needs so that with probability `together` none of
-/// them is wrong (Bonferroni): of a hundred points judged at 95 %, a few are wrong by chance alone.
+/// Returns the confidence that each of `count` verdicts needs so that with probability `together`
+/// none of them is wrong (Bonferroni): of a hundred points judged at 95 %, a few are wrong by
+/// chance alone.
 pub fn confidence_of_each(together: f64, count: u64) -> f64 {
     1.0 - (1.0 - together) / count.max(1) as f64
 }

@@ -47,33 +47,33 @@ impl RoundTrips {
         self.most = self.most.max(other.most);
     }
 
-    /// How many were counted.
+    /// Returns the number of round trips counted.
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
-    /// The shortest, if any.
+    /// Returns the shortest, if any.
     pub fn least(&self) -> Option<Duration> {
         self.any(self.least)
     }
 
-    /// The longest, if any.
+    /// Returns the longest, if any.
     pub fn most(&self) -> Option<Duration> {
         self.any(self.most)
     }
 
-    /// The mean, if any.
+    /// Returns the mean, if any.
     pub fn mean(&self) -> Option<Duration> {
         self.any(Duration::from_nanos(self.moments.mean() as u64))
     }
 
-    /// The standard deviation of what was measured, as `ping` prints it under `mdev`, if any were
-    /// counted.
+    /// Returns the standard deviation of the measured times, as `ping` prints it under `mdev`, if
+    /// any were counted.
     pub fn deviation(&self) -> Option<Duration> {
         self.any(Duration::from_nanos(self.moments.population_sd() as u64))
     }
 
-    /// The round trip that `percent` of all do not exceed, if any.
+    /// Returns the round trip that `percent` of all do not exceed, if any.
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
         let nanos = self.histogram.value_at_percentile(percent);
         self.any(Duration::from_nanos(nanos).min(self.most).max(self.least))
@@ -93,17 +93,17 @@ impl std::fmt::Debug for RoundTrips {
 /// Round trips, in milliseconds; `null` where there were none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundTripMs {
-    /// How many were measured.
+    /// The number of round trips measured.
     pub samples: u64,
     /// The shortest.
     pub min: Option<f64>,
     /// Their mean.
     pub mean: Option<f64>,
-    /// What half of them do not exceed.
+    /// The time that half of them do not exceed.
     pub p50: Option<f64>,
-    /// What 90 % of them do not exceed.
+    /// The time that 90 % of them do not exceed.
     pub p90: Option<f64>,
-    /// What 99 % of them do not exceed.
+    /// The time that 99 % of them do not exceed.
     pub p99: Option<f64>,
     /// The longest.
     pub max: Option<f64>,

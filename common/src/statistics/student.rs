@@ -7,7 +7,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 /// confidence of 1 − 10^-12.
 const DEGREES_SUMMED_MAX: u64 = 500;
 
-/// The two-sided quantile of the t distribution: with probability `confidence`, a value of
+/// Returns the two-sided quantile of the t distribution: with probability `confidence`, a value of
 /// `degrees` degrees of freedom lies within plus and minus this many standard errors. 12.706 for
 /// 0.95 and 1 degree, 1.960 for 0.95 and very many.
 ///
@@ -24,8 +24,8 @@ pub fn student_t(confidence: f64, degrees: u64) -> f64 {
     }
 }
 
-/// The share of the t distribution between −`t` and `t` (Abramowitz and Stegun 1964, 26.7.3 and
-/// 26.7.4).
+/// Returns the share of the t distribution between −`t` and `t` (Abramowitz and Stegun 1964, 26.7.3
+/// and 26.7.4).
 fn share_within(t: f64, degrees: u64) -> f64 {
     let root = libm::sqrt(degrees as f64);
     let hypotenuse = libm::hypot(t, root);
@@ -42,8 +42,8 @@ fn share_within(t: f64, degrees: u64) -> f64 {
     if is_odd { FRAC_2_PI * (libm::atan2(t, root) + sine * sum) } else { sine * sum }
 }
 
-/// The quantile of the t distribution where that of the normal distribution is `x` (Abramowitz and
-/// Stegun 1964, 26.7.5).
+/// Returns the quantile of the t distribution where that of the normal distribution is `x`
+/// (Abramowitz and Stegun 1964, 26.7.5).
 fn from_normal(x: f64, degrees: f64) -> f64 {
     let square = x * x;
     let polynomial =
@@ -58,7 +58,7 @@ fn from_normal(x: f64, degrees: f64) -> f64 {
     terms.iter().fold(0.0, |sum, term| sum / degrees + term)
 }
 
-/// Where a rising function from 0 to 1 of a number that is not negative reaches `share`.
+/// Finds the number, not negative, at which a function rising from 0 to 1 reaches `share`.
 fn inverse(share: f64, function: impl Fn(f64) -> f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     // Rounding may keep the function below a share next to 1: then it ends here.

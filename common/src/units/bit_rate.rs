@@ -30,17 +30,17 @@ const BYTE_UNITS: [(&str, u64); 6] = [
 ];
 
 impl BitRate {
-    /// The rate of `bits` per second; `None` for zero, at which nothing would ever arrive.
+    /// Creates the rate of `bits` per second; `None` for zero, at which nothing would ever arrive.
     pub const fn new(bits: u64) -> Option<Self> {
         if bits == 0 { None } else { Some(Self(bits)) }
     }
 
-    /// Bits per second.
+    /// Returns the bits per second.
     pub const fn bits_per_second(self) -> u64 {
         self.0
     }
 
-    /// Returns how many whole bytes the rate carries in `time`.
+    /// Returns the number of whole bytes that the rate carries in `time`.
     pub fn bytes_in(self, time: Duration) -> u64 {
         let bytes = u128::from(self.0) * time.as_nanos() / 8_000_000_000;
         u64::try_from(bytes).unwrap_or(u64::MAX)
@@ -57,7 +57,7 @@ impl FromStr for BitRate {
             return Err(UnitError::new(format!("\"{text}\" is not a rate"), REMEDY));
         };
         if unit.is_empty() && !number.is_zero() {
-            // Nobody means terabits.
+            // Terabits are never meant.
             let unit = if number.as_f64() < 1000.0 { "Mbit/s" } else { "bit/s" };
             return Err(UnitError::new(
                 format!("\"{text}\" has no unit"),

@@ -20,12 +20,12 @@ const READ: [(&str, u64); 4] =
     [("kB", 1_000), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
 
 impl ByteSize {
-    /// The size of `bytes` bytes.
+    /// Creates the size of `bytes` bytes.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }

@@ -30,8 +30,8 @@ impl Decimal {
         self.digits == 0
     }
 
-    /// The number times `scale`, rounded to the nearest whole; an error when it does not fit 64
-    /// bits.
+    /// Returns the number times `scale`, rounded to the nearest whole; an error when it does not
+    /// fit 64 bits.
     pub(super) fn scaled(self, scale: u64) -> Result<u64, UnitError> {
         let divisor = 10u128.pow(self.decimals);
         let value = (u128::from(self.digits) * u128::from(scale) + divisor / 2) / divisor;
@@ -39,12 +39,12 @@ impl Decimal {
             .map_err(|_| UnitError::new("the value is too large", "write a smaller one"))
     }
 
-    /// The number as a float, for probabilities.
+    /// Returns the number as a float, for probabilities.
     pub(super) fn as_f64(self) -> f64 {
         self.digits as f64 / 10f64.powi(self.decimals as i32)
     }
 
-    /// A hundredth of the number, rounded once: 0.7 / 100 is not the float that 0.007 is.
+    /// Returns a hundredth of the number, rounded once: 0.7 / 100 is not the float that 0.007 is.
     pub(super) fn hundredth_as_f64(self) -> f64 {
         self.digits as f64 / 10f64.powi(self.decimals as i32 + 2)
     }

@@ -21,17 +21,17 @@ pub struct PacketRate(u64);
 const SECONDS: u64 = 1_000;
 
 impl PacketRate {
-    /// The rate of `packets` per 1,000 seconds; `None` for zero, at which none ever comes.
+    /// Creates the rate of `packets` per 1,000 seconds; `None` for zero, at which none ever comes.
     pub const fn new(packets: u64) -> Option<Self> {
         if packets == 0 { None } else { Some(Self(packets)) }
     }
 
-    /// Packets per 1,000 seconds.
+    /// Returns the packets per 1,000 seconds.
     pub const fn per_thousand_seconds(self) -> u64 {
         self.0
     }
 
-    /// Packets per second.
+    /// Returns the packets per second.
     pub fn per_second(self) -> f64 {
         self.0 as f64 / SECONDS as f64
     }

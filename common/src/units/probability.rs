@@ -1,5 +1,5 @@
-//! A probability, held as an integer threshold so that a decision is one exact comparison on every
-//! machine.
+//! A probability, compared as an integer threshold so that a decision is one exact comparison on
+//! every machine.
 
 use super::UnitError;
 use super::number::Decimal;
@@ -24,13 +24,13 @@ impl Probability {
     /// Always.
     pub const ALWAYS: Self = Self(1.0);
 
-    /// The probability `fraction`, if it lies in 0..=1.
+    /// Creates the probability `fraction`, if it lies in 0..=1.
     pub fn new(fraction: f64) -> Option<Self> {
         // Adding zero turns -0 into 0.
         (0.0..=1.0).contains(&fraction).then_some(Self(fraction + 0.0))
     }
 
-    /// The probability as a fraction.
+    /// Returns the probability as a fraction.
     pub const fn as_f64(self) -> f64 {
         self.0
     }
@@ -49,7 +49,7 @@ impl Probability {
         self.0 >= 1.0 || bits < (self.0 * 18_446_744_073_709_551_616.0) as u64
     }
 
-    /// The probability of the opposite event.
+    /// Returns the probability of the opposite event.
     #[must_use]
     pub fn complement(self) -> Self {
         Self(1.0 - self.0)
@@ -70,6 +70,8 @@ impl FromStr for Probability {
         let value = number.as_f64();
         let fraction = match unit {
             "%" => number.hundredth_as_f64(),
+            // A bare 1 might be meant as 1 % or as always, so only 0 and numbers with a point are
+            // fractions.
             "" if number.is_zero() || (value < 1.0 && text.contains('.')) => value,
             "" => {
                 return Err(UnitError::new(

@@ -1,5 +1,5 @@
-//! What quantities look like, for editors. Whatever the readers take these take; a missing unit
-//! both refuse.
+//! The written forms of quantities, for editors. Whatever the readers take these take; a missing
+//! unit both refuse.
 
 use super::{BitRate, ByteSize, Probability, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

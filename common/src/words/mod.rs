@@ -10,8 +10,8 @@ type Unit = (f64, &'static str);
 const RATES: [Unit; 4] = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")];
 const TIMES: [Unit; 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
 
-/// The value in the largest unit of which there is one, or in the smallest. What is rounded up to
-/// one by its first three digits is one, when `is_rounded`.
+/// Scales the value to the largest unit of which there is one, or to the smallest. A value that is
+/// rounded up to one by its first three digits counts as one, when `is_rounded`.
 fn scaled(value: f64, units: &[Unit], is_rounded: bool) -> (f64, &'static str) {
     let reach = if is_rounded { 0.999_95 } else { 1.0 };
     let fits = units.iter().find(|(scale, _)| value.abs() >= scale * reach);
@@ -19,7 +19,7 @@ fn scaled(value: f64, units: &[Unit], is_rounded: bool) -> (f64, &'static str) {
     (value / scale, unit)
 }
 
-/// Three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
+/// Writes three significant digits, no more than two decimals: `0.60`, `12.4`, `1,240`.
 fn three_digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -33,7 +33,7 @@ fn three_digits(value: f64) -> String {
     if decimals == 0 { grouped(text.parse().unwrap_or(0)) } else { text }
 }
 
-/// The same without trailing zeros, for what was chosen and not measured: `5`, `0.1`.
+/// Writes the same without trailing zeros, for what was chosen and not measured: `5`, `0.1`.
 fn short(value: f64) -> String {
     let text = three_digits(value);
     if text.contains('.') {
@@ -43,7 +43,7 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Any number in three digits: `1,240`, `0.5`, `-3`, `1.20e-4`.
+/// Writes any number in three digits: `1,240`, `0.5`, `-3`, `1.20e-4`.
 pub fn number(value: f64) -> String {
     match value.abs() {
         _ if value < 0.0 => format!("-{}", number(-value)),
@@ -53,7 +53,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A number with its thousands apart: `1,048,576`.
+/// Writes a number with its thousands apart: `1,048,576`.
 ///
 /// ```
 /// assert_eq!(jostle_common::words::grouped(1048576), "1,048,576");
@@ -71,12 +71,12 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// `12.4 s`.
+/// Writes seconds: `12.4 s`.
 pub fn seconds(seconds: f64) -> String {
     format!("{} s", three_digits(seconds))
 }
 
-/// `50 s`, `5 ms`: a time that was chosen.
+/// Writes a time that was chosen: `50 s`, `5 ms`.
 pub fn duration(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", short(duration.as_secs_f64() * 1e3))
@@ -85,7 +85,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// `12.4 ms` of a fraction of a second, whatever its size.
+/// Writes seconds in the unit that suits their size: `12.4 ms`.
 pub fn time(seconds: f64) -> String {
     if seconds == 0.0 {
         return "0 ms".to_owned();
@@ -94,7 +94,7 @@ pub fn time(seconds: f64) -> String {
     format!("{} {unit}", short(value))
 }
 
-/// `62.5 kB` of bytes.
+/// Writes bytes: `62.5 kB`.
 pub fn bytes(bytes: f64) -> String {
     match bytes {
         size if size >= 999_500.0 => format!("{} MB", short(size / 1e6)),
@@ -103,7 +103,7 @@ pub fn bytes(bytes: f64) -> String {
     }
 }
 
-/// `5.1%` of a fraction, with digits enough for a small one.
+/// Writes a fraction as `5.1%`, with digits enough for a small one.
 pub fn fine_percent(fraction: f64) -> String {
     let percent = fraction * 100.0;
     if percent == 0.0 || percent >= 1.0 {
@@ -112,17 +112,18 @@ pub fn fine_percent(fraction: f64) -> String {
     if percent < 1e-7 {
         return "under 0.0000001%".to_owned();
     }
+    // As many decimals as three significant digits need.
     let decimals = (2.0 - percent.log10().floor()) as usize;
     let text = format!("{percent:.decimals$}");
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// `5.1%` of a fraction.
+/// Writes a fraction as `5.1%`.
 pub fn percent(fraction: f64) -> String {
     format!("{}%", short(fraction * 100.0))
 }
 
-/// The share that `part` is of `whole`: `5.1%`, never rounded to none or all of it.
+/// Writes the share that `part` is of `whole`: `5.1%`, never rounded to none or all of it.
 pub fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "0%".to_owned();
@@ -137,7 +138,7 @@ pub fn share(part: u64, whole: u64) -> String {
     percent(fraction)
 }
 
-/// `12.4 Mbit/s`.
+/// Writes a rate: `12.4 Mbit/s`.
 pub fn rate(bits_per_second: u64) -> String {
     match scaled(bits_per_second as f64, &RATES, false) {
         (_, "bit/s") => format!("{bits_per_second} bit/s"),
@@ -145,18 +146,18 @@ pub fn rate(bits_per_second: u64) -> String {
     }
 }
 
-/// `12.5 Mbit/s` without trailing zeros: a rate that was chosen.
+/// Writes a rate that was chosen, without trailing zeros: `12.5 Mbit/s`.
 pub fn short_rate(bits_per_second: f64) -> String {
     let (value, unit) = scaled(bits_per_second, &RATES, false);
     format!("{} {unit}", short(value))
 }
 
-/// `1 chunk`, `12 chunks`.
+/// Writes a number with its noun: `1 chunk`, `12 chunks`.
 pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// `a`, `a and b`, `a, b, and c`: the items may be half sentences.
+/// Writes `a`, `a and b`, `a, b, and c`: the items may be half sentences.
 pub fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),

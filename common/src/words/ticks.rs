@@ -1,30 +1,31 @@
-//! What stands at the ticks of charts: a number as short as it can be, with its unit.
+//! The labels at the ticks of charts: a number as short as it can be, with its unit.
 
 use super::{RATES, TIMES, scaled};
 
 const SIZES: [super::Unit; 3] = [(1_048_576.0, "MiB"), (1024.0, "KiB"), (1.0, "B")];
 
-/// A number without trailing zeros, three decimals at most, and no minus in front of nothing.
+/// Writes a number without trailing zeros, three decimals at most, and no minus in front of
+/// nothing.
 fn plain(value: f64) -> String {
     format!("{}", (value * 1000.0).round() / 1000.0 + 0.0)
 }
 
-/// `5%` of 5.
+/// Writes 5 as `5%`.
 pub fn percent_label(percent: f64) -> String {
     format!("{}%", plain(percent))
 }
 
-/// `50 ms` of 0.05.
+/// Writes 0.05 as `50 ms`.
 pub fn seconds_label(seconds: f64) -> String {
     labelled(seconds, &TIMES[..3])
 }
 
-/// `10 Mbit/s` of bits per second.
+/// Writes bits per second as `10 Mbit/s`.
 pub fn rate_label(rate: f64) -> String {
     labelled(rate, &RATES)
 }
 
-/// `64 KiB` of 65,536.
+/// Writes 65,536 as `64 KiB`.
 pub fn bytes_label(bytes: f64) -> String {
     match bytes {
         0.0 => "0 B".to_owned(),
@@ -40,12 +41,12 @@ fn labelled(value: f64, units: &[super::Unit]) -> String {
     format!("{} {unit}", plain(value))
 }
 
-/// `20k` of 20,000.
+/// Writes 20,000 as `20k`.
 pub fn count_label(count: f64) -> String {
     if count >= 10_000.0 { format!("{}k", plain(count / 1e3)) } else { plain(count) }
 }
 
-/// Whole numbers, and nothing at what is between them.
+/// Writes whole numbers, and nothing for what is between them.
 pub fn whole_label(value: f64) -> String {
     if (value - value.round()).abs() < 1e-6 { format!("{value:.0}") } else { String::new() }
 }

@@ -31,13 +31,13 @@ impl StreamKind {
 /// The sounds of an MP3.
 #[derive(Debug)]
 pub(super) struct Sounds {
-    /// What its frames have in common.
+    /// The properties that its frames have in common.
     pub(super) kind: StreamKind,
     /// One hash per frame that could be decoded, in order.
     pub(super) hashes: Vec<u64>,
-    /// How many bytes those frames take in the file.
+    /// The number of bytes that those frames take in the file.
     pub(super) bytes: usize,
-    /// How long a frame sounds.
+    /// The time that a frame sounds.
     pub(super) frame_seconds: f64,
 }
 

@@ -1,5 +1,5 @@
-//! What a listener loses when an MP3 arrives damaged: the frames of the original that sound
-//! different now, or are gone.
+//! The loss that a listener hears when an MP3 arrives damaged: the frames of the original that
+//! sound different now, or are gone.
 //!
 //! The decoder's own error count is no measure: a flipped bit in the music decodes without any
 //! error, to other music. So both files are decoded, and a frame of the original is counted as kept
@@ -32,11 +32,11 @@ pub struct Original {
 pub struct Audit {
     /// The frames of the original.
     pub frames: u64,
-    /// How many of them sound different in the received file, or are gone.
+    /// The number of those that sound different in the received file, or are gone.
     pub frames_lost: u64,
-    /// How long the original plays, in seconds.
+    /// The playing time of the original, in seconds.
     pub seconds: f64,
-    /// How much of that the lost frames are, in seconds.
+    /// The playing time of the lost frames, in seconds.
     pub seconds_lost: f64,
 }
 
@@ -55,7 +55,7 @@ impl Original {
         Some(Self { kind, sounds: counted(hashes), frames, frame_seconds })
     }
 
-    /// The audit of a file that arrived as it was sent.
+    /// Returns the audit of a file that arrived as it was sent.
     pub fn intact(&self) -> Audit {
         self.audit(0)
     }
@@ -72,6 +72,7 @@ impl Original {
         let kept: u64 = self
             .sounds
             .iter()
+            // A sound that is heard more often than before does not stand for another one.
             .map(|(hash, times)| (*times).min(heard.get(hash).copied().unwrap_or(0)))
             .sum();
         self.audit(self.frames - kept)

@@ -126,8 +126,8 @@ fn agrees_with_ffmpeg_frame_by_frame() {
     }
 }
 
-/// The checksums of the frames that ffmpeg decodes, with how often each occurs; `None` without
-/// ffmpeg.
+/// Returns the checksums of the frames that ffmpeg decodes, with how often each occurs; `None`
+/// without ffmpeg.
 fn ffmpeg_frames(file: &[u8]) -> Option<BTreeMap<String, u64>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mp3");

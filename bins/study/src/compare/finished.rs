@@ -1,5 +1,5 @@
-//! What a comparison has found out: its rows, and what the table, the verdict and the page need
-//! besides them.
+//! The findings of a comparison: its rows, and all that the table, the verdict and the page need in
+//! addition.
 
 use crate::audit::Audit;
 use crate::rows::Row;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Their names for people.
 impl FileProtocol {
-    /// The name at the beginning of a line.
+    /// Returns the name at the beginning of a line.
     pub(super) const fn heading(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
@@ -20,7 +20,7 @@ impl FileProtocol {
         }
     }
 
-    /// The name in a sentence.
+    /// Returns the name in a sentence.
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
@@ -46,9 +46,9 @@ pub(super) struct FinishedRow {
     pub(super) row: Row,
     /// The file, chunk by chunk.
     pub(super) chunks: Vec<Chunk>,
-    /// What a listener loses; `None` unless the file is an MP3 and something arrived.
+    /// The loss that a listener hears; `None` unless the file is an MP3 and something arrived.
     pub(super) audit: Option<Audit>,
-    /// What arrived; `None` when nothing did.
+    /// The bytes that arrived; `None` when nothing did.
     pub(super) saved: Option<Saved>,
 }
 
@@ -71,7 +71,7 @@ impl FinishedRow {
         self.row.error.as_deref() == Some(STOPPED)
     }
 
-    /// Returns how the file arrived, in a word or two.
+    /// Describes the file's arrival, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match () {
             () if self.is_whole() => "whole",
@@ -84,7 +84,7 @@ impl FinishedRow {
         }
     }
 
-    /// Returns how many chunks are not intact.
+    /// Returns the number of chunks that are not intact.
     pub(super) fn lost_chunks(&self) -> u64 {
         self.row.missing.unwrap_or(0) + self.row.damaged.unwrap_or(0)
     }
@@ -99,7 +99,7 @@ pub(super) struct Comparison {
     pub(super) file_bytes: u64,
     /// The file's SHA-256, in hexadecimal.
     pub(super) digest: String,
-    /// How long the music plays, in seconds; `None` when the file is no MP3.
+    /// The playing time of the music, in seconds; `None` when the file is no MP3.
     pub(super) music_seconds: Option<f64>,
     /// The weather besides the loss, for people: `5 ms of delay each way, …`.
     pub(super) weather: String,
@@ -107,14 +107,14 @@ pub(super) struct Comparison {
     pub(super) seed: u64,
     /// The command that does it all again.
     pub(super) command: String,
-    /// How long a row may take.
+    /// The time that a row may take.
     pub(super) limit: Duration,
     /// Every row, by loss and then by protocol.
     pub(super) rows: Vec<FinishedRow>,
 }
 
 impl Comparison {
-    /// The loss rates, ascending, each once.
+    /// Returns the loss rates, ascending, each once.
     pub(super) fn losses(&self) -> Vec<Probability> {
         let mut losses: Vec<Probability> =
             self.rows.iter().map(|finished| finished.row.loss).collect();
@@ -122,12 +122,12 @@ impl Comparison {
         losses
     }
 
-    /// The rows of one protocol, by loss.
+    /// Returns the rows of one protocol, by loss.
     pub(super) fn of(&self, protocol: FileProtocol) -> Vec<&FinishedRow> {
         self.rows.iter().filter(|finished| finished.protocol == protocol).collect()
     }
 
-    /// The file's number of chunks.
+    /// Returns the file's number of chunks.
     pub(super) fn chunks(&self) -> u64 {
         self.file_bytes.div_ceil(CHUNK_BYTES)
     }

@@ -79,7 +79,7 @@ fn finished(protocol: FileProtocol, loss: f64, count: u64) -> FinishedRow {
     }
 }
 
-/// A comparison in which everything went as it should.
+/// Returns a comparison in which everything went as it should.
 pub(super) fn fair(losses: &[f64]) -> Comparison {
     Comparison {
         file: "jostle-tune.mp3".to_owned(),
@@ -99,7 +99,7 @@ pub(super) fn fair(losses: &[f64]) -> Comparison {
 
 const LOSSES: [f64; 5] = [0.0, 0.01, 0.02, 0.05, 0.1];
 
-/// One in which a row was not done in time, of a file with a hostile name.
+/// Returns one in which a row was not done in time, of a file with a hostile name.
 fn unfair() -> Comparison {
     let mut comparison = fair(&LOSSES);
     comparison.file = "<script>alert('&')</script>.mp3".to_owned();
@@ -216,7 +216,7 @@ fn the_table_fits_a_terminal() {
     }
 }
 
-/// The text without its escape sequences.
+/// Returns the text without its escape sequences.
 fn without_colour(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let first = parts.next().unwrap_or_default().to_owned();

@@ -28,8 +28,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder for files called `received` (besides the page, the rows and the events), and
-    /// removes those of an earlier comparison.
+    /// Takes the folder for files called `received` (besides the page, the rows and the events),
+    /// and removes those of an earlier comparison.
     ///
     /// # Errors
     /// When a file that is not ours is in the way, or the system refuses; nothing was overwritten
@@ -64,12 +64,12 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The path of one of our files.
+    /// Returns the path of one of our files.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// A new folder for what one row receives.
+    /// Creates a new folder for the files that one row receives.
     ///
     /// # Errors
     /// When the system refuses.
@@ -127,7 +127,8 @@ fn lines<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     names.into_iter().map(|name| format!("{name}\n")).collect()
 }
 
-/// The files that an earlier comparison left in the folder; none when there was no such comparison.
+/// Returns the files that an earlier comparison left in the folder; none when there was no such
+/// comparison.
 fn listed(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
     let list = folder.join(LIST);
     let text = match std::fs::read_to_string(&list) {
@@ -139,7 +140,7 @@ fn listed(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
                 .with_context(|| format!("cannot use the folder {}", folder.display()));
         }
     };
-    // Somebody may have edited the list: nothing outside of the folder is ours, whatever it says.
+    // A user may have edited the list: nothing outside of the folder is ours, whatever it says.
     Ok(text.lines().filter(|line| stays_inside(line)).map(str::to_owned).collect())
 }
 

@@ -1,4 +1,4 @@
-//! What came of each row: that of its trial, and the received file under its final name.
+//! The outcome of each row: that of its trial, and the received file under its final name.
 
 use super::finished::FinishedRow;
 use super::folder::Folder;
@@ -73,7 +73,7 @@ impl Judge<'_> {
     }
 }
 
-/// The final name of what a row receives.
+/// Returns the final name of the file that a row receives.
 pub(super) fn received_name(row: &PlannedRow, subject: &Subject) -> String {
     format!("{}{}", row.name, subject.extension)
 }

@@ -32,8 +32,8 @@ use plan::ComparisonPlan;
 use verdict::ComparisonVerdict;
 
 impl CompareArgs {
-    /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP
-    /// say is whole is whole.
+    /// Compares. Returns true when every row was run, whatever came of it, and the data that TCP
+    /// and reliable UDP call whole is whole.
     ///
     /// # Errors
     /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the
@@ -86,7 +86,7 @@ fn lines(comparison: &Comparison) -> anyhow::Result<String> {
     Ok(lines)
 }
 
-/// The table and the verdict.
+/// Writes the table and the verdict.
 fn said(comparison: &Comparison) -> String {
     let verdict = ComparisonVerdict::of(comparison);
     let columns = columns();

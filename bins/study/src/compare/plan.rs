@@ -40,9 +40,9 @@ pub(super) struct ComparisonPlan {
     /// The file that all rows carry.
     pub(super) file: String,
     pub(super) seed: u64,
-    /// How long a row may take.
+    /// The time that a row may take.
     pub(super) limit: Duration,
-    /// What the network does besides losing packets, for people.
+    /// The network's impairments other than loss, for people.
     pub(super) weather: String,
     /// The command that does it all again.
     pub(super) command: String,
@@ -83,7 +83,7 @@ impl ComparisonPlan {
     }
 }
 
-/// The trial that the arguments describe, but for what varies.
+/// Returns the trial that the arguments describe, but for the parameters that vary.
 fn asked(args: &CompareArgs) -> anyhow::Result<Trial> {
     let profile = args.profile.as_ref().map(|name| {
         let profile = profiles::load(&format!("--profile {name}: "), name)?;
@@ -99,8 +99,8 @@ fn asked(args: &CompareArgs) -> anyhow::Result<Trial> {
     })
 }
 
-/// The cells of the sweep, checked, by loss and then by protocol: a sweep runs its ends first, and
-/// here all run at once.
+/// Returns the cells of the sweep, checked, by loss and then by protocol: a sweep runs its ends
+/// first, and here all run at once.
 fn rows(
     base: Trial,
     protocols: &[FileProtocol],
@@ -136,7 +136,7 @@ fn rows(
     Ok(rows.collect())
 }
 
-/// In ascending order, each once.
+/// Returns the values in ascending order, each once.
 fn ascending<T: Copy + PartialOrd>(values: &[T]) -> Vec<T> {
     let mut values = values.to_vec();
     values.sort_by(|a, b| a.partial_cmp(b).expect("loss rates and protocols are ordered"));
@@ -144,7 +144,7 @@ fn ascending<T: Copy + PartialOrd>(values: &[T]) -> Vec<T> {
     values
 }
 
-/// Returns what the network does besides losing packets.
+/// Describes what the network does in addition to losing packets.
 fn description(base: &Trial) -> String {
     let mut parts = Vec::new();
     if let Some(profile) = &base.profile {
@@ -157,7 +157,7 @@ fn description(base: &Trial) -> String {
     if parts.is_empty() { "nothing but loss".to_owned() } else { list(&parts) }
 }
 
-/// Returns what shorthands do, each in a few words.
+/// Describes the effects of shorthands, each in a few words.
 fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let of_packets = |share: Option<Probability>, what: &str| {
@@ -183,7 +183,7 @@ fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
     parts
 }
 
-/// The command line that repeats this one, with the seed that was drawn.
+/// Returns the command line that repeats this one, with the seed that was drawn.
 fn command(args: &CompareArgs, asked: &Trial, seed: u64) -> String {
     let mut words = vec!["jostle".to_owned(), "compare".to_owned()];
     words.extend(asked.file.iter().map(|file| quoted(file)));
@@ -203,7 +203,7 @@ fn command(args: &CompareArgs, asked: &Trial, seed: u64) -> String {
     words.join(" ")
 }
 
-/// A word for a POSIX shell.
+/// Quotes a word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,%:=+@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -27,9 +27,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The outcome of a run.
 pub(super) struct ComparisonRun {
-    /// What came of each row, in the order of the plan; an error is a fault of the machine.
+    /// The outcome of each row, in the order of the plan; an error is a fault of the machine.
     pub(super) outcomes: Vec<anyhow::Result<Outcome>>,
-    /// What the proxy did.
+    /// The proxy's summary of its own work.
     pub(super) summary: Summary,
     /// True if the user ended it before.
     pub(super) interrupted: bool,
@@ -73,13 +73,14 @@ pub(super) fn run(
         let relaying = scope.spawn(move || proxy.run());
         let (outcomes, interrupted) =
             await_all(scope, plan, subject, transfers, &listeners, interrupt);
+        // No client is left: the proxy delivers what it holds, and ends.
         control.stop();
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"))?;
         Ok(ComparisonRun { outcomes, summary, interrupted })
     })
 }
 
-/// A row's route: that of its trial, under a name of its own.
+/// Returns a row's route: that of its trial, under a name of its own.
 fn route(row: &PlannedRow, server: SocketAddr) -> anyhow::Result<Route> {
     // Every row draws as the trial of its cell does, so all meet the same chances: what 1 % loses,
     // 5 % loses too.
@@ -109,6 +110,7 @@ fn await_all<'scope>(
             let _ = done.send((row, outcome));
         });
     }
+    // The threads have the other senders: without this one the channel ends with them.
     drop(done);
     let size = subject.content.size();
     let bar = progress::bytes(size * rows as u64, "compare");

@@ -4,7 +4,7 @@ use super::finished::{Comparison, FinishedRow};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use jostle_common::words::{grouped, percent, rate, seconds};
 
-/// What a narrow terminal leaves out first: goodput follows from the time, intact from what is
+/// The columns that a narrow terminal leaves out first: goodput follows from the time, intact from
 /// missing and damaged; the page has all.
 const DISPENSABLE: [&str; 5] = ["goodput", "intact", "resent", "music lost", "damaged"];
 

@@ -1,4 +1,4 @@
-//! What the comparison means, in sentences that need no table.
+//! The meaning of the comparison, in sentences that need no table.
 
 use super::finished::{Comparison, FileProtocol, FinishedRow};
 use jostle_common::words::{count, grouped, list, percent, seconds, share};
@@ -8,7 +8,7 @@ use jostle_common::words::{count, grouped, list, percent, seconds, share};
 pub(super) struct ComparisonVerdict {
     /// The whole in one sentence.
     pub(super) headline: String,
-    /// What became of the file over each protocol.
+    /// The fate of the file over each protocol.
     pub(super) parts: Vec<(FileProtocol, String)>,
 }
 
@@ -40,7 +40,7 @@ fn time(row: &FinishedRow) -> String {
     row.row.seconds.map_or_else(|| "an unknown time".to_owned(), seconds)
 }
 
-/// Returns what all protocols made of the worst weather.
+/// Describes what all protocols made of the worst weather.
 fn headline(comparison: &Comparison) -> String {
     let Some(worst) = comparison.losses().pop() else { return "Nothing was compared.".to_owned() };
     let parts: Vec<String> = comparison
@@ -52,7 +52,7 @@ fn headline(comparison: &Comparison) -> String {
     format!("When the network loses {} of all packets, {}.", percent(worst.as_f64()), list(&parts))
 }
 
-/// One row in half a sentence.
+/// Describes one row in half a sentence.
 fn fate(row: &FinishedRow) -> String {
     let chunks = row.chunks.len() as u64;
     if row.is_whole() {
@@ -70,7 +70,7 @@ fn fate(row: &FinishedRow) -> String {
     }
 }
 
-/// A protocol that promises to deliver everything: what does the promise cost?
+/// Describes a protocol that promises to deliver everything: what does the promise cost?
 fn reliable(rows: &[&FinishedRow], comparison: &Comparison) -> String {
     let (whole, not): (Vec<&FinishedRow>, Vec<&FinishedRow>) =
         rows.iter().partition(|row| row.is_whole());
@@ -95,7 +95,7 @@ fn identical(rows: usize) -> &'static str {
     if rows > 1 { "every byte, every time" } else { "every byte" }
 }
 
-/// Returns what the worst weather cost in time against the best.
+/// Describes the cost in time of the worst weather against the best.
 fn price(best: &FinishedRow, worst: &FinishedRow) -> String {
     let (Some(before), Some(after)) = (best.row.seconds, worst.row.seconds) else {
         return String::new();
@@ -139,7 +139,7 @@ fn failure(row: &FinishedRow, comparison: &Comparison) -> String {
     format!("At {} loss it {end}; {arrived} of the file had arrived.", loss(row))
 }
 
-/// The protocol that promises nothing: what is lost?
+/// Describes the protocol that promises nothing: what is lost?
 fn unreliable(rows: &[&FinishedRow], comparison: &Comparison) -> String {
     let (done, failed): (Vec<&FinishedRow>, Vec<&FinishedRow>) =
         rows.iter().partition(|row| row.row.ok);
@@ -170,7 +170,7 @@ fn unreliable(rows: &[&FinishedRow], comparison: &Comparison) -> String {
     sentences.join(" ")
 }
 
-/// `at 1% loss 2 of 235 chunks (0.85%) are missing or damaged, at 5% 12 (5.11%)`.
+/// Writes `at 1% loss 2 of 235 chunks (0.85%) are missing or damaged, at 5% 12 (5.11%)`.
 fn holes(rows: &[&FinishedRow], chunks: u64) -> String {
     let parts = rows.iter().enumerate().map(|(place, row)| {
         let (lost, part) = (grouped(row.lost_chunks()), share(row.lost_chunks(), chunks));
@@ -186,7 +186,7 @@ fn holes(rows: &[&FinishedRow], chunks: u64) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns what that does to the music.
+/// Describes what that does to the music.
 fn silence(rows: &[&FinishedRow], comparison: &Comparison) -> Option<String> {
     let all = comparison.music_seconds?;
     let parts: Vec<String> = rows
@@ -223,7 +223,7 @@ fn extreme(rows: &[&FinishedRow], choose: fn(f64, f64) -> f64) -> Option<f64> {
     rows.iter().filter_map(|row| row.row.seconds).reduce(choose)
 }
 
-/// The first, the middle and the last: enough to see the trend.
+/// Returns the first, the middle and the last: enough to see the trend.
 fn samples<'a>(rows: &[&'a FinishedRow]) -> Vec<&'a FinishedRow> {
     match rows.len() {
         0..=3 => rows.to_vec(),

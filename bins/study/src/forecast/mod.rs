@@ -1,11 +1,13 @@
-//! What a profile will do, in numbers, before anything is sent: by formulas, where there are some,
-//! and by short runs in virtual time.
+//! The effects of a profile, in numbers, before anything is sent: by formulas, where there are
+//! some, and by short runs in virtual time.
 //!
 //! ```
 //! use jostle_engine::profile::Profile;
 //! use jostle_study::forecast::{Forecast, Load};
 //!
-//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "burst": { "mean": "2%", "length": 3 } } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "both": [ { "rule": "drop", "burst": { "mean": "2%", "length": 3 } } ] }"#,
+//! )?;
 //! let forecast = Forecast::of(&profile, &Load::size(1200));
 //! let up = &forecast.phases[0].directions[0];
 //! assert!((up.loss.as_ref().unwrap().share - 0.02).abs() < 1e-12);
@@ -40,56 +42,57 @@ const RUN_PACKETS_MIN: usize = 20_000;
 pub struct Load {
     /// Their payload in bytes.
     pub size: u32,
-    /// How they come, if that is known.
+    /// The stream in which they come, if that is known.
     pub stream: Option<PacketStream>,
 }
 
 impl Load {
-    /// Packets of a size, at no known rate.
+    /// Creates a load of packets of a size, at no known rate.
     pub const fn size(size: u32) -> Self {
         Self { size, stream: None }
     }
 }
 
-/// What a profile will do.
+/// The predicted effects of a profile.
 #[derive(Debug)]
 pub struct Forecast {
     /// Phase by phase.
     pub phases: Vec<PhaseForecast>,
-    /// How many phases more there are.
+    /// The number of further phases.
     pub phases_left_out: usize,
-    /// What is probably not meant.
+    /// The settings that are probably not meant.
     pub warnings: Vec<Warning>,
 }
 
-/// What a phase will do.
+/// The predicted effects of a phase.
 #[derive(Debug)]
 pub struct PhaseForecast {
-    /// How long it lasts; `None`: for ever.
+    /// The time that it lasts; `None`: for ever.
     pub length: Option<Duration>,
     /// Up and down.
     pub directions: [DirectionForecast; 2],
 }
 
-/// What one direction of a phase will do.
+/// The predicted effects of one direction of a phase.
 #[derive(Debug)]
 pub struct DirectionForecast {
     /// Rule by rule, in order.
     pub rules: Vec<RuleForecast>,
-    /// What its drop, outage and size rules lose together by formula, full queues aside; `None`
+    /// The loss of its drop, outage and size rules together by formula, full queues aside; `None`
     /// where there is no formula.
     pub loss: Option<Losses>,
     /// The sum of the mean delays in seconds, without queues.
     pub delay: f64,
-    /// What happened to a stream, if one was given.
+    /// The result of a stream's run, if a stream was given.
     pub run: Option<StreamRun>,
 }
 
 impl Forecast {
-    /// The forecast of a profile for packets such as `load`.
+    /// Forecasts the effects of a profile on packets such as `load`.
     pub fn of(profile: &Profile, load: &Load) -> Self {
         let (up, down) = (&profile.up.phases, &profile.down.phases);
         let count = up.len().min(PHASES_MAX);
+        // Phases and directions share the packets, so that many phases take little longer than one.
         let packets = (RUN_PACKETS / (2 * count.max(1))).max(RUN_PACKETS_MIN);
         let phases: Vec<PhaseForecast> = up
             .iter()
@@ -132,9 +135,9 @@ fn direction(
     }
 }
 
-/// What the rules of a direction lose together, as one chain, full queues aside; `None` where
-/// something is lost that no chain describes. With a stream it is what a run of it should come to,
-/// without one what is lost in the long run over many flows.
+/// Returns the loss of a direction's rules together, as one chain, full queues aside; `None` where
+/// something is lost that no chain describes. With a stream it is the loss that a run of it should
+/// come to, without one the loss in the long run over many flows.
 pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
     let stream = load.stream.as_ref();
     let one_flow = stream.is_none_or(|stream| stream.flows == 1);
@@ -160,6 +163,8 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
                 .matching
                 .as_ref()
                 .is_none_or(|matching| matching.number == (1..=u64::MAX));
+        // The share that such a rule meets is a mean over many flows; one stream may differ from
+        // it.
         if stream.is_some() && !whole_stream {
             return None;
         }

@@ -1,11 +1,11 @@
-//! What one rule does in the long run, as its kind promises.
+//! The effect of one rule in the long run, as its kind promises.
 
 use super::run;
 use crate::probe::{PacketStream, Spread};
 use jostle_engine::rules::{Promise, Rule, RuleKind, Traffic};
 use serde_json::Value;
 
-/// A rule and what it does.
+/// A rule and its effects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleForecast {
     /// The rule's key.
@@ -15,17 +15,17 @@ pub struct RuleForecast {
     /// The share of packets that it looks at in the long run, by `flows` and `match`; `None` if
     /// that depends on what they hold.
     pub looks_at: Option<f64>,
-    /// What it does to those, as far as it bears on other rules.
+    /// Its effect on those, as far as it bears on other rules.
     pub promise: Promise,
-    /// What it does to those, in half a sentence.
+    /// Its effect on those, in half a sentence.
     pub words: String,
-    /// What it does to those, as an object of named numbers: times are seconds, shares fractions.
+    /// Its effect on those, as an object of named numbers: times are seconds, shares fractions.
     pub numbers: Value,
-    /// What is probably not meant about this rule alone.
+    /// The settings of this rule alone that are probably not meant.
     pub(super) warnings: Vec<String>,
 }
 
-/// Foretells what `rule` does to a stream, or to packets of a size when no pace is given.
+/// Forecasts the effects of `rule` on a stream, or on packets of a size when no pace is given.
 /// `reordered` is the share that arrived out of order in a run of the stream.
 pub(super) fn forecast(
     rule: &Rule,

@@ -1,4 +1,4 @@
-//! What no formula says: short runs in virtual time.
+//! Short runs in virtual time, for all that no formula gives.
 
 use crate::probe::{PacketStream, Tally, run};
 use jostle_common::chance::Direction;
@@ -11,12 +11,12 @@ use std::time::Duration;
 /// Packets of a run that looks at one delay: its standard deviation is off by half a percent.
 const DELAY_PACKETS: usize = 20_000;
 
-/// What a short run of a stream through the rules of one phase came to.
+/// The result of a short run of a stream through the rules of one phase.
 #[derive(Debug)]
 pub struct StreamRun {
     /// Packets sent.
     pub packets: u64,
-    /// What became of them.
+    /// The fates of those packets.
     pub tally: Tally,
     /// The same, by reason.
     pub counters: Counters,

@@ -1,5 +1,5 @@
-//! What is allowed and probably not meant: of what every rule may say, and of rules together. Of
-//! itself alone each kind of rule warns.
+//! Warnings of settings that are allowed and probably not meant: of those that every rule may have,
+//! and of rules together. Each kind of rule warns of itself alone.
 
 use super::{DirectionForecast, Load, PhaseForecast, RuleForecast};
 use jostle_common::chance::Direction;
@@ -7,15 +7,15 @@ use jostle_common::words::{bytes, short_rate};
 use jostle_engine::profile::Profile;
 use jostle_engine::rules::{Limit, Loss, Per, Rule, Timing, millis};
 
-/// What an Ethernet packet carries: 1500 bytes less the headers of IPv4 and UDP.
+/// The payload of an Ethernet packet: 1500 bytes less the headers of IPv4 and UDP.
 const PAYLOAD_MAX: u32 = 1472;
 
-/// What is probably not meant, and where.
+/// A setting that is probably not meant, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The direction, the phase if there are several, and the rule.
     pub place: String,
-    /// What happens, and what to write instead.
+    /// The effect of the setting, and the setting to write instead.
     pub problem: String,
 }
 
@@ -43,7 +43,7 @@ const CHECKS: [Check; 8] = [
     nothing_to_skip,
 ];
 
-/// All warnings, phase by phase; the same warning of several phases once.
+/// Returns all warnings, phase by phase; the same warning of several phases once.
 pub(super) fn of(profile: &Profile, phases: &[PhaseForecast], load: &Load) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = Vec::new();
     for (index, phase) in phases.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Context<'_> {
         &self.forecast.rules[index]
     }
 
-    /// The rates of the direction and their places.
+    /// Returns the rates of the direction and their places.
     fn limits(&self) -> impl Iterator<Item = (usize, &Limit)> {
         self.forecast.rules.iter().enumerate().filter_map(|(index, rule)| {
             let limit = rule.promise.limit.as_ref()?;

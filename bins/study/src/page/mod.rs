@@ -1,5 +1,5 @@
-//! What the HTML pages of all commands share: one file that needs nothing but itself, no script, no
-//! network; light and dark.
+//! The parts that the HTML pages of all commands share: one file that needs nothing but itself, no
+//! script, no network; light and dark.
 
 use kuva::prelude::{Layout, Plot, Theme, render_to_svg};
 use maud::{Markup, PreEscaped, html};
@@ -42,8 +42,8 @@ fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> Markup {
     PreEscaped(rounded(svg).replacen(&size, &scaled, 1))
 }
 
-/// The same picture in fewer letters: numbers within its tags have two decimals at most, and one
-/// from 10 on.
+/// Writes the same picture in fewer letters: numbers within its tags have two decimals at most, and
+/// one from 10 on.
 fn rounded(svg: &str) -> String {
     let mut short = String::with_capacity(svg.len());
     let (mut rest, mut in_tag) = (svg, false);
@@ -68,7 +68,7 @@ fn rounded(svg: &str) -> String {
     short
 }
 
-/// The page's colours by name, so that a chart turns dark with the page.
+/// Returns the page's colours by name, so that a chart turns dark with the page.
 pub(crate) fn theme() -> Theme {
     let ink = || "var(--ink)".to_owned();
     let faint = || "var(--line)".to_owned();

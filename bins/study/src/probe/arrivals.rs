@@ -8,7 +8,7 @@ use std::time::Duration;
 /// A packet to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When it comes; never before the one in front of it.
+    /// The time at which it comes; never before the one in front of it.
     pub at: Instant,
     /// Its payload in bytes.
     pub size: u32,
@@ -16,7 +16,7 @@ pub struct Arrival {
     pub flow: u32,
 }
 
-/// How fast packets are sent.
+/// The rate at which packets are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// So many packets per second, whatever their size.
@@ -25,7 +25,7 @@ pub enum Pace {
     Bits(BitRate),
 }
 
-/// How arrivals are spread in time.
+/// The spread of arrivals in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
     /// At equal gaps.
@@ -34,9 +34,9 @@ pub enum Spread {
     Poisson,
     /// At equal gaps while on, none while off, by turns, on first.
     OnOff {
-        /// How long packets come; not zero.
+        /// The time for which packets come; not zero.
         on: Duration,
-        /// How long none comes.
+        /// The time for which none comes.
         off: Duration,
     },
 }
@@ -44,19 +44,19 @@ pub enum Spread {
 /// A described stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketStream {
-    /// How fast it is; while on, if it is on and off.
+    /// Its rate; while on, if it is on and off.
     pub pace: Pace,
     /// The payload of each packet in bytes.
     pub size: u32,
-    /// How its packets are spread in time.
+    /// The spread of its packets in time.
     pub spread: Spread,
     /// Its flows, which take turns; at least 1.
     pub flows: u32,
 }
 
 impl Pace {
-    /// The mean gap between two packets of `size` bytes in nanoseconds, as a numerator and a
-    /// denominator.
+    /// Returns the mean gap between two packets of `size` bytes in nanoseconds, as a numerator and
+    /// a denominator.
     fn gap(self, size: u32) -> (u128, u128) {
         match self {
             Self::Packets(rate) => (1_000_000_000_000, rate.per_thousand_seconds().into()),
@@ -67,7 +67,7 @@ impl Pace {
         }
     }
 
-    /// Packets of `size` bytes per second.
+    /// Creates a stream of packets of `size` bytes per second.
     pub fn packets_per_second(self, size: u32) -> f64 {
         let (numerator, denominator) = self.gap(size);
         1e9 * denominator as f64 / numerator as f64
@@ -75,7 +75,8 @@ impl Pace {
 }
 
 impl PacketStream {
-    /// The packets in their order, without end. `seed` and `direction` decide what chance there is.
+    /// Returns the packets in their order, without end. `seed` and `direction` decide what chance
+    /// there is.
     pub fn arrivals(self, seed: u64, direction: Direction) -> impl Iterator<Item = Arrival> {
         let (numerator, denominator) = self.pace.gap(self.size);
         let mean = numerator as f64 / denominator as f64;
@@ -100,7 +101,7 @@ impl PacketStream {
     }
 }
 
-/// An exponential number of mean 1, by the inverse of its distribution function.
+/// Turns `bits` into an exponential number of mean 1, by the inverse of its distribution function.
 fn exponential(bits: u64) -> f64 {
     // In the middle of the interval that 53 bits name: never 0.
     -libm::log(((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0)

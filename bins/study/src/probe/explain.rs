@@ -1,4 +1,4 @@
-//! What happened to one packet of a stream, rule by rule.
+//! The course of one packet of a stream, rule by rule.
 
 use super::{Arrival, packet};
 use jostle_common::time::Instant;
@@ -6,7 +6,7 @@ use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
 use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
 
-/// What happened to one packet.
+/// The course of one packet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// Its number, from 1.
@@ -15,11 +15,11 @@ pub struct Explanation {
     pub flow: u32,
     /// Its size in bytes.
     pub size: u32,
-    /// When it entered the link.
+    /// The time at which it entered the link.
     pub entered: Instant,
     /// The rules it met, in order, those of its copies among them.
     pub steps: Vec<Step>,
-    /// How it and its copies left, in order.
+    /// Its exit from the link and those of its copies, in order.
     pub left: Vec<Left>,
 }
 
@@ -32,28 +32,28 @@ pub struct Step {
     pub kind: &'static str,
     /// 0 for the packet itself, a number for a copy.
     pub copy: u32,
-    /// When it came to the rule.
+    /// The time at which it came to the rule.
     pub arrived: Instant,
-    /// When it left the rule; `None` if it did not.
+    /// The time at which it left the rule; `None` if it did not.
     pub went_on: Option<Instant>,
-    /// Whether the rule looked at it at all: `match`, `flows`, or a packet that skips waits.
+    /// True if the rule looked at it at all: `match`, `flows`, or a packet that skips waits.
     pub looked: bool,
-    /// What the rule drew, if what it decides follows from one draw.
+    /// The rule's draw, if its decision follows from one draw.
     pub drawn: Option<Drawn>,
-    /// Whether the rule chose it: dropped, damaged, copied or held it back.
+    /// True if the rule chose it: dropped, damaged, copied or held it back.
     pub chosen: bool,
 }
 
-/// How a packet or a copy of it left the link.
+/// The exit of a packet, or of a copy of it, from the link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Left {
     /// 0 for the packet itself, a number for a copy.
     pub copy: u32,
-    /// When.
+    /// The time at which it left.
     pub at: Instant,
-    /// Why it was discarded; `None` if it was delivered.
+    /// The reason why it was discarded; `None` if it was delivered.
     pub discarded: Option<Reason>,
-    /// How many bits of it were flipped.
+    /// The number of its bits that were flipped.
     pub flipped_bits: u32,
 }
 

@@ -11,9 +11,12 @@
 //! use jostle_study::probe::{Pace, Spread, PacketStream, Tally, run};
 //! use std::time::Duration;
 //!
-//! let profile = Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "up": [ { "rule": "drop", "every": 10 }, { "rule": "delay", "time": "5ms" } ] }"#,
+//! )?;
 //! let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
-//! let stream = PacketStream { pace: Pace::Packets("1000/s".parse()?), size: 1200, spread: Spread::Constant, flows: 1 };
+//! let pace = Pace::Packets("1000/s".parse()?);
+//! let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
 //! let mut link = Link::new(key, &profile.up);
 //! let mut tally = Tally::new(false, Duration::from_millis(1));
 //! run(&mut link, stream.arrivals(7, Direction::Up).take(1000), &mut tally, |_, _| {});
@@ -64,12 +67,14 @@ pub fn run(
         }
     };
     for arrival in arrivals {
+        // What is due leaves first, so that the link holds what a real one would hold by then.
         drain(link, tally, arrival.at);
         let packet = packet(arrival);
         let size = packet.size;
         link.handle(packet);
         tally.enter(arrival.at, size, link.held());
     }
+    // At the end of time everything has left.
     drain(link, tally, Instant::from_nanos(u64::MAX));
     tally.finish();
 }

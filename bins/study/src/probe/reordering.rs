@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many arrivals in order are remembered, by the flows together; a packet that is further
-/// behind counts as this far.
+/// The number of arrivals in order that are remembered, by the flows together; a packet that is
+/// further behind counts as this far.
 const REMEMBERED: usize = 65_536;
 
 /// Counts packets that arrive behind a later one of their flow. Copies are left out.
@@ -17,13 +17,13 @@ pub struct Reordering {
     extent_sum: u64,
 }
 
-/// What is known of a flow.
+/// The state of a flow.
 #[derive(Debug, Default)]
 struct Flow {
     arrived: u64,
     /// The number that the next packet in order has at least (RFC 4737 §3.3).
     expected: u64,
-    /// Each packet that arrived in order: the how-manieth arrival it was, and its number; both
+    /// Each packet that arrived in order: the ordinal of its arrival, and its number; both
     /// ascend.
     in_order: VecDeque<(u64, u64)>,
 }
@@ -52,22 +52,23 @@ impl Reordering {
         self.extent_sum += extent;
     }
 
-    /// How many packets arrived behind a later one.
+    /// Returns the number of packets that arrived behind a later one.
     pub const fn reordered(&self) -> u64 {
         self.reordered
     }
 
-    /// The share of arrived packets that did (§4.1.3).
+    /// Returns the share of arrived packets that did (§4.1.3).
     pub fn ratio(&self) -> f64 {
         self.reordered as f64 / self.arrived.max(1) as f64
     }
 
-    /// The largest extent: how many arrivals lay between a packet and the place where it belonged.
+    /// Returns the largest extent: the number of arrivals between a packet and the place where it
+    /// belonged.
     pub const fn extent_max(&self) -> u64 {
         self.extent_max
     }
 
-    /// The mean extent of the reordered packets; 0 of none.
+    /// Returns the mean extent of the reordered packets; 0 of none.
     pub fn extent_mean(&self) -> f64 {
         self.extent_sum as f64 / self.reordered.max(1) as f64
     }

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 /// Runs up to this length are told apart.
 const LENGTHS: usize = 4096;
-/// How many packets may wait for the fate of an earlier one: 16 MiB. Beyond that the earlier one
-/// counts as not lost.
+/// The number of packets that may wait for the fate of an earlier one: 16 MiB. Beyond that the
+/// earlier one counts as not lost.
 const UNDECIDED_MAX: usize = 1 << 24;
-/// How long a lost original may still be replaced by a copy: so many packets.
+/// The number of packets during which a lost original may still be replaced by a copy.
 const COPY_PATIENCE: usize = 1 << 16;
 
-/// What is known of a packet.
+/// The state of a packet's delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Unknown,
@@ -25,7 +25,7 @@ pub struct Runs {
     /// Fates from packet `front` on.
     fates: VecDeque<Fate>,
     front: u64,
-    /// Whether copies are made, which may replace a lost original.
+    /// True if copies are made, which may replace a lost original.
     copies: bool,
     current: u64,
     lost: u64,
@@ -50,7 +50,7 @@ impl Runs {
         }
     }
 
-    /// The next packet comes; its number is one more than that of the last.
+    /// Takes the next packet; its number is one more than that of the last.
     pub(super) fn enter(&mut self) {
         self.fates.push_back(Fate::Unknown);
         if self.fates.len() > UNDECIDED_MAX {
@@ -58,7 +58,8 @@ impl Runs {
         }
     }
 
-    /// A packet or a copy of it was delivered. Whether it is the first to be.
+    /// Takes the delivery of a packet or a copy of it. Returns true if it is the first to be
+    /// delivered.
     pub(super) fn deliver(&mut self, number: u64) -> bool {
         // What was settled without being known is no loss, and its first copy is here.
         let Some(fate) = self.fate(number) else { return !self.copies };
@@ -68,7 +69,7 @@ impl Runs {
         first
     }
 
-    /// The original of a packet was discarded.
+    /// Takes the discarding of a packet's original.
     pub(super) fn lose(&mut self, number: u64) {
         if let Some(fate) = self.fate(number)
             && *fate == Fate::Unknown
@@ -78,7 +79,7 @@ impl Runs {
         }
     }
 
-    /// Nothing follows.
+    /// Ends the stream: nothing follows.
     pub(super) fn finish(&mut self) {
         while !self.fates.is_empty() {
             self.settle_front();
@@ -92,8 +93,12 @@ impl Runs {
 
     fn settle(&mut self) {
         while let Some(fate) = self.fates.front() {
+            // Runs are counted in the order of packets, so each waits for the fates of those before
+            // it.
             let known = match fate {
                 Fate::Unknown => false,
+                // Where there are copies, a loss is certain only when no copy is waited for any
+                // more.
                 Fate::Lost => !self.copies || self.fates.len() > COPY_PATIENCE,
                 Fate::Delivered => true,
             };
@@ -125,34 +130,35 @@ impl Runs {
         }
     }
 
-    /// How many packets were lost: nothing of them arrived.
+    /// Returns the number of packets of which nothing arrived.
     pub const fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// How many runs of losses there were.
+    /// Returns the number of runs of losses.
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The longest run.
+    /// Returns the length of the longest run.
     pub const fn longest(&self) -> u64 {
         self.longest
     }
 
-    /// The mean length of a run; 0 of none.
+    /// Returns the mean length of a run; 0 of none.
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.lost as f64 / self.count as f64 }
     }
 
-    /// How many runs there were of each length, from 1; the last number counts all that are longer.
+    /// Returns the number of runs of each length, from 1; the last number counts all that are
+    /// longer.
     pub fn lengths(&self) -> &[u64] {
         let used = self.lengths.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
         &self.lengths[..used]
     }
 
-    /// By how much the correlation of successive losses widens the variance of their share,
-    /// estimated from the runs.
+    /// Returns the factor by which the correlation of successive losses widens the variance of
+    /// their share, estimated from the runs.
     pub fn inflation(&self) -> f64 {
         let p = self.lost as f64 / (self.settled.max(1)) as f64;
         if p == 0.0 || p == 1.0 {

@@ -1,4 +1,4 @@
-//! What happened when, in bounded memory: bins that become wider as time goes on.
+//! Counts over time, in bounded memory: bins that become wider as time goes on.
 
 use jostle_common::time::Instant;
 
@@ -10,7 +10,7 @@ pub struct Series {
     bins: Vec<Bin>,
 }
 
-/// What happened in a span of time.
+/// The counts of a span of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bin {
     /// Packets that came.
@@ -29,7 +29,7 @@ pub struct Bin {
     pub delay_max: u64,
     /// The most packets that were inside.
     pub held_max: u64,
-    /// How many were inside at the end; `None` if nothing came or went.
+    /// The number of packets inside at the end; `None` if nothing came or went.
     pub held_last: Option<u64>,
 }
 
@@ -46,26 +46,26 @@ impl Bin {
         self.held_last = other.held_last.or(self.held_last);
     }
 
-    /// So many packets are inside now.
+    /// Notes that so many packets are inside now.
     pub(super) fn hold(&mut self, held: u64) {
         self.held_max = self.held_max.max(held);
         self.held_last = Some(held);
     }
 
-    /// The mean delay of what arrived, in seconds; `None` if nothing did.
+    /// Returns the mean delay of the packets that arrived, in seconds; `None` if none did.
     pub fn delay_mean(&self) -> Option<f64> {
         (self.delivered > 0).then(|| self.delay_sum as f64 / self.delivered as f64 / 1e9)
     }
 }
 
 impl Series {
-    /// Bins of `width` nanoseconds, at least 1; when more than `most` are needed, twice as wide,
-    /// and so on.
+    /// Creates bins of `width` nanoseconds, at least 1; when more than `most` are needed, twice as
+    /// wide, and so on.
     pub(super) const fn new(width: u64, most: usize) -> Self {
         Self { width, most, bins: Vec::new() }
     }
 
-    /// The bin of a time.
+    /// Returns the bin of a time.
     #[inline]
     pub(super) fn at(&mut self, at: Instant) -> &mut Bin {
         let mut index = at.as_nanos() / self.width;
@@ -92,12 +92,12 @@ impl Series {
         self.bins.truncate(self.bins.len().div_ceil(2));
     }
 
-    /// The width of a bin in seconds.
+    /// Returns the width of a bin in seconds.
     pub fn width(&self) -> f64 {
         self.width as f64 / 1e9
     }
 
-    /// The bins, from the start on.
+    /// Returns the bins, from the start on.
     pub fn bins(&self) -> &[Bin] {
         &self.bins
     }

@@ -1,4 +1,4 @@
-//! What a link did to a stream, in bounded memory: nothing is kept per packet.
+//! The effects of a link on a stream, in bounded memory: nothing is kept per packet.
 
 use super::reordering::Reordering;
 use super::runs::Runs;
@@ -20,7 +20,7 @@ const COURSE_BINS_MAX: usize = 480;
 /// Seconds that are told apart: a day.
 const SECONDS_MAX: usize = 86_400;
 
-/// What a link did to a stream.
+/// The effects of a link on a stream.
 #[derive(Debug)]
 pub struct Tally {
     entered: u64,
@@ -36,7 +36,7 @@ pub struct Tally {
     course: Series,
     seconds: Series,
     samples: Vec<Sample>,
-    /// About every so manieth packet is a sample; a power of two.
+    /// About one packet in so many is a sample; a power of two.
     stride: u64,
 }
 
@@ -45,14 +45,15 @@ pub struct Tally {
 pub struct Sample {
     /// Its number.
     pub number: u64,
-    /// When it came, in seconds.
+    /// The time at which it came, in seconds.
     pub at: f64,
-    /// How long it took, in seconds; `None` if it was discarded.
+    /// The time that it took, in seconds; `None` if it was discarded.
     pub delay: Option<f64>,
 }
 
 impl Tally {
-    /// A tally for a link that makes `copies`, whose course begins with bins of width `resolution`.
+    /// Creates a tally for a link that makes `copies`, whose course begins with bins of width
+    /// `resolution`.
     pub fn new(copies: bool, resolution: Duration) -> Self {
         Self {
             entered: 0,
@@ -73,7 +74,7 @@ impl Tally {
         }
     }
 
-    /// A packet came in; with it, so many are inside.
+    /// Takes a packet that came in; with it, so many are inside.
     pub(super) fn enter(&mut self, at: Instant, size: u32, held: usize) {
         self.entered += 1;
         self.entered_bytes += u64::from(size);
@@ -87,7 +88,7 @@ impl Tally {
         }
     }
 
-    /// Something left; without it, so many are inside.
+    /// Takes something that left; without it, so many are inside.
     pub(super) fn leave(&mut self, output: &Output, held: usize) {
         let packet = output.packet();
         self.last = self.last.max(packet.at);
@@ -95,6 +96,7 @@ impl Tally {
         match output {
             Output::Deliver(packet) => self.deliver(packet),
             Output::Discard(packet, _) => {
+                // A discarded copy is no loss: the packet itself may arrive.
                 if packet.copy == 0 {
                     self.runs.lose(packet.number);
                     self.sample(packet, None);
@@ -111,6 +113,7 @@ impl Tally {
         self.flipped_bits += u64::from(packet.trace.flipped_bits);
         self.delays.saturating_record(delay);
         self.moments.add(delay as f64 / 1e9);
+        // Only the first arrival of a packet has a place in the order.
         if self.runs.deliver(packet.number) {
             self.reordering.arrive(packet.flow, packet.number);
         } else {
@@ -138,6 +141,7 @@ impl Tally {
             delay,
         });
         if self.samples.len() > SAMPLES_MAX {
+            // Too many: half of them stay, and half as many are taken from now on.
             self.stride *= 2;
             let stride = self.stride;
             self.samples.retain(|sample| is_sample(sample.number, stride));
@@ -148,82 +152,83 @@ impl Tally {
         self.runs.finish();
     }
 
-    /// Packets that came in.
+    /// Returns the number of packets that came in.
     pub const fn entered(&self) -> u64 {
         self.entered
     }
 
-    /// Their bytes.
+    /// Returns the number of their bytes.
     pub const fn entered_bytes(&self) -> u64 {
         self.entered_bytes
     }
 
-    /// Bytes that went out, those of copies included.
+    /// Returns the number of bytes that went out, those of copies included.
     pub const fn delivered_bytes(&self) -> u64 {
         self.delivered_bytes
     }
 
-    /// What went out of a packet that had already arrived.
+    /// Returns the number of outputs of packets that had already arrived.
     pub const fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
-    /// Bits that were flipped in what went out.
+    /// Returns the number of bits that were flipped in what went out.
     pub const fn flipped_bits(&self) -> u64 {
         self.flipped_bits
     }
 
-    /// When the last packet came in or out.
+    /// Returns the time at which the last packet came in or out.
     pub const fn last(&self) -> Instant {
         self.last
     }
 
-    /// Losses and their runs.
+    /// Returns the losses and their runs.
     pub const fn runs(&self) -> &Runs {
         &self.runs
     }
 
-    /// How far packets arrived out of order.
+    /// Returns the reordering of the packets that arrived.
     pub const fn reordering(&self) -> &Reordering {
         &self.reordering
     }
 
-    /// Mean and standard deviation of the delays, in seconds.
+    /// Returns the mean and standard deviation of the delays, in seconds.
     pub const fn delay_moments(&self) -> &Moments {
         &self.moments
     }
 
-    /// The delay in seconds that a share `q` of what arrived did not exceed, to three digits;
-    /// `None` if nothing arrived.
+    /// Returns the delay in seconds that a share `q` of the arrivals did not exceed, to three
+    /// digits; `None` if nothing arrived.
     pub fn delay_quantile(&self, q: f64) -> Option<f64> {
         (!self.delays.is_empty()).then(|| self.delays.value_at_quantile(q) as f64 / 1e9)
     }
 
-    /// The shortest and the longest delay in seconds, to three digits; `None` if nothing arrived.
+    /// Returns the shortest and the longest delay in seconds, to three digits; `None` if nothing
+    /// arrived.
     pub fn delay_range(&self) -> Option<(f64, f64)> {
         (!self.delays.is_empty())
             .then(|| (self.delays.min() as f64 / 1e9, self.delays.max() as f64 / 1e9))
     }
 
-    /// The course over the whole time, for a picture.
+    /// Returns the course over the whole time, for a picture.
     pub const fn course(&self) -> &Series {
         &self.course
     }
 
-    /// The course second by second; two by two beyond a day, and so on.
+    /// Returns the course second by second; two by two beyond a day, and so on.
     pub const fn seconds(&self) -> &Series {
         &self.seconds
     }
 
-    /// Some packets, evenly chosen by number.
+    /// Returns some packets, evenly chosen by number.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 }
 
-/// Whether a packet is among one in `stride`. Scattered by its number (multiplied by the golden
-/// ratio, Knuth, "The art of computer programming", 6.4): a rule that treats every second packet
-/// alike must not show as one that treats all alike.
+/// Returns true if a packet is among one in `stride`. Scattered by its number (multiplied by the
+/// golden ratio, Knuth, "The art of computer programming", 6.4): a rule that treats every second
+/// packet alike must not show as one that treats all alike.
 const fn is_sample(number: u64, stride: u64) -> bool {
     (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) & (stride - 1) == 0
 }

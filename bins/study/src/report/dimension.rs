@@ -1,5 +1,5 @@
-//! What varies between rows, and which of it a report lays out: along the axis, as curves, as small
-//! multiples.
+//! The parameters that vary between rows, and the layout that a report gives them: along the axis,
+//! as curves, as small multiples.
 
 use super::interner::{Interner, level_of};
 use super::key::{Key, Level};
@@ -60,12 +60,12 @@ impl Dimension {
         }
     }
 
-    /// Returns which of its levels a row has.
+    /// Returns the index of the level that a row has.
     pub(super) fn place(&self, record: &Record) -> usize {
         self.places[&level_of(&record.levels, self.key)]
     }
 
-    /// The unit of its values: `share`, `s`, `bytes`, `bit/s`, `packets`, or empty.
+    /// Returns the unit of its values: `share`, `s`, `bytes`, `bit/s`, `packets`, or empty.
     pub(super) fn unit(&self) -> &'static str {
         self.levels.iter().find(|level| level.value.is_some()).map_or("", |level| level.unit)
     }
@@ -82,7 +82,7 @@ impl Dimension {
 /// The layout of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Layout {
-    /// What has one value in all rows, as name and text.
+    /// The parameters that have one value in all rows, as name and text.
     pub(super) fixed: Vec<(&'static str, String)>,
     /// Along the axis: a curve when ordered, bars otherwise.
     pub(super) x: Option<Dimension>,
@@ -90,10 +90,10 @@ pub(super) struct Layout {
     pub(super) by: Option<Dimension>,
     /// As small multiples.
     pub(super) over: Option<Dimension>,
-    /// What varies with those and only with those, such as the burst length that goes with a loss
-    /// rate: the names.
+    /// The names of the parameters that vary with those and only with those, such as the burst
+    /// length that goes with a loss rate.
     pub(super) follows: Vec<&'static str>,
-    /// What varies within a point, and is thrown together there.
+    /// The parameters that vary within a point, and are thrown together there.
     pub(super) pooled: Vec<Dimension>,
 }
 
@@ -136,6 +136,7 @@ impl Layout {
             by = choice.curves();
         }
         over = over.or_else(|| choice.multiples());
+        // What varies among rows of one point is pooled; the rest only goes with what has a place.
         let (pooled, follows): (Vec<_>, Vec<_>) =
             std::mem::take(&mut choice.open).into_iter().partition(|rest| choice.is_free(rest));
         let is_set = |dimension: &Dimension| dimension.places.keys().all(Option::is_some);
@@ -160,7 +161,8 @@ impl Layout {
         })
     }
 
-    /// Small multiple, curve and place on the axis of a row; 0 where there is no such dimension.
+    /// Returns small multiple, curve and place on the axis of a row; 0 where there is no such
+    /// dimension.
     pub(super) fn place(&self, record: &Record) -> (usize, usize, usize) {
         let place = |dimension: &Option<Dimension>| {
             dimension.as_ref().map_or(0, |dimension| dimension.place(record))
@@ -172,7 +174,7 @@ impl Layout {
 struct Choosing<'a> {
     interner: &'a Interner,
     records: &'a [Record],
-    /// What varies and has no place yet.
+    /// The parameters that vary and have no place yet.
     open: Vec<Dimension>,
     /// The keys of what has one.
     taken: Vec<u8>,
@@ -219,8 +221,8 @@ impl Choosing<'_> {
         })
     }
 
-    /// The ordered parameter with the most values; one that only goes with the protocol, as a
-    /// default size does, is none. Without any, a category other than the protocol.
+    /// Takes the ordered parameter with the most values; one that only goes with the protocol, as a
+    /// default size does, is none. Without any, takes a category other than the protocol.
     fn axis(&mut self) -> Option<Dimension> {
         let protocol =
             self.interner.key_named("protocol").into_iter().filter(|key| !self.taken.contains(key));
@@ -237,7 +239,7 @@ impl Choosing<'_> {
         Some(self.take(place))
     }
 
-    /// The protocol if it varies, or else whatever has few values, categories first.
+    /// Takes the protocol if it varies, or else whatever has few values, categories first.
     fn curves(&mut self) -> Option<Dimension> {
         let protocol =
             self.open.iter().position(|dimension| dimension.is(self.interner, "protocol"));
@@ -253,7 +255,7 @@ impl Choosing<'_> {
         Some(self.take(place))
     }
 
-    /// Whatever is left with the fewest values.
+    /// Takes the parameter with the fewest values among those left.
     fn multiples(&mut self) -> Option<Dimension> {
         let free = self.open.iter().enumerate().filter(|(_, dimension)| self.is_free(dimension));
         let place = free.min_by_key(|(_, dimension)| dimension.levels.len())?.0;
@@ -276,7 +278,7 @@ mod tests {
         Layout::new(&interner, &loaded.records, wanted)
     }
 
-    /// The names of x, by and over, of what goes with them, and of what is thrown together.
+    /// Returns the names of x, by and over, of what goes with them, and of what is thrown together.
     fn places(rows: &[RowBuilder], wanted: Wanted<'_>) -> [String; 5] {
         let layout = layout(rows, wanted).unwrap();
         let [x, by, over] = [&layout.x, &layout.by, &layout.over].map(|place| {

@@ -13,7 +13,8 @@ use serde_json::Value;
 #[derive(Clone)]
 pub(super) struct RowBuilder(Row);
 
-/// A row of stop-and-wait in real time without weather, which is done and has measured nothing.
+/// Returns a row of stop-and-wait in real time without weather, which is done and has measured
+/// nothing.
 pub(super) fn row() -> RowBuilder {
     let mut row = Trial { repeat: 1, seed: 7, ..Trial::default() }.row();
     row.ok = true;
@@ -78,18 +79,18 @@ impl RowBuilder {
     }
 }
 
-/// The text of a file with these rows.
+/// Returns the text of a file with these rows.
 pub(super) fn lines(rows: &[RowBuilder]) -> String {
     rows.iter().map(RowBuilder::line).collect()
 }
 
-/// A file with these rows, loaded.
+/// Loads a file with these rows.
 pub(super) fn loaded(interner: &mut Interner, name: &str, rows: &[RowBuilder]) -> Loaded {
     let text = lines(rows);
     load(vec![RowSource::new(name, text.as_bytes())], interner).unwrap()
 }
 
-/// Returns what a report gathers from these rows.
+/// Gathers a report from these rows.
 pub(super) fn gathered(rows: &[RowBuilder], choice: &Choice) -> Gathered {
     let mut interner = Interner::default();
     let mut loaded = loaded(&mut interner, "rows.jsonl", rows);
@@ -97,14 +98,15 @@ pub(super) fn gathered(rows: &[RowBuilder], choice: &Choice) -> Gathered {
     gather(&interner, &loaded, choice).unwrap()
 }
 
-/// A standard normal value, near enough: the sum of twelve uniform ones less six.
+/// Returns a standard normal value, near enough: the sum of twelve uniform ones less six.
 pub(super) fn noise(seed: u64, number: u64) -> f64 {
     let stream = DrawStream::new(seed, "made up", Direction::Up, "noise");
     let unit = |copy| (stream.draw(number, 0, copy).first() >> 11) as f64 / 9_007_199_254_740_992.0;
     (0..12).map(unit).sum::<f64>() - 6.0
 }
 
-/// A sweep of protocols, loss rates and delays, ten repetitions each, of which a few failed.
+/// Returns a sweep of protocols, loss rates and delays, ten repetitions each, of which a few
+/// failed.
 pub(super) fn sweep(losses: &[f64], delays: &[&str]) -> Vec<RowBuilder> {
     let mut rows = Vec::new();
     for (place, protocol) in ["tcp", "udp", "saw"].into_iter().enumerate() {

@@ -11,7 +11,7 @@ use jostle_common::statistics::{Estimate, Interval};
 use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 
-/// The report in Markdown: a table for each small multiple.
+/// Writes the report in Markdown: a table for each small multiple.
 pub(super) fn markdown(gathered: &Gathered, gate: Option<&Gate>) -> String {
     let mut text = format!("# {}\n\n{}\n", gathered.title(), escaped(&gathered.opening()));
     for remark in gathered.remarks() {
@@ -33,7 +33,7 @@ pub(super) fn markdown(gathered: &Gathered, gate: Option<&Gate>) -> String {
     text
 }
 
-/// The points of one small multiple, for people.
+/// Returns the points of one small multiple, for people.
 pub(super) fn table(gathered: &Gathered, points: &[Point]) -> Table {
     let layout = &gathered.layout;
     let inner: Vec<&Dimension> = [&layout.by, &layout.x].into_iter().flatten().collect();
@@ -55,7 +55,7 @@ pub(super) fn table(gathered: &Gathered, points: &[Point]) -> Table {
     Table { heads, names: inner.len(), rows: points.iter().map(row).collect() }
 }
 
-/// The points as comma-separated values, in base units; what is not known is empty.
+/// Writes the points as comma-separated values, in base units; what is not known is empty.
 pub(super) fn csv(gathered: &Gathered) -> String {
     let layout = &gathered.layout;
     let dimensions = [&layout.over, &layout.by, &layout.x].into_iter().flatten();
@@ -77,7 +77,7 @@ pub(super) fn csv(gathered: &Gathered) -> String {
     Table { names: 0, rows: rows.collect(), heads }.csv()
 }
 
-/// `loss_share`, `delay_s`, `protocol`.
+/// Returns the name of a dimension's column: `loss_share`, `delay_s`, `protocol`.
 fn column(dimension: &Dimension) -> String {
     let name = dimension.name.replace('-', "_");
     match dimension.unit() {
@@ -105,7 +105,7 @@ fn numbers(estimate: &Option<Estimate>) -> [String; 4] {
     [count.to_string(), text(estimate.map(|estimate| estimate.mean)), text(low), text(high)]
 }
 
-/// The whole report as one object.
+/// Returns the whole report as one object.
 pub(super) fn json(gathered: &Gathered, gate: Option<&Gate>) -> Value {
     let layout = &gathered.layout;
     let pairs = |list: &[(String, u64)]| -> Value {
@@ -164,8 +164,8 @@ fn levels(dimension: &Dimension) -> Value {
     json!({ "name": dimension.name, "ordered": dimension.is_ordered, "levels": levels })
 }
 
-/// A share is a fraction, a size a number of bytes, what has another unit a text; `null` is not
-/// set.
+/// Returns a level as rows have it: a share is a fraction, a size a number of bytes, what has
+/// another unit a text; `null` is not set.
 fn as_in_rows(level: &Level) -> Value {
     match (level.value, level.unit) {
         _ if *level == Level::unset() => Value::Null,
@@ -193,8 +193,8 @@ mod tests {
     use super::super::gather::Choice;
     use super::*;
 
-    /// Two protocols, two loss rates, two repetitions, one of which failed; the numbers can be
-    /// checked by hand.
+    /// Gathers two protocols, two loss rates, two repetitions, one of which failed; the numbers can
+    /// be checked by hand.
     fn small() -> Gathered {
         let mut rows: Vec<RowBuilder> = Vec::new();
         for (protocol, base) in [("tcp", 1.0), ("saw", 4.0)] {

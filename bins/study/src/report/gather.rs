@@ -1,5 +1,5 @@
-//! What a report says: points with estimates of each metric, how many rows failed, and what was
-//! left out.
+//! The contents of a report: points with estimates of each metric, how many rows failed, and what
+//! was left out.
 
 use super::dimension::{Dimension, Layout, Wanted};
 use super::interner::Interner;
@@ -16,13 +16,13 @@ const MEASURED_SHOWN: usize = 6;
 /// The user's choice of what is shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
-    /// Which parameter is along the axis.
+    /// The parameter along the axis.
     pub(super) x: Option<String>,
-    /// Which are the curves.
+    /// The parameter of the curves.
     pub(super) by: Option<String>,
-    /// Which are the small multiples.
+    /// The parameter of the small multiples.
     pub(super) over: Option<String>,
-    /// Which metrics; a choice is made when there are none.
+    /// The metrics to show; a choice is made when there are none.
     pub(super) metrics: Vec<String>,
 }
 
@@ -31,47 +31,47 @@ pub(super) struct Choice {
 pub(super) struct Gathered {
     /// The names of the files.
     pub(super) sources: Vec<String>,
-    /// How many rows there are, without those that were left out.
+    /// The number of rows, without those that were left out.
     pub(super) rows: u64,
-    /// How many of them failed. They are in no estimate.
+    /// The number of those that failed. They are in no estimate.
     pub(super) failed: u64,
-    /// Why, and how often, the most frequent first.
+    /// The reasons, and how often each occurs, the most frequent first.
     pub(super) errors: Vec<(String, u64)>,
-    /// How many rows were left out as they stand in the files already.
+    /// The number of rows that were left out as they stand in the files already.
     pub(super) identical: u64,
-    /// How many rows are further runs of a real cell that has a row already. They count.
+    /// The number of rows that are further runs of a real cell that has a row already. They count.
     pub(super) again: u64,
-    /// Where a file ends within a row, as `file:line`. Those rows are left out.
+    /// The places where a file ends within a row, as `file:line`. Those rows are left out.
     pub(super) torn: Vec<String>,
-    /// How many repetitions there are at most of a cell: the largest `repeat`.
+    /// The most repetitions of any cell: the largest `repeat`.
     pub(super) repeats: u32,
-    /// What is fixed, what varies, and where it is laid out.
+    /// The parameters that are fixed, those that vary, and where they are laid out.
     pub(super) layout: Layout,
-    /// What is shown, in this order.
+    /// The metrics that are shown, in this order.
     pub(super) metrics: Vec<Metric>,
-    /// What else was measured: the names.
+    /// The names of the other metrics that were measured.
     pub(super) unshown: Vec<String>,
     /// All points, by small multiple, then curve, then place on the axis; those without a row are
     /// left out.
     pub(super) points: Vec<Point>,
-    /// What the rows say of their making.
+    /// The rows' account of their making.
     pub(super) origin: Origin,
 }
 
 /// The rows that are alike in everything that is laid out.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Point {
-    /// Which level of `layout.over`; 0 without one.
+    /// The index of its level of `layout.over`; 0 without one.
     pub(super) over: usize,
-    /// Which level of `layout.by`; 0 without one.
+    /// The index of its level of `layout.by`; 0 without one.
     pub(super) by: usize,
-    /// Which level of `layout.x`; 0 without one.
+    /// The index of its level of `layout.x`; 0 without one.
     pub(super) x: usize,
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) rows: u64,
-    /// How many of them failed.
+    /// The number of those that failed.
     pub(super) failed: u64,
-    /// Why, and how often, the most frequent first.
+    /// The reasons, and how often each occurs, the most frequent first.
     pub(super) errors: Vec<(String, u64)>,
     /// For each of the shown metrics the mean over the rows that did not fail and have it, with its
     /// interval of 95 %.
@@ -93,8 +93,8 @@ pub(super) struct ArrivalShares {
 }
 
 impl Gathered {
-    /// Returns what is laid out, from the outside in: `layout.over`, `layout.by` and `layout.x`, as
-    /// far as there are any, with the level of a point.
+    /// Returns the parameters that are laid out, from the outside in: `layout.over`, `layout.by`
+    /// and `layout.x`, as far as there are any, with the level of a point.
     pub(super) fn place<'a>(
         &'a self,
         point: &Point,
@@ -150,7 +150,7 @@ pub(super) fn gather(
     })
 }
 
-/// Metrics come with their places in the interner, shares as these places.
+/// Gathers a point. Metrics come with their places in the interner, shares as these places.
 fn point(
     (over, by, x): (usize, usize, usize),
     records: &[&Record],
@@ -199,7 +199,7 @@ fn errors(records: &[&Record]) -> Vec<(String, u64)> {
 
 type Chosen<'a> = (Vec<(u16, &'a Metric)>, Vec<String>);
 
-/// The metrics that are shown, and the names of the others.
+/// Chooses the metrics that are shown, and returns the names of the others.
 fn choose_metrics<'a>(
     interner: &'a Interner,
     records: &[Record],
@@ -230,8 +230,8 @@ fn named<'a>(
     wanted.iter().map(find).collect()
 }
 
-/// Returns what varies, results before causes. When nothing does, all results are shown: there is
-/// one figure of each.
+/// Returns the metrics that vary, results before causes. When none does, all results are shown:
+/// there is one figure of each.
 fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Metric)> {
     let varies = |place: u16| {
         let mut values =

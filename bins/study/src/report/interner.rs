@@ -16,7 +16,7 @@ pub(super) struct Interner {
     keys: Vec<KeyLevels>,
     metrics: Vec<Metric>,
     places: BTreeMap<String, usize>,
-    /// How many numbers were left out as there were too many kinds.
+    /// The number of values that were left out as there were too many kinds.
     pub(super) left_out: u64,
 }
 
@@ -107,35 +107,35 @@ impl Interner {
         u16::try_from(self.metrics.len() - 1).ok()
     }
 
-    /// All metrics, with their places, in the order of reports.
+    /// Returns all metrics, with their places, in the order of reports.
     pub(super) fn metrics(&self) -> Vec<(u16, &Metric)> {
         let mut metrics: Vec<(u16, &Metric)> = (0..).zip(&self.metrics).collect();
         metrics.sort_by_key(|(_, metric)| metric.rank());
         metrics
     }
 
-    /// The place of the metric called `name`; `None` when no row has it.
+    /// Returns the place of the metric called `name`; `None` when no row has it.
     pub(super) fn metric_named(&self, name: &str) -> Option<u16> {
         self.places.get(name).and_then(|place| u16::try_from(*place).ok())
     }
 
-    /// The place of the key called `name`.
+    /// Returns the place of the key called `name`.
     pub(super) fn key_named(&self, name: &str) -> Option<u8> {
         let plain = name.replacen("drop", "loss", 1);
         self.keys().find(|key| self.key(*key).name() == plain)
     }
 
-    /// The places of all keys.
+    /// Returns the places of all keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = u8> + use<> {
         (0..).take(self.keys.len())
     }
 
-    /// The key at a place.
+    /// Returns the key at a place.
     pub(super) fn key(&self, place: u8) -> Key {
         self.keys[usize::from(place)].key
     }
 
-    /// A level of the key at a place; "not set" of none.
+    /// Returns a level of the key at a place; "not set" of none.
     pub(super) fn level(&self, key: u8, level: Option<u32>) -> Level {
         level.map_or_else(Level::unset, |level| {
             self.keys[usize::from(key)].levels[level as usize].clone()
@@ -155,7 +155,7 @@ impl KeyLevels {
     }
 }
 
-/// The level of `key` among those of a row.
+/// Returns the level of `key` among those of a row.
 pub(super) fn level_of(levels: &Levels, key: u8) -> Option<u32> {
     levels.iter().find(|(own, _)| *own == key).map(|(_, level)| *level)
 }

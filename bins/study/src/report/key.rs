@@ -1,5 +1,5 @@
-//! The keys that tell the cells of rows apart, besides repeat and seed: the parameters of a trial, whether
-//! time was virtual, and the version.
+//! The keys that tell the cells of rows apart, besides repeat and seed: the parameters of a trial,
+//! whether time was virtual, and the version.
 
 use crate::rows::Row;
 use crate::trial::{Commands, Job, Parameter, Protocol, Setting, Trial};
@@ -11,9 +11,9 @@ use serde_json::Value;
 pub(super) enum Key {
     /// A parameter of the trial.
     Parameter(Parameter),
-    /// Whether time was virtual.
+    /// True if time was virtual.
     Virtual,
-    /// Which version of jostle made the row.
+    /// The version of jostle that made the row.
     Version,
 }
 
@@ -22,15 +22,15 @@ pub(super) enum Key {
 pub(super) struct Level {
     /// As people write it: `5%`, `50ms`, `saw`.
     pub(super) text: String,
-    /// What it is on an axis, in `unit`. `None` of a value without an order, and where the
-    /// parameter was not given.
+    /// Its place on an axis, in `unit`. `None` of a value without an order, and where the parameter
+    /// was not given.
     pub(super) value: Option<f64>,
     /// The unit of `value`: `share`, `s`, `bytes`, `bit/s`, `packets`, or empty.
     pub(super) unit: &'static str,
 }
 
 impl Level {
-    /// Of a key that a row does not have while others do.
+    /// Creates the level of a key that a row does not have while others do.
     pub(super) fn unset() -> Self {
         Self::named("not set")
     }
@@ -41,12 +41,12 @@ impl Level {
 }
 
 impl Key {
-    /// All of them, in the order of rows.
+    /// Returns all of them, in the order of rows.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         Parameter::all().map(Self::Parameter).chain([Self::Virtual, Self::Version])
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Parameter(parameter) => parameter.name(),
@@ -63,7 +63,7 @@ impl Key {
         }
     }
 
-    /// Returns what it is in a row; `None` when the row does not say.
+    /// Returns its value in a row; `None` when the row does not say.
     ///
     /// # Errors
     /// When the parameter cannot have the value.

@@ -1,4 +1,4 @@
-//! What rows measure: names, units, and how a value reads.
+//! The metrics of rows: names, units, and how a value reads.
 
 use crate::rows::Row;
 use jostle_common::statistics::{Estimate, Interval};
@@ -26,8 +26,8 @@ pub(super) enum MetricUnit {
 }
 
 impl MetricUnit {
-    /// The estimate without what the unit cannot be: Student's interval of a mean near nothing, or
-    /// near all, reaches beyond it.
+    /// Returns the estimate without the values that the unit cannot have: Student's interval of a
+    /// mean near nothing, or near all, reaches beyond it.
     pub(super) fn possible(self, estimate: Estimate) -> Estimate {
         let (least, most) = match self {
             Self::Share => (0.0, 1.0),
@@ -43,7 +43,7 @@ impl MetricUnit {
         Estimate { interval: estimate.interval.map(within), ..estimate }
     }
 
-    /// Its sign, for headings: `bit/s`, `s`, `ms`, `share`, or empty.
+    /// Returns its sign, for headings: `bit/s`, `s`, `ms`, `share`, or empty.
     pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::BitsPerSecond => "bit/s",
@@ -54,7 +54,7 @@ impl MetricUnit {
         }
     }
 
-    /// A value for people: `12.4 Mbit/s`.
+    /// Writes a value for people: `12.4 Mbit/s`.
     pub(super) fn words(self, value: f64) -> String {
         if !value.is_finite() {
             return value.to_string();
@@ -79,12 +79,12 @@ pub(super) enum Better {
     More,
     /// Smaller ones.
     Less,
-    /// Nobody said.
+    /// Not known.
     Unknown,
 }
 
 impl Better {
-    /// `more`, `less` or `unknown`.
+    /// Returns `more`, `less` or `unknown`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::More => "more",
@@ -148,7 +148,7 @@ const DISCARDED: &str = "discarded.";
 const DEPTH_MAX: usize = 5;
 
 impl Metric {
-    /// The metric called `name`: of our own, or of anybody's.
+    /// Returns the metric called `name`: one of our own, or of anybody's.
     pub(super) fn named(name: &str) -> Option<Self> {
         if let Some((name, title, unit, better, suits_log)) =
             KNOWN.into_iter().find(|known| known.0 == name)
@@ -168,7 +168,7 @@ impl Metric {
         Some(Self { name: name.to_owned(), title, unit, better: Better::Unknown, suits_log: false })
     }
 
-    /// The names of our own.
+    /// Returns the names of our own.
     pub(super) fn known() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|known| known.0)
     }
@@ -178,13 +178,13 @@ impl Metric {
         KNOWN.iter().any(|known| known.0 == name)
     }
 
-    /// The place in a report: our own in their order, then anybody's by name.
+    /// Returns the place in a report: our own in their order, then anybody's by name.
     pub(super) fn rank(&self) -> (usize, &str) {
         let place = KNOWN.iter().position(|known| known.0 == self.name);
         (place.unwrap_or(KNOWN.len()), &self.name)
     }
 
-    /// The beginning of its columns in a table for machines: `goodput_bps`, `rtt_ms`,
+    /// Returns the beginning of its columns in a table for machines: `goodput_bps`, `rtt_ms`,
     /// `missing_share`.
     pub(super) fn column(&self) -> String {
         let name = self.name.replace('-', "_");
@@ -197,7 +197,7 @@ impl Metric {
     }
 }
 
-/// Gives every finite number that a row has measured, by the metric's name.
+/// Passes every finite number that a row has measured to `put`, by the metric's name.
 pub(super) fn values(row: &Row, mut put: impl FnMut(&str, f64)) {
     let mut put = |name: &str, value: Option<f64>| {
         if let Some(value) = value.filter(|value| value.is_finite()) {
@@ -251,7 +251,8 @@ pub(super) fn values(row: &Row, mut put: impl FnMut(&str, f64)) {
     }
 }
 
-/// The numbers of an object, by their path. Lists are left out: their places are no names.
+/// Passes the numbers of an object to `put`, by their path. Lists are left out: their places are no
+/// names.
 fn numbers(path: &str, value: &Value, depth: usize, put: &mut impl FnMut(&str, Option<f64>)) {
     match value {
         Value::Number(number) => put(path, number.as_f64()),

@@ -33,8 +33,8 @@ use options::{ReportFormat, ReportTarget};
 use read::{Record, RowSource, load};
 
 impl ReportArgs {
-    /// Reports. True unless something got worse than in older rows, or nothing could be compared
-    /// with them.
+    /// Reports. Returns true unless something got worse than in older rows, or nothing could be
+    /// compared with them.
     ///
     /// # Errors
     /// Wrong usage; a file that cannot be read or written; no rows.

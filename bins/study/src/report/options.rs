@@ -100,7 +100,8 @@ impl ReportArgs {
         }
     }
 
-    /// Returns where the report goes; `None` when only the comparison with older rows is asked for.
+    /// Returns the target of the report; `None` when only the comparison with older rows is asked
+    /// for.
     ///
     /// # Errors
     /// [`Usage`] when the output's name says no format, or it is one of the files of rows.

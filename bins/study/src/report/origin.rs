@@ -1,4 +1,4 @@
-//! Where rows come from: their seeds, whether time was virtual, and the machines of the real ones.
+//! The origin of rows: their seeds, whether time was virtual, and the machines of the real ones.
 
 use crate::rows::Row;
 use serde_json::Value;
@@ -17,9 +17,9 @@ const NUMBERS: [(&str, &str); 4] = [
 /// The origin of the rows of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Origin {
-    /// How many rows are of virtual time.
+    /// The number of rows of virtual time.
     pub(super) virtual_rows: u64,
-    /// How many are of real sockets.
+    /// The number of rows of real sockets.
     pub(super) real_rows: u64,
     /// The seeds of first repetitions; those of the others follow from them.
     pub(super) seeds: BTreeSet<u64>,

@@ -29,7 +29,7 @@ const LINE_BYTES_MAX: u64 = 16 << 20;
 pub(super) struct Record {
     /// Its parameters.
     pub(super) levels: Levels,
-    /// Which repetition of the cell it is.
+    /// The repetition of the cell that it is.
     pub(super) repeat: u32,
     /// The seed of all chance in it.
     pub(super) seed: u64,
@@ -37,21 +37,21 @@ pub(super) struct Record {
     pub(super) is_virtual: bool,
     /// True if the protocol did what it promises.
     pub(super) ok: bool,
-    /// Why it did not.
+    /// The reason why it did not.
     pub(super) error: Option<Arc<str>>,
-    /// What it measured, by the metric's place in the interner.
+    /// Its measured values, by the metric's place in the interner.
     pub(super) values: Vec<(u16, f64)>,
     /// The same for rows that say the same: all of a real row, all but the host of a virtual one.
     pub(super) digest: u64,
 }
 
 impl Record {
-    /// Returns what says which cell it is, to be completed.
+    /// Returns the parts that say which cell it is, to be completed.
     pub(super) const fn cell(&mut self) -> (&mut Levels, bool) {
         (&mut self.levels, self.is_virtual)
     }
 
-    /// Returns what it measured of the metric at a place.
+    /// Returns its value of the metric at a place.
     pub(super) fn value(&self, metric: u16) -> Option<f64> {
         self.values.iter().find(|(own, _)| *own == metric).map(|(_, value)| *value)
     }
@@ -64,12 +64,12 @@ pub(super) struct RowSource<'a> {
 }
 
 impl<'a> RowSource<'a> {
-    /// A text with a name for messages.
+    /// Creates a text with a name for messages.
     pub(super) fn new(name: impl Into<String>, lines: impl BufRead + 'a) -> Self {
         Self { name: name.into(), lines: Box::new(lines) }
     }
 
-    /// The files of a command line; `-` is stdin.
+    /// Opens the files of a command line; `-` is stdin.
     ///
     /// # Errors
     /// When one cannot be opened, or stdin is named twice.
@@ -99,11 +99,11 @@ pub(super) struct Loaded {
     pub(super) records: Vec<Record>,
     /// The files whose last line ends within a row, as `file:line`.
     pub(super) torn: Vec<String>,
-    /// How many rows were left out as they stand in the files already.
+    /// The number of rows that were left out as they stand in the files already.
     pub(super) identical: u64,
-    /// How many rows are further runs of a real cell that has a row already.
+    /// The number of rows that are further runs of a real cell that has a row already.
     pub(super) again: u64,
-    /// What the rows say of their making.
+    /// The rows' account of their making.
     pub(super) origin: Origin,
 }
 
@@ -164,6 +164,7 @@ impl Loading {
         let levels = interner.levels(&row).map_err(|problem| {
             Usage::error(format!("{place}: {problem}; correct the line, or delete it"))
         })?;
+        // The host is no part of a virtual result: every machine gives the same.
         if row.is_virtual {
             row.host = Map::new();
         }
@@ -175,6 +176,7 @@ impl Loading {
             return Ok(());
         }
         if let Some((_, other)) = before.first() {
+            // A cell has one result in virtual time, and any number of them on real sockets.
             if row.is_virtual {
                 return Err(contradiction(other, &place));
             }
@@ -182,6 +184,7 @@ impl Loading {
         }
         before.push((digest, place));
         self.loaded.origin.add(&row);
+        // Many rows fail for the same reason, so its text is kept once.
         let error = row.error.take().map(|text| {
             let known = self.errors.entry(text);
             let text = Arc::from(known.key().as_str());

@@ -1,5 +1,5 @@
-//! What a report says in words: its title, what is fixed, an estimate, and what a reader has to
-//! know before believing the figures.
+//! The words of a report: its title, what is fixed, an estimate, and what a reader has to know
+//! before believing the figures.
 
 use super::gather::Gathered;
 use super::metric::{CONFIDENCE, Metric};
@@ -13,8 +13,8 @@ const ERRORS_SHOWN: usize = 5;
 const LEVELS_SHOWN: usize = 6;
 
 impl Gathered {
-    /// Returns what is shown over what: `Goodput and time to completion over loss, by protocol, for
-    /// each delay`.
+    /// Names the metrics and the parameters that they are shown over: `Goodput and time to
+    /// completion over loss, by protocol, for each delay`.
     pub(super) fn title(&self) -> String {
         let titles: Vec<String> =
             self.metrics.iter().take(3).map(|metric| metric.title.clone()).collect();
@@ -39,7 +39,7 @@ impl Gathered {
             .unwrap_or_default()
     }
 
-    /// Returns how many cells there are, and what all of them have in common.
+    /// Describes the number of cells, and what all of them have in common.
     pub(super) fn opening(&self) -> String {
         let failed = match self.failed {
             0 => "none failed".to_owned(),
@@ -63,7 +63,7 @@ impl Gathered {
         text
     }
 
-    /// Returns what a reader has to know before believing the figures, a sentence each.
+    /// Lists the facts that a reader has to know before believing the figures, a sentence each.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.failed > 0 {
@@ -90,7 +90,7 @@ impl Gathered {
     }
 }
 
-/// Returns what became of rows before they were counted.
+/// Describes what became of rows before they were counted.
 pub(super) fn reading(identical: u64, again: u64, torn: &[String]) -> Vec<String> {
     let mut remarks = Vec::new();
     if identical > 0 {
@@ -118,7 +118,7 @@ fn number(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// `it took longer than 60s (3), refused (1)`.
+/// Writes `it took longer than 60s (3), refused (1)`.
 pub(super) fn reasons(errors: &[(String, u64)]) -> String {
     let shown = errors.iter().take(ERRORS_SHOWN);
     let mut texts: Vec<String> =
@@ -130,7 +130,7 @@ pub(super) fn reasons(errors: &[(String, u64)]) -> String {
     texts.join(", ")
 }
 
-/// `8.30 Mbit/s (8.10 Mbit/s to 8.50 Mbit/s)`; `-` of nothing, and no interval of one value.
+/// Writes `8.30 Mbit/s (8.10 Mbit/s to 8.50 Mbit/s)`; `-` of nothing, and no interval of one value.
 pub(super) fn estimate(metric: &Metric, estimate: Option<&Estimate>) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
     let mean = metric.unit.words(estimate.mean);
@@ -146,7 +146,7 @@ pub(super) fn estimate(metric: &Metric, estimate: Option<&Estimate>) -> String {
     }
 }
 
-/// Returns what the figures in a table are.
+/// Explains the figures in a table.
 pub(super) fn legend() -> String {
     format!(
         "Means over the cells that did not fail, and in brackets their intervals of {}.",

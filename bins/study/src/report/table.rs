@@ -7,16 +7,16 @@ use std::fmt::Write as _;
 /// Heads and rows, with as many cells each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    /// What stands above each column.
+    /// The headings of the columns.
     pub(super) heads: Vec<String>,
-    /// How many of the first columns are names; the others are numbers, and end at their right.
+    /// The number of first columns that are names; the others are numbers, and end at their right.
     pub(super) names: usize,
     /// The cells.
     pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// The table in Markdown, with columns of one width.
+    /// Writes the table in Markdown, with columns of one width.
     pub(super) fn markdown(&self) -> String {
         let harmless = |cells: &Vec<String>| -> Vec<String> {
             cells.iter().map(|cell| escaped(cell).replace('|', "\\|")).collect()
@@ -51,8 +51,8 @@ impl Table {
         text
     }
 
-    /// The table as comma-separated values (RFC 4180), with lines that end as on this side of the
-    /// world.
+    /// Writes the table as comma-separated values (RFC 4180), with lines that end as on this side
+    /// of the world.
     pub(super) fn csv(&self) -> String {
         let mut text = String::new();
         for line in [&self.heads].into_iter().chain(&self.rows) {
@@ -64,7 +64,7 @@ impl Table {
     }
 }
 
-/// A cell in quotes if it needs them.
+/// Puts a cell in quotes if it needs them.
 fn quoted(cell: &str) -> String {
     match cell.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),

@@ -23,8 +23,8 @@ const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// The packets that crossed in one direction: up is what the first speaker of each flow sent. A
-/// capture that ends in the middle of a packet ends there, with a remark.
+/// Returns the packets that crossed in one direction: up is what the first speaker of each flow
+/// sent. A capture that ends in the middle of a packet ends there, with a remark.
 ///
 /// # Errors
 /// When the file cannot be read, or is no capture.
@@ -99,8 +99,8 @@ impl Reader {
     }
 }
 
-/// The exponent of an interface's time units: microseconds unless it says otherwise (the pcapng
-/// specification, 4.2).
+/// Returns the exponent of an interface's time units: microseconds unless it says otherwise (the
+/// pcapng specification, 4.2).
 fn resolution(options: &[InterfaceDescriptionOption<'_>]) -> u8 {
     let stated = options.iter().find_map(|option| match option {
         InterfaceDescriptionOption::IfTsResol(exponent) => Some(*exponent),
@@ -109,7 +109,8 @@ fn resolution(options: &[InterfaceDescriptionOption<'_>]) -> u8 {
     stated.unwrap_or(6)
 }
 
-/// A power of ten, or of two if the highest bit is set.
+/// Converts `units` to nanoseconds: there is a power of ten of them in a second, or of two if the
+/// highest bit is set.
 fn in_nanos(units: u64, resolution: u8) -> u64 {
     let divisor = match resolution {
         binary if binary & 0x80 != 0 => 1u128.checked_shl(u32::from(binary & 0x7f)),
@@ -127,12 +128,12 @@ struct IpPacket {
     source: Endpoint,
     target: Endpoint,
     protocol: u8,
-    /// What a route would count: the payload of UDP, all of other packets.
+    /// The size that a route would count: the payload of UDP, all of other packets.
     size: u32,
 }
 
 impl IpPacket {
-    /// The packet in a frame of this link type (tcpdump's registry); `None` if there is none.
+    /// Finds the packet in a frame of this link type (tcpdump's registry); `None` if there is none.
     fn in_frame(link: u32, frame: &[u8]) -> Option<Self> {
         let packet = match link {
             // Ethernet, with any number of VLAN tags.
@@ -252,7 +253,7 @@ mod tests {
     use pcap_file::pcap::{PcapPacket, PcapWriter};
     use std::time::Duration;
 
-    /// An Ethernet frame with a UDP datagram from one port to another.
+    /// Returns an Ethernet frame with a UDP datagram from one port to another.
     fn frame(from: u16, to: u16, payload: u16) -> Vec<u8> {
         let mut frame = vec![0; 12];
         frame.extend([0x08, 0x00, 0x45, 0]);

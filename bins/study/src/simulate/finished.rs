@@ -1,4 +1,4 @@
-//! What a simulation came to.
+//! The result of a simulation.
 
 use super::stream::StreamArgs;
 use crate::forecast::{Load, Losses, loss_model};
@@ -33,9 +33,9 @@ pub(super) struct SimulatedLink {
     pub(super) direction: Direction,
     pub(super) tally: Tally,
     pub(super) counters: Counters,
-    /// How many packets and copies each rule chose.
+    /// The number of packets and copies that each rule chose.
     pub(super) chosen: Vec<(String, u64)>,
-    /// What the rules lose by formula, if one says all.
+    /// The loss of the rules by formula, if one says all.
     pub(super) expected: Option<Losses>,
 }
 
@@ -72,12 +72,13 @@ impl SimulatedLink {
         Self { direction: key.direction, counters, chosen: chosen.collect(), expected, tally }
     }
 
-    /// The share of packets lost.
+    /// Returns the share of packets lost.
     pub(super) fn loss(&self) -> f64 {
         self.tally.runs().lost() as f64 / self.tally.entered().max(1) as f64
     }
 
-    /// The probabilities of the lengths of runs of losses by formula, if runs begin and end by one.
+    /// Returns the probabilities of the lengths of runs of losses by formula, if runs begin and end
+    /// by one.
     pub(super) fn expected_lengths(&self) -> Option<&[f64]> {
         self.expected
             .as_ref()
@@ -85,8 +86,8 @@ impl SimulatedLink {
             .filter(|lengths| !lengths.is_empty())
     }
 
-    /// The 99.9 % interval around it, with the correlation of the model, or else that of what
-    /// happened.
+    /// Returns the 99.9 % interval around it, with the correlation of the model, or else that of
+    /// the run.
     pub(super) fn loss_interval(&self) -> (f64, f64) {
         let runs = self.tally.runs();
         let inflation =
@@ -95,7 +96,7 @@ impl SimulatedLink {
     }
 }
 
-/// Returns what the rules lose by formula; none for rules that change, and for streams whose
+/// Returns the loss of the rules by formula; none for rules that change, and for streams whose
 /// packets differ.
 fn expected(profile: &Profile, direction: Direction, stream: &StreamArgs) -> Option<Losses> {
     let [phase] = profile.timeline(direction).phases.as_slice() else { return None };

@@ -109,6 +109,8 @@ impl SimulateArgs {
                 &self.stream,
                 arrivals,
                 |link, output| {
+                    // After the first failure nothing more is written; it is told when the run has
+                    // ended.
                     if let Some((_, file)) = &mut events
                         && failure.is_none()
                     {

@@ -1,4 +1,4 @@
-//! What happened to one packet, in words and as JSON.
+//! The course of one packet, in words and as JSON.
 
 use crate::probe::{Drawn, Explanation, Left, Step};
 use jostle_common::chance::Direction;
@@ -91,7 +91,7 @@ fn leaves(left: &Left, entered: Instant) -> String {
     }
 }
 
-/// Times are seconds, as numbers with all nanoseconds.
+/// Writes the explanations as JSON. Times are seconds, as numbers with all nanoseconds.
 pub(super) fn json(told: &[(Direction, Explanation)], seed: u64) -> Value {
     let mut object = Map::new();
     object.insert("seed".into(), seed.into());

@@ -1,4 +1,4 @@
-//! What a simulation came to, as a table and as JSON.
+//! The result of a simulation, as a table and as JSON.
 
 use super::finished::{Simulated, SimulatedLink};
 use crate::probe::{Bin, Series};
@@ -24,7 +24,7 @@ pub(super) fn text(simulated: &Simulated) -> String {
     text
 }
 
-/// Returns what was sent through what.
+/// Describes the stream and the profile it was sent through.
 pub(super) fn opening(simulated: &Simulated) -> String {
     let name = simulated.name.as_deref().unwrap_or("the weather of the command line");
     let packets: Vec<String> = simulated
@@ -53,7 +53,7 @@ fn table(directions: &[SimulatedLink]) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// The rows that say something for at least one direction.
+/// Returns the rows that say something for at least one direction.
 pub(super) fn rows(directions: &[SimulatedLink]) -> Vec<(String, Vec<String>)> {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     let mut row = |name: &str, value: &dyn Fn(&SimulatedLink) -> Option<String>| {
@@ -107,13 +107,13 @@ pub(super) fn rows(directions: &[SimulatedLink]) -> Vec<(String, Vec<String>)> {
     rows
 }
 
-/// The shortest and the longest delay.
+/// Returns the shortest and the longest delay.
 fn delay(one: &SimulatedLink) -> Option<(f64, f64)> {
     one.tally.delay_range()
 }
 
-/// The least, the mean and the most bits per second that arrived, over the whole seconds in which
-/// something was sent.
+/// Returns the least, the mean and the most bits per second that arrived, over the whole seconds in
+/// which something was sent.
 fn throughput(seconds: &Series) -> Option<[f64; 3]> {
     let sent = seconds.bins().iter().rposition(|bin| bin.offered > 0)?;
     // The last second may be half empty; a stream of less than two has nothing else.
@@ -126,7 +126,7 @@ fn throughput(seconds: &Series) -> Option<[f64; 3]> {
     Some([least, rates.sum::<f64>() / bins.len() as f64, most])
 }
 
-/// Returns how many losses came in a row, against the model.
+/// Describes the losses in a row, against the model.
 fn runs(one: &SimulatedLink) -> String {
     let runs = one.tally.runs();
     if runs.count() == 0 {
@@ -152,7 +152,7 @@ fn runs(one: &SimulatedLink) -> String {
     text
 }
 
-/// Times are seconds, shares fractions, rates bits per second.
+/// Writes the simulation as JSON. Times are seconds, shares fractions, rates bits per second.
 pub(super) fn json(simulated: &Simulated) -> Value {
     let mut object = Map::new();
     object.insert("profile".into(), simulated.name.clone().into());

@@ -105,7 +105,7 @@ impl StreamArgs {
         Ok(())
     }
 
-    /// The stream that is described; `None` for a capture.
+    /// Returns the stream that is described; `None` for a capture.
     pub(super) fn described(&self) -> Option<PacketStream> {
         let spread = match self.arrivals {
             Arrivals::Constant => Spread::Constant,
@@ -119,13 +119,13 @@ impl StreamArgs {
         self.pcap.is_none().then_some(stream)
     }
 
-    /// Returns how long packets are sent at most.
+    /// Returns the longest time for which packets are sent.
     pub(super) fn length(&self) -> Option<Duration> {
         let unbounded = self.count.is_some() || self.pcap.is_some();
         self.limit.or_else(|| (!unbounded).then_some(LENGTH_DEFAULT)).map(|length| length.0)
     }
 
-    /// About how long packets are sent, to choose the resolution of pictures.
+    /// Estimates how long packets are sent, to choose the resolution of pictures.
     pub(super) fn duration(&self) -> Duration {
         let by_count = self.count.zip(self.described()).map(|(count, stream)| {
             Duration::from_secs_f64(
@@ -135,7 +135,7 @@ impl StreamArgs {
         [self.length(), by_count].into_iter().flatten().min().unwrap_or(LENGTH_DEFAULT.0)
     }
 
-    /// The packets of one direction.
+    /// Returns the packets of one direction.
     ///
     /// # Errors
     /// When the capture cannot be read.
@@ -155,7 +155,7 @@ impl StreamArgs {
         Ok(Box::new(all.take(count).take_while(move |arrival| arrival.at < end)))
     }
 
-    /// The stream in words: `1,200 bytes at 1000/s`.
+    /// Describes the stream in words: `1,200 bytes at 1000/s`.
     pub(super) fn words(&self) -> String {
         let Some(stream) = self.described() else {
             let capture = self.pcap.as_ref().map(|path| path.display().to_string());
@@ -175,7 +175,7 @@ impl StreamArgs {
         )
     }
 
-    /// The same for machines.
+    /// Returns the same for machines.
     pub(super) fn json(&self) -> Value {
         let Some(stream) = self.described() else {
             return json!({ "pcap": self.pcap.as_deref().map(|path| path.display().to_string()) });

@@ -33,7 +33,7 @@ impl Axis {
         Self::from_object(&object, read)
     }
 
-    /// One parameter with its values, of which there is at least one.
+    /// Creates an axis of one parameter with its values, of which there is at least one.
     ///
     /// # Panics
     /// When there is none.
@@ -71,18 +71,18 @@ impl Axis {
         Ok(Self { columns })
     }
 
-    /// The parameters that it varies.
+    /// Returns the parameters that it varies.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> + '_ {
         self.columns.iter().map(|(parameter, _)| *parameter)
     }
 
-    /// The values of a parameter that it varies, point by point; none if it does not.
+    /// Returns the values of a parameter that it varies, point by point; none if it does not.
     pub fn values(&self, parameter: Parameter) -> &[Setting] {
         let column = self.columns.iter().find(|(varied, _)| *varied == parameter);
         column.map_or(&[], |(_, values)| values)
     }
 
-    /// Returns how many points it has.
+    /// Returns the number of its points.
     pub fn points(&self) -> u32 {
         self.columns[0].1.len() as u32
     }

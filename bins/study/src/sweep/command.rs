@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl SweepArgs {
-    /// Runs the sweep, or what is left of it. True when every cell has its row; with `--strict`
+    /// Runs the sweep, or the rest of it. Returns true when every cell has its row; with `--strict`
     /// only when none is a failed one.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl SweepArgs {
         }
         let time = clock.now().as_secs_f64();
         terminal::note(&last_line(tally, skipped, left, seed, time));
-        // Whoever waits for the sweep must not take a part of it for the whole.
+        // A program that waits for the sweep must not take a part of it for the whole.
         let was_ended = stop.is_requested() && !is_complete;
         Ok(!was_ended && (!self.strict || tally.failed + there.failed == 0))
     }
@@ -94,7 +94,7 @@ impl SweepArgs {
         Ok(!self.strict || there.failed == 0)
     }
 
-    /// Returns how many cells run at once.
+    /// Returns the number of cells that run at once.
     fn jobs(&self, plan: &SweepPlan) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_virtual = plan.sweep.base.is_virtual;
@@ -111,9 +111,9 @@ impl SweepArgs {
 
 /// The rows of this sweep that exist already.
 struct ExistingCells {
-    /// How many cells have a row.
+    /// The number of cells that have a row.
     cells: u64,
-    /// How many have a failed one that is kept.
+    /// The number of cells that have a failed row that is kept.
     failed: u64,
     /// Those that are run again.
     again: BTreeSet<Identity>,

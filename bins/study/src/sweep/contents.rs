@@ -1,4 +1,4 @@
-//! What the cells carry, read or made once and shared by all.
+//! The contents that the cells carry, read or made once and shared by all.
 
 use super::plan::SweepPlan;
 use crate::rows::Row;
@@ -38,7 +38,7 @@ impl Contents {
         Ok(Self { files, largest: generated(size).into(), generated: Mutex::default() })
     }
 
-    /// Returns what a virtual trial carries.
+    /// Returns the content that a virtual trial carries.
     pub(super) fn of(&self, trial: &Trial) -> Content {
         if let Some(content) = self.file(trial) {
             return content.clone();
@@ -49,7 +49,7 @@ impl Contents {
         generated.entry(size).or_insert_with(|| Content::new(self.largest.slice(..size))).clone()
     }
 
-    /// The row of a trial before anything was measured, with the size of its file.
+    /// Returns the row of a trial before anything was measured, with the size of its file.
     pub(super) fn row(&self, trial: &Trial) -> Row {
         let mut row = trial.row();
         if let Some(content) = self.file(trial) {

@@ -1,4 +1,4 @@
-//! Which cell a row is of: its parameters, and nothing that was measured.
+//! The cell that a row is of: its parameters, and nothing that was measured.
 
 use crate::rows::Row;
 use crate::trial::{Parameter, SettingKind};
@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 pub(super) struct Identity(u128);
 
 impl Identity {
-    /// The cell of a row.
+    /// Returns the cell of a row.
     pub(super) fn of(row: &Row) -> Self {
         let mut text = String::with_capacity(256);
         let Row { protocol, loss, delay, repeat, seed, is_virtual, .. } = row;
@@ -31,8 +31,8 @@ impl Identity {
     }
 }
 
-/// The share that a value is. As a text, as options have it, a third is a little less than it is in
-/// a row.
+/// Returns the share that a value is. As a text, as options have it, a third is a little less than
+/// it is in a row.
 fn share(parameter: Parameter, value: &Value) -> Option<Probability> {
     let fraction = value.as_f64().filter(|_| parameter.kind() == SettingKind::Share)?;
     Probability::new(fraction)
@@ -47,7 +47,7 @@ mod tests {
     use serde_json::json;
     use std::collections::BTreeSet;
 
-    /// The trial as another process reads it.
+    /// Returns the trial as another process reads it.
     fn again(trial: &Trial) -> Trial {
         let Trial { repeat, seed, is_virtual, .. } = *trial;
         let mut again = Trial { repeat, seed, is_virtual, ..Trial::default() };

@@ -57,9 +57,9 @@ pub struct Sweep {
     pub about: String,
     /// The seed of all its chance.
     pub seed: Option<u64>,
-    /// How often each combination is run, each time with another seed.
+    /// The number of times that each combination is run, each time with another seed.
     pub repeat: u32,
-    /// What all cells have in common.
+    /// The settings that all cells have in common.
     pub base: Trial,
     axes: Vec<Axis>,
 }
@@ -88,7 +88,7 @@ pub struct SweepCell {
 }
 
 impl Sweep {
-    /// A sweep over one cell, until something varies.
+    /// Creates a sweep over one cell, until something varies.
     pub fn new(base: Trial) -> Self {
         Self { base, ..Self::default() }
     }
@@ -139,19 +139,19 @@ impl Sweep {
         Ok(())
     }
 
-    /// Returns what varies.
+    /// Returns the axes along which it varies.
     pub fn axes(&self) -> &[Axis] {
         &self.axes
     }
 
-    /// Returns how many cells there are.
+    /// Returns the number of cells.
     pub fn cells(&self) -> u64 {
         let points = self.axes.iter().map(|axis| u64::from(axis.points()));
         points.fold(u64::from(self.repeat), u64::saturating_mul)
     }
 
-    /// Every cell, in the order in which they run: a whole repetition after the other, and in each
-    /// the whole range coarsely first.
+    /// Returns every cell, in the order in which they run: a whole repetition after the other, and
+    /// in each the whole range coarsely first.
     pub fn order(&self) -> impl Iterator<Item = SweepCell> + Send + use<> {
         let ranks: Vec<Ranks> =
             self.axes.iter().map(|axis| Ranks::new(axis.points(), axis.is_ordered())).collect();
@@ -166,7 +166,7 @@ impl Sweep {
             })
     }
 
-    /// Returns what is run in a cell, in a sweep with this seed.
+    /// Returns the trial that is run in a cell, in a sweep with this seed.
     pub fn trial(&self, cell: &SweepCell, seed: u64) -> Trial {
         let mut trial = self.base.clone();
         for (axis, point) in self.axes.iter().zip(&cell.points) {
@@ -192,6 +192,7 @@ impl Sweep {
             .axes
             .iter()
             .any(|axis| axis.parameters().any(|varied| varied.name() == "protocol"));
+        // Repetitions differ in their seeds alone, so the first stands for all.
         let combinations = self.cells() / u64::from(self.repeat);
         for cell in self.order().take(usize::try_from(combinations).unwrap_or(usize::MAX)) {
             let trial = self.trial(&cell, 0);
@@ -203,6 +204,7 @@ impl Sweep {
                 ),
             };
             trial.check().map_err(place)?;
+            // Where the protocol varies, a parameter need not be of use to all of its values.
             if let Some(useless) = trial.useless_parameter().filter(|_| !varies_job) {
                 let problem = format!("{} does nothing with it; leave it out", trial.job.name());
                 return Err(SettingError::new(useless.name(), problem));
@@ -211,7 +213,7 @@ impl Sweep {
         Ok(())
     }
 
-    /// Returns what varies, as it is in a trial: `loss 5%, delay 10ms`.
+    /// Describes the parameters that vary, as they are in a trial: `loss 5%, delay 10ms`.
     pub fn words(&self, trial: &Trial) -> String {
         let varied = self.axes.iter().flat_map(Axis::parameters);
         let words = varied
@@ -220,9 +222,9 @@ impl Sweep {
     }
 }
 
-/// The seed of a repetition: of the first it is the sweep's own. Nothing else enters it, so that
-/// within a repetition all cells meet the same chances: what is lost at a low rate is lost at every
-/// higher one.
+/// Returns the seed of a repetition: of the first it is the sweep's own. Nothing else enters it, so
+/// that within a repetition all cells meet the same chances: what is lost at a low rate is lost at
+/// every higher one.
 pub fn repeat_seed(seed: u64, repeat: u32) -> u64 {
     if repeat <= 1 { seed } else { derived_seed(seed, &format!("repeat {repeat}")) }
 }

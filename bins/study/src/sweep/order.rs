@@ -11,12 +11,12 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ranks {
     points: Vec<u32>,
-    /// How many of them belong to the levels so far.
+    /// The number of those that belong to the levels so far.
     levels: Vec<u32>,
 }
 
 impl Ranks {
-    /// An axis of so many points.
+    /// Creates an axis of so many points.
     pub(super) fn new(points: u32, is_ordered: bool) -> Self {
         if !is_ordered || points <= 2 {
             return Self { points: (0..points).collect(), levels: vec![points] };
@@ -27,6 +27,7 @@ impl Ranks {
         (seen[0], seen[last as usize]) = (true, true);
         let mut levels = vec![2];
         let mut parts = 2u64;
+        // Each level adds the middles between the points of the level before.
         while order.len() < points as usize {
             for part in (1..parts).step_by(2) {
                 let point = (u64::from(last) * part / parts) as usize;
@@ -40,7 +41,7 @@ impl Ranks {
         Self { points: order, levels }
     }
 
-    /// Returns how many points take part at a level.
+    /// Returns the number of points that take part at a level.
     fn at(&self, level: usize) -> u32 {
         self.levels[level.min(self.levels.len() - 1)]
     }
@@ -89,6 +90,7 @@ impl Iterator for Combinations {
 
     fn next(&mut self) -> Option<Vec<u32>> {
         loop {
+            // Everything of this level has run: each axis is refined.
             if !self.advance() {
                 self.level += 1;
                 self.ranks = None;
@@ -98,6 +100,7 @@ impl Iterator for Combinations {
                 continue;
             }
             let ranks = self.ranks.as_ref()?;
+            // The points of coarser levels are among those of this one, and have run.
             if !self.is_old(ranks) {
                 return Some(
                     ranks

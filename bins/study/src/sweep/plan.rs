@@ -1,5 +1,5 @@
-//! What a command line asks for: the sweep and the part of it that is run here, checked before the
-//! first cell.
+//! The plan that a command line asks for: the sweep and the part of it that is run here, checked
+//! before the first cell.
 
 use super::options::SweepArgs;
 use crate::profiles::ProfileFiles;
@@ -10,7 +10,7 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use std::path::PathBuf;
 
-/// A sweep, and what of it is run here.
+/// A sweep, and the part of it that is run here.
 #[derive(Clone, Debug)]
 pub(super) struct SweepPlan {
     pub(super) sweep: Sweep,
@@ -88,31 +88,31 @@ impl SweepPlan {
         Ok(Self { sweep, part, seed })
     }
 
-    /// The cells that are run here, in their order.
+    /// Returns the cells that are run here, in their order.
     pub(super) fn cells(&self) -> impl Iterator<Item = SweepCell> + Send + use<> {
         let part = self.part;
         let count = usize::try_from(self.count()).unwrap_or(usize::MAX);
         self.sweep.order().filter(move |cell| part.has(cell.index)).take(count)
     }
 
-    /// Returns how many they are.
+    /// Returns their number.
     pub(super) fn count(&self) -> u64 {
         self.part.share_of(self.sweep.cells())
     }
 
-    /// Returns what is run in them.
+    /// Returns the trials that are run in them.
     pub(super) fn trials(&self, seed: u64) -> impl Iterator<Item = Trial> + Send + use<> {
         let sweep = self.sweep.clone();
         self.cells().map(move |cell| sweep.trial(&cell, seed))
     }
 
-    /// The files that cells of the sweep carry.
+    /// Returns the files that cells of the sweep carry.
     pub(super) fn files(&self) -> Vec<String> {
         let varied = self.values("file").map(ToString::to_string);
         varied.chain(self.sweep.base.file.clone()).collect()
     }
 
-    /// The most bytes that a cell carries which carries no file.
+    /// Returns the most bytes that a cell carries which carries no file.
     pub(super) fn size_max(&self) -> u64 {
         let varied = self.values("size").filter_map(|setting| match setting {
             Setting::Size(size) => Some(size.bytes()),

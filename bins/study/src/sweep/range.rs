@@ -62,6 +62,7 @@ fn one_or_range(
         .as_str()
         .and_then(|text| text.split_once("..").map(|(first, rest)| (text, first, rest)));
     match range {
+        // Where values have no order, two dots are part of a text, such as a path.
         Some((text, first, rest)) if parameter.kind().is_ordered() => {
             let wrong = |problem: &str| {
                 SettingError::new(parameter.name(), format!("\"{text}\": {problem}"))
@@ -93,7 +94,7 @@ enum Step {
     Times(f64),
 }
 
-/// The values from `first` to `last`, both included when the steps meet it.
+/// Returns the values from `first` to `last`, both included when the steps meet it.
 fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>, String> {
     let both = steps(first).zip(steps(last)).filter(|((_, one), (_, other))| one == other);
     let Some(((start, unit), (end, _))) = both else {
@@ -112,6 +113,7 @@ fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>,
         }
         _ => {}
     }
+    // Whole steps add up exactly; floats might miss the last value.
     let mut found = Vec::new();
     let mut at = start;
     while at <= end {
@@ -123,6 +125,7 @@ fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>,
         );
         let next = match step {
             Step::Plus(step) => at.checked_add(step),
+            // Rounding may leave a small value as it was: then it never grows, and the range ends.
             Step::Times(factor) => {
                 Some(libm::round(at as f64 * factor) as u64).filter(|next| *next > at)
             }
@@ -147,7 +150,7 @@ enum StepUnit {
     QueuePackets,
 }
 
-/// A value as whole steps of its unit, which add up exactly; `None` for what has no order.
+/// Returns a value as whole steps of its unit, which add up exactly; `None` for what has no order.
 fn steps(setting: &Setting) -> Option<(u64, StepUnit)> {
     let fine = |value: f64| libm::round(value * STEPS_PER_ONE) as u64;
     let nanos = |time: &Duration| u64::try_from(time.as_nanos()).ok();

@@ -23,8 +23,8 @@ struct RawSweep {
 }
 
 impl Sweep {
-    /// Reads a sweep. `read` finds profiles that are files. Whether its cells can be run is asked
-    /// of [`Sweep::check`].
+    /// Reads a sweep. `read` finds profiles that are files. [`Sweep::check`] tells whether its
+    /// cells can be run.
     ///
     /// # Errors
     /// When the text is no JSON or says something impossible; the error names the place.
@@ -42,12 +42,14 @@ impl Sweep {
         }
         match &raw.vary {
             Value::Null => {}
+            // Each parameter is an axis of its own: all combinations are run.
             Value::Object(crossed) => {
                 for (name, values) in crossed {
                     let alone = Map::from_iter([(name.clone(), values.clone())]);
                     sweep.add("vary", &alone, &raw.set, read)?;
                 }
             }
+            // The parameters of one object go in pairs: together they are an axis.
             Value::Array(groups) => {
                 for (place, group) in groups.iter().enumerate() {
                     let place = format!("vary[{place}]");

@@ -33,7 +33,7 @@ impl Found {
         self.cells.is_empty()
     }
 
-    /// Returns how many cells have a row.
+    /// Returns the number of cells that have a row.
     pub(super) fn count(&self) -> u64 {
         self.cells.len() as u64
     }
@@ -67,7 +67,7 @@ impl Found {
         self.failed.retain(|cell| !cells.contains(cell));
     }
 
-    /// The seed of the sweep that made the rows; `None` when there is no row.
+    /// Returns the seed of the sweep that made the rows; `None` when there is no row.
     ///
     /// # Errors
     /// Wrong usage, when the rows do not tell.
@@ -102,16 +102,20 @@ pub(super) fn read(file: &mut File, path: &Path) -> anyhow::Result<(Found, Vec<S
                 let identity = Identity::of(&row);
                 found.cells.push(identity);
                 failures.extend((!row.ok).then_some(identity));
+                // The first repetition has the sweep's own seed; two of them are as uncertain as
+                // more.
                 if row.repeat == 1 && found.seeds.len() < 2 {
                     found.seeds.insert(row.seed);
                 }
                 end += line.len() as u64;
+                // The row is whole; only the end of its line is missing.
                 if torn {
                     file.write_all(b"\n")
                         .with_context(|| format!("cannot write {}", path.display()))?;
                 }
             }
             Err(_) if line.trim_ascii().is_empty() && !torn => end += line.len() as u64,
+            // Only what begins as a row is cut off: the file may belong to another program.
             Err(_) if torn && begins_as_row(line) => {
                 file.set_len(end).with_context(|| format!("cannot write {}", path.display()))?;
                 remarks.push(format!("the last row in {} was torn; it is cut off", path.display()));
@@ -161,7 +165,7 @@ impl Lines {
         Self { reader: BufReader::new(file), line: Vec::new(), number: 0 }
     }
 
-    /// The next line, with its end if it has one.
+    /// Returns the next line, with its end if it has one.
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
         if self.number == 0 {
             self.reader.rewind()?;

@@ -14,7 +14,7 @@ impl Shard {
     /// The whole.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
-    /// Part `number` of `of`; `None` unless 1 ≤ number ≤ of.
+    /// Creates part `number` of `of`; `None` unless 1 ≤ number ≤ of.
     pub const fn new(number: u64, of: u64) -> Option<Self> {
         if number >= 1 && number <= of { Some(Self { number, of }) } else { None }
     }
@@ -24,7 +24,7 @@ impl Shard {
         index % self.of == self.number - 1
     }
 
-    /// Returns how many of `cells` belong to it.
+    /// Returns the number of `cells` that belong to it.
     pub const fn share_of(self, cells: u64) -> u64 {
         (cells + self.of - self.number) / self.of
     }

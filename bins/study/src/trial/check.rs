@@ -1,4 +1,4 @@
-//! Whether the parameters of a trial fit together.
+//! The check that the parameters of a trial fit together.
 
 use super::{Job, Parameter, Protocol, Trial};
 use jostle_common::setting::SettingError;
@@ -41,6 +41,7 @@ impl Trial {
         if self.limit.is_some_and(|limit| limit.0.is_zero()) {
             return wrong("limit", "nothing is done in no time; write \"60s\", say");
         }
+        // Making the route checks the rules; the address stands for any server.
         self.route(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))).map(drop)
     }
 
@@ -81,7 +82,7 @@ impl Trial {
     /// The most bytes that are carried: both ends hold them in memory.
     pub const SIZE_MAX: u64 = 256 << 20;
 
-    /// A parameter that is set and that this job has no use for, if any.
+    /// Returns a parameter that is set and that this job has no use for, if any.
     pub fn useless_parameter(&self) -> Option<Parameter> {
         Parameter::all()
             .find(|parameter| parameter.of(self).is_some() && !parameter.is_of_use(&self.job))

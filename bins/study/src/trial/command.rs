@@ -60,7 +60,7 @@ pub struct TrialArgs {
 }
 
 impl TrialArgs {
-    /// Runs the trial and prints its row. True when the row says ok.
+    /// Runs the trial and prints its row. Returns true when the row says ok.
     ///
     /// # Errors
     /// Wrong usage; a profile or a file that cannot be read; a fault of the machine. Then there is
@@ -80,7 +80,7 @@ impl TrialArgs {
         Ok(row.ok)
     }
 
-    /// The trial that is asked for, checked.
+    /// Returns the trial that is asked for, checked.
     fn trial(&self) -> anyhow::Result<Trial> {
         let files = ProfileFiles::new(PathBuf::new());
         let wrong = |error: SettingError| files.judge("", &as_option(error));
@@ -96,7 +96,7 @@ impl TrialArgs {
     }
 }
 
-/// A mistake in a parameter as one in its option.
+/// Turns a mistake in a parameter into one in its option.
 pub(crate) fn as_option(error: SettingError) -> SettingError {
     if error.place.is_empty() || error.place.starts_with("--") {
         return error;

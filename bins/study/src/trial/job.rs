@@ -1,4 +1,4 @@
-//! Who talks to whom in a trial.
+//! The two ends that talk in a trial.
 
 use jostle_engine::route::Transports;
 
@@ -18,7 +18,7 @@ impl Default for Job {
 }
 
 impl Job {
-    /// The name in rows.
+    /// Returns the name in rows.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Protocol(protocol) => protocol.name(),
@@ -26,7 +26,7 @@ impl Job {
         }
     }
 
-    /// The protocol, when the endpoints are ours.
+    /// Returns the protocol, when the endpoints are ours.
     pub const fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Protocol(protocol) => Some(*protocol),
@@ -34,7 +34,7 @@ impl Job {
         }
     }
 
-    /// Returns what is relayed.
+    /// Returns the transports that are relayed.
     pub const fn transport(&self) -> Transports {
         match self {
             Self::Protocol(protocol) => protocol.transport(),
@@ -68,7 +68,7 @@ impl Protocol {
     pub const ALL: [Self; 6] =
         [Self::Tcp, Self::Udp, Self::Saw, Self::Ping, Self::Messages, Self::Http];
 
-    /// The name in rows and on command lines.
+    /// Returns the name in rows and on command lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -80,12 +80,12 @@ impl Protocol {
         }
     }
 
-    /// The protocol called so.
+    /// Returns the protocol of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
-    /// Returns what carries it.
+    /// Returns the transport that carries it.
     pub const fn transport(self) -> Transports {
         match self {
             Self::Tcp | Self::Messages | Self::Http => Transports::Tcp,
@@ -111,8 +111,8 @@ pub struct Commands {
     pub client: String,
     /// The server; it listens on `$JOSTLE_LISTEN`.
     pub server: String,
-    /// Who judges: its status 0 is success.
+    /// The program that judges: its status 0 is success.
     pub check: Option<String>,
-    /// What is relayed; TCP unless stated.
+    /// The transports that are relayed; TCP unless stated.
     pub over: Option<Transports>,
 }

@@ -62,7 +62,7 @@ pub const ROUTE: &str = "trial";
 /// One cell of a sweep, to be run once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trial {
-    /// Who talks to whom.
+    /// The two ends that talk.
     pub job: Job,
     /// The profile behind the shorthands.
     pub profile: Option<NamedProfile>,
@@ -72,19 +72,19 @@ pub struct Trial {
     pub file: Option<String>,
     /// The size of what is carried: of the file, of a datagram of ping, of a message.
     pub size: Option<ByteSize>,
-    /// When a client asks again.
+    /// The rule by which a client asks again.
     pub timeout: Option<Timing>,
-    /// How fast plain UDP sends.
+    /// The rate at which plain UDP sends.
     pub pace: Option<BitRate>,
-    /// How many requests or messages there are.
+    /// The number of requests or messages.
     pub count: Option<u64>,
-    /// How often a request begins.
+    /// The time between the beginnings of requests.
     pub interval: Option<Span>,
-    /// What loss means on TCP.
+    /// The meaning of loss on TCP.
     pub tcp: Option<TcpMode>,
-    /// How long it may take.
+    /// The time that it may take.
     pub limit: Option<Span>,
-    /// Which repetition it is, from 1; only a label.
+    /// The number of the repetition, from 1; only a label.
     pub repeat: u32,
     /// The seed of all chance.
     pub seed: u64,
@@ -117,13 +117,14 @@ impl Trial {
         Ok(())
     }
 
-    /// The parameters that are set, as a row has them, besides `repeat`, `seed` and `virtual`.
+    /// Returns the parameters that are set, as a row has them, except `repeat`, `seed` and
+    /// `virtual`.
     pub fn parameters(&self) -> Map<String, Value> {
         let set = Parameter::all().filter_map(|parameter| Some((parameter, parameter.of(self)?)));
         set.map(|(parameter, setting)| (parameter.name().to_owned(), setting.value())).collect()
     }
 
-    /// The options of `jostle trial` that run it.
+    /// Returns the options of `jostle trial` that run it.
     pub fn arguments(&self) -> Vec<String> {
         let mut words = Vec::new();
         for parameter in Parameter::all() {
@@ -148,7 +149,7 @@ impl Trial {
         self
     }
 
-    /// The row before anything was measured.
+    /// Returns the row before anything was measured.
     pub fn row(&self) -> Row {
         let mut more = self.parameters();
         for key in ["protocol", "loss", "delay"] {
@@ -167,7 +168,7 @@ impl Trial {
         }
     }
 
-    /// The size of what is carried, unless a file says it.
+    /// Returns the size of what is carried, unless a file says it.
     pub fn size(&self) -> ByteSize {
         let natural = match self.job.protocol() {
             Some(Protocol::Ping) => Self::PING_SIZE,
@@ -177,33 +178,33 @@ impl Trial {
         self.size.unwrap_or(natural)
     }
 
-    /// Returns what a row says of the size; that of a file is added when the trial runs.
+    /// Returns the size as a row has it; that of a file is added when the trial runs.
     fn size_in_row(&self) -> Option<ByteSize> {
         (self.file.is_none() && self.job.protocol().is_some()).then(|| self.size())
     }
 
-    /// Returns when a client asks again.
+    /// Returns the rule by which a client asks again.
     pub fn timeout(&self) -> Timing {
         self.timeout.unwrap_or_default()
     }
 
-    /// Returns how fast plain UDP sends.
+    /// Returns the rate at which plain UDP sends.
     pub fn pace(&self) -> BitRate {
         self.pace.unwrap_or(Self::PACE)
     }
 
-    /// Returns how many requests or messages there are.
+    /// Returns the number of requests or messages.
     pub fn count(&self) -> u64 {
         self.count.unwrap_or(Self::COUNT)
     }
 
-    /// Returns how often a request begins.
+    /// Returns the time between the beginnings of requests.
     pub fn interval(&self) -> Duration {
         self.interval.map_or(Self::INTERVAL, |interval| interval.0)
     }
 
-    /// Returns what loss means on TCP: messages are made for a stream that loses, everything else
-    /// is not.
+    /// Returns the meaning of loss on TCP: messages are made for a stream that loses, everything
+    /// else is not.
     pub fn tcp(&self) -> TcpMode {
         let natural = match self.job.protocol() {
             Some(Protocol::Messages) => TcpMode::Raw(Unit::Line),
@@ -212,7 +213,7 @@ impl Trial {
         self.tcp.unwrap_or(natural)
     }
 
-    /// Returns how long it may take.
+    /// Returns the time that it may take.
     pub fn limit(&self) -> Duration {
         let natural = if self.is_virtual { Self::LIMIT_VIRTUAL } else { Self::LIMIT_REAL };
         self.limit.map_or(natural, |limit| limit.0)

@@ -62,7 +62,8 @@ pub struct TrialOptions {
 }
 
 impl TrialOptions {
-    /// The parameters that are given, in the order of rows. `read` finds profiles that are files.
+    /// Reads the parameters that are given, in the order of rows. `read` finds profiles that are
+    /// files.
     ///
     /// # Errors
     /// When a parameter cannot have its value; the place is the parameter.
@@ -79,7 +80,7 @@ impl TrialOptions {
         Ok(settings)
     }
 
-    /// Returns what is written for a parameter that is no shorthand.
+    /// Returns the text written for a parameter that is no shorthand.
     fn text(&self, name: &str) -> Option<&str> {
         let text = match name {
             "protocol" => &self.protocol,
@@ -101,7 +102,7 @@ impl TrialOptions {
         text.as_deref()
     }
 
-    /// A trial of the shorthands and nothing else.
+    /// Returns a trial of the shorthands and nothing else.
     fn weather(&self) -> Trial {
         // Programs that were not named are no parameter, as a protocol would be.
         let job = Job::Commands(Commands::default());

@@ -74,7 +74,7 @@ impl Parameter {
         BEFORE.into_iter().chain(weather).chain(BEHIND)
     }
 
-    /// The parameter called `name`; `drop` is `loss`.
+    /// Returns the parameter called `name`; `drop` is `loss`.
     ///
     /// # Errors
     /// When there is none; the error names those there are.
@@ -91,12 +91,12 @@ impl Parameter {
         })
     }
 
-    /// Its name.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         self.name
     }
 
-    /// Returns what values it has.
+    /// Returns the kind of its values.
     pub const fn kind(self) -> SettingKind {
         match self.target {
             ParameterTarget::Protocol => SettingKind::Protocol,
@@ -155,7 +155,7 @@ impl Parameter {
         }
     }
 
-    /// Returns what it is in a trial; `None` when it is not set.
+    /// Returns its value in a trial; `None` when it is not set.
     pub fn of(self, trial: &Trial) -> Option<Setting> {
         let commands = match &trial.job {
             Job::Commands(commands) => Some(commands),
@@ -185,8 +185,8 @@ impl Parameter {
         }
     }
 
-    /// Returns what a trial takes when it is not set; `None` where that is nothing, or where the
-    /// job has no use for it.
+    /// Returns the value that a trial takes when it is not set; `None` where that is nothing, or
+    /// where the job has no use for it.
     pub(crate) fn default_of(self, trial: &Trial) -> Option<Setting> {
         if !self.is_of_use(&trial.job) {
             return None;
@@ -250,7 +250,7 @@ impl Parameter {
 }
 
 impl Trial {
-    /// The programs; anyone's from now on.
+    /// Returns the programs; anyone's from now on.
     fn commands(&mut self) -> &mut Commands {
         if let Job::Protocol(_) = self.job {
             self.job = Job::Commands(Commands::default());

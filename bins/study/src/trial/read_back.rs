@@ -36,7 +36,7 @@ impl Trial {
     }
 }
 
-/// Returns what a row says of a parameter; `None` when it was left out.
+/// Returns a row's value of a parameter; `None` when it was left out.
 fn written(row: &Row, name: &str) -> Option<Value> {
     match name {
         // Then the row names the programs.
@@ -65,7 +65,7 @@ mod tests {
         trial
     }
 
-    /// The row as another program reads it.
+    /// Returns the row as another program reads it.
     fn read(row: &Row) -> Row {
         serde_json::from_str(&serde_json::to_string(row).unwrap()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! What came of a trial, in the terms of its row: the same words for real sockets and for virtual
+//! The outcome of a trial, in the terms of its row: the same words for real sockets and for virtual
 //! time.
 
 use super::Trial;
@@ -15,11 +15,11 @@ use std::time::Duration;
 pub struct FileResult {
     /// Its size in bytes.
     pub size: u64,
-    /// How long it took, or until it was given up.
+    /// The time that it took, or until it was given up.
     pub elapsed: Duration,
-    /// Whether what arrived is the file; `None` when nothing arrived.
+    /// True if the received bytes are the file; `None` when nothing arrived.
     pub equal: Option<bool>,
-    /// What became of each chunk.
+    /// The fate of each chunk.
     pub chunks: Vec<ChunkState>,
     /// Copies beyond each chunk's first, where they were counted.
     pub doubled: Option<u64>,

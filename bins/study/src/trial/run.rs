@@ -39,7 +39,7 @@ fn simulate(trial: Trial, stop: &Stop) -> anyhow::Result<Row> {
     });
     let run = move || {
         let row = catch_unwind(AssertUnwindSafe(|| simulated::run(&trial, &content)));
-        // Nobody may want to know any more.
+        // The receiver may have gone by now.
         let _ = sender.send(Some(row));
     };
     std::thread::Builder::new().name("trial".into()).spawn(run).context("cannot start a thread")?;

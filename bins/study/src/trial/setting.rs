@@ -20,7 +20,7 @@ pub enum SettingKind {
     Number,
     /// Bits per second.
     Rate,
-    /// What may wait: a time, bytes or packets.
+    /// The bound on what may wait: a time, bytes or packets.
     Queue,
     /// A time.
     Time,
@@ -28,13 +28,13 @@ pub enum SettingKind {
     Size,
     /// A whole number.
     Count,
-    /// When to ask again.
+    /// The rule by which a client asks again.
     Timing,
     /// One of our protocols.
     Protocol,
-    /// What loss means on TCP.
+    /// The meaning of loss on TCP.
     Tcp,
-    /// What is relayed.
+    /// The transports that are relayed.
     Transports,
     /// A profile's name, or the profile itself.
     Profile,
@@ -51,7 +51,7 @@ pub enum Setting {
     Number(f64),
     /// Bits per second.
     Rate(BitRate),
-    /// What may wait.
+    /// The bound on what may wait.
     Queue(Queue),
     /// A time.
     Time(Span),
@@ -59,13 +59,13 @@ pub enum Setting {
     Size(ByteSize),
     /// A whole number.
     Count(u64),
-    /// When to ask again.
+    /// The rule by which a client asks again.
     Timing(Timing),
     /// One of our protocols.
     Protocol(Protocol),
-    /// What loss means on TCP.
+    /// The meaning of loss on TCP.
     Tcp(TcpMode),
-    /// What is relayed.
+    /// The transports that are relayed.
     Transports(Transports),
     /// A profile.
     Profile(NamedProfile),
@@ -180,8 +180,8 @@ fn profile(
 }
 
 impl Setting {
-    /// The value as rows have it: a share is a fraction, a size a number of bytes, what has a unit
-    /// a text.
+    /// Returns the value as rows have it: a share is a fraction, a size a number of bytes, what has
+    /// a unit a text.
     pub fn value(&self) -> Value {
         match self {
             Self::Share(share) => json!(share.as_f64()),

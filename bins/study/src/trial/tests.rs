@@ -10,7 +10,7 @@ fn trial(settings: &[(&str, Value)]) -> Result<Trial, SettingError> {
     Ok(trial)
 }
 
-/// A value for each parameter, as a row has it.
+/// Returns a value for each parameter, as a row has it.
 fn everything() -> Vec<(&'static str, Value)> {
     let mut settings = Vec::new();
     for parameter in Parameter::all() {

@@ -9,10 +9,13 @@
 //! use jostle_endpoints::protocol::{saw, storage::Memory};
 //! use jostle_study::virtual_time::{Limits, SERVER, Simulation};
 //!
-//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#,
+//! )?;
 //! let mut client = saw::SawClient::new(saw::SawClientSettings::new(SERVER), Vec::new());
 //! let mut server = saw::SawServer::new(Memory::new(vec![7; 65_536]), None);
-//! let outcome = Simulation::new(&mut client, &mut server, &profile, 7, "saw").run(Limits::default(), |_, _| {});
+//! let outcome = Simulation::new(&mut client, &mut server, &profile, 7, "saw")
+//!     .run(Limits::default(), |_, _| {});
 //! assert!(outcome.is_finished());
 //! assert_eq!(client.report().bytes, 65_536);
 //! assert!(outcome.elapsed.as_millis() > 160);
@@ -45,7 +48,7 @@ pub const CLIENT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALH
 /// The server's address.
 pub const SERVER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_000));
 
-/// When a run ends though its client has not finished.
+/// The limits at which a run ends though its client has not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The virtual time it may take.
@@ -61,12 +64,12 @@ impl Default for Limits {
     }
 }
 
-/// Why a run ended.
+/// The reason why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The client has finished, well or not, and the links are empty.
     Finished,
-    /// Nobody has anything left to do, and the client has not finished.
+    /// Neither end has anything left to do, and the client has not finished.
     Stalled,
     /// The virtual time was over.
     TimeOver,
@@ -74,21 +77,21 @@ pub enum End {
     PacketsOver,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Why it ended.
+    /// The reason why it ended.
     pub end: End,
     /// The virtual time until the client had finished, or until the run ended.
     pub elapsed: Duration,
-    /// What the link from client to server did.
+    /// The counters of the link from client to server.
     pub up: Counters,
-    /// What the link from server to client did.
+    /// The counters of the link from server to client.
     pub down: Counters,
 }
 
 impl Outcome {
-    /// Whether the client has finished.
+    /// Returns true if the client has finished.
     pub fn is_finished(&self) -> bool {
         self.end == End::Finished
     }
@@ -102,7 +105,7 @@ pub struct Simulation<'a> {
 }
 
 impl<'a> Simulation<'a> {
-    /// A run under `profile`, with the draws that a route called `route` has under `seed`.
+    /// Creates a run under `profile`, with the draws that a route called `route` has under `seed`.
     pub fn new(
         client: &'a mut dyn Endpoint,
         server: &'a mut dyn Endpoint,
@@ -119,7 +122,7 @@ impl<'a> Simulation<'a> {
         run::run(&mut self, limits, observe)
     }
 
-    /// Delivers what has crossed a link by now. Whether there was anything.
+    /// Delivers what has crossed a link by now. Returns true if there was anything.
     fn arrive(
         &mut self,
         now: Instant,
@@ -140,13 +143,14 @@ impl<'a> Simulation<'a> {
         any
     }
 
-    /// Lets an endpoint send its next datagram. Whether it had one.
+    /// Lets an endpoint send its next datagram. Returns true if it had one.
     fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let endpoint = match direction {
             Direction::Up => &mut self.client,
             Direction::Down => &mut self.server,
         };
         let Some(transmit) = endpoint.poll(now) else { return false };
+        // The phases of both directions begin with the first datagram of either.
         self.links.iter_mut().for_each(|link| link.begin(now));
         self.links[direction.index()].handle(Packet::new(1, now, Body::Data(transmit.payload)));
         true

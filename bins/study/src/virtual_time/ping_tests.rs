@@ -1,4 +1,4 @@
-//! What ping counts, against what the links did to its datagrams.
+//! Ping's counts, compared with what the links did to its datagrams.
 
 use super::*;
 use jostle_common::statistics::{Z_999, proportion_margin};

@@ -16,16 +16,16 @@ pub(super) trait World {
         packets_max: u64,
         observe: &mut impl FnMut(Direction, &Output),
     );
-    /// Whether the client has finished.
+    /// Returns true if the client has finished.
     fn is_finished(&self) -> bool;
-    /// Whether nothing is under way.
+    /// Returns true if nothing is under way.
     fn is_drained(&self) -> bool;
-    /// The link of a direction.
+    /// Returns the link of a direction.
     fn link(&self, direction: Direction) -> &Link;
-    /// When something next happens; with the server or without it.
+    /// Returns the time at which something next happens; with the server or without it.
     fn deadline(&self, with_server: bool) -> Option<Instant>;
 
-    /// The packets that have entered both links.
+    /// Returns the number of packets that have entered both links.
     fn packets(&self) -> u64 {
         Direction::BOTH.iter().map(|direction| self.link(*direction).counters().entered).sum()
     }
@@ -44,6 +44,7 @@ pub(super) fn run(
     let end = loop {
         world.settle(now, limits.packets, &mut observe);
         if world.is_finished() {
+            // The run took until here; what is under way has only to leave the links.
             finished.get_or_insert(now);
             if world.is_drained() {
                 break End::Finished;

@@ -2,13 +2,15 @@
 //! lines, or one that loses time.
 //!
 //! ```
-//! use jostle_engine::profile::Profile;
-//! use jostle_endpoints::protocol::messages::{MessagesClient, MessagesClientSettings, Session};
 //! use jostle_common::time::Instant;
+//! use jostle_endpoints::protocol::messages::{MessagesClient, MessagesClientSettings, Session};
+//! use jostle_engine::profile::Profile;
 //! use jostle_engine::route::{TcpMode, Unit};
 //! use jostle_study::virtual_time::{Limits, StreamSimulation};
 //!
-//! let profile = Profile::from_json(r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#)?;
+//! let profile = Profile::from_json(
+//!     r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#,
+//! )?;
 //! let mut client = MessagesClient::new(MessagesClientSettings::default());
 //! client.push("hello".into());
 //! client.close();
@@ -42,16 +44,16 @@ const ID: u32 = 1;
 pub struct StreamSimulation<'a> {
     /// The client, then the server: by the direction in which they send.
     ends: [&'a mut dyn StreamEndpoint; 2],
-    /// Whether they have ended their stream.
+    /// True for each that has ended its stream.
     ended: [bool; 2],
-    /// What they have said and there was no room for.
+    /// The bytes they have said and there was no room for.
     unsent: [Bytes; 2],
     carrier: Carrier,
 }
 
 impl<'a> StreamSimulation<'a> {
-    /// A run under `profile`, whose rules mean to the stream what `mode` says, with the draws that
-    /// a route called `route` has under `seed`.
+    /// Creates a run under `profile`, whose rules mean to the stream what `mode` says, with the
+    /// draws that a route called `route` has under `seed`.
     pub fn new(
         client: &'a mut dyn StreamEndpoint,
         server: &'a mut dyn StreamEndpoint,
@@ -71,7 +73,7 @@ impl<'a> StreamSimulation<'a> {
         run::run(self, limits, observe)
     }
 
-    /// What lies between the ends.
+    /// Returns the carrier between the ends.
     pub const fn carrier(&self) -> &Carrier {
         &self.carrier
     }
@@ -90,7 +92,7 @@ impl<'a> StreamSimulation<'a> {
         }
     }
 
-    /// Lets an end send what it has next, or end its stream. Whether it did.
+    /// Lets an end send what it has next, or end its stream. Returns true if it did.
     fn send(&mut self, now: Instant, direction: Direction) -> bool {
         let index = direction.index();
         let room = self.carrier.room(ID, direction);
@@ -106,6 +108,7 @@ impl<'a> StreamSimulation<'a> {
             self.carrier.push(now, ID, direction, piece);
             return true;
         }
+        // A stream ends only when everything that was said is on its way.
         self.ended[index] = self.ends[index].has_said_all();
         if self.ended[index] {
             self.carrier.finish(now, ID, direction);
@@ -176,7 +179,7 @@ mod tests {
 
     const RAW: TcpMode = TcpMode::Raw(Unit::Line);
 
-    /// What an observer of one direction sees come out of the link.
+    /// The output of the link in one direction, as an observer sees it.
     #[derive(Default)]
     struct Way {
         bytes: Vec<u8>,

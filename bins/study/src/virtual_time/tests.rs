@@ -1,4 +1,4 @@
-//! What the protocols promise, through the real links, in virtual time.
+//! The promises of the protocols, through the real links, in virtual time.
 
 use super::*;
 use jostle_common::units::BitRate;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Bytes without a pattern that a shifted or repeated chunk would share.
+/// Makes bytes without a pattern that a shifted or repeated chunk would share.
 fn file(size: usize) -> Vec<u8> {
     let mut state = 1u32;
     let step = |_| {
@@ -125,7 +125,7 @@ fn a_run_that_cannot_end_is_ended() {
     }
 }
 
-/// A table of a 256 KiB file by loss and delay each way, for people; kept as a golden file.
+/// Writes a table of a 256 KiB file by loss and delay each way, for people; kept as a golden file.
 #[test]
 fn saw_by_loss_and_delay() {
     const SIZE: usize = 256 * 1024;
@@ -156,7 +156,7 @@ fn saw_by_loss_and_delay() {
     insta::assert_snapshot!(table);
 }
 
-/// What an observer of the link says about the chunks: the k-th data datagram that entered carries
+/// An observer's account of the chunks at the link: the k-th data datagram that entered carries
 /// chunk k.
 #[derive(Default)]
 struct Observer {
@@ -200,7 +200,7 @@ impl Observer {
     }
 }
 
-/// What the server says of a transfer, and what an observer of the link says.
+/// The server's account of a transfer, and an observer's at the link.
 struct Sent {
     account: ChunkAccount,
     /// Data datagrams that came when the report was already made.

@@ -64,7 +64,7 @@ pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
     Some(chart(plots, layout, SIZE, "Goodput against loss"))
 }
 
-/// Loss in percent, and goodput in bits per second. A row without goodput has no place on a
+/// Returns loss in percent, and goodput in bits per second. A row without goodput has no place on a
 /// logarithmic axis.
 fn points(comparison: &Comparison, protocol: FileProtocol) -> Vec<(f64, f64)> {
     let rows = comparison.of(protocol).into_iter();
@@ -75,7 +75,7 @@ fn points(comparison: &Comparison, protocol: FileProtocol) -> Vec<(f64, f64)> {
     .collect()
 }
 
-/// The power of ten at or beyond the extreme rate.
+/// Returns the power of ten at or beyond the extreme rate.
 fn decade(rates: &[f64], extreme: fn(f64, f64) -> f64, round: fn(f64) -> f64) -> f64 {
     10f64.powf(round(rates.iter().copied().reduce(extreme).unwrap_or(1.0).log10()))
 }

@@ -1,5 +1,5 @@
-//! The comparison as one HTML page that needs nothing but itself and the received files beside it:
-//! no script, no network.
+//! The comparison as one HTML page that needs nothing but itself and the received files in its
+//! folder: no script, no network.
 
 mod chart;
 mod picture;
@@ -87,7 +87,7 @@ fn file(finished: &FinishedRow) -> Markup {
     }
 }
 
-/// Returns what became of a file, in a line.
+/// Describes the fate of a file, in a line.
 fn outcome(finished: &FinishedRow) -> String {
     let row = &finished.row;
     let time = row.seconds.map(|time| format!(" in {}", seconds(time))).unwrap_or_default();
@@ -120,7 +120,7 @@ fn goodput(comparison: &Comparison) -> Markup {
     }
 }
 
-/// Returns what the markers of the chart stand for.
+/// Explains the markers of the chart.
 fn markers(comparison: &Comparison) -> Markup {
     let shape = |protocol| match protocol {
         FileProtocol::Tcp => r#"<circle cx="7" cy="7" r="5"/>"#,

@@ -32,7 +32,7 @@ fn draw_cell(first: usize, cell: &[Chunk]) -> Markup {
     }
 }
 
-/// The sums, in words.
+/// Writes the sums, in words.
 fn legend(chunks: &[Chunk]) -> String {
     let of = |kind| chunks.iter().filter(|chunk| **chunk == kind).count() as u64;
     format!(
@@ -44,8 +44,8 @@ fn legend(chunks: &[Chunk]) -> String {
     )
 }
 
-/// A cell of several chunks: filled from below as far as they are intact, then as far as they are
-/// damaged.
+/// Draws a cell of several chunks: filled from below as far as they are intact, then as far as they
+/// are damaged.
 fn mixed(first: usize, cell: &[Chunk]) -> Markup {
     let part = |kind| 100 * cell.iter().filter(|chunk| **chunk == kind).count() / cell.len();
     let (intact, damaged) = (part(Chunk::Intact), part(Chunk::Damaged));

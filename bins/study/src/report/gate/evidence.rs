@@ -1,4 +1,4 @@
-//! What the pairs of a point say of a condition, and how sure that is.
+//! The evidence of a point's pairs for a condition, and how sure that is.
 //!
 //! - In virtual time a cell has one outcome: one pair, and pairs that all have one ratio, are
 //!   certain.
@@ -23,7 +23,7 @@ pub(in super::super) enum Basis {
 }
 
 impl Basis {
-    /// `certain`, `interval` or `signs`.
+    /// Returns `certain`, `interval` or `signs`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Certain => "certain",
@@ -51,7 +51,7 @@ pub(super) struct Evidence {
 /// A judged ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct JudgedRatio {
-    /// Whether the condition is met.
+    /// The verdict on whether the condition is met.
     pub(super) verdict: Verdict,
     /// New / old: the geometric mean over the pairs, or, when values are 0, of the means.
     pub(super) ratio: f64,
@@ -70,6 +70,7 @@ impl Evidence {
         let (mut new_sum, mut old_sum) = (0.0, 0.0);
         for pair in done() {
             let (Some(now), Some(then)) = values(pair) else {
+                // One side alone lacks the metric; where both lack it nothing is missing.
                 unusable += u64::from(values(pair) != (None, None));
                 continue;
             };
@@ -79,6 +80,7 @@ impl Evidence {
             }
             new_sum += now;
             old_sum += then;
+            // Equal values have a ratio of 1, even where both are 0.
             new.push(if now == then { 1.0 } else { now });
             old.push(if now == then { 1.0 } else { then });
         }
@@ -95,7 +97,7 @@ impl Evidence {
         })
     }
 
-    /// Returns how many pairs have a ratio.
+    /// Returns the number of pairs that have a ratio.
     pub(super) const fn pairs(&self) -> usize {
         self.new.len()
     }
@@ -130,6 +132,7 @@ impl Evidence {
             Basis::Signs => {
                 let met = self.ratios().filter(|ratio| condition.is_met(*ratio)).count() as u64;
                 let all = self.pairs() as u64;
+                // Were the median pair on the threshold, each pair would be a fair coin.
                 let is_rare = |count| at_least(count, all) <= (1.0 - confidence) / 2.0;
                 let verdict = match () {
                     () if is_rare(met) => Verdict::Yes,
@@ -151,6 +154,7 @@ fn basis(new: &[f64], old: &[f64], is_virtual: bool) -> Basis {
     let Some(first) = ratios.next() else { return Basis::Interval };
     let is_one_ratio = ratios.all(|ratio| ratio == first);
     let has_zero = new.iter().chain(old).any(|value| *value == 0.0);
+    // Virtual time repeats itself exactly, so one pair is proof; of real pairs several must agree.
     match is_one_ratio && (is_virtual || (new.len() > 1 && !has_zero)) {
         true => Basis::Certain,
         false if has_zero => Basis::Signs,
@@ -158,8 +162,9 @@ fn basis(new: &[f64], old: &[f64], is_virtual: bool) -> Basis {
     }
 }
 
-/// The probability that of `all` fair coins `count` or more show heads.
+/// Returns the probability that of `all` fair coins `count` or more show heads.
 fn at_least(count: u64, all: u64) -> f64 {
+    // In logarithms, as a factorial overflows from 171 on.
     let log_factorial = |number: u64| libm::lgamma(number as f64 + 1.0);
     let all_ways = log_factorial(all) - all as f64 * std::f64::consts::LN_2;
     let exactly = |heads| libm::exp(all_ways - log_factorial(heads) - log_factorial(all - heads));
@@ -172,7 +177,7 @@ mod tests {
     use super::super::super::interner::Interner;
     use super::*;
 
-    /// Returns what is made of real or virtual pairs of intact shares, in 16ths.
+    /// Judges real or virtual pairs of intact shares, in 16ths.
     fn judged(text: &str, pairs: &[(u64, u64)], is_virtual: bool) -> (Basis, Verdict, f64) {
         let mut interner = Interner::default();
         let mut side = |name: &str, number: fn(&(u64, u64)) -> u64| {

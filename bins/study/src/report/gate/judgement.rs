@@ -1,5 +1,5 @@
-//! What a comparison with older rows says: the points that got worse, what is unclear, and the
-//! verdict.
+//! The judgement of a comparison with older rows: the points that got worse, what is unclear, and
+//! the verdict.
 
 use super::super::metric::Metric;
 use super::super::table::Table;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 const UNCLEAR_SHOWN: usize = 20;
 
 impl Gate {
-    /// The tables and the verdict, in Markdown.
+    /// Writes the tables and the verdict, in Markdown.
     pub(in super::super) fn text(&self) -> String {
         let mut text = String::new();
         if !self.worse.is_empty() {
@@ -38,7 +38,7 @@ impl Gate {
         text + &format!("{}\n", escaped(&self.verdict()))
     }
 
-    /// One sentence: what comes of it.
+    /// Writes the verdict in one sentence.
     pub(in super::super) fn verdict(&self) -> String {
         let conditions: Vec<String> = self.conditions.iter().map(ToString::to_string).collect();
         let conditions = conditions.join(", ");
@@ -93,7 +93,7 @@ impl Gate {
         }
     }
 
-    /// Returns how many points got worse, for whatever reasons.
+    /// Returns the number of points that got worse, for whatever reasons.
     fn worse_points(&self) -> u64 {
         let spots = self
             .worse
@@ -103,7 +103,7 @@ impl Gate {
         spots.map(|spot| &spot.levels).collect::<std::collections::BTreeSet<_>>().len() as u64
     }
 
-    /// Returns what a reader has to know before believing the verdict, a sentence each.
+    /// Lists the facts that a reader has to know before believing the verdict, a sentence each.
     pub(in super::super) fn remarks(&self) -> Vec<String> {
         let old = self.old_remarks.iter();
         let mut remarks: Vec<String> =
@@ -139,7 +139,7 @@ impl Gate {
         remarks
     }
 
-    /// Returns what conditions found, a line each.
+    /// Lists the findings of conditions, a line each.
     pub(in super::super) fn table(&self, findings: &[Finding]) -> Table {
         let mut heads = spot_heads(findings.iter().map(|finding| &finding.spot));
         let names = heads.len() + 1;
@@ -157,7 +157,7 @@ impl Gate {
         Table { heads, names, rows: findings.iter().map(row).collect() }
     }
 
-    /// The same for programs.
+    /// Returns the same for programs.
     pub(in super::super) fn json(&self) -> Value {
         let findings = |list: &[Finding]| {
             list.iter().map(|finding| self.finding_json(finding)).collect::<Vec<_>>()
@@ -206,7 +206,7 @@ impl Gate {
     }
 }
 
-/// The points of which more cells failed, a line each.
+/// Lists the points of which more cells failed, a line each.
 pub(in super::super) fn failing_table(failing: &[Failing]) -> Table {
     let mut heads = spot_heads(failing.iter().map(|failing| &failing.spot));
     let names = heads.len();
@@ -256,7 +256,7 @@ fn interval(finding: &Finding) -> String {
     }
 }
 
-/// `99.95` of 0.9995: digits enough to differ from 100.
+/// Writes `99.95` for 0.9995: digits enough to differ from 100.
 fn number_of_percent(confidence: f64) -> String {
     let lack = (1.0 - confidence) * 100.0;
     let decimals = if lack >= 1.0 { 1 } else { (1.0 - libm::log10(lack)) as usize };

@@ -28,34 +28,34 @@ use pairs::{Pair, Pairs};
 pub(super) struct Gate {
     /// The names of the files of old rows.
     pub(super) sources: Vec<String>,
-    /// What became of old rows before they were counted, a sentence each.
+    /// The fate of old rows before they were counted, a sentence each.
     pub(super) old_remarks: Vec<String>,
-    /// What may not happen.
+    /// The conditions, which say what may not happen.
     pub(super) conditions: Vec<Condition>,
-    /// How many pairs of cells there are.
+    /// The number of pairs of cells.
     pub(super) pairs: u64,
-    /// How many points they make.
+    /// The number of points that they make.
     pub(super) points: u64,
-    /// How many new cells have no old one.
+    /// The number of new cells without an old one.
     pub(super) new_alone: u64,
-    /// How many old cells have no new one.
+    /// The number of old cells without a new one.
     pub(super) old_alone: u64,
-    /// How many pairs are one and the same run on real sockets: then a file was compared with
-    /// itself.
+    /// The number of pairs that are one and the same run on real sockets: then a file was compared
+    /// with itself.
     pub(super) same_runs: u64,
-    /// How many verdicts could be wrong by chance.
+    /// The number of verdicts that could be wrong by chance.
     pub(super) chances: u64,
-    /// How sure each of those is.
+    /// The confidence of each of those.
     pub(super) confidence: f64,
     /// The points that met a condition.
     pub(super) worse: Vec<Finding>,
     /// The points with too few or too noisy pairs to tell.
     pub(super) unclear: Vec<Finding>,
-    /// How many verdicts were that nothing got worse.
+    /// The number of verdicts that nothing got worse.
     pub(super) sound: u64,
     /// The points of which more cells failed than before.
     pub(super) failing: Vec<Failing>,
-    /// What comes of it all.
+    /// The outcome of it all.
     pub(super) outcome: GateOutcome,
 }
 
@@ -77,7 +77,7 @@ pub(super) enum GateOutcome {
 /// The place of a point.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PointPlace {
-    /// What varies, with its values here.
+    /// The parameters that vary, with their values here.
     pub(super) levels: Vec<(&'static str, String)>,
     /// The `over`, `by` and `x` of the report's point that it is in.
     pub(super) place: (usize, usize, usize),
@@ -86,13 +86,14 @@ pub(super) struct PointPlace {
 /// A condition that was judged at a point.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
-    /// Where.
+    /// The place of the point.
     pub(super) spot: PointPlace,
-    /// Which of the conditions.
+    /// The index of the condition.
     pub(super) condition: usize,
-    /// How many pairs have a ratio.
+    /// The number of pairs that have a ratio.
     pub(super) pairs: u64,
-    /// How many pairs of cells that were done have none, as a side does not have the metric.
+    /// The number of pairs of cells that were done and have none, as a side does not have the
+    /// metric.
     pub(super) unusable: u64,
     /// The mean of the pairs' old values; no number without any.
     pub(super) old_mean: f64,
@@ -100,28 +101,28 @@ pub(super) struct Finding {
     pub(super) new_mean: f64,
     /// New / old. May be 0 or infinite.
     pub(super) ratio: f64,
-    /// Where the true ratio is, at the confidence of each verdict.
+    /// The interval that holds the true ratio, at the confidence of each verdict.
     pub(super) interval: Option<Interval>,
-    /// What it is known by.
+    /// The basis of the verdict.
     pub(super) basis: Basis,
 }
 
 /// A point of which more cells failed than before.
 #[derive(Clone, Debug)]
 pub(super) struct Failing {
-    /// Where.
+    /// The place of the point.
     pub(super) spot: PointPlace,
-    /// How many pairs there are.
+    /// The number of pairs.
     pub(super) pairs: u64,
-    /// How many cells failed before.
+    /// The number of cells that failed before.
     pub(super) old_failed: u64,
-    /// How many fail now.
+    /// The number of cells that fail now.
     pub(super) new_failed: u64,
 }
 
 impl Gate {
-    /// Compares. `strict` makes what is unclear a reason to fail, and what was there before and is
-    /// gone.
+    /// Compares. With `strict`, anything that is unclear, or was there before and is gone, is a
+    /// reason to fail.
     ///
     /// # Errors
     /// [`Usage`] when a condition is about a number that no row has.
@@ -174,6 +175,7 @@ impl Gate {
                 evidence.extend(found.map(|found| (spot(layout, pairs[0].new), condition, found)));
             }
         }
+        // All evidence comes first: how sure each verdict has to be depends on their number.
         self.chances =
             evidence.iter().filter(|(_, _, evidence)| evidence.has_chance()).count() as u64;
         self.confidence = confidence_of_each(CONFIDENCE, self.chances);
@@ -212,8 +214,8 @@ impl Gate {
     }
 }
 
-/// The place of a condition's metric in the interner; `None` when it is one of our own and no row
-/// has it, as when all cells failed.
+/// Returns the place of a condition's metric in the interner; `None` when it is one of our own and
+/// no row has it, as when all cells failed.
 fn metric_of(interner: &Interner, condition: &Condition) -> Result<Option<u16>, Usage> {
     let metrics = interner.metrics();
     let found =

@@ -1,5 +1,4 @@
-//! Which new row belongs to which old one: the same parameters, repetition and seed, whatever the
-//! version.
+//! The pairs of new and old rows: the same parameters, repetition and seed, whatever the version.
 
 use super::super::interner::{Interner, Levels};
 use super::super::read::Record;
@@ -57,7 +56,7 @@ impl<'a> Pairs<'a> {
         pairs
     }
 
-    /// Returns how many pairs there are.
+    /// Returns the number of pairs.
     pub(super) fn count(&self) -> u64 {
         self.points.iter().map(|pairs| pairs.len() as u64).sum()
     }

@@ -11,8 +11,8 @@ fn compared(new: &[RowBuilder], old: &[RowBuilder], conditions: &[&str], strict:
     Gate::new(&interner, &layout, (&new, &old), &conditions, strict).unwrap()
 }
 
-/// Ten loss rates, `repeats` repetitions each; the goodput is that of the loss rate, times what
-/// `factor` says of loss rate and repetition.
+/// Returns a sweep of ten loss rates, `repeats` repetitions each; the goodput is that of the loss
+/// rate, times what `factor` says of loss rate and repetition.
 fn sweep(repeats: u32, factor: impl Fn(u64, u32) -> f64) -> Vec<RowBuilder> {
     let mut rows = Vec::new();
     for place in 0..10 {
@@ -26,7 +26,7 @@ fn sweep(repeats: u32, factor: impl Fn(u64, u32) -> f64) -> Vec<RowBuilder> {
     rows
 }
 
-/// Noise of a relative size, other for each run.
+/// Returns noise of a relative size, other for each run.
 fn noisy(run: u64, size: f64) -> impl Fn(u64, u32) -> f64 {
     move |place, repeat| 1.0 + size * noise(run, place * 100 + u64::from(repeat))
 }

@@ -12,7 +12,7 @@ use jostle_common::words::ticks::{
 /// stand side by side instead.
 const CROWDED: f64 = 0.2;
 
-/// The level axis, for a parameter that varies.
+/// Returns the level axis, for a parameter that varies.
 pub(super) fn across(dimension: &Dimension) -> Across {
     let values: Option<Vec<f64>> = dimension.levels.iter().map(|level| level.value).collect();
     let Some(values) = values.filter(|values| dimension.is_ordered && !is_crowded(values)) else {
@@ -29,7 +29,7 @@ pub(super) fn across(dimension: &Dimension) -> Across {
     Across::Numbers { label, low: values[0], high: values[values.len() - 1] }
 }
 
-/// Returns where a level is on the axis.
+/// Returns the place of a level on the axis.
 pub(super) fn position(dimension: &Dimension, across: &Across, level: usize) -> f64 {
     match across {
         Across::Numbers { .. } => dimension.levels[level].value.unwrap_or_default(),
@@ -44,7 +44,7 @@ fn is_crowded(values: &[f64]) -> bool {
     values.windows(2).any(|pair| pair[1] - pair[0] < CROWDED * mean)
 }
 
-/// The texts at the upright axis.
+/// Returns the texts at the upright axis.
 pub(super) fn upright(unit: MetricUnit) -> Label {
     match unit {
         MetricUnit::BitsPerSecond => rate_label,

@@ -47,7 +47,7 @@ pub(super) enum Across {
 pub(super) struct Axes {
     /// The level axis.
     pub(super) across: Across,
-    /// What it shows.
+    /// The name of the quantity on the level axis.
     pub(super) across_name: String,
     /// The upright axis.
     pub(super) scale: Scale,
@@ -58,20 +58,20 @@ pub(super) struct Axes {
 /// A place on the level axis and what was measured there.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
-    /// Where it is on the level axis.
+    /// Its place on the level axis.
     pub(super) x: f64,
     /// The mean and its interval; `None` when there is no value.
     pub(super) estimate: Option<Estimate>,
     /// True if some of its rows failed.
     pub(super) has_failed: bool,
-    /// What a pointer over it shows, as plain text.
+    /// The text that a pointer over it shows, as plain text.
     pub(super) tip: Option<String>,
 }
 
 /// A series, from left to right.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
-    /// How it looks.
+    /// Its look.
     pub(super) style: Style,
     /// Its points; one without a value interrupts the line.
     pub(super) marks: Vec<Mark>,
@@ -99,14 +99,14 @@ pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
     chart(plots, layout, size, name)
 }
 
-/// Returns how far a series stands from a place that it shares with others.
+/// Returns the distance of a series from a place that it shares with others.
 fn dodge(index: usize, count: usize) -> f64 {
     let step = (0.7 / count as f64).min(0.14);
     (index as f64 - (count - 1) as f64 / 2.0) * step
 }
 
-/// Points with a value, next to each other: the line through the means and the band around it. What
-/// no line joins has bars.
+/// Draws points with a value, next to each other: the line through the means and the band around
+/// it. Points that no line joins have bars.
 fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots: &mut Vec<Plot>) {
     let scale = axes.scale;
     let known: Vec<(f64, Estimate)> =
@@ -116,6 +116,7 @@ fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots
         let path = LinePlot::new().with_data(data).with_color(style.color()).with_stroke_width(2.2);
         plots.push(if style.is_dashed() { path.with_dashed() } else { path }.into());
     }
+    // A point without an interval interrupts the band.
     for part in known.split(|(_, estimate)| estimate.interval.is_none()) {
         let ends = part.iter().filter_map(|(x, estimate)| {
             let interval = estimate.interval?;
@@ -137,7 +138,7 @@ fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots
     }
 }
 
-/// A marker at each mean, with a ring around those that some rows are missing from.
+/// Draws a marker at each mean, with a ring around those that some rows are missing from.
 fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
     let at = |mark: &Mark| Some((mark.x + aside, axes.scale.clamp(mark.estimate?.mean)));
     let color = || curve.style.color();
@@ -157,8 +158,8 @@ fn markers(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
     }
 }
 
-/// A cross at the lower edge where all rows failed, a little higher for each series, so that none
-/// hides another.
+/// Draws a cross at the lower edge where all rows failed, a little higher for each series, so that
+/// none hides another.
 fn crosses(axes: &Axes, curve: &Curve, aside: f64, before: usize, plots: &mut Vec<Plot>) {
     let height = axes.scale.at((0.02 + 0.06 * before as f64).min(0.95));
     let lost = || curve.marks.iter().filter(|mark| mark.estimate.is_none() && mark.has_failed);
@@ -167,7 +168,7 @@ fn crosses(axes: &Axes, curve: &Curve, aside: f64, before: usize, plots: &mut Ve
     plots.push(with_tips(dots, lost()).into());
 }
 
-/// Points that say what they are, as far as they have something to say.
+/// Draws points that say what they are, as far as they have something to say.
 fn with_tips<'a>(dots: ScatterPlot, marks: impl Iterator<Item = &'a Mark>) -> ScatterPlot {
     let tips: Vec<String> = marks.filter_map(|mark| mark.tip.as_deref().map(visible)).collect();
     if tips.is_empty() { dots } else { dots.with_tooltips().with_tooltip_labels(tips) }
@@ -206,7 +207,8 @@ fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
     (layout.with_force_margins_y(12.0, below), size)
 }
 
-/// The names as they fit below the axis, and how much deeper they reach when they stand aslant.
+/// Returns the names as they fit below the axis, and how much deeper they reach when they stand
+/// aslant.
 fn names_below(names: &[String]) -> (Vec<String>, f64) {
     let every = names.len().div_ceil(NAMES_MAX);
     let cut = |name: &String| {
@@ -227,12 +229,13 @@ fn names_below(names: &[String]) -> (Vec<String>, f64) {
     (shown, slope)
 }
 
-/// Text as the chart's library shows it as it is: between two dollar signs it reads a formula.
+/// Escapes text so that the chart's library shows it as it is: between two dollar signs it reads a
+/// formula.
 fn plain(text: &str) -> String {
     visible(text).replace('$', "\\$")
 }
 
-/// Text without the control characters that are no part of HTML.
+/// Returns text without the control characters that are no part of HTML.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -18,7 +18,7 @@ use maud::{Markup, html};
 /// stays small.
 const TIPS_MAX: usize = 400;
 
-/// The section of the metric at a place in the report.
+/// Draws the section of the metric at a place in the report.
 pub(super) fn section(gathered: &Gathered, metric: usize) -> Markup {
     let what = &gathered.metrics[metric];
     let better = match what.better {
@@ -48,7 +48,7 @@ pub(super) fn section(gathered: &Gathered, metric: usize) -> Markup {
     }
 }
 
-/// The upright axis that all charts of the metric share; `None` when nothing was measured.
+/// Returns the upright axis that all charts of the metric share; `None` when nothing was measured.
 pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     let what = &gathered.metrics[metric];
     let estimates = gathered.points.iter().filter_map(|point| point.estimates[metric].as_ref());
@@ -62,7 +62,7 @@ pub(super) fn axis(gathered: &Gathered, metric: usize) -> Option<Scale> {
     Some(scale)
 }
 
-/// Returns what has no interval, if anything.
+/// Describes the points that have no interval, if any.
 fn spread(gathered: &Gathered, metric: usize) -> &'static str {
     let mut estimates = gathered.points.iter().filter_map(|point| point.estimates[metric]);
     let alone = estimates.clone().any(|estimate| estimate.interval.is_none());
@@ -76,7 +76,7 @@ fn spread(gathered: &Gathered, metric: usize) -> &'static str {
     }
 }
 
-/// The looks of the curves, by their place in the layout.
+/// Returns the looks of the curves, by their place in the layout.
 fn looks(by: Option<&Dimension>) -> Vec<Style> {
     let Some(by) = by else { return style::styles(&[""]) };
     let names: Vec<&str> = by.levels.iter().map(|level| level.text.as_str()).collect();
@@ -141,7 +141,7 @@ fn charts(gathered: &Gathered, metric: usize, x: &Dimension, scale: Scale) -> Ma
     }
 }
 
-/// The curves of a small multiple. A place on the axis that has no rows interrupts none.
+/// Returns the curves of a small multiple. A place on the axis that has no rows interrupts none.
 fn curves(gathered: &Gathered, metric: usize, axes: &Axes, over: usize) -> Vec<Curve> {
     let Some(x) = &gathered.layout.x else { return Vec::new() };
     let shown = gathered.points.iter().filter(|point| point.over == over);
@@ -168,7 +168,7 @@ fn curves(gathered: &Gathered, metric: usize, axes: &Axes, over: usize) -> Vec<C
     curves
 }
 
-/// All that is known of a point, in words.
+/// Writes all that is known of a point, in words.
 pub(super) fn tip(
     gathered: &Gathered,
     metric: usize,

@@ -25,7 +25,7 @@ pub(super) enum HeatCell {
 /// A heat map.
 #[derive(Clone, Debug)]
 pub(super) struct Heat {
-    /// What changes from column to column, and from row to row.
+    /// The names of the parameters that change from column to column, and from row to row.
     pub(super) names: (String, String),
     /// The values of the columns.
     pub(super) columns: Vec<String>,
@@ -94,7 +94,7 @@ pub(super) fn legend(scale: Scale, label: Label) -> Markup {
     }
 }
 
-/// Three digits.
+/// Rounds to three digits.
 fn round(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
@@ -148,7 +148,7 @@ mod tests {
         assert_ne!(color(0.0), color(1.0));
     }
 
-    /// The contrast of black or white letters on every colour of the scale.
+    /// Checks the contrast of black or white letters on every colour of the scale.
     #[test]
     fn letters_can_be_read_on_every_color() {
         for step in 0..=100 {

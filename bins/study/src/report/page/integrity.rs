@@ -1,4 +1,4 @@
-//! What became of chunks, requests or messages: intact, damaged or missing, as a stacked bar per
+//! The fate of chunks, requests or messages: intact, damaged or missing, as a stacked bar per
 //! point.
 
 use super::super::gather::{ArrivalShares, Gathered, Point};
@@ -9,7 +9,7 @@ use maud::{Markup, html};
 /// More bars than this below each other are no picture.
 const BARS_MAX: usize = 24;
 
-/// The section of the page; nothing when no row counted anything.
+/// Draws the section of the page; nothing when no row counted anything.
 pub(super) fn section(gathered: &Gathered) -> Markup {
     let groups = groups(gathered);
     let is_whole = groups.iter().flatten().all(|(_, arrival)| arrival.intact >= 1.0);
@@ -39,7 +39,7 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
     }
 }
 
-/// The points that counted something, in a group for each series of each small multiple.
+/// Returns the points that counted something, in a group for each series of each small multiple.
 fn groups(gathered: &Gathered) -> Vec<Vec<(&Point, ArrivalShares)>> {
     let mut groups: Vec<Vec<(&Point, ArrivalShares)>> = Vec::new();
     for point in &gathered.points {
@@ -71,7 +71,7 @@ fn chart(names: Names<'_>, group: &[(&Point, ArrivalShares)]) -> Markup {
     }
 }
 
-/// Many points as columns side by side: their values can be pointed at.
+/// Draws many points as columns side by side: their values can be pointed at.
 fn columns(names: Names<'_>, group: &[(&Point, ArrivalShares)]) -> Markup {
     let percent = |part: f64| (1e3 * part).round() / 10.0;
     let style = |arrival: &ArrivalShares| match arrival.damaged {
@@ -90,12 +90,12 @@ fn columns(names: Names<'_>, group: &[(&Point, ArrivalShares)]) -> Markup {
     }
 }
 
-/// A share so fine that nothing is rounded to none or all of it.
+/// Writes a share so finely that nothing is rounded to none or all of it.
 fn text(part: f64) -> String {
     share((part * 1e12).round() as u64, 1_000_000_000_000)
 }
 
-/// Returns what there is: `90% intact, 10% missing`.
+/// Describes the shares that there are: `90% intact, 10% missing`.
 fn words(arrival: ArrivalShares) -> String {
     let parts =
         [(arrival.intact, "intact"), (arrival.damaged, "damaged"), (arrival.missing, "missing")];
@@ -103,7 +103,7 @@ fn words(arrival: ArrivalShares) -> String {
     parts.map(|(part, name)| format!("{} {name}", text(*part))).collect::<Vec<_>>().join(", ")
 }
 
-/// A line of the picture: the value of the axis, the bar, and the share that is intact.
+/// Draws a line of the picture: the value of the axis, the bar, and the share that is intact.
 fn bar(at: &str, arrival: ArrivalShares) -> Markup {
     let ArrivalShares { intact, damaged, missing } = arrival;
     // One in thousands is seen, too: the stylesheet gives it a least width.

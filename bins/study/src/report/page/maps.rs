@@ -42,7 +42,7 @@ fn plan(gathered: &Gathered) -> Option<MapPlan<'_>> {
     })
 }
 
-/// The section of the page; nothing when fewer than two ordered parameters vary.
+/// Draws the section of the page; nothing when fewer than two ordered parameters vary.
 pub(super) fn section(gathered: &Gathered) -> Markup {
     const METRIC: usize = 0;
     let none = Markup::default;

@@ -37,7 +37,7 @@ pub(super) fn draw(gathered: &Gathered, gate: Option<&Gate>) -> String {
     document(&format!("{title} · jostle report"), STYLE, "img-src 'none'", &body)
 }
 
-/// With a capital letter at the beginning.
+/// Returns the text with a capital letter at the beginning.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

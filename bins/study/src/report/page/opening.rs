@@ -14,7 +14,7 @@ const ERRORS_SHOWN: usize = 30;
 /// Values of a parameter that are named one by one.
 const LEVELS_SHOWN: usize = 6;
 
-/// The header, the verdict on older rows, and the remarks.
+/// Writes the header, the verdict on older rows, and the remarks.
 pub(super) fn section(gathered: &Gathered, gate: Option<&Gate>, title: &str) -> Markup {
     html! {
         header {
@@ -29,7 +29,7 @@ pub(super) fn section(gathered: &Gathered, gate: Option<&Gate>, title: &str) -> 
     }
 }
 
-/// Returns how much there is, in a sentence or two.
+/// Describes the amount of rows, in a sentence or two.
 fn summary(gathered: &Gathered) -> String {
     let origin = &gathered.origin;
     let time = match (origin.virtual_rows, origin.real_rows) {
@@ -53,7 +53,7 @@ fn summary(gathered: &Gathered) -> String {
     )
 }
 
-/// Returns what varies and what does not.
+/// Returns the parameters that vary and those that do not.
 fn facts(gathered: &Gathered) -> Vec<(&str, String)> {
     let layout = &gathered.layout;
     let varied = [&layout.x, &layout.by, &layout.over].into_iter().flatten();
@@ -75,7 +75,7 @@ fn facts(gathered: &Gathered) -> Vec<(&str, String)> {
     facts
 }
 
-/// `tcp, udp, saw`, or `0% to 20% in 21 values`.
+/// Writes `tcp, udp, saw`, or `0% to 20% in 21 values`.
 fn levels(dimension: &Dimension) -> String {
     let texts: Vec<&str> = dimension.levels.iter().map(|level| level.text.as_str()).collect();
     match texts.as_slice() {
@@ -102,7 +102,7 @@ fn remarks(gathered: &Gathered) -> Markup {
     }
 }
 
-/// Every reason why rows failed, the most frequent first.
+/// Lists every reason why rows failed, the most frequent first.
 fn errors(gathered: &Gathered) -> Markup {
     let errors = &gathered.errors;
     let rest: u64 = errors.iter().skip(ERRORS_SHOWN).map(|(_, times)| times).sum();

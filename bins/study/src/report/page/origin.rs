@@ -1,4 +1,4 @@
-//! How the rows of a report were made.
+//! The making of a report's rows.
 
 use super::super::gather::Gathered;
 use super::super::origin::Origin;
@@ -8,7 +8,7 @@ use maud::{Markup, html};
 /// More seeds than this are counted, not shown.
 const SEEDS_SHOWN: usize = 5;
 
-/// The last section of the page.
+/// Writes the last section of the page.
 pub(super) fn section(gathered: &Gathered) -> Markup {
     let origin = &gathered.origin;
     html! {

@@ -21,7 +21,8 @@ const LOG_FROM: f64 = 8.0;
 /// repeats may have an interval 6 times the mean.
 const STRETCH: f64 = 1.5;
 
-/// The axis that holds all the means, and of their intervals what leaves the means readable.
+/// Returns the axis that holds all the means, and of their intervals what leaves the means
+/// readable.
 pub(super) fn scale<'a>(
     estimates: impl Iterator<Item = &'a Estimate> + Clone,
     likes_log: bool,
@@ -38,24 +39,26 @@ pub(super) fn scale<'a>(
     if let Some(least) = least.filter(|least| likes_log && highest / least >= LOG_FROM) {
         let below =
             intervals().map(|interval| interval.low).filter(|low| *low > 0.0).fold(least, f64::min);
+        // Wide intervals are cut, so that the means keep their room.
         let low = step_down(below.max(least / 2.5));
         let high = step_up(above.min(highest * 2.5));
         return Some(Scale { low, high, is_log: true });
     }
     let high = above.min(if highest > 0.0 { highest * STRETCH } else { highest });
     let low = if lowest < 0.0 { lowest * 1.1 } else { 0.0 };
+    // All means are 0: any height will do.
     let high = if high > low { high } else { low + 1.0 };
     Some(Scale { low, high, is_log: false })
 }
 
-/// The next of 1, 2, 5, 10 … at or below.
+/// Returns the next of 1, 2, 5, 10 … at or below.
 fn step_down(value: f64) -> f64 {
     let decade = 10f64.powf(value.log10().floor());
     let steps = [5.0, 2.0, 1.0].into_iter().map(|step| step * decade);
     steps.into_iter().find(|step| *step <= value * 1.000_001).unwrap_or(decade)
 }
 
-/// The next of 1, 2, 5, 10 … at or above.
+/// Returns the next of 1, 2, 5, 10 … at or above.
 fn step_up(value: f64) -> f64 {
     let decade = 10f64.powf(value.log10().floor());
     let steps = [1.0, 2.0, 5.0].into_iter().map(|step| step * decade);
@@ -63,12 +66,12 @@ fn step_up(value: f64) -> f64 {
 }
 
 impl Scale {
-    /// The value, or the end beyond which it is.
+    /// Returns the value, or the end beyond which it is.
     pub(super) fn clamp(self, value: f64) -> f64 {
         if value.is_nan() { self.low } else { value.clamp(self.low, self.high) }
     }
 
-    /// Returns how far up the axis a value is, from 0 to 1.
+    /// Returns the height of a value on the axis, from 0 to 1.
     pub(super) fn share(self, value: f64) -> f64 {
         let value = self.clamp(value);
         if self.is_log {
@@ -78,7 +81,7 @@ impl Scale {
         }
     }
 
-    /// The value that is so far up the axis.
+    /// Returns the value that is so far up the axis.
     pub(super) fn at(self, share: f64) -> f64 {
         if self.is_log {
             self.low * (self.high / self.low).powf(share)

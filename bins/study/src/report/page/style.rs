@@ -1,5 +1,5 @@
-//! How a series looks: its colour, its marker and its dashes, the same in every chart and legend of
-//! the page.
+//! The look of a series: its colour, its marker and its dashes, the same in every chart and legend
+//! of the page.
 
 use kuva::prelude::MarkerShape;
 use maud::{Markup, PreEscaped, html};
@@ -13,8 +13,8 @@ const PROTOCOLS: [&str; 7] = ["tcp", "udp", "saw", "ping", "messages", "http", "
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Style(usize);
 
-/// The look of each series. A protocol has its own, others take the first that are free; more than
-/// eight share colours and differ in dashes.
+/// Returns the look of each series. A protocol has its own, others take the first that are free;
+/// more than eight share colours and differ in dashes.
 pub(super) fn styles(names: &[&str]) -> Vec<Style> {
     let fixed = |name: &str| PROTOCOLS.iter().position(|protocol| *protocol == name);
     let taken: Vec<usize> = names.iter().filter_map(|name| fixed(name)).collect();
@@ -26,12 +26,12 @@ pub(super) fn styles(names: &[&str]) -> Vec<Style> {
 }
 
 impl Style {
-    /// The colour, as the page's style names it.
+    /// Returns the colour, as the page's style names it.
     pub(super) fn color(self) -> String {
         format!("var(--s{})", self.0 % LOOKS + 1)
     }
 
-    /// The marker of its points. A cross is no series: it stands for what failed.
+    /// Returns the marker of its points. A cross is no series: it stands for what failed.
     pub(super) const fn marker(self) -> MarkerShape {
         match self.0 % LOOKS {
             0 => MarkerShape::Circle,

@@ -57,7 +57,7 @@ fn cells(gathered: &Gathered, metric: usize, point: &Point) -> Markup {
     }
 }
 
-/// `8.68 to 9.05 Mbit/s`: a unit that both ends have stands once.
+/// Writes `8.68 to 9.05 Mbit/s`: a unit that both ends have stands once.
 fn range(unit: MetricUnit, interval: Interval) -> String {
     let (low, high) = (unit.words(interval.low), unit.words(interval.high));
     match (low.split_once(' '), high.split_once(' ')) {

@@ -13,8 +13,8 @@ fn losses(count: u32) -> Vec<f64> {
     (0..count).map(|step| f64::from(step) / 400.0).collect()
 }
 
-/// Nothing that a browser would fetch or run: the only addresses are names of clip paths inside the
-/// page.
+/// Checks that a browser would fetch and run nothing: the only addresses are names of clip paths
+/// inside the page.
 fn assert_self_contained(html: &str) {
     let bare = html.replace("http://www.w3.org/2000/svg", "").replace("url(#kuva-clip-", "");
     for forbidden in [
@@ -159,7 +159,8 @@ fn a_thousand_points_stay_small() {
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }
 
-/// Twenty-one points compared, of which saw at the highest loss got worse and more of tcp fails.
+/// Returns twenty-one points compared, of which saw at the highest loss got worse and more of tcp
+/// fails.
 fn compared() -> (super::Gathered, Gate) {
     use super::super::fixtures::loaded;
     use super::super::gather::gather;

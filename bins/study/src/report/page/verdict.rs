@@ -1,4 +1,4 @@
-//! What came of the comparison with older rows: the verdict and the points that got worse.
+//! The outcome of the comparison with older rows: the verdict and the points that got worse.
 
 use super::super::gate::{Gate, GateOutcome, failing_table};
 use super::super::table::Table;
@@ -8,7 +8,7 @@ use maud::{Markup, html};
 /// More lines than this are counted, not shown.
 const LINES_SHOWN: usize = 200;
 
-/// The section of the page.
+/// Writes the section of the page.
 pub(super) fn section(gate: &Gate) -> Markup {
     let class = match gate.outcome {
         GateOutcome::Passed => "good",

@@ -13,7 +13,7 @@ const SIZE: (f64, f64) = (440.0, 270.0);
 /// Runs of losses beyond this length are too rare for a picture.
 const LENGTHS_MAX: usize = 40;
 
-/// Each drawn packet's delay at the time it came; lost ones at the bottom.
+/// Draws each drawn packet's delay at the time it came; lost ones at the bottom.
 pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
     let samples = one.tally.samples();
     let arrived: Vec<(f64, f64)> =
@@ -41,7 +41,7 @@ pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
     Some(over_time(one, plots, top, seconds_label, "Delay of packets over time"))
 }
 
-/// Returns how many runs of losses had each length, and how many the formula expects.
+/// Draws the number of runs of losses of each length, and the number that the formula expects.
 pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
     let lengths = one.tally.runs().lengths();
     let total = one.tally.runs().count();
@@ -90,7 +90,7 @@ pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
     Some(chart(plots, layout, SIZE, "Losses in a row"))
 }
 
-/// Bits per second that came and that arrived.
+/// Draws the bits per second that came and that arrived.
 pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
     let rate = |of: fn(&Bin) -> u64| line(one, |bin, width| Some(of(bin) as f64 * 8.0 / width));
     let (sent, arrived) = (rate(|bin| bin.offered_bytes), rate(|bin| bin.delivered_bytes));
@@ -110,7 +110,7 @@ pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
     ))
 }
 
-/// The most packets inside in each bin.
+/// Draws the most packets inside in each bin.
 pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
     let mut level = 0;
     let points = line(one, |bin, _| {
@@ -133,7 +133,7 @@ pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
     ))
 }
 
-/// A point in the middle of each bin that has a value.
+/// Returns a point in the middle of each bin that has a value.
 fn line(one: &SimulatedLink, mut value: impl FnMut(&Bin, f64) -> Option<f64>) -> Vec<(f64, f64)> {
     let course = one.tally.course();
     let width = course.width();

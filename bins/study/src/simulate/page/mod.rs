@@ -37,7 +37,7 @@ const fn heading(direction: Direction) -> &'static str {
     }
 }
 
-/// The three numbers that people ask for first.
+/// Draws the three numbers that people ask for first.
 fn card(one: &SimulatedLink) -> Markup {
     let mut parts = vec![match one.tally.runs().lost() {
         0 => "No packet is lost.".to_owned(),

@@ -1,4 +1,4 @@
-//! Where the rows go: each is a whole line in one write, and what stands there already stays.
+//! The output of rows: each is a whole line in one write, and what stands there already stays.
 
 use super::identity::Identity;
 use super::resume::{self, Found};
@@ -39,7 +39,7 @@ impl RowOutput {
     /// of a sweep is written next to its name until it is finished.
     ///
     /// # Errors
-    /// When nothing can be written there, or another sweep is at it.
+    /// When nothing can be written there, or another sweep writes to it.
     pub(super) fn open(
         path: Option<&Path>,
         is_part: bool,
@@ -95,7 +95,7 @@ impl RowOutput {
         }
     }
 
-    /// The output as people call it.
+    /// Returns the output as people call it.
     pub(super) fn name(&self) -> String {
         match &self.to {
             To::Stdout => "stdout".to_owned(),
@@ -134,7 +134,7 @@ impl Rows {
             if finished.exists() && !again {
                 return Ok(None);
             }
-            // Whoever has just given its part the name has left nothing under the old one.
+            // A process that has just given its part the name has left nothing under the old one.
             let Some(mut file) = locked(&path)? else { continue };
             if finished.exists() && file.metadata()?.len() == 0 {
                 let copied =
@@ -180,6 +180,8 @@ fn locked(path: &Path) -> anyhow::Result<Option<File>> {
         }
         Err(TryLockError::Error(error)) => return Err(error).with_context(cannot_write),
     }
+    // The process that held the lock before may have renamed or replaced the file since it was
+    // opened here.
     let (own, named) = (file.metadata()?, path.metadata().ok());
     let is_named = named.is_some_and(|named| (named.dev(), named.ino()) == (own.dev(), own.ino()));
     Ok(is_named.then_some(file))

@@ -10,7 +10,8 @@ fn line(row: &Row) -> String {
     serde_json::to_string(row).unwrap() + "\n"
 }
 
-/// Returns what is found in a file of this text, what is remarked, and what the file holds then.
+/// Returns the cells found in a file of this text, the remarks, and the text that the file holds
+/// then.
 fn found(text: &str) -> anyhow::Result<(Found, Vec<String>, String)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");

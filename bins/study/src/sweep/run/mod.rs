@@ -29,9 +29,9 @@ pub(super) struct Work {
     pub(super) contents: Arc<Contents>,
     /// Cells that are not run again.
     pub(super) found: Arc<Found>,
-    /// How many cells are left.
+    /// The number of cells that are left.
     pub(super) left: u64,
-    /// How many run at once.
+    /// The number of cells that run at once.
     pub(super) jobs: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Work {
 pub(super) struct Tally {
     /// Rows that were written.
     pub(super) ran: u64,
-    /// How many of them are failed ones.
+    /// The number of those that are failed ones.
     pub(super) failed: u64,
 }
 
@@ -85,7 +85,7 @@ impl Work {
         tally
     }
 
-    /// Returns what is left to be run.
+    /// Returns the trials that are left to be run.
     fn trials(&self, stop: &Stop) -> impl Iterator<Item = Trial> + Send + use<> {
         let (contents, found, stop) = (self.contents.clone(), self.found.clone(), stop.clone());
         let is_left =

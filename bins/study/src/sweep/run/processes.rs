@@ -23,7 +23,7 @@ pub(super) struct Processes {
     /// `jostle` itself.
     program: PathBuf,
     contents: Arc<Contents>,
-    /// How many there are at once, which the rows tell.
+    /// The number of cells that run at once, which the rows tell.
     jobs: usize,
     stop: Stop,
 }
@@ -47,7 +47,7 @@ struct EndedProcess {
 }
 
 impl Processes {
-    /// Processes of this program.
+    /// Creates processes of this program.
     ///
     /// # Errors
     /// When the system does not say where it is.
@@ -89,7 +89,7 @@ impl Processes {
         let (sender, ends) = mpsc::channel();
         let ended = sender.clone();
         let say = |sender: &mpsc::Sender<End>, end| {
-            // Whoever waited may have gone.
+            // The thread that waited may have gone.
             let _ = sender.send(end);
         };
         let (child, pipes) = Child::start(command, Reach::Group, move || say(&ended, End::Itself))?;
@@ -125,8 +125,8 @@ mod tests {
     use jostle_common::units::Span;
     use std::path::Path;
 
-    /// A program that does what `script` says. Another process writes it: one of this process that
-    /// starts just now would keep it open.
+    /// Writes a program that does what `script` says. Another process writes it: one of this
+    /// process that starts just now would keep it open.
     fn program(folder: &Path, script: &str) -> PathBuf {
         let path = folder.join("program");
         let mut write = Command::new("sh");

@@ -48,8 +48,8 @@ impl Descendants {
     }
 }
 
-/// The process group in a line of `/proc/PID/stat` (proc(5)), unless the process has ended and is
-/// only not reaped yet.
+/// Returns the process group in a line of `/proc/PID/stat` (proc(5)), unless the process has ended
+/// and is only not reaped yet.
 pub(super) fn group_of_living(stat: &str) -> Option<i32> {
     // The name in parentheses may hold anything, spaces and parentheses too.
     let (_, fields) = stat.rsplit_once(')')?;

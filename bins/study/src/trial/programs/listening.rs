@@ -1,5 +1,5 @@
-//! Whether something listens on a port, without knocking: a server that serves one connection would
-//! take the knock for it.
+//! The sockets that listen on a port, found without knocking: a server that serves one connection
+//! would take the knock for it.
 
 use jostle_engine::route::Transports;
 
@@ -16,7 +16,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Looks into the system's tables; `None` where there are none.
+    /// Looks into the system's tables; returns `None` where there are none.
     pub(super) fn on(port: u16) -> Option<Self> {
         let holds = |names: [&str; 2], state| {
             // Without IPv6 one of them is missing.

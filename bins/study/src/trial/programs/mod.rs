@@ -3,7 +3,7 @@
 //!
 //! Each is a line for the shell. They learn from their environment where to listen
 //! (`JOSTLE_LISTEN`) and where to connect (`JOSTLE_SERVER`, the proxy), and have a folder of the
-//! trial's own (`JOSTLE_TEMP`). Nobody touches the server before the client.
+//! trial's own (`JOSTLE_TEMP`). Nothing touches the server before the client.
 
 mod descendants;
 mod listening;
@@ -45,7 +45,7 @@ pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Re
     Ok(row)
 }
 
-/// Returns what the proxy knows of each of the transports.
+/// Returns the proxy's account of each of the transports.
 fn relayed(summary: &Summary, over: Transports) -> Vec<Relayed<'_>> {
     let udp = over.has_udp().then_some(Transport::Udp);
     let tcp = over.has_tcp().then_some(Transport::Tcp);
@@ -66,8 +66,8 @@ fn write_counts(row: &mut Row, relayed: &[Relayed<'_>]) {
     (row.proxy, row.packets) = (Some(total), Some(packets));
 }
 
-/// Returns what is of this machine and moment. Of two transports the lateness stands apart: the one
-/// sends what the other answers for.
+/// Returns the facts of this machine and moment. Of two transports the lateness stands apart: the
+/// one sends what the other answers for.
 fn host_of(started: u64, load: Value, relayed: &[Relayed<'_>]) -> Map<String, Value> {
     let mut host = host(started, ("load", load), &relayed[0]);
     if let [udp, tcp] = relayed {

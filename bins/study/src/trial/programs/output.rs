@@ -1,4 +1,4 @@
-//! What a program writes: read to the end, so that it never waits for us, and only the last line
+//! The output of a program: read to the end, so that it never waits for us, and only the last line
 //! kept.
 
 use jostle_console::terminal::escaped_bytes;
@@ -35,13 +35,14 @@ impl PipeOutput {
                 log::debug!("{name}: {}", escaped_bytes(line));
                 line.clone_into(&mut kept.lock().unwrap_or_else(PoisonError::into_inner));
             });
-            // Whoever waited may have gone.
+            // The thread that waited may have gone.
             let _ = sender.send(());
         })?;
         Ok(Self { last, ended })
     }
 
-    /// The last line with anything in it; empty when there was none. Its programs must have ended.
+    /// Returns the last line with anything in it; empty when there was none. Its programs must have
+    /// ended.
     pub(crate) fn last_line(&self) -> Vec<u8> {
         // What has fled may still hold the pipe; what was read so far is all there is then.
         let _ = self.ended.recv_timeout(PATIENCE);

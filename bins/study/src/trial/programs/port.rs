@@ -52,7 +52,7 @@ impl Reserved {
         Ok(reserved)
     }
 
-    /// Returns which port it is.
+    /// Returns its number.
     pub(super) const fn port(&self) -> u16 {
         self.port
     }

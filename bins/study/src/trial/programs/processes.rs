@@ -1,4 +1,4 @@
-//! Where the programs of a trial run: they are started, waited for, and all ended, whatever
+//! The processes of a trial's programs: they are started, waited for, and all ended, whatever
 //! happens.
 
 use super::descendants::Descendants;
@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// The time that programs may take to end when the user waits for it.
 const PATIENCE_STOPPED: Duration = Duration::from_secs(2);
 
-/// How long a killed program may take to vanish: one that waits for a broken disk is not ours to
-/// wait for.
+/// The time that a killed program may take to vanish: one that waits for a broken disk is not ours
+/// to wait for.
 const PATIENCE_KILLED: Duration = Duration::from_secs(5);
 
 /// The reason why a trial does not go on.
@@ -56,7 +56,7 @@ pub(super) struct RunningPrograms<'a> {
     programs: Vec<Program>,
     descendants: Descendants,
     clock: Clock,
-    /// When the trial's time is up.
+    /// The end of the trial's time.
     end: Instant,
     stop: &'a Stop,
     /// Something has happened: a program has ended, or the user wants to stop.
@@ -93,7 +93,7 @@ impl<'a> RunningPrograms<'a> {
         }
     }
 
-    /// The time since it was opened.
+    /// Returns the time since it was opened.
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
@@ -118,7 +118,7 @@ impl<'a> RunningPrograms<'a> {
         Ok(())
     }
 
-    /// The status of a program that has ended.
+    /// Returns the status of a program that has ended.
     pub(super) fn status(&mut self, role: Role) -> Option<i32> {
         self.programs.iter_mut().find(|program| program.role == role)?.child.status()
     }
@@ -147,6 +147,7 @@ impl<'a> RunningPrograms<'a> {
             if self.stop.is_requested() {
                 return Err(Setback::Stopped);
             }
+            // It looks before it judges the time: what has happened by the last moment counts.
             if let Some(found) = look(self) {
                 return Ok(Some(found));
             }

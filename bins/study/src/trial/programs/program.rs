@@ -65,7 +65,7 @@ impl Program {
         start().with_context(|| format!("cannot run the {role}"))
     }
 
-    /// Returns what came of it; it must have ended.
+    /// Reports its outcome; it must have ended.
     pub(super) fn report(mut self, is_by_itself: bool) -> ProgramReport {
         let status = self.child.status();
         let (stdout, stderr) = (self.stdout.last_line(), self.stderr.last_line());
@@ -87,12 +87,12 @@ pub(super) struct ProgramReport {
 }
 
 impl ProgramReport {
-    /// Returns what it has measured: the object in its last line, if that is one.
+    /// Returns its measurements: the object in its last line, if that is one.
     pub(super) fn measured(&self) -> Option<Map<String, Value>> {
         serde_json::from_slice(&self.stdout).ok()
     }
 
-    /// Returns what to add to another's failure: nothing, unless this one failed too.
+    /// Returns the addition to another's failure: nothing, unless this one failed too.
     pub(super) fn aside(&self) -> String {
         if self.has_failed() { format!("; {self}") } else { String::new() }
     }
@@ -104,7 +104,7 @@ impl ProgramReport {
 }
 
 impl fmt::Display for ProgramReport {
-    /// `the client ended with status 7: curl: (7) Failed to connect`
+    /// Writes `the client ended with status 7: curl: (7) Failed to connect`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { role, stdout, stderr, .. } = self;
         match self.status {

@@ -21,7 +21,7 @@ impl ProxyThread {
         Ok(Self { control, thread: Some(thread.context("cannot start a thread")?) })
     }
 
-    /// Lets it deliver what it holds, for two seconds at most, and says what it did.
+    /// Lets it deliver what it holds, for two seconds at most, and returns its summary.
     ///
     /// # Errors
     /// When it has panicked.

@@ -19,12 +19,12 @@ use std::time::Duration;
 /// The time that a server may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a server of two transports may take for the second, once it has the first. It may be
-/// one that never opens it before a client has come, so this is added to every such trial.
+/// The time that a server of two transports may take for the second, once it has the first. It may
+/// be one that never opens it before a client has come, so this is added to every such trial.
 const SECOND_TRANSPORT: Duration = Duration::from_millis(100);
 
-/// How long a server may take to end by itself after the client: those that serve once write their
-/// files then.
+/// The time that a server may take to end by itself after the client: those that serve once write
+/// their files then.
 const SERVER_ENDS: Duration = Duration::from_secs(1);
 
 /// The time that a server is given to listen on a system that does not show it.
@@ -35,11 +35,11 @@ const BLIND: Duration = Duration::from_secs(1);
 pub(super) struct ProgramsOutcome {
     /// From the client's start to its end.
     pub(super) seconds: Option<f64>,
-    /// What went wrong, if so.
+    /// The fault, if there was one.
     pub(super) error: Option<String>,
     /// The object that the check or the client ended its output with.
     pub(super) measured: Option<Map<String, Value>>,
-    /// What the proxy did.
+    /// The proxy's summary of its own work.
     pub(super) summary: Summary,
 }
 
@@ -71,11 +71,13 @@ pub(super) fn run_programs(
     let relay = ProxyThread::start(proxy)?;
     let run = ProgramsRun { programs, over: trial.job.transport(), port: server.port() };
     let mut running = RunningPrograms::new(environment, mark, trial.limit(), stop);
+    // From here on the server can have the port.
     drop(reserved);
     let mut outcome = ProgramsOutcome::default();
     let result = run
         .serve_client(&mut running, relay, &mut outcome)
         .and_then(|reports| run.judge(&mut running, &reports, &mut outcome));
+    // Whatever came of it, no program is left running.
     running.clear();
     match result {
         Ok(()) => {}
@@ -93,12 +95,12 @@ pub(super) fn run_programs(
 struct ProgramsRun<'a> {
     programs: &'a Commands,
     over: Transports,
-    /// Where the server is to listen.
+    /// The port at which the server is to listen.
     port: u16,
 }
 
 impl ProgramsRun<'_> {
-    /// Server and client: what came of them when both have ended.
+    /// Runs server and client, and returns what came of them when both have ended.
     fn serve_client(
         &self,
         running: &mut RunningPrograms<'_>,
@@ -135,9 +137,11 @@ impl ProgramsRun<'_> {
                 return Some(false);
             }
             let now = running.now();
+            // A system that does not show its sockets: the server is given a fixed time instead.
             let Some(found) = Listening::on(self.port) else {
                 return (until.since(now) + BLIND <= LISTENS_WITHIN).then_some(true);
             };
+            // The second transport may never be opened, so it is waited for only so long.
             if found.is_begun(self.over) {
                 let by = *complete_by.get_or_insert(now + SECOND_TRANSPORT);
                 return (found.is_complete(self.over) || by <= now).then_some(true);
@@ -162,7 +166,7 @@ impl ProgramsRun<'_> {
         }
     }
 
-    /// The verdict: the client's status, and the check's if there is one.
+    /// Judges by the client's status, and by the check's if there is one.
     fn judge(
         &self,
         running: &mut RunningPrograms<'_>,
@@ -181,6 +185,7 @@ impl ProgramsRun<'_> {
         running.ended(Role::Check)?;
         let reports = running.clear();
         let [check] = reports.as_slice() else { unreachable!("only the check has run") };
+        // The check has the last word, also on what was measured.
         outcome.measured = check.measured().or_else(|| outcome.measured.take());
         if check.has_failed() && outcome.error.is_none() {
             outcome.error = Some(check.to_string());

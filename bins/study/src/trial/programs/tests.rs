@@ -44,7 +44,7 @@ fn installed(programs: &[&str]) -> bool {
     missing.is_none()
 }
 
-/// The numbers of processes that a script has written, one per line.
+/// Returns the numbers of processes that a script has written, one per line.
 fn numbers(path: &Path) -> Vec<i32> {
     let text = std::fs::read_to_string(path).unwrap();
     text.split_ascii_whitespace().map(|number| number.parse().unwrap()).collect()
@@ -55,7 +55,7 @@ fn lives(number: i32) -> bool {
     stat.is_ok_and(|stat| group_of_living(&stat).is_some())
 }
 
-/// A folder with a file of 100 kB to be sent.
+/// Creates a folder with a file of 100 kB to be sent.
 fn folder_with_a_file() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> =

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// What both ends and the proxy tell when all has ended.
+/// The results of both ends and the proxy when all has ended.
 #[derive(Debug)]
 pub(super) struct Crossed<C, S> {
     pub(super) client: C,
@@ -21,7 +21,7 @@ pub(super) struct Crossed<C, S> {
 }
 
 impl<C, S> Crossed<C, S> {
-    /// Why the client is not done, if so.
+    /// Returns the reason why the client is not done, if so.
     pub(super) fn failure(&self, ending: &Ending) -> Option<String> {
         failure(ending, self.interrupted, self.limit)
     }
@@ -50,14 +50,16 @@ pub(super) fn cross<C, S: Send>(
         let outcome = in_time(limit, interrupt, |stop| client(door, stop));
         ends.proxy.stop();
         let summary = relaying.join().map_err(|_| anyhow!("the proxy has failed"));
+        // Nothing can reach the server any more, so it is asked to stop.
         drop(ends);
         let server = serving.join().map_err(|_| anyhow!("the server has failed"))?;
+        // Errors are passed on only now that everything has ended.
         let (client, summary, interrupted) = (outcome?, summary?, interrupt.is_requested());
         Ok(Crossed { client, server, summary, interrupted, limit })
     })
 }
 
-/// Ends the proxy and the server, also when the client panics: nobody would otherwise.
+/// Ends the proxy and the server, also when the client panics: nothing else would.
 struct Ends {
     proxy: Control,
     server: Stop,

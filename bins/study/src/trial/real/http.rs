@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// The folder that is served, beside what is received.
+/// The folder that is served, next to what is received.
 const ROOT: &str = "root";
 /// The file's name there.
 const NAME: &str = "file";
@@ -37,7 +37,7 @@ pub(super) fn fetch(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
     std::fs::create_dir(&root)
         .and_then(|()| std::fs::write(root.join(NAME), subject.content.bytes()))
         .with_context(|| format!("cannot write to {}", root.display()))?;
-    // The limit ends it, whoever is silent.
+    // The limit ends it, whichever end is silent.
     let patience = trial.limit().saturating_mul(2);
     let limits = Limits {
         head_time: patience,

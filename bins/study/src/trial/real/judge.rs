@@ -1,4 +1,4 @@
-//! What came of a file, judged by the received bytes themselves.
+//! The outcome of a file transfer, judged by the received bytes themselves.
 
 use super::transfer::Outcome;
 use crate::audit::Audit;
@@ -14,10 +14,11 @@ use jostle_endpoints::protocol::storage::Source as _;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What a row that the user ended says of its end.
+/// The error of a row that the user ended.
 pub(crate) const STOPPED: &str = "stopped by the user";
 
-/// Why a job is not done, if so: it failed, the user ended it, or its time was up.
+/// Returns the reason why a job is not done, if so: it failed, the user ended it, or its time was
+/// up.
 pub(crate) fn failure(ending: &Ending, interrupted: bool, limit: Duration) -> Option<String> {
     match ending {
         Ending::Done => None,
@@ -27,12 +28,12 @@ pub(crate) fn failure(ending: &Ending, interrupted: bool, limit: Duration) -> Op
     }
 }
 
-/// A received file beside its original.
+/// A received file and its comparison with the original.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// What that is of the original.
+    /// The result of that comparison.
     pub(crate) result: FileResult,
-    /// What a listener loses of it; `None` unless the original is music and something arrived.
+    /// The loss that a listener hears; `None` unless the original is music and something arrived.
     pub(crate) audit: Option<Audit>,
 }
 
@@ -86,7 +87,7 @@ impl Judged {
         }
     }
 
-    /// What to say of a transfer that is done and has not brought the file, if so.
+    /// Returns the fault of a transfer that is done and has not brought the file, if so.
     pub(super) fn difference(&self) -> Option<String> {
         (self.result.equal != Some(true)).then(|| "what arrived is not the file".to_owned())
     }

@@ -31,7 +31,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Where everything listens: on this machine alone, at a port that the system picks.
+/// The address at which everything listens: on this machine alone, at a port that the system picks.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Runs a trial of one of our own protocols. Whatever the network and the limit do to it is in the
@@ -53,6 +53,7 @@ fn run_in(
     trial.check()?;
     let protocol =
         trial.job.protocol().context("only a trial of a protocol has endpoints of ours")?;
+    // The load is read before the trial adds to it.
     let (started, load) = (Clock::wall().as_secs(), load());
     let stage = Stage { trial, subject, interrupt, temporary };
     let mut row = trial.row();
@@ -80,28 +81,28 @@ pub(crate) fn conclude(row: &mut Row, relayed: &Relayed<'_>, error: Option<Strin
     (row.ok, row.error) = (error.is_none(), error);
 }
 
-/// What a trial is run with.
+/// The trial and all that its run needs.
 #[derive(Clone, Copy)]
 struct Stage<'a> {
     trial: &'a Trial,
     subject: &'a Subject,
     /// The user's wish to stop.
     interrupt: &'a Stop,
-    /// Where folders for the while are made.
+    /// The folder in which temporary folders are made.
     temporary: &'a Path,
 }
 
 impl Stage<'_> {
-    /// A new folder that removes itself.
+    /// Creates a new folder that removes itself.
     fn folder(&self) -> anyhow::Result<TempDir> {
         let made = tempfile::Builder::new().prefix("jostle-trial-").tempdir_in(self.temporary);
         made.with_context(|| format!("cannot make a folder in {}", self.temporary.display()))
     }
 }
 
-/// How a trial ended.
+/// The end of a trial.
 struct Ended {
-    /// Why the protocol did not do what it promises, if so.
+    /// The reason why the protocol did not do what it promises, if so.
     error: Option<String>,
     summary: Summary,
 }

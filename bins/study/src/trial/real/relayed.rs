@@ -1,4 +1,4 @@
-//! What the proxy knows about one route when it has ended.
+//! The proxy's account of one route when it has ended.
 
 use crate::rows::{LinkCounts, RouteCounts, Row};
 use jostle_common::chance::Direction;
@@ -17,8 +17,8 @@ pub(crate) struct Relayed<'a> {
 }
 
 impl Relayed<'_> {
-    /// Writes what became of the packets into their row. Who sent again, and
-    /// how long round trips took, the modelled TCP is asked only when the endpoints did not tell.
+    /// Writes the fate of the packets into their row. The modelled TCP is asked who sent again, and
+    /// how long round trips took, only when the endpoints did not tell.
     pub(crate) fn write(&self, row: &mut Row) {
         let counts = self.counts();
         // The proxy sees every packet of both endpoints, or at least that one is missing.
@@ -30,7 +30,7 @@ impl Relayed<'_> {
         row.proxy = counts;
     }
 
-    /// How late packets were released, each way.
+    /// Returns the lateness at which packets were released, each way.
     pub(crate) fn lateness(&self) -> Value {
         let lateness = |direction| self.link(direction).map(|link| link.lateness);
         json!({ "up": lateness(Direction::Up), "down": lateness(Direction::Down) })
@@ -45,7 +45,7 @@ impl Relayed<'_> {
         Some(RouteCounts { up: counts(Direction::Up)?, down: counts(Direction::Down)? })
     }
 
-    /// Segments that the modelled TCP sent again.
+    /// Returns the number of segments that the modelled TCP sent again.
     fn segments_again(&self) -> Option<u64> {
         let mut sockets = self.summary.sockets.iter();
         let sockets = sockets

@@ -45,7 +45,8 @@ fn row(words: &str) -> Row {
     row
 }
 
-/// A row that is as it should be: ok, lossy, and of so many units that all are accounted for.
+/// Returns a row that is as it should be: ok, lossy, and of so many units that all are accounted
+/// for.
 fn good(words: &str, units: u64) -> Row {
     let row = row(words);
     assert_eq!((row.ok, row.error.as_deref()), (true, None), "{words}");
@@ -89,7 +90,7 @@ fn saw_brings_the_file_whole_and_measures_round_trips() {
         round_trips.min.unwrap() >= 4.0 && round_trips.min <= round_trips.p50,
         "{round_trips:?}"
     );
-    // Behind the file come three words of thanks, of which nobody knows.
+    // Behind the file come three words of thanks, which neither end counts.
     let lost = row.proxy.as_ref().unwrap();
     let counted = 16 + row.retransmissions.unwrap() + 3;
     assert_eq!(lost.up.entered, counted, "{row:?}");
@@ -133,7 +134,7 @@ fn the_same_seed_meets_the_same_losses() {
     assert_eq!((one.proxy, one.retransmissions), (two.proxy, two.retransmissions));
 }
 
-/// What does not depend on the moment.
+/// Returns the counts that do not depend on the moment.
 fn counts(row: &Row) -> impl PartialEq + std::fmt::Debug {
     let units = (row.intact, row.missing, row.damaged, row.doubled, row.late);
     let round_trips = row.rtt_ms.map(|round_trips| round_trips.samples);

@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a received file is called in its transfer's own folder, and while it is not complete.
+/// The name of a received file in its transfer's own folder, and while it is not complete.
 pub(super) const RECEIVED: &str = "received";
 const RECEIVED_PART: &str = "received.part";
 
@@ -44,12 +44,12 @@ impl FileProtocol {
     /// All of them, in the order of rows.
     pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Saw];
 
-    /// The name in rows and file names.
+    /// Returns the name in rows and file names.
     pub(crate) const fn name(self) -> &'static str {
         self.protocol().name()
     }
 
-    /// The same among the protocols of trials.
+    /// Returns the same among the protocols of trials.
     pub(crate) const fn protocol(self) -> Protocol {
         match self {
             Self::Tcp => Protocol::Tcp,
@@ -58,7 +58,7 @@ impl FileProtocol {
         }
     }
 
-    /// What the proxy relays.
+    /// Returns the transport that the proxy relays.
     pub(crate) const fn carrier(self) -> Transport {
         match self {
             Self::Tcp => Transport::Tcp,
@@ -67,21 +67,21 @@ impl FileProtocol {
     }
 }
 
-/// How a file is carried.
+/// The settings of a file's transfer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransferSettings {
     pub(crate) protocol: FileProtocol,
-    /// How fast plain UDP sends.
+    /// The rate at which plain UDP sends.
     pub(crate) pace: BitRate,
-    /// When stop-and-wait asks again.
+    /// The rule by which stop-and-wait asks again.
     pub(crate) timing: Timing,
-    /// How long the transfer may take before it is stopped. No endpoint gives up on its own before,
-    /// whoever is silent.
+    /// The time that the transfer may take before it is stopped. No endpoint gives up on its own
+    /// before, whichever end is silent.
     pub(crate) limit: Duration,
 }
 
 impl TransferSettings {
-    /// The settings of a trial.
+    /// Returns the settings of a trial.
     pub(crate) fn of(trial: &Trial, protocol: FileProtocol) -> Self {
         let (pace, timing, limit) = (trial.pace(), trial.timeout(), trial.limit());
         Self { protocol, pace, timing, limit }
@@ -92,16 +92,17 @@ impl TransferSettings {
     }
 }
 
-/// What came of a transfer, as its endpoints tell it.
+/// The outcome of a transfer, as its endpoints tell it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) ending: Ending,
     /// From the client's first packet or connect until the file was there, or until the transfer
     /// was given up.
     pub(crate) elapsed: Duration,
-    /// What arrived, and whether the transfer came to its end; `None` when nothing arrived.
+    /// The file that arrived, and true if the transfer came to its end; `None` when nothing
+    /// arrived.
     pub(crate) received: Option<(PathBuf, bool)>,
-    /// What became of each chunk, where the protocol accounts for them.
+    /// The fate of each chunk, where the protocol accounts for them.
     pub(crate) account: Option<Vec<ChunkState>>,
     pub(crate) doubled: Option<u64>,
     pub(crate) late: Option<u64>,
@@ -112,7 +113,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// How it ended, when nothing else is known.
+    /// Creates an outcome of which only the ending is known.
     pub(super) const fn new(ending: Ending) -> Self {
         Self {
             ending,
@@ -132,7 +133,7 @@ pub(crate) struct Transfer<'a> {
     settings: TransferSettings,
     subject: &'a Subject,
     server: Server,
-    /// Where what it receives lies.
+    /// The folder in which received files lie.
     folder: PathBuf,
 }
 
@@ -170,7 +171,7 @@ impl<'a> Transfer<'a> {
         Ok(Self { settings, subject, server, folder })
     }
 
-    /// Where the server listens.
+    /// Returns the address at which the server listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         match &self.server {
             Server::Tcp(server) => server.address(),
@@ -222,7 +223,7 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// What lies in a transfer's folder when it has ended.
+/// Returns the file that lies in a transfer's folder when it has ended.
 pub(super) fn received(folder: &Path) -> Option<(PathBuf, bool)> {
     [(RECEIVED, true), (RECEIVED_PART, false)]
         .map(|(name, complete)| (folder.join(name), complete))

@@ -23,7 +23,7 @@ pub(super) fn run(cell: &Cell<'_>, row: &mut Row) -> Ended {
 struct Speaker<'a> {
     client: MessagesClient,
     trial: &'a Trial,
-    /// How many it was handed.
+    /// The number of messages that it was handed.
     handed: u64,
 }
 

@@ -9,7 +9,8 @@
 //! use jostle_study::trial::simulated::{Content, run};
 //!
 //! let mut trial = Trial { is_virtual: true, ..Trial::default() };
-//! for (name, value) in [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")] {
+//! let parameters = [("protocol", "saw"), ("loss", "5%"), ("delay", "10ms"), ("size", "64KiB")];
+//! for (name, value) in parameters {
 //!     trial.set(name, &value.into(), &|file| Err(format!("no file {file}")))?;
 //! }
 //! let row = run(&trial, &Content::generated(64 << 10));
@@ -39,8 +40,8 @@ use std::time::Duration;
 /// The file that a trial carries; cells share its bytes, and its digest is computed once.
 pub type Content = Memory;
 
-/// How many packets a cell sends at the most: without delay, endless talk would take no time and
-/// never reach the limit.
+/// The most packets that a cell sends: without delay, endless talk would take no time and never
+/// reach the limit.
 const PACKETS_MAX: u64 = 5_000_000;
 
 /// Runs a trial, virtual whether it says so or not. What cannot be done is told in the row's
@@ -107,10 +108,10 @@ impl Cell<'_> {
     }
 }
 
-/// How a cell ended.
+/// The end of a cell.
 struct Ended {
     outcome: Outcome,
-    /// What the client says of its end, if it came to one.
+    /// The client's account of its end, if it came to one.
     client: Option<Result<(), String>>,
 }
 
@@ -119,12 +120,13 @@ impl Ended {
         Self { outcome, client: client.map(|client| client.map_err(|failure| failure.to_string())) }
     }
 
-    /// How long it took: `own` when it is done. What is not done has taken all the time there was.
+    /// Returns the time that it took: `own` when it is done. A cell that is not done has taken all
+    /// the time there was.
     const fn elapsed(&self, own: Duration) -> Duration {
         if matches!(self.client, Some(Ok(()))) { own } else { self.outcome.elapsed }
     }
 
-    /// Why the cell is not done, if so.
+    /// Returns the reason why the cell is not done, if so.
     fn error(&self, trial: &Trial) -> Option<String> {
         match (&self.client, self.outcome.end) {
             (Some(Ok(())), _) => None,

@@ -1,5 +1,5 @@
-//! Where virtual files arrive: each chunk is compared with what was sent, and only what differs is
-//! kept.
+//! The place where virtual files arrive: each chunk is compared with what was sent, and only what
+//! differs is kept.
 
 use super::Content;
 use jostle_endpoints::protocol::file::ChunkState;
@@ -19,7 +19,7 @@ pub(super) struct Appended {
     content: Content,
     /// The bytes that came.
     size: u64,
-    /// Whether the chunk that is coming is right so far.
+    /// True if the chunk that is coming is right so far.
     is_right: bool,
     whole: Vec<ChunkState>,
 }
@@ -29,13 +29,13 @@ impl Appended {
         Self { content: content.clone(), size: 0, is_right: true, whole: Vec::new() }
     }
 
-    /// Whether it is what was sent; `None` when nothing came.
+    /// Returns true if it is what was sent; `None` when nothing came.
     pub(super) fn is_equal(&self) -> Option<bool> {
         let is_right = || self.whole.iter().all(|state| *state == ChunkState::Intact);
         (self.size > 0).then(|| self.size == self.content.size() && is_right())
     }
 
-    /// What became of each chunk: what ends within one has not brought it.
+    /// Returns the fate of each chunk: a file that ends within one has not brought it.
     pub(super) fn chunks(&self) -> Vec<ChunkState> {
         let mut states = self.whole.clone();
         states.resize(chunks(&self.content) as usize, ChunkState::Missing);
@@ -76,7 +76,7 @@ impl AppendedFolder {
         Self(Rc::new(RefCell::new(Appended::new(content))))
     }
 
-    /// Returns what came.
+    /// Returns the bytes that came.
     pub(super) fn received(&self) -> Ref<'_, Appended> {
         self.0.borrow()
     }
@@ -111,7 +111,7 @@ impl Partial for AppendedFolder {
     }
 }
 
-/// What lies in the place of a chunk.
+/// The content in the place of a chunk.
 #[derive(Debug)]
 enum Piece {
     Hole,
@@ -132,14 +132,14 @@ impl Inbox {
         Self { content: content.clone(), pieces: Rc::default() }
     }
 
-    /// Whether what lies here is what was sent; `None` when nothing does.
+    /// Returns true if the content is what was sent; `None` when there is none.
     pub(super) fn is_equal(&self) -> Option<bool> {
         let is_right =
             |pieces: &Vec<Piece>| pieces.iter().all(|piece| matches!(piece, Piece::Same));
         self.pieces.borrow().as_ref().map(is_right)
     }
 
-    /// What became of each chunk.
+    /// Returns the fate of each chunk.
     pub(super) fn chunks(&self) -> Vec<ChunkState> {
         let state = |piece: &Piece| match piece {
             Piece::Hole => ChunkState::Missing,
@@ -209,7 +209,7 @@ mod tests {
         Content::generated(SIZE)
     }
 
-    /// The contents with a byte changed.
+    /// Returns the contents with a byte changed.
     fn wrong(place: usize) -> Vec<u8> {
         let mut bytes = content().bytes().to_vec();
         bytes[place] ^= 1;

@@ -1,4 +1,4 @@
-//! A file in datagrams that nobody repeats.
+//! A file in datagrams that are never repeated.
 
 use super::received::Inbox;
 use super::{Cell, Ended};

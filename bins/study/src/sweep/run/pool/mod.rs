@@ -11,7 +11,7 @@ use std::thread::{Builder, JoinHandle};
 /// The order in which results are given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResultOrder {
-    /// That of the items; results that are early wait.
+    /// The order of the items; results that are early wait.
     OfItems,
     /// As they come.
     OfResults,
@@ -27,7 +27,7 @@ pub(super) struct Pool<I: Iterator, R> {
     order: ResultOrder,
     /// No more items than this are taken whose results were not given out.
     window: u64,
-    /// How many items were taken.
+    /// The number of items that were taken.
     taken: u64,
     /// Items that no thread has begun, with their numbers. The threads end with the sender.
     waiting: Sender<(u64, I::Item)>,
@@ -104,6 +104,8 @@ where
         let mut ready = BTreeMap::new();
         let mut given = 0;
         while given < self.taken && !stop.is_requested() {
+            // Early results wait in `ready` until they are next, or leave at once where order is
+            // free.
             let next = match self.order {
                 ResultOrder::OfItems => given,
                 ResultOrder::OfResults => ready.first_key_value().map_or(0, |(number, _)| *number),
@@ -133,6 +135,7 @@ where
     /// Waits until every thread has ended what it has begun; no item is begun any more.
     pub(super) fn join(self) {
         let Self { waiting, begun, threads, .. } = self;
+        // Items that no thread has begun are taken back before the channel is closed.
         while begun.try_recv().is_ok() {}
         drop((waiting, begun));
         for thread in threads {
