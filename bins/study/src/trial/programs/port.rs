@@ -69,7 +69,8 @@ mod tests {
         let address = (Ipv4Addr::LOCALHOST, reserved.port());
         assert_ne!(reserved.port(), 0);
         let (tcp, udp) = (TcpListener::bind(address).is_ok(), UdpSocket::bind(address).is_ok());
-        assert!(!(tcp && transport.has_tcp()) && !(udp && transport.has_udp()), "it is not held");
+        let is_free = (tcp && transport.has_tcp()) || (udp && transport.has_udp());
+        assert!(!is_free, "it is not held");
         drop(reserved);
         let freed = TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
         tcp != transport.has_tcp() && udp != transport.has_udp() && freed
