@@ -39,6 +39,12 @@ fn wrong_usage_ends_with_2_and_a_remedy() {
         (&["127.0.0.1:0=127.0.0.1:0"], "port 0"),
         (&[route, "--drop", "5"], "write \"5%\""),
         (&[route, "--drop", "120%"], "write 0 to 100%"),
+        (&[route, "--drop", "-5%"], "\"-5%\" is negative; write \"5%\""),
+        (&[route, "--up-drop", "0x7"], "\"0x7\" is hexadecimal; write \"7%\""),
+        (&[route, "--rate", "1mbit"], "write \"1Mbit/s\""),
+        (&[route, "--bandwidth", "1mbit"], "write \"1Mbit/s\""),
+        (&[route, "--lag", "100msecs"], "write \"100ms\""),
+        (&[route, "--for", "5"], "\"5\" has no unit; write \"5s\""),
         (&[route, "--delay", "20"], "20ms"),
         (&[route, "--jitter", "5ms"], "add --delay"),
         (&[route, "--burst", "3"], "add --drop"),
@@ -229,7 +235,7 @@ fn a_command_s_status_is_passed_on() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("it is tcp://127.0.0.1:"), "{text}");
     let output = run(&[route, "--", "no-such-program-anywhere"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(127));
     assert!(stderr(&output).contains("cannot run no-such-program-anywhere"));
     // A command that outlives the time is asked to end.
     let begun = Instant::now();

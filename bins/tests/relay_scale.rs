@@ -1,4 +1,5 @@
 //! Five thousand UDP flows and five thousand TCP connections at once, through one `jostle proxy`.
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod proxy_support;

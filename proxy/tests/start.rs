@@ -1,5 +1,6 @@
 //! How a proxy starts: all listeners or none, on the ports that were asked for, with names
 //! resolved.
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod support;

@@ -1,5 +1,6 @@
 //! On the wire: 20 ms of delay at 1,000 packets/s are never early, and the median is less than 0.3
 //! ms late.
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a command that is asked to end may take before it is killed.
@@ -33,6 +34,24 @@ pub struct Child {
     reach: Reach,
     ended: Receiver<i32>,
     status: Option<i32>,
+    phase: Arc<Mutex<Phase>>,
+}
+
+/// How far a command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Runs,
+    /// It was asked to end.
+    Asked,
+    Ended,
+}
+
+/// A way to end a command from other threads, also when it has long gone.
+#[derive(Clone, Debug)]
+pub struct ChildEnd {
+    pid: Pid,
+    reach: Reach,
+    phase: Arc<Mutex<Phase>>,
 }
 
 impl Child {
@@ -52,10 +71,15 @@ impl Child {
         let pid = Pid::from_child(&process);
         let pipes = Pipes { stdout: process.stdout.take(), stderr: process.stderr.take() };
         let (sender, ended) = mpsc::channel();
-        let mut child = Self { process, pid, reach, ended, status: None };
+        let phase = Arc::new(Mutex::new(Phase::Runs));
+        let mut child = Self { process, pid, reach, ended, status: None, phase: phase.clone() };
         let wait = move || {
+            let status = wait(pid);
+            // Before its status is known, and so before it is reaped: whoever holds the lock and
+            // finds it running may send it signals.
+            *locked(&phase) = Phase::Ended;
             // The one that waited may have gone.
-            let _ = sender.send(wait(pid));
+            let _ = sender.send(status);
             when_ended();
         };
         if let Err(error) = std::thread::Builder::new().name("command".into()).spawn(wait) {
@@ -80,18 +104,20 @@ impl Child {
 
     /// Sends a signal to all it reaches. What has ended already takes no notice.
     pub fn signal(&self, signal: Signal) {
-        let _ = match self.reach {
-            Reach::Alone => kill_process(self.pid, signal),
-            Reach::Group => kill_process_group(self.pid, signal),
-        };
+        send(self.pid, self.reach, signal);
     }
 
-    /// Returns its status; if it still runs it is asked to end first.
+    /// Returns a way to end it from other threads.
+    pub fn end(&self) -> ChildEnd {
+        ChildEnd { pid: self.pid, reach: self.reach, phase: self.phase.clone() }
+    }
+
+    /// Returns its status; if it still runs it is asked to end first, unless it was before.
     pub fn finish(mut self) -> i32 {
         if let Some(status) = self.status() {
             return status;
         }
-        self.signal(Signal::TERM);
+        self.end().ask();
         let status = self.ended.recv_timeout(PATIENCE).unwrap_or_else(|_| self.kill());
         self.status = Some(status);
         status
@@ -112,6 +138,41 @@ impl Drop for Child {
         }
         let _ = self.process.wait();
     }
+}
+
+impl ChildEnd {
+    /// Returns true while the command runs.
+    pub fn runs(&self) -> bool {
+        *locked(&self.phase) != Phase::Ended
+    }
+
+    /// Asks the command to end, once.
+    pub fn ask(&self) {
+        let mut phase = locked(&self.phase);
+        if *phase == Phase::Runs {
+            *phase = Phase::Asked;
+            send(self.pid, self.reach, Signal::TERM);
+        }
+    }
+
+    /// Kills the command if it still runs.
+    pub fn kill(&self) {
+        let phase = locked(&self.phase);
+        if *phase != Phase::Ended {
+            send(self.pid, self.reach, Signal::KILL);
+        }
+    }
+}
+
+fn locked(phase: &Mutex<Phase>) -> std::sync::MutexGuard<'_, Phase> {
+    phase.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn send(pid: Pid, reach: Reach, signal: Signal) {
+    let _ = match reach {
+        Reach::Alone => kill_process(pid, signal),
+        Reach::Group => kill_process_group(pid, signal),
+    };
 }
 
 /// What the command writes, as far as it was piped.
@@ -168,6 +229,25 @@ mod tests {
             ended.recv_timeout(Duration::from_secs(30)).unwrap();
             assert_eq!((child.status(), child.finish()), (Some(status), status), "{script}");
         }
+    }
+
+    #[test]
+    fn a_command_is_asked_once_to_end_and_never_signalled_when_it_has() {
+        let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.1; done";
+        let (child, pipes) = Child::start(shell(script), Reach::Alone, || {}).unwrap();
+        let mut lines = BufReader::new(pipes.stdout.unwrap()).lines().map(Result::unwrap);
+        assert_eq!(lines.next().as_deref(), Some("ready"));
+        let end = child.end();
+        end.ask();
+        assert_eq!(lines.next().as_deref(), Some("asked"));
+        end.ask();
+        // Time in which it could be asked again.
+        std::thread::park_timeout(Duration::from_millis(300));
+        assert!(end.runs());
+        end.kill();
+        assert_eq!(lines.next(), None, "one question");
+        assert_eq!(child.finish(), 128 + 9);
+        assert!(!end.runs());
     }
 
     #[test]

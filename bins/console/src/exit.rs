@@ -1,6 +1,12 @@
 //! How a program ends: 0 done, 1 the job failed, 2 wrong usage.
 
+use crate::terminal;
+use std::io;
 use std::process::ExitCode;
+
+/// The status for what goes wrong with a program that runs another and passes its status on: `env`
+/// and `timeout` have it so.
+pub const OURS: u8 = 125;
 
 /// A mistake in what the user asked for: the program ends with status 2, and nothing was started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,16 +20,45 @@ impl Usage {
     }
 }
 
+/// Returns the arguments that the program was given, or the status with which it ends: they are
+/// wrong (`wrong`), or ask for help and have got it.
+///
+/// # Errors
+/// The status.
+pub fn arguments<T: clap::Parser>(wrong: u8) -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| {
+        let printed = error.print();
+        if error.use_stderr() {
+            return ExitCode::from(wrong);
+        }
+        match printed {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(1),
+            _ => ExitCode::SUCCESS,
+        }
+    })
+}
+
 /// Returns the status of a finished job; an error is named on stderr, with its causes, first.
 pub fn status(program: &str, result: anyhow::Result<bool>) -> ExitCode {
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("{program}: {}", crate::terminal::escaped(&format!("{error:#}")));
-            ExitCode::from(code(&error))
+    end(program, result.map(|done| if done { ExitCode::SUCCESS } else { ExitCode::from(1) }))
+}
+
+/// Returns the status of a job that has one of its own; 1 when a result could not be written.
+pub fn end(program: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
+    match (result, terminal::failure()) {
+        (Ok(status), None) => status,
+        (Ok(_), Some(failure)) => {
+            terminal::note(&format!("{program}: cannot write to stdout: {failure}"));
+            ExitCode::from(1)
         }
+        (Err(error), _) => failed(program, &error, code(&error)),
     }
+}
+
+/// Names an error on stderr, with its causes, and returns the status `code`.
+pub fn failed(program: &str, error: &anyhow::Error, code: u8) -> ExitCode {
+    terminal::note(&format!("{program}: {}", terminal::escaped(&format!("{error:#}"))));
+    ExitCode::from(code)
 }
 
 /// 2 for wrong usage, wherever in the chain of causes it stands; 1 for everything else.

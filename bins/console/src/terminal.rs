@@ -1,10 +1,14 @@
-//! What the programs say on stdout: the ready line, lines of text or of JSON, and bytes from the
-//! wire made harmless.
+//! What the programs say on stdout and stderr: the ready line, lines of text or of JSON, notes, and
+//! bytes from the wire made harmless.
+//!
+//! No write here panics: a reader may go at any time, and a disk may be full. What stdout did not
+//! take is remembered for the program's status.
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
 /// Replaces control characters, so that a name or a message from the wire cannot steer the reader's
@@ -39,12 +43,19 @@ pub fn escaped_bytes(bytes: &[u8]) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Printer {
     json: bool,
+    stderr: bool,
 }
 
 impl Printer {
-    /// Prints objects when `json`, text otherwise.
+    /// Prints to stdout: objects when `json`, text otherwise.
     pub const fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, stderr: false }
+    }
+
+    /// Returns a printer that prints to stderr, for a program whose stdout is taken.
+    #[must_use]
+    pub const fn on_stderr(self) -> Self {
+        Self { stderr: true, ..self }
     }
 
     /// Returns true if objects are printed.
@@ -62,25 +73,49 @@ impl Printer {
 
     /// Prints one result: an object that starts with `"event": event`, or its text.
     pub fn event(self, event: &str, fields: Value, text: impl FnOnce() -> String) {
+        self.line(&self.said(event, fields, text));
+    }
+
+    /// Returns the line of one result, without its end.
+    pub fn said(self, event: &str, fields: Value, text: impl FnOnce() -> String) -> String {
         if !self.json {
-            line(&text());
-            return;
+            return text();
         }
         let mut object = Map::new();
         object.insert("event".to_owned(), event.into());
         if let Value::Object(fields) = fields {
             object.extend(fields);
         }
-        line(&Value::Object(object).to_string());
+        Value::Object(object).to_string()
+    }
+
+    /// Prints lines that were made before, without the last one's end.
+    pub fn line(self, text: &str) {
+        if self.stderr { note(text) } else { line(text) }
     }
 }
 
-/// Prints `text` and a newline, at once. A reader that has gone (`| head`) is no error of ours.
+/// The first failure to write to stdout, a reader that has gone aside.
+static FAILURE: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints `text` and a newline, at once. A reader that has gone (`| head`) is no error of ours;
+/// any other failure becomes the program's status ([`crate::exit`]).
 pub fn line(text: &str) {
     let mut stdout = io::stdout().lock();
-    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
-        log::debug!("stdout is closed");
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => log::debug!("stdout is closed"),
+        Err(error) => {
+            // The first one says why; those after it follow from it.
+            let _ = FAILURE.set(error);
+        }
     }
+}
+
+/// Returns why a [`line`] could not be written, if one could not.
+pub fn failure() -> Option<&'static io::Error> {
+    FAILURE.get()
 }
 
 /// Prints a text that ends with a newline of its own. A reader that has gone is no error of ours.
@@ -105,9 +140,11 @@ pub fn write(text: &str) -> io::Result<()> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
-/// Tells people something that is no result: `text` and a newline on stderr.
+/// Tells people something that is no result: `text` and a newline on stderr, at once. A reader that
+/// has gone is no error of ours, and there is nowhere left to say so.
 pub fn note(text: &str) {
-    eprintln!("{text}");
+    // In one write, so that the lines of several threads do not mix.
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints the completions of `command` for a shell.

@@ -30,7 +30,10 @@ enum Kind {
 
 fn main() -> ExitCode {
     logging::start("warn");
-    exit::status("jostle-server", run(Arguments::parse().kind))
+    match exit::arguments::<Arguments>(2) {
+        Ok(arguments) => exit::status("jostle-server", run(arguments.kind)),
+        Err(status) => status,
+    }
 }
 
 fn run(kind: Kind) -> anyhow::Result<bool> {

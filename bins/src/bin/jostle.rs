@@ -9,6 +9,7 @@ use jostle_study::report::ReportArgs;
 use jostle_study::simulate::SimulateArgs;
 use jostle_study::sweep::SweepArgs;
 use jostle_study::trial::TrialArgs;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP,
@@ -38,10 +39,18 @@ enum Command {
 fn main() -> ExitCode {
     // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
     logging::start("warn,symphonia=off");
-    match run(Arguments::parse().command) {
-        Ok(code) => code,
-        Err(error) => exit::status("jostle", Err(error)),
+    match exit::arguments::<Arguments>(wrong_usage()) {
+        Ok(arguments) => exit::end("jostle", run(arguments.command)),
+        Err(status) => status,
     }
+}
+
+/// Returns the status of a command line that is wrong. A low one would be taken for that of the
+/// command that `proxy` was to run.
+fn wrong_usage() -> u8 {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let wraps = words.first().is_some_and(|word| word == "proxy");
+    if wraps && words.iter().any(|word| word == "--") { exit::OURS } else { 2 }
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

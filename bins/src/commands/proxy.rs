@@ -2,27 +2,25 @@
 //! did.
 
 mod child;
+mod output;
 mod plan;
 mod report;
+mod stopping;
 
 use anyhow::Context;
 use clap::Args;
-use jostle_common::units::Span;
-use jostle_console::exit::Usage;
+use jostle_common::units::{Span, parse_seconds, parse_seed};
+use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
-use jostle_console::signals;
-use jostle_console::terminal::Printer;
+use jostle_console::terminal::{Printer, note};
 use jostle_engine::route::{TcpMode, Unit};
-use jostle_proxy::{Control, Proxy, Settings, StartError};
+use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::weather::Weather;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use output::Output;
 use std::ffi::OsString;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use stopping::Stopper;
 
 /// Relay UDP and TCP through bad weather
 #[derive(Args, Debug)]
@@ -34,7 +32,10 @@ use std::time::Duration;
   jostle proxy --config configs/proxies/example.json
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
-While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it.")]
+While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it. With
+-- CMD stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then the command's
+too: the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125
+when the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
     #[arg(value_name = "ROUTE", required_unless_present = "config")]
@@ -52,13 +53,17 @@ pub struct ProxyArgs {
     #[command(flatten)]
     weather: Weather,
     /// The seed of all draws; without it one is drawn and printed
-    #[arg(long, value_name = "NUMBER", help_heading = "The run")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
-    /// Write what became of each packet, a JSON object per line
+    /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    /// Write the summary to a file instead of printing it
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    summary: Option<PathBuf>,
     /// End after so long: 30s
-    #[arg(long = "for", value_name = "TIME", help_heading = "The run")]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_seconds,
+        help_heading = "The run")]
     limit: Option<Span>,
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
@@ -86,36 +91,40 @@ impl ProxyArgs {
     /// A [`jostle_console::exit::Usage`] when the command line or a file says something impossible;
     /// another error when the proxy cannot start.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        let wraps = !self.command.is_empty();
+        match self.relay() {
+            // A lower status would be taken for the command's.
+            Err(error) if wraps => Ok(exit::failed("jostle", &error, child::status_of(&error))),
+            result => result,
+        }
+    }
+
+    fn relay(self) -> anyhow::Result<ExitCode> {
+        let printer = self.printer()?;
         let plan = plan::plan(&self)?;
-        let printer = Printer::new(self.json);
         let mut settings = Settings::new(plan.routes, plan.seed);
         settings.portable = self.portable;
-        let events = self.events.as_deref().map(EventsFile::open).transpose()?;
-        if let Some(events) = &events {
-            let file = events.file.try_clone().context("the event log")?;
-            settings.events = Some(Box::new(file));
+        let mut outputs = Outputs::open(&self)?;
+        if let Some(events) = &outputs.events {
+            settings.events = Some(events.writer().context("the event log")?);
         }
         let proxy = match Proxy::bind(settings) {
             Ok(proxy) => proxy,
             Err(error) => {
-                if let Some(events) = events {
-                    events.withdraw();
-                }
+                outputs.withdraw();
                 return Err(match error {
                     StartError::Circle { .. } => Usage::error(error.to_string()),
                     error => error.into(),
                 });
             }
         };
-        if let Some(events) = &events {
-            events.begin();
-        }
+        outputs.begin();
         if plan.drawn {
-            eprintln!("seed {}", plan.seed);
+            note(&format!("seed {}", plan.seed));
         }
-        let control = proxy.control();
-        listen_to_signals(&control)?;
-        let keys = if self.command.is_empty() { keys::on_space(toggler(&control)) } else { None };
+        let stopper = Stopper::new(proxy.control());
+        stopper.listen_to_signals()?;
+        let keys = if self.command.is_empty() { keys::on_space(stopper.toggler()) } else { None };
         let urls: Vec<String> = proxy
             .listeners()
             .iter()
@@ -126,92 +135,66 @@ impl ProxyArgs {
         }
         let child = match self.command.as_slice() {
             [] => None,
-            command => Some(child::start(command, &urls, control.clone())?),
+            command => Some(child::start(command, &urls, &stopper)?),
         };
         if let Some(Span(limit)) = self.limit {
-            stop_after(limit, control)?;
+            stopper.stop_after(limit)?;
         }
         let summary = proxy.run();
         drop(keys);
-        // Whoever ended first, the command's status is ours.
+        // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
-        report::print(printer, &summary);
+        let text = report::summary(printer, &summary);
+        match &mut outputs.summary {
+            Some(file) => file.write(&(text + "\n"))?,
+            None => printer.line(&text),
+        }
         Ok(status)
     }
+
+    /// Returns where results go: not to stdout when that is the command's or the event log's.
+    fn printer(&self) -> anyhow::Result<Printer> {
+        let printer = Printer::new(self.json);
+        let events = self.events.as_deref().is_some_and(output::is_stdout);
+        match (events, self.command.is_empty()) {
+            (true, false) => {
+                Err(Usage::error("--events -: stdout is the command's; write the events to a file"))
+            }
+            (true, true) if self.json => Err(Usage::error(
+                "--events -: stdout has the objects of --json; write the events to a file",
+            )),
+            (true, true) | (false, false) => Ok(printer.on_stderr()),
+            (false, true) => Ok(printer),
+        }
+    }
 }
 
-/// The event log's file, which keeps what it held until the proxy has started.
-struct EventsFile {
-    path: PathBuf,
-    file: File,
-    is_new: bool,
+/// The files that a run writes. They keep what they held until the proxy has started.
+struct Outputs {
+    events: Option<Output>,
+    summary: Option<Output>,
 }
 
-impl EventsFile {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let open = |new: bool| File::options().write(true).create_new(new).open(path);
-        let (file, is_new) = match open(true) {
-            Ok(file) => (file, true),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                (open(false).with_context(|| format!("cannot write {}", path.display()))?, false)
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot write {}", path.display()));
-            }
-        };
-        Ok(Self { path: path.to_owned(), file, is_new })
+impl Outputs {
+    fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
+        let mut outputs = Self { events: None, summary: None };
+        let opened = (|| {
+            outputs.events = args.events.as_deref().map(Output::open).transpose()?;
+            outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
+            anyhow::Ok(())
+        })();
+        if let Err(error) = opened {
+            outputs.withdraw();
+            return Err(error);
+        }
+        Ok(outputs)
     }
 
-    /// Empties it.
     fn begin(&self) {
-        // A pipe or a terminal has no length.
-        if let Err(error) = self.file.set_len(0) {
-            log::debug!("{}: {error}", self.path.display());
-        }
+        self.events.iter().chain(&self.summary).for_each(Output::begin);
     }
 
-    /// The proxy has not started: leaves things as they were.
     fn withdraw(self) {
-        if self.is_new
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            log::debug!("{}: {error}", self.path.display());
-        }
+        self.events.into_iter().chain(self.summary).for_each(Output::withdraw);
     }
-}
-
-fn toggler(control: &Control) -> impl Fn() + Send + 'static {
-    let control = control.clone();
-    move || eprintln!("rules {}", if control.toggle() { "on" } else { "off" })
-}
-
-/// SIGINT and SIGTERM end the run, a second one at once; SIGUSR1 switches the rules.
-fn listen_to_signals(control: &Control) -> anyhow::Result<()> {
-    let (toggle, control) = (toggler(control), control.clone());
-    let stopping = Arc::new(AtomicBool::new(false));
-    signals::on(&[SIGINT, SIGTERM, SIGUSR1], move |signal| {
-        if signal == SIGUSR1 {
-            toggle();
-        } else if stopping.swap(true, Ordering::Relaxed) {
-            keys::restore();
-            std::process::exit(128 + signal);
-        } else {
-            control.stop();
-        }
-    })
-    .context("cannot listen to signals")
-}
-
-fn stop_after(limit: Duration, control: Control) -> anyhow::Result<()> {
-    let wait = move || {
-        // Nobody sends: it is a sleep that needs no clock.
-        let (_sender, receiver) = mpsc::channel::<()>();
-        let _ = receiver.recv_timeout(limit);
-        control.stop();
-    };
-    std::thread::Builder::new()
-        .name("limit".into())
-        .spawn(wait)
-        .context("cannot start a thread")?;
-    Ok(())
 }

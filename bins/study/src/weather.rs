@@ -34,6 +34,8 @@ impl Way {
 pub(crate) struct WeatherOption {
     /// The parameter of each [`Way`]: `loss`, `up-loss`, `down-loss`.
     names: [&'static str; 3],
+    /// What other tools call it, in each [`Way`].
+    aliases: &'static [[&'static str; 3]],
     /// The kind of its values.
     pub(crate) kind: SettingKind,
     value_name: &'static str,
@@ -45,10 +47,12 @@ pub(crate) struct WeatherOption {
 }
 
 macro_rules! weather_options {
-    ($($name:literal: $field:ident, $kind:ident, $value_name:literal, $help:literal;)*) => {
+    ($($name:literal [$($alias:literal),*]: $field:ident, $kind:ident, $value_name:literal,
+        $help:literal;)*) => {
         /// All shorthands, in the order of rows.
         pub(crate) const OPTIONS: &[WeatherOption] = &[$(WeatherOption {
             names: [$name, concat!("up-", $name), concat!("down-", $name)],
+            aliases: &[$([$alias, concat!("up-", $alias), concat!("down-", $alias)]),*],
             kind: SettingKind::$kind,
             value_name: $value_name,
             help: $help,
@@ -62,16 +66,16 @@ macro_rules! weather_options {
 }
 
 weather_options! {
-    "loss": drop, Share, "SHARE", "Lose this share of the packets: 5%";
-    "burst": burst, Number, "PACKETS", "Lose them in bursts of this mean length: 3";
-    "duplicate": duplicate, Share, "SHARE", "Copy this share of the packets";
-    "corrupt": corrupt, Share, "SHARE", "Flip a bit in this share of the packets";
-    "rate": rate, Rate, "RATE", "Let no more through than this: 10Mbit/s";
-    "queue": queue, Queue, "BOUND",
+    "loss" []: drop, Share, "SHARE", "Lose this share of the packets: 5%";
+    "burst" []: burst, Number, "PACKETS", "Lose them in bursts of this mean length: 3";
+    "duplicate" ["dup"]: duplicate, Share, "SHARE", "Copy this share of the packets";
+    "corrupt" ["tamper"]: corrupt, Share, "SHARE", "Flip a bit in this share of the packets";
+    "rate" ["bandwidth", "throttle"]: rate, Rate, "RATE", "Let no more through than this: 10Mbit/s";
+    "queue" []: queue, Queue, "BOUND",
         "Let so much wait in front of the rate: 200ms, 64KiB or \"50 packets\"";
-    "delay": delay, Time, "TIME", "Hold each packet for so long, one way: 20ms";
-    "jitter": jitter, Time, "TIME", "Spread the delay by so much, up and down: 5ms";
-    "reorder": reorder, Share, "SHARE",
+    "delay" ["latency", "lag"]: delay, Time, "TIME", "Hold each packet for so long, one way: 20ms";
+    "jitter" []: jitter, Time, "TIME", "Spread the delay by so much, up and down: 5ms";
+    "reorder" ["ood"]: reorder, Share, "SHARE",
         "Let this share of the packets be overtaken by the next";
 }
 
@@ -93,6 +97,9 @@ impl WeatherOption {
             .value_name(self.value_name)
             .help(self.help)
             .help_heading(way.heading())
+            .aliases(self.aliases.iter().map(|names| names[way as usize]))
+            // A minus sign is answered by the reader of the value, which knows what to write.
+            .allow_hyphen_values(true)
             .value_parser(read);
         if name.ends_with("loss") {
             return argument.long(DROP[way as usize]).visible_alias(name);

@@ -1,4 +1,5 @@
 //! The document of the protocols: its examples are what we send, and its Python clients work.
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 
 use crate::support::{Server, bytes, folder_with};
 use jostle_common::clock::Clock;

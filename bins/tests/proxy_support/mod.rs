@@ -1,4 +1,5 @@
 //! `jostle proxy` as a child process: what it printed, and a clean end.
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(dead_code, reason = "every test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

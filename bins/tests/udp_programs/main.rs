@@ -1,5 +1,6 @@
 //! UDP programs that nobody here wrote, through `jostle proxy`: a DNS load tester, TFTP with its
 //! wandering port, HTTP/3.
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 

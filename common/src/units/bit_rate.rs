@@ -1,7 +1,7 @@
 //! A rate in bits per second.
 
-use super::UnitError;
 use super::number::{Decimal, in_largest_unit};
+use super::{UnitError, spelling};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -53,6 +53,9 @@ impl FromStr for BitRate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         const REMEDY: &str = "write a rate such as \"10Mbit/s\" (bit/s, kbit/s, Mbit/s, Gbit/s; \
                               B/s, kB/s, MB/s, KiB/s, MiB/s)";
+        if let Some(error) = spelling::slip(text, str::parse::<Self>) {
+            return Err(error);
+        }
         let Some((number, unit)) = Decimal::split(text) else {
             return Err(UnitError::new(format!("\"{text}\" is not a rate"), REMEDY));
         };
@@ -73,7 +76,9 @@ impl FromStr for BitRate {
             Some(scale) => number.scaled(scale)?,
             None if unit.is_empty() => 0,
             None => {
-                return Err(UnitError::new(format!("\"{unit}\" is not a unit of rate"), REMEDY));
+                let digits = spelling::in_front_of(text, unit);
+                let remedy = spelling::rate(digits, unit).unwrap_or_else(|| REMEDY.to_owned());
+                return Err(UnitError::new(format!("\"{unit}\" is not a unit of rate"), remedy));
             }
         };
         Self::new(bits).ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! A number of bytes.
 
-use super::UnitError;
 use super::number::{Decimal, in_largest_unit};
+use super::{UnitError, spelling};
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,6 +36,9 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         const REMEDY: &str = "write a size such as \"64KiB\" (B, kB, MB, GB, KiB, MiB, GiB)";
+        if let Some(error) = spelling::slip(text, str::parse::<Self>) {
+            return Err(error);
+        }
         let Some((number, unit)) = Decimal::split(text) else {
             return Err(UnitError::new(format!("\"{text}\" is not a size"), REMEDY));
         };
@@ -50,8 +53,11 @@ impl FromStr for ByteSize {
         }
         let scale =
             PRINTED.iter().chain(&READ).find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
-        let scale = scale
-            .ok_or_else(|| UnitError::new(format!("\"{unit}\" is not a unit of size"), REMEDY))?;
+        let scale = scale.ok_or_else(|| {
+            let remedy = spelling::size(spelling::in_front_of(text, unit), unit)
+                .unwrap_or_else(|| REMEDY.to_owned());
+            UnitError::new(format!("\"{unit}\" is not a unit of size"), remedy)
+        })?;
         number.scaled(scale).map(Self)
     }
 }

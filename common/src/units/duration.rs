@@ -1,7 +1,7 @@
 //! Times in a profile: `"50ms"`, `"1.5s"`, `"2m 30s"`.
 
-use super::UnitError;
 use super::number::Decimal;
+use super::{UnitError, spelling};
 use std::time::Duration;
 
 /// Reads a time such as `"50ms"`, `"1.5s"` or `"2m 30s"` (humantime's units). `0` needs no unit.
@@ -16,6 +16,9 @@ use std::time::Duration;
 /// # Errors
 /// When there is no number, no unit or an unknown one.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    if let Some(error) = spelling::slip(text, parse_duration) {
+        return Err(error);
+    }
     if let Some((number, unit)) = Decimal::split(text) {
         // humantime reads whole numbers only; a person writes 0.5ms.
         let scale = match unit {
@@ -37,10 +40,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         }
     }
     humantime::parse_duration(text).map_err(|_| {
-        UnitError::new(
-            format!("\"{text}\" is not a time"),
-            "write a time such as \"50ms\" (ns, us, ms, s, m, h)",
-        )
+        let remedy = Decimal::split(text)
+            .and_then(|(_, unit)| spelling::time(spelling::in_front_of(text, unit), unit));
+        let remedy = remedy
+            .unwrap_or_else(|| "write a time such as \"50ms\" (ns, us, ms, s, m, h)".to_owned());
+        UnitError::new(format!("\"{text}\" is not a time"), remedy)
     })
 }
 

@@ -12,6 +12,7 @@ mod packet_rate;
 mod probability;
 mod read;
 mod schema;
+mod spelling;
 
 pub use bit_rate::BitRate;
 pub use byte_size::ByteSize;
@@ -19,6 +20,7 @@ pub use duration::{format_duration, parse_duration};
 pub use packet_rate::PacketRate;
 pub use probability::Probability;
 pub use read::Span;
+pub use spelling::{parse_seconds, parse_seed};
 
 /// A quantity that was refused: what was found, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! A rate in packets per second.
 
-use super::UnitError;
 use super::number::Decimal;
+use super::{UnitError, spelling};
 use std::fmt;
 use std::str::FromStr;
 
@@ -42,6 +42,9 @@ impl FromStr for PacketRate {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         const REMEDY: &str = "write packets per second such as \"1000/s\"";
+        if let Some(error) = spelling::slip(text, str::parse::<Self>) {
+            return Err(error);
+        }
         let Some((number, unit)) = Decimal::split(text) else {
             return Err(UnitError::new(format!("\"{text}\" is not a rate of packets"), REMEDY));
         };

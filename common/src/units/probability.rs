@@ -1,8 +1,8 @@
 //! A probability, compared as an integer threshold so that a decision is one exact comparison on
 //! every machine.
 
-use super::UnitError;
 use super::number::Decimal;
+use super::{UnitError, spelling};
 use std::fmt;
 use std::str::FromStr;
 
@@ -61,6 +61,9 @@ impl FromStr for Probability {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let found = || format!("\"{text}\" is not a probability");
+        if let Some(error) = spelling::slip(text, str::parse::<Self>) {
+            return Err(error);
+        }
         let Some((number, unit)) = Decimal::split(text) else {
             return Err(UnitError::new(
                 found(),

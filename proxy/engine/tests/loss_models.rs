@@ -4,7 +4,7 @@
 //! A fit is red below p = 10^-4, and a mean outside its 99.9 % interval. With so many of them
 //! chance makes one red now and then; it is then looked at again with ten times the packets under
 //! the same seed.
-
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;

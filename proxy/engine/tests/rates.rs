@@ -1,6 +1,6 @@
 //! What `rate` promises: so much in any window, no more than so long in the queue, and what each
 //! discipline discards.
-
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;

@@ -1,6 +1,6 @@
 //! The shipped JSON Schema takes every profile that the reader takes, and refuses what an editor
 //! can see to be wrong. The judge is Python's `jsonschema`, a validator that nobody here wrote.
-
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::PathBuf;

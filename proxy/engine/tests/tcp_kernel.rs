@@ -3,7 +3,7 @@
 //!
 //! The fixture says how the kernel was measured. Two samples of the kernel agree within ±10 % in
 //! about 86 % of the cells and within ±20 % in about 94 %; the model has to be nearly as close.
-
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use jostle_common::chance::{Direction, derived_seed};

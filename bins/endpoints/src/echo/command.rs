@@ -12,7 +12,7 @@ use clap::Args;
 use jostle_common::transport::Transport;
 use jostle_console::stdin;
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{Printer, escaped_bytes};
+use jostle_console::terminal::{Printer, escaped_bytes, note};
 use serde_json::json;
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ impl EchoTalkArgs {
             EchoNotice::Answer(event) => print_answer(printer, event),
             EchoNotice::TooLong => {
                 too_long += 1;
-                eprintln!("a line of more than {MESSAGE_BYTES_MAX} bytes was not sent");
+                note(&format!("a line of more than {MESSAGE_BYTES_MAX} bytes was not sent"));
             }
         })?;
         self.print_summary(printer, &talked, too_long);

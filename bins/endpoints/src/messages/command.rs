@@ -12,7 +12,7 @@ use crate::protocol::timer::Timing;
 use clap::Args;
 use jostle_console::stdin;
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{Printer, escaped, escaped_bytes};
+use jostle_console::terminal::{Printer, escaped, escaped_bytes, note};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -184,13 +184,15 @@ impl MessagesSendArgs {
         let printer = Printer::new(self.json);
         let sent = send(&settings, input, stop, |notice| match notice {
             Notice::Connected(server) if is_typed => {
-                eprintln!("connected to tcp://{server}: a message per line; TCHAU or Ctrl-D ends");
+                note(&format!(
+                    "connected to tcp://{server}: a message per line; TCHAU or Ctrl-D ends"
+                ));
             }
             Notice::Connected(_) => {}
             Notice::Waiting => {
-                eprintln!(
+                note(
                     "no answer yet: waiting for a place at the server, or for a line to get \
-                     through (Ctrl-C ends)"
+                     through (Ctrl-C ends)",
                 );
             }
             Notice::Acknowledged(acknowledged) if !self.quiet => {

@@ -47,12 +47,12 @@ impl SawServeArgs {
         printer.ready("saw", &format!("udp://{}", server.address()));
         if !self.serving.json {
             let (path, source) = (self.file.display().to_string(), server.endpoint().source());
-            eprintln!(
+            terminal::note(&format!(
                 "{}: {} bytes, sha256 {}",
                 escaped(&path),
                 grouped(source.size()),
                 source.digest()
-            );
+            ));
         }
         print_served(printer, server.run(stop, |_| {})?.report());
         Ok(true)

@@ -3,7 +3,7 @@
 use super::report;
 use clap::Args;
 use jostle_console::exit::Usage;
-use jostle_console::terminal::{columns, escaped, line};
+use jostle_console::terminal::{columns, escaped, line, note};
 use jostle_study::forecast::{Forecast, Load};
 use jostle_study::probe::{Pace, PacketStream, Spread};
 use jostle_study::profiles;
@@ -74,7 +74,7 @@ impl CheckArgs {
                                 .to_string(),
                         );
                     }
-                    eprintln!("jostle: {}", escaped(&format!("{error:#}")));
+                    note(&format!("jostle: {}", escaped(&format!("{error:#}"))));
                 }
             }
         }

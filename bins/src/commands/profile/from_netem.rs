@@ -39,7 +39,7 @@ impl FromNetemArgs {
             return Ok(());
         }
         for remark in &translation.remarks {
-            eprintln!("{}", wrapped(&escaped(&format!("netem: {remark}")), 100, 7));
+            terminal::note(&wrapped(&escaped(&format!("netem: {remark}")), 100, 7));
         }
         terminal::text(&translation.profile)?;
         Ok(())

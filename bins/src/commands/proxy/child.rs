@@ -1,23 +1,48 @@
 //! The command that runs while the proxy relays, and whose status it passes on.
 
+use super::stopping::Stopper;
 use anyhow::Context;
 use jostle_console::child::{Child, Reach};
-use jostle_proxy::Control;
+use jostle_console::exit;
 use std::ffi::OsString;
+use std::io;
 use std::process::{Command, ExitCode};
+
+/// A command that does not run.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot run {program}")]
+struct CannotRun {
+    program: String,
+    #[source]
+    error: io::Error,
+}
 
 /// Starts the command; the proxy is stopped when it ends.
 pub(super) fn start(
     command: &[OsString],
     urls: &[String],
-    control: Control,
+    stopper: &Stopper,
 ) -> anyhow::Result<Child> {
     let (program, arguments) = command.split_first().context("there is no command")?;
     let mut command = Command::new(program);
     command.args(arguments).env("JOSTLE_LISTEN", urls.join(" "));
+    let control = stopper.control();
     let (child, _) = Child::start(command, Reach::Alone, move || control.stop())
-        .with_context(|| format!("cannot run {}", program.display()))?;
+        .map_err(|error| CannotRun { program: program.display().to_string(), error })?;
+    stopper.set_command(child.end());
     Ok(child)
+}
+
+/// Returns the status for an error, as `env` and `timeout` have it: 127 when there is no such
+/// command, 126 when it cannot be run, 125 for everything else.
+pub(super) fn status_of(error: &anyhow::Error) -> u8 {
+    let Some(CannotRun { error, .. }) = error.downcast_ref() else { return exit::OURS };
+    match error.kind() {
+        io::ErrorKind::NotFound => 127,
+        // No process or no memory was left.
+        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => exit::OURS,
+        _ => 126,
+    }
 }
 
 /// The status of the command; if it still runs it is asked to end first.

@@ -7,26 +7,28 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Prints the summary: a line per route, protocol and direction, one per route and protocol for its
-/// sockets, and one for the run.
-pub(super) fn print(printer: Printer, summary: &Summary) {
+/// Returns the summary: a line per route, protocol and direction, one per route and protocol for
+/// its sockets, and one for the run.
+pub(super) fn summary(printer: Printer, summary: &Summary) -> String {
+    let mut lines = Vec::new();
     for link in &summary.links {
         let fields = serde_json::to_value(link).unwrap_or(Value::Null);
-        printer.event("link", fields, || link_line(link));
+        lines.push(printer.said("link", fields, || link_line(link)));
     }
     for sockets in &summary.sockets {
         let fields = serde_json::to_value(sockets).unwrap_or(Value::Null);
-        printer.event("sockets", fields, || sockets_line(sockets));
+        lines.push(printer.said("sockets", fields, || sockets_line(sockets)));
     }
     let Summary { seed, seconds, events_lost, .. } = summary;
     let fields = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost });
-    printer.event("summary", fields, || {
+    lines.push(printer.said("summary", fields, || {
         let mut text = format!("seed {seed}, {seconds:.1} s");
         if *events_lost > 0 {
             let _ = write!(text, ", {} lines of the event log lost", grouped(*events_lost));
         }
         text
-    });
+    }));
+    lines.join("\n")
 }
 
 fn link_line(link: &LinkSummary) -> String {

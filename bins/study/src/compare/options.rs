@@ -43,7 +43,7 @@ pub struct CompareArgs {
     pub(super) over: Vec<FileProtocol>,
 
     /// Seed of all chance [default: a fresh one, which is printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jostle_common::units::parse_seed)]
     pub(super) seed: Option<u64>,
 
     /// How long a row may take; one that takes longer is kept as failed [default: 60s]

@@ -14,14 +14,15 @@ use clap::{Args, ValueEnum};
 use finished::{Simulated, SimulatedLink};
 use jostle_common::chance::{Direction, fresh_seed};
 use jostle_common::clock::Clock;
+use jostle_common::units::parse_seed;
 use jostle_console::exit::Usage;
 use jostle_console::terminal::{self, line};
 use jostle_engine::link::LinkKey;
 use jostle_engine::profile::Profile;
 use jostle_proxy::write_event;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stream::StreamArgs;
 
@@ -48,7 +49,7 @@ pub struct SimulateArgs {
     #[arg(long, value_enum, default_value = "both", help_heading = "The run")]
     direction: SimulatedWay,
     /// The seed of all draws; without it one is drawn and printed
-    #[arg(long, value_name = "NUMBER", help_heading = "The run")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
     /// Draw as the proxy's route of this name does; routes of a command line are called 1, 2 …
     #[arg(long, value_name = "NAME", default_value = "1", help_heading = "The run")]
@@ -57,7 +58,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..),
         conflicts_with = "events", help_heading = "The run")]
     packet: Option<u64>,
-    /// Write what became of each packet, a JSON object per line
+    /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
     /// Draw delay, losses, throughput and what was inside over time, as one HTML page
@@ -79,6 +80,22 @@ enum SimulatedWay {
     Both,
 }
 
+/// An event log, and what it is called.
+type Events<'a> = (&'a Path, BufWriter<Box<dyn Write>>);
+
+/// Returns true if a path means stdout.
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Judges why events were not written: that a reader of stdout has gone (`| head`) is no error.
+fn judge(path: &Path, error: io::Error) -> anyhow::Result<()> {
+    if is_stdout(path) && error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(error).with_context(|| format!("cannot write {}", path.display()))
+}
+
 impl SimulateArgs {
     /// Runs the simulation.
     ///
@@ -92,12 +109,7 @@ impl SimulateArgs {
         if let Some(number) = self.packet {
             return self.explain(&profile, seed, number);
         }
-        let mut events = self.events.as_ref().map(|path| {
-            let file =
-                File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            anyhow::Ok((path, BufWriter::new(file)))
-        });
-        let mut events = events.take().transpose()?;
+        let mut events = self.open_events()?;
         let clock = Clock::start();
         let mut directions = Vec::new();
         for direction in self.directions() {
@@ -119,18 +131,19 @@ impl SimulateArgs {
                 },
             );
             if let (Some(error), Some((path, _))) = (failure, &events) {
-                return Err(error).with_context(|| format!("cannot write {}", path.display()));
+                judge(path, error)?;
             }
             directions.push(finished);
         }
         let elapsed = clock.now().as_secs_f64();
         if let Some((path, mut file)) = events {
-            file.flush().with_context(|| format!("cannot write {}", path.display()))?;
+            file.flush().or_else(|error| judge(path, error))?;
         }
         let packets: u64 = directions.iter().map(|one| one.tally.entered()).sum();
         if packets == 0 {
             return Err(Usage::error("the stream has no packet in this direction"));
         }
+        let events_on_stdout = self.events.as_deref().is_some_and(is_stdout);
         let simulated = Simulated {
             name: self.profile.clone(),
             about: profile.about,
@@ -146,6 +159,8 @@ impl SimulateArgs {
         }
         if self.json {
             line(&report::json(&simulated).to_string());
+        } else if events_on_stdout {
+            terminal::note(report::text(&simulated).trim_end());
         } else {
             line(report::text(&simulated).trim_end());
         }
@@ -155,6 +170,22 @@ impl SimulateArgs {
             packets as f64 / elapsed.max(1e-9) / 1e6
         ));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Opens the event log.
+    fn open_events(&self) -> anyhow::Result<Option<Events<'_>>> {
+        let Some(path) = self.events.as_deref() else { return Ok(None) };
+        let file: Box<dyn Write> = if !is_stdout(path) {
+            let file = File::create(path);
+            Box::new(file.with_context(|| format!("cannot write {}", path.display()))?)
+        } else if self.json {
+            return Err(Usage::error(
+                "--events -: stdout has the object of --json; write the events to a file",
+            ));
+        } else {
+            Box::new(io::stdout())
+        };
+        Ok(Some((path, BufWriter::new(file))))
     }
 
     fn profile(&self) -> anyhow::Result<Profile> {

@@ -5,7 +5,7 @@ use crate::probe::{Arrival, Pace, PacketStream, SIZE_MAX, Spread};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
-use jostle_common::units::{BitRate, ByteSize, PacketRate, Span};
+use jostle_common::units::{BitRate, ByteSize, PacketRate, Span, parse_seconds};
 use jostle_console::exit::Usage;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -47,7 +47,8 @@ pub(super) struct StreamArgs {
         help_heading = "The stream")]
     pcap: Option<PathBuf>,
     /// Send for so long: 60s unless --count or --pcap says otherwise
-    #[arg(long = "for", value_name = "TIME", help_heading = "The stream")]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_seconds,
+        help_heading = "The stream")]
     limit: Option<Span>,
     /// Send so many packets, each way
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..),

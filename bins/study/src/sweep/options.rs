@@ -48,7 +48,8 @@ pub struct SweepArgs {
     pub(super) is_virtual: bool,
     /// The seed of all chance [default: the file's, else that of the rows in the output, else a
     /// fresh one, which is printed]
-    #[arg(long, value_name = "NUMBER", help_heading = "The cells")]
+    #[arg(long, value_name = "NUMBER", value_parser = jostle_common::units::parse_seed,
+        help_heading = "The cells")]
     pub(super) seed: Option<u64>,
 
     /// Run a part of the cells: 3/16 is the third of sixteen

@@ -6,6 +6,7 @@ use crate::trial::Trial;
 use anyhow::Context;
 use jostle_common::chance::fresh_seed;
 use jostle_common::setting::SettingError;
+use jostle_common::units::parse_seed;
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
 use jostle_console::terminal;
@@ -51,7 +52,7 @@ pub struct TrialArgs {
     #[arg(long = "virtual", help_heading = "The run")]
     is_virtual: bool,
     /// The seed of all draws; without it one is drawn and printed
-    #[arg(long, value_name = "NUMBER", help_heading = "The run")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
     /// Which repetition it is: a label for the row, as the seed alone decides
     #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = "The run",

@@ -31,6 +31,7 @@ pub use url::Url;
 use connection::HttpConnection;
 use failure::HttpFailure;
 use jostle_console::stop::Stop;
+use jostle_console::terminal;
 use std::time::Duration;
 
 /// The patience of a client.
@@ -117,7 +118,7 @@ async fn persist<T>(
             }
             Err(HttpFailure::Passing(reason) | HttpFailure::Stale(reason)) => {
                 *count += 1;
-                eprintln!("{}; trying again", jostle_console::terminal::escaped(&reason));
+                terminal::note(&format!("{}; trying again", terminal::escaped(&reason)));
                 tokio::time::sleep(backoff(*count)).await;
             }
         }

@@ -10,7 +10,7 @@ use jostle_common::units::{BitRate, ByteSize};
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{Printer, escaped};
+use jostle_console::terminal::{Printer, escaped, note};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,7 +100,7 @@ impl HttpServeArgs {
         let listen = self.serving.address("http")?;
         let (server, remarks) = serve(listen, &settings)?;
         for remark in remarks {
-            eprintln!("jostle-server: {remark}");
+            note(&format!("jostle-server: {remark}"));
         }
         let printer = self.serving.printer();
         printer.ready("http", &format!("http://{}", server.address()));

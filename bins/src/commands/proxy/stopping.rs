@@ -1,0 +1,145 @@
+//! What ends the run: signals, and time.
+
+use anyhow::Context;
+use jostle_console::child::ChildEnd;
+use jostle_console::terminal::note;
+use jostle_console::{keys, signals};
+use jostle_proxy::Control;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
+
+/// Ends the proxy, and the command that runs while it relays.
+#[derive(Clone)]
+pub(super) struct Stopper {
+    control: Control,
+    command: Arc<OnceLock<ChildEnd>>,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Toggle,
+    /// The command has got the signal too, and it decides.
+    LeaveToCommand,
+    Stop,
+    /// It was asked to end before, and that takes too long.
+    Abandon,
+    Nothing,
+}
+
+/// What signals have asked for so far.
+#[derive(Debug, Default)]
+struct Wishes {
+    left_to_command: bool,
+    stopping: bool,
+}
+
+impl Wishes {
+    fn of(&mut self, signal: i32, command_runs: bool) -> Wish {
+        if signal == SIGUSR1 {
+            return Wish::Toggle;
+        }
+        if signal == SIGINT && command_runs && !self.left_to_command && !self.stopping {
+            self.left_to_command = true;
+            return Wish::LeaveToCommand;
+        }
+        if !std::mem::replace(&mut self.stopping, true) {
+            return Wish::Stop;
+        }
+        // When a terminal goes away both the system and the shell may say so.
+        if signal == SIGHUP { Wish::Nothing } else { Wish::Abandon }
+    }
+}
+
+impl Stopper {
+    pub(super) fn new(control: Control) -> Self {
+        Self { control, command: Arc::default() }
+    }
+
+    pub(super) fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Names the command, which is to end with the proxy.
+    pub(super) fn set_command(&self, command: ChildEnd) {
+        self.command.set(command).expect("one command is started");
+    }
+
+    /// Returns what switches the rules, and says so.
+    pub(super) fn toggler(&self) -> impl Fn() + Send + 'static {
+        let control = self.control();
+        move || note(if control.toggle() { "rules on" } else { "rules off" })
+    }
+
+    fn stop(&self) {
+        if let Some(command) = self.command.get() {
+            command.ask();
+        }
+        self.control.stop();
+    }
+
+    /// SIGINT, SIGTERM and SIGHUP end the run, a second SIGINT or SIGTERM at once; SIGUSR1 switches
+    /// the rules. The first SIGINT is the command's while one runs: Ctrl-C at a terminal reaches
+    /// both.
+    pub(super) fn listen_to_signals(&self) -> anyhow::Result<()> {
+        let (toggle, stopper) = (self.toggler(), self.clone());
+        let mut wishes = Wishes::default();
+        let command_runs = |stopper: &Self| stopper.command.get().is_some_and(ChildEnd::runs);
+        let act = move |signal| match wishes.of(signal, command_runs(&stopper)) {
+            Wish::Toggle => toggle(),
+            Wish::LeaveToCommand | Wish::Nothing => {}
+            Wish::Stop => stopper.stop(),
+            Wish::Abandon => {
+                keys::restore();
+                if let Some(command) = stopper.command.get() {
+                    command.kill();
+                }
+                std::process::exit(128 + signal);
+            }
+        };
+        signals::on(&[signals::ending(), vec![SIGUSR1]].concat(), act)
+            .context("cannot listen to signals")
+    }
+
+    /// Ends the run after a time.
+    pub(super) fn stop_after(&self, limit: Duration) -> anyhow::Result<()> {
+        let stopper = self.clone();
+        let wait = move || {
+            // Nothing is ever sent: it is a sleep that needs no clock.
+            let (_sender, receiver) = mpsc::channel::<()>();
+            let _ = receiver.recv_timeout(limit);
+            stopper.stop();
+        };
+        std::thread::Builder::new()
+            .name("limit".into())
+            .spawn(wait)
+            .context("cannot start a thread")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use signal_hook::consts::SIGTERM;
+
+    #[test]
+    fn the_first_interrupt_is_the_command_s_and_the_second_ends_it() {
+        let mut wishes = Wishes::default();
+        let told = [SIGINT, SIGINT, SIGINT].map(|signal| wishes.of(signal, true));
+        assert_eq!(told, [Wish::LeaveToCommand, Wish::Stop, Wish::Abandon]);
+        let mut wishes = Wishes::default();
+        let told = [SIGINT, SIGTERM, SIGHUP].map(|signal| wishes.of(signal, true));
+        assert_eq!(told, [Wish::LeaveToCommand, Wish::Stop, Wish::Nothing]);
+    }
+
+    #[test]
+    fn without_a_command_the_first_signal_ends_it_and_the_second_at_once() {
+        for signal in [SIGINT, SIGTERM] {
+            let mut wishes = Wishes::default();
+            let told = [SIGUSR1, SIGHUP, SIGHUP, signal].map(|signal| wishes.of(signal, false));
+            assert_eq!(told, [Wish::Toggle, Wish::Stop, Wish::Nothing, Wish::Abandon]);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The keys of `jostle proxy` at a terminal that it shares with a shell.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod proxy_support;
+
+use proxy_support::{Background, PATIENCE, installed};
+use std::io::{Read, Write};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// An interactive shell at a terminal.
+struct Shell {
+    _script: Background,
+    keyboard: ChildStdin,
+    screen: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Shell {
+    fn start() -> Self {
+        let mut script = Command::new("script")
+            .args(["-qfec", "bash --norc --noprofile -i", "/dev/null"])
+            .env("PS1", "$ ")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let keyboard = script.stdin.take().unwrap();
+        let mut stdout = script.stdout.take().unwrap();
+        let (sender, screen) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stdout.read(&mut bytes) {
+                let _ = sender.send(bytes[..count].to_vec());
+            }
+        });
+        Self { _script: Background(script), keyboard, screen, seen: String::new() }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Waits until the screen shows `words` behind what was waited for before.
+    fn shows(&mut self, words: &str) {
+        while !self.seen.contains(words) {
+            let more = self.screen.recv_timeout(PATIENCE);
+            let more = more.unwrap_or_else(|_| panic!("no {words:?} in {:?}", self.seen));
+            self.seen.push_str(&String::from_utf8_lossy(&more));
+        }
+        let end = self.seen.find(words).unwrap() + words.len();
+        self.seen.drain(..end);
+    }
+}
+
+#[test]
+fn a_proxy_goes_on_in_the_background_and_has_its_keys_back_in_the_foreground() {
+    if !installed("script") || !installed("bash") {
+        return;
+    }
+    let mut shell = Shell::start();
+    let jostle = env!("CARGO_BIN_EXE_jostle");
+    shell.types(&format!("{jostle} proxy udp://127.0.0.1:0=127.0.0.1:9 --seed 1\n"));
+    shell.shows("listening 1 udp://");
+    shell.types(" ");
+    shell.shows("rules off");
+    shell.types("\u{1a}");
+    shell.shows("Stopped");
+    shell.types("bg\n");
+    // Typed for the shell while the proxy would like keys.
+    std::thread::park_timeout(Duration::from_millis(500));
+    shell.types("jobs; echo \"that is\" all\n");
+    shell.shows("Running");
+    shell.shows("that is all");
+    shell.types("fg\n");
+    std::thread::park_timeout(Duration::from_millis(500));
+    shell.types(" ");
+    shell.shows("rules on");
+    shell.types("\u{3}");
+    shell.shows("seed 1, ");
+    // The terminal is as it was: what is typed is shown.
+    shell.types("echo a\"\"b\n");
+    shell.shows("echo a\"\"b");
+    shell.shows("ab");
+    shell.types("exit\n");
+}
