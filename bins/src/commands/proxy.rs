@@ -34,7 +34,8 @@ use std::time::Duration;
   jostle proxy --config configs/proxies/example.json
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
-While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it.")]
+While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it: it
+listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
     #[arg(value_name = "ROUTE", required_unless_present = "config")]
@@ -60,6 +61,9 @@ pub struct ProxyArgs {
     /// End after so long: 30s
     #[arg(long = "for", value_name = "TIME", help_heading = "The run")]
     limit: Option<Span>,
+    /// After a signal or --for finish what is open for so long, then cut it; 2s after -- CMD
+    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "The run")]
+    drain: Span,
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
@@ -114,7 +118,8 @@ impl ProxyArgs {
             eprintln!("seed {}", plan.seed);
         }
         let control = proxy.control();
-        listen_to_signals(&control)?;
+        let Span(drain) = self.drain;
+        listen_to_signals(&control, drain)?;
         let keys = if self.command.is_empty() { keys::on_space(toggler(&control)) } else { None };
         let urls: Vec<String> = proxy
             .listeners()
@@ -129,7 +134,7 @@ impl ProxyArgs {
             command => Some(child::start(command, &urls, control.clone())?),
         };
         if let Some(Span(limit)) = self.limit {
-            stop_after(limit, control)?;
+            stop_after(limit, drain, control)?;
         }
         let summary = proxy.run();
         drop(keys);
@@ -186,7 +191,7 @@ fn toggler(control: &Control) -> impl Fn() + Send + 'static {
 }
 
 /// SIGINT and SIGTERM end the run, a second one at once; SIGUSR1 switches the rules.
-fn listen_to_signals(control: &Control) -> anyhow::Result<()> {
+fn listen_to_signals(control: &Control, drain: Duration) -> anyhow::Result<()> {
     let (toggle, control) = (toggler(control), control.clone());
     let stopping = Arc::new(AtomicBool::new(false));
     signals::on(&[SIGINT, SIGTERM, SIGUSR1], move |signal| {
@@ -196,18 +201,18 @@ fn listen_to_signals(control: &Control) -> anyhow::Result<()> {
             keys::restore();
             std::process::exit(128 + signal);
         } else {
-            control.stop();
+            control.stop_within(drain);
         }
     })
     .context("cannot listen to signals")
 }
 
-fn stop_after(limit: Duration, control: Control) -> anyhow::Result<()> {
+fn stop_after(limit: Duration, drain: Duration, control: Control) -> anyhow::Result<()> {
     let wait = move || {
         // Nobody sends: it is a sleep that needs no clock.
         let (_sender, receiver) = mpsc::channel::<()>();
         let _ = receiver.recv_timeout(limit);
-        control.stop();
+        control.stop_within(drain);
     };
     std::thread::Builder::new()
         .name("limit".into())

@@ -162,12 +162,10 @@ impl UdpRelay {
 }
 
 impl Relay for UdpRelay {
-    fn note(&mut self, socket: SocketKey, _: Readiness, turn: &mut Turn) -> bool {
-        if self.draining.is_some() {
-            return false;
+    fn note(&mut self, socket: SocketKey, _: Readiness, turn: &mut Turn) {
+        if self.draining.is_none() {
+            self.ask_again(UdpPart::of(socket), &mut turn.reactor);
         }
-        self.ask_again(UdpPart::of(socket), &mut turn.reactor);
-        true
     }
 
     /// Reads a socket that has something, up to a fair share.
@@ -265,13 +263,9 @@ impl Relay for UdpRelay {
         }
     }
 
-    fn is_quiet(&self) -> bool {
-        self.lanes.iter().all(Lane::is_empty)
-    }
-
     fn is_over(&self) -> bool {
         let unread = self.listeners.any_again() || self.flows.any_again();
-        self.draining.is_some() && !unread && self.is_quiet()
+        self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
     }
 
     fn cut(&mut self, turn: &mut Turn) {

@@ -6,7 +6,8 @@ use jostle_proxy::Control;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-/// Starts the command; the proxy is stopped when it ends.
+/// Starts the command; the proxy is stopped when it ends, and does not wait long for what the
+/// command left behind.
 pub(super) fn start(
     command: &[OsString],
     urls: &[String],
