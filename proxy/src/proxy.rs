@@ -68,6 +68,7 @@ impl Proxy {
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
             options: LoopOptions { portable, connect_timeout },
+            warned_of_memory: false,
         };
         let mut network = Network::new(seed);
         for route in routes {
