@@ -116,12 +116,17 @@ fn a_port_in_use_ends_with_1_and_overwrites_nothing() {
 }
 
 #[test]
-fn an_unknown_upstream_ends_with_1() {
-    refused(
-        &["tcp://127.0.0.1:0=no-such-host.invalid:80"],
-        1,
-        "route 1: cannot resolve no-such-host.invalid:80",
-    );
+fn an_unknown_upstream_is_told_and_the_route_listens() {
+    let route = "tcp://127.0.0.1:0=no-such-host.invalid:80";
+    let output = run(&[route, "--for", "100ms", "--seed", "7"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout.clone()).unwrap().starts_with("listening 1 tcp://"));
+    let text = stderr(&output);
+    assert!(text.contains("route 1: no-such-host.invalid:80 has no address"), "{text}");
+}
+
+#[test]
+fn an_unknown_address_to_listen_at_ends_with_1() {
     refused(
         &["tcp://no-such-host.invalid:80=127.0.0.1:80"],
         1,

@@ -45,11 +45,12 @@ pub struct Proxy {
 
 impl Proxy {
     /// Opens the listeners of all routes, or none, and raises the process's soft limit of open
-    /// descriptors to the hard one.
+    /// descriptors to the hard one. An upstream whose name has no address is no error: the clients
+    /// of its route are refused until it has one.
     ///
     /// # Errors
-    /// When a listener cannot be opened or a name has no address; the error names the route and the
-    /// address.
+    /// When a listener cannot be opened or the name to listen at has no address; the error names
+    /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, spin, connect_timeout } = settings;
         let limit = raise_descriptor_limit();
@@ -72,7 +73,7 @@ impl Proxy {
         };
         let mut network = Network::new(seed);
         for route in routes {
-            network.start(Prepared::new(route)?, &mut turn)?;
+            network.start(Prepared::at_start(route)?, &mut turn)?;
         }
         network.refuse_circles()?;
         let (orders, mailbox) = mpsc::sync_channel(ORDERS_MAX);

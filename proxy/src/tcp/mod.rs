@@ -246,8 +246,9 @@ impl Relay for TcpRelay {
         self.retry_accept(turn);
         self.retry_starved(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
-        let timers = [self.carriage.deadline(turn.now), connecting, self.acceptor.deadline()];
-        timers.into_iter().flatten().min()
+        let carried = self.carriage.deadline(turn.now);
+        let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
+        [carried, connecting, self.acceptor.deadline(), sought].into_iter().flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {

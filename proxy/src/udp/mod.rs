@@ -229,7 +229,10 @@ impl Relay for UdpRelay {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionRefused => self.counts.refused += 1,
+                    io::ErrorKind::ConnectionRefused => {
+                        self.counts.refused += 1;
+                        self.upstream.doubt(self.id, turn.now, &mut turn.names);
+                    }
                     _ => {
                         log::debug!("route {}: receiving: {error}", self.route.name);
                         self.counts.receive_failed += 1;
@@ -250,7 +253,9 @@ impl Relay for UdpRelay {
             self.close_retired(turn);
         }
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
-        links.chain(self.flows.oldest().map(|(_, last)| last + self.route.idle)).min()
+        let idle = self.flows.oldest().map(|(_, last)| last + self.route.idle);
+        let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
+        links.chain(idle).chain(sought).min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
