@@ -7,7 +7,8 @@ mod proxy_support;
 use proxy_support::{Jostle, PATIENCE, jostle};
 use rustix::process::Signal;
 use serde_json::Value;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -121,12 +122,17 @@ fn a_port_in_use_ends_with_1_and_overwrites_nothing() {
 }
 
 #[test]
-fn an_unknown_upstream_ends_with_1() {
-    refused(
-        &["tcp://127.0.0.1:0=no-such-host.invalid:80"],
-        1,
-        "route 1: cannot resolve no-such-host.invalid:80",
-    );
+fn an_unknown_upstream_is_told_and_the_route_listens() {
+    let route = "tcp://127.0.0.1:0=no-such-host.invalid:80";
+    let output = run(&[route, "--for", "100ms", "--seed", "7"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout.clone()).unwrap().starts_with("listening 1 tcp://"));
+    let text = stderr(&output);
+    assert!(text.contains("route 1: no-such-host.invalid:80 has no address"), "{text}");
+}
+
+#[test]
+fn an_unknown_address_to_listen_at_ends_with_1() {
     refused(
         &["tcp://no-such-host.invalid:80=127.0.0.1:80"],
         1,
@@ -164,7 +170,8 @@ fn a_drawn_seed_is_told() {
 #[test]
 fn signals_end_it_cleanly() {
     for signal in [Signal::TERM, Signal::INT] {
-        let jostle = Jostle::start(&["udp://127.0.0.1:0=127.0.0.1:9", "--delay", "1h"], 1);
+        let route = "udp://127.0.0.1:0=127.0.0.1:9";
+        let jostle = Jostle::start(&[route, "--delay", "1h", "--drain", "2s"], 1);
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"held", jostle.address("udp")).unwrap();
         // It is inside before the signal comes.
         std::thread::park_timeout(Duration::from_millis(200));
@@ -180,6 +187,68 @@ fn signals_end_it_cleanly() {
         assert_eq!(summary.link("udp", "up")["held"], 1);
         summary.assert_conserved();
     }
+}
+
+/// The number of requests that are under way when a signal comes.
+const REQUESTS: usize = 100;
+
+#[test]
+fn a_signal_lets_requests_that_wait_for_their_upstream_finish() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let route = format!("tcp://127.0.0.1:0={}", upstream.local_addr().unwrap());
+    for rules in [&[][..], &["--delay", "5ms"], &["--tcp", "raw", "--delay", "5ms"]] {
+        let jostle = Jostle::start(&[&[route.as_str()], rules].concat(), 1);
+        let mut clients: Vec<TcpStream> = Vec::new();
+        let mut servers: Vec<TcpStream> = Vec::new();
+        for _ in 0..REQUESTS {
+            let mut client = TcpStream::connect(jostle.address("tcp")).unwrap();
+            client.write_all(b"question\n").unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            clients.push(client);
+            servers.push(upstream.accept().unwrap().0);
+        }
+        jostle.signal(Signal::TERM);
+        // It is known to stop when nobody else is let in; nothing was answered so far.
+        let begun = Instant::now();
+        while TcpStream::connect(jostle.address("tcp")).is_ok() {
+            assert!(begun.elapsed() < Duration::from_secs(1), "it still listens");
+        }
+        for mut server in servers {
+            let mut question = [0; 9];
+            server.set_read_timeout(Some(PATIENCE)).unwrap();
+            server.read_exact(&mut question).unwrap();
+            server.write_all(b"answer").unwrap();
+        }
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "answer", "{rules:?}");
+        }
+        let (status, summary) = jostle.wait();
+        assert!(status.success(), "{status}");
+        // It does not wait for the time to be over.
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        assert_eq!(summary.sockets("tcp", "cut"), 0, "{rules:?}");
+        assert!(summary.sockets("tcp", "finished") >= REQUESTS as u64, "{rules:?}");
+    }
+}
+
+#[test]
+fn what_stays_open_is_cut_when_the_time_to_drain_is_over() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let route = format!("tcp://127.0.0.1:0={}", upstream.local_addr().unwrap());
+    let jostle = Jostle::start(&[&route, "--drain", "700ms"], 1);
+    let mut client = TcpStream::connect(jostle.address("tcp")).unwrap();
+    let (_server, _) = upstream.accept().unwrap();
+    let begun = Instant::now();
+    jostle.signal(Signal::TERM);
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = client.read(&mut [0; 10]).map_err(|error| error.kind());
+    assert_eq!(end, Err(ErrorKind::ConnectionReset));
+    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+    let (status, summary) = jostle.wait();
+    assert!(status.success(), "{status}");
+    assert_eq!(summary.sockets("tcp", "cut"), 1);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(crate) struct LinkReport {
     corrupted: u64,
     held: u64,
     missed_by_kernel: u64,
+    /// Set when the kernel does not tell how many those are.
+    missed_is_unknown: bool,
     bytes_in: u64,
     bytes_out: u64,
     lateness: Lateness,
@@ -122,6 +124,11 @@ impl Account {
         self.totals.missed_by_kernel += datagrams;
     }
 
+    /// Notes that the kernel does not tell of those.
+    pub(crate) const fn missed_is_unknown(&mut self) {
+        self.totals.missed_is_unknown = true;
+    }
+
     /// Returns how many packets were discarded so.
     pub(crate) const fn lost(&self, loss: Loss) -> u64 {
         self.totals.discarded[loss.index()]
@@ -141,6 +148,11 @@ impl Account {
 }
 
 impl LinkReport {
+    /// Adds datagrams that the kernel dropped and that are not in the account yet.
+    pub(crate) const fn missed(&mut self, datagrams: u64) {
+        self.missed_by_kernel += datagrams;
+    }
+
     /// Adds what happened in another link of the same name.
     pub(crate) fn absorb(&mut self, other: &Self) {
         self.entered += other.entered;
@@ -152,6 +164,7 @@ impl LinkReport {
         self.corrupted += other.corrupted;
         self.held += other.held;
         self.missed_by_kernel += other.missed_by_kernel;
+        self.missed_is_unknown |= other.missed_is_unknown;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.lateness.absorb(&other.lateness);
@@ -180,7 +193,7 @@ impl LinkReport {
             discarded,
             corrupted: self.corrupted,
             held: self.held,
-            missed_by_kernel: self.missed_by_kernel,
+            missed_by_kernel: (!self.missed_is_unknown).then_some(self.missed_by_kernel),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             lateness: self.lateness.summary(),

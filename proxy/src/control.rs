@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::time::Duration;
 
-/// The time that a stopping proxy delivers what it holds unless told otherwise.
+/// The time that a stopping proxy goes on with what is open unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// A handle to a proxy, for any thread but the one that runs it.
@@ -36,13 +36,15 @@ impl Control {
         Self { flags, mailbox, waker }
     }
 
-    /// Lets the proxy deliver what it holds, for two seconds at most, and end.
+    /// Lets the proxy finish what is open, for two seconds at most, and end.
     pub fn stop(&self) {
         self.stop_within(DRAIN);
     }
 
-    /// Lets the proxy deliver what it holds, for `drain` at most, and end. Of several calls the
-    /// shortest time counts.
+    /// Lets the proxy finish what is open, for `drain` at most, and end: it takes no new connection
+    /// and no new datagram, delivers what it holds, and waits for both sides of each connection to
+    /// close it; then it cuts what is left. The time runs from the first call on, and of several
+    /// calls the shortest counts.
     pub fn stop_within(&self, drain: Duration) {
         self.flags.stop(drain);
         self.wake();

@@ -61,15 +61,16 @@ impl Fleet {
         }
     }
 
-    /// Returns true if nothing is under way in any relay.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.members.iter().all(|(_, member)| member.relay.is_quiet())
+    /// Returns true if no draining relay has anything left to do.
+    pub(crate) fn is_over(&self) -> bool {
+        self.members.iter().all(|(_, member)| member.relay.is_over())
     }
 
-    /// Passes an event on. Returns whether it mattered.
-    pub(crate) fn note(&mut self, owner: Owner, readiness: Readiness, turn: &mut Turn) -> bool {
-        let Some(member) = self.members.get_mut(owner.relay) else { return false };
-        member.relay.note(owner.socket, readiness, turn)
+    /// Passes an event on.
+    pub(crate) fn note(&mut self, owner: Owner, readiness: Readiness, turn: &mut Turn) {
+        if let Some(member) = self.members.get_mut(owner.relay) {
+            member.relay.note(owner.socket, readiness, turn);
+        }
     }
 
     /// Lets a socket have its turn.

@@ -9,6 +9,7 @@ use jostle_common::chance::Direction;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -97,16 +98,36 @@ pub(crate) struct Reach {
 impl Prepared {
     /// Looks up the names of a route; may block.
     pub(crate) fn new(route: Route) -> Result<Self, StartError> {
+        Self::with(route, |route, cause| {
+            let (route, address) = (route.name.clone(), route.upstream.to_string());
+            Err(StartError::Resolve { route, address, cause })
+        })
+    }
+
+    /// The same for one of the routes that a proxy starts with: one without an upstream does not
+    /// keep the others from starting.
+    pub(crate) fn at_start(route: Route) -> Result<Self, StartError> {
+        Self::with(route, |route, cause| {
+            let Route { name, upstream, .. } = route;
+            log::warn!(
+                "route {name}: {upstream} has no address ({cause}); its clients are refused until \
+                 it has one"
+            );
+            Ok(Upstream::without_address(upstream))
+        })
+    }
+
+    fn with(
+        route: Route,
+        without_address: impl FnOnce(&Route, io::Error) -> Result<Upstream, StartError>,
+    ) -> Result<Self, StartError> {
         if !route.enabled {
             return Ok(Self { route, reach: None });
         }
-        let upstream = Upstream::new(&route.upstream).map_err(|cause| StartError::Resolve {
-            route: route.name.clone(),
-            address: route.upstream.to_string(),
-            cause,
-        })?;
-        let reach = Some(Reach { wanted: Wanted::new(&route)?, upstream });
-        Ok(Self { route, reach })
+        let wanted = Wanted::new(&route)?;
+        let upstream = Upstream::new(&route.upstream);
+        let upstream = upstream.or_else(|cause| without_address(&route, cause))?;
+        Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
     }
 }
 

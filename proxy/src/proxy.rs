@@ -21,10 +21,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
-/// The silence after which a stopping proxy takes itself for drained: the end of a stream may be on
-/// its way to us.
-const QUIET: Duration = Duration::from_millis(5);
-
 /// The time that sockets are served before the links are looked after again.
 const TURN: Duration = Duration::from_micros(500);
 
@@ -49,11 +45,12 @@ pub struct Proxy {
 
 impl Proxy {
     /// Opens the listeners of all routes, or none, and raises the process's soft limit of open
-    /// descriptors to the hard one.
+    /// descriptors to the hard one. An upstream whose name has no address is no error: the clients
+    /// of its route are refused until it has one.
     ///
     /// # Errors
-    /// When a listener cannot be opened or a name has no address; the error names the route and the
-    /// address.
+    /// When a listener cannot be opened or the name to listen at has no address; the error names
+    /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, spin, connect_timeout } = settings;
         let limit = raise_descriptor_limit();
@@ -72,10 +69,11 @@ impl Proxy {
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
             options: LoopOptions { portable, connect_timeout },
+            warned_of_memory: false,
         };
         let mut network = Network::new(seed);
         for route in routes {
-            network.start(Prepared::new(route)?, &mut turn)?;
+            network.start(Prepared::at_start(route)?, &mut turn)?;
         }
         network.refuse_circles()?;
         let (orders, mailbox) = mpsc::sync_channel(ORDERS_MAX);
@@ -94,16 +92,17 @@ impl Proxy {
         Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker))
     }
 
-    /// Relays on this thread until it is stopped, then delivers what it holds for as long as it was
+    /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
     /// told.
     pub fn run(mut self) -> Summary {
         self.started = self.turn.reactor.now();
-        let mut stop_at = None;
+        let mut draining_since = None;
         let mut reports = Vec::new();
         loop {
-            // A stopping loop looks whether something still comes.
-            let look_again = stop_at.map(|_| self.turn.now + QUIET);
-            let deadline = [self.network.fleet.deadline(), self.turn.sinks.deadline(), look_again];
+            // Of several requests to stop the shortest counts, also of those that come later.
+            let stop_at =
+                draining_since.zip(self.flags.stopped()).map(|(since, drain)| since + drain);
+            let deadline = [self.network.fleet.deadline(), self.turn.sinks.deadline(), stop_at];
             let now = match self.turn.reactor.wait(deadline.into_iter().flatten().min()) {
                 Ok(now) => now,
                 Err(error) => {
@@ -113,16 +112,17 @@ impl Proxy {
             };
             self.turn.now = now;
             self.obey();
-            let heard = self.serve(&mut reports);
+            self.serve(&mut reports);
+            if draining_since.is_none() && self.flags.stopped().is_some() {
+                draining_since = Some(now);
+                self.network.fleet.drain(&mut self.turn);
+            }
             self.network.work(&mut self.turn);
             self.turn.sinks.flush(now);
-            match (stop_at, self.flags.stopped()) {
-                (None, Some(drain)) => {
-                    stop_at = Some(now + drain);
-                    self.network.fleet.drain(&mut self.turn);
-                }
-                (Some(at), _) if at <= now || (!heard && self.is_drained()) => break,
-                _ => {}
+            if draining_since.is_some()
+                && (stop_at.is_some_and(|at| at <= now) || self.is_drained())
+            {
+                break;
             }
         }
         self.finish()
@@ -176,15 +176,14 @@ impl Proxy {
         }
     }
 
-    /// Lets the sockets have their turns. Returns whether one that matters had an event.
-    fn serve(&mut self, reports: &mut Vec<(Token, Readiness)>) -> bool {
+    /// Lets the sockets have their turns.
+    fn serve(&mut self, reports: &mut Vec<(Token, Readiness)>) {
         let Self { network, turn, .. } = self;
         reports.clear();
         reports.extend(turn.reactor.reports());
-        let mut heard = false;
         for &(token, readiness) in reports.iter() {
             if let Some(owner) = turn.reactor.owner(token) {
-                heard |= network.fleet.note(owner, readiness, turn);
+                network.fleet.note(owner, readiness, turn);
             }
         }
         // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is
@@ -198,11 +197,10 @@ impl Proxy {
                 break;
             }
         }
-        heard
     }
 
     fn is_drained(&self) -> bool {
-        self.turn.reactor.agains() == 0 && self.network.fleet.is_quiet()
+        self.turn.reactor.agains() == 0 && self.network.fleet.is_over()
     }
 
     fn summary(&self, events_lost: u64) -> Summary {

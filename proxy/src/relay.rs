@@ -33,9 +33,8 @@ pub(crate) struct RelayPlan<'a> {
 ///
 /// After each of `serve`, `follow`, `drain` and `listen` the loop calls `work` in the same turn.
 pub(crate) trait Relay: Send {
-    /// Notes an event and asks the reactor for a turn; the work is done in `serve`. Returns false
-    /// if the event does not matter any more.
-    fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn) -> bool;
+    /// Notes an event and asks the reactor for a turn; the work is done in `serve`.
+    fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn);
 
     /// Lets a socket have its turn.
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn);
@@ -65,10 +64,8 @@ pub(crate) trait Relay: Send {
     /// Takes in what has come so far and nothing new after it.
     fn drain(&mut self, turn: &mut Turn);
 
-    /// Returns true if nothing is under way; connections may still be open.
-    fn is_quiet(&self) -> bool;
-
-    /// Returns true if a draining relay has nothing left to do.
+    /// Returns true if a draining relay has nothing left to do: nothing is held, and no connection
+    /// is open.
     fn is_over(&self) -> bool;
 
     /// Closes everything at once.

@@ -14,6 +14,13 @@ use std::time::Duration;
 /// The age up to which a new flow or connection uses an answer without asking again.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 
+/// The age up to which it is used when there is doubt: the upstream refused, or there is no address
+/// at all.
+const DOUBTED_FOR: Duration = Duration::from_millis(100);
+
+/// The time between questions for a name without an address while no client comes.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// The most questions that wait for the resolver. What is not asked now is asked with a later flow.
 const QUESTIONS_MAX: usize = 1024;
 
@@ -37,25 +44,33 @@ pub(crate) fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// The destination of a relay, as a name or address and what it resolved to.
+/// The destination of a relay, as a name or address and what it resolved to: nothing, as long as
+/// the name has no address.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     target: HostPort,
     addresses: Vec<SocketAddr>,
     is_name: bool,
     asked: Instant,
+    /// Set while a question is on its way.
+    waits: bool,
 }
 
 impl Upstream {
     /// Looks up the name, if it is one; blocks.
     pub(crate) fn new(target: &HostPort) -> io::Result<Self> {
-        let is_name = target.host.parse::<IpAddr>().is_err();
-        Ok(Self {
+        Ok(Self { addresses: resolve(target)?, ..Self::without_address(target) })
+    }
+
+    /// An upstream whose name has no address yet.
+    pub(crate) fn without_address(target: &HostPort) -> Self {
+        Self {
             target: target.clone(),
-            addresses: resolve(target)?,
-            is_name,
+            addresses: Vec::new(),
+            is_name: target.host.parse::<IpAddr>().is_err(),
             asked: Instant::START,
-        })
+            waits: false,
+        }
     }
 
     /// Returns the addresses to try in order: those of the client's own family first, as
@@ -73,14 +88,47 @@ impl Upstream {
 
     /// Asks for the name again, in the background, if the last answer is old.
     pub(crate) fn refresh(&mut self, relay: RelayId, now: Instant, names: &mut Names) {
-        if self.is_name && self.asked + FRESH_FOR <= now {
+        let age = if self.addresses.is_empty() { DOUBTED_FOR } else { FRESH_FOR };
+        self.ask_if_older(age, relay, now, names);
+    }
+
+    /// Asks for the name again because the upstream refused: its address may be another by now.
+    pub(crate) fn doubt(&mut self, relay: RelayId, now: Instant, names: &mut Names) {
+        self.ask_if_older(DOUBTED_FOR, relay, now, names);
+    }
+
+    /// Asks for a name without an address from time to time, so that the first client that could
+    /// be served is. Returns when to do so next.
+    pub(crate) fn seek(
+        &mut self,
+        relay: RelayId,
+        now: Instant,
+        names: &mut Names,
+    ) -> Option<Instant> {
+        if !self.addresses.is_empty() || !self.is_name {
+            return None;
+        }
+        self.ask_if_older(RETRY, relay, now, names);
+        Some(if self.waits { now + RETRY } else { self.asked + RETRY })
+    }
+
+    fn ask_if_older(&mut self, age: Duration, relay: RelayId, now: Instant, names: &mut Names) {
+        if self.is_name && !self.waits && self.asked + age <= now {
             self.asked = now;
-            names.ask(relay, self.target.clone());
+            self.waits = names.ask(relay, self.target.clone());
         }
     }
 
-    /// Takes the answer to [`refresh`](Self::refresh).
+    /// Takes the answer to a question: none if the name has no address now, and those from before
+    /// are kept then.
     pub(crate) fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+        self.waits = false;
+        if addresses.is_empty() {
+            return;
+        }
+        if self.addresses.is_empty() {
+            log::info!("{} has an address now", self.target);
+        }
         self.addresses = addresses;
     }
 }
@@ -107,18 +155,20 @@ impl Names {
         Self { waker, resolver: None }
     }
 
-    fn ask(&mut self, relay: RelayId, target: HostPort) {
+    /// Asks for a name. Returns true if there will be an answer: with a full queue the question is
+    /// left out, and the next new flow may ask it again.
+    fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
         if self.resolver.is_none() {
             match Resolver::start(Arc::clone(&self.waker)) {
                 Ok(resolver) => self.resolver = Some(resolver),
-                Err(error) => return log::warn!("names keep their addresses, no thread: {error}"),
+                Err(error) => log::warn!("names keep their addresses, no thread: {error}"),
             }
         }
-        // With a full queue the question is left out; the next new flow may ask it again.
-        let _ = self.resolver.as_ref().map(|resolver| resolver.questions.try_send((relay, target)));
+        let Some(resolver) = &self.resolver else { return false };
+        resolver.questions.try_send((relay, target)).is_ok()
     }
 
-    /// Returns the next answer: for which relay, and the addresses.
+    /// Returns the next answer: for which relay, and the addresses, if there are any.
     pub(crate) fn answer(&self) -> Option<(RelayId, Vec<SocketAddr>)> {
         self.resolver.as_ref()?.answers.try_recv().ok()
     }
@@ -136,15 +186,12 @@ impl Resolver {
         let (answered, answers) = mpsc::channel();
         std::thread::Builder::new().name("resolver".into()).spawn(move || {
             for (relay, target) in asked {
-                match resolve(&target) {
-                    Ok(addresses) => {
-                        if answered.send((relay, addresses)).is_err() || waker.wake().is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => {
-                        log::debug!("{target}: {error}; keeping the addresses from before")
-                    }
+                let addresses = resolve(&target).unwrap_or_else(|error| {
+                    log::debug!("{target}: {error}; keeping the addresses from before");
+                    Vec::new()
+                });
+                if answered.send((relay, addresses)).is_err() || waker.wake().is_err() {
+                    return;
                 }
             }
         })?;
@@ -174,5 +221,46 @@ mod tests {
         upstream.set_addresses(vec![six, four]);
         assert_eq!(upstream.addresses("127.0.0.1:1".parse().unwrap()), [four, six]);
         assert_eq!(upstream.addresses("[::1]:1".parse().unwrap()), [six, four]);
+    }
+
+    #[test]
+    fn a_name_is_asked_for_when_it_is_old_and_at_once_when_there_is_doubt() {
+        let mut poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let mut names = Names::new(waker);
+        let (relay, ms) = (RelayId { index: 0, serial: 1 }, Instant::from_millis);
+        let nowhere = HostPort { host: "no-such-host.invalid".into(), port: 9 };
+        let mut upstream = Upstream::without_address(&nowhere);
+        // Waits for the answer if a question was asked, and takes it.
+        let mut answered = |upstream: &mut Upstream, names: &Names| {
+            let asked = upstream.waits;
+            while asked && upstream.waits {
+                poll.poll(&mut mio::Events::with_capacity(1), None).unwrap();
+                while let Some((_, addresses)) = names.answer() {
+                    upstream.set_addresses(addresses);
+                }
+            }
+            asked
+        };
+        // Without an address it asks each second, and with each client that comes.
+        assert_eq!(upstream.seek(relay, ms(1000), &mut names), Some(ms(2000)));
+        assert!(answered(&mut upstream, &names) && upstream.addresses.is_empty());
+        assert_eq!(upstream.seek(relay, ms(1500), &mut names), Some(ms(2000)));
+        assert!(!answered(&mut upstream, &names));
+        upstream.refresh(relay, ms(1050), &mut names);
+        assert!(!answered(&mut upstream, &names), "it has just been asked");
+        upstream.refresh(relay, ms(1100), &mut names);
+        assert!(answered(&mut upstream, &names));
+        // With one, the answer is good for a while, unless the upstream refuses.
+        let known = vec!["127.0.0.1:9".parse().unwrap()];
+        upstream.set_addresses(known.clone());
+        assert_eq!(upstream.seek(relay, ms(5000), &mut names), None);
+        upstream.refresh(relay, ms(5000), &mut names);
+        assert!(!answered(&mut upstream, &names));
+        upstream.doubt(relay, ms(5000), &mut names);
+        assert!(answered(&mut upstream, &names));
+        assert_eq!(upstream.addresses, known, "no answer takes no address away");
+        upstream.refresh(relay, ms(10_000), &mut names);
+        assert!(answered(&mut upstream, &names));
     }
 }

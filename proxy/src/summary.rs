@@ -80,8 +80,8 @@ pub struct LinkSummary {
     pub corrupted: u64,
     /// Packets and copies that were still inside when the run ended.
     pub held: u64,
-    /// Datagrams that the kernel dropped before they could be read.
-    pub missed_by_kernel: u64,
+    /// Datagrams that the kernel dropped before they could be read; `None` where it does not tell.
+    pub missed_by_kernel: Option<u64>,
     /// Bytes read from the sender.
     pub bytes_in: u64,
     /// Bytes handed to the receiver's socket.

@@ -4,6 +4,7 @@ use crate::reactor::Reactor;
 use crate::resolve::Names;
 use crate::sinks::Sinks;
 use jostle_common::time::Instant;
+use jostle_engine::memory::Memory;
 use jostle_sys::{Inbox, Message, Outbox};
 use mio::net::UdpSocket;
 use std::io;
@@ -26,6 +27,21 @@ pub(crate) struct Turn {
     /// The time at which this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
     pub(crate) options: LoopOptions,
+    /// Set once it was said that the memory for streams is short.
+    pub(crate) warned_of_memory: bool,
+}
+
+impl Turn {
+    /// Says once that the memory for streams is short, if it is.
+    pub(crate) fn warn_of_memory(&mut self, memory: &Memory) {
+        if memory.is_short() && !std::mem::replace(&mut self.warned_of_memory, true) {
+            log::warn!(
+                "{} MiB wait for receivers that do not read; from now on each connection holds \
+                 less, 64 KiB each way at least",
+                memory.used() >> 20
+            );
+        }
+    }
 }
 
 /// The ways in and out of datagrams.

@@ -7,9 +7,9 @@ mod support;
 
 use jostle_common::transport::Transport;
 use jostle_proxy::{Proxy, StartError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use support::{PATIENCE, Running, settings};
+use support::{PATIENCE, Running, settings, wait_until};
 
 #[test]
 fn all_listeners_are_opened_or_none() {
@@ -79,15 +79,43 @@ fn a_route_that_leads_to_itself_is_refused() {
 }
 
 #[test]
-fn unknown_names_are_told() {
-    for (listen, upstream) in
-        [("127.0.0.1:0", "no-such-host.invalid:1"), ("no-such-host.invalid:1", "127.0.0.1:1")]
-    {
-        let routes =
-            format!(r#"{{ "name": "web", "listen": "{listen}", "upstream": "{upstream}" }}"#);
-        let Err(error) = Proxy::bind(settings(&routes)) else { panic!("nobody has that name") };
-        let text = error.to_string();
-        assert!(text.starts_with("route web: cannot resolve no-such-host.invalid:1: "), "{text}");
+fn an_unknown_name_to_listen_at_is_told() {
+    let routes = r#"{ "name": "web", "listen": "no-such-host.invalid:1",
+        "upstream": "127.0.0.1:1" }"#;
+    let Err(error) = Proxy::bind(settings(routes)) else { panic!("nobody has that name") };
+    let text = error.to_string();
+    assert!(text.starts_with("route web: cannot resolve no-such-host.invalid:1: "), "{text}");
+}
+
+#[test]
+fn an_upstream_without_an_address_does_not_keep_the_other_routes_from_starting() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    for profile in ["{}", r#"{ "both": [ { "rule": "delay", "time": "1ms" } ] }"#] {
+        let proxy = Running::start(&format!(
+            r#"{{ "name": "local", "listen": "127.0.0.1:0", "upstream": "{}" }},
+               {{ "name": "minio", "listen": "both://127.0.0.1:0",
+                  "upstream": "minio-not-there.invalid:9000", "profile": {profile} }}"#,
+            server.local_addr().unwrap()
+        ));
+        let named = |name: &str, protocol: Transport| {
+            let mut listeners = proxy.listeners.iter();
+            let found = listeners.find(|one| one.route == name && one.protocol == protocol);
+            found.expect("it listens").address
+        };
+        let mut client = TcpStream::connect(named("minio", Transport::Tcp)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let end = client.read(&mut [0; 10]).map_err(|error| error.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{profile}");
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"anybody there?", named("minio", Transport::Udp)).unwrap();
+        wait_until("the datagram's fate", || {
+            let summary = proxy.control.counters().unwrap();
+            summary.socket_count("minio", Transport::Udp, "no_upstream") == 1
+        });
+        reaches(&server, named("local", Transport::Tcp));
+        let summary = proxy.stop();
+        assert_eq!(summary.socket_count("minio", Transport::Tcp, "connect_failed"), 1);
+        assert_eq!(summary.socket_count("minio", Transport::Udp, "flows"), 0);
     }
 }
 

@@ -32,10 +32,11 @@ use stopping::Stopper;
   jostle proxy --config configs/proxies/example.json
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
-While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it. With
--- CMD stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then the command's
-too: the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125
-when the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
+While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it: it
+listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
+stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then the command's too:
+the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125 when
+the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
     #[arg(value_name = "ROUTE", required_unless_present = "config")]
@@ -65,6 +66,9 @@ pub struct ProxyArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = parse_seconds,
         help_heading = "The run")]
     limit: Option<Span>,
+    /// After a signal or --for finish what is open for so long, then cut it; 2s after -- CMD
+    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "The run")]
+    drain: Span,
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
@@ -122,7 +126,7 @@ impl ProxyArgs {
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
         }
-        let stopper = Stopper::new(proxy.control());
+        let stopper = Stopper::new(proxy.control(), self.drain.0);
         stopper.listen_to_signals()?;
         let keys = if self.command.is_empty() { keys::on_space(stopper.toggler()) } else { None };
         let urls: Vec<String> = proxy

@@ -6,9 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The bytes that one process holds at most unless told otherwise: 512 MiB.
 const LIMIT_DEFAULT: u64 = 512 << 20;
 
-/// One connection gets at most this share of what is left, so that connections that are not
-/// read never take all of it.
-const SHARE: u64 = 8;
+/// One direction of a connection holds at most this share of what is left when it asks for more, so
+/// that connections that stand still never take all of it: of 512 MiB a hundred leave as much as a
+/// transfer at 100 Mbit/s over 100 ms needs.
+const SHARE: u64 = 32;
+
+/// Less than this share of the whole is little.
+const SHORT: u64 = 8;
+
+/// The bytes that each direction of a connection may hold whatever the others hold: they are not
+/// taken from the memory that all share.
+pub const FLOOR: u64 = 64 << 10;
 
 /// A bound on the bytes that are held, shared by its clones. Bytes taken from a part are taken from
 /// the whole too, and those that a part still holds when its last clone goes are given back.
@@ -45,10 +53,26 @@ impl Memory {
         self.chain().map(|part| part.0.limit.saturating_sub(part.used())).min().unwrap_or(0)
     }
 
-    /// Returns the bytes that one direction of a connection may hold on top of what is held
-    /// already.
-    pub(crate) fn share(&self) -> u64 {
-        self.left() / SHARE
+    /// Returns the bytes that one direction of a connection may take on top of those that it holds.
+    pub(crate) fn room(&self, held: u64) -> u64 {
+        (FLOOR + self.left() / SHARE).saturating_sub(held)
+    }
+
+    /// Takes or gives back what it costs that one direction of a connection holds `after` bytes,
+    /// and no more `before`.
+    pub(crate) fn settle(&self, before: u64, after: u64) {
+        let [before, after] = [before, after].map(|held| held.saturating_sub(FLOOR));
+        if after > before {
+            self.take(after - before);
+        } else {
+            self.give_back(before - after);
+        }
+    }
+
+    /// Returns true if so little is left that connections may be held back which would not be by
+    /// themselves.
+    pub fn is_short(&self) -> bool {
+        self.left() < self.0.limit / SHORT
     }
 
     /// Takes `bytes` if as many are left. Exact on one thread, which is how an event loop uses it.
@@ -101,14 +125,39 @@ mod tests {
 
     #[test]
     fn clones_share_it() {
-        let memory = Memory::new(800);
+        let memory = Memory::new(3200);
         let other = memory.clone();
-        memory.take(400);
-        assert_eq!((other.used(), other.share()), (400, 50));
-        other.take(1000);
-        assert_eq!(memory.share(), 0);
-        memory.give_back(1400);
-        assert_eq!(other.share(), 100);
+        memory.take(1600);
+        assert_eq!((other.used(), other.room(FLOOR)), (1600, 50));
+        other.take(4000);
+        assert_eq!(memory.room(FLOOR), 0);
+        memory.give_back(5600);
+        assert_eq!(other.room(FLOOR), 100);
+    }
+
+    #[test]
+    fn each_connection_has_its_floor_and_none_takes_all() {
+        const LIMIT: u64 = 64 << 20;
+        for (connections, newcomer) in [(1, FLOOR + LIMIT / 34), (100, FLOOR + LIMIT / 800)] {
+            let memory = Memory::new(LIMIT);
+            let mut held = vec![0; connections];
+            for _ in 0..100 {
+                for one in &mut held {
+                    let more = memory.room(*one);
+                    memory.settle(*one, *one + more);
+                    *one += more;
+                }
+            }
+            assert!(memory.room(0) >= newcomer, "{} after {connections}", memory.room(0));
+            assert!(memory.used() <= LIMIT);
+            assert_eq!(memory.is_short(), connections > 1);
+            held.iter().for_each(|one| memory.settle(*one, 0));
+            assert_eq!(memory.used(), 0);
+        }
+        let full = Memory::new(LIMIT);
+        full.take(LIMIT);
+        full.settle(0, FLOOR);
+        assert_eq!((full.used(), full.room(0), full.room(FLOOR)), (LIMIT, FLOOR, 0));
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl TcpRelay {
                     self.take_reset(index, direction, turn);
                 } else if source.starve() {
                     self.counts.starved += 1;
+                    turn.warn_of_memory(&self.memory);
                     self.carriage.starved.push_back((index, id, direction));
                 }
                 return;

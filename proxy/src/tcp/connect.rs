@@ -207,8 +207,9 @@ impl TcpRelay {
     }
 
     /// Tells the client that the upstream is not there, as a host without a listener would: with a
-    /// reset.
+    /// reset. The next client may find it elsewhere.
     fn refuse(&mut self, index: usize, turn: &mut Turn) {
+        self.upstream.doubt(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);
         connection.progress = Progress::Open;
         match self.carriage.of(connection.carried) {

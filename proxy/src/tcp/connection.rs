@@ -92,14 +92,4 @@ impl RelayedConnection {
         self.progress == Progress::Open
             && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
     }
-
-    /// Returns true if nothing is to be read or written now.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.progress == Progress::Open
-            && self
-                .ends
-                .iter()
-                .flatten()
-                .all(|end| (!end.is_readable() || end.is_read_out()) && !end.is_blocked())
-    }
 }

@@ -62,8 +62,4 @@ impl Connections {
     pub(super) fn indices(&self) -> Vec<usize> {
         self.slab.iter().map(|(index, _)| index).collect()
     }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RelayedConnection> {
-        self.slab.iter().map(|(_, connection)| connection)
-    }
 }

@@ -199,11 +199,10 @@ impl TcpRelay {
 
 impl Relay for TcpRelay {
     /// Notes what an event said about one of the sockets, and asks to be called for it in its turn.
-    fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn) -> bool {
+    fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn) {
         let (index, direction) = match TcpPart::of(socket) {
             TcpPart::Listener(index) => {
-                self.acceptor.ask_again(index, &mut turn.reactor);
-                return true;
+                return self.acceptor.ask_again(index, &mut turn.reactor);
             }
             TcpPart::Client(index) => (index, Direction::Up),
             TcpPart::Upstream(index) => (index, Direction::Down),
@@ -213,7 +212,6 @@ impl Relay for TcpRelay {
             end.note(readiness);
             end.ask_again(&mut turn.reactor);
         }
-        true
     }
 
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
@@ -248,8 +246,9 @@ impl Relay for TcpRelay {
         self.retry_accept(turn);
         self.retry_starved(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
-        let timers = [self.carriage.deadline(turn.now), connecting, self.acceptor.deadline()];
-        timers.into_iter().flatten().min()
+        let carried = self.carriage.deadline(turn.now);
+        let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
+        [carried, connecting, self.acceptor.deadline(), sought].into_iter().flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
@@ -281,10 +280,6 @@ impl Relay for TcpRelay {
     fn drain(&mut self, turn: &mut Turn) {
         self.draining = true;
         self.keep_listening(&[], turn);
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.carriage.is_drained() && self.connections.iter().all(|one| one.is_quiet())
     }
 
     fn is_over(&self) -> bool {

@@ -76,6 +76,10 @@ impl Flows {
         self.slab.iter().map(|(index, _)| index).collect()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Flow> {
+        self.slab.iter().map(|(_, flow)| flow)
+    }
+
     /// Returns true if one's socket is to be read again.
     pub(crate) fn any_again(&self) -> bool {
         self.slab.iter().any(|(_, flow)| flow.again)

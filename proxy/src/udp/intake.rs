@@ -149,6 +149,10 @@ impl UdpRelay {
         descriptors: &mut Descriptors,
         portable: bool,
     ) -> Result<usize, Loss> {
+        let addresses = self.upstream.addresses(client.address);
+        if addresses.is_empty() {
+            return Err(Loss::NoUpstream);
+        }
         let mut room = self.flows.len() < FLOWS_MAX && descriptors.take(1);
         if !room && let Some(index) = self.flows.evictable() {
             self.close(index, reactor, descriptors);
@@ -160,7 +164,7 @@ impl UdpRelay {
         }
         let part = UdpPart::Flow(self.flows.next_index());
         let owner = Owner { relay: self.id.index, socket: part.key() };
-        for address in self.upstream.addresses(client.address) {
+        for address in addresses {
             match connect(address, self.route.follow, portable) {
                 Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
                     Ok(token) => {

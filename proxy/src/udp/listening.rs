@@ -97,6 +97,15 @@ impl UdpListeners {
         self.0.get(index).is_none_or(|listener| listener.retired)
     }
 
+    /// Returns the places of all.
+    pub(super) fn all(&self) -> Vec<usize> {
+        self.0.iter().map(|(index, _)| index).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &UdpListener> {
+        self.0.iter().map(|(_, listener)| listener)
+    }
+
     /// Returns the places of those that are read.
     pub(super) fn indices(&self) -> Vec<usize> {
         let read = self.0.iter().filter(|(_, listener)| !listener.retired);

@@ -23,8 +23,8 @@ use jostle_common::transport::Transport;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
-use jostle_sys::SLOTS;
-use listening::UdpListeners;
+use jostle_sys::{SLOTS, datagrams_missed, tells_missed};
+use listening::{UdpListener, UdpListeners};
 use std::io;
 use std::net::SocketAddr;
 
@@ -46,6 +46,8 @@ pub(crate) struct UdpRelay {
     counts: UdpCounts,
     /// The time since which it takes in nothing new.
     draining: Option<Instant>,
+    /// Set when it keeps to what every system has.
+    portable: bool,
 }
 
 /// A socket of the relay.
@@ -80,9 +82,14 @@ impl UdpRelay {
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
         let none = Timeline::default();
+        let portable = turn.options.portable;
         let lanes = Direction::BOTH.map(|direction| {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
-            Lane::new(route, timeline, seed, direction, memory)
+            let mut lane = Lane::new(route, timeline, seed, direction, memory);
+            if !tells_missed(portable) {
+                lane.account.missed_is_unknown();
+            }
+            lane
         });
         Ok(Self {
             id,
@@ -95,6 +102,7 @@ impl UdpRelay {
             fates: Vec::new(),
             counts: UdpCounts::default(),
             draining: None,
+            portable,
         })
     }
 
@@ -116,10 +124,34 @@ impl UdpRelay {
     }
 
     fn close(&mut self, index: usize, reactor: &mut Reactor, descriptors: &mut Descriptors) {
-        let Flow { mut socket, token, ordinal, .. } = self.flows.remove(index);
+        let Flow { mut socket, token, ordinal, mut missed, .. } = self.flows.remove(index);
+        let told = datagrams_missed(&socket, self.portable);
+        self.lanes[Direction::Down.index()].missed(&mut missed, told);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
         reactor.remove(&mut socket, token);
         descriptors.give(1);
+    }
+
+    /// Counts what the kernel has dropped at a listener.
+    fn count_missed(&mut self, index: usize) {
+        let Some(listener) = self.listeners.get_mut(index) else { return };
+        if self.draining.is_none() || !listener.shared {
+            let told = datagrams_missed(&listener.socket, self.portable);
+            self.lanes[Direction::Up.index()].missed(&mut listener.missed, told);
+        }
+    }
+
+    /// Returns how many datagrams the kernel has dropped, up and down, behind the last one that was
+    /// read: of the others the reads told.
+    fn missed_since(&self) -> [u64; 2] {
+        let since = |socket, last: u32| {
+            let told = datagrams_missed(socket, self.portable);
+            told.map_or(0, |told| u64::from(told.wrapping_sub(last)))
+        };
+        // Of a shared listener the other relay counts once this one drains.
+        let counts = |listener: &&UdpListener| self.draining.is_none() || !listener.shared;
+        let up = self.listeners.iter().filter(counts).map(|one| since(&one.socket, one.missed));
+        [up.sum(), self.flows.iter().map(|flow| since(&flow.socket, flow.missed)).sum()]
     }
 
     /// Closes the flows that have been silent for longer than the route's idle time.
@@ -155,6 +187,7 @@ impl UdpRelay {
                 }
             }
             if !left {
+                self.count_missed(listener);
                 self.listeners.remove(listener);
             }
         }
@@ -162,12 +195,10 @@ impl UdpRelay {
 }
 
 impl Relay for UdpRelay {
-    fn note(&mut self, socket: SocketKey, _: Readiness, turn: &mut Turn) -> bool {
-        if self.draining.is_some() {
-            return false;
+    fn note(&mut self, socket: SocketKey, _: Readiness, turn: &mut Turn) {
+        if self.draining.is_none() {
+            self.ask_again(UdpPart::of(socket), &mut turn.reactor);
         }
-        self.ask_again(UdpPart::of(socket), &mut turn.reactor);
-        true
     }
 
     /// Reads a socket that has something, up to a fair share.
@@ -198,7 +229,10 @@ impl Relay for UdpRelay {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionRefused => self.counts.refused += 1,
+                    io::ErrorKind::ConnectionRefused => {
+                        self.counts.refused += 1;
+                        self.upstream.doubt(self.id, turn.now, &mut turn.names);
+                    }
                     _ => {
                         log::debug!("route {}: receiving: {error}", self.route.name);
                         self.counts.receive_failed += 1;
@@ -219,7 +253,9 @@ impl Relay for UdpRelay {
             self.close_retired(turn);
         }
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
-        links.chain(self.flows.oldest().map(|(_, last)| last + self.route.idle)).min()
+        let idle = self.flows.oldest().map(|(_, last)| last + self.route.idle);
+        let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
+        links.chain(idle).chain(sought).min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
@@ -265,13 +301,9 @@ impl Relay for UdpRelay {
         }
     }
 
-    fn is_quiet(&self) -> bool {
-        self.lanes.iter().all(Lane::is_empty)
-    }
-
     fn is_over(&self) -> bool {
         let unread = self.listeners.any_again() || self.flows.any_again();
-        self.draining.is_some() && !unread && self.is_quiet()
+        self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
     }
 
     fn cut(&mut self, turn: &mut Turn) {
@@ -279,16 +311,21 @@ impl Relay for UdpRelay {
         for index in self.flows.indices() {
             self.close(index, &mut turn.reactor, &mut turn.descriptors);
         }
+        for index in self.listeners.all() {
+            self.count_missed(index);
+        }
         self.listeners.close(&mut turn.reactor);
     }
 
     fn report(&self) -> RelayReport {
         let lost = |loss| self.lanes.iter().map(|lane| lane.account.lost(loss)).sum();
         let open = self.flows.len().max(self.counts.open_at_end);
+        let mut links = self.lanes.each_ref().map(Lane::report);
+        links.iter_mut().zip(self.missed_since()).for_each(|(link, more)| link.missed(more));
         RelayReport {
             route: self.route.name.clone(),
             transport: Transport::Udp,
-            links: self.lanes.each_ref().map(Lane::report),
+            links,
             counts: self.counts.named(open, lost),
             round_trips: None,
         }

@@ -20,6 +20,7 @@ pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
 pub use outbox::Outbox;
 pub use timer::Timer;
 
+use mio::net::UdpSocket;
 use socket2::Socket;
 use std::io;
 
@@ -50,4 +51,20 @@ pub fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions) -> io:
     let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
     Ok(())
+}
+
+/// Returns true if the system tells how many datagrams it dropped before they could be read.
+pub const fn tells_missed(portable: bool) -> bool {
+    cfg!(target_os = "linux") && !portable
+}
+
+/// Returns how many datagrams the system has dropped on a socket so far, for want of buffer: those
+/// behind the last one read too, of which no read tells. `None` if it does not tell.
+pub fn datagrams_missed(socket: &UdpSocket, portable: bool) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    if tells_missed(portable) {
+        return linux::datagrams_missed(socket);
+    }
+    let _ = (socket, portable);
+    None
 }

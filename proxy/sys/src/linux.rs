@@ -83,6 +83,28 @@ pub(super) fn prepare_datagram_socket(
     }
 }
 
+/// Returns how many datagrams the kernel has dropped on a socket so far; `None` if it does not tell.
+pub(super) fn datagrams_missed(socket: &UdpSocket) -> Option<u32> {
+    // SO_MEMINFO (asm-generic/socket.h), which libc does not have: a list of what a socket takes.
+    // Where the number means something else, the length below is another.
+    const MEMINFO: libc::c_int = 55;
+    const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
+    let mut list = [0u32; DROPS + 1];
+    let mut length = size_of_val(&list) as libc::socklen_t;
+    // SAFETY: the pointers name a writable list and its length in bytes for the duration of the
+    // call; the kernel writes no more than that and says how much it wrote.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            MEMINFO,
+            list.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0 && length as usize == size_of_val(&list)).then_some(list[DROPS])
+}
+
 /// Reads one datagram, or one run of datagrams, into each slot, as many as there are notes for.
 pub(super) fn receive<'a>(
     socket: &UdpSocket,

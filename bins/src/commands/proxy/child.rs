@@ -17,7 +17,8 @@ struct CannotRun {
     error: io::Error,
 }
 
-/// Starts the command; the proxy is stopped when it ends.
+/// Starts the command; the proxy is stopped when it ends, and does not wait long for what the
+/// command left behind.
 pub(super) fn start(
     command: &[OsString],
     urls: &[String],

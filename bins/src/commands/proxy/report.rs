@@ -51,7 +51,7 @@ fn link_line(link: &LinkSummary) -> String {
         ", corrupted {}, held {}, missed by kernel {}",
         grouped(link.corrupted),
         grouped(link.held),
-        grouped(link.missed_by_kernel)
+        link.missed_by_kernel.map_or_else(|| "not known".to_owned(), grouped)
     );
     let lateness = &link.lateness;
     if lateness.packets > 0 {

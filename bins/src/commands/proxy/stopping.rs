@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub(super) struct Stopper {
     control: Control,
+    /// The time that what is open may take to finish.
+    drain: Duration,
     command: Arc<OnceLock<ChildEnd>>,
 }
 
@@ -53,8 +55,8 @@ impl Wishes {
 }
 
 impl Stopper {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control, command: Arc::default() }
+    pub(super) fn new(control: Control, drain: Duration) -> Self {
+        Self { control, drain, command: Arc::default() }
     }
 
     pub(super) fn control(&self) -> Control {
@@ -76,7 +78,7 @@ impl Stopper {
         if let Some(command) = self.command.get() {
             command.ask();
         }
-        self.control.stop();
+        self.control.stop_within(self.drain);
     }
 
     /// SIGINT, SIGTERM and SIGHUP end the run, a second SIGINT or SIGTERM at once; SIGUSR1 switches

@@ -148,7 +148,8 @@ impl RawStreams {
     /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
-            let share = usize::try_from(self.memory.share()).unwrap_or(usize::MAX);
+            let room = self.memory.room(stream.inside as u64);
+            let share = usize::try_from(room).unwrap_or(usize::MAX);
             // A byte may be a unit.
             ROOM.saturating_sub(stream.inside)
                 .min(UNITS_MAX.saturating_sub(stream.units))
@@ -445,7 +446,8 @@ impl RawStreams {
         for (stream, direction) in
             self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH)
         {
-            self.memory.give_back((stream.inside + stream.kept) as u64);
+            self.memory.settle(stream.inside as u64, 0);
+            self.memory.give_back(stream.kept as u64);
             self.keeping.remove(&(direction, id));
             if let Some(at) = stream.timer {
                 self.timers.remove(&(at, id, direction));

@@ -55,25 +55,18 @@ impl Stream {
 
     /// Adds to what is inside, or takes from it.
     pub(super) fn change(&mut self, growth: isize, memory: &Memory) {
+        let before = self.inside;
         self.inside = self.inside.saturating_add_signed(growth);
-        settle(growth, memory);
+        memory.settle(before as u64, self.inside as u64);
     }
 
     /// Takes over how much is kept for copies. Returns true if anything is.
     pub(super) fn settle_kept(&mut self, memory: &Memory) -> bool {
         if let Cut::Blocks(blocks) = &self.cut {
-            settle(blocks.kept() as isize - self.kept as isize, memory);
+            memory.give_back(self.kept as u64);
             self.kept = blocks.kept();
+            memory.take(self.kept as u64);
         }
         self.kept > 0
-    }
-}
-
-fn settle(growth: isize, memory: &Memory) {
-    let amount = growth.unsigned_abs() as u64;
-    if growth > 0 {
-        memory.take(amount);
-    } else {
-        memory.give_back(amount);
     }
 }

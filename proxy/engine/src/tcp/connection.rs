@@ -76,6 +76,14 @@ struct Half {
     ended: bool,
 }
 
+impl Half {
+    /// Notes that it holds so many bytes from now on.
+    fn hold(&mut self, bytes: u64, memory: &Memory) {
+        memory.settle(self.held, bytes);
+        self.held = bytes;
+    }
+}
+
 impl Connection {
     /// Creates a connection whose handshake begins now.
     pub(super) fn open(control: CongestionControl, memory: Memory, out: &mut Outlet<'_>) -> Self {
@@ -134,7 +142,7 @@ impl Connection {
         {
             return 0;
         }
-        let room = WINDOW.saturating_sub(half.held).min(self.memory.share());
+        let room = WINDOW.saturating_sub(half.held).min(self.memory.room(half.held));
         // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293
         // §3.8.6.2.2).
         if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
@@ -150,9 +158,8 @@ impl Connection {
             return;
         }
         let length = bytes.len() as u64;
-        self.memory.take(length);
-        let half = self.half(direction);
-        half.held += length;
+        let half = &mut self.halves[direction.index()];
+        half.hold(half.held + length, &self.memory);
         half.sender.write(length);
         half.stream.push(bytes);
         self.transmit(direction, out);
@@ -166,12 +173,11 @@ impl Connection {
 
     /// Frees bytes that the program at the end of `direction` has taken.
     pub(super) fn consumed(&mut self, direction: Direction, bytes: u64) {
-        let half = self.half(direction);
+        let half = &mut self.halves[direction.index()];
         // Only bytes that were handed out can have been taken.
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
-        half.held -= bytes;
-        self.memory.give_back(bytes);
+        half.hold(half.held - bytes, &self.memory);
     }
 
     /// Tears the connection down at the end that sends in `direction`: what it has not sent is
@@ -188,12 +194,11 @@ impl Connection {
 
     /// Forgets what a stream holds from `offset` on.
     fn drop_stream(&mut self, direction: Direction, offset: u64) {
-        let half = self.half(direction);
+        let half = &mut self.halves[direction.index()];
         let end = half.stream.end();
         half.stream.truncate(offset);
         let freed = (end - half.stream.end()).min(half.held);
-        half.held -= freed;
-        self.memory.give_back(freed);
+        half.hold(half.held - freed, &self.memory);
     }
 
     /// Takes in a segment that crossed the link of `direction` whole.
@@ -354,7 +359,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         for half in &self.halves {
-            self.memory.give_back(half.held);
+            self.memory.settle(half.held, 0);
         }
     }
 }
