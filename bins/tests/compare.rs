@@ -251,7 +251,7 @@ fn an_interrupted_comparison_keeps_what_it_has() {
         Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     let run = running.wait_with_output().unwrap();
-    assert_eq!(run.status.code(), Some(0));
+    assert_eq!(run.status.code(), Some(1), "a part is not taken for the whole");
     let row: Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(
         (&row["ok"], &row["error"]),

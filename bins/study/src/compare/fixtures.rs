@@ -200,8 +200,8 @@ fn the_table_fits_a_terminal() {
     assert!(table::draw(&fair(&LOSSES), Some(120)).contains('\u{1b}'));
     // A narrow one gets what cannot be told from the rest.
     for (columns, head) in [
-        (80, "loss  over          arrived       time  missing  damaged  resent  music lost"),
-        (60, "loss  over          arrived       time  missing  damaged"),
+        (80, "loss  over          arrived       time  goodput  missing  damaged"),
+        (60, "loss  over          arrived       time  goodput  missing"),
         (20, "loss  over          arrived       time  missing"),
     ] {
         let table = without_colour(&table::draw(&fair(&LOSSES), Some(columns)));

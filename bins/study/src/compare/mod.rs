@@ -32,8 +32,8 @@ use plan::ComparisonPlan;
 use verdict::ComparisonVerdict;
 
 impl CompareArgs {
-    /// Compares. True when every row was run, whatever came of it, and what TCP and reliable UDP
-    /// say is whole is whole.
+    /// Compares. True when every row was run to its end, whatever came of it, and what TCP and
+    /// reliable UDP say is whole is whole.
     ///
     /// # Errors
     /// Wrong usage; a file that cannot be read; a folder that cannot be written; a fault of the
@@ -59,7 +59,8 @@ impl CompareArgs {
         }
         let page = folder.join(PAGE);
         terminal::note(&format!("\nseed {}; see and hear it: {}", comparison.seed, page.display()));
-        Ok(!comparison.rows.iter().any(FinishedRow::is_different))
+        let fails = |row: &FinishedRow| row.is_different() || row.was_stopped();
+        Ok(!comparison.rows.iter().any(fails))
     }
 }
 

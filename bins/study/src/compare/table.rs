@@ -4,9 +4,9 @@ use super::finished::{Comparison, FinishedRow};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use jostle_common::words::{grouped, percent, rate, seconds};
 
-/// What a narrow terminal leaves out first: goodput follows from the time, intact from what is
-/// missing and damaged; the page has all.
-const DISPENSABLE: [&str; 5] = ["goodput", "intact", "resent", "music lost", "damaged"];
+/// What a narrow terminal leaves out first: intact follows from what is missing and damaged; the
+/// page has all. Goodput is what a comparison is run for, and goes last.
+const DISPENSABLE: [&str; 5] = ["intact", "resent", "music lost", "damaged", "goodput"];
 
 /// Draws the table for a terminal of `columns`, or for a file.
 pub(super) fn draw(comparison: &Comparison, columns: Option<usize>) -> String {
@@ -62,8 +62,10 @@ fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> S
         );
         table.add_row(kept(cells));
     }
+    let last = table.column_count().saturating_sub(1);
     for (place, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        // A space behind the last would be one beyond the terminal.
+        column.set_padding((0, if place == last { 0 } else { 2 }));
         if place == 0 || place > 2 {
             column.set_cell_alignment(CellAlignment::Right);
         }
