@@ -44,6 +44,61 @@ fn every_built_in_profile_is_listed_and_shown() {
 }
 
 #[test]
+fn the_list_has_numbers_and_is_filtered() {
+    let list = stdout(&["profile", "list", "WebPageTest-3g"]);
+    let lines: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(lines[0])[..4], ["profile", "down", "up", "delay"], "{list}");
+    let of = |name: &str| {
+        let line = lines.iter().find(|line| words(line)[0] == name).expect(name);
+        words(line)[1..].join(" ")
+    };
+    assert!(of("webpagetest-3g").starts_with("1.6 Mbit/s 768 kbit/s 150 ms"), "{list}");
+    assert!(lines.len() < 8, "{list}");
+    let rows = stdout(&["profile", "list", "coffee", "--json"]).into_bytes().lines_of_json();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let row = &rows[0];
+    let number = |place: &str| row.pointer(place).and_then(Value::as_f64).expect(place);
+    assert_eq!((number("/down/rate_bps"), number("/up/rate_bps")), (20e6, 5e6));
+    assert!((number("/down/loss") - 0.01).abs() < 1e-9, "{row}");
+    assert!((number("/up/loss") - 0.02).abs() < 1e-9, "{row}");
+    for way in ["up", "down"] {
+        let (delay, jitter) = (number(&format!("/{way}/delay")), number(&format!("/{way}/jitter")));
+        assert!((delay - 0.015).abs() < 1e-4 && (jitter - 0.005).abs() < 1e-4, "{row}");
+    }
+    refused(&["profile", "list", "no-such-word"], 2, "no built-in profile has \"no-such-word\"");
+}
+
+#[test]
+fn the_words_of_other_tools_are_taken() {
+    let own = [
+        "--delay",
+        "20ms",
+        "--rate",
+        "1Mbit/s",
+        "--duplicate",
+        "1%",
+        "--corrupt",
+        "2%",
+        "--reorder",
+        "3%",
+    ];
+    let run = |weather: &[&str]| {
+        let common = ["simulate", "--count", "2000", "--seed", "0x7", "--json"];
+        stdout(&[&common[..], weather].concat())
+    };
+    let expected = run(&own);
+    for [delay, rate] in [["--latency", "--bandwidth"], ["--lag", "--throttle"]] {
+        let foreign =
+            [delay, "20ms", rate, "1Mbit/s", "--dup", "1%", "--tamper", "2%", "--ood", "3%"];
+        assert_eq!(run(&foreign), expected);
+    }
+    assert_ne!(run(&["--up-latency", "20ms"]), run(&["--down-lag", "20ms"]));
+    // Hidden: the help has one name for each.
+    assert!(!stdout(&["simulate", "--help"]).contains("--latency"));
+}
+
+#[test]
 fn every_built_in_profile_is_forecast() {
     let mut seen = 0;
     for row in stdout(&["profile", "list", "--json"]).lines() {

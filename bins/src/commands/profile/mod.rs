@@ -3,6 +3,7 @@
 mod check;
 mod from_netem;
 mod list;
+mod numbers;
 mod report;
 mod show;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 /// List, show and check profiles
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  jostle profile list
+  jostle profile list satellite
   jostle profile show webpagetest-3g > mine.json
   jostle profile check mine.json --rate 1000/s
   jostle profile check configs/profiles/*.json --json
@@ -45,7 +46,7 @@ impl ProfileArgs {
     /// another error when one cannot be read.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::List(args) => args.run(),
+            Command::List(args) => args.run()?,
             Command::Show(args) => return args.run(),
             Command::Check(args) => return args.run(),
             Command::FromNetem(args) => args.run()?,
