@@ -100,7 +100,7 @@ impl Printing {
         self.send(self.printer.said(event, fields, text));
         let (done, told) = mpsc::channel();
         let _ = self.queue.send(Job::Tell(done));
-        let mut left = u64::MAX;
+        let mut left = self.waiting.lines.load(Ordering::Relaxed);
         for _ in 0..WAITS_MAX {
             if told.recv_timeout(STILL) != Err(RecvTimeoutError::Timeout) {
                 return;
