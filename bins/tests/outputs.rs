@@ -1,16 +1,17 @@
 //! Stdout and stderr that are closed, full, or taken by something else.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod proxy_support;
 
-use proxy_support::{Jostle, jostle};
+use proxy_support::{Jostle, PATIENCE, jostle};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
-use std::io::PipeWriter;
+use std::io::{BufRead as _, BufReader, PipeWriter};
 use std::net::UdpSocket;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ROUTE: &str = "udp://127.0.0.1:0=127.0.0.1:9";
 
@@ -136,6 +137,39 @@ fn a_server_whose_stdout_is_full_ends_with_1() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("jostle-server: cannot write to stdout: No space left"), "{said}");
+}
+
+#[test]
+fn a_server_whose_stdout_is_not_read_serves_on_and_ends() {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_jostle-server"))
+        .args(["echo", "--over", "udp", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    let mut ready = String::new();
+    stdout.read_line(&mut ready).unwrap();
+    let address = ready.trim().rsplit_once("udp://").unwrap().1.to_owned();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(&address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let message = [b'x'; 1000];
+    // A pipe holds 64 KiB, and the queue 4 MiB.
+    for _ in 0..6_000 {
+        client.send(&message).unwrap();
+        assert_eq!(client.recv(&mut [0; 2000]).unwrap(), message.len());
+    }
+    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    let begun = Instant::now();
+    while server.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let output = server.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
+    assert!(said.contains("lines are not printed: the reader of stdout stands still"), "{said}");
 }
 
 /// Asserts that every line of stdout is an event, and returns how many there are.

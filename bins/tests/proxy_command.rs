@@ -194,9 +194,9 @@ const REQUESTS: usize = 100;
 
 #[test]
 fn a_signal_lets_requests_that_wait_for_their_upstream_finish() {
-    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let route = format!("tcp://127.0.0.1:0={}", upstream.local_addr().unwrap());
     for rules in [&[][..], &["--delay", "5ms"], &["--tcp", "raw", "--delay", "5ms"]] {
+        let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+        let route = format!("tcp://127.0.0.1:0={}", upstream.local_addr().unwrap());
         let jostle = Jostle::start(&[&[route.as_str()], rules].concat(), 1);
         let mut clients: Vec<TcpStream> = Vec::new();
         let mut servers: Vec<TcpStream> = Vec::new();
@@ -207,8 +207,10 @@ fn a_signal_lets_requests_that_wait_for_their_upstream_finish() {
             clients.push(client);
             servers.push(upstream.accept().unwrap().0);
         }
+        // A client that comes from now on is hung up on.
+        std::thread::spawn(move || upstream.incoming().for_each(drop));
         jostle.signal(Signal::TERM);
-        // It is known to stop when nobody else is let in; nothing was answered so far.
+        // It is known to stop when no other client is let in; nothing was answered so far.
         let begun = Instant::now();
         while TcpStream::connect(jostle.address("tcp")).is_ok() {
             assert!(begun.elapsed() < Duration::from_secs(1), "it still listens");

@@ -10,7 +10,7 @@ use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, Running};
+use support::{PATIENCE, Running, wait_until};
 
 /// The ways between client and server.
 #[derive(Clone, Copy, Debug)]
@@ -353,4 +353,78 @@ fn megabytes_cross_unchanged_both_ways_at_once() {
             assert!(bytes == sent, "{way:?}");
         }
     }
+}
+
+/// Whether `client` and `server` see a reset within the patience of a test.
+fn both_reset(mut client: TcpStream, mut server: TcpStream) {
+    for stream in [&mut client, &mut server] {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(read_out(stream).1, Err(io::ErrorKind::ConnectionReset));
+    }
+}
+
+#[test]
+fn a_silent_connection_is_torn_down_and_a_lively_one_is_not() {
+    const IDLE: Duration = Duration::from_millis(600);
+    let rules =
+        [r#""profile": {}"#, r#""profile": { "both": [ { "rule": "delay", "time": 0 } ] }"#];
+    let raw = format!(r#""tcp": "raw", {}"#, rules[1]);
+    for fields in [rules[0], rules[1], &raw] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream = listener.local_addr().unwrap();
+        let proxy = Running::start(&format!(
+            r#"{{ "listen": "127.0.0.1:0", "upstream": "{upstream}", "idle": "600ms", {fields} }}"#
+        ));
+        let connect = || {
+            let client = TcpStream::connect(proxy.address(Transport::Tcp)).unwrap();
+            (client, listener.accept().unwrap().0)
+        };
+        let silent = connect();
+        let (mut client, mut server) = connect();
+        server.set_read_timeout(Some(PATIENCE)).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < 3 * IDLE {
+            client.write_all(b"alive\n").unwrap();
+            server.read_exact(&mut [0; 6]).unwrap();
+            std::thread::park_timeout(IDLE / 6);
+        }
+        both_reset(silent.0, silent.1);
+        let counted =
+            |name| proxy.control.counters().unwrap().socket_count("1", Transport::Tcp, name);
+        assert_eq!((counted("idle"), counted("connections_open")), (1, 1), "{fields}");
+        let silent_since = Instant::now();
+        both_reset(client, server);
+        let took = silent_since.elapsed();
+        assert!((IDLE / 2..IDLE + Duration::from_secs(2)).contains(&took), "{took:?}");
+        assert_eq!((counted("idle"), counted("connections_open")), (2, 0), "{fields}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_asks_whether_a_silent_peer_is_still_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = listener.local_addr().unwrap().port();
+    let proxy = Running::start(&format!(
+        r#"{{ "listen": "127.0.0.1:0", "upstream": "127.0.0.1:{upstream}" }}"#
+    ));
+    let _client = TcpStream::connect(proxy.address(Transport::Tcp)).unwrap();
+    let _server = listener.accept().unwrap();
+    // Of each established socket: the ports, and the timer that runs; 2 is the one of keepalive.
+    let timers = |local: bool, port: u16| {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let wanted = format!(":{port:04X}");
+        let timers: Vec<String> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|fields| fields[if local { 1 } else { 2 }].ends_with(&wanted))
+            .filter(|fields| fields[3] == "01")
+            .map(|fields| fields[5].to_owned())
+            .collect();
+        timers
+    };
+    let asks = |timers: Vec<String>| timers.len() == 1 && timers[0].starts_with("02:");
+    let door = proxy.address(Transport::Tcp).port();
+    wait_until("the client's side", || asks(timers(true, door)));
+    wait_until("the upstream's side", || asks(timers(false, upstream)));
 }

@@ -6,6 +6,7 @@ pub mod exit;
 pub mod files;
 pub mod keys;
 pub mod logging;
+pub mod printing;
 pub mod progress;
 pub mod signals;
 pub mod stdin;

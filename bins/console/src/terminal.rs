@@ -113,7 +113,7 @@ pub fn line(text: &str) {
     }
 }
 
-/// Returns why a [`line`] could not be written, if one could not.
+/// Returns why a [`line()`] could not be written, if one could not.
 pub fn failure() -> Option<&'static io::Error> {
     FAILURE.get()
 }

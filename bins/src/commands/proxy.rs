@@ -46,7 +46,7 @@ pub struct ProxyArgs {
     command: Vec<OsString>,
     /// Take the routes from a JSON file
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow"])]
+        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
     config: Option<PathBuf>,
     /// The weather: a JSON file or the name of a built-in profile
     #[arg(long, value_name = "PROFILE")]
@@ -83,6 +83,13 @@ pub struct ProxyArgs {
     /// Relay answers from other ports of a UDP upstream, as TFTP gives
     #[arg(long, help_heading = "The relays")]
     follow: bool,
+    /// Forget a UDP flow (unless stated after 120s) and tear a TCP connection down (never) after so
+    /// much silence
+    #[arg(long, value_name = "TIME", help_heading = "The relays")]
+    idle: Option<Span>,
+    /// Refuse a TCP client whose upstream has not answered the connect for so long
+    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "The relays")]
+    connect_timeout: Span,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -108,6 +115,7 @@ impl ProxyArgs {
         let plan = plan::plan(&self)?;
         let mut settings = Settings::new(plan.routes, plan.seed);
         settings.portable = self.portable;
+        settings.connect_timeout = self.connect_timeout.0;
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);

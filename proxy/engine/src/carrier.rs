@@ -36,10 +36,16 @@ impl Carrier {
     /// Creates a carrier over the links of `profile`, with the draws that a route called `route`
     /// has under `seed`. `memory` is shared by all carriers of the process.
     pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
-        let links = Link::both(profile, seed, route);
         match mode {
-            TcpMode::Raw(unit) => Self::Raw(RawStreams::new(links, unit, memory)),
-            TcpMode::Model(control) => Self::Model(Model::new(links, control, memory)),
+            TcpMode::Raw(unit) => {
+                let [up, down] = Direction::BOTH
+                    .map(|direction| profile.timeline(direction).clone().let_senders_wait());
+                let links = Link::both(&Profile { up, down, ..profile.clone() }, seed, route);
+                Self::Raw(RawStreams::new(links, unit, memory))
+            }
+            TcpMode::Model(control) => {
+                Self::Model(Model::new(Link::both(profile, seed, route), control, memory))
+            }
         }
     }
 
@@ -59,7 +65,13 @@ impl Carrier {
 
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
-        either!(self, set_timeline(now, direction, timeline));
+        match self {
+            // A speed limit is no reason for bytes to vanish, unless a queue was asked for.
+            Self::Raw(raw) => {
+                raw.set_timeline(now, direction, &timeline.clone().let_senders_wait());
+            }
+            Self::Model(model) => model.set_timeline(now, direction, timeline),
+        }
     }
 
     /// Takes in a connection, whose id is new.

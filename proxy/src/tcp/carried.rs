@@ -250,6 +250,8 @@ impl TcpRelay {
             return carrier.consumed(turn.now, id, direction, bytes.len());
         };
         let written = target.write_now(&bytes);
+        self.connections.at(index).last = turn.now;
+        let Some(target) = self.connections.at(index).target(direction) else { return };
         let broken = target.is_broken();
         let kept = bytes.split_off(written);
         // A broken end keeps nothing: what it does not take is as good as taken.

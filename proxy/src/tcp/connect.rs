@@ -9,8 +9,16 @@ use jostle_common::chance::Direction;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The silence after which a peer is asked whether it is still there.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// The time between such questions.
+const PROBE_EACH: Duration = Duration::from_secs(10);
 
 /// Connections accepted before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -97,10 +105,12 @@ impl TcpRelay {
         let owner = Owner { relay: self.id.index, socket: TcpPart::Client(index).key() };
         let token =
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
-        prepare(&stream);
+        self.prepare(&stream, turn);
         self.counts.accepted += 1;
         let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
-        let id = self.connections.add(|id| RelayedConnection::new(id, address, client, carried));
+        let make = |id| RelayedConnection::new(id, address, client, carried, turn.now);
+        let id = self.connections.add(make);
+        self.silences.watch(turn.now, index, id);
         match self.carriage.of(carried) {
             Some(carrier) => carrier.open(turn.now, id),
             None => self.connect(index, turn),
@@ -121,8 +131,7 @@ impl TcpRelay {
 
     /// Tries the next of the upstream's addresses; without one the client is refused.
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
-        let connection = self.connections.at(index);
-        while let Some(address) = connection.addresses.pop_front() {
+        while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let begun = TcpStream::connect(address).and_then(|mut stream| {
                 let token = turn.reactor.add(
@@ -134,9 +143,9 @@ impl TcpRelay {
             });
             match begun {
                 Ok((stream, token)) => {
-                    prepare(&stream);
-                    connection.set_upstream(End::connecting(stream, token));
-                    return;
+                    self.prepare(&stream, turn);
+                    let end = End::connecting(stream, token);
+                    return self.connections.at(index).set_upstream(end);
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
@@ -144,7 +153,7 @@ impl TcpRelay {
                         break;
                     }
                     if error.kind() == io::ErrorKind::ConnectionRefused
-                        && connection.addresses.is_empty()
+                        && self.connections.at(index).addresses.is_empty()
                     {
                         self.counts.refused += 1;
                         return self.refuse(index, turn);
@@ -217,11 +226,27 @@ impl TcpRelay {
             None => self.tear_down(index, Direction::Down, turn),
         }
     }
-}
 
-/// Small pieces go at once: the sender has decided how to cut its stream.
-fn prepare(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("TCP_NODELAY: {error}");
+    /// Sets what helps a relay on a socket; what the system refuses is done without.
+    fn prepare(&self, stream: &TcpStream, turn: &Turn) {
+        let socket = SockRef::from(stream);
+        let note = |option: &str, result: io::Result<()>| {
+            if let Err(error) = result {
+                log::debug!("{option}: {error}");
+            }
+        };
+        // Small pieces go at once: the sender has decided how to cut its stream.
+        note("TCP_NODELAY", socket.set_tcp_nodelay(true));
+        // A peer whose host is gone says nothing: after two minutes its sockets are free again.
+        let keepalive =
+            TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EACH).with_retries(6);
+        note("SO_KEEPALIVE", socket.set_tcp_keepalive(&keepalive));
+        // Nor does it acknowledge. Without a limit to silence the kernel tries for a quarter of an
+        // hour, as it would for the programs themselves.
+        #[cfg(target_os = "linux")]
+        if let Some(limit) = self.silences.limit().filter(|_| !turn.options.portable) {
+            note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
+        }
+        let _ = turn;
     }
 }

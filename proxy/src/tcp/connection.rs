@@ -3,6 +3,7 @@
 use super::end::End;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -13,6 +14,8 @@ pub(super) struct RelayedConnection {
     pub(super) id: u32,
     pub(super) client_address: SocketAddr,
     pub(super) progress: Progress,
+    /// The last time at which one of its sockets had something to say or was written to.
+    pub(super) last: Instant,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
     /// Set while its bytes cross the links.
@@ -38,11 +41,18 @@ pub(super) enum Progress {
 }
 
 impl RelayedConnection {
-    pub(super) fn new(id: u32, client_address: SocketAddr, client: End, carried: bool) -> Self {
+    pub(super) fn new(
+        id: u32,
+        client_address: SocketAddr,
+        client: End,
+        carried: bool,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             client_address,
             progress: Progress::Opening,
+            last: now,
             addresses: VecDeque::new(),
             carried,
             straight: [0; 2],

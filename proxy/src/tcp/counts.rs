@@ -25,6 +25,8 @@ pub(super) struct TcpCounts {
     pub(super) accept_paused: u64,
     /// Times that an end was not read for want of room.
     pub(super) starved: u64,
+    /// Connections torn down because they were silent for long.
+    pub(super) idle: u64,
     /// Connections torn down because the proxy ended.
     pub(super) cut: u64,
 }
@@ -44,6 +46,7 @@ impl TcpCounts {
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
             ("starved", self.starved),
+            ("idle", self.idle),
             ("cut", self.cut),
         ])
     }

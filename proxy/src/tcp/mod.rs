@@ -10,6 +10,7 @@ mod counts;
 mod end;
 mod handover;
 mod plain;
+mod silence;
 
 use crate::account::Account;
 use crate::listener::Opened;
@@ -29,6 +30,7 @@ use jostle_engine::carrier::Carrier;
 use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use jostle_engine::tcp;
+use silence::Silences;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -48,6 +50,7 @@ pub(crate) struct TcpRelay {
     /// Connections whose upstream has yet to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
+    silences: Silences,
     counts: TcpCounts,
     draining: bool,
 }
@@ -102,9 +105,11 @@ impl TcpRelay {
             accounts: Direction::BOTH.map(account),
             connections: Connections::default(),
             connecting: VecDeque::new(),
+            silences: Silences::default(),
             counts: TcpCounts::default(),
             draining: false,
         };
+        relay.set_silence(route.idle);
         relay.apply_rules(rules_on, turn);
         Ok(relay)
     }
@@ -222,6 +227,7 @@ impl Relay for TcpRelay {
         };
         let Some(connection) = self.connections.get_mut(index) else { return };
         let progress = connection.progress;
+        connection.last = turn.now;
         let Some(end) = connection.source(direction) else { return };
         end.again = false;
         if progress == Progress::Connecting && direction == Direction::Down {
@@ -245,14 +251,17 @@ impl Relay for TcpRelay {
         }
         self.retry_accept(turn);
         self.retry_starved(turn);
+        self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let carried = self.carriage.deadline(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
-        [carried, connecting, self.acceptor.deadline(), sought].into_iter().flatten().min()
+        let timers = [carried, connecting, self.acceptor.deadline(), self.silences.deadline()];
+        timers.into_iter().chain([sought]).flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
         self.route = route.clone();
+        self.set_silence(route.idle);
         self.apply_rules(rules_on, turn);
     }
 

@@ -157,7 +157,7 @@ impl UdpRelay {
     /// Closes the flows that have been silent for longer than the route's idle time.
     fn close_idle(&mut self, turn: &mut Turn) {
         while let Some((index, last)) = self.flows.oldest()
-            && last + self.route.idle <= turn.now
+            && last + self.route.flow_idle() <= turn.now
         {
             let flow = self.flows.get_mut(index).expect("it is in the list");
             if flow.inside > 0 {
@@ -253,7 +253,7 @@ impl Relay for UdpRelay {
             self.close_retired(turn);
         }
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
-        let idle = self.flows.oldest().map(|(_, last)| last + self.route.idle);
+        let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         links.chain(idle).chain(sought).min()
     }

@@ -10,6 +10,7 @@ use crate::options::{ClientLimits, ListenOptions, span, transport};
 use crate::protocol::echo::{EchoEvent, MESSAGE_BYTES_MAX, PORT, Recognised};
 use clap::Args;
 use jostle_common::transport::Transport;
+use jostle_console::printing::Printing;
 use jostle_console::stdin;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped_bytes, note};
@@ -55,17 +56,18 @@ impl EchoServeArgs {
         let server = EchoServer::bind(self.serving.address(scheme)?, self.over, settings)?;
         let printer = self.serving.printer();
         printer.ready("echo", &format!("{scheme}://{}", server.address()));
+        let printing = Printing::start(printer)?;
         let EchoServerReport { messages, connections, unanswered } =
             server.run(stop, |peer, message| {
                 let text = String::from_utf8_lossy(message);
                 let fields =
                     json!({ "peer": peer.to_string(), "text": text, "bytes": message.len() });
-                printer.event("message", fields, || format!("{peer}: {}", escaped_bytes(message)));
+                printing.event("message", fields, || format!("{peer}: {}", escaped_bytes(message)));
             })?;
         let fields = json!({ "kind": "echo", "over": scheme, "messages": messages,
             "connections": connections,
             "unanswered": unanswered });
-        printer.event("summary", fields, || match self.over {
+        printing.finish("summary", fields, || match self.over {
             Transport::Tcp => format!("messages {messages} connections {connections}"),
             Transport::Udp => format!("messages {messages} unanswered {unanswered}"),
         });

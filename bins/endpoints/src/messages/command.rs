@@ -10,6 +10,7 @@ use crate::options::{ListenOptions, Patience};
 use crate::protocol::messages::{Acknowledged, Message, SessionEnd, SessionReport};
 use crate::protocol::timer::Timing;
 use clap::Args;
+use jostle_console::printing::Printing;
 use jostle_console::stdin;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped, escaped_bytes, note};
@@ -54,32 +55,33 @@ impl MessagesServeArgs {
         let printer = self.serving.printer();
         let server = MessagesServer::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
+        let printing = Printing::start(printer)?;
         let MessagesTotals { sessions, counts } = server.run(stop, |peer, messages, end| {
-            messages.iter().for_each(|message| print_message(printer, peer, message));
+            messages.iter().for_each(|message| print_message(&printing, peer, message));
             if let Some((ended, report)) = end {
-                print_end(printer, peer, ended, &report);
+                print_end(&printing, peer, ended, &report);
             }
         })?;
         let mut fields = json!({ "kind": "messages", "sessions": sessions });
         extend(&mut fields, counts_json(&counts));
-        printer
-            .event("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));
+        printing
+            .finish("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));
         Ok(true)
     }
 }
 
-fn print_message(printer: Printer, peer: SessionPeer, message: &Message) {
+fn print_message(printing: &Printing, peer: SessionPeer, message: &Message) {
     let Message { sequence, bytes } = message;
     let mut fields =
         json!({ "peer": peer.address.to_string(), "session": peer.session, "sequence": sequence });
     extend(&mut fields, message_json(bytes));
-    printer.event("message", fields, || {
+    printing.event("message", fields, || {
         format!("{} {sequence} {}", peer.address, escaped_bytes(bytes))
     });
 }
 
 fn print_end(
-    printer: Printer,
+    printing: &Printing,
     peer: SessionPeer,
     ended: Option<SessionEnd>,
     report: &SessionReport,
@@ -93,7 +95,7 @@ fn print_end(
     let mut fields =
         json!({ "peer": peer.address.to_string(), "session": peer.session, "how": word });
     extend(&mut fields, counts_json(report));
-    printer.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
+    printing.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
 }
 
 /// Returns the message as text; one that is no UTF-8 also in hex digits, from which nothing is

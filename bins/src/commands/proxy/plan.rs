@@ -4,6 +4,7 @@
 use super::ProxyArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jostle_common::chance::fresh_seed;
+use jostle_common::units::Span;
 use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_engine::profile::Profile;
@@ -67,6 +68,11 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
         Some(name) => profiles::load(&format!("--profile {name}: "), name)?,
     };
     let tcp = tcp_mode(args)?;
+    if args.idle.is_some_and(|Span(idle)| idle.is_zero()) {
+        return Err(Usage::error(
+            "what is forgotten at once never gets an answer; write 120s, say",
+        ));
+    }
     let mut routes = Vec::new();
     for (index, text) in args.routes.iter().enumerate() {
         let (transport, listen, upstream) = parse_route(text).map_err(Usage::error)?;
@@ -81,7 +87,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             enabled: true,
             tcp,
             follow: args.follow,
-            idle: Route::IDLE_DEFAULT,
+            idle: args.idle.map(|Span(idle)| idle),
         };
         route.check_rules().map_err(Usage::error)?;
         routes.push(route);

@@ -62,8 +62,10 @@ fn draw_without(comparison: &Comparison, left_out: &[&str], coloured: bool) -> S
         );
         table.add_row(kept(cells));
     }
+    let last = table.column_count().saturating_sub(1);
     for (place, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        // A space behind the last would be one beyond the terminal.
+        column.set_padding((0, if place == last { 0 } else { 2 }));
         if place == 0 || place > 2 {
             column.set_cell_alignment(CellAlignment::Right);
         }

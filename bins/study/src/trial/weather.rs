@@ -34,7 +34,7 @@ impl Trial {
             enabled: true,
             tcp: self.tcp(),
             follow: false,
-            idle: Route::IDLE_DEFAULT,
+            idle: None,
         };
         route.check_rules().map_err(|problem| SettingError::new("profile", problem))?;
         Ok(route)

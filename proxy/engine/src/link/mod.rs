@@ -181,6 +181,16 @@ impl Link {
         self.schedule.makes_copies()
     }
 
+    /// Returns true if what feeds it should wait, false if it may go on; `None` if the link bounds
+    /// what it holds itself.
+    pub fn holds_back(&self) -> Option<bool> {
+        let asked = self.elements.iter().filter_map(|element| match &element.work {
+            Work::Instant(_) => None,
+            Work::Holding(stage) => stage.holds_back(),
+        });
+        asked.reduce(|one, other| one || other)
+    }
+
     /// Returns the key of the link.
     pub const fn key(&self) -> &LinkKey {
         &self.key

@@ -1,6 +1,6 @@
 //! The rules of a direction over time.
 
-use crate::rules::Rule;
+use crate::rules::{Rule, RuleKind};
 use std::time::Duration;
 
 /// The rules of one direction over time: phases, of which a profile without any has one that never
@@ -67,6 +67,17 @@ impl Timeline {
     /// Returns the rules of all phases, one after the other.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.phases.iter().flat_map(|phase| &phase.rules)
+    }
+
+    /// Lets senders wait for the queues in front of its rates that nobody asked to discard
+    /// anything.
+    pub(crate) fn let_senders_wait(mut self) -> Self {
+        for rule in self.phases.iter_mut().flat_map(|phase| &mut phase.rules) {
+            if let RuleKind::Rate(rate) = &mut rule.kind {
+                rate.let_senders_wait();
+            }
+        }
+        self
     }
 
     /// Returns true if a rule makes copies of packets.

@@ -36,6 +36,10 @@ pub const ROOM: usize = 4 << 20;
 /// The most units of one direction of a connection that are in its link.
 const UNITS_MAX: usize = 16 << 10;
 
+/// The most bytes that are taken in one go while a rate has room: many times that and its queue
+/// would be full long before it says so.
+const RATE_PIECE: usize = 4 << 10;
+
 /// The memory that a unit costs besides its bytes.
 const UNIT_OVERHEAD: u64 = 256;
 
@@ -150,10 +154,21 @@ impl RawStreams {
         self.stream(id, direction).map_or(0, |stream| {
             let room = self.memory.room(stream.inside as u64);
             let share = usize::try_from(room).unwrap_or(usize::MAX);
+            // A block that has begun is in the link as a whole: its rest has room.
+            let begun = match &stream.cut {
+                Cut::Blocks(blocks) if !blocks.is_at_start() => blocks.missing(),
+                Cut::Blocks(_) | Cut::Lines(_) | Cut::Reads => 0,
+            };
+            let rate = match self.link(direction).holds_back() {
+                None => usize::MAX,
+                Some(false) => begun.max(RATE_PIECE),
+                Some(true) => begun,
+            };
             // A byte may be a unit.
             ROOM.saturating_sub(stream.inside)
                 .min(UNITS_MAX.saturating_sub(stream.units))
                 .min(share)
+                .min(rate)
         })
     }
 

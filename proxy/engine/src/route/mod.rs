@@ -39,13 +39,16 @@ pub struct Route {
     pub tcp: TcpMode,
     /// True if answers from other ports of the upstream's address are relayed (TFTP answers so).
     pub follow: bool,
-    /// After which silence a UDP flow is forgotten.
-    pub idle: Duration,
+    /// After which silence a UDP flow is forgotten, 120 s when `None`, and a TCP connection torn
+    /// down, never when `None`.
+    pub idle: Option<Duration>,
 }
 
 impl Route {
-    /// After which silence a UDP flow is forgotten unless told otherwise.
-    pub const IDLE_DEFAULT: Duration = IDLE_DEFAULT;
+    /// Returns after which silence a UDP flow is forgotten.
+    pub fn flow_idle(&self) -> Duration {
+        self.idle.unwrap_or(IDLE_DEFAULT)
+    }
 
     /// Checks that each rule can act on what the route relays; the error names the rule.
     ///

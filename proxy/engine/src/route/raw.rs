@@ -2,7 +2,7 @@
 //! the command line.
 
 use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit};
-use crate::limits::{self, IDLE_DEFAULT};
+use crate::limits;
 use crate::profile::{Profile, ReadFile, library};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
 use jostle_common::units::{ByteSize, Span};
@@ -130,8 +130,8 @@ fn route(
             format!("route \"{name}\" relays no UDP; leave follow out"),
         ));
     }
-    let idle = raw.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
-    if idle.is_zero() {
+    let idle = raw.idle.map(|idle| idle.0);
+    if idle.is_some_and(|idle| idle.is_zero()) {
         let problem = "a flow that is forgotten at once never gets an answer; write \"120s\", say";
         return Err(SettingError::new(at("idle"), problem));
     }

@@ -33,7 +33,7 @@ fn every_key_is_read() {
     );
     assert_eq!(
         (dns.idle, dns.follow, dns.profile.is_empty()),
-        (Duration::from_secs(30), true, false)
+        (Some(Duration::from_secs(30)), true, false)
     );
     assert_eq!((web.name.as_str(), web.tcp), ("2", TcpMode::Raw(Unit::Bytes(4096))));
     assert_eq!(

@@ -154,6 +154,12 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
     /// what it holds.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>);
 
+    /// Returns true if nothing more should come for now, and false if something may; `None` if it
+    /// bounds what it holds itself.
+    fn holds_back(&self) -> Option<bool> {
+        None
+    }
+
     /// Returns true if a packet of the flow may be given to it; once a rule that counts per flow
     /// was removed, it takes no flow that it does not know.
     fn serves(&self, _flow: u32) -> bool {

@@ -12,8 +12,9 @@ use jostle_common::transport::Transport;
 use jostle_common::units::ByteSize;
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
+use jostle_console::printing::Printing;
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{self, Printer, escaped};
+use jostle_console::terminal::{self, escaped};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,7 +68,8 @@ impl FileReceiveArgs {
         let listen = self.serving.address(self.over.name())?;
         let folder = Directory::open(&self.dir, &self.name)?;
         let printer = self.serving.printer();
-        let tell = |received: &ReceivedFile| self.print(printer, received);
+        let printing = Printing::start(printer)?;
+        let tell = |received: &ReceivedFile| self.print(&printing, received);
         let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.name()));
         let (stored, failed) = match self.over {
             Transport::Tcp => {
@@ -91,7 +93,7 @@ impl FileReceiveArgs {
         };
         let fields =
             json!({ "kind": "file", "over": self.over.name(), "stored": stored, "failed": failed });
-        printer.event("summary", fields, || format!("stored {stored} failed {failed}"));
+        printing.finish("summary", fields, || format!("stored {stored} failed {failed}"));
         Ok(!self.once || failed == 0)
     }
 
@@ -125,7 +127,7 @@ impl FileReceiveArgs {
         }
     }
 
-    fn print(&self, printer: Printer, received: &ReceivedFile) {
+    fn print(&self, printing: &Printing, received: &ReceivedFile) {
         let seconds = received.elapsed.as_secs_f64();
         let (name, digest) = match &received.stored {
             Ok((name, digest)) => (Some(name), Some(digest)),
@@ -149,7 +151,7 @@ impl FileReceiveArgs {
             fields.extend(counts_json(&account.counts()).as_object().cloned().unwrap_or_default());
             fields.insert("map".to_owned(), map_text(account.cells()).into());
         }
-        printer.event("received", fields, || {
+        printing.event("received", fields, || {
             let size = grouped(received.size);
             let mut text = match (&received.stored, received.sent) {
                 (Err(reason), _) => {

@@ -9,17 +9,14 @@ use clap::Args;
 use jostle_common::units::{BitRate, ByteSize};
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
+use jostle_console::printing::Printing;
 use jostle_console::stop::Stop;
-use jostle_console::terminal::{Printer, escaped, note};
+use jostle_console::terminal::{escaped, note};
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The most lines that may wait to be printed; when the terminal is slower than that, lines are
-/// left out and counted.
-const LINES_MAX: usize = 1024;
 /// Descriptors that are not for connections: the runtime's, the folders, files that are open for a
 /// moment.
 const DESCRIPTORS_KEPT: usize = 96;
@@ -104,21 +101,10 @@ impl HttpServeArgs {
         }
         let printer = self.serving.printer();
         printer.ready("http", &format!("http://{}", server.address()));
-        let (lines, waiting) = mpsc::sync_channel(LINES_MAX);
-        let unprinted = Arc::new(AtomicU64::new(0));
-        let counted = unprinted.clone();
-        let printing =
-            std::thread::Builder::new().name("printing".to_owned()).spawn(move || {
-                waiting.into_iter().for_each(|event| print(printer, &event));
-            })?;
-        let totals = server.run(stop, move |event| {
-            if lines.try_send(event).is_err() {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        // The server has dropped its end, so this prints what is left and ends.
-        let _ = printing.join();
-        summary(printer, &totals, unprinted.load(Ordering::Relaxed));
+        let printing = Arc::new(Printing::start(printer)?);
+        let lines = printing.clone();
+        let totals = server.run(stop, move |event| print(&lines, &event));
+        summary(&printing, &totals);
         Ok(!self.once || totals.succeeded > 0 || totals.requests == 0)
     }
 
@@ -161,12 +147,12 @@ impl HttpServeArgs {
     }
 }
 
-fn print(printer: Printer, event: &HttpEvent) {
+fn print(printing: &Printing, event: &HttpEvent) {
     match event {
         HttpEvent::Answered { peer, method, target, status, bytes } => {
             let fields = json!({ "peer": peer, "method": method, "target": target, "status": status,
                 "bytes": bytes });
-            printer.event("answered", fields, || {
+            printing.event("answered", fields, || {
                 format!(
                     "{peer} {} {} {status} {}",
                     escaped(method),
@@ -177,14 +163,14 @@ fn print(printer: Printer, event: &HttpEvent) {
         }
         HttpEvent::Stored { peer, name, size, digest } => {
             let fields = json!({ "peer": peer, "file": name, "size": size, "sha256": digest });
-            printer.event("stored", fields, || {
+            printing.event("stored", fields, || {
                 format!("{}: {} bytes from {peer}, sha256 {digest}", escaped(name), grouped(*size))
             });
         }
     }
 }
 
-fn summary(printer: Printer, totals: &HttpTotals, unprinted: u64) {
+fn summary(printing: &Printing, totals: &HttpTotals) {
     let HttpTotals {
         connections,
         requests,
@@ -205,8 +191,8 @@ fn summary(printer: Printer, totals: &HttpTotals, unprinted: u64) {
         "stored": stored, "unstored": unstored,
         "panics": panics, "idle": idle, "slow_heads": slow_heads, "slow_bodies": slow_bodies,
         "slow_readers": slow_readers,
-        "accept_paused": accept_paused, "unprinted": unprinted });
-    printer.event("summary", fields, || {
+        "accept_paused": accept_paused });
+    printing.finish("summary", fields, || {
         let mut text = format!(
             "connections {connections} requests {requests}: succeeded {succeeded} redirected \
              {redirected} refused {refused} failed {failed}\n\
@@ -220,7 +206,6 @@ fn summary(printer: Printer, totals: &HttpTotals, unprinted: u64) {
             ("slow readers", slow_readers),
             ("panics", panics),
             ("accept paused", accept_paused),
-            ("lines not printed", unprinted),
         ];
         for (name, count) in odd.into_iter().filter(|(_, count)| *count > 0) {
             text.push_str(&format!(" {name} {count}"));

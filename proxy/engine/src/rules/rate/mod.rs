@@ -85,12 +85,24 @@ pub enum Discipline {
         /// The time for which it may be exceeded, the order of a round trip.
         interval: Duration,
     },
+    /// None: what feeds the link is asked to wait. It is for streams whose bytes must not vanish,
+    /// and cannot be written in a profile.
+    Wait,
 }
 
 impl Discipline {
     /// CoDel with the target of 5 ms and the interval of 100 ms of RFC 8289 §4.2 and §4.3.
     pub const CODEL_DEFAULT: Self =
         Self::Codel { target: Duration::from_millis(5), interval: Duration::from_millis(100) };
+}
+
+impl Rate {
+    /// Lets senders wait for a queue that nobody asked to discard anything.
+    pub(crate) fn let_senders_wait(&mut self) {
+        if self.queue.is_none() && self.discipline == Discipline::Tail {
+            self.discipline = Discipline::Wait;
+        }
+    }
 }
 
 impl RuleSyntax for Rate {

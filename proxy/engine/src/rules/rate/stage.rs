@@ -26,6 +26,8 @@ pub(super) struct RateStage {
     /// So many packets have room whatever the bound says.
     packets_least: u64,
     drops_head: bool,
+    /// Set when a full queue discards nothing.
+    waits: bool,
     codel: Option<Box<Codel>>,
     /// Its `at` is when it will have left.
     in_service: Option<Packet>,
@@ -68,6 +70,7 @@ impl RateStage {
             bound: Bound::Packets(u64::MAX),
             packets_least: 0,
             drops_head: false,
+            waits: false,
             codel: None,
             in_service: None,
             waiting: Waiting::default(),
@@ -92,8 +95,9 @@ impl RateStage {
             Some(Queue::Packets(bound)) => (Bound::Packets(bound), 0),
         };
         self.drops_head = setting.discipline == Discipline::Head;
+        self.waits = setting.discipline == Discipline::Wait;
         self.codel = match (setting.discipline, self.codel.take()) {
-            (Discipline::Tail | Discipline::Head, _) => None,
+            (Discipline::Tail | Discipline::Head | Discipline::Wait, _) => None,
             (Discipline::Codel { target, interval }, None) => {
                 Some(Box::new(Codel::new(target, interval)))
             }
@@ -233,6 +237,23 @@ fn discarded(mut packet: Packet, now: Instant, reason: Reason) -> Output {
 }
 
 impl HoldingRule for RateStage {
+    fn holds_back(&self) -> Option<bool> {
+        if !self.waits {
+            return None;
+        }
+        let waiting = self.waiting.amount();
+        let is_full = match (self.bound, &self.line) {
+            // What is in service counts as gone: it is one packet at most.
+            (Bound::Time(bound), Line::Constant(line)) => {
+                line.takes_longer(Duration::ZERO, waiting.bytes, bound)
+            }
+            (Bound::Time(_), Line::Trace(_) | Line::Open) => false,
+            (Bound::Bytes(bound), _) => waiting.bytes >= bound,
+            (Bound::Packets(bound), _) => waiting.packets >= bound,
+        };
+        Some(is_full && waiting.packets >= self.packets_least)
+    }
+
     /// Changes the setting at `now`, or removes the limit: the packet in service keeps its end,
     /// waiting ones go at the new rate.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
@@ -260,7 +281,7 @@ impl HoldingRule for RateStage {
             };
             self.set_queue(setting);
         } else {
-            (self.bound, self.codel) = (Bound::Packets(u64::MAX), None);
+            (self.bound, self.codel, self.waits) = (Bound::Packets(u64::MAX), None, false);
         }
         if self.in_service.is_none() && !matches!(self.line, Line::Trace(_)) {
             self.serve(now);
@@ -280,7 +301,7 @@ impl Stage for RateStage {
         if self.in_service.is_none() && self.waiting.is_empty() {
             return self.begin(packet);
         }
-        if !packet.is_mark() && self.is_full(self.waiting.amount(), &packet) {
+        if !packet.is_mark() && !self.waits && self.is_full(self.waiting.amount(), &packet) {
             return self.overflow(packet);
         }
         self.waiting.push(packet);
