@@ -1,7 +1,7 @@
 //! Every wrong profile in `wrong_profiles/` is refused with the message in
 //! `wrong_profiles/messages.txt`: the place, what was found there and what to write instead.
 //!
-//! `JOSTLE_BLESS=1 cargo test -p jostle-common --test wrong_profiles` writes the messages anew, to
+//! `JOSTLE_BLESS=1 cargo test -p jostle-engine --test wrong_profiles` writes the messages anew, to
 //! be read before they are kept.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
