@@ -547,29 +547,6 @@ fn a_live_change_repairs_a_dead_link() {
 }
 
 #[test]
-fn a_client_without_an_answer_gives_up_as_linux_does() {
-    let memory = Memory::default();
-    let mut ends = Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, memory.clone()));
-    ends.model.open(ends.now, 1);
-    ends.push(UP, 0, 300_000);
-    ends.run_for(126_999);
-    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
-    ends.run_for(1);
-    assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]));
-    assert_eq!((memory.used(), ends.model.deadline()), (0, None));
-    // One that stands is not given up, however long nothing comes through.
-    let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
-    ends.run_for(10);
-    for direction in Direction::BOTH {
-        let nothing = rules(r#"{ "rule": "drop", "chance": "100%" }"#);
-        ends.model.set_timeline(ends.now, direction, &nothing);
-    }
-    ends.push(UP, 0, 1000);
-    ends.run_for(300_000);
-    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
-}
-
-#[test]
 fn mild_reordering_costs_next_to_nothing() {
     let seconds = |json: &str| {
         let links = Direction::BOTH.map(|direction| {

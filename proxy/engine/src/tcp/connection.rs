@@ -60,8 +60,6 @@ pub(super) struct Connection {
     halves: [Half; 2],
     /// The ends that have reset the connection and are no more.
     gone: [bool; 2],
-    /// Set when the client had no answer for too long.
-    given_up: bool,
     memory: Memory,
     pub(super) timer: Entry,
 }
@@ -115,8 +113,7 @@ impl Connection {
             ended: false,
         };
         let (halves, gone) = ([half(), half()], [false; 2]);
-        let (given_up, timer) = (false, Entry::default());
-        Self { client, server, halves, gone, given_up, memory, timer }
+        Self { client, server, halves, gone, memory, timer: Entry::default() }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {
@@ -279,10 +276,6 @@ impl Connection {
 
     /// Does what is due.
     pub(super) fn handle_timers(&mut self, out: &mut Outlet<'_>) {
-        if self.client.gives_up_at().is_some_and(|at| at <= out.now) {
-            self.given_up = true;
-            return;
-        }
         if !self.is_gone(Direction::Up) && self.client.handle_timer(out.now) {
             out.send(Direction::Up, Segment::Syn { sent: out.now });
         }
@@ -313,7 +306,6 @@ impl Connection {
         let [up, down] = &self.halves;
         if !self.is_gone(Direction::Up) {
             consider(self.client.deadline());
-            consider(self.client.gives_up_at());
             consider(up.sender.deadline());
             consider(down.receiver.deadline());
         }
@@ -343,10 +335,9 @@ impl Connection {
         }
     }
 
-    /// Returns true if both streams have ended, were acknowledged and consumed, or there never were
-    /// any.
+    /// Returns true if both streams have ended, were acknowledged and consumed.
     pub(super) fn is_closed(&self) -> bool {
-        self.given_up || self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
+        self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
     }
 
     /// Returns true if nothing is under way: it stands, what was pushed was acknowledged and

@@ -1,7 +1,6 @@
 //! The handshake: SYN, SYN-ACK and the acknowledgement, repeated until they cross.
 //!
-//! The client gives up when nothing came back for as long as Linux waits. A connection that stands
-//! and that neither program ended is not ended here.
+//! Neither side gives up: a connection that neither program ended is not ended here.
 
 use super::rtt::RTO_MAX;
 use jostle_common::time::{Instant, nanos};
@@ -11,10 +10,6 @@ use jostle_common::time::{Instant, nanos};
 const LINEAR_REPETITIONS: u32 = 4;
 
 const WAIT_NANOS: u64 = 1_000_000_000;
-
-/// The time after which a client without an answer gives up: what six repetitions (Linux's
-/// tcp_syn_retries), each after twice the wait before, take from one second on.
-const PATIENCE_NANOS: u64 = 127 * WAIT_NANOS;
 
 /// A timer that fires again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +40,17 @@ impl Repeat {
 pub(super) struct ClientHandshake {
     /// `None` once the connection stands.
     repeat: Option<Repeat>,
-    begun: Instant,
 }
 
 impl ClientHandshake {
     /// Creates a handshake whose first SYN goes at `now`.
     pub(super) const fn new(now: Instant) -> Self {
-        Self { repeat: Some(Repeat::new(now)), begun: now }
+        Self { repeat: Some(Repeat::new(now)) }
     }
 
     /// Creates a handshake that is over.
     pub(super) const fn established() -> Self {
-        Self { repeat: None, begun: Instant::START }
+        Self { repeat: None }
     }
 
     pub(super) const fn is_established(&self) -> bool {
@@ -65,11 +59,6 @@ impl ClientHandshake {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.repeat.map(|repeat| repeat.at)
-    }
-
-    /// Returns when it gives up.
-    pub(super) fn gives_up_at(&self) -> Option<Instant> {
-        self.repeat.map(|_| self.begun.plus_nanos(PATIENCE_NANOS))
     }
 
     /// Returns true if a SYN is to be sent again at `now`.
