@@ -28,6 +28,7 @@ pub(super) fn start(
     let mut command = Command::new(program);
     command.args(arguments).env("JOSTLE_LISTEN", urls.join(" "));
     let control = stopper.control();
+    stopper.expect_command();
     let (child, _) = Child::start(command, Reach::Alone, move || control.stop())
         .map_err(|error| CannotRun { program: program.display().to_string(), error })?;
     stopper.set_command(child.end());

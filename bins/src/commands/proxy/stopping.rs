@@ -6,6 +6,7 @@ use jostle_console::terminal::note;
 use jostle_console::{keys, signals};
 use jostle_proxy::Control;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(super) struct Stopper {
     control: Control,
     /// The time that what is open may take to finish.
     drain: Duration,
+    /// Set before the command starts: it may be heard of before it has a name here.
+    expects_command: Arc<AtomicBool>,
     command: Arc<OnceLock<ChildEnd>>,
 }
 
@@ -56,11 +59,22 @@ impl Wishes {
 
 impl Stopper {
     pub(super) fn new(control: Control, drain: Duration) -> Self {
-        Self { control, drain, command: Arc::default() }
+        Self { control, drain, expects_command: Arc::default(), command: Arc::default() }
     }
 
     pub(super) fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// Notes that a command is about to start.
+    pub(super) fn expect_command(&self) {
+        self.expects_command.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true if a command runs, or is about to.
+    fn command_runs(&self) -> bool {
+        let expected = || self.expects_command.load(Ordering::Relaxed);
+        self.command.get().map_or_else(expected, ChildEnd::runs)
     }
 
     /// Names the command, which is to end with the proxy.
@@ -87,8 +101,7 @@ impl Stopper {
     pub(super) fn listen_to_signals(&self) -> anyhow::Result<()> {
         let (toggle, stopper) = (self.toggler(), self.clone());
         let mut wishes = Wishes::default();
-        let command_runs = |stopper: &Self| stopper.command.get().is_some_and(ChildEnd::runs);
-        let act = move |signal| match wishes.of(signal, command_runs(&stopper)) {
+        let act = move |signal| match wishes.of(signal, stopper.command_runs()) {
             Wish::Toggle => toggle(),
             Wish::LeaveToCommand | Wish::Nothing => {}
             Wish::Stop => stopper.stop(),
