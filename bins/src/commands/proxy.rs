@@ -156,6 +156,7 @@ impl ProxyArgs {
         drop(keys);
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
+        stopper.yield_to_signal();
         let text = report::summary(printer, &summary);
         match &mut outputs.summary {
             Some(file) => file.write(&(text + "\n"))?,

@@ -18,6 +18,8 @@ pub(super) struct Stopper {
     drain: Duration,
     /// Set before the command starts: it may be heard of before it has a name here.
     expects_command: Arc<AtomicBool>,
+    /// Set when the signals' thread is about to end the process.
+    abandoned: Arc<AtomicBool>,
     command: Arc<OnceLock<ChildEnd>>,
 }
 
@@ -59,7 +61,13 @@ impl Wishes {
 
 impl Stopper {
     pub(super) fn new(control: Control, drain: Duration) -> Self {
-        Self { control, drain, expects_command: Arc::default(), command: Arc::default() }
+        Self {
+            control,
+            drain,
+            expects_command: Arc::default(),
+            abandoned: Arc::default(),
+            command: Arc::default(),
+        }
     }
 
     pub(super) fn control(&self) -> Control {
@@ -75,6 +83,14 @@ impl Stopper {
     fn command_runs(&self) -> bool {
         let expected = || self.expects_command.load(Ordering::Relaxed);
         self.command.get().map_or_else(expected, ChildEnd::runs)
+    }
+
+    /// Does not return if a second signal is about to end the process: the status is the signal's
+    /// then, not that of the command it has killed.
+    pub(super) fn yield_to_signal(&self) {
+        while self.abandoned.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
     }
 
     /// Names the command, which is to end with the proxy.
@@ -107,6 +123,7 @@ impl Stopper {
             Wish::Stop => stopper.stop(),
             Wish::Abandon => {
                 keys::restore();
+                stopper.abandoned.store(true, Ordering::SeqCst);
                 if let Some(command) = stopper.command.get() {
                     command.kill();
                 }
