@@ -37,11 +37,6 @@ impl Profile {
         }
     }
 
-    /// Returns true if a rule of either direction makes copies of packets.
-    pub fn makes_copies(&self) -> bool {
-        self.up.makes_copies() || self.down.makes_copies()
-    }
-
     /// Returns true if the profile does nothing at all.
     pub fn is_empty(&self) -> bool {
         self.up.is_empty() && self.down.is_empty()
