@@ -1,6 +1,7 @@
 //! The handle with which other threads change a running proxy.
 
 use crate::orders::{Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState};
+use crate::resolve::LookUps;
 use crate::sinks::Sink;
 use crate::summary::Summary;
 use jostle_common::chance::Direction;
@@ -25,15 +26,16 @@ pub struct Control {
     flags: Arc<Flags>,
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
+    look_ups: LookUps,
 }
 
 impl Control {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         flags: Arc<Flags>,
         mailbox: SyncSender<Order>,
         waker: Arc<Waker>,
     ) -> Self {
-        Self { flags, mailbox, waker }
+        Self { flags, mailbox, waker, look_ups: LookUps::default() }
     }
 
     /// Lets the proxy finish what is open, for two seconds at most, and end.
@@ -65,6 +67,22 @@ impl Control {
     /// or the order could not be given.
     pub fn add(&self, route: Route) -> Result<RouteId, OrderError> {
         let prepared = prepare(route)?;
+        Ok(self.order(|reply| Order::Add(prepared, reply))?.id)
+    }
+
+    /// Adds a route whatever its upstream is: the name is waited for as long as `patience`, and
+    /// without an address the route's clients are refused until there is one. Returns where it
+    /// listens, too.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add), but for the upstream's name.
+    pub fn add_patiently(
+        &self,
+        route: Route,
+        patience: Duration,
+    ) -> Result<RouteState, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        let prepared = Box::new(Prepared::patiently(route, patience, &self.look_ups)?);
         self.order(|reply| Order::Add(prepared, reply))
     }
 
@@ -88,6 +106,15 @@ impl Control {
     /// When there is no such route, or the order could not be given.
     pub fn remove(&self, id: RouteId, drain: Duration) -> Result<(), OrderError> {
         self.order(|reply| Order::Remove(id, drain, reply))
+    }
+
+    /// Removes a route at once: its listeners and connections are closed (FIN), and what is inside
+    /// is gone.
+    ///
+    /// # Errors
+    /// As for [`remove`](Self::remove).
+    pub fn close(&self, id: RouteId) -> Result<(), OrderError> {
+        self.order(|reply| Order::Close(id, reply))
     }
 
     /// Replaces a route's profile. Rules of the same key live on with new parameters.

@@ -1,7 +1,7 @@
 //! All relays of a loop, when each has something to do, and those that are on their way out.
 
 use crate::reactor::{Owner, Readiness, RelayId};
-use crate::relay::{Relay, RelayReport};
+use crate::relay::{Ending, Relay, RelayReport};
 use crate::turn::Turn;
 use jostle_common::time::Instant;
 use slab::Slab;
@@ -96,7 +96,7 @@ impl Fleet {
             let mut next = member.relay.work(turn);
             if let Some(until) = member.leaving {
                 if until <= turn.now || member.relay.is_over() {
-                    gone(self.remove(index, turn));
+                    gone(self.remove(index, Ending::Reset, turn));
                     continue;
                 }
                 next = Some(next.map_or(until, |at| at.min(until)));
@@ -112,10 +112,15 @@ impl Fleet {
     }
 
     /// Cuts a relay, and returns what it did.
-    pub(crate) fn remove(&mut self, index: usize, turn: &mut Turn) -> RelayReport {
+    pub(crate) fn remove(
+        &mut self,
+        index: usize,
+        ending: Ending,
+        turn: &mut Turn,
+    ) -> RelayReport {
         self.agenda.set(index, None);
         let mut member = self.members.remove(index);
-        member.relay.cut(turn);
+        member.relay.cut(ending, turn);
         member.relay.report()
     }
 
@@ -127,7 +132,7 @@ impl Fleet {
     /// Cuts all relays.
     pub(crate) fn cut(&mut self, turn: &mut Turn) {
         for (_, member) in &mut self.members {
-            member.relay.cut(turn);
+            member.relay.cut(Ending::Reset, turn);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::relay::{RelayPlan, RelayReport};
+use crate::relay::{Ending, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
@@ -120,7 +120,7 @@ impl Network {
                 Ok(index) => relays.push((transport, index)),
                 Err(cause) => {
                     for (_, index) in relays {
-                        self.fleet.remove(index, turn);
+                        self.fleet.remove(index, Ending::Reset, turn);
                     }
                     return Err(cause.into());
                 }
@@ -157,6 +157,21 @@ impl Network {
             self.fleet.leave(index, until, turn);
         }
         Ok(())
+    }
+
+    /// Removes a route and closes its connections.
+    pub(crate) fn close(&mut self, id: RouteId, turn: &mut Turn) -> Result<(), OrderError> {
+        let entry = self.routes.remove(id)?;
+        turn.descriptors.give(entry.listeners.len());
+        for (_, index) in entry.relays {
+            self.past.add(self.fleet.remove(index, Ending::Close, turn));
+        }
+        Ok(())
+    }
+
+    /// Returns a route.
+    pub(crate) fn state(&self, id: RouteId) -> Result<RouteState, OrderError> {
+        self.routes.get(id).map(RouteEntry::state)
     }
 
     /// Replaces a route; relays that are given up drain until `until`.
@@ -273,7 +288,7 @@ impl Network {
             if old.relays.contains(relay) {
                 self.fleet.touch(relay.1).listen_only(&addresses, turn);
             } else {
-                self.fleet.remove(relay.1, turn);
+                self.fleet.remove(relay.1, Ending::Reset, turn);
             }
         }
         Ok(())

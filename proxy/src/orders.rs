@@ -1,7 +1,7 @@
 //! The orders that a running proxy takes, and how they are answered.
 
 use crate::listener::{Listener, Wanted};
-use crate::resolve::Upstream;
+use crate::resolve::{LookUps, Upstream};
 use crate::settings::StartError;
 use crate::sinks::Sink;
 use crate::summary::Summary;
@@ -117,6 +117,20 @@ impl Prepared {
         })
     }
 
+    /// The same, waiting for the upstream's name for so long and no longer.
+    pub(crate) fn patiently(
+        route: Route,
+        patience: Duration,
+        look_ups: &LookUps,
+    ) -> Result<Self, StartError> {
+        if !route.enabled {
+            return Ok(Self { route, reach: None });
+        }
+        let wanted = Wanted::new(&route)?;
+        let upstream = Upstream::within(&route.upstream, patience, look_ups);
+        Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
+    }
+
     fn with(
         route: Route,
         without_address: impl FnOnce(&Route, io::Error) -> Result<Upstream, StartError>,
@@ -133,9 +147,10 @@ impl Prepared {
 
 /// An order to the loop.
 pub(crate) enum Order {
-    Add(Box<Prepared>, Reply<RouteId>),
+    Add(Box<Prepared>, Reply<RouteState>),
     Replace(RouteId, Box<Prepared>, Duration, Reply<()>),
     Remove(RouteId, Duration, Reply<()>),
+    Close(RouteId, Reply<()>),
     SetProfile(RouteId, Box<Profile>, Reply<()>),
     SetRule(RouteId, Direction, Box<Rule>, Reply<()>),
     RemoveRule(RouteId, Direction, String, Reply<()>),

@@ -144,13 +144,17 @@ impl Proxy {
         let Self { network, turn, .. } = self;
         let now = turn.now;
         match order {
-            Order::Add(route, reply) => answer(&reply, network.add(*route, turn)),
+            Order::Add(route, reply) => {
+                let added = network.add(*route, turn).and_then(|id| network.state(id));
+                answer(&reply, added);
+            }
             Order::Replace(id, route, drain, reply) => {
                 answer(&reply, network.replace(id, *route, now + drain, turn));
             }
             Order::Remove(id, drain, reply) => {
                 answer(&reply, network.remove(id, now + drain, turn));
             }
+            Order::Close(id, reply) => answer(&reply, network.close(id, turn)),
             Order::SetProfile(id, profile, reply) => {
                 answer(&reply, network.set_profile(id, *profile, turn));
             }

@@ -69,10 +69,19 @@ pub(crate) trait Relay: Send {
     fn is_over(&self) -> bool;
 
     /// Closes everything at once.
-    fn cut(&mut self, turn: &mut Turn);
+    fn cut(&mut self, ending: Ending, turn: &mut Turn);
 
     /// Returns what it did so far.
     fn report(&self) -> RelayReport;
+}
+
+/// The way in which connections end that are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Torn down (RST): a FIN would tell the receivers that they had got everything.
+    Reset,
+    /// Closed (FIN), as a program that ends its sockets does: what somebody asked for by hand.
+    Close,
 }
 
 /// The numbers of a relay.

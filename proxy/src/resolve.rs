@@ -8,6 +8,7 @@ use mio::Waker;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The most questions that wait for the resolver. What is not asked now is asked with a later flow.
 const QUESTIONS_MAX: usize = 1024;
+
+/// The most look-ups with a patience that are under way at once.
+const LOOK_UPS_MAX: usize = 16;
 
 /// The most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -60,6 +64,15 @@ impl Upstream {
     /// Looks up the name, if it is one; blocks.
     pub(crate) fn new(target: &HostPort) -> io::Result<Self> {
         Ok(Self { addresses: resolve(target)?, ..Self::without_address(target) })
+    }
+
+    /// Looks up the name, if it is one, for as long as `patience`; blocks. Without an answer in that
+    /// time it has no address yet.
+    pub(crate) fn within(target: &HostPort, patience: Duration, look_ups: &LookUps) -> Self {
+        if target.host.parse::<IpAddr>().is_ok() {
+            return Self { addresses: resolve(target).unwrap_or_default(), ..Self::without_address(target) };
+        }
+        Self { addresses: look_ups.resolve(target, patience), ..Self::without_address(target) }
     }
 
     /// An upstream whose name has no address yet.
@@ -130,6 +143,35 @@ impl Upstream {
             log::info!("{} has an address now", self.target);
         }
         self.addresses = addresses;
+    }
+}
+
+/// Look-ups that are waited for no longer than a caller's patience, each on a thread of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LookUps(Arc<AtomicUsize>);
+
+impl LookUps {
+    /// Looks a name up, and gives up waiting after `patience`. The thread ends with the look-up;
+    /// with many that hang no more are begun.
+    fn resolve(&self, target: &HostPort, patience: Duration) -> Vec<SocketAddr> {
+        let under_way = Arc::clone(&self.0);
+        if under_way.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_MAX {
+            under_way.fetch_sub(1, Ordering::Relaxed);
+            return Vec::new();
+        }
+        let (found, answer) = mpsc::sync_channel(1);
+        let asked = target.clone();
+        let thread = std::thread::Builder::new().name("look-up".into()).spawn(move || {
+            let addresses = resolve(&asked).unwrap_or_default();
+            under_way.fetch_sub(1, Ordering::Relaxed);
+            // Nobody may wait for it any more.
+            let _ = found.send(addresses);
+        });
+        if thread.is_err() {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+            return Vec::new();
+        }
+        answer.recv_timeout(patience).unwrap_or_default()
     }
 }
 

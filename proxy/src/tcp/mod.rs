@@ -15,7 +15,7 @@ mod silence;
 use crate::account::Account;
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
-use crate::relay::{Relay, RelayPlan, RelayReport};
+use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use acceptor::Acceptor;
@@ -295,15 +295,17 @@ impl Relay for TcpRelay {
         self.draining && self.connections.len() == 0 && self.carriage.is_drained()
     }
 
-    /// Tears down what is still connected: a FIN would tell the receivers that they had got
-    /// everything.
-    fn cut(&mut self, turn: &mut Turn) {
+    /// Ends what is still connected.
+    fn cut(&mut self, ending: Ending, turn: &mut Turn) {
         for index in self.acceptor.others(&[]) {
             self.acceptor.remove(index, &mut turn.reactor);
         }
         for index in self.connections.indices() {
             self.counts.cut += 1;
-            self.give_up(index, turn);
+            match ending {
+                Ending::Reset => self.give_up(index, turn),
+                Ending::Close => self.close(index, turn),
+            }
         }
         self.carriage.empty(turn, &mut self.accounts);
     }

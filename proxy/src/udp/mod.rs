@@ -12,7 +12,7 @@ use crate::fate::Fate;
 use crate::lane::Lane;
 use crate::listener::Opened;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
-use crate::relay::{Relay, RelayPlan, RelayReport};
+use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::{Descriptors, Turn};
 use counts::UdpCounts;
@@ -306,7 +306,7 @@ impl Relay for UdpRelay {
         self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
     }
 
-    fn cut(&mut self, turn: &mut Turn) {
+    fn cut(&mut self, _: Ending, turn: &mut Turn) {
         self.counts.open_at_end = self.flows.len();
         for index in self.flows.indices() {
             self.close(index, &mut turn.reactor, &mut turn.descriptors);

@@ -1,0 +1,13 @@
+//! The control API of a running proxy: Toxiproxy's, with more behind it.
+//!
+//! [`Server::start`] answers HTTP on threads of its own. It speaks to the proxy through
+//! [`jostle_proxy::Control`] alone, so nothing that a client of the API does can hold up traffic.
+//! What is configured stands in the [`Registry`]: proxies by name, with their toxics; each change
+//! is carried out whole, or refused and nothing is different.
+
+mod registry;
+mod server;
+mod toxiproxy;
+
+pub use registry::Registry;
+pub use server::{Server, ServerError};

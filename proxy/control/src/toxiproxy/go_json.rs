@@ -1,0 +1,201 @@
+//! JSON as Go's `encoding/json` reads and writes it, which clients of Toxiproxy count on.
+//!
+//! Reading: the case of keys does not matter, unknown keys are passed over, of two equal keys the
+//! last one counts, `null` leaves what was there, and whatever follows the first value is ignored.
+//! Writing: `<`, `>` and `&` are escaped, numbers of 32 bits are as short as they can be.
+
+use serde_json::{Map, Value};
+
+/// The largest body that is read, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Reads the first value of a body. The error is what Go says of it, as far as clients look.
+pub(super) fn parse(body: &[u8]) -> Result<Value, String> {
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
+    match values.next() {
+        None => Err("EOF".into()),
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) if error.is_eof() => Err("unexpected EOF".into()),
+        Some(Err(_)) => Err(junk(body)),
+    }
+}
+
+/// Names the first character of a body that does not begin as JSON, or says that it is wrong
+/// further on.
+fn junk(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let begins = |first: char| first.is_ascii_digit() || "{[\"-tfn".contains(first);
+    match text.trim_start().chars().next() {
+        Some(first) if !begins(first) => {
+            format!("invalid character '{}' looking for beginning of value", first.escape_debug())
+        }
+        _ => "invalid character in JSON".into(),
+    }
+}
+
+/// The fields of an object, found as Go finds those of a struct.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Takes an object; `null` is one without fields.
+    pub(super) fn of(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Null => Ok(Self::default()),
+            Value::Object(fields) => Ok(Self(fields)),
+            other => Err(format!("json: cannot unmarshal {} into an object", kind(&other))),
+        }
+    }
+
+    /// Takes a field out: the last of those whose name is `name` in any case. `null` is none.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        let names: Vec<String> =
+            self.0.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
+        names.into_iter().filter_map(|key| self.0.remove(&key)).rfind(|value| !value.is_null())
+    }
+
+    /// Takes a string out.
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(mismatch(&other, name, "string")),
+        }
+    }
+
+    /// Takes a truth value out.
+    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(other) => Err(mismatch(&other, name, "bool")),
+        }
+    }
+
+    /// Takes a number of 32 bits out.
+    pub(super) fn float(&mut self, name: &str) -> Result<Option<f32>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                let wide = number.as_f64().unwrap_or(f64::INFINITY);
+                let narrow = wide as f32;
+                if narrow.is_finite() {
+                    Ok(Some(narrow))
+                } else {
+                    Err(mismatch(&Value::Number(number), name, "float32"))
+                }
+            }
+            Some(other) => Err(mismatch(&other, name, "float32")),
+        }
+    }
+
+    /// Takes an object out.
+    pub(super) fn object(&mut self, name: &str) -> Result<Self, String> {
+        match self.take(name) {
+            None => Ok(Self::default()),
+            Some(Value::Object(fields)) => Ok(Self(fields)),
+            Some(other) => Err(mismatch(&other, name, "object")),
+        }
+    }
+
+    /// Returns the names that are left.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+fn mismatch(found: &Value, name: &str, wanted: &str) -> String {
+    format!(
+        "json: cannot unmarshal {} into Go struct field .{name} of type {wanted}",
+        kind(found)
+    )
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "bool".into(),
+        Value::Number(number) => format!("number {number}"),
+        Value::String(_) => "string".into(),
+        Value::Array(_) => "array".into(),
+        Value::Object(_) => "object".into(),
+    }
+}
+
+/// Writes a value. Keys keep their order.
+pub(super) fn write(value: &Value) -> String {
+    let text = value.to_string();
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            // They stand in strings only, where an escape means the same.
+            '<' => escaped.push_str("\\u003c"),
+            '>' => escaped.push_str("\\u003e"),
+            '&' => escaped.push_str("\\u0026"),
+            '\u{2028}' => escaped.push_str("\\u2028"),
+            '\u{2029}' => escaped.push_str("\\u2029"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fields(text: &str) -> Fields {
+        Fields::of(parse(text.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn bodies_that_are_no_json_are_refused_in_go_s_words() {
+        assert_eq!(parse(b"").unwrap_err(), "EOF");
+        assert_eq!(parse(b"  \n").unwrap_err(), "EOF");
+        assert_eq!(parse(br#"{"name": "a""#).unwrap_err(), "unexpected EOF");
+        assert_eq!(
+            parse(b"junk").unwrap_err(),
+            "invalid character 'j' looking for beginning of value"
+        );
+        assert!(parse(b"{name}").unwrap_err().starts_with("invalid character"));
+        // What nests too deep for any reader is an error, not the end of the process.
+        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_follows_the_first_value_is_ignored() {
+        assert_eq!(parse(br#"{"a":1} and more"#).unwrap(), json!({ "a": 1 }));
+        assert_eq!(parse(b"null null").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn keys_are_found_in_any_case_and_the_last_one_counts() {
+        let mut found = fields(r#"{ "Name": "a", "UPSTREAM": "b", "name": "c", "extra": [1] }"#);
+        assert_eq!(found.text("name").unwrap().as_deref(), Some("c"));
+        assert_eq!(found.text("upstream").unwrap().as_deref(), Some("b"));
+        assert_eq!(found.text("listen").unwrap(), None);
+        assert_eq!(found.names().collect::<Vec<_>>(), ["extra"]);
+        assert_eq!(fields(r#"{"name":"a","name":null}"#).text("name").unwrap(), None);
+        assert_eq!(fields("null").text("name").unwrap(), None);
+    }
+
+    #[test]
+    fn types_are_checked() {
+        assert!(fields(r#"{"name":1}"#).text("name").is_err());
+        assert!(fields(r#"{"enabled":"yes"}"#).flag("enabled").is_err());
+        assert!(fields(r#"{"toxicity":"1"}"#).float("toxicity").is_err());
+        assert!(fields(r#"{"toxicity":1e39}"#).float("toxicity").is_err());
+        assert_eq!(fields(r#"{"toxicity":-1}"#).float("toxicity").unwrap(), Some(-1.0));
+        assert!(fields(r#"{"attributes":[]}"#).object("attributes").is_err());
+        assert!(fields(r#"{"attributes":null}"#).object("attributes").is_ok());
+        assert!(Fields::of(json!([])).is_err());
+    }
+
+    #[test]
+    fn markup_is_escaped() {
+        let value = json!({ "name": "<b>&\u{2028}ü" });
+        assert_eq!(write(&value), r#"{"name":"\u003cb\u003e\u0026\u2028ü"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&write(&value)).unwrap(), value);
+    }
+}

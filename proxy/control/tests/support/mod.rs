@@ -1,0 +1,116 @@
+//! A proxy with its API, and a client that shows every byte of an answer.
+
+use jostle_control::Server;
+use jostle_proxy::{Control, Proxy, Settings};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The time after which a test gives up waiting.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running proxy without routes, and its API.
+pub struct Running {
+    pub api: SocketAddr,
+    pub control: Control,
+    server: Option<Server>,
+    proxy: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn start() -> Self {
+        let proxy = Proxy::bind(Settings::new(Vec::new(), 7)).expect("no route, no failure");
+        let control = proxy.control();
+        let proxy = std::thread::spawn(move || drop(proxy.run()));
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let server = Server::start(any, control.clone()).expect("a free port");
+        Self { api: server.address(), control, server: Some(server), proxy: Some(proxy) }
+    }
+
+    /// Asks, and returns the answer.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.ask_with(method, path, &[], body)
+    }
+
+    /// The same with further headers.
+    pub fn ask_with(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.api).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{more}\r\n",
+            self.api
+        );
+        stream.write_all((head + body).as_bytes()).expect("it reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers in time, in UTF-8");
+        Answer::read(&text)
+    }
+
+    /// Creates a proxy, and returns where it listens.
+    pub fn create(&self, name: &str, upstream: SocketAddr) -> SocketAddr {
+        let body =
+            format!(r#"{{"name":"{name}","listen":"127.0.0.1:0","upstream":"{upstream}"}}"#);
+        let answer = self.ask("POST", "/proxies", &body);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["listen"].as_str().expect("a text").parse().expect("the bound address")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        self.control.stop_within(Duration::ZERO);
+        if let Some(proxy) = self.proxy.take() {
+            proxy.join().expect("the proxy does not panic");
+        }
+    }
+}
+
+/// An answer, as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    head: String,
+    pub body: String,
+}
+
+impl Answer {
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        Self { status: status.expect("a status"), head: head.into(), body: body.into() }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("the body is JSON")
+    }
+}
+
+/// A server that sends back what it gets, until the test ends.
+pub fn echo_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut to = stream.try_clone().expect("a second handle");
+                let mut from = stream;
+                // It ends with the connection, one way or the other.
+                let _ = std::io::copy(&mut from, &mut to);
+            });
+        }
+    });
+    address
+}
