@@ -30,11 +30,7 @@ pub struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(
-        flags: Arc<Flags>,
-        mailbox: SyncSender<Order>,
-        waker: Arc<Waker>,
-    ) -> Self {
+    pub(crate) fn new(flags: Arc<Flags>, mailbox: SyncSender<Order>, waker: Arc<Waker>) -> Self {
         Self { flags, mailbox, waker, look_ups: LookUps::default() }
     }
 

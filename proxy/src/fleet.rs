@@ -112,12 +112,7 @@ impl Fleet {
     }
 
     /// Cuts a relay, and returns what it did.
-    pub(crate) fn remove(
-        &mut self,
-        index: usize,
-        ending: Ending,
-        turn: &mut Turn,
-    ) -> RelayReport {
+    pub(crate) fn remove(&mut self, index: usize, ending: Ending, turn: &mut Turn) -> RelayReport {
         self.agenda.set(index, None);
         let mut member = self.members.remove(index);
         member.relay.cut(ending, turn);

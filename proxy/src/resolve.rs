@@ -70,7 +70,10 @@ impl Upstream {
     /// time it has no address yet.
     pub(crate) fn within(target: &HostPort, patience: Duration, look_ups: &LookUps) -> Self {
         if target.host.parse::<IpAddr>().is_ok() {
-            return Self { addresses: resolve(target).unwrap_or_default(), ..Self::without_address(target) };
+            return Self {
+                addresses: resolve(target).unwrap_or_default(),
+                ..Self::without_address(target)
+            };
         }
         Self { addresses: look_ups.resolve(target, patience), ..Self::without_address(target) }
     }

@@ -57,9 +57,8 @@ fn unknown_paths_and_methods_get_bare_answers() {
 #[test]
 fn browsers_are_turned_away() {
     let running = Running::start();
-    let ask = |agent: &str| {
-        running.ask_with("GET", "/proxies", &[&format!("User-Agent: {agent}")], "")
-    };
+    let ask =
+        |agent: &str| running.ask_with("GET", "/proxies", &[&format!("User-Agent: {agent}")], "");
     let answer = ask("Mozilla/5.0 (X11)");
     assert_eq!((answer.status, answer.body.as_str()), (403, "User agent not allowed\n"));
     assert_eq!(answer.header("x-toxiproxy-request-id").map(str::len), Some(20));
@@ -98,7 +97,8 @@ fn a_proxy_is_created_shown_and_deleted() {
 #[test]
 fn names_are_decoded_and_every_one_can_be_addressed() {
     let running = Running::start();
-    for (name, path) in [("a b", "/proxies/a%20b"), ("x/y", "/proxies/x%2Fy"), ("ü", "/proxies/%C3%BC")]
+    for (name, path) in
+        [("a b", "/proxies/a%20b"), ("x/y", "/proxies/x%2Fy"), ("ü", "/proxies/%C3%BC")]
     {
         let body = json!({ "name": name, "listen": "127.0.0.1:0", "upstream": "u:1" });
         assert_eq!(running.ask("POST", "/proxies", &body.to_string()).status, 201);
@@ -136,9 +136,6 @@ fn what_is_missing_or_wrong_is_said_in_order() {
         500,
         "listen tcp 192.0.2.1:8000: bind: cannot assign requested address",
     );
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
-    let _held = TcpListener::bind(&taken);
     assert_eq!(running.ask("GET", "/proxies", "").body, "{}", "nothing was created");
 }
 
@@ -195,7 +192,7 @@ fn an_update_that_changes_nothing_keeps_connections() {
     let listen = running.create("a", upstream);
     let mut client = TcpStream::connect(listen).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut echo = |client: &mut TcpStream| {
+    let echo = |client: &mut TcpStream| {
         let mut answer = [0; 4];
         client.write_all(b"ping").and_then(|()| client.read_exact(&mut answer)).is_ok()
     };

@@ -51,7 +51,8 @@ impl Fields {
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let names: Vec<String> =
             self.0.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
-        names.into_iter().filter_map(|key| self.0.remove(&key)).rfind(|value| !value.is_null())
+        let taken: Vec<Value> = names.iter().filter_map(|key| self.0.shift_remove(key)).collect();
+        taken.into_iter().rfind(|value| !value.is_null())
     }
 
     /// Takes a string out.
@@ -105,10 +106,7 @@ impl Fields {
 }
 
 fn mismatch(found: &Value, name: &str, wanted: &str) -> String {
-    format!(
-        "json: cannot unmarshal {} into Go struct field .{name} of type {wanted}",
-        kind(found)
-    )
+    format!("json: cannot unmarshal {} into Go struct field .{name} of type {wanted}", kind(found))
 }
 
 fn kind(value: &Value) -> String {
@@ -176,7 +174,8 @@ mod tests {
         assert_eq!(found.text("upstream").unwrap().as_deref(), Some("b"));
         assert_eq!(found.text("listen").unwrap(), None);
         assert_eq!(found.names().collect::<Vec<_>>(), ["extra"]);
-        assert_eq!(fields(r#"{"name":"a","name":null}"#).text("name").unwrap(), None);
+        let mut found = fields(r#"{ "name": "a", "NAME": null }"#);
+        assert_eq!(found.text("name").unwrap().as_deref(), Some("a"), "null leaves what was there");
         assert_eq!(fields("null").text("name").unwrap(), None);
     }
 

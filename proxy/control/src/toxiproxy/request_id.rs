@@ -23,9 +23,8 @@ impl RequestIds {
     /// Returns the next id, at so many seconds since 1970: 12 bytes of time, process and count.
     pub(super) fn next(&self, seconds: u64) -> String {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let bits = u128::from(seconds as u32) << 64
-            | u128::from(self.process) << 32
-            | u128::from(count);
+        let bits =
+            u128::from(seconds as u32) << 64 | u128::from(self.process) << 32 | u128::from(count);
         let mut id = String::with_capacity(20);
         // 96 bits are 19 digits of five and one of a single bit, on the left of its five.
         let bits = bits << 4;

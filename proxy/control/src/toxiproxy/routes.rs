@@ -43,12 +43,10 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
         .route("/proxies", one(get(all).post(create)))
         .route("/populate", one(post(populate)))
         .route("/reset", one(post(reset)))
-        .route(
-            "/proxies/{proxy}",
-            one(get(show).post(update).patch(update).merge(delete(remove))),
-        )
+        .route("/proxies/{proxy}", one(get(show).post(update).patch(update).merge(delete(remove))))
         .route_layer(middleware::from_fn_with_state(shared.clone(), routed))
         .fallback(no_route)
+        .layer(middleware::map_response(without_allow))
         .layer(DefaultBodyLimit::max(go_json::BODY_BYTES_MAX))
         .with_state(shared)
 }
@@ -74,6 +72,12 @@ async fn routed(State(shared): State<Shared>, request: Request, next: Next) -> R
 fn is_browser(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT);
     agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+}
+
+/// Takes the list of methods off that axum puts on a 405; Toxiproxy's has none.
+async fn without_allow(mut response: Response) -> Response {
+    response.headers_mut().remove(header::ALLOW);
+    response
 }
 
 async fn method_not_allowed() -> Response {
@@ -159,11 +163,7 @@ async fn show(State(shared): State<Shared>, Path(name): Path<String>) -> Respons
     .await
 }
 
-async fn update(
-    State(shared): State<Shared>,
-    Path(name): Path<String>,
-    body: Bytes,
-) -> Response {
+async fn update(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
     answered(shared, StatusCode::OK, move |table| {
         // Whether it is there comes before what the body says.
         table.get(&name).ok_or_else(|| Refusal::missing("proxy"))?;

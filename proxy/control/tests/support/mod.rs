@@ -9,18 +9,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The time after which a test gives up waiting.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running proxy without routes, and its API.
-pub struct Running {
-    pub api: SocketAddr,
-    pub control: Control,
+pub(crate) struct Running {
+    pub(crate) api: SocketAddr,
+    pub(crate) control: Control,
     server: Option<Server>,
     proxy: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let proxy = Proxy::bind(Settings::new(Vec::new(), 7)).expect("no route, no failure");
         let control = proxy.control();
         let proxy = std::thread::spawn(move || drop(proxy.run()));
@@ -30,12 +30,18 @@ impl Running {
     }
 
     /// Asks, and returns the answer.
-    pub fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
         self.ask_with(method, path, &[], body)
     }
 
     /// The same with further headers.
-    pub fn ask_with(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+    pub(crate) fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Answer {
         let mut stream = TcpStream::connect(self.api).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
@@ -52,9 +58,8 @@ impl Running {
     }
 
     /// Creates a proxy, and returns where it listens.
-    pub fn create(&self, name: &str, upstream: SocketAddr) -> SocketAddr {
-        let body =
-            format!(r#"{{"name":"{name}","listen":"127.0.0.1:0","upstream":"{upstream}"}}"#);
+    pub(crate) fn create(&self, name: &str, upstream: SocketAddr) -> SocketAddr {
+        let body = format!(r#"{{"name":"{name}","listen":"127.0.0.1:0","upstream":"{upstream}"}}"#);
         let answer = self.ask("POST", "/proxies", &body);
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["listen"].as_str().expect("a text").parse().expect("the bound address")
@@ -73,10 +78,10 @@ impl Drop for Running {
 
 /// An answer, as it came.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -86,20 +91,20 @@ impl Answer {
         Self { status: status.expect("a status"), head: head.into(), body: body.into() }
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("the body is JSON")
     }
 }
 
 /// A server that sends back what it gets, until the test ends.
-pub fn echo_server() -> SocketAddr {
+pub(crate) fn echo_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     std::thread::spawn(move || {
