@@ -3,6 +3,7 @@
 use super::accept::Acceptor;
 use super::conversation::{Conversation, Step};
 use super::{PIECE_BYTES_MAX, TURN};
+use crate::hints::Hints;
 use crate::protocol::stream::StreamEndpoint;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -78,7 +79,7 @@ impl StreamServer {
         let Self { settings, acceptor, poll } = self;
         let (conversations, buffer) = (BTreeMap::new(), vec![0; PIECE_BYTES_MAX]);
         let clock = Clock::start();
-        let is_closing = false;
+        let (is_closing, hints) = (false, Hints::default());
         let mut serving = ServerLoop {
             settings,
             acceptor,
@@ -86,6 +87,7 @@ impl StreamServer {
             buffer,
             clock,
             is_closing,
+            hints,
             open,
             watch,
         };
@@ -102,6 +104,7 @@ struct ServerLoop<E, O, W> {
     clock: Clock,
     /// True if it ends with what is open.
     is_closing: bool,
+    hints: Hints,
     open: O,
     watch: W,
 }
@@ -175,10 +178,13 @@ where
 
     /// Gives each conversation its turn.
     fn turn(&mut self) {
-        let Self { conversations, buffer, clock, is_closing, watch, .. } = self;
+        let Self { conversations, buffer, clock, is_closing, hints, watch, .. } = self;
         conversations.retain(|token, (peer, conversation, endpoint)| {
             for _ in 0..TURN {
                 let step = conversation.step(*clock, endpoint, buffer);
+                if let Some(hint) = endpoint.take_hint() {
+                    hints.tell(clock.now(), *peer, &hint);
+                }
                 if step == Step::Waits {
                     return true;
                 }

@@ -310,6 +310,7 @@ impl<P: Partial> UdpTransfer<P> {
             sent: Some(self.announced.digest),
             elapsed: self.elapsed(),
             account: Some(self.account.clone()),
+            bare: None,
         }
     }
 }
