@@ -8,6 +8,7 @@
 //! number that the server itself has. An answer is as long as what it answers, so no host can be
 //! flooded with more than the forger sends.
 
+use super::hint::Hint;
 use super::{Endpoint, Transmit};
 use bytes::Bytes;
 use jostle_common::time::Instant;
@@ -70,6 +71,7 @@ pub struct Reflector {
     messages: VecDeque<ReflectedMessage>,
     ends: Option<Instant>,
     finished: bool,
+    hint: Option<Hint>,
     report: ReflectorReport,
 }
 
@@ -83,6 +85,7 @@ impl Reflector {
             messages,
             ends: None,
             finished: false,
+            hint: None,
             report: ReflectorReport::default(),
         }
     }
@@ -112,6 +115,10 @@ impl Endpoint for Reflector {
         self.report.received += 1;
         if self.is_service(from.port()) {
             self.report.refused += 1;
+            self.hint = Some(Hint::new(
+                "answers nothing from a port of another service, or two that answer anything would \
+                 talk for ever; let the client take a free port above 1023",
+            ));
             return;
         }
         if self.outbox.len() >= OUTBOX_MAX {
@@ -143,6 +150,10 @@ impl Endpoint for Reflector {
 
     fn is_finished(&self) -> bool {
         self.finished && self.outbox.is_empty()
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.take()
     }
 }
 

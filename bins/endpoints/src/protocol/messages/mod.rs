@@ -15,6 +15,7 @@
 mod checksum;
 mod client;
 mod dialect;
+mod plain_replies;
 mod session;
 #[cfg(test)]
 mod tests;
