@@ -74,5 +74,5 @@ fn a_receiver_that_says_nothing_has_the_file_and_the_client_says_what_it_missed(
     server.wait();
     assert_eq!(std::fs::read(out).unwrap(), bytes(50_000));
     assert_eq!(run.status, Some(1));
-    assert!(run.stderr.contains("no answer from the server"), "{}", run.stderr);
+    assert!(run.stderr.contains("did not say that it stored"), "{}", run.stderr);
 }

@@ -48,7 +48,9 @@ impl LineService for ClockService {
         if time.is_none() {
             self.errors += 1;
             let said = line.text().unwrap_or(b"a line that is too long");
-            self.hint = (self.errors == 1).then(|| Hint::not_understood(said, REMEDY));
+            if self.errors == 1 {
+                self.hint = Some(Hint::not_understood(said, REMEDY));
+            }
         }
         answers.extend_from_slice(time.as_deref().unwrap_or(ERROR).as_bytes());
         answers.extend_from_slice(b"\n");
@@ -120,9 +122,10 @@ mod tests {
         service.answer(Line::Whole(b"what time is it?\n"), &mut BytesMut::new());
         assert_eq!(service.take_hint(), None);
         service.answer(Line::Whole(b"time?\n"), &mut BytesMut::new());
+        service.answer(Line::Whole(b"noon?\n"), &mut BytesMut::new());
         let hint = service.take_hint().unwrap().to_string();
         assert!(hint.contains("\"time?\"; ask \"what time is it?\""), "{hint}");
         service.answer(Line::TooLong, &mut BytesMut::new());
-        assert_eq!((service.take_hint(), service.errors()), (None, 2));
+        assert_eq!((service.take_hint(), service.errors()), (None, 3));
     }
 }
