@@ -2,7 +2,7 @@
 #![no_main]
 
 use jostle_endpoints::protocol::file::{
-    NaiveReceiver, NaiveSettings, UdpFileReceiver, UdpFileReceiverSettings, UdpFileSender,
+    AnyFileReceiver, NaiveReceiver, NaiveSettings, UdpFileReceiver, UdpFileReceiverSettings, UdpFileSender,
     UdpFileSenderSettings,
 };
 use jostle_endpoints::protocol::storage::{Memory, MemoryFolder};
@@ -28,6 +28,9 @@ fuzz_target!(|datagrams: Vec<Datagram>| {
     let mut receiver = UdpFileReceiver::new(settings, MemoryFolder::default());
     drive(&mut receiver, &datagrams, &KNOWN);
     while receiver.next_received().is_some() {}
+    let mut any = AnyFileReceiver::new(settings, MemoryFolder::default());
+    drive(&mut any, &datagrams, &KNOWN);
+    while any.next_received().is_some() {}
     drive(
         &mut UdpFileSender::new(UdpFileSenderSettings::new(PEER, 7), Memory::new(vec![7; 9000])),
         &datagrams,

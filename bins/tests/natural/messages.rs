@@ -25,6 +25,7 @@ fn every_likely_checksum_is_understood_with_newlines_and_without() {
         ("sum mod 256", 1, "sum of the bytes modulo 256, decimal"),
         ("sum mod 65536", 0, "sum of the bytes, decimal"),
         ("crc16", 0, "CRC-16/XMODEM of the message, decimal"),
+        ("md5", 1, "MD5 of the message, hexadecimal"),
         ("sha256", 0, "SHA-256 of the message, hexadecimal"),
     ];
     let mut server = Told::start(&["messages"]);

@@ -31,8 +31,12 @@ impl Hint {
     pub fn not_understood(said: &[u8], remedy: &str) -> Self {
         let size = said.len();
         let shown = String::from_utf8_lossy(&said[..size.min(EXCERPT_BYTES)]);
-        let more = if size > EXCERPT_BYTES { " …" } else { "" };
-        Self(format!("does not understand these {size} bytes: \"{shown}\"{more}; {remedy}").into())
+        let said = match size {
+            0 => "an empty line".to_owned(),
+            ..=EXCERPT_BYTES => format!("\"{shown}\""),
+            _ => format!("\"{shown}\" … ({size} bytes)"),
+        };
+        Self(format!("does not understand {said}; {remedy}").into())
     }
 }
 
@@ -91,8 +95,7 @@ mod tests {
     fn each_peer_is_told_of_once_and_only_so_many() {
         let (mut table, hint) = (HintTable::default(), Hint::not_understood(b"\x1b[2J", "ask"));
         let first = table.line(Instant::START, peer(0), &hint).unwrap();
-        assert!(first.starts_with("192.0.2.1:10000: the server does not understand these 4 bytes"));
-        assert!(first.ends_with("\"; ask"), "{first}");
+        assert_eq!(first, "192.0.2.1:10000: the server does not understand \"\u{1b}[2J\"; ask");
         assert_eq!(table.line(Instant::START, peer(0), &hint), None);
         let told = (1..1000).filter_map(|number| table.line(Instant::START, peer(number), &hint));
         // The rest, and the line that there are more.
@@ -109,6 +112,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut() {
         let hint = Hint::not_understood(&[b'x'; 70_000], "stop").to_string();
-        assert!(hint.len() < 130 && hint.contains("70000 bytes") && hint.contains("x\" …; stop"));
+        assert!(hint.len() < 130 && hint.contains("x\" … (70000 bytes); stop"), "{hint}");
+        assert_eq!(Hint::not_understood(b"", "stop").0, "does not understand an empty line; stop");
     }
 }

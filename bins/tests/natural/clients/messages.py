@@ -10,6 +10,7 @@ CHECKSUMS = {
     "sum mod 256": lambda m: sum(m) % 256,
     "sum mod 65536": lambda m: sum(m) % 65536,
     "crc16": lambda m: binascii.crc_hqx(m, 0),
+    "md5": lambda m: hashlib.md5(m).hexdigest(),
     "sha256": lambda m: hashlib.sha256(m).hexdigest(),
 }
 host, port, checksum, first, end, text = sys.argv[1:]

@@ -3,7 +3,7 @@
 use super::{ERROR, LINE_BYTES_MAX, QUESTION, TimeFormat, answer};
 use crate::protocol::hint::Hint;
 use crate::protocol::line_server::{LineService, Silence};
-use crate::protocol::lines::{Line, Overlong};
+use crate::protocol::lines::{Line, Overlong, TOO_LONG};
 use bytes::BytesMut;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl LineService for ClockService {
         self.answered += u64::from(time.is_some());
         if time.is_none() {
             self.errors += 1;
-            let said = line.text().unwrap_or(b"a line that is too long");
+            let said = line.text().unwrap_or(TOO_LONG);
             if self.errors == 1 {
                 self.hint = Some(Hint::not_understood(said, REMEDY));
             }

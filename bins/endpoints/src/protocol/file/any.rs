@@ -26,6 +26,12 @@ const IDLE: Duration = Duration::from_secs(2);
 /// packet on Ethernet with and without an option or two.
 const CHUNK_SIZES: [usize; 6] = [1000, 1400, 1448, 1460, 1472, 1500];
 
+/// What programs send behind the last chunk, in letters of either case and with blanks or signs
+/// around it; or nothing at all.
+const ENDS: [&[u8]; 5] = [b"", b"END", b"EOF", b"FIN", b"DONE"];
+/// The longest of these with what is around it.
+const END_BYTES_MAX: usize = 16;
+
 /// Receives files into a [`Folder`], whatever sends them.
 #[derive(Debug)]
 pub struct AnyFileReceiver<F: Folder> {
@@ -74,7 +80,7 @@ impl<F: Folder> AnyFileReceiver<F> {
             _ => false,
         };
         match self.bare.chunk_size(from) {
-            Some(size) => !is_ours && (1..=size).contains(&datagram.len()),
+            Some(size) => !is_ours && datagram.len() <= size,
             None => {
                 is_chunk_size(datagram.len()) && is_loopback(from) && !self.announced.knows(from)
             }
@@ -107,10 +113,28 @@ fn is_chunk_size(size: usize) -> bool {
     (256..=32_768).contains(&size) && size.is_power_of_two() || CHUNK_SIZES.contains(&size)
 }
 
+/// Returns true if a datagram says that a bare file is at its end, and is no part of it.
+fn is_end(datagram: &[u8]) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let begin = datagram.iter().position(is_letter).unwrap_or(0);
+    let end = datagram.iter().rposition(is_letter).map_or(0, |last| last + 1);
+    let word = &datagram[begin..end];
+    let around = datagram[..begin].iter().chain(&datagram[end..]);
+    datagram.len() <= END_BYTES_MAX
+        && around.clone().all(|byte| b" \t\r\n\0_-<>[]#!".contains(byte))
+        && ENDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+        // Signs alone may be music.
+        && (!word.is_empty() || datagram.is_empty())
+}
+
 impl<F: Folder> Endpoint for AnyFileReceiver<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         if self.is_bare(from, datagram) {
-            return self.bare.handle(now, from, datagram);
+            return if is_end(datagram) {
+                self.bare.handle_end(now, from);
+            } else {
+                self.bare.handle(now, from, datagram);
+            };
         }
         self.remark(from, datagram);
         self.announced.handle(now, from, datagram);
@@ -216,6 +240,26 @@ mod tests {
         assert!(folder.finished().is_empty());
         receiver.poll(at(900));
         assert_eq!(folder.finished(), [[chunks[0], chunks[2], chunks[1]].concat()]);
+    }
+
+    #[test]
+    fn a_word_or_an_empty_datagram_behind_the_last_chunk_ends_a_file() {
+        for end in ["", "END", "eof", "EOF\n", "__END__", "<EOF>", "Done\0"] {
+            let (mut receiver, folder) = receiver();
+            let bytes = generated(2 * CHUNK);
+            for chunk in bytes.chunks(CHUNK).chain([end.as_bytes()]) {
+                receiver.handle(at(0), peer(), chunk);
+            }
+            assert_eq!(receiver.deadline(), Some(at(500)), "{end:?}");
+            receiver.poll(at(500));
+            assert_eq!(folder.finished(), [bytes], "{end:?}");
+            assert_eq!(receiver.next_received().unwrap().bare, Some(2));
+        }
+        for music in ["E", "ENDS", "the end", "\n", "\0\0", "7END", "-----------END-"] {
+            let is_word = is_end(music.as_bytes());
+            assert_eq!(is_word, music.starts_with("---"), "{music:?}");
+        }
+        assert!(!is_end(b"-----------------END"));
     }
 
     #[test]

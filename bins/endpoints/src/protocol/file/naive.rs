@@ -77,6 +77,13 @@ impl<F: Folder> NaiveReceiver<F> {
         self.received.pop_front()
     }
 
+    /// Takes in that a sender has said that its file is at its end.
+    pub(super) fn handle_end(&mut self, now: Instant, from: SocketAddr) {
+        if let Some(stream) = self.streams.get_mut(&from) {
+            (stream.last, stream.has_short) = (now, true);
+        }
+    }
+
     /// Returns the size of the first datagram of a sender whose file is open.
     pub(super) fn chunk_size(&self, from: SocketAddr) -> Option<usize> {
         self.streams.get(&from).map(|stream| stream.chunk_size)

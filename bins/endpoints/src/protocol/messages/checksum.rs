@@ -3,6 +3,7 @@
 //! A line tells which of them it may carry; several may fit, as the sum of a few bytes is the same
 //! modulo 65536. So they are a set, which shrinks with every line.
 
+use super::md5::md5;
 use crate::protocol::wire::crc;
 use jostle_common::digest::Digest;
 use std::fmt;
@@ -18,6 +19,7 @@ enum Sum {
     Crc32Numbered,
     Adler32,
     Sha256,
+    Md5,
     Bytes,
     /// The sum of the characters' code points.
     Characters,
@@ -32,11 +34,12 @@ enum Sum {
 }
 
 /// All of them, the likeliest first.
-const SUMS: [Sum; 13] = [
+const SUMS: [Sum; 14] = [
     Sum::Crc32,
     Sum::Crc32Numbered,
     Sum::Adler32,
     Sum::Sha256,
+    Sum::Md5,
     Sum::Bytes,
     Sum::Characters,
     Sum::Bytes65536,
@@ -55,6 +58,7 @@ impl Sum {
             Self::Crc32Numbered => "CRC-32 of number and message",
             Self::Adler32 => "Adler-32 of the message",
             Self::Sha256 => "SHA-256 of the message",
+            Self::Md5 => "MD5 of the message",
             Self::Bytes => "sum of the bytes",
             Self::Characters => "sum of the characters",
             Self::Bytes65536 => "sum of the bytes modulo 65536",
@@ -69,17 +73,27 @@ impl Sum {
 
     /// Returns true if damage cannot make it fit by chance.
     const fn is_strong(self) -> bool {
-        matches!(self, Self::Crc32 | Self::Crc32Numbered | Self::Adler32 | Self::Sha256)
+        use Sum::{Adler32, Crc32, Crc32Numbered, Md5, Sha256};
+        matches!(self, Crc32 | Crc32Numbered | Adler32 | Sha256 | Md5)
     }
 
-    /// Returns the checksum; `None` for the one that is no number.
+    /// Returns the digits of a checksum that is longer than a number.
+    fn digest(self, message: &[u8]) -> Option<String> {
+        match self {
+            Self::Sha256 => Some(Digest::of(message).to_string()),
+            Self::Md5 => Some(md5(message)),
+            _ => None,
+        }
+    }
+
+    /// Returns the checksum; `None` for one that is no number.
     fn value(self, number: &[u8], message: &[u8]) -> Option<u64> {
         let sum = || message.iter().map(|byte| u64::from(*byte)).sum::<u64>();
         Some(match self {
             Self::Crc32 => crc(message).into(),
             Self::Crc32Numbered => crc(&[number, b" ", message].concat()).into(),
             Self::Adler32 => adler(message).into(),
-            Self::Sha256 => return None,
+            Self::Sha256 | Self::Md5 => return None,
             Self::Bytes => sum(),
             Self::Characters => {
                 std::str::from_utf8(message).ok()?.chars().map(|c| u64::from(u32::from(c))).sum()
@@ -144,18 +158,19 @@ impl Checksums {
         let decimal = read(field, 10);
         let digits = field.strip_prefix(b"0x").or(field.strip_prefix(b"0X")).unwrap_or(field);
         let hexadecimal = read(digits, 16);
-        let is_digest = digits.len() == 64 && digits.iter().all(u8::is_ascii_hexdigit);
+        let is_digest = hexadecimal.is_none() && digits.iter().all(u8::is_ascii_hexdigit);
         let mut found = 0;
         if decimal.is_none() && hexadecimal.is_none() && !is_digest {
             return Self(found);
         }
         for (place, sum) in SUMS.into_iter().enumerate() {
-            let Some(value) = sum.value(number, message) else {
-                let digest = || Digest::of(message).to_string();
-                let is_it = is_digest && digest().as_bytes().eq_ignore_ascii_case(digits);
+            if is_digest {
+                let digest = sum.digest(message);
+                let is_it = digest.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(digits));
                 found |= u32::from(is_it) << (2 * place + 1);
                 continue;
-            };
+            }
+            let Some(value) = sum.value(number, message) else { continue };
             found |= u32::from(decimal == Some(value)) << (2 * place);
             // With eight hex digits that is ours, and is read strictly: a flipped bit makes an `A`
             // of an `a`.
@@ -263,6 +278,8 @@ mod tests {
             let found = Checksums::of(field.as_bytes(), b"0", message);
             assert_eq!(found.to_string(), name, "{field}");
         }
+        let found = Checksums::of(b"5d41402abc4b2a76b9719d911017c592", b"0", message);
+        assert_eq!(found.to_string(), "MD5 of the message, hexadecimal");
         let digest = Digest::of(message).to_string();
         let found = Checksums::of(digest.to_ascii_uppercase().as_bytes(), b"0", message);
         assert_eq!(found.to_string(), "SHA-256 of the message, hexadecimal");

@@ -225,7 +225,12 @@ fn cut(line: &[u8]) -> Vec<&[u8]> {
 
 fn begins_line(bytes: &[u8]) -> bool {
     let digits = bytes.iter().take(21).take_while(|byte| byte.is_ascii_digit()).count();
-    digits > 0 && bytes.get(digits) == Some(&b' ') || bytes.trim_ascii_end() == GOODBYE
+    let is_goodbye = || {
+        let rest = bytes.strip_prefix(GOODBYE);
+        // So few that no line makes us look at it over and over.
+        rest.is_some_and(|rest| rest.len() <= 2 && rest.trim_ascii().is_empty())
+    };
+    digits > 0 && bytes.get(digits) == Some(&b' ') || is_goodbye()
 }
 
 #[cfg(test)]

@@ -15,17 +15,18 @@
 mod checksum;
 mod client;
 mod dialect;
+mod md5;
 mod plain_replies;
+mod report;
 mod session;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use checksum::Checksums;
-pub use client::{
-    Acknowledged, MessagesClient, MessagesClientSettings, MessagesFailure, MessagesReport,
-};
+pub use client::{MessagesClient, MessagesClientSettings};
 pub use dialect::Dialect;
+pub use report::{Acknowledged, MessagesFailure, MessagesReport};
 pub use session::{Message, Session, SessionEnd, SessionReport};
 pub use wire::{
     GOODBYE, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Reply, ReplyVerdict, decode, encode, fits,

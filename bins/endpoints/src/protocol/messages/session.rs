@@ -3,7 +3,9 @@
 use super::dialect::{Dialect, Reader, ValidLine, is_beginning, resembles_ours};
 use super::wire::{GOODBYE, LINE_BYTES_MAX, Reply, ReplyVerdict};
 use crate::protocol::hint::Hint;
-use crate::protocol::lines::{Line, Lines, Overlong, SILENCE, UNFINISHED_BYTES_MAX, late_newline};
+use crate::protocol::lines::{
+    Line, Lines, Overlong, SILENCE, TOO_LONG, UNFINISHED_BYTES_MAX, late_newline,
+};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;
@@ -161,7 +163,7 @@ impl Session {
 
     fn handle_line(&mut self, line: Line<'_>) {
         // A carriage return may be the message's own.
-        let Line::Whole(line) = line else { return self.refuse(b"a line that is too long") };
+        let Line::Whole(line) = line else { return self.refuse(TOO_LONG) };
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         if let Some(valid) = self.reader.read(line) {
             return self.handle_valid(&valid);
