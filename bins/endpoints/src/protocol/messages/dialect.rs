@@ -21,6 +21,9 @@ const SEPARATOR: &[u8] = b"||";
 /// line of ours has random ones there.
 const SURE_DIGITS: usize = CRC_DIGITS;
 
+/// The flipped bits up to which a line is taken for one of ours that was damaged.
+const FLIPS_MAX: u32 = 3;
+
 /// The lines of a session, as the first valid one settled them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -130,19 +133,23 @@ fn mark(line: &[u8]) -> (u32, usize) {
     (crc(line), line.len())
 }
 
-/// Returns true if a line may be one of ours that was damaged: where ours have eight small hex
-/// digits and a space, most of them are there.
+/// Returns true if a line may be one of ours in which damage flipped a few bits: as few as make
+/// eight small hex digits and a space of what stands where ours have them.
 pub(super) fn resembles_ours(line: &[u8]) -> bool {
     let Some(space) = line.iter().take(21).position(|byte| *byte == b' ') else { return false };
-    let Some((digits, rest)) = line[space + 1..].split_first_chunk::<CRC_DIGITS>() else {
+    let fields = &line[space + 1..];
+    let Some((digits, rest)) = fields.split_first_chunk::<CRC_DIGITS>() else { return false };
+    // A number of 32 bits in decimal is longer.
+    let decimals = fields.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if decimals > CRC_DIGITS && fields.get(decimals) == Some(&b' ') {
         return false;
-    };
-    let hex = digits.iter().filter(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')).count();
-    match rest.first() {
-        Some(b' ') => hex + 2 >= CRC_DIGITS,
-        Some(byte) => hex == CRC_DIGITS && !byte.is_ascii_alphanumeric(),
-        None => false,
     }
+    let to_digit = |byte: &u8| {
+        let digits = b"0123456789abcdef".iter();
+        digits.map(|digit| (byte ^ digit).count_ones()).min().unwrap_or_default()
+    };
+    let to_space = rest.first().map(|byte| (byte ^ b' ').count_ones());
+    to_space.is_some_and(|flips| flips + digits.iter().map(to_digit).sum::<u32>() <= FLIPS_MAX)
 }
 
 /// Returns true if a text is the beginning of a line that has no message yet.
@@ -272,7 +279,9 @@ mod tests {
         let line = "0 458 a6c8 x";
         assert_eq!("a6c8 x".bytes().map(u32::from).sum::<u32>(), 458);
         assert!(resembles_ours(line.as_bytes()) && resembles_ours(b"0 c2912e81 hello"));
-        assert!(!resembles_ours(b"0 532 hello") && !resembles_ours(b"0 907060870 hello"));
+        for other in ["0 532 hello", "0 907060870 hello", "0 1071 how are you?", "0 391 have fun"] {
+            assert!(!resembles_ours(other.as_bytes()), "{other}");
+        }
         let mut reader = Reader::default();
         assert_eq!(reader.read(line.as_bytes()), None);
         reader.refuse(line.as_bytes());
@@ -302,6 +311,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
         #[test]
         fn damage_makes_no_line_of_others(
             message in "[ -~]{0,40}", sequence in 0u64..3,

@@ -213,6 +213,10 @@ impl Session {
             return self.reply(ReplyVerdict::Ack, sequence);
         }
         if !is_next || self.said_goodbye() {
+            if self.first.is_none() && self.report.early == 0 {
+                let words = format!("got message {sequence} first, and waits for 0 or 1");
+                self.hint = Some(Hint::new(words));
+            }
             self.report.early += 1;
             return self.reply(ReplyVerdict::Nack, self.expected);
         }

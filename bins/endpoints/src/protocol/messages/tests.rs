@@ -517,3 +517,12 @@ fn a_server_that_refuses_everything_or_says_something_else_is_told_of_once() {
         assert!(remarks.last().unwrap().contains(told), "{reply:?}: {remarks:?}");
     }
 }
+
+#[test]
+fn a_client_that_begins_elsewhere_is_told_of() {
+    let mut session = session();
+    assert_eq!(answer(&mut session, at(0), b"5 532 hello\n"), String::from_utf8_lossy(&nack(0)));
+    let hint = session.take_hint().unwrap().to_string();
+    assert_eq!(hint, "got message 5 first, and waits for 0 or 1");
+    assert_eq!((session.report().early, session.take_hint()), (1, None));
+}
