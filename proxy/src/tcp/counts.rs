@@ -27,6 +27,10 @@ pub(super) struct TcpCounts {
     pub(super) starved: u64,
     /// Connections torn down because they were silent for long.
     pub(super) idle: u64,
+    /// Connections that a rule closed.
+    pub(super) closed_by_rule: u64,
+    /// Connections that a rule reset.
+    pub(super) reset_by_rule: u64,
     /// Connections torn down because the proxy ended.
     pub(super) cut: u64,
 }
@@ -47,6 +51,8 @@ impl TcpCounts {
             ("accept_paused", self.accept_paused),
             ("starved", self.starved),
             ("idle", self.idle),
+            ("closed_by_rule", self.closed_by_rule),
+            ("reset_by_rule", self.reset_by_rule),
             ("cut", self.cut),
         ])
     }

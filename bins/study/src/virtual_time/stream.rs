@@ -88,7 +88,10 @@ impl<'a> StreamSimulation<'a> {
             Event::End { direction, .. } | Event::Reset { direction, .. } => {
                 self.ends[direction.opposite().index()].handle_end(now);
             }
-            Event::Established { .. } | Event::Closed { .. } => {}
+            Event::CloseBoth { .. } | Event::ResetBoth { .. } => {
+                self.ends.iter_mut().for_each(|end| end.handle_end(now));
+            }
+            Event::Established { .. } | Event::Closed { .. } | Event::Discarded(..) => {}
         }
     }
 

@@ -54,8 +54,20 @@ impl Route {
     ///
     /// # Errors
     /// When a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links.
+    /// through the links, or acts on TCP streams where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
+        let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
+        if !self.transport.has_tcp()
+            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams())
+        {
+            return Err(format!(
+                "route \"{}\": rule \"{}\" acts on TCP streams, and the route relays UDP alone; \
+                 leave {} out, or listen on tcp:// or both://",
+                self.name,
+                rule.key,
+                rule.kind.name()
+            ));
+        }
         if self.transport != Transports::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {
             return Ok(());
         }
