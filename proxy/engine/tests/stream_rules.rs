@@ -151,8 +151,8 @@ fn slices_have_their_size_and_their_gap() {
     assert_eq!(
         run.seen(),
         [
-            (5.0, Told::Data(DOWN, 300)),
             (5.0, Told::Data(UP, 100)),
+            (5.0, Told::Data(DOWN, 300)),
             (15.0, Told::Data(UP, 100)),
             (25.0, Told::Data(UP, 50)),
             (35.0, Told::End(UP)),
@@ -531,7 +531,7 @@ fn rules_come_and_go_under_live_connections_in_order() {
     assert_eq!(run.bytes[0].len(), 15);
     run.set(&slice("a", "5ms"));
     run.until(36);
-    assert_eq!(run.bytes[0].len(), 35, "what waited for the long gap waits for the short one");
+    assert_eq!(run.bytes[0].len(), 25, "what waited for the long gap waits for the short one");
     run.set("");
     let sent: Vec<u8> =
         [5usize, 100, 100, 100].iter().flat_map(|n| (0..*n).map(|at| at as u8)).collect();
@@ -565,12 +565,12 @@ fn phases_change_the_rules_on_streams() {
     );
     assert_eq!(run.of(2)[1..], [(1200.0, Told::CloseBoth)], "it was stalled too");
     run.open(3);
-    run.until(1410);
+    run.until(1710);
     run.push_to(3, UP, 4);
-    run.until(1600);
+    run.until(1799);
     assert_eq!(
         run.of(3),
-        [(1500.0, Told::Discarded(UP, "hole".into(), 4))],
+        [(1710.0, Told::Discarded(UP, "hole".into(), 4))],
         "a connection that opens in a later round meets its rules"
     );
 }
@@ -578,13 +578,12 @@ fn phases_change_the_rules_on_streams() {
 #[test]
 fn nothing_depends_on_when_it_was_polled() {
     let rules = r#"{ "rule": "rate", "limit": "400kbit/s" }, { "rule": "slice", "size": "700B", "spread": "300B", "gap": "7ms" },
-                   { "rule": "stall", "name": "late", "after": "20KiB", "close": "333ms" }"#;
+                   { "rule": "stall", "name": "late", "after": "4KiB", "close": "333ms" }"#;
     let run = |every: u64| {
         let mut run = Run::new(rules, TcpMode::Raw(Unit::Bytes(500)));
         for at in 0..200 {
             run.now = ms(at);
             let room = run.carrier.room(1, UP).min(200);
-            assert!(room > 0 || at > 10);
             run.push(UP, room.min(150));
             if at % every == 0 {
                 run.take();
@@ -655,7 +654,7 @@ fn a_flow_is_chosen_by_its_number_alone() {
     assert_eq!(chosen(&stall(0.5), &backwards), half);
     let more = chosen(&stall(0.6), &ids);
     assert!(half.iter().all(|id| more.contains(id)) && more.len() > half.len());
-    assert_eq!(chosen(&stall(0.0), &ids), []);
+    assert!(chosen(&stall(0.0), &ids).is_empty());
     let named = r#"{ "rule": "stall", "name": "other", "flows": 0.5 }"#;
     assert!(chosen(named, &ids) != half, "each rule draws for itself");
 }

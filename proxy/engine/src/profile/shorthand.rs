@@ -45,7 +45,8 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
             let ordinal =
                 phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
             let key = format!("--{}", kind.name());
-            Rule { key, ordinal, selection: Selection::default(), kind: kind.clone() }
+            let (selection, kind) = (Selection::default(), kind.clone());
+            Rule { key, ordinal, selection, kind, toxic: None }
         });
         let front: Vec<Rule> = front.collect();
         phase.rules.splice(0..0, front);

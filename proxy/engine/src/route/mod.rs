@@ -1,10 +1,13 @@
 //! The task of a proxy: routes, each with a listener, an upstream and a profile.
 
 mod raw;
+mod toxics;
 
 pub use raw::{
     Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
 };
+
+pub use toxics::{Toxic, ToxicError, ToxicKind, profile_of_toxics, toxics_of_profile};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
@@ -133,6 +136,10 @@ pub enum TcpMode {
 }
 
 impl TcpMode {
+    /// The mode of a route with toxics: pieces are what was read, as in Toxiproxy, and nothing
+    /// stands between them and the rules.
+    pub const TOXIPROXY: Self = Self::Raw(Unit::Read);
+
     /// The modes that have a name of their own, in the order in which they are listed.
     pub const NAMED: [Self; 3] = [
         Self::Model(CongestionControl::Cubic),

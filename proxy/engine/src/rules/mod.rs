@@ -59,9 +59,11 @@ pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setu
 pub(crate) use source::{Origin, Source};
 pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup, size};
 
+use crate::route::Toxic;
 use jostle_common::setting::{SettingError, decode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// One rule of one direction.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,12 +77,15 @@ pub struct Rule {
     pub selection: Selection,
     /// Says what it does.
     pub kind: RuleKind,
+    /// The toxic that it was written as, if it was.
+    pub toxic: Option<Arc<Toxic>>,
 }
 
 impl Rule {
     /// Makes the only rule of its kind, for every packet.
     pub fn only(kind: RuleKind) -> Self {
-        Self { key: kind.name().to_owned(), ordinal: 0, selection: Selection::default(), kind }
+        let key = kind.name().to_owned();
+        Self { key, ordinal: 0, selection: Selection::default(), kind, toxic: None }
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
             );
             return Err(SettingError::new(within(&place, "name"), problem));
         }
-        rules.push(Rule { key, ordinal, selection, kind });
+        rules.push(Rule { key, ordinal, selection, kind, toxic: None });
     }
     Ok(rules)
 }
