@@ -60,6 +60,8 @@ pub(super) struct Connection {
     halves: [Half; 2],
     /// The ends that have reset the connection and are no more.
     gone: [bool; 2],
+    /// True if one end had no answer for as long as Linux waits: the connection timed out.
+    given_up: bool,
     memory: Memory,
     pub(super) timer: Entry,
 }
@@ -113,7 +115,8 @@ impl Connection {
             ended: false,
         };
         let (halves, gone) = ([half(), half()], [false; 2]);
-        Self { client, server, halves, gone, memory, timer: Entry::default() }
+        let (given_up, timer) = (false, Entry::default());
+        Self { client, server, halves, gone, given_up, memory, timer }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {
@@ -276,6 +279,10 @@ impl Connection {
 
     /// Does what is due.
     pub(super) fn handle_timers(&mut self, out: &mut Outlet<'_>) {
+        if !self.is_gone(Direction::Up) && self.client.has_given_up(out.now) {
+            self.given_up = true;
+            return;
+        }
         if !self.is_gone(Direction::Up) && self.client.handle_timer(out.now) {
             out.send(Direction::Up, Segment::Syn { sent: out.now });
         }
@@ -286,7 +293,12 @@ impl Connection {
         }
         for direction in Direction::BOTH {
             if !self.is_gone(direction) {
-                self.half(direction).sender.handle_timer(out.now);
+                let sender = &mut self.half(direction).sender;
+                sender.handle_timer(out.now);
+                if sender.has_given_up() {
+                    self.given_up = true;
+                    return;
+                }
                 self.transmit(direction, out);
             }
             if !self.is_gone(direction.opposite()) {
@@ -335,9 +347,10 @@ impl Connection {
         }
     }
 
-    /// Returns true if both streams have ended, were acknowledged and consumed.
+    /// Returns true if both streams have ended, were acknowledged and consumed, or an end has given
+    /// up.
     pub(super) fn is_closed(&self) -> bool {
-        self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
+        self.given_up || self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
     }
 
     /// Returns true if nothing is under way: it stands, what was pushed was acknowledged and
