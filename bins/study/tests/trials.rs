@@ -325,7 +325,10 @@ fn what_cannot_end_is_ended() {
             let row = row(seed, &parameters);
             let text = row.error.as_deref().unwrap_or_default();
             assert!(!row.ok && text.starts_with(error), "{protocol}, {tcp}: {text}");
-            assert_eq!((row.seconds, row.intact, row.goodput_bps), (Some(seconds), Some(0), Some(0)));
+            assert_eq!(
+                (row.seconds, row.intact, row.goodput_bps),
+                (Some(seconds), Some(0), Some(0))
+            );
             assert_eq!((row.digest_equal, row.damaged), (None, Some(0)), "{protocol}, {tcp}");
         }
     }
@@ -342,13 +345,16 @@ fn a_connection_that_opens_into_a_burst_of_packets_gives_up_or_gets_through() {
     // into one has timed out, whoever does not has hours less to wait than the limit.
     let mut ends = [0; 2];
     for seed in 1..=60 {
-        let row = row(seed, &[
-            ("protocol", "tcp"),
-            ("loss", "20%"),
-            ("burst", "1000"),
-            ("delay", "5ms"),
-            ("size", "20KiB"),
-        ]);
+        let row = row(
+            seed,
+            &[
+                ("protocol", "tcp"),
+                ("loss", "20%"),
+                ("burst", "1000"),
+                ("delay", "5ms"),
+                ("size", "20KiB"),
+            ],
+        );
         let seconds = row.seconds.unwrap();
         assert!(seconds < 1200.0, "{seed}: {seconds} s");
         assert!(row.ok || row.error.as_ref().unwrap().contains("timed out"), "{row:?}");
