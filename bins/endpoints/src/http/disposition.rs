@@ -14,8 +14,7 @@ pub(crate) fn file_name(field: &[u8]) -> Option<String> {
 /// `%0D` and `%0A`, and a percent sign as it is (WHATWG HTML, multipart/form-data).
 pub(crate) fn form_file_name(field: &[u8]) -> Option<String> {
     let (plain, extended) = names(field);
-    let decode =
-        |name: String| name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
+    let decode = |name: String| name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
     extended.or_else(|| plain.map(decode))
 }
 

@@ -110,7 +110,7 @@ mod tests {
         let before = (QUICK_BYTES / PIECE_LEAST) as usize;
         take(&mut appetite, &mut now, quick, before, &shared);
         assert_eq!(appetite.piece(), PIECE_LEAST, "buffers on the way take so much at once");
-        take(&mut appetite, &mut now, quick, 1, &shared);
+        take(&mut appetite, &mut now, quick, 2, &shared);
         assert_eq!(appetite.piece(), PIECE_MOST);
         // A large piece may take as much longer.
         take(&mut appetite, &mut now, QUICK_WITHIN * 8, 3, &shared);

@@ -188,7 +188,8 @@ impl Fetch<'_> {
         reception: Reception,
         digest: Option<Digest>,
     ) -> Result<Option<u64>, Unusable> {
-        let is_same = |known: Option<Digest>| known.is_none() || digest.is_none() || known == digest;
+        let is_same =
+            |known: Option<Digest>| known.is_none() || digest.is_none() || known == digest;
         match reception {
             Reception::Next { end, total } if is_same(self.expected) => {
                 self.expected = self.expected.or(digest);

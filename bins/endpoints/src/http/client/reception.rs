@@ -3,9 +3,7 @@
 
 use super::content_range::ContentRange;
 use hyper::StatusCode;
-use hyper::header::{
-    CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-};
+use hyper::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
 use std::fmt;
 
 /// What is known of the part that the request asked to go on with.
@@ -114,11 +112,7 @@ pub(super) fn judge(
     }
 }
 
-fn next(
-    headers: &HeaderMap,
-    length: Option<u64>,
-    part: Resumed<'_>,
-) -> Result<Reception, Misfit> {
+fn next(headers: &HeaderMap, length: Option<u64>, part: Resumed<'_>) -> Result<Reception, Misfit> {
     // Several parts (`multipart/byteranges`) have no Content-Range of their own.
     let range = ContentRange::of(headers).ok_or(Misfit::Unplaced)?;
     // A server that would send a tag with the whole sends it with a part (RFC 9110, 15.3.7).
@@ -238,16 +232,8 @@ mod tests {
                 None,
                 Reception::Anew(Misfit::Unplaced),
             ),
-            (
-                &[(ETAG, "\"v2\""), rest.clone()],
-                Some(70),
-                Reception::Anew(Misfit::OtherVersion),
-            ),
-            (
-                &[(ETAG, "W/\"v1\""), rest.clone()],
-                Some(70),
-                Reception::Anew(Misfit::OtherVersion),
-            ),
+            (&[(ETAG, "\"v2\""), rest.clone()], Some(70), Reception::Anew(Misfit::OtherVersion)),
+            (&[(ETAG, "W/\"v1\""), rest.clone()], Some(70), Reception::Anew(Misfit::OtherVersion)),
             (
                 &[v1.clone(), (CONTENT_RANGE, "bytes 0-99/100")],
                 Some(100),
@@ -270,11 +256,7 @@ mod tests {
             ),
             (&[v1.clone(), rest.clone()], Some(60), Reception::Anew(Misfit::OtherLength)),
             (&[v1.clone(), rest.clone()], Some(80), Reception::Anew(Misfit::OtherLength)),
-            (
-                &[v1, rest, (CONTENT_ENCODING, "gzip")],
-                Some(70),
-                Reception::Anew(Misfit::Encoded),
-            ),
+            (&[v1, rest, (CONTENT_ENCODING, "gzip")], Some(70), Reception::Anew(Misfit::Encoded)),
         ] {
             assert_eq!(judged(206, fields, length, Some(PART)), expected, "{fields:?} {length:?}");
         }
@@ -340,7 +322,12 @@ mod tests {
                 Reception::Wrong(Misfit::Encoded),
                 None,
             ),
-            (&[v1, (CONTENT_ENCODING, "identity")], Some(100), whole(Some("\"v1\""), Some(100)), None),
+            (
+                &[v1, (CONTENT_ENCODING, "identity")],
+                Some(100),
+                whole(Some("\"v1\""), Some(100)),
+                None,
+            ),
         ] {
             assert_eq!(judged(200, fields, length, None), alone, "{fields:?} {length:?}");
             let resuming = resuming.unwrap_or(alone);

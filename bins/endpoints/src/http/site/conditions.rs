@@ -31,8 +31,7 @@ pub(super) enum ConditionVerdict {
 
 /// Judges a GET or HEAD at the calendar time `now`.
 pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> ConditionVerdict {
-    let is_modified_since =
-        |name: &HeaderName| Some(file.modified? > date(headers, name)?);
+    let is_modified_since = |name: &HeaderName| Some(file.modified? > date(headers, name)?);
     if headers.contains_key(IF_MATCH) {
         if !lists(headers, &IF_MATCH, &file.etag, false) {
             return ConditionVerdict::Failed;
@@ -98,7 +97,11 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
-        judge(&headers, &Validators { etag: "\"tag\"".to_owned(), modified: Some(784_111_777) }, NOW)
+        judge(
+            &headers,
+            &Validators { etag: "\"tag\"".to_owned(), modified: Some(784_111_777) },
+            NOW,
+        )
     }
 
     #[test]

@@ -246,16 +246,24 @@ mod tests {
             // Nothing is read: all places are taken.
             let _places = digests.0.readers.acquire_many(READERS as u32).await.unwrap();
             let file = Arc::new(tempfile::tempfile().unwrap());
-            for _ in 0..1000 {
-                assert_eq!(digests.of(&file, old(1), true, ready(())).await, None);
-            }
+            // Each waits for its client, which has ended its half, all at the same time.
+            let asking = |versions: Vec<FileVersion>| async {
+                let mut tasks = tokio::task::JoinSet::new();
+                for version in versions {
+                    let (digests, file) = (digests.clone(), file.clone());
+                    tasks.spawn(async move { digests.of(&file, version, true, ready(())).await });
+                }
+                assert!(tasks.join_all().await.iter().all(Option::is_none));
+            };
+            asking(vec![old(1); 1000]).await;
             // The task that would read, and this test: nobody who has gone holds the file.
             assert_eq!(Arc::strong_count(&file), 2);
-            for n in 2..=PENDING_MAX as u64 {
-                assert_eq!(digests.of(&file, old(n), false, ready(())).await, None);
-            }
+            asking((2..=PENDING_MAX as u64).map(old).collect()).await;
             let all = PENDING_MAX + 1;
-            assert_eq!((digests.0.known().pending.len(), Arc::strong_count(&file)), (PENDING_MAX, all));
+            assert_eq!(
+                (digests.0.known().pending.len(), Arc::strong_count(&file)),
+                (PENDING_MAX, all)
+            );
             // One more goes without, at once, though its client would wait.
             assert_eq!(digests.of(&file, old(0), true, pending()).await, None);
             assert_eq!(Arc::strong_count(&file), all);

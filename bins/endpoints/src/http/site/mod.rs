@@ -92,13 +92,13 @@ impl Site {
         request: Request<Incoming>,
         exchange: &Exchange,
     ) -> Result<Response<Body>, Refusal> {
+        // CONNECT names whom to connect to, which nobody here does.
+        let target = request.uri().authority().filter(|_| request.method() != Method::CONNECT);
         self.hosts
-            .check(request.uri(), request.headers())
+            .check(target.map(|authority| authority.as_str()), request.headers())
             .map_err(|reason| Refusal::new(StatusCode::MISDIRECTED_REQUEST, reason).closing())?;
         match (request.method(), &self.uploads) {
-            (&Method::GET | &Method::HEAD, _) => {
-                self.show(&request.into_parts().0, exchange).await
-            }
+            (&Method::GET | &Method::HEAD, _) => self.show(&request.into_parts().0, exchange).await,
             (&Method::POST | &Method::PUT, Some(uploads)) => {
                 uploads.accept(request, exchange).await
             }
@@ -127,16 +127,10 @@ impl Site {
         })
     }
 
-    async fn show(
-        &self,
-        request: &Parts,
-        exchange: &Exchange,
-    ) -> Result<Response<Body>, Refusal> {
+    async fn show(&self, request: &Parts, exchange: &Exchange) -> Result<Response<Body>, Refusal> {
         let target = RequestTarget::parse(request.uri.path()).map_err(|wrong| match wrong {
             Wrong::Malformed => Refusal::new(StatusCode::BAD_REQUEST, "this is not a path"),
-            Wrong::TooLong => {
-                Refusal::new(StatusCode::URI_TOO_LONG, "no file has so long a path")
-            }
+            Wrong::TooLong => Refusal::new(StatusCode::URI_TOO_LONG, "no file has so long a path"),
             Wrong::Hidden => Refusal::new(StatusCode::NOT_FOUND, "there is no such file here"),
         })?;
         if target.segments.first().is_some_and(|name| name == OURS) {

@@ -11,8 +11,8 @@ use crate::http::file_body::FileBody;
 use crate::http::server::{Body, Exchange};
 use http_body_util::BodyExt as _;
 use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderValue,
-    LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    HeaderValue, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -47,9 +47,8 @@ pub(super) async fn serve(
         _ => WantedRange::Whole,
     };
     let context = &exchange.context;
-    let open = |range| {
-        FileBody::open(file.clone(), range, context.clock, context.read_ahead.clone())
-    };
+    let open =
+        |range| FileBody::open(file.clone(), range, context.clock, context.read_ahead.clone());
     let mut response = match (verdict, wanted) {
         (ConditionVerdict::Failed, _) => {
             return Err(Refusal::new(

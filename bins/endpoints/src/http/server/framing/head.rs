@@ -181,8 +181,7 @@ fn length(value: &[u8]) -> Result<u64, BadRequest> {
 
 /// Returns what the codings come to, with those of a field before.
 fn codings(value: &[u8], before: Option<Codings>) -> Codings {
-    let mut names: Vec<_> =
-        value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+    let mut names: Vec<_> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
     // Empty members of a list mean nothing (RFC 9110, section 5.6.1).
     names.retain(|name| !name.is_empty());
     let is_chunked = |name: &&[u8]| name.eq_ignore_ascii_case(b"chunked");

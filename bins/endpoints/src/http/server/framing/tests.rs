@@ -144,7 +144,8 @@ fn bodies_are_followed_to_their_end_and_no_further() {
     ] {
         assert_eq!(refusal(&format!("{chunked}{body}")), Some(400), "{body:?}");
     }
-    for endless in ["3;".to_owned() + &"a".repeat(20_000), "0\r\n".to_owned() + &"X: y\r\n".repeat(4000)]
+    for endless in
+        ["3;".to_owned() + &"a".repeat(20_000), "0\r\n".to_owned() + &"X: y\r\n".repeat(4000)]
     {
         assert_eq!(refusal(&format!("{chunked}{endless}")), Some(431));
     }

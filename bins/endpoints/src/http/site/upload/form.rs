@@ -5,8 +5,8 @@
 
 use super::body::{Broken, PacedBody};
 use super::save::{NAMELESS, Naming, Pieces, StoredUpload, save as save_pieces};
-use crate::http::{disposition, names};
 use crate::http::site::refusal::Refusal;
+use crate::http::{disposition, names};
 use bytes::Bytes;
 use http_body_util::BodyStream;
 use hyper::StatusCode;
@@ -37,8 +37,9 @@ const DATA_RATION: usize = 128 << 10;
 /// When the body is a form and has no boundary that can be read: it must not pass for a file.
 pub(super) fn boundary(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let bad = |reason| Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
-    let mut fields = headers.get_all(CONTENT_TYPE).into_iter();
-    let is_form = fields.clone().any(|field| is_form(field.as_bytes()));
+    let all = headers.get_all(CONTENT_TYPE);
+    let is_form = all.iter().any(|field| is_form(field.as_bytes()));
+    let mut fields = all.iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return if is_form { bad("the upload has more than one Content-Type") } else { Ok(None) };
     };

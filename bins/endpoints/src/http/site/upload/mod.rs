@@ -50,11 +50,7 @@ impl Uploads {
                 below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
             RequestTarget::parse(&format!("/{}", names.join("/"))).ok()
         });
-        Ok(Self {
-            folder: real,
-            limit: settings.limits.body_bytes,
-            served_as,
-        })
+        Ok(Self { folder: real, limit: settings.limits.body_bytes, served_as })
     }
 
     /// Returns true if an open file, found by `names` below the root, may be an upload: it is in the
@@ -92,8 +88,7 @@ impl Uploads {
     ) -> Result<Response<Body>, Refusal> {
         let (head, incoming) = request.into_parts();
         let headers = &head.headers;
-        same_site::check(headers)
-            .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+        same_site::check(headers).map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
         // A server that ignored it would store the part as the whole file (RFC 9110, 14.5).
         if headers.contains_key(CONTENT_RANGE) {
             return Err(Refusal::new(
