@@ -103,6 +103,11 @@ fn broken_requests_are_refused_and_change_nothing() {
     assert_eq!(status(&exchange(server.address, b"GET /hello.txt HTTP/1.0\r\n\r\n")), 200);
 }
 
+/// The number of answers in `text`.
+fn answers(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with("HTTP/1.1 ")).count()
+}
+
 #[test]
 fn what_is_no_request_is_answered_behind_those_before_it_and_ends_the_connection() {
     let site = Site::new();
@@ -137,7 +142,7 @@ fn what_is_no_request_is_answered_behind_those_before_it_and_ends_the_connection
         assert_eq!((status(&head), &body[..]), (200, &b"hello world\n"[..]), "{request}");
         let mut rest = String::new();
         stream.read_to_string(&mut rest).unwrap();
-        assert_eq!((status(&rest), rest.matches("HTTP/1.1 ").count()), (*expected, 1), "{rest}");
+        assert_eq!((status(&rest), answers(&rest)), (*expected, 1), "{rest}");
         assert!(rest.contains("Connection: close"), "{rest}");
     }
     assert!(crate::tools::names_in(&site.path("incoming")).is_empty());
@@ -158,7 +163,7 @@ fn a_body_that_breaks_its_own_framing_stores_nothing() {
             .unwrap();
         let mut all = String::new();
         stream.read_to_string(&mut all).unwrap();
-        assert_eq!((status(&all), all.matches("HTTP/1.1 ").count()), (400, 1), "{chunks:?} {all}");
+        assert_eq!((status(&all), answers(&all)), (400, 1), "{chunks:?} {all}");
     }
     assert!(crate::tools::names_in(&site.path("incoming")).is_empty());
 }

@@ -1,11 +1,13 @@
 //! A file as an answer: whole, a range of it, or the word that the client has it already.
 
+#![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
+
 use super::answer::empty;
 use super::conditions::{ConditionVerdict, judge};
 use super::digests::Digests;
 use super::range::{WantedRange, wanted};
 use super::refusal::Refusal;
-use super::version::FileVersion;
+use super::version::{FileVersion, TICK};
 use crate::http::digest_field::{self, REPR_DIGEST};
 use crate::http::file_body::FileBody;
 use crate::http::server::{Body, Exchange};
@@ -18,7 +20,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use jostle_common::clock::Clock;
 use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -32,11 +34,10 @@ pub(super) async fn serve(
     exchange: &Exchange,
 ) -> Result<Response<Body>, Refusal> {
     let file = Arc::new(file);
-    let now = Clock::wall();
-    let version = FileVersion::of(metadata);
+    let (version, now) = settled(&file, FileVersion::of(metadata)).await?;
     let validators = version.validators(now);
     let verdict = judge(&request.headers, &validators, now);
-    let size = metadata.size();
+    let size = version.size();
     let wanted = match (verdict, request.headers.get(RANGE)) {
         // A range is for GET alone (RFC 9110, 14.2).
         (ConditionVerdict::Proceed { range: true }, Some(value))
@@ -107,6 +108,19 @@ pub(super) async fn serve(
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
     Ok(response)
+}
+
+/// Returns the version of an open file and the time since 1970. One that was changed a moment ago
+/// is waited for once, so that no other bytes can get its tag.
+async fn settled(file: &File, version: FileVersion) -> io::Result<(FileVersion, Duration)> {
+    let now = Clock::wall();
+    match version.settles_in(now) {
+        wait if wait.is_zero() || wait > TICK => Ok((version, now)),
+        wait => {
+            tokio::time::sleep(wait).await;
+            Ok((FileVersion::of(&file.metadata()?), Clock::wall()))
+        }
+    }
 }
 
 fn content_type(name: &[u8]) -> HeaderValue {

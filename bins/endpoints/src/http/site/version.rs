@@ -10,7 +10,7 @@ use std::time::Duration;
 const DATE_MAX: u64 = 253_402_300_799;
 /// File systems stamp with the time of the last tick, of which a second has at least 100. Two
 /// changes within this time may bear one stamp.
-const TICK: Duration = Duration::from_millis(20);
+pub(super) const TICK: Duration = Duration::from_millis(20);
 /// The same for a file system that knows whole seconds only, or pairs of them.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
@@ -43,12 +43,17 @@ impl FileVersion {
 
     /// Returns true if another change, at `now` since 1970 or later, would get another time.
     pub(super) fn is_settled(&self, now: Duration) -> bool {
+        self.settles_in(now).is_zero()
+    }
+
+    /// Returns the time from `now` until another change would get another time.
+    pub(super) fn settles_in(&self, now: Duration) -> Duration {
         let (seconds, nanos) = self.changed;
         let (Ok(seconds), Ok(nanos)) = (u64::try_from(seconds), u32::try_from(nanos)) else {
-            return true;
+            return Duration::ZERO;
         };
         let tick = if nanos == 0 { COARSE_TICK } else { TICK };
-        Duration::new(seconds, nanos) + tick <= now
+        (Duration::new(seconds, nanos) + tick).saturating_sub(now)
     }
 
     /// Returns the validators that are sent at `now` since 1970. The tag is weak as long as other

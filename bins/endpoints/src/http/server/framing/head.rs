@@ -143,7 +143,12 @@ fn request_line(line: &[u8]) -> Result<bool, BadRequest> {
     if !is_token(method) {
         return Err(BadRequest::bad("the method cannot be read"));
     }
-    if target.is_empty() || !target.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)) {
+    // Of the forms of a target only a proxy is asked for one without a path (RFC 9112, 3.2.3).
+    let has_path = target.starts_with(b"/")
+        || target == b"*"
+        || target.windows(3).any(|mark| mark == b"://")
+        || method == b"CONNECT";
+    if !has_path || !target.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)) {
         return Err(BadRequest::bad("the target cannot be read"));
     }
     match version {

@@ -46,6 +46,12 @@ fn what_two_readers_could_read_differently_is_refused() {
         ("GET /x\r\n\r\n".to_owned(), Some(400)),
         ("GET /x http/1.1\r\nHost: a\r\n\r\n".to_owned(), Some(400)),
         ("GET /x HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), Some(505)),
+        ("GET x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Some(400)),
+        ("GET a.example:80 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Some(400)),
+        ("GET ?x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Some(400)),
+        ("GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), None),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), None),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), None),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), Some(505)),
         (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), Some(414)),
         // Fields.
