@@ -8,8 +8,10 @@
 //! else arrives is counted and ignored.
 
 pub mod clock;
+pub mod cookie;
 pub mod echo;
 pub mod file;
+pub mod finishing;
 pub mod jitter;
 pub mod line_server;
 pub mod lines;

@@ -22,6 +22,11 @@ pub trait StreamEndpoint {
         self.handle_end(now);
     }
 
+    /// Takes in that it is stopped at `now`: nothing more will arrive, and nothing will be sent.
+    fn handle_stop(&mut self, now: Instant) {
+        let _ = now;
+    }
+
     /// Returns the next bytes to send at `now`; `None`: nothing before [`Self::deadline`] or more
     /// input.
     fn poll(&mut self, now: Instant) -> Option<Bytes>;

@@ -200,6 +200,7 @@ where
         {
             let ordinal = token.0 as u64;
             let endpoint = &mut endpoint;
+            endpoint.handle_stop(self.clock.now());
             let _ = (self.watch)(Visit { ordinal, peer, endpoint, is_over: true });
         }
     }

@@ -78,10 +78,11 @@ impl<F: Source> SawServer<F> {
 
     fn handle_request(&mut self, now: Instant, from: SocketAddr, request: Request, size: usize) {
         self.report.requests += 1;
-        if self.outbox.len() >= OUTBOX_MAX || !self.source.refresh(now) {
+        let is_ready = self.outbox.len() < OUTBOX_MAX && self.source.refresh(now);
+        let Some(digest) = self.source.digest().filter(|_| is_ready) else {
             self.report.unanswered += 1;
             return;
-        }
+        };
         let mut buffer = [0; CHUNK];
         // Beyond the end this is empty, and the answer still tells the size and the digest.
         let data = &mut buffer[..chunk_length(self.source.size(), request.number)];
@@ -95,7 +96,7 @@ impl<F: Source> SawServer<F> {
             number,
             attempt,
             size: self.source.size(),
-            digest: self.source.digest(),
+            digest,
             data,
         };
         let mut payload = answer.encode();
