@@ -19,6 +19,7 @@ pub mod messages;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
+pub mod repeats;
 pub mod saw;
 pub mod storage;
 pub mod stream;

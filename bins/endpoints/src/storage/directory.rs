@@ -167,8 +167,7 @@ impl Folder for Directory {
 pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    Directory::named(folder, name)
-        .first_free("", |path| take_name(part, &path).map(|()| path))
+    Directory::named(folder, name).first_free("", |path| take_name(part, &path).map(|()| path))
 }
 
 #[cfg(test)]

@@ -31,9 +31,7 @@ pub(crate) enum FolderEntry {
 
 /// Opens what `open` opens with the flags that it is given: first to see what it is, then, if it
 /// is a file or a folder, to read it.
-pub(crate) fn open_entry(
-    open: impl Fn(OFlags) -> io::Result<OwnedFd>,
-) -> io::Result<FolderEntry> {
+pub(crate) fn open_entry(open: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<FolderEntry> {
     let handle = File::from(open(LOOK)?);
     let found = handle.metadata()?;
     match found.file_type() {
@@ -70,10 +68,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
 
 /// Opens the very file that a handle names.
 #[cfg(target_os = "linux")]
-fn reopened(
-    handle: &File,
-    open: impl Fn(OFlags) -> io::Result<OwnedFd>,
-) -> io::Result<File> {
+fn reopened(handle: &File, open: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<File> {
     use std::os::fd::AsRawFd as _;
     let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
     match fs::open(path, READ, Mode::empty()) {

@@ -18,8 +18,8 @@ pub use source::FileSource;
 pub use watched::WatchedFile;
 
 pub(crate) use durable::{sync_file, sync_name};
-pub(crate) use source::HashedFile;
 pub(crate) use entry::{FolderEntry, open_entry, open_regular};
+pub(crate) use source::HashedFile;
 
 use std::io;
 use std::path::Path;

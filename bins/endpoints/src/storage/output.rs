@@ -1,7 +1,7 @@
 //! The file that a client fetches: written next to its name, and renamed to it when it is whole.
 
-use super::durable::{sync_file, sync_name};
 use super::at;
+use super::durable::{sync_file, sync_name};
 use crate::protocol::storage::Sink;
 use std::ffi::OsString;
 use std::fs::File;

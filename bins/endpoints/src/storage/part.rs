@@ -1,11 +1,11 @@
 //! A received file in the making: under a hidden name of its own, and gone with its transfer unless
 //! it is stored.
 
+use super::at;
 use super::directory::Directory;
 use super::durable::{sync_file, sync_name};
 use super::entry::open_regular;
 use super::quota::Charge;
-use super::at;
 use crate::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
 use crate::protocol::storage::Partial;
 use jostle_common::clock::Clock;
@@ -77,9 +77,8 @@ impl PartFile {
     /// When no name can be given.
     pub fn store(mut self) -> io::Result<String> {
         sync_file(&self.file, &self.path)?;
-        let path = self.directory.first_free("", |path| {
-            take_name(&self.path, &path).map(|()| path)
-        })?;
+        let path =
+            self.directory.first_free("", |path| take_name(&self.path, &path).map(|()| path))?;
         self.settle(&path)?;
         Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned())
     }
@@ -154,19 +153,20 @@ pub(super) fn take_name(part: &Path, path: &Path) -> io::Result<()> {
 
 /// Removes the parts that servers have left in a folder when they were killed: those that have our
 /// kind of name, are old enough and locked by nobody. Returns how many there were.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn remove_stale_parts(folder: &Path) -> io::Result<u64> {
+pub fn remove_stale_parts(folder: &Path) -> u64 {
+    // A folder that may only be written to keeps what it has.
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let mut removed = 0;
-    for entry in std::fs::read_dir(folder).map_err(at(folder))? {
-        let entry = entry.map_err(at(folder))?;
+    for entry in entries.flatten() {
         if entry.file_name().to_str().is_some_and(is_part) && is_stale(&entry.path()) {
             remove(&entry.path());
             removed += 1;
         }
     }
-    Ok(removed)
+    if removed > 0 {
+        log::info!("removed {removed} parts that an earlier run left in {}", folder.display());
+    }
+    removed
 }
 
 fn is_part(name: &str) -> bool {
@@ -275,7 +275,7 @@ mod tests {
         write(".jostle-0123456789abcde0.part", None);
         let theirs = [".jostle-123.part", "song.part", ".jostle-0123456789abcdeg.part", "song"];
         theirs.iter().for_each(|name| write(name, Some(old)));
-        assert_eq!(remove_stale_parts(folder.path()).unwrap(), 1);
+        assert_eq!(remove_stale_parts(folder.path()), 1);
         assert!(!folder.path().join(".jostle-0123456789abcdef.part").exists());
         assert_eq!(names(folder.path()).len(), 2 + theirs.len());
         drop(alive);

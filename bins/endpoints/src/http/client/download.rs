@@ -15,6 +15,7 @@ use hyper::{Method, Response, StatusCode};
 use indicatif::ProgressBar;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_common::units::ByteSize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub enum DownloadTarget {
 struct Fetch<'a> {
     connection: &'a mut HttpConnection,
     target: &'a DownloadTarget,
+    size_max: u64,
     resume: bool,
     bar: &'a ProgressBar,
     report: HttpReport,
@@ -54,9 +56,9 @@ pub async fn download(
 ) -> HttpReport {
     let clock = Clock::start();
     let HttpClient { settings, connection } = client;
-    let report = HttpReport::new(url.clone());
+    let (report, size_max) = (HttpReport::new(url.clone()), settings.size_max);
     let mut fetch =
-        Fetch { connection, target, resume, bar, report, part: None, disposition: None };
+        Fetch { connection, target, size_max, resume, bar, report, part: None, disposition: None };
     let mut retries = 0;
     let done = persist(settings.retries, &mut retries, async || fetch.attempt().await).await;
     let mut report = fetch.report;
@@ -167,9 +169,18 @@ impl Fetch<'_> {
 
     async fn receive(&mut self, mut body: Incoming, total: Option<u64>) -> Result<(), HttpFailure> {
         self.bar.set_length(total.unwrap_or(0));
+        let limit = self.size_max;
         let part = self.part.as_mut().expect("begin has opened it");
         self.bar.set_position(part.size());
+        if total.is_some_and(|total| total > limit) {
+            return Err(too_large(limit));
+        }
         while let Some(piece) = self.connection.piece(&mut body).await? {
+            if part.size() + piece.len() as u64 > limit {
+                // Nothing of it will ever be of use.
+                part.restart(None).map_err(local)?;
+                return Err(too_large(limit));
+            }
             part.append(&piece).map_err(local)?;
             self.bar.set_position(part.size());
         }
@@ -234,6 +245,11 @@ fn first_byte(headers: &HeaderMap) -> Option<u64> {
 
 fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
+}
+
+fn too_large(limit: u64) -> HttpFailure {
+    let limit = ByteSize::new(limit);
+    HttpFailure::Final(format!("the file has more than {limit}; raise the limit with --max-size"))
 }
 
 /// Returns a failure of ours: another try would meet it too.

@@ -22,6 +22,8 @@ pub struct Limits {
     pub least: Least,
     /// The largest upload, in bytes.
     pub body_bytes: u64,
+    /// The bytes of all uploads that are stored.
+    pub stored_bytes: u64,
     /// The threads that serve.
     pub threads: usize,
     /// True to end when the first connection has ended.
@@ -44,6 +46,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             least: Least { bytes: 7500, within: Duration::from_secs(60) },
             body_bytes: 4 << 30,
+            stored_bytes: 64 << 30,
             threads: std::thread::available_parallelism().map_or(2, Into::into),
             once: false,
             log: false,

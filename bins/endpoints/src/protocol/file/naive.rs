@@ -146,9 +146,7 @@ impl<P: Partial> BareStream<P> {
         let received =
             ReceivedFile { peer, stored, size: self.size, sent: None, elapsed, account: None };
         match (self.failure, self.file) {
-            (None, Some(file)) => {
-                (Some(file.finish(RestOfDigest::nothing(self.hasher))), received)
-            }
+            (None, Some(file)) => (Some(file.finish(RestOfDigest::nothing(self.hasher))), received),
             _ => (None, received),
         }
     }

@@ -299,12 +299,12 @@ impl<F: Source> UdpFileSender<F> {
 
     /// Sends `control` when it is due, and again until it is answered.
     fn control(&mut self, now: Instant, control: &ClientControl) -> Option<Transmit> {
+        let UdpFileSenderSettings { server, patience, .. } = self.settings;
+        if now >= self.heard + patience {
+            self.end(now, Err(UdpFileFailure::Silence { server, patience }));
+            return None;
+        }
         match self.next {
-            Some(_) if now >= self.heard + self.settings.patience => {
-                let UdpFileSenderSettings { server, patience, .. } = self.settings;
-                self.end(now, Err(UdpFileFailure::Silence { server, patience }));
-                return None;
-            }
             Some(next) if now < next => return None,
             Some(_) => self.timer.back_off(),
             None => {}

@@ -230,11 +230,12 @@ impl<P: Partial> UdpTransfer<P> {
     }
 
     fn step<F: Folder<File = P>>(&mut self, now: Instant, folder: &mut F) {
+        let has_nothing = !self.has_data() && self.announced.size > 0;
         match &mut self.phase {
             TransferPhase::Receiving => {
                 self.fail("the sender went silent".to_owned(), "you went silent".to_owned())
             }
-            TransferPhase::Settling(_) if !self.has_data() && self.announced.size > 0 => {
+            TransferPhase::Settling(_) if has_nothing => {
                 self.phase = TransferPhase::Empty;
             }
             TransferPhase::Settling(_) => {

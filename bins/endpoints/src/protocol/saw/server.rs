@@ -92,13 +92,7 @@ impl<F: Source> SawServer<F> {
             return;
         }
         let Request { number, attempt } = request;
-        let answer = Answer {
-            number,
-            attempt,
-            size: self.source.size(),
-            digest,
-            data,
-        };
+        let answer = Answer { number, attempt, size: self.source.size(), digest, data };
         let mut payload = answer.encode();
         // The sender may be forged: its owner must not get more than a small multiple of what came.
         if payload.len() > size * AMPLIFICATION_MAX && !is_loopback(from) {

@@ -98,10 +98,8 @@ impl<F: Folder> TcpFileReceiver<F> {
 
     /// Gives the file up. The sender must not take the end of the connection for success.
     fn fail(&mut self, now: Instant, reason: String) {
-        let must_reset = matches!(
-            self.phase,
-            ReceivingPhase::Receiving { .. } | ReceivingPhase::Finishing(_)
-        );
+        let must_reset =
+            matches!(self.phase, ReceivingPhase::Receiving { .. } | ReceivingPhase::Finishing(_));
         self.phase = ReceivingPhase::Over { must_reset };
         if must_reset && self.has_data {
             self.tell(now, Err(reason));
@@ -137,7 +135,7 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
         }
     }
 
-    fn handle_end(&mut self, now: Instant) {
+    fn handle_end(&mut self, _now: Instant) {
         let ReceivingPhase::Receiving { file, hasher } = &mut self.phase else { return };
         let Some(file) = file.take() else {
             // A port probe.
@@ -188,6 +186,11 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
 
     fn is_finished(&self) -> bool {
         matches!(self.phase, ReceivingPhase::Over { .. })
+    }
+
+    fn may_yield(&self) -> bool {
+        // A file that is whole has its sender's attention, and the disk's.
+        matches!(self.phase, ReceivingPhase::Receiving { .. })
     }
 
     fn handle_stop(&mut self, now: Instant) {
