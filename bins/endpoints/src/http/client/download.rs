@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
+use jostle_common::units::ByteSize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub enum DownloadTarget {
 struct Fetch<'a> {
     connection: &'a mut HttpConnection,
     target: &'a DownloadTarget,
+    size_max: u64,
     resume: bool,
     bar: &'a ProgressBar,
     /// The address that was asked for, before all redirections.
@@ -63,13 +65,15 @@ pub async fn download(
 ) -> HttpReport {
     let clock = Clock::start();
     let HttpClient { settings, connection } = client;
+    let (report, size_max) = (HttpReport::new(url.clone()), settings.size_max);
     let mut fetch = Fetch {
         connection,
         target,
+        size_max,
         resume,
         bar,
         asked: url.clone(),
-        report: HttpReport::new(url.clone()),
+        report,
         part: None,
         expected: None,
         total: None,
@@ -241,10 +245,19 @@ impl Fetch<'_> {
     /// Takes the body, which ends at `end` of the file if that is known.
     async fn receive(&mut self, mut body: Incoming, end: Option<u64>) -> Result<(), HttpFailure> {
         self.bar.set_length(self.total.unwrap_or(0));
+        let (limit, total) = (self.size_max, self.total.or(end));
         let part = self.part.as_mut().expect("begin has opened it");
         self.bar.set_position(part.size());
+        if total.is_some_and(|total| total > limit) {
+            return Err(too_large(limit));
+        }
         while let Some(piece) = self.connection.piece(&mut body).await? {
             let size = part.size() + piece.len() as u64;
+            if size > limit {
+                // Nothing of it will ever be of use.
+                part.restart(None).map_err(local)?;
+                return Err(too_large(limit));
+            }
             if end.is_some_and(|end| size > end) {
                 self.connection.close();
                 part.restart(None).map_err(local)?;
@@ -325,6 +338,11 @@ impl From<HttpFailure> for Unusable {
     fn from(failure: HttpFailure) -> Self {
         Self::Failed(failure)
     }
+}
+
+fn too_large(limit: u64) -> HttpFailure {
+    let limit = ByteSize::new(limit);
+    HttpFailure::Final(format!("the file has more than {limit}; raise the limit with --max-size"))
 }
 
 /// Returns a failure of ours: another try would meet it too.

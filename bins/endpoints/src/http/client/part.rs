@@ -1,6 +1,7 @@
 //! A file that is being fetched: `NAME.part`, next to it `NAME.part.etag` with the version it is a
 //! part of (its tag, its address and its size), until it has its name.
 
+use crate::storage::{sync_file, sync_name};
 use jostle_common::digest::{Digest, Hasher};
 use rustix::fs::{FlockOperation, flock};
 use std::ffi::OsString;
@@ -127,14 +128,17 @@ impl PartialDownload {
         self.hasher.clone().finish()
     }
 
-    /// Gives the whole file its name: over what is there, or the next that is free.
+    /// Gives the whole file its name: over what is there, or the next that is free. Waits until
+    /// both are on the disk.
     pub(super) fn finish(self, path: &Path, replace: bool) -> io::Result<PathBuf> {
         let Some(part) = self.path else { return Ok(path.to_owned()) };
+        sync_file(&self.file, &part)?;
         let named = match replace {
             true => std::fs::rename(&part, path).map(|()| path.to_owned()).map_err(at(path)),
             false => crate::storage::take_free_name(&part, path),
         }?;
         let _ = std::fs::remove_file(with(&part, ".etag"));
+        sync_name(&named)?;
         Ok(named)
     }
 

@@ -10,8 +10,7 @@ use crate::http::digest_field::{self, REPR_DIGEST};
 use crate::http::disposition;
 use crate::http::file_body::FileBody;
 use crate::http::read_ahead::ReadAhead;
-use crate::protocol::storage::Source as _;
-use crate::storage::FileSource;
+use crate::storage::HashedFile;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -20,7 +19,6 @@ use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use serde_json::Value;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,10 +76,8 @@ impl Send<'_> {
     async fn attempt(&mut self) -> Result<(), HttpFailure> {
         let named = |error: std::io::Error| HttpFailure::Final(error.to_string());
         // Read once for the digest, which the server checks as the bytes come in.
-        let source = FileSource::open(self.path).map_err(named)?;
-        let (size, digest) = (source.size(), source.digest());
+        let HashedFile { file, size, digest, .. } = HashedFile::open(self.path).map_err(named)?;
         (self.report.size, self.report.digest) = (size, Some(digest));
-        let file = File::open(self.path).map_err(named)?;
         let shared = Arc::new(ReadAhead::new(READ_AHEAD_BYTES));
         let body = FileBody::open(Arc::new(file), 0..size, Clock::start(), shared);
         let body = body.await.map_err(named)?;

@@ -5,6 +5,7 @@ use crate::http::PORT;
 use crate::http::pace::Least;
 use crate::http::server::{HttpEvent, HttpTotals, Limits};
 use crate::options::{ListenOptions, span};
+use crate::storage::Quota;
 use clap::Args;
 use jostle_common::units::{BitRate, ByteSize};
 use jostle_common::words::grouped;
@@ -59,6 +60,9 @@ pub struct HttpServeArgs {
     /// The largest upload
     #[arg(long, value_name = "SIZE", default_value = "4GiB", help_heading = "Limits")]
     max_size: ByteSize,
+    /// The most to store in all, over the uploads of this run
+    #[arg(long, value_name = "SIZE", default_value = Quota::DEFAULT, help_heading = "Limits")]
+    max_total: ByteSize,
     /// How many connections are served at once; further ones wait
     #[arg(long, value_name = "N", default_value_t = Limits::CONNECTIONS as u32,
         value_parser = clap::value_parser!(u32).range(1..),
@@ -134,6 +138,7 @@ impl HttpServeArgs {
             read_ahead_bytes: defaults.read_ahead_bytes,
             least: Least { bytes: self.min_rate.bytes_in(self.patience), within: self.patience },
             body_bytes: self.max_size.bytes(),
+            stored_bytes: self.max_total.bytes(),
             threads: self.threads.map_or(defaults.threads, Into::into),
             once: self.once,
             log: self.log,

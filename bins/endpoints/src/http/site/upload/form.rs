@@ -4,7 +4,7 @@
 //! the heads of the parts have a bound, and a file is taken a piece at a time.
 
 use super::body::{Broken, PacedBody};
-use super::save::{NAMELESS, Naming, Pieces, StoredUpload, save as save_pieces};
+use super::save::{NAMELESS, Naming, Pieces, StoreLimits, StoredUpload, save as save_pieces};
 use crate::http::site::refusal::Refusal;
 use crate::http::{disposition, names};
 use bytes::Bytes;
@@ -69,11 +69,12 @@ fn is_form(content_type: &[u8]) -> bool {
 /// the next.
 pub(super) async fn save(
     folder: &Path,
-    limit: u64,
+    limits: &StoreLimits,
     body: PacedBody,
     boundary: String,
     on_stored: impl Fn(&StoredUpload),
 ) -> Result<Vec<StoredUpload>, Refusal> {
+    let limit = limits.size_max;
     let ration = Arc::new(AtomicUsize::new(0));
     let rationed = Rationed { frames: BodyStream::new(body), ration: ration.clone() };
     let whole = limit.saturating_add(AROUND_MAX);
@@ -109,7 +110,7 @@ pub(super) async fn save(
             Some(said) => {
                 let name = names::safe(said).unwrap_or_else(|| NAMELESS.to_owned());
                 let file =
-                    save_pieces(folder, limit, &name, Naming::Counted, None, &mut part).await?;
+                    save_pieces(folder, limits, &name, Naming::Counted, None, &mut part).await?;
                 on_stored(&file);
                 stored.push(file);
             }

@@ -15,6 +15,7 @@ use super::settings::SiteSettings;
 use super::target::{RequestTarget, Wrong};
 use crate::http::server::{Body, Exchange, HttpEvent};
 use crate::http::{digest_field, disposition, names};
+use crate::storage::{Quota, remove_stale_parts};
 use anyhow::Context as _;
 use body::PacedBody;
 use hyper::body::{Body as _, Incoming};
@@ -24,7 +25,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
-use save::{Naming, StoredUpload};
+use save::{Naming, StoreLimits, StoredUpload};
 use serde_json::json;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -34,7 +35,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Uploads {
     folder: PathBuf,
-    limit: u64,
+    limits: StoreLimits,
     /// The path under which the folder is served, if it is: the names below the root.
     served_as: Option<RequestTarget>,
 }
@@ -50,7 +51,12 @@ impl Uploads {
                 below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
             RequestTarget::parse(&format!("/{}", names.join("/"))).ok()
         });
-        Ok(Self { folder: real, limit: settings.limits.body_bytes, served_as })
+        remove_stale_parts(&real);
+        let limits = StoreLimits {
+            size_max: settings.limits.body_bytes,
+            quota: Quota::new(settings.limits.stored_bytes),
+        };
+        Ok(Self { folder: real, limits, served_as })
     }
 
     /// Returns true if an open file, found by `names` below the root, may be an upload: it is in the
@@ -65,7 +71,7 @@ impl Uploads {
 
     /// Returns the largest upload, in bytes.
     pub(super) const fn limit(&self) -> u64 {
-        self.limit
+        self.limits.size_max
     }
 
     /// Stores what a POST or PUT brings.
@@ -111,8 +117,12 @@ impl Uploads {
         let size = incoming.size_hint().exact();
         // The length of a form is that of all its parts and their heads.
         let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
-        if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
-            return Err(Refusal::too_large(self.limit));
+        if size.is_some_and(|size| size > self.limit().saturating_add(around)) {
+            return Err(Refusal::too_large(self.limit()));
+        }
+        let quota = &self.limits.quota;
+        if size.is_some_and(|size| size > quota.room().saturating_add(around)) {
+            return Err(quota.exceeded().into());
         }
         let (named, naming) = self.name(&head)?;
         // Before the body is read: a client that waits for 100 Continue need not send it.
@@ -122,7 +132,7 @@ impl Uploads {
         let mut body = PacedBody::new(incoming, exchange.context.clone());
         let stored = match boundary {
             Some(boundary) => {
-                form::save(&self.folder, self.limit, body, boundary, |file| {
+                form::save(&self.folder, &self.limits, body, boundary, |file| {
                     announce(exchange, file)
                 })
                 .await?
@@ -130,7 +140,7 @@ impl Uploads {
             None => {
                 let expected = digest_field::parse(headers);
                 let file =
-                    save::save(&self.folder, self.limit, &named, naming, expected, &mut body)
+                    save::save(&self.folder, &self.limits, &named, naming, expected, &mut body)
                         .await?;
                 announce(exchange, &file);
                 vec![file]
