@@ -29,6 +29,9 @@ pub(super) const WINDOW: u64 = 6 << 20;
 /// The most pieces one direction holds, so that a stream pushed byte by byte is bounded too.
 const PIECES_MAX: usize = 8192;
 
+/// The memory that a piece costs besides its bytes.
+const PIECE_BYTES: u64 = 200;
+
 /// The outlet for what comes out of a connection.
 pub(super) struct Outlet<'a> {
     pub(super) now: Instant,
@@ -76,14 +79,6 @@ struct Half {
     held: u64,
     /// True if the end of the stream was handed out.
     ended: bool,
-}
-
-impl Half {
-    /// Notes that it holds so many bytes from now on.
-    fn hold(&mut self, bytes: u64, memory: &Memory) {
-        memory.settle(self.held, bytes);
-        self.held = bytes;
-    }
 }
 
 impl Connection {
@@ -145,7 +140,8 @@ impl Connection {
         {
             return 0;
         }
-        let room = WINDOW.saturating_sub(half.held).min(self.memory.room(half.held));
+        let cost = half.held + half.stream.pieces() as u64 * PIECE_BYTES;
+        let room = WINDOW.saturating_sub(half.held).min(self.memory.room(cost));
         // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293
         // §3.8.6.2.2).
         if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
@@ -162,9 +158,9 @@ impl Connection {
         }
         let length = bytes.len() as u64;
         let half = &mut self.halves[direction.index()];
-        half.hold(half.held + length, &self.memory);
+        half.held += length;
         half.sender.write(length);
-        half.stream.push(bytes);
+        half.stream.push(self.memory.charge(bytes));
         self.transmit(direction, out);
     }
 
@@ -180,7 +176,7 @@ impl Connection {
         // Only bytes that were handed out can have been taken.
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
-        half.hold(half.held - bytes, &self.memory);
+        half.held -= bytes;
     }
 
     /// Tears the connection down at the end that sends in `direction`: what it has not sent is
@@ -201,7 +197,7 @@ impl Connection {
         let end = half.stream.end();
         half.stream.truncate(offset);
         let freed = (end - half.stream.end()).min(half.held);
-        half.hold(half.held - freed, &self.memory);
+        half.held -= freed;
     }
 
     /// Takes in a segment that crossed the link of `direction` whole.
@@ -366,13 +362,5 @@ impl Connection {
         let mut counters = *self.halves[0].sender.counters();
         counters += *self.halves[1].sender.counters();
         counters
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        for half in &self.halves {
-            self.memory.settle(half.held, 0);
-        }
     }
 }
