@@ -2,6 +2,7 @@
 
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
+use super::restraint;
 use super::{TcpPart, TcpRelay};
 use crate::reactor::Owner;
 use crate::turn::Turn;
@@ -56,7 +57,10 @@ impl TcpRelay {
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
-                Ok((stream, address)) => self.welcome(stream, address, turn),
+                Ok((stream, address)) => {
+                    let restrained = self.acceptor.restrains(index);
+                    self.welcome(stream, address, restrained, turn)
+                }
                 Err(error) => {
                     turn.descriptors.give(2);
                     match error.kind() {
@@ -99,6 +103,7 @@ impl TcpRelay {
         &mut self,
         mut stream: TcpStream,
         address: SocketAddr,
+        restrained: bool,
         turn: &mut Turn,
     ) -> io::Result<()> {
         let index = self.connections.next_index();
@@ -107,7 +112,11 @@ impl TcpRelay {
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
-        let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
+        let mut client = End::accepted(stream, token);
+        if !turn.options.portable {
+            client = client.with_buffer(restrained);
+        }
+        let carried = self.carriage.is_in_force();
         let make = |id| RelayedConnection::new(id, address, client, carried, turn.now);
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
@@ -133,18 +142,20 @@ impl TcpRelay {
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
-            let begun = TcpStream::connect(address).and_then(|mut stream| {
-                let token = turn.reactor.add(
-                    &mut stream,
-                    owner,
-                    Interest::READABLE | Interest::WRITABLE,
-                )?;
-                Ok((stream, token))
+            let restrains = self.carriage.is_in_force() && !turn.options.portable;
+            let begun = restraint::connect(address, restrains).and_then(|(socket, restrained)| {
+                let mut stream = TcpStream::from_std(socket.into());
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                let token = turn.reactor.add(&mut stream, owner, interest)?;
+                Ok((stream, token, restrained))
             });
             match begun {
-                Ok((stream, token)) => {
+                Ok((stream, token, restrained)) => {
                     self.prepare(&stream, turn);
-                    let end = End::connecting(stream, token);
+                    let mut end = End::connecting(stream, token);
+                    if !turn.options.portable {
+                        end = end.with_buffer(restrained);
+                    }
                     return self.connections.at(index).set_upstream(end);
                 }
                 Err(error) => {

@@ -88,7 +88,7 @@ impl<'a> StreamSimulation<'a> {
             Event::End { direction, .. } | Event::Reset { direction, .. } => {
                 self.ends[direction.opposite().index()].handle_end(now);
             }
-            Event::Established { .. } | Event::Closed { .. } => {}
+            Event::Established { .. } | Event::Room { .. } | Event::Closed { .. } => {}
         }
     }
 
