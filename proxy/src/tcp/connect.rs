@@ -2,15 +2,17 @@
 
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
-use super::restraint;
+use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
+use crate::listener::keep_urgent_bytes;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -143,7 +145,7 @@ impl TcpRelay {
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
-            let begun = restraint::connect(address, restrains).and_then(|(socket, restrained)| {
+            let begun = begin_connect(address, restrains).and_then(|(socket, restrained)| {
                 let mut stream = TcpStream::from_std(socket.into());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 let token = turn.reactor.add(&mut stream, owner, interest)?;
@@ -260,4 +262,21 @@ impl TcpRelay {
         }
         let _ = turn;
     }
+}
+
+/// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
+fn begin_connect(address: SocketAddr, restrains: bool) -> io::Result<(Socket, bool)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    keep_urgent_bytes(&socket)?;
+    let restrained = restrains && restrain(&socket);
+    let is_under_way = |error: &io::Error| {
+        Errno::from_io_error(error) == Some(Errno::INPROGRESS)
+            || error.kind() == io::ErrorKind::WouldBlock
+    };
+    match socket.connect(&address.into()) {
+        Err(error) if is_under_way(&error) => {}
+        result => result?,
+    }
+    Ok((socket, restrained))
 }

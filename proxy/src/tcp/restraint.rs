@@ -8,15 +8,13 @@
 
 use jostle_engine::tcp::PAYLOAD_MAX;
 use jostle_sys::{ask_for_segments, fix_receive_buffer};
-use socket2::{Domain, Socket, Type};
-use std::io;
-use std::net::SocketAddr;
+use socket2::Socket;
 
 /// The receive buffer to begin with, asked for; Linux doubles it for its bookkeeping.
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// Restrains the senders to a socket that is not connected yet. Returns false if the system cannot.
-fn restrain(socket: &Socket) -> bool {
+pub(super) fn restrain(socket: &Socket) -> bool {
     // Without the first the buffer would stay small for good.
     let restrained = fix_receive_buffer(socket, true)
         .and_then(|()| socket.set_recv_buffer_size(BUFFER_BYTES))
@@ -61,21 +59,4 @@ impl Restraint {
     pub(super) const fn is_on(&self) -> bool {
         self.before.is_some()
     }
-}
-
-/// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
-pub(super) fn connect(address: SocketAddr, restrained: bool) -> io::Result<(Socket, bool)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    let restrained = restrained && restrain(&socket);
-    match socket.connect(&address.into()) {
-        Err(error) if is_under_way(&error) => {}
-        result => result?,
-    }
-    Ok((socket, restrained))
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    let code = rustix::io::Errno::from_io_error(error);
-    code == Some(rustix::io::Errno::INPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
 }
