@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// The memory that was held is told if it was more than this share of the bound.
+const MEMORY_SHARE: u64 = 16;
+
 /// Returns the summary: a line per route, protocol and direction, one per route and protocol for
 /// its sockets, and one for the run.
 pub(super) fn summary(printer: Printer, summary: &Summary) -> String {
@@ -19,12 +22,18 @@ pub(super) fn summary(printer: Printer, summary: &Summary) -> String {
         let fields = serde_json::to_value(sockets).unwrap_or(Value::Null);
         lines.push(printer.said("sockets", fields, || sockets_line(sockets)));
     }
-    let Summary { seed, seconds, events_lost, .. } = summary;
-    let fields = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost });
+    let Summary { seed, seconds, events_lost, memory, .. } = summary;
+    let fields = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost,
+        "memory": memory });
     lines.push(printer.said("summary", fields, || {
         let mut text = format!("seed {seed}, {seconds:.1} s");
         if *events_lost > 0 {
             let _ = write!(text, ", {} lines of the event log lost", grouped(*events_lost));
+        }
+        // What never came near the bound is nobody's concern.
+        if memory.peak >= memory.bound / MEMORY_SHARE {
+            let [peak, bound] = [memory.peak, memory.bound].map(|bytes| grouped(bytes >> 20));
+            let _ = write!(text, ", held up to {peak} of {bound} MiB");
         }
         text
     }));

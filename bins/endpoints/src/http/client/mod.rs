@@ -13,10 +13,12 @@
 mod chained_body;
 pub mod command;
 mod connection;
+mod content_range;
 mod download;
 mod failure;
 mod head;
 mod part;
+mod reception;
 mod report;
 mod upload;
 mod url;

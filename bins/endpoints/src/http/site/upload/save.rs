@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 /// The name of an upload that has none.
 pub(super) const NAMELESS: &str = "upload";
 
-/// The number of bytes that are gathered before they are written.
-const BATCH: usize = 256 << 10;
+/// The number of bytes that are gathered before they are written: all that an upload holds, however
+/// small its pieces are.
+const BATCH: usize = 64 << 10;
+/// The number of bytes that are read at once to compare a file.
+const COMPARED: usize = 256 << 10;
 
 /// The firmness with which a name is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,21 +91,18 @@ pub(super) async fn save(
     let (folder, name) = (folder.to_owned(), name.to_owned());
     let (limit, quota) = (limits.size_max, limits.quota.clone());
     let mut writing = blocking(move || Writing::create(folder, name, quota)).await?;
-    let (mut batch, mut gathered, mut size) = (Vec::new(), 0, 0);
+    let (mut batch, mut size) = (Vec::new(), 0);
     while let Some(piece) = pieces.piece().await? {
         size += piece.len() as u64;
         if size > limit {
             return Err(Refusal::too_large(limit));
         }
-        gathered += piece.len();
-        batch.push(piece);
-        if gathered >= BATCH {
-            let full = std::mem::take(&mut batch);
-            writing = blocking(move || writing.append(&full)).await?;
-            gathered = 0;
+        batch.extend_from_slice(&piece);
+        if batch.len() >= BATCH {
+            (writing, batch) = blocking(move || writing.append(batch)).await?;
         }
     }
-    blocking(move || Ok(writing.append(&batch)?.finish(naming, expected))).await?
+    blocking(move || Ok(writing.append(batch)?.0.finish(naming, expected))).await?
 }
 
 /// A file in the making; dropped, it leaves nothing.
@@ -121,13 +121,13 @@ impl Writing {
         Ok(Self { part, folder, name, hasher: Hasher::new(), size: 0 })
     }
 
-    fn append(mut self, pieces: &[Bytes]) -> io::Result<Self> {
-        for piece in pieces {
-            self.part.write_at(self.size, piece)?;
-            self.hasher.update(piece);
-            self.size += piece.len() as u64;
-        }
-        Ok(self)
+    /// Writes what was gathered. Returns its memory, for what comes next.
+    fn append(mut self, mut batch: Vec<u8>) -> io::Result<(Self, Vec<u8>)> {
+        self.part.write_at(self.size, &batch)?;
+        self.hasher.update(&batch);
+        self.size += batch.len() as u64;
+        batch.clear();
+        Ok((self, batch))
     }
 
     /// Gives it its name. It is on the disk when the client is told of it.
@@ -165,7 +165,8 @@ fn is_same(path: &Path, size: u64, digest: Digest) -> io::Result<bool> {
     if !found.is_file() || found.len() != size {
         return Ok(false);
     }
-    let (mut file, mut hasher, mut buffer) = (open_regular(path)?, Hasher::new(), vec![0; BATCH]);
+    let (mut file, mut hasher) = (open_regular(path)?, Hasher::new());
+    let mut buffer = vec![0; COMPARED];
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish() == digest),
