@@ -3,9 +3,11 @@
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
 use super::{TcpPart, TcpRelay};
+use crate::client::NewClient;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
@@ -56,7 +58,11 @@ impl TcpRelay {
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
-                Ok((stream, address)) => self.welcome(stream, address, turn),
+                Ok((stream, address)) => {
+                    let route = &self.route.name;
+                    turn.greet(NewClient { route, transport: Transport::Tcp, address });
+                    self.welcome(stream, address, turn)
+                }
                 Err(error) => {
                     turn.descriptors.give(2);
                     match error.kind() {
