@@ -4,6 +4,7 @@
 //! `in + copies = delivered + discarded + held`, from socket to socket: a packet that was refused
 //! before the link came in and was discarded, one that the system did not send is not delivered.
 
+use crate::delays::Delays;
 use crate::fate::{Fate, Loss, Settled};
 use crate::lateness::Lateness;
 use crate::sinks::Sinks;
@@ -43,6 +44,7 @@ pub(crate) struct LinkReport {
     bytes_in: u64,
     bytes_out: u64,
     lateness: Lateness,
+    delays: Delays,
 }
 
 impl Account {
@@ -70,6 +72,7 @@ impl Account {
                 self.totals.delivered += 1;
                 self.totals.corrupted += u64::from(packet.is_damaged());
                 self.totals.lateness.record(released.since(packet.at));
+                self.totals.delays.record(packet.at.since(packet.entered));
             }
             Fate::Discarded(loss) => self.totals.discarded[loss.index()] += 1,
         }
@@ -168,6 +171,7 @@ impl LinkReport {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.lateness.absorb(&other.lateness);
+        self.delays.absorb(&other.delays);
     }
 
     /// Returns the line of the summary. The link's reasons are always there, the others when they
@@ -197,6 +201,7 @@ impl LinkReport {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             lateness: self.lateness.summary(),
+            delay: self.delays.summary(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The settings that a proxy is started with, and the reasons why it may not start.
 
+use crate::client::ClientHook;
 use crate::sinks::Sink;
 use jostle_engine::memory::LIMIT_DEFAULT;
 use jostle_engine::route::{HostPort, Route};
@@ -20,6 +21,8 @@ pub struct Settings {
     pub events: Option<Box<dyn Write + Send>>,
     /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Is told of each new client: a flow of UDP, a connection of TCP.
+    pub on_client: Option<ClientHook>,
     /// The time to look for work without sleeping, after some and before a deadline. It costs
     /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
@@ -52,6 +55,7 @@ impl Settings {
             portable: false,
             events: None,
             sinks: Vec::new(),
+            on_client: None,
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             memory: Self::MEMORY_DEFAULT,

@@ -1,5 +1,6 @@
 //! The summary of a run, for people and for machines.
 
+use crate::delays::DelaySummary;
 use crate::lateness::LatenessSummary;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
@@ -103,6 +104,8 @@ pub struct LinkSummary {
     pub bytes_out: u64,
     /// The lateness of releases.
     pub lateness: LatenessSummary,
+    /// The delays that rules gave to what was delivered.
+    pub delay: DelaySummary,
 }
 
 impl LinkSummary {

@@ -4,10 +4,12 @@ use super::connection::{Progress, RelayedConnection};
 use super::end::End;
 use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
+use crate::client::NewClient;
 use crate::listener::keep_urgent_bytes;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
 use jostle_engine::memory::Admission;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
@@ -66,6 +68,8 @@ impl TcpRelay {
             }
             let kept = match self.acceptor.accept(index) {
                 Ok((stream, address)) => {
+                    let route = &self.route.name;
+                    turn.greet(NewClient { route, transport: Transport::Tcp, address });
                     let restrained = self.acceptor.restrains(index);
                     self.welcome(stream, address, admission, restrained, turn)
                 }

@@ -1,7 +1,7 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
 //! the command line.
 
-use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit};
+use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit, services, toxiproxy};
 use crate::limits;
 use crate::profile::{Profile, ReadFile, library};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
@@ -22,6 +22,8 @@ pub struct Configuration {
     pub seed: Option<u64>,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
+    /// What was read over, with its place.
+    pub remarks: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +32,10 @@ struct RawConfiguration {
     seed: Option<u64>,
     proxies: Vec<Value>,
 }
+
+/// The keys of a route.
+pub(super) const ROUTE_KEYS: [&str; 10] =
+    ["name", "listen", "upstream", "profile", "seed", "enabled", "tcp", "unit", "follow", "idle"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,19 +68,28 @@ enum RawCongestionControl {
 }
 
 impl Configuration {
-    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, or the array that
-    /// Toxiproxy takes.
+    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, the array that
+    /// Toxiproxy takes, or the object that it prints at `/proxies`.
     ///
     /// # Errors
     /// When the text is not JSON or says something impossible; with the place and the remedy.
     pub fn from_json(text: &str, read: ReadFile<'_>) -> Result<Self, SettingError> {
-        let (seed, place, values) = match parse_json(text)? {
-            Value::Array(values) => (None, "", values),
-            value => {
-                let raw: RawConfiguration = decode("", value)?;
-                (raw.seed, "proxies", raw.proxies)
-            }
+        let numbered = |place: &str, values: Vec<Value>| {
+            let values = values.into_iter().enumerate();
+            values.map(|(index, value)| (format!("{place}[{index}]"), value)).collect()
         };
+        let mut remarks = Vec::new();
+        let (seed, place, values, is_toxiproxy): (_, _, Vec<(String, Value)>, _) =
+            match parse_json(text)? {
+                Value::Array(values) => (None, "", numbered("", values), true),
+                Value::Object(object) if toxiproxy::is_listing(&object) => {
+                    (None, "", toxiproxy::entries(object), true)
+                }
+                value => {
+                    let raw: RawConfiguration = decode("", value)?;
+                    (raw.seed, "proxies", numbered("proxies", raw.proxies), false)
+                }
+            };
         if values.is_empty() {
             return Err(SettingError::new(
                 place,
@@ -89,17 +104,30 @@ impl Configuration {
         }
         let mut routes: Vec<Route> = Vec::new();
         let mut names = BTreeSet::new();
-        for (index, value) in values.into_iter().enumerate() {
-            let place = format!("{place}[{index}]");
+        for (index, (place, mut value)) in values.into_iter().enumerate() {
+            if is_toxiproxy {
+                value = toxiproxy::tidied(&place, value, &mut remarks);
+            }
             let route = route(&place, index + 1, value, read)?;
             if !names.insert(route.name.clone()) {
-                let problem =
-                    format!("a second route is called \"{}\"; give each its own name", route.name);
-                return Err(SettingError::new(within(&place, "name"), problem));
+                let place = within(&place, "name");
+                if !is_toxiproxy {
+                    let problem = format!(
+                        "a second route is called \"{}\"; give each its own name",
+                        route.name
+                    );
+                    return Err(SettingError::new(place, problem));
+                }
+                remarks.push(format!(
+                    "{place}: a second route is called \"{}\", and takes the place of the first, as \
+                     in Toxiproxy",
+                    route.name
+                ));
+                routes.retain(|other| other.name != route.name);
             }
             routes.push(route);
         }
-        Ok(Self { seed, routes })
+        Ok(Self { seed, routes, remarks })
     }
 }
 
@@ -109,10 +137,7 @@ fn route(
     mut value: Value,
     read: ReadFile<'_>,
 ) -> Result<Route, SettingError> {
-    if let Some(fields) = value.as_object_mut() {
-        // Toxiproxy's own files may carry them; it ignores them too.
-        fields.remove("toxics");
-    }
+    toxiproxy::refuse_toxics(place, &mut value)?;
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let name = raw.name.unwrap_or_else(|| ordinal.to_string());
@@ -236,7 +261,9 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
         })?;
     let port = port
         .parse()
-        .map_err(|_| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
+        .ok()
+        .or_else(|| services::port(port))
+        .ok_or_else(|| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if host.contains(char::is_whitespace) || host.contains('/') {
         return Err(format!("\"{host}\" is not a host; write a name or an address"));

@@ -48,6 +48,101 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn the_list_of_keys_is_that_of_the_reader() {
+    let error = read(r#"{ "proxies": [ { "nonsense": 1 } ] }"#).unwrap_err().to_string();
+    let unknown = serde_json::from_str::<RawRoute>(r#"{ "nonsense": 1 }"#).err().unwrap();
+    let named: Vec<String> =
+        unknown.to_string().split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert_eq!(named, ROUTE_KEYS, "{error}");
+}
+
+#[test]
+fn what_toxiproxy_prints_and_takes_beside_is_read() {
+    // What GET /proxies prints.
+    let listing = read(
+        r#"{ "web": { "name": "web", "listen": "127.0.0.1:8474", "upstream": "localhost:80", "enabled": true, "Logger": {}, "toxics": [] },
+             "db": { "name": "db", "listen": "[::]:5433", "upstream": "pg:postgresql", "enabled": false, "toxics": [] } }"#,
+    )
+    .unwrap();
+    let mut found: Vec<(&str, String, bool)> = listing
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), route.upstream.to_string(), route.enabled))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [("db", "pg:5432".to_owned(), false), ("web", "localhost:80".to_owned(), true)]
+    );
+    assert_eq!(listing.remarks, ["web.Logger: Toxiproxy reads over this key, and so does jostle"]);
+    // Keys in other case, what is not said, nothing to listen on, ports by name.
+    let taken = read(
+        r#"[ { "Name": "a", "UPSTREAM": "localhost:http-alt", "Enabled": null, "Toxics": null },
+             { "name": "b", "listen": "", "upstream": "localhost:HTTPS", "extra": 1 },
+             { "name": "c", "listen": "localhost:0", "upstream": "localhost:80", "profile": "mine.json" },
+             { "name": "a", "listen": "127.0.0.1:23462", "upstream": "localhost:81" } ]"#,
+    )
+    .unwrap();
+    let found: Vec<(&str, u16, u16, bool)> = taken
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), route.listen.port, route.upstream.port, route.enabled))
+        .collect();
+    assert_eq!(found, [("b", 0, 443, true), ("c", 0, 80, true), ("a", 23_462, 81, true)]);
+    assert_eq!(taken.routes[0].listen.host, "::");
+    assert!(!taken.routes[1].profile.is_empty(), "an array may hold jostle's own keys");
+    assert_eq!(
+        taken.remarks,
+        [
+            "[1].extra: Toxiproxy reads over this key, and so does jostle",
+            "[3].name: a second route is called \"a\", and takes the place of the first, as in \
+             Toxiproxy",
+        ]
+    );
+}
+
+#[test]
+fn toxics_are_refused_with_their_place_and_a_profile_like_them() {
+    let toxic = |stream: &str, kind: &str, attributes: &str| {
+        format!(
+            r#"{{ "name": "t", "type": "{kind}", "stream": "{stream}", "toxicity": 1.0, "attributes": {{ {attributes} }} }}"#
+        )
+    };
+    let latency = toxic("downstream", "latency", r#""latency": 5000, "jitter": 2000"#);
+    let says = |text: &str| read(text).unwrap_err().to_string();
+    let entry = |toxics: &str| {
+        format!(
+            r#"{{ "name": "a", "listen": ":1", "upstream": "localhost:80", "toxics": {toxics} }}"#
+        )
+    };
+    for (toxics, remedy) in [
+        (
+            latency.clone(),
+            r#"this latency would not happen; write "profile": { "down": [ { "rule": "delay", "time": "5000ms", "jitter": "2000ms" } ] } instead"#,
+        ),
+        (
+            toxic("UpStream", "bandwidth", r#""rate": 100"#),
+            r#"this bandwidth would not happen; write "profile": { "up": [ { "rule": "rate", "limit": "800kbit/s" } ] } instead"#,
+        ),
+        (
+            toxic("upstream", "timeout", r#""timeout": 0"#),
+            r#"this timeout would not happen; write a "profile" instead"#,
+        ),
+    ] {
+        let entry = entry(&format!("[ {toxics} ]"));
+        let problem = format!("toxics are not applied, and {remedy}");
+        assert_eq!(says(&format!("[ {entry} ]")), format!("[0].toxics[0]: {problem}"));
+        assert_eq!(says(&format!(r#"{{ "a": {entry} }}"#)), format!("a.toxics[0]: {problem}"));
+        let own = format!(r#"{{ "proxies": [ {entry} ] }}"#);
+        assert_eq!(says(&own), format!("proxies[0].toxics[0]: {problem}"));
+    }
+    assert!(says(&format!("[ {} ]", entry("{}"))).starts_with("[0].toxics: here belongs a list"));
+    // The profile that is named is one.
+    let profile = r#"{ "down": [ { "rule": "delay", "time": "5000ms", "jitter": "2000ms" } ] }"#;
+    assert!(Profile::from_json(profile).is_ok());
+}
+
+#[test]
 fn a_toxiproxy_configuration_is_read_as_it_is() {
     let text = r#"[ { "name": "redis", "listen": "[::]:26379", "upstream": "127.0.0.1:6379", "enabled": true, "toxics": [] },
                     { "name": "web", "listen": "localhost:0", "upstream": "example.org:80" } ]"#;
@@ -140,10 +235,10 @@ fn mistakes_are_named_with_place_and_remedy() {
         "{problem}"
     );
     assert!(tcp(&format!(r#"{bytes}, "tcp": "raw""#)).is_ok());
-    let two = r#"[ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ]"#;
+    let two = r#"{ "proxies": [ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ] }"#;
     assert_eq!(
         read(two).unwrap_err().to_string(),
-        r#"[1].name: a second route is called "a"; give each its own name"#
+        r#"proxies[1].name: a second route is called "a"; give each its own name"#
     );
 }
 

@@ -149,6 +149,10 @@ impl RuleSetting for Drop {
         promise::numbers(self, traffic)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, traffic: &Traffic) -> String {
         promise::words(self, traffic)
     }
