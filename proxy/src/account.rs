@@ -4,6 +4,7 @@
 //! `in + copies = delivered + discarded + held`, from socket to socket: a packet that was refused
 //! before the link came in and was discarded, one that the system did not send is not delivered.
 
+use crate::delays::Delays;
 use crate::fate::{Fate, Loss, Settled};
 use crate::lateness::Lateness;
 use crate::sinks::Sinks;
@@ -45,6 +46,7 @@ pub(crate) struct LinkReport {
     /// Bytes of delivered streams that rules discarded, by rule.
     bytes_discarded: BTreeMap<String, u64>,
     lateness: Lateness,
+    delays: Delays,
 }
 
 impl Account {
@@ -72,6 +74,7 @@ impl Account {
                 self.totals.delivered += 1;
                 self.totals.corrupted += u64::from(packet.is_damaged());
                 self.totals.lateness.record(released.since(packet.at));
+                self.totals.delays.record(packet.at.since(packet.entered));
             }
             Fate::Discarded(loss) => self.totals.discarded[loss.index()] += 1,
         }
@@ -188,6 +191,7 @@ impl LinkReport {
             *self.bytes_discarded.entry(rule.clone()).or_default() += bytes;
         }
         self.lateness.absorb(&other.lateness);
+        self.delays.absorb(&other.delays);
     }
 
     /// Returns the line of the summary. The link's reasons are always there, the others when they
@@ -218,6 +222,7 @@ impl LinkReport {
             bytes_out: self.bytes_out,
             bytes_discarded: self.bytes_discarded.clone(),
             lateness: self.lateness.summary(),
+            delay: self.delays.summary(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The resources that the relays of a loop share while they work.
 
+use crate::client::{ClientHook, NewClient};
 use crate::reactor::Reactor;
 use crate::resolve::Names;
 use crate::sinks::Sinks;
@@ -18,6 +19,8 @@ pub(crate) struct Turn {
     pub(crate) names: Names,
     /// The sinks of fates.
     pub(crate) sinks: Sinks,
+    /// Is told of new clients.
+    pub(crate) on_client: Option<ClientHook>,
     /// The descriptors left to the process.
     pub(crate) descriptors: Descriptors,
     /// The ways in and out of datagrams.
@@ -32,6 +35,13 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// Tells of a new client, if anyone listens.
+    pub(crate) fn greet(&mut self, client: NewClient<'_>) {
+        if let Some(hook) = &mut self.on_client {
+            hook(client);
+        }
+    }
+
     /// Says once that the memory for streams is short, if it is.
     pub(crate) fn warn_of_memory(&mut self, memory: &Memory) {
         if memory.is_short() && !std::mem::replace(&mut self.warned_of_memory, true) {

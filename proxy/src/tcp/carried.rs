@@ -2,7 +2,8 @@
 //! to the other socket.
 
 use super::TcpRelay;
-use super::end::Found;
+use super::connections::Connections;
+use super::end::{End, Found};
 use crate::account::Account;
 use crate::fate::Fate;
 use crate::sinks::Sinks;
@@ -91,6 +92,16 @@ impl Carriage {
         self.is_emptying = false;
     }
 
+    /// Returns how many sides of connections are not read now for want of room.
+    pub(super) fn waiting(&self, connections: &Connections) -> usize {
+        let waits = |(index, id, direction): &&(usize, u32, Direction)| {
+            let connection = connections.get(*index).filter(|connection| connection.id == *id);
+            let end = connection.and_then(|connection| connection.writer(*direction));
+            end.is_some_and(End::is_starved)
+        };
+        self.starved.iter().filter(waits).count()
+    }
+
     /// Returns when something is due.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let starved = (!self.starved.is_empty()).then(|| now + STARVED_RETRY);
@@ -166,9 +177,19 @@ impl TcpRelay {
                 if source.has_failed() {
                     // What its kernel still holds would never have been sent.
                     self.take_reset(index, direction, turn);
-                } else if source.starve() {
+                    return;
+                }
+                source.hold_back();
+                let news = source.starve();
+                if carrier.is_sending(id, direction) {
+                    // The sender tells when it has sent some of what it holds.
+                    return;
+                }
+                if news {
                     self.counts.starved += 1;
                     turn.warn_of_memory(&self.memory);
+                }
+                if !std::mem::replace(&mut source.listed, true) {
                     self.carriage.starved.push_back((index, id, direction));
                 }
                 return;
@@ -186,7 +207,7 @@ impl TcpRelay {
                         break;
                     }
                 }
-                Found::Nothing => return,
+                Found::Nothing => return source.run_dry(),
                 Found::End => return carrier.finish(turn.now, id, direction),
                 Found::Reset => return self.take_reset(index, direction, turn),
             }
@@ -220,6 +241,11 @@ impl TcpRelay {
                     }
                 }
                 Event::Data { id, direction, bytes } => self.hand_out(id, direction, bytes, turn),
+                Event::Room { id, direction } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.resume(index, direction, turn);
+                    }
+                }
                 Event::End { id, direction } => {
                     if let Some(index) = self.connections.place(id) {
                         if let Some(target) = self.connections.at(index).target(direction) {
@@ -284,7 +310,7 @@ impl TcpRelay {
         let kept = bytes.split_off(written);
         // A broken end keeps nothing: what it does not take is as good as taken.
         let consumed = if broken { written + kept.len() } else { written };
-        target.keep(kept);
+        target.keep(kept, &self.memory);
         self.accounts[direction.index()].written(written);
         if consumed > 0 {
             carrier.consumed(turn.now, id, direction, consumed);
@@ -309,14 +335,14 @@ impl TcpRelay {
         for _ in 0..self.carriage.starved.len().min(STARVED_PER_TURN) {
             let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
-            if !connection.source(direction).is_some_and(|source| source.is_starved()) {
-                continue;
-            }
+            let Some(source) = connection.source(direction) else { continue };
             let carrier = self.carriage.carrier.as_ref();
-            if carrier.is_some_and(|carrier| carrier.room(id, direction) > 0) {
-                self.resume(index, direction, turn);
-            } else {
+            source.listed = source.is_starved()
+                && carrier.is_some_and(|carrier| carrier.room(id, direction) == 0);
+            if source.listed {
                 self.carriage.starved.push_back((index, id, direction));
+            } else {
+                self.resume(index, direction, turn);
             }
         }
     }

@@ -2,14 +2,20 @@
 
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
+use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
+use crate::client::NewClient;
+use crate::listener::keep_urgent_bytes;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
+use jostle_engine::memory::Admission;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,12 +57,22 @@ impl TcpRelay {
             return false;
         }
         for _ in 0..ACCEPTS_PER_TURN {
+            let Some(admission) = self.memory.admit() else {
+                turn.warn_of_memory(&self.memory);
+                self.pause_accept(index, turn);
+                return false;
+            };
             if !turn.descriptors.take(2) {
                 self.pause_accept(index, turn);
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
-                Ok((stream, address)) => self.welcome(stream, address, turn),
+                Ok((stream, address)) => {
+                    let route = &self.route.name;
+                    turn.greet(NewClient { route, transport: Transport::Tcp, address });
+                    let restrained = self.acceptor.restrains(index);
+                    self.welcome(stream, address, admission, restrained, turn)
+                }
                 Err(error) => {
                     turn.descriptors.give(2);
                     match error.kind() {
@@ -99,6 +115,8 @@ impl TcpRelay {
         &mut self,
         mut stream: TcpStream,
         address: SocketAddr,
+        admission: Admission,
+        restrained: bool,
         turn: &mut Turn,
     ) -> io::Result<()> {
         let index = self.connections.next_index();
@@ -107,8 +125,12 @@ impl TcpRelay {
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
-        let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
-        let make = |id| RelayedConnection::new(id, address, client, carried, turn.now);
+        let mut client = End::accepted(stream, token);
+        if !turn.options.portable {
+            client = client.with_buffer(restrained);
+        }
+        let (carried, now) = (self.carriage.is_in_force(), turn.now);
+        let make = |id| RelayedConnection::new(id, address, client, carried, admission, now);
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
         match self.carriage.of(carried) {
@@ -133,18 +155,20 @@ impl TcpRelay {
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
-            let begun = TcpStream::connect(address).and_then(|mut stream| {
-                let token = turn.reactor.add(
-                    &mut stream,
-                    owner,
-                    Interest::READABLE | Interest::WRITABLE,
-                )?;
-                Ok((stream, token))
+            let restrains = self.carriage.is_in_force() && !turn.options.portable;
+            let begun = begin_connect(address, restrains).and_then(|(socket, restrained)| {
+                let mut stream = TcpStream::from_std(socket.into());
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                let token = turn.reactor.add(&mut stream, owner, interest)?;
+                Ok((stream, token, restrained))
             });
             match begun {
-                Ok((stream, token)) => {
+                Ok((stream, token, restrained)) => {
                     self.prepare(&stream, turn);
-                    let end = End::connecting(stream, token);
+                    let mut end = End::connecting(stream, token);
+                    if !turn.options.portable {
+                        end = end.with_buffer(restrained);
+                    }
                     return self.connections.at(index).set_upstream(end);
                 }
                 Err(error) => {
@@ -249,4 +273,21 @@ impl TcpRelay {
         }
         let _ = turn;
     }
+}
+
+/// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
+fn begin_connect(address: SocketAddr, restrains: bool) -> io::Result<(Socket, bool)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    keep_urgent_bytes(&socket)?;
+    let restrained = restrains && restrain(&socket);
+    let is_under_way = |error: &io::Error| {
+        Errno::from_io_error(error) == Some(Errno::INPROGRESS)
+            || error.kind() == io::ErrorKind::WouldBlock
+    };
+    match socket.connect(&address.into()) {
+        Err(error) if is_under_way(&error) => {}
+        result => result?,
+    }
+    Ok((socket, restrained))
 }

@@ -2,14 +2,15 @@
 
 use super::flows::FlowClient;
 use super::{UdpPart, UdpRelay};
+use crate::client::NewClient;
 use crate::fate::Loss;
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
 use crate::turn::{Descriptors, Turn};
-use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_sys::{
     DatagramOptions, Inbox, Received, is_out_of_descriptors, prepare_datagram_socket,
 };
@@ -60,7 +61,7 @@ impl UdpRelay {
     }
 
     fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, names, descriptors, options, sinks, .. } = turn;
+        let Turn { datagrams, reactor, names, descriptors, options, sinks, on_client, .. } = turn;
         self.upstream.refresh(self.id, at.now, names);
         for received in datagrams.inbox.received() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
@@ -71,7 +72,16 @@ impl UdpRelay {
             let client = FlowClient { address, listener: index, asked: received.asked };
             let flow = match self.flows.find(&client) {
                 Some(flow) => Ok(flow),
-                None => self.open(client, at.now, reactor, descriptors, options.portable),
+                None => {
+                    if let Some(hook) = on_client {
+                        hook(NewClient {
+                            route: &self.route.name,
+                            transport: Transport::Udp,
+                            address,
+                        });
+                    }
+                    self.open(client, at.now, reactor, descriptors, options.portable)
+                }
             };
             match flow {
                 Ok(flow) => self.enter(flow, Direction::Up, at, received, sinks),
@@ -113,13 +123,7 @@ impl UdpRelay {
         // The first packet starts the clock of both directions.
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
         let lane = &mut self.lanes[direction.index()];
-        // The datagrams of a run share one copy.
-        let bytes = Bytes::copy_from_slice(received.bytes);
-        for range in received.datagrams() {
-            if lane.enter(flow.ordinal, stamp, bytes.slice(range), sinks) {
-                flow.inside += 1;
-            }
-        }
+        flow.inside += lane.enter(flow.ordinal, stamp, received, sinks);
     }
 
     /// Writes down what was read and goes no further.

@@ -28,7 +28,6 @@ pub struct Carrier {
     streams: Streams,
     /// The rules on what is delivered; `None` as long as there is none.
     delivered: Option<Box<Delivered>>,
-    memory: Memory,
     /// The time up to which the streams were driven.
     clock: Instant,
 }
@@ -37,8 +36,8 @@ impl Carrier {
     /// Creates a carrier over the links of `profile`, with the draws that a route called `route`
     /// has under `seed`. `memory` is shared by all carriers of the process.
     pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
-        let streams = Streams::new(profile, mode, seed, route, memory.clone());
-        let mut carrier = Self { streams, delivered: None, memory, clock: Instant::START };
+        let streams = Streams::new(profile, mode, seed, route, memory);
+        let mut carrier = Self { streams, delivered: None, clock: Instant::START };
         for direction in Direction::BOTH {
             carrier.set_stream_rules(Instant::START, direction, profile.timeline(direction));
         }
@@ -74,7 +73,7 @@ impl Carrier {
         }
         if self.delivered.is_none() {
             let keys = Direction::BOTH.map(|direction| self.link(direction).key().clone());
-            let mut delivered = Box::new(Delivered::new(keys, self.memory.clone()));
+            let mut delivered = Box::new(Delivered::new(keys));
             for id in self.streams.ids() {
                 delivered.establish(now, id, self.streams.links_mut());
             }
@@ -120,6 +119,12 @@ impl Carrier {
     /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.streams.room(id, direction)
+    }
+
+    /// Returns true if a connection takes nothing in this direction because a modelled sender has
+    /// yet to send what it holds: [`Event::Room`] tells when it has.
+    pub fn is_sending(&self, id: u32, direction: Direction) -> bool {
+        self.streams.is_sending(id, direction)
     }
 
     /// Takes bytes that the sender of this direction wrote, no more than there is room for.

@@ -1,6 +1,6 @@
 //! The rules on one direction of one connection, in series.
 
-use crate::rules::{Deed, Deeds, Item, Rule, StreamRule, size};
+use crate::rules::{Deed, Deeds, Item, Rule, StreamRule};
 use bytes::Bytes;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
@@ -51,12 +51,6 @@ impl Chain {
     /// Returns true if nothing is inside.
     pub(super) fn is_empty(&self) -> bool {
         self.input.is_empty() && self.elements.iter().all(|element| element.work.is_empty())
-    }
-
-    /// Returns the number of bytes inside.
-    pub(super) fn held(&self) -> usize {
-        let input: usize = self.input.iter().map(|(_, item)| size(item)).sum();
-        input + self.elements.iter().map(|element| element.work.held()).sum::<usize>()
     }
 
     /// Takes what came out of the links at `at`.

@@ -9,7 +9,6 @@ mod chain;
 
 use crate::link::schedule::Schedule;
 use crate::link::{Link, LinkKey};
-use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::{Start, Timeline};
 use crate::rules::{Item, Rule, StreamSetup};
@@ -29,7 +28,6 @@ pub(crate) struct Delivered {
     /// The time at which each chain has work, the earliest first.
     due: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
-    memory: Memory,
 }
 
 /// The rules of one direction.
@@ -51,9 +49,8 @@ struct Connection {
     since: Option<Instant>,
     chains: [Chain; 2],
     due: [Option<Instant>; 2],
-    /// Set once the carrier has forgotten it: then what is inside is charged here.
+    /// Set once the carrier has forgotten it.
     is_forgotten: bool,
-    charged: usize,
 }
 
 /// A demand on the carrier that follows from what a rule did.
@@ -66,9 +63,8 @@ pub(crate) enum Demand {
 }
 
 impl Delivered {
-    /// Creates the streams of a route whose links have these keys, under no rule. What outlives the
-    /// carrier's connection is charged to `memory`.
-    pub(crate) fn new(keys: [LinkKey; 2], memory: Memory) -> Self {
+    /// Creates the streams of a route whose links have these keys, under no rule.
+    pub(crate) fn new(keys: [LinkKey; 2]) -> Self {
         let directions = keys.map(|key| Rules {
             key,
             schedule: Schedule::new(Timeline::default()),
@@ -81,7 +77,6 @@ impl Delivered {
             connections: BTreeMap::new(),
             due: BTreeSet::new(),
             events: VecDeque::new(),
-            memory,
         }
     }
 
@@ -207,8 +202,6 @@ impl Delivered {
     fn forgotten(&mut self, id: u32) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.is_forgotten = true;
-        connection.charged = connection.chains.iter().map(Chain::held).sum();
-        self.memory.take(connection.charged as u64);
         self.close_if_over(id);
     }
 
@@ -329,7 +322,6 @@ impl Delivered {
 
     fn remove(&mut self, id: u32) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        self.memory.give_back(connection.charged as u64);
         for (due, direction) in connection.due.into_iter().zip(Direction::BOTH) {
             if let Some(due) = due {
                 self.due.remove(&(due, id, direction));

@@ -1,7 +1,9 @@
 //! The task of a proxy: routes, each with a listener, an upstream and a profile.
 
 mod raw;
+mod services;
 mod toxics;
+mod toxiproxy;
 
 pub use raw::{
     Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,

@@ -53,11 +53,12 @@ pub use slow_close::SlowClose;
 pub use stall::Stall;
 pub use written::{ReadFile, no_files};
 
+pub(crate) use delay::gaussian_quantile;
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
 pub(crate) use selection::RawSelection;
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
 pub(crate) use source::{Origin, Source};
-pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup, size};
+pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup};
 
 use crate::route::Toxic;
 use jostle_common::setting::{SettingError, decode};
@@ -214,6 +215,11 @@ impl RuleKind {
     /// Returns the same as named numbers: times in seconds, shares as fractions.
     pub fn numbers(&self, traffic: &Traffic) -> Value {
         self.setting().numbers(traffic)
+    }
+
+    /// Names the kind and what it is set to: `drop 20%`, `delay 40 ms`.
+    pub fn brief(&self) -> String {
+        format!("{} {}", self.name(), self.setting().brief())
     }
 
     /// Says the same in half a sentence: "loses 2% of packets".

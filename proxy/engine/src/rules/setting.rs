@@ -77,6 +77,9 @@ pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
     /// Returns the same as an object of named numbers: times in seconds, shares as fractions.
     fn numbers(&self, traffic: &Traffic) -> Value;
 
+    /// Says what it is set to, in a few words: `20%`.
+    fn brief(&self) -> String;
+
     /// Says the same in half a sentence.
     fn words(&self, traffic: &Traffic) -> String;
 

@@ -60,11 +60,6 @@ pub(crate) trait StreamRule: Debug + Send {
     fn is_empty(&self) -> bool {
         true
     }
-
-    /// Returns the number of bytes that it holds.
-    fn held(&self) -> usize {
-        0
-    }
 }
 
 /// The parts that a rule on the stream is made from, besides its setting.
@@ -74,12 +69,4 @@ pub(crate) struct StreamSetup {
     pub(crate) since: Instant,
     /// The draws of the connection.
     pub(crate) source: Source,
-}
-
-/// Returns the number of bytes of an item.
-pub(crate) fn size(item: &Item) -> usize {
-    match item {
-        Item::Data(bytes) => bytes.len(),
-        Item::End | Item::Reset | Item::Close => 0,
-    }
 }

@@ -23,6 +23,13 @@ pub enum Event {
         /// [`super::Model::consumed`] is to be told.
         bytes: Bytes,
     },
+    /// A stream that had no room has some again: its sender sent what it held.
+    Room {
+        /// The id of the connection.
+        id: u32,
+        /// The direction of the stream.
+        direction: Direction,
+    },
     /// A stream has ended (FIN), behind all its bytes.
     End {
         /// The id of the connection.
@@ -37,8 +44,8 @@ pub enum Event {
         /// The direction in which the reset crossed.
         direction: Direction,
     },
-    /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of
-    /// the connection.
+    /// Both streams have ended and were consumed, or a reset has crossed, or an end has given up as
+    /// nothing came back (ETIMEDOUT): nothing more will come of the connection.
     Closed {
         /// The id of the connection.
         id: u32,

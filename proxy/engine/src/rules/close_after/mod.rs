@@ -54,6 +54,10 @@ impl RuleSetting for CloseAfter {
         promise::numbers(self)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, _: &Traffic) -> String {
         promise::words(self)
     }

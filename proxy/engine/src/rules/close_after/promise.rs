@@ -10,9 +10,14 @@ pub(super) fn numbers(setting: &CloseAfter) -> Value {
     json!({ "bytes": setting.bytes, "time_s": time })
 }
 
-pub(super) fn words(setting: &CloseAfter) -> String {
+/// Says in a few words what it closes after.
+pub(super) fn brief(setting: &CloseAfter) -> String {
     let bytes = setting.bytes.map(|bytes| format!("{} bytes", grouped(bytes)));
     let time = setting.time.map(|time| millis(time.as_secs_f64()));
     let bounds: Vec<String> = bytes.into_iter().chain(time).collect();
-    format!("closes the TCP connection after {}", bounds.join(" or "))
+    bounds.join(" or ")
+}
+
+pub(super) fn words(setting: &CloseAfter) -> String {
+    format!("closes the TCP connection after {}", brief(setting))
 }

@@ -9,6 +9,7 @@ mod trace;
 mod written;
 
 pub use drawn::DrawnDelay;
+pub(crate) use drawn::gaussian_quantile;
 pub use trace::DelayTrace;
 
 use super::promise::{Decision, Promise, Traffic};
@@ -193,6 +194,10 @@ impl RuleSetting for Delay {
 
     fn numbers(&self, traffic: &Traffic) -> Value {
         promise::numbers(self, traffic)
+    }
+
+    fn brief(&self) -> String {
+        promise::brief(self)
     }
 
     fn words(&self, traffic: &Traffic) -> String {

@@ -149,8 +149,16 @@ impl RuleSetting for Drop {
         promise::numbers(self, traffic)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, traffic: &Traffic) -> String {
         promise::words(self, traffic)
+    }
+
+    fn warnings(&self, traffic: &Traffic) -> Vec<String> {
+        promise::warning(self, traffic).into_iter().collect()
     }
 
     fn decision(&self) -> Option<Decision> {

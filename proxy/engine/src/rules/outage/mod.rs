@@ -66,6 +66,10 @@ impl RuleSetting for Outage {
         promise::numbers(self)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, _: &Traffic) -> String {
         promise::words(self)
     }

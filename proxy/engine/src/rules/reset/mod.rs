@@ -52,6 +52,10 @@ impl RuleSetting for Reset {
         promise::numbers(self)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, _: &Traffic) -> String {
         promise::words(self)
     }

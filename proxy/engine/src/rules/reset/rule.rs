@@ -2,7 +2,7 @@
 
 use super::Reset;
 use crate::rules::setting::{RuleSetting, of_kind};
-use crate::rules::stream::{Deed, Deeds, Item, StreamRule, size};
+use crate::rules::stream::{Deed, Deeds, Item, StreamRule};
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 
@@ -14,12 +14,11 @@ pub(super) struct Resetting {
     /// The time at which the first thing came.
     first: Option<Instant>,
     waiting: VecDeque<Item>,
-    held: usize,
 }
 
 impl Resetting {
     pub(super) const fn new(setting: Reset) -> Self {
-        Self { setting, first: None, waiting: VecDeque::new(), held: 0 }
+        Self { setting, first: None, waiting: VecDeque::new() }
     }
 
     fn discard(&mut self, deeds: &mut Deeds) {
@@ -28,7 +27,6 @@ impl Resetting {
                 deeds.push_back(Deed::Discard(bytes));
             }
         }
-        self.held = 0;
     }
 }
 
@@ -41,7 +39,6 @@ impl StreamRule for Resetting {
             return deeds.push_back(Deed::Pass(item));
         }
         self.first.get_or_insert(now);
-        self.held += size(&item);
         self.waiting.push_back(item);
     }
 
@@ -65,14 +62,10 @@ impl StreamRule for Resetting {
 
     fn release(&mut self, deeds: &mut Deeds) {
         deeds.extend(self.waiting.drain(..).map(Deed::Pass));
-        (self.first, self.held) = (None, 0);
+        self.first = None;
     }
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    fn held(&self) -> usize {
-        self.held
     }
 }

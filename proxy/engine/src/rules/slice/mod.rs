@@ -55,6 +55,10 @@ impl RuleSetting for Slice {
         promise::numbers(self)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, _: &Traffic) -> String {
         promise::words(self)
     }

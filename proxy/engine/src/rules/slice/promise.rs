@@ -19,6 +19,15 @@ pub(super) fn numbers(setting: &Slice) -> Value {
     })
 }
 
+/// Says in a few words how large pieces are, and what follows each.
+pub(super) fn brief(setting: &Slice) -> String {
+    let size = grouped(setting.size);
+    match setting.gap.is_zero() {
+        true => format!("{size} bytes"),
+        false => format!("{size} bytes each {}", millis(setting.gap.as_secs_f64())),
+    }
+}
+
 pub(super) fn words(setting: &Slice) -> String {
     let Slice { size, spread, gap } = setting;
     let size = match spread {

@@ -3,7 +3,7 @@
 use super::Slice;
 use crate::rules::setting::{RuleSetting, of_kind};
 use crate::rules::source::Source;
-use crate::rules::stream::{Deed, Deeds, Item, StreamRule, size};
+use crate::rules::stream::{Deed, Deeds, Item, StreamRule};
 use bytes::{Bytes, BytesMut};
 use jostle_common::chance::below;
 use jostle_common::time::Instant;
@@ -18,7 +18,6 @@ pub(super) struct Slicer {
     /// The number of pieces that have gone.
     pieces: u64,
     waiting: VecDeque<Item>,
-    held: usize,
     /// The end of the gap behind the last piece.
     free: Instant,
     /// The time at which the next piece goes, if there is one.
@@ -32,7 +31,6 @@ impl Slicer {
             source,
             pieces: 0,
             waiting: VecDeque::new(),
-            held: 0,
             free: Instant::START,
             due: None,
         }
@@ -75,7 +73,6 @@ impl Slicer {
 
 impl StreamRule for Slicer {
     fn handle(&mut self, now: Instant, item: Item, _: &mut Deeds) {
-        self.held += size(&item);
         self.waiting.push_back(item);
         self.due.get_or_insert(self.free.max(now));
     }
@@ -86,7 +83,6 @@ impl StreamRule for Slicer {
         }
         if matches!(self.waiting.front(), Some(Item::Data(_))) {
             let piece = self.cut();
-            self.held -= piece.len();
             self.pieces += 1;
             self.free = now + self.setting.gap;
             deeds.push_back(Deed::Pass(Item::Data(piece)));
@@ -110,14 +106,10 @@ impl StreamRule for Slicer {
 
     fn release(&mut self, deeds: &mut Deeds) {
         deeds.extend(self.waiting.drain(..).map(Deed::Pass));
-        (self.held, self.due) = (0, None);
+        self.due = None;
     }
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    fn held(&self) -> usize {
-        self.held
     }
 }

@@ -51,6 +51,10 @@ impl RuleSetting for SlowClose {
         promise::numbers(self)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, _: &Traffic) -> String {
         promise::words(self)
     }

@@ -10,6 +10,11 @@ pub(super) fn numbers(setting: &Stall) -> Value {
     json!({ "after": setting.after, "close_s": close })
 }
 
+/// Says in a few words from where on it discards.
+pub(super) fn brief(setting: &Stall) -> String {
+    format!("after {} bytes", grouped(setting.after))
+}
+
 pub(super) fn words(setting: &Stall) -> String {
     let after = match setting.after {
         0 => String::new(),

@@ -5,6 +5,7 @@ mod latent;
 mod quantiles;
 mod shapes;
 
+pub(crate) use gaussian::quantile as gaussian_quantile;
 pub(super) use latent::Latent;
 
 use super::{Delay, DelaySource, DelayTrace, Shape};
