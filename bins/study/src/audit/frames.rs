@@ -138,7 +138,10 @@ pub(super) fn of_original(file: &[u8]) -> Found {
         } else if let Some(frame) = frame_at(music, place).filter(|frame| is_followed(music, frame))
         {
             place = frame.place.end;
-            found.frames.push(frame);
+            match is_info(music, &frame) {
+                true => found.tag_bytes += frame.place.len(),
+                false => found.frames.push(frame),
+            }
         } else {
             place += 1;
         }
@@ -166,7 +169,9 @@ pub(super) fn of_received(file: &[u8], kinds: &BTreeSet<StreamKind>) -> Vec<Fram
         match frame {
             Some(frame) => {
                 place = frame.place.end;
-                frames.push(frame);
+                if !is_info(file, &frame) {
+                    frames.push(frame);
+                }
             }
             None => place += 1,
         }
@@ -179,6 +184,23 @@ fn frame_at(file: &[u8], place: usize) -> Option<Frame> {
     let head = Head::read(file.get(place..)?)?;
     let end = place + head.bytes.filter(|bytes| *bytes > HEAD_BYTES)?;
     (end <= file.len()).then_some(Frame { kind: head.kind, place: place..end })
+}
+
+/// Returns true for a frame that holds no music but facts about it: how many frames there are, and
+/// where to find them (Xing, LAME's Info, Fraunhofer's VBRI).
+fn is_info(file: &[u8], frame: &Frame) -> bool {
+    let side = match (frame.kind.version, frame.kind.mono) {
+        (Version::Mpeg1, false) => 32,
+        (Version::Mpeg1, true) | (_, false) => 17,
+        (_, true) => 9,
+    };
+    let bytes = &file[frame.place.clone()];
+    let named = |at: usize, names: &[&[u8]]| {
+        bytes.get(at..at + 4).is_some_and(|found| names.contains(&found))
+    };
+    let is_empty = |end: usize| bytes[HEAD_BYTES..end].iter().all(|byte| *byte == 0);
+    (named(HEAD_BYTES + side, &[b"Xing", b"Info"]) && is_empty(HEAD_BYTES + side))
+        || (named(HEAD_BYTES + 32, &[b"VBRI"]) && is_empty(HEAD_BYTES + 32))
 }
 
 /// Returns true if something follows a frame that may: another of its layer, a tag, or the end.
@@ -368,6 +390,23 @@ mod tests {
         let few = frames(MONO, 104, FRAMES_MIN - 1);
         let found = of_original(&[few, stereo].concat());
         assert_eq!(kinds_and_counts(&found.frames), [(44_100, 20)]);
+    }
+
+    #[test]
+    fn a_frame_of_facts_is_no_music() {
+        for (head, length, at, name) in
+            [(STEREO, 417, 36, b"Info"), (STEREO, 417, 36, b"VBRI"), (MONO, 104, 13, b"Xing")]
+        {
+            let mut file = frames(head, length, 11);
+            file[at..at + 4].copy_from_slice(name);
+            let found = of_original(&file);
+            assert_eq!((found.frames.len(), found.tag_bytes), (10, length));
+            let kinds = found.frames.iter().map(|frame| frame.kind).collect();
+            assert_eq!(of_received(&file, &kinds).len(), 10);
+            // The same letters in music are music.
+            file[at - 1] = 1;
+            assert_eq!(of_original(&file).frames.len(), 11);
+        }
     }
 
     #[test]
