@@ -37,6 +37,7 @@
 
 mod account;
 mod control;
+mod descriptors;
 mod event_log;
 mod fate;
 mod fleet;

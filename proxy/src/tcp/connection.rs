@@ -24,8 +24,6 @@ pub(super) struct RelayedConnection {
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
-    /// The descriptors that are counted for it.
-    pub(super) descriptors: usize,
     /// Its place in the memory of the route.
     _admission: Admission,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
@@ -60,7 +58,6 @@ impl RelayedConnection {
             addresses: VecDeque::new(),
             carried,
             straight: [0; 2],
-            descriptors: 2,
             _admission: admission,
             ends: [Some(client), None],
         }
