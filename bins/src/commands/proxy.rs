@@ -98,6 +98,11 @@ pub struct ProxyArgs {
     /// wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
     memory: ByteSize,
+    /// Let one address have at most so many UDP flows and TCP connections; unless stated, half of
+    /// the places while few are left
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "The relays")]
+    per_source: Option<u32>,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -128,6 +133,7 @@ impl ProxyArgs {
         settings.portable = self.portable;
         settings.connect_timeout = self.connect_timeout.0;
         settings.memory = plan::memory(self.memory)?;
+        settings.per_source = self.per_source.map(|most| most as usize);
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);

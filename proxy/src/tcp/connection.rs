@@ -26,8 +26,6 @@ pub(super) struct RelayedConnection {
     pub(super) straight: [usize; 2],
     /// Set while its sides, which were told of its end, have a moment to end too.
     pub(super) lingers: bool,
-    /// The descriptors that are counted for it.
-    pub(super) descriptors: usize,
     /// Its place in the memory of the route.
     _admission: Admission,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
@@ -65,7 +63,6 @@ impl RelayedConnection {
             carried,
             straight: [0; 2],
             lingers: false,
-            descriptors: 2,
             _admission: admission,
             ends: [Some(client), None],
         }

@@ -23,6 +23,8 @@ pub(super) struct TcpCounts {
     pub(super) accept_failed: u64,
     /// Times that clients were left in the system's backlog for want of descriptors.
     pub(super) accept_paused: u64,
+    /// Connections that were reset because their address had its share of all places.
+    pub(super) turned_away: u64,
     /// Times that an end was not read for want of room.
     pub(super) starved: u64,
     /// Connections torn down because they were silent for long.
@@ -50,6 +52,7 @@ impl TcpCounts {
             ("connect_failed", self.connect_failed),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
+            ("turned_away", self.turned_away),
             ("starved", self.starved),
             ("waiting", waiting as u64),
             ("idle", self.idle),

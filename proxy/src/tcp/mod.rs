@@ -199,7 +199,7 @@ impl TcpRelay {
             connection.drop_source(direction, turn);
         }
         // Two were taken for it; the upstream's may not have been opened.
-        turn.descriptors.give(connection.descriptors);
+        turn.descriptors.remove_client(Transport::Tcp, connection.client_address.ip());
     }
 
     /// Tears a connection down towards both sides.
