@@ -147,6 +147,7 @@ impl SimulateArgs {
         let simulated = Simulated {
             name: self.profile.clone(),
             about: profile.about,
+            command: crate::page::command_line(),
             stream: self.stream.words(),
             stream_json: self.stream.json(),
             seed,
