@@ -152,6 +152,7 @@ impl SimulateArgs {
         let simulated = Simulated {
             name: self.profile.clone(),
             about: profile.about,
+            command: crate::page::command_line(),
             stream: self.stream.words(),
             stream_json: with_reading(self.stream.json(), reading.as_ref()),
             seed,

@@ -56,7 +56,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Queue;
+    use crate::rules::{BurstLength, Queue};
     use jostle_common::units::{BitRate, Probability, Span};
     use std::time::Duration;
 
@@ -70,7 +70,7 @@ mod tests {
             Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "1%" } ] }"#).unwrap();
         let all = Shorthand {
             drop: half(),
-            burst: Some(3.0),
+            burst: Some(BurstLength::Packets(3.0)),
             duplicate: half(),
             corrupt: half(),
             rate: BitRate::new(1000),
@@ -124,7 +124,7 @@ mod tests {
             "--jitter: there is no delay to spread; add --delay 20ms, say"
         );
         assert_eq!(
-            refused(Shorthand { burst: Some(3.0), ..Shorthand::default() }),
+            refused(Shorthand { burst: Some(BurstLength::Packets(3.0)), ..Shorthand::default() }),
             "--burst: there is no loss to shape; add --drop 5%, say"
         );
         assert_eq!(
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(
             refused(Shorthand {
                 drop: Probability::new(0.9),
-                burst: Some(3.0),
+                burst: Some(BurstLength::Packets(3.0)),
                 ..Shorthand::default()
             }),
             "--burst: bursts of 3 packets cannot lose more than 75%; write a longer burst or a \
