@@ -73,4 +73,4 @@ pub use orders::{OrderError, RouteId, RouteState};
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};
 pub use sinks::Sink;
-pub use summary::{LinkSummary, SocketSummary, Summary};
+pub use summary::{LinkSummary, MemorySummary, SocketSummary, Summary};

@@ -10,11 +10,12 @@ use crate::relay::RelayReport;
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::summary::{SocketSummary, Summary};
+use crate::summary::{MemorySummary, SocketSummary, Summary};
 use crate::turn::{Datagrams, Descriptors, LoopOptions, SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_engine::memory::Memory;
 use jostle_sys::{Inbox, Outbox, raise_descriptor_limit};
 use mio::{Token, Waker};
 use std::sync::Arc;
@@ -52,8 +53,8 @@ impl Proxy {
     /// When a listener cannot be opened or the name to listen at has no address; the error names
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { routes, seed, portable, events, sinks, on_client, spin, connect_timeout } =
-            settings;
+        let Settings { routes, seed, portable, events, sinks, spin, .. } = settings;
+        let Settings { on_client, connect_timeout, memory, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -73,7 +74,7 @@ impl Proxy {
             options: LoopOptions { portable, connect_timeout },
             warned_of_memory: false,
         };
-        let mut network = Network::new(seed);
+        let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));
         for route in routes {
             network.start(Prepared::at_start(route)?, &mut turn)?;
         }
@@ -207,10 +208,18 @@ impl Proxy {
 
     fn summary(&self, events_lost: u64) -> Summary {
         let seconds = self.turn.reactor.now().since(self.started).as_secs_f64();
-        let mut summary =
-            Summary { seed: self.network.seed(), seconds, events_lost, ..Summary::default() };
+        let memory = self.network.memory();
+        let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
+        let mut summary = Summary {
+            seed: self.network.seed(),
+            seconds,
+            events_lost,
+            memory: MemorySummary { used, peak, bound, waiting: 0 },
+            ..Summary::default()
+        };
         for report in self.network.reports() {
             let RelayReport { route, transport, links, counts, round_trips } = report;
+            summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
             for (direction, link) in Direction::BOTH.into_iter().zip(&links) {
                 summary.links.push(link.summary(&route, transport, direction));
             }

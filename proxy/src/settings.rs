@@ -2,6 +2,7 @@
 
 use crate::client::ClientHook;
 use crate::sinks::Sink;
+use jostle_engine::memory::LIMIT_DEFAULT;
 use jostle_engine::route::{HostPort, Route};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub struct Settings {
     pub spin: Duration,
     /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
+    /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
+    /// senders wait.
+    pub memory: u64,
 }
 
 impl Settings {
@@ -36,6 +40,12 @@ impl Settings {
     /// The spin at which the median lateness of a 20 ms delay stops falling (30 µs without, 5 µs
     /// with it).
     pub const SPIN_DEFAULT: Duration = Duration::from_micros(50);
+
+    /// The bytes that all routes together hold at most.
+    pub const MEMORY_DEFAULT: u64 = LIMIT_DEFAULT;
+
+    /// The least that they may be bounded to: below it not even one connection gets on well.
+    pub const MEMORY_LEAST: u64 = 16 << 20;
 
     /// Settings with no more than the routes and the seed.
     pub const fn new(routes: Vec<Route>, seed: u64) -> Self {
@@ -48,6 +58,7 @@ impl Settings {
             on_client: None,
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            memory: Self::MEMORY_DEFAULT,
         }
     }
 }

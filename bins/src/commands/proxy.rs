@@ -12,7 +12,7 @@ mod stopping;
 
 use anyhow::Context;
 use clap::Args;
-use jostle_common::units::{Span, parse_seconds, parse_seed};
+use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
@@ -94,6 +94,10 @@ pub struct ProxyArgs {
     /// Refuse a TCP client whose upstream has not answered the connect for so long
     #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "The relays")]
     connect_timeout: Span,
+    /// Hold at most so much of what is under way: further datagrams are lost (no_room), TCP senders
+    /// wait
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
+    memory: ByteSize,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -123,6 +127,7 @@ impl ProxyArgs {
         settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
         settings.connect_timeout = self.connect_timeout.0;
+        settings.memory = plan::memory(self.memory)?;
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
-use jostle_engine::memory::{FLOOR, Memory};
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::Output;
@@ -222,11 +222,17 @@ proptest! {
         ends.run_for(50);
         ends.model.finish(ends.now, 1, DOWN);
         ends.run(Instant::from_secs(100_000));
+        let is_whole = Direction::BOTH.iter().all(|direction| ends.ended(*direction).is_some());
         for direction in Direction::BOTH {
             let expected = bytes(direction.index() as u64, 0, sent[direction.index()]);
-            prop_assert!(ends.received(direction) == expected, "{} bytes {direction}", expected.len());
-            prop_assert!(ends.ended(direction).is_some());
+            let received = ends.received(direction);
+            // In the worst weather a connection may time out; what came by then is right, too.
+            let is_right = if is_whole { received == expected } else { expected.starts_with(received) };
+            prop_assert!(is_right, "{} bytes {direction}", expected.len());
         }
+        // That takes as many timeouts as Linux has, or a handshake that never came through.
+        let timeouts = ends.model.counters().timeouts;
+        prop_assert!(is_whole || timeouts >= 14 || ends.established.is_empty(), "{timeouts} timeouts");
         prop_assert_eq!(&ends.closed, &[1]);
         prop_assert_eq!(ends.model.connections(), 0);
         prop_assert_eq!(ends.model.deadline(), None);
@@ -431,7 +437,7 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
         ends.run_for(50);
     }
     assert_eq!((pushed, ends.received(UP).len() as u64), (WINDOW, WINDOW));
-    assert_eq!(memory.used() + FLOOR, WINDOW, "the first bytes are not taken from the others");
+    assert_eq!(memory.used(), 0, "what came out was copied, and is held by nobody");
     assert_eq!(
         (ends.model.room(1, UP), ends.model.deadline()),
         (0, None),
@@ -493,8 +499,9 @@ fn time_of_a_megabyte(memory: Memory) -> Duration {
 #[test]
 fn connections_that_stand_still_cost_the_others_nothing() {
     const WINDOW: usize = 6 << 20;
+    const LIMIT: u64 = 512 << 20;
     let alone = time_of_a_megabyte(Memory::default());
-    let memory = Memory::default();
+    let memory = Memory::new(LIMIT);
     let mut stalled =
         Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, memory.clone()));
     let zeros = Bytes::from(vec![0; WINDOW]);
@@ -510,7 +517,8 @@ fn connections_that_stand_still_cost_the_others_nothing() {
             pushed |= room > 0;
         }
     }
-    assert!(memory.is_short() && memory.used() > 400 << 20, "{}", memory.used());
+    assert!(memory.is_short() && memory.used() > LIMIT / 2, "{}", memory.used());
+    assert!(memory.used() < LIMIT - LIMIT / 4, "the floors of others are kept back");
     assert_eq!(time_of_a_megabyte(memory), alone);
 }
 
@@ -544,6 +552,60 @@ fn a_live_change_repairs_a_dead_link() {
     ends.push(UP, 300_000, 300_000);
     ends.take();
     assert!(ends.received(UP) == bytes(0, 0, 600_000), "links without rules take no time");
+}
+
+const NOTHING: &str = r#"{ "rule": "drop", "chance": "100%" }"#;
+
+#[test]
+fn a_client_without_an_answer_gives_up_as_linux_does() {
+    // Linux 6.18 was measured with 134 s, as its timer wheel rounds long waits up.
+    const PATIENCE_MS: u64 = 131_000;
+    let memory = Memory::default();
+    let mut ends = Ends::new(model(1, NOTHING, memory.clone()));
+    ends.model.open(ends.now, 1);
+    ends.push(UP, 0, 300_000);
+    ends.run_for(PATIENCE_MS - 1);
+    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
+    ends.run_for(1);
+    assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]));
+    assert_eq!((memory.used(), ends.model.deadline()), (0, None));
+    assert_eq!(ends.model.link(UP).counters().entered, 11, "a SYN and ten repetitions");
+}
+
+#[test]
+fn a_sender_whose_bytes_are_never_acknowledged_gives_up_as_linux_does() {
+    for (direction, bytes) in [(UP, 1000), (DOWN, 1000), (UP, 300_000)] {
+        let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
+        ends.run_for(10);
+        for direction in Direction::BOTH {
+            ends.model.set_timeline(ends.now, direction, &rules(NOTHING));
+        }
+        // An end that has nothing to say never learns of it.
+        ends.run_for(10_000_000);
+        assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
+        ends.push(direction, 0, bytes);
+        // 924.6 s behind the first timeout, at the end of the one under way then.
+        ends.run_for(924_600);
+        assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0), "{direction}");
+        ends.run_for(121_000);
+        assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]), "{direction}");
+    }
+}
+
+#[test]
+fn a_sender_that_is_answered_now_and_then_never_gives_up() {
+    let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
+    ends.run_for(10);
+    let clear = rules(r#"{ "rule": "delay", "time": "1ms" }"#);
+    for round in 0..5 {
+        ends.model.set_timeline(ends.now, UP, &rules(NOTHING));
+        ends.push(UP, round * 1000, 1000);
+        ends.run_for(800_000);
+        ends.model.set_timeline(ends.now, UP, &clear);
+        ends.run_for(121_000);
+        assert_eq!(ends.received(UP).len() as u64, (round + 1) * 1000);
+    }
+    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
 }
 
 #[test]

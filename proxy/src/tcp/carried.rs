@@ -2,7 +2,8 @@
 //! to the other socket.
 
 use super::TcpRelay;
-use super::end::Found;
+use super::connections::Connections;
+use super::end::{End, Found};
 use crate::account::Account;
 use crate::fate::Fate;
 use crate::sinks::Sinks;
@@ -86,6 +87,16 @@ impl Carriage {
     /// Notes that no connection is in the links any more.
     pub(super) const fn emptied(&mut self) {
         self.is_emptying = false;
+    }
+
+    /// Returns how many sides of connections are not read now for want of room.
+    pub(super) fn waiting(&self, connections: &Connections) -> usize {
+        let waits = |(index, id, direction): &&(usize, u32, Direction)| {
+            let connection = connections.get(*index).filter(|connection| connection.id == *id);
+            let end = connection.and_then(|connection| connection.writer(*direction));
+            end.is_some_and(End::is_starved)
+        };
+        self.starved.iter().filter(waits).count()
     }
 
     /// Returns when something is due.
@@ -256,7 +267,7 @@ impl TcpRelay {
         let kept = bytes.split_off(written);
         // A broken end keeps nothing: what it does not take is as good as taken.
         let consumed = if broken { written + kept.len() } else { written };
-        target.keep(kept);
+        target.keep(kept, &self.memory);
         self.accounts[direction.index()].written(written);
         if consumed > 0 {
             carrier.consumed(turn.now, id, direction, consumed);

@@ -8,6 +8,7 @@ use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
+use jostle_engine::memory::Admission;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
@@ -53,6 +54,11 @@ impl TcpRelay {
             return false;
         }
         for _ in 0..ACCEPTS_PER_TURN {
+            let Some(admission) = self.memory.admit() else {
+                turn.warn_of_memory(&self.memory);
+                self.pause_accept(index, turn);
+                return false;
+            };
             if !turn.descriptors.take(2) {
                 self.pause_accept(index, turn);
                 return false;
@@ -61,7 +67,7 @@ impl TcpRelay {
                 Ok((stream, address)) => {
                     let route = &self.route.name;
                     turn.greet(NewClient { route, transport: Transport::Tcp, address });
-                    self.welcome(stream, address, turn)
+                    self.welcome(stream, address, admission, turn)
                 }
                 Err(error) => {
                     turn.descriptors.give(2);
@@ -105,6 +111,7 @@ impl TcpRelay {
         &mut self,
         mut stream: TcpStream,
         address: SocketAddr,
+        admission: Admission,
         turn: &mut Turn,
     ) -> io::Result<()> {
         let index = self.connections.next_index();
@@ -114,7 +121,8 @@ impl TcpRelay {
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
         let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
-        let make = |id| RelayedConnection::new(id, address, client, carried, turn.now);
+        let now = turn.now;
+        let make = |id| RelayedConnection::new(id, address, client, carried, admission, now);
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
         match self.carriage.of(carried) {

@@ -4,6 +4,7 @@ use super::end::End;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::memory::Admission;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -25,6 +26,8 @@ pub(super) struct RelayedConnection {
     pub(super) straight: [usize; 2],
     /// The descriptors that are counted for it.
     pub(super) descriptors: usize,
+    /// Its place in the memory of the route.
+    _admission: Admission,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
     ends: [Option<End>; 2],
 }
@@ -46,6 +49,7 @@ impl RelayedConnection {
         client_address: SocketAddr,
         client: End,
         carried: bool,
+        admission: Admission,
         now: Instant,
     ) -> Self {
         Self {
@@ -57,8 +61,14 @@ impl RelayedConnection {
             carried,
             straight: [0; 2],
             descriptors: 2,
+            _admission: admission,
             ends: [Some(client), None],
         }
+    }
+
+    /// Returns the end that writes `direction`, to look at it.
+    pub(super) const fn writer(&self, direction: Direction) -> Option<&End> {
+        self.ends[direction.index()].as_ref()
     }
 
     /// Returns the end that writes `direction`.

@@ -32,8 +32,9 @@ pub(super) struct TcpCounts {
 }
 
 impl TcpCounts {
-    /// Returns the counts by name, with the number of connections that are open.
-    pub(super) fn named(&self, open: usize) -> BTreeMap<&'static str, u64> {
+    /// Returns the counts by name, with the number of connections that are open, and of their sides
+    /// that are waiting for room.
+    pub(super) fn named(&self, open: usize, waiting: usize) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),
             ("connections_open", open as u64),
@@ -46,6 +47,7 @@ impl TcpCounts {
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
             ("starved", self.starved),
+            ("waiting", waiting as u64),
             ("idle", self.idle),
             ("cut", self.cut),
         ])

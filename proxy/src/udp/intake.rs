@@ -7,7 +7,6 @@ use crate::fate::Loss;
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
 use crate::turn::{Descriptors, Turn};
-use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -124,13 +123,7 @@ impl UdpRelay {
         // The first packet starts the clock of both directions.
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
         let lane = &mut self.lanes[direction.index()];
-        // The datagrams of a run share one copy.
-        let bytes = Bytes::copy_from_slice(received.bytes);
-        for range in received.datagrams() {
-            if lane.enter(flow.ordinal, stamp, bytes.slice(range), sinks) {
-                flow.inside += 1;
-            }
-        }
+        flow.inside += lane.enter(flow.ordinal, stamp, received, sinks);
     }
 
     /// Writes down what was read and goes no further.

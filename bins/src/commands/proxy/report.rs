@@ -13,6 +13,9 @@ use std::time::Duration;
 /// The columns of a terminal that everybody has.
 const WIDTH: usize = 80;
 
+/// The memory that was held is told if it was more than this share of the bound.
+const MEMORY_SHARE: u64 = 16;
+
 /// Returns the summary: for machines an object per route, protocol and direction, one per route and
 /// protocol for its sockets, and one for the run; for people the same as a table.
 pub(super) fn summary(printer: Printer, summary: &Summary, routes: &[Route]) -> String {
@@ -25,8 +28,9 @@ fn objects(printer: Printer, summary: &Summary) -> String {
     let links = summary.links.iter().map(|link| object("link", of(serde_json::to_value(link))));
     let sockets = summary.sockets.iter();
     let sockets = sockets.map(|sockets| object("sockets", of(serde_json::to_value(sockets))));
-    let Summary { seed, seconds, events_lost, .. } = summary;
-    let run = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost });
+    let Summary { seed, seconds, events_lost, memory, .. } = summary;
+    let run = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost,
+        "memory": memory });
     let lines: Vec<String> = links.chain(sockets).chain([object("summary", run)]).collect();
     lines.join("\n")
 }
@@ -55,10 +59,15 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
     if !silent.is_empty() {
         lines.push(wrapped(&format!("no traffic: {}", silent.join(", ")), WIDTH, 4));
     }
-    let Summary { seed, seconds, events_lost, .. } = summary;
+    let Summary { seed, seconds, events_lost, memory, .. } = summary;
     let mut run = format!("seed {seed}, {seconds:.1} s");
     if *events_lost > 0 {
         let _ = write!(run, ", {} of the event log lost", count(*events_lost, "line"));
+    }
+    // What never came near the bound is nobody's concern.
+    if memory.bound > 0 && memory.peak >= memory.bound / MEMORY_SHARE {
+        let [peak, bound] = [memory.peak, memory.bound].map(|bytes| grouped(bytes >> 20));
+        let _ = write!(run, ", held up to {peak} of {bound} MiB");
     }
     lines.push(run);
     lines.join("\n")

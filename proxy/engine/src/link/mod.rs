@@ -12,7 +12,8 @@ mod schedule;
 mod watch;
 
 use crate::counters::Counters;
-use crate::packet::{Packet, Trace};
+use crate::memory::{Charge, Memory};
+use crate::packet::{Body, Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
 use crate::rules::{Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
@@ -25,6 +26,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
 pub use watch::{Drawn, Visit};
+
+/// The memory that a packet costs besides the bytes that it carries: its place in a ring that may
+/// be half full.
+pub const PACKET_BYTES: u64 = 2 * size_of::<Packet>() as u64;
+
+/// The same for a segment of the TCP model: what it says, and its sender's note of it.
+pub const SEGMENT_BYTES: u64 = PACKET_BYTES + 192;
+
+/// The number of packets that are charged at a time.
+const CHARGED_AT_ONCE: u64 = 16;
 
 /// One direction of a route.
 #[derive(Debug)]
@@ -43,6 +54,8 @@ pub struct Link {
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
+    /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
+    charge: Option<(Charge, u64)>,
 }
 
 /// A rule in the link.
@@ -74,6 +87,7 @@ impl Link {
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
+            charge: None,
         };
         link.follow_schedule(Instant::START);
         link
@@ -86,6 +100,26 @@ impl Link {
             let key = LinkKey { seed, route: route.to_owned(), direction };
             Self::new(key, profile.timeline(direction))
         })
+    }
+
+    /// Charges to `memory` from now on what packets cost besides their bytes, which is `each`, and
+    /// the bytes that rules make anew.
+    pub fn charge_to(&mut self, memory: &Memory, each: u64) {
+        self.charge = Some((Charge::new(memory, 0), each));
+        self.settle_charge();
+    }
+
+    /// Charges what the packets inside cost. In steps: not every packet is worth the counting.
+    #[inline]
+    fn settle_charge(&mut self) {
+        let Some((charge, each)) = &mut self.charge else { return };
+        let (cost, charged, step) =
+            (self.counters.held * *each, charge.bytes(), CHARGED_AT_ONCE * *each);
+        if cost > charged {
+            charge.set(cost + step.min(cost));
+        } else if cost + 4 * step < charged || cost == 0 {
+            charge.set(cost);
+        }
     }
 
     /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so
@@ -343,7 +377,18 @@ impl Link {
                 self.watch.arrive(&element.rule, &packet);
             }
             let verdict = match &mut element.work {
-                Work::Instant(rule) => rule.judge(&mut packet),
+                Work::Instant(rule) => {
+                    let flipped = packet.trace.flipped_bits;
+                    let verdict = rule.judge(&mut packet);
+                    // Flipped bytes are bytes of their own.
+                    if packet.trace.flipped_bits != flipped
+                        && let (Some((charge, _)), Body::Data(bytes)) =
+                            (&self.charge, &mut packet.body)
+                    {
+                        *bytes = charge.memory().charge(std::mem::take(bytes));
+                    }
+                    verdict
+                }
                 Work::Holding(stage) => {
                     element.due = stage.take(packet);
                     let copies = match element.timing {
@@ -413,6 +458,7 @@ impl Stage for Link {
         }
         packet.entered = packet.at;
         self.pass(0, packet);
+        self.settle_charge();
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
@@ -428,6 +474,7 @@ impl Stage for Link {
             }
         };
         self.counters.leave(&output);
+        self.settle_charge();
         Some(output)
     }
 

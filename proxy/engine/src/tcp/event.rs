@@ -36,8 +36,8 @@ pub enum Event {
         /// The direction in which the reset crossed.
         direction: Direction,
     },
-    /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of
-    /// the connection.
+    /// Both streams have ended and were consumed, or a reset has crossed, or an end has given up as
+    /// nothing came back (ETIMEDOUT): nothing more will come of the connection.
     Closed {
         /// The id of the connection.
         id: u32,

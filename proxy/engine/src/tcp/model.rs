@@ -4,7 +4,7 @@ use super::connection::{Connection, Outlet};
 use super::counters::Counters;
 use super::event::Event;
 use super::timers::Timers;
-use crate::link::Link;
+use crate::link::{Link, SEGMENT_BYTES};
 use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
@@ -68,7 +68,8 @@ macro_rules! outlet {
 
 impl Model {
     /// Creates a model over these links, up first. `memory` is shared by all models of the process.
-    pub fn new(links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
+    pub fn new(mut links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
+        links.iter_mut().for_each(|link| link.charge_to(&memory, SEGMENT_BYTES));
         Self {
             due: links.each_ref().map(Link::deadline),
             links,

@@ -5,6 +5,7 @@
 use super::connection;
 use super::handler::Context;
 use crate::accept_errors::AcceptErrors;
+use crate::http::read_ahead::PIECE_LEAST;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -16,8 +17,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 /// Connections that may wait to be accepted; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 /// The unsent data that the system holds for a connection. More would hide from us the peers that
-/// do not read.
-const UNSENT_BYTES_MAX: u32 = 128 << 10;
+/// do not read, and cost memory for each of them; what is on its way has the room that it needs.
+const UNSENT_BYTES_MAX: u32 = PIECE_LEAST as u32;
 
 /// Binds the listener. The error names its address.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {

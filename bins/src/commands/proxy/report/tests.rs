@@ -3,7 +3,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Configuration;
-use jostle_proxy::{DelaySummary, LatenessSummary};
+use jostle_proxy::{DelaySummary, LatenessSummary, MemorySummary};
 
 fn link(route: &str, direction: Direction, entered: u64) -> LinkSummary {
     LinkSummary {
@@ -63,6 +63,7 @@ fn run() -> Summary {
         seed: 7,
         seconds: 12.34,
         events_lost: 1,
+        memory: MemorySummary::default(),
         links: links.concat(),
         sockets: vec![sockets("other", 0), sockets("dns", 1), sockets("last", 0)],
     }

@@ -37,6 +37,9 @@ fn opening(comparison: &Comparison, title: &str) -> Markup {
                 }
                 ", sent " (count(comparison.rows.len() as u64, "time"))
                 " at once through a network with " (comparison.weather) "."
+                @if let Some(reason) = comparison.not_judged {
+                    " Not judged as music: " (reason.to_string()) "."
+                }
             }
             p.lead { (verdict.headline) }
         }

@@ -157,6 +157,10 @@ impl RuleSetting for Drop {
         promise::words(self, traffic)
     }
 
+    fn warnings(&self, traffic: &Traffic) -> Vec<String> {
+        promise::warning(self, traffic).into_iter().collect()
+    }
+
     fn decision(&self) -> Option<Decision> {
         match self {
             Self::Chance(chance) => Some(Decision::Below(*chance)),
