@@ -53,8 +53,8 @@ impl Proxy {
     /// When a listener cannot be opened or the name to listen at has no address; the error names
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { routes, seed, portable, events, sinks, spin, .. } = settings;
-        let Settings { on_client, connect_timeout, memory, .. } = settings;
+        let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
+        let Settings { spin, connect_timeout, memory, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();

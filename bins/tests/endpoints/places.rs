@@ -23,13 +23,13 @@ fn ask(stream: &TcpStream, said: &[u8]) -> String {
 #[test]
 fn silent_connections_yield_to_who_waits() {
     let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().to_str().unwrap();
+    let file = ["file", "--over", "tcp", "--dir", folder.path().to_str().unwrap()];
     std::thread::scope(|scope| {
         for (kind, said, answer) in [
             (&["messages"][..], &b"0 c2912e81 hello\n"[..], "ACK 0 e5820718\n"),
             (&["clock", "--format", "unix"], b"what time is it?\n", "."),
             (&["echo", "--over", "tcp"], b"hello\n", "hello\n"),
-            (&["file", "--over", "tcp", "--dir", dir], b"music", "received.mp3 5 "),
+            (&file, b"music", "received.mp3 5 "),
         ] {
             scope.spawn(move || {
                 let server = Server::start(&[kind, &["--max-clients", "3"]].concat());

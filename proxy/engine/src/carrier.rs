@@ -96,6 +96,15 @@ impl Carrier {
         either!(self, room(id, direction))
     }
 
+    /// Returns true if a connection takes nothing in this direction because a modelled sender has
+    /// yet to send what it holds: [`Event::Room`] tells when it has.
+    pub fn is_sending(&self, id: u32, direction: Direction) -> bool {
+        match self {
+            Self::Raw(_) => false,
+            Self::Model(model) => model.is_sending(id, direction),
+        }
+    }
+
     /// Takes bytes that the sender of this direction wrote, no more than there is room for.
     pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         either!(self, push(now, id, direction, bytes));

@@ -169,9 +169,19 @@ impl TcpRelay {
                 if source.has_failed() {
                     // What its kernel still holds would never have been sent.
                     self.take_reset(index, direction, turn);
-                } else if source.starve() {
+                    return;
+                }
+                source.hold_back();
+                let news = source.starve();
+                if carrier.is_sending(id, direction) {
+                    // The sender tells when it has sent some of what it holds.
+                    return;
+                }
+                if news {
                     self.counts.starved += 1;
                     turn.warn_of_memory(&self.memory);
+                }
+                if !std::mem::replace(&mut source.listed, true) {
                     self.carriage.starved.push_back((index, id, direction));
                 }
                 return;
@@ -189,7 +199,7 @@ impl TcpRelay {
                         break;
                     }
                 }
-                Found::Nothing => return,
+                Found::Nothing => return source.run_dry(),
                 Found::End => return carrier.finish(turn.now, id, direction),
                 Found::Reset => return self.take_reset(index, direction, turn),
             }
@@ -223,6 +233,11 @@ impl TcpRelay {
                     }
                 }
                 Event::Data { id, direction, bytes } => self.hand_out(id, direction, bytes, turn),
+                Event::Room { id, direction } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.resume(index, direction, turn);
+                    }
+                }
                 Event::End { id, direction } => {
                     if let Some(index) = self.connections.place(id) {
                         if let Some(target) = self.connections.at(index).target(direction) {
@@ -292,14 +307,14 @@ impl TcpRelay {
         for _ in 0..self.carriage.starved.len().min(STARVED_PER_TURN) {
             let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
-            if !connection.source(direction).is_some_and(|source| source.is_starved()) {
-                continue;
-            }
+            let Some(source) = connection.source(direction) else { continue };
             let carrier = self.carriage.carrier.as_ref();
-            if carrier.is_some_and(|carrier| carrier.room(id, direction) > 0) {
-                self.resume(index, direction, turn);
-            } else {
+            source.listed = source.is_starved()
+                && carrier.is_some_and(|carrier| carrier.room(id, direction) == 0);
+            if source.listed {
                 self.carriage.starved.push_back((index, id, direction));
+            } else {
+                self.resume(index, direction, turn);
             }
         }
     }

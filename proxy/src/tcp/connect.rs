@@ -2,8 +2,10 @@
 
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
+use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
 use crate::client::NewClient;
+use crate::listener::keep_urgent_bytes;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -12,7 +14,8 @@ use jostle_engine::memory::Admission;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,7 +70,8 @@ impl TcpRelay {
                 Ok((stream, address)) => {
                     let route = &self.route.name;
                     turn.greet(NewClient { route, transport: Transport::Tcp, address });
-                    self.welcome(stream, address, admission, turn)
+                    let restrained = self.acceptor.restrains(index);
+                    self.welcome(stream, address, admission, restrained, turn)
                 }
                 Err(error) => {
                     turn.descriptors.give(2);
@@ -112,6 +116,7 @@ impl TcpRelay {
         mut stream: TcpStream,
         address: SocketAddr,
         admission: Admission,
+        restrained: bool,
         turn: &mut Turn,
     ) -> io::Result<()> {
         let index = self.connections.next_index();
@@ -120,8 +125,11 @@ impl TcpRelay {
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
-        let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
-        let now = turn.now;
+        let mut client = End::accepted(stream, token);
+        if !turn.options.portable {
+            client = client.with_buffer(restrained);
+        }
+        let (carried, now) = (self.carriage.is_in_force(), turn.now);
         let make = |id| RelayedConnection::new(id, address, client, carried, admission, now);
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
@@ -147,18 +155,20 @@ impl TcpRelay {
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
-            let begun = TcpStream::connect(address).and_then(|mut stream| {
-                let token = turn.reactor.add(
-                    &mut stream,
-                    owner,
-                    Interest::READABLE | Interest::WRITABLE,
-                )?;
-                Ok((stream, token))
+            let restrains = self.carriage.is_in_force() && !turn.options.portable;
+            let begun = begin_connect(address, restrains).and_then(|(socket, restrained)| {
+                let mut stream = TcpStream::from_std(socket.into());
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                let token = turn.reactor.add(&mut stream, owner, interest)?;
+                Ok((stream, token, restrained))
             });
             match begun {
-                Ok((stream, token)) => {
+                Ok((stream, token, restrained)) => {
                     self.prepare(&stream, turn);
-                    let end = End::connecting(stream, token);
+                    let mut end = End::connecting(stream, token);
+                    if !turn.options.portable {
+                        end = end.with_buffer(restrained);
+                    }
                     return self.connections.at(index).set_upstream(end);
                 }
                 Err(error) => {
@@ -263,4 +273,21 @@ impl TcpRelay {
         }
         let _ = turn;
     }
+}
+
+/// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
+fn begin_connect(address: SocketAddr, restrains: bool) -> io::Result<(Socket, bool)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    keep_urgent_bytes(&socket)?;
+    let restrained = restrains && restrain(&socket);
+    let is_under_way = |error: &io::Error| {
+        Errno::from_io_error(error) == Some(Errno::INPROGRESS)
+            || error.kind() == io::ErrorKind::WouldBlock
+    };
+    match socket.connect(&address.into()) {
+        Err(error) if is_under_way(&error) => {}
+        result => result?,
+    }
+    Ok((socket, restrained))
 }

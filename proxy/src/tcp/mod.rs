@@ -10,6 +10,7 @@ mod counts;
 mod end;
 mod handover;
 mod plain;
+mod restraint;
 mod silence;
 
 use crate::account::Account;

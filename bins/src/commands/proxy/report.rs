@@ -65,7 +65,7 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
         let _ = write!(run, ", {} of the event log lost", count(*events_lost, "line"));
     }
     // What never came near the bound is nobody's concern.
-    if memory.bound > 0 && memory.peak >= memory.bound / MEMORY_SHARE {
+    if memory.peak > 0 && memory.peak >= memory.bound / MEMORY_SHARE {
         let [peak, bound] = [memory.peak, memory.bound].map(|bytes| grouped(bytes >> 20));
         let _ = write!(run, ", held up to {peak} of {bound} MiB");
     }

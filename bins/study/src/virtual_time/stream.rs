@@ -109,7 +109,7 @@ impl<'a> StreamSimulation<'a> {
                     }
                 }
             }
-            Event::Established { .. } => {}
+            Event::Established { .. } | Event::Room { .. } => {}
         }
     }
 

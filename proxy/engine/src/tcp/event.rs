@@ -22,6 +22,13 @@ pub enum Event {
         /// [`super::Model::consumed`] is to be told.
         bytes: Bytes,
     },
+    /// A stream that had no room has some again: its sender sent what it held.
+    Room {
+        /// The id of the connection.
+        id: u32,
+        /// The direction of the stream.
+        direction: Direction,
+    },
     /// A stream has ended (FIN), behind all its bytes.
     End {
         /// The id of the connection.

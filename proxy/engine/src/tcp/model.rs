@@ -160,6 +160,12 @@ impl Model {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
+    /// Returns true if a stream has no room because its sender has yet to send what it holds:
+    /// [`Event::Room`] tells when it has.
+    pub fn is_sending(&self, id: u32, direction: Direction) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.is_sending(direction))
+    }
+
     /// Adds bytes to a stream: no more than [`room`](Self::room) says, or memory is not bounded.
     pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         self.with(now, id, |connection, out| connection.push(direction, bytes, out));

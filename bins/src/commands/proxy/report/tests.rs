@@ -63,7 +63,7 @@ fn run() -> Summary {
         seed: 7,
         seconds: 12.34,
         events_lost: 1,
-        memory: MemorySummary::default(),
+        memory: MemorySummary { peak: 100 << 20, bound: 1 << 30, ..Default::default() },
         links: links.concat(),
         sockets: vec![sockets("other", 0), sockets("dns", 1), sockets("last", 0)],
     }
@@ -82,7 +82,7 @@ dns udp up            12,000     20%   0.03%   6.1 µs  102 µs     40 ms   2.9 
 dns udp down           9,592      0%      0%        -       -         -        -
 dns udp sockets: flows 1
 no traffic: other udp, last udp
-seed 7, 12.3 s, 1 line of the event log lost";
+seed 7, 12.3 s, 1 line of the event log lost, held up to 100 of 1,024 MiB";
     assert_eq!(text, expected.trim_start_matches('\n'));
 }
 

@@ -89,6 +89,8 @@ impl RateStage {
             RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),
         };
         (self.bound, self.packets_least) = match setting.queue {
+            // Nothing is lost for want of a longer one: it only has to keep the line busy.
+            None if setting.discipline == Discipline::Wait => (time(QUEUE_TIME_DEFAULT), 1),
             None => (time(QUEUE_TIME_DEFAULT), QUEUE_PACKETS_DEFAULT),
             Some(Queue::Time(bound)) => (time(bound), 0),
             Some(Queue::Bytes(bound)) => (Bound::Bytes(bound.bytes()), 0),
