@@ -59,15 +59,15 @@ impl MessagesServeArgs {
         let server = MessagesServer::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
         let printing = Printing::start(printer)?;
-        let MessagesTotals { sessions, others, counts } =
+        let MessagesTotals { sessions, others, yielded, counts } =
             server.run(stop, |peer, messages, over| {
                 messages.iter().for_each(|message| print_message(&printing, peer, message));
                 if let Some(over) = over {
                     print_end(&printing, peer, &over);
                 }
             })?;
-        let mut fields =
-            json!({ "kind": "messages", "sessions": sessions, "other_checksums": others });
+        let mut fields = json!({ "kind": "messages", "sessions": sessions, "yielded": yielded,
+            "other_checksums": others });
         extend(&mut fields, counts_json(&counts));
         printing.finish("summary", fields, || {
             let others = match others {

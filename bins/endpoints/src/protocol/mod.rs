@@ -8,8 +8,10 @@
 //! else arrives is counted and ignored.
 
 pub mod clock;
+pub mod cookie;
 pub mod echo;
 pub mod file;
+pub mod finishing;
 pub mod hint;
 pub mod jitter;
 pub mod line_server;
@@ -18,6 +20,7 @@ pub mod messages;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
+pub mod repeats;
 pub mod saw;
 pub mod storage;
 pub mod stream;

@@ -165,9 +165,10 @@ impl<F: Folder> Endpoint for AnyFileReceiver<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ChunkDatagram;
+    use super::super::{ChunkDatagram, ServerControl};
     use super::*;
     use crate::protocol::CHUNK;
+    use crate::protocol::cookie::Cookie;
     use crate::protocol::storage::{MemoryFolder, generated};
     use jostle_common::digest::Digest;
     use proptest::prelude::*;
@@ -186,8 +187,13 @@ mod tests {
         (AnyFileReceiver::new(settings, folder.clone()), folder)
     }
 
+    fn announcement(cookie: Option<Cookie>) -> bytes::Bytes {
+        let digest = Some(Digest::of(b"hello"));
+        ClientControl::Start { transfer: 7, size: 5, digest, cookie }.encode()
+    }
+
     fn start() -> bytes::Bytes {
-        ClientControl::Start { transfer: 7, size: 5, digest: Digest::of(b"hello") }.encode()
+        announcement(None)
     }
 
     #[test]
@@ -285,6 +291,11 @@ mod tests {
     fn a_sender_of_ours_and_one_elsewhere_begin_no_bare_file() {
         let (mut receiver, folder) = receiver();
         receiver.handle(at(0), peer(), &start());
+        let proof = receiver.poll(at(0)).unwrap();
+        let Ok(ServerControl::Prove { cookie, .. }) = ServerControl::decode(&proof.payload) else {
+            panic!("{proof:?}");
+        };
+        receiver.handle(at(0), peer(), &announcement(Some(cookie)));
         receiver.handle(at(0), peer(), &[7; CHUNK]);
         let elsewhere = "192.0.2.1:7777".parse().unwrap();
         receiver.handle(at(0), elsewhere, &[7; CHUNK]);

@@ -307,6 +307,10 @@ impl StreamEndpoint for Session {
         self.ended = Some(if self.said_goodbye() { SessionEnd::Goodbye } else { SessionEnd::Left });
     }
 
+    fn handle_yield(&mut self, _now: Instant) {
+        self.ended.get_or_insert(SessionEnd::Silent);
+    }
+
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         if self.ended.is_none() && self.silent_at.take_if(|at| *at <= now).is_some() {
             self.take_unfinished();

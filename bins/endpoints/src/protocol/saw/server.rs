@@ -9,6 +9,7 @@ use crate::protocol::{
     CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in, is_loopback,
 };
 use bytes::Bytes;
+use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -85,32 +86,32 @@ impl<F: Source> SawServer<F> {
         &self.source
     }
 
-    /// Reads a packet into `buffer`. Returns its length, or `None`, counted, when the request
-    /// cannot be answered now. Beyond the end a packet is empty.
-    fn packet(&mut self, now: Instant, number: u32, buffer: &mut [u8; CHUNK]) -> Option<usize> {
+    /// Reads a packet into `buffer`. Returns its length and the file's digest, or `None`, counted,
+    /// when the request cannot be answered now. Beyond the end a packet is empty.
+    fn packet(
+        &mut self,
+        now: Instant,
+        number: u32,
+        buffer: &mut [u8; CHUNK],
+    ) -> Option<(usize, Digest)> {
         self.report.requests += 1;
         let has_room = self.outbox.len() < OUTBOX_MAX && self.source.refresh(now);
+        let digest = self.source.digest().filter(|_| has_room);
         let length = chunk_length(self.source.size(), number);
         let offset = u64::from(number) * CHUNK_BYTES;
-        let is_read =
-            has_room && (length == 0 || self.source.read_at(offset, &mut buffer[..length]).is_ok());
-        self.report.unanswered += u64::from(!is_read);
-        is_read.then_some(length)
+        let packet = digest
+            .filter(|_| length == 0 || self.source.read_at(offset, &mut buffer[..length]).is_ok());
+        self.report.unanswered += u64::from(packet.is_none());
+        packet.map(|digest| (length, digest))
     }
 
     fn handle_request(&mut self, now: Instant, from: SocketAddr, request: Request, size: usize) {
         let mut buffer = [0; CHUNK];
-        let Some(length) = self.packet(now, request.number, &mut buffer) else { return };
+        let Some((length, digest)) = self.packet(now, request.number, &mut buffer) else { return };
         // Beyond the end the answer still tells the size and the digest.
         let data = &buffer[..length];
         let Request { number, attempt } = request;
-        let answer = Answer {
-            number,
-            attempt,
-            size: self.source.size(),
-            digest: self.source.digest(),
-            data,
-        };
+        let answer = Answer { number, attempt, size: self.source.size(), digest, data };
         let mut payload = answer.encode();
         // The sender may be forged: its owner must not get more than a small multiple of what came.
         if payload.len() > size * AMPLIFICATION_MAX && !is_loopback(from) {
@@ -127,7 +128,7 @@ impl<F: Source> SawServer<F> {
     fn handle_plain(&mut self, now: Instant, from: SocketAddr, number: u32, size: usize) {
         let mut buffer = [0; CHUNK];
         self.report.plain += 1;
-        let Some(length) = self.packet(now, number, &mut buffer) else { return };
+        let Some((length, _)) = self.packet(now, number, &mut buffer) else { return };
         if length > size * AMPLIFICATION_MAX && !is_loopback(from) {
             self.report.too_short += 1;
             self.hint = Some(Hint::new(format!(
