@@ -1,5 +1,6 @@
 //! The summary of a run, for people and for machines.
 
+use crate::delays::DelaySummary;
 use crate::lateness::LatenessSummary;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
@@ -101,8 +102,13 @@ pub struct LinkSummary {
     pub bytes_in: u64,
     /// Bytes handed to the receiver's socket.
     pub bytes_out: u64,
+    /// Bytes that rules on delivered TCP streams discarded, by rule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bytes_discarded: BTreeMap<String, u64>,
     /// The lateness of releases.
     pub lateness: LatenessSummary,
+    /// The delays that rules gave to what was delivered.
+    pub delay: DelaySummary,
 }
 
 impl LinkSummary {

@@ -2,9 +2,12 @@
 //! did.
 
 mod child;
+mod first;
 mod output;
 mod plan;
+mod ready;
 mod report;
+mod status;
 mod stopping;
 
 use anyhow::Context;
@@ -17,6 +20,7 @@ use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::weather::Weather;
 use output::Output;
+use status::Status;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,6 +98,11 @@ pub struct ProxyArgs {
     /// wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
     memory: ByteSize,
+    /// Let one address have at most so many UDP flows and TCP connections; unless stated, half of
+    /// the places while few are left
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "The relays")]
+    per_source: Option<u32>,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -117,10 +126,14 @@ impl ProxyArgs {
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
         let plan = plan::plan(&self)?;
+        let routes = plan.routes.clone();
         let mut settings = Settings::new(plan.routes, plan.seed);
+        // Machines count; people want to see that anything comes at all.
+        settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
         settings.connect_timeout = self.connect_timeout.0;
         settings.memory = plan::memory(self.memory)?;
+        settings.per_source = self.per_source.map(|most| most as usize);
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
@@ -148,7 +161,13 @@ impl ProxyArgs {
             .map(|one| format!("{}://{}", one.protocol, one.address))
             .collect();
         for (listener, url) in proxy.listeners().iter().zip(&urls) {
-            printer.ready(&listener.route, url);
+            let route = routes.iter().find(|route| route.name == listener.route);
+            printer.ready_as(&listener.route, url, || {
+                route.map_or_else(|| url.clone(), |route| ready::line(route, url))
+            });
+        }
+        if keys.is_some() && !self.json {
+            note(status::KEYS);
         }
         let child = match self.command.as_slice() {
             [] => None,
@@ -157,12 +176,15 @@ impl ProxyArgs {
         if let Some(Span(limit)) = self.limit {
             stopper.stop_after(limit)?;
         }
+        // A command prints to the terminal as it likes.
+        let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
         let summary = proxy.run();
+        drop(status);
         drop(keys);
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
         stopper.yield_to_signal();
-        let text = report::summary(printer, &summary);
+        let text = report::summary(printer, &summary, &routes);
         match &mut outputs.summary {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
+use jostle_engine::packet::Packet;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::Event;
 use std::collections::VecDeque;
@@ -48,6 +49,8 @@ pub(super) struct Carriage {
     starved: VecDeque<(usize, u32, Direction)>,
     /// Packets that left the links in this pass and are not yet written down.
     fates: Vec<(Direction, Output)>,
+    /// Bytes that rules behind the links discarded in this pass.
+    discards: Vec<(Direction, Packet)>,
 }
 
 impl Carriage {
@@ -117,6 +120,9 @@ impl Carriage {
             let (link, fate) = (carrier.link(direction), Fate::of(&output));
             accounts[direction.index()].settle(link, output.packet(), fate, released, sinks);
         }
+        for (direction, packet) in self.discards.drain(..) {
+            accounts[direction.index()].discard(carrier.link(direction), &packet, released, sinks);
+        }
     }
 
     /// Takes all that is due out of the links when there are no connections any more, and writes
@@ -124,8 +130,10 @@ impl Carriage {
     pub(super) fn empty(&mut self, turn: &mut Turn, accounts: &mut [Account; 2]) {
         let due = |carrier: &mut Carrier| carrier.poll(turn.now);
         while let Some(event) = self.carrier.as_mut().and_then(due) {
-            if let Event::Packet(direction, output) = event {
-                self.fates.push((direction, output));
+            match event {
+                Event::Packet(direction, output) => self.fates.push((direction, output)),
+                Event::Discarded(direction, packet) => self.discards.push((direction, *packet)),
+                _ => {}
             }
         }
         self.settle(turn.reactor.now(), accounts, &mut turn.sinks);
@@ -169,9 +177,19 @@ impl TcpRelay {
                 if source.has_failed() {
                     // What its kernel still holds would never have been sent.
                     self.take_reset(index, direction, turn);
-                } else if source.starve() {
+                    return;
+                }
+                source.hold_back();
+                let news = source.starve();
+                if carrier.is_sending(id, direction) {
+                    // The sender tells when it has sent some of what it holds.
+                    return;
+                }
+                if news {
                     self.counts.starved += 1;
                     turn.warn_of_memory(&self.memory);
+                }
+                if !std::mem::replace(&mut source.listed, true) {
                     self.carriage.starved.push_back((index, id, direction));
                 }
                 return;
@@ -189,7 +207,7 @@ impl TcpRelay {
                         break;
                     }
                 }
-                Found::Nothing => return,
+                Found::Nothing => return source.run_dry(),
                 Found::End => return carrier.finish(turn.now, id, direction),
                 Found::Reset => return self.take_reset(index, direction, turn),
             }
@@ -223,6 +241,11 @@ impl TcpRelay {
                     }
                 }
                 Event::Data { id, direction, bytes } => self.hand_out(id, direction, bytes, turn),
+                Event::Room { id, direction } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.resume(index, direction, turn);
+                    }
+                }
                 Event::End { id, direction } => {
                     if let Some(index) = self.connections.place(id) {
                         if let Some(target) = self.connections.at(index).target(direction) {
@@ -236,6 +259,26 @@ impl TcpRelay {
                         self.tear_down(index, direction, turn);
                     }
                 }
+                Event::CloseBoth { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.counts.closed_by_rule += 1;
+                        self.close_gently(index, turn);
+                    }
+                }
+                Event::ResetBoth { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.counts.reset_by_rule += 1;
+                        self.give_up(index, turn);
+                    }
+                }
+                Event::Discarded(direction, packet) => {
+                    // Its bytes count as taken: there is room for others.
+                    if let Some(index) = self.connections.place(packet.flow) {
+                        self.connections.at(index).last = turn.now;
+                        self.resume(index, direction, turn);
+                    }
+                    self.carriage.discards.push((direction, *packet));
+                }
                 Event::Closed { id } => {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
@@ -245,7 +288,7 @@ impl TcpRelay {
                 }
             }
         }
-        if !self.carriage.fates.is_empty() {
+        if !self.carriage.fates.is_empty() || !self.carriage.discards.is_empty() {
             let released = turn.reactor.now();
             self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
         }
@@ -292,14 +335,14 @@ impl TcpRelay {
         for _ in 0..self.carriage.starved.len().min(STARVED_PER_TURN) {
             let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
-            if !connection.source(direction).is_some_and(|source| source.is_starved()) {
-                continue;
-            }
+            let Some(source) = connection.source(direction) else { continue };
             let carrier = self.carriage.carrier.as_ref();
-            if carrier.is_some_and(|carrier| carrier.room(id, direction) > 0) {
-                self.resume(index, direction, turn);
-            } else {
+            source.listed = source.is_starved()
+                && carrier.is_some_and(|carrier| carrier.room(id, direction) == 0);
+            if source.listed {
                 self.carriage.starved.push_back((index, id, direction));
+            } else {
+                self.resume(index, direction, turn);
             }
         }
     }

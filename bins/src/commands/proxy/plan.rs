@@ -7,6 +7,7 @@ use jostle_common::chance::fresh_seed;
 use jostle_common::units::{ByteSize, Span};
 use jostle_console::exit::Usage;
 use jostle_console::files;
+use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
 use jostle_proxy::Settings;
@@ -60,6 +61,9 @@ fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
     let files = ProfileFiles::new(folder);
     let configuration = Configuration::from_json(&text, &|name| files.read(name))
         .map_err(|error| files.judge(&format!("{}: ", path.display()), &error))?;
+    for remark in &configuration.remarks {
+        note(&escaped(&format!("jostle: {}: {remark}", path.display())));
+    }
     Ok((configuration.seed, configuration.routes))
 }
 

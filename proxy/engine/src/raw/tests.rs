@@ -57,7 +57,7 @@ fn take(raw: &mut RawStreams, now: Instant, seen: &mut Seen) {
             }
             Event::End { .. } => seen.end = Some("end"),
             Event::Reset { .. } => seen.end = Some("reset"),
-            Event::Established { .. } | Event::Closed { .. } => {}
+            _ => {}
         }
     }
 }
@@ -269,7 +269,10 @@ fn a_reset_follows_what_is_under_way_and_ends_the_other_direction() {
                     Event::Data { direction: UP, bytes, .. } => up.extend_from_slice(&bytes),
                     Event::Data { bytes, .. } => down.extend_from_slice(&bytes),
                     Event::Reset { id: 1, direction: UP } => reset_at = Some(now),
-                    Event::Packet(..) | Event::Established { .. } | Event::Closed { .. } => {}
+                    Event::Packet(..)
+                    | Event::Established { .. }
+                    | Event::Room { .. }
+                    | Event::Closed { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }

@@ -79,6 +79,8 @@ struct Half {
     held: u64,
     /// True if the end of the stream was handed out.
     ended: bool,
+    /// True if there was room when it was last looked at.
+    has_room: bool,
 }
 
 impl Connection {
@@ -108,6 +110,7 @@ impl Connection {
             receiver: Receiver::default(),
             held: 0,
             ended: false,
+            has_room: true,
         };
         let (halves, gone) = ([half(), half()], [false; 2]);
         let (given_up, timer) = (false, Entry::default());
@@ -131,7 +134,8 @@ impl Connection {
         }
     }
 
-    /// Returns the number of bytes that may be pushed.
+    /// Returns the number of bytes that may be pushed: as many as the send buffer, the receive
+    /// window and the memory have room for.
     pub(super) fn room(&self, direction: Direction) -> u64 {
         let half = &self.halves[direction.index()];
         if half.sender.is_finished()
@@ -140,11 +144,26 @@ impl Connection {
         {
             return 0;
         }
+        let buffer = half.sender.room().min(WINDOW.saturating_sub(half.held));
         let cost = half.held + half.stream.pieces() as u64 * PIECE_BYTES;
-        let room = WINDOW.saturating_sub(half.held).min(self.memory.room(cost));
+        let room = if buffer == 0 { 0 } else { buffer.min(self.memory.room(cost)) };
         // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293
         // §3.8.6.2.2).
         if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
+    }
+
+    /// Returns true if it is the send buffer that has no room: [`Event::Room`] tells when it has.
+    pub(super) fn is_sending(&self, direction: Direction) -> bool {
+        self.halves[direction.index()].sender.room() == 0 && !self.is_gone(direction)
+    }
+
+    /// Tells when a stream that had no room has some.
+    fn tell_room(&mut self, direction: Direction, out: &mut Outlet<'_>) {
+        let has_room = self.room(direction) > 0;
+        let had_room = std::mem::replace(&mut self.half(direction).has_room, has_room);
+        if has_room && !had_room {
+            out.events.push_back(Event::Room { id: out.id, direction });
+        }
     }
 
     /// Adds bytes to a stream.
@@ -177,6 +196,8 @@ impl Connection {
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
         half.held -= bytes;
+        // Whoever says so looks for room by itself.
+        self.half(direction).has_room = self.room(direction) > 0;
     }
 
     /// Tears the connection down at the end that sends in `direction`: what it has not sent is
@@ -327,13 +348,13 @@ impl Connection {
 
     /// Sends what may be sent of a stream.
     fn transmit(&mut self, direction: Direction, out: &mut Outlet<'_>) {
-        if !self.is_established(direction) || self.is_gone(direction) {
-            return;
+        if self.is_established(direction) && !self.is_gone(direction) {
+            let sender = &mut self.half(direction).sender;
+            while let Some(data) = sender.poll(out.now) {
+                out.send(direction, Segment::Data(data));
+            }
         }
-        let sender = &mut self.half(direction).sender;
-        while let Some(data) = sender.poll(out.now) {
-            out.send(direction, Segment::Data(data));
-        }
+        self.tell_room(direction, out);
     }
 
     /// Sends the acknowledgement of a stream, if one is due.

@@ -90,6 +90,23 @@ impl Model {
         &self.links[direction.index()]
     }
 
+    /// Returns both links, up first.
+    pub(crate) const fn links_mut(&mut self) -> [&mut Link; 2] {
+        let [up, down] = &mut self.links;
+        [up, down]
+    }
+
+    /// Returns the ids of all connections.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// Forgets a connection without an event. Its segments that are under way reach nobody.
+    pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        self.forget(id);
+    }
+
     /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.connections.len()
@@ -158,6 +175,12 @@ impl Model {
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         let room = self.connections.get(&id).map_or(0, |connection| connection.room(direction));
         usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Returns true if a stream has no room because its sender has yet to send what it holds:
+    /// [`Event::Room`] tells when it has.
+    pub fn is_sending(&self, id: u32, direction: Direction) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.is_sending(direction))
     }
 
     /// Adds bytes to a stream: no more than [`room`](Self::room) says, or memory is not bounded.

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The time that it waits for one that was: a digest is no file, and goes without.
 const PATIENCE_ASKED: Duration = Duration::from_secs(30);
 /// The time that a client is waited for that has ended its half, and may have gone.
-const PATIENCE_ENDED: Duration = Duration::from_millis(100);
+const PATIENCE_ENDED: Duration = Duration::from_millis(20);
 const PIECE: usize = 256 << 10;
 
 /// The digests that are known, or being computed.

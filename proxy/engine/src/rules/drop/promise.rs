@@ -112,6 +112,27 @@ pub(super) fn numbers(setting: &Drop, traffic: &Traffic) -> Value {
     }
 }
 
+/// Says in a few words what it loses.
+pub(super) fn brief(setting: &Drop) -> String {
+    let percent = |chance: Probability| fine_percent(chance.as_f64());
+    match setting {
+        Drop::Chance(chance) => percent(*chance),
+        Drop::Burst { mean, length: BurstLength::Packets(length) } => {
+            format!("{} in bursts of {length}", percent(*mean))
+        }
+        Drop::Burst { mean, length: BurstLength::Time(length) } => {
+            format!("{} in bursts of {}", percent(*mean), time(length.as_secs_f64()))
+        }
+        Drop::Every(1) => "all".to_owned(),
+        Drop::Every(n) => format!("1 of {n}"),
+        Drop::Packets(list) => format!("{} by number", list.len()),
+        Drop::GilbertElliott { .. } | Drop::FourState(_) | Drop::Pattern(_) => {
+            let share = model(setting, None).map_or(0.0, |model| model.losses().share);
+            format!("{} in bursts", fine_percent(share))
+        }
+    }
+}
+
 pub(super) fn words(setting: &Drop, traffic: &Traffic) -> String {
     match losses(setting, traffic) {
         Ok(losses) => losses.words(),

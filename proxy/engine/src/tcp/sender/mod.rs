@@ -21,12 +21,16 @@ use crate::tcp::scoreboard::{Progress, Scoreboard};
 use crate::tcp::tlp::Probe;
 use crate::tcp::undo::Undo;
 use crate::tcp::usage::Usage;
-use crate::tcp::window::Window;
+use crate::tcp::window::{INITIAL, Window};
 use jostle_common::time::Instant;
 use timer::Timer;
 
 /// The most payload in a segment: 1500 bytes less headers with timestamps.
-pub(in crate::tcp) const PAYLOAD_MAX: u32 = 1448;
+pub const PAYLOAD_MAX: u32 = 1448;
+
+/// The most bytes that wait to be sent for the first time: half of what Linux lets a send buffer grow
+/// to (tcp_wmem, 4 MiB), the other half of which is in flight.
+const UNSENT_MAX: u64 = 2 << 20;
 
 /// The state of the sender (Linux's congestion states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +129,16 @@ impl Sender {
 
     pub(in crate::tcp) const fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Returns how many bytes the send buffer takes. As Linux's it is twice the window: one is in
+    /// flight, one waits behind it. It says that it has room once a third of that is free, so that
+    /// the program that writes is not woken for each segment.
+    pub(in crate::tcp) fn room(&self) -> u64 {
+        let segments = self.window.segments().max(INITIAL);
+        let buffer = (u64::from(segments) * u64::from(PAYLOAD_MAX)).min(UNSENT_MAX);
+        let room = buffer.saturating_sub(self.written - self.sent());
+        if room < buffer / 3 { 0 } else { room }
     }
 
     /// Returns true if the end of the stream was acknowledged.
