@@ -3,7 +3,8 @@
 mod raw;
 
 pub use raw::{
-    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
+    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit,
+    parse_upstream, schema,
 };
 
 use crate::limits::IDLE_DEFAULT;
