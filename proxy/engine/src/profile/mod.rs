@@ -13,6 +13,7 @@ mod timeline;
 
 pub use crate::rules::{BurstLength, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files};
 pub use raw::schema;
+pub(crate) use raw::{RawProfile, schema_of};
 pub use timeline::{Phase, Start, Then, Timeline};
 
 use jostle_common::chance::Direction;
