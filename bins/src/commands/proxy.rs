@@ -183,6 +183,7 @@ impl ProxyArgs {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
+        report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
         Ok(status)
     }
 

@@ -155,7 +155,8 @@ mod tests {
             "--protocol udp --pace 10Mbit/s --file song.mp3 --profile coffee-shop-wifi",
             "--protocol messages --tcp raw --seed 7 --repeat 3",
             "--loss 5% --burst 3.5 --duplicate 0.1% --corrupt 1% --rate 1Mbit/s --queue 50packets \
-             --delay 20ms --jitter 5ms --reorder 1%",
+             --delay 20ms --jitter 5ms --shape normal --jitter-memory 50ms --allow-reorder \
+             --down-allow-reorder=false --reorder 1%",
             "--up-loss 0% --up-delay 1ms --down-rate 1Mbit/s --down-queue 64KiB --down-reorder \
              100%",
             "--client -v --server nginx --check diff --over both",

@@ -37,7 +37,7 @@ pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace
 pub use reorder::Reorder;
 pub use selection::{Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
-pub use shorthand::Shorthand;
+pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
 pub use written::{ReadFile, no_files};
 
