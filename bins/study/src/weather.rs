@@ -23,7 +23,7 @@ impl Way {
 
     const fn heading(self) -> &'static str {
         match self {
-            Self::Both => "Weather in both directions",
+            Self::Both => "Weather (one way: --up-drop 5%, --down-delay 20ms; --help)",
             Self::Up => "Weather from client to server, instead",
             Self::Down => "Weather from server to client, instead",
         }
@@ -103,6 +103,8 @@ impl WeatherOption {
             .value_name(self.value_name)
             .help(self.help)
             .help_heading(way.heading())
+            // Three times as many options would hide the rest; the heading names them.
+            .hide_short_help(way != Way::Both)
             .aliases(self.aliases.iter().map(|names| names[way as usize]))
             // A minus sign is answered by the reader of the value, which knows what to write.
             .allow_hyphen_values(true)

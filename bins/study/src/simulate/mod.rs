@@ -42,7 +42,7 @@ No packet is sent and no time passes; what happens is what a proxy of the same s
 same arrivals.")]
 pub struct SimulateArgs {
     /// The profile: a file, or the name of a built-in one
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     stream: StreamArgs,

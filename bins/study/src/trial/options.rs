@@ -1,9 +1,11 @@
 //! The parameters of a trial as options: what `jostle trial` runs, and what the cells of
 //! `jostle sweep` have in common.
 
-use crate::trial::{Commands, Job, Parameter, Setting, Trial};
+use crate::profiles;
+use crate::trial::{Commands, Job, Parameter, Protocol, Setting, Trial};
 use crate::weather::Weather;
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::ReadFile;
 
@@ -13,6 +15,7 @@ use jostle_engine::profile::ReadFile;
 pub struct TrialOptions {
     /// Who talks: tcp, udp, saw, ping, messages or http [default: saw]
     #[arg(long, value_name = "PROTOCOL", help_heading = "Who talks",
+        add = ArgValueCandidates::new(protocols),
         conflicts_with_all = ["client", "server", "check", "over"])]
     protocol: Option<String>,
     /// Anyone's client instead, a command of the shell; it talks to $JOSTLE_SERVER
@@ -55,10 +58,14 @@ pub struct TrialOptions {
     limit: Option<String>,
 
     /// The weather: a profile's JSON file, the name of a built-in one, or a JSON object
-    #[arg(long, value_name = "PROFILE", help_heading = "The weather")]
+    #[arg(long, value_name = "PROFILE", help_heading = "The weather", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     weather: Weather,
+}
+
+fn protocols() -> Vec<CompletionCandidate> {
+    Protocol::ALL.map(|protocol| CompletionCandidate::new(protocol.name())).into()
 }
 
 impl TrialOptions {
