@@ -19,6 +19,7 @@ use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
+use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
 use status::Status;
@@ -59,7 +60,7 @@ pub struct ProxyArgs {
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
     config: Option<PathBuf>,
     /// The weather: a JSON file or the name of a built-in profile
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     weather: Weather,
@@ -202,6 +203,7 @@ impl ProxyArgs {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
+        report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
         Ok(status)
     }
 

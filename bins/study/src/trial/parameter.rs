@@ -60,6 +60,11 @@ const BEHIND: [Parameter; 8] = [
     Parameter::new(ParameterTarget::Limit, "limit"),
 ];
 
+/// Returns true for what holds in one direction, such as `up-loss`.
+fn is_one_way(name: &str) -> bool {
+    name.starts_with("up-") || name.starts_with("down-")
+}
+
 impl Parameter {
     const fn new(target: ParameterTarget, name: &'static str) -> Self {
         Self { target, name }
@@ -84,7 +89,7 @@ impl Parameter {
         let plain = name.replacen("drop", "loss", 1);
         Self::all().find(|parameter| parameter.name == plain).ok_or_else(|| {
             let names: Vec<&str> =
-                Self::all().map(Self::name).filter(|name| !name.contains('-')).collect();
+                Self::all().map(Self::name).filter(|name| !is_one_way(name)).collect();
             let problem = format!(
                 "there is no such parameter; write one of {} (or up-loss, down-loss …)",
                 names.join(", ")
