@@ -80,7 +80,7 @@ impl Run {
                     let rule = self.carrier.link(direction).rule_key(place).to_owned();
                     (packet.flow, Told::Discarded(direction, rule, packet.size as usize))
                 }
-                Event::Packet(..) | Event::Established { .. } => continue,
+                Event::Packet(..) | Event::Established { .. } | Event::Room { .. } => continue,
             };
             self.told.push((self.now, id, told));
         }
