@@ -185,6 +185,12 @@ fn is_missing_ipv6(listen: &HostPort, address: SocketAddr, error: &io::Error) ->
     listen.host == "localhost" && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse
 }
 
+/// Lets a byte of urgent data stay in its place in the stream: the kernel would take it out, and lose
+/// it when the next one comes. Sockets that are accepted have this from their listener.
+pub(crate) fn keep_urgent_bytes(socket: &Socket) -> io::Result<()> {
+    socket.set_out_of_band_inline(true)
+}
+
 fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Result<Opened> {
     let kind = match transport {
         Transport::Udp => Type::DGRAM,
@@ -204,6 +210,7 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
             // next one from its port.
             #[cfg(unix)]
             socket.set_reuse_address(true)?;
+            keep_urgent_bytes(&socket)?;
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;
         }

@@ -428,3 +428,33 @@ fn the_system_asks_whether_a_silent_peer_is_still_there() {
     wait_until("the client's side", || asks(timers(true, door)));
     wait_until("the upstream's side", || asks(timers(false, upstream)));
 }
+
+#[test]
+fn urgent_bytes_stay_in_their_places() {
+    // Each piece, and whether its last byte is urgent.
+    const PIECES: [(&[u8], bool); 5] =
+        [(b"!", true), (b"GET", false), (b" ", true), (b"/ HTTP/1.0\r", false), (b"\n", true)];
+    for way in WAYS {
+        let (mut client, mut server, _proxy) = connected(way);
+        let say = |stream: &mut TcpStream| {
+            for (piece, is_urgent) in PIECES {
+                if is_urgent {
+                    SockRef::from(&*stream).send_out_of_band(piece).unwrap();
+                } else {
+                    stream.write_all(piece).unwrap();
+                }
+            }
+            stream.shutdown(Shutdown::Write).unwrap();
+        };
+        // Directly they are urgent at the other end too; through a relay they are bytes.
+        for stream in [&client, &server] {
+            SockRef::from(stream).set_out_of_band_inline(true).unwrap();
+        }
+        say(&mut client);
+        say(&mut server);
+        for stream in [&mut server, &mut client] {
+            let whole = (b"!GET / HTTP/1.0\r\n".to_vec(), Ok(()));
+            assert_eq!(read_out(stream), whole, "{way:?}");
+        }
+    }
+}

@@ -263,8 +263,9 @@ fn standing_queue(discipline: &str, seconds: u64) -> (Vec<f64>, f64) {
     IDS.for_each(|id| model.open(now, id));
     while now < end {
         for id in IDS {
-            while model.room(id, Direction::Up) >= 65_536 {
-                model.push(now, id, Direction::Up, Bytes::from_static(&[0; 65_536]));
+            while let room @ 1.. = model.room(id, Direction::Up) {
+                let bytes = &[0; 65_536][..room.min(65_536)];
+                model.push(now, id, Direction::Up, Bytes::from_static(bytes));
             }
         }
         match model.poll(now) {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
-use jostle_engine::memory::{FLOOR, Memory};
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::Output;
@@ -21,6 +21,9 @@ use support::rules;
 
 /// The receive window of a modelled connection.
 const WINDOW: u64 = 6 << 20;
+
+/// The payload of a full segment.
+const SEGMENT: u64 = 1448;
 
 const UP: Direction = Direction::Up;
 const DOWN: Direction = Direction::Down;
@@ -105,6 +108,10 @@ impl Ends {
                     let received = self.received.entry((id, direction)).or_default();
                     assert!(received.reset.replace(self.now).is_none());
                 }
+                Event::Room { id, direction } => {
+                    // Of several that share a memory another may have taken it since.
+                    assert!(self.model.connections() > 1 || self.model.room(id, direction) > 0);
+                }
                 Event::Closed { id } => {
                     assert!(!self.closed.contains(&id));
                     self.closed.push(id);
@@ -113,6 +120,7 @@ impl Ends {
                     let (Output::Deliver(packet) | Output::Discard(packet, _)) = &output;
                     self.fates[direction.index()] += u64::from(!packet.is_mark());
                 }
+                other => panic!("there is no rule on streams: {other:?}"),
             }
         }
     }
@@ -222,11 +230,17 @@ proptest! {
         ends.run_for(50);
         ends.model.finish(ends.now, 1, DOWN);
         ends.run(Instant::from_secs(100_000));
+        let is_whole = Direction::BOTH.iter().all(|direction| ends.ended(*direction).is_some());
         for direction in Direction::BOTH {
             let expected = bytes(direction.index() as u64, 0, sent[direction.index()]);
-            prop_assert!(ends.received(direction) == expected, "{} bytes {direction}", expected.len());
-            prop_assert!(ends.ended(direction).is_some());
+            let received = ends.received(direction);
+            // In the worst weather a connection may time out; what came by then is right, too.
+            let is_right = if is_whole { received == expected } else { expected.starts_with(received) };
+            prop_assert!(is_right, "{} bytes {direction}", expected.len());
         }
+        // That takes as many timeouts as Linux has, or a handshake that never came through.
+        let timeouts = ends.model.counters().timeouts;
+        prop_assert!(is_whole || timeouts >= 14 || ends.established.is_empty(), "{timeouts} timeouts");
         prop_assert_eq!(&ends.closed, &[1]);
         prop_assert_eq!(ends.model.connections(), 0);
         prop_assert_eq!(ends.model.deadline(), None);
@@ -430,45 +444,52 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
         pushed += count;
         ends.run_for(50);
     }
-    assert_eq!((pushed, ends.received(UP).len() as u64), (WINDOW, WINDOW));
-    assert_eq!(memory.used() + FLOOR, WINDOW, "the first bytes are not taken from the others");
+    assert!((WINDOW - SEGMENT + 1..=WINDOW).contains(&pushed), "{pushed}");
+    assert_eq!(ends.received(UP).len() as u64, pushed);
+    assert_eq!(memory.used(), 0, "what came out was copied, and is held by nobody");
     assert_eq!(
         (ends.model.room(1, UP), ends.model.deadline()),
         (0, None),
         "nothing to do until it reads"
     );
-    ends.model.consumed(ends.now, 1, UP, 1447);
+    let left = WINDOW - pushed;
+    ends.model.consumed(ends.now, 1, UP, (SEGMENT - 1 - left) as usize);
     assert_eq!(ends.model.room(1, UP), 0, "less than a segment");
-    ends.model.consumed(ends.now, 1, UP, 1_000_000 - 1447);
-    assert_eq!(ends.model.room(1, UP), 1_000_000);
+    ends.model.consumed(ends.now, 1, UP, 1_000_000);
+    assert!(ends.model.room(1, UP) as u64 >= 10 * SEGMENT);
     ends.push(UP, pushed, 1_000_000);
     ends.run_for(1000);
     assert!(ends.received(UP) == bytes(0, 0, pushed + 1_000_000));
     // More than it was given cannot be consumed.
     ends.model.consumed(ends.now, 1, UP, usize::MAX);
-    assert_eq!((memory.used(), ends.model.room(1, UP) as u64), (0, WINDOW));
+    assert_eq!(memory.used(), 0);
+    assert!(ends.model.room(1, UP) as u64 >= 10 * SEGMENT);
 }
 
 #[test]
 fn the_memory_bounds_all_connections_together() {
     const LIMIT: u64 = 8 << 20;
     let memory = Memory::new(LIMIT);
-    let mut ends = Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, memory.clone()));
+    let mut ends = Ends::new(model(1, r#"{ "rule": "delay", "time": "1s" }"#, memory.clone()));
     for id in 1..=40 {
         ends.model.open(ends.now, id);
     }
-    let mut rooms = Vec::new();
-    for id in 1..=40 {
-        let room = ends.model.room(id, UP);
-        rooms.push(room);
-        ends.model.push(ends.now, id, UP, Bytes::from(vec![0; room]));
+    let mut pushed = [0; 40];
+    // What the senders may be ahead grows with each round trip, up to what there is.
+    for _ in 0..120 {
+        for id in 1..=40 {
+            let room = ends.model.room(id, UP);
+            pushed[id as usize - 1] += room;
+            ends.model.push(ends.now, id, UP, Bytes::from(vec![0; room]));
+        }
+        ends.run_for(250);
     }
-    assert!(memory.used() <= LIMIT && memory.used() > LIMIT / 2, "{}", memory.used());
-    assert!(rooms.windows(2).all(|pair| pair[1] <= pair[0]) && rooms[39] > 0, "{rooms:?}");
+    assert!(memory.peak() <= LIMIT && memory.peak() > LIMIT / 2, "{}", memory.peak());
+    assert!(pushed.iter().all(|pushed| *pushed > 64 << 10), "{pushed:?}");
     for id in 1..=40 {
         ends.model.reset(ends.now, id, UP);
     }
-    ends.run_for(1);
+    ends.run_for(2000);
     assert_eq!((memory.used(), ends.model.connections()), (0, 0));
     drop(ends);
     assert_eq!(memory.used(), 0);
@@ -493,25 +514,91 @@ fn time_of_a_megabyte(memory: Memory) -> Duration {
 #[test]
 fn connections_that_stand_still_cost_the_others_nothing() {
     const WINDOW: usize = 6 << 20;
+    const LIMIT: u64 = 512 << 20;
     let alone = time_of_a_megabyte(Memory::default());
-    let memory = Memory::default();
-    let mut stalled =
-        Ends::new(model(1, r#"{ "rule": "drop", "chance": "100%" }"#, memory.clone()));
+    let memory = Memory::new(LIMIT);
+    let mut stalled = Ends::new(model(1, r#"{ "rule": "delay", "time": "1s" }"#, memory.clone()));
     let zeros = Bytes::from(vec![0; WINDOW]);
-    for id in 1..=100 {
+    for id in 1..=300 {
         stalled.model.open(stalled.now, id);
     }
-    // Again and again, as long as one has room.
-    let mut pushed = true;
-    while std::mem::take(&mut pushed) {
-        for id in 1..=100 {
+    // Windows grow with each round trip, and with them what a sender may be ahead.
+    for _ in 0..120 {
+        for id in 1..=300 {
             let room = stalled.model.room(id, UP);
             stalled.model.push(stalled.now, id, UP, zeros.slice(..room));
-            pushed |= room > 0;
         }
+        if memory.is_short() {
+            break;
+        }
+        stalled.run_for(250);
     }
-    assert!(memory.is_short() && memory.used() > 400 << 20, "{}", memory.used());
+    assert!(memory.is_short() && memory.used() > LIMIT / 2, "{}", memory.used());
+    assert!(memory.used() < LIMIT - LIMIT / 4, "the floors of others are kept back");
     assert_eq!(time_of_a_megabyte(memory), alone);
+}
+
+#[test]
+fn a_sender_is_ahead_by_what_its_kernel_would_take() {
+    const RATE: u64 = 125_000;
+    for (seed, queue, chance) in
+        [(1, "64kB", "0%"), (2, "64kB", "1%"), (3, "100kB", "0%"), (4, "20kB", "3%")]
+    {
+        let mut ends = Ends::connected(
+            seed,
+            &format!(
+                r#"{{ "rule": "drop", "chance": "{chance}" }},
+                   {{ "rule": "rate", "limit": "1Mbit/s", "queue": "{queue}" }},
+                   {{ "rule": "delay", "time": "20ms" }}"#
+            ),
+        );
+        let (mut pushed, mut most) = (0, 0);
+        for _ in 0..5000 {
+            let room = ends.model.room(1, UP) as u64;
+            ends.push(UP, pushed, room);
+            pushed += room;
+            most = most.max(pushed - ends.received(UP).len() as u64);
+            ends.run_for(1);
+        }
+        let received = ends.received(UP).len() as u64;
+        assert!(most <= 384 << 10, "queue {queue}, loss {chance}: {most} bytes ahead");
+        assert!(most >= 20 * SEGMENT, "twice the initial window: {most}");
+        let least = if chance == "0%" { RATE * 5 * 90 / 100 } else { RATE * 5 / 2 };
+        assert!(received > least, "queue {queue}, loss {chance}: {received} bytes in 5 s");
+    }
+}
+
+#[test]
+fn the_send_buffer_costs_no_time() {
+    const BYTES: u64 = 3_000_000;
+    for (chance, delay, rate) in [
+        ("0%", "5ms", "5Mbit/s"),
+        ("0%", "50ms", "50Mbit/s"),
+        ("0.1%", "25ms", "50Mbit/s"),
+        ("1%", "5ms", "50Mbit/s"),
+        ("3%", "50ms", "5Mbit/s"),
+        ("10%", "5ms", "50Mbit/s"),
+    ] {
+        let json = format!(
+            r#"{{ "rule": "drop", "chance": "{chance}" }},
+               {{ "rule": "rate", "limit": "{rate}", "queue": "200kB" }},
+               {{ "rule": "delay", "time": "{delay}" }}"#
+        );
+        let links = Direction::BOTH.map(|direction| {
+            Link::new(LinkKey { seed: 7, route: "test".into(), direction }, &rules(&json))
+        });
+        let outcome = transfer(links, CongestionControl::Cubic, BYTES, Duration::from_secs(1000));
+        // The same with a buffer that takes all at once.
+        let mut ends = Ends::connected(7, &json);
+        ends.push(UP, 0, BYTES);
+        ends.model.finish(ends.now, 1, UP);
+        while (ends.received(UP).len() as u64) < BYTES {
+            ends.now = ends.model.deadline().unwrap();
+            ends.take();
+        }
+        let unbounded = ends.now.since(Instant::START);
+        assert_eq!(outcome.time, Some(unbounded), "loss {chance}, delay {delay}, {rate}");
+    }
 }
 
 #[test]
@@ -544,6 +631,60 @@ fn a_live_change_repairs_a_dead_link() {
     ends.push(UP, 300_000, 300_000);
     ends.take();
     assert!(ends.received(UP) == bytes(0, 0, 600_000), "links without rules take no time");
+}
+
+const NOTHING: &str = r#"{ "rule": "drop", "chance": "100%" }"#;
+
+#[test]
+fn a_client_without_an_answer_gives_up_as_linux_does() {
+    // Linux 6.18 was measured with 134 s, as its timer wheel rounds long waits up.
+    const PATIENCE_MS: u64 = 131_000;
+    let memory = Memory::default();
+    let mut ends = Ends::new(model(1, NOTHING, memory.clone()));
+    ends.model.open(ends.now, 1);
+    ends.push(UP, 0, 300_000);
+    ends.run_for(PATIENCE_MS - 1);
+    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
+    ends.run_for(1);
+    assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]));
+    assert_eq!((memory.used(), ends.model.deadline()), (0, None));
+    assert_eq!(ends.model.link(UP).counters().entered, 11, "a SYN and ten repetitions");
+}
+
+#[test]
+fn a_sender_whose_bytes_are_never_acknowledged_gives_up_as_linux_does() {
+    for (direction, bytes) in [(UP, 1000), (DOWN, 1000), (UP, 300_000)] {
+        let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
+        ends.run_for(10);
+        for direction in Direction::BOTH {
+            ends.model.set_timeline(ends.now, direction, &rules(NOTHING));
+        }
+        // An end that has nothing to say never learns of it.
+        ends.run_for(10_000_000);
+        assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
+        ends.push(direction, 0, bytes);
+        // 924.6 s behind the first timeout, at the end of the one under way then.
+        ends.run_for(924_600);
+        assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0), "{direction}");
+        ends.run_for(121_000);
+        assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]), "{direction}");
+    }
+}
+
+#[test]
+fn a_sender_that_is_answered_now_and_then_never_gives_up() {
+    let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
+    ends.run_for(10);
+    let clear = rules(r#"{ "rule": "delay", "time": "1ms" }"#);
+    for round in 0..5 {
+        ends.model.set_timeline(ends.now, UP, &rules(NOTHING));
+        ends.push(UP, round * 1000, 1000);
+        ends.run_for(800_000);
+        ends.model.set_timeline(ends.now, UP, &clear);
+        ends.run_for(121_000);
+        assert_eq!(ends.received(UP).len() as u64, (round + 1) * 1000);
+    }
+    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
 }
 
 #[test]

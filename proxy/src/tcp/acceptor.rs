@@ -1,9 +1,11 @@
 //! The listening sockets of a TCP relay, and when they are left alone for want of descriptors.
 
 use super::TcpPart;
+use super::restraint::Restraint;
 use crate::listener::Opened;
 use crate::reactor::{Owner, Reactor};
 use jostle_common::time::Instant;
+use jostle_sys::is_readable;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
 use slab::Slab;
@@ -24,11 +26,16 @@ struct AcceptSocket {
     paused_until: Option<Instant>,
     /// Set while the relay waits to be called again for it.
     again: bool,
+    restraint: Restraint,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Acceptor(Slab<AcceptSocket>);
+pub(super) struct Acceptor {
+    sockets: Slab<AcceptSocket>,
+    /// Set while clients are to be restrained.
+    restrains: bool,
+}
 
 impl Acceptor {
     /// Adds sockets, all or none.
@@ -41,13 +48,21 @@ impl Acceptor {
         let mut added = Vec::new();
         for Opened { address, socket, .. } in opened {
             let mut socket = TcpListener::from_std(socket.into());
-            let index = self.0.vacant_key();
+            let index = self.sockets.vacant_key();
             let owner = Owner { relay, socket: TcpPart::Listener(index).key() };
             match reactor.add(&mut socket, owner, Interest::READABLE) {
                 Ok(token) => {
+                    let mut restraint = Restraint::default();
+                    restraint.set(&SockRef::from(&socket), self.restrains);
                     let (paused_until, again) = (None, false);
-                    let listener = AcceptSocket { socket, token, address, paused_until, again };
-                    added.push(self.0.insert(listener));
+                    added.push(self.sockets.insert(AcceptSocket {
+                        socket,
+                        token,
+                        address,
+                        paused_until,
+                        again,
+                        restraint,
+                    }));
                 }
                 Err(error) => {
                     added.into_iter().for_each(|index| self.remove(index, reactor));
@@ -58,9 +73,22 @@ impl Acceptor {
         Ok(())
     }
 
+    /// Restrains the clients that come from now on, or lets them go.
+    pub(super) fn restrain(&mut self, on: bool) {
+        self.restrains = on;
+        for (_, listener) in &mut self.sockets {
+            listener.restraint.set(&SockRef::from(&listener.socket), on);
+        }
+    }
+
+    /// Returns true if the clients of a socket are restrained.
+    pub(super) fn restrains(&self, index: usize) -> bool {
+        self.sockets.get(index).is_some_and(|listener| listener.restraint.is_on())
+    }
+
     /// Returns second handles of the sockets at these addresses.
     pub(super) fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
-        let listeners = self.0.iter().map(|(_, listener)| listener);
+        let listeners = self.sockets.iter().map(|(_, listener)| listener);
         listeners
             .filter(|listener| addresses.contains(&listener.address))
             .map(|listener| {
@@ -72,19 +100,19 @@ impl Acceptor {
 
     /// Returns the places of the sockets at all other addresses.
     pub(super) fn others(&self, addresses: &[SocketAddr]) -> Vec<usize> {
-        let others = self.0.iter().filter(|(_, one)| !addresses.contains(&one.address));
+        let others = self.sockets.iter().filter(|(_, one)| !addresses.contains(&one.address));
         others.map(|(index, _)| index).collect()
     }
 
     /// Closes a socket.
     pub(super) fn remove(&mut self, index: usize, reactor: &mut Reactor) {
-        let mut listener = self.0.remove(index);
+        let mut listener = self.sockets.remove(index);
         reactor.remove(&mut listener.socket, listener.token);
     }
 
     /// Asks to be called for a socket in its turn.
     pub(super) fn ask_again(&mut self, index: usize, reactor: &mut Reactor) {
-        if let Some(listener) = self.0.get_mut(index)
+        if let Some(listener) = self.sockets.get_mut(index)
             && !std::mem::replace(&mut listener.again, true)
         {
             reactor.again(listener.token);
@@ -93,7 +121,7 @@ impl Acceptor {
 
     /// Begins a turn of accepting; false if the socket is gone.
     pub(super) fn begin(&mut self, index: usize) -> bool {
-        let Some(listener) = self.0.get_mut(index) else { return false };
+        let Some(listener) = self.sockets.get_mut(index) else { return false };
         listener.again = false;
         listener.paused_until = None;
         true
@@ -101,12 +129,17 @@ impl Acceptor {
 
     /// Accepts a client.
     pub(super) fn accept(&self, index: usize) -> io::Result<(TcpStream, SocketAddr)> {
-        self.0.get(index).ok_or(io::ErrorKind::WouldBlock)?.socket.accept()
+        self.sockets.get(index).ok_or(io::ErrorKind::WouldBlock)?.socket.accept()
+    }
+
+    /// Returns true if a client waits in the backlog.
+    pub(super) fn is_waited_for(&self, index: usize) -> bool {
+        self.sockets.get(index).is_some_and(|listener| is_readable(&listener.socket))
     }
 
     /// Leaves clients in the backlog for a while.
     pub(super) fn pause(&mut self, index: usize, now: Instant) {
-        if let Some(listener) = self.0.get_mut(index) {
+        if let Some(listener) = self.sockets.get_mut(index) {
             listener.paused_until = Some(now + PAUSE);
         }
     }
@@ -115,11 +148,11 @@ impl Acceptor {
     pub(super) fn rested(&self, now: Instant) -> Vec<usize> {
         let rested =
             |listener: &AcceptSocket| listener.paused_until.is_some_and(|until| until <= now);
-        self.0.iter().filter(|(_, one)| rested(one)).map(|(index, _)| index).collect()
+        self.sockets.iter().filter(|(_, one)| rested(one)).map(|(index, _)| index).collect()
     }
 
     /// Returns when the next pause is over.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|(_, listener)| listener.paused_until).min()
+        self.sockets.iter().filter_map(|(_, listener)| listener.paused_until).min()
     }
 }

@@ -2,14 +2,20 @@
 
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
+use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
+use crate::client::NewClient;
+use crate::listener::keep_urgent_bytes;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
+use jostle_engine::memory::Admission;
 use jostle_sys::is_out_of_descriptors;
 use mio::Interest;
 use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,20 +57,41 @@ impl TcpRelay {
             return false;
         }
         for _ in 0..ACCEPTS_PER_TURN {
-            if !turn.descriptors.take(2) {
+            let Some(admission) = self.memory.admit() else {
+                turn.warn_of_memory(&self.memory);
                 self.pause_accept(index, turn);
+                return false;
+            };
+            if !turn.descriptors.take_for(Transport::Tcp, turn.now) {
+                // An event tells of the next client.
+                if self.acceptor.is_waited_for(index) {
+                    turn.descriptors.let_tcp_wait(turn.now);
+                    self.pause_accept(index, turn);
+                }
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
-                Ok((stream, address)) => self.welcome(stream, address, turn),
+                Ok((stream, address)) if !turn.descriptors.may_have_another(address.ip()) => {
+                    self.turn_away(stream, turn);
+                    continue;
+                }
+                Ok((stream, address)) => {
+                    let route = &self.route.name;
+                    turn.greet(NewClient { route, transport: Transport::Tcp, address });
+                    let restrained = self.acceptor.restrains(index);
+                    self.welcome(stream, address, admission, restrained, turn)
+                }
                 Err(error) => {
-                    turn.descriptors.give(2);
+                    turn.descriptors.give_for(Transport::Tcp);
                     match error.kind() {
                         io::ErrorKind::WouldBlock => return false,
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                         _ => {
                             log::debug!("route {}: accepting: {error}", self.route.name);
                             self.counts.accept_failed += 1;
+                            if is_out_of_descriptors(&error) {
+                                turn.descriptors.let_tcp_wait(turn.now);
+                            }
                             // Without descriptors it would fail again at once, and anything else is
                             // as unlikely to pass.
                             self.pause_accept(index, turn);
@@ -75,12 +102,20 @@ impl TcpRelay {
                 }
             };
             if let Err(error) = kept {
-                turn.descriptors.give(2);
+                turn.descriptors.give_for(Transport::Tcp);
                 log::debug!("route {}: a new connection: {error}", self.route.name);
                 self.counts.accept_failed += 1;
             }
         }
         true
+    }
+
+    /// Resets a client whose address has its share of all places.
+    fn turn_away(&mut self, stream: TcpStream, turn: &mut Turn) {
+        self.counts.turned_away += 1;
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        drop(stream);
+        turn.descriptors.give_for(Transport::Tcp);
     }
 
     fn pause_accept(&mut self, index: usize, turn: &Turn) {
@@ -99,6 +134,8 @@ impl TcpRelay {
         &mut self,
         mut stream: TcpStream,
         address: SocketAddr,
+        admission: Admission,
+        restrained: bool,
         turn: &mut Turn,
     ) -> io::Result<()> {
         let index = self.connections.next_index();
@@ -107,8 +144,13 @@ impl TcpRelay {
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
-        let (client, carried) = (End::accepted(stream, token), self.carriage.is_in_force());
-        let make = |id| RelayedConnection::new(id, address, client, carried, turn.now);
+        turn.descriptors.add_client(Transport::Tcp, address.ip());
+        let mut client = End::accepted(stream, token);
+        if !turn.options.portable {
+            client = client.with_buffer(restrained);
+        }
+        let (carried, now) = (self.carriage.is_in_force(), turn.now);
+        let make = |id| RelayedConnection::new(id, address, client, carried, admission, now);
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
         match self.carriage.of(carried) {
@@ -133,23 +175,26 @@ impl TcpRelay {
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
-            let begun = TcpStream::connect(address).and_then(|mut stream| {
-                let token = turn.reactor.add(
-                    &mut stream,
-                    owner,
-                    Interest::READABLE | Interest::WRITABLE,
-                )?;
-                Ok((stream, token))
+            let restrains = self.carriage.is_in_force() && !turn.options.portable;
+            let begun = begin_connect(address, restrains).and_then(|(socket, restrained)| {
+                let mut stream = TcpStream::from_std(socket.into());
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                let token = turn.reactor.add(&mut stream, owner, interest)?;
+                Ok((stream, token, restrained))
             });
             match begun {
-                Ok((stream, token)) => {
+                Ok((stream, token, restrained)) => {
                     self.prepare(&stream, turn);
-                    let end = End::connecting(stream, token);
+                    let mut end = End::connecting(stream, token);
+                    if !turn.options.portable {
+                        end = end.with_buffer(restrained);
+                    }
                     return self.connections.at(index).set_upstream(end);
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
                     if is_out_of_descriptors(&error) {
+                        turn.descriptors.warn("TCP clients are refused");
                         break;
                     }
                     if error.kind() == io::ErrorKind::ConnectionRefused
@@ -249,4 +294,21 @@ impl TcpRelay {
         }
         let _ = turn;
     }
+}
+
+/// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
+fn begin_connect(address: SocketAddr, restrains: bool) -> io::Result<(Socket, bool)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    keep_urgent_bytes(&socket)?;
+    let restrained = restrains && restrain(&socket);
+    let is_under_way = |error: &io::Error| {
+        Errno::from_io_error(error) == Some(Errno::INPROGRESS)
+            || error.kind() == io::ErrorKind::WouldBlock
+    };
+    match socket.connect(&address.into()) {
+        Err(error) if is_under_way(&error) => {}
+        result => result?,
+    }
+    Ok((socket, restrained))
 }

@@ -3,6 +3,8 @@
 
 use crate::reactor::{Reactor, Readiness};
 use bytes::{Buf, Bytes};
+use jostle_engine::memory::Memory;
+use jostle_sys::fix_receive_buffer;
 use mio::Token;
 use mio::net::TcpStream;
 use socket2::SockRef;
@@ -13,6 +15,12 @@ use std::time::Duration;
 
 /// The most pieces written with one call.
 const PIECES_MAX: usize = 64;
+
+/// The most bytes of two pieces that are made one.
+const JOINED_MAX: usize = 2 << 10;
+/// The bytes after which a sender that was never held back meanwhile is not expected to be: more than
+/// the queue in front of a slow link takes at first.
+const FLOWS_FREELY: usize = 256 << 10;
 
 /// A socket.
 #[derive(Debug)]
@@ -27,6 +35,12 @@ pub(crate) struct End {
     input: Incoming,
     output: Outgoing,
     pending: VecDeque<Bytes>,
+    /// Whether the receive buffer may not grow; `None` where that cannot be chosen.
+    fixed: Option<bool>,
+    /// The bytes read since its sender was last held back.
+    flowed: usize,
+    /// Set while it is on the list of those that wait for room.
+    pub(crate) listed: bool,
 }
 
 /// The state of the other side.
@@ -88,6 +102,39 @@ impl End {
             input: Incoming::Open,
             output: Outgoing::Open,
             pending: VecDeque::new(),
+            fixed: None,
+            flowed: 0,
+            listed: false,
+        }
+    }
+
+    /// Says that its receive buffer can be fixed, and whether it is now.
+    pub(crate) const fn with_buffer(mut self, fixed: bool) -> Self {
+        self.fixed = Some(fixed);
+        self
+    }
+
+    /// Notes that its sender is held back: the receive buffer keeps its size.
+    pub(crate) fn hold_back(&mut self) {
+        self.flowed = 0;
+        self.fix_buffer(true);
+    }
+
+    /// Notes that all was read and there is room for more: if that goes on, the receive buffer is
+    /// what limits the sender, and may grow.
+    pub(crate) fn run_dry(&mut self) {
+        if self.flowed >= FLOWS_FREELY {
+            self.fix_buffer(false);
+        }
+    }
+
+    /// Keeps the receive buffer at its size, or lets it grow with the speed of reading.
+    pub(crate) fn fix_buffer(&mut self, fixed: bool) {
+        if self.fixed == Some(!fixed) {
+            self.fixed = Some(fixed);
+            if let Err(error) = fix_receive_buffer(&SockRef::from(&self.stream), fixed) {
+                log::debug!("{:?}: {error}", self.token);
+            }
         }
     }
 
@@ -148,7 +195,10 @@ impl End {
                     self.input = Incoming::Ended;
                     return Found::End;
                 }
-                Ok(count) => return Found::Bytes(count),
+                Ok(count) => {
+                    self.flowed = self.flowed.saturating_add(count);
+                    return Found::Bytes(count);
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         self.ready.readable = false;
@@ -175,10 +225,17 @@ impl End {
         written
     }
 
-    /// Keeps bytes to be written.
-    pub(crate) fn keep(&mut self, bytes: Bytes) {
-        if !self.is_broken() && !bytes.is_empty() {
-            self.pending.push_back(bytes);
+    /// Keeps bytes to be written, which are charged already. Small pieces are joined, at the charge
+    /// of `memory`: a stream of single bytes must not cost a hundred times what it holds.
+    pub(crate) fn keep(&mut self, bytes: Bytes, memory: &Memory) {
+        if self.is_broken() || bytes.is_empty() {
+            return;
+        }
+        match self.pending.back_mut() {
+            Some(last) if last.len() + bytes.len() <= JOINED_MAX => {
+                *last = memory.hold(&[&last[..], &bytes].concat());
+            }
+            _ => self.pending.push_back(bytes),
         }
     }
 

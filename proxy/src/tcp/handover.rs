@@ -2,7 +2,6 @@
 //! when it loses the last one: with bytes in flight, none of them lost or out of order.
 
 use super::TcpRelay;
-use super::end::End;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_engine::carrier::Carrier;
@@ -19,6 +18,7 @@ impl TcpRelay {
                 carrier.set_timeline(turn.now, direction, profile.timeline(direction));
             }
         };
+        self.acceptor.restrain(!self.route.profile.is_empty() && !turn.options.portable);
         if self.route.profile.is_empty() {
             if let Some(carrier) = self.carriage.put_out_of_force() {
                 set(carrier, &none);
@@ -82,7 +82,10 @@ impl TcpRelay {
             connection.straight = [0; 2];
             for direction in Direction::BOTH {
                 // One that waited for room in the links waits no more.
-                connection.source(direction).map(End::feed);
+                if let Some(source) = connection.source(direction) {
+                    source.feed();
+                    source.fix_buffer(false);
+                }
             }
             self.ask_again(index, Direction::Up, turn);
             self.ask_again(index, Direction::Down, turn);

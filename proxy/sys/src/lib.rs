@@ -9,6 +9,7 @@ mod datagram;
 mod inbox;
 mod limits;
 mod outbox;
+mod stream;
 mod timer;
 
 #[cfg(target_os = "linux")]
@@ -16,8 +17,11 @@ mod linux;
 
 pub use datagram::{MESSAGES, Message, Received, SLOTS};
 pub use inbox::Inbox;
-pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
+pub use limits::{
+    is_out_of_descriptors, is_readable, is_too_big, open_descriptors, raise_descriptor_limit,
+};
 pub use outbox::Outbox;
+pub use stream::{ask_for_segments, fix_receive_buffer};
 pub use timer::Timer;
 
 use mio::net::UdpSocket;

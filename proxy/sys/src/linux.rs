@@ -51,6 +51,14 @@ fn set_int(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()>
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Keeps a receive buffer at its size, or lets the kernel grow it.
+pub(super) fn fix_receive_buffer(socket: &Socket, fixed: bool) -> io::Result<()> {
+    // SOCK_RCVBUF_LOCK, which setting a size would set too (uapi/linux/socket.h).
+    const RECEIVE: i32 = 2;
+    let locks = if fixed { RECEIVE } else { 0 };
+    set_int(socket, libc::SOL_SOCKET, libc::SO_BUF_LOCK, locks)
+}
+
 /// Sets what Linux offers on a UDP socket; what it refuses is done without.
 pub(super) fn prepare_datagram_socket(
     socket: &Socket,

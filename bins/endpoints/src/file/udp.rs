@@ -4,8 +4,9 @@ use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;
 use crate::protocol::Endpoint;
 use crate::protocol::file::{
-    NaiveReceiver, NaiveSettings, ReceivedFile, UdpFileReceiver, UdpFileReceiverReport,
-    UdpFileReceiverSettings, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
+    AnyFileReceiver, NaiveReceiver, NaiveSettings, ReceivedFile, UdpFileReceiver,
+    UdpFileReceiverReport, UdpFileReceiverSettings, UdpFileSender, UdpFileSenderReport,
+    UdpFileSenderSettings,
 };
 use crate::protocol::storage::{Folder, Source};
 use anyhow::Context as _;
@@ -21,7 +22,7 @@ pub trait DatagramReceiver: Endpoint {
     /// Returns the next transfer that has ended, in the order in which they did.
     fn next_received(&mut self) -> Option<ReceivedFile>;
     /// Returns the report so far.
-    fn report(&self) -> &UdpFileReceiverReport;
+    fn report(&self) -> UdpFileReceiverReport;
 }
 
 impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
@@ -29,8 +30,8 @@ impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
         Self::next_received(self)
     }
 
-    fn report(&self) -> &UdpFileReceiverReport {
-        Self::report(self)
+    fn report(&self) -> UdpFileReceiverReport {
+        *Self::report(self)
     }
 }
 
@@ -39,7 +40,17 @@ impl<F: Folder> DatagramReceiver for NaiveReceiver<F> {
         Self::next_received(self)
     }
 
-    fn report(&self) -> &UdpFileReceiverReport {
+    fn report(&self) -> UdpFileReceiverReport {
+        *Self::report(self)
+    }
+}
+
+impl<F: Folder> DatagramReceiver for AnyFileReceiver<F> {
+    fn next_received(&mut self) -> Option<ReceivedFile> {
+        Self::next_received(self)
+    }
+
+    fn report(&self) -> UdpFileReceiverReport {
         Self::report(self)
     }
 }
@@ -59,7 +70,22 @@ impl<F: Folder> UdpFileServer<UdpFileReceiver<F>> {
         settings: UdpFileReceiverSettings,
         folder: F,
     ) -> io::Result<Self> {
+        let settings = UdpFileReceiverSettings { secret: rand::random(), ..settings };
         DatagramServer::bind(listen, |_| UdpFileReceiver::new(settings, folder)).map(Self)
+    }
+}
+
+impl<F: Folder + Clone> UdpFileServer<AnyFileReceiver<F>> {
+    /// Listens for senders of ours, and for bare chunks from any other.
+    ///
+    /// # Errors
+    /// When the address cannot be taken.
+    pub fn bind_any(
+        listen: SocketAddr,
+        settings: UdpFileReceiverSettings,
+        folder: F,
+    ) -> io::Result<Self> {
+        DatagramServer::bind(listen, |_| AnyFileReceiver::new(settings, folder)).map(Self)
     }
 }
 
@@ -94,7 +120,7 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
                 on_received(&received);
             }
         })?;
-        Ok(*machine.report())
+        Ok(machine.report())
     }
 }
 
@@ -127,8 +153,8 @@ pub struct UdpFileSent {
     pub server: SocketAddr,
     /// The size of the file in bytes.
     pub size: u64,
-    /// The digest of the file.
-    pub digest: Digest,
+    /// The digest of what was sent; `None` when that was not all.
+    pub digest: Option<Digest>,
     /// The counts, and the server's report if it arrived.
     pub report: UdpFileSenderReport,
     /// The ending: done means that the report arrived, whatever it says.
@@ -138,7 +164,7 @@ pub struct UdpFileSent {
 impl UdpFileSent {
     /// Returns true if the server stored exactly what was sent, `None` without its report.
     pub fn is_equal(&self) -> Option<bool> {
-        self.report.arrival.as_ref().map(|arrival| arrival.digest == self.digest)
+        self.report.arrival.as_ref().map(|arrival| Some(arrival.digest) == self.digest)
     }
 }
 
@@ -161,7 +187,8 @@ pub fn send<F: Source>(
     let talk = talk(servers, sender, stop, |_: SocketAddr, sender: &mut UdpFileSender<&mut F>| {
         each_turn(sender.report())
     })?;
-    let (server, (report, outcome)) = (talk.server, talk.client.into_parts());
-    let (size, digest) = (source.size(), source.digest());
+    let (server, digest) = (talk.server, talk.client.digest());
+    let (report, outcome) = talk.client.into_parts();
+    let size = source.size();
     Ok(UdpFileSent { server, size, digest, report, ending: Ending::of(outcome) })
 }

@@ -8,8 +8,11 @@
 //! else arrives is counted and ignored.
 
 pub mod clock;
+pub mod cookie;
 pub mod echo;
 pub mod file;
+pub mod finishing;
+pub mod hint;
 pub mod jitter;
 pub mod line_server;
 pub mod lines;
@@ -17,6 +20,7 @@ pub mod messages;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
+pub mod repeats;
 pub mod saw;
 pub mod storage;
 pub mod stream;
@@ -24,6 +28,7 @@ pub mod timer;
 pub mod wire;
 
 use bytes::Bytes;
+use hint::Hint;
 use jostle_common::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -62,6 +67,12 @@ pub trait Endpoint {
     /// Takes in that it is stopped at `now`: what silence would have ended is ended by that.
     fn handle_stop(&mut self, now: Instant) {
         let _ = now;
+    }
+
+    /// Returns a remark for people about the peer that was heard last, once: it says what is not
+    /// understood.
+    fn take_hint(&mut self) -> Option<Hint> {
+        None
     }
 
     /// Takes in that the network said at `now` that nothing listens at `to` (an ICMP refusal).

@@ -5,6 +5,7 @@
 //! more bytes before the receiver has taken it, unless [`StreamEndpoint::listens_while_sending`];
 //! that bounds what an endpoint holds. When it has said all and that is sent, end the stream.
 
+use super::hint::Hint;
 use bytes::Bytes;
 use jostle_common::time::Instant;
 
@@ -20,6 +21,21 @@ pub trait StreamEndpoint {
     fn handle_break(&mut self, now: Instant, reason: &str) {
         let _ = reason;
         self.handle_end(now);
+    }
+
+    /// Returns true if it may be ended when its peer is silent and another needs its place.
+    fn may_yield(&self) -> bool {
+        true
+    }
+
+    /// Takes in that it gives its place to another, since its peer was silent.
+    fn handle_yield(&mut self, now: Instant) {
+        self.handle_break(now, "it was silent, and another needed its place");
+    }
+
+    /// Takes in that it is stopped at `now`: nothing more will arrive, and nothing will be sent.
+    fn handle_stop(&mut self, now: Instant) {
+        let _ = now;
     }
 
     /// Returns the next bytes to send at `now`; `None`: nothing before [`Self::deadline`] or more
@@ -39,6 +55,11 @@ pub trait StreamEndpoint {
     /// finished.
     fn has_said_all(&self) -> bool {
         self.is_finished()
+    }
+
+    /// Returns a remark for people about the peer, once: it says what is not understood.
+    fn take_hint(&mut self) -> Option<Hint> {
+        None
     }
 
     /// Returns true if a finished endpoint wants its connection reset, so that the peer cannot

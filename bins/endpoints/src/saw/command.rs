@@ -7,7 +7,7 @@ use crate::options::{ListenOptions, Patience};
 use crate::protocol::saw::SawServerReport;
 use crate::protocol::storage::Source as _;
 use crate::protocol::timer::Timing;
-use crate::storage::{FileSource, OutputFile};
+use crate::storage::{OutputFile, WatchedFile};
 use anyhow::Context;
 use clap::Args;
 use jostle_common::units::ByteSize;
@@ -23,7 +23,10 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server saw song.mp3
-  jostle-server saw song.mp3 --listen '[::1]:0' --once --json")]
+  jostle-server saw song.mp3 --listen '[::1]:0' --once --json
+
+A datagram with a bare number, as text (0) or as an integer of 4 bytes, is answered with the bare
+packet; beyond the end with an empty one.")]
 pub struct SawServeArgs {
     /// The file to serve
     file: PathBuf,
@@ -41,7 +44,7 @@ impl SawServeArgs {
     /// When the file cannot be read, or the address not be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let listen = self.serving.address("udp")?;
-        let source = FileSource::open(&self.file)?;
+        let source = WatchedFile::open(&self.file)?;
         let printer = self.serving.printer();
         let server = serve(listen, source, self.once)?;
         printer.ready("saw", &format!("udp://{}", server.address()));
@@ -51,7 +54,7 @@ impl SawServeArgs {
                 "{}: {} bytes, sha256 {}",
                 escaped(&path),
                 grouped(source.size()),
-                source.digest()
+                source.digest().map_or_else(String::new, |digest| digest.to_string())
             ));
         }
         print_served(printer, server.run(stop, |_| {})?.report());
@@ -60,16 +63,25 @@ impl SawServeArgs {
 }
 
 fn print_served(printer: Printer, report: &SawServerReport) {
-    let SawServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } =
-        *report;
-    let fields = json!({ "kind": "saw", "requests": requests, "answers": answers,
+    let SawServerReport {
+        requests,
+        plain,
+        answers,
+        finished,
+        damaged,
+        ignored,
+        too_short,
+        unanswered,
+    } = *report;
+    let fields = json!({ "kind": "saw", "requests": requests, "plain": plain, "answers": answers,
         "finished": finished, "damaged": damaged,
         "ignored": ignored, "too_short": too_short, "unanswered": unanswered });
     printer.event("summary", fields, || {
         format!(
-            "requests {requests} answers {answers} finished {finished} damaged {damaged} ignored \
+            "requests {requests}{} answers {answers} finished {finished} damaged {damaged} ignored \
              {ignored} \
-             too_short {too_short} unanswered {unanswered}"
+             too_short {too_short} unanswered {unanswered}",
+            if plain > 0 { format!(" (bare numbers {plain})") } else { String::new() }
         )
     });
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use jostle_console::child::ChildEnd;
 use jostle_console::terminal::note;
-use jostle_console::{keys, signals};
+use jostle_console::{keys, signals, status};
 use jostle_proxy::Control;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,6 +123,7 @@ impl Stopper {
             Wish::Stop => stopper.stop(),
             Wish::Abandon => {
                 keys::restore();
+                status::clear();
                 stopper.abandoned.store(true, Ordering::SeqCst);
                 if let Some(command) = stopper.command.get() {
                     command.kill();

@@ -2,7 +2,10 @@
 
 use super::gate::Condition;
 use super::gather::Choice;
+use super::metric::Metric;
+use crate::trial::Parameter;
 use clap::ValueEnum;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use jostle_console::exit::Usage;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ Examples:
   jostle report rows.jsonl -o report.html               a page with curves, integrity and tables
   jostle report rows.jsonl                              the tables as Markdown
   jostle report a.jsonl b.jsonl --x loss --by tcp --over delay --metric goodput,rtt-p99 -o page.html
+  jostle report rows.jsonl --metric goodput -o goodput.svg   the figure alone; or goodput.png
   jostle report rows.jsonl --format csv > points.csv
   jostle report new.jsonl --against old.jsonl --fail-if 'goodput < 0.9' --fail-if 'rtt-p99 > 1.2'
 
@@ -37,19 +41,23 @@ pub struct ReportArgs {
     format: Option<ReportFormat>,
 
     /// The parameter along the axis [default: the ordered one with most values]
-    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
+    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown",
+        add = ArgValueCandidates::new(parameters))]
     x: Option<String>,
 
     /// The parameter of which each value is a curve [default: the protocol, or one with few values]
-    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
+    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown",
+        add = ArgValueCandidates::new(parameters))]
     by: Option<String>,
 
     /// The parameter of which each value is a chart of its own [default: what is left]
-    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
+    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown",
+        add = ArgValueCandidates::new(parameters))]
     over: Option<String>,
 
     /// What is shown of the cells [default: the results that vary]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "What is shown")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "What is shown",
+        add = ArgValueCandidates::new(metrics))]
     metric: Vec<String>,
 
     /// Compare with these older rows
@@ -68,6 +76,14 @@ pub struct ReportArgs {
     pub(super) strict: bool,
 }
 
+fn parameters() -> Vec<CompletionCandidate> {
+    Parameter::all().map(|parameter| CompletionCandidate::new(parameter.name())).collect()
+}
+
+fn metrics() -> Vec<CompletionCandidate> {
+    Metric::known().map(CompletionCandidate::new).collect()
+}
+
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
@@ -79,6 +95,10 @@ pub(super) enum ReportFormat {
     Csv,
     /// One object
     Json,
+    /// The figures as a picture of lines
+    Svg,
+    /// The figures as a picture of dots
+    Png,
 }
 
 /// The file and the format of a report.
@@ -117,11 +137,13 @@ impl ReportArgs {
                 file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             ReportFormat::from_str(if extension == "htm" { "html" } else { extension }, true)
         };
+        let is_pdf = file.extension().is_some_and(|extension| extension == "pdf");
         let format = self.format.map_or_else(named, Ok).map_err(|_| {
             let name = file.display();
             Usage(format!(
-                "-o {name}: the name says no format; write report.html, .md, .csv or .json, or \
-                 add --format"
+                "-o {name}: the name says no format; write report.html, .md, .csv, .json, .svg or \
+                 .png, or add --format{}",
+                if is_pdf { " (as PDF, print the page from a browser)" } else { "" }
             ))
         })?;
         if self.rows.iter().chain(&self.against).any(|rows| is_same(rows, file)) {

@@ -7,9 +7,11 @@ mod page;
 mod report;
 pub mod stream;
 
+use crate::forecast::{SeenDelays, Warning, narrowed};
 use crate::profiles;
 use crate::weather::Weather;
 use anyhow::Context;
+use capture::Reading;
 use clap::{Args, ValueEnum};
 use finished::{Simulated, SimulatedLink};
 use jostle_common::chance::{Direction, fresh_seed};
@@ -20,6 +22,7 @@ use jostle_console::terminal::{self, line};
 use jostle_engine::link::LinkKey;
 use jostle_engine::profile::Profile;
 use jostle_proxy::write_event;
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -39,7 +42,7 @@ No packet is sent and no time passes; what happens is what a proxy of the same s
 same arrivals.")]
 pub struct SimulateArgs {
     /// The profile: a file, or the name of a built-in one
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     stream: StreamArgs,
@@ -68,6 +71,9 @@ pub struct SimulateArgs {
     #[arg(long, help_heading = "The run")]
     json: bool,
 }
+
+/// The columns of what is said on stderr, as `profile check` has them.
+const WIDTH: usize = 100;
 
 /// The direction of packets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -112,8 +118,9 @@ impl SimulateArgs {
         let mut events = self.open_events()?;
         let clock = Clock::start();
         let mut directions = Vec::new();
+        let mut reading: Option<Reading> = None;
         for direction in self.directions() {
-            let arrivals = self.stream.arrivals(seed, direction)?;
+            let (arrivals, read) = self.stream.arrivals(seed, direction)?;
             let mut failure = None;
             let finished = SimulatedLink::run(
                 &self.key(seed, direction),
@@ -134,6 +141,8 @@ impl SimulateArgs {
                 judge(path, error)?;
             }
             directions.push(finished);
+            // Each direction reads it from its beginning; one may stop early.
+            reading = read;
         }
         let elapsed = clock.now().as_secs_f64();
         if let Some((path, mut file)) = events {
@@ -141,18 +150,20 @@ impl SimulateArgs {
         }
         let packets: u64 = directions.iter().map(|one| one.tally.entered()).sum();
         if packets == 0 {
-            return Err(Usage::error("the stream has no packet in this direction"));
+            return Err(empty(reading.as_ref()));
         }
         let events_on_stdout = self.events.as_deref().is_some_and(is_stdout);
         let simulated = Simulated {
             name: self.profile.clone(),
-            about: profile.about,
+            about: profile.about.clone(),
+            command: crate::page::command_line(),
             stream: self.stream.words(),
-            stream_json: self.stream.json(),
+            stream_json: with_reading(self.stream.json(), reading.as_ref()),
             seed,
-            route: self.route,
+            route: self.route.clone(),
             directions,
         };
+        let warnings = self.warnings(&profile, &simulated.directions);
         if let Some(path) = &self.html {
             std::fs::write(path, page::draw(&simulated))
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -164,12 +175,34 @@ impl SimulateArgs {
         } else {
             line(report::text(&simulated).trim_end());
         }
+        for warning in warnings {
+            let line = format!("warning: {}: {}", warning.place, warning.problem);
+            terminal::note(&terminal::wrapped(&terminal::escaped(&line), WIDTH, 9));
+        }
         terminal::note(&format!(
             "{} in {elapsed:.2} s: {:.2} million packets/s",
             jostle_common::words::count(packets, "packet"),
             packets as f64 / elapsed.max(1e-9) / 1e6
         ));
-        Ok(ExitCode::SUCCESS)
+        Ok(told(reading.as_ref()))
+    }
+
+    /// Returns warnings of jitter that kept order took away.
+    fn warnings(&self, profile: &Profile, directions: &[SimulatedLink]) -> Vec<Warning> {
+        let described = self.stream.described();
+        let pace = described.map(|stream| stream.pace.packets_per_second(stream.size));
+        let even = pace.filter(|_| self.stream.is_even());
+        let warnings = directions.iter().flat_map(|one| {
+            let (delays, time) = (one.tally.delay_moments(), one.tally.seconds());
+            let seen = SeenDelays {
+                packets: delays.count(),
+                sd: delays.sd(),
+                seconds: time.width() * time.bins().len() as f64,
+                packets_per_second: even,
+            };
+            narrowed(profile.timeline(one.direction), one.direction, &seen)
+        });
+        warnings.collect()
     }
 
     /// Opens the event log.
@@ -217,12 +250,14 @@ impl SimulateArgs {
 
     fn explain(&self, profile: &Profile, seed: u64, number: u64) -> anyhow::Result<ExitCode> {
         let mut told = Vec::new();
+        let mut reading: Option<Reading> = None;
         for direction in self.directions() {
-            let arrivals = self.stream.arrivals(seed, direction)?;
+            let (arrivals, read) = self.stream.arrivals(seed, direction)?;
             let timeline = profile.timeline(direction);
             let explanation =
                 crate::probe::explain(&self.key(seed, direction), timeline, arrivals, number);
             told.extend(explanation.map(|one| (direction, one)));
+            reading = read;
         }
         if told.is_empty() {
             return Err(Usage::error(format!(
@@ -235,6 +270,35 @@ impl SimulateArgs {
         } else {
             line(packet::text(&told, seed).trim_end());
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(self::told(reading.as_ref()))
     }
+}
+
+/// Says what was not taken in of a capture, and returns the status: 1 if it was cut.
+fn told(reading: Option<&Reading>) -> ExitCode {
+    let Some(reading) = reading else { return ExitCode::SUCCESS };
+    if let Some(remark) = reading.remark() {
+        terminal::note(&format!("jostle: {}", terminal::escaped(&remark)));
+    }
+    if reading.is_cut() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// Returns the error for a stream without packets; of a capture with what it holds instead.
+fn empty(reading: Option<&Reading>) -> anyhow::Error {
+    const EMPTY: &str = "the stream has no packet in this direction";
+    match reading.map(|reading| (reading.is_cut(), reading.remark())) {
+        Some((true, Some(remark))) => anyhow::anyhow!("{EMPTY}; {remark}"),
+        Some((false, Some(remark))) => Usage::error(format!("{EMPTY}; {remark}")),
+        _ => Usage::error(EMPTY),
+    }
+}
+
+/// Adds what was read of a capture to what is said of the stream.
+fn with_reading(mut stream: Value, reading: Option<&Reading>) -> Value {
+    if let (Value::Object(fields), Some(reading)) = (&mut stream, reading)
+        && let Value::Object(read) = reading.json()
+    {
+        fields.extend(read);
+    }
+    stream
 }

@@ -45,7 +45,8 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
             let ordinal =
                 phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
             let key = format!("--{}", kind.name());
-            Rule { key, ordinal, selection: Selection::default(), kind: kind.clone() }
+            let (selection, kind) = (Selection::default(), kind.clone());
+            Rule { key, ordinal, selection, kind, toxic: None }
         });
         let front: Vec<Rule> = front.collect();
         phase.rules.splice(0..0, front);
@@ -55,7 +56,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Queue;
+    use crate::rules::{BurstLength, Delay, DelaySource, JitterShape, Queue, Shape};
     use jostle_common::units::{BitRate, Probability, Span};
     use std::time::Duration;
 
@@ -69,13 +70,16 @@ mod tests {
             Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "1%" } ] }"#).unwrap();
         let all = Shorthand {
             drop: half(),
-            burst: Some(3.0),
+            burst: Some(BurstLength::Packets(3.0)),
             duplicate: half(),
             corrupt: half(),
             rate: BitRate::new(1000),
             queue: Some(Queue::Packets(50)),
             delay: Some(Span(Duration::from_millis(5))),
             jitter: Some(Span(Duration::from_millis(1))),
+            shape: Some(JitterShape::Normal),
+            jitter_memory: Some(Span(Duration::from_millis(50))),
+            allow_reorder: Some(true),
             reorder: half(),
         };
         let mixed = profile.with_shorthands(all, Shorthand::default()).unwrap();
@@ -87,6 +91,10 @@ mod tests {
         assert!(mixed.down.is_empty());
         let RuleKind::Rate(rate) = &mixed.up.phases[0].rules[3].kind else { panic!() };
         assert_eq!(rate.queue, Some(Queue::Packets(50)));
+        let RuleKind::Delay(delay) = &mixed.up.phases[0].rules[4].kind else { panic!() };
+        let [time, jitter, memory] = [5, 1, 50].map(Duration::from_millis);
+        let source = DelaySource::Drawn { time, jitter, shape: Shape::Normal, memory };
+        assert_eq!(*delay, Delay { source, reorder: true, holds_ends: true });
     }
 
     #[test]
@@ -122,8 +130,34 @@ mod tests {
             }),
             "--jitter: there is no delay to spread; add --delay 20ms, say"
         );
+        let delay = Some(Span(Duration::from_millis(20)));
+        let about = |option: &str| {
+            format!("{option}: it is about jitter, and there is none; add --jitter 5ms, say")
+        };
         assert_eq!(
-            refused(Shorthand { burst: Some(3.0), ..Shorthand::default() }),
+            refused(Shorthand { delay, shape: Some(JitterShape::Normal), ..Shorthand::default() }),
+            about("--shape")
+        );
+        assert_eq!(
+            refused(Shorthand { delay, jitter_memory: delay, ..Shorthand::default() }),
+            about("--jitter-memory")
+        );
+        assert_eq!(
+            refused(Shorthand { allow_reorder: Some(true), ..Shorthand::default() }),
+            about("--allow-reorder")
+        );
+        assert_eq!(
+            refused(Shorthand {
+                delay,
+                jitter: delay,
+                shape: Some(JitterShape::Normal),
+                ..Shorthand::default()
+            }),
+            "--jitter: a normal jitter of 20ms does not fit between 0 and twice 20ms; write at most \
+             57% of the time"
+        );
+        assert_eq!(
+            refused(Shorthand { burst: Some(BurstLength::Packets(3.0)), ..Shorthand::default() }),
             "--burst: there is no loss to shape; add --drop 5%, say"
         );
         assert_eq!(
@@ -133,7 +167,7 @@ mod tests {
         assert_eq!(
             refused(Shorthand {
                 drop: Probability::new(0.9),
-                burst: Some(3.0),
+                burst: Some(BurstLength::Packets(3.0)),
                 ..Shorthand::default()
             }),
             "--burst: bursts of 3 packets cannot lose more than 75%; write a longer burst or a \

@@ -54,4 +54,5 @@ pub use crate::segment::{Ack, Blocks, Data, Segment};
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;
+pub use sender::PAYLOAD_MAX;
 pub use transfer::{Outcome, transfer};

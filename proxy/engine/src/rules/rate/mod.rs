@@ -132,6 +132,10 @@ impl RuleSetting for Rate {
         Timing::Waiting
     }
 
+    fn lets_senders_wait(&self) -> bool {
+        self.discipline == Discipline::Wait
+    }
+
     fn build(&self, setup: Setup<'_>) -> Work {
         Work::Holding(Box::new(stage::RateStage::new(self, setup.origin)))
     }
@@ -142,6 +146,10 @@ impl RuleSetting for Rate {
 
     fn numbers(&self, traffic: &Traffic) -> Value {
         promise::numbers(self, traffic)
+    }
+
+    fn brief(&self) -> String {
+        promise::brief(self)
     }
 
     fn words(&self, traffic: &Traffic) -> String {

@@ -21,12 +21,16 @@ use crate::tcp::scoreboard::{Progress, Scoreboard};
 use crate::tcp::tlp::Probe;
 use crate::tcp::undo::Undo;
 use crate::tcp::usage::Usage;
-use crate::tcp::window::Window;
+use crate::tcp::window::{INITIAL, Window};
 use jostle_common::time::Instant;
 use timer::Timer;
 
 /// The most payload in a segment: 1500 bytes less headers with timestamps.
-pub(in crate::tcp) const PAYLOAD_MAX: u32 = 1448;
+pub const PAYLOAD_MAX: u32 = 1448;
+
+/// The most bytes that wait to be sent for the first time: half of what Linux lets a send buffer grow
+/// to (tcp_wmem, 4 MiB), the other half of which is in flight.
+const UNSENT_MAX: u64 = 2 << 20;
 
 /// The state of the sender (Linux's congestion states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,9 @@ pub(in crate::tcp) struct Sender {
     timer: Option<Timer>,
     /// Timeouts since the last advance.
     timeouts: u32,
+    /// The time of the first of them.
+    silent_since: Instant,
+    given_up: bool,
     /// The time at which a segment was last sent.
     last_sent: Instant,
     /// True if new data was sent since the last probe timer was set.
@@ -89,6 +96,8 @@ impl Sender {
             probing: false,
             timer: None,
             timeouts: 0,
+            silent_since: Instant::START,
+            given_up: false,
             last_sent: Instant::START,
             sent_new: false,
             counters: Counters::default(),
@@ -122,6 +131,16 @@ impl Sender {
         self.finished
     }
 
+    /// Returns how many bytes the send buffer takes. As Linux's it is twice the window: one is in
+    /// flight, one waits behind it. It says that it has room once a third of that is free, so that
+    /// the program that writes is not woken for each segment.
+    pub(in crate::tcp) fn room(&self) -> u64 {
+        let segments = self.window.segments().max(INITIAL);
+        let buffer = (u64::from(segments) * u64::from(PAYLOAD_MAX)).min(UNSENT_MAX);
+        let room = buffer.saturating_sub(self.written - self.sent());
+        if room < buffer / 3 { 0 } else { room }
+    }
+
     /// Returns true if the end of the stream was acknowledged.
     pub(in crate::tcp) const fn is_done(&self) -> bool {
         self.finished && self.board.acknowledged() > self.written
@@ -135,6 +154,11 @@ impl Sender {
     /// Returns the end of what was ever sent, without the end's own place.
     pub(in crate::tcp) fn sent(&self) -> u64 {
         self.board.next().min(self.written)
+    }
+
+    /// Returns true if nothing was acknowledged for so long that the connection has timed out.
+    pub(in crate::tcp) const fn has_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// Returns the time at which `handle_timer` has something to do.

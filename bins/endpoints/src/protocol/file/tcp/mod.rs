@@ -46,7 +46,7 @@ impl StoredLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::storage::{Memory, MemoryFolder, Source as _};
+    use crate::protocol::storage::{Memory, MemoryFolder};
     use crate::protocol::stream::StreamEndpoint;
     use jostle_common::time::Instant;
     use std::time::Duration;
@@ -127,6 +127,18 @@ mod tests {
         probe.handle_end(at(1));
         assert!(probe.is_finished() && probe.take_received().is_none() && !probe.must_reset());
         assert!(folder.finished().is_empty());
+    }
+
+    #[test]
+    fn a_sender_that_does_not_end_its_stream_is_told_of_once() {
+        let mut waiting = receiver(&MemoryFolder::default(), 1 << 30);
+        assert_eq!((waiting.poll(at(9)), waiting.take_hint()), (None, None), "it has said nothing");
+        waiting.handle(at(10), b"music");
+        assert_eq!((waiting.poll(at(14)), waiting.take_hint()), (None, None));
+        assert_eq!((waiting.deadline(), waiting.poll(at(15))), (Some(at(15)), None));
+        assert!(waiting.take_hint().unwrap().to_string().contains("more than these 5 bytes"));
+        assert_eq!((waiting.deadline(), waiting.poll(at(16))), (Some(at(70)), None));
+        assert_eq!(waiting.take_hint(), None);
     }
 
     #[test]

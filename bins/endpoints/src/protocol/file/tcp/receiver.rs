@@ -1,6 +1,8 @@
 //! The receiver: one file from one connection.
 
 use super::{PIECE, StoredLine};
+use crate::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
+use crate::protocol::hint::Hint;
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
@@ -8,6 +10,9 @@ use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
 use std::io;
 use std::time::Duration;
+
+/// The silence behind the last byte after which people are told how a file ends.
+const REMARK: Duration = Duration::from_secs(5);
 
 /// The settings of a [`TcpFileReceiver`].
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +40,8 @@ enum ReceivingPhase<P> {
         file: Option<P>,
         hasher: Hasher,
     },
+    /// The file is whole, and gets its name.
+    Finishing(Finishing),
     /// The file has its name, and the line is still to be sent.
     Answering(Bytes),
     Over {
@@ -55,6 +62,8 @@ pub struct TcpFileReceiver<F: Folder> {
     size: u64,
     phase: ReceivingPhase<F::File>,
     received: Option<TcpFileReceived>,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
 }
 
 impl<F: Folder> TcpFileReceiver<F> {
@@ -63,7 +72,8 @@ impl<F: Folder> TcpFileReceiver<F> {
         let phase = ReceivingPhase::Receiving { file: None, hasher: Hasher::new() };
         let (started, heard) = (now, now);
         let (has_data, size, received) = (false, 0, None);
-        Self { settings, folder, started, heard, has_data, size, phase, received }
+        let hint = (None, false);
+        Self { settings, folder, started, heard, has_data, size, phase, received, hint }
     }
 
     /// Returns the fate of the file, once; never of a connection without a byte.
@@ -74,6 +84,11 @@ impl<F: Folder> TcpFileReceiver<F> {
     /// Returns true if anything came.
     pub const fn has_data(&self) -> bool {
         self.has_data
+    }
+
+    /// Returns the time at which people are told how a file ends, once.
+    fn remark_at(&self) -> Option<Instant> {
+        (self.has_data && !self.hint.1).then(|| self.heard + REMARK)
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -95,12 +110,24 @@ impl<F: Folder> TcpFileReceiver<F> {
 
     /// Gives the file up. The sender must not take the end of the connection for success.
     fn fail(&mut self, now: Instant, reason: String) {
-        let must_reset = matches!(self.phase, ReceivingPhase::Receiving { .. });
+        let must_reset =
+            matches!(self.phase, ReceivingPhase::Receiving { .. } | ReceivingPhase::Finishing(_));
         self.phase = ReceivingPhase::Over { must_reset };
         if must_reset && self.has_data {
             self.tell(now, Err(reason));
         } else if must_reset {
             log::info!("a connection without a byte: {reason}");
+        }
+    }
+
+    fn handle_finished(&mut self, now: Instant, result: io::Result<StoredFile>) {
+        match result {
+            Ok(StoredFile { name, digest }) => {
+                let line = StoredLine::encode(&name, self.size, digest);
+                self.phase = ReceivingPhase::Answering(line.into());
+                self.tell(now, Ok((name, digest)));
+            }
+            Err(error) => self.fail(now, error.to_string()),
         }
     }
 }
@@ -120,36 +147,45 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
         }
     }
 
-    fn handle_end(&mut self, now: Instant) {
+    fn handle_end(&mut self, _now: Instant) {
         let ReceivingPhase::Receiving { file, hasher } = &mut self.phase else { return };
         let Some(file) = file.take() else {
             // A port probe.
             self.phase = ReceivingPhase::Over { must_reset: false };
             return;
         };
-        let digest = std::mem::take(hasher).finish();
-        match file.finish() {
-            Ok(name) => {
-                let line = StoredLine::encode(&name, self.size, digest);
-                self.phase = ReceivingPhase::Answering(line.into());
-                self.tell(now, Ok((name, digest)));
-            }
-            Err(error) => self.fail(now, error.to_string()),
-        }
+        let rest = RestOfDigest::nothing(std::mem::take(hasher));
+        self.phase = ReceivingPhase::Finishing(file.finish(rest));
     }
 
     fn handle_break(&mut self, now: Instant, reason: &str) {
-        // A sender that has closed without waiting for the line changes nothing.
-        self.fail(now, reason.to_owned());
+        // A sender that has closed without waiting for the line changes nothing: its file is whole.
+        if !matches!(self.phase, ReceivingPhase::Finishing(_)) {
+            self.fail(now, reason.to_owned());
+        }
     }
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         match &mut self.phase {
             ReceivingPhase::Receiving { .. } => {
-                if self.deadline().is_some_and(|at| at <= now) {
+                if self.settings.idle.is_some_and(|idle| self.heard + idle <= now) {
                     self.fail(now, "the sender went silent".to_owned());
+                } else if self.remark_at().is_some_and(|at| at <= now) {
+                    let size = self.size;
+                    self.hint = (
+                        Some(Hint::new(format!(
+                            "waits for more than these {size} bytes: a file ends where its stream \
+                         ends, so close the connection behind it or shut it down for writing"
+                        ))),
+                        true,
+                    );
                 }
                 None
+            }
+            ReceivingPhase::Finishing(finishing) => {
+                let result = finishing.poll(now)?;
+                self.handle_finished(now, result);
+                self.poll(now)
             }
             ReceivingPhase::Answering(line) => {
                 let line = std::mem::take(line);
@@ -162,7 +198,11 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            ReceivingPhase::Receiving { .. } => Some(self.heard + self.settings.idle?),
+            ReceivingPhase::Receiving { .. } => {
+                let given_up = self.settings.idle.map(|idle| self.heard + idle);
+                given_up.into_iter().chain(self.remark_at()).min()
+            }
+            ReceivingPhase::Finishing(finishing) => Some(finishing.deadline()),
             ReceivingPhase::Answering(_) => Some(Instant::START),
             ReceivingPhase::Over { .. } => None,
         }
@@ -172,11 +212,31 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
         matches!(self.phase, ReceivingPhase::Over { .. })
     }
 
+    fn may_yield(&self) -> bool {
+        // A file that is whole has its sender's attention, and the disk's.
+        matches!(self.phase, ReceivingPhase::Receiving { .. })
+    }
+
+    fn handle_stop(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.phase, ReceivingPhase::Over { must_reset: true }) {
+            // What is whole gets its name.
+            ReceivingPhase::Finishing(finishing) => self.handle_finished(now, finishing.wait()),
+            phase => {
+                self.phase = phase;
+                self.fail(now, "the server was stopped".to_owned());
+            }
+        }
+    }
+
     fn must_reset(&self) -> bool {
         matches!(self.phase, ReceivingPhase::Over { must_reset: true })
     }
 
     fn piece_bytes_max(&self) -> usize {
         PIECE
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 }
