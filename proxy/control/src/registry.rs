@@ -4,7 +4,7 @@
 //! proxy refuses changes nothing here either.
 
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports, Unit};
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
 use jostle_proxy::{Control, OrderError, RouteId, RouteState};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ impl Entry {
             seed: None,
             paired: None,
             enabled: true,
-            tcp: TcpMode::Raw(Unit::Read),
+            tcp: TcpMode::TOXIPROXY,
             follow: false,
             idle: None,
         };

@@ -63,8 +63,8 @@ pub(super) fn plain(status: StatusCode, body: impl Into<String>) -> Response {
 }
 
 /// Answers with JSON.
-pub(super) fn with_json(status: StatusCode, value: &Value) -> Response {
-    typed(status, "application/json", go_json::write(value))
+pub(super) fn with_json(status: StatusCode, text: String) -> Response {
+    typed(status, "application/json", text)
 }
 
 /// Answers with a body of a type.

@@ -2,7 +2,7 @@
 //!
 //! Reading: the case of keys does not matter, unknown keys are passed over, of two equal keys the
 //! last one counts, `null` leaves what was there, and whatever follows the first value is ignored.
-//! Writing: `<`, `>` and `&` are escaped, numbers of 32 bits are as short as they can be.
+//! Writing: `<`, `>` and `&` are escaped.
 
 use serde_json::{Map, Value};
 
@@ -71,37 +71,6 @@ impl Fields {
             Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(other) => Err(mismatch(&other, name, "bool")),
         }
-    }
-
-    /// Takes a number of 32 bits out.
-    pub(super) fn float(&mut self, name: &str) -> Result<Option<f32>, String> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Number(number)) => {
-                let wide = number.as_f64().unwrap_or(f64::INFINITY);
-                let narrow = wide as f32;
-                if narrow.is_finite() {
-                    Ok(Some(narrow))
-                } else {
-                    Err(mismatch(&Value::Number(number), name, "float32"))
-                }
-            }
-            Some(other) => Err(mismatch(&other, name, "float32")),
-        }
-    }
-
-    /// Takes an object out.
-    pub(super) fn object(&mut self, name: &str) -> Result<Self, String> {
-        match self.take(name) {
-            None => Ok(Self::default()),
-            Some(Value::Object(fields)) => Ok(Self(fields)),
-            Some(other) => Err(mismatch(&other, name, "object")),
-        }
-    }
-
-    /// Returns the names that are left.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 }
 
@@ -173,7 +142,6 @@ mod tests {
         assert_eq!(found.text("name").unwrap().as_deref(), Some("c"));
         assert_eq!(found.text("upstream").unwrap().as_deref(), Some("b"));
         assert_eq!(found.text("listen").unwrap(), None);
-        assert_eq!(found.names().collect::<Vec<_>>(), ["extra"]);
         let mut found = fields(r#"{ "name": "a", "NAME": null }"#);
         assert_eq!(found.text("name").unwrap().as_deref(), Some("a"), "null leaves what was there");
         assert_eq!(fields("null").text("name").unwrap(), None);
@@ -183,11 +151,6 @@ mod tests {
     fn types_are_checked() {
         assert!(fields(r#"{"name":1}"#).text("name").is_err());
         assert!(fields(r#"{"enabled":"yes"}"#).flag("enabled").is_err());
-        assert!(fields(r#"{"toxicity":"1"}"#).float("toxicity").is_err());
-        assert!(fields(r#"{"toxicity":1e39}"#).float("toxicity").is_err());
-        assert_eq!(fields(r#"{"toxicity":-1}"#).float("toxicity").unwrap(), Some(-1.0));
-        assert!(fields(r#"{"attributes":[]}"#).object("attributes").is_err());
-        assert!(fields(r#"{"attributes":null}"#).object("attributes").is_ok());
         assert!(Fields::of(json!([])).is_err());
     }
 

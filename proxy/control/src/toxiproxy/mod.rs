@@ -10,5 +10,6 @@ mod listen;
 mod proxies;
 mod request_id;
 mod routes;
+mod toxics;
 
 pub(crate) use routes::router;

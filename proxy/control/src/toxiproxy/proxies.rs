@@ -1,24 +1,36 @@
 //! Creating, changing and removing proxies, as Toxiproxy does.
 
 use super::answer::Refusal;
-use super::go_json::Fields;
-use super::listen::{is_same, parse, port_of};
+use super::go_json::{self, Fields};
+use super::listen::{is_same, parse};
+use super::toxics;
 use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
-use jostle_engine::route::HostPort;
+use jostle_engine::route::{HostPort, service_port};
 use jostle_proxy::{OrderError, StartError};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io;
 
 /// Writes a proxy.
-pub(super) fn to_json(name: &str, entry: &Entry) -> Value {
-    json!({
-        "name": name,
-        "listen": entry.listen,
-        "upstream": entry.upstream,
-        "enabled": entry.is_enabled(),
-        "toxics": [],
-    })
+pub(super) fn to_json(name: &str, entry: &Entry) -> String {
+    let quoted = |text: &str| go_json::write(&text.into());
+    format!(
+        r#"{{"name":{},"listen":{},"upstream":{},"enabled":{},"toxics":{}}}"#,
+        quoted(name),
+        quoted(&entry.listen),
+        quoted(&entry.upstream),
+        entry.is_enabled(),
+        toxics::list(entry)
+    )
+}
+
+/// Writes all proxies: an object by name.
+pub(super) fn all_to_json(table: &Table<'_>) -> String {
+    let one = |(name, entry): (&str, &Entry)| {
+        format!("{}:{}", go_json::write(&name.into()), to_json(name, entry))
+    };
+    let all: Vec<String> = table.iter().map(one).collect();
+    format!("{{{}}}", all.join(","))
 }
 
 /// A proxy as a body asks for it.
@@ -50,7 +62,7 @@ impl Asked {
 }
 
 /// Creates the proxy that a body describes.
-pub(super) fn create(table: &mut Table<'_>, body: Value) -> Result<Value, Refusal> {
+pub(super) fn create(table: &mut Table<'_>, body: Value) -> Result<String, Refusal> {
     let asked = Asked::read(body, "")?;
     if table.get(&asked.name).is_some() {
         return Err(Refusal::taken("proxy"));
@@ -59,7 +71,7 @@ pub(super) fn create(table: &mut Table<'_>, body: Value) -> Result<Value, Refusa
 }
 
 /// Adds a proxy, in place of one that has its name. If it cannot listen there is none.
-fn add(table: &mut Table<'_>, asked: &Asked) -> Result<Value, Refusal> {
+fn add(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
     let Asked { name, listen, upstream, enabled } = asked;
     let address = enabled.then(|| listen_on(listen)).transpose()?;
     table.put(Entry::new(name, listen, upstream)).map_err(refused)?;
@@ -73,7 +85,7 @@ fn add(table: &mut Table<'_>, asked: &Asked) -> Result<Value, Refusal> {
 }
 
 /// Changes a proxy as a body says.
-pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<Value, Refusal> {
+pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<String, Refusal> {
     let entry = table.get(name).ok_or_else(|| Refusal::missing("proxy"))?.clone();
     let mut fields = Fields::of(body).map_err(Refusal::bad_body)?;
     let listen = fields.text("listen").map_err(Refusal::bad_body)?;
@@ -116,7 +128,7 @@ fn differs(entry: &Entry, listen: &str, upstream: &str) -> bool {
 pub(super) fn populate(
     table: &mut Table<'_>,
     body: Value,
-) -> Result<Vec<Value>, (Refusal, Vec<Value>)> {
+) -> Result<Vec<String>, (Refusal, Vec<String>)> {
     let nothing = |refusal| (refusal, Vec::new());
     let values = match body {
         Value::Null => Vec::new(),
@@ -141,7 +153,7 @@ pub(super) fn populate(
 
 /// Puts a proxy in the place of one that is asked to be another. If the new one cannot listen the
 /// old one stays, disabled.
-fn replace(table: &mut Table<'_>, asked: &Asked) -> Result<Value, Refusal> {
+fn replace(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
     let old = table.get(&asked.name).cloned();
     table.disable(&asked.name).map_err(refused)?;
     add(table, asked).inspect_err(|_| {
@@ -161,19 +173,18 @@ pub(super) fn reset(table: &mut Table<'_>) -> Result<(), Refusal> {
             let address = listen_on(&listen)?;
             table.enable(&name, address).map_err(refused)?;
         }
+        toxics::remove_all(table, &name)?;
     }
     Ok(())
 }
 
-fn shown(table: &Table<'_>, name: &str) -> Value {
-    table.get(name).map_or(Value::Null, |entry| to_json(name, entry))
+fn shown(table: &Table<'_>, name: &str) -> String {
+    table.get(name).map_or_else(String::new, |entry| to_json(name, entry))
 }
 
 /// Reads where to listen.
 fn listen_on(text: &str) -> Result<HostPort, Refusal> {
-    let services = || std::fs::read_to_string("/etc/services").unwrap_or_default();
-    let port = |name: &str| port_of(name, &services());
-    parse(text, port).map_err(|said| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, said))
+    parse(text, service_port).map_err(|said| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, said))
 }
 
 /// Says why the proxy did not carry something out, as Go says what the system does.

@@ -2,7 +2,7 @@
 
 use super::answer::{Refusal, not_found, plain, timed_out, typed, with_json};
 use super::request_id::RequestIds;
-use super::{go_json, proxies};
+use super::{go_json, proxies, toxics};
 use crate::registry::{Registry, Table};
 use axum::Router;
 use axum::body::Bytes;
@@ -10,9 +10,9 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, get, post};
 use jostle_common::clock::Clock;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,12 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
         .route("/proxies", one(get(all).post(create)))
         .route("/populate", one(post(populate)))
         .route("/reset", one(post(reset)))
-        .route("/proxies/{proxy}", one(get(show).post(update).patch(update).merge(delete(remove))))
+        .route("/proxies/{proxy}", one(get(show).post(update).patch(update).delete(remove)))
+        .route("/proxies/{proxy}/toxics", one(get(all_toxics).post(create_toxic)))
+        .route(
+            "/proxies/{proxy}/toxics/{toxic}",
+            one(get(show_toxic).post(update_toxic).patch(update_toxic).delete(remove_toxic)),
+        )
         .route_layer(middleware::from_fn_with_state(shared.clone(), routed))
         .fallback(no_route)
         .layer(middleware::map_response(without_allow))
@@ -121,15 +126,15 @@ async fn with_table<T: Send + 'static>(
     done.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed"))
 }
 
-/// The same, answering with what comes of it.
+/// The same, answering with the JSON that comes of it.
 async fn answered(
     shared: Shared,
     status: StatusCode,
-    work: impl FnOnce(&mut Table<'_>) -> Result<Value, Refusal> + Send + 'static,
+    work: impl FnOnce(&mut Table<'_>) -> Result<String, Refusal> + Send + 'static,
 ) -> Response {
     match with_table(shared, work).await.and_then(|result| result) {
         Ok(_) if status == StatusCode::NO_CONTENT => status.into_response(),
-        Ok(value) => with_json(status, &value),
+        Ok(text) => with_json(status, text),
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -144,11 +149,7 @@ async fn version() -> Response {
 }
 
 async fn all(State(shared): State<Shared>) -> Response {
-    answered(shared, StatusCode::OK, |table| {
-        let proxies = table.iter();
-        Ok(proxies.map(|(name, entry)| (name.to_owned(), proxies::to_json(name, entry))).collect())
-    })
-    .await
+    answered(shared, StatusCode::OK, |table| Ok(proxies::all_to_json(table))).await
 }
 
 async fn create(State(shared): State<Shared>, body: Bytes) -> Response {
@@ -175,7 +176,7 @@ async fn update(State(shared): State<Shared>, Path(name): Path<String>, body: By
 async fn remove(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
     answered(shared, StatusCode::NO_CONTENT, move |table| {
         let removed = table.remove(&name).map_err(proxies::refused)?;
-        removed.then_some(Value::Null).ok_or_else(|| Refusal::missing("proxy"))
+        removed.then(String::new).ok_or_else(|| Refusal::missing("proxy"))
     })
     .await
 }
@@ -186,19 +187,75 @@ async fn populate(State(shared): State<Shared>, body: Bytes) -> Response {
         proxies::populate(table, read(&body).map_err(nothing)?)
     });
     match done.await {
-        Ok(Ok(proxies)) => with_json(StatusCode::CREATED, &json!({ "proxies": proxies })),
+        Ok(Ok(proxies)) => {
+            with_json(StatusCode::CREATED, format!(r#"{{"proxies":[{}]}}"#, proxies.join(",")))
+        }
         Ok(Err((refusal, done))) => {
-            let mut answer = refusal.to_json();
-            answer["proxies"] = if done.is_empty() { Value::Null } else { done.into() };
-            with_json(refusal.status, &answer)
+            let proxies =
+                if done.is_empty() { "null".to_owned() } else { format!("[{}]", done.join(",")) };
+            let error = go_json::write(&refusal.to_json());
+            let error = error.trim_end_matches('}');
+            with_json(refusal.status, format!(r#"{error},"proxies":{proxies}}}"#))
         }
         Err(refusal) => refusal.into_response(),
     }
 }
 
 async fn reset(State(shared): State<Shared>) -> Response {
-    answered(shared, StatusCode::NO_CONTENT, |table| proxies::reset(table).map(|()| Value::Null))
+    answered(shared, StatusCode::NO_CONTENT, |table| proxies::reset(table).map(|()| String::new()))
         .await
+}
+
+async fn all_toxics(State(shared): State<Shared>, Path(proxy): Path<String>) -> Response {
+    answered(shared, StatusCode::OK, move |table| {
+        table.get(&proxy).map(toxics::list).ok_or_else(|| Refusal::missing("proxy"))
+    })
+    .await
+}
+
+async fn create_toxic(
+    State(shared): State<Shared>,
+    Path(proxy): Path<String>,
+    body: Bytes,
+) -> Response {
+    answered(shared, StatusCode::OK, move |table| {
+        table.get(&proxy).ok_or_else(|| Refusal::missing("proxy"))?;
+        toxics::create(table, &proxy, &read(&body)?).map(|toxic| toxic.to_json())
+    })
+    .await
+}
+
+async fn show_toxic(
+    State(shared): State<Shared>,
+    Path((proxy, name)): Path<(String, String)>,
+) -> Response {
+    answered(shared, StatusCode::OK, move |table| {
+        toxics::find(table, &proxy, &name).map(|toxic| toxic.to_json())
+    })
+    .await
+}
+
+async fn update_toxic(
+    State(shared): State<Shared>,
+    Path((proxy, name)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    answered(shared, StatusCode::OK, move |table| {
+        let toxic = toxics::find(table, &proxy, &name)?;
+        toxics::update(table, &proxy, &toxic, &read(&body)?).map(|toxic| toxic.to_json())
+    })
+    .await
+}
+
+async fn remove_toxic(
+    State(shared): State<Shared>,
+    Path((proxy, name)): Path<(String, String)>,
+) -> Response {
+    answered(shared, StatusCode::NO_CONTENT, move |table| {
+        let toxic = toxics::find(table, &proxy, &name)?;
+        toxics::remove(table, &proxy, &toxic).map(|()| String::new())
+    })
+    .await
 }
 
 #[cfg(test)]

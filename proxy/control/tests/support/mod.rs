@@ -1,5 +1,7 @@
 //! A proxy with its API, and a client that shows every byte of an answer.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use jostle_control::Server;
 use jostle_proxy::{Control, Proxy, Settings};
 use serde_json::Value;

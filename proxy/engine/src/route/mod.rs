@@ -10,6 +10,7 @@ pub use raw::{
     parse_upstream, schema,
 };
 
+pub use services::service_port;
 pub use toxics::{Toxic, ToxicError, ToxicKind, profile_of_toxics, toxics_of_profile};
 
 use crate::limits::IDLE_DEFAULT;

@@ -347,7 +347,7 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
     let port = port
         .parse()
         .ok()
-        .or_else(|| services::port(port))
+        .or_else(|| services::service_port(port))
         .ok_or_else(|| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if host.contains(char::is_whitespace) || host.contains('/') {

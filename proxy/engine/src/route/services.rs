@@ -54,6 +54,6 @@ const SERVICES: [(&str, u16); 48] = [
 ];
 
 /// Returns the port of a service.
-pub(super) fn port(name: &str) -> Option<u16> {
+pub fn service_port(name: &str) -> Option<u16> {
     SERVICES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, port)| *port)
 }
