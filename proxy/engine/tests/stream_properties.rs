@@ -121,7 +121,8 @@ proptest! {
         let pushed = play(&mut run, &acts, later.as_deref(), 1);
         run.until(run.now.as_nanos() / 1_000_000 + 1_000_000);
         let seen = run.seen();
-        let broken = seen.iter().any(|(_, told)| {
+        let reset = acts.iter().any(|act| matches!(act, Act::Reset(_)));
+        let broken = reset || seen.iter().any(|(_, told)| {
             matches!(told, Told::CloseBoth | Told::ResetBoth | Told::Reset(_))
         });
         for direction in [UP, DOWN] {
