@@ -107,7 +107,7 @@ fn play(run: &mut Run, acts: &[Act], later: Option<&str>, each: u64) -> [usize; 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn no_byte_is_made_up_moved_or_lost_uncounted(
