@@ -7,6 +7,18 @@ use std::time::Duration;
 /// network is very bad; what follows is then taken as the owner of the lines sees fit.
 pub const SILENCE: Duration = Duration::from_millis(200);
 
+/// The silence behind a piece of a line after which its rest is not waited for any longer.
+pub const LONG_SILENCE: Duration = Duration::from_secs(2);
+
+/// The length of a silence behind a line without a newline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// A whole text may be taken for a line.
+    Short,
+    /// Whatever came is all that will come.
+    Long,
+}
+
 /// The longest text in bytes that is taken for a line without a newline. What is longer comes in
 /// several segments, and is a part of a line.
 pub const UNFINISHED_BYTES_MAX: usize = 1024;
