@@ -1,3 +1,5 @@
-//! The command lines of `jostle` that are about the proxy and its profiles.
+//! The programs of jostle, and those command lines of `jostle` that are about the proxy and its
+//! profiles.
 
 pub mod commands;
+pub mod programs;

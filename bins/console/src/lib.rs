@@ -8,6 +8,7 @@ pub mod keys;
 pub mod logging;
 pub mod printing;
 pub mod progress;
+pub mod shell;
 pub mod signals;
 pub mod status;
 pub mod stdin;

@@ -5,7 +5,6 @@
 //! take is remembered for the program's status.
 
 use crate::status::aside;
-use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -151,18 +150,6 @@ pub fn write(text: &str) -> io::Result<()> {
 pub fn note(text: &str) {
     // In one write, so that the lines of several threads do not mix.
     let _ = aside(|| io::stderr().lock().write_all(format!("{text}\n").as_bytes()));
-}
-
-/// Prints the completions of `command` for a shell.
-///
-/// # Errors
-/// When they cannot be written; that a reader has gone is none.
-pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> anyhow::Result<()> {
-    let name = command.get_name().to_owned();
-    let mut script = Vec::new();
-    // Into memory first: the generator panics when it cannot write.
-    clap_complete::generate(shell, &mut command, name, &mut script);
-    text(&String::from_utf8_lossy(&script)).context("cannot write the completions")
 }
 
 /// Returns how many columns the terminal on stdout has, if it is one.

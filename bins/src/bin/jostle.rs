@@ -1,70 +1,7 @@
-//! `jostle`: a middlebox that does to your packets what the network might.
+//! `jostle`: see `jostle_bins::programs::jostle`.
 
-use clap::{CommandFactory, Parser, Subcommand};
-use jostle_bins::commands::profile::ProfileArgs;
-use jostle_bins::commands::proxy::ProxyArgs;
-use jostle_console::{exit, logging, signals, terminal};
-use jostle_study::compare::CompareArgs;
-use jostle_study::report::ReportArgs;
-use jostle_study::simulate::SimulateArgs;
-use jostle_study::sweep::SweepArgs;
-use jostle_study::trial::TrialArgs;
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Push your packets around: drop, corrupt, delay, duplicate, reorder and throttle UDP and TCP,
-/// repeatably
-#[derive(Parser)]
-#[command(name = "jostle", version, arg_required_else_help = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Proxy(Box<ProxyArgs>),
-    Compare(Box<CompareArgs>),
-    Simulate(Box<SimulateArgs>),
-    Trial(Box<TrialArgs>),
-    Sweep(Box<SweepArgs>),
-    Report(Box<ReportArgs>),
-    Profile(ProfileArgs),
-    /// Print the completions for a shell
-    Completions {
-        shell: clap_complete::Shell,
-    },
-}
-
 fn main() -> ExitCode {
-    // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
-    logging::start("warn,symphonia=off");
-    match exit::arguments::<Arguments>(wrong_usage()) {
-        Ok(arguments) => exit::end("jostle", run(arguments.command)),
-        Err(status) => status,
-    }
-}
-
-/// Returns the status of a command line that is wrong. A low one would be taken for that of the
-/// command that `proxy` was to run.
-fn wrong_usage() -> u8 {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let wraps = words.first().is_some_and(|word| word == "proxy");
-    if wraps && words.iter().any(|word| word == "--") { exit::OURS } else { 2 }
-}
-
-fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Proxy(args) => args.run(),
-        Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
-        Command::Simulate(args) => args.run(),
-        Command::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
-        Command::Sweep(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
-        Command::Report(args) => Ok(exit::status("jostle", args.run())),
-        Command::Profile(args) => args.run(),
-        Command::Completions { shell } => {
-            terminal::completions(shell, Arguments::command())?;
-            Ok(ExitCode::SUCCESS)
-        }
-    }
+    jostle_bins::programs::jostle::main()
 }

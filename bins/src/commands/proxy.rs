@@ -11,6 +11,7 @@ mod status;
 mod stopping;
 
 use anyhow::Context;
+use child::RouteAddresses;
 use clap::Args;
 use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
@@ -18,9 +19,11 @@ use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
+use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
 use status::Status;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,15 +48,19 @@ pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
     #[arg(value_name = "ROUTE", required_unless_present = "config")]
     routes: Vec<String>,
-    /// Run this while relaying, and end with its status. JOSTLE_LISTEN holds the addresses
+    /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
+    /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
+    /// JOSTLE_LISTEN holds the addresses of all routes, with their schemes
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
-    /// Take the routes from a JSON file
+    /// Take the routes from a JSON file: { "seed": 7, "proxies": [ { "listen":
+    /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "satellite" } ] }
+    /// (docs/config.md; "profile schema --config" prints its schema)
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
     config: Option<PathBuf>,
     /// The weather: a JSON file or the name of a built-in profile
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     weather: Weather,
@@ -127,6 +134,8 @@ impl ProxyArgs {
         let printer = self.printer()?;
         let plan = plan::plan(&self)?;
         let routes = plan.routes.clone();
+        let upstreams: BTreeMap<String, String> =
+            routes.iter().map(|route| (route.name.clone(), route.upstream.to_string())).collect();
         let mut settings = Settings::new(plan.routes, plan.seed);
         // Machines count; people want to see that anything comes at all.
         settings.on_client = if self.json { None } else { first::hook() };
@@ -155,13 +164,18 @@ impl ProxyArgs {
         let stopper = Stopper::new(proxy.control(), self.drain.0);
         stopper.listen_to_signals()?;
         let keys = if self.command.is_empty() { keys::on_space(stopper.toggler()) } else { None };
-        let urls: Vec<String> = proxy
+        let listening: Vec<RouteAddresses> = proxy
             .listeners()
             .iter()
-            .map(|one| format!("{}://{}", one.protocol, one.address))
+            .map(|one| RouteAddresses {
+                url: format!("{}://{}", one.protocol, one.address),
+                listen: one.address.to_string(),
+                upstream: upstreams.get(&one.route).cloned().unwrap_or_default(),
+            })
             .collect();
-        for (listener, url) in proxy.listeners().iter().zip(&urls) {
+        for (listener, addresses) in proxy.listeners().iter().zip(&listening) {
             let route = routes.iter().find(|route| route.name == listener.route);
+            let url = &addresses.url;
             printer.ready_as(&listener.route, url, || {
                 route.map_or_else(|| url.clone(), |route| ready::line(route, url))
             });
@@ -171,7 +185,7 @@ impl ProxyArgs {
         }
         let child = match self.command.as_slice() {
             [] => None,
-            command => Some(child::start(command, &urls, &stopper)?),
+            command => Some(child::start(command, &listening, &stopper)?),
         };
         if let Some(Span(limit)) = self.limit {
             stopper.stop_after(limit)?;
@@ -189,6 +203,7 @@ impl ProxyArgs {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
+        report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
         Ok(status)
     }
 

@@ -3,14 +3,27 @@
 //! One rule for all commands: a profile that says something impossible, and a name that is neither
 //! built in nor a file, are wrong usage; a file that cannot be read is a failed job.
 
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
 use jostle_common::setting::SettingError;
 use jostle_console::exit::Usage;
 use jostle_console::files;
-use jostle_engine::profile::Profile;
+use jostle_engine::profile::{Profile, library};
 use jostle_engine::route::{named_profile, named_text};
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Completes the name of a profile on a command line: one that is built in, or a file.
+pub fn completer() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let begins = |name: &&str| name.as_bytes().starts_with(current.as_encoded_bytes());
+        let names = library::names().filter(begins).map(CompletionCandidate::new);
+        names.chain(PathCompleter::file().complete(current)).collect()
+    })
+}
 
 /// Loads the profile that `name` names, for a message that begins with `place`.
 ///

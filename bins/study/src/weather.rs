@@ -1,7 +1,7 @@
 //! The shorthands that make a profile without a file: `--drop 5% --delay 20ms`, for both directions
 //! or for one.
 //!
-//! One table names the nine of them. The options of every command, the parameters of a trial, the
+//! One table names all of them. The options of every command, the parameters of a trial, the
 //! keys of sweep files and those of rows come from it.
 
 use crate::trial::setting::{Setting, SettingKind};
@@ -23,7 +23,7 @@ impl Way {
 
     const fn heading(self) -> &'static str {
         match self {
-            Self::Both => "Weather in both directions",
+            Self::Both => "Weather (one way: --up-drop 5%, --down-delay 20ms; --help)",
             Self::Up => "Weather from client to server, instead",
             Self::Down => "Weather from server to client, instead",
         }
@@ -76,6 +76,12 @@ weather_options! {
         "Let so much wait in front of the rate: 200ms, 64KiB or \"50 packets\"";
     "delay" ["latency", "lag"]: delay, Time, "TIME", "Hold each packet for so long, one way: 20ms";
     "jitter" []: jitter, Time, "TIME", "Spread the delay by so much, up and down: 5ms";
+    "shape" []: shape, Shape, "SHAPE",
+        "Distribute the jitter so: uniform, normal, pareto or paretonormal";
+    "jitter-memory" []: jitter_memory, Time, "TIME",
+        "Let delays resemble those of so short a time before, by a half-life: 50ms";
+    "allow-reorder" []: allow_reorder, Flag, "BOOL",
+        "Let jitter reorder packets, which keep their order otherwise";
     "reorder" ["ood"]: reorder, Share, "SHARE",
         "Let this share of the packets be overtaken by the next";
 }
@@ -98,10 +104,19 @@ impl WeatherOption {
             .value_name(self.value_name)
             .help(self.help)
             .help_heading(way.heading())
+            // Three times as many options would hide the rest; the heading names them.
+            .hide_short_help(way != Way::Both)
             .aliases(self.aliases.iter().map(|names| names[way as usize]))
             // A minus sign is answered by the reader of the value, which knows what to write.
             .allow_hyphen_values(true)
             .value_parser(read);
+        let argument = match kind {
+            // A word behind it is none of its own.
+            SettingKind::Flag => {
+                argument.num_args(0..=1).require_equals(true).default_missing_value("true")
+            }
+            _ => argument,
+        };
         if name.ends_with("loss") {
             return argument.long(DROP[way as usize]).visible_alias(name);
         }

@@ -172,7 +172,7 @@ fn help_shows_examples_and_text_output_starts_with_the_ready_line() {
             );
         }
         let completions = Command::new(program).args(["completions", "bash"]).output().unwrap();
-        assert!(completions.stdout.len() > 1000);
+        assert!(String::from_utf8(completions.stdout).unwrap().contains("COMPLETE="));
     }
     let (folder, song) = folder_with("song.mp3", 5000);
     let server = Command::new(env!("CARGO_BIN_EXE_jostle-server"))

@@ -1,7 +1,7 @@
 //! Files as curl sees them.
 
 use crate::support::bytes;
-use crate::tools::{Site, curl, headers, status};
+use crate::tools::{Site, curl, exchange, headers, status};
 use jostle_common::digest::Digest;
 
 #[test]

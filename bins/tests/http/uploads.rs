@@ -143,7 +143,14 @@ fn what_is_damaged_or_too_large_or_breaks_off_leaves_nothing() {
         let mut stream = connect(server.address);
         stream.write_all(format!("{head}\r\n\r\n100\r\n").as_bytes()).unwrap();
         stream.write_all(&[7; 200]).unwrap();
+        // It has been begun when its part is there, and broken off when that is gone.
+        while names_in(&site.path("incoming")).is_empty() {
+            std::thread::yield_now();
+        }
         drop(stream);
+        while !names_in(&site.path("incoming")).is_empty() {
+            std::thread::yield_now();
+        }
     }
     let (_, summary) = end(server.terminate());
     assert_eq!((&summary["stored"], &summary["unstored"]), (&0.into(), &7.into()), "{}", summary);
@@ -419,8 +426,8 @@ fn what_a_killed_server_left_is_removed_by_the_next_and_nothing_else() {
     std::fs::create_dir(site.path("incoming")).unwrap();
     for name in [".jostle-0123456789abcdef.part", "song.part", ".jostle-else.part"] {
         site.write(&format!("incoming/{name}"), b"left");
-        let file = std::fs::File::options().write(true);
-        let file = file.clone().open(site.path(&format!("incoming/{name}"))).unwrap();
+        let path = site.path(&format!("incoming/{name}"));
+        let file = std::fs::File::options().write(true).open(path).unwrap();
         let old = file.metadata().unwrap().modified().unwrap();
         file.set_modified(old - std::time::Duration::from_secs(3600)).unwrap();
     }

@@ -48,9 +48,29 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     })
 }
 
-/// Prints a time the way [`parse_duration`] reads it.
+/// Prints a time exactly, the way [`parse_duration`] reads it and people say it: one number with one
+/// unit, but for whole seconds of a minute and more.
+///
+/// ```
+/// use jostle_common::units::format_duration;
+/// use std::time::Duration;
+/// let said = [1_280, 15, 90_000].map(|ms| format_duration(Duration::from_millis(ms)));
+/// assert_eq!(said, ["1.28s", "15ms", "1m 30s"]);
+/// ```
 pub fn format_duration(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    const UNITS: [(u128, &str); 4] =
+        [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")];
+    let nanos = duration.as_nanos();
+    if nanos == 0 || (duration.as_secs() >= 60 && duration.subsec_nanos() == 0) {
+        return humantime::format_duration(duration).to_string();
+    }
+    let fits = UNITS.into_iter().find(|(scale, _)| nanos >= *scale);
+    let (scale, unit) = fits.expect("it is at least a nanosecond");
+    let digits = scale.ilog10() as usize;
+    let fraction = format!("{:0digits$}", nanos % scale);
+    let fraction = if digits == 0 { "" } else { fraction.trim_end_matches('0') };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{}{point}{fraction}{unit}", nanos / scale)
 }
 
 #[cfg(test)]
@@ -72,6 +92,25 @@ mod tests {
         }
         for text in ["", "50", "ms", "5 parsecs", "-5ms", "5%"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn prints_one_number_with_one_unit() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (999, "999ns"),
+            (1_500, "1.5us"),
+            (5_700_000, "5.7ms"),
+            (1_000_000_000, "1s"),
+            (1_280_000_000, "1.28s"),
+            (59_999_999_999, "59.999999999s"),
+            (60_000_000_000, "1m"),
+            (61_500_000_000, "61.5s"),
+            (5_400_000_000_000, "1h 30m"),
+        ] {
+            assert_eq!(format_duration(Duration::from_nanos(nanos)), text);
         }
     }
 

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 Ends with 2 if a profile is wrong, with 1 if one cannot be read. Warnings change nothing.")]
 pub(super) struct CheckArgs {
     /// Files, or names of built-in profiles
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required = true, add = jostle_study::profiles::completer())]
     profiles: Vec<String>,
     /// How fast packets come: 1000/s, or 10Mbit/s. Then what depends on it is said too
     #[arg(long, value_name = "RATE", value_parser = pace, visible_alias = "send")]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[derive(Args, Debug)]
 pub(super) struct ShowArgs {
     /// A built-in profile, or a file
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = jostle_study::profiles::completer())]
     name: String,
 }
 

@@ -6,6 +6,7 @@ use jostle_common::words::{count, grouped, time};
 use jostle_console::terminal::{Printer, escaped, wrapped};
 use jostle_engine::route::Route;
 use jostle_proxy::{LinkSummary, SocketSummary, Summary};
+use jostle_study::forecast::{SeenDelays, Warning, narrowed};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -33,6 +34,28 @@ fn objects(printer: Printer, summary: &Summary) -> String {
         "memory": memory });
     let lines: Vec<String> = links.chain(sockets).chain([object("summary", run)]).collect();
     lines.join("\n")
+}
+
+/// Returns warnings of jitter that kept order took away in the run.
+pub(super) fn warnings(summary: &Summary, routes: &[Route]) -> Vec<String> {
+    let warnings = summary.links.iter().flat_map(|link| {
+        let route = routes.iter().find(|route| route.name == link.route);
+        let seen = SeenDelays {
+            packets: link.delay.packets,
+            sd: link.delay.sd_ms / 1e3,
+            seconds: summary.seconds,
+            packets_per_second: None,
+        };
+        let found = route.map_or_else(Vec::new, |route| {
+            narrowed(route.profile.timeline(link.direction), link.direction, &seen)
+        });
+        found.into_iter().map(move |Warning { place, problem }| {
+            let line =
+                format!("warning: route {} {}, {place}: {problem}", link.route, link.protocol);
+            wrapped(&escaped(&line), WIDTH, 9)
+        })
+    });
+    warnings.collect()
 }
 
 fn text(summary: &Summary, routes: &[Route]) -> String {

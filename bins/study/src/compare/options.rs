@@ -31,7 +31,7 @@ pub struct CompareArgs {
     pub(super) loss: Vec<Probability>,
 
     /// What else the network does: a profile's JSON file or the name of a built-in one
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", add = crate::profiles::completer())]
     pub(super) profile: Option<String>,
 
     /// How fast plain UDP sends, as it does not learn what the network can take [default: 10Mbit/s]

@@ -13,7 +13,7 @@ use jostle_common::chance::fresh_seed;
 use jostle_common::units::{Probability, Span};
 use jostle_common::words::{duration, list, percent, rate};
 use jostle_console::exit::Usage;
-use jostle_engine::profile::Shorthand;
+use jostle_engine::profile::{JitterShape, Shorthand};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +169,8 @@ fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
     if let Some(Span(delay)) = shorthand.delay {
         let jitter = shorthand.jitter.map(|Span(jitter)| format!(" ± {}", duration(jitter)));
         let jitter = jitter.unwrap_or_default();
+        let shape = shorthand.shape.filter(|shape| *shape != JitterShape::default());
+        let jitter = shape.map_or(jitter.clone(), |shape| format!("{jitter} ({shape})"));
         parts.push(format!("{}{jitter} of delay {way}", duration(delay)));
     }
     // What is not said of one way holds each way.
@@ -178,6 +180,10 @@ fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
     say(of_packets(shorthand.corrupt, "a flipped bit in"));
     say(of_packets(shorthand.duplicate, "a copy of"));
     say(of_packets(shorthand.reorder, "overtaking in"));
+    let overtakes = shorthand.allow_reorder == Some(true);
+    say(overtakes.then(|| "jitter that reorders".to_owned()));
+    let memory = shorthand.jitter_memory.map(|Span(memory)| duration(memory));
+    say(memory.map(|memory| format!("jitter with a memory of {memory}")));
     say(shorthand.rate.map(|limit| format!("a speed of {}", rate(limit.bits_per_second()))));
     say(shorthand.queue.map(|queue| format!("a queue of {queue}")));
     say(shorthand.burst.map(|length| format!("losses in bursts of {length} packets")));
@@ -188,19 +194,20 @@ fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
 fn command(args: &CompareArgs, asked: &Trial, seed: u64) -> String {
     let mut words = vec!["jostle".to_owned(), "compare".to_owned()];
     words.extend(asked.file.iter().map(|file| quoted(file)));
-    let mut option = |name: &str, value: String| {
-        words.extend([format!("--{name}"), quoted(&value)]);
+    let mut given = |argument: Vec<String>| {
+        words.extend(argument.iter().map(|word| quoted(word)));
     };
+    let option = |name: &str, value: String| vec![format!("--{name}"), value];
     let joined = |texts: Vec<String>| texts.join(",");
-    option("loss", joined(args.loss.iter().map(Probability::to_string).collect()));
-    option("over", joined(args.over.iter().map(|one| one.name().to_owned()).collect()));
+    given(option("loss", joined(args.loss.iter().map(Probability::to_string).collect())));
+    given(option("over", joined(args.over.iter().map(|one| one.name().to_owned()).collect())));
     // The others are called as those of a trial.
     for parameter in Parameter::all().filter(|one| !["protocol", "file"].contains(&one.name())) {
         if let Some(setting) = parameter.of(asked) {
-            option(parameter.name(), setting.to_string());
+            given(setting.argument(parameter.name()));
         }
     }
-    option("seed", seed.to_string());
+    given(option("seed", seed.to_string()));
     words.join(" ")
 }
 

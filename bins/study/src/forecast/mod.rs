@@ -15,11 +15,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod narrowing;
 mod rule;
 mod run;
 mod warnings;
 
 pub use jostle_engine::rules::{LossModel, Losses};
+pub use narrowing::{SeenDelays, narrowed};
 pub use rule::RuleForecast;
 pub use run::StreamRun;
 pub use warnings::Warning;

@@ -15,6 +15,10 @@ pub(crate) use shell::{command_line, quoted};
 use kuva::prelude::{Layout, Plot, Theme, render_to_svg};
 use maud::{Markup, PreEscaped, html};
 
+/// How much further left the name of the upright axis stands than the library has it, which does
+/// not know the units behind the numbers at the ticks.
+pub(crate) const NAME_ASIDE: f64 = -14.0;
+
 const STYLE: &str = include_str!("base.css");
 
 /// Draws a whole page. `style` is what the page adds to the common style, `policy` what it may load

@@ -2,7 +2,10 @@
 
 use super::gate::Condition;
 use super::gather::Choice;
+use super::metric::Metric;
+use crate::trial::Parameter;
 use clap::ValueEnum;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use jostle_console::exit::Usage;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,19 +41,23 @@ pub struct ReportArgs {
     format: Option<ReportFormat>,
 
     /// The parameter along the axis [default: the ordered one with most values]
-    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
+    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown",
+        add = ArgValueCandidates::new(parameters))]
     x: Option<String>,
 
     /// The parameter of which each value is a curve [default: the protocol, or one with few values]
-    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
+    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown",
+        add = ArgValueCandidates::new(parameters))]
     by: Option<String>,
 
     /// The parameter of which each value is a chart of its own [default: what is left]
-    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown")]
+    #[arg(long, value_name = "PARAMETER", help_heading = "What is shown",
+        add = ArgValueCandidates::new(parameters))]
     over: Option<String>,
 
     /// What is shown of the cells [default: the results that vary]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "What is shown")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "What is shown",
+        add = ArgValueCandidates::new(metrics))]
     metric: Vec<String>,
 
     /// Compare with these older rows
@@ -67,6 +74,14 @@ pub struct ReportArgs {
     /// old cells have no new one
     #[arg(long, requires = "fail_if", help_heading = "Regression test")]
     pub(super) strict: bool,
+}
+
+fn parameters() -> Vec<CompletionCandidate> {
+    Parameter::all().map(|parameter| CompletionCandidate::new(parameter.name())).collect()
+}
+
+fn metrics() -> Vec<CompletionCandidate> {
+    Metric::known().map(CompletionCandidate::new).collect()
 }
 
 /// The format of a report.

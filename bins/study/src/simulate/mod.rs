@@ -7,6 +7,7 @@ mod page;
 mod report;
 pub mod stream;
 
+use crate::forecast::{SeenDelays, Warning, narrowed};
 use crate::profiles;
 use crate::weather::Weather;
 use anyhow::Context;
@@ -41,7 +42,7 @@ No packet is sent and no time passes; what happens is what a proxy of the same s
 same arrivals.")]
 pub struct SimulateArgs {
     /// The profile: a file, or the name of a built-in one
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     stream: StreamArgs,
@@ -70,6 +71,9 @@ pub struct SimulateArgs {
     #[arg(long, help_heading = "The run")]
     json: bool,
 }
+
+/// The columns of what is said on stderr, as `profile check` has them.
+const WIDTH: usize = 100;
 
 /// The direction of packets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -151,14 +155,15 @@ impl SimulateArgs {
         let events_on_stdout = self.events.as_deref().is_some_and(is_stdout);
         let simulated = Simulated {
             name: self.profile.clone(),
-            about: profile.about,
+            about: profile.about.clone(),
             command: crate::page::command_line(),
             stream: self.stream.words(),
             stream_json: with_reading(self.stream.json(), reading.as_ref()),
             seed,
-            route: self.route,
+            route: self.route.clone(),
             directions,
         };
+        let warnings = self.warnings(&profile, &simulated.directions);
         if let Some(path) = &self.html {
             std::fs::write(path, page::draw(&simulated))
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -170,12 +175,34 @@ impl SimulateArgs {
         } else {
             line(report::text(&simulated).trim_end());
         }
+        for warning in warnings {
+            let line = format!("warning: {}: {}", warning.place, warning.problem);
+            terminal::note(&terminal::wrapped(&terminal::escaped(&line), WIDTH, 9));
+        }
         terminal::note(&format!(
             "{} in {elapsed:.2} s: {:.2} million packets/s",
             jostle_common::words::count(packets, "packet"),
             packets as f64 / elapsed.max(1e-9) / 1e6
         ));
         Ok(told(reading.as_ref()))
+    }
+
+    /// Returns warnings of jitter that kept order took away.
+    fn warnings(&self, profile: &Profile, directions: &[SimulatedLink]) -> Vec<Warning> {
+        let described = self.stream.described();
+        let pace = described.map(|stream| stream.pace.packets_per_second(stream.size));
+        let even = pace.filter(|_| self.stream.is_even());
+        let warnings = directions.iter().flat_map(|one| {
+            let (delays, time) = (one.tally.delay_moments(), one.tally.seconds());
+            let seen = SeenDelays {
+                packets: delays.count(),
+                sd: delays.sd(),
+                seconds: time.width() * time.bins().len() as f64,
+                packets_per_second: even,
+            };
+            narrowed(profile.timeline(one.direction), one.direction, &seen)
+        });
+        warnings.collect()
     }
 
     /// Opens the event log.

@@ -120,6 +120,11 @@ impl StreamArgs {
         self.pcap.is_none().then_some(stream)
     }
 
+    /// Returns true if packets come at equal gaps.
+    pub(super) fn is_even(&self) -> bool {
+        self.pcap.is_none() && self.arrivals == Arrivals::Constant
+    }
+
     /// Returns the longest time for which packets are sent.
     pub(super) fn length(&self) -> Option<Duration> {
         let unbounded = self.count.is_some() || self.pcap.is_some();

@@ -129,7 +129,7 @@ impl Trial {
         let mut words = Vec::new();
         for parameter in Parameter::all() {
             if let Some(setting) = parameter.of(self) {
-                words.extend([format!("--{}", parameter.name()), setting.to_string()]);
+                words.extend(setting.argument(parameter.name()));
             }
         }
         words.extend(["--repeat".to_owned(), self.repeat.max(1).to_string()]);

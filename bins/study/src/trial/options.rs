@@ -1,9 +1,11 @@
 //! The parameters of a trial as options: what `jostle trial` runs, and what the cells of
 //! `jostle sweep` have in common.
 
-use crate::trial::{Commands, Job, Parameter, Setting, Trial};
+use crate::profiles;
+use crate::trial::{Commands, Job, Parameter, Protocol, Setting, Trial};
 use crate::weather::Weather;
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::ReadFile;
 
@@ -13,14 +15,18 @@ use jostle_engine::profile::ReadFile;
 pub struct TrialOptions {
     /// Who talks: tcp, udp, saw, ping, messages or http [default: saw]
     #[arg(long, value_name = "PROTOCOL", help_heading = "Who talks",
-        conflicts_with_all = ["client", "server", "check", "over"])]
+        add = ArgValueCandidates::new(protocols),
+        conflicts_with_all = ["client", "server", "upstream", "check", "over"])]
     protocol: Option<String>,
-    /// Anyone's client instead, a command of the shell; it talks to $JOSTLE_SERVER
+    /// Anyone's client instead, a command of the shell; it talks to $JOSTLE_PROXY
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
     client: Option<String>,
-    /// Anyone's server, a command of the shell; it listens on $JOSTLE_LISTEN
+    /// Anyone's server, a command of the shell; it listens on $JOSTLE_SERVER
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
     server: Option<String>,
+    /// A server that runs already, instead of one that is started: 127.0.0.1:8080
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Who talks")]
+    upstream: Option<String>,
     /// A command that judges after the client: its status 0 is success
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
     check: Option<String>,
@@ -55,10 +61,14 @@ pub struct TrialOptions {
     limit: Option<String>,
 
     /// The weather: a profile's JSON file, the name of a built-in one, or a JSON object
-    #[arg(long, value_name = "PROFILE", help_heading = "The weather")]
+    #[arg(long, value_name = "PROFILE", help_heading = "The weather", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
     weather: Weather,
+}
+
+fn protocols() -> Vec<CompletionCandidate> {
+    Protocol::ALL.map(|protocol| CompletionCandidate::new(protocol.name())).into()
 }
 
 impl TrialOptions {
@@ -86,6 +96,7 @@ impl TrialOptions {
             "protocol" => &self.protocol,
             "client" => &self.client,
             "server" => &self.server,
+            "upstream" => &self.upstream,
             "check" => &self.check,
             "over" => &self.over,
             "profile" => &self.profile,
@@ -155,10 +166,12 @@ mod tests {
             "--protocol udp --pace 10Mbit/s --file song.mp3 --profile coffee-shop-wifi",
             "--protocol messages --tcp raw --seed 7 --repeat 3",
             "--loss 5% --burst 3.5 --duplicate 0.1% --corrupt 1% --rate 1Mbit/s --queue 50packets \
-             --delay 20ms --jitter 5ms --reorder 1%",
+             --delay 20ms --jitter 5ms --shape normal --jitter-memory 50ms --allow-reorder \
+             --down-allow-reorder=false --reorder 1%",
             "--up-loss 0% --up-delay 1ms --down-rate 1Mbit/s --down-queue 64KiB --down-reorder \
              100%",
             "--client -v --server nginx --check diff --over both",
+            "--client curl --upstream localhost:8080",
             "--profile {\"up\":[{\"rule\":\"drop\",\"chance\":\"2%\"}]}",
         ] {
             let given = trial(&words(text)).unwrap();

@@ -5,7 +5,7 @@ use super::named_profile::NamedProfile;
 use jostle_common::units::{BitRate, ByteSize, Probability, Span, parse_duration};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::Profile;
-use jostle_engine::profile::{BurstLength, Queue, ReadFile};
+use jostle_engine::profile::{BurstLength, JitterShape, Queue, ReadFile};
 use jostle_engine::route::{TcpMode, Transports, named_profile};
 use serde_json::{Value, json};
 use std::fmt;
@@ -28,6 +28,10 @@ pub enum SettingKind {
     Size,
     /// A whole number.
     Count,
+    /// The distribution of a jitter.
+    Shape,
+    /// True or false.
+    Flag,
     /// The rule by which a client asks again.
     Timing,
     /// One of our protocols.
@@ -59,6 +63,10 @@ pub enum Setting {
     Size(ByteSize),
     /// A whole number.
     Count(u64),
+    /// The distribution of a jitter.
+    Shape(JitterShape),
+    /// True or false.
+    Flag(bool),
     /// The rule by which a client asks again.
     Timing(Timing),
     /// One of our protocols.
@@ -128,6 +136,12 @@ impl SettingKind {
             Self::Size => text.parse().map(Setting::Size).map_err(words),
             Self::Timing => text.parse().map(Setting::Timing).map_err(words),
             Self::Burst => text.parse().map(Setting::Burst),
+            Self::Shape => text.parse().map(Setting::Shape),
+            Self::Flag => match text {
+                "true" => Ok(Setting::Flag(true)),
+                "false" => Ok(Setting::Flag(false)),
+                _ => Err(format!("\"{text}\" says neither; write true or false")),
+            },
             Self::Count => match text.trim().parse() {
                 Ok(count) => Ok(Setting::Count(count)),
                 Err(_) => Err(format!("\"{text}\" is not a whole number; write 100, say")),
@@ -177,6 +191,15 @@ fn profile(
 }
 
 impl Setting {
+    /// Returns the words of a command line that give the option `name` this value.
+    pub fn argument(&self, name: &str) -> Vec<String> {
+        match self {
+            // Without the sign the next word would be taken for something else.
+            Self::Flag(flag) => vec![format!("--{name}={flag}")],
+            other => vec![format!("--{name}"), other.to_string()],
+        }
+    }
+
     /// Returns the value as rows have it: a share is a fraction, a size a number of bytes, what has
     /// a unit a text.
     pub fn value(&self) -> Value {
@@ -185,6 +208,7 @@ impl Setting {
             Self::Burst(BurstLength::Packets(packets)) => json!(packets),
             Self::Size(size) => json!(size.bytes()),
             Self::Count(count) => json!(count),
+            Self::Flag(flag) => json!(flag),
             Self::Profile(named) => named.written.clone(),
             _ => json!(self.to_string()),
         }
@@ -202,6 +226,8 @@ impl fmt::Display for Setting {
             Self::Size(size) => size.fmt(f),
             Self::Count(count) => count.fmt(f),
             Self::Timing(timing) => timing.fmt(f),
+            Self::Shape(shape) => shape.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
             Self::Protocol(protocol) => f.write_str(protocol.name()),
             Self::Tcp(tcp) => f.write_str(tcp.name()),
             Self::Transports(transport) => f.write_str(transport.scheme()),

@@ -22,6 +22,8 @@ fn everything() -> Vec<(&'static str, Value)> {
             SettingKind::Time => json!("5ms"),
             SettingKind::Size => json!(65_536),
             SettingKind::Count => json!(12),
+            SettingKind::Shape => json!("normal"),
+            SettingKind::Flag => json!(true),
             SettingKind::Timing => json!("fixed:50ms"),
             SettingKind::Profile => json!("coffee-shop-wifi"),
             SettingKind::Tcp => json!("reno"),
@@ -44,10 +46,15 @@ fn what_is_set_is_what_the_row_and_the_command_line_say() {
     }
     let arguments = trial.arguments();
     let mut again = Trial { repeat: 1, seed: 7, ..Trial::default() };
-    for pair in
-        arguments.chunks(2).filter(|pair| !["--repeat", "--seed"].contains(&pair[0].as_str()))
-    {
-        again.set(pair[0].trim_start_matches("--"), &json!(pair[1]), &no_files).unwrap();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, value),
+            None => (word.as_str(), words.next().expect(word).as_str()),
+        };
+        if !["--repeat", "--seed"].contains(&name) {
+            again.set(name.trim_start_matches("--"), &json!(value), &no_files).unwrap();
+        }
     }
     assert_eq!(again, trial);
 }

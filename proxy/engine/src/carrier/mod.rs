@@ -90,7 +90,7 @@ impl Carrier {
     pub fn open(&mut self, now: Instant, id: u32) {
         self.catch_up(now);
         if let Some(delivered) = &mut self.delivered {
-            delivered.open(id);
+            delivered.open(now, id, self.streams.links_mut());
         }
         self.streams.open(now, id);
     }

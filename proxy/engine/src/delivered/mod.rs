@@ -135,27 +135,36 @@ impl Delivered {
         self.settle(now, id, direction, leaving, demands);
     }
 
-    /// Takes in a connection whose handshake begins.
-    pub(crate) fn open(&mut self, id: u32) {
+    /// Takes in a connection whose handshake begins at `now`.
+    pub(crate) fn open(&mut self, now: Instant, id: u32, links: [&mut Link; 2]) {
+        self.wake(now, links);
         self.connections.insert(id, Connection::default());
     }
 
     /// Lets the rules act on a connection that stands, from `now` on.
     pub(crate) fn establish(&mut self, now: Instant, id: u32, links: [&mut Link; 2]) {
-        let mut demands = Vec::new();
-        for link in links {
-            let rules = &self.directions[link.key().direction.index()];
-            // Without connections the timeline was not followed.
-            if rules.change.is_some_and(|change| change <= now) {
-                self.apply(now, link, &mut demands);
-            }
-        }
+        self.wake(now, links);
         let connection = self.connections.entry(id).or_default();
         if connection.since.is_none() {
             connection.since = Some(now);
+            let mut demands = Vec::new();
             Direction::BOTH.iter().for_each(|&one| self.replace(now, id, one, &mut demands));
+            debug_assert!(demands.is_empty(), "nothing came of it yet");
         }
-        debug_assert!(demands.is_empty(), "nothing came of it yet");
+    }
+
+    /// Puts the rules of this time in force, as without connections the timelines were not
+    /// followed.
+    fn wake(&mut self, now: Instant, links: [&mut Link; 2]) {
+        if !self.connections.is_empty() {
+            return;
+        }
+        for link in links {
+            let rules = &self.directions[link.key().direction.index()];
+            if rules.change.is_some_and(|change| change <= now) {
+                self.apply(now, link, &mut Vec::new());
+            }
+        }
     }
 
     /// Follows the timelines, now that time counts from the first packet.

@@ -237,11 +237,27 @@ impl Link {
     /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
     /// for it; `None` if the link bounds what it holds itself.
     pub fn room(&self, flow: u32) -> Option<usize> {
+        if self.epoch.is_none() {
+            // The first packet puts the rules in force, and already finds a line that is idle.
+            let (rules, _) = self.schedule.at(0);
+            let asked = rules.iter().filter(|rule| {
+                rule.kind.setting().lets_senders_wait() && self.key.chooses_flow(rule, flow)
+            });
+            return asked.filter_map(|rule| self.idle_room(rule, flow)).min();
+        }
         let asked = self.elements.iter().filter_map(|element| match &element.work {
             Work::Holding(stage) if element.looks_at_flow(flow) => stage.room(flow),
             Work::Holding(_) | Work::Instant(_) => None,
         });
         asked.min()
+    }
+
+    /// Returns the number of bytes that a rule which holds nothing lets come.
+    fn idle_room(&self, rule: &Rule, flow: u32) -> Option<usize> {
+        match work(rule, self.key.origin(rule, Instant::START)) {
+            Work::Holding(stage) => stage.room(flow),
+            Work::Instant(_) => None,
+        }
     }
 
     /// Returns the key of the link.

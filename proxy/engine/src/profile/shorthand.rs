@@ -56,7 +56,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{BurstLength, Queue};
+    use crate::rules::{BurstLength, Delay, DelaySource, JitterShape, Queue, Shape};
     use jostle_common::units::{BitRate, Probability, Span};
     use std::time::Duration;
 
@@ -77,6 +77,9 @@ mod tests {
             queue: Some(Queue::Packets(50)),
             delay: Some(Span(Duration::from_millis(5))),
             jitter: Some(Span(Duration::from_millis(1))),
+            shape: Some(JitterShape::Normal),
+            jitter_memory: Some(Span(Duration::from_millis(50))),
+            allow_reorder: Some(true),
             reorder: half(),
         };
         let mixed = profile.with_shorthands(all, Shorthand::default()).unwrap();
@@ -88,6 +91,10 @@ mod tests {
         assert!(mixed.down.is_empty());
         let RuleKind::Rate(rate) = &mixed.up.phases[0].rules[3].kind else { panic!() };
         assert_eq!(rate.queue, Some(Queue::Packets(50)));
+        let RuleKind::Delay(delay) = &mixed.up.phases[0].rules[4].kind else { panic!() };
+        let [time, jitter, memory] = [5, 1, 50].map(Duration::from_millis);
+        let source = DelaySource::Drawn { time, jitter, shape: Shape::Normal, memory };
+        assert_eq!(*delay, Delay { source, reorder: true, holds_ends: true });
     }
 
     #[test]
@@ -122,6 +129,32 @@ mod tests {
                 ..Shorthand::default()
             }),
             "--jitter: there is no delay to spread; add --delay 20ms, say"
+        );
+        let delay = Some(Span(Duration::from_millis(20)));
+        let about = |option: &str| {
+            format!("{option}: it is about jitter, and there is none; add --jitter 5ms, say")
+        };
+        assert_eq!(
+            refused(Shorthand { delay, shape: Some(JitterShape::Normal), ..Shorthand::default() }),
+            about("--shape")
+        );
+        assert_eq!(
+            refused(Shorthand { delay, jitter_memory: delay, ..Shorthand::default() }),
+            about("--jitter-memory")
+        );
+        assert_eq!(
+            refused(Shorthand { allow_reorder: Some(true), ..Shorthand::default() }),
+            about("--allow-reorder")
+        );
+        assert_eq!(
+            refused(Shorthand {
+                delay,
+                jitter: delay,
+                shape: Some(JitterShape::Normal),
+                ..Shorthand::default()
+            }),
+            "--jitter: a normal jitter of 20ms does not fit between 0 and twice 20ms; write at most \
+             57% of the time"
         );
         assert_eq!(
             refused(Shorthand { burst: Some(BurstLength::Packets(3.0)), ..Shorthand::default() }),

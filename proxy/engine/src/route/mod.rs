@@ -6,7 +6,8 @@ mod toxics;
 mod toxiproxy;
 
 pub use raw::{
-    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
+    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit,
+    parse_upstream, schema,
 };
 
 pub use toxics::{Toxic, ToxicError, ToxicKind, profile_of_toxics, toxics_of_profile};

@@ -16,6 +16,29 @@ fn read(text: &str) -> Result<Configuration, SettingError> {
 }
 
 #[test]
+fn the_shipped_schema_is_current_and_names_every_field() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/config.schema.json");
+    let current = schema();
+    if std::env::var_os("JOSTLE_BLESS").is_some() {
+        std::fs::write(path, &current).unwrap();
+    }
+    let shipped = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        shipped == current,
+        "write it again: jostle profile schema --config > configs/config.schema.json"
+    );
+    let schema: Value = serde_json::from_str(&current).unwrap();
+    let fields = schema["definitions"]["Route"]["properties"].as_object().unwrap();
+    assert_eq!(fields.len(), 11, "{fields:?}");
+    for (name, field) in fields {
+        assert!(field["description"].is_string(), "{name}: {field}");
+    }
+    // A file may name it, for editors.
+    let text = r#"{ "$schema": "config.schema.json", "proxies": [ { "listen": "udp://127.0.0.1:1", "upstream": "127.0.0.1:2" } ] }"#;
+    assert_eq!(read(text).unwrap().routes.len(), 1);
+}
+
+#[test]
 fn every_key_is_read() {
     let configuration = read(
         r#"{ "seed": 7, "proxies": [

@@ -46,7 +46,7 @@ pub use reorder::Reorder;
 pub use reset::Reset;
 pub use selection::{Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
-pub use shorthand::Shorthand;
+pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
 pub use slice::Slice;
 pub use slow_close::SlowClose;

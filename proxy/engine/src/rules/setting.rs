@@ -58,6 +58,11 @@ pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
         0
     }
 
+    /// Returns true if what feeds the link is to wait for the rule, as [`HoldingRule::room`] says.
+    fn lets_senders_wait(&self) -> bool {
+        false
+    }
+
     /// Computes the tables that flows of one rule share, if it has any.
     fn tables(&self) -> Tables {
         None

@@ -107,6 +107,9 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
         queue: Some(Queue::Packets(50)),
         delay: Some(Span(Duration::from_millis(5))),
         jitter: Some(Span(Duration::from_millis(1))),
+        shape: Some(JitterShape::Normal),
+        jitter_memory: Some(Span(Duration::from_millis(50))),
+        allow_reorder: Some(true),
         reorder: half,
     };
     for entry in KINDS {
@@ -119,9 +122,9 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
     claimed.sort_unstable();
     // The fields, by their names in the debug form.
     let debug = format!("{:?}", Shorthand::default());
-    let mut fields: Vec<&str> = debug
+    let mut fields: Vec<String> = debug
         .split(['{', ',', '}'])
-        .filter_map(|part| Some(part.split_once(": ")?.0.trim()))
+        .filter_map(|part| Some(part.split_once(": ")?.0.trim().replace('_', "-")))
         .collect();
     fields.sort_unstable();
     assert_eq!(claimed, fields);

@@ -53,9 +53,11 @@ impl Places {
         activity: &Arc<Activity>,
     ) -> Place {
         let free = loop {
+            if let Ok(free) = self.free.clone().try_acquire_owned() {
+                break free;
+            }
             let now = context.clock.now();
             let wait = match self.yielding() {
-                _ if self.free.available_permits() > 0 => LOOK_EVERY,
                 Some((at, number)) if at <= now => {
                     self.tell_to_leave(number);
                     context.counts.yielded.add(1);

@@ -88,6 +88,17 @@ seed 7, 12.3 s, 1 line of the event log lost, held up to 100 of 1,024 MiB";
 }
 
 #[test]
+fn jitter_that_kept_order_took_away_is_warned_of() {
+    let profile = r#"{ "up": [ { "rule": "delay", "time": "40ms", "jitter": "5ms" } ] }"#;
+    let mut run = run();
+    assert_eq!(warnings(&run, &routes(profile)), Vec::<String>::new());
+    run.links[2].delay.sd_ms = 1.0;
+    let told = warnings(&run, &routes(profile)).join("\n");
+    assert!(told.starts_with("warning: route dns udp, up, delay: kept order narrows"), "{told}");
+    assert!(told.contains("from a standard\n         deviation of 2.9 ms to 1 ms here"), "{told}");
+}
+
+#[test]
 fn no_line_is_wider_than_a_terminal() {
     let mut run = run();
     for link in &mut run.links {

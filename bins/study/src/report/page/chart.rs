@@ -3,7 +3,7 @@
 
 use super::scale::Scale;
 use super::style::Style;
-use crate::page::{Panel, theme};
+use crate::page::{NAME_ASIDE, Panel, theme};
 use jostle_common::statistics::{Estimate, Interval};
 use kuva::AxisLabelOverlap;
 use kuva::prelude::{BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
@@ -15,7 +15,7 @@ pub(super) const SMALL: (f64, f64) = (460.0, 300.0);
 pub(super) const WIDE: (f64, f64) = (960.0, 400.0);
 /// Left for the labels of the upright axis and its name, and right for half of the last label of
 /// the level one.
-const MARGINS: (f64, f64) = (106.0, 26.0);
+const MARGINS: (f64, f64) = (118.0, 26.0);
 /// Left for the labels of the level axis and for its name.
 const BELOW: f64 = 52.0;
 const TICK_SIZE: u32 = 14;
@@ -235,6 +235,7 @@ fn layout(axes: &Axes, plots: &[Plot], size: (f64, f64)) -> (Layout, (f64, f64))
         .with_force_margins(MARGINS.0, MARGINS.1)
         .with_x_label(plain(&axes.across_name))
         .with_y_label(plain(&axes.upright_name))
+        .with_y_label_offset(NAME_ASIDE, 0.0)
         .with_y_axis_min(axes.scale.at(-ROOM))
         .with_y_axis_max(axes.scale.at(1.0 + ROOM))
         .with_y_tick_format(TickFormat::Custom(Arc::new(axes.label)));

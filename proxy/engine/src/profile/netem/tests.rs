@@ -242,7 +242,7 @@ fn lines_become_the_rules_that_were_asked_for() {
         ),
         (
             "slot 800us 10ms packets 42 bytes 64k",
-            &[r#"{ "rule": "batch", "window": "5ms 400us", "packets": 42, "bytes": "65536B" }"#],
+            &[r#"{ "rule": "batch", "window": "5.4ms", "packets": 42, "bytes": "65536B" }"#],
         ),
         ("slot distribution normal 10ms 2ms", &[r#"{ "rule": "batch", "window": "10ms" }"#]),
         (
@@ -291,12 +291,12 @@ fn remarks_say_what_netem_would_really_have_done() {
         ("loss 1%", "up to 64 KiB as one"),
         ("delay 100ms 10ms 25%", "delay correlation (25%) does nothing"),
         ("delay 100ms 10ms", "overtake each other"),
-        ("delay 100ms 10ms", "a standard deviation of 5ms 774us"),
+        ("delay 100ms 10ms", "a standard deviation of 5.774ms"),
         ("delay 100ms 10ms rate 1mbit", "With a rate netem's jitter does not reorder"),
         (
             "delay 10ms 20ms",
             "sends those packets at once: 25% of them. So it is here, by a table in place: the \
-             mean delay is 11ms 250us, its standard deviation 9ms 922us",
+             mean delay is 11.25ms, its standard deviation 9.922ms",
         ),
         ("delay 10ms 10ms dist normal", "15.8% of them"),
         ("delay 100ms 20ms distribution pareto", "no long tail"),

@@ -147,12 +147,12 @@ fn mistakes_are_named_with_place_and_remedy() {
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "8ms", "shape": "pareto" } ] }"#,
             "up[0].jitter: a pareto jitter of 8ms around 5ms would begin before the packet came; \
-             write at most 144% of the time, 7ms 200us",
+             write at most 144% of the time, 7.2ms",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "4ms", "shape": "paretonormal" } ] }"#,
             "up[0].jitter: a paretonormal jitter of 4ms around 5ms would begin before the packet \
-             came; write at most 72% of the time, 3ms 600us",
+             came; write at most 72% of the time, 3.6ms",
         ),
         (
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "shape": "gauss" } ] }"#,

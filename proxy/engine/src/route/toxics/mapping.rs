@@ -73,7 +73,7 @@ impl Toxic {
             RuleKind::Rate(rate) => {
                 let RateSource::Limit(limit) = rate.source else { return None };
                 let bits = limit.bits_per_second();
-                if *rate != Rate::constant(limit) || bits % KILOBYTE_BITS != 0 {
+                if *rate != Rate::constant(limit) || !bits.is_multiple_of(KILOBYTE_BITS) {
                     return None;
                 }
                 (ToxicKind::Bandwidth, [i64::try_from(bits / KILOBYTE_BITS).ok()?, 0, 0])
@@ -181,5 +181,5 @@ fn whole_millis(time: Duration) -> Option<i64> {
 /// Returns a time in units of so many nanoseconds, if it is a whole number of them.
 fn whole(time: Duration, unit: u128) -> Option<i64> {
     let nanos = time.as_nanos();
-    (nanos % unit == 0).then(|| i64::try_from(nanos / unit).ok()).flatten()
+    nanos.is_multiple_of(unit).then(|| i64::try_from(nanos / unit).ok()).flatten()
 }

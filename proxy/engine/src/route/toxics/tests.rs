@@ -37,7 +37,7 @@ fn each_toxic_is_printed_as_it_was_put_in() {
                 );
                 let read = toxic(&text).unwrap();
                 assert_eq!(read.to_json(), text);
-                let profile = profile_of_toxics(&[read.clone()]);
+                let profile = profile_of_toxics(std::slice::from_ref(&read));
                 let back = toxics_of_profile(&profile);
                 assert_eq!(back, [read], "through its rule");
                 assert_eq!(back[0].to_json(), text);

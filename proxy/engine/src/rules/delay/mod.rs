@@ -14,7 +14,7 @@ pub use trace::DelayTrace;
 
 use super::promise::{Decision, Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Tables, Timing, Work};
-use super::shorthand::Shorthand;
+use super::shorthand::{JitterShape, Shorthand};
 use super::written::ReadFile;
 use jostle_common::setting::SettingError;
 use jostle_common::units::Span;
@@ -150,7 +150,8 @@ impl RuleSyntax for Delay {
     const NAME: &'static str = "delay";
     const EXAMPLE: &'static str = r#""time": "20ms", "jitter": "5ms", "shape": "normal""#;
     const ONE_OF: &'static [&'static str] = &["time", "trace"];
-    const SHORTHANDS: &'static [&'static str] = &["delay", "jitter"];
+    const SHORTHANDS: &'static [&'static str] =
+        &["delay", "jitter", "shape", "jitter-memory", "allow-reorder"];
 
     fn read(place: &str, raw: Self::Raw, read: ReadFile<'_>) -> Result<Self, SettingError> {
         written::read(place, &raw, read)
@@ -158,17 +159,37 @@ impl RuleSyntax for Delay {
 
     fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {
         let refuse = |problem: String| SettingError::new("--jitter", problem);
-        let jitter = match (shorthand.delay, shorthand.jitter) {
-            (None, None) => return Ok(None),
-            (None, Some(_)) => {
-                let problem = "there is no delay to spread; add --delay 20ms, say";
-                return Err(refuse(problem.into()));
-            }
-            (Some(_), jitter) => jitter.map_or(Duration::ZERO, |jitter| jitter.0),
+        let Shorthand { delay, jitter, shape, jitter_memory, allow_reorder, .. } = *shorthand;
+        if delay.is_none() && jitter.is_some() {
+            return Err(refuse("there is no delay to spread; add --delay 20ms, say".into()));
+        }
+        let jitter = jitter.map_or(Duration::ZERO, |jitter| jitter.0);
+        let of_jitter = [
+            ("--shape", shape.is_some()),
+            ("--jitter-memory", jitter_memory.is_some()),
+            ("--allow-reorder", allow_reorder == Some(true)),
+        ];
+        if let Some((option, _)) =
+            of_jitter.into_iter().find(|(_, given)| *given && jitter.is_zero())
+        {
+            let problem = "it is about jitter, and there is none; add --jitter 5ms, say";
+            return Err(SettingError::new(option, problem));
+        }
+        let Some(Span(time)) = delay else { return Ok(None) };
+        let shape = match shape.unwrap_or_default() {
+            JitterShape::Uniform => Shape::Uniform,
+            JitterShape::Normal => Shape::Normal,
+            JitterShape::Pareto => Shape::Pareto,
+            JitterShape::ParetoNormal => Shape::ParetoNormal,
         };
-        let delay = shorthand.delay.map(|time| Self::drawn(time.0, jitter, Shape::Uniform));
-        delay.as_ref().map_or(Ok(()), Self::check).map_err(refuse)?;
-        Ok(delay)
+        let memory = jitter_memory.map_or(Duration::ZERO, |memory| memory.0);
+        let delay = Self {
+            source: DelaySource::Drawn { time, jitter, shape, memory },
+            reorder: allow_reorder.unwrap_or(false),
+            holds_ends: true,
+        };
+        delay.check().map_err(refuse)?;
+        Ok(Some(delay))
     }
 }
 

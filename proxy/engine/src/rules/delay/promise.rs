@@ -125,13 +125,14 @@ fn overtaking(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
 /// Warns of jitter in order, which is narrower the closer packets come.
 fn narrowing(drawn: &Drawn, traffic: &Traffic) -> Option<String> {
     let left = traffic.sd_in_order.filter(|left| *left < NARROWED * drawn.sd)?;
+    let pace = traffic.packets_per_second;
+    let pace = pace.map_or_else(|| "here".to_owned(), |rate| format!("at {rate:.0} packets/s"));
     Some(format!(
-        "kept order narrows the jitter from a standard deviation of {} to {} at {:.0} packets/s; \
-         write \"memory\": \"{}\" to keep its spread, or \"reorder\": true to let packets \
-         overtake",
+        "kept order narrows the jitter from a standard deviation of {} to {} {pace}; write \
+         \"memory\": \"{}\" to keep its spread, or \"reorder\": true to let packets overtake \
+         (--jitter-memory, --allow-reorder)",
         millis(drawn.sd),
         millis(left),
-        traffic.packets_per_second?,
         millis(20.0 * drawn.sd).replace(' ', ""),
     ))
 }

@@ -74,7 +74,9 @@ impl Slicer {
 impl StreamRule for Slicer {
     fn handle(&mut self, now: Instant, item: Item, _: &mut Deeds) {
         self.waiting.push_back(item);
-        self.due.get_or_insert(self.free.max(now));
+        if self.due.is_none() {
+            self.due = Some(self.free.max(now));
+        }
     }
 
     fn work(&mut self, now: Instant, deeds: &mut Deeds) {

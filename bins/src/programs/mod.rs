@@ -1,0 +1,5 @@
+//! The three programs: what each reads of its command line, and what it starts.
+
+pub mod client;
+pub mod jostle;
+pub mod server;
