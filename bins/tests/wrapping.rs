@@ -34,6 +34,26 @@ fn stdout_is_the_command_s() {
 }
 
 #[test]
+fn the_command_finds_proxy_and_server_whole_and_in_parts() {
+    let script = "echo $JOSTLE_PROXY $JOSTLE_PROXY_HOST $JOSTLE_PROXY_PORT $JOSTLE_SERVER \
+                  $JOSTLE_SERVER_HOST $JOSTLE_SERVER_PORT $JOSTLE_LISTEN";
+    for (route, host, upstream, server_host) in [
+        (ROUTE, "127.0.0.1", "127.0.0.1:9", "127.0.0.1"),
+        ("udp://[::1]:0=[::1]:9", "::1", "[::1]:9", "::1"),
+    ] {
+        let output = run(&[route, "--seed", "7", "--", "sh", "-c", script]);
+        let said = text(&output.stdout);
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let [proxy, proxy_host, port, server, own_host, server_port, listen] = words[..] else {
+            panic!("{said}: {}", text(&output.stderr));
+        };
+        assert_eq!((proxy_host, server, own_host, server_port), (host, upstream, server_host, "9"));
+        assert!(proxy.ends_with(&format!(":{port}")) && listen.ends_with(proxy), "{said}");
+        assert!(port.parse::<u16>().unwrap() > 0);
+    }
+}
+
+#[test]
 fn a_summary_goes_into_a_file_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("summary.jsonl");

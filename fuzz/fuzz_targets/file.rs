@@ -4,7 +4,7 @@
 use jostle_common::time::Instant;
 use jostle_endpoints::protocol::cookie::{Cookie, CookieJar};
 use jostle_endpoints::protocol::file::{
-    NaiveReceiver, NaiveSettings, UdpFileReceiver, UdpFileReceiverSettings, UdpFileSender,
+    AnyFileReceiver, NaiveReceiver, NaiveSettings, UdpFileReceiver, UdpFileReceiverSettings, UdpFileSender,
     UdpFileSenderSettings,
 };
 use jostle_endpoints::protocol::storage::{Memory, MemoryFolder};
@@ -35,6 +35,9 @@ fuzz_target!(|datagrams: Vec<Datagram>| {
     let mut receiver = UdpFileReceiver::new(settings, MemoryFolder::default());
     drive(&mut receiver, &datagrams, &known);
     while receiver.next_received().is_some() {}
+    let mut any = AnyFileReceiver::new(settings, MemoryFolder::default());
+    drive(&mut any, &datagrams, &KNOWN);
+    while any.next_received().is_some() {}
     drive(
         &mut UdpFileSender::new(UdpFileSenderSettings::new(PEER, 7), Memory::new(vec![7; 9000])),
         &datagrams,

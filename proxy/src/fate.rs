@@ -35,11 +35,13 @@ pub enum Loss {
     TooBig,
     /// The system did not send it for another reason.
     SendFailed,
+    /// A rule discarded these bytes of a delivered TCP stream.
+    Stream,
 }
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 7] = [
+    pub const AROUND: [Self; 8] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
@@ -47,6 +49,7 @@ impl Loss {
         Self::NoBuffer,
         Self::TooBig,
         Self::SendFailed,
+        Self::Stream,
     ];
 
     /// The number of losses, the link's included.
@@ -68,6 +71,7 @@ impl Loss {
             Self::NoBuffer => "no_buffer",
             Self::TooBig => "too_big",
             Self::SendFailed => "send_failed",
+            Self::Stream => "stream",
         }
     }
 
@@ -82,6 +86,7 @@ impl Loss {
             Self::NoBuffer => 4,
             Self::TooBig => 5,
             Self::SendFailed => 6,
+            Self::Stream => 7,
         };
         Reason::ALL.len() + around
     }

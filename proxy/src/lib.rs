@@ -39,6 +39,7 @@ mod account;
 mod client;
 mod control;
 mod delays;
+mod descriptors;
 mod event_log;
 mod fate;
 mod fleet;

@@ -142,7 +142,9 @@ impl Network {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
         let plan = RelayPlan { id, route, seed, upstream, memory, rules_on };
-        Ok(self.fleet.add(kinds::relay(transport, plan, opened, turn)?))
+        let relay = kinds::relay(transport, plan, opened, turn)?;
+        turn.descriptors.add_relay(transport);
+        Ok(self.fleet.add(relay))
     }
 
     /// Removes a route, whose relays drain until `until`.
@@ -356,6 +358,9 @@ impl Network {
     pub(crate) fn work(&mut self, turn: &mut Turn) {
         let Self { fleet, past, .. } = self;
         fleet.work(turn, |report| past.add(report));
+        if turn.descriptors.tcp_waits() {
+            fleet.make_room(turn);
+        }
     }
 
     /// Returns the sockets that the routes listen on, route by route, UDP first.

@@ -31,6 +31,9 @@ pub struct Settings {
     /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
     /// senders wait.
     pub memory: u64,
+    /// The most UDP flows and TCP connections of one address (of IPv6, a network of 64 bits);
+    /// `None`: half of what the process may have open, while less than a quarter of that is free.
+    pub per_source: Option<usize>,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Settings {
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             memory: Self::MEMORY_DEFAULT,
+            per_source: None,
         }
     }
 }
@@ -97,6 +101,17 @@ pub enum StartError {
         route: String,
         /// The upstream that leads back.
         upstream: HostPort,
+    },
+    /// The process may not open as many sockets as one client needs.
+    #[error(
+        "{limit} open descriptors are too few: with the listeners, one client needs {needed}; \
+         raise the limit (ulimit -n {needed})"
+    )]
+    Descriptors {
+        /// The most that the process may have open.
+        limit: usize,
+        /// The least that it needs.
+        needed: usize,
     },
     /// The event loop could not be set up.
     #[error("cannot set up the event loop: {cause}")]

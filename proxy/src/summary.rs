@@ -102,6 +102,9 @@ pub struct LinkSummary {
     pub bytes_in: u64,
     /// Bytes handed to the receiver's socket.
     pub bytes_out: u64,
+    /// Bytes that rules on delivered TCP streams discarded, by rule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bytes_discarded: BTreeMap<String, u64>,
     /// The lateness of releases.
     pub lateness: LatenessSummary,
     /// The delays that rules gave to what was delivered.

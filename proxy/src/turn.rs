@@ -1,6 +1,7 @@
 //! The resources that the relays of a loop share while they work.
 
 use crate::client::{ClientHook, NewClient};
+use crate::descriptors::Descriptors;
 use crate::reactor::Reactor;
 use crate::resolve::Names;
 use crate::sinks::Sinks;
@@ -91,35 +92,3 @@ pub(crate) struct LoopOptions {
 /// The size of the buffer that streams are read into: larger than the socket buffers, so that one
 /// read usually empties them.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
-
-/// The descriptors that the process may have open.
-#[derive(Debug)]
-pub(crate) struct Descriptors {
-    limit: usize,
-    taken: usize,
-}
-
-impl Descriptors {
-    pub(crate) const fn new(limit: usize) -> Self {
-        Self { limit, taken: 0 }
-    }
-
-    /// Takes `amount`, if there is as much.
-    pub(crate) const fn take(&mut self, amount: usize) -> bool {
-        let enough = self.taken.saturating_add(amount) <= self.limit;
-        if enough {
-            self.taken += amount;
-        }
-        enough
-    }
-
-    /// Takes `amount` that are open already.
-    pub(crate) const fn charge(&mut self, amount: usize) {
-        self.taken += amount;
-    }
-
-    /// Gives `amount` back.
-    pub(crate) const fn give(&mut self, amount: usize) {
-        self.taken -= amount;
-    }
-}

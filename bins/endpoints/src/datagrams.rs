@@ -5,6 +5,7 @@
 //! then a few), whose mean rate is exact.
 
 use crate::ending::LoopEnd;
+use crate::hints::Hints;
 use crate::protocol::{Endpoint, Redirect, Transmit};
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
@@ -38,6 +39,7 @@ struct Driver {
     /// A datagram that the socket had no room for.
     waiting: Option<Transmit>,
     buffer: Box<[u8]>,
+    hints: Hints,
 }
 
 impl Driver {
@@ -75,7 +77,8 @@ impl Driver {
         poll.registry().register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
         // A smaller buffer than asked for is no error; the system's own limit stands.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
-        Ok(Self { socket, peer, poll, waiting: None, buffer: vec![0; DATAGRAM_MAX].into() })
+        let (buffer, hints) = (vec![0; DATAGRAM_MAX].into(), Hints::default());
+        Ok(Self { socket, peer, poll, waiting: None, buffer, hints })
     }
 
     /// Lets `source` wake the loop too, for a watcher that reads from it.
@@ -132,6 +135,9 @@ impl Driver {
             let drained = self.receive(driven.endpoint(), clock);
             driven.watch();
             let endpoint = driven.endpoint();
+            if let (Some(server), Some(hint)) = (self.peer, endpoint.take_hint()) {
+                Hints::tell_of_server(server, &hint);
+            }
             // Its last datagram may still wait for room in the socket.
             if endpoint.is_finished() && self.waiting.is_none() {
                 return Ok(LoopEnd::Finished);
@@ -208,6 +214,11 @@ impl Driver {
                     // scope.
                     let from = self.peer.unwrap_or(from);
                     endpoint.handle(clock.now(), from, &self.buffer[..length]);
+                    if self.peer.is_none()
+                        && let Some(hint) = endpoint.take_hint()
+                    {
+                        self.hints.tell(clock.now(), from, &hint);
+                    }
                     self.send_due(endpoint, clock);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,

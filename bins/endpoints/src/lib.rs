@@ -10,6 +10,7 @@ pub mod datagrams;
 pub mod echo;
 pub mod ending;
 pub mod file;
+mod hints;
 pub mod http;
 pub mod messages;
 mod options;

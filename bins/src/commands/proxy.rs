@@ -11,6 +11,7 @@ mod status;
 mod stopping;
 
 use anyhow::Context;
+use child::RouteAddresses;
 use clap::Args;
 use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
@@ -22,6 +23,7 @@ use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
 use status::Status;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,10 +48,14 @@ pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
     #[arg(value_name = "ROUTE", required_unless_present = "config")]
     routes: Vec<String>,
-    /// Run this while relaying, and end with its status. JOSTLE_LISTEN holds the addresses
+    /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
+    /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
+    /// JOSTLE_LISTEN holds the addresses of all routes, with their schemes
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
-    /// Take the routes from a JSON file
+    /// Take the routes from a JSON file: { "seed": 7, "proxies": [ { "listen":
+    /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "satellite" } ] }
+    /// (docs/config.md; "profile schema --config" prints its schema)
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
     config: Option<PathBuf>,
@@ -99,6 +105,11 @@ pub struct ProxyArgs {
     /// wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
     memory: ByteSize,
+    /// Let one address have at most so many UDP flows and TCP connections; unless stated, half of
+    /// the places while few are left
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "The relays")]
+    per_source: Option<u32>,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -123,12 +134,15 @@ impl ProxyArgs {
         let printer = self.printer()?;
         let plan = plan::plan(&self)?;
         let routes = plan.routes.clone();
+        let upstreams: BTreeMap<String, String> =
+            routes.iter().map(|route| (route.name.clone(), route.upstream.to_string())).collect();
         let mut settings = Settings::new(plan.routes, plan.seed);
         // Machines count; people want to see that anything comes at all.
         settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
         settings.connect_timeout = self.connect_timeout.0;
         settings.memory = plan::memory(self.memory)?;
+        settings.per_source = self.per_source.map(|most| most as usize);
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
@@ -150,13 +164,18 @@ impl ProxyArgs {
         let stopper = Stopper::new(proxy.control(), self.drain.0);
         stopper.listen_to_signals()?;
         let keys = if self.command.is_empty() { keys::on_space(stopper.toggler()) } else { None };
-        let urls: Vec<String> = proxy
+        let listening: Vec<RouteAddresses> = proxy
             .listeners()
             .iter()
-            .map(|one| format!("{}://{}", one.protocol, one.address))
+            .map(|one| RouteAddresses {
+                url: format!("{}://{}", one.protocol, one.address),
+                listen: one.address.to_string(),
+                upstream: upstreams.get(&one.route).cloned().unwrap_or_default(),
+            })
             .collect();
-        for (listener, url) in proxy.listeners().iter().zip(&urls) {
+        for (listener, addresses) in proxy.listeners().iter().zip(&listening) {
             let route = routes.iter().find(|route| route.name == listener.route);
+            let url = &addresses.url;
             printer.ready_as(&listener.route, url, || {
                 route.map_or_else(|| url.clone(), |route| ready::line(route, url))
             });
@@ -166,7 +185,7 @@ impl ProxyArgs {
         }
         let child = match self.command.as_slice() {
             [] => None,
-            command => Some(child::start(command, &urls, &stopper)?),
+            command => Some(child::start(command, &listening, &stopper)?),
         };
         if let Some(Span(limit)) = self.limit {
             stopper.stop_after(limit)?;

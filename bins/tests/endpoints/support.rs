@@ -53,13 +53,27 @@ impl Server {
 
     /// The same in a folder.
     pub(crate) fn start_in(folder: &Path, listen: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_jostle-server"))
-            .current_dir(folder)
-            .args(arguments)
-            .args(["--json", "--listen", listen])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(
+            Command::new(env!("CARGO_BIN_EXE_jostle-server"))
+                .current_dir(folder)
+                .args(arguments)
+                .args(["--json", "--listen", listen]),
+        )
+    }
+
+    /// The same as [`Self::start`], with what it says on stderr in a file.
+    #[allow(dead_code, reason = "not every test file looks")]
+    pub(crate) fn start_telling(arguments: &[&str], stderr: std::fs::File) -> Self {
+        Self::spawn(
+            Command::new(env!("CARGO_BIN_EXE_jostle-server"))
+                .args(arguments)
+                .args(["--json", "--listen", "127.0.0.1:0"])
+                .stderr(stderr),
+        )
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

@@ -1,7 +1,7 @@
 //! Files as curl sees them.
 
 use crate::support::bytes;
-use crate::tools::{Site, curl, headers, status};
+use crate::tools::{Site, curl, exchange, headers, status};
 use jostle_common::digest::Digest;
 
 #[test]
@@ -225,4 +225,25 @@ fn large_files_are_streamed_and_a_hole_costs_nothing() {
     let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib < 100_000, "{kib} KiB");
+}
+
+#[test]
+fn a_listing_and_a_request_leave_pipes_alone() {
+    let site = Site::new();
+    let pipe = site.path("public/pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let server = site.serve(&["--listing"]);
+    // A writer waits until somebody opens the pipe to read.
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::File::options().write(true).open(pipe).map(drop)
+    });
+    for _ in 0..3 {
+        let listed = exchange(server.address, b"GET / HTTP/1.0\r\n\r\n");
+        assert!(status(&listed) == 200 && !listed.contains("pipe"), "{listed}");
+        assert_eq!(status(&exchange(server.address, b"GET /pipe HTTP/1.0\r\n\r\n")), 404);
+    }
+    assert!(!writer.is_finished(), "the server has opened the pipe");
+    let _reader = std::fs::File::open(&pipe).unwrap();
+    writer.join().unwrap().unwrap();
 }

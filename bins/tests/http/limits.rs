@@ -274,3 +274,24 @@ fn a_reader_that_stands_still_costs_little_memory_and_a_quick_one_still_gets_lar
     let (_, summary) = end(server.terminate());
     assert_eq!(summary["slow_readers"], 0, "{summary}");
 }
+
+#[test]
+fn silent_connections_yield_to_who_waits_and_one_that_is_answered_does_not() {
+    let site = Site::new();
+    let server = site.serve(&["--max-clients", "3"]);
+    let mut kept = connect(server.address);
+    kept.write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut kept).0), 200);
+    let mut silent: Vec<_> = (0..2).map(|_| connect(server.address)).collect();
+    let mut waiting = connect(server.address);
+    waiting.write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut waiting).0), 200);
+    // The longest silent has gone; one that asked something keeps its place longer.
+    assert!(matches!(silent[0].read(&mut [0]), Ok(0) | Err(_)));
+    kept.write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut kept).0), 200);
+    silent[1].write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut silent[1]).0), 200);
+    let (_, summary) = end(server.terminate());
+    assert_eq!((&summary["yielded"], &summary["idle"]), (&1.into(), &0.into()));
+}

@@ -143,7 +143,14 @@ fn what_is_damaged_or_too_large_or_breaks_off_leaves_nothing() {
         let mut stream = connect(server.address);
         stream.write_all(format!("{head}\r\n\r\n100\r\n").as_bytes()).unwrap();
         stream.write_all(&[7; 200]).unwrap();
+        // It has been begun when its part is there, and broken off when that is gone.
+        while names_in(&site.path("incoming")).is_empty() {
+            std::thread::yield_now();
+        }
         drop(stream);
+        while !names_in(&site.path("incoming")).is_empty() {
+            std::thread::yield_now();
+        }
     }
     let (_, summary) = end(server.terminate());
     assert_eq!((&summary["stored"], &summary["unstored"]), (&0.into(), &7.into()), "{}", summary);
@@ -389,4 +396,42 @@ fn the_first_file_of_a_form_is_told_of_although_the_second_breaks_off() {
     assert_eq!(names_in(&site.path("incoming")), ["fits"]);
     let (_, summary) = end(server.terminate());
     assert_eq!((&summary["stored"], &summary["unstored"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_server_stores_no_more_in_all_than_it_may() {
+    let site = Site::new();
+    let server = site.serve(&["--max-total", "1000B"]);
+    let put = |name: &str, size: usize, head: &str| {
+        let head = format!("PUT /{name} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n\r\n");
+        let body = match head.contains("chunked") {
+            true => [format!("{size:x}\r\n").as_bytes(), &bytes(size), b"\r\n0\r\n\r\n"].concat(),
+            false => bytes(size),
+        };
+        status(&exchange(server.address, &[head.as_bytes(), &body].concat()))
+    };
+    assert_eq!(put("one", 600, "Content-Length: 600"), 201);
+    assert_eq!(put("two", 401, "Content-Length: 401"), 507, "known before a byte is stored");
+    assert_eq!(put("two", 401, "Transfer-Encoding: chunked"), 507);
+    assert_eq!(put("three", 400, "Transfer-Encoding: chunked"), 201);
+    assert_eq!(put("four", 1, "Content-Length: 1"), 507);
+    assert_eq!(names_in(&site.path("incoming")), ["one", "three"]);
+    let (code, summary) = end(server.terminate());
+    assert_eq!((code, &summary["stored"]), (Some(0), &2.into()));
+}
+
+#[test]
+fn what_a_killed_server_left_is_removed_by_the_next_and_nothing_else() {
+    let site = Site::new();
+    std::fs::create_dir(site.path("incoming")).unwrap();
+    for name in [".jostle-0123456789abcdef.part", "song.part", ".jostle-else.part"] {
+        site.write(&format!("incoming/{name}"), b"left");
+        let path = site.path(&format!("incoming/{name}"));
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let old = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(old - std::time::Duration::from_secs(3600)).unwrap();
+    }
+    let server = site.serve(&[]);
+    assert_eq!(names_in(&site.path("incoming")), [".jostle-else.part", "song.part"]);
+    assert_eq!(server.terminate().0, Some(0));
 }

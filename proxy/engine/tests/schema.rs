@@ -30,8 +30,13 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// How many of the files are valid, and their names; `None` where there is no judge.
 fn valid(files: &[PathBuf]) -> Option<Vec<String>> {
-    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/profile.schema.json");
-    let output = Command::new("python3").args(["-c", JUDGE, schema]).args(files).output();
+    judged("profile.schema.json", files)
+}
+
+/// The same by any schema of `configs/`.
+fn judged(schema: &str, files: &[PathBuf]) -> Option<Vec<String>> {
+    let schema = format!("{}/../../configs/{schema}", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("python3").args(["-c", JUDGE, &schema]).args(files).output();
     match output {
         Ok(output) if output.status.success() => {
             Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
@@ -60,6 +65,35 @@ fn every_profile_is_valid() {
         .collect();
     assert!(refused.is_empty(), "{refused:?}");
     assert!(files.len() >= 40, "{}", files.len());
+}
+
+#[test]
+fn every_configuration_is_valid_and_mistakes_are_not() {
+    let files = files("../../configs/proxies");
+    let Some(valid) = judged("config.schema.json", &files) else { return };
+    assert_eq!((valid.len(), files.len()), (8, 8), "{valid:?}");
+    let folder = std::env::temp_dir().join(format!("jostle-schema-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let route = |fields: &str| {
+        format!(r#"{{ "proxies": [ {{ "listen": "127.0.0.1:1", "upstream": "b:2"{fields} }} ] }}"#)
+    };
+    let texts = [
+        (true, route("")),
+        (true, route(r#", "tcp": { "model": "reno" }, "toxics": [], "idle": "5m", "seed": 7"#)),
+        (true, route(r#", "profile": { "up": [ { "rule": "drop", "chance": "1%" } ] }"#)),
+        (false, route(r#", "profil": "satellite""#)),
+        (false, route(r#", "tcp": "cubic""#)),
+        (false, route(r#", "profile": { "up": [ { "rule": "dropp" } ] }"#)),
+        (false, r#"{ "proxies": [] }"#.to_owned()),
+        (false, r#"{ "routes": [] }"#.to_owned()),
+    ];
+    for (number, (expected, text)) in texts.iter().enumerate() {
+        let file = folder.join(format!("{number}.json"));
+        std::fs::write(&file, text).unwrap();
+        let valid = judged("config.schema.json", &[file]).unwrap();
+        assert_eq!(valid.len() == 1, *expected, "{text}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

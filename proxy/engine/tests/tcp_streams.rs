@@ -120,6 +120,7 @@ impl Ends {
                     let (Output::Deliver(packet) | Output::Discard(packet, _)) = &output;
                     self.fates[direction.index()] += u64::from(!packet.is_mark());
                 }
+                other => panic!("there is no rule on streams: {other:?}"),
             }
         }
     }

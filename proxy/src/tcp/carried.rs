@@ -12,6 +12,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
+use jostle_engine::packet::Packet;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::Event;
 use std::collections::VecDeque;
@@ -48,6 +49,8 @@ pub(super) struct Carriage {
     starved: VecDeque<(usize, u32, Direction)>,
     /// Packets that left the links in this pass and are not yet written down.
     fates: Vec<(Direction, Output)>,
+    /// Bytes that rules behind the links discarded in this pass.
+    discards: Vec<(Direction, Packet)>,
 }
 
 impl Carriage {
@@ -117,6 +120,9 @@ impl Carriage {
             let (link, fate) = (carrier.link(direction), Fate::of(&output));
             accounts[direction.index()].settle(link, output.packet(), fate, released, sinks);
         }
+        for (direction, packet) in self.discards.drain(..) {
+            accounts[direction.index()].discard(carrier.link(direction), &packet, released, sinks);
+        }
     }
 
     /// Takes all that is due out of the links when there are no connections any more, and writes
@@ -124,8 +130,10 @@ impl Carriage {
     pub(super) fn empty(&mut self, turn: &mut Turn, accounts: &mut [Account; 2]) {
         let due = |carrier: &mut Carrier| carrier.poll(turn.now);
         while let Some(event) = self.carrier.as_mut().and_then(due) {
-            if let Event::Packet(direction, output) = event {
-                self.fates.push((direction, output));
+            match event {
+                Event::Packet(direction, output) => self.fates.push((direction, output)),
+                Event::Discarded(direction, packet) => self.discards.push((direction, *packet)),
+                _ => {}
             }
         }
         self.settle(turn.reactor.now(), accounts, &mut turn.sinks);
@@ -251,6 +259,26 @@ impl TcpRelay {
                         self.tear_down(index, direction, turn);
                     }
                 }
+                Event::CloseBoth { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.counts.closed_by_rule += 1;
+                        self.close_gently(index, turn);
+                    }
+                }
+                Event::ResetBoth { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.counts.reset_by_rule += 1;
+                        self.give_up(index, turn);
+                    }
+                }
+                Event::Discarded(direction, packet) => {
+                    // Its bytes count as taken: there is room for others.
+                    if let Some(index) = self.connections.place(packet.flow) {
+                        self.connections.at(index).last = turn.now;
+                        self.resume(index, direction, turn);
+                    }
+                    self.carriage.discards.push((direction, *packet));
+                }
                 Event::Closed { id } => {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
@@ -260,7 +288,7 @@ impl TcpRelay {
                 }
             }
         }
-        if !self.carriage.fates.is_empty() {
+        if !self.carriage.fates.is_empty() || !self.carriage.discards.is_empty() {
             let released = turn.reactor.now();
             self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
         }

@@ -62,11 +62,19 @@ impl TcpRelay {
                 self.pause_accept(index, turn);
                 return false;
             };
-            if !turn.descriptors.take(2) {
-                self.pause_accept(index, turn);
+            if !turn.descriptors.take_for(Transport::Tcp, turn.now) {
+                // An event tells of the next client.
+                if self.acceptor.is_waited_for(index) {
+                    turn.descriptors.let_tcp_wait(turn.now);
+                    self.pause_accept(index, turn);
+                }
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
+                Ok((stream, address)) if !turn.descriptors.may_have_another(address.ip()) => {
+                    self.turn_away(stream, turn);
+                    continue;
+                }
                 Ok((stream, address)) => {
                     let route = &self.route.name;
                     turn.greet(NewClient { route, transport: Transport::Tcp, address });
@@ -74,13 +82,16 @@ impl TcpRelay {
                     self.welcome(stream, address, admission, restrained, turn)
                 }
                 Err(error) => {
-                    turn.descriptors.give(2);
+                    turn.descriptors.give_for(Transport::Tcp);
                     match error.kind() {
                         io::ErrorKind::WouldBlock => return false,
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                         _ => {
                             log::debug!("route {}: accepting: {error}", self.route.name);
                             self.counts.accept_failed += 1;
+                            if is_out_of_descriptors(&error) {
+                                turn.descriptors.let_tcp_wait(turn.now);
+                            }
                             // Without descriptors it would fail again at once, and anything else is
                             // as unlikely to pass.
                             self.pause_accept(index, turn);
@@ -91,12 +102,20 @@ impl TcpRelay {
                 }
             };
             if let Err(error) = kept {
-                turn.descriptors.give(2);
+                turn.descriptors.give_for(Transport::Tcp);
                 log::debug!("route {}: a new connection: {error}", self.route.name);
                 self.counts.accept_failed += 1;
             }
         }
         true
+    }
+
+    /// Resets a client whose address has its share of all places.
+    fn turn_away(&mut self, stream: TcpStream, turn: &mut Turn) {
+        self.counts.turned_away += 1;
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        drop(stream);
+        turn.descriptors.give_for(Transport::Tcp);
     }
 
     fn pause_accept(&mut self, index: usize, turn: &Turn) {
@@ -125,6 +144,7 @@ impl TcpRelay {
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
+        turn.descriptors.add_client(Transport::Tcp, address.ip());
         let mut client = End::accepted(stream, token);
         if !turn.options.portable {
             client = client.with_buffer(restrained);
@@ -174,6 +194,7 @@ impl TcpRelay {
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
                     if is_out_of_descriptors(&error) {
+                        turn.descriptors.warn("TCP clients are refused");
                         break;
                     }
                     if error.kind() == io::ErrorKind::ConnectionRefused

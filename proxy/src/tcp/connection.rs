@@ -24,8 +24,8 @@ pub(super) struct RelayedConnection {
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
-    /// The descriptors that are counted for it.
-    pub(super) descriptors: usize,
+    /// Set while its sides, which were told of its end, have a moment to end too.
+    pub(super) lingers: bool,
     /// Its place in the memory of the route.
     _admission: Admission,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
@@ -41,6 +41,8 @@ pub(super) enum Progress {
     Connecting,
     /// Both sides are connected.
     Open,
+    /// A rule closes it: both sides are told, and what they say is not heard any more.
+    Closing,
 }
 
 impl RelayedConnection {
@@ -60,7 +62,7 @@ impl RelayedConnection {
             addresses: VecDeque::new(),
             carried,
             straight: [0; 2],
-            descriptors: 2,
+            lingers: false,
             _admission: admission,
             ends: [Some(client), None],
         }

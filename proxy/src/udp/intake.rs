@@ -3,10 +3,11 @@
 use super::flows::FlowClient;
 use super::{UdpPart, UdpRelay};
 use crate::client::NewClient;
+use crate::descriptors::Descriptors;
 use crate::fate::Loss;
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
-use crate::turn::{Descriptors, Turn};
+use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -157,15 +158,24 @@ impl UdpRelay {
         if addresses.is_empty() {
             return Err(Loss::NoUpstream);
         }
-        let mut room = self.flows.len() < FLOWS_MAX && descriptors.take(1);
-        if !room && let Some(index) = self.flows.evictable() {
+        // One address must not take all places: when it has many, a flow of its own makes room.
+        let source = client.address.ip();
+        let has_share =
+            self.flows.has_too_much(source, FLOWS_MAX) || !descriptors.may_have_another(source);
+        let is_free =
+            !has_share && self.flows.len() < FLOWS_MAX && descriptors.take_for(Transport::Udp, now);
+        if !is_free {
+            let Some(index) = self.flows.evictable(has_share.then_some(source)) else {
+                if !has_share {
+                    descriptors.warn("new UDP clients are refused");
+                }
+                return Err(Loss::NoRoom);
+            };
             self.close(index, reactor, descriptors);
             self.counts.evicted += 1;
-            room = descriptors.take(1);
+            descriptors.take_in_place(Transport::Udp);
         }
-        if !room {
-            return Err(Loss::NoRoom);
-        }
+        let mut loss = Loss::NoUpstream;
         let part = UdpPart::Flow(self.flows.next_index());
         let owner = Owner { relay: self.id.index, socket: part.key() };
         for address in addresses {
@@ -173,6 +183,7 @@ impl UdpRelay {
                 Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
                     Ok(token) => {
                         self.counts.opened += 1;
+                        descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
                         return Ok(self.flows.add(client, socket, token, peer, now));
                     }
@@ -181,13 +192,15 @@ impl UdpRelay {
                 Err(error) => {
                     log::debug!("route {}: a socket to {address}: {error}", self.route.name);
                     if is_out_of_descriptors(&error) {
+                        descriptors.warn("new UDP clients are refused");
+                        loss = Loss::NoRoom;
                         break;
                     }
                 }
             }
         }
-        descriptors.give(1);
-        Err(Loss::NoUpstream)
+        descriptors.give_for(Transport::Udp);
+        Err(loss)
     }
 }
 

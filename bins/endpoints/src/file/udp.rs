@@ -4,8 +4,9 @@ use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;
 use crate::protocol::Endpoint;
 use crate::protocol::file::{
-    NaiveReceiver, NaiveSettings, ReceivedFile, UdpFileReceiver, UdpFileReceiverReport,
-    UdpFileReceiverSettings, UdpFileSender, UdpFileSenderReport, UdpFileSenderSettings,
+    AnyFileReceiver, NaiveReceiver, NaiveSettings, ReceivedFile, UdpFileReceiver,
+    UdpFileReceiverReport, UdpFileReceiverSettings, UdpFileSender, UdpFileSenderReport,
+    UdpFileSenderSettings,
 };
 use crate::protocol::storage::{Folder, Source};
 use anyhow::Context as _;
@@ -21,7 +22,7 @@ pub trait DatagramReceiver: Endpoint {
     /// Returns the next transfer that has ended, in the order in which they did.
     fn next_received(&mut self) -> Option<ReceivedFile>;
     /// Returns the report so far.
-    fn report(&self) -> &UdpFileReceiverReport;
+    fn report(&self) -> UdpFileReceiverReport;
 }
 
 impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
@@ -29,8 +30,8 @@ impl<F: Folder> DatagramReceiver for UdpFileReceiver<F> {
         Self::next_received(self)
     }
 
-    fn report(&self) -> &UdpFileReceiverReport {
-        Self::report(self)
+    fn report(&self) -> UdpFileReceiverReport {
+        *Self::report(self)
     }
 }
 
@@ -39,7 +40,17 @@ impl<F: Folder> DatagramReceiver for NaiveReceiver<F> {
         Self::next_received(self)
     }
 
-    fn report(&self) -> &UdpFileReceiverReport {
+    fn report(&self) -> UdpFileReceiverReport {
+        *Self::report(self)
+    }
+}
+
+impl<F: Folder> DatagramReceiver for AnyFileReceiver<F> {
+    fn next_received(&mut self) -> Option<ReceivedFile> {
+        Self::next_received(self)
+    }
+
+    fn report(&self) -> UdpFileReceiverReport {
         Self::report(self)
     }
 }
@@ -61,6 +72,20 @@ impl<F: Folder> UdpFileServer<UdpFileReceiver<F>> {
     ) -> io::Result<Self> {
         let settings = UdpFileReceiverSettings { secret: rand::random(), ..settings };
         DatagramServer::bind(listen, |_| UdpFileReceiver::new(settings, folder)).map(Self)
+    }
+}
+
+impl<F: Folder + Clone> UdpFileServer<AnyFileReceiver<F>> {
+    /// Listens for senders of ours, and for bare chunks from any other.
+    ///
+    /// # Errors
+    /// When the address cannot be taken.
+    pub fn bind_any(
+        listen: SocketAddr,
+        settings: UdpFileReceiverSettings,
+        folder: F,
+    ) -> io::Result<Self> {
+        DatagramServer::bind(listen, |_| AnyFileReceiver::new(settings, folder)).map(Self)
     }
 }
 
@@ -95,7 +120,7 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
                 on_received(&received);
             }
         })?;
-        Ok(*machine.report())
+        Ok(machine.report())
     }
 }
 

@@ -96,7 +96,7 @@ mod tests {
         shared: &ReadAhead,
     ) {
         for _ in 0..count {
-            *now = *now + every;
+            *now += every;
             let bytes = appetite.piece();
             appetite.handle_piece(*now, bytes, shared);
         }

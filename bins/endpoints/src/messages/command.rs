@@ -2,12 +2,12 @@
 
 use super::{
     Input, MessagesSent, MessagesServer, MessagesServerSettings, MessagesSettings, MessagesTotals,
-    Notice, PORT, SEPARATOR, SessionPeer, send,
+    Notice, PORT, SEPARATOR, SessionOver, SessionPeer, send,
 };
 use crate::address::resolve;
 use crate::ending::Ending;
 use crate::options::{ListenOptions, Patience};
-use crate::protocol::messages::{Acknowledged, Message, SessionEnd, SessionReport};
+use crate::protocol::messages::{Acknowledged, Dialect, Message, SessionEnd, SessionReport};
 use crate::protocol::timer::Timing;
 use clap::Args;
 use jostle_console::printing::Printing;
@@ -24,7 +24,10 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   jostle-server messages
   jostle-server messages --max-clients 1 --json
-  printf '0 c2912e81 hello\\n' | nc -N 127.0.0.1 9000       # answers: ACK 0 e5820718")]
+  printf '0 c2912e81 hello\\n' | nc -N 127.0.0.1 9000       # answers: ACK 0 e5820718
+
+Programs of others may send CRC-32 of the message alone, Adler-32, the sum of its bytes and more, in
+decimal or hexadecimal, and begin with 0 or 1: the first valid line settles what a client means.")]
 pub struct MessagesServeArgs {
     /// How many clients are served at once; the next ones wait until a place is free
     #[arg(long, value_name = "N", default_value = "8",
@@ -56,17 +59,23 @@ impl MessagesServeArgs {
         let server = MessagesServer::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
         let printing = Printing::start(printer)?;
-        let MessagesTotals { sessions, yielded, counts } =
-            server.run(stop, |peer, messages, end| {
+        let MessagesTotals { sessions, others, yielded, counts } =
+            server.run(stop, |peer, messages, over| {
                 messages.iter().for_each(|message| print_message(&printing, peer, message));
-                if let Some((ended, report)) = end {
-                    print_end(&printing, peer, ended, &report);
+                if let Some(over) = over {
+                    print_end(&printing, peer, &over);
                 }
             })?;
-        let mut fields = json!({ "kind": "messages", "sessions": sessions, "yielded": yielded });
+        let mut fields = json!({ "kind": "messages", "sessions": sessions, "yielded": yielded,
+            "other_checksums": others });
         extend(&mut fields, counts_json(&counts));
-        printing
-            .finish("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));
+        printing.finish("summary", fields, || {
+            let others = match others {
+                0 => String::new(),
+                others => format!(" with other checksums {others}"),
+            };
+            format!("sessions {sessions}{others} {}", counts_text(&counts))
+        });
         Ok(true)
     }
 }
@@ -81,22 +90,29 @@ fn print_message(printing: &Printing, peer: SessionPeer, message: &Message) {
     });
 }
 
-fn print_end(
-    printing: &Printing,
-    peer: SessionPeer,
-    ended: Option<SessionEnd>,
-    report: &SessionReport,
-) {
-    let (word, text) = match ended {
+fn print_end(printing: &Printing, peer: SessionPeer, over: &SessionOver) {
+    let SessionOver { end, report, dialect } = over;
+    let (word, text) = match end {
         Some(SessionEnd::Goodbye) => ("goodbye", "said TCHAU"),
         Some(SessionEnd::Left) => ("left", "left without TCHAU"),
         Some(SessionEnd::Silent) => ("silent", "went silent"),
         None => ("stopped", "was stopped"),
     };
-    let mut fields =
-        json!({ "peer": peer.address.to_string(), "session": peer.session, "how": word });
+    let checksum = dialect.map(|(dialect, _)| match dialect {
+        Dialect::Documented => "documented".to_owned(),
+        Dialect::Other(checksums) => checksums.to_string(),
+    });
+    let first = dialect.map(|(_, first)| first);
+    let mut fields = json!({ "peer": peer.address.to_string(), "session": peer.session,
+        "how": word, "checksum": checksum, "first_sequence": first });
     extend(&mut fields, counts_json(report));
-    printing.event("ended", fields, || format!("{} {text}: {}", peer.address, counts_text(report)));
+    printing.event("ended", fields, || {
+        let mut text = format!("{} {text}: {}", peer.address, counts_text(report));
+        if let Some((Dialect::Other(checksums), first)) = dialect {
+            text.push_str(&format!("; its checksum is {checksums}, its first number {first}"));
+        }
+        text
+    });
 }
 
 /// Returns the message as text; one that is no UTF-8 also in hex digits, from which nothing is

@@ -1,6 +1,6 @@
 //! The server: a session per connection, a set maximum of them at once.
 
-use crate::protocol::messages::{Message, Session, SessionEnd, SessionReport};
+use crate::protocol::messages::{Dialect, Message, Session, SessionEnd, SessionReport};
 use crate::streams::{StreamServer, StreamServerSettings};
 use jostle_console::stop::Stop;
 use std::io;
@@ -30,6 +30,8 @@ impl Default for MessagesServerSettings {
 pub struct MessagesTotals {
     /// Sessions in which a line came.
     pub sessions: u64,
+    /// Of those, sessions whose lines are not as documented.
+    pub others: u64,
     /// Connections that had long been silent and gave their place to another.
     pub yielded: u64,
     /// The counts of all of them.
@@ -45,8 +47,16 @@ pub struct SessionPeer {
     pub address: SocketAddr,
 }
 
-/// The ending of a session (`None`: the server stopped), and its counts.
-pub type SessionOver = (Option<SessionEnd>, SessionReport);
+/// A session that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOver {
+    /// Its ending; `None` when the server stopped.
+    pub end: Option<SessionEnd>,
+    /// Its counts.
+    pub report: SessionReport,
+    /// How its lines were written, and the number of the first; `None` when none was valid.
+    pub dialect: Option<(Dialect, u64)>,
+}
 
 /// A server with its listener.
 #[derive(Debug)]
@@ -72,8 +82,7 @@ impl MessagesServer {
     }
 
     /// Serves until `stop` is requested, or until one session is over when it was set so. `tell` is
-    /// given messages as they are delivered, and at the end of a session how it ended (`None`
-    /// inside when the server stopped) and what it counted.
+    /// given messages as they are delivered, and at the end of a session what became of it.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
@@ -89,9 +98,13 @@ impl MessagesServer {
             |now| Session::new(now, idle),
             |visit| {
                 let (messages, report) = (visit.endpoint.take_messages(), *visit.endpoint.report());
+                let dialect = visit.endpoint.dialect();
                 // A connection without a line is a port probe.
-                let end =
-                    (visit.is_over && report.lines() > 0).then(|| (visit.endpoint.ended(), report));
+                let end = (visit.is_over && report.lines() > 0).then(|| SessionOver {
+                    end: visit.endpoint.ended(),
+                    report,
+                    dialect,
+                });
                 if !messages.is_empty() || end.is_some() {
                     tell(
                         SessionPeer { session: visit.ordinal, address: visit.peer },
@@ -103,6 +116,7 @@ impl MessagesServer {
                     return ControlFlow::Continue(());
                 }
                 totals.sessions += 1;
+                totals.others += u64::from(matches!(dialect, Some((Dialect::Other(_), _))));
                 totals.counts.add(&report);
                 if once { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },

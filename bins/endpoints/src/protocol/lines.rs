@@ -1,5 +1,29 @@
 //! Cuts a stream of bytes into lines of bounded length.
 
+use std::time::Duration;
+
+/// The silence behind the last byte after which a line without a newline may be taken for whole:
+/// many programs send none. Longer than the pause between two segments of one line, unless the
+/// network is very bad; what follows is then taken as the owner of the lines sees fit.
+pub const SILENCE: Duration = Duration::from_millis(200);
+
+/// The longest text in bytes that is taken for a line without a newline. What is longer comes in
+/// several segments, and is a part of a line.
+pub const UNFINISHED_BYTES_MAX: usize = 1024;
+
+/// What people are shown of a line that was too long, of which nothing is kept.
+pub const TOO_LONG: &[u8] = b"a line that is too long";
+
+/// Returns the newline that `bytes` begin with, as long as it is: that of a line which was taken for
+/// whole before it came.
+pub fn late_newline(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [b'\r', b'\n', ..] => &bytes[..2],
+        [b'\n', ..] => &bytes[..1],
+        _ => &[],
+    }
+}
+
 /// The treatment of a line that is longer than the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlong {
@@ -79,6 +103,11 @@ impl Lines {
     pub const fn take(&mut self) -> Self {
         let fresh = Self::new(self.bytes_max, self.overlong);
         std::mem::replace(self, fresh)
+    }
+
+    /// Returns the bytes behind the last newline, as far as they have come.
+    pub fn unfinished(&self) -> &[u8] {
+        &self.unfinished
     }
 
     /// Returns the bytes that the stream ended with behind its last newline, if any.

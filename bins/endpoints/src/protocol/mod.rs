@@ -12,6 +12,7 @@ pub mod cookie;
 pub mod echo;
 pub mod file;
 pub mod finishing;
+pub mod hint;
 pub mod jitter;
 pub mod line_server;
 pub mod lines;
@@ -27,6 +28,7 @@ pub mod timer;
 pub mod wire;
 
 use bytes::Bytes;
+use hint::Hint;
 use jostle_common::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -65,6 +67,12 @@ pub trait Endpoint {
     /// Takes in that it is stopped at `now`: what silence would have ended is ended by that.
     fn handle_stop(&mut self, now: Instant) {
         let _ = now;
+    }
+
+    /// Returns a remark for people about the peer that was heard last, once: it says what is not
+    /// understood.
+    fn take_hint(&mut self) -> Option<Hint> {
+        None
     }
 
     /// Takes in that the network said at `now` that nothing listens at `to` (an ICMP refusal).

@@ -9,6 +9,7 @@
 //! at other ports or by way of a relay, ends by [`Repeats`]. An answer is as long as what it
 //! answers, so no host can be flooded with more than the forger sends.
 
+use super::hint::Hint;
 use super::repeats::Repeats;
 use super::{Endpoint, Transmit};
 use bytes::Bytes;
@@ -75,6 +76,7 @@ pub struct Reflector {
     messages: VecDeque<ReflectedMessage>,
     ends: Option<Instant>,
     finished: bool,
+    hint: Option<Hint>,
     report: ReflectorReport,
 }
 
@@ -89,6 +91,7 @@ impl Reflector {
             messages,
             ends: None,
             finished: false,
+            hint: None,
             report: ReflectorReport::default(),
         }
     }
@@ -118,6 +121,10 @@ impl Endpoint for Reflector {
         self.report.received += 1;
         if self.is_service(from.port()) {
             self.report.refused += 1;
+            self.hint = Some(Hint::new(
+                "answers nothing from a port of another service, or two that answer anything would \
+                 talk for ever; let the client take a free port above 1023",
+            ));
             return;
         }
         if self.outbox.len() >= OUTBOX_MAX {
@@ -153,6 +160,10 @@ impl Endpoint for Reflector {
 
     fn is_finished(&self) -> bool {
         self.finished && self.outbox.is_empty()
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.take()
     }
 }
 

@@ -5,6 +5,7 @@
 //! more bytes before the receiver has taken it, unless [`StreamEndpoint::listens_while_sending`];
 //! that bounds what an endpoint holds. When it has said all and that is sent, end the stream.
 
+use super::hint::Hint;
 use bytes::Bytes;
 use jostle_common::time::Instant;
 
@@ -54,6 +55,11 @@ pub trait StreamEndpoint {
     /// finished.
     fn has_said_all(&self) -> bool {
         self.is_finished()
+    }
+
+    /// Returns a remark for people about the peer, once: it says what is not understood.
+    fn take_hint(&mut self) -> Option<Hint> {
+        None
     }
 
     /// Returns true if a finished endpoint wants its connection reset, so that the peer cannot

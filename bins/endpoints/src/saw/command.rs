@@ -23,7 +23,10 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server saw song.mp3
-  jostle-server saw song.mp3 --listen '[::1]:0' --once --json")]
+  jostle-server saw song.mp3 --listen '[::1]:0' --once --json
+
+A datagram with a bare number, as text (0) or as an integer of 4 bytes, is answered with the bare
+packet; beyond the end with an empty one.")]
 pub struct SawServeArgs {
     /// The file to serve
     file: PathBuf,
@@ -60,16 +63,25 @@ impl SawServeArgs {
 }
 
 fn print_served(printer: Printer, report: &SawServerReport) {
-    let SawServerReport { requests, answers, finished, damaged, ignored, too_short, unanswered } =
-        *report;
-    let fields = json!({ "kind": "saw", "requests": requests, "answers": answers,
+    let SawServerReport {
+        requests,
+        plain,
+        answers,
+        finished,
+        damaged,
+        ignored,
+        too_short,
+        unanswered,
+    } = *report;
+    let fields = json!({ "kind": "saw", "requests": requests, "plain": plain, "answers": answers,
         "finished": finished, "damaged": damaged,
         "ignored": ignored, "too_short": too_short, "unanswered": unanswered });
     printer.event("summary", fields, || {
         format!(
-            "requests {requests} answers {answers} finished {finished} damaged {damaged} ignored \
+            "requests {requests}{} answers {answers} finished {finished} damaged {damaged} ignored \
              {ignored} \
-             too_short {too_short} unanswered {unanswered}"
+             too_short {too_short} unanswered {unanswered}",
+            if plain > 0 { format!(" (bare numbers {plain})") } else { String::new() }
         )
     });
 }

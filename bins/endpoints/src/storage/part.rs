@@ -215,7 +215,7 @@ mod tests {
         assert!(there.len() == 2 && there.iter().all(|name| is_part(name)), "{there:?}");
         drop(parts);
         assert!(names(folder.path()).is_empty());
-        let kept = part(&directory.clone().keeping_parts(), b"half");
+        let kept = part(&directory.keeping_parts(), b"half");
         drop(kept);
         assert_eq!(names(folder.path()), ["received.mp3.part"], "where it is asked for");
     }

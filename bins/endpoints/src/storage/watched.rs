@@ -1,5 +1,5 @@
-//! A file that is served, with its size and digest, which are found anew when it changes: on a
-//! thread of its own, since reading a large file takes long and clients wait.
+//! A file that is served, with its size and digest, which are found anew when it changes: those of a
+//! large one on a thread of its own, since reading it takes long and clients wait.
 
 use super::source::{HashedFile, version};
 use crate::protocol::storage::Source;
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// The time between two looks at the file for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The size up to which a file is read at once: about a millisecond.
+const AT_ONCE_MAX: u64 = 256 << 10;
 
 /// An open file that may change.
 #[derive(Debug)]
@@ -46,6 +49,9 @@ impl WatchedFile {
         if version(&found) == self.open.version {
             self.is_readable = true;
             return;
+        }
+        if found.len() <= AT_ONCE_MAX {
+            return self.take_in(HashedFile::open(&self.path));
         }
         // One that was replaced is served on meanwhile; one that was written over is no more.
         let (device, inode, ..) = self.open.version;
@@ -120,8 +126,13 @@ mod tests {
         }
     }
 
+    /// The contents of a file that is read elsewhere.
+    fn large(byte: u8) -> Vec<u8> {
+        vec![byte; AT_ONCE_MAX as usize + 1]
+    }
+
     #[test]
-    fn a_written_file_is_read_anew_elsewhere_and_not_served_meanwhile() {
+    fn a_small_file_is_read_anew_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("song");
         std::fs::write(&path, "one").unwrap();
@@ -129,11 +140,22 @@ mod tests {
         assert_eq!((source.size(), source.digest()), (3, Some(Digest::of(b"one"))));
         std::fs::write(&path, "four").unwrap();
         assert!(source.refresh(Instant::from_millis(50)));
-        assert!(source.reading.is_none(), "too early to look");
+        assert_eq!(source.size(), 3, "too early to look");
+        assert!(source.refresh(Instant::from_millis(100)));
+        assert_eq!((source.size(), source.digest()), (4, Some(Digest::of(b"four"))));
+    }
+
+    #[test]
+    fn a_large_file_is_read_anew_elsewhere_and_not_served_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("song");
+        std::fs::write(&path, "one").unwrap();
+        let mut source = WatchedFile::open(&path).unwrap();
+        std::fs::write(&path, large(1)).unwrap();
         assert!(!source.refresh(Instant::from_millis(100)), "it is not what its digest says");
         settle(&mut source);
         assert!(source.refresh(Instant::from_millis(100)));
-        assert_eq!((source.size(), source.digest()), (4, Some(Digest::of(b"four"))));
+        assert_eq!(source.digest(), Some(Digest::of(&large(1))));
     }
 
     #[test]
@@ -142,18 +164,18 @@ mod tests {
         let path = folder.path().join("song");
         std::fs::write(&path, "four").unwrap();
         let mut source = WatchedFile::open(&path).unwrap();
-        std::fs::write(folder.path().join("new"), "seven").unwrap();
+        std::fs::write(folder.path().join("new"), large(2)).unwrap();
         std::fs::rename(folder.path().join("new"), &path).unwrap();
         assert!(source.refresh(Instant::from_millis(200)));
         assert_eq!(source.digest(), Some(Digest::of(b"four")));
         settle(&mut source);
-        assert_eq!(source.digest(), Some(Digest::of(b"seven")));
+        assert_eq!(source.digest(), Some(Digest::of(&large(2))));
         std::fs::remove_file(&path).unwrap();
         assert!(source.refresh(Instant::from_millis(300)), "what is open is served on");
         assert!(source.reading.is_none());
         let mut buffer = [0; 5];
-        source.read_at(0, &mut buffer).unwrap();
-        assert_eq!(&buffer, b"seven");
+        source.read_at(7, &mut buffer).unwrap();
+        assert_eq!(buffer, [2; 5]);
     }
 
     #[test]
@@ -165,8 +187,9 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from_raw_mode(0o600))
             .unwrap();
-        source.refresh(Instant::from_millis(200));
-        settle(&mut source);
-        assert!(!source.refresh(Instant::from_millis(201)));
+        assert!(!source.refresh(Instant::from_millis(200)));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "five").unwrap();
+        assert!(source.refresh(Instant::from_millis(300)));
     }
 }

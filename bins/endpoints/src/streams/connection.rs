@@ -4,6 +4,7 @@
 use super::conversation::{Conversation, Step, silence};
 use super::{PIECE_BYTES_MAX, TURN};
 use crate::ending::{Ending, LoopEnd};
+use crate::hints::Hints;
 use crate::protocol::stream::StreamEndpoint;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -21,6 +22,7 @@ const INPUT: Token = Token(1);
 /// A connection that stands.
 #[derive(Debug)]
 pub struct Connection {
+    server: SocketAddr,
     poll: Poll,
     conversation: Conversation,
     clock: Clock,
@@ -53,7 +55,14 @@ impl Connection {
                 Ok(Some((poll, stream, _attached))) => {
                     let conversation = Conversation::new(clock.now(), stream, patience);
                     let stop = stop.clone();
-                    return Ok(Self { poll, conversation, clock, stop, _attached });
+                    return Ok(Self {
+                        server: address,
+                        poll,
+                        conversation,
+                        clock,
+                        stop,
+                        _attached,
+                    });
                 }
                 Ok(None) => return Err(Ending::Stopped),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -94,7 +103,7 @@ impl Connection {
 
     /// Runs the loop, which is compiled once for all endpoints.
     fn run(&mut self, driven: &mut dyn DrivenStream) -> io::Result<LoopEnd> {
-        let Self { poll, conversation, clock, stop, .. } = self;
+        let Self { server, poll, conversation, clock, stop, .. } = self;
         let mut events = Events::with_capacity(8);
         let mut buffer = vec![0; PIECE_BYTES_MAX];
         loop {
@@ -104,6 +113,9 @@ impl Connection {
                     return Ok(LoopEnd::Stopped);
                 }
                 let step = conversation.step(*clock, driven.endpoint(), &mut buffer);
+                if let Some(hint) = driven.endpoint().take_hint() {
+                    Hints::tell_of_server(*server, &hint);
+                }
                 wake = driven.watch(clock.now());
                 // A client that has finished needs nothing more to be sent.
                 if step == Step::Over || driven.endpoint().is_finished() {

@@ -6,6 +6,7 @@
 use super::accept::Acceptor;
 use super::conversation::{Conversation, Step};
 use super::{PIECE_BYTES_MAX, TURN};
+use crate::hints::Hints;
 use crate::protocol::stream::StreamEndpoint;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -96,6 +97,7 @@ impl StreamServer {
         let (conversations, buffer) = (BTreeMap::new(), vec![0; PIECE_BYTES_MAX]);
         let clock = Clock::start();
         let (waiting, report, is_closing) = (None, StreamServerReport::default(), false);
+        let hints = Hints::default();
         let mut serving = ServerLoop {
             settings,
             acceptor,
@@ -106,6 +108,7 @@ impl StreamServer {
             report,
             seated: 0,
             is_closing,
+            hints,
             open,
             watch,
         };
@@ -128,6 +131,7 @@ struct ServerLoop<E, O, W> {
     seated: usize,
     /// True if it ends with what is open.
     is_closing: bool,
+    hints: Hints,
     open: O,
     watch: W,
 }
@@ -257,10 +261,13 @@ where
 
     /// Gives each conversation its turn.
     fn turn(&mut self) {
-        let Self { conversations, buffer, clock, is_closing, watch, .. } = self;
+        let Self { conversations, buffer, clock, is_closing, hints, watch, .. } = self;
         conversations.retain(|token, (peer, conversation, endpoint)| {
             for _ in 0..TURN {
                 let step = conversation.step(*clock, endpoint, buffer);
+                if let Some(hint) = endpoint.take_hint() {
+                    hints.tell(clock.now(), *peer, &hint);
+                }
                 if step == Step::Waits {
                     return true;
                 }

@@ -8,6 +8,7 @@ mod report;
 mod show;
 
 use clap::{Args, Subcommand};
+use jostle_console::terminal::text;
 use std::process::ExitCode;
 
 /// List, show and check profiles
@@ -18,7 +19,8 @@ use std::process::ExitCode;
   jostle profile check mine.json --rate 1000/s
   jostle profile check configs/profiles/*.json --json
   jostle profile from-netem 'delay 100ms 10ms loss 1% 25%'
-  jostle profile schema > profile.schema.json")]
+  jostle profile schema > profile.schema.json
+  jostle profile schema --config > config.schema.json")]
 pub struct ProfileArgs {
     #[command(subcommand)]
     command: Command,
@@ -29,12 +31,16 @@ enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Check(check::CheckArgs),
-    /// Print the JSON Schema of profiles, for editors
+    /// Print the JSON Schema of profiles, or of configurations of the proxy, for editors
     #[command(
         after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete and \
-                      check it."
+                      check it; in a configuration \"config.schema.json\" does."
     )]
-    Schema,
+    Schema {
+        /// The schema of what `jostle proxy --config` reads instead
+        #[arg(long)]
+        config: bool,
+    },
     FromNetem(from_netem::FromNetemArgs),
 }
 
@@ -50,7 +56,8 @@ impl ProfileArgs {
             Command::Show(args) => return args.run(),
             Command::Check(args) => return args.run(),
             Command::FromNetem(args) => args.run()?,
-            Command::Schema => jostle_console::terminal::text(&jostle_engine::profile::schema())?,
+            Command::Schema { config: false } => text(&jostle_engine::profile::schema())?,
+            Command::Schema { config: true } => text(&jostle_engine::route::schema())?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -17,16 +17,39 @@ struct CannotRun {
     error: io::Error,
 }
 
+/// Where a route listens, and where it relays to.
+pub(super) struct RouteAddresses {
+    /// The address with its scheme: `tcp://127.0.0.1:8080`.
+    pub(super) url: String,
+    pub(super) listen: String,
+    pub(super) upstream: String,
+}
+
+/// Names an address in the command's environment, whole and in its parts.
+fn name(command: &mut Command, name: &str, address: &str) {
+    command.env(name, address);
+    if let Some((host, port)) = address.rsplit_once(':') {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        command.env(format!("{name}_HOST"), host).env(format!("{name}_PORT"), port);
+    }
+}
+
 /// Starts the command; the proxy is stopped when it ends, and does not wait long for what the
 /// command left behind.
 pub(super) fn start(
     command: &[OsString],
-    urls: &[String],
+    routes: &[RouteAddresses],
     stopper: &Stopper,
 ) -> anyhow::Result<Child> {
     let (program, arguments) = command.split_first().context("there is no command")?;
     let mut command = Command::new(program);
-    command.args(arguments).env("JOSTLE_LISTEN", urls.join(" "));
+    command.args(arguments);
+    let urls: Vec<&str> = routes.iter().map(|route| route.url.as_str()).collect();
+    command.env("JOSTLE_LISTEN", urls.join(" "));
+    if let Some(first) = routes.first() {
+        name(&mut command, "JOSTLE_PROXY", &first.listen);
+        name(&mut command, "JOSTLE_SERVER", &first.upstream);
+    }
     let control = stopper.control();
     stopper.expect_command();
     let (child, _) = Child::start(command, Reach::Alone, move || control.stop())

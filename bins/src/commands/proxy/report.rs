@@ -75,7 +75,8 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
         for link in links {
             lines.push(table::row(link));
             lines.extend(asked.as_ref().and_then(|asked| asked.row(link.direction)));
-            lines.extend(account(link).map(|line| format!("  {}", wrapped(&line, WIDTH - 2, 4))));
+            let facts = account(link).into_iter().chain(stream_bytes(link));
+            lines.extend(facts.map(|line| format!("  {}", wrapped(&line, WIDTH - 2, 4))));
         }
         lines.push(wrapped(&sockets_line(sockets), WIDTH, 4));
     }
@@ -132,6 +133,14 @@ fn account(link: &LinkSummary) -> Option<String> {
         let _ = write!(text, "; the kernel dropped {} before", grouped(missed));
     }
     Some(text)
+}
+
+/// Says what rules on the delivered stream discarded of it.
+fn stream_bytes(link: &LinkSummary) -> Option<String> {
+    let by_rule = link.bytes_discarded.iter();
+    let told: Vec<String> =
+        by_rule.map(|(rule, bytes)| format!("{} {}", escaped(rule), grouped(*bytes))).collect();
+    (!told.is_empty()).then(|| format!("bytes of streams discarded: {}", told.join(", ")))
 }
 
 fn copies_of(copies: u64) -> String {

@@ -24,11 +24,7 @@ pub(super) fn sounds(file: &[u8], frames: &[Frame]) -> Vec<Sound> {
     let mut sounds = Vec::new();
     for Frame { kind, place } in frames {
         let kind = *kind;
-        if !decoders.contains_key(&kind) {
-            let Some(decoder) = decoder() else { break };
-            decoders.insert(kind, decoder);
-        }
-        let decoder = decoders.get_mut(&kind).expect("it was made a moment ago");
+        let decoder = decoders.entry(kind).or_insert_with(decoder);
         let data = &file[place.clone()];
         let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, data);
         // A frame whose bit reservoir is gone cannot be decoded; the next one is tried all the
@@ -42,12 +38,13 @@ pub(super) fn sounds(file: &[u8], frames: &[Frame]) -> Vec<Sound> {
     sounds
 }
 
-fn decoder() -> Option<MpaDecoder> {
+fn decoder() -> MpaDecoder {
     let mut parameters = AudioCodecParameters::new();
     parameters.for_codec(CODEC_ID_MP3);
     // Not gapless: trimming looks at the place in the file, and a frame must sound the same
     // wherever it stands.
-    MpaDecoder::try_new(&parameters, &AudioDecoderOptions::default().gapless(false)).ok()
+    let options = AudioDecoderOptions::default().gapless(false);
+    MpaDecoder::try_new(&parameters, &options).expect("it is built to decode MP3")
 }
 
 /// Hashes what a 16-bit sound card would play; a smaller difference is none to a listener.

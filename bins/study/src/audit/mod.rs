@@ -74,7 +74,7 @@ impl Original {
         }
         let mut found = frames::of_original(file);
         let all = found.frames.len();
-        found.frames.retain(|frame| frame.kind.layer() == Layer::III);
+        found.frames.retain(|frame| frame.kind.layer() == Layer::Three);
         let sounds = sounds(file, &found.frames);
         let bytes: usize = found.frames.iter().map(|frame| frame.place.len()).sum();
         // A quarter leaves room for whatever else is in a file, pictures in tags apart; of noise,

@@ -4,7 +4,7 @@ use super::finished::{Chunk, Comparison, FileProtocol, FinishedRow, STOPPED, Sav
 use super::page;
 use super::table;
 use super::verdict::ComparisonVerdict;
-use crate::audit::Audit;
+use crate::audit::{Audit, NotJudged};
 use crate::rows::{RouteCounts, Row, goodput_bps};
 use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::units::{Probability, Span};
@@ -172,6 +172,19 @@ fn plain_udp_is_told_when_it_was_too_fast() {
     counts.up.discarded.insert("queue_full".to_owned(), 1200);
     comparison.rows[1].row.proxy = Some(counts);
     assert!(said(&comparison).ends_with("1,200 packets found the queue full (see --pace)."));
+}
+
+#[test]
+fn a_file_that_is_not_judged_as_music_says_why() {
+    let mut comparison = fair(&[0.0, 0.1]);
+    comparison.music_seconds = None;
+    comparison.rows.iter_mut().for_each(|row| row.audit = None);
+    let why = "its frames are free-format";
+    assert!(!super::said(&comparison).contains(why) && !page::draw(&comparison).contains(why));
+    comparison.not_judged = Some(NotJudged::FreeFormat);
+    let said = super::said(&comparison);
+    assert!(said.contains(&format!("not judged as music: {why}")), "{said}");
+    assert!(page::draw(&comparison).contains(&format!("Not judged as music: {why}")));
 }
 
 #[test]

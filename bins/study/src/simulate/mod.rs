@@ -156,6 +156,7 @@ impl SimulateArgs {
         let simulated = Simulated {
             name: self.profile.clone(),
             about: profile.about.clone(),
+            command: crate::page::command_line(),
             stream: self.stream.words(),
             stream_json: with_reading(self.stream.json(), reading.as_ref()),
             seed,

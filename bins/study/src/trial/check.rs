@@ -5,6 +5,16 @@ use jostle_common::setting::SettingError;
 use jostle_endpoints::protocol::{messages, ping};
 use std::net::{Ipv4Addr, SocketAddr};
 
+/// Reads `HOST:PORT` with a name or a number of the machine; names are looked up only when the
+/// trial runs.
+fn parse_address(text: &str) -> Result<(), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match parts.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(1..)) => Ok(()),
+        _ => Err(format!("\"{text}\" is no address; write 127.0.0.1:8080, say")),
+    }
+}
+
 impl Trial {
     /// Checks that it can be run.
     ///
@@ -13,7 +23,11 @@ impl Trial {
     pub fn check(&self) -> Result<(), SettingError> {
         let wrong = |place: &str, problem: &str| Err(SettingError::new(place, problem));
         match &self.job {
-            Job::Commands(commands) if commands.client.is_empty() && commands.server.is_empty() => {
+            Job::Commands(commands)
+                if commands.client.is_empty()
+                    && commands.server.is_empty()
+                    && commands.upstream.is_none() =>
+            {
                 let place = if commands.check.is_some() { "check" } else { "over" };
                 return wrong(
                     place,
@@ -23,8 +37,27 @@ impl Trial {
             Job::Commands(commands) if commands.client.is_empty() => {
                 return wrong("client", "there is a server and no client; add --client 'CMD'");
             }
+            Job::Commands(commands) if commands.upstream.is_some() => {
+                if !commands.server.is_empty() {
+                    return wrong(
+                        "upstream",
+                        "there is a server to start too; leave out --server or --upstream",
+                    );
+                }
+                if self.is_virtual {
+                    return wrong("virtual", "programs live in real time; leave it out");
+                }
+                let text = commands.upstream.as_deref().unwrap_or_default();
+                if let Err(problem) = parse_address(text) {
+                    return wrong("upstream", &problem);
+                }
+            }
             Job::Commands(commands) if commands.server.is_empty() => {
-                return wrong("server", "there is a client and no server; add --server 'CMD'");
+                return wrong(
+                    "server",
+                    "there is a client and no server; add --server 'CMD', or --upstream \
+                     HOST:PORT of one that runs",
+                );
             }
             Job::Commands(_) if self.is_virtual => {
                 return wrong("virtual", "programs live in real time; leave it out");

@@ -17,13 +17,14 @@ Examples:
   jostle trial --protocol saw --loss 5% --delay 10ms --virtual --seed 7
   jostle trial --protocol tcp --size 1MiB --profile coffee-shop-wifi
   jostle trial --protocol ping --count 1000 --jitter 2ms --delay 20ms
-  jostle trial --loss 2% --over both --server 'iperf3 -s -1 -p ${JOSTLE_LISTEN#*:}' \\
-    --client 'iperf3 -c 127.0.0.1 -p ${JOSTLE_SERVER#*:} -u -b 1M -l 1200 -t 5 --json |
+  jostle trial --loss 2% --over both --server 'iperf3 -s -1 -p $JOSTLE_SERVER_PORT' \\
+    --client 'iperf3 -c $JOSTLE_PROXY_HOST -p $JOSTLE_PROXY_PORT -u -b 1M -l 1200 -t 5 --json |
       tr -d \"\\n\\t\"'
   jostle trial --delay 50ms \\
-    --server 'python3 -m http.server --bind 127.0.0.1 ${JOSTLE_LISTEN#*:}' \\
-    --client 'curl -so $JOSTLE_TEMP/got http://$JOSTLE_SERVER/file' \\
+    --server 'python3 -m http.server --bind $JOSTLE_SERVER_HOST $JOSTLE_SERVER_PORT' \\
+    --client 'curl -so $JOSTLE_TEMP/got http://$JOSTLE_PROXY/file' \\
     --check 'cmp $JOSTLE_TEMP/got file'
+  jostle trial --delay 50ms --upstream 127.0.0.1:8080 --client 'curl -sf http://$JOSTLE_PROXY/'
 
 A row is one line of JSON: what was asked (protocol, loss, delay, repeat, seed, virtual and all
 that was given), what came of it (ok, error, seconds, goodput_bps, digest_equal; the chunks,
@@ -31,15 +32,19 @@ requests or messages that were intact, missing, damaged, doubled and late; packe
 retransmissions, rtt_ms), what the proxy did (proxy), and what is of this machine and moment
 (host). What was not measured is null. One seed gives one row, but for times on real sockets.
 
-Commands are run by the shell and find in their environment JOSTLE_LISTEN (where the server must
-listen), JOSTLE_SERVER (where the client finds it, through the proxy), JOSTLE_SEED and JOSTLE_TEMP
-(a folder for the trial); the check finds JOSTLE_CLIENT_STATUS too. The client starts when the
-server listens, and is timed. A second after it has ended the server is asked to end, then the
+Commands are run by the shell and find in their environment JOSTLE_PROXY (where the proxy listens:
+the client talks to it), JOSTLE_SERVER (where the server listens; to client and check it is the
+proxy's address, as nothing may go past it), both with _HOST and _PORT behind their names,
+JOSTLE_SEED and JOSTLE_TEMP (a folder for the trial); the check finds JOSTLE_CLIENT_STATUS too.
+JOSTLE_LISTEN is an older name of where the server listens. The client starts when the server
+listens, within 10 s, and is timed. A second after it has ended the server is asked to end, then the
 check runs. ok is that client and check end with status 0. When the last line of the check's
 output, or else of the client's, is a JSON object, the row has it as measured. RUST_LOG=debug
 shows what they all write.
 
-The status is 0 when the row says ok, 1 when it does not, and 2 without a row for wrong usage.";
+The status is 0 when the row says ok, 1 when it does not, and 2 without a row for wrong usage. A
+row of commands that is not ok says in failed_at whose fault it is: server (it ended early, or
+listened nowhere), client, check, or limit.";
 
 /// Run one client and one server through one kind of weather, and print what came of it as a row of
 /// JSON

@@ -107,10 +107,12 @@ impl Protocol {
 /// Anyone's programs, as command lines of a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commands {
-    /// The client; it talks to `$JOSTLE_SERVER`.
+    /// The client; it talks to `$JOSTLE_PROXY`.
     pub client: String,
-    /// The server; it listens on `$JOSTLE_LISTEN`.
+    /// The server; it listens on `$JOSTLE_SERVER`. Empty when one runs already.
     pub server: String,
+    /// The address of a server that runs already, instead of one that is started.
+    pub upstream: Option<String>,
     /// The program that judges: its status 0 is success.
     pub check: Option<String>,
     /// The transports that are relayed; TCP unless stated.

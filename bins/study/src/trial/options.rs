@@ -16,14 +16,17 @@ pub struct TrialOptions {
     /// Who talks: tcp, udp, saw, ping, messages or http [default: saw]
     #[arg(long, value_name = "PROTOCOL", help_heading = "Who talks",
         add = ArgValueCandidates::new(protocols),
-        conflicts_with_all = ["client", "server", "check", "over"])]
+        conflicts_with_all = ["client", "server", "upstream", "check", "over"])]
     protocol: Option<String>,
-    /// Anyone's client instead, a command of the shell; it talks to $JOSTLE_SERVER
+    /// Anyone's client instead, a command of the shell; it talks to $JOSTLE_PROXY
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
     client: Option<String>,
-    /// Anyone's server, a command of the shell; it listens on $JOSTLE_LISTEN
+    /// Anyone's server, a command of the shell; it listens on $JOSTLE_SERVER
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
     server: Option<String>,
+    /// A server that runs already, instead of one that is started: 127.0.0.1:8080
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Who talks")]
+    upstream: Option<String>,
     /// A command that judges after the client: its status 0 is success
     #[arg(long, value_name = "CMD", help_heading = "Who talks", allow_hyphen_values = true)]
     check: Option<String>,
@@ -93,6 +96,7 @@ impl TrialOptions {
             "protocol" => &self.protocol,
             "client" => &self.client,
             "server" => &self.server,
+            "upstream" => &self.upstream,
             "check" => &self.check,
             "over" => &self.over,
             "profile" => &self.profile,
@@ -167,6 +171,7 @@ mod tests {
             "--up-loss 0% --up-delay 1ms --down-rate 1Mbit/s --down-queue 64KiB --down-reorder \
              100%",
             "--client -v --server nginx --check diff --over both",
+            "--client curl --upstream localhost:8080",
             "--profile {\"up\":[{\"rule\":\"drop\",\"chance\":\"2%\"}]}",
         ] {
             let given = trial(&words(text)).unwrap();

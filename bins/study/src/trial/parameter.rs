@@ -14,6 +14,7 @@ enum ParameterTarget {
     Protocol,
     Client,
     Server,
+    Upstream,
     Check,
     Over,
     Profile,
@@ -37,10 +38,11 @@ pub struct Parameter {
 }
 
 /// The parameters in front of the weather, in the order of rows.
-const BEFORE: [Parameter; 6] = [
+const BEFORE: [Parameter; 7] = [
     Parameter::new(ParameterTarget::Protocol, "protocol"),
     Parameter::new(ParameterTarget::Client, "client"),
     Parameter::new(ParameterTarget::Server, "server"),
+    Parameter::new(ParameterTarget::Upstream, "upstream"),
     Parameter::new(ParameterTarget::Check, "check"),
     Parameter::new(ParameterTarget::Over, "over"),
     Parameter::new(ParameterTarget::Profile, "profile"),
@@ -107,6 +109,7 @@ impl Parameter {
             ParameterTarget::Protocol => SettingKind::Protocol,
             ParameterTarget::Client
             | ParameterTarget::Server
+            | ParameterTarget::Upstream
             | ParameterTarget::Check
             | ParameterTarget::File => SettingKind::Text,
             ParameterTarget::Over => SettingKind::Transports,
@@ -171,6 +174,9 @@ impl Parameter {
             ParameterTarget::Protocol => trial.job.protocol().map(Setting::Protocol),
             ParameterTarget::Client => commands.and_then(|commands| text(&commands.client)),
             ParameterTarget::Server => commands.and_then(|commands| text(&commands.server)),
+            ParameterTarget::Upstream => {
+                commands.and_then(|commands| commands.upstream.clone()).map(Setting::Text)
+            }
             ParameterTarget::Check => {
                 commands.and_then(|commands| commands.check.clone()).map(Setting::Text)
             }
@@ -233,6 +239,9 @@ impl Parameter {
             }
             (ParameterTarget::Client, Setting::Text(text)) => trial.commands().client = text,
             (ParameterTarget::Server, Setting::Text(text)) => trial.commands().server = text,
+            (ParameterTarget::Upstream, Setting::Text(text)) => {
+                trial.commands().upstream = Some(text);
+            }
             (ParameterTarget::Check, Setting::Text(text)) => trial.commands().check = Some(text),
             (ParameterTarget::Over, Setting::Transports(over)) => {
                 trial.commands().over = Some(over)

@@ -101,6 +101,10 @@ impl<'a> StreamSimulation<'a> {
                 self.told[end] = true;
                 self.ends[end].handle_end(now);
             }
+            Event::CloseBoth { .. } | Event::ResetBoth { .. } => {
+                self.told = [true; 2];
+                self.ends.iter_mut().for_each(|end| end.handle_end(now));
+            }
             Event::Closed { .. } => {
                 // Whoever knows of no end is torn out of the connection.
                 for (end, told) in self.ends.iter_mut().zip(&mut self.told) {
@@ -109,7 +113,7 @@ impl<'a> StreamSimulation<'a> {
                     }
                 }
             }
-            Event::Established { .. } | Event::Room { .. } => {}
+            Event::Established { .. } | Event::Room { .. } | Event::Discarded(..) => {}
         }
     }
 

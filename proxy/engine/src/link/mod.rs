@@ -8,7 +8,7 @@
 mod gate;
 mod key;
 mod per_flow;
-mod schedule;
+pub(crate) mod schedule;
 mod watch;
 
 use crate::counters::Counters;
@@ -74,11 +74,12 @@ struct Element {
 }
 
 impl Link {
-    /// Creates a link that applies the rules of `timeline` from top to bottom.
+    /// Creates a link that applies the rules of `timeline` from top to bottom, except for those that
+    /// act on delivered streams: these are the carrier's.
     pub fn new(key: LinkKey, timeline: &Timeline) -> Self {
         let mut link = Self {
             key,
-            schedule: Arc::new(Schedule::new(timeline)),
+            schedule: Arc::new(Schedule::new(timeline.for_packets())),
             epoch: None,
             change: None,
             elements: Vec::new(),
@@ -137,7 +138,7 @@ impl Link {
     /// behind what it holds, until it is empty.
     pub fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
         self.catch_up(now);
-        self.schedule = Arc::new(Schedule::new(timeline));
+        self.schedule = Arc::new(Schedule::new(timeline.for_packets()));
         self.follow_schedule(now);
     }
 
@@ -205,6 +206,24 @@ impl Link {
         self.places.get(usize::from(place)).map_or("", String::as_str)
     }
 
+    /// Returns the place in a packet's trace of the rule called `key`, which it may have for itself
+    /// from now on.
+    pub(crate) fn place_of(&mut self, key: &str) -> u8 {
+        let place = self.places.iter().position(|known| known == key).unwrap_or_else(|| {
+            if self.places.len() < Trace::PLACES_MAX {
+                self.places.push(key.to_owned());
+            }
+            // Rules beyond the last place share it.
+            self.places.len() - 1
+        });
+        place as u8
+    }
+
+    /// Returns the time at which its timeline began to count, if it has.
+    pub(crate) const fn epoch(&self) -> Option<Instant> {
+        self.epoch
+    }
+
     /// Returns true if packets cross unchanged and at once.
     pub fn is_transparent(&self) -> bool {
         self.elements.is_empty() && self.schedule.is_empty()
@@ -215,14 +234,30 @@ impl Link {
         self.schedule.makes_copies()
     }
 
-    /// Returns true if what feeds it should wait, false if it may go on; `None` if the link bounds
-    /// what it holds itself.
-    pub fn holds_back(&self) -> Option<bool> {
+    /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
+    /// for it; `None` if the link bounds what it holds itself.
+    pub fn room(&self, flow: u32) -> Option<usize> {
+        if self.epoch.is_none() {
+            // The first packet puts the rules in force, and already finds a line that is idle.
+            let (rules, _) = self.schedule.at(0);
+            let asked = rules.iter().filter(|rule| {
+                rule.kind.setting().lets_senders_wait() && self.key.chooses_flow(rule, flow)
+            });
+            return asked.filter_map(|rule| self.idle_room(rule, flow)).min();
+        }
         let asked = self.elements.iter().filter_map(|element| match &element.work {
-            Work::Instant(_) => None,
-            Work::Holding(stage) => stage.holds_back(),
+            Work::Holding(stage) if element.looks_at_flow(flow) => stage.room(flow),
+            Work::Holding(_) | Work::Instant(_) => None,
         });
-        asked.reduce(|one, other| one || other)
+        asked.min()
+    }
+
+    /// Returns the number of bytes that a rule which holds nothing lets come.
+    fn idle_room(&self, rule: &Rule, flow: u32) -> Option<usize> {
+        match work(rule, self.key.origin(rule, Instant::START)) {
+            Work::Holding(stage) => stage.room(flow),
+            Work::Instant(_) => None,
+        }
     }
 
     /// Returns the key of the link.
@@ -251,16 +286,10 @@ impl Link {
     }
 
     fn element(&mut self, rule: &Rule, epoch: Instant) -> Element {
-        let place = self.places.iter().position(|key| *key == rule.key).unwrap_or_else(|| {
-            if self.places.len() < Trace::PLACES_MAX {
-                self.places.push(rule.key.clone());
-            }
-            // Rules beyond the last place share it.
-            self.places.len() - 1
-        });
+        let place = self.place_of(&rule.key);
         Element {
             rule: rule.clone(),
-            place: place as u8,
+            place,
             timing: rule.kind.timing(),
             retired: false,
             gate: Gate::new(rule, &self.key),
@@ -393,7 +422,7 @@ impl Link {
                     element.due = stage.take(packet);
                     let copies = match element.timing {
                         Timing::Trailing => stage.copies_made(),
-                        Timing::Instant | Timing::Waiting => 0,
+                        Timing::Instant | Timing::Waiting | Timing::Stream => 0,
                     };
                     if watched {
                         self.watch.held(copies);
@@ -533,6 +562,11 @@ impl Element {
             Work::Instant(_) => 0,
             Work::Holding(stage) => stage.held(),
         }
+    }
+
+    /// Returns true if the rule may look at packets of this flow.
+    fn looks_at_flow(&self, flow: u32) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow))
     }
 
     /// Returns true if the rule does not look at this packet.

@@ -11,8 +11,11 @@ mod raw;
 mod shorthand;
 mod timeline;
 
-pub use crate::rules::{JitterShape, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files};
+pub use crate::rules::{
+    BurstLength, JitterShape, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files,
+};
 pub use raw::schema;
+pub(crate) use raw::{RawProfile, schema_of};
 pub use timeline::{Phase, Start, Then, Timeline};
 
 use jostle_common::chance::Direction;

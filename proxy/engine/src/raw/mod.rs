@@ -36,10 +36,6 @@ pub const ROOM: usize = 4 << 20;
 /// The most units of one direction of a connection that are in its link.
 const UNITS_MAX: usize = 16 << 10;
 
-/// The most bytes that are taken in one go while a rate has room: many times that and its queue
-/// would be full long before it says so.
-const RATE_PIECE: usize = 4 << 10;
-
 /// All raw connections of a route.
 #[derive(Debug)]
 pub struct RawStreams {
@@ -113,6 +109,24 @@ impl RawStreams {
         &self.links[direction.index()]
     }
 
+    /// Returns both links, up first.
+    pub(crate) const fn links_mut(&mut self) -> [&mut Link; 2] {
+        let [up, down] = &mut self.links;
+        [up, down]
+    }
+
+    /// Returns the ids of all connections.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// Forgets a connection without an event. What is under way leaves the links as if its
+    /// receiver were gone.
+    pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
+        self.advance(now);
+        self.forget(id);
+    }
+
     /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at
     /// once.
     pub fn open(&mut self, now: Instant, id: u32) {
@@ -159,11 +173,7 @@ impl RawStreams {
                 Cut::Blocks(blocks) if !blocks.is_at_start() => blocks.missing(),
                 Cut::Blocks(_) | Cut::Lines(_) | Cut::Reads => 0,
             };
-            let rate = match self.link(direction).holds_back() {
-                None => usize::MAX,
-                Some(false) => begun.max(RATE_PIECE),
-                Some(true) => begun,
-            };
+            let rate = self.link(direction).room(id).map_or(usize::MAX, |room| room.max(begun));
             // A byte may be a unit.
             ROOM.saturating_sub(stream.inside)
                 .min(UNITS_MAX.saturating_sub(stream.units))

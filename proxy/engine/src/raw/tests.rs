@@ -57,7 +57,7 @@ fn take(raw: &mut RawStreams, now: Instant, seen: &mut Seen) {
             }
             Event::End { .. } => seen.end = Some("end"),
             Event::Reset { .. } => seen.end = Some("reset"),
-            Event::Established { .. } | Event::Room { .. } | Event::Closed { .. } => {}
+            _ => {}
         }
     }
 }

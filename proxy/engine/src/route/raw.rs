@@ -1,13 +1,17 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
 //! the command line.
 
-use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit, services, toxiproxy};
+use super::{
+    CongestionControl, HostPort, Route, TcpMode, Transports, Unit, profile_of_toxics, services,
+    toxiproxy,
+};
 use crate::limits;
-use crate::profile::{Profile, ReadFile, library};
+use crate::profile::{Profile, RawProfile, ReadFile, library, schema_of};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
 use jostle_common::units::{ByteSize, Span};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -26,10 +30,15 @@ pub struct Configuration {
     pub remarks: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// The routes that a proxy relays. A file may also be the list of routes alone, as Toxiproxy takes
+/// it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawConfiguration {
+    /// The seed of all draws; without it one is drawn and printed.
     seed: Option<u64>,
+    /// The routes, 1 to 4096.
+    #[schemars(with = "Vec<RawRoute>", length(min = 1, max = 4096))]
     proxies: Vec<Value>,
 }
 
@@ -37,30 +46,92 @@ struct RawConfiguration {
 pub(super) const ROUTE_KEYS: [&str; 10] =
     ["name", "listen", "upstream", "profile", "seed", "enabled", "tcp", "unit", "follow", "idle"];
 
-#[derive(Deserialize)]
+/// A route: what is listened on, where it leads, and what happens on the way.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawRoute {
+    /// Its name in counters, in the event log and in its draws; its ordinal from 1 unless stated.
+    #[schemars(length(min = 1, max = 64))]
     name: Option<String>,
+    /// Where it listens: udp://, tcp:// or both://HOST:PORT; without a scheme TCP.
     listen: String,
+    /// Where it relays to: HOST:PORT.
     upstream: String,
+    /// What happens to packets: a profile, or the name or the file of one. Nothing unless stated.
     #[serde(default)]
+    #[schemars(with = "Option<RawNamedProfile>")]
     profile: Value,
+    /// The seed of its draws; the run's unless stated.
     seed: Option<u64>,
+    /// Whether it starts; it does unless stated.
     enabled: Option<bool>,
+    /// What loss means on TCP: "model" (segments are lost and sent again, by CUBIC), "raw" (pieces
+    /// of the stream are lost), or the model of another congestion control.
+    #[schemars(with = "Option<RawTcp>")]
     tcp: Option<Value>,
+    /// The pieces of a raw stream: "read", "line", or a size such as "1KiB".
     unit: Option<String>,
+    /// Whether answers from other ports of the upstream's address are relayed, as TFTP's come.
     #[serde(default)]
     follow: bool,
+    /// After how long a silent UDP flow is forgotten; 2m unless stated.
     idle: Option<Span>,
 }
 
-#[derive(Deserialize)]
+/// A profile as a route names it.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is of use")]
+enum RawNamedProfile {
+    /// The name of a built-in profile, or a file.
+    Named(String),
+    /// The profile itself.
+    Written(RawProfile),
+}
+
+/// What loss means on TCP.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is of use")]
+enum RawTcp {
+    /// "model" or "raw".
+    Named(RawTcpName),
+    /// The model of a congestion control.
+    Model(RawModel),
+}
+
+/// What loss means on TCP, by its name.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is of use")]
+enum RawTcpName {
+    Model,
+    Raw,
+}
+
+/// A modelled TCP.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawModel {
+    /// Its congestion control.
     model: RawCongestionControl,
 }
 
-#[derive(Deserialize)]
+/// Returns the JSON Schema of configurations (draft 7), as text with a line end.
+pub fn schema() -> String {
+    schema_of::<RawConfiguration>("jostle proxy --config", |schema| {
+        let words = "What Toxiproxy would do; it is ignored here.";
+        let toxics = json!({ "type": "array", "description": words });
+        if let Some(fields) = schema.pointer_mut("/definitions/RawRoute/properties")
+            && let Some(fields) = fields.as_object_mut()
+        {
+            fields.insert("toxics".into(), toxics);
+        }
+    })
+}
+
+/// A congestion control.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawCongestionControl {
     Cubic,
@@ -85,7 +156,11 @@ impl Configuration {
                 Value::Object(object) if toxiproxy::is_listing(&object) => {
                     (None, "", toxiproxy::entries(object), true)
                 }
-                value => {
+                mut value => {
+                    // It is for editors.
+                    if let Some(fields) = value.as_object_mut() {
+                        fields.remove("$schema");
+                    }
                     let raw: RawConfiguration = decode("", value)?;
                     (raw.seed, "proxies", numbered("proxies", raw.proxies), false)
                 }
@@ -137,7 +212,7 @@ fn route(
     mut value: Value,
     read: ReadFile<'_>,
 ) -> Result<Route, SettingError> {
-    toxiproxy::refuse_toxics(place, &mut value)?;
+    let toxics = toxiproxy::take_toxics(place, &mut value)?;
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let name = raw.name.unwrap_or_else(|| ordinal.to_string());
@@ -148,7 +223,14 @@ fn route(
         parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
     let upstream = parse_upstream(&raw.upstream)
         .map_err(|problem| SettingError::new(at("upstream"), problem))?;
-    let tcp = tcp_mode(place, raw.tcp, raw.unit.as_deref())?;
+    let tcp = match (&raw.tcp, &raw.unit) {
+        (None, None) if !toxics.is_empty() => TcpMode::TOXIPROXY,
+        _ => tcp_mode(place, raw.tcp, raw.unit.as_deref())?,
+    };
+    if !toxics.is_empty() && !raw.profile.is_null() {
+        let problem = "the toxics are the route's profile already; leave one of both out";
+        return Err(SettingError::new(at("profile"), problem));
+    }
     if raw.follow && !transport.has_udp() {
         return Err(SettingError::new(
             at("follow"),
@@ -161,7 +243,10 @@ fn route(
         return Err(SettingError::new(at("idle"), problem));
     }
     let route = Route {
-        profile: profile(&at("profile"), raw.profile, read)?,
+        profile: match toxics.is_empty() {
+            true => profile(&at("profile"), raw.profile, read)?,
+            false => profile_of_toxics(&toxics),
+        },
         name,
         transport,
         listen,

@@ -16,6 +16,29 @@ fn read(text: &str) -> Result<Configuration, SettingError> {
 }
 
 #[test]
+fn the_shipped_schema_is_current_and_names_every_field() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/config.schema.json");
+    let current = schema();
+    if std::env::var_os("JOSTLE_BLESS").is_some() {
+        std::fs::write(path, &current).unwrap();
+    }
+    let shipped = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        shipped == current,
+        "write it again: jostle profile schema --config > configs/config.schema.json"
+    );
+    let schema: Value = serde_json::from_str(&current).unwrap();
+    let fields = schema["definitions"]["Route"]["properties"].as_object().unwrap();
+    assert_eq!(fields.len(), 11, "{fields:?}");
+    for (name, field) in fields {
+        assert!(field["description"].is_string(), "{name}: {field}");
+    }
+    // A file may name it, for editors.
+    let text = r#"{ "$schema": "config.schema.json", "proxies": [ { "listen": "udp://127.0.0.1:1", "upstream": "127.0.0.1:2" } ] }"#;
+    assert_eq!(read(text).unwrap().routes.len(), 1);
+}
+
+#[test]
 fn every_key_is_read() {
     let configuration = read(
         r#"{ "seed": 7, "proxies": [
@@ -102,44 +125,65 @@ fn what_toxiproxy_prints_and_takes_beside_is_read() {
 }
 
 #[test]
-fn toxics_are_refused_with_their_place_and_a_profile_like_them() {
-    let toxic = |stream: &str, kind: &str, attributes: &str| {
+fn toxics_are_applied_to_what_was_read() {
+    let text = |toxics: &str| {
         format!(
-            r#"{{ "name": "t", "type": "{kind}", "stream": "{stream}", "toxicity": 1.0, "attributes": {{ {attributes} }} }}"#
+            r#"[ {{ "name": "a", "listen": ":1", "upstream": "localhost:80", "toxics": {toxics} }} ]"#
         )
     };
-    let latency = toxic("downstream", "latency", r#""latency": 5000, "jitter": 2000"#);
-    let says = |text: &str| read(text).unwrap_err().to_string();
-    let entry = |toxics: &str| {
-        format!(
-            r#"{{ "name": "a", "listen": ":1", "upstream": "localhost:80", "toxics": {toxics} }}"#
-        )
+    let toxics = r#"[ { "type": "latency", "attributes": { "latency": 5000, "jitter": 2000 } },
+                      { "name": "slow", "type": "bandwidth", "stream": "upstream", "toxicity": 0.5, "attributes": { "rate": 3 } },
+                      { "type": "timeout" } ]"#;
+    let route = read(&text(toxics)).unwrap().routes.pop().unwrap();
+    assert_eq!(route.tcp, TcpMode::Raw(Unit::Read));
+    let keys = |timeline: &crate::profile::Timeline| {
+        timeline.rules().map(|rule| rule.key.clone()).collect::<Vec<_>>()
     };
-    for (toxics, remedy) in [
+    assert_eq!(keys(&route.profile.up), ["slow"]);
+    assert_eq!(keys(&route.profile.down), ["latency_downstream", "timeout_downstream"]);
+    let says = |toxics: &str| read(&text(toxics)).unwrap_err().to_string();
+    for (toxics, problem) in [
+        ("{}", "[0].toxics: here belongs a list; write []"),
         (
-            latency.clone(),
-            r#"this latency would not happen; write "profile": { "down": [ { "rule": "delay", "time": "5000ms", "jitter": "2000ms" } ] } instead"#,
+            r#"[ { "type": "noop" }, { "type": "packet_loss" } ]"#,
+            "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
+             timeout, reset_peer, slicer, limit_data or noop",
         ),
         (
-            toxic("UpStream", "bandwidth", r#""rate": 100"#),
-            r#"this bandwidth would not happen; write "profile": { "up": [ { "rule": "rate", "limit": "800kbit/s" } ] } instead"#,
+            r#"[ { "type": "noop" }, { "type": "noop" } ]"#,
+            "[0].toxics[1]: toxic already exists; give each toxic of a proxy its own name",
         ),
         (
-            toxic("upstream", "timeout", r#""timeout": 0"#),
-            r#"this timeout would not happen; write a "profile" instead"#,
+            r#"[ { "type": "latency", "attributes": { "latency": "5" } } ]"#,
+            "[0].toxics[0]: bad request body: \"5\" does not belong into latency; write whole \
+             numbers, without quotes",
+        ),
+        (
+            r#"[ { "type": "noop" } ], "profile": "geo-satellite""#,
+            "[0].profile: the toxics are the route's profile already; leave one of both out",
         ),
     ] {
-        let entry = entry(&format!("[ {toxics} ]"));
-        let problem = format!("toxics are not applied, and {remedy}");
-        assert_eq!(says(&format!("[ {entry} ]")), format!("[0].toxics[0]: {problem}"));
-        assert_eq!(says(&format!(r#"{{ "a": {entry} }}"#)), format!("a.toxics[0]: {problem}"));
-        let own = format!(r#"{{ "proxies": [ {entry} ] }}"#);
-        assert_eq!(says(&own), format!("proxies[0].toxics[0]: {problem}"));
+        assert_eq!(says(toxics), problem);
     }
-    assert!(says(&format!("[ {} ]", entry("{}"))).starts_with("[0].toxics: here belongs a list"));
-    // The profile that is named is one.
-    let profile = r#"{ "down": [ { "rule": "delay", "time": "5000ms", "jitter": "2000ms" } ] }"#;
-    assert!(Profile::from_json(profile).is_ok());
+    let own = format!(r#"{{ "proxies": {} }}"#, text(r#"[ { "type": "noop" } ], "tcp": "model""#));
+    let route = read(&own).unwrap().routes.pop().unwrap();
+    assert_eq!(route.tcp, TcpMode::default(), "a mode that is written holds");
+}
+
+#[test]
+fn a_rule_on_streams_needs_streams() {
+    let route = |listen: &str| {
+        let text = format!(
+            r#"{{ "proxies": [ {{ "name": "r", "listen": "{listen}", "upstream": "localhost:80",
+                 "profile": {{ "down": [ {{ "rule": "stall", "name": "hole" }} ] }} }} ] }}"#
+        );
+        read(&text).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(route("tcp://:1"), Ok(()));
+    assert_eq!(route("both://:1"), Ok(()), "it acts on the TCP half");
+    let problem = "proxies[0].profile: route \"r\": rule \"hole\" acts on TCP streams, and the route \
+                   relays UDP alone; leave stall out, or listen on tcp:// or both://";
+    assert_eq!(route("udp://:1"), Err(problem.to_owned()));
 }
 
 #[test]

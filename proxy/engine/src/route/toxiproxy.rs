@@ -2,12 +2,17 @@
 //! that it prints at `/proxies`, names in front of the proxies.
 //!
 //! It reads JSON as Go does: keys in any case, keys that it does not know read over, `null` for
-//! what is not said. What is read over here is told. Toxics are not applied yet, so they are
-//! refused: weather that does not happen must not go unnoticed.
+//! what is not said. What is read over here is told. Toxics are applied, which Toxiproxy itself does
+//! not do with those in a file.
 
 use super::raw::ROUTE_KEYS;
-use jostle_common::setting::{SettingError, within};
+use super::{Toxic, ToxicError, ToxicKind};
+use crate::packet::Trace;
+use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
+
+/// The most toxics of a proxy: a link has a place for so many rules.
+const RULES_MAX: usize = Trace::PLACES_MAX;
 
 /// The keys of a proxy, as Toxiproxy prints them.
 const KEYS: [&str; 5] = ["name", "listen", "upstream", "enabled", "toxics"];
@@ -61,49 +66,42 @@ pub(super) fn tidied(place: &str, value: Value, remarks: &mut Vec<String>) -> Va
     Value::Object(tidy)
 }
 
-/// Takes the toxics out of an entry, and refuses them if there are any.
-pub(super) fn refuse_toxics(place: &str, value: &mut Value) -> Result<(), SettingError> {
+/// Takes the toxics out of an entry.
+pub(super) fn take_toxics(place: &str, value: &mut Value) -> Result<Vec<Toxic>, SettingError> {
     let Some(toxics) = value.as_object_mut().and_then(|fields| fields.remove("toxics")) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let place = within(place, "toxics");
-    let toxics = match toxics {
-        Value::Null => return Ok(()),
-        Value::Array(toxics) => toxics,
+    let values = match toxics {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(values) => values,
         _ => return Err(SettingError::new(place, "here belongs a list; write []")),
     };
-    let Some(toxic) = toxics.first() else { return Ok(()) };
-    let said = |key: &str| toxic.get(key).and_then(Value::as_str);
-    let (kind, name) = (said("type"), said("name"));
-    let what = kind.or(name).unwrap_or("first");
-    let remedy = remedy(toxic, kind).unwrap_or_else(|| "write a \"profile\" instead".to_owned());
-    Err(SettingError::new(
-        format!("{place}[0]"),
-        format!("toxics are not applied, and this {what} would not happen; {remedy}"),
-    ))
+    let mut toxics: Vec<Toxic> = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let is_taken = |name: &str| toxics.iter().any(|toxic| toxic.name == name);
+        let toxic = Toxic::from_value(value, is_taken).map_err(|error| {
+            let problem = format!("{error}; {}", remedy(&error));
+            SettingError::new(format!("{place}[{index}]"), problem)
+        })?;
+        toxics.push(toxic);
+        if toxics.len() > RULES_MAX {
+            let problem = format!("more than {RULES_MAX} toxics are too many; leave some out");
+            return Err(SettingError::new(place, problem));
+        }
+    }
+    Ok(toxics)
 }
 
-/// Says which profile is like a toxic, where one is.
-fn remedy(toxic: &Value, kind: Option<&str>) -> Option<String> {
-    let attribute = |key: &str| toxic.get("attributes")?.get(key)?.as_u64();
-    let way = match toxic.get("stream").and_then(Value::as_str) {
-        Some(stream) if stream.eq_ignore_ascii_case("upstream") => "up",
-        _ => "down",
-    };
-    let rule = match kind? {
-        "latency" => {
-            let jitter = match attribute("jitter") {
-                Some(jitter) if jitter > 0 => format!(", \"jitter\": \"{jitter}ms\""),
-                _ => String::new(),
-            };
-            format!("\"rule\": \"delay\", \"time\": \"{}ms\"{jitter}", attribute("latency")?)
+/// Says what to write instead of what is no toxic.
+fn remedy(error: &ToxicError) -> String {
+    match error {
+        ToxicError::Body(_) => "write whole numbers, without quotes".to_owned(),
+        ToxicError::Stream => "write one of them".to_owned(),
+        ToxicError::Kind => {
+            let names = ToxicKind::ALL.map(ToxicKind::name);
+            format!("write \"type\": {}", one_of(&names))
         }
-        // A thousand bytes per second each.
-        "bandwidth" => format!(
-            "\"rule\": \"rate\", \"limit\": \"{}kbit/s\"",
-            attribute("rate")?.checked_mul(8)?
-        ),
-        _ => return None,
-    };
-    Some(format!("write \"profile\": {{ \"{way}\": [ {{ {rule} }} ] }} instead"))
+        ToxicError::Taken => "give each toxic of a proxy its own name".to_owned(),
+    }
 }

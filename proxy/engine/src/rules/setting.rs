@@ -3,6 +3,7 @@
 use super::promise::{Decision, Promise, Traffic};
 use super::shorthand::Shorthand;
 use super::source::Origin;
+use super::stream::{StreamRule, StreamSetup};
 use super::written::ReadFile;
 use crate::packet::Packet;
 use crate::stage::{Stage, Verdict};
@@ -57,6 +58,11 @@ pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
         0
     }
 
+    /// Returns true if what feeds the link is to wait for the rule, as [`HoldingRule::room`] says.
+    fn lets_senders_wait(&self) -> bool {
+        false
+    }
+
     /// Computes the tables that flows of one rule share, if it has any.
     fn tables(&self) -> Tables {
         None
@@ -64,6 +70,11 @@ pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
 
     /// Builds the working side of the rule.
     fn build(&self, setup: Setup<'_>) -> Work;
+
+    /// Builds the working side of a rule that acts on delivered streams.
+    fn build_stream(&self, _: StreamSetup) -> Option<Box<dyn StreamRule>> {
+        None
+    }
 
     /// Returns what the rule does in the long run to packets that it looks at.
     fn promise(&self, traffic: &Traffic) -> Promise;
@@ -109,6 +120,9 @@ pub enum Timing {
     Waiting,
     /// It lets every packet pass at once and sends others behind it.
     Trailing,
+    /// It acts on the delivered stream of each TCP connection, behind the link; packets are nothing
+    /// to it.
+    Stream,
 }
 
 impl Timing {
@@ -126,6 +140,23 @@ pub(crate) enum Work {
     Instant(Box<dyn InstantRule>),
     /// It holds packets, and lives on under a new setting.
     Holding(Box<dyn HoldingRule>),
+}
+
+impl Work {
+    /// Makes the work of a rule on streams, which lets packets pass. Links leave such rules out.
+    pub(crate) fn passing() -> Self {
+        Self::Instant(Box::new(Passing))
+    }
+}
+
+/// Lets every packet pass.
+#[derive(Debug)]
+struct Passing;
+
+impl InstantRule for Passing {
+    fn judge(&mut self, _: &mut Packet) -> Verdict {
+        Verdict::Pass
+    }
 }
 
 /// A rule that decides at once.
@@ -157,9 +188,9 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
     /// what it holds.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>);
 
-    /// Returns true if nothing more should come for now, and false if something may; `None` if it
-    /// bounds what it holds itself.
-    fn holds_back(&self) -> Option<bool> {
+    /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
+    /// for it; `None` if the rule bounds what it holds itself.
+    fn room(&self, _flow: u32) -> Option<usize> {
         None
     }
 

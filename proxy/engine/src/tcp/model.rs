@@ -90,6 +90,23 @@ impl Model {
         &self.links[direction.index()]
     }
 
+    /// Returns both links, up first.
+    pub(crate) const fn links_mut(&mut self) -> [&mut Link; 2] {
+        let [up, down] = &mut self.links;
+        [up, down]
+    }
+
+    /// Returns the ids of all connections.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// Forgets a connection without an event. Its segments that are under way reach nobody.
+    pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        self.forget(id);
+    }
+
     /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.connections.len()

@@ -25,7 +25,10 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   jostle-server file --over tcp --dir incoming
   jostle-server file --over udp --dir incoming --once --json
-  jostle-server file --over udp --naive       # bare datagrams from any script")]
+  jostle-server file --over udp --naive       # bare datagrams from any script
+
+Over UDP a program on this machine may also send nothing but the file in chunks of 4096 bytes (or
+another usual size): a shorter chunk or 2 s of silence is its end.")]
 pub struct FileReceiveArgs {
     /// The transport
     #[arg(long, value_parser = transport(), value_name = "TRANSPORT")]
@@ -93,7 +96,7 @@ impl FileReceiveArgs {
                     ready(server.address());
                     server.run(stop, tell)?
                 } else {
-                    let server = UdpFileServer::bind(listen, self.udp_settings(), folder)?;
+                    let server = UdpFileServer::bind_any(listen, self.udp_settings(), folder)?;
                     ready(server.address());
                     server.run(stop, tell)?
                 };
@@ -134,6 +137,7 @@ impl FileReceiveArgs {
             transfers_max: self.max_clients.into(),
             idle: self.idle.unwrap_or_else(|| NaiveSettings::default().idle),
             once: self.once,
+            ..NaiveSettings::default()
         }
     }
 
@@ -155,7 +159,7 @@ impl FileReceiveArgs {
             "peer": received.peer.to_string(), "file": name,
             "size": received.size, "sha256": digest,
             "digest_equal": received.sent.map(|_| received.is_equal()),
-            "seconds": seconds, "goodput_bps": goodput,
+            "seconds": seconds, "goodput_bps": goodput, "bare_datagrams": received.bare,
         });
         if let (Some(fields), Some(account)) = (fields.as_object_mut(), &received.account) {
             fields.extend(counts_json(&account.counts()).as_object().cloned().unwrap_or_default());
@@ -180,6 +184,12 @@ impl FileReceiveArgs {
             }
             digest.into_iter().for_each(|digest| text.push_str(&format!("\nsha256 {digest}")));
             counts.iter().for_each(|counts| text.push_str(&format!("\n{}", counts_text(counts))));
+            if let Some(datagrams) = received.bare {
+                text.push_str(&format!(
+                    "\nin {datagrams} bare datagrams, stored as they came: what was lost, doubled \
+                     or overtaken cannot be told"
+                ));
+            }
             text
         });
     }

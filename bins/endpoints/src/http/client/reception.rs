@@ -151,7 +151,7 @@ fn whole(
     // Weak tags name no bytes.
     let etag = only(headers, &ETAG).filter(|etag| etag.starts_with('"')).map(str::to_owned);
     let known = part.filter(|part| etag.as_deref() == Some(part.etag)).and_then(|part| part.total);
-    let total = length.or(said.and_then(|range| range.complete)).or(known);
+    let total = length.or_else(|| said.and_then(|range| range.complete)).or(known);
     if is_encoded(headers) {
         return Err(Misfit::Encoded);
     }
@@ -190,6 +190,9 @@ mod tests {
 
     const PART: Resumed<'_> = Resumed { there: 30, etag: "\"v1\"", total: Some(100) };
 
+    const V1: (HeaderName, &str) = (ETAG, "\"v1\"");
+    const REST: (HeaderName, &str) = (CONTENT_RANGE, "bytes 30-99/100");
+
     fn judged(
         status: u16,
         fields: &[(HeaderName, &'static str)],
@@ -213,54 +216,48 @@ mod tests {
 
     #[test]
     fn a_part_is_joined_only_when_everything_about_it_fits() {
-        let v1 = (ETAG, "\"v1\"");
-        let rest = (CONTENT_RANGE, "bytes 30-99/100");
         for (fields, length, expected) in [
-            (&[v1.clone(), rest.clone()][..], Some(70), next(100)),
-            (&[v1.clone(), rest.clone()], None, next(100)),
-            (&[v1.clone(), (CONTENT_RANGE, "bytes 30-49/100")], Some(20), next(50)),
-            (&[v1.clone(), (CONTENT_RANGE, "bytes 30-99/*")], Some(70), next(100)),
-            (&[rest.clone()], Some(70), Reception::Anew(Misfit::NoVersion)),
-            (&[v1.clone()], Some(70), Reception::Anew(Misfit::Unplaced)),
+            (&[V1, REST][..], Some(70), next(100)),
+            (&[V1, REST], None, next(100)),
+            (&[V1, (CONTENT_RANGE, "bytes 30-49/100")], Some(20), next(50)),
+            (&[V1, (CONTENT_RANGE, "bytes 30-99/*")], Some(70), next(100)),
+            (&[REST], Some(70), Reception::Anew(Misfit::NoVersion)),
+            (&[V1], Some(70), Reception::Anew(Misfit::Unplaced)),
+            (&[V1, REST, REST], Some(70), Reception::Anew(Misfit::Unplaced)),
             (
-                &[v1.clone(), rest.clone(), rest.clone()],
-                Some(70),
-                Reception::Anew(Misfit::Unplaced),
-            ),
-            (
-                &[v1.clone(), (CONTENT_TYPE, "multipart/byteranges; boundary=b")],
+                &[V1, (CONTENT_TYPE, "multipart/byteranges; boundary=b")],
                 None,
                 Reception::Anew(Misfit::Unplaced),
             ),
-            (&[(ETAG, "\"v2\""), rest.clone()], Some(70), Reception::Anew(Misfit::OtherVersion)),
-            (&[(ETAG, "W/\"v1\""), rest.clone()], Some(70), Reception::Anew(Misfit::OtherVersion)),
+            (&[(ETAG, "\"v2\""), REST], Some(70), Reception::Anew(Misfit::OtherVersion)),
+            (&[(ETAG, "W/\"v1\""), REST], Some(70), Reception::Anew(Misfit::OtherVersion)),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 0-99/100")],
+                &[V1, (CONTENT_RANGE, "bytes 0-99/100")],
                 Some(100),
                 Reception::Anew(Misfit::OtherRange),
             ),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 31-99/100")],
+                &[V1, (CONTENT_RANGE, "bytes 31-99/100")],
                 Some(69),
                 Reception::Anew(Misfit::OtherRange),
             ),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 30-89/90")],
+                &[V1, (CONTENT_RANGE, "bytes 30-89/90")],
                 Some(60),
                 Reception::Anew(Misfit::OtherTotal),
             ),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 30-109/*")],
+                &[V1, (CONTENT_RANGE, "bytes 30-109/*")],
                 Some(80),
                 Reception::Anew(Misfit::OtherTotal),
             ),
-            (&[v1.clone(), rest.clone()], Some(60), Reception::Anew(Misfit::OtherLength)),
-            (&[v1.clone(), rest.clone()], Some(80), Reception::Anew(Misfit::OtherLength)),
-            (&[v1, rest, (CONTENT_ENCODING, "gzip")], Some(70), Reception::Anew(Misfit::Encoded)),
+            (&[V1, REST], Some(60), Reception::Anew(Misfit::OtherLength)),
+            (&[V1, REST], Some(80), Reception::Anew(Misfit::OtherLength)),
+            (&[V1, REST, (CONTENT_ENCODING, "gzip")], Some(70), Reception::Anew(Misfit::Encoded)),
         ] {
             assert_eq!(judged(206, fields, length, Some(PART)), expected, "{fields:?} {length:?}");
         }
-        let rest = [(ETAG, "\"v1\""), (CONTENT_RANGE, "bytes 30-99/100")];
+        let rest = [V1, REST];
         assert_eq!(judged(206, &rest, Some(70), None), Reception::Wrong(Misfit::Unasked));
         // When no answer has named the size, the first that does is believed.
         let open = Resumed { total: None, ..PART };
@@ -274,56 +271,45 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_one_and_the_size_of_a_version_stays() {
-        let v1 = (ETAG, "\"v1\"");
         for (fields, length, alone, resuming) in [
-            (&[v1.clone()][..], Some(100), whole(Some("\"v1\""), Some(100)), None),
+            (&[V1][..], Some(100), whole(Some("\"v1\""), Some(100)), None),
             (&[(ETAG, "W/\"v1\"")], Some(90), whole(None, Some(90)), None),
             (&[(ETAG, "\"v2\"")], Some(90), whole(Some("\"v2\""), Some(90)), None),
             (&[], None, whole(None, None), None),
+            (&[V1], None, whole(Some("\"v1\""), None), Some(whole(Some("\"v1\""), Some(100)))),
             (
-                &[v1.clone()],
-                None,
-                whole(Some("\"v1\""), None),
-                Some(whole(Some("\"v1\""), Some(100))),
-            ),
-            (
-                &[v1.clone()],
+                &[V1],
                 Some(90),
                 whole(Some("\"v1\""), Some(90)),
                 Some(Reception::Anew(Misfit::OtherTotal)),
             ),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 30-99/100")],
+                &[V1, (CONTENT_RANGE, "bytes 30-99/100")],
                 Some(70),
                 Reception::Wrong(Misfit::PartOfWhole),
                 Some(Reception::Anew(Misfit::PartOfWhole)),
             ),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 0-99/100")],
+                &[V1, (CONTENT_RANGE, "bytes 0-99/100")],
                 Some(100),
                 whole(Some("\"v1\""), Some(100)),
                 None,
             ),
             (
-                &[v1.clone(), (CONTENT_RANGE, "bytes 0-99/100")],
+                &[V1, (CONTENT_RANGE, "bytes 0-99/100")],
                 Some(99),
                 Reception::Wrong(Misfit::PartOfWhole),
                 Some(Reception::Anew(Misfit::PartOfWhole)),
             ),
             (
-                &[v1.clone(), (CONTENT_TYPE, "multipart/byteranges; boundary=b")],
+                &[V1, (CONTENT_TYPE, "multipart/byteranges; boundary=b")],
                 Some(100),
                 Reception::Wrong(Misfit::PartOfWhole),
                 Some(Reception::Anew(Misfit::PartOfWhole)),
             ),
+            (&[V1, (CONTENT_ENCODING, "gzip")], Some(100), Reception::Wrong(Misfit::Encoded), None),
             (
-                &[v1.clone(), (CONTENT_ENCODING, "gzip")],
-                Some(100),
-                Reception::Wrong(Misfit::Encoded),
-                None,
-            ),
-            (
-                &[v1, (CONTENT_ENCODING, "identity")],
+                &[V1, (CONTENT_ENCODING, "identity")],
                 Some(100),
                 whole(Some("\"v1\""), Some(100)),
                 None,

@@ -6,6 +6,7 @@ use super::caught::caught;
 use super::framing::BadRequest;
 use super::handler::{Body, Context, Exchange, HttpEvent};
 use super::peer_watch::PeerWatch;
+use super::places::Place;
 use super::watched::{Activity, Expiry, WatchedConnection};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -35,15 +36,15 @@ const TOO_SLOW: &[u8] =
 const PROGRAM: HeaderValue =
     HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
 
-/// Serves a connection to its end.
+/// Serves a connection to its end, or until it has to leave its place to another.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     context: Arc<Context>,
+    (course, place): (Arc<Activity>, &Place),
     mut is_stopping: watch::Receiver<bool>,
 ) {
     context.counts.connections.add(1);
-    let course = Arc::new(Activity::default());
     let stream = Arc::new(stream);
     let watched = WatchedConnection::new(stream.clone(), context.clone(), course.clone());
     let watch = PeerWatch::new(&stream);
@@ -62,8 +63,17 @@ pub(super) async fn serve(
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut stop = pin!(is_stopping.wait_for(|stopping| *stopping));
-    let mut stopped = false;
+    let mut leave = pin!(place.leave.notified());
+    let (mut stopped, mut has_left) = (false, false);
     let result = poll_fn(|task| {
+        // One that asks after all is answered.
+        if !has_left && leave.as_mut().poll(task).is_ready() {
+            has_left = course.idle().is_some();
+            if has_left {
+                return Poll::Ready(Ok(()));
+            }
+            leave.set(place.leave.notified());
+        }
         if !stopped && stop.as_mut().poll(task).is_ready() {
             stopped = true;
             Pin::new(&mut connection).graceful_shutdown();
@@ -72,6 +82,9 @@ pub(super) async fn serve(
     });
     let result = result.await;
     let expired = connection.into_parts().io.into_inner().expired();
+    if has_left {
+        return;
+    }
     match expired {
         Some(Expiry::Idle) => drop(context.counts.idle.add(1)),
         Some(Expiry::Head) => {

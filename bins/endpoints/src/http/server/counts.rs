@@ -27,6 +27,7 @@ pub(in crate::http) struct HttpCounts {
     pub(in crate::http) panics: Count,
     pub(in crate::http) idle: Count,
     pub(in crate::http) malformed: Count,
+    pub(in crate::http) yielded: Count,
     pub(in crate::http) slow_heads: Count,
     pub(in crate::http) slow_bodies: Count,
     pub(in crate::http) slow_readers: Count,
@@ -56,6 +57,7 @@ impl HttpCounts {
             panics: self.panics.now(),
             idle: self.idle.now(),
             malformed: self.malformed.now(),
+            yielded: self.yielded.now(),
             slow_heads: self.slow_heads.now(),
             slow_bodies: self.slow_bodies.now(),
             slow_readers: self.slow_readers.now(),
@@ -93,6 +95,8 @@ pub struct HttpTotals {
     pub idle: u64,
     /// Connections closed because what came is no request (RFC 9112).
     pub malformed: u64,
+    /// Connections closed because nothing was asked and another needed the place.
+    pub yielded: u64,
     /// Connections closed because a request's head took too long.
     pub slow_heads: u64,
     /// Uploads that came too slowly.

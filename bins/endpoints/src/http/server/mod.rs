@@ -10,6 +10,7 @@ mod framing;
 mod handler;
 mod limits;
 mod peer_watch;
+mod places;
 mod watched;
 
 pub(super) use handler::Context;

@@ -6,6 +6,7 @@
 use super::framing::{BadRequest, RequestFraming};
 use super::handler::Context;
 use crate::http::pace::Pace;
+use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use std::io;
 use std::net::Shutdown;
@@ -19,13 +20,29 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// The progress of a connection's requests; shared by its bytes and its answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Activity {
+    clock: Clock,
     begun: AtomicU64,
     ended: AtomicU64,
+    /// The time at which the last answer was complete, or the connection began, in nanoseconds.
+    since: AtomicU64,
 }
 
 impl Activity {
+    /// Creates the activity of a connection that begins now.
+    pub(super) fn new(clock: Clock) -> Self {
+        let since = AtomicU64::new(clock.now().as_nanos());
+        Self { clock, begun: AtomicU64::new(0), ended: AtomicU64::new(0), since }
+    }
+
+    /// Returns the number of answers that are complete and the time since when nothing is asked,
+    /// if none is being made.
+    pub(super) fn idle(&self) -> Option<(u64, Instant)> {
+        let answers = self.between()?;
+        Some((answers, Instant::from_nanos(self.since.load(Ordering::Relaxed))))
+    }
+
     /// Notes that a request's head was read.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -33,6 +50,7 @@ impl Activity {
 
     /// Notes that its answer is complete, or dropped.
     pub(super) fn end(&self) {
+        self.since.store(self.clock.now().as_nanos(), Ordering::Relaxed);
         self.ended.fetch_add(1, Ordering::Release);
     }
 

@@ -190,13 +190,15 @@ fn summary(printing: &Printing, totals: &HttpTotals) {
         unstored,
         ..
     } = *totals;
-    let HttpTotals { panics, idle, malformed, slow_heads, slow_bodies, slow_readers, .. } = *totals;
+    let HttpTotals { panics, idle, yielded, malformed, .. } = *totals;
+    let HttpTotals { slow_heads, slow_bodies, slow_readers, .. } = *totals;
     let HttpTotals { undigested, read_ahead_full, accept_paused, .. } = *totals;
     let fields = json!({ "kind": "http", "connections": connections, "requests": requests,
         "succeeded": succeeded,
         "redirected": redirected, "refused": refused, "failed": failed, "bytes": bytes,
         "stored": stored, "unstored": unstored,
-        "panics": panics, "idle": idle, "malformed": malformed, "slow_heads": slow_heads,
+        "panics": panics, "idle": idle, "yielded": yielded,
+        "malformed": malformed, "slow_heads": slow_heads,
         "slow_bodies": slow_bodies, "slow_readers": slow_readers, "undigested": undigested,
         "read_ahead_full": read_ahead_full, "accept_paused": accept_paused });
     printing.finish("summary", fields, || {
@@ -208,6 +210,7 @@ fn summary(printing: &Printing, totals: &HttpTotals) {
         );
         let odd = [
             ("idle", idle),
+            ("yielded", yielded),
             ("malformed", malformed),
             ("slow heads", slow_heads),
             ("slow bodies", slow_bodies),

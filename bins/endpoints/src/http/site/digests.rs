@@ -20,17 +20,20 @@ use tokio::sync::{Semaphore, watch};
 
 /// The number of versions that are remembered.
 const REMEMBERED_MAX: usize = 16_384;
-/// The number of versions that are being read, or wait for it; each holds a descriptor.
+/// The number of versions that are being read, or wait for it, small and large ones each; each holds
+/// a descriptor.
 const PENDING_MAX: usize = 64;
-/// The number of files that are read for their digest at once: more would only take the disk from
-/// each other.
+/// The number of files that are read for their digest at once, small and large ones each: more would
+/// only take the disk from each other.
 const READERS: usize = 2;
+/// From this size on a file is large. Small ones are read in a moment, and do not wait for those.
+const LARGE_BYTES: u64 = 16 << 20;
 /// The time that an answer waits for a digest that was not asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The time that it waits for one that was: a digest is no file, and goes without.
 const PATIENCE_ASKED: Duration = Duration::from_secs(30);
 /// The time that a client is waited for that has ended its half, and may have gone.
-const PATIENCE_ENDED: Duration = Duration::from_millis(100);
+const PATIENCE_ENDED: Duration = Duration::from_millis(20);
 const PIECE: usize = 256 << 10;
 
 /// The digests that are known, or being computed.
@@ -40,7 +43,8 @@ pub(super) struct Digests(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     known: Mutex<Known>,
-    readers: Semaphore,
+    small_readers: Semaphore,
+    large_readers: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +56,9 @@ struct Known {
 
 impl Default for Digests {
     fn default() -> Self {
-        let readers = Semaphore::new(READERS);
-        Self(Arc::new(Shared { known: Mutex::default(), readers }))
+        let readers = || Semaphore::new(READERS);
+        let (small_readers, large_readers) = (readers(), readers());
+        Self(Arc::new(Shared { known: Mutex::default(), small_readers, large_readers }))
     }
 }
 
@@ -117,13 +122,19 @@ impl Shared {
         if let Some(pending) = known.pending.get(&version) {
             return Asked::Pending(pending.clone());
         }
-        if known.pending.len() >= PENDING_MAX {
+        let large = is_large(&version);
+        let alike = known.pending.keys().filter(|other| is_large(other) == large);
+        if alike.count() >= PENDING_MAX {
             return Asked::Full;
         }
         let (done, pending) = watch::channel(None);
         known.pending.insert(version, pending);
         Asked::New(Computing { shared: self.clone(), version, done })
     }
+}
+
+fn is_large(version: &FileVersion) -> bool {
+    version.size() >= LARGE_BYTES
 }
 
 impl Known {
@@ -149,8 +160,10 @@ struct Computing {
 
 impl Computing {
     async fn run(self, file: Arc<File>) {
-        let _place = self.shared.readers.acquire().await;
         let version = self.version;
+        let Shared { small_readers, large_readers, .. } = &*self.shared;
+        let readers = if is_large(&version) { large_readers } else { small_readers };
+        let _place = readers.acquire().await;
         match blocking(move || compute(&file, version)).await {
             Ok((digest, is_settled)) => {
                 if is_settled {
@@ -244,7 +257,8 @@ mod tests {
         run(async {
             let digests = Digests::default();
             // Nothing is read: all places are taken.
-            let _places = digests.0.readers.acquire_many(READERS as u32).await.unwrap();
+            let readers = &digests.0.small_readers;
+            let _places = readers.acquire_many(READERS as u32).await.unwrap();
             let file = Arc::new(tempfile::tempfile().unwrap());
             // Each waits for its client, which has ended its half, all at the same time.
             let asking = |versions: Vec<FileVersion>| async {
@@ -267,6 +281,11 @@ mod tests {
             // One more goes without, at once, though its client would wait.
             assert_eq!(digests.of(&file, old(0), true, pending()).await, None);
             assert_eq!(Arc::strong_count(&file), all);
+            // A large one waits for nobody small.
+            let large = Arc::new(tempfile::tempfile().unwrap());
+            large.set_len(LARGE_BYTES).unwrap();
+            let version = FileVersion::of(&large.metadata().unwrap());
+            assert!(digests.of(&large, version, true, pending()).await.is_some());
         });
     }
 }

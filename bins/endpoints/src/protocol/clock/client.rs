@@ -1,7 +1,10 @@
 //! The client: asks on one connection, one question at a time, and keeps what the fastest answer
 //! says.
 
+use super::zoneless::parse_zoneless;
 use super::{ClockEstimate, ClockSample, LINE_BYTES_MAX, QUESTION, parse_time};
+use crate::protocol::hint::Hint;
+use crate::protocol::lines::{SILENCE, late_newline};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
 use jostle_common::statistics::RoundTrips;
@@ -79,6 +82,10 @@ pub struct ClockClient {
     question: Option<Question>,
     answers: VecDeque<ClockAnswer>,
     outcome: Option<Result<(), ClockFailure>>,
+    /// True if the server ends its answers with newlines.
+    speaks_lines: bool,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
     report: ClockReport,
 }
 
@@ -92,8 +99,33 @@ impl ClockClient {
             question: None,
             answers: VecDeque::new(),
             outcome: None,
+            speaks_lines: false,
+            hint: (None, false),
             report: ClockReport::default(),
         }
+    }
+
+    /// Makes a remark, unless there was one.
+    fn remark(&mut self, hint: impl FnOnce() -> Hint) {
+        if !std::mem::replace(&mut self.hint.1, true) {
+            self.hint.0 = Some(hint());
+        }
+    }
+
+    /// Returns the time at which the server has been silent for long behind a text without a
+    /// newline. One that ever sent a newline will send this one too.
+    fn silent_at(&self) -> Option<Instant> {
+        let question = self.question.as_ref().filter(|question| !question.line.is_empty())?;
+        (!self.speaks_lines).then(|| question.heard + SILENCE)
+    }
+
+    /// Takes the text without a newline for the answer, if it is one. It was there when its last
+    /// byte was.
+    fn take_unfinished(&mut self) {
+        let Some(Question { begun, asked, heard, line }) = &mut self.question else { return };
+        let (begun, asked, heard, line) = (*begun, *asked, *heard, std::mem::take(line));
+        self.remark(|| Hint::new(format!("answered {} bytes without a newline", line.len())));
+        self.answer(heard, &line, begun, asked);
     }
 
     /// Returns the next answer, in order.
@@ -115,7 +147,17 @@ impl ClockClient {
     /// Judges a whole line, without its newline.
     fn answer(&mut self, now: Instant, line: &[u8], begun: Instant, asked: Duration) {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();
-        let Some(answer) = parse_time(&text) else {
+        let zoneless = || {
+            let answer = parse_zoneless(&text, asked + now.since(begun) / 2)?;
+            self.remark(|| {
+                Hint::new(
+                    "answered a time without a zone; the one is taken that makes it nearest to \
+                     our clock, so its offset is known but for quarters of an hour",
+                )
+            });
+            Some(answer)
+        };
+        let Some(answer) = parse_time(&text).or_else(zoneless) else {
             return self.fail(format!("the server said \"{text}\", which is no time"));
         };
         let sample = ClockSample { asked, round_trip: now.since(begun), answer };
@@ -142,10 +184,14 @@ impl StreamEndpoint for ClockClient {
         }
         // Nothing that is there before a question can be its answer.
         let Some(question) = &mut self.question else { return };
+        // The newline of the answer before, which was taken without.
+        let is_late = self.number > 1 && !self.speaks_lines && question.line.is_empty();
+        let bytes = if is_late { &bytes[late_newline(bytes).len()..] } else { bytes };
         question.heard = now;
         question.line.extend_from_slice(bytes);
         let (begun, asked) = (question.begun, question.asked);
         if let Some(end) = question.line.iter().position(|byte| *byte == b'\n') {
+            self.speaks_lines = true;
             let line = std::mem::take(&mut question.line);
             self.answer(now, &line[..end], begun, asked);
         } else if question.line.len() >= LINE_BYTES_MAX {
@@ -165,6 +211,10 @@ impl StreamEndpoint for ClockClient {
         if self.outcome.is_some() || self.deadline().is_none_or(|at| at > now) {
             return None;
         }
+        if self.silent_at().is_some() {
+            self.take_unfinished();
+            return self.poll(now);
+        }
         if self.question.is_some() {
             let silence = format_duration(self.settings.patience);
             self.fail(format!("nothing moved for {silence}"));
@@ -183,14 +233,19 @@ impl StreamEndpoint for ClockClient {
         if self.outcome.is_some() {
             return None;
         }
-        Some(match &self.question {
+        let due = match &self.question {
             Some(question) => question.heard + self.settings.patience,
             None => self.next,
-        })
+        };
+        Some(self.silent_at().map_or(due, |at| at.min(due)))
     }
 
     fn is_finished(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 }
 
@@ -227,6 +282,46 @@ mod tests {
         let best = report.best.unwrap();
         assert_eq!((outcome, report.answered, best.number), (Some(Ok(())), 2, 2));
         assert_eq!(best.sample.round_trip, Duration::from_millis(2));
+    }
+
+    #[test]
+    fn an_answer_without_a_newline_was_there_when_its_last_byte_was() {
+        let mut client = client(2);
+        client.poll(at(0));
+        client.handle(at(5), b"10000");
+        client.handle(at(8), b"00000.007");
+        assert_eq!((client.deadline(), client.poll(at(207))), (Some(at(208)), None));
+        assert!(client.poll(at(208)).is_some(), "the next question goes");
+        let answer = client.next_answer().unwrap();
+        assert_eq!(answer.sample.round_trip, Duration::from_millis(8));
+        let hint = client.take_hint().unwrap().to_string();
+        assert_eq!(hint, "answered 14 bytes without a newline");
+        // Its newline was late, and is no answer.
+        client.handle(at(210), b"\n1000000000.1\n");
+        assert_eq!(client.into_parts().1, Some(Ok(())));
+        // A server that sends newlines is waited for.
+        let mut lines = self::client(2);
+        lines.poll(at(0));
+        lines.handle(at(5), b"1000000000.007\n");
+        lines.poll(at(100));
+        lines.handle(at(105), b"1000000000");
+        assert_eq!((lines.poll(at(400)), lines.deadline()), (None, Some(at(1105))));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_taken_and_what_is_no_time_fails_at_once() {
+        let mut client = client(1);
+        client.poll(at(0));
+        client.handle(at(10), b"2001-09-09 03:46:40.5\n");
+        let wall = client.next_answer().unwrap().sample.answer.wall;
+        assert_eq!(wall, Duration::from_millis(1_000_000_000_500));
+        assert!(client.take_hint().unwrap().to_string().contains("without a zone"));
+        let mut other = self::client(1);
+        other.poll(at(0));
+        other.handle(at(10), b"it is late");
+        assert_eq!(other.poll(at(210)), None);
+        let failure = other.into_parts().1.unwrap().unwrap_err().to_string();
+        assert!(failure.contains("\"it is late\", which is no time"), "{failure}");
     }
 
     #[test]

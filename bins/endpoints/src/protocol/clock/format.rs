@@ -160,9 +160,14 @@ fn parse_rfc2822(text: &str) -> Option<Reading> {
     if fields.next().is_some() {
         return None;
     }
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let month = parse_month(month)?;
     let local = parse_rfc3339(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))?;
     Some(Reading { wall: shifted(local.wall, offset)?, ..local })
+}
+
+/// Returns the number of a month from 1 on, by its English name in three letters.
+pub(super) fn parse_month(name: &str) -> Option<usize> {
+    Some(MONTHS.iter().position(|known| *known == name)? + 1)
 }
 
 /// Returns `+hhmm` or `-hhmm` in seconds.

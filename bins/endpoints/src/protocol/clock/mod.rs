@@ -5,6 +5,7 @@ mod client;
 mod estimate;
 mod format;
 mod service;
+mod zoneless;
 
 pub use client::{ClockAnswer, ClockClient, ClockClientSettings, ClockFailure, ClockReport};
 pub use estimate::{ClockEstimate, ClockSample};

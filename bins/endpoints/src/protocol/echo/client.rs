@@ -1,6 +1,7 @@
 //! The client: sends messages as they are given, a few at a time, and says what came back.
 
 use super::ledger::{EchoLedger, Recognised};
+use crate::protocol::hint::Hint;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Redirect, Transmit};
 use bytes::Bytes;
@@ -106,6 +107,8 @@ pub struct EchoClient {
     refusals: u32,
     outcome: Option<Result<(), EchoFailure>>,
     events: VecDeque<EchoEvent>,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
     report: EchoReport,
 }
 
@@ -123,7 +126,22 @@ impl EchoClient {
             refusals: 0,
             outcome: None,
             events: VecDeque::new(),
+            hint: (None, false),
             report: EchoReport::default(),
+        }
+    }
+
+    /// Returns the message that must be answered next by a server that answers in order, if the
+    /// answers to all others came or none of them did.
+    pub(super) fn next_answer(&self) -> Option<&Bytes> {
+        let is_clear = self.report.missing() == 1 || self.report.intact == 0;
+        self.ledger.first_missing().filter(|_| is_clear)
+    }
+
+    /// Makes a remark, unless there was one.
+    pub(super) fn remark(&mut self, hint: impl FnOnce() -> Hint) {
+        if !std::mem::replace(&mut self.hint.1, true) {
+            self.hint.0 = Some(hint());
         }
     }
 
@@ -220,6 +238,19 @@ impl Endpoint for EchoClient {
         self.refusals = 0;
         self.timer.reset();
         let recognised = self.ledger.recognise(datagram);
+        // A server that ever answered with the message alone does not add to others.
+        if recognised == Recognised::Unknown
+            && self.report.intact == 0
+            && self.ledger.is_wrapped(datagram)
+        {
+            self.remark(|| {
+                let size = datagram.len();
+                Hint::new(format!(
+                    "answered {size} bytes that hold a message and more, which count as unknown: \
+                     an echo is the message alone"
+                ))
+            });
+        }
         let mut round_trip = None;
         match recognised {
             Recognised::Intact { number, sent, again } => {
@@ -282,6 +313,10 @@ impl Endpoint for EchoClient {
 
     fn is_finished(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 
     fn handle_refusal(&mut self, _now: Instant, to: SocketAddr) {

@@ -89,6 +89,23 @@ impl EchoLedger {
         self.messages.into_iter().map(|message| message.content)
     }
 
+    /// Returns the first message to which nothing came back.
+    pub fn first_missing(&self) -> Option<&Bytes> {
+        let missing = self.messages.iter().find(|message| message.fate == EchoFate::Nothing);
+        missing.map(|message| &message.content)
+    }
+
+    /// Returns true if an answer holds a message to which nothing came back, and more.
+    pub fn is_wrapped(&self, answer: &[u8]) -> bool {
+        self.messages.iter().any(|message| {
+            let content = &message.content;
+            message.fate == EchoFate::Nothing
+                && !content.is_empty()
+                && content.len() < answer.len()
+                && answer.windows(content.len()).any(|part| part == content)
+        })
+    }
+
     /// Finds the message that an answer belongs to, and tells if it is intact.
     pub fn recognise(&mut self, answer: &[u8]) -> Recognised {
         let mut twin = None;

@@ -11,6 +11,7 @@
 //! damaged and not taken for a missing one.
 
 mod account;
+mod any;
 mod compared;
 mod control;
 mod data;
@@ -25,6 +26,7 @@ mod transfer;
 mod tests;
 
 pub use account::{ChunkAccount, ChunkCounts, ChunkFate, ChunkState, intact_bytes};
+pub use any::AnyFileReceiver;
 pub use compared::compared;
 pub use control::{
     CLIENT_CONTROL_SIZE, CONTROL_SIZE_MAX, ClientControl, NAME_MAX, PAGE_CHUNKS, REASON_MAX,

@@ -21,13 +21,17 @@ pub struct NaiveSettings {
     pub transfers_max: usize,
     /// The silence after which a file is complete.
     pub idle: Duration,
+    /// The silence after which it is when its last datagram is shorter than its first; as long as
+    /// any other when `None`.
+    pub short: Option<Duration>,
     /// True if it ends after one file.
     pub once: bool,
 }
 
 impl Default for NaiveSettings {
     fn default() -> Self {
-        Self { size_max: 4 << 30, transfers_max: 64, idle: Duration::from_secs(2), once: false }
+        let idle = Duration::from_secs(2);
+        Self { size_max: 4 << 30, transfers_max: 64, idle, short: None, once: false }
     }
 }
 
@@ -37,6 +41,11 @@ struct BareStream<P> {
     file: Option<P>,
     hasher: Hasher,
     size: u64,
+    datagrams: u64,
+    /// The size of the first datagram.
+    chunk_size: usize,
+    /// True if a datagram was shorter than that: the last of the file.
+    has_short: bool,
     started: Instant,
     last: Instant,
     failure: Option<String>,
@@ -71,16 +80,33 @@ impl<F: Folder> NaiveReceiver<F> {
         self.received.pop_front()
     }
 
+    /// Takes in that a sender has said that its file is at its end.
+    pub(super) fn handle_end(&mut self, now: Instant, from: SocketAddr) {
+        if let Some(stream) = self.streams.get_mut(&from) {
+            (stream.last, stream.has_short) = (now, true);
+        }
+    }
+
+    /// Returns the size of the first datagram of a sender whose file is open.
+    pub(super) fn chunk_size(&self, from: SocketAddr) -> Option<usize> {
+        self.streams.get(&from).map(|stream| stream.chunk_size)
+    }
+
     fn append(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> io::Result<()> {
         let stream = self.streams.entry(from).or_insert_with(|| BareStream {
             file: None,
             hasher: Hasher::new(),
             size: 0,
+            datagrams: 0,
+            chunk_size: datagram.len(),
+            has_short: false,
             started: now,
             last: now,
             failure: None,
         });
         stream.last = now;
+        stream.datagrams += 1;
+        stream.has_short |= datagram.len() < stream.chunk_size;
         if stream.failure.is_some() {
             return Ok(());
         }
@@ -134,7 +160,9 @@ impl<F: Folder> NaiveReceiver<F> {
     }
 
     fn next_due(&self) -> Option<(Instant, SocketAddr)> {
-        self.streams.iter().map(|(peer, stream)| (stream.last + self.settings.idle, *peer)).min()
+        let NaiveSettings { idle, short, .. } = self.settings;
+        let wait = |stream: &BareStream<_>| short.filter(|_| stream.has_short).unwrap_or(idle);
+        self.streams.iter().map(|(peer, stream)| (stream.last + wait(stream), *peer)).min()
     }
 }
 
@@ -143,8 +171,9 @@ impl<P: Partial> BareStream<P> {
     fn finish(self, peer: SocketAddr) -> (Option<Finishing>, ReceivedFile) {
         let stored = Err(self.failure.clone().unwrap_or_default());
         let elapsed = self.last.since(self.started);
+        let (size, bare) = (self.size, Some(self.datagrams));
         let received =
-            ReceivedFile { peer, stored, size: self.size, sent: None, elapsed, account: None };
+            ReceivedFile { peer, stored, size, sent: None, elapsed, account: None, bare };
         match (self.failure, self.file) {
             (None, Some(file)) => (Some(file.finish(RestOfDigest::nothing(self.hasher))), received),
             _ => (None, received),

@@ -59,13 +59,15 @@ pub struct ReceivedFile {
     pub elapsed: Duration,
     /// The fate of each chunk; `None` for bare datagrams, which tell nothing of the kind.
     pub account: Option<ChunkAccount>,
+    /// The number of bare datagrams that it came in; `None` when it came otherwise.
+    pub bare: Option<u64>,
 }
 
 impl ReceivedFile {
     /// Returns the result of a file over TCP, which tells nothing of chunks.
     pub fn over_tcp(peer: SocketAddr, received: TcpFileReceived) -> Self {
         let TcpFileReceived { stored, size, elapsed } = received;
-        Self { peer, stored, size, sent: None, elapsed, account: None }
+        Self { peer, stored, size, sent: None, elapsed, account: None, bare: None }
     }
 
     /// Returns true if all of what was sent was stored; false when that is not known.

@@ -74,6 +74,11 @@ impl<F: Folder> UdpFileReceiver<F> {
         self.transfers.len()
     }
 
+    /// Returns true if a transfer of this sender is open, or lingers.
+    pub(super) fn knows(&self, from: SocketAddr) -> bool {
+        self.transfers.range((from, 0)..=(from, u64::MAX)).next().is_some()
+    }
+
     /// Returns the chunks that arrived, and the chunks that were announced, over the transfers that
     /// are open now: for a progress bar.
     pub fn progress(&self) -> (u64, u64) {

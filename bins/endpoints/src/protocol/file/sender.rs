@@ -5,6 +5,7 @@ use super::account::{ChunkCounts, ChunkFate, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::ChunkDatagram;
 use crate::protocol::cookie::Cookie;
+use crate::protocol::hint::Hint;
 use crate::protocol::pacer::Pacer;
 use crate::protocol::storage::Source;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
@@ -22,6 +23,9 @@ use std::time::Duration;
 const GOODBYES: u32 = 3;
 /// The number of refusals by the network in a row that end a transfer that was accepted.
 const REFUSALS_MAX: u32 = 8;
+
+/// The time without an answer to the announcement after which people are told.
+const REMARK: Duration = Duration::from_secs(3);
 
 /// The settings of a [`UdpFileSender`].
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +147,8 @@ pub struct UdpFileSender<F> {
     refusals: u32,
     goodbyes: u32,
     outcome: Option<Result<(), UdpFileFailure>>,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
     report: UdpFileSenderReport,
 }
 
@@ -170,6 +176,7 @@ impl<F: Source> UdpFileSender<F> {
             refusals: 0,
             goodbyes: 0,
             outcome,
+            hint: (None, false),
             report: UdpFileSenderReport::default(),
         }
     }
@@ -355,6 +362,14 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
         }
         match &self.phase {
             SendingPhase::Opening => {
+                let is_late = self.heard + REMARK <= now;
+                if is_late && !std::mem::replace(&mut self.hint.1, true) {
+                    self.hint.0 = Some(Hint::new(format!(
+                        "has not answered {} announcements of the file yet: does jostle-server \
+                         file --over udp run there? With --naive it answers nothing",
+                        self.report.control
+                    )));
+                }
                 let (size, digest, cookie) = (self.source.size(), self.digest, self.cookie);
                 self.control(now, &ClientControl::Start { transfer, size, digest, cookie })
             }
@@ -388,6 +403,10 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
 
     fn is_finished(&self) -> bool {
         self.outcome.is_some() && self.goodbyes == 0
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {

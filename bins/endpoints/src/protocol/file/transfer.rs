@@ -371,6 +371,7 @@ impl<P: Partial> UdpTransfer<P> {
             sent: self.announced.digest,
             elapsed: self.elapsed(),
             account: Some(self.account.clone()),
+            bare: None,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The client: one message in flight, sent again on `NACK` or on silence, until its `ACK` comes.
 
+use super::plain_replies::PlainReplies;
+use super::report::{Acknowledged, MessagesFailure, MessagesReport};
 use super::wire::{GOODBYE, Reply, ReplyVerdict, encode, fits};
-use crate::protocol::lines::{Line, Lines, Overlong};
+use crate::protocol::hint::Hint;
+use crate::protocol::lines::{Line, Lines, Overlong, SILENCE, late_newline};
 use crate::protocol::stream::StreamEndpoint;
 use crate::protocol::timer::{CAP, INITIAL, RetransmissionTimer, Timing};
 use bytes::Bytes;
-use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,6 +18,10 @@ const REPLY_BYTES_MAX: usize = 1024;
 /// The most messages that wait to be sent, and the most bytes that they have together.
 const WAITING_MAX: usize = 1024;
 const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// The number of `NACK`s before any `ACK`, or of lines that are no reply before any, at which people
+/// are told.
+const REMARK_AT: u64 = 4;
 
 /// The settings of a [`MessagesClient`].
 #[derive(Clone, Copy, Debug)]
@@ -39,86 +45,6 @@ impl Default for MessagesClientSettings {
             patience: Some(Duration::from_secs(60)),
             attempts_min: 500,
         }
-    }
-}
-
-/// The reason why not every message was acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MessagesFailure {
-    /// No `ACK` came for too long.
-    #[error("no ACK for message {sequence} for {} s, sent {sends} times: it may have been \
-             delivered or not", .silence.as_secs())]
-    Silence {
-        /// The message in flight.
-        sequence: u64,
-        /// The time for which it was in flight.
-        silence: Duration,
-        /// The number of times that it was sent.
-        sends: u32,
-    },
-    /// The connection ended.
-    #[error("the connection ended before every message was acknowledged{}", doubt(*.in_doubt))]
-    Ended {
-        /// The message in flight, of which it is unknown here whether it was delivered.
-        in_doubt: Option<u64>,
-    },
-}
-
-fn doubt(sequence: Option<u64>) -> String {
-    sequence.map_or_else(String::new, |sequence| {
-        format!("; message {sequence} was in flight and may have been delivered or not")
-    })
-}
-
-/// A message whose `ACK` has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Its number.
-    pub sequence: u64,
-    /// The bytes of the message.
-    pub message: Bytes,
-    /// The number of times that it was sent.
-    pub sends: u32,
-    /// From its first sending to its `ACK`.
-    pub elapsed: Duration,
-}
-
-/// The counts of a client so far. Every line that came is in one of `acks`, `nacks` and `damaged`.
-#[derive(Clone, Debug, Default)]
-pub struct MessagesReport {
-    /// Messages whose `ACK` has come, the goodbye not counted.
-    pub acknowledged: u64,
-    /// True if the goodbye's `ACK` has come.
-    pub goodbye_acknowledged: bool,
-    /// Lines sent.
-    pub sent: u64,
-    /// Of those, lines that repeated a message.
-    pub resends: u64,
-    /// Resends because no reply came in time.
-    pub timeouts: u64,
-    /// `ACK`s that came.
-    pub acks: u64,
-    /// `NACK`s that came.
-    pub nacks: u64,
-    /// Of both, those about a message that had been acknowledged before.
-    pub stale: u64,
-    /// Of both, those about a message that was not sent yet.
-    pub senseless: u64,
-    /// Lines with a wrong checksum, or that are no reply.
-    pub damaged: u64,
-    /// The round trips of messages that were sent once: of others it is unknown which copy was
-    /// answered (Karn's rule).
-    pub round_trips: RoundTrips,
-    /// The time at which the first line was sent.
-    pub started: Option<Instant>,
-    /// The time at which it ended.
-    pub ended: Option<Instant>,
-}
-
-impl MessagesReport {
-    /// Returns the time from the first line to the end.
-    pub fn elapsed(&self) -> Duration {
-        self.ended.unwrap_or_default().since(self.started.unwrap_or_default())
     }
 }
 
@@ -150,6 +76,16 @@ pub struct MessagesClient {
     /// True if that will be because no reply came in time.
     timed_out: bool,
     lines: Lines,
+    /// What a server may mean that answers with bare words.
+    plain: PlainReplies,
+    /// The time at which such a server has been silent behind a text without a newline.
+    silent_at: Option<Instant>,
+    /// True if the last reply was taken before its newline came.
+    is_ahead: bool,
+    /// A remark that was not taken yet.
+    hint: Option<Hint>,
+    /// True if one about newlines, and one about replies, was made.
+    remarked: [bool; 2],
     /// True if any reply came.
     heard: bool,
     /// True if a reply with a checksum came: from then on one without is a damaged one.
@@ -176,6 +112,11 @@ impl MessagesClient {
             next: Instant::START,
             timed_out: false,
             lines: Lines::new(REPLY_BYTES_MAX, Overlong::Skip),
+            plain: PlainReplies::default(),
+            silent_at: None,
+            is_ahead: false,
+            hint: None,
+            remarked: [false; 2],
             heard: false,
             checked: false,
             repeated: None,
@@ -252,10 +193,18 @@ impl MessagesClient {
     }
 
     fn handle_line(&mut self, now: Instant, line: Line<'_>) {
-        let reply = line.text().and_then(Reply::decode);
+        let text = line.text().unwrap_or_default();
+        let numbered = Reply::decode(text);
+        if numbered.is_some() {
+            self.plain.end();
+        }
+        let reply = numbered.or_else(|| self.plain.read(text));
         // Damage could take the checksum off a reply and leave a wrong number.
         let Some(reply) = reply.filter(|reply| reply.is_checked || !self.checked) else {
             self.report.damaged += 1;
+            if !self.heard && self.report.damaged == REMARK_AT {
+                self.remark(true, Hint::not_understood(text, "a reply is \"ACK\" or \"NACK\""));
+            }
             return;
         };
         (self.heard, self.checked) = (true, reply.is_checked);
@@ -264,6 +213,15 @@ impl MessagesClient {
             ReplyVerdict::Ack => self.report.acks += 1,
             ReplyVerdict::Nack => self.report.nacks += 1,
         }
+        if self.report.acks == 0 && self.report.nacks == REMARK_AT {
+            self.remark(
+                true,
+                Hint::new(
+                    "refuses whatever it gets: it may expect another checksum than ours, which is \
+                 CRC-32 over the number, a space and the message, in eight hex digits",
+                ),
+            );
+        }
         if reply.sequence < self.sequence {
             return self.handle_stale(&reply);
         }
@@ -271,6 +229,28 @@ impl MessagesClient {
             ReplyVerdict::Nack => self.handle_nack(now),
             ReplyVerdict::Ack if reply.sequence > self.sequence => self.report.senseless += 1,
             ReplyVerdict::Ack => self.handle_ack(now),
+        }
+    }
+
+    /// Makes a remark about newlines or about replies, unless there was one.
+    fn remark(&mut self, is_about_replies: bool, hint: Hint) {
+        if !std::mem::replace(&mut self.remarked[usize::from(is_about_replies)], true) {
+            self.hint = Some(hint);
+        }
+    }
+
+    /// Takes the text without a newline, behind which the server is silent, for a reply if it is
+    /// one.
+    fn take_unfinished(&mut self, now: Instant) {
+        let text = self.lines.unfinished();
+        if Reply::decode(text).is_none() && !self.plain.is_reply(text) {
+            return;
+        }
+        let size = text.len();
+        if let Some(line) = self.lines.finish() {
+            self.remark(false, Hint::new(format!("answered {size} bytes without a newline")));
+            self.handle_line(now, Line::Whole(&line));
+            self.is_ahead = true;
         }
     }
 
@@ -332,7 +312,8 @@ impl MessagesClient {
             self.end(now, Err(MessagesFailure::Silence { sequence, silence, sends }));
             return None;
         }
-        if self.next > now {
+        // A reply has begun to come.
+        if self.next.max(self.silent_at.unwrap_or_default()) > now {
             return None;
         }
         if self.timed_out {
@@ -364,6 +345,7 @@ impl MessagesClient {
         flight.sends = flight.sends.saturating_add(1);
         flight.last = now;
         let line = flight.line.clone();
+        self.plain.sent(self.sequence);
         let timeout = self.timeout();
         (self.next, self.timed_out) = (now + timeout, true);
         line
@@ -393,6 +375,8 @@ impl MessagesClient {
 
 impl StreamEndpoint for MessagesClient {
     fn handle(&mut self, now: Instant, bytes: &[u8]) {
+        let ahead = std::mem::take(&mut self.is_ahead);
+        let bytes = if ahead { &bytes[late_newline(bytes).len()..] } else { bytes };
         let mut lines = self.lines.take();
         lines.push(bytes, |line| {
             if self.outcome.is_none() {
@@ -400,6 +384,8 @@ impl StreamEndpoint for MessagesClient {
             }
         });
         self.lines = lines;
+        let is_unfinished = !self.lines.unfinished().is_empty() && self.plain.is_open();
+        self.silent_at = is_unfinished.then(|| now + SILENCE);
     }
 
     fn handle_end(&mut self, now: Instant) {
@@ -425,6 +411,9 @@ impl StreamEndpoint for MessagesClient {
     }
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
+        if self.outcome.is_none() && self.silent_at.take_if(|at| *at <= now).is_some() {
+            self.take_unfinished(now);
+        }
         match (&self.outcome, &self.flight) {
             (Some(_), _) => None,
             (None, Some(_)) => self.send_again(now),
@@ -436,7 +425,8 @@ impl StreamEndpoint for MessagesClient {
         match (&self.outcome, &self.flight) {
             (Some(_), _) => None,
             (None, Some(flight)) => {
-                Some(self.gives_up_at(flight).map_or(self.next, |at| at.min(self.next)))
+                let next = self.silent_at.unwrap_or(self.next);
+                Some(self.gives_up_at(flight).map_or(next, |at| at.min(next)))
             }
             (None, None) => (self.is_closed || !self.waiting.is_empty()).then_some(Instant::START),
         }
@@ -444,5 +434,9 @@ impl StreamEndpoint for MessagesClient {
 
     fn is_finished(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.take()
     }
 }

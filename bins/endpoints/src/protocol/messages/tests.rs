@@ -401,3 +401,128 @@ proptest! {
         prop_assert!(client.is_finished() && session.is_finished());
     }
 }
+
+#[test]
+fn lines_without_newlines_are_taken_after_a_silence() {
+    for (checksum, first) in [("c2912e81", 0), ("907060870", 0), ("532", 0), ("0x214", 1)] {
+        let mut session = session();
+        let line = format!("{first} {checksum} hello");
+        assert_eq!(answer(&mut session, at(0), line.as_bytes()), "");
+        assert_eq!((session.poll(at(199)), session.deadline()), (None, Some(at(200))));
+        assert_eq!(session.poll(at(200)).unwrap(), ack(first), "{line}");
+        assert_eq!(session.deadline(), None);
+        // Its newline may come after all, and is no line.
+        assert_eq!(answer(&mut session, at(300), b"\r\n"), "");
+        assert_eq!(answer(&mut session, at(400), b"TCHAU"), "");
+        assert_eq!(session.poll(at(600)).unwrap(), ack(first + 1));
+        let (said, report) = (session.take_messages(), session.report());
+        assert_eq!((said[0].sequence, &said[0].bytes[..], said.len()), (first, &b"hello"[..], 1));
+        assert_eq!((report.delivered, report.goodbyes, report.lines()), (1, 1, 2));
+        session.poll(at(600) + LINGER);
+        assert_eq!(session.ended(), Some(SessionEnd::Goodbye));
+    }
+    // Part of a line of ours waits for its rest; what cannot be one is refused.
+    let mut cut = session();
+    assert_eq!(answer(&mut cut, at(0), b"0 c2912e81 hel"), "");
+    assert_eq!((cut.poll(at(200)), cut.deadline()), (None, None));
+    let mut begun = session();
+    assert_eq!((answer(&mut begun, at(0), b"0 90706"), begun.deadline()), (String::new(), None));
+    assert_eq!(answer(&mut cut, at(900), b"lo\n"), String::from_utf8_lossy(&ack(0)));
+    assert_eq!(answer(&mut cut, at(900), b"rubbish"), "");
+    assert_eq!(cut.poll(at(5000)), None, "a client of ours sends newlines");
+    let mut other = session();
+    assert_eq!(answer(&mut other, at(0), b"0 531 hello"), "");
+    assert_eq!(other.poll(at(200)).unwrap(), nack(0));
+    assert_eq!(answer(&mut other, at(300), b"0 532 hello"), "");
+    assert_eq!(other.poll(at(500)).unwrap(), ack(0));
+}
+
+#[test]
+fn the_first_valid_line_settles_checksum_and_first_number() {
+    let other = |session: &Session| match session.dialect() {
+        Some((Dialect::Other(checksums), first)) => (checksums.to_string(), first),
+        other => panic!("{other:?}"),
+    };
+    let mut session = session();
+    assert_eq!(session.dialect(), None);
+    let lines = b"1 907060870 hello\n2 3079807684 world\n1 907060870 hello\n2 552 world\n";
+    let replies = answer(&mut session, at(0), lines);
+    // The copy may show that the documented reply was not understood.
+    let documented = [ack(1), nack(2)].concat();
+    assert_eq!(replies, format!("{}ACK\nNACK\n", String::from_utf8_lossy(&documented)));
+    assert_eq!(answer(&mut session, at(0), b"2 980881731 world\n"), "ACK\n");
+    assert_eq!(other(&session), ("CRC-32 of the message, decimal".to_owned(), 1));
+    let report = *session.report();
+    assert_eq!((report.delivered, report.doubled, report.damaged), (2, 1, 2));
+}
+
+/// Sends messages to a server that answers each line as `reply` says, and falls silent then.
+fn talk(client: &mut MessagesClient, mut reply: impl FnMut(&[u8]) -> Bytes) {
+    let mut now = at(0);
+    while !client.is_finished() {
+        if let Some(line) = client.poll(now) {
+            now += ms(1);
+            client.handle(now, &reply(&line));
+        } else {
+            now = client.deadline().unwrap_or(now);
+        }
+    }
+}
+
+#[test]
+fn servers_that_answer_bare_words_are_understood() {
+    for (words, hint) in [
+        (["ACK\n", "NACK\n"], None),
+        (["ACK", "NACK"], Some("answered 3 bytes without a newline")),
+        (["ACK 0\n", "NACK 1\n"], None),
+    ] {
+        let mut client = client(&[b"one", b"two"]);
+        let mut lines = Vec::new();
+        talk(&mut client, |line| {
+            lines.push(String::from_utf8_lossy(line).into_owned());
+            // The second line is refused once.
+            let place = usize::from(lines.len() == 2);
+            let number = lines.last().unwrap().split(' ').next().unwrap();
+            Bytes::from(words[place].replace(['0', '1'], number))
+        });
+        assert_eq!(client.outcome(), Some(&Ok(())), "{words:?}");
+        let report = client.report();
+        assert_eq!((report.acknowledged, report.acks, report.nacks), (2, 3, 1));
+        assert_eq!((report.sent, report.damaged, report.timeouts), (4, 0, 0), "{lines:?}");
+        assert_eq!(client.take_hint().map(|hint| hint.to_string()).as_deref(), hint);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_everything_or_says_something_else_is_told_of_once() {
+    for (reply, told) in [
+        ("NACK 0\n", "another checksum"),
+        ("NACK", "another checksum"),
+        ("what?\n", "\"what?\"; a reply is"),
+    ] {
+        let mut client = client(&[b"hello"]);
+        let (mut lines, mut remarks) = (0, Vec::new());
+        let mut now = at(0);
+        while lines < 20 {
+            if client.poll(now).is_some() {
+                lines += 1;
+                now += ms(1);
+                client.handle(now, reply.as_bytes());
+            } else {
+                now = client.deadline().unwrap();
+            }
+            remarks.extend(client.take_hint().map(|hint| hint.to_string()));
+        }
+        assert_eq!(remarks.len(), 1 + usize::from(!reply.ends_with('\n')), "{remarks:?}");
+        assert!(remarks.last().unwrap().contains(told), "{reply:?}: {remarks:?}");
+    }
+}
+
+#[test]
+fn a_client_that_begins_elsewhere_is_told_of() {
+    let mut session = session();
+    assert_eq!(answer(&mut session, at(0), b"5 532 hello\n"), String::from_utf8_lossy(&nack(0)));
+    let hint = session.take_hint().unwrap().to_string();
+    assert_eq!(hint, "got message 5 first, and waits for 0 or 1");
+    assert_eq!((session.report().early, session.take_hint()), (1, None));
+}

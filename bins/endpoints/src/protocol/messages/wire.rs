@@ -15,7 +15,8 @@ pub const MESSAGE_BYTES_MAX: usize = LINE_BYTES_MAX - FRAME_BYTES_MAX;
 /// The message that ends a session.
 pub const GOODBYE: &[u8] = b"TCHAU";
 
-const CRC_DIGITS: usize = 8;
+/// The hex digits of a checksum.
+pub(super) const CRC_DIGITS: usize = 8;
 
 /// Returns true if a message can be sent: it is one line, and not too long for one.
 pub fn fits(message: &[u8]) -> bool {
@@ -65,6 +66,16 @@ pub enum ReplyVerdict {
     Nack,
 }
 
+impl ReplyVerdict {
+    /// Returns the word for it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Ack => "ACK",
+            Self::Nack => "NACK",
+        }
+    }
+}
+
 /// The answer to a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -84,11 +95,7 @@ impl Reply {
 
     /// Returns the line, with its newline.
     pub fn encode(&self) -> Bytes {
-        let word = match self.verdict {
-            ReplyVerdict::Ack => "ACK",
-            ReplyVerdict::Nack => "NACK",
-        };
-        let text = format!("{word} {}", self.sequence);
+        let text = format!("{} {}", self.verdict.word(), self.sequence);
         let line = if self.is_checked {
             format!("{text} {:08x}\n", crc(text.as_bytes()))
         } else {

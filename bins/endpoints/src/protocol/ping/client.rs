@@ -2,6 +2,7 @@
 
 use super::report::{PingEvent, PingFailure, PingReport};
 use super::wire::Ping;
+use crate::protocol::hint::Hint;
 use crate::protocol::pacer::CATCH_UP;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
@@ -23,6 +24,8 @@ const LINGER_MIN: Duration = Duration::from_millis(200);
 /// The same when nothing ever came back, so that no round trip is known: longer than any that
 /// `ping` meets on this planet.
 const LINGER_SILENT: Duration = Duration::from_secs(3);
+/// The bytes of an answer that are shown.
+const SHOWN: usize = 40;
 /// The number of refusals in a row that end a run in which something was answered: the server was
 /// gone at each of as many datagrams.
 const REFUSALS_MAX: u32 = 8;
@@ -128,6 +131,8 @@ pub struct PingClient {
     refusals: u32,
     outcome: Option<Result<(), PingFailure>>,
     events: VecDeque<PingEvent>,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
     report: PingReport,
 }
 
@@ -147,6 +152,7 @@ impl PingClient {
             refusals: 0,
             outcome: None,
             events: VecDeque::new(),
+            hint: (None, false),
             report: PingReport::default(),
         }
     }
@@ -180,6 +186,23 @@ impl PingClient {
     fn request_mut(&mut self, number: u64) -> Option<&mut PingRequest> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.requests.get_mut(place)
+    }
+
+    /// Makes a remark about an answer of another length than the request, unless there was one.
+    fn remark(&mut self, answer: &[u8], is_answer: bool) {
+        if std::mem::replace(&mut self.hint.1, true) {
+            return;
+        }
+        let size = answer.len();
+        self.hint.0 = Some(if is_answer {
+            Hint::new(format!("answered {size} bytes that hold the request and more"))
+        } else {
+            let shown = String::from_utf8_lossy(&answer[..size.min(SHOWN)]);
+            Hint::new(format!(
+                "answered {size} bytes that do not hold the request, \"{shown}\": without it \
+                 nobody knows which request is answered, so let the server send it back"
+            ))
+        });
     }
 
     /// Notes the timeouts that passed before `now`, or at it.
@@ -360,7 +383,15 @@ impl Endpoint for PingClient {
         }
         // A late wake-up learns first what was due before.
         self.expire(now, false);
-        match Ping::decode(datagram) {
+        let size = self.settings.size;
+        // Damage changes no length: what has another one was made by another kind of server.
+        let is_other = datagram.len() != size;
+        let within = || Ping::within(datagram, size).filter(|_| is_other);
+        let read = Ping::decode(datagram).or_else(|error| within().ok_or(error));
+        if is_other {
+            self.remark(datagram, read.is_ok());
+        }
+        match read {
             Ok(ping) if ping.run == self.settings.run => self.handle_answer(now, ping),
             Ok(_) | Err(Unreadable::Senseless) => self.report.ignored += 1,
             Err(Unreadable::Damaged) => {
@@ -402,6 +433,10 @@ impl Endpoint for PingClient {
 
     fn is_finished(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {

@@ -11,6 +11,9 @@ pub const SIZE_MIN: usize = HEADER_SIZE + CRC_SIZE;
 /// The longest UDP payload over IPv4.
 pub const SIZE_MAX: usize = 65_507;
 
+/// The most places in a datagram that are tried for another in it.
+const WITHIN_MAX: usize = 16;
+
 /// One attempt at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping {
@@ -44,6 +47,14 @@ impl Ping {
         Self::fields(body).ok_or(Unreadable::Senseless)
     }
 
+    /// Finds a datagram of `size` bytes in a longer one: what a server answers that adds to what it
+    /// got.
+    pub fn within(datagram: &[u8], size: usize) -> Option<Self> {
+        let found = datagram.windows(size.max(SIZE_MIN)).filter(|part| part.starts_with(&MAGIC));
+        // Whoever repeats the word does not make us compute for ever.
+        found.take(WITHIN_MAX).find_map(|part| Self::decode(part).ok())
+    }
+
     fn fields(body: &[u8]) -> Option<Self> {
         let mut fields = DatagramFields::new(body);
         if fields.array()? != MAGIC {
@@ -65,6 +76,18 @@ mod tests {
             let datagram = ping.encode(size);
             prop_assert_eq!(datagram.len(), size.max(SIZE_MIN));
             prop_assert_eq!(Ping::decode(&datagram), Ok(ping));
+        }
+
+        #[test]
+        fn what_is_added_hides_nothing(run: u32, size in 0usize..300, before: Vec<u8>,
+            behind: Vec<u8>) {
+            let ping = Ping { run, number: 1, attempt: 2 };
+            let answer = [&before[..], &ping.encode(size), &behind].concat();
+            prop_assert_eq!(Ping::within(&answer, size), Some(ping));
+            let mut damaged = ping.encode(size).to_vec();
+            damaged[10] ^= 1;
+            let answer = [&before[..], &damaged, &behind].concat();
+            prop_assert_eq!(Ping::within(&answer, size), None);
         }
 
         #[test]

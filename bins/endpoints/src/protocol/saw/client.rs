@@ -1,6 +1,7 @@
 //! The client of stop-and-wait: one packet in flight, asked for until it arrives.
 
 use super::wire::{Answer, Request, Thanks, TooShort, checked};
+use crate::protocol::hint::Hint;
 use crate::protocol::storage::Sink;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::{Endpoint, Redirect, Transmit, chunks_in, is_loopback};
@@ -19,6 +20,10 @@ const ATTEMPTS_REMEMBERED: usize = 64;
 /// The number of times that a finished client says thanks: each alone may be lost, and nothing
 /// depends on them.
 const THANKS: u32 = 3;
+/// The word that every answer begins with, but for its last letter.
+const WORD: &[u8] = b"SAW";
+/// The time without a first answer after which people are told.
+const REMARK: Duration = Duration::from_secs(3);
 /// The number of refusals in a row that end a transfer that has begun: by then the server was gone
 /// at each of as many attempts.
 pub(super) const REFUSALS_MAX: u32 = 8;
@@ -158,6 +163,8 @@ pub struct SawClient<S> {
     refusals: u32,
     thanks: u32,
     outcome: Option<Result<(), SawFailure>>,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
     report: SawReport,
 }
 
@@ -179,7 +186,15 @@ impl<S: Sink> SawClient<S> {
             refusals: 0,
             thanks: 0,
             outcome: None,
+            hint: (None, false),
             report: SawReport::default(),
+        }
+    }
+
+    /// Makes a remark before the first answer, unless there was one.
+    fn remark(&mut self, words: impl FnOnce(&Self) -> String) {
+        if self.report.file.is_none() && !std::mem::replace(&mut self.hint.1, true) {
+            self.hint.0 = Some(Hint::new(words(self)));
         }
     }
 
@@ -306,6 +321,15 @@ impl<S: Sink> Endpoint for SawClient<S> {
         }
         let Some(body) = checked(datagram) else {
             self.report.damaged += 1;
+            if !datagram.starts_with(WORD) {
+                let size = datagram.len();
+                self.remark(|_| {
+                    format!(
+                        "answered {size} bytes that are no answer of jostle-server saw, unless \
+                         they were damaged on their way"
+                    )
+                });
+            }
             return;
         };
         if let Some(answer) = Answer::decode(body) {
@@ -332,6 +356,14 @@ impl<S: Sink> Endpoint for SawClient<S> {
             self.heard = now;
             return Some(self.request(now));
         };
+        if self.report.started.is_some_and(|started| started + REMARK <= now) {
+            self.remark(|client| {
+                format!(
+                    "has not answered {} requests yet: does jostle-server saw run there?",
+                    client.report.requests
+                )
+            });
+        }
         if self.gives_up_at().is_some_and(|at| at <= now) {
             let (server, attempts) = (self.settings.server, self.attempt);
             self.end(
@@ -353,6 +385,10 @@ impl<S: Sink> Endpoint for SawClient<S> {
 
     fn is_finished(&self) -> bool {
         self.outcome.is_some() && self.thanks == 0
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 
     fn handle_refusal(&mut self, now: Instant, to: SocketAddr) {

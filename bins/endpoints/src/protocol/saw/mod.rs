@@ -6,8 +6,11 @@
 //! file: a client knows from any answer when it will be done and whether the file has changed under
 //! it. Every answer is a valid sample of the round trip, because it names its attempt (Karn's
 //! ambiguity, RFC 6298 §3, does not arise).
+//!
+//! The server understands bare numbers as well, and answers them with bare packets.
 
 mod client;
+mod plain;
 mod server;
 mod wire;
 

@@ -1,11 +1,15 @@
 //! The server of stop-and-wait: answers each request from the file, and remembers nothing about the
 //! client.
 
-use super::wire::{AMPLIFICATION_MAX, Answer, Request, Thanks, TooShort, checked};
+use super::plain;
+use super::wire::{AMPLIFICATION_MAX, Answer, PADDED_SIZE, Request, Thanks, TooShort, checked};
+use crate::protocol::hint::Hint;
 use crate::protocol::storage::Source;
 use crate::protocol::{
     CHUNK, CHUNK_BYTES, Endpoint, Transmit, chunk_length, chunks_in, is_loopback,
 };
+use bytes::Bytes;
+use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,12 +20,16 @@ const OUTBOX_MAX: usize = 256;
 /// The number of last clients that said thanks and are remembered, so that each counts once however
 /// often it says so.
 const THANKED_MAX: usize = 64;
+/// The word that every datagram of ours begins with, but for its last letter.
+const WORD: &[u8] = b"SAW";
 
 /// The counts of a server so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SawServerReport {
     /// Valid requests.
     pub requests: u64,
+    /// Of those, bare numbers.
+    pub plain: u64,
     /// Answers made.
     pub answers: u64,
     /// Clients that said they have the whole file.
@@ -47,6 +55,7 @@ pub struct SawServer<F> {
     once: Option<Duration>,
     ends: Option<Instant>,
     finished: bool,
+    hint: Option<Hint>,
     report: SawServerReport,
 }
 
@@ -62,6 +71,7 @@ impl<F: Source> SawServer<F> {
             once,
             ends: None,
             finished: false,
+            hint: None,
             report: SawServerReport::default(),
         }
     }
@@ -76,21 +86,30 @@ impl<F: Source> SawServer<F> {
         &self.source
     }
 
-    fn handle_request(&mut self, now: Instant, from: SocketAddr, request: Request, size: usize) {
+    /// Reads a packet into `buffer`. Returns its length and the file's digest, or `None`, counted,
+    /// when the request cannot be answered now. Beyond the end a packet is empty.
+    fn packet(
+        &mut self,
+        now: Instant,
+        number: u32,
+        buffer: &mut [u8; CHUNK],
+    ) -> Option<(usize, Digest)> {
         self.report.requests += 1;
-        let is_ready = self.outbox.len() < OUTBOX_MAX && self.source.refresh(now);
-        let Some(digest) = self.source.digest().filter(|_| is_ready) else {
-            self.report.unanswered += 1;
-            return;
-        };
+        let has_room = self.outbox.len() < OUTBOX_MAX && self.source.refresh(now);
+        let digest = self.source.digest().filter(|_| has_room);
+        let length = chunk_length(self.source.size(), number);
+        let offset = u64::from(number) * CHUNK_BYTES;
+        let packet = digest
+            .filter(|_| length == 0 || self.source.read_at(offset, &mut buffer[..length]).is_ok());
+        self.report.unanswered += u64::from(packet.is_none());
+        packet.map(|digest| (length, digest))
+    }
+
+    fn handle_request(&mut self, now: Instant, from: SocketAddr, request: Request, size: usize) {
         let mut buffer = [0; CHUNK];
-        // Beyond the end this is empty, and the answer still tells the size and the digest.
-        let data = &mut buffer[..chunk_length(self.source.size(), request.number)];
-        let offset = u64::from(request.number) * CHUNK_BYTES;
-        if !data.is_empty() && self.source.read_at(offset, data).is_err() {
-            self.report.unanswered += 1;
-            return;
-        }
+        let Some((length, digest)) = self.packet(now, request.number, &mut buffer) else { return };
+        // Beyond the end the answer still tells the size and the digest.
+        let data = &buffer[..length];
         let Request { number, attempt } = request;
         let answer = Answer { number, attempt, size: self.source.size(), digest, data };
         let mut payload = answer.encode();
@@ -103,6 +122,43 @@ impl<F: Source> SawServer<F> {
             self.expect_the_end(now, number);
         }
         self.outbox.push_back(Transmit { to: from, payload });
+    }
+
+    /// Answers a bare number with the bare packet.
+    fn handle_plain(&mut self, now: Instant, from: SocketAddr, number: u32, size: usize) {
+        let mut buffer = [0; CHUNK];
+        self.report.plain += 1;
+        let Some((length, _)) = self.packet(now, number, &mut buffer) else { return };
+        if length > size * AMPLIFICATION_MAX && !is_loopback(from) {
+            self.report.too_short += 1;
+            self.hint = Some(Hint::new(format!(
+                "does not answer a bare number from another machine with a packet, since the \
+                 sender may be forged; pad the number with blanks to {PADDED_SIZE} bytes"
+            )));
+            return;
+        }
+        self.report.answers += 1;
+        self.expect_the_end(now, number);
+        let payload = Bytes::copy_from_slice(&buffer[..length]);
+        self.outbox.push_back(Transmit { to: from, payload });
+    }
+
+    /// Takes in a datagram that is none of ours, unless it was damaged.
+    fn handle_other(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], is_whole: bool) {
+        let chunks = chunks_in(self.source.size()).unwrap_or(u32::MAX);
+        if let Some(number) = plain::number(datagram, chunks) {
+            return self.handle_plain(now, from, number, datagram.len());
+        }
+        self.report.damaged += u64::from(!is_whole);
+        self.report.ignored += u64::from(is_whole);
+        let alike = datagram.iter().zip(WORD).filter(|(byte, letter)| byte == letter).count();
+        // Damage hardly ever hits two of three letters.
+        if !datagram.is_empty() && alike < 2 {
+            self.hint = Some(Hint::not_understood(
+                datagram,
+                "ask for a packet by its number from 0 on, as text or as an integer of 4 bytes",
+            ));
+        }
     }
 
     /// Sets the end, with `once`: when the last packet was asked for, or a request shows that a
@@ -130,17 +186,18 @@ impl<F: Source> SawServer<F> {
 
 impl<F: Source> Endpoint for SawServer<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        let Some(body) = checked(datagram) else {
-            self.report.damaged += 1;
-            return;
-        };
-        if let Some(request) = Request::decode(body) {
+        let body = checked(datagram);
+        if let Some(request) = body.and_then(Request::decode) {
             self.handle_request(now, from, request, datagram.len());
-        } else if Thanks::decode(body).is_some() {
+        } else if body.and_then(Thanks::decode).is_some() {
             self.handle_thanks(from);
         } else {
-            self.report.ignored += 1;
+            self.handle_other(now, from, datagram, body.is_some());
         }
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.take()
     }
 
     fn poll(&mut self, now: Instant) -> Option<Transmit> {
@@ -198,6 +255,49 @@ mod tests {
             );
         }
         assert_eq!((server.report().answers, server.report().too_short), (3, 2));
+    }
+
+    #[test]
+    fn a_bare_number_gets_the_bare_packet_and_an_empty_one_beyond_the_end() {
+        let bytes = crate::protocol::storage::generated(2 * CHUNK + 5);
+        let mut server = SawServer::new(Memory::new(bytes.clone()), None);
+        let mut ask = |from: &str, datagram: &[u8]| {
+            server.handle(Instant::START, from.parse().unwrap(), datagram);
+            server.poll(Instant::START).map(|transmit| transmit.payload)
+        };
+        for (number, chunk) in bytes.chunks(CHUNK).chain([&[][..]]).enumerate() {
+            for datagram in [number.to_string().as_bytes(), &(number as u32).to_be_bytes()] {
+                assert_eq!(ask("127.0.0.1:7777", datagram).unwrap(), chunk, "{number}");
+            }
+        }
+        // To another machine only as much as it sent allows.
+        assert_eq!(ask("192.0.2.1:7777", b"0"), None);
+        assert_eq!(
+            ask("192.0.2.1:7777", &[b"0".repeat(1), vec![b' '; 1400]].concat()).unwrap(),
+            &bytes[..CHUNK]
+        );
+        assert_eq!(ask("192.0.2.1:7777", b"3").unwrap(), "");
+        let report = server.report();
+        assert_eq!((report.plain, report.requests, report.too_short), (11, 11, 1));
+        assert!(server.take_hint().unwrap().to_string().contains("pad the number"));
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_of_unless_it_was_one() {
+        let mut server = server();
+        let mut hint = |datagram: &[u8]| {
+            server.handle(Instant::START, "127.0.0.1:7777".parse().unwrap(), datagram);
+            server.take_hint().map(|hint| hint.to_string())
+        };
+        assert!(hint(b"packet please").unwrap().contains("\"packet please\"; ask for a packet"));
+        let request = Request { number: 1, attempt: 1 }.encode(true);
+        assert_eq!(hint(&request), None);
+        for place in [0, 1, 2, 3, 7, 700, 1383] {
+            let mut damaged = request.to_vec();
+            damaged[place] ^= 0x11;
+            assert_eq!(hint(&damaged), None, "{place}");
+        }
+        assert_eq!(hint(b""), None);
     }
 
     #[test]

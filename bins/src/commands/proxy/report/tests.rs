@@ -19,6 +19,7 @@ fn link(route: &str, direction: Direction, entered: u64) -> LinkSummary {
         missed_by_kernel: Some(0),
         bytes_in: 0,
         bytes_out: 0,
+        bytes_discarded: Default::default(),
         lateness: LatenessSummary::default(),
         delay: DelaySummary::default(),
     }

@@ -1,11 +1,13 @@
 //! A trial of anyone's programs: a server, a client that reaches it through the proxy, and a check
 //! that judges what they did.
 //!
-//! Each is a line for the shell. They learn from their environment where to listen
-//! (`JOSTLE_LISTEN`) and where to connect (`JOSTLE_SERVER`, the proxy), and have a folder of the
-//! trial's own (`JOSTLE_TEMP`). Nothing touches the server before the client.
+//! Each is a line for the shell. They learn from their environment where the server listens
+//! (`JOSTLE_SERVER`) and where the client finds it (`JOSTLE_PROXY`), and have a folder of the
+//! trial's own (`JOSTLE_TEMP`). Nothing touches the server before the client. A server may run
+//! already; then none is started.
 
 mod descendants;
+mod environment;
 mod listening;
 pub(crate) mod output;
 mod port;
@@ -34,11 +36,14 @@ use serde_json::{Map, Value, json};
 /// When the machine refuses, or the user stops it; that a program fails is a row.
 pub(super) fn run(trial: &Trial, programs: &Commands, stop: &Stop) -> anyhow::Result<Row> {
     let (started, load) = (Clock::wall().as_secs(), load());
-    let ProgramsOutcome { seconds, error, measured, summary } =
+    let ProgramsOutcome { seconds, error, failed_at, measured, summary } =
         run_programs(trial, programs, stop)?;
     let mut row = Row { ok: error.is_none(), error, seconds, ..trial.row() };
     write_counts(&mut row, &relayed(&summary, trial.job.transport()));
     row.host = host_of(started, load, &relayed(&summary, trial.job.transport()));
+    if let Some(failed_at) = failed_at {
+        row.more.insert("failed_at".to_owned(), failed_at.into());
+    }
     if let Some(measured) = measured {
         row.more.insert("measured".to_owned(), measured.into());
     }

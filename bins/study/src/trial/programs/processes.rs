@@ -2,6 +2,7 @@
 //! happens.
 
 use super::descendants::Descendants;
+use super::environment::addresses;
 use super::program::{Program, ProgramReport, Role};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -9,11 +10,16 @@ use jostle_console::child::PATIENCE;
 use jostle_console::stop::{Attached, Stop};
 use rustix::process::Signal;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-/// The time between two looks at what has no event.
+/// The time between two looks at what has no event, at first and once that has lasted.
 const TICK: Duration = Duration::from_millis(10);
+const TICK_LATER: Duration = Duration::from_millis(100);
+
+/// The time for which it is looked as often as at first.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// The time that programs may take to end when the user waits for it.
 const PATIENCE_STOPPED: Duration = Duration::from_secs(2);
@@ -32,8 +38,8 @@ pub(super) enum Setback {
     #[error("stopped")]
     Stopped,
     /// One of the programs does not do its part.
-    #[error("{0}")]
-    Failed(String),
+    #[error("{1}")]
+    Failed(Role, String),
     /// The machine refuses.
     #[error(transparent)]
     Fault(#[from] anyhow::Error),
@@ -53,6 +59,8 @@ impl Setback {
 /// The programs that run. Dropping it ends them.
 pub(super) struct RunningPrograms<'a> {
     environment: Vec<(&'static str, OsString)>,
+    /// The addresses of the server and of the proxy.
+    addresses: (SocketAddr, SocketAddr),
     programs: Vec<Program>,
     descendants: Descendants,
     clock: Clock,
@@ -70,6 +78,7 @@ impl<'a> RunningPrograms<'a> {
     /// that no other program has.
     pub(super) fn new(
         environment: Vec<(&'static str, OsString)>,
+        addresses: (SocketAddr, SocketAddr),
         mark: Vec<u8>,
         limit: Duration,
         stop: &'a Stop,
@@ -82,6 +91,7 @@ impl<'a> RunningPrograms<'a> {
         });
         Self {
             environment,
+            addresses,
             programs: Vec::new(),
             descendants: Descendants { mark, groups: Vec::new() },
             clock: Clock::start(),
@@ -112,7 +122,10 @@ impl<'a> RunningPrograms<'a> {
         let when_ended = move || {
             let _ = wake.send(());
         };
-        let program = Program::start(role, script, &self.environment, when_ended)?;
+        let (server, proxy) = self.addresses;
+        let mut environment = addresses(role, server, proxy);
+        environment.extend(self.environment.iter().cloned());
+        let program = Program::start(role, script, &environment, when_ended)?;
         self.descendants.groups.push(program.child.pid());
         self.programs.push(program);
         Ok(())
@@ -133,7 +146,7 @@ impl<'a> RunningPrograms<'a> {
     }
 
     /// Waits until `look` finds something, or `None` at the time `until`. It looks when something
-    /// has happened, and with `often` every few milliseconds.
+    /// has happened, and with `often` every few milliseconds, later ever so often a second.
     ///
     /// # Errors
     /// When the trial's time is up before, or the user stops it.
@@ -143,6 +156,7 @@ impl<'a> RunningPrograms<'a> {
         often: Option<Often>,
         mut look: impl FnMut(&mut Self) -> Option<T>,
     ) -> Result<Option<T>, Setback> {
+        let hurry = self.now() + HURRY;
         loop {
             if self.stop.is_requested() {
                 return Err(Setback::Stopped);
@@ -159,13 +173,14 @@ impl<'a> RunningPrograms<'a> {
                 return Ok(None);
             }
             let deadline = until.map_or(self.end, |until| until.min(self.end));
-            self.pause(deadline.since(now), often);
+            let tick = if now < hurry { TICK } else { TICK_LATER };
+            self.pause(deadline.since(now), often.map(|Often| tick));
         }
     }
 
     /// Waits until something happens, or for so long.
-    fn pause(&self, most: Duration, often: Option<Often>) {
-        let most = if often.is_some() { most.min(TICK) } else { most };
+    fn pause(&self, most: Duration, tick: Option<Duration>) {
+        let most = tick.map_or(most, |tick| most.min(tick));
         // That the time is over is as good a reason to look again.
         let _ = self.events.recv_timeout(most);
     }
@@ -207,7 +222,7 @@ impl<'a> RunningPrograms<'a> {
                 return false;
             }
             // Our own children's end is told; that of theirs is not.
-            let often = self.have_ended().then_some(Often);
+            let often = self.have_ended().then_some(TICK);
             self.pause(end.since(now), often);
         }
     }

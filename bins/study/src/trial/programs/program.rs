@@ -97,6 +97,16 @@ impl ProgramReport {
         if self.has_failed() { format!("; {self}") } else { String::new() }
     }
 
+    /// Returns the last line that it wrote, as a message quotes it: `; it wrote: LINE`, or that it
+    /// wrote nothing.
+    pub(super) fn words(&self) -> String {
+        let line = escaped_bytes(if self.stderr.is_empty() { &self.stdout } else { &self.stderr });
+        if line.is_empty() {
+            return "; it wrote nothing".to_owned();
+        }
+        format!("; it wrote: {}", line.chars().take(QUOTE_MAX).collect::<String>())
+    }
+
     /// Returns true if it ended by itself, and not well.
     pub(super) fn has_failed(&self) -> bool {
         self.is_by_itself && self.status != Some(0)

@@ -13,11 +13,15 @@ use jostle_console::stop::Stop;
 use jostle_engine::route::Transports;
 use jostle_proxy::{Proxy, Settings, Summary};
 use serde_json::{Map, Value};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 /// The time that a server may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The time after which it is said what is waited for.
+const SAY_AFTER: Duration = Duration::from_secs(2);
 
 /// The time that a server of two transports may take for the second, once it has the first. It may
 /// be one that never opens it before a client has come, so this is added to every such trial.
@@ -37,6 +41,8 @@ pub(super) struct ProgramsOutcome {
     pub(super) seconds: Option<f64>,
     /// The fault, if there was one.
     pub(super) error: Option<String>,
+    /// Whose it is: `server`, `client`, `check`, or `limit`.
+    pub(super) failed_at: Option<String>,
     /// The object that the check or the client ended its output with.
     pub(super) measured: Option<Map<String, Value>>,
     /// The proxy's summary of its own work.
@@ -52,8 +58,15 @@ pub(super) fn run_programs(
     programs: &Commands,
     stop: &Stop,
 ) -> anyhow::Result<ProgramsOutcome> {
-    let reserved = Reserved::new(trial.job.transport())?;
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, reserved.port()));
+    let reserved = match &programs.upstream {
+        Some(_) => None,
+        None => Some(Reserved::new(trial.job.transport())?),
+    };
+    let server = match (&programs.upstream, &reserved) {
+        (Some(upstream), _) => resolved(upstream)?,
+        (None, Some(reserved)) => SocketAddr::from((Ipv4Addr::LOCALHOST, reserved.port())),
+        (None, None) => unreachable!("a port is reserved for a server that is started"),
+    };
     let route = trial.route(server).map_err(|error| Usage::error(error.to_string()))?;
     let proxy = Proxy::bind(Settings::new(vec![route], trial.seed))?;
     let listener = proxy.listeners().first().expect("the route listens").address;
@@ -62,15 +75,12 @@ pub(super) fn run_programs(
         .tempdir()
         .context("cannot make a folder")?;
     let mark = [b"JOSTLE_TEMP=", folder.path().as_os_str().as_encoded_bytes()].concat();
-    let environment = vec![
-        ("JOSTLE_LISTEN", server.to_string().into()),
-        ("JOSTLE_SERVER", listener.to_string().into()),
-        ("JOSTLE_SEED", trial.seed.to_string().into()),
-        ("JOSTLE_TEMP", folder.path().into()),
-    ];
+    let environment =
+        vec![("JOSTLE_SEED", trial.seed.to_string().into()), ("JOSTLE_TEMP", folder.path().into())];
     let relay = ProxyThread::start(proxy)?;
-    let run = ProgramsRun { programs, over: trial.job.transport(), port: server.port() };
-    let mut running = RunningPrograms::new(environment, mark, trial.limit(), stop);
+    let run = ProgramsRun { programs, over: trial.job.transport(), server };
+    let addresses = (server, listener);
+    let mut running = RunningPrograms::new(environment, addresses, mark, trial.limit(), stop);
     // From here on the server can have the port.
     drop(reserved);
     let mut outcome = ProgramsOutcome::default();
@@ -82,9 +92,9 @@ pub(super) fn run_programs(
     match result {
         Ok(()) => {}
         Err(Setback::Limit(reason)) => {
-            outcome.error = Some(format!("not done after {}{reason}", duration(trial.limit())));
+            outcome.fail("limit", format!("not done after {}{reason}", duration(trial.limit())));
         }
-        Err(Setback::Failed(problem)) => outcome.error = Some(problem),
+        Err(Setback::Failed(role, problem)) => outcome.fail(role, problem),
         Err(Setback::Stopped) => bail!("stopped before the trial was done"),
         Err(Setback::Fault(error)) => return Err(error),
     }
@@ -95,8 +105,25 @@ pub(super) fn run_programs(
 struct ProgramsRun<'a> {
     programs: &'a Commands,
     over: Transports,
-    /// The port at which the server is to listen.
-    port: u16,
+    /// The address at which the server listens, or is to.
+    server: SocketAddr,
+}
+
+impl ProgramsOutcome {
+    /// Notes the fault of one of the programs, or that there was no time.
+    fn fail(&mut self, whose: impl Display, problem: String) {
+        (self.failed_at, self.error) = (Some(whose.to_string()), Some(problem));
+    }
+}
+
+/// Looks up the address of a server that runs already.
+fn resolved(upstream: &str) -> anyhow::Result<SocketAddr> {
+    let found = upstream.to_socket_addrs();
+    let found = found.with_context(|| format!("--upstream: cannot look up {upstream}"))?;
+    let mut found: Vec<SocketAddr> = found.collect();
+    // The proxy reaches either; most servers on a machine of two families listen on IPv4.
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.into_iter().next().with_context(|| format!("--upstream: {upstream} has no address"))
 }
 
 impl ProgramsRun<'_> {
@@ -123,13 +150,26 @@ impl ProgramsRun<'_> {
         // What is under way may be what the server waits for.
         outcome.summary = relay.finish()?;
         let until = running.now() + SERVER_ENDS;
-        running.wait(Some(until), None, |running| running.status(Role::Server))?;
+        if self.programs.upstream.is_none() {
+            running.wait(Some(until), None, |running| running.status(Role::Server))?;
+        }
         Ok(running.clear())
     }
 
     /// Starts the server and waits until it listens.
     fn server_listens(&self, running: &mut RunningPrograms<'_>) -> Result<(), Setback> {
+        if self.programs.upstream.is_some() {
+            return Ok(());
+        }
         running.start(Role::Server, &self.programs.server)?;
+        let server = self.server;
+        let scheme = match self.over {
+            Transports::Tcp => "TCP",
+            Transports::Udp => "UDP",
+            Transports::Both => "TCP or UDP",
+        };
+        let mut said = false;
+        let say_at = running.now() + SAY_AFTER;
         let mut complete_by = None;
         let until = running.now() + LISTENS_WITHIN;
         let listens = running.wait(Some(until), Some(Often), |running| {
@@ -137,8 +177,13 @@ impl ProgramsRun<'_> {
                 return Some(false);
             }
             let now = running.now();
+            if say_at <= now && !std::mem::replace(&mut said, true) {
+                log::warn!(
+                    "waiting for the server to listen for {scheme} on {server} (its $JOSTLE_SERVER)"
+                );
+            }
             // A system that does not show its sockets: the server is given a fixed time instead.
-            let Some(found) = Listening::on(self.port) else {
+            let Some(found) = Listening::on(server.port()) else {
                 return (until.since(now) + BLIND <= LISTENS_WITHIN).then_some(true);
             };
             // The second transport may never be opened, so it is waited for only so long.
@@ -148,21 +193,24 @@ impl ProgramsRun<'_> {
             }
             None
         })?;
-        let scheme = match self.over {
-            Transports::Tcp => "TCP",
-            Transports::Udp => "UDP",
-            Transports::Both => "TCP or UDP",
-        };
         match listens {
             Some(true) => Ok(()),
             Some(false) => {
                 let reports = running.clear();
-                Err(Setback::Failed(format!("before it listened, {}", reports[0])))
+                Err(Setback::Failed(Role::Server, format!("before it listened, {}", reports[0])))
             }
-            None => Err(Setback::Failed(format!(
-                "the server does not listen for {scheme} after {}; let it listen on $JOSTLE_LISTEN",
-                duration(LISTENS_WITHIN)
-            ))),
+            None => {
+                let reports = running.clear();
+                Err(Setback::Failed(
+                    Role::Server,
+                    format!(
+                        "the server does not listen for {scheme} on {server} after {}; let it \
+                         listen on $JOSTLE_SERVER, or name one that runs with --upstream{}",
+                        duration(LISTENS_WITHIN),
+                        reports[0].words()
+                    ),
+                ))
+            }
         }
     }
 
@@ -173,11 +221,12 @@ impl ProgramsRun<'_> {
         reports: &[ProgramReport],
         outcome: &mut ProgramsOutcome,
     ) -> Result<(), Setback> {
-        let of = |role| reports.iter().find(|report| report.role == role).expect("it has run");
-        let (server, client) = (of(Role::Server), of(Role::Client));
+        let of = |role| reports.iter().find(|report| report.role == role);
+        let (server, client) = (of(Role::Server), of(Role::Client).expect("it has run"));
         outcome.measured = client.measured();
         if client.has_failed() {
-            outcome.error = Some(format!("{client}{}", server.aside()));
+            let aside = server.map(ProgramReport::aside).unwrap_or_default();
+            outcome.fail(Role::Client, format!("{client}{aside}"));
         }
         let Some(check) = &self.programs.check else { return Ok(()) };
         running.set("JOSTLE_CLIENT_STATUS", client.status.unwrap_or(1).to_string());
@@ -188,7 +237,7 @@ impl ProgramsRun<'_> {
         // The check has the last word, also on what was measured.
         outcome.measured = check.measured().or_else(|| outcome.measured.take());
         if check.has_failed() && outcome.error.is_none() {
-            outcome.error = Some(check.to_string());
+            outcome.fail(Role::Check, check.to_string());
         }
         Ok(())
     }

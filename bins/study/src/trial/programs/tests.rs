@@ -17,7 +17,7 @@ const IDLE_SERVER: &str = "exec nc -lk 127.0.0.1 ${JOSTLE_LISTEN#*:}";
 
 fn trial(over: Transports, server: &str, client: &str, check: Option<&str>) -> Trial {
     let (server, client, check) = (server.to_owned(), client.to_owned(), check.map(str::to_owned));
-    let job = Job::Commands(Commands { client, server, check, over: Some(over) });
+    let job = Job::Commands(Commands { client, server, upstream: None, check, over: Some(over) });
     Trial { job, seed: 7, ..Trial::default() }
 }
 
@@ -143,7 +143,7 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     }
     let kept = tempfile::tempdir().unwrap();
     let kept = kept.path().display();
-    let say = "echo $JOSTLE_LISTEN $JOSTLE_SERVER $JOSTLE_SEED $JOSTLE_TEMP $PWD";
+    let say = "echo $JOSTLE_LISTEN $JOSTLE_PROXY $JOSTLE_SEED $JOSTLE_TEMP $PWD $JOSTLE_SERVER";
     let server = format!("{say} > '{kept}/server'; {IDLE_SERVER}");
     let client = format!("touch $JOSTLE_TEMP/mine; {say} > '{kept}/client'; exit 3");
     let check = format!(
@@ -156,12 +156,14 @@ fn all_three_have_the_environment_and_a_folder_that_is_removed() {
     let read = |name| std::fs::read_to_string(format!("{kept}/{name}")).unwrap();
     assert_eq!(read("more"), "0 3\n");
     let said = read("server");
-    assert!(said == read("client") && said == read("check"));
-    let [listen, server, seed, temp, folder] =
-        said.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
-    assert!(
-        listen != server && listen.starts_with("127.0.0.1:") && server.starts_with("127.0.0.1:")
-    );
+    assert_eq!(read("client"), read("check"));
+    let words = |said: &str| said.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let client = words(&read("client"));
+    let [listen, proxy, seed, temp, folder, server] = &words(&said)[..] else { panic!("{said}") };
+    assert_eq!(&client[..5], &words(&said)[..5]);
+    assert_eq!((server, &client[5]), (listen, proxy), "each as it is to see the server");
+    assert!(listen != proxy && listen.starts_with("127.0.0.1:") && proxy.starts_with("127.0.0.1:"));
+    let (seed, temp, folder) = (seed.as_str(), temp.as_str(), folder.as_str());
     assert_eq!((seed, Path::new(folder)), ("7", std::env::current_dir().unwrap().as_path()));
     assert!(!Path::new(temp).exists(), "{temp}");
 }
@@ -175,7 +177,7 @@ fn failures_say_whose_they_are() {
         outcome.error.as_deref(),
         Some("before it listened, the server ended with status 3: no such file")
     );
-    assert_eq!(outcome.seconds, None);
+    assert_eq!((outcome.seconds, outcome.failed_at.as_deref()), (None, Some("server")));
     if !installed(&["nc"]) {
         return;
     }
@@ -188,6 +190,50 @@ fn failures_say_whose_they_are() {
     assert_eq!(outcome.measured.unwrap()["b"], 2);
     let outcome = played_with(IDLE_SERVER, "true", Some("echo fine"));
     assert_eq!((outcome.error, outcome.measured), (None, None));
+}
+
+#[test]
+fn a_server_that_listens_elsewhere_is_named_with_what_it_wrote() {
+    let server = "echo serving on port 1 >&2; exec sleep 611";
+    let mut trial = trial(Transports::Tcp, server, "true", None);
+    trial.limit = Some(Span(Duration::from_secs(120)));
+    let clock = Clock::start();
+    let outcome = outcome(&trial);
+    let error = outcome.error.unwrap();
+    assert!(error.starts_with("the server does not listen for TCP on 127.0.0.1:"), "{error}");
+    assert!(error.contains("$JOSTLE_SERVER") && error.ends_with("it wrote: serving on port 1"));
+    assert_eq!(outcome.failed_at.as_deref(), Some("server"));
+    assert!((10.0..60.0).contains(&clock.now().as_secs_f64()), "within a bound");
+}
+
+#[test]
+fn a_server_that_runs_already_is_met_through_the_proxy_and_left_running() {
+    if !installed(&["python3"]) {
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = [0; 3];
+        stream.read_exact(&mut bytes).unwrap();
+        stream.write_all(&bytes).unwrap();
+        listener
+    });
+    let client = "exec python3 -c '
+import os, socket
+tcp = socket.create_connection((os.environ[\"JOSTLE_PROXY_HOST\"], int(os.environ[\"JOSTLE_PROXY_PORT\"])))
+tcp.sendall(b\"abc\"); assert tcp.recv(3) == b\"abc\"; print(\"{}\")'";
+    let mut trial = trial(Transports::Tcp, "", client, None);
+    let Job::Commands(commands) = &mut trial.job else { panic!("it is one of programs") };
+    commands.upstream = Some(format!("localhost:{port}"));
+    trial.shorthands.both.delay = Some(Span(Duration::from_millis(20)));
+    let outcome = outcome(&trial);
+    assert_eq!((outcome.error, outcome.failed_at), (None, None));
+    let up = outcome.summary.link("trial", Transport::Tcp, Direction::Up).unwrap();
+    assert!(up.delivered >= 3, "{up:?}");
+    answering.join().unwrap();
 }
 
 #[test]

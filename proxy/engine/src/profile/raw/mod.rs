@@ -6,6 +6,7 @@ mod rule;
 mod schema;
 
 pub use schema::schema;
+pub(crate) use schema::schema_of;
 
 use super::{Profile, ReadFile, Timeline, no_files};
 use jostle_common::chance::Direction;
@@ -20,7 +21,7 @@ use serde_json::Value;
 /// A profile of jostle: what happens to packets, as lists of rules per direction.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawProfile {
+pub(crate) struct RawProfile {
     /// What the profile is, where its numbers come from, and what is doubtful.
     #[serde(default)]
     about: String,

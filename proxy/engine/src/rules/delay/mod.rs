@@ -29,6 +29,9 @@ pub struct Delay {
     pub source: DelaySource,
     /// True if jitter may let a packet overtake another.
     pub reorder: bool,
+    /// True if the end of a stream on a raw route takes as long as a packet. It is, for whatever a
+    /// profile says; Toxiproxy's latency lets ends pass at once, behind the data.
+    pub holds_ends: bool,
 }
 
 /// The source of a packet's delay.
@@ -61,6 +64,7 @@ impl Delay {
         Self {
             source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO },
             reorder: false,
+            holds_ends: true,
         }
     }
 
@@ -182,6 +186,7 @@ impl RuleSyntax for Delay {
         let delay = Self {
             source: DelaySource::Drawn { time, jitter, shape, memory },
             reorder: allow_reorder.unwrap_or(false),
+            holds_ends: true,
         };
         delay.check().map_err(refuse)?;
         Ok(Some(delay))

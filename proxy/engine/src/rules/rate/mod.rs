@@ -132,6 +132,10 @@ impl RuleSetting for Rate {
         Timing::Waiting
     }
 
+    fn lets_senders_wait(&self) -> bool {
+        self.discipline == Discipline::Wait
+    }
+
     fn build(&self, setup: Setup<'_>) -> Work {
         Work::Holding(Box::new(stage::RateStage::new(self, setup.origin)))
     }

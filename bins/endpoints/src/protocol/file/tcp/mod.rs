@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_that_does_not_end_its_stream_is_told_of_once() {
+        let mut waiting = receiver(&MemoryFolder::default(), 1 << 30);
+        assert_eq!((waiting.poll(at(9)), waiting.take_hint()), (None, None), "it has said nothing");
+        waiting.handle(at(10), b"music");
+        assert_eq!((waiting.poll(at(14)), waiting.take_hint()), (None, None));
+        assert_eq!((waiting.deadline(), waiting.poll(at(15))), (Some(at(15)), None));
+        assert!(waiting.take_hint().unwrap().to_string().contains("more than these 5 bytes"));
+        assert_eq!((waiting.deadline(), waiting.poll(at(16))), (Some(at(70)), None));
+        assert_eq!(waiting.take_hint(), None);
+    }
+
+    #[test]
     fn only_the_right_answer_is_success() {
         let ended = |answer: &[u8]| {
             let mut sender = TcpFileSender::new(Memory::new(&b"music"[..]), None);

@@ -2,6 +2,7 @@
 
 use super::{PIECE, StoredLine};
 use crate::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
+use crate::protocol::hint::Hint;
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
@@ -9,6 +10,9 @@ use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
 use std::io;
 use std::time::Duration;
+
+/// The silence behind the last byte after which people are told how a file ends.
+const REMARK: Duration = Duration::from_secs(5);
 
 /// The settings of a [`TcpFileReceiver`].
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,8 @@ pub struct TcpFileReceiver<F: Folder> {
     size: u64,
     phase: ReceivingPhase<F::File>,
     received: Option<TcpFileReceived>,
+    /// A remark that was not taken yet, and true if one was made.
+    hint: (Option<Hint>, bool),
 }
 
 impl<F: Folder> TcpFileReceiver<F> {
@@ -66,7 +72,8 @@ impl<F: Folder> TcpFileReceiver<F> {
         let phase = ReceivingPhase::Receiving { file: None, hasher: Hasher::new() };
         let (started, heard) = (now, now);
         let (has_data, size, received) = (false, 0, None);
-        Self { settings, folder, started, heard, has_data, size, phase, received }
+        let hint = (None, false);
+        Self { settings, folder, started, heard, has_data, size, phase, received, hint }
     }
 
     /// Returns the fate of the file, once; never of a connection without a byte.
@@ -77,6 +84,11 @@ impl<F: Folder> TcpFileReceiver<F> {
     /// Returns true if anything came.
     pub const fn has_data(&self) -> bool {
         self.has_data
+    }
+
+    /// Returns the time at which people are told how a file ends, once.
+    fn remark_at(&self) -> Option<Instant> {
+        (self.has_data && !self.hint.1).then(|| self.heard + REMARK)
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -156,8 +168,17 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         match &mut self.phase {
             ReceivingPhase::Receiving { .. } => {
-                if self.deadline().is_some_and(|at| at <= now) {
+                if self.settings.idle.is_some_and(|idle| self.heard + idle <= now) {
                     self.fail(now, "the sender went silent".to_owned());
+                } else if self.remark_at().is_some_and(|at| at <= now) {
+                    let size = self.size;
+                    self.hint = (
+                        Some(Hint::new(format!(
+                            "waits for more than these {size} bytes: a file ends where its stream \
+                         ends, so close the connection behind it or shut it down for writing"
+                        ))),
+                        true,
+                    );
                 }
                 None
             }
@@ -177,7 +198,10 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            ReceivingPhase::Receiving { .. } => Some(self.heard + self.settings.idle?),
+            ReceivingPhase::Receiving { .. } => {
+                let given_up = self.settings.idle.map(|idle| self.heard + idle);
+                given_up.into_iter().chain(self.remark_at()).min()
+            }
             ReceivingPhase::Finishing(finishing) => Some(finishing.deadline()),
             ReceivingPhase::Answering(_) => Some(Instant::START),
             ReceivingPhase::Over { .. } => None,
@@ -210,5 +234,9 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
 
     fn piece_bytes_max(&self) -> usize {
         PIECE
+    }
+
+    fn take_hint(&mut self) -> Option<Hint> {
+        self.hint.0.take()
     }
 }
