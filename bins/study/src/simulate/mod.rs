@@ -2,10 +2,13 @@
 
 mod capture;
 mod finished;
+mod live;
 mod packet;
 mod page;
 mod report;
 pub mod stream;
+
+pub(crate) use live::{LiveRun, is_event_log};
 
 use crate::profiles;
 use crate::weather::Weather;
@@ -150,7 +153,7 @@ impl SimulateArgs {
             command: crate::page::command_line(),
             stream: self.stream.words(),
             stream_json: self.stream.json(),
-            seed,
+            seed: Some(seed),
             route: self.route,
             directions,
         };
