@@ -172,7 +172,9 @@ impl TcpRelay {
                 } else if source.starve() {
                     self.counts.starved += 1;
                     turn.warn_of_memory(&self.memory);
-                    self.carriage.starved.push_back((index, id, direction));
+                    if source.stand_in_line() {
+                        self.carriage.starved.push_back((index, id, direction));
+                    }
                 }
                 return;
             }
@@ -292,13 +294,16 @@ impl TcpRelay {
         for _ in 0..self.carriage.starved.len().min(STARVED_PER_TURN) {
             let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
-            if !connection.source(direction).is_some_and(|source| source.is_starved()) {
+            let Some(source) = connection.source(direction) else { continue };
+            source.leave_line();
+            if !source.is_starved() {
                 continue;
             }
             let carrier = self.carriage.carrier.as_ref();
             if carrier.is_some_and(|carrier| carrier.room(id, direction) > 0) {
                 self.resume(index, direction, turn);
             } else {
+                source.stand_in_line();
                 self.carriage.starved.push_back((index, id, direction));
             }
         }
