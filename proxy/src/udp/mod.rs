@@ -133,6 +133,22 @@ impl UdpRelay {
         descriptors.remove_client(Transport::Udp, client.address.ip());
     }
 
+    /// Sends what may go before more is read, if there is much of it, or if flows are to make room
+    /// for others: those with a packet inside cannot.
+    fn let_go(&mut self, turn: &mut Turn) {
+        if turn.descriptors.is_short() || self.lanes.iter().any(Lane::has_many_outputs) {
+            self.send(turn);
+        }
+    }
+
+    /// Sends what may go.
+    fn send(&mut self, turn: &mut Turn) {
+        for direction in Direction::BOTH {
+            self.lanes[direction.index()].poll(turn.now);
+            self.flush(direction, turn);
+        }
+    }
+
     /// Counts what the kernel has dropped at a listener.
     fn count_missed(&mut self, index: usize) {
         let Some(listener) = self.listeners.get_mut(index) else { return };
@@ -223,7 +239,9 @@ impl Relay for UdpRelay {
             *again = false;
             match turn.datagrams.inbox.receive(socket, SLOTS) {
                 Ok(count) => {
-                    if !self.take(part, turn) || count < SLOTS {
+                    let goes_on = self.take(part, turn);
+                    self.let_go(turn);
+                    if !goes_on || count < SLOTS {
                         return;
                     }
                 }
@@ -245,10 +263,7 @@ impl Relay for UdpRelay {
     }
 
     fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
-        for direction in Direction::BOTH {
-            self.lanes[direction.index()].poll(turn.now);
-            self.flush(direction, turn);
-        }
+        self.send(turn);
         self.close_idle(turn);
         if self.draining.is_none() {
             self.close_retired(turn);

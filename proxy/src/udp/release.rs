@@ -9,6 +9,13 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::stage::Output;
 
+/// The outputs for which memory is kept from one pass to the next: many routes have had a burst, and
+/// few have one.
+const OUTPUTS_KEPT: usize = 1024;
+
+/// The same for those staged for one flow.
+const STAGED_KEPT: usize = 64;
+
 impl UdpRelay {
     /// Sends what a link has let go, by flow, and then writes each one's fate down.
     pub(super) fn flush(&mut self, direction: Direction, turn: &mut Turn) {
@@ -26,6 +33,9 @@ impl UdpRelay {
                 account.settle(link, packet, fate, released, &mut turn.sinks);
             }
             outputs.clear();
+            outputs.shrink_to(OUTPUTS_KEPT);
+            self.fates.clear();
+            self.fates.shrink_to(OUTPUTS_KEPT);
         }
         self.lanes[direction.index()].outputs = outputs;
     }
@@ -85,6 +95,7 @@ impl UdpRelay {
             let lost = |place: usize, loss| fates[place] = Fate::Discarded(loss);
             self.counts.refused += send(outbox, way, outputs, &flow.staged, runs, lost);
             flow.staged.clear();
+            flow.staged.shrink_to(STAGED_KEPT);
         }
     }
 }
