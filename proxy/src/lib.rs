@@ -36,6 +36,7 @@
 //! Multicast and broadcast are not relayed.
 
 mod account;
+mod alarm;
 mod control;
 mod event_log;
 mod fate;
@@ -46,6 +47,7 @@ mod lateness;
 mod listener;
 mod network;
 mod orders;
+mod own;
 mod past;
 mod proxy;
 mod reactor;

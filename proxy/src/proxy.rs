@@ -5,6 +5,7 @@ use crate::event_log::EventLog;
 use crate::listener::Listener;
 use crate::network::Network;
 use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply};
+use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
 use crate::relay::RelayReport;
 use crate::resolve::Names;
@@ -52,7 +53,16 @@ impl Proxy {
     /// When a listener cannot be opened or the name to listen at has no address; the error names
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { routes, seed, portable, events, sinks, spin, connect_timeout } = settings;
+        let Settings {
+            routes,
+            seed,
+            portable,
+            events,
+            sinks,
+            spin,
+            connect_timeout,
+            amplification,
+        } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -66,9 +76,10 @@ impl Proxy {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
             },
+            own: OwnAddresses::default(),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-            options: LoopOptions { portable, connect_timeout },
+            options: LoopOptions { portable, connect_timeout, amplification },
             warned_of_memory: false,
         };
         let mut network = Network::new(seed);
@@ -136,7 +147,7 @@ impl Proxy {
             self.carry_out(order);
         }
         while let Some((relay, addresses)) = self.turn.names.answer() {
-            self.network.fleet.set_addresses(relay, addresses);
+            self.network.learn(relay, addresses, self.turn.now);
         }
     }
 

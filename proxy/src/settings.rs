@@ -24,6 +24,10 @@ pub struct Settings {
     pub spin: Duration,
     /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
+    /// The most bytes that a UDP client gets per byte from it until it has shown that it is there,
+    /// by sending something after it was answered; `None`: any number. Clients on loopback need not
+    /// show it.
+    pub amplification: Option<u32>,
 }
 
 impl Settings {
@@ -33,6 +37,9 @@ impl Settings {
     /// The spin at which the median lateness of a 20 ms delay stops falling (30 µs without, 5 µs
     /// with it).
     pub const SPIN_DEFAULT: Duration = Duration::from_micros(50);
+
+    /// What QUIC allows towards an address that is not validated (RFC 9000 §8.1).
+    pub const AMPLIFICATION_DEFAULT: Option<u32> = Some(3);
 
     /// Settings with no more than the routes and the seed.
     pub const fn new(routes: Vec<Route>, seed: u64) -> Self {
@@ -44,6 +51,7 @@ impl Settings {
             sinks: Vec::new(),
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            amplification: Self::AMPLIFICATION_DEFAULT,
         }
     }
 }

@@ -14,6 +14,7 @@ mod restraint;
 mod silence;
 
 use crate::account::Account;
+use crate::alarm::Alarm;
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Relay, RelayPlan, RelayReport};
@@ -53,6 +54,8 @@ pub(crate) struct TcpRelay {
     connecting: VecDeque<(Instant, usize, u32)>,
     silences: Silences,
     counts: TcpCounts,
+    /// Tells that the upstream cannot be reached.
+    unreached: Alarm,
     draining: bool,
 }
 
@@ -108,6 +111,7 @@ impl TcpRelay {
             connecting: VecDeque::new(),
             silences: Silences::default(),
             counts: TcpCounts::default(),
+            unreached: Alarm::default(),
             draining: false,
         };
         relay.set_silence(route.idle);
