@@ -1,7 +1,7 @@
 //! The proxy: all relays of a process on one event loop.
 
 use crate::control::Control;
-use crate::event_log::EventLog;
+use crate::event_log::{EventLog, LogEnd};
 use crate::listener::Listener;
 use crate::network::Network;
 use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply};
@@ -231,7 +231,8 @@ impl Proxy {
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
         let mut summary = self.summary(0);
-        summary.events_lost = self.turn.sinks.finish();
+        let LogEnd { lost, error } = self.turn.sinks.finish();
+        (summary.events_lost, summary.events_error) = (lost, error);
         summary
     }
 }

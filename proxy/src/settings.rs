@@ -15,7 +15,8 @@ pub struct Settings {
     /// millisecond. Arrivals are stamped when they are read, what the kernel dropped is not told,
     /// and a wildcard listener answers from the address that the system chooses.
     pub portable: bool,
-    /// The event log: each packet's fate is written to it, a line each.
+    /// The event log: each packet's fate is written to it, a line each, on a thread of its own. A
+    /// writer that says `WouldBlock`, or `NotConnected` while the run goes on, is tried again.
     pub events: Option<Box<dyn Write + Send>>,
     /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,

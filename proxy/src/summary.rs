@@ -17,6 +17,9 @@ pub struct Summary {
     pub seconds: f64,
     /// Lines of the event log that could not be written.
     pub events_lost: u64,
+    /// The reason why the event log ended before the run did.
+    #[serde(skip)]
+    pub events_error: Option<String>,
     /// The fates of packets: two entries, up and down, for each route and protocol.
     pub links: Vec<LinkSummary>,
     /// Counts of events at the sockets: one entry for each route and protocol.
