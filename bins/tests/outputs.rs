@@ -198,7 +198,7 @@ fn events_go_to_stdout_by_the_name_of_a_dash() {
         .unwrap();
     assert_eq!((proxy.status.code(), events(&proxy)), (Some(0), 0));
     let said = text(&proxy.stderr);
-    assert!(said.starts_with("listening 1 udp://") && said.contains("\nseed 7, 0."), "{said}");
+    assert!(said.starts_with("route 1: udp://") && said.contains("\nseed 7, 0."), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file is called -");
     for line in
         ["simulate --drop 5% --json --events -", &format!("proxy {ROUTE} --json --events -")]

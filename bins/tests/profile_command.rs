@@ -199,6 +199,61 @@ fn a_netem_line_becomes_a_profile_that_is_right() {
     );
 }
 
+#[test]
+fn options_behind_a_netem_line_are_no_part_of_it() {
+    let words = ["profile", "from-netem", "delay", "100ms", "10ms", "rate", "1mbit", "-14"];
+    let profile = |more: &[&str]| {
+        let text = stdout(&[&words[..], more].concat());
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    assert_eq!(profile(&[])["up"][1]["overhead"], 28);
+    assert_eq!(profile(&["--json"])["profile"], profile(&[]));
+    let order = |more: &[&str]| {
+        let text = stdout(&[&["profile", "from-netem", "delay 100ms 10ms"], more].concat());
+        serde_json::from_str::<Value>(&text).unwrap()["up"][0]["reorder"].clone()
+    };
+    assert_eq!((order(&[]), order(&["--in-order"])), (true.into(), Value::Null));
+}
+
+#[test]
+fn a_cut_capture_is_simulated_as_far_as_it_goes_and_is_status_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cut.pcap");
+    // Bare IP: a UDP datagram of 10 bytes, three times, the last torn; and a packet that is none.
+    let mut bytes: Vec<u8> = Vec::new();
+    let words =
+        |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    bytes.extend(words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 0, 101]));
+    let datagram = [
+        &[0x45, 0, 0, 38, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1][..],
+        &[0, 9, 0, 10, 0, 18, 0, 0],
+        &[0; 10],
+    ]
+    .concat();
+    for record in [&datagram[..], &[0; 38], &datagram, &datagram] {
+        bytes.extend(words(&[1, 0, 38, 38]));
+        bytes.extend(record);
+    }
+    bytes.truncate(bytes.len() - 5);
+    std::fs::write(&file, &bytes).unwrap();
+    let name = file.to_str().unwrap();
+    let output =
+        jostle(&["simulate", "--delay", "1ms", "--pcap", name, "--direction", "up", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["up"]["in"], 2, "{result}");
+    assert_eq!(result["stream"]["passed_over"]["no_ip"], 1, "{result}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = "passed over 1 frame without an IP packet; the capture is cut after 3 frames";
+    assert!(said.contains(expected), "{said}");
+    // An empty direction is no silent success.
+    let output = jostle(&["simulate", "--delay", "1ms", "--pcap", name, "--direction", "down"]);
+    assert_eq!(output.status.code(), Some(1), "it is cut");
+    bytes.truncate(24);
+    std::fs::write(&file, &bytes).unwrap();
+    refused(&["simulate", "--delay", "1ms", "--pcap", name], 2, "no packet in this direction");
+}
+
 const BURSTS: [&str; 9] =
     ["simulate", "--drop", "5%", "--burst", "3", "--delay", "20ms", "--seed", "7"];
 

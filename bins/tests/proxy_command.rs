@@ -5,9 +5,9 @@
 mod proxy_support;
 
 use proxy_support::{Jostle, PATIENCE, jostle};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ fn an_unknown_upstream_is_told_and_the_route_listens() {
     let route = "tcp://127.0.0.1:0=no-such-host.invalid:80";
     let output = run(&[route, "--for", "100ms", "--seed", "7"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(String::from_utf8(output.stdout.clone()).unwrap().starts_with("listening 1 tcp://"));
+    assert!(String::from_utf8(output.stdout.clone()).unwrap().starts_with("route 1: tcp://"));
     let text = stderr(&output);
     assert!(text.contains("route 1: no-such-host.invalid:80 has no address"), "{text}");
 }
@@ -142,18 +142,21 @@ fn an_unknown_address_to_listen_at_ends_with_1() {
 
 #[test]
 fn it_says_where_it_listens_and_ends_after_a_time() {
-    let output = run(&["both://127.0.0.1:0=127.0.0.1:9", "--for", "100ms", "--seed", "7"]);
+    let route = "both://127.0.0.1:0=127.0.0.1:9";
+    let weather = ["--drop", "20%", "--delay", "40ms"];
+    let output = run(&[&[route, "--for", "100ms", "--seed", "7"][..], &weather].concat());
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let port = |line: &str, scheme: &str| -> u16 {
-        line.strip_prefix(&format!("listening 1 {scheme}://127.0.0.1:"))
-            .expect(line)
-            .parse()
-            .unwrap()
+        // As the documents say: the address is the word before the arrow.
+        let (front, behind) = line.split_once(" -> ").expect(line);
+        assert_eq!(behind, "127.0.0.1:9  up, down: drop 20%, delay 40 ms");
+        let url = front.rsplit(' ').next().unwrap();
+        url.strip_prefix(&format!("{scheme}://127.0.0.1:")).expect(line).parse().unwrap()
     };
     assert_eq!(port(lines[0], "udp"), port(lines[1], "tcp"), "both on one port number");
-    assert!(lines[2].starts_with("1 udp up: in 0, copies 0, delivered 0, discarded 0"), "{text}");
+    assert_eq!(lines[2], "no traffic: 1 udp, 1 tcp");
     assert!(lines.last().unwrap().starts_with("seed 7, 0."), "{text}");
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
 }
@@ -187,6 +190,55 @@ fn signals_end_it_cleanly() {
         assert_eq!(summary.link("udp", "up")["held"], 1);
         summary.assert_conserved();
     }
+}
+
+#[test]
+fn the_first_packet_of_a_route_is_told_once_and_the_delay_is_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("stderr");
+    let mut command = jostle();
+    command.stderr(std::fs::File::create(&said).unwrap());
+    // People are told, machines are not.
+    let arguments = ["udp://127.0.0.1:0=127.0.0.1:9", "--delay", "30ms", "--seed", "7"];
+    let quiet = Jostle::start_with(command, &arguments, 1);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..20 {
+        client.send_to(b"x", quiet.address("udp")).unwrap();
+    }
+    let summary = quiet.stop();
+    let delay = &summary.link("udp", "up")["delay"];
+    let number = |name: &str| delay[name].as_f64().unwrap();
+    assert_eq!(delay["packets"], summary.link("udp", "up")["delivered"], "{delay}");
+    assert!(number("packets") > 0.0, "{delay}");
+    for name in ["mean_ms", "p50_ms", "p99_ms", "max_ms"] {
+        assert!((number(name) - 30.0).abs() < 1e-6, "{name}: {delay}");
+    }
+    assert!(number("sd_ms") < 1e-6, "{delay}");
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "");
+
+    let mut child = jostle()
+        .args(["proxy", "udp://127.0.0.1:0=127.0.0.1:9", "--seed", "7"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let address = ready.split(" -> ").next().unwrap().rsplit("udp://").next().unwrap();
+    for _ in 0..3 {
+        client.send_to(b"x", address).unwrap();
+    }
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    let from = client.local_addr().unwrap();
+    assert_eq!(line, format!("route 1: first packet from udp://{from}\n"));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    child.wait().unwrap();
+    assert!(!rest.contains("first packet"), "{rest}");
 }
 
 /// The number of requests that are under way when a signal comes.

@@ -5,6 +5,7 @@ mod proxy_support;
 
 use proxy_support::{Background, PATIENCE, installed};
 use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -15,6 +16,8 @@ struct Shell {
     keyboard: ChildStdin,
     screen: Receiver<Vec<u8>>,
     seen: String,
+    /// All of it, also what was waited for.
+    transcript: String,
 }
 
 impl Shell {
@@ -22,6 +25,7 @@ impl Shell {
         let mut script = Command::new("script")
             .args(["-qfec", "bash --norc --noprofile -i", "/dev/null"])
             .env("PS1", "$ ")
+            .env("TERM", "xterm")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -36,7 +40,13 @@ impl Shell {
                 let _ = sender.send(bytes[..count].to_vec());
             }
         });
-        Self { _script: Background(script), keyboard, screen, seen: String::new() }
+        Self {
+            _script: Background(script),
+            keyboard,
+            screen,
+            seen: String::new(),
+            transcript: String::new(),
+        }
     }
 
     fn types(&mut self, keys: &str) {
@@ -49,10 +59,59 @@ impl Shell {
         while !self.seen.contains(words) {
             let more = self.screen.recv_timeout(PATIENCE);
             let more = more.unwrap_or_else(|_| panic!("no {words:?} in {:?}", self.seen));
-            self.seen.push_str(&String::from_utf8_lossy(&more));
+            let more = String::from_utf8_lossy(&more);
+            self.seen.push_str(&more);
+            self.transcript.push_str(&more);
         }
         let end = self.seen.find(words).unwrap() + words.len();
         self.seen.drain(..end);
+    }
+}
+
+/// Returns the lines that are left on a screen on which `ESC [2K` empties the line.
+fn left_on_screen(transcript: &str) -> Vec<String> {
+    let lines = transcript.split("\r\n").map(|line| line.rsplit("\u{1b}[2K").next().unwrap());
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_status_line_is_drawn_anew_steps_aside_and_is_cleared_at_the_end() {
+    if !installed("script") || !installed("bash") {
+        return;
+    }
+    let mut shell = Shell::start();
+    let jostle = env!("CARGO_BIN_EXE_jostle");
+    shell.types("stty cols 80 rows 24\n");
+    shell.types(&format!(
+        "{jostle} proxy udp://127.0.0.1:0=127.0.0.1:9 --up-drop 100% --seed 1; stty cols 0; echo b\"\"ye\n"
+    ));
+    shell.shows("route 1: udp://");
+    shell.shows(" -> 127.0.0.1:9  up: drop 100%");
+    let ready = shell.transcript.split("route 1: udp://").nth(1).unwrap();
+    let address = ready.split(" -> ").next().unwrap().to_owned();
+    shell.shows("space: rules off and on, Ctrl-C: end");
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        client.send_to(b"lost", &address).unwrap();
+    }
+    shell.shows(&format!("route 1: first packet from udp://{}", client.local_addr().unwrap()));
+    shell.shows("up/down  in 3/0  lost 100%/0%  held 0/0  ");
+    shell.types(" ");
+    shell.shows("rules off\r\n");
+    shell.shows("rules off  up/down  in 3/0");
+    shell.types("\u{3}");
+    shell.shows("seed 1, ");
+    shell.shows("bye");
+    shell.types("exit\n");
+    let lines = left_on_screen(&shell.transcript);
+    assert!(shell.transcript.contains("\u{1b}[2Kup/down"), "{lines:#?}");
+    let mixed: Vec<&String> = lines.iter().filter(|line| line.contains("up/down  in")).collect();
+    assert!(mixed.is_empty(), "{mixed:#?}");
+    for told in ["rules off", "1 udp up                   3    100%"] {
+        assert!(
+            lines.iter().any(|line| line.trim_start_matches('\r').starts_with(told)),
+            "{told}: {lines:#?}"
+        );
     }
 }
 
@@ -64,9 +123,9 @@ fn a_proxy_goes_on_in_the_background_and_has_its_keys_back_in_the_foreground() {
     let mut shell = Shell::start();
     let jostle = env!("CARGO_BIN_EXE_jostle");
     shell.types(&format!("{jostle} proxy udp://127.0.0.1:0=127.0.0.1:9 --seed 1\n"));
-    shell.shows("listening 1 udp://");
+    shell.shows("route 1: udp://");
     shell.types(" ");
-    shell.shows("rules off");
+    shell.shows("rules off\r\n");
     shell.types("\u{1a}");
     shell.shows("Stopped");
     shell.types("bg\n");

@@ -29,7 +29,7 @@ fn stdout_is_the_command_s() {
     assert!(stdout.starts_with("at tcp://127.0.0.1:"), "{stdout}");
     assert_eq!(stdout.lines().count(), 1, "{stdout}");
     let lines: Vec<&str> = stderr.lines().collect();
-    assert!(lines[0].starts_with("listening 1 tcp://127.0.0.1:"), "{stderr}");
+    assert!(lines[0].starts_with("route 1: tcp://127.0.0.1:"), "{stderr}");
     assert!(lines.last().unwrap().starts_with("seed 7, "), "{stderr}");
 }
 

@@ -1,4 +1,5 @@
-//! What the HTTP server reads from requests: paths, ranges, conditions, origins, digests and names.
+//! What the HTTP server reads from requests: framing, paths, ranges, conditions, hosts, origins,
+//! digests and names.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -10,17 +11,39 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "some of it is for the client")]
 mod http {
     pub(crate) mod digest_field;
+    pub(crate) mod disposition;
     pub(crate) mod names;
+    #[path = "server"]
+    pub(crate) mod server {
+        pub(crate) mod framing;
+
+        use framing::RequestFraming;
+
+        /// However the bytes of a connection are cut, they mean the same.
+        pub(crate) fn requests_are_the_same_in_any_pieces(bytes: &[u8], step: usize) {
+            let (mut whole, mut pieces) = (RequestFraming::new(1024), RequestFraming::new(1024));
+            whole.follow(bytes);
+            for piece in bytes.chunks(step) {
+                if pieces.follow(piece) < piece.len() {
+                    break;
+                }
+            }
+            let status = |framing: &RequestFraming| framing.wrong().map(|wrong| wrong.status);
+            assert_eq!(status(&whole), status(&pieces));
+        }
+    }
     #[path = "site"]
     pub(crate) mod site {
         mod conditions;
+        mod hosts;
         mod range;
         mod same_site;
         mod target;
 
-        use super::{digest_field, names};
+        use super::{digest_field, disposition, names};
         use crate::{Case, Field, Value};
         use conditions::{Validators, ConditionVerdict, judge};
+        use hosts::Hosts;
         use hyper::header::{
             HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
             IF_RANGE,
@@ -76,14 +99,15 @@ mod http {
         pub(crate) fn headers_are_judged(case: &Case<'_>) {
             let headers: HeaderMap = case.fields.iter().filter_map(header).collect();
             let has = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
-            let file = Validators { etag: ETAG.to_owned(), modified: MODIFIED };
+            let file = Validators { etag: ETAG.to_owned(), modified: Some(MODIFIED) };
             match judge(&headers, &file, Duration::from_secs(case.size)) {
                 ConditionVerdict::Failed => assert!(has(&[IF_MATCH, IF_UNMODIFIED_SINCE])),
                 ConditionVerdict::NotModified => assert!(has(&[IF_NONE_MATCH, IF_MODIFIED_SINCE])),
                 ConditionVerdict::Proceed { range } => assert!(range || has(&[IF_RANGE])),
             }
             let _ = (digest_field::parse(&headers), digest_field::is_wanted(&headers));
-            let is_passed = same_site::check(&headers, &["example.org".to_owned()]).is_ok();
+            let is_passed = same_site::check(&headers).is_ok();
+            let _ = Hosts::new(&["example.org".to_owned()], None).check(None, &headers);
             if is_passed && has(&[ORIGIN]) {
                 let text = |name| headers[name].to_str().unwrap_or_default().to_ascii_lowercase();
                 let host = text(HOST);
@@ -97,8 +121,10 @@ mod http {
 
         /// What is made safe can be created anywhere and asked for by its path, and stays as it is.
         pub(crate) fn a_name_is_safe(text: &str) {
-            let _ = names::of_disposition(text);
-            assert_eq!(names::of_disposition(&names::disposition(text)).as_deref(), Some(text));
+            let bytes = text.as_bytes();
+            let _ = (disposition::file_name(bytes), disposition::form_file_name(bytes));
+            let attached = disposition::attachment(text);
+            assert_eq!(disposition::file_name(attached.as_bytes()).as_deref(), Some(text));
             let Some(name) = names::safe(text) else { return };
             assert!((1..=200).contains(&name.len()));
             assert!(!name.contains(|c: char| c.is_control() || "/\\<>:\"|?*".contains(c)));
@@ -178,6 +204,8 @@ fuzz_target!(|case: Case<'_>| {
     http::site::a_range_is_inside(&case);
     http::site::headers_are_judged(&case);
     http::site::a_name_is_safe(case.text);
+    let step = usize::from(case.run.1).max(1);
+    http::server::requests_are_the_same_in_any_pieces(case.text.as_bytes(), step);
     let (c, count) = case.run;
     let run: String = std::iter::repeat_n(c, count.into()).collect();
     http::site::a_name_is_safe(&format!("{}{run}{}", case.text, case.end));

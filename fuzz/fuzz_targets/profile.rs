@@ -2,7 +2,7 @@
 #![no_main]
 
 use jostle_engine::profile::Profile;
-use jostle_engine::profile::netem::from_netem;
+use jostle_engine::profile::netem::{JitterOrder, from_netem};
 use jostle_engine::rules::{DelayTrace, RateTrace};
 use jostle_fuzz::use_profile;
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
     if let Ok(profile) = Profile::from_json_with(text, &read) {
         use_profile(&profile, &Profile::default());
     }
-    if let Ok(translation) = from_netem(text)
+    if let Ok(translation) = from_netem(text, JitterOrder::AsInNetem)
         // It may name a file of tc's.
         && let Ok(profile) = Profile::from_json_with(&translation.profile, &|_| Ok("0 8192 -8192".to_owned()))
     {

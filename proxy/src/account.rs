@@ -4,6 +4,7 @@
 //! `in + copies = delivered + discarded + held`, from socket to socket: a packet that was refused
 //! before the link came in and was discarded, one that the system did not send is not delivered.
 
+use crate::delays::Delays;
 use crate::fate::{Fate, Loss, Settled};
 use crate::lateness::Lateness;
 use crate::sinks::Sinks;
@@ -42,7 +43,10 @@ pub(crate) struct LinkReport {
     missed_is_unknown: bool,
     bytes_in: u64,
     bytes_out: u64,
+    /// Bytes of delivered streams that rules discarded, by rule.
+    bytes_discarded: BTreeMap<String, u64>,
     lateness: Lateness,
+    delays: Delays,
 }
 
 impl Account {
@@ -70,10 +74,26 @@ impl Account {
                 self.totals.delivered += 1;
                 self.totals.corrupted += u64::from(packet.is_damaged());
                 self.totals.lateness.record(released.since(packet.at));
+                self.totals.delays.record(packet.at.since(packet.entered));
             }
             Fate::Discarded(loss) => self.totals.discarded[loss.index()] += 1,
         }
         self.tell(link, packet, fate, released, sinks);
+    }
+
+    /// Writes down bytes of a delivered stream that a rule discarded. They crossed the link of
+    /// `link` before, in packets whose fate is known.
+    pub(crate) fn discard(
+        &mut self,
+        link: &Link,
+        packet: &Packet,
+        released: Instant,
+        sinks: &mut Sinks,
+    ) {
+        let rule = packet.trace.rules.trailing_zeros();
+        let rule = link.rule_key(u8::try_from(rule).unwrap_or(u8::MAX)).to_owned();
+        *self.totals.bytes_discarded.entry(rule).or_default() += u64::from(packet.size);
+        self.tell(link, packet, Fate::Discarded(Loss::Stream), released, sinks);
     }
 
     /// Writes down a packet that came in at `at` and did not get as far as the link; `flow` is 0 if
@@ -167,7 +187,11 @@ impl LinkReport {
         self.missed_is_unknown |= other.missed_is_unknown;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
+        for (rule, bytes) in &other.bytes_discarded {
+            *self.bytes_discarded.entry(rule.clone()).or_default() += bytes;
+        }
         self.lateness.absorb(&other.lateness);
+        self.delays.absorb(&other.delays);
     }
 
     /// Returns the line of the summary. The link's reasons are always there, the others when they
@@ -196,7 +220,9 @@ impl LinkReport {
             missed_by_kernel: (!self.missed_is_unknown).then_some(self.missed_by_kernel),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
+            bytes_discarded: self.bytes_discarded.clone(),
             lateness: self.lateness.summary(),
+            delay: self.delays.summary(),
         }
     }
 }

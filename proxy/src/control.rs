@@ -58,6 +58,11 @@ impl Control {
         on
     }
 
+    /// Returns true unless the rules are switched off.
+    pub fn rules_are_on(&self) -> bool {
+        self.flags.rules_on()
+    }
+
     /// Adds a route. A disabled one is kept, and does not listen.
     ///
     /// # Errors

@@ -40,11 +40,13 @@ pub enum Loss {
     TooBig,
     /// The system did not send it for another reason.
     SendFailed,
+    /// A rule discarded these bytes of a delivered TCP stream.
+    Stream,
 }
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 9] = [
+    pub const AROUND: [Self; 10] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
@@ -54,6 +56,7 @@ impl Loss {
         Self::NoBuffer,
         Self::TooBig,
         Self::SendFailed,
+        Self::Stream,
     ];
 
     /// The number of losses, the link's included.
@@ -77,6 +80,7 @@ impl Loss {
             Self::NoBuffer => "no_buffer",
             Self::TooBig => "too_big",
             Self::SendFailed => "send_failed",
+            Self::Stream => "stream",
         }
     }
 
@@ -93,6 +97,7 @@ impl Loss {
             Self::NoBuffer => 6,
             Self::TooBig => 7,
             Self::SendFailed => 8,
+            Self::Stream => 9,
         };
         Reason::ALL.len() + around
     }

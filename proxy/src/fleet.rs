@@ -7,6 +7,13 @@ use jostle_common::time::Instant;
 use slab::Slab;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The silence after which a flow may be closed for a TCP client that waits.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The most flows that are closed at once for such clients: there is room for eight.
+const EVICTED_AT_ONCE: usize = 16;
 
 /// The relays.
 #[derive(Default)]
@@ -111,6 +118,22 @@ impl Fleet {
         self.due = due;
     }
 
+    /// Closes UDP flows that are idle, the longest-silent first, for TCP clients that wait for their
+    /// descriptors.
+    pub(crate) fn make_room(&mut self, turn: &mut Turn) {
+        for _ in 0..EVICTED_AT_ONCE {
+            let idle = self.members.iter().filter_map(|(index, member)| {
+                member.relay.idle_since().map(|since| (since, index))
+            });
+            match idle.min() {
+                Some((since, index)) if since + IDLE <= turn.now => {
+                    self.members[index].relay.close_idlest(turn);
+                }
+                _ => return,
+            }
+        }
+    }
+
     /// Returns when something is due next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.agenda.first()
@@ -121,7 +144,9 @@ impl Fleet {
         self.agenda.set(index, None);
         let mut member = self.members.remove(index);
         member.relay.cut(turn);
-        member.relay.report()
+        let report = member.relay.report();
+        turn.descriptors.remove_relay(report.transport);
+        report
     }
 
     /// Returns what relays did that are there, those on their way out included.

@@ -37,7 +37,10 @@
 
 mod account;
 mod alarm;
+mod client;
 mod control;
+mod delays;
+mod descriptors;
 mod event_log;
 mod fate;
 mod fleet;
@@ -62,7 +65,9 @@ mod tcp;
 mod turn;
 mod udp;
 
+pub use client::{ClientHook, NewClient};
 pub use control::Control;
+pub use delays::DelaySummary;
 pub use event_log::write_event;
 pub use fate::{Fate, Loss, Settled};
 pub use lateness::LatenessSummary;
@@ -71,4 +76,4 @@ pub use orders::{OrderError, RouteId, RouteState};
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};
 pub use sinks::Sink;
-pub use summary::{LinkSummary, SocketSummary, Summary};
+pub use summary::{LinkSummary, MemorySummary, SocketSummary, Summary};

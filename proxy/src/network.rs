@@ -22,9 +22,9 @@ use jostle_engine::route::Route;
 use std::io;
 use std::net::SocketAddr;
 
-/// Memory that what a route holds may take: all that the process has. A route of many flows is
-/// bounded by its lanes, one of many connections by each one's share.
-const ROUTE_BYTES_MAX: u64 = 512 << 20;
+/// This share of the process's memory is a route's: one of many flows is bounded by its lanes, one
+/// of many connections by each one's share.
+const ROUTE_SHARE: u64 = 2;
 
 /// The routes and their relays.
 pub(crate) struct Network {
@@ -37,14 +37,15 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// A network without routes. `seed` is for the routes that have none of their own.
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A network without routes. `seed` is for the routes that have none of their own; what they
+    /// hold is charged to `memory`.
+    pub(crate) fn new(seed: u64, memory: Memory) -> Self {
         Self {
             seed,
             routes: Routes::default(),
             fleet: Fleet::default(),
             past: Past::default(),
-            memory: Memory::default(),
+            memory,
             rules_on: true,
         }
     }
@@ -111,7 +112,7 @@ impl Network {
         turn: &mut Turn,
     ) -> Result<RouteId, StartError> {
         let listeners = listening.listeners(&route.name);
-        let memory = self.memory.part(ROUTE_BYTES_MAX);
+        let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
         let mut relays = Vec::new();
         for transport in Transport::ALL {
             let opened = listening.take(transport);
@@ -154,7 +155,9 @@ impl Network {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
         let plan = RelayPlan { id, route, seed, upstream, memory, rules_on };
-        Ok(self.fleet.add(kinds::relay(transport, plan, opened, turn)?))
+        let relay = kinds::relay(transport, plan, opened, turn)?;
+        turn.descriptors.add_relay(transport);
+        Ok(self.fleet.add(relay))
     }
 
     /// Removes a route, whose relays drain until `until`.
@@ -383,6 +386,9 @@ impl Network {
     pub(crate) fn work(&mut self, turn: &mut Turn) {
         let Self { fleet, past, .. } = self;
         fleet.work(turn, |report| past.add(report));
+        if turn.descriptors.tcp_waits() {
+            fleet.make_room(turn);
+        }
     }
 
     /// Returns the sockets that the routes listen on, route by route, UDP first.
@@ -398,6 +404,11 @@ impl Network {
     /// Returns what all relays did, those that are gone included.
     pub(crate) fn reports(&self) -> Vec<RelayReport> {
         self.past.with(self.fleet.reports())
+    }
+
+    /// Returns the memory that all routes share.
+    pub(crate) const fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     pub(crate) const fn seed(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! The proxy: all relays of a process on one event loop.
 
 use crate::control::Control;
+use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
 use crate::listener::Listener;
 use crate::network::Network;
@@ -11,12 +12,13 @@ use crate::relay::RelayReport;
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::summary::{SocketSummary, Summary};
-use crate::turn::{Datagrams, Descriptors, LoopOptions, SCRATCH_BYTES, Turn};
+use crate::summary::{MemorySummary, SocketSummary, Summary};
+use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
-use jostle_sys::{Inbox, Outbox, raise_descriptor_limit};
+use jostle_engine::memory::Memory;
+use jostle_sys::{Inbox, Outbox, is_out_of_descriptors, open_descriptors, raise_descriptor_limit};
 use mio::{Token, Waker};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -27,9 +29,6 @@ const TURN: Duration = Duration::from_micros(500);
 
 /// The most orders that are carried out before the sockets have their turns.
 const ORDERS_PER_TURN: usize = 8;
-
-/// Descriptors left for the loop itself, the resolver, logs and whatever else the process does.
-const DESCRIPTORS_RESERVED: usize = 64;
 
 /// A proxy whose listeners are open.
 pub struct Proxy {
@@ -53,16 +52,8 @@ impl Proxy {
     /// When a listener cannot be opened or the name to listen at has no address; the error names
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings {
-            routes,
-            seed,
-            portable,
-            events,
-            sinks,
-            spin,
-            connect_timeout,
-            amplification,
-        } = settings;
+        let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
+        let Settings { spin, connect_timeout, memory, per_source, amplification, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -71,7 +62,8 @@ impl Proxy {
             names: Names::new(Arc::clone(&waker)),
             reactor,
             sinks: Sinks::new(log, sinks),
-            descriptors: Descriptors::new(limit.saturating_sub(DESCRIPTORS_RESERVED)),
+            on_client,
+            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
@@ -82,9 +74,19 @@ impl Proxy {
             options: LoopOptions { portable, connect_timeout, amplification },
             warned_of_memory: false,
         };
-        let mut network = Network::new(seed);
+        let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));
         for route in routes {
-            network.start(Prepared::at_start(route)?, &mut turn)?;
+            let prepared = Prepared::at_start(route)?;
+            network.start(prepared, &mut turn).map_err(|error| match error {
+                StartError::Listen { cause, .. } if is_out_of_descriptors(&cause) => {
+                    StartError::Descriptors { limit, needed: 2 * limit }
+                }
+                error => error,
+            })?;
+        }
+        let missing = turn.descriptors.missing_for_a_client();
+        if missing > 0 {
+            return Err(StartError::Descriptors { limit, needed: limit + missing });
         }
         network.refuse_circles()?;
         let (orders, mailbox) = mpsc::sync_channel(ORDERS_MAX);
@@ -216,10 +218,18 @@ impl Proxy {
 
     fn summary(&self, events_lost: u64) -> Summary {
         let seconds = self.turn.reactor.now().since(self.started).as_secs_f64();
-        let mut summary =
-            Summary { seed: self.network.seed(), seconds, events_lost, ..Summary::default() };
+        let memory = self.network.memory();
+        let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
+        let mut summary = Summary {
+            seed: self.network.seed(),
+            seconds,
+            events_lost,
+            memory: MemorySummary { used, peak, bound, waiting: 0 },
+            ..Summary::default()
+        };
         for report in self.network.reports() {
             let RelayReport { route, transport, links, counts, round_trips } = report;
+            summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
             for (direction, link) in Direction::BOTH.into_iter().zip(&links) {
                 summary.links.push(link.summary(&route, transport, direction));
             }

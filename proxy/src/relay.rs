@@ -68,6 +68,15 @@ pub(crate) trait Relay: Send {
     /// is open.
     fn is_over(&self) -> bool;
 
+    /// Returns since when the longest-silent flow is idle that may be closed for another client's
+    /// sake; `None`: there is none.
+    fn idle_since(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Closes that flow.
+    fn close_idlest(&mut self, _: &mut Turn) {}
+
     /// Closes everything at once.
     fn cut(&mut self, turn: &mut Turn);
 

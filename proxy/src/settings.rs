@@ -1,6 +1,8 @@
 //! The settings that a proxy is started with, and the reasons why it may not start.
 
+use crate::client::ClientHook;
 use crate::sinks::Sink;
+use jostle_engine::memory::LIMIT_DEFAULT;
 use jostle_engine::route::{HostPort, Route};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub struct Settings {
     pub events: Option<Box<dyn Write + Send>>,
     /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Is told of each new client: a flow of UDP, a connection of TCP.
+    pub on_client: Option<ClientHook>,
     /// The time to look for work without sleeping, after some and before a deadline. It costs
     /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
@@ -29,6 +33,12 @@ pub struct Settings {
     /// by sending something after it was answered; `None`: any number. Clients on loopback need not
     /// show it.
     pub amplification: Option<u32>,
+    /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
+    /// senders wait.
+    pub memory: u64,
+    /// The most UDP flows and TCP connections of one address (of IPv6, a network of 64 bits);
+    /// `None`: half of what the process may have open, while less than a quarter of that is free.
+    pub per_source: Option<usize>,
 }
 
 impl Settings {
@@ -42,6 +52,12 @@ impl Settings {
     /// What QUIC allows towards an address that is not validated (RFC 9000 §8.1).
     pub const AMPLIFICATION_DEFAULT: Option<u32> = Some(3);
 
+    /// The bytes that all routes together hold at most.
+    pub const MEMORY_DEFAULT: u64 = LIMIT_DEFAULT;
+
+    /// The least that they may be bounded to: below it not even one connection gets on well.
+    pub const MEMORY_LEAST: u64 = 16 << 20;
+
     /// Settings with no more than the routes and the seed.
     pub const fn new(routes: Vec<Route>, seed: u64) -> Self {
         Self {
@@ -50,9 +66,12 @@ impl Settings {
             portable: false,
             events: None,
             sinks: Vec::new(),
+            on_client: None,
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             amplification: Self::AMPLIFICATION_DEFAULT,
+            memory: Self::MEMORY_DEFAULT,
+            per_source: None,
         }
     }
 }
@@ -91,6 +110,17 @@ pub enum StartError {
         route: String,
         /// The upstream that leads back.
         upstream: HostPort,
+    },
+    /// The process may not open as many sockets as one client needs.
+    #[error(
+        "{limit} open descriptors are too few: with the listeners, one client needs {needed}; \
+         raise the limit (ulimit -n {needed})"
+    )]
+    Descriptors {
+        /// The most that the process may have open.
+        limit: usize,
+        /// The least that it needs.
+        needed: usize,
     },
     /// The event loop could not be set up.
     #[error("cannot set up the event loop: {cause}")]

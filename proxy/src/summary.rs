@@ -1,5 +1,6 @@
 //! The summary of a run, for people and for machines.
 
+use crate::delays::DelaySummary;
 use crate::lateness::LatenessSummary;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
@@ -20,10 +21,25 @@ pub struct Summary {
     /// The reason why the event log ended before the run did.
     #[serde(skip)]
     pub events_error: Option<String>,
+    /// The memory that what it held took.
+    pub memory: MemorySummary,
     /// The fates of packets: two entries, up and down, for each route and protocol.
     pub links: Vec<LinkSummary>,
     /// Counts of events at the sockets: one entry for each route and protocol.
     pub sockets: Vec<SocketSummary>,
+}
+
+/// The memory for what a proxy holds, which all its routes share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemorySummary {
+    /// The bytes that are held now, with what they cost besides themselves.
+    pub used: u64,
+    /// The most that were ever held.
+    pub peak: u64,
+    /// The most that may be held.
+    pub bound: u64,
+    /// The sides of connections that are not read now because their bytes have no room.
+    pub waiting: u64,
 }
 
 impl Summary {
@@ -89,8 +105,13 @@ pub struct LinkSummary {
     pub bytes_in: u64,
     /// Bytes handed to the receiver's socket.
     pub bytes_out: u64,
+    /// Bytes that rules on delivered TCP streams discarded, by rule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bytes_discarded: BTreeMap<String, u64>,
     /// The lateness of releases.
     pub lateness: LatenessSummary,
+    /// The delays that rules gave to what was delivered.
+    pub delay: DelaySummary,
 }
 
 impl LinkSummary {

@@ -1,5 +1,7 @@
 //! The resources that the relays of a loop share while they work.
 
+use crate::client::{ClientHook, NewClient};
+use crate::descriptors::Descriptors;
 use crate::own::OwnAddresses;
 use crate::reactor::Reactor;
 use crate::resolve::Names;
@@ -19,6 +21,8 @@ pub(crate) struct Turn {
     pub(crate) names: Names,
     /// The sinks of fates.
     pub(crate) sinks: Sinks,
+    /// Is told of new clients.
+    pub(crate) on_client: Option<ClientHook>,
     /// The descriptors left to the process.
     pub(crate) descriptors: Descriptors,
     /// The ways in and out of datagrams.
@@ -35,6 +39,13 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// Tells of a new client, if anyone listens.
+    pub(crate) fn greet(&mut self, client: NewClient<'_>) {
+        if let Some(hook) = &mut self.on_client {
+            hook(client);
+        }
+    }
+
     /// Says once that the memory for streams is short, if it is.
     pub(crate) fn warn_of_memory(&mut self, memory: &Memory) {
         if memory.is_short() && !std::mem::replace(&mut self.warned_of_memory, true) {
@@ -86,35 +97,3 @@ pub(crate) struct LoopOptions {
 /// The size of the buffer that streams are read into: larger than the socket buffers, so that one
 /// read usually empties them.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
-
-/// The descriptors that the process may have open.
-#[derive(Debug)]
-pub(crate) struct Descriptors {
-    limit: usize,
-    taken: usize,
-}
-
-impl Descriptors {
-    pub(crate) const fn new(limit: usize) -> Self {
-        Self { limit, taken: 0 }
-    }
-
-    /// Takes `amount`, if there is as much.
-    pub(crate) const fn take(&mut self, amount: usize) -> bool {
-        let enough = self.taken.saturating_add(amount) <= self.limit;
-        if enough {
-            self.taken += amount;
-        }
-        enough
-    }
-
-    /// Takes `amount` that are open already.
-    pub(crate) const fn charge(&mut self, amount: usize) {
-        self.taken += amount;
-    }
-
-    /// Gives `amount` back.
-    pub(crate) const fn give(&mut self, amount: usize) {
-        self.taken -= amount;
-    }
-}

@@ -4,7 +4,7 @@
 //! foreground, and given back when Ctrl-Z stops the program. In the background nothing is read from
 //! it and nothing set, as either would stop the program again.
 
-use crate::signals;
+use crate::{signals, status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{
@@ -115,6 +115,7 @@ impl Modes {
 fn stop_or_go_on(signal: i32) {
     if signal == SIGTSTP {
         modes().give_back();
+        status::clear();
         // Stops here until SIGCONT.
         let _ = emulate_default_handler(SIGTSTP);
     } else {

@@ -9,6 +9,7 @@ pub mod logging;
 pub mod printing;
 pub mod progress;
 pub mod signals;
+pub mod status;
 pub mod stdin;
 pub mod stop;
 pub mod terminal;

@@ -4,10 +4,12 @@
 //! No write here panics: a reader may go at any time, and a disk may be full. What stdout did not
 //! take is remembered for the program's status.
 
+use crate::status::aside;
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal, Write as _};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
@@ -63,12 +65,15 @@ impl Printer {
         self.json
     }
 
-    /// Says that a listener is ready: `listening NAME udp://127.0.0.1:40123`. Scripts wait for this
+    /// Says that a server is ready: `listening NAME udp://127.0.0.1:40123`. Scripts wait for this
     /// line.
     pub fn ready(self, name: &str, url: &str) {
-        self.event("listening", json!({ "name": name, "address": url }), || {
-            format!("listening {} {url}", escaped(name))
-        });
+        self.ready_as(name, url, || format!("listening {} {url}", escaped(name)));
+    }
+
+    /// Says the same in words of the caller's; the object is that of every listener.
+    pub fn ready_as(self, name: &str, url: &str, text: impl FnOnce() -> String) {
+        self.event("listening", json!({ "name": name, "address": url }), text);
     }
 
     /// Prints one result: an object that starts with `"event": event`, or its text.
@@ -101,9 +106,8 @@ static FAILURE: OnceLock<io::Error> = OnceLock::new();
 /// Prints `text` and a newline, at once. A reader that has gone (`| head`) is no error of ours;
 /// any other failure becomes the program's status ([`crate::exit`]).
 pub fn line(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
-    match written {
+    // Without the lock: what is logged below steps aside for the same line.
+    match write(&format!("{text}\n")) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => log::debug!("stdout is closed"),
         Err(error) => {
@@ -136,15 +140,17 @@ pub fn text(text: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be written, whatever the reason.
 pub fn write(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    aside(|| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    })
 }
 
 /// Tells people something that is no result: `text` and a newline on stderr, at once. A reader that
 /// has gone is no error of ours, and there is nowhere left to say so.
 pub fn note(text: &str) {
     // In one write, so that the lines of several threads do not mix.
-    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let _ = aside(|| io::stderr().lock().write_all(format!("{text}\n").as_bytes()));
 }
 
 /// Prints the completions of `command` for a shell.
@@ -161,11 +167,15 @@ pub fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> a
 
 /// Returns how many columns the terminal on stdout has, if it is one.
 pub fn columns() -> Option<usize> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
+    columns_of(&io::stdout())
+}
+
+/// Returns how many columns a terminal has; `None` if it is none.
+pub(crate) fn columns_of(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    if !stream.is_terminal() {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 

@@ -2,14 +2,17 @@
 //! did.
 
 mod child;
+mod first;
 mod output;
 mod plan;
+mod ready;
 mod report;
+mod status;
 mod stopping;
 
 use anyhow::Context;
 use clap::Args;
-use jostle_common::units::{Span, parse_seconds, parse_seed};
+use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
@@ -17,6 +20,7 @@ use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::weather::Weather;
 use output::Output;
+use status::Status;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +94,20 @@ pub struct ProxyArgs {
     /// Refuse a TCP client whose upstream has not answered the connect for so long
     #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "The relays")]
     connect_timeout: Span,
+    /// Hold at most so much of what is under way: further datagrams are lost (no_room), TCP senders
+    /// wait
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
+    memory: ByteSize,
+    /// Let one address have at most so many UDP flows and TCP connections; unless stated, half of
+    /// the places while few are left
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "The relays")]
+    per_source: Option<u32>,
+    /// Send a UDP client no more than so many times what it sent, until it has answered something;
+    /// or "off". Clients on loopback need not show that they are there
+    #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = plan::amplification,
+        help_heading = "The relays")]
+    amplification: plan::Amplification,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -113,9 +131,15 @@ impl ProxyArgs {
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
         let plan = plan::plan(&self)?;
+        let routes = plan.routes.clone();
         let mut settings = Settings::new(plan.routes, plan.seed);
+        // Machines count; people want to see that anything comes at all.
+        settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
         settings.connect_timeout = self.connect_timeout.0;
+        settings.amplification = self.amplification.0;
+        settings.memory = plan::memory(self.memory)?;
+        settings.per_source = self.per_source.map(|most| most as usize);
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
@@ -143,7 +167,13 @@ impl ProxyArgs {
             .map(|one| format!("{}://{}", one.protocol, one.address))
             .collect();
         for (listener, url) in proxy.listeners().iter().zip(&urls) {
-            printer.ready(&listener.route, url);
+            let route = routes.iter().find(|route| route.name == listener.route);
+            printer.ready_as(&listener.route, url, || {
+                route.map_or_else(|| url.clone(), |route| ready::line(route, url))
+            });
+        }
+        if keys.is_some() && !self.json {
+            note(status::KEYS);
         }
         let child = match self.command.as_slice() {
             [] => None,
@@ -152,17 +182,26 @@ impl ProxyArgs {
         if let Some(Span(limit)) = self.limit {
             stopper.stop_after(limit)?;
         }
+        // A command prints to the terminal as it likes.
+        let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
         let summary = proxy.run();
+        drop(status);
         drop(keys);
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
         stopper.yield_to_signal();
-        let text = report::summary(printer, &summary);
+        let text = report::summary(printer, &summary, &routes);
         match &mut outputs.summary {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
-        Ok(status)
+        match summary.events_error {
+            // A command that has failed has more to say.
+            Some(error) if status == ExitCode::SUCCESS => {
+                Err(anyhow::anyhow!("the event log is not whole: {error}"))
+            }
+            _ => Ok(status),
+        }
     }
 
     /// Returns where results go: not to stdout when that is the command's or the event log's.

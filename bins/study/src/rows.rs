@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// The key in `host` of the question that a row's sweep answers.
+pub const ABOUT: &str = "about";
+
 /// The outcome of one transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -74,7 +77,8 @@ pub struct Row {
     /// have, such as the `frames_lost` of music.
     #[serde(flatten)]
     pub more: Map<String, Value>,
-    /// Facts that depend on the machine or the moment. Empty in virtual time.
+    /// Facts that depend on the machine or the moment: none in virtual time. A row of a sweep has
+    /// the question that the sweep answers ([`ABOUT`]).
     pub host: Map<String, Value>,
 }
 

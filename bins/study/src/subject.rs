@@ -1,6 +1,6 @@
 //! The file that is sent.
 
-use crate::audit::Original;
+use crate::audit::{NotJudged, Original};
 use crate::trial::Trial;
 use anyhow::{Context, bail};
 use jostle_console::files;
@@ -26,6 +26,8 @@ pub(crate) struct Subject {
     pub(crate) content: Memory,
     /// Its sound; `None` when it is no MP3, or was not asked for.
     pub(crate) music: Option<Original>,
+    /// The reason why it is not judged as music, when it looks like some.
+    pub(crate) not_judged: Option<NotJudged>,
 }
 
 impl Subject {
@@ -80,13 +82,20 @@ impl Subject {
 
     fn new(name: String, content: Memory) -> Self {
         let extension = extension(&name);
-        Self { name, extension, content, music: None }
+        Self { name, extension, content, music: None, not_judged: None }
     }
 
     /// Returns the same, with an ear for its sound: decoding a file takes a while.
     #[must_use]
     pub(crate) fn with_music(self) -> Self {
-        Self { music: Original::read(self.content.bytes()), ..self }
+        match Original::read(self.content.bytes()) {
+            Ok(music) => Self { music: Some(music), ..self },
+            Err(reason) => {
+                let looks_like_music =
+                    reason.is_audio() || self.extension.eq_ignore_ascii_case(".mp3");
+                Self { not_judged: looks_like_music.then_some(reason), ..self }
+            }
+        }
     }
 }
 
@@ -126,6 +135,19 @@ mod tests {
         assert_eq!((made_up.content.size(), made_up.extension.as_str()), (10_000, ""));
         assert!(made_up.music.is_none());
         assert_eq!(made_up.content.digest(), Subject::generated(10_000).content.digest());
+    }
+
+    #[test]
+    fn an_mp3_that_is_not_judged_says_why_and_other_files_say_nothing() {
+        let subject = |name: &str| {
+            Subject::new(name.to_owned(), Memory::new(&b"no music at all"[..])).with_music()
+        };
+        let not_judged = |name| subject(name).not_judged.map(|reason| reason.to_string());
+        for name in ["a.mp3", "a.MP3"] {
+            assert!(not_judged(name).is_some_and(|reason| reason.contains("hardly any")), "{name}");
+        }
+        assert_eq!(not_judged("a.txt"), None);
+        assert!(Subject::named(TUNE_NAME).unwrap().with_music().not_judged.is_none());
     }
 
     #[test]

@@ -67,7 +67,8 @@ macro_rules! weather_options {
 
 weather_options! {
     "loss" []: drop, Share, "SHARE", "Lose this share of the packets: 5%";
-    "burst" []: burst, Number, "PACKETS", "Lose them in bursts of this mean length: 3";
+    "burst" []: burst, Burst, "LENGTH",
+        "Lose them in bursts of this mean length, in packets or in time: 3 or 200ms";
     "duplicate" ["dup"]: duplicate, Share, "SHARE", "Copy this share of the packets";
     "corrupt" ["tamper"]: corrupt, Share, "SHARE", "Flip a bit in this share of the packets";
     "rate" ["bandwidth", "throttle"]: rate, Rate, "RATE", "Let no more through than this: 10Mbit/s";

@@ -9,6 +9,7 @@ mod echo;
 mod exercises;
 mod messages;
 mod ping;
+mod places;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 mod python;

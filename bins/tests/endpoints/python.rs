@@ -5,6 +5,7 @@ use crate::support::{Server, bytes, folder_with};
 use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use jostle_endpoints::protocol::clock::{ERROR, QUESTION, TimeFormat, parse_time};
+use jostle_endpoints::protocol::cookie::Cookie;
 use jostle_endpoints::protocol::file::{
     ChunkCounts, ChunkDatagram, ClientControl, ReportPage, ServerControl,
 };
@@ -26,6 +27,7 @@ fn the_examples_are_what_we_send() {
         DOCUMENT.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let examples = examples.replace(char::is_whitespace, "");
     let (size, digest, transfer) = (5, Digest::of(b"hello"), 7);
+    let cookie = Cookie::read([0x0c; 16]).unwrap();
     let counts = ChunkCounts { chunks: 1, intact: 1, ..ChunkCounts::default() };
     let page = ReportPage {
         page: 0,
@@ -39,6 +41,7 @@ fn the_examples_are_what_we_send() {
     for datagram in [
         &Request { number: 0, attempt: 1 }.encode(false)[..],
         &Answer { number: 0, attempt: 1, size, digest, data: b"hello" }.encode(),
+        &ServerControl::Prove { transfer, cookie }.encode(),
         &ServerControl::Accept { transfer }.encode(),
         &data[..28],
         &data[28 + 4096..],
@@ -47,9 +50,11 @@ fn the_examples_are_what_we_send() {
     ] {
         assert!(examples.contains(&hex(datagram)), "{}", hex(datagram));
     }
-    for control in
-        [ClientControl::Start { transfer, size, digest }, ClientControl::Done { transfer, page: 0 }]
-    {
+    let (digest_said, cookie) = (Some(digest), Some(cookie));
+    for control in [
+        ClientControl::Start { transfer, size, digest: digest_said, cookie },
+        ClientControl::Done { transfer, page: 0, digest: digest_said },
+    ] {
         let hex = hex(&control.encode());
         let (zeros, crc) = hex.split_at(hex.len() - 8);
         // The digits of the last field may be zeros too.

@@ -5,8 +5,10 @@ use jostle_common::digest::Digest;
 use jostle_console::stop::Stop;
 use jostle_endpoints::file::tcp;
 use jostle_endpoints::protocol::storage::{Folder, Memory, MemoryFile, MemoryFolder};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -85,8 +87,13 @@ fn a_client_that_closes_at_once_changes_nothing_and_a_probe_leaves_nothing() {
     assert_eq!(std::fs::read(folder.path().join("received.mp3")).unwrap(), bytes(100_000));
 }
 
+/// The parts in a folder.
+fn parts(folder: &Path) -> Vec<String> {
+    names(folder).into_iter().filter(|name| name.ends_with(".part")).collect()
+}
+
 #[test]
-fn a_reset_leaves_the_part_apart() {
+fn a_reset_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(&[
         "file",
@@ -99,8 +106,9 @@ fn a_reset_leaves_the_part_apart() {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(b"half").unwrap();
     // The reset must not overtake the data: wait until the server has them.
-    let part = folder.path().join("received.mp3.part");
-    while std::fs::read(&part).ok().as_deref() != Some(b"half") {
+    let arrived =
+        |part: &String| std::fs::read(folder.path().join(part)).is_ok_and(|b| b == b"half");
+    while !parts(folder.path()).first().is_some_and(arrived) {
         std::thread::yield_now();
     }
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -110,7 +118,7 @@ fn a_reset_leaves_the_part_apart() {
     assert!(received["error"].as_str().unwrap().contains("reset"), "{received}");
     let (status, _) = server.wait();
     assert_eq!(status, Some(1));
-    assert_eq!(names(folder.path()), ["received.mp3.part"]);
+    assert!(names(folder.path()).is_empty());
 }
 
 #[test]
@@ -131,7 +139,88 @@ fn a_file_beyond_the_limit_is_reset_and_the_client_fails() {
     assert_eq!((run.status, &run.summary["ok"]), (Some(1), &false.into()));
     assert!(run.stderr.contains("broke") || run.stderr.contains("no answer"), "{}", run.stderr);
     assert!(server.line()["error"].as_str().unwrap().contains("--max-size"));
-    assert_eq!(names(&incoming), ["received.mp3.part"]);
+    assert!(names(&incoming).is_empty());
+}
+
+#[test]
+fn a_server_stores_no_more_in_all_than_it_may() {
+    let (folder, song) = folder_with("song.mp3", 600_000);
+    for (over, refused) in [("tcp", "broke"), ("udp", "room for 448576 more")] {
+        let incoming = folder.path().join(over);
+        let mut server = Server::start(&[
+            "file",
+            "--over",
+            over,
+            "--dir",
+            incoming.to_str().unwrap(),
+            "--max-total",
+            "1MiB",
+        ]);
+        let send = || {
+            let address = server.address.to_string();
+            client(&["file", &address, song.to_str().unwrap(), "--over", over])
+        };
+        assert_eq!(send().status, Some(0), "{over}");
+        let second = send();
+        assert_eq!(second.status, Some(1), "{over}: {}", second.summary);
+        let is_said = |reason| second.stderr.contains(reason);
+        assert!(is_said(refused) || over == "tcp" && is_said("no answer"), "{}", second.stderr);
+        assert_eq!(server.line()["ok"], true);
+        if over == "tcp" {
+            assert!(server.line()["error"].as_str().unwrap().contains("--max-total"));
+        }
+        assert_eq!(names(&incoming), ["received.mp3"], "{over}");
+        let (status, lines) = server.terminate();
+        assert_eq!((status, &lines[0]["stored"]), (Some(0), &1.into()));
+    }
+}
+
+#[test]
+fn a_folder_that_is_gone_fails_the_one_file_and_is_said() {
+    let (folder, song) = folder_with("song.mp3", 50_000);
+    for kind in [&["tcp"][..], &["udp"], &["udp", "--naive", "--idle", "200ms"]] {
+        let incoming = folder.path().join("in");
+        let arguments =
+            [&["file", "--dir", incoming.to_str().unwrap(), "--once", "--over"], kind].concat();
+        let mut server = Server::start(&arguments);
+        // As good as one that cannot be written to, which stops no superuser.
+        std::fs::remove_dir(&incoming).unwrap();
+        if kind.len() == 1 {
+            let address = server.address.to_string();
+            let run = client(&["file", &address, song.to_str().unwrap(), "--over", kind[0]]);
+            assert_eq!(run.status, Some(1), "{kind:?}: {}", run.stderr);
+        } else {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.send_to(b"music", server.address).unwrap();
+        }
+        let received = server.line();
+        assert_eq!((&received["event"], &received["ok"]), (&"received".into(), &false.into()));
+        assert!(received["error"].as_str().unwrap().contains("No such file"), "{received}");
+        let (status, lines) = server.wait();
+        assert_eq!((status, &lines[0]["failed"]), (Some(1), &1.into()), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_a_killed_server_left_is_removed_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["file", "--over", "tcp", "--dir", folder.path().to_str().unwrap()];
+    let server = Server::start(&arguments);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.write_all(b"half").unwrap();
+    while parts(folder.path()).is_empty() {
+        std::thread::yield_now();
+    }
+    // Dropped, it is killed.
+    drop(server);
+    let [left] = &parts(folder.path())[..] else { panic!() };
+    let part = File::options().write(true).open(folder.path().join(left)).unwrap();
+    let old = part.metadata().unwrap().modified().unwrap() - Duration::from_secs(3600);
+    part.set_modified(old).unwrap();
+    std::fs::write(folder.path().join("another's.part"), "").unwrap();
+    let server = Server::start(&arguments);
+    assert_eq!(names(folder.path()), ["another's.part"]);
+    assert_eq!(server.terminate().0, Some(0));
 }
 
 #[test]

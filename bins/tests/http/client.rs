@@ -357,3 +357,22 @@ fn it_stops_when_asked_and_leaves_a_part_to_go_on_with() {
     assert_eq!((output.status.code(), &summary["stopped"]), (Some(0), &true.into()));
     assert_eq!(names(folder.path()), ["out.part", "out.part.etag"]);
 }
+
+#[test]
+fn a_file_beyond_the_limit_is_not_fetched_and_the_remedy_is_said() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let endless = scripted(|_, _| with("HTTP/1.1 200 OK", &bytes(400_000)));
+    let (declared, undeclared) =
+        (format!("http://{}/song.mp3", server.address), format!("http://{endless}/song.mp3"));
+    let out = site.text("out.mp3");
+    for url in [&declared, &undeclared] {
+        let (status, lines) = run_all(&["http", "get", url, "-o", &out, "--max-size", "299999B"]);
+        let said = lines[0]["error"].as_str().unwrap();
+        assert!(status == Some(1) && said.contains("--max-size"), "{url}: {said}");
+        assert_eq!((&lines[0]["retries"], lines[0]["file"].is_null()), (&0.into(), true));
+        assert!(names_in(site.folder.path()).iter().all(|name| !name.starts_with("out")));
+    }
+    let (status, _) = run_all(&["http", "get", &declared, "-o", &out, "--max-size", "300kB"]);
+    assert_eq!(status, Some(0));
+}

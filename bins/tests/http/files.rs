@@ -91,6 +91,55 @@ fn conditions_save_the_body() {
 }
 
 #[test]
+fn a_version_is_known_by_its_bytes_whatever_its_dates_say() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let (path, url) = (site.path("public/v"), format!("http://{}/v", server.address));
+    let dated = |text: &str, seconds: u64| {
+        std::fs::write(&path, text).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    };
+    dated("aaaa", 1_000_000_000);
+    // Until the file system would give another change another time.
+    std::thread::park_timeout(std::time::Duration::from_millis(50));
+    let Some(first) = curl(&["-i", &url]) else { return };
+    let etag = headers(&first, "etag")[0];
+    assert!(etag.starts_with('"'), "{first}");
+    dated("cccc", 1_000_000_000);
+    for condition in [format!("If-None-Match: {etag}"), format!("If-Range: {etag}")] {
+        let text = curl(&["-i", "-r", "1-2", "-H", &condition, &url]).unwrap();
+        let (expected, body) = if condition.contains("None") { (206, "cc") } else { (200, "cccc") };
+        assert!(status(&text) == expected && text.ends_with(body), "{condition}: {text}");
+    }
+    // A date that has not come yet is that of the answer; none is left out.
+    dated("aaaa", 4_102_444_800);
+    let text = curl(&["-I", &url]).unwrap();
+    assert_eq!(headers(&text, "last-modified"), headers(&text, "date"), "{text}");
+    dated("aaaa", 0);
+    let text = curl(&["-I", &url]).unwrap();
+    assert_eq!((headers(&text, "last-modified").len(), headers(&text, "date").len()), (0, 1));
+}
+
+#[test]
+fn dots_in_a_path_lead_where_they_say() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    for (path, expected) in [
+        ("/./hello.txt", 200),
+        ("/deep/../hello.txt", 200),
+        ("/%2e/hello.txt", 200),
+        ("/deep/.", 200),
+        ("/deep/./../../hello.txt", 404),
+        ("/../hello.txt", 404),
+    ] {
+        let url = format!("http://{}{path}", server.address);
+        let Some(text) = curl(&["-i", "--path-as-is", &url]) else { return };
+        assert_eq!(status(&text), expected, "{path}: {text}");
+    }
+}
+
+#[test]
 fn folders_pages_and_methods() {
     let site = Site::new();
     let server = site.serve(&[]);
@@ -176,4 +225,25 @@ fn large_files_are_streamed_and_a_hole_costs_nothing() {
     let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib < 100_000, "{kib} KiB");
+}
+
+#[test]
+fn a_listing_and_a_request_leave_pipes_alone() {
+    let site = Site::new();
+    let pipe = site.path("public/pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let server = site.serve(&["--listing"]);
+    // A writer waits until somebody opens the pipe to read.
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::File::options().write(true).open(pipe).map(drop)
+    });
+    for _ in 0..3 {
+        let listed = exchange(server.address, b"GET / HTTP/1.0\r\n\r\n");
+        assert!(status(&listed) == 200 && !listed.contains("pipe"), "{listed}");
+        assert_eq!(status(&exchange(server.address, b"GET /pipe HTTP/1.0\r\n\r\n")), 404);
+    }
+    assert!(!writer.is_finished(), "the server has opened the pipe");
+    let _reader = std::fs::File::open(&pipe).unwrap();
+    writer.join().unwrap().unwrap();
 }

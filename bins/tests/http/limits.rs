@@ -194,3 +194,104 @@ fn further_clients_wait_for_their_turn() {
     let (head, _) = answer(&mut waiting);
     assert_eq!(status(&head), 200);
 }
+
+/// A figure of a process, in KiB.
+fn memory(server: &crate::support::Server, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn descriptors(server: &crate::support::Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count()
+}
+
+/// Waits until `done`, or fails.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn clients_that_ask_for_a_long_digest_and_go_leave_nothing() {
+    const CLIENTS: usize = 600;
+    let site = Site::new();
+    // Long to read; there is nothing in it, so it takes no room.
+    std::fs::File::create(site.path("public/large")).unwrap().set_len(64 << 30).unwrap();
+    let server = site.serve(&["--max-clients", "700"]);
+    let before = descriptors(&server);
+    let request = b"HEAD /large HTTP/1.1\r\nHost: x\r\nWant-Repr-Digest: sha-256=10\r\n\r\n";
+    for _ in 0..CLIENTS {
+        connect(server.address).write_all(request).unwrap();
+    }
+    until("all have been let go", || descriptors(&server) <= before + 4);
+    let normal = exchange(server.address, b"GET /hello.txt HTTP/1.0\r\n\r\n");
+    assert!(normal.ends_with("hello world\n"), "{normal}");
+    // One that ends its half gets the answer, without the digest.
+    let answer = exchange(server.address, request);
+    assert!(status(&answer) == 200 && !answer.contains("repr-digest"), "{answer}");
+    let (_, summary) = end(server.terminate());
+    let undigested = summary["undigested"].as_u64().unwrap();
+    assert!((1..=CLIENTS as u64 + 1).contains(&undigested), "{summary}");
+}
+
+#[test]
+fn a_reader_that_stands_still_costs_little_memory_and_a_quick_one_still_gets_large_pieces() {
+    const READERS: usize = 300;
+    let site = Site::new();
+    std::fs::File::create(site.path("public/large")).unwrap().set_len(256 << 20).unwrap();
+    let server = site.serve(&[]);
+    let request = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let read_all = || {
+        let mut stream = connect(server.address);
+        stream.write_all(request).unwrap();
+        std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
+    };
+    // The threads and what they hold are there before the count.
+    assert!(read_all() > 256 << 20);
+    let before = memory(&server, "VmRSS");
+    let slow: Vec<TcpStream> = (0..READERS)
+        .map(|_| {
+            let stream = connect(server.address);
+            socket2::SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+            (&stream).write_all(request).unwrap();
+            stream
+        })
+        .collect();
+    // Each has its head, so its answer has begun; the server is idle when nothing moves.
+    let mut byte = [0];
+    for mut stream in &slow {
+        stream.read_exact(&mut byte).unwrap();
+    }
+    assert!(read_all() > 256 << 20, "others are served as before");
+    let each = memory(&server, "VmRSS").saturating_sub(before) / READERS as u64;
+    eprintln!("{each} KiB for each reader");
+    assert!(each <= 64, "{each} KiB for each reader");
+    drop(slow);
+    let (_, summary) = end(server.terminate());
+    assert_eq!(summary["slow_readers"], 0, "{summary}");
+}
+
+#[test]
+fn silent_connections_yield_to_who_waits_and_one_that_is_answered_does_not() {
+    let site = Site::new();
+    let server = site.serve(&["--max-clients", "3"]);
+    let mut kept = connect(server.address);
+    kept.write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut kept).0), 200);
+    let mut silent: Vec<_> = (0..2).map(|_| connect(server.address)).collect();
+    let mut waiting = connect(server.address);
+    waiting.write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut waiting).0), 200);
+    // The longest silent has gone; one that asked something keeps its place longer.
+    assert!(matches!(silent[0].read(&mut [0]), Ok(0) | Err(_)));
+    kept.write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut kept).0), 200);
+    silent[1].write_all(GET).unwrap();
+    assert_eq!(status(&answer(&mut silent[1]).0), 200);
+    let (_, summary) = end(server.terminate());
+    assert_eq!((&summary["yielded"], &summary["idle"]), (&1.into(), &0.into()));
+}

@@ -16,6 +16,7 @@ mod document;
 mod failures;
 mod files;
 mod hostile;
+mod lies;
 mod limits;
 mod load;
 mod through_proxy;

@@ -59,7 +59,10 @@ fn broken_requests_are_refused_and_change_nothing() {
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), 505),
+        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+        (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..300]), 414),
+        (format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", "/a".repeat(100)), 414),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), 431),
         (format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(150)), 431),
         ("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n".to_owned(), 400),
@@ -75,6 +78,12 @@ fn broken_requests_are_refused_and_change_nothing() {
         ("CONNECT example.org:80 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 405),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n\
           Content-Length: 4\r\n\r\n----".to_owned(), 400),
+        ("PUT /x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 411),
+        ("POST /x HTTP/1.1\r\nHost: a\r\n\r\nabc".to_owned(), 411),
+        ("PUT /x HTTP/1.0\r\n\r\nabc".to_owned(), 400),
+        ("POST /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\nabc".to_owned(), 400),
+        ("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+          Content-Length: 5\r\n\r\n--b--".to_owned(), 415),
         ("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n\
           a".to_owned(), 415),
         ("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Range: bytes 0-0/2\r\nContent-Length: 1\r\n\r\n\
@@ -92,6 +101,71 @@ fn broken_requests_are_refused_and_change_nothing() {
     }
     assert!(crate::tools::names_in(&site.path("incoming")).is_empty());
     assert_eq!(status(&exchange(server.address, b"GET /hello.txt HTTP/1.0\r\n\r\n")), 200);
+}
+
+/// The number of answers in `text`.
+fn answers(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with("HTTP/1.1 ")).count()
+}
+
+#[test]
+fn what_is_no_request_is_answered_behind_those_before_it_and_ends_the_connection() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let wrong: &[(&str, u16)] = &[
+        ("PUT /w HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab", 400),
+        (
+            "PUT /w HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\n\r\n",
+            400,
+        ),
+        (
+            "PUT /w HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n\
+             2\r\nab\r\n0\r\n\r\n",
+            400,
+        ),
+        ("GET /hello.txt HTTP/1.1\nHost: a\n\n", 400),
+        ("GET /hello.txt HTTP/1.1\r\nHost: a\n\r\n", 400),
+        ("GET /hello.txt HTTP/1.1\r\n\r\n", 400),
+        ("GET /hello.txt HTTP/1.1\r\nHost:\r\n\r\n", 400),
+        ("GET /hello.txt HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        ("GET /hello.txt HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        ("GET /hello.txt HTTP/1.1\r\nHost: a\r\n X: y\r\n\r\n", 400),
+        ("GET /hello.txt HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+    ];
+    let fine = "GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (request, expected) in wrong {
+        let mut stream = connect(server.address);
+        // The client neither ends its half nor waits, and sends more behind it.
+        stream.write_all(format!("{fine}{request}{fine}").as_bytes()).unwrap();
+        let (head, body) = answer(&mut stream);
+        assert_eq!((status(&head), &body[..]), (200, &b"hello world\n"[..]), "{request}");
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert_eq!((status(&rest), answers(&rest)), (*expected, 1), "{rest}");
+        assert!(rest.contains("Connection: close"), "{rest}");
+    }
+    assert!(crate::tools::names_in(&site.path("incoming")).is_empty());
+    let (_, summary) = end(server.terminate());
+    assert_eq!(summary["malformed"], wrong.len(), "{summary}");
+}
+
+#[test]
+fn a_body_that_breaks_its_own_framing_stores_nothing() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    for chunks in ["3\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\r\nabc\r\n0\r\n\n", "-3\r\n"]
+    {
+        let head = "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut stream = connect(server.address);
+        stream
+            .write_all(format!("{head}{chunks}GET / HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        assert_eq!((status(&all), answers(&all)), (400, 1), "{chunks:?} {all}");
+    }
+    assert!(crate::tools::names_in(&site.path("incoming")).is_empty());
 }
 
 #[test]

@@ -38,6 +38,23 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Estimate> {
     })
 }
 
+/// Returns the geometric mean of positive values and its interval: Student's in the logarithm,
+/// taken back (Bland and Altman, BMJ 1996;312:1079). Its ends are as many times below and above the
+/// mean, and neither reaches 0. `None` of no values, and when one is not positive and finite.
+pub fn geometric_interval(values: &[f64], confidence: f64) -> Option<Estimate> {
+    if !values.iter().all(|value| *value > 0.0 && value.is_finite()) {
+        return None;
+    }
+    // Rounding would make others of values that are all one.
+    if values.first().is_some_and(|first| values.iter().all(|value| value == first)) {
+        return mean_interval(values, confidence);
+    }
+    let logs: Vec<f64> = values.iter().map(|value| libm::log(*value)).collect();
+    let Estimate { mean, count, interval } = mean_interval(&logs, confidence)?;
+    let back = |Interval { low, high }| Interval { low: libm::exp(low), high: libm::exp(high) };
+    Some(Estimate { mean: libm::exp(mean), count, interval: interval.map(back) })
+}
+
 fn interval(moments: &Moments, confidence: f64) -> Option<Interval> {
     let degrees = moments.count().checked_sub(1).filter(|degrees| *degrees > 0)?;
     let error = moments.sd() / libm::sqrt(moments.count() as f64);
@@ -101,6 +118,39 @@ mod tests {
         }
         let unbounded = mean_interval(&[1.0, 2.0], 1.0).unwrap().interval.unwrap();
         assert_eq!((unbounded.low, unbounded.high), (f64::NEG_INFINITY, f64::INFINITY));
+    }
+
+    #[test]
+    fn a_geometric_interval_is_as_far_below_as_above_in_ratio() {
+        // Logarithms of base 2: 0, 1, 2, 3, 4; their mean is 2, their error the root of 2.5/5.
+        let Estimate { mean, count, interval } =
+            geometric_interval(&[1.0, 2.0, 4.0, 8.0, 16.0], 0.95).unwrap();
+        let factor = 2f64.powf(2.776_445_105 * 0.5f64.sqrt());
+        let Interval { low, high } = interval.unwrap();
+        assert!((mean - 4.0).abs() < 1e-9 && count == 5);
+        assert!((low - 4.0 / factor).abs() < 1e-7 && (high - 4.0 * factor).abs() < 1e-6, "{low}");
+        // However wide, it does not reach 0: Student's own would be -2900 to 3900.
+        let wide = geometric_interval(&[0.001, 1000.0, 1.0], 0.95).unwrap().interval.unwrap();
+        assert!(wide.low > 0.0 && wide.high.is_finite(), "{wide:?}");
+        for values in [&[1.0, 0.0][..], &[1.0, -1.0], &[1.0, f64::INFINITY], &[f64::NAN], &[]] {
+            assert_eq!(geometric_interval(values, 0.95), None, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn geometric_intervals_hold_the_true_mean_as_often_as_promised() {
+        const RUNS: u32 = 20_000;
+        for (seed, count) in [(6, 5), (7, 10), (8, 30)] {
+            let held = (0..RUNS).filter(|run| {
+                let values: Vec<f64> =
+                    normal_draws(seed, *run, count).map(|z| (3.0 + 1.5 * z).exp()).collect();
+                let interval = geometric_interval(&values, 0.95).unwrap().interval.unwrap();
+                (interval.low..=interval.high).contains(&3f64.exp())
+            });
+            let share = held.count() as f64 / f64::from(RUNS);
+            let margin = proportion_margin(0.95, f64::from(RUNS), 0.0, Z_999);
+            assert!((share - 0.95).abs() < margin, "{count} values: {share} ± {margin}");
+        }
     }
 
     #[test]

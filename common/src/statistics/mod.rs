@@ -5,7 +5,7 @@ mod ratio;
 mod round_trips;
 mod student;
 
-pub use estimate::{Estimate, Interval, mean_interval};
+pub use estimate::{Estimate, Interval, geometric_interval, mean_interval};
 pub use ratio::{RatioEstimate, Verdict, confidence_of_each, paired_ratio};
 pub use round_trips::{RoundTripMs, RoundTrips};
 pub use student::student_t;

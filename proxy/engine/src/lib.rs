@@ -6,6 +6,7 @@
 
 pub mod carrier;
 pub mod counters;
+mod delivered;
 pub mod limits;
 pub mod link;
 pub mod memory;

@@ -118,7 +118,7 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
         DelaySource::Trace(Arc::new(DelayTrace::new(steps.collect()).unwrap()))
     });
     (prop_oneof![3 => drawn, 1 => trace], reorder)
-        .prop_map(|(source, reorder)| RuleKind::Delay(Delay { source, reorder }))
+        .prop_map(|(source, reorder)| RuleKind::Delay(Delay { source, reorder, holds_ends: true }))
 }
 
 fn rate() -> impl Strategy<Value = RuleKind> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
-use jostle_engine::memory::{FLOOR, Memory};
+use jostle_engine::memory::Memory;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::Output;
@@ -109,7 +109,8 @@ impl Ends {
                     assert!(received.reset.replace(self.now).is_none());
                 }
                 Event::Room { id, direction } => {
-                    assert!(self.model.room(id, direction) > 0);
+                    // Of several that share a memory another may have taken it since.
+                    assert!(self.model.connections() > 1 || self.model.room(id, direction) > 0);
                 }
                 Event::Closed { id } => {
                     assert!(!self.closed.contains(&id));
@@ -119,6 +120,7 @@ impl Ends {
                     let (Output::Deliver(packet) | Output::Discard(packet, _)) = &output;
                     self.fates[direction.index()] += u64::from(!packet.is_mark());
                 }
+                other => panic!("there is no rule on streams: {other:?}"),
             }
         }
     }
@@ -228,11 +230,17 @@ proptest! {
         ends.run_for(50);
         ends.model.finish(ends.now, 1, DOWN);
         ends.run(Instant::from_secs(100_000));
+        let is_whole = Direction::BOTH.iter().all(|direction| ends.ended(*direction).is_some());
         for direction in Direction::BOTH {
             let expected = bytes(direction.index() as u64, 0, sent[direction.index()]);
-            prop_assert!(ends.received(direction) == expected, "{} bytes {direction}", expected.len());
-            prop_assert!(ends.ended(direction).is_some());
+            let received = ends.received(direction);
+            // In the worst weather a connection may time out; what came by then is right, too.
+            let is_right = if is_whole { received == expected } else { expected.starts_with(received) };
+            prop_assert!(is_right, "{} bytes {direction}", expected.len());
         }
+        // That takes as many timeouts as Linux has, or a handshake that never came through.
+        let timeouts = ends.model.counters().timeouts;
+        prop_assert!(is_whole || timeouts >= 14 || ends.established.is_empty(), "{timeouts} timeouts");
         prop_assert_eq!(&ends.closed, &[1]);
         prop_assert_eq!(ends.model.connections(), 0);
         prop_assert_eq!(ends.model.deadline(), None);
@@ -438,7 +446,7 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
     }
     assert!((WINDOW - SEGMENT + 1..=WINDOW).contains(&pushed), "{pushed}");
     assert_eq!(ends.received(UP).len() as u64, pushed);
-    assert_eq!(memory.used() + FLOOR, pushed, "the first bytes are not taken from the others");
+    assert_eq!(memory.used(), 0, "what came out was copied, and is held by nobody");
     assert_eq!(
         (ends.model.room(1, UP), ends.model.deadline()),
         (0, None),
@@ -462,28 +470,26 @@ fn a_reader_that_stops_closes_the_window_and_opens_it_again() {
 fn the_memory_bounds_all_connections_together() {
     const LIMIT: u64 = 8 << 20;
     let memory = Memory::new(LIMIT);
-    let mut ends = Ends::new(model(1, r#"{ "rule": "delay", "time": "1ms" }"#, memory.clone()));
-    // Nobody reads, so all that is pushed stays.
-    ends.reading = false;
+    let mut ends = Ends::new(model(1, r#"{ "rule": "delay", "time": "1s" }"#, memory.clone()));
     for id in 1..=40 {
         ends.model.open(ends.now, id);
     }
-    let mut held = vec![0; 40];
-    for _ in 0..100 {
+    let mut pushed = [0; 40];
+    // What the senders may be ahead grows with each round trip, up to what there is.
+    for _ in 0..120 {
         for id in 1..=40 {
             let room = ends.model.room(id, UP);
-            held[id as usize - 1] += room as u64;
+            pushed[id as usize - 1] += room;
             ends.model.push(ends.now, id, UP, Bytes::from(vec![0; room]));
         }
-        ends.run_for(3);
+        ends.run_for(250);
     }
-    assert!(memory.used() <= LIMIT && memory.used() > LIMIT / 2, "{}", memory.used());
-    assert!(held.iter().all(|held| *held >= FLOOR), "{held:?}");
-    assert!(held.iter().all(|held| *held <= FLOOR + LIMIT / 32 + SEGMENT), "{held:?}");
+    assert!(memory.peak() <= LIMIT && memory.peak() > LIMIT / 2, "{}", memory.peak());
+    assert!(pushed.iter().all(|pushed| *pushed > 64 << 10), "{pushed:?}");
     for id in 1..=40 {
         ends.model.reset(ends.now, id, UP);
     }
-    ends.run_for(1);
+    ends.run_for(2000);
     assert_eq!((memory.used(), ends.model.connections()), (0, 0));
     drop(ends);
     assert_eq!(memory.used(), 0);
@@ -508,22 +514,27 @@ fn time_of_a_megabyte(memory: Memory) -> Duration {
 #[test]
 fn connections_that_stand_still_cost_the_others_nothing() {
     const WINDOW: usize = 6 << 20;
+    const LIMIT: u64 = 512 << 20;
     let alone = time_of_a_megabyte(Memory::default());
-    let memory = Memory::default();
-    let mut stalled = Ends::new(model(1, r#"{ "rule": "delay", "time": "1ms" }"#, memory.clone()));
-    stalled.reading = false;
+    let memory = Memory::new(LIMIT);
+    let mut stalled = Ends::new(model(1, r#"{ "rule": "delay", "time": "1s" }"#, memory.clone()));
     let zeros = Bytes::from(vec![0; WINDOW]);
     for id in 1..=300 {
         stalled.model.open(stalled.now, id);
     }
-    for _ in 0..300 {
+    // Windows grow with each round trip, and with them what a sender may be ahead.
+    for _ in 0..120 {
         for id in 1..=300 {
             let room = stalled.model.room(id, UP);
             stalled.model.push(stalled.now, id, UP, zeros.slice(..room));
         }
-        stalled.run_for(3);
+        if memory.is_short() {
+            break;
+        }
+        stalled.run_for(250);
     }
-    assert!(memory.is_short() && memory.used() > 400 << 20, "{}", memory.used());
+    assert!(memory.is_short() && memory.used() > LIMIT / 2, "{}", memory.used());
+    assert!(memory.used() < LIMIT - LIMIT / 4, "the floors of others are kept back");
     assert_eq!(time_of_a_megabyte(memory), alone);
 }
 
@@ -620,6 +631,60 @@ fn a_live_change_repairs_a_dead_link() {
     ends.push(UP, 300_000, 300_000);
     ends.take();
     assert!(ends.received(UP) == bytes(0, 0, 600_000), "links without rules take no time");
+}
+
+const NOTHING: &str = r#"{ "rule": "drop", "chance": "100%" }"#;
+
+#[test]
+fn a_client_without_an_answer_gives_up_as_linux_does() {
+    // Linux 6.18 was measured with 134 s, as its timer wheel rounds long waits up.
+    const PATIENCE_MS: u64 = 131_000;
+    let memory = Memory::default();
+    let mut ends = Ends::new(model(1, NOTHING, memory.clone()));
+    ends.model.open(ends.now, 1);
+    ends.push(UP, 0, 300_000);
+    ends.run_for(PATIENCE_MS - 1);
+    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
+    ends.run_for(1);
+    assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]));
+    assert_eq!((memory.used(), ends.model.deadline()), (0, None));
+    assert_eq!(ends.model.link(UP).counters().entered, 11, "a SYN and ten repetitions");
+}
+
+#[test]
+fn a_sender_whose_bytes_are_never_acknowledged_gives_up_as_linux_does() {
+    for (direction, bytes) in [(UP, 1000), (DOWN, 1000), (UP, 300_000)] {
+        let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
+        ends.run_for(10);
+        for direction in Direction::BOTH {
+            ends.model.set_timeline(ends.now, direction, &rules(NOTHING));
+        }
+        // An end that has nothing to say never learns of it.
+        ends.run_for(10_000_000);
+        assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
+        ends.push(direction, 0, bytes);
+        // 924.6 s behind the first timeout, at the end of the one under way then.
+        ends.run_for(924_600);
+        assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0), "{direction}");
+        ends.run_for(121_000);
+        assert_eq!((ends.model.connections(), &ends.closed[..]), (0, &[1][..]), "{direction}");
+    }
+}
+
+#[test]
+fn a_sender_that_is_answered_now_and_then_never_gives_up() {
+    let mut ends = Ends::connected(1, r#"{ "rule": "delay", "time": "1ms" }"#);
+    ends.run_for(10);
+    let clear = rules(r#"{ "rule": "delay", "time": "1ms" }"#);
+    for round in 0..5 {
+        ends.model.set_timeline(ends.now, UP, &rules(NOTHING));
+        ends.push(UP, round * 1000, 1000);
+        ends.run_for(800_000);
+        ends.model.set_timeline(ends.now, UP, &clear);
+        ends.run_for(121_000);
+        assert_eq!(ends.received(UP).len() as u64, (round + 1) * 1000);
+    }
+    assert_eq!((ends.model.connections(), ends.closed.len()), (1, 0));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::restraint::Restraint;
 use crate::listener::Opened;
 use crate::reactor::{Owner, Reactor};
 use jostle_common::time::Instant;
+use jostle_sys::is_readable;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
 use slab::Slab;
@@ -129,6 +130,11 @@ impl Acceptor {
     /// Accepts a client.
     pub(super) fn accept(&self, index: usize) -> io::Result<(TcpStream, SocketAddr)> {
         self.sockets.get(index).ok_or(io::ErrorKind::WouldBlock)?.socket.accept()
+    }
+
+    /// Returns true if a client waits in the backlog.
+    pub(super) fn is_waited_for(&self, index: usize) -> bool {
+        self.sockets.get(index).is_some_and(|listener| is_readable(&listener.socket))
     }
 
     /// Leaves clients in the backlog for a while.

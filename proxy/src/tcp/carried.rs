@@ -2,7 +2,8 @@
 //! to the other socket.
 
 use super::TcpRelay;
-use super::end::Found;
+use super::connections::Connections;
+use super::end::{End, Found};
 use crate::account::Account;
 use crate::fate::Fate;
 use crate::sinks::Sinks;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
+use jostle_engine::packet::Packet;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::Event;
 use std::collections::VecDeque;
@@ -47,6 +49,8 @@ pub(super) struct Carriage {
     starved: VecDeque<(usize, u32, Direction)>,
     /// Packets that left the links in this pass and are not yet written down.
     fates: Vec<(Direction, Output)>,
+    /// Bytes that rules behind the links discarded in this pass.
+    discards: Vec<(Direction, Packet)>,
 }
 
 impl Carriage {
@@ -88,6 +92,16 @@ impl Carriage {
         self.is_emptying = false;
     }
 
+    /// Returns how many sides of connections are not read now for want of room.
+    pub(super) fn waiting(&self, connections: &Connections) -> usize {
+        let waits = |(index, id, direction): &&(usize, u32, Direction)| {
+            let connection = connections.get(*index).filter(|connection| connection.id == *id);
+            let end = connection.and_then(|connection| connection.writer(*direction));
+            end.is_some_and(End::is_starved)
+        };
+        self.starved.iter().filter(waits).count()
+    }
+
     /// Returns when something is due.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let starved = (!self.starved.is_empty()).then(|| now + STARVED_RETRY);
@@ -106,6 +120,9 @@ impl Carriage {
             let (link, fate) = (carrier.link(direction), Fate::of(&output));
             accounts[direction.index()].settle(link, output.packet(), fate, released, sinks);
         }
+        for (direction, packet) in self.discards.drain(..) {
+            accounts[direction.index()].discard(carrier.link(direction), &packet, released, sinks);
+        }
     }
 
     /// Takes all that is due out of the links when there are no connections any more, and writes
@@ -113,8 +130,10 @@ impl Carriage {
     pub(super) fn empty(&mut self, turn: &mut Turn, accounts: &mut [Account; 2]) {
         let due = |carrier: &mut Carrier| carrier.poll(turn.now);
         while let Some(event) = self.carrier.as_mut().and_then(due) {
-            if let Event::Packet(direction, output) = event {
-                self.fates.push((direction, output));
+            match event {
+                Event::Packet(direction, output) => self.fates.push((direction, output)),
+                Event::Discarded(direction, packet) => self.discards.push((direction, *packet)),
+                _ => {}
             }
         }
         self.settle(turn.reactor.now(), accounts, &mut turn.sinks);
@@ -240,6 +259,26 @@ impl TcpRelay {
                         self.tear_down(index, direction, turn);
                     }
                 }
+                Event::CloseBoth { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.counts.closed_by_rule += 1;
+                        self.close_gently(index, turn);
+                    }
+                }
+                Event::ResetBoth { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.counts.reset_by_rule += 1;
+                        self.give_up(index, turn);
+                    }
+                }
+                Event::Discarded(direction, packet) => {
+                    // Its bytes count as taken: there is room for others.
+                    if let Some(index) = self.connections.place(packet.flow) {
+                        self.connections.at(index).last = turn.now;
+                        self.resume(index, direction, turn);
+                    }
+                    self.carriage.discards.push((direction, *packet));
+                }
                 Event::Closed { id } => {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
@@ -249,7 +288,7 @@ impl TcpRelay {
                 }
             }
         }
-        if !self.carriage.fates.is_empty() {
+        if !self.carriage.fates.is_empty() || !self.carriage.discards.is_empty() {
             let released = turn.reactor.now();
             self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
         }
@@ -271,7 +310,7 @@ impl TcpRelay {
         let kept = bytes.split_off(written);
         // A broken end keeps nothing: what it does not take is as good as taken.
         let consumed = if broken { written + kept.len() } else { written };
-        target.keep(kept);
+        target.keep(kept, &self.memory);
         self.accounts[direction.index()].written(written);
         if consumed > 0 {
             carrier.consumed(turn.now, id, direction, consumed);

@@ -4,10 +4,13 @@ use super::connection::{Progress, RelayedConnection};
 use super::end::End;
 use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
+use crate::client::NewClient;
 use crate::listener::keep_urgent_bytes;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
+use jostle_engine::memory::Admission;
 use jostle_engine::route::Route;
 use jostle_sys::{hops_of_client, is_out_of_descriptors, set_hops};
 use mio::Interest;
@@ -61,23 +64,41 @@ impl TcpRelay {
             return false;
         }
         for _ in 0..ACCEPTS_PER_TURN {
-            if !turn.descriptors.take(2) {
+            let Some(admission) = self.memory.admit() else {
+                turn.warn_of_memory(&self.memory);
                 self.pause_accept(index, turn);
+                return false;
+            };
+            if !turn.descriptors.take_for(Transport::Tcp, turn.now) {
+                // An event tells of the next client.
+                if self.acceptor.is_waited_for(index) {
+                    turn.descriptors.let_tcp_wait(turn.now);
+                    self.pause_accept(index, turn);
+                }
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
+                Ok((stream, address)) if !turn.descriptors.may_have_another(address.ip()) => {
+                    self.turn_away(stream, turn);
+                    continue;
+                }
                 Ok((stream, address)) => {
+                    let route = &self.route.name;
+                    turn.greet(NewClient { route, transport: Transport::Tcp, address });
                     let restrained = self.acceptor.restrains(index);
-                    self.welcome(stream, address, restrained, turn)
+                    self.welcome(stream, address, admission, restrained, turn)
                 }
                 Err(error) => {
-                    turn.descriptors.give(2);
+                    turn.descriptors.give_for(Transport::Tcp);
                     match error.kind() {
                         io::ErrorKind::WouldBlock => return false,
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                         _ => {
                             log::debug!("route {}: accepting: {error}", self.route.name);
                             self.counts.accept_failed += 1;
+                            if is_out_of_descriptors(&error) {
+                                turn.descriptors.let_tcp_wait(turn.now);
+                            }
                             // Without descriptors it would fail again at once, and anything else is
                             // as unlikely to pass.
                             self.pause_accept(index, turn);
@@ -88,12 +109,20 @@ impl TcpRelay {
                 }
             };
             if let Err(error) = kept {
-                turn.descriptors.give(2);
+                turn.descriptors.give_for(Transport::Tcp);
                 log::debug!("route {}: a new connection: {error}", self.route.name);
                 self.counts.accept_failed += 1;
             }
         }
         true
+    }
+
+    /// Resets a client whose address has its share of all places.
+    fn turn_away(&mut self, stream: TcpStream, turn: &mut Turn) {
+        self.counts.turned_away += 1;
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        drop(stream);
+        turn.descriptors.give_for(Transport::Tcp);
     }
 
     fn pause_accept(&mut self, index: usize, turn: &Turn) {
@@ -112,6 +141,7 @@ impl TcpRelay {
         &mut self,
         mut stream: TcpStream,
         address: SocketAddr,
+        admission: Admission,
         restrained: bool,
         turn: &mut Turn,
     ) -> io::Result<()> {
@@ -121,14 +151,15 @@ impl TcpRelay {
             turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
         self.prepare(&stream, turn);
         self.counts.accepted += 1;
+        turn.descriptors.add_client(Transport::Tcp, address.ip());
         let mut client = End::accepted(stream, token);
         if !turn.options.portable {
             client = client.with_buffer(restrained);
         }
-        let carried = self.carriage.is_in_force();
+        let (carried, now) = (self.carriage.is_in_force(), turn.now);
         let hops = hops_of_client(&SockRef::from(&client.stream));
         let make = |id| {
-            let mut made = RelayedConnection::new(id, address, client, carried, turn.now);
+            let mut made = RelayedConnection::new(id, address, client, carried, admission, now);
             made.hops = hops;
             made
         };
@@ -184,6 +215,7 @@ impl TcpRelay {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
                     cause = error.to_string();
                     if is_out_of_descriptors(&error) {
+                        turn.descriptors.warn("TCP clients are refused");
                         break;
                     }
                     if error.kind() == io::ErrorKind::ConnectionRefused

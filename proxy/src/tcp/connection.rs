@@ -4,6 +4,7 @@ use super::end::End;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::memory::Admission;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -25,8 +26,10 @@ pub(super) struct RelayedConnection {
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
-    /// The descriptors that are counted for it.
-    pub(super) descriptors: usize,
+    /// Set while its sides, which were told of its end, have a moment to end too.
+    pub(super) lingers: bool,
+    /// Its place in the memory of the route.
+    _admission: Admission,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
     ends: [Option<End>; 2],
 }
@@ -40,6 +43,8 @@ pub(super) enum Progress {
     Connecting,
     /// Both sides are connected.
     Open,
+    /// A rule closes it: both sides are told, and what they say is not heard any more.
+    Closing,
 }
 
 impl RelayedConnection {
@@ -48,6 +53,7 @@ impl RelayedConnection {
         client_address: SocketAddr,
         client: End,
         carried: bool,
+        admission: Admission,
         now: Instant,
     ) -> Self {
         Self {
@@ -59,9 +65,15 @@ impl RelayedConnection {
             addresses: VecDeque::new(),
             carried,
             straight: [0; 2],
-            descriptors: 2,
+            lingers: false,
+            _admission: admission,
             ends: [Some(client), None],
         }
+    }
+
+    /// Returns the end that writes `direction`, to look at it.
+    pub(super) const fn writer(&self, direction: Direction) -> Option<&End> {
+        self.ends[direction.index()].as_ref()
     }
 
     /// Returns the end that writes `direction`.

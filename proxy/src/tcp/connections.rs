@@ -36,6 +36,11 @@ impl Connections {
         self.slab.get_mut(index)
     }
 
+    /// Returns the same, to look at it.
+    pub(super) fn get(&self, index: usize) -> Option<&RelayedConnection> {
+        self.slab.get(index)
+    }
+
     /// Returns the connection at a place, if it is still the one with this number.
     pub(super) fn get_same(&mut self, index: usize, id: u32) -> Option<&mut RelayedConnection> {
         self.slab.get_mut(index).filter(|connection| connection.id == id)

@@ -25,17 +25,24 @@ pub(super) struct TcpCounts {
     pub(super) accept_failed: u64,
     /// Times that clients were left in the system's backlog for want of descriptors.
     pub(super) accept_paused: u64,
+    /// Connections that were reset because their address had its share of all places.
+    pub(super) turned_away: u64,
     /// Times that an end was not read for want of room.
     pub(super) starved: u64,
     /// Connections torn down because they were silent for long.
     pub(super) idle: u64,
+    /// Connections that a rule closed.
+    pub(super) closed_by_rule: u64,
+    /// Connections that a rule reset.
+    pub(super) reset_by_rule: u64,
     /// Connections torn down because the proxy ended.
     pub(super) cut: u64,
 }
 
 impl TcpCounts {
-    /// Returns the counts by name, with the number of connections that are open.
-    pub(super) fn named(&self, open: usize) -> BTreeMap<&'static str, u64> {
+    /// Returns the counts by name, with the number of connections that are open, and of their sides
+    /// that are waiting for room.
+    pub(super) fn named(&self, open: usize, waiting: usize) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),
             ("connections_open", open as u64),
@@ -48,8 +55,12 @@ impl TcpCounts {
             ("looped", self.looped),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
+            ("turned_away", self.turned_away),
             ("starved", self.starved),
+            ("waiting", waiting as u64),
             ("idle", self.idle),
+            ("closed_by_rule", self.closed_by_rule),
+            ("reset_by_rule", self.reset_by_rule),
             ("cut", self.cut),
         ])
     }

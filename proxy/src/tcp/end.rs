@@ -3,6 +3,7 @@
 
 use crate::reactor::{Reactor, Readiness};
 use bytes::{Buf, Bytes};
+use jostle_engine::memory::Memory;
 use jostle_sys::fix_receive_buffer;
 use mio::Token;
 use mio::net::TcpStream;
@@ -15,6 +16,8 @@ use std::time::Duration;
 /// The most pieces written with one call.
 const PIECES_MAX: usize = 64;
 
+/// The most bytes of two pieces that are made one.
+const JOINED_MAX: usize = 2 << 10;
 /// The bytes after which a sender that was never held back meanwhile is not expected to be: more than
 /// the queue in front of a slow link takes at first.
 const FLOWS_FREELY: usize = 256 << 10;
@@ -222,10 +225,17 @@ impl End {
         written
     }
 
-    /// Keeps bytes to be written.
-    pub(crate) fn keep(&mut self, bytes: Bytes) {
-        if !self.is_broken() && !bytes.is_empty() {
-            self.pending.push_back(bytes);
+    /// Keeps bytes to be written, which are charged already. Small pieces are joined, at the charge
+    /// of `memory`: a stream of single bytes must not cost a hundred times what it holds.
+    pub(crate) fn keep(&mut self, bytes: Bytes, memory: &Memory) {
+        if self.is_broken() || bytes.is_empty() {
+            return;
+        }
+        match self.pending.back_mut() {
+            Some(last) if last.len() + bytes.len() <= JOINED_MAX => {
+                *last = memory.hold(&[&last[..], &bytes].concat());
+            }
+            _ => self.pending.push_back(bytes),
         }
     }
 

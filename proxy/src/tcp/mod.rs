@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod carried;
+mod closing;
 mod connect;
 mod connection;
 mod connections;
@@ -52,6 +53,9 @@ pub(crate) struct TcpRelay {
     /// Connections whose upstream has yet to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
+    /// Connections that a rule closed and whose sides were told so, and until when they are waited
+    /// for.
+    closing: VecDeque<(Instant, usize, u32)>,
     silences: Silences,
     counts: TcpCounts,
     /// Tells that the upstream cannot be reached.
@@ -109,6 +113,7 @@ impl TcpRelay {
             accounts: Direction::BOTH.map(account),
             connections: Connections::default(),
             connecting: VecDeque::new(),
+            closing: VecDeque::new(),
             silences: Silences::default(),
             counts: TcpCounts::default(),
             unreached: Alarm::default(),
@@ -122,7 +127,9 @@ impl TcpRelay {
     /// Moves what can be moved in `direction`, up to a fair share.
     fn serve_direction(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.carried {
+        if connection.progress == Progress::Closing {
+            self.ignore(index, direction, turn);
+        } else if connection.carried {
             self.take_in(index, direction, turn);
         } else {
             self.copy(index, direction, turn);
@@ -139,6 +146,9 @@ impl TcpRelay {
         let straight = &mut connection.straight[direction.index()];
         let crossed = written - written.min(*straight);
         *straight -= written - crossed;
+        if connection.progress == Progress::Closing {
+            return self.conclude_closing(index, turn);
+        }
         match self.carriage.of(connection.carried) {
             Some(carrier) if crossed > 0 => {
                 carrier.consumed(turn.now, connection.id, direction, crossed);
@@ -193,7 +203,7 @@ impl TcpRelay {
             connection.drop_source(direction, turn);
         }
         // Two were taken for it; the upstream's may not have been opened.
-        turn.descriptors.give(connection.descriptors);
+        turn.descriptors.remove_client(Transport::Tcp, connection.client_address.ip());
     }
 
     /// Tears a connection down towards both sides.
@@ -254,13 +264,16 @@ impl Relay for TcpRelay {
             self.connecting.pop_front();
             self.time_out(index, id, turn);
         }
+        self.end_closing(turn);
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
+        let closing = self.closing.front().map(|(at, ..)| *at);
         let carried = self.carriage.deadline(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
-        let timers = [carried, connecting, self.acceptor.deadline(), self.silences.deadline()];
+        let timers =
+            [carried, connecting, closing, self.acceptor.deadline(), self.silences.deadline()];
         timers.into_iter().chain([sought]).flatten().min()
     }
 
@@ -315,7 +328,8 @@ impl Relay for TcpRelay {
 
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
-        let mut counts = self.counts.named(self.connections.len());
+        let waiting = self.carriage.waiting(&self.connections);
+        let mut counts = self.counts.named(self.connections.len(), waiting);
         let mut round_trips = None;
         if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
             round_trips = (trips.count() > 0).then(|| trips.clone());

@@ -4,7 +4,6 @@ use super::TcpRelay;
 use super::connection::Progress;
 use super::end::Found;
 use crate::turn::{SCRATCH_BYTES, Turn};
-use bytes::Bytes;
 use jostle_common::chance::Direction;
 
 /// Reads that a connection gets before the others have their turn.
@@ -40,14 +39,19 @@ impl TcpRelay {
             if !source.is_readable() {
                 return;
             }
-            match source.read(&mut turn.scratch[..SCRATCH_BYTES]) {
+            // What the receiver does not take waits here. A floor there is always.
+            let room = usize::try_from(self.memory.room(0)).unwrap_or(usize::MAX);
+            match source.read(&mut turn.scratch[..SCRATCH_BYTES.min(room)]) {
                 Found::Bytes(count) => {
                     let account = &mut self.accounts[direction.index()];
                     account.read(count);
                     let written = target.write_now(&turn.scratch[..count]);
                     account.written(written);
-                    target.keep(Bytes::copy_from_slice(&turn.scratch[written..count]));
+                    target.keep(self.memory.hold(&turn.scratch[written..count]), &self.memory);
                     account.passed();
+                    if written < count {
+                        turn.warn_of_memory(&self.memory);
+                    }
                     if target.is_broken() {
                         self.ask_again(index, direction.opposite(), turn);
                         return;

@@ -4,6 +4,7 @@
 //! The list by silence runs through the flows themselves: each datagram moves its flow to the end,
 //! and a linked hash map would look the client up once more for that.
 
+use crate::descriptors::{Sources, is_same_source};
 use crate::table::Table;
 use jostle_common::time::Instant;
 use mio::Token;
@@ -56,6 +57,7 @@ pub(crate) struct Flows {
     slab: Slab<Flow>,
     by_client: Table<FlowClient>,
     by_ordinal: Table<u32>,
+    sources: Sources,
     last_ordinal: u32,
     /// The ends of the list by silence.
     oldest: Option<usize>,
@@ -131,6 +133,7 @@ impl Flows {
             newer: None,
         });
         self.by_client.insert(client, index);
+        self.sources.add(client.address.ip(), 1);
         self.by_ordinal.insert(self.last_ordinal, index);
         self.append(index);
         index
@@ -150,6 +153,7 @@ impl Flows {
         self.unlink(index);
         let flow = self.slab.remove(index);
         self.by_client.remove(&flow.client);
+        self.sources.remove(flow.client.address.ip(), 1);
         self.by_ordinal.remove(&flow.ordinal);
         flow
     }
@@ -159,12 +163,26 @@ impl Flows {
         self.oldest.map(|index| (index, self.slab[index].last))
     }
 
-    /// Returns the longest-silent flow that has no packets inside, among the first few.
-    pub(crate) fn evictable(&self) -> Option<usize> {
+    /// Returns true if an address is to leave the rest of `limit` flows to others.
+    pub(crate) fn has_too_much(&self, source: IpAddr, limit: usize) -> bool {
+        self.sources.has_too_much(source, self.len(), limit)
+    }
+
+    /// Returns when a flow was last alive.
+    pub(crate) fn last(&self, index: usize) -> Instant {
+        self.slab[index].last
+    }
+
+    /// Returns the longest-silent flow that has no packets inside, among the first few; only those
+    /// of an address if one is given.
+    pub(crate) fn evictable(&self, of: Option<IpAddr>) -> Option<usize> {
         let next = |index: &usize| self.slab[*index].newer;
+        let is_of = |flow: &Flow| {
+            of.is_none_or(|address| is_same_source(flow.client.address.ip(), address))
+        };
         std::iter::successors(self.oldest, next)
             .take(SEARCH_MAX)
-            .find(|&index| self.slab[index].inside == 0)
+            .find(|&index| self.slab[index].inside == 0 && is_of(&self.slab[index]))
     }
 
     fn append(&mut self, index: usize) {
@@ -243,11 +261,11 @@ mod tests {
         let mut flows = flows(3);
         let first = flows.by_ordinal(1).unwrap();
         flows.get_mut(first).unwrap().inside = 1;
-        assert_eq!(flows.evictable(), flows.by_ordinal(2));
+        assert_eq!(flows.evictable(None), flows.by_ordinal(2));
         for ordinal in 2..=3 {
             let index = flows.by_ordinal(ordinal).unwrap();
             flows.get_mut(index).unwrap().inside = 1;
         }
-        assert_eq!(flows.evictable(), None);
+        assert_eq!(flows.evictable(None), None);
     }
 }

@@ -3,14 +3,16 @@
 use super::flows::FlowClient;
 use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
+use crate::client::NewClient;
+use crate::descriptors::Descriptors;
 use crate::fate::Loss;
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
-use crate::turn::{Descriptors, Turn};
-use bytes::Bytes;
+use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
 use jostle_sys::{
     DatagramOptions, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
 };
@@ -63,7 +65,8 @@ impl UdpRelay {
     }
 
     fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, names, descriptors, options, sinks, own, .. } = turn;
+        let Turn { datagrams, reactor, names, descriptors, options, .. } = turn;
+        let Turn { sinks, own, on_client, .. } = turn;
         self.upstream.refresh(self.id, at.now, names);
         for received in datagrams.inbox.received() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
@@ -74,6 +77,10 @@ impl UdpRelay {
             let client = FlowClient { address, listener: index, asked: received.asked };
             let mut open = |relay: &mut Self| {
                 let hops = one_less(received.hops)?;
+                if let Some(hook) = on_client {
+                    let route = &relay.route.name;
+                    hook(NewClient { route, transport: Transport::Udp, address });
+                }
                 relay.open(client, hops, at.now, reactor, descriptors, options.portable)
             };
             let flow = match self.flows.find(&client) {
@@ -169,13 +176,7 @@ impl UdpRelay {
         // The first packet starts the clock of both directions.
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
         let lane = &mut self.lanes[direction.index()];
-        // The datagrams of a run share one copy.
-        let bytes = Bytes::copy_from_slice(received.bytes);
-        for range in received.datagrams() {
-            if lane.enter(flow.ordinal, stamp, bytes.slice(range), sinks) {
-                flow.inside += 1;
-            }
-        }
+        flow.inside += lane.enter(flow.ordinal, stamp, received, sinks);
     }
 
     /// Writes down what was read and goes no further.
@@ -210,15 +211,24 @@ impl UdpRelay {
         if addresses.is_empty() {
             return Err(Loss::NoUpstream);
         }
-        let mut room = self.flows.len() < FLOWS_MAX && descriptors.take(1);
-        if !room && let Some(index) = self.flows.evictable() {
+        // One address must not take all places: when it has many, a flow of its own makes room.
+        let source = client.address.ip();
+        let has_share =
+            self.flows.has_too_much(source, FLOWS_MAX) || !descriptors.may_have_another(source);
+        let is_free =
+            !has_share && self.flows.len() < FLOWS_MAX && descriptors.take_for(Transport::Udp, now);
+        if !is_free {
+            let Some(index) = self.flows.evictable(has_share.then_some(source)) else {
+                if !has_share {
+                    descriptors.warn("new UDP clients are refused");
+                }
+                return Err(Loss::NoRoom);
+            };
             self.close(index, reactor, descriptors);
             self.counts.evicted += 1;
-            room = descriptors.take(1);
+            descriptors.take_in_place(Transport::Udp);
         }
-        if !room {
-            return Err(Loss::NoRoom);
-        }
+        let mut loss = Loss::NoUpstream;
         let part = UdpPart::Flow(self.flows.next_index());
         let owner = Owner { relay: self.id.index, socket: part.key() };
         for address in addresses {
@@ -226,6 +236,7 @@ impl UdpRelay {
                 Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
                     Ok(token) => {
                         self.counts.opened += 1;
+                        descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
                         let index = self.flows.add(client, socket, token, peer, now);
                         if peer.is_none() && !portable && !self.upstream_spoke {
@@ -238,13 +249,15 @@ impl UdpRelay {
                 Err(error) => {
                     log::debug!("route {}: a socket to {address}: {error}", self.route.name);
                     if is_out_of_descriptors(&error) {
+                        descriptors.warn("new UDP clients are refused");
+                        loss = Loss::NoRoom;
                         break;
                     }
                 }
             }
         }
-        descriptors.give(1);
-        Err(Loss::NoUpstream)
+        descriptors.give_for(Transport::Udp);
+        Err(loss)
     }
 
     /// Lets a second socket listen on the port of a flow, unless there is one.

@@ -11,13 +11,14 @@ mod send;
 mod sources;
 mod stray;
 
+use crate::descriptors::Descriptors;
 use crate::fate::Fate;
 use crate::lane::Lane;
 use crate::listener::Opened;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
-use crate::turn::{Descriptors, Turn};
+use crate::turn::Turn;
 use alarms::UdpAlarms;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
@@ -158,12 +159,12 @@ impl UdpRelay {
         if self.stray.as_ref().is_some_and(|stray| stray.flow == index) {
             self.close_stray(reactor, descriptors);
         }
-        let Flow { mut socket, token, ordinal, mut missed, .. } = self.flows.remove(index);
+        let Flow { mut socket, token, ordinal, mut missed, client, .. } = self.flows.remove(index);
         let told = datagrams_missed(&socket, self.portable);
         self.lanes[Direction::Down.index()].missed(&mut missed, told);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
         reactor.remove(&mut socket, token);
-        descriptors.give(1);
+        descriptors.remove_client(Transport::Udp, client.address.ip());
     }
 
     fn close_stray(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
@@ -353,6 +354,17 @@ impl Relay for UdpRelay {
     fn is_over(&self) -> bool {
         let unread = self.listeners.any_again() || self.flows.any_again();
         self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.flows.evictable(None).map(|index| self.flows.last(index))
+    }
+
+    fn close_idlest(&mut self, turn: &mut Turn) {
+        if let Some(index) = self.flows.evictable(None) {
+            self.close(index, &mut turn.reactor, &mut turn.descriptors);
+            self.counts.evicted += 1;
+        }
     }
 
     fn cut(&mut self, turn: &mut Turn) {

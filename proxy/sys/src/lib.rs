@@ -17,7 +17,9 @@ mod linux;
 
 pub use datagram::{MESSAGES, Message, Received, SLOTS};
 pub use inbox::Inbox;
-pub use limits::{is_out_of_descriptors, is_too_big, raise_descriptor_limit};
+pub use limits::{
+    is_out_of_descriptors, is_readable, is_too_big, open_descriptors, raise_descriptor_limit,
+};
 pub use outbox::Outbox;
 pub use stream::{ask_for_segments, fix_receive_buffer, hops_of_client, note_hops};
 pub use timer::Timer;

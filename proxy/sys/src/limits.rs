@@ -1,5 +1,7 @@
 //! The limit of open descriptors, and the errors that tell of limits.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 
@@ -16,6 +18,19 @@ pub fn raise_descriptor_limit() -> usize {
     getrlimit(Resource::Nofile)
         .current
         .map_or(1 << 20, |limit| usize::try_from(limit).unwrap_or(1 << 20))
+}
+
+/// Returns the number of descriptors that are open now; `None` where the system does not tell.
+pub fn open_descriptors() -> Option<usize> {
+    // The one that lists them is among them.
+    std::fs::read_dir("/proc/self/fd").ok().map(|open| open.count().saturating_sub(1))
+}
+
+/// Returns true if a socket has something to read: of a listener, a client that waits.
+pub fn is_readable(socket: impl AsFd) -> bool {
+    let mut asked = [PollFd::new(&socket, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
 
 /// Returns true if an error says that the process, or the machine, has no descriptor or memory left

@@ -47,9 +47,9 @@ impl ClockServeArgs {
         let server = ClockServer::bind(self.serving.address("tcp")?, settings)?;
         let printer = self.serving.printer();
         printer.ready("clock", &format!("tcp://{}", server.address()));
-        let ClockServerReport { connections, answered, errors } = server.run(stop)?;
+        let ClockServerReport { connections, answered, errors, yielded } = server.run(stop)?;
         let fields = json!({ "kind": "clock", "connections": connections, "answered": answered,
-            "errors": errors });
+            "errors": errors, "yielded": yielded });
         printer.event("summary", fields, || {
             format!("connections {connections} answered {answered} errors {errors}")
         });

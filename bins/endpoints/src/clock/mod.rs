@@ -64,6 +64,8 @@ pub struct ClockServerReport {
     pub answered: u64,
     /// Lines that asked something else.
     pub errors: u64,
+    /// Connections that had long been silent and gave their place to another.
+    pub yielded: u64,
 }
 
 /// A server with its listener.
@@ -81,7 +83,7 @@ impl ClockServer {
     pub fn bind(listen: SocketAddr, settings: ClockServerSettings) -> io::Result<Self> {
         let ClockServerSettings { clients_max, idle, once, .. } = settings;
         let clients_max = if once { 1 } else { clients_max };
-        let listening = StreamServerSettings { clients_max, patience: Some(idle) };
+        let listening = StreamServerSettings { clients_max, patience: Some(idle), yields: !once };
         Ok(Self { settings, server: StreamServer::bind(listen, listening)? })
     }
 
@@ -98,7 +100,7 @@ impl ClockServer {
         let ClockServerSettings { format, idle, once, .. } = self.settings;
         let mut report = ClockServerReport::default();
         let open = |now| LineServer::new(ClockService::new(format, Clock::wall), now, idle);
-        self.server.run(stop, open, |visit| {
+        let served = self.server.run(stop, open, |visit| {
             if !visit.is_over {
                 return ControlFlow::Continue(());
             }
@@ -108,6 +110,6 @@ impl ClockServer {
             report.errors += service.errors();
             if once { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(report)
+        Ok(ClockServerReport { yielded: served.yielded, ..report })
     }
 }

@@ -57,7 +57,7 @@ impl EchoServeArgs {
         let printer = self.serving.printer();
         printer.ready("echo", &format!("{scheme}://{}", server.address()));
         let printing = Printing::start(printer)?;
-        let EchoServerReport { messages, connections, unanswered } =
+        let EchoServerReport { messages, connections, yielded, unanswered } =
             server.run(stop, |peer, message| {
                 let text = String::from_utf8_lossy(message);
                 let fields =
@@ -65,7 +65,7 @@ impl EchoServeArgs {
                 printing.event("message", fields, || format!("{peer}: {}", escaped_bytes(message)));
             })?;
         let fields = json!({ "kind": "echo", "over": scheme, "messages": messages,
-            "connections": connections,
+            "connections": connections, "yielded": yielded,
             "unanswered": unanswered });
         printing.finish("summary", fields, || match self.over {
             Transport::Tcp => format!("messages {messages} connections {connections}"),

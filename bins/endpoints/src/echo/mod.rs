@@ -72,6 +72,8 @@ pub struct EchoServerReport {
     pub messages: u64,
     /// Over TCP: connections that were taken.
     pub connections: u64,
+    /// Over TCP: connections that had long been silent and gave their place to another.
+    pub yielded: u64,
     /// Over UDP: datagrams that were not answered, because they came from the port of another
     /// service, or too many at once.
     pub unanswered: u64,
@@ -104,7 +106,8 @@ impl EchoServer {
         let socket = match over {
             Transport::Tcp => {
                 let clients_max = if once { 1 } else { clients_max };
-                let listening = StreamServerSettings { clients_max, patience: Some(idle) };
+                let listening =
+                    StreamServerSettings { clients_max, patience: Some(idle), yields: !once };
                 Socket::Tcp(StreamServer::bind(listen, listening)?)
             }
             Transport::Udp => {
@@ -140,7 +143,7 @@ impl EchoServer {
             Socket::Tcp(server) => {
                 let mut report = EchoServerReport::default();
                 let open = |now| LineServer::new(EchoService::default(), now, idle);
-                server.run(stop, open, |visit| {
+                let served = server.run(stop, open, |visit| {
                     for message in visit.endpoint.service().take_messages() {
                         report.messages += 1;
                         told(visit.peer, &message);
@@ -151,7 +154,7 @@ impl EchoServer {
                     }
                     ControlFlow::Continue(())
                 })?;
-                Ok(report)
+                Ok(EchoServerReport { yielded: served.yielded, ..report })
             }
             Socket::Udp(server) => {
                 let machine = server.run(stop, |machine| {
@@ -160,8 +163,9 @@ impl EchoServer {
                     }
                 })?;
                 let report = machine.report();
-                let unanswered = report.refused + report.unanswered;
-                Ok(EchoServerReport { messages: report.answered, connections: 0, unanswered })
+                let unanswered = report.refused + report.circling + report.unanswered;
+                let messages = report.answered;
+                Ok(EchoServerReport { messages, unanswered, ..EchoServerReport::default() })
             }
         }
     }

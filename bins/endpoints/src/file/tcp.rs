@@ -44,6 +44,8 @@ pub struct TcpFileTotals {
     pub failed: u64,
     /// Connections that brought no byte.
     pub empty: u64,
+    /// Connections that had long been silent and gave their place to another.
+    pub yielded: u64,
 }
 
 /// A server with its listener.
@@ -66,7 +68,7 @@ impl<F: Folder + Clone> TcpFileServer<F> {
         folder: F,
     ) -> io::Result<Self> {
         let TcpFileServerSettings { clients_max, idle, .. } = settings;
-        let listening = StreamServerSettings { clients_max, patience: Some(idle) };
+        let listening = StreamServerSettings { clients_max, patience: Some(idle), yields: true };
         Ok(Self { settings, folder, server: StreamServer::bind(listen, listening)? })
     }
 
@@ -100,8 +102,8 @@ impl<F: Folder + Clone> TcpFileServer<F> {
             let is_enough = once && totals.stored + totals.failed > 0;
             if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        server.run(stop, open, watch)?;
-        Ok(totals)
+        let yielded = server.run(stop, open, watch)?.yielded;
+        Ok(TcpFileTotals { yielded, ..totals })
     }
 }
 
@@ -130,8 +132,8 @@ pub struct TcpFileSent {
     pub bytes: u64,
     /// The size of the file in bytes.
     pub size: u64,
-    /// The digest of what was sent.
-    pub digest: Digest,
+    /// The digest of what was sent; `None` when that was not all.
+    pub digest: Option<Digest>,
     /// The server's line, if it came.
     pub stored: Option<StoredLine>,
     /// From the first attempt to connect until the server's line.

@@ -59,6 +59,7 @@ impl<F: Folder> UdpFileServer<UdpFileReceiver<F>> {
         settings: UdpFileReceiverSettings,
         folder: F,
     ) -> io::Result<Self> {
+        let settings = UdpFileReceiverSettings { secret: rand::random(), ..settings };
         DatagramServer::bind(listen, |_| UdpFileReceiver::new(settings, folder)).map(Self)
     }
 }
@@ -127,8 +128,8 @@ pub struct UdpFileSent {
     pub server: SocketAddr,
     /// The size of the file in bytes.
     pub size: u64,
-    /// The digest of the file.
-    pub digest: Digest,
+    /// The digest of what was sent; `None` when that was not all.
+    pub digest: Option<Digest>,
     /// The counts, and the server's report if it arrived.
     pub report: UdpFileSenderReport,
     /// The ending: done means that the report arrived, whatever it says.
@@ -138,7 +139,7 @@ pub struct UdpFileSent {
 impl UdpFileSent {
     /// Returns true if the server stored exactly what was sent, `None` without its report.
     pub fn is_equal(&self) -> Option<bool> {
-        self.report.arrival.as_ref().map(|arrival| arrival.digest == self.digest)
+        self.report.arrival.as_ref().map(|arrival| Some(arrival.digest) == self.digest)
     }
 }
 
@@ -161,7 +162,8 @@ pub fn send<F: Source>(
     let talk = talk(servers, sender, stop, |_: SocketAddr, sender: &mut UdpFileSender<&mut F>| {
         each_turn(sender.report())
     })?;
-    let (server, (report, outcome)) = (talk.server, talk.client.into_parts());
-    let (size, digest) = (source.size(), source.digest());
+    let (server, digest) = (talk.server, talk.client.digest());
+    let (report, outcome) = talk.client.into_parts();
+    let size = source.size();
     Ok(UdpFileSent { server, size, digest, report, ending: Ending::of(outcome) })
 }

@@ -6,9 +6,11 @@
 pub mod client;
 pub mod command;
 mod digest_field;
+mod disposition;
 mod file_body;
 mod names;
 pub mod pace;
+mod read_ahead;
 pub mod server;
 pub mod site;
 

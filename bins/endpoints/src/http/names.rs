@@ -1,6 +1,7 @@
-//! Names of files that come from the wire: made safe to create in a folder, on any system.
+//! Names of files that come from the wire: made safe to create in a folder, on any system. They are
+//! read from fields by [`super::disposition`].
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Leaves room for a number and `.part` within the 255 bytes that file systems allow.
 const BYTES_MAX: usize = 200;
@@ -33,31 +34,6 @@ pub(crate) fn safe(text: &str) -> Option<String> {
     }
 }
 
-/// Returns the file name of a `Content-Disposition`, not made safe: `filename*` (RFC 8187) before
-/// `filename`.
-pub(crate) fn of_disposition(field: &str) -> Option<String> {
-    let mut plain = None;
-    for parameter in parameters(field) {
-        let Some((name, value)) = parameter.split_once('=') else { continue };
-        let value = value.trim();
-        if name.trim().eq_ignore_ascii_case("filename*") {
-            let mut parts = value.splitn(3, '\'');
-            let is_utf8 = parts.next().is_some_and(|charset| charset.eq_ignore_ascii_case("utf-8"));
-            if let (true, Some(text)) = (is_utf8, parts.nth(1)) {
-                return percent_decode_str(text).decode_utf8().ok().map(Into::into);
-            }
-        } else if name.trim().eq_ignore_ascii_case("filename") {
-            plain = Some(unquoted(value));
-        }
-    }
-    plain
-}
-
-/// Returns a `Content-Disposition` for a file of this name.
-pub(crate) fn disposition(name: &str) -> String {
-    format!("attachment; filename*=UTF-8''{}", encoded(name))
-}
-
 /// Returns a name as a segment of a path.
 pub(crate) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
@@ -66,43 +42,6 @@ pub(crate) fn encoded(name: &str) -> String {
 /// Encodes a name that may not be text in the same way.
 pub(crate) fn encoded_bytes(name: &[u8]) -> String {
     percent_encoding::percent_encode(name, ESCAPED).to_string()
-}
-
-/// Splits at semicolons outside of quotes.
-fn parameters(field: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
-    for (place, c) in field.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ';' if !quoted => {
-                parts.push(&field[start..place]);
-                start = place + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&field[start..]);
-    parts
-}
-
-fn unquoted(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"').map(|rest| rest.strip_suffix('"').unwrap_or(rest))
-    else {
-        return value.to_owned();
-    };
-    let mut text = String::new();
-    let mut escaped = false;
-    for c in inner.chars() {
-        if c == '\\' && !escaped {
-            escaped = true;
-        } else {
-            escaped = false;
-            text.push(c);
-        }
-    }
-    text
 }
 
 /// Returns at most [`BYTES_MAX`] bytes of the name, with a short extension kept, and no dot or
@@ -188,25 +127,5 @@ mod tests {
             assert_eq!(safe(&text).as_deref(), Some(&*name), "{text:?}");
             assert_eq!(safe(&name), Some(name), "what is safe stays as it is");
         }
-    }
-
-    #[test]
-    fn dispositions_are_read_as_browsers_and_curl_write_them() {
-        for (field, name) in [
-            ("attachment; filename=\"a b.mp3\"", Some("a b.mp3")),
-            ("attachment; filename=song.mp3; size=3", Some("song.mp3")),
-            ("form-data; name=\"f\"; filename=\"a;\\\"b\\\".txt\"", Some("a;\"b\".txt")),
-            (
-                "attachment; filename=\"fallback\"; filename*=UTF-8''na%C3%AFve.txt",
-                Some("naïve.txt"),
-            ),
-            ("attachment; filename*=UTF-8''%FF", None),
-            ("attachment; FileName=\"open", Some("open")),
-            ("inline", None),
-            ("", None),
-        ] {
-            assert_eq!(of_disposition(field).as_deref(), name, "{field}");
-        }
-        assert_eq!(of_disposition(&disposition("a;\"ü\".txt")).as_deref(), Some("a;\"ü\".txt"));
     }
 }

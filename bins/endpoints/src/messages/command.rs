@@ -56,13 +56,14 @@ impl MessagesServeArgs {
         let server = MessagesServer::bind(listen, settings)?;
         printer.ready("messages", &format!("tcp://{}", server.address()));
         let printing = Printing::start(printer)?;
-        let MessagesTotals { sessions, counts } = server.run(stop, |peer, messages, end| {
-            messages.iter().for_each(|message| print_message(&printing, peer, message));
-            if let Some((ended, report)) = end {
-                print_end(&printing, peer, ended, &report);
-            }
-        })?;
-        let mut fields = json!({ "kind": "messages", "sessions": sessions });
+        let MessagesTotals { sessions, yielded, counts } =
+            server.run(stop, |peer, messages, end| {
+                messages.iter().for_each(|message| print_message(&printing, peer, message));
+                if let Some((ended, report)) = end {
+                    print_end(&printing, peer, ended, &report);
+                }
+            })?;
+        let mut fields = json!({ "kind": "messages", "sessions": sessions, "yielded": yielded });
         extend(&mut fields, counts_json(&counts));
         printing
             .finish("summary", fields, || format!("sessions {sessions} {}", counts_text(&counts)));

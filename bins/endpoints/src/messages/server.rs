@@ -30,6 +30,8 @@ impl Default for MessagesServerSettings {
 pub struct MessagesTotals {
     /// Sessions in which a line came.
     pub sessions: u64,
+    /// Connections that had long been silent and gave their place to another.
+    pub yielded: u64,
     /// The counts of all of them.
     pub counts: SessionReport,
 }
@@ -60,7 +62,7 @@ impl MessagesServer {
     /// When the address cannot be taken; the error names it.
     pub fn bind(listen: SocketAddr, settings: MessagesServerSettings) -> io::Result<Self> {
         let clients_max = if settings.once { 1 } else { settings.clients_max };
-        let listening = StreamServerSettings { clients_max, patience: settings.idle };
+        let listening = StreamServerSettings { clients_max, patience: settings.idle, yields: true };
         Ok(Self { settings, inner: StreamServer::bind(listen, listening)? })
     }
 
@@ -82,7 +84,7 @@ impl MessagesServer {
     ) -> io::Result<MessagesTotals> {
         let MessagesServerSettings { idle, once, .. } = self.settings;
         let mut totals = MessagesTotals::default();
-        self.inner.run(
+        let report = self.inner.run(
             stop,
             |now| Session::new(now, idle),
             |visit| {
@@ -105,6 +107,6 @@ impl MessagesServer {
                 if once { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
         )?;
-        Ok(totals)
+        Ok(MessagesTotals { yielded: report.yielded, ..totals })
     }
 }

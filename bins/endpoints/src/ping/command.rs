@@ -48,14 +48,15 @@ impl PingServeArgs {
         let printer = self.serving.printer();
         printer.ready("ping", &format!("udp://{}", server.address()));
         let reflector = server.run(stop, |_| {})?;
-        let ReflectorReport { received, answered, bytes, refused, unanswered } =
+        let ReflectorReport { received, answered, bytes, refused, circling, unanswered } =
             *reflector.report();
         let fields = json!({ "kind": "ping", "received": received, "answered": answered,
-            "bytes": bytes, "refused": refused,
+            "bytes": bytes, "refused": refused, "circling": circling,
             "unanswered": unanswered });
         printer.event("summary", fields, || {
             format!(
-                "received {received} answered {answered} refused {refused} unanswered {unanswered}"
+                "received {received} answered {answered} refused {refused} circling {circling} \
+                 unanswered {unanswered}"
             )
         });
         Ok(true)

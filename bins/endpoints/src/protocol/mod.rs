@@ -8,8 +8,10 @@
 //! else arrives is counted and ignored.
 
 pub mod clock;
+pub mod cookie;
 pub mod echo;
 pub mod file;
+pub mod finishing;
 pub mod jitter;
 pub mod line_server;
 pub mod lines;
@@ -17,6 +19,7 @@ pub mod messages;
 pub mod pacer;
 pub mod ping;
 pub mod reflector;
+pub mod repeats;
 pub mod saw;
 pub mod storage;
 pub mod stream;

@@ -5,9 +5,11 @@
 //! service: from a port below 1024, where echo (7), daytime (13), quote of the day (17), chargen
 //! (19), time (37), DNS (53), TFTP (69) and NTP (123) live and no client has its own (a NAT keeps
 //! it so too, RFC 4787 REQ-3); from the ports of ours that answer anything; and from the very port
-//! number that the server itself has. An answer is as long as what it answers, so no host can be
-//! flooded with more than the forger sends.
+//! number that the server itself has. What goes round in a circle all the same, between services
+//! at other ports or by way of a relay, ends by [`Repeats`]. An answer is as long as what it
+//! answers, so no host can be flooded with more than the forger sends.
 
+use super::repeats::Repeats;
 use super::{Endpoint, Transmit};
 use bytes::Bytes;
 use jostle_common::time::Instant;
@@ -38,7 +40,7 @@ pub struct ReflectorSettings {
     pub tell: bool,
 }
 
-/// The counts of a reflector so far. Received = answered + refused + unanswered.
+/// The counts of a reflector so far. Received = answered + refused + circling + unanswered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReflectorReport {
     /// Datagrams that came.
@@ -49,6 +51,8 @@ pub struct ReflectorReport {
     pub bytes: u64,
     /// Datagrams from the port of another service.
     pub refused: u64,
+    /// Datagrams left unanswered because they had come so often that they may go round for ever.
+    pub circling: u64,
     /// Datagrams left unanswered because too many answers waited.
     pub unanswered: u64,
 }
@@ -66,6 +70,7 @@ pub struct ReflectedMessage {
 #[derive(Debug)]
 pub struct Reflector {
     settings: ReflectorSettings,
+    repeats: Repeats,
     outbox: VecDeque<Transmit>,
     messages: VecDeque<ReflectedMessage>,
     ends: Option<Instant>,
@@ -79,6 +84,7 @@ impl Reflector {
         let (outbox, messages) = (VecDeque::new(), VecDeque::new());
         Self {
             settings,
+            repeats: Repeats::default(),
             outbox,
             messages,
             ends: None,
@@ -116,6 +122,10 @@ impl Endpoint for Reflector {
         }
         if self.outbox.len() >= OUTBOX_MAX {
             self.report.unanswered += 1;
+            return;
+        }
+        if self.repeats.is_circling(now, from, datagram) {
+            self.report.circling += 1;
             return;
         }
         let payload = Bytes::copy_from_slice(datagram);
@@ -214,6 +224,29 @@ mod tests {
     }
 
     #[test]
+    fn two_reflectors_at_any_ports_end_what_one_forged_datagram_began() {
+        let addresses: [SocketAddr; 2] =
+            ["192.0.2.1:5001".parse().unwrap(), "192.0.2.2:5002".parse().unwrap()];
+        let mut servers = addresses.map(|address| {
+            let port = address.port();
+            Reflector::new(ReflectorSettings { port, ..ReflectorSettings::default() })
+        });
+        let (mut at, mut now) = (0, Instant::START);
+        let mut flying = Some(Bytes::from_static(b"forged"));
+        let mut hops = 0u32;
+        while let Some(datagram) = flying.take() {
+            hops += 1;
+            assert!(hops < 10_000, "it goes round for ever");
+            now += Duration::from_millis(20);
+            servers[at].handle(now, addresses[1 - at], &datagram);
+            flying = servers[at].poll(now).map(|transmit| transmit.payload);
+            at = 1 - at;
+        }
+        let reports = servers.map(|server| *server.report());
+        assert_eq!(reports.map(|report| report.circling).iter().sum::<u64>(), 1);
+    }
+
+    #[test]
     fn once_ends_with_silence_behind_the_last_datagram() {
         let mut server = reflector();
         assert_eq!(server.deadline(), None);
@@ -239,7 +272,8 @@ mod tests {
             prop_assert!(server.outbox.len() <= OUTBOX_MAX);
             prop_assert!(server.messages.len() <= MESSAGES_MAX);
             prop_assert_eq!(report.received, ports.len() as u64);
-            prop_assert_eq!(report.answered + report.refused + report.unanswered, report.received);
+            let unanswered = report.refused + report.circling + report.unanswered;
+            prop_assert_eq!(report.answered + unanswered, report.received);
         }
     }
 }

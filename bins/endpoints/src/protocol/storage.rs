@@ -1,6 +1,7 @@
 //! The files that endpoints read and write, as values that the caller brings: files in the
 //! programs, memory in tests and in virtual time.
 
+use super::finishing::{Finishing, RestOfDigest, StoredFile};
 use bytes::Bytes;
 use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
@@ -12,8 +13,9 @@ pub trait Source {
     /// Returns its size in bytes.
     fn size(&self) -> u64;
 
-    /// Returns the digest of its contents.
-    fn digest(&self) -> Digest;
+    /// Returns the digest of its contents; `None` while it is not known, since that takes reading
+    /// all of it.
+    fn digest(&self) -> Option<Digest>;
 
     /// Fills `buffer` from `offset`.
     ///
@@ -65,10 +67,15 @@ pub trait Folder {
     /// # Errors
     /// When that is not possible.
     fn create(&mut self) -> io::Result<Self::File>;
+
+    /// Returns the bytes that it still takes, over all files.
+    fn room(&self) -> u64 {
+        u64::MAX
+    }
 }
 
-/// A received file in the making. Dropping it unfinished leaves it apart from the finished ones.
-pub trait Partial {
+/// A received file in the making. Dropping it unfinished leaves nothing among the finished ones.
+pub trait Partial: Sized {
     /// Writes `bytes` at `offset`; what lies between the end and `offset` becomes a hole of zeros.
     ///
     /// # Errors
@@ -87,11 +94,9 @@ pub trait Partial {
     /// When the system refuses.
     fn set_size(&mut self, size: u64) -> io::Result<()>;
 
-    /// Gives it its final name, which it returns.
-    ///
-    /// # Errors
-    /// When the system refuses; the file stays apart then.
-    fn finish(self) -> io::Result<String>;
+    /// Gives it its final name, once it is kept for good and the rest of its digest is made. It
+    /// never blocks: what takes time goes on elsewhere.
+    fn finish(self, rest: RestOfDigest) -> Finishing;
 }
 
 /// Returns the contents of a made-up file of `size` bytes: the same on every machine, the beginning
@@ -138,6 +143,11 @@ impl Memory {
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }
+
+    /// Returns the digest of them.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
 }
 
 impl fmt::Debug for Memory {
@@ -151,8 +161,8 @@ impl Source for Memory {
         self.bytes.len() as u64
     }
 
-    fn digest(&self) -> Digest {
-        self.digest
+    fn digest(&self) -> Option<Digest> {
+        Some(self.digest)
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -175,7 +185,7 @@ impl<F: Source + ?Sized> Source for &mut F {
         (**self).size()
     }
 
-    fn digest(&self) -> Digest {
+    fn digest(&self) -> Option<Digest> {
         (**self).digest()
     }
 
@@ -261,11 +271,13 @@ impl Partial for MemoryFile {
         Ok(())
     }
 
-    fn finish(self) -> io::Result<String> {
-        let mut finished =
-            self.folder.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        finished.push(self.bytes);
-        Ok(format!("received-{}", finished.len()))
+    fn finish(mut self, rest: RestOfDigest) -> Finishing {
+        Finishing::ended(rest.read(&mut self).map(|digest| {
+            let mut finished =
+                self.folder.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            finished.push(self.bytes);
+            StoredFile { name: format!("received-{}", finished.len()), digest }
+        }))
     }
 }
 

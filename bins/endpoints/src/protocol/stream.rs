@@ -22,6 +22,21 @@ pub trait StreamEndpoint {
         self.handle_end(now);
     }
 
+    /// Returns true if it may be ended when its peer is silent and another needs its place.
+    fn may_yield(&self) -> bool {
+        true
+    }
+
+    /// Takes in that it gives its place to another, since its peer was silent.
+    fn handle_yield(&mut self, now: Instant) {
+        self.handle_break(now, "it was silent, and another needed its place");
+    }
+
+    /// Takes in that it is stopped at `now`: nothing more will arrive, and nothing will be sent.
+    fn handle_stop(&mut self, now: Instant) {
+        let _ = now;
+    }
+
     /// Returns the next bytes to send at `now`; `None`: nothing before [`Self::deadline`] or more
     /// input.
     fn poll(&mut self, now: Instant) -> Option<Bytes>;

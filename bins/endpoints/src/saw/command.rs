@@ -7,7 +7,7 @@ use crate::options::{ListenOptions, Patience};
 use crate::protocol::saw::SawServerReport;
 use crate::protocol::storage::Source as _;
 use crate::protocol::timer::Timing;
-use crate::storage::{FileSource, OutputFile};
+use crate::storage::{OutputFile, WatchedFile};
 use anyhow::Context;
 use clap::Args;
 use jostle_common::units::ByteSize;
@@ -41,7 +41,7 @@ impl SawServeArgs {
     /// When the file cannot be read, or the address not be taken.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let listen = self.serving.address("udp")?;
-        let source = FileSource::open(&self.file)?;
+        let source = WatchedFile::open(&self.file)?;
         let printer = self.serving.printer();
         let server = serve(listen, source, self.once)?;
         printer.ready("saw", &format!("udp://{}", server.address()));
@@ -51,7 +51,7 @@ impl SawServeArgs {
                 "{}: {} bytes, sha256 {}",
                 escaped(&path),
                 grouped(source.size()),
-                source.digest()
+                source.digest().map_or_else(String::new, |digest| digest.to_string())
             ));
         }
         print_served(printer, server.run(stop, |_| {})?.report());

@@ -2,25 +2,32 @@
 //! complete before it has its name.
 
 use super::at;
-use crate::protocol::storage::{Folder, Partial};
+use super::part::{PartFile, take_name};
+use super::quota::Quota;
+use crate::protocol::storage::Folder;
 use jostle_console::exit::Usage;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The name of received files unless told otherwise.
 pub const NAME: &str = "received.mp3";
-/// The number of files of one name that a folder may hold.
-const NUMBER_MAX: u32 = 100_000;
+/// The highest number of a file of one name.
+const NUMBER_MAX: u32 = 1 << 30;
 
-/// A folder, and the name that its files get. Nothing that arrives has a say in either.
+/// A folder, and the name that its files get. Nothing that arrives has a say in either. Its clones
+/// are the same folder.
 #[derive(Clone, Debug)]
 pub struct Directory {
     path: PathBuf,
     stem: String,
     /// With its dot; empty when the name has none.
     extension: String,
+    /// The number that is probably free: one beyond the last that was given.
+    next: Arc<AtomicU32>,
+    quota: Option<Quota>,
+    keeps_parts: bool,
 }
 
 impl Directory {
@@ -38,13 +45,48 @@ impl Directory {
             )));
         }
         std::fs::create_dir_all(path).map_err(at(path))?;
+        Ok(Self::named(path, name))
+    }
+
+    fn named(path: &Path, name: &str) -> Self {
         let dot = name.rfind('.').unwrap_or(name.len());
         let (stem, extension) = name.split_at(dot);
-        Ok(Self { path: path.to_owned(), stem: stem.to_owned(), extension: extension.to_owned() })
+        Self {
+            path: path.to_owned(),
+            stem: stem.to_owned(),
+            extension: extension.to_owned(),
+            next: Arc::new(AtomicU32::new(2)),
+            quota: None,
+            keeps_parts: false,
+        }
+    }
+
+    /// Counts what is written here in a quota.
+    #[must_use]
+    pub fn within(self, quota: Quota) -> Self {
+        Self { quota: Some(quota), ..self }
+    }
+
+    /// Leaves what is not finished as `received.mp3.part`, for those who look at incomplete files.
+    #[must_use]
+    pub fn keeping_parts(self) -> Self {
+        Self { keeps_parts: true, ..self }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
+    }
+
+    pub(super) const fn keeps_parts(&self) -> bool {
+        self.keeps_parts
     }
 
     /// Returns `received.mp3` for 1, `received-2.mp3` for 2.
-    fn name(&self, number: u32) -> String {
+    pub(super) fn name(&self, number: u32) -> String {
         let Self { stem, extension, .. } = self;
         if number == 1 {
             format!("{stem}{extension}")
@@ -53,12 +95,27 @@ impl Directory {
         }
     }
 
-    /// Tries one name after the other until `take` does not find it taken.
-    fn first_free<T>(&self, mut take: impl FnMut(&str) -> io::Result<T>) -> io::Result<T> {
-        for number in 1..=NUMBER_MAX {
-            match take(&self.name(number)) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => return result,
+    /// Tries names that are free, with this behind them, until `take` does not find one taken: the
+    /// first, then one that follows all that are taken in a row.
+    pub(super) fn first_free<T>(
+        &self,
+        end: &str,
+        mut take: impl FnMut(PathBuf) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let path = |number| self.path.join(format!("{}{end}", self.name(number)));
+        let is_taken = |number| path(number).symlink_metadata().is_ok();
+        let mut number = 1;
+        while number < NUMBER_MAX {
+            match take(path(number)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let next = self.next.load(Ordering::Relaxed).max(number + 1);
+                    number = free_from(next, is_taken);
+                }
+                Ok(taken) => {
+                    self.next.fetch_max(number + 1, Ordering::Relaxed);
+                    return Ok(taken);
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(io::Error::other(format!(
@@ -69,80 +126,37 @@ impl Directory {
     }
 }
 
+/// Returns a number from `start` on that is free, and behind one that is taken unless it is
+/// `start`. Where they are taken without gaps, as they are given, that is the first, after as many
+/// looks as its distance has binary digits, twice.
+fn free_from(start: u32, is_taken: impl Fn(u32) -> bool) -> u32 {
+    if start >= NUMBER_MAX || !is_taken(start) {
+        return start;
+    }
+    let (mut taken, mut step) = (start, 1);
+    let mut free = loop {
+        let probe = taken.saturating_add(step).min(NUMBER_MAX);
+        if probe == NUMBER_MAX || !is_taken(probe) {
+            break probe;
+        }
+        (taken, step) = (probe, step.saturating_mul(2));
+    };
+    while free - taken > 1 {
+        let middle = taken + (free - taken) / 2;
+        if is_taken(middle) { taken = middle } else { free = middle }
+    }
+    free
+}
+
 impl Folder for Directory {
     type File = PartFile;
 
     fn create(&mut self) -> io::Result<PartFile> {
-        let (file, path) = self.first_free(|name| {
-            let path = self.path.join(format!("{name}.part"));
-            let file = File::options().read(true).write(true).create_new(true).open(&path);
-            file.map(|file| (file, path.clone())).map_err(at(&path))
-        })?;
-        Ok(PartFile { file, path, directory: self.clone() })
-    }
-}
-
-/// A received file in the making: `received.mp3.part`. Dropped unfinished it stays there.
-#[derive(Debug)]
-pub struct PartFile {
-    file: File,
-    path: PathBuf,
-    directory: Directory,
-}
-
-impl PartFile {
-    /// Gives the file the directory's name, or fails with [`io::ErrorKind::AlreadyExists`] when
-    /// that is taken. The part is gone either way.
-    ///
-    /// # Errors
-    /// When the name is taken, or cannot be given.
-    pub fn finish_as_named(self) -> io::Result<()> {
-        let taken = take_name(&self.path, &self.directory.path.join(self.directory.name(1)));
-        if taken.is_err() {
-            self.discard();
-        }
-        taken
+        PartFile::create(self)
     }
 
-    /// Gives the file the first name of the directory that is free. The part is gone also when
-    /// there is none.
-    ///
-    /// # Errors
-    /// When no name can be given.
-    pub fn finish_or_discard(self) -> io::Result<String> {
-        let path = self.path.clone();
-        self.finish().inspect_err(|_| remove(&path))
-    }
-
-    /// Removes what was written: a part of it is of no use.
-    pub fn discard(self) {
-        remove(&self.path);
-    }
-}
-
-impl Partial for PartFile {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(at(&self.path))
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset).map_err(at(&self.path))
-    }
-
-    fn set_size(&mut self, size: u64) -> io::Result<()> {
-        self.file.set_len(size).map_err(at(&self.path))
-    }
-
-    fn finish(self) -> io::Result<String> {
-        self.directory.first_free(|name| {
-            take_name(&self.path, &self.directory.path.join(name)).map(|()| name.to_owned())
-        })
-    }
-}
-
-fn remove(part: &Path) {
-    if let Err(error) = std::fs::remove_file(part) {
-        log::warn!("cannot remove {}: {error}", part.display());
+    fn room(&self) -> u64 {
+        self.quota.as_ref().map_or(u64::MAX, Quota::room)
     }
 }
 
@@ -153,35 +167,14 @@ fn remove(part: &Path) {
 pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
-    let directory = Directory {
-        path: folder.to_owned(),
-        stem: stem.to_owned(),
-        extension: extension.to_owned(),
-    };
-    directory.first_free(|name| {
-        let path = folder.join(name);
-        take_name(part, &path).map(|()| path)
-    })
-}
-
-/// Renames without ever replacing a file: a hard link fails when the name is taken. Where there are
-/// no hard links, an empty file takes the name first.
-fn take_name(part: &Path, path: &Path) -> io::Result<()> {
-    match std::fs::hard_link(part, path) {
-        Ok(()) => std::fs::remove_file(part).map_err(at(part)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) => {
-            File::options().write(true).create_new(true).open(path).map_err(at(path))?;
-            // An empty file must not pass for what could not be named.
-            std::fs::rename(part, path).inspect_err(|_| remove(path)).map_err(at(path))
-        }
-    }
+    Directory::named(folder, name).first_free("", |path| take_name(part, &path).map(|()| path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::storage::Partial as _;
+    use std::cell::Cell;
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = std::fs::read_dir(folder)
@@ -201,52 +194,55 @@ mod tests {
         for (byte, mut file) in (0..).zip(files) {
             file.write_at(0, &[byte]).unwrap();
             if byte != 1 {
-                given.push(file.finish().unwrap());
+                given.push(file.store().unwrap());
             }
         }
         assert_eq!(given, ["received.mp3", "received-2.mp3"]);
-        assert_eq!(
-            names(&folder.path().join("in")),
-            ["received-2.mp3", "received-2.mp3.part", "received.mp3"]
-        );
+        assert_eq!(names(&folder.path().join("in")), ["received-2.mp3", "received.mp3"]);
         assert_eq!(std::fs::read(folder.path().join("in/received-2.mp3")).unwrap(), [2]);
     }
 
     #[test]
-    fn a_name_of_its_own_is_given_once_and_a_part_can_be_discarded() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut directory = Directory::open(folder.path(), "a.bin").unwrap();
-        for (byte, is_free) in [(1, true), (2, false)] {
-            let mut file = directory.create().unwrap();
-            file.write_at(0, &[byte]).unwrap();
-            let taken = file.finish_as_named().map_err(|error| error.kind());
-            assert_eq!(taken.err(), (!is_free).then_some(io::ErrorKind::AlreadyExists));
+    fn the_hundred_thousandth_name_costs_a_few_looks() {
+        for start in [2, 3, 50_000] {
+            for taken_to in [1, 2, 3, 4, 5, 1000, 1023, 1024, 1025, 99_990, 100_000, 1 << 29] {
+                let looks = Cell::new(0);
+                let found = free_from(start, |number| {
+                    looks.set(looks.get() + 1);
+                    number <= taken_to
+                });
+                assert_eq!(found, start.max(taken_to + 1));
+                assert!(looks.get() <= 62, "{} looks for {taken_to}", looks.get());
+            }
         }
-        directory.create().unwrap().discard();
-        assert_eq!(names(folder.path()), ["a.bin"]);
-        assert_eq!(std::fs::read(folder.path().join("a.bin")).unwrap(), [1]);
+        assert_eq!(free_from(2, |_| true), NUMBER_MAX);
     }
 
     #[test]
-    fn a_name_without_hard_links_is_taken_too_and_not_over_another() {
+    fn a_server_goes_on_where_it_left_off_and_uses_the_first_name_when_it_is_free_again() {
         let folder = tempfile::tempdir().unwrap();
-        let [part, name] = ["a.part", "a"].map(|name| folder.path().join(name));
-        std::fs::write(&part, "new").unwrap();
-        std::fs::write(&name, "old").unwrap();
-        assert_eq!(take_name(&part, &name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&name).unwrap(), b"old");
+        for number in 2..=500 {
+            std::fs::write(folder.path().join(format!("a-{number}.bin")), "old").unwrap();
+        }
+        let mut directory = Directory::open(folder.path(), "a.bin").unwrap();
+        let mut next = || directory.create().unwrap().store().unwrap();
+        assert_eq!([next(), next(), next()], ["a.bin", "a-501.bin", "a-502.bin"]);
+        std::fs::write(folder.path().join("a-503.bin"), "another's").unwrap();
+        assert_eq!(next(), "a-504.bin");
+        std::fs::remove_file(folder.path().join("a.bin")).unwrap();
+        assert_eq!([next(), next()], ["a.bin", "a-505.bin"]);
+        assert_eq!(std::fs::read(folder.path().join("a-500.bin")).unwrap(), b"old");
     }
 
     #[test]
     fn what_cannot_be_named_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut part = Directory::open(folder.path(), "a.bin").unwrap().create().unwrap();
-        part.directory.path = folder.path().join("gone");
-        assert_eq!(names(folder.path()), ["a.bin.part"]);
-        assert!(part.finish_or_discard().is_err());
-        let [no_part, name] = ["b.part", "b"].map(|name| folder.path().join(name));
-        assert!(take_name(&no_part, &name).is_err());
+        let mut directory = Directory::open(&folder.path().join("in"), "a.bin").unwrap();
+        let part = directory.create().unwrap();
+        std::fs::remove_dir_all(folder.path().join("in")).unwrap();
+        assert!(part.store().is_err());
         assert!(names(folder.path()).is_empty());
+        assert!(directory.create().is_err());
     }
 
     #[test]

@@ -2,12 +2,24 @@
 //! received ones.
 
 mod directory;
+mod durable;
+mod entry;
 mod output;
+mod part;
+mod quota;
 mod source;
+mod watched;
 
-pub use directory::{Directory, NAME, PartFile, take_free_name};
+pub use directory::{Directory, NAME, take_free_name};
 pub use output::OutputFile;
+pub use part::{PartFile, remove_stale_parts};
+pub use quota::Quota;
 pub use source::FileSource;
+pub use watched::WatchedFile;
+
+pub(crate) use durable::{sync_file, sync_name};
+pub(crate) use entry::{FolderEntry, open_entry, open_regular};
+pub(crate) use source::HashedFile;
 
 use std::io;
 use std::path::Path;

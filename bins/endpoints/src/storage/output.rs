@@ -1,6 +1,7 @@
 //! The file that a client fetches: written next to its name, and renamed to it when it is whole.
 
 use super::at;
+use super::durable::{sync_file, sync_name};
 use crate::protocol::storage::Sink;
 use std::ffi::OsString;
 use std::fs::File;
@@ -35,18 +36,16 @@ impl OutputFile {
         Ok(Self { writer: BufWriter::new(file), part, path: path.to_owned() })
     }
 
-    /// Gives the file its name: it is whole.
+    /// Gives the file its name: it is whole. Waits until both are on the disk.
     ///
     /// # Errors
     /// When the last bytes cannot be written, or the name not be given.
     pub fn finish(mut self) -> io::Result<()> {
-        let written = self.writer.flush();
-        match &self.part {
-            Some(part) => {
-                written.and_then(|()| std::fs::rename(part, &self.path)).map_err(at(&self.path))
-            }
-            None => written.map_err(at(&self.path)),
-        }
+        self.writer.flush().map_err(at(&self.path))?;
+        let Some(part) = &self.part else { return Ok(()) };
+        sync_file(self.writer.get_ref(), part)?;
+        std::fs::rename(part, &self.path).map_err(at(&self.path))?;
+        sync_name(&self.path)
     }
 
     /// Leaves it unfinished. Returns the path of what was written, or `None` when that is nothing.

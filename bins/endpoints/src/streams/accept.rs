@@ -16,7 +16,6 @@ pub(super) struct Acceptor {
     /// The time to try: the listener was readable and is not known to be empty.
     at: Option<Instant>,
     errors: AcceptErrors,
-    accepted: usize,
 }
 
 impl Acceptor {
@@ -31,17 +30,12 @@ impl Acceptor {
         let mut listener = TcpListener::bind(listen).map_err(named)?;
         poll.registry().register(&mut listener, token, Interest::READABLE)?;
         let (address, at) = (listener.local_addr()?, None);
-        Ok(Self { listener, address, at, errors: AcceptErrors::default(), accepted: 0 })
+        Ok(Self { listener, address, at, errors: AcceptErrors::default() })
     }
 
     /// Returns the address that it listens on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Returns the number of connections that were accepted.
-    pub(super) const fn accepted(&self) -> usize {
-        self.accepted
     }
 
     /// Notes that the listener was readable.
@@ -59,10 +53,7 @@ impl Acceptor {
     pub(super) fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
         while self.at.is_some_and(|at| at <= now) {
             match self.listener.accept() {
-                Ok(accepted) => {
-                    self.accepted += 1;
-                    return Some(accepted);
-                }
+                Ok(accepted) => return Some(accepted),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at = None,
                 Err(error) => {
                     if let Some(wait) = self.errors.judge(&error) {

@@ -38,6 +38,10 @@ pub(super) struct Conversation {
     patience: Option<Duration>,
     /// The time at which something was last written, or there was nothing to write.
     written: Instant,
+    /// The time at which bytes last moved in either direction, or it began.
+    moved: Instant,
+    /// True if the peer has sent anything.
+    has_heard: bool,
 }
 
 impl Conversation {
@@ -56,6 +60,8 @@ impl Conversation {
             has_ended: false,
             patience,
             written: now,
+            moved: now,
+            has_heard: false,
         }
     }
 
@@ -67,6 +73,16 @@ impl Conversation {
     /// Returns true if the peer ended its stream before it had taken everything that was said.
     pub(super) fn is_cut_short(&self) -> bool {
         self.has_heard_all && self.has_unsent()
+    }
+
+    /// Returns the time at which bytes last moved in either direction, or it began.
+    pub(super) const fn moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// Returns true if the peer has sent anything.
+    pub(super) const fn has_heard(&self) -> bool {
+        self.has_heard
     }
 
     fn has_unsent(&self) -> bool {
@@ -135,7 +151,7 @@ impl Conversation {
             match self.stream.write(&self.unsent) {
                 Ok(length) => {
                     self.unsent.advance(length);
-                    self.written = now;
+                    (self.written, self.moved) = (now, now);
                     return Ok(Step::Moved);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.can_write = false,
@@ -168,7 +184,9 @@ impl Conversation {
                 Ok(true)
             }
             Ok(length) => {
-                endpoint.handle(clock.now(), &buffer[..length]);
+                let now = clock.now();
+                (self.moved, self.has_heard) = (now, true);
+                endpoint.handle(now, &buffer[..length]);
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -187,6 +205,14 @@ impl Conversation {
             self.reset();
         }
         Step::Over
+    }
+
+    /// Ends it in favour of another: its peer has been silent too long.
+    pub(super) fn yield_place(&self, now: Instant, endpoint: &mut dyn StreamEndpoint) {
+        endpoint.handle_yield(now);
+        if endpoint.must_reset() {
+            self.reset();
+        }
     }
 
     /// Lets the end of the socket be a reset.

@@ -7,7 +7,7 @@ mod conversation;
 mod server;
 
 pub use connection::Connection;
-pub use server::{StreamServer, StreamServerSettings, Visit};
+pub use server::{StreamServer, StreamServerReport, StreamServerSettings, Visit};
 
 /// The most bytes that are read at once, whatever the endpoint asks for.
 const PIECE_BYTES_MAX: usize = 64 << 10;

@@ -3,7 +3,7 @@
 mod check;
 mod from_netem;
 mod list;
-mod numbers;
+pub(super) mod numbers;
 mod report;
 mod show;
 

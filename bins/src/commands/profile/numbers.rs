@@ -10,32 +10,32 @@ use serde_json::{Value, json};
 const SIZE: u32 = 1200;
 
 /// The numbers of a profile.
-pub(super) struct Numbers {
+pub(in crate::commands) struct Numbers {
     /// Up and down.
-    pub(super) directions: [Direct; 2],
+    pub(in crate::commands) directions: [Direct; 2],
     pub(super) phases: usize,
     /// True if the phases differ.
-    changes: bool,
+    pub(in crate::commands) changes: bool,
 }
 
 /// The numbers of one direction, in the long run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Direct {
+pub(in crate::commands) struct Direct {
     /// Bits per second; `None` without a limit.
     rate: Option<f64>,
     /// The mean delay in seconds, queues aside.
-    delay: f64,
+    pub(in crate::commands) delay: f64,
     /// Its standard deviation in seconds.
-    jitter: f64,
+    pub(in crate::commands) jitter: f64,
     /// The share of packets lost, full queues aside; `None` where no formula tells.
-    loss: Option<f64>,
+    pub(in crate::commands) loss: Option<f64>,
 }
 
 impl Numbers {
     /// The columns.
     pub(super) const HEADS: [&'static str; 5] = ["down", "up", "delay", "jitter", "loss"];
 
-    pub(super) fn of(profile: &Profile) -> Self {
+    pub(in crate::commands) fn of(profile: &Profile) -> Self {
         let forecast = Forecast::of(profile, &Load::size(SIZE));
         let phases = &forecast.phases;
         let of = |direction| {
@@ -127,6 +127,12 @@ impl Direct {
             jitter: mean(|one| Some(one.jitter)).unwrap_or(0.0),
             loss: mean(|one| one.loss).filter(|_| is_known),
         }
+    }
+
+    /// Returns true if no packet is lost or held, queues aside.
+    pub(in crate::commands) fn is_nothing(&self) -> bool {
+        // Less than a microsecond is what a formula leaves.
+        self.loss == Some(0.0) && self.delay < 1e-6
     }
 
     /// Bits per second, seconds, and a fraction.

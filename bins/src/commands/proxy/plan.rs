@@ -4,11 +4,13 @@
 use super::ProxyArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jostle_common::chance::fresh_seed;
-use jostle_common::units::Span;
+use jostle_common::units::{ByteSize, Span};
 use jostle_console::exit::Usage;
 use jostle_console::files;
+use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
+use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
 use std::path::Path;
 
@@ -22,6 +24,21 @@ pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
         PossibleValue::new("raw").help("Bytes of the stream vanish, flip and double"),
     ];
     PossibleValuesParser::new(modes).try_map(|name| name.parse())
+}
+
+/// The limit on what a UDP client gets that has not shown that it is there; `None`: no limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amplification(pub(super) Option<u32>);
+
+/// Reads a value of `--amplification`.
+pub(super) fn amplification(text: &str) -> Result<Amplification, String> {
+    if text == "off" {
+        return Ok(Amplification(None));
+    }
+    let factor = text.parse().ok().filter(|factor| *factor > 0);
+    factor
+        .map(|factor| Amplification(Some(factor)))
+        .ok_or_else(|| "write a whole number from 1, or off".to_owned())
 }
 
 /// The routes and the seed that a command line asks for.
@@ -59,6 +76,9 @@ fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
     let files = ProfileFiles::new(folder);
     let configuration = Configuration::from_json(&text, &|name| files.read(name))
         .map_err(|error| files.judge(&format!("{}: ", path.display()), &error))?;
+    for remark in &configuration.remarks {
+        note(&escaped(&format!("jostle: {}: {remark}", path.display())));
+    }
     Ok((configuration.seed, configuration.routes))
 }
 
@@ -99,6 +119,17 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
         return Err(Usage::error("--follow is for UDP, and no route relays it; leave it out"));
     }
     Ok(routes)
+}
+
+/// Checks the bound on what is held.
+pub(super) fn memory(size: ByteSize) -> anyhow::Result<u64> {
+    let least = ByteSize::new(Settings::MEMORY_LEAST);
+    if size.bytes() < least.bytes() {
+        let problem =
+            format!("--memory {size}: too little for a connection; write {least} or more");
+        return Err(Usage::error(problem));
+    }
+    Ok(size.bytes())
 }
 
 fn tcp_mode(args: &ProxyArgs) -> anyhow::Result<TcpMode> {

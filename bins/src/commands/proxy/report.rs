@@ -1,67 +1,127 @@
 //! The summary of a run, as text for people or as objects for machines.
 
-use jostle_common::words::grouped;
-use jostle_console::terminal::{Printer, escaped};
+mod table;
+
+use jostle_common::words::{count, grouped, time};
+use jostle_console::terminal::{Printer, escaped, wrapped};
+use jostle_engine::route::Route;
 use jostle_proxy::{LinkSummary, SocketSummary, Summary};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Returns the summary: a line per route, protocol and direction, one per route and protocol for
-/// its sockets, and one for the run.
-pub(super) fn summary(printer: Printer, summary: &Summary) -> String {
-    let mut lines = Vec::new();
-    for link in &summary.links {
-        let fields = serde_json::to_value(link).unwrap_or(Value::Null);
-        lines.push(printer.said("link", fields, || link_line(link)));
-    }
-    for sockets in &summary.sockets {
-        let fields = serde_json::to_value(sockets).unwrap_or(Value::Null);
-        lines.push(printer.said("sockets", fields, || sockets_line(sockets)));
-    }
-    let Summary { seed, seconds, events_lost, .. } = summary;
-    let fields = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost });
-    lines.push(printer.said("summary", fields, || {
-        let mut text = format!("seed {seed}, {seconds:.1} s");
-        if *events_lost > 0 {
-            let _ = write!(text, ", {} lines of the event log lost", grouped(*events_lost));
-        }
-        text
-    }));
+/// The columns of a terminal that everybody has.
+const WIDTH: usize = 80;
+
+/// The memory that was held is told if it was more than this share of the bound.
+const MEMORY_SHARE: u64 = 16;
+
+/// Returns the summary: for machines an object per route, protocol and direction, one per route and
+/// protocol for its sockets, and one for the run; for people the same as a table.
+pub(super) fn summary(printer: Printer, summary: &Summary, routes: &[Route]) -> String {
+    if printer.is_json() { objects(printer, summary) } else { text(summary, routes) }
+}
+
+fn objects(printer: Printer, summary: &Summary) -> String {
+    let object = |event, fields| printer.said(event, fields, String::new);
+    let of = |value: serde_json::Result<Value>| value.unwrap_or(Value::Null);
+    let links = summary.links.iter().map(|link| object("link", of(serde_json::to_value(link))));
+    let sockets = summary.sockets.iter();
+    let sockets = sockets.map(|sockets| object("sockets", of(serde_json::to_value(sockets))));
+    let Summary { seed, seconds, events_lost, memory, .. } = summary;
+    let run = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost,
+        "memory": memory });
+    let lines: Vec<String> = links.chain(sockets).chain([object("summary", run)]).collect();
     lines.join("\n")
 }
 
-fn link_line(link: &LinkSummary) -> String {
-    let mut text = format!("{} {} {}:", escaped(&link.route), link.protocol, link.direction);
-    let _ = write!(text, " in {}, copies {},", grouped(link.entered), grouped(link.copies));
-    let _ = write!(
-        text,
-        " delivered {}, discarded {}",
-        grouped(link.delivered),
-        grouped(link.discarded_total())
-    );
-    let reasons = link.discarded.iter().filter(|(_, count)| **count > 0);
-    let reasons: Vec<String> =
-        reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
-    if !reasons.is_empty() {
-        let _ = write!(text, " ({})", reasons.join(", "));
+fn text(summary: &Summary, routes: &[Route]) -> String {
+    let mut lines = Vec::new();
+    let mut silent = Vec::new();
+    for (sockets, links) in summary.sockets.iter().zip(summary.links.chunks(2)) {
+        let name = format!("{} {}", escaped(&sockets.route), sockets.protocol);
+        if is_silent(sockets, links) {
+            silent.push(name);
+            continue;
+        }
+        if lines.is_empty() {
+            lines.push(table::HEADS.to_owned());
+        }
+        let route = routes.iter().find(|route| route.name == sockets.route);
+        let asked = route.map(|route| table::Asked::of(&route.profile));
+        for link in links {
+            lines.push(table::row(link));
+            lines.extend(asked.as_ref().and_then(|asked| asked.row(link.direction)));
+            let facts = account(link).into_iter().chain(stream_bytes(link));
+            lines.extend(facts.map(|line| format!("  {}", wrapped(&line, WIDTH - 2, 4))));
+        }
+        lines.push(wrapped(&sockets_line(sockets), WIDTH, 4));
     }
-    let _ = write!(
-        text,
-        ", corrupted {}, held {}, missed by kernel {}",
-        grouped(link.corrupted),
-        grouped(link.held),
-        link.missed_by_kernel.map_or_else(|| "not known".to_owned(), grouped)
-    );
-    let lateness = &link.lateness;
-    if lateness.packets > 0 {
-        let _ = write!(
-            text,
-            "; late by p50 {:.0} µs, p99 {:.0} µs, max {:.0} µs",
-            lateness.p50_us, lateness.p99_us, lateness.max_us
-        );
+    if !silent.is_empty() {
+        lines.push(wrapped(&format!("no traffic: {}", silent.join(", ")), WIDTH, 4));
     }
-    text
+    let Summary { seed, seconds, events_lost, memory, .. } = summary;
+    let mut run = format!("seed {seed}, {seconds:.1} s");
+    if *events_lost > 0 {
+        let _ = write!(run, ", {} of the event log lost", count(*events_lost, "line"));
+    }
+    // What never came near the bound is nobody's concern.
+    if memory.peak > 0 && memory.peak >= memory.bound / MEMORY_SHARE {
+        let [peak, bound] = [memory.peak, memory.bound].map(|bytes| grouped(bytes >> 20));
+        let _ = write!(run, ", held up to {peak} of {bound} MiB");
+    }
+    lines.push(run);
+    lines.join("\n")
+}
+
+/// Returns true if nothing at all has come.
+fn is_silent(sockets: &SocketSummary, links: &[LinkSummary]) -> bool {
+    links.iter().all(|link| link.entered == 0 && link.missed_by_kernel.unwrap_or(0) == 0)
+        && sockets.counts.values().all(|count| *count == 0)
+}
+
+/// Says where the packets of a link are, if they did not simply all cross it:
+/// `1,000 in + 5 copies = 801 delivered + 200 discarded (drop 200) + 4 held`.
+fn account(link: &LinkSummary) -> Option<String> {
+    let LinkSummary { entered, copies, delivered, corrupted, held, .. } = link;
+    let discarded = link.discarded_total();
+    let missed = link.missed_by_kernel.unwrap_or(0);
+    if copies + discarded + held + corrupted + missed == 0 {
+        return None;
+    }
+    let mut text = format!("{} in", grouped(*entered));
+    if *copies > 0 {
+        let _ = write!(text, " + {}", copies_of(*copies));
+    }
+    let _ = write!(text, " = {} delivered", grouped(*delivered));
+    if *corrupted > 0 {
+        let _ = write!(text, " ({} of them damaged)", grouped(*corrupted));
+    }
+    if discarded > 0 {
+        let reasons = link.discarded.iter().filter(|(_, count)| **count > 0);
+        let reasons: Vec<String> =
+            reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
+        let _ = write!(text, " + {} discarded ({})", grouped(discarded), reasons.join(", "));
+    }
+    if *held > 0 {
+        let _ = write!(text, " + {} held", grouped(*held));
+    }
+    if missed > 0 {
+        let _ = write!(text, "; the kernel dropped {} before", grouped(missed));
+    }
+    Some(text)
+}
+
+/// Says what rules on the delivered stream discarded of it.
+fn stream_bytes(link: &LinkSummary) -> Option<String> {
+    let by_rule = link.bytes_discarded.iter();
+    let told: Vec<String> =
+        by_rule.map(|(rule, bytes)| format!("{} {}", escaped(rule), grouped(*bytes))).collect();
+    (!told.is_empty()).then(|| format!("bytes of streams discarded: {}", told.join(", ")))
+}
+
+fn copies_of(copies: u64) -> String {
+    if copies == 1 { "1 copy".to_owned() } else { format!("{} copies", grouped(copies)) }
 }
 
 /// Only what happened.
@@ -73,37 +133,17 @@ fn sockets_line(sockets: &SocketSummary) -> String {
     let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
     let mut text = format!("{} {} sockets: {counts}", escaped(&sockets.route), sockets.protocol);
     if let Some(trips) = &sockets.round_trips {
-        let ms = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64() * 1e3;
+        let words = |trip: Option<Duration>| time(trip.unwrap_or_default().as_secs_f64());
         let _ = write!(
             text,
-            "; rtt p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
-            ms(trips.percentile(50.0)),
-            ms(trips.percentile(99.0)),
-            ms(trips.most())
+            "; rtt p50 {}, p99 {}, max {}",
+            words(trips.percentile(50.0)),
+            words(trips.percentile(99.0)),
+            words(trips.most())
         );
     }
     text
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use jostle_common::statistics::RoundTrips;
-    use jostle_common::transport::Transport;
-
-    #[test]
-    fn the_sockets_of_a_model_tell_its_round_trips() {
-        let mut trips = RoundTrips::default();
-        trips.record(Duration::from_millis(40));
-        let mut sockets = SocketSummary {
-            route: "1".to_owned(),
-            protocol: Transport::Tcp,
-            counts: [("segments", 4), ("timeouts", 0)].into(),
-            round_trips: Some(trips),
-        };
-        let line = "1 tcp sockets: segments 4; rtt p50 40.0 ms, p99 40.0 ms, max 40.0 ms";
-        assert_eq!(sockets_line(&sockets), line);
-        sockets.round_trips = None;
-        assert_eq!(sockets_line(&sockets), "1 tcp sockets: segments 4");
-    }
-}
+mod tests;

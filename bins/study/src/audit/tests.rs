@@ -150,10 +150,86 @@ fn what_is_no_mp3_is_said_to_be_none() {
     for file in
         [Vec::new(), vec![0; 100_000], vec![0xFF; 100_000], include_bytes!("mod.rs").to_vec()]
     {
-        assert!(Original::read(&file).is_none());
+        assert_eq!(Original::read(&file).err(), Some(NotJudged::NoFrames));
     }
     for seed in 0..20 {
-        assert!(Original::read(&noise(seed, 100_000)).is_none(), "seed {seed}");
+        let judged = Original::read(&noise(seed, 100_000)).err();
+        assert_eq!(judged, Some(NotJudged::NoFrames), "seed {seed}");
+    }
+}
+
+/// Silent frames of a kind: all that is behind their heads is zero.
+fn silence(head: [u8; 4], length: usize, count: usize) -> Vec<u8> {
+    let mut frame = head.to_vec();
+    frame.resize(length, 0);
+    frame.repeat(count)
+}
+
+/// MPEG-1 layer III, 64 kbit/s, 44.1 kHz, mono.
+const MONO: [u8; 4] = [0xFF, 0xFB, 0x50, 0xC0];
+/// MPEG-2 layer III, 64 kbit/s, 22.05 kHz, stereo.
+const SLOW: [u8; 4] = [0xFF, 0xF3, 0x80, 0x00];
+
+#[test]
+fn joined_files_are_music_from_end_to_end() {
+    let (mono, slow) = (silence(MONO, 208, 40), silence(SLOW, 208, 60));
+    let joined = [mono.as_slice(), TUNE, &slow].concat();
+    let music = Original::read(&joined).unwrap();
+    let audit = music.intact();
+    assert_eq!((audit.frames, audit.frames_lost), (40 + 2298 + 60, 0));
+    let seconds = (40.0 + 2298.0) * 1152.0 / 44_100.0 + 60.0 * 576.0 / 22_050.0;
+    assert!((audit.seconds - seconds).abs() < 1e-9, "{audit:?}");
+    assert_eq!(music.compare(&joined), audit);
+    // Damage counts in each of them, and costs the others nothing.
+    let end = mono.len() + TUNE.len();
+    for (lost, frames, each) in [
+        (0..208 * 10, 10, 1152.0 / 44_100.0),
+        (end + 208 * 20..end + 208 * 50, 30, 576.0 / 22_050.0),
+    ] {
+        let mut zeroed = joined.clone();
+        zeroed[lost.clone()].fill(0);
+        let dropped = [&joined[..lost.start], &joined[lost.end..]].concat();
+        for received in [zeroed, dropped] {
+            let audit = music.compare(&received);
+            assert_eq!(audit.frames_lost, frames, "{lost:?}");
+            assert!((audit.seconds_lost - frames as f64 * each).abs() < 1e-9, "{audit:?}");
+        }
+    }
+    let audit = music.compare(&joined[..mono.len()]);
+    assert_eq!(audit.frames_lost, 2298 + 60);
+    let audit = music.compare(&joined[mono.len()..]);
+    assert_eq!(audit.frames_lost, 40);
+}
+
+#[test]
+fn a_picture_larger_than_the_music_is_no_music_and_hides_none() {
+    let size = 5 * TUNE.len();
+    let part = |shift: usize| ((size >> shift) & 0x7F) as u8;
+    let mut tagged = vec![b'I', b'D', b'3', 3, 0, 0, part(21), part(14), part(7), part(0)];
+    tagged.extend(noise(3, size));
+    tagged.extend(TUNE);
+    let music = Original::read(&tagged).unwrap();
+    assert_eq!(music.intact().frames, 2298);
+    assert_eq!(music.compare(&tagged).frames_lost, 0);
+    // The tag that the tune itself begins with stays where it is.
+    let mut damaged = tagged.clone();
+    damaged[1000..size / 2].fill(0);
+    assert_eq!(music.compare(&damaged).frames_lost, 0, "damage to a picture is heard by nobody");
+    // Noise in front of the same music, which no tag explains, is too much of a file.
+    let noisy = [noise(3, size).as_slice(), TUNE].concat();
+    assert_eq!(Original::read(&noisy).err(), Some(NotJudged::NoFrames));
+}
+
+#[test]
+fn what_cannot_be_judged_says_why() {
+    for (file, reason) in [
+        (silence([0xFF, 0xFB, 0x00, 0x00], 1200, 50), NotJudged::FreeFormat),
+        (silence([0xFF, 0xFD, 0x84, 0x00], 384, 50), NotJudged::OtherLayer),
+        (silence([0xFF, 0xFF, 0x14, 0x00], 32, 500), NotJudged::OtherLayer),
+        (vec![0; FILE_BYTES_MAX + 1], NotJudged::TooLarge),
+    ] {
+        assert_eq!(Original::read(&file).err(), Some(reason));
+        assert!(reason.to_string().len() > 10);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The findings of a comparison: its rows, and all that the table, the verdict and the page need in
 //! addition.
 
-use crate::audit::Audit;
+use crate::audit::{Audit, NotJudged};
 use crate::rows::Row;
 pub(super) use crate::trial::real::{FileProtocol, STOPPED};
 use jostle_common::units::Probability;
@@ -101,6 +101,8 @@ pub(super) struct Comparison {
     pub(super) digest: String,
     /// The playing time of the music, in seconds; `None` when the file is no MP3.
     pub(super) music_seconds: Option<f64>,
+    /// The reason why it is not judged as music, when it looks like some.
+    pub(super) not_judged: Option<NotJudged>,
     /// The weather besides the loss, for people: `5 ms of delay each way, …`.
     pub(super) weather: String,
     /// The seed of all chance.

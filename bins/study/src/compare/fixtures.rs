@@ -86,6 +86,7 @@ pub(super) fn fair(losses: &[f64]) -> Comparison {
         file_bytes: 960_613,
         digest: "1dfec67933eac329e3708b4065b27edc41c80bcf290e3f0e05ed19ecc632ae2a".to_owned(),
         music_seconds: Some(60.03),
+        not_judged: None,
         weather: "5 ms of delay each way and a flipped bit in 0.1% of packets".to_owned(),
         seed: 7,
         command: "jostle compare --seed 7".to_owned(),

@@ -69,6 +69,7 @@ fn comparison(plan: ComparisonPlan, subject: &Subject, rows: Vec<FinishedRow>) -
         file: subject.name.clone(),
         file_bytes: subject.content.size(),
         digest: subject.content.digest().to_string(),
+        not_judged: subject.not_judged,
         music_seconds: subject.music.as_ref().map(|music| music.intact().seconds),
         weather: plan.weather,
         seed: plan.seed,
@@ -96,7 +97,11 @@ fn said(comparison: &Comparison) -> String {
     };
     let size = grouped(comparison.file_bytes);
     let opening = format!("{}, {size} bytes, with {}", comparison.file, comparison.weather);
-    let mut said = format!("{}\n\n", wrapped(&escaped(&opening)));
+    let mut said = format!("{}\n", wrapped(&escaped(&opening)));
+    if let Some(reason) = comparison.not_judged {
+        said += &format!("{}\n", wrapped(&format!("not judged as music: {reason}")));
+    }
+    said.push('\n');
     said += &format!("{}\n", table::draw(comparison, columns));
     said += &format!("{}\n", wrapped(&verdict.headline));
     for (protocol, text) in &verdict.parts {

@@ -3,6 +3,7 @@
 
 use super::finished::FileProtocol;
 use super::options::CompareArgs;
+use crate::page::quoted;
 use crate::profiles;
 use crate::subject::TUNE_NAME;
 use crate::sweep::{Axis, Sweep};
@@ -203,16 +204,6 @@ fn command(args: &CompareArgs, asked: &Trial, seed: u64) -> String {
     words.join(" ")
 }
 
-/// Quotes a word for a POSIX shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,%:=+@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,11 +279,5 @@ mod tests {
                 .to_string()
                 .contains("at most 30 loss rates")
         );
-    }
-
-    #[test]
-    fn the_command_is_one_for_the_shell() {
-        assert_eq!(quoted("it's.mp3"), r"'it'\''s.mp3'");
-        assert_eq!([quoted(""), quoted("a b"), quoted("a.mp3")], ["''", "'a b'", "a.mp3"]);
     }
 }

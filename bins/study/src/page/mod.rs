@@ -1,5 +1,16 @@
 //! The parts that the HTML pages of all commands share: one file that needs nothing but itself, no
-//! script, no network; light and dark.
+//! script, no network; light and dark, on a screen and on paper.
+
+mod colors;
+mod figure;
+mod legend;
+mod picture;
+mod shell;
+
+pub(crate) use figure::{Figure, download, stacked};
+pub(crate) use legend::{Key, LegendEntry, legend};
+pub(crate) use picture::png;
+pub(crate) use shell::{command_line, quoted};
 
 use kuva::prelude::{Layout, Plot, Theme, render_to_svg};
 use maud::{Markup, PreEscaped, html};
@@ -29,17 +40,34 @@ pub(crate) fn document(title: &str, style: &str, policy: &str, body: &Markup) ->
     page.into_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-/// Draws a chart that takes the width there is, with a name for those who cannot see it.
-pub(crate) fn chart(plots: Vec<Plot>, layout: Layout, size: (f64, f64), name: &str) -> Markup {
-    let layout = layout.with_width(size.0).with_height(size.1);
-    scalable(&render_to_svg(plots, layout), size, name)
+/// A chart without its title and its legend: SVG in the colours of the page.
+#[derive(Clone, Debug)]
+pub(crate) struct Panel {
+    svg: String,
+    size: (f64, f64),
 }
 
-fn scalable(svg: &str, (width, height): (f64, f64), name: &str) -> Markup {
-    let size = format!(r#"width="{width}" height="{height}""#);
-    let name = html! { (name) }.into_string();
-    let scaled = format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#);
-    PreEscaped(rounded(svg).replacen(&size, &scaled, 1))
+impl Panel {
+    /// Draws the plots.
+    pub(crate) fn new(plots: Vec<Plot>, layout: Layout, size: (f64, f64)) -> Self {
+        let layout = layout.with_width(size.0).with_height(size.1);
+        Self { svg: rounded(&render_to_svg(plots, layout)), size }
+    }
+
+    /// Returns the chart as a part of a page that takes the width there is, with a name for those
+    /// who cannot see it.
+    pub(crate) fn inline(&self, name: &str) -> Markup {
+        let name = html! { (name) }.into_string();
+        let (width, height) = self.size;
+        self.placed(&format!(r#"viewBox="0 0 {width} {height}" role="img" aria-label="{name}""#))
+    }
+
+    /// Returns the chart with other attributes in place of its size.
+    fn placed(&self, attributes: &str) -> Markup {
+        let (width, height) = self.size;
+        let size = format!(r#"width="{width}" height="{height}""#);
+        PreEscaped(self.svg.replacen(&size, attributes, 1))
+    }
 }
 
 /// Writes the same picture in fewer letters: numbers within its tags have two decimals at most, and
@@ -95,7 +123,8 @@ mod tests {
             r#"<path d="M1.40000001,30.299999 L-5.126,1e-3" o="0.18"/>"#,
             "<text>0.12345 &lt; 12.345</text>"
         );
-        let short = scalable(svg, (9.0, 5.5), "a picture").into_string();
+        let panel = Panel { svg: rounded(svg), size: (9.0, 5.5) };
+        let short = panel.inline("a picture").into_string();
         let expected = concat!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5.5" role="img" "#,
             r#"aria-label="a picture" name="1.2.345"><path d="M1.4,30.3 L-5.13,1e-3" o="0.18"/>"#,

@@ -1,13 +1,14 @@
 //! The report without pictures: Markdown for people, CSV and JSON for programs.
 
 use super::dimension::Dimension;
+use super::estimate::PointEstimate;
 use super::gate::Gate;
 use super::gather::{Gathered, Point};
 use super::key::Level;
 use super::metric::CONFIDENCE;
-use super::summary::{estimate, legend};
+use super::summary::{estimate, failed, legend, middle};
 use super::table::Table;
-use jostle_common::statistics::{Estimate, Interval};
+use jostle_common::statistics::Estimate;
 use jostle_console::terminal::escaped;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +26,7 @@ pub(super) fn markdown(gathered: &Gathered, gate: Option<&Gate>) -> String {
         text += &format!("\n{}", table(gathered, points).markdown());
     }
     if !gathered.metrics.is_empty() {
-        text += &format!("\n{}\n", legend());
+        text += &format!("\n{}\n", legend(gathered));
     }
     if let Some(gate) = gate {
         text += &format!("\n## Against {}\n\n{}", escaped(&gate.sources.join(", ")), gate.text());
@@ -39,7 +40,13 @@ pub(super) fn table(gathered: &Gathered, points: &[Point]) -> Table {
     let inner: Vec<&Dimension> = [&layout.by, &layout.x].into_iter().flatten().collect();
     let mut heads: Vec<String> = inner.iter().map(|dimension| dimension.name.to_owned()).collect();
     heads.extend(["cells", "failed"].map(str::to_owned));
-    heads.extend(gathered.metrics.iter().map(|metric| metric.title.clone()));
+    for metric in &gathered.metrics {
+        heads.push(metric.title.clone());
+        // Of one value there is no median to tell apart.
+        if gathered.repeats > 1 {
+            heads.push("median".to_owned());
+        }
+    }
     let row = |point: &Point| {
         let place = |dimension: &Dimension| match layout.by.as_ref() == Some(dimension) {
             true => point.by,
@@ -48,8 +55,14 @@ pub(super) fn table(gathered: &Gathered, points: &[Point]) -> Table {
         let mut cells: Vec<String> =
             inner.iter().map(|dimension| dimension.levels[place(dimension)].text.clone()).collect();
         cells.extend([point.rows, point.failed].map(jostle_common::words::grouped));
-        let estimates = gathered.metrics.iter().zip(&point.estimates);
-        cells.extend(estimates.map(|(metric, found)| estimate(metric, found.as_ref())));
+        for (metric, found) in gathered.metrics.iter().zip(&point.estimates) {
+            let mean = estimate(metric, found.as_ref());
+            let is_of_the_rest = point.failed > 0 && found.is_some();
+            cells.push(if is_of_the_rest { format!("{mean}, {}", failed(point)) } else { mean });
+            if gathered.repeats > 1 {
+                cells.push(middle(metric, found.as_ref()));
+            }
+        }
         cells
     };
     Table { heads, names: inner.len(), rows: points.iter().map(row).collect() }
@@ -62,16 +75,16 @@ pub(super) fn csv(gathered: &Gathered) -> String {
     let mut heads: Vec<String> = dimensions.map(column).collect();
     heads.extend(["cells", "failed"].map(str::to_owned));
     for metric in &gathered.metrics {
-        heads.extend(
-            ["count", "mean", "low", "high"].map(|what| format!("{}_{what}", metric.column())),
-        );
+        heads.extend(NUMBERS.map(|what| format!("{}_{what}", metric.column())));
     }
     let rows = gathered.points.iter().map(|point| {
         let level =
             |(dimension, place): (&Dimension, usize)| plain(dimension, &dimension.levels[place]);
         let mut cells: Vec<String> = gathered.place(point).map(level).collect();
         cells.extend([point.rows, point.failed].map(|count| count.to_string()));
-        cells.extend(point.estimates.iter().flat_map(numbers));
+        let text =
+            |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+        cells.extend(point.estimates.iter().flat_map(|found| numbers(found.as_ref()).map(text)));
         cells
     });
     Table { names: 0, rows: rows.collect(), heads }.csv()
@@ -96,13 +109,44 @@ fn plain(dimension: &Dimension, level: &Level) -> String {
     }
 }
 
-fn numbers(estimate: &Option<Estimate>) -> [String; 4] {
-    let text = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let interval = estimate.and_then(|estimate| estimate.interval);
-    let count = estimate.map_or(0, |estimate| estimate.count);
-    let (low, high) =
-        (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
-    [count.to_string(), text(estimate.map(|estimate| estimate.mean)), text(low), text(high)]
+/// The numbers of a metric at a point, in the order of columns.
+const NUMBERS: [&str; 10] = [
+    "count",
+    "mean",
+    "low",
+    "high",
+    "median",
+    "p10",
+    "p90",
+    "geometric",
+    "geometric_low",
+    "geometric_high",
+];
+
+/// Returns the numbers of a metric at a point; `None` is not known.
+fn numbers(found: Option<&PointEstimate>) -> [Option<f64>; NUMBERS.len()] {
+    let Some(found) = found else {
+        let mut nothing = [None; NUMBERS.len()];
+        nothing[0] = Some(0.0);
+        return nothing;
+    };
+    let ends = |estimate: Option<Estimate>| {
+        let interval = estimate.and_then(|estimate| estimate.interval);
+        [interval.map(|interval| interval.low), interval.map(|interval| interval.high)]
+    };
+    let ([low, high], [low_log, high_log]) = (ends(Some(found.mean)), ends(found.geometric));
+    [
+        Some(found.count() as f64),
+        Some(found.mean.mean),
+        low,
+        high,
+        Some(found.median),
+        Some(found.tenths.low),
+        Some(found.tenths.high),
+        found.geometric.map(|geometric| geometric.mean),
+        low_log,
+        high_log,
+    ]
 }
 
 /// Returns the whole report as one object.
@@ -174,17 +218,13 @@ fn as_in_rows(level: &Level) -> Value {
     }
 }
 
-fn estimated(estimate: Option<&Estimate>) -> Value {
-    let Some(estimate) = estimate else {
-        return json!({ "count": 0, "mean": null, "low": null, "high": null });
+fn estimated(found: Option<&PointEstimate>) -> Value {
+    let number = |(name, number): (&str, Option<f64>)| {
+        let value =
+            if name == "count" { json!(number.map(|count| count as u64)) } else { json!(number) };
+        (name.to_owned(), value)
     };
-    let ends = |end: fn(Interval) -> f64| estimate.interval.map(end);
-    json!({
-        "count": estimate.count,
-        "mean": estimate.mean,
-        "low": ends(|interval| interval.low),
-        "high": ends(|interval| interval.high),
-    })
+    Value::Object(NUMBERS.into_iter().zip(numbers(found)).map(number).collect())
 }
 
 #[cfg(test)]
@@ -220,14 +260,16 @@ mod tests {
 
 > 1 of 8 cells failed and are in no mean: gave up, \"tired\" (1).
 
-| protocol | loss | cells | failed |   time to completion |
-|----------|------|------:|-------:|---------------------:|
-| tcp      | 0%   |     2 |      0 | 1 s (0 ms to 7.35 s) |
-| tcp      | 10%  |     2 |      0 | 2 s (0 ms to 8.35 s) |
-| saw      | 0%   |     2 |      0 | 4 s (0 ms to 10.4 s) |
-| saw      | 10%  |     2 |      1 |                7.5 s |
+| protocol | loss | cells | failed |   time to completion | median |
+|----------|------|------:|-------:|---------------------:|-------:|
+| tcp      | 0%   |     2 |      0 |               866 ms |    1 s |
+| tcp      | 10%  |     2 |      0 |               1.94 s |    2 s |
+| saw      | 0%   |     2 |      0 |               3.97 s |    4 s |
+| saw      | 10%  |     2 |      1 | 7.5 s, 1 of 2 failed |        |
 
-Means over the cells that did not fail, and in brackets their intervals of 95%.
+Means over the cells that did not fail (geometric ones of time to completion, which spread over \
+powers of ten), and in brackets their intervals of 95%, from 5 values on; behind a median the \
+values between which eight tenths of all lie.
 ";
         let version = format!("version {}.", env!("CARGO_PKG_VERSION"));
         assert_eq!(markdown(&small(), None), expected.replace("version 0.1.0.", &version));
@@ -235,14 +277,15 @@ Means over the cells that did not fail, and in brackets their intervals of 95%.
 
     #[test]
     fn csv_is_in_base_units() {
-        // The interval of 0.5 and 1.5 is their mean and 12.706 standard errors of 0.5 on either
-        // side, but no time is below 0.
+        // Two values have no interval; the geometric mean of 0.5 and 1.5 is the root of 0.75.
         let expected = "\
-protocol,loss_share,cells,failed,seconds_count,seconds_mean,seconds_low,seconds_high
-tcp,0,2,0,2,1,0,7.353102368087337
-tcp,0.1,2,0,2,2,0,8.353102368087338
-saw,0,2,0,2,4,0,10.353102368087338
-saw,0.1,2,1,1,7.5,,
+protocol,loss_share,cells,failed,seconds_count,seconds_mean,seconds_low,seconds_high,\
+seconds_median,seconds_p10,seconds_p90,seconds_geometric,seconds_geometric_low,\
+seconds_geometric_high
+tcp,0,2,0,2,1,,,1,0.6,1.4,0.8660254037844386,,
+tcp,0.1,2,0,2,2,,,2,1.6,2.4,1.9364916731037085,,
+saw,0,2,0,2,4,,,4,3.6,4.4,3.968626966596886,,
+saw,0.1,2,1,1,7.5,,,7.5,7.5,7.5,7.5,,
 ";
         assert_eq!(csv(&small()), expected);
     }
@@ -277,7 +320,11 @@ saw,0.1,2,1,1,7.5,,
             "cells": 2,
             "failed": 1,
             "errors": { "gave up, \"tired\"": 1 },
-            "metrics": { "seconds": { "count": 1, "mean": 7.5, "low": null, "high": null } },
+            "metrics": { "seconds": {
+                "count": 1, "mean": 7.5, "low": null, "high": null,
+                "median": 7.5, "p10": 7.5, "p90": 7.5,
+                "geometric": 7.5, "geometric_low": null, "geometric_high": null,
+            } },
         });
         assert_eq!(object["points"][3], worst);
     }

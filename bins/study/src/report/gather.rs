@@ -2,11 +2,11 @@
 //! was left out.
 
 use super::dimension::{Dimension, Layout, Wanted};
+use super::estimate::{PointEstimate, is_log};
 use super::interner::Interner;
-use super::metric::{CONFIDENCE, Metric, SHOWN};
+use super::metric::{Metric, MetricUnit, SHOWN};
 use super::origin::Origin;
 use super::read::{Loaded, Record};
-use jostle_common::statistics::{Estimate, mean_interval};
 use jostle_console::exit::Usage;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +56,8 @@ pub(super) struct Gathered {
     pub(super) points: Vec<Point>,
     /// The rows' account of their making.
     pub(super) origin: Origin,
+    /// The command line that made the report; empty where nobody typed one.
+    pub(super) command: String,
 }
 
 /// The rows that are alike in everything that is laid out.
@@ -73,9 +75,8 @@ pub(super) struct Point {
     pub(super) failed: u64,
     /// The reasons, and how often each occurs, the most frequent first.
     pub(super) errors: Vec<(String, u64)>,
-    /// For each of the shown metrics the mean over the rows that did not fail and have it, with its
-    /// interval of 95 %.
-    pub(super) estimates: Vec<Option<Estimate>>,
+    /// For each of the shown metrics what is known from the rows that did not fail and have it.
+    pub(super) estimates: Vec<Option<PointEstimate>>,
     /// The mean shares of chunks, requests or messages over the rows that did not fail; `None`
     /// where they were not counted.
     pub(super) arrival: Option<ArrivalShares>,
@@ -128,10 +129,14 @@ pub(super) fn gather(
         groups.entry(layout.place(record)).or_default().push(record);
     }
     let counted = ["intact", "damaged", "missing"].map(|name| interner.metric_named(name));
-    let points = groups
+    let points: Vec<Point> = groups
         .into_iter()
         .map(|(place, records)| point(place, &records, &metrics, counted))
         .collect();
+    let with_scale = |(index, (_, metric)): (usize, (u16, &Metric))| {
+        let estimates = points.iter().filter_map(|point| point.estimates[index]);
+        Metric { is_log: is_log(metric, estimates), ..metric.clone() }
+    };
     let all: Vec<&Record> = records.iter().collect();
     Ok(Gathered {
         sources: loaded.sources.clone(),
@@ -143,10 +148,11 @@ pub(super) fn gather(
         torn: loaded.torn.clone(),
         repeats: records.iter().map(|record| record.repeat).max().unwrap_or(0),
         layout,
-        metrics: metrics.into_iter().map(|(_, metric)| metric.clone()).collect(),
+        metrics: metrics.into_iter().enumerate().map(with_scale).collect(),
         unshown,
         points,
         origin: loaded.origin.clone(),
+        command: String::new(),
     })
 }
 
@@ -157,12 +163,13 @@ fn point(
     metrics: &[(u16, &Metric)],
     shares: [Option<u16>; 3],
 ) -> Point {
-    let estimate = |metric: u16| {
+    let values = |metric: u16| -> Vec<f64> {
         let done = records.iter().filter(|record| record.ok);
-        let values: Vec<f64> = done.filter_map(|record| record.value(metric)).collect();
-        mean_interval(&values, CONFIDENCE)
+        done.filter_map(|record| record.value(metric)).collect()
     };
-    let share = |metric: Option<u16>| Some(estimate(metric?)?.mean);
+    let share = |metric: Option<u16>| {
+        Some(PointEstimate::of(&values(metric?), MetricUnit::Share)?.mean.mean)
+    };
     let arrival = || {
         let [intact, damaged, missing] = shares.map(share);
         Some(ArrivalShares { intact: intact?, damaged: damaged?, missing: missing? })
@@ -176,7 +183,7 @@ fn point(
         errors: errors(records),
         estimates: metrics
             .iter()
-            .map(|(place, metric)| Some(metric.unit.possible(estimate(*place)?)))
+            .map(|(place, metric)| PointEstimate::of(&values(*place), metric.unit))
             .collect(),
         arrival: arrival(),
     }
@@ -255,7 +262,6 @@ fn usual<'a>(records: &[Record], all: &[(u16, &'a Metric)]) -> Vec<(u16, &'a Met
 mod tests {
     use super::super::fixtures::{RowBuilder, gathered, row, sweep};
     use super::*;
-    use jostle_common::statistics::Interval;
     use serde_json::json;
 
     fn names(gathered: &Gathered) -> Vec<&str> {
@@ -277,16 +283,13 @@ mod tests {
         assert_eq!(gathered.errors, [("too long".to_owned(), 1)]);
         let [calm, rough] = gathered.points.as_slice() else { panic!("{:?}", gathered.points) };
         assert_eq!((calm.rows, calm.failed, calm.x), (1, 0, 0));
-        assert_eq!(calm.estimates, [Some(Estimate { mean: 1.0, count: 1, interval: None })]);
+        let alone = calm.estimates[0].unwrap();
+        assert_eq!((alone.mean.mean, alone.median, alone.mean.interval), (1.0, 1.0, None));
         assert_eq!((rough.rows, rough.failed, rough.x), (4, 1, 1));
         let estimate = rough.estimates[0].unwrap();
-        // t of one degree of freedom, 12.706, times the standard error, which is 1.
-        let Interval { low, high } = estimate.interval.unwrap();
-        assert_eq!((estimate.mean, estimate.count), (23.0, 2));
-        assert!(
-            (low - (23.0 - 12.706_204_736)).abs() < 1e-8
-                && (high - (23.0 + 12.706_204_736)).abs() < 1e-8
-        );
+        assert_eq!((estimate.mean.mean, estimate.median, estimate.count()), (23.0, 23.0, 2));
+        assert_eq!((estimate.mean.interval, estimate.few()), (None, &[22.0, 24.0][..]));
+        assert!(gathered.metrics[0].is_log, "1 s and 23 s are far apart");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::rows::Row;
 use crate::trial::{Commands, Job, Parameter, Protocol, Setting, Trial};
-use jostle_engine::profile::{Queue, no_files};
+use jostle_engine::profile::{BurstLength, Queue, no_files};
 use serde_json::Value;
 
 /// A key of rows that is no result.
@@ -118,7 +118,8 @@ fn read(parameter: Parameter, value: &Value) -> Result<Level, String> {
 fn ordered(setting: &Setting) -> Level {
     let (value, unit) = match setting {
         Setting::Share(share) => (Some(share.as_f64()), "share"),
-        Setting::Number(number) => (Some(*number), ""),
+        Setting::Burst(BurstLength::Packets(packets)) => (Some(*packets), ""),
+        Setting::Burst(BurstLength::Time(time)) => (Some(time.as_secs_f64()), "s"),
         Setting::Count(count) => (Some(*count as f64), ""),
         Setting::Rate(rate) => (Some(rate.bits_per_second() as f64), "bit/s"),
         Setting::Time(time) => (Some(time.0.as_secs_f64()), "s"),
@@ -154,6 +155,7 @@ mod tests {
             ("queue", json!("50 packets"), "50 packets", Some(50.0), "packets"),
             ("queue", json!("1s"), "1s", Some(1.0), "s"),
             ("burst", json!(3.5), "3.5", Some(3.5), ""),
+            ("burst", json!("200ms"), "200ms", Some(0.2), "s"),
             ("tcp", json!("model cubic"), "model cubic", None, ""),
             ("profile", json!({ "up": [] }), r#"{"up":[]}"#, None, ""),
             ("protocol", json!("commands"), "commands", None, ""),

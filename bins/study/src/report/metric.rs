@@ -107,6 +107,8 @@ pub(super) struct Metric {
     pub(super) better: Better,
     /// True if its values spread over powers of ten, so that a logarithmic axis suits.
     pub(super) suits_log: bool,
+    /// True if they do so in this report: then means are geometric, and so is its axis.
+    pub(super) is_log: bool,
 }
 
 type Known = (&'static str, &'static str, MetricUnit, Better, bool);
@@ -154,7 +156,7 @@ impl Metric {
             KNOWN.into_iter().find(|known| known.0 == name)
         {
             let (name, title) = (name.to_owned(), title.to_owned());
-            return Some(Self { name, title, unit, better, suits_log });
+            return Some(Self { name, title, unit, better, suits_log, is_log: false });
         }
         if [MEASURED, DISCARDED].contains(&name) {
             return None;
@@ -165,7 +167,14 @@ impl Metric {
             let reason = name.strip_prefix(DISCARDED)?;
             (format!("share of packets discarded: {}", reason.replace('_', " ")), MetricUnit::Share)
         };
-        Some(Self { name: name.to_owned(), title, unit, better: Better::Unknown, suits_log: false })
+        Some(Self {
+            name: name.to_owned(),
+            title,
+            unit,
+            better: Better::Unknown,
+            suits_log: false,
+            is_log: false,
+        })
     }
 
     /// Returns the names of our own.

@@ -6,6 +6,7 @@
 //! say what was gathered and add nothing to it.
 
 mod dimension;
+mod estimate;
 mod formats;
 mod gate;
 mod gather;
@@ -16,6 +17,7 @@ mod options;
 mod origin;
 mod page;
 mod read;
+mod repeat;
 mod summary;
 mod table;
 
@@ -28,6 +30,7 @@ use anyhow::Context as _;
 use gate::Gate;
 use gather::{Gathered, gather};
 use interner::Interner;
+use jostle_console::exit::Usage;
 use jostle_console::terminal::{self, escaped};
 use options::{ReportFormat, ReportTarget};
 use read::{Record, RowSource, load};
@@ -49,7 +52,8 @@ impl ReportArgs {
         let mut old = load(old, &mut interner)?;
         interner.fill_in(rows.records.iter_mut().map(Record::cell));
         interner.fill_in(old.records.iter_mut().map(Record::cell));
-        let gathered = gather(&interner, &rows, &self.choice())?;
+        let mut gathered = gather(&interner, &rows, &self.choice())?;
+        gathered.command = crate::page::command_line();
         let gate = if self.against.is_empty() {
             None
         } else {
@@ -77,13 +81,16 @@ fn write(
     let judgement = gate.map(Gate::text);
     let on_stdout = target.is_some_and(|target| target.file.is_none());
     if let Some(target) = target {
-        let text = drawn(gathered, gate, target.format)?;
-        match &target.file {
-            Some(file) => {
-                std::fs::write(file, text)
+        let contents = drawn(gathered, gate, target.format)?;
+        match (&target.file, std::str::from_utf8(&contents)) {
+            (Some(file), _) => {
+                std::fs::write(file, contents)
                     .with_context(|| format!("cannot write {}", file.display()))?;
             }
-            None => terminal::text(&text)?,
+            (None, Ok(text)) => terminal::text(text)?,
+            (None, Err(_)) => {
+                return Err(Usage::error("a PNG is no text; write it with -o FIGURE.png"));
+            }
         }
     }
     let format = target.map(|target| target.format);
@@ -105,8 +112,22 @@ fn write(
     Ok(())
 }
 
-fn drawn(gathered: &Gathered, gate: Option<&Gate>, format: ReportFormat) -> anyhow::Result<String> {
-    Ok(match format {
+fn drawn(
+    gathered: &Gathered,
+    gate: Option<&Gate>,
+    format: ReportFormat,
+) -> anyhow::Result<Vec<u8>> {
+    let figures = || {
+        page::figures(gathered).ok_or_else(|| {
+            Usage::error(
+                "there is no figure to draw: of these rows nothing varies, or nothing was \
+                 measured; write the numbers with -o NAME.csv, or all there is with -o NAME.html",
+            )
+        })
+    };
+    let text = match format {
+        ReportFormat::Svg => figures()?,
+        ReportFormat::Png => return crate::page::png(&figures()?),
         ReportFormat::Html => page::draw(gathered, gate),
         ReportFormat::Md => formats::markdown(gathered, gate),
         ReportFormat::Csv => formats::csv(gathered),
@@ -114,5 +135,6 @@ fn drawn(gathered: &Gathered, gate: Option<&Gate>, format: ReportFormat) -> anyh
             let json = formats::json(gathered, gate);
             format!("{}\n", serde_json::to_string_pretty(&json)?)
         }
-    })
+    };
+    Ok(text.into_bytes())
 }

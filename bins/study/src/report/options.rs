@@ -12,6 +12,7 @@ Examples:
   jostle report rows.jsonl -o report.html               a page with curves, integrity and tables
   jostle report rows.jsonl                              the tables as Markdown
   jostle report a.jsonl b.jsonl --x loss --by tcp --over delay --metric goodput,rtt-p99 -o page.html
+  jostle report rows.jsonl --metric goodput -o goodput.svg   the figure alone; or goodput.png
   jostle report rows.jsonl --format csv > points.csv
   jostle report new.jsonl --against old.jsonl --fail-if 'goodput < 0.9' --fail-if 'rtt-p99 > 1.2'
 
@@ -79,6 +80,10 @@ pub(super) enum ReportFormat {
     Csv,
     /// One object
     Json,
+    /// The figures as a picture of lines
+    Svg,
+    /// The figures as a picture of dots
+    Png,
 }
 
 /// The file and the format of a report.
@@ -117,11 +122,13 @@ impl ReportArgs {
                 file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             ReportFormat::from_str(if extension == "htm" { "html" } else { extension }, true)
         };
+        let is_pdf = file.extension().is_some_and(|extension| extension == "pdf");
         let format = self.format.map_or_else(named, Ok).map_err(|_| {
             let name = file.display();
             Usage(format!(
-                "-o {name}: the name says no format; write report.html, .md, .csv or .json, or \
-                 add --format"
+                "-o {name}: the name says no format; write report.html, .md, .csv, .json, .svg or \
+                 .png, or add --format{}",
+                if is_pdf { " (as PDF, print the page from a browser)" } else { "" }
             ))
         })?;
         if self.rows.iter().chain(&self.against).any(|rows| is_same(rows, file)) {

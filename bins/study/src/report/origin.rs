@@ -17,6 +17,8 @@ const NUMBERS: [(&str, &str); 4] = [
 /// The origin of the rows of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Origin {
+    /// The questions that the sweeps of the rows answer.
+    pub(super) abouts: BTreeSet<String>,
     /// The number of rows of virtual time.
     pub(super) virtual_rows: u64,
     /// The number of rows of real sockets.
@@ -30,6 +32,16 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// Takes in the question that a row's sweep answers.
+    pub(super) fn ask(&mut self, about: Option<&str>) {
+        if let Some(about) = about.filter(|about| !about.is_empty())
+            && self.abouts.len() < KEPT_MAX
+            && !self.abouts.contains(about)
+        {
+            self.abouts.insert(about.to_owned());
+        }
+    }
+
     /// Takes in what a row says.
     pub(super) fn add(&mut self, row: &Row) {
         if row.repeat <= 1 && self.seeds.len() < KEPT_MAX {

@@ -10,10 +10,10 @@
 
 use super::interner::{Interner, Levels};
 use super::origin::Origin;
-use crate::rows::Row;
+use crate::rows::{ABOUT, Row};
 use anyhow::Context as _;
 use jostle_console::exit::Usage;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -164,6 +164,7 @@ impl Loading {
         let levels = interner.levels(&row).map_err(|problem| {
             Usage::error(format!("{place}: {problem}; correct the line, or delete it"))
         })?;
+        let about = row.host.remove(ABOUT);
         // The host is no part of a virtual result: every machine gives the same.
         if row.is_virtual {
             row.host = Map::new();
@@ -184,6 +185,7 @@ impl Loading {
         }
         before.push((digest, place));
         self.loaded.origin.add(&row);
+        self.loaded.origin.ask(about.as_ref().and_then(Value::as_str));
         // Many rows fail for the same reason, so its text is kept once.
         let error = row.error.take().map(|text| {
             let known = self.errors.entry(text);

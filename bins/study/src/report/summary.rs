@@ -1,9 +1,10 @@
 //! The words of a report: its title, what is fixed, an estimate, and what a reader has to know
 //! before believing the figures.
 
-use super::gather::Gathered;
-use super::metric::{CONFIDENCE, Metric};
-use jostle_common::statistics::Estimate;
+use super::estimate::{PointEstimate, REPEATS_MIN};
+use super::gather::{Gathered, Point};
+use super::metric::{CONFIDENCE, Metric, MetricUnit};
+use jostle_common::statistics::Interval;
 use jostle_common::words::{count, grouped, list, percent};
 
 /// More reasons than this say no more.
@@ -130,26 +131,78 @@ pub(super) fn reasons(errors: &[(String, u64)]) -> String {
     texts.join(", ")
 }
 
-/// Writes `8.30 Mbit/s (8.10 Mbit/s to 8.50 Mbit/s)`; `-` of nothing, and no interval of one value.
-pub(super) fn estimate(metric: &Metric, estimate: Option<&Estimate>) -> String {
-    let Some(estimate) = estimate else { return "-".to_owned() };
-    let mean = metric.unit.words(estimate.mean);
-    match estimate.interval {
+/// Writes `8.30 Mbit/s (8.10 to 8.50 Mbit/s)`; `-` of nothing, and no interval of few values.
+pub(super) fn estimate(metric: &Metric, found: Option<&PointEstimate>) -> String {
+    let Some(centre) = found.map(|found| found.centre(metric)) else { return "-".to_owned() };
+    let mean = metric.unit.words(centre.mean);
+    match centre.interval {
         Some(interval) if interval.low < interval.high => {
-            format!(
-                "{mean} ({} to {})",
-                metric.unit.words(interval.low),
-                metric.unit.words(interval.high)
-            )
+            format!("{mean} ({})", range(metric.unit, interval))
         }
         _ => mean,
     }
 }
 
+/// Writes the median and the tenths, `8.35 Mbit/s (8.00 to 8.70 Mbit/s)`; of few values the values,
+/// and nothing of one or none.
+pub(super) fn middle(metric: &Metric, found: Option<&PointEstimate>) -> String {
+    let Some(found) = found.filter(|found| found.count() > 1) else { return String::new() };
+    let median = metric.unit.words(found.median);
+    match found.middle() {
+        Some((_, tenths)) if tenths.low < tenths.high => {
+            format!("{median} ({})", range(metric.unit, tenths))
+        }
+        _ => median,
+    }
+}
+
+/// Writes `3 of 10 failed`.
+pub(super) fn failed(point: &Point) -> String {
+    format!("{} of {} failed", grouped(point.failed), grouped(point.rows))
+}
+
+/// Writes `8.68 to 9.05 Mbit/s`: a unit that both ends have stands once.
+pub(super) fn range(unit: MetricUnit, interval: Interval) -> String {
+    let (low, high) = (unit.words(interval.low), unit.words(interval.high));
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((number, unit)), Some((_, other))) if unit == other => format!("{number} to {high}"),
+        _ => format!("{low} to {high}"),
+    }
+}
+
 /// Explains the figures in a table.
-pub(super) fn legend() -> String {
-    format!(
-        "Means over the cells that did not fail, and in brackets their intervals of {}.",
+pub(super) fn legend(gathered: &Gathered) -> String {
+    let geometric: Vec<String> = gathered
+        .metrics
+        .iter()
+        .filter(|metric| metric.is_log)
+        .map(|metric| metric.title.clone())
+        .collect();
+    let mut text = "Means over the cells that did not fail".to_owned();
+    if !geometric.is_empty() {
+        text +=
+            &format!(" (geometric ones of {}, which spread over powers of ten)", list(&geometric));
+    }
+    text += &format!(
+        ", and in brackets their intervals of {}, from {REPEATS_MIN} values on",
         percent(CONFIDENCE)
-    )
+    );
+    if gathered.repeats > 1 {
+        text += "; behind a median the values between which eight tenths of all lie";
+    }
+    text + "."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_both_ends_have_stands_once() {
+        let range = |unit, low, high| range(unit, Interval { low, high });
+        assert_eq!(range(MetricUnit::BitsPerSecond, 8.68e6, 9.05e6), "8.68 to 9.05 Mbit/s");
+        assert_eq!(range(MetricUnit::BitsPerSecond, 9e5, 1.1e6), "900 kbit/s to 1.10 Mbit/s");
+        assert_eq!(range(MetricUnit::Share, 0.05, 0.06), "5% to 6%");
+        assert_eq!(range(MetricUnit::Count, 5.0, 6.0), "5 to 6");
+    }
 }

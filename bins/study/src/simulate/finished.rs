@@ -20,6 +20,8 @@ pub(super) struct Simulated {
     /// The profile's name or file, if there is one.
     pub(super) name: Option<String>,
     pub(super) about: String,
+    /// The command line that does the same again.
+    pub(super) command: String,
     /// The stream in words, and for machines.
     pub(super) stream: String,
     pub(super) stream_json: Value,

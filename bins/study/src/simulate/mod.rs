@@ -10,6 +10,7 @@ pub mod stream;
 use crate::profiles;
 use crate::weather::Weather;
 use anyhow::Context;
+use capture::Reading;
 use clap::{Args, ValueEnum};
 use finished::{Simulated, SimulatedLink};
 use jostle_common::chance::{Direction, fresh_seed};
@@ -20,6 +21,7 @@ use jostle_console::terminal::{self, line};
 use jostle_engine::link::LinkKey;
 use jostle_engine::profile::Profile;
 use jostle_proxy::write_event;
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -112,8 +114,9 @@ impl SimulateArgs {
         let mut events = self.open_events()?;
         let clock = Clock::start();
         let mut directions = Vec::new();
+        let mut reading: Option<Reading> = None;
         for direction in self.directions() {
-            let arrivals = self.stream.arrivals(seed, direction)?;
+            let (arrivals, read) = self.stream.arrivals(seed, direction)?;
             let mut failure = None;
             let finished = SimulatedLink::run(
                 &self.key(seed, direction),
@@ -134,6 +137,8 @@ impl SimulateArgs {
                 judge(path, error)?;
             }
             directions.push(finished);
+            // Each direction reads it from its beginning; one may stop early.
+            reading = read;
         }
         let elapsed = clock.now().as_secs_f64();
         if let Some((path, mut file)) = events {
@@ -141,14 +146,15 @@ impl SimulateArgs {
         }
         let packets: u64 = directions.iter().map(|one| one.tally.entered()).sum();
         if packets == 0 {
-            return Err(Usage::error("the stream has no packet in this direction"));
+            return Err(empty(reading.as_ref()));
         }
         let events_on_stdout = self.events.as_deref().is_some_and(is_stdout);
         let simulated = Simulated {
             name: self.profile.clone(),
             about: profile.about,
+            command: crate::page::command_line(),
             stream: self.stream.words(),
-            stream_json: self.stream.json(),
+            stream_json: with_reading(self.stream.json(), reading.as_ref()),
             seed,
             route: self.route,
             directions,
@@ -169,7 +175,7 @@ impl SimulateArgs {
             jostle_common::words::count(packets, "packet"),
             packets as f64 / elapsed.max(1e-9) / 1e6
         ));
-        Ok(ExitCode::SUCCESS)
+        Ok(told(reading.as_ref()))
     }
 
     /// Opens the event log.
@@ -217,12 +223,14 @@ impl SimulateArgs {
 
     fn explain(&self, profile: &Profile, seed: u64, number: u64) -> anyhow::Result<ExitCode> {
         let mut told = Vec::new();
+        let mut reading: Option<Reading> = None;
         for direction in self.directions() {
-            let arrivals = self.stream.arrivals(seed, direction)?;
+            let (arrivals, read) = self.stream.arrivals(seed, direction)?;
             let timeline = profile.timeline(direction);
             let explanation =
                 crate::probe::explain(&self.key(seed, direction), timeline, arrivals, number);
             told.extend(explanation.map(|one| (direction, one)));
+            reading = read;
         }
         if told.is_empty() {
             return Err(Usage::error(format!(
@@ -235,6 +243,35 @@ impl SimulateArgs {
         } else {
             line(packet::text(&told, seed).trim_end());
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(self::told(reading.as_ref()))
     }
+}
+
+/// Says what was not taken in of a capture, and returns the status: 1 if it was cut.
+fn told(reading: Option<&Reading>) -> ExitCode {
+    let Some(reading) = reading else { return ExitCode::SUCCESS };
+    if let Some(remark) = reading.remark() {
+        terminal::note(&format!("jostle: {}", terminal::escaped(&remark)));
+    }
+    if reading.is_cut() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// Returns the error for a stream without packets; of a capture with what it holds instead.
+fn empty(reading: Option<&Reading>) -> anyhow::Error {
+    const EMPTY: &str = "the stream has no packet in this direction";
+    match reading.map(|reading| (reading.is_cut(), reading.remark())) {
+        Some((true, Some(remark))) => anyhow::anyhow!("{EMPTY}; {remark}"),
+        Some((false, Some(remark))) => Usage::error(format!("{EMPTY}; {remark}")),
+        _ => Usage::error(EMPTY),
+    }
+}
+
+/// Adds what was read of a capture to what is said of the stream.
+fn with_reading(mut stream: Value, reading: Option<&Reading>) -> Value {
+    if let (Value::Object(fields), Some(reading)) = (&mut stream, reading)
+        && let Value::Object(read) = reading.json()
+    {
+        fields.extend(read);
+    }
+    stream
 }

@@ -1,6 +1,6 @@
 //! The stream that a simulation sends: described by flags, or taken from a capture.
 
-use super::capture;
+use super::capture::{self, Reading};
 use crate::probe::{Arrival, Pace, PacketStream, SIZE_MAX, Spread};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
@@ -40,7 +40,7 @@ pub(super) struct StreamArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=FLOWS_MAX),
         default_value = "1", help_heading = "The stream")]
     flows: u32,
-    /// Take times and sizes from a capture (pcap or pcapng): up is what the first speaker of each
+    /// Take times and sizes from a capture (pcap or pcapng, plain or .gz): up is what the first speaker of each
     /// flow sent
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows"],
@@ -136,7 +136,7 @@ impl StreamArgs {
         [self.length(), by_count].into_iter().flatten().min().unwrap_or(LENGTH_DEFAULT.0)
     }
 
-    /// Returns the packets of one direction.
+    /// Returns the packets of one direction; of a capture also what is read of it.
     ///
     /// # Errors
     /// When the capture cannot be read.
@@ -144,16 +144,21 @@ impl StreamArgs {
         &self,
         seed: u64,
         direction: Direction,
-    ) -> anyhow::Result<Box<dyn Iterator<Item = Arrival>>> {
+    ) -> anyhow::Result<(Box<dyn Iterator<Item = Arrival>>, Option<Reading>)> {
+        let mut reading = None;
         let all: Box<dyn Iterator<Item = Arrival>> = match (&self.pcap, self.described()) {
-            (Some(path), _) => Box::new(capture::arrivals(path, direction)?),
+            (Some(path), _) => {
+                let (arrivals, read) = capture::arrivals(path, direction)?;
+                reading = Some(read);
+                Box::new(arrivals)
+            }
             (None, Some(stream)) => Box::new(stream.arrivals(seed, direction)),
             (None, None) => unreachable!("what is no capture is described"),
         };
         let count = usize::try_from(self.count.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let end =
             self.length().map_or(Instant::from_nanos(u64::MAX), |length| Instant::START + length);
-        Ok(Box::new(all.take(count).take_while(move |arrival| arrival.at < end)))
+        Ok((Box::new(all.take(count).take_while(move |arrival| arrival.at < end)), reading))
     }
 
     /// Describes the stream in words: `1,200 bytes at 1000/s`.

@@ -3,7 +3,7 @@
 use crate::trial::{Parameter, Setting};
 use jostle_common::setting::SettingError;
 use jostle_common::units::{BitRate, ByteSize, Probability, Span};
-use jostle_engine::profile::{Queue, ReadFile};
+use jostle_engine::profile::{BurstLength, Queue, ReadFile};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -140,7 +140,8 @@ fn range_of(first: &Setting, last: &Setting, step: Step) -> Result<Vec<Setting>,
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum StepUnit {
     Share,
-    Number,
+    BurstPackets,
+    BurstNanos,
     BitsPerSecond,
     Nanos,
     Bytes,
@@ -156,9 +157,10 @@ fn steps(setting: &Setting) -> Option<(u64, StepUnit)> {
     let nanos = |time: &Duration| u64::try_from(time.as_nanos()).ok();
     Some(match setting {
         Setting::Share(share) => (fine(share.as_f64()), StepUnit::Share),
-        Setting::Number(number) if *number >= 0.0 && *number < 1e6 => {
-            (fine(*number), StepUnit::Number)
+        Setting::Burst(BurstLength::Packets(packets)) if *packets >= 0.0 && *packets < 1e6 => {
+            (fine(*packets), StepUnit::BurstPackets)
         }
+        Setting::Burst(BurstLength::Time(time)) => (nanos(time)?, StepUnit::BurstNanos),
         Setting::Rate(rate) => (rate.bits_per_second(), StepUnit::BitsPerSecond),
         Setting::Time(Span(time)) => (nanos(time)?, StepUnit::Nanos),
         Setting::Size(size) => (size.bytes(), StepUnit::Bytes),
@@ -175,7 +177,10 @@ impl StepUnit {
         let time = Duration::from_nanos(steps);
         Some(match self {
             Self::Share => Setting::Share(Probability::new(steps as f64 / STEPS_PER_ONE)?),
-            Self::Number => Setting::Number(steps as f64 / STEPS_PER_ONE),
+            Self::BurstPackets => {
+                Setting::Burst(BurstLength::Packets(steps as f64 / STEPS_PER_ONE))
+            }
+            Self::BurstNanos => Setting::Burst(BurstLength::Time(time)),
             Self::BitsPerSecond => Setting::Rate(BitRate::new(steps)?),
             Self::Nanos => Setting::Time(Span(time)),
             Self::Bytes => Setting::Size(ByteSize::new(steps)),

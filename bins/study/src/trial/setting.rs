@@ -5,7 +5,7 @@ use super::named_profile::NamedProfile;
 use jostle_common::units::{BitRate, ByteSize, Probability, Span, parse_duration};
 use jostle_endpoints::protocol::timer::Timing;
 use jostle_engine::profile::Profile;
-use jostle_engine::profile::{Queue, ReadFile};
+use jostle_engine::profile::{BurstLength, Queue, ReadFile};
 use jostle_engine::route::{TcpMode, Transports, named_profile};
 use serde_json::{Value, json};
 use std::fmt;
@@ -16,8 +16,8 @@ use std::sync::Arc;
 pub enum SettingKind {
     /// A share of packets: `5%`.
     Share,
-    /// A mean number: `3`.
-    Number,
+    /// The mean length of bursts: `3` packets, or `200ms`.
+    Burst,
     /// Bits per second.
     Rate,
     /// The bound on what may wait: a time, bytes or packets.
@@ -47,8 +47,8 @@ pub enum SettingKind {
 pub enum Setting {
     /// A share of packets.
     Share(Probability),
-    /// A mean number.
-    Number(f64),
+    /// The mean length of bursts.
+    Burst(BurstLength),
     /// Bits per second.
     Rate(BitRate),
     /// The bound on what may wait.
@@ -80,7 +80,7 @@ impl SettingKind {
         matches!(
             self,
             Self::Share
-                | Self::Number
+                | Self::Burst
                 | Self::Rate
                 | Self::Queue
                 | Self::Time
@@ -99,7 +99,7 @@ impl SettingKind {
                 profile(value, Profile::from_json_with(&value.to_string(), read))
             }
             (_, Value::String(text)) => self.read_text(text, read),
-            (Self::Number | Self::Count, Value::Number(number)) => {
+            (Self::Burst | Self::Count, Value::Number(number)) => {
                 self.read_text(&number.to_string(), read)
             }
             // A bare fraction is a share, and a bare number of bytes a size, as rows have them.
@@ -127,10 +127,7 @@ impl SettingKind {
             Self::Time => parse_duration(text).map(|time| Setting::Time(Span(time))).map_err(words),
             Self::Size => text.parse().map(Setting::Size).map_err(words),
             Self::Timing => text.parse().map(Setting::Timing).map_err(words),
-            Self::Number => match text.trim().parse() {
-                Ok(number) if f64::is_finite(number) => Ok(Setting::Number(number)),
-                _ => Err(format!("\"{text}\" is not a number; write 3, say")),
-            },
+            Self::Burst => text.parse().map(Setting::Burst),
             Self::Count => match text.trim().parse() {
                 Ok(count) => Ok(Setting::Count(count)),
                 Err(_) => Err(format!("\"{text}\" is not a whole number; write 100, say")),
@@ -185,7 +182,7 @@ impl Setting {
     pub fn value(&self) -> Value {
         match self {
             Self::Share(share) => json!(share.as_f64()),
-            Self::Number(number) => json!(number),
+            Self::Burst(BurstLength::Packets(packets)) => json!(packets),
             Self::Size(size) => json!(size.bytes()),
             Self::Count(count) => json!(count),
             Self::Profile(named) => named.written.clone(),
@@ -198,7 +195,7 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Share(share) => share.fmt(f),
-            Self::Number(number) => number.fmt(f),
+            Self::Burst(length) => length.fmt(f),
             Self::Rate(rate) => rate.fmt(f),
             Self::Queue(queue) => queue.fmt(f),
             Self::Time(time) => time.fmt(f),

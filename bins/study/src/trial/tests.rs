@@ -16,7 +16,7 @@ fn everything() -> Vec<(&'static str, Value)> {
     for parameter in Parameter::all() {
         let value = match parameter.kind() {
             SettingKind::Share => json!(0.05),
-            SettingKind::Number => json!(3.5),
+            SettingKind::Burst => json!(3.5),
             SettingKind::Rate => json!("10Mbit/s"),
             SettingKind::Queue => json!("50 packets"),
             SettingKind::Time => json!("5ms"),

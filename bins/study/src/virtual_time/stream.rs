@@ -40,12 +40,17 @@ use jostle_engine::tcp::Event;
 /// The only connection.
 const ID: u32 = 1;
 
+/// The reason for which a connection is over that nobody has ended, as Linux names ETIMEDOUT.
+const TIMED_OUT: &str = "Connection timed out";
+
 /// Two ends of a stream and what lies between them.
 pub struct StreamSimulation<'a> {
     /// The client, then the server: by the direction in which they send.
     ends: [&'a mut dyn StreamEndpoint; 2],
     /// True for each that has ended its stream.
     ended: [bool; 2],
+    /// True for each that was told that nothing more will come.
+    told: [bool; 2],
     /// The bytes they have said and there was no room for.
     unsent: [Bytes; 2],
     carrier: Carrier,
@@ -64,7 +69,13 @@ impl<'a> StreamSimulation<'a> {
     ) -> Self {
         let mut carrier = Carrier::new(profile, mode, seed, route, Memory::default());
         carrier.open(Instant::START, ID);
-        Self { ends: [client, server], ended: [false; 2], unsent: Default::default(), carrier }
+        Self {
+            ends: [client, server],
+            ended: [false; 2],
+            told: [false; 2],
+            unsent: Default::default(),
+            carrier,
+        }
     }
 
     /// Runs until the client has finished and nothing is under way. `observe` sees everything that
@@ -86,9 +97,23 @@ impl<'a> StreamSimulation<'a> {
                 self.carrier.consumed(now, id, direction, bytes.len());
             }
             Event::End { direction, .. } | Event::Reset { direction, .. } => {
-                self.ends[direction.opposite().index()].handle_end(now);
+                let end = direction.opposite().index();
+                self.told[end] = true;
+                self.ends[end].handle_end(now);
             }
-            Event::Established { .. } | Event::Room { .. } | Event::Closed { .. } => {}
+            Event::CloseBoth { .. } | Event::ResetBoth { .. } => {
+                self.told = [true; 2];
+                self.ends.iter_mut().for_each(|end| end.handle_end(now));
+            }
+            Event::Closed { .. } => {
+                // Whoever knows of no end is torn out of the connection.
+                for (end, told) in self.ends.iter_mut().zip(&mut self.told) {
+                    if !std::mem::replace(told, true) {
+                        end.handle_break(now, TIMED_OUT);
+                    }
+                }
+            }
+            Event::Established { .. } | Event::Room { .. } | Event::Discarded(..) => {}
         }
     }
 

@@ -28,12 +28,15 @@ impl Gate {
         Some(Self { per: selection.per, flows, matching: selection.matching.clone() })
     }
 
+    /// Returns true if the rule looks at packets of this flow.
+    pub(super) fn admits_flow(&self, flow: u32) -> bool {
+        self.flows.as_ref().is_none_or(|(stream, share)| chooses_flow(*stream, *share, flow))
+    }
+
     /// Returns true if the rule looks at this packet. A mark goes where its flow goes, whatever it
     /// is like.
     pub(super) fn admits(&self, packet: &Packet) -> bool {
-        if let Some((stream, share)) = &self.flows
-            && !stream.draw(0, packet.flow, FLOW_DRAW).hits(*share)
-        {
+        if !self.admits_flow(packet.flow) {
             return false;
         }
         let Some(matching) = self.matching.as_ref().filter(|_| !packet.is_mark()) else {
@@ -47,6 +50,11 @@ impl Gate {
             && matching.size.contains(&packet.size)
             && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
     }
+}
+
+/// Returns true if a flow is among the share that a rule looks at.
+pub(super) fn chooses_flow(stream: DrawStream, share: Probability, flow: u32) -> bool {
+    stream.draw(0, flow, FLOW_DRAW).hits(share)
 }
 
 /// Returns true if a payload has these bytes. The payload of a modelled segment stays at its

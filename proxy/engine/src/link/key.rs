@@ -1,5 +1,6 @@
 //! The key of a link: all that its draws depend on.
 
+use super::gate;
 use crate::rules::{Origin, Rule, Source};
 use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::time::Instant;
@@ -21,13 +22,18 @@ impl LinkKey {
         DrawStream::new(self.seed, &self.route, self.direction, rule)
     }
 
+    /// Returns true if a rule of this link looks at a flow at all.
+    pub(crate) fn chooses_flow(&self, rule: &Rule, flow: u32) -> bool {
+        gate::chooses_flow(self.stream(&rule.key), rule.selection.flows, flow)
+    }
+
     /// Returns the source of a rule's draws, whose time began to count at `epoch`.
     pub(super) fn origin(&self, rule: &Rule, epoch: Instant) -> Origin {
         Origin { source: self.source(rule), epoch }
     }
 
     /// Returns the source of a rule's draws, for all packets of the link.
-    pub(super) fn source(&self, rule: &Rule) -> Source {
+    pub(crate) fn source(&self, rule: &Rule) -> Source {
         Source::of_link(self.stream(&rule.key))
     }
 }

@@ -8,11 +8,12 @@
 mod gate;
 mod key;
 mod per_flow;
-mod schedule;
+pub(crate) mod schedule;
 mod watch;
 
 use crate::counters::Counters;
-use crate::packet::{Packet, Trace};
+use crate::memory::{Charge, Memory};
+use crate::packet::{Body, Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
 use crate::rules::{Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
@@ -25,6 +26,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
 pub use watch::{Drawn, Visit};
+
+/// The memory that a packet costs besides the bytes that it carries: its place in a ring that may
+/// be half full.
+pub const PACKET_BYTES: u64 = 2 * size_of::<Packet>() as u64;
+
+/// The same for a segment of the TCP model: what it says, and its sender's note of it.
+pub const SEGMENT_BYTES: u64 = PACKET_BYTES + 192;
+
+/// The number of packets that are charged at a time.
+const CHARGED_AT_ONCE: u64 = 16;
 
 /// One direction of a route.
 #[derive(Debug)]
@@ -43,6 +54,8 @@ pub struct Link {
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
+    /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
+    charge: Option<(Charge, u64)>,
 }
 
 /// A rule in the link.
@@ -61,11 +74,12 @@ struct Element {
 }
 
 impl Link {
-    /// Creates a link that applies the rules of `timeline` from top to bottom.
+    /// Creates a link that applies the rules of `timeline` from top to bottom, except for those that
+    /// act on delivered streams: these are the carrier's.
     pub fn new(key: LinkKey, timeline: &Timeline) -> Self {
         let mut link = Self {
             key,
-            schedule: Arc::new(Schedule::new(timeline)),
+            schedule: Arc::new(Schedule::new(timeline.for_packets())),
             epoch: None,
             change: None,
             elements: Vec::new(),
@@ -74,6 +88,7 @@ impl Link {
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
+            charge: None,
         };
         link.follow_schedule(Instant::START);
         link
@@ -86,6 +101,26 @@ impl Link {
             let key = LinkKey { seed, route: route.to_owned(), direction };
             Self::new(key, profile.timeline(direction))
         })
+    }
+
+    /// Charges to `memory` from now on what packets cost besides their bytes, which is `each`, and
+    /// the bytes that rules make anew.
+    pub fn charge_to(&mut self, memory: &Memory, each: u64) {
+        self.charge = Some((Charge::new(memory, 0), each));
+        self.settle_charge();
+    }
+
+    /// Charges what the packets inside cost. In steps: not every packet is worth the counting.
+    #[inline]
+    fn settle_charge(&mut self) {
+        let Some((charge, each)) = &mut self.charge else { return };
+        let (cost, charged, step) =
+            (self.counters.held * *each, charge.bytes(), CHARGED_AT_ONCE * *each);
+        if cost > charged {
+            charge.set(cost + step.min(cost));
+        } else if cost + 4 * step < charged || cost == 0 {
+            charge.set(cost);
+        }
     }
 
     /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so
@@ -103,7 +138,7 @@ impl Link {
     /// behind what it holds, until it is empty.
     pub fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
         self.catch_up(now);
-        self.schedule = Arc::new(Schedule::new(timeline));
+        self.schedule = Arc::new(Schedule::new(timeline.for_packets()));
         self.follow_schedule(now);
     }
 
@@ -171,6 +206,24 @@ impl Link {
         self.places.get(usize::from(place)).map_or("", String::as_str)
     }
 
+    /// Returns the place in a packet's trace of the rule called `key`, which it may have for itself
+    /// from now on.
+    pub(crate) fn place_of(&mut self, key: &str) -> u8 {
+        let place = self.places.iter().position(|known| known == key).unwrap_or_else(|| {
+            if self.places.len() < Trace::PLACES_MAX {
+                self.places.push(key.to_owned());
+            }
+            // Rules beyond the last place share it.
+            self.places.len() - 1
+        });
+        place as u8
+    }
+
+    /// Returns the time at which its timeline began to count, if it has.
+    pub(crate) const fn epoch(&self) -> Option<Instant> {
+        self.epoch
+    }
+
     /// Returns true if packets cross unchanged and at once.
     pub fn is_transparent(&self) -> bool {
         self.elements.is_empty() && self.schedule.is_empty()
@@ -181,14 +234,14 @@ impl Link {
         self.schedule.makes_copies()
     }
 
-    /// Returns true if what feeds it should wait, false if it may go on; `None` if the link bounds
-    /// what it holds itself.
-    pub fn holds_back(&self) -> Option<bool> {
+    /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
+    /// for it; `None` if the link bounds what it holds itself.
+    pub fn room(&self, flow: u32) -> Option<usize> {
         let asked = self.elements.iter().filter_map(|element| match &element.work {
-            Work::Instant(_) => None,
-            Work::Holding(stage) => stage.holds_back(),
+            Work::Holding(stage) if element.looks_at_flow(flow) => stage.room(flow),
+            Work::Holding(_) | Work::Instant(_) => None,
         });
-        asked.reduce(|one, other| one || other)
+        asked.min()
     }
 
     /// Returns the key of the link.
@@ -217,16 +270,10 @@ impl Link {
     }
 
     fn element(&mut self, rule: &Rule, epoch: Instant) -> Element {
-        let place = self.places.iter().position(|key| *key == rule.key).unwrap_or_else(|| {
-            if self.places.len() < Trace::PLACES_MAX {
-                self.places.push(rule.key.clone());
-            }
-            // Rules beyond the last place share it.
-            self.places.len() - 1
-        });
+        let place = self.place_of(&rule.key);
         Element {
             rule: rule.clone(),
-            place: place as u8,
+            place,
             timing: rule.kind.timing(),
             retired: false,
             gate: Gate::new(rule, &self.key),
@@ -343,12 +390,23 @@ impl Link {
                 self.watch.arrive(&element.rule, &packet);
             }
             let verdict = match &mut element.work {
-                Work::Instant(rule) => rule.judge(&mut packet),
+                Work::Instant(rule) => {
+                    let flipped = packet.trace.flipped_bits;
+                    let verdict = rule.judge(&mut packet);
+                    // Flipped bytes are bytes of their own.
+                    if packet.trace.flipped_bits != flipped
+                        && let (Some((charge, _)), Body::Data(bytes)) =
+                            (&self.charge, &mut packet.body)
+                    {
+                        *bytes = charge.memory().charge(std::mem::take(bytes));
+                    }
+                    verdict
+                }
                 Work::Holding(stage) => {
                     element.due = stage.take(packet);
                     let copies = match element.timing {
                         Timing::Trailing => stage.copies_made(),
-                        Timing::Instant | Timing::Waiting => 0,
+                        Timing::Instant | Timing::Waiting | Timing::Stream => 0,
                     };
                     if watched {
                         self.watch.held(copies);
@@ -413,6 +471,7 @@ impl Stage for Link {
         }
         packet.entered = packet.at;
         self.pass(0, packet);
+        self.settle_charge();
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
@@ -428,6 +487,7 @@ impl Stage for Link {
             }
         };
         self.counters.leave(&output);
+        self.settle_charge();
         Some(output)
     }
 
@@ -486,6 +546,11 @@ impl Element {
             Work::Instant(_) => 0,
             Work::Holding(stage) => stage.held(),
         }
+    }
+
+    /// Returns true if the rule may look at packets of this flow.
+    fn looks_at_flow(&self, flow: u32) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow))
     }
 
     /// Returns true if the rule does not look at this packet.

@@ -142,6 +142,17 @@ impl HoldingRule for HoldingPerFlow {
         }
     }
 
+    fn room(&self, flow: u32) -> Option<usize> {
+        if let Some(share) = self.flows.get(&flow) {
+            return share.stage.room(flow);
+        }
+        // A flow of which nothing came has an empty stage.
+        match self.template.build(flow)? {
+            Work::Holding(stage) => stage.room(flow),
+            Work::Instant(_) => None,
+        }
+    }
+
     fn serves(&self, flow: u32) -> bool {
         self.template.setting.is_some() || self.flows.contains_key(&flow)
     }

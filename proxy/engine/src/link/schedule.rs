@@ -6,7 +6,7 @@ use jostle_common::time::nanos;
 
 /// A timeline with the times at which its phases end.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     timeline: Timeline,
     /// The time at which each phase ends, in nanoseconds after the start; one that lasts for ever
     /// has no end here.
@@ -14,17 +14,17 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(timeline: &Timeline) -> Self {
+    pub(crate) fn new(timeline: Timeline) -> Self {
         let mut end = 0u64;
         let ends = timeline.phases.iter().map_while(|phase| {
             end = end.saturating_add(nanos(phase.length?));
             Some(end)
         });
-        Self { ends: ends.collect(), timeline: timeline.clone() }
+        Self { ends: ends.collect(), timeline }
     }
 
     /// Returns true if no rule is in force at any time.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.timeline.is_empty()
     }
 
@@ -39,13 +39,13 @@ impl Schedule {
     }
 
     /// Returns the moment from which it counts time.
-    pub(super) const fn start(&self) -> Start {
+    pub(crate) const fn start(&self) -> Start {
         self.timeline.start
     }
 
     /// Returns the rules in force `elapsed` nanoseconds after the start, and the time at which
     /// others follow, if ever.
-    pub(super) fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
+    pub(crate) fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
         let phases = &self.timeline.phases;
         let round = match (self.timeline.then, self.ends.last()) {
             (Then::Repeat, Some(period)) if self.ends.len() == phases.len() => {
@@ -88,7 +88,7 @@ mod tests {
             r#"{{ "phases": [ {{ "for": "1ms", "up": [ {} ] }}, {{ "for": "2ms" }} ], "then": "{then}" }}"#,
             drop(2)
         );
-        Schedule::new(&Profile::from_json(&text).unwrap().up)
+        Schedule::new(Profile::from_json(&text).unwrap().up)
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn phases_beyond_the_end_of_time_are_borne() {
         let text = r#"{ "phases": [ { "for": "500years" }, { "for": "500years" }, { "for": "500years" } ], "then": "repeat" }"#;
-        let schedule = Schedule::new(&Profile::from_json(text).unwrap().up);
+        let schedule = Schedule::new(Profile::from_json(text).unwrap().up);
         assert_eq!(schedule.at(u64::MAX - 1).1, Some(u64::MAX));
         assert!(schedule.at(u64::MAX).0.is_empty());
     }

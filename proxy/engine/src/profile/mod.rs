@@ -11,7 +11,7 @@ mod raw;
 mod shorthand;
 mod timeline;
 
-pub use crate::rules::{Queue, ReadFile, Rule, RuleKind, Shorthand, no_files};
+pub use crate::rules::{BurstLength, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files};
 pub use raw::schema;
 pub use timeline::{Phase, Start, Then, Timeline};
 

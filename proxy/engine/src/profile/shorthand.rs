@@ -45,7 +45,8 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
             let ordinal =
                 phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
             let key = format!("--{}", kind.name());
-            Rule { key, ordinal, selection: Selection::default(), kind: kind.clone() }
+            let (selection, kind) = (Selection::default(), kind.clone());
+            Rule { key, ordinal, selection, kind, toxic: None }
         });
         let front: Vec<Rule> = front.collect();
         phase.rules.splice(0..0, front);
@@ -55,7 +56,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Queue;
+    use crate::rules::{BurstLength, Queue};
     use jostle_common::units::{BitRate, Probability, Span};
     use std::time::Duration;
 
@@ -69,7 +70,7 @@ mod tests {
             Profile::from_json(r#"{ "up": [ { "rule": "drop", "chance": "1%" } ] }"#).unwrap();
         let all = Shorthand {
             drop: half(),
-            burst: Some(3.0),
+            burst: Some(BurstLength::Packets(3.0)),
             duplicate: half(),
             corrupt: half(),
             rate: BitRate::new(1000),
@@ -123,7 +124,7 @@ mod tests {
             "--jitter: there is no delay to spread; add --delay 20ms, say"
         );
         assert_eq!(
-            refused(Shorthand { burst: Some(3.0), ..Shorthand::default() }),
+            refused(Shorthand { burst: Some(BurstLength::Packets(3.0)), ..Shorthand::default() }),
             "--burst: there is no loss to shape; add --drop 5%, say"
         );
         assert_eq!(
@@ -133,7 +134,7 @@ mod tests {
         assert_eq!(
             refused(Shorthand {
                 drop: Probability::new(0.9),
-                burst: Some(3.0),
+                burst: Some(BurstLength::Packets(3.0)),
                 ..Shorthand::default()
             }),
             "--burst: bursts of 3 packets cannot lose more than 75%; write a longer burst or a \

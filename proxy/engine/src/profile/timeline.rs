@@ -69,6 +69,35 @@ impl Timeline {
         self.phases.iter().flat_map(|phase| &phase.rules)
     }
 
+    /// Returns true if a rule acts on delivered streams.
+    pub fn has_stream_rules(&self) -> bool {
+        self.rules().any(|rule| rule.kind.is_for_streams())
+    }
+
+    /// Returns the same timeline with those rules alone that act on packets.
+    pub(crate) fn for_packets(&self) -> Self {
+        self.filtered(|rule| !rule.kind.is_for_streams())
+    }
+
+    /// Returns the same timeline with those rules alone that act on delivered streams.
+    pub(crate) fn for_streams(&self) -> Self {
+        let mut timeline = self.filtered(|rule| rule.kind.is_for_streams());
+        // Phases that differ in the rules on packets alone change nothing here.
+        let first = timeline.phases[0].rules.clone();
+        let is_constant = timeline.then != Then::Clear
+            && timeline.phases.iter().all(|phase| phase.rules == first);
+        if is_constant {
+            timeline = Self { start: timeline.start, ..Self::constant(first) };
+        }
+        timeline
+    }
+
+    fn filtered(&self, keep: impl Fn(&Rule) -> bool) -> Self {
+        let mut timeline = self.clone();
+        timeline.phases.iter_mut().for_each(|phase| phase.rules.retain(&keep));
+        timeline
+    }
+
     /// Lets senders wait for the queues in front of its rates that nobody asked to discard
     /// anything.
     pub(crate) fn let_senders_wait(mut self) -> Self {

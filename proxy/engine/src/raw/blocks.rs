@@ -6,6 +6,7 @@
 //! the block's delay each, whenever they come; a copy follows once the block is whole.
 
 use super::{ROOM, UNITS_MAX};
+use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::stage::Output;
 use bytes::{Bytes, BytesMut};
@@ -33,6 +34,8 @@ pub(super) struct Blocks {
     leaving: VecDeque<(Instant, Piece)>,
     /// The time at which the last piece leaves; none overtakes it.
     last_due: Instant,
+    /// What is made anew is charged to it.
+    memory: Memory,
 }
 
 /// A piece that a stream gives out.
@@ -66,7 +69,7 @@ type Mask = Option<Bytes>;
 
 impl Blocks {
     /// Makes blocks of `size` bytes. Without `copies` a block is forgotten once its fate is known.
-    pub(super) fn new(size: usize, copies: bool) -> Self {
+    pub(super) fn new(size: usize, copies: bool, memory: &Memory) -> Self {
         let mut blocks = Self {
             size,
             blocks: BTreeMap::new(),
@@ -75,6 +78,7 @@ impl Blocks {
             kept: 0,
             leaving: VecDeque::new(),
             last_due: Instant::START,
+            memory: memory.clone(),
         };
         blocks.set_copies(copies);
         blocks
@@ -122,7 +126,8 @@ impl Blocks {
             Fate::Discarded => growth = -(length as isize),
             Fate::Open => {}
             Fate::Delivered(delay, mask) => {
-                leaving = Some((now + *delay, Piece::Data(masked(&bytes, mask.as_ref(), offset))));
+                let piece = masked(&bytes, mask.as_ref(), offset, &self.memory);
+                leaving = Some((now + *delay, Piece::Data(piece)));
             }
         }
         // The bytes stay here as long as the fate is open, or a copy may want them.
@@ -192,7 +197,8 @@ impl Blocks {
         let mut pieces = Vec::with_capacity(block.chunks.len());
         let mut offset = 0;
         for (came, bytes) in &block.chunks {
-            pieces.push((*came + delay, Piece::Data(masked(bytes, mask.as_ref(), offset))));
+            let piece = masked(bytes, mask.as_ref(), offset, &self.memory);
+            pieces.push((*came + delay, Piece::Data(piece)));
             offset += bytes.len();
         }
         block.fate = Fate::Delivered(delay, mask);
@@ -248,11 +254,11 @@ impl Blocks {
         for (_, bytes) in &block.chunks {
             whole.extend_from_slice(bytes);
         }
-        let whole = whole.freeze();
+        let whole = self.memory.charge(whole.freeze());
         let mut growth = 0;
         for mask in std::mem::take(&mut block.copies) {
             growth += whole.len() as isize;
-            let piece = Piece::Data(masked(&whole, mask.as_ref(), 0));
+            let piece = Piece::Data(masked(&whole, mask.as_ref(), 0, &self.memory));
             self.leave(at, piece);
         }
         growth
@@ -276,11 +282,12 @@ impl Blocks {
 }
 
 /// Returns the bytes from `offset` of a block on, with the block's flips applied.
-fn masked(bytes: &Bytes, mask: Option<&Bytes>, offset: usize) -> Bytes {
+fn masked(bytes: &Bytes, mask: Option<&Bytes>, offset: usize, memory: &Memory) -> Bytes {
     let Some(mask) = mask else { return bytes.clone() };
     let mask = &mask[offset..offset + bytes.len()];
     if mask.iter().all(|flips| *flips == 0) {
         return bytes.clone();
     }
-    bytes.iter().zip(mask).map(|(byte, flips)| byte ^ flips).collect()
+    let flipped: Vec<u8> = bytes.iter().zip(mask).map(|(byte, flips)| byte ^ flips).collect();
+    memory.charge(flipped.into())
 }

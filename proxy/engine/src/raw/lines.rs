@@ -1,7 +1,8 @@
 //! Cutting a stream into lines, which are held until their newline, 64 KiB or 200 ms.
 
 use super::UNIT_BYTES_MAX;
-use bytes::{Bytes, BytesMut};
+use crate::memory::{Charge, Memory};
+use bytes::Bytes;
 use jostle_common::time::Instant;
 use std::time::Duration;
 
@@ -10,14 +11,21 @@ use std::time::Duration;
 pub(super) const LINE_WAIT: Duration = Duration::from_millis(200);
 
 /// The unfinished line of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines {
-    unfinished: BytesMut,
+    unfinished: Vec<u8>,
+    /// What it costs.
+    charge: Charge,
     /// The time at which its first byte came.
     since: Option<Instant>,
 }
 
 impl Lines {
+    /// Makes a stream without a line; what is held is charged to `memory`.
+    pub(super) fn new(memory: &Memory) -> Self {
+        Self { unfinished: Vec::new(), charge: Charge::new(memory, 0), since: None }
+    }
+
     /// Takes bytes and returns the lines that are finished by them.
     pub(super) fn push(&mut self, now: Instant, mut bytes: Bytes) -> Vec<Bytes> {
         let mut finished = Vec::new();
@@ -29,18 +37,17 @@ impl Lines {
             let piece = bytes.split_to(end);
             if newline.is_none() && end < room {
                 self.unfinished.extend_from_slice(&piece);
+                self.charge.set(self.unfinished.capacity() as u64);
                 self.since = self.since.or(Some(now));
                 break;
             }
-            finished.push(match self.take() {
+            if self.unfinished.is_empty() {
                 // Nothing to put in front: no copy.
-                None => piece,
-                Some(start) => {
-                    let mut line = BytesMut::from(start);
-                    line.extend_from_slice(&piece);
-                    line.freeze()
-                }
-            });
+                finished.push(piece);
+            } else {
+                self.unfinished.extend_from_slice(&piece);
+                finished.extend(self.take());
+            }
         }
         finished
     }
@@ -48,7 +55,12 @@ impl Lines {
     /// Takes out the unfinished line, as far as it came.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         self.since = None;
-        (!self.unfinished.is_empty()).then(|| self.unfinished.split().freeze())
+        if self.unfinished.is_empty() {
+            return None;
+        }
+        self.charge.set(0);
+        let line = std::mem::take(&mut self.unfinished).into_boxed_slice();
+        Some(self.charge.memory().charge(Bytes::from(line)))
     }
 
     /// Returns when the unfinished line goes anyway.
@@ -62,7 +74,7 @@ mod tests {
     use super::*;
 
     fn cut(pieces: &[&str]) -> (Vec<String>, Option<String>) {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(&Memory::default());
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         let finished = pieces
             .iter()
@@ -95,12 +107,18 @@ mod tests {
 
     #[test]
     fn the_wait_counts_from_the_first_byte() {
-        let mut lines = Lines::default();
+        let memory = Memory::default();
+        let mut lines = Lines::new(&memory);
         assert_eq!(lines.deadline(), None);
         assert!(lines.push(Instant::from_millis(10), "a".into()).is_empty());
         assert!(lines.push(Instant::from_millis(150), "b".into()).is_empty());
         assert_eq!(lines.deadline(), Some(Instant::from_millis(210)));
         assert_eq!(lines.push(Instant::from_millis(160), "c\nd".into()), ["abc\n"]);
         assert_eq!(lines.deadline(), Some(Instant::from_millis(360)));
+        assert!(memory.used() > 0);
+        let rest = lines.take();
+        assert!(rest.is_some() && memory.used() > 0);
+        drop(rest);
+        assert_eq!(memory.used(), 0);
     }
 }

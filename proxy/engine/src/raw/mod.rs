@@ -12,7 +12,7 @@ mod blocks;
 mod lines;
 mod stream;
 
-use crate::link::Link;
+use crate::link::{Link, PACKET_BYTES};
 use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
@@ -35,13 +35,6 @@ pub const ROOM: usize = 4 << 20;
 
 /// The most units of one direction of a connection that are in its link.
 const UNITS_MAX: usize = 16 << 10;
-
-/// The most bytes that are taken in one go while a rate has room: many times that and its queue
-/// would be full long before it says so.
-const RATE_PIECE: usize = 4 << 10;
-
-/// The memory that a unit costs besides its bytes.
-const UNIT_OVERHEAD: u64 = 256;
 
 /// All raw connections of a route.
 #[derive(Debug)]
@@ -67,7 +60,8 @@ pub struct RawStreams {
 impl RawStreams {
     /// Makes streams over these links, up first, cut into `unit`s; blocks larger than
     /// [`UNIT_BYTES_MAX`] are cut to that. The bytes inside are charged to `memory`.
-    pub fn new(links: [Link; 2], unit: Unit, memory: Memory) -> Self {
+    pub fn new(mut links: [Link; 2], unit: Unit, memory: Memory) -> Self {
+        links.iter_mut().for_each(|link| link.charge_to(&memory, PACKET_BYTES));
         let block = match unit {
             Unit::Bytes(size) => size.clamp(1, UNIT_BYTES_MAX as u64) as usize,
             Unit::Line | Unit::Read => 0,
@@ -115,6 +109,24 @@ impl RawStreams {
         &self.links[direction.index()]
     }
 
+    /// Returns both links, up first.
+    pub(crate) const fn links_mut(&mut self) -> [&mut Link; 2] {
+        let [up, down] = &mut self.links;
+        [up, down]
+    }
+
+    /// Returns the ids of all connections.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// Forgets a connection without an event. What is under way leaves the links as if its
+    /// receiver were gone.
+    pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
+        self.advance(now);
+        self.forget(id);
+    }
+
     /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at
     /// once.
     pub fn open(&mut self, now: Instant, id: u32) {
@@ -127,9 +139,10 @@ impl RawStreams {
         self.advance(now);
         let stream = |direction: Direction| {
             Stream::new(match self.unit {
-                Unit::Line => Cut::Lines(Lines::default()),
+                Unit::Line => Cut::Lines(Lines::new(&self.memory)),
                 Unit::Bytes(_) => {
-                    Cut::Blocks(Blocks::new(self.blank.len(), self.keeps[direction.index()]))
+                    let (size, keeps) = (self.blank.len(), self.keeps[direction.index()]);
+                    Cut::Blocks(Blocks::new(size, keeps, &self.memory))
                 }
                 Unit::Read => Cut::Reads,
             })
@@ -152,18 +165,15 @@ impl RawStreams {
     /// Returns the number of bytes that a connection takes in this direction now.
     pub fn room(&self, id: u32, direction: Direction) -> usize {
         self.stream(id, direction).map_or(0, |stream| {
-            let room = self.memory.room(stream.inside as u64);
+            let cost = stream.inside as u64 + stream.units as u64 * PACKET_BYTES;
+            let room = self.memory.room(cost);
             let share = usize::try_from(room).unwrap_or(usize::MAX);
             // A block that has begun is in the link as a whole: its rest has room.
             let begun = match &stream.cut {
                 Cut::Blocks(blocks) if !blocks.is_at_start() => blocks.missing(),
                 Cut::Blocks(_) | Cut::Lines(_) | Cut::Reads => 0,
             };
-            let rate = match self.link(direction).holds_back() {
-                None => usize::MAX,
-                Some(false) => begun.max(RATE_PIECE),
-                Some(true) => begun,
-            };
+            let rate = self.link(direction).room(id).map_or(usize::MAX, |room| room.max(begun));
             // A byte may be a unit.
             ROOM.saturating_sub(stream.inside)
                 .min(UNITS_MAX.saturating_sub(stream.units))
@@ -183,7 +193,8 @@ impl RawStreams {
     pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         self.advance(now);
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        stream.change(bytes.len() as isize, &self.memory);
+        let bytes = self.memory.charge(bytes);
+        stream.change(bytes.len() as isize);
         match &mut stream.cut {
             Cut::Reads => self.enter(now, id, direction, Body::Data(bytes)),
             Cut::Lines(lines) => {
@@ -225,7 +236,7 @@ impl RawStreams {
         stream.finished = true;
         if let Cut::Lines(lines) = &mut stream.cut {
             let lost = lines.take().map_or(0, |line| line.len());
-            stream.change(-(lost as isize), &self.memory);
+            stream.change(-(lost as isize));
             self.set_timer(id, direction);
         }
         self.enter(now, id, direction, Body::Reset);
@@ -235,7 +246,7 @@ impl RawStreams {
     pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         self.advance(now);
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
-            stream.change(-(bytes.min(stream.inside) as isize), &self.memory);
+            stream.change(-(bytes.min(stream.inside) as isize));
             self.close_if_over(id);
         }
     }
@@ -293,7 +304,6 @@ impl RawStreams {
             && !packet.is_mark()
         {
             stream.units += 1;
-            self.memory.take(UNIT_OVERHEAD);
         }
         // Both directions count time from the first packet of either.
         self.links.iter_mut().for_each(|link| link.begin(at));
@@ -362,7 +372,7 @@ impl RawStreams {
     /// Takes over what a stream of blocks has done: `growth` of what is inside, and what left it.
     fn settle_blocks(&mut self, now: Instant, id: u32, direction: Direction, growth: isize) {
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
-        stream.change(growth, &self.memory);
+        stream.change(growth);
         if let Cut::Blocks(blocks) = &mut stream.cut {
             let pieces: Vec<Piece> = std::iter::from_fn(|| blocks.poll(now)).collect();
             for piece in pieces {
@@ -407,11 +417,8 @@ impl RawStreams {
         let packet = output.packet();
         let id = packet.flow;
         self.events.push_back(Event::Packet(direction, output.clone()));
-        // Copies and marks were not charged when they entered.
+        // Copies and marks were not counted when they entered.
         let is_unit = output.packet().copy == 0 && !output.packet().is_mark();
-        if is_unit {
-            self.memory.give_back(UNIT_OVERHEAD);
-        }
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
         if is_unit {
             stream.units -= 1;
@@ -425,17 +432,17 @@ impl RawStreams {
         let piece = match output {
             Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
                 if copy > 0 {
-                    stream.change(bytes.len() as isize, &self.memory);
+                    stream.change(bytes.len() as isize);
                 }
                 Piece::Data(bytes)
             }
             Output::Deliver(Packet { body: Body::End, .. }) => Piece::End,
             Output::Deliver(Packet { body: Body::Reset, .. }) => Piece::Reset,
             Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
-            // A copy is charged only when it comes out.
+            // A copy is counted only when it comes out.
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {
-                    stream.change(-(packet.body.size() as isize), &self.memory);
+                    stream.change(-(packet.body.size() as isize));
                 }
                 return;
             }
@@ -461,8 +468,6 @@ impl RawStreams {
         for (stream, direction) in
             self.connections.remove(&id).into_iter().flatten().zip(Direction::BOTH)
         {
-            self.memory.settle(stream.inside as u64, 0);
-            self.memory.give_back(stream.kept as u64);
             self.keeping.remove(&(direction, id));
             if let Some(at) = stream.timer {
                 self.timers.remove(&(at, id, direction));

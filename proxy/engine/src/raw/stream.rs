@@ -2,7 +2,7 @@
 
 use super::blocks::Blocks;
 use super::lines::Lines;
-use crate::memory::Memory;
+use crate::memory::{FLOOR, Memory};
 use jostle_common::time::Instant;
 
 /// One direction of a connection.
@@ -54,18 +54,18 @@ impl Stream {
     }
 
     /// Adds to what is inside, or takes from it.
-    pub(super) fn change(&mut self, growth: isize, memory: &Memory) {
-        let before = self.inside;
+    pub(super) const fn change(&mut self, growth: isize) {
         self.inside = self.inside.saturating_add_signed(growth);
-        memory.settle(before as u64, self.inside as u64);
     }
 
-    /// Takes over how much is kept for copies. Returns true if anything is.
+    /// Takes over how much is kept for copies. Returns true if anything is. Where nothing is to
+    /// spare, copies that are late get nothing: what is kept is not what a connection needs.
     pub(super) fn settle_kept(&mut self, memory: &Memory) -> bool {
-        if let Cut::Blocks(blocks) = &self.cut {
-            memory.give_back(self.kept as u64);
+        if let Cut::Blocks(blocks) = &mut self.cut {
+            if blocks.kept() as u64 > FLOOR && memory.spare() == 0 {
+                blocks.forget_kept();
+            }
             self.kept = blocks.kept();
-            memory.take(self.kept as u64);
         }
         self.kept > 0
     }

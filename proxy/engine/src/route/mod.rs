@@ -1,10 +1,15 @@
 //! The task of a proxy: routes, each with a listener, an upstream and a profile.
 
 mod raw;
+mod services;
+mod toxics;
+mod toxiproxy;
 
 pub use raw::{
     Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit, parse_upstream,
 };
+
+pub use toxics::{Toxic, ToxicError, ToxicKind, profile_of_toxics, toxics_of_profile};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
@@ -54,8 +59,20 @@ impl Route {
     ///
     /// # Errors
     /// When a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links.
+    /// through the links, or acts on TCP streams where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
+        let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
+        if !self.transport.has_tcp()
+            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams())
+        {
+            return Err(format!(
+                "route \"{}\": rule \"{}\" acts on TCP streams, and the route relays UDP alone; \
+                 leave {} out, or listen on tcp:// or both://",
+                self.name,
+                rule.key,
+                rule.kind.name()
+            ));
+        }
         if self.transport != Transports::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {
             return Ok(());
         }
@@ -121,6 +138,10 @@ pub enum TcpMode {
 }
 
 impl TcpMode {
+    /// The mode of a route with toxics: pieces are what was read, as in Toxiproxy, and nothing
+    /// stands between them and the rules.
+    pub const TOXIPROXY: Self = Self::Raw(Unit::Read);
+
     /// The modes that have a name of their own, in the order in which they are listed.
     pub const NAMED: [Self; 3] = [
         Self::Model(CongestionControl::Cubic),

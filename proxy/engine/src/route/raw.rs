@@ -1,7 +1,10 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
 //! the command line.
 
-use super::{CongestionControl, HostPort, Route, TcpMode, Transports, Unit};
+use super::{
+    CongestionControl, HostPort, Route, TcpMode, Transports, Unit, profile_of_toxics, services,
+    toxiproxy,
+};
 use crate::limits;
 use crate::profile::{Profile, ReadFile, library};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
@@ -22,6 +25,8 @@ pub struct Configuration {
     pub seed: Option<u64>,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
+    /// What was read over, with its place.
+    pub remarks: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +35,10 @@ struct RawConfiguration {
     seed: Option<u64>,
     proxies: Vec<Value>,
 }
+
+/// The keys of a route.
+pub(super) const ROUTE_KEYS: [&str; 10] =
+    ["name", "listen", "upstream", "profile", "seed", "enabled", "tcp", "unit", "follow", "idle"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,19 +71,28 @@ enum RawCongestionControl {
 }
 
 impl Configuration {
-    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, or the array that
-    /// Toxiproxy takes.
+    /// Reads a configuration from JSON text: `{ "seed": 7, "proxies": [ … ] }`, the array that
+    /// Toxiproxy takes, or the object that it prints at `/proxies`.
     ///
     /// # Errors
     /// When the text is not JSON or says something impossible; with the place and the remedy.
     pub fn from_json(text: &str, read: ReadFile<'_>) -> Result<Self, SettingError> {
-        let (seed, place, values) = match parse_json(text)? {
-            Value::Array(values) => (None, "", values),
-            value => {
-                let raw: RawConfiguration = decode("", value)?;
-                (raw.seed, "proxies", raw.proxies)
-            }
+        let numbered = |place: &str, values: Vec<Value>| {
+            let values = values.into_iter().enumerate();
+            values.map(|(index, value)| (format!("{place}[{index}]"), value)).collect()
         };
+        let mut remarks = Vec::new();
+        let (seed, place, values, is_toxiproxy): (_, _, Vec<(String, Value)>, _) =
+            match parse_json(text)? {
+                Value::Array(values) => (None, "", numbered("", values), true),
+                Value::Object(object) if toxiproxy::is_listing(&object) => {
+                    (None, "", toxiproxy::entries(object), true)
+                }
+                value => {
+                    let raw: RawConfiguration = decode("", value)?;
+                    (raw.seed, "proxies", numbered("proxies", raw.proxies), false)
+                }
+            };
         if values.is_empty() {
             return Err(SettingError::new(
                 place,
@@ -89,17 +107,30 @@ impl Configuration {
         }
         let mut routes: Vec<Route> = Vec::new();
         let mut names = BTreeSet::new();
-        for (index, value) in values.into_iter().enumerate() {
-            let place = format!("{place}[{index}]");
+        for (index, (place, mut value)) in values.into_iter().enumerate() {
+            if is_toxiproxy {
+                value = toxiproxy::tidied(&place, value, &mut remarks);
+            }
             let route = route(&place, index + 1, value, read)?;
             if !names.insert(route.name.clone()) {
-                let problem =
-                    format!("a second route is called \"{}\"; give each its own name", route.name);
-                return Err(SettingError::new(within(&place, "name"), problem));
+                let place = within(&place, "name");
+                if !is_toxiproxy {
+                    let problem = format!(
+                        "a second route is called \"{}\"; give each its own name",
+                        route.name
+                    );
+                    return Err(SettingError::new(place, problem));
+                }
+                remarks.push(format!(
+                    "{place}: a second route is called \"{}\", and takes the place of the first, as \
+                     in Toxiproxy",
+                    route.name
+                ));
+                routes.retain(|other| other.name != route.name);
             }
             routes.push(route);
         }
-        Ok(Self { seed, routes })
+        Ok(Self { seed, routes, remarks })
     }
 }
 
@@ -109,10 +140,7 @@ fn route(
     mut value: Value,
     read: ReadFile<'_>,
 ) -> Result<Route, SettingError> {
-    if let Some(fields) = value.as_object_mut() {
-        // Toxiproxy's own files may carry them; it ignores them too.
-        fields.remove("toxics");
-    }
+    let toxics = toxiproxy::take_toxics(place, &mut value)?;
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let name = raw.name.unwrap_or_else(|| ordinal.to_string());
@@ -123,7 +151,14 @@ fn route(
         parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
     let upstream = parse_upstream(&raw.upstream)
         .map_err(|problem| SettingError::new(at("upstream"), problem))?;
-    let tcp = tcp_mode(place, raw.tcp, raw.unit.as_deref())?;
+    let tcp = match (&raw.tcp, &raw.unit) {
+        (None, None) if !toxics.is_empty() => TcpMode::TOXIPROXY,
+        _ => tcp_mode(place, raw.tcp, raw.unit.as_deref())?,
+    };
+    if !toxics.is_empty() && !raw.profile.is_null() {
+        let problem = "the toxics are the route's profile already; leave one of both out";
+        return Err(SettingError::new(at("profile"), problem));
+    }
     if raw.follow && !transport.has_udp() {
         return Err(SettingError::new(
             at("follow"),
@@ -136,7 +171,10 @@ fn route(
         return Err(SettingError::new(at("idle"), problem));
     }
     let route = Route {
-        profile: profile(&at("profile"), raw.profile, read)?,
+        profile: match toxics.is_empty() {
+            true => profile(&at("profile"), raw.profile, read)?,
+            false => profile_of_toxics(&toxics),
+        },
         name,
         transport,
         listen,
@@ -236,7 +274,9 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
         })?;
     let port = port
         .parse()
-        .map_err(|_| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
+        .ok()
+        .or_else(|| services::port(port))
+        .ok_or_else(|| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if host.contains(char::is_whitespace) || host.contains('/') {
         return Err(format!("\"{host}\" is not a host; write a name or an address"));

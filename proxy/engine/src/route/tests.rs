@@ -48,6 +48,122 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn the_list_of_keys_is_that_of_the_reader() {
+    let error = read(r#"{ "proxies": [ { "nonsense": 1 } ] }"#).unwrap_err().to_string();
+    let unknown = serde_json::from_str::<RawRoute>(r#"{ "nonsense": 1 }"#).err().unwrap();
+    let named: Vec<String> =
+        unknown.to_string().split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert_eq!(named, ROUTE_KEYS, "{error}");
+}
+
+#[test]
+fn what_toxiproxy_prints_and_takes_beside_is_read() {
+    // What GET /proxies prints.
+    let listing = read(
+        r#"{ "web": { "name": "web", "listen": "127.0.0.1:8474", "upstream": "localhost:80", "enabled": true, "Logger": {}, "toxics": [] },
+             "db": { "name": "db", "listen": "[::]:5433", "upstream": "pg:postgresql", "enabled": false, "toxics": [] } }"#,
+    )
+    .unwrap();
+    let mut found: Vec<(&str, String, bool)> = listing
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), route.upstream.to_string(), route.enabled))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [("db", "pg:5432".to_owned(), false), ("web", "localhost:80".to_owned(), true)]
+    );
+    assert_eq!(listing.remarks, ["web.Logger: Toxiproxy reads over this key, and so does jostle"]);
+    // Keys in other case, what is not said, nothing to listen on, ports by name.
+    let taken = read(
+        r#"[ { "Name": "a", "UPSTREAM": "localhost:http-alt", "Enabled": null, "Toxics": null },
+             { "name": "b", "listen": "", "upstream": "localhost:HTTPS", "extra": 1 },
+             { "name": "c", "listen": "localhost:0", "upstream": "localhost:80", "profile": "mine.json" },
+             { "name": "a", "listen": "127.0.0.1:23462", "upstream": "localhost:81" } ]"#,
+    )
+    .unwrap();
+    let found: Vec<(&str, u16, u16, bool)> = taken
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), route.listen.port, route.upstream.port, route.enabled))
+        .collect();
+    assert_eq!(found, [("b", 0, 443, true), ("c", 0, 80, true), ("a", 23_462, 81, true)]);
+    assert_eq!(taken.routes[0].listen.host, "::");
+    assert!(!taken.routes[1].profile.is_empty(), "an array may hold jostle's own keys");
+    assert_eq!(
+        taken.remarks,
+        [
+            "[1].extra: Toxiproxy reads over this key, and so does jostle",
+            "[3].name: a second route is called \"a\", and takes the place of the first, as in \
+             Toxiproxy",
+        ]
+    );
+}
+
+#[test]
+fn toxics_are_applied_to_what_was_read() {
+    let text = |toxics: &str| {
+        format!(
+            r#"[ {{ "name": "a", "listen": ":1", "upstream": "localhost:80", "toxics": {toxics} }} ]"#
+        )
+    };
+    let toxics = r#"[ { "type": "latency", "attributes": { "latency": 5000, "jitter": 2000 } },
+                      { "name": "slow", "type": "bandwidth", "stream": "upstream", "toxicity": 0.5, "attributes": { "rate": 3 } },
+                      { "type": "timeout" } ]"#;
+    let route = read(&text(toxics)).unwrap().routes.pop().unwrap();
+    assert_eq!(route.tcp, TcpMode::Raw(Unit::Read));
+    let keys = |timeline: &crate::profile::Timeline| {
+        timeline.rules().map(|rule| rule.key.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&route.profile.up), ["slow"]);
+    assert_eq!(keys(&route.profile.down), ["latency_downstream", "timeout_downstream"]);
+    let says = |toxics: &str| read(&text(toxics)).unwrap_err().to_string();
+    for (toxics, problem) in [
+        ("{}", "[0].toxics: here belongs a list; write []"),
+        (
+            r#"[ { "type": "noop" }, { "type": "packet_loss" } ]"#,
+            "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
+             timeout, reset_peer, slicer, limit_data or noop",
+        ),
+        (
+            r#"[ { "type": "noop" }, { "type": "noop" } ]"#,
+            "[0].toxics[1]: toxic already exists; give each toxic of a proxy its own name",
+        ),
+        (
+            r#"[ { "type": "latency", "attributes": { "latency": "5" } } ]"#,
+            "[0].toxics[0]: bad request body: \"5\" does not belong into latency; write whole \
+             numbers, without quotes",
+        ),
+        (
+            r#"[ { "type": "noop" } ], "profile": "geo-satellite""#,
+            "[0].profile: the toxics are the route's profile already; leave one of both out",
+        ),
+    ] {
+        assert_eq!(says(toxics), problem);
+    }
+    let own = format!(r#"{{ "proxies": {} }}"#, text(r#"[ { "type": "noop" } ], "tcp": "model""#));
+    let route = read(&own).unwrap().routes.pop().unwrap();
+    assert_eq!(route.tcp, TcpMode::default(), "a mode that is written holds");
+}
+
+#[test]
+fn a_rule_on_streams_needs_streams() {
+    let route = |listen: &str| {
+        let text = format!(
+            r#"{{ "proxies": [ {{ "name": "r", "listen": "{listen}", "upstream": "localhost:80",
+                 "profile": {{ "down": [ {{ "rule": "stall", "name": "hole" }} ] }} }} ] }}"#
+        );
+        read(&text).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(route("tcp://:1"), Ok(()));
+    assert_eq!(route("both://:1"), Ok(()), "it acts on the TCP half");
+    let problem = "proxies[0].profile: route \"r\": rule \"hole\" acts on TCP streams, and the route \
+                   relays UDP alone; leave stall out, or listen on tcp:// or both://";
+    assert_eq!(route("udp://:1"), Err(problem.to_owned()));
+}
+
+#[test]
 fn a_toxiproxy_configuration_is_read_as_it_is() {
     let text = r#"[ { "name": "redis", "listen": "[::]:26379", "upstream": "127.0.0.1:6379", "enabled": true, "toxics": [] },
                     { "name": "web", "listen": "localhost:0", "upstream": "example.org:80" } ]"#;
@@ -140,10 +256,10 @@ fn mistakes_are_named_with_place_and_remedy() {
         "{problem}"
     );
     assert!(tcp(&format!(r#"{bytes}, "tcp": "raw""#)).is_ok());
-    let two = r#"[ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ]"#;
+    let two = r#"{ "proxies": [ { "name": "a", "listen": "a:1", "upstream": "a:1" }, { "name": "a", "listen": "a:2", "upstream": "a:1" } ] }"#;
     assert_eq!(
         read(two).unwrap_err().to_string(),
-        r#"[1].name: a second route is called "a"; give each its own name"#
+        r#"proxies[1].name: a second route is called "a"; give each its own name"#
     );
 }
 

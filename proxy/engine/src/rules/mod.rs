@@ -2,10 +2,12 @@
 //!
 //! A kind's folder holds what is written (`written.rs`), its setting and defaults (`mod.rs`), what
 //! it does to packets (an instant rule or a stage), and what it promises, in numbers and in words
-//! (`promise.rs`). Whatever needs to know the kinds asks the table here. `docs/adding-a-rule.md`
+//! (`promise.rs`). A few kinds act on the delivered stream of a TCP connection instead (`stream.rs`,
+//! `rule.rs` in their folders). Whatever needs to know the kinds asks the table here. `docs/adding-a-rule.md`
 //! walks through one of them.
 
 mod batch;
+mod close_after;
 mod corrupt;
 mod delay;
 mod drop;
@@ -15,17 +17,23 @@ mod outage;
 mod promise;
 mod rate;
 mod reorder;
+mod reset;
 mod selection;
 mod setting;
 mod shorthand;
 mod size;
+mod slice;
+mod slow_close;
 mod sojourns;
 mod source;
+mod stall;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod written;
 
 pub use batch::{Batch, BatchThen, BatchTrigger};
+pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
 pub use delay::{Delay, DelaySource, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
@@ -35,20 +43,28 @@ pub use outage::Outage;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
 pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
 pub use reorder::Reorder;
+pub use reset::Reset;
 pub use selection::{Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::Shorthand;
 pub use size::Size;
+pub use slice::Slice;
+pub use slow_close::SlowClose;
+pub use stall::Stall;
 pub use written::{ReadFile, no_files};
 
+pub(crate) use delay::gaussian_quantile;
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
 pub(crate) use selection::RawSelection;
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
 pub(crate) use source::{Origin, Source};
+pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup};
 
+use crate::route::Toxic;
 use jostle_common::setting::{SettingError, decode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// One rule of one direction.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,12 +78,15 @@ pub struct Rule {
     pub selection: Selection,
     /// Says what it does.
     pub kind: RuleKind,
+    /// The toxic that it was written as, if it was.
+    pub toxic: Option<Arc<Toxic>>,
 }
 
 impl Rule {
     /// Makes the only rule of its kind, for every packet.
     pub fn only(kind: RuleKind) -> Self {
-        Self { key: kind.name().to_owned(), ordinal: 0, selection: Selection::default(), kind }
+        let key = kind.name().to_owned();
+        Self { key, ordinal: 0, selection: Selection::default(), kind, toxic: None }
     }
 }
 
@@ -133,6 +152,16 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
+    /// Lets a delivered stream out in small pieces.
+    Slice,
+    /// Discards a delivered stream.
+    Stall,
+    /// Holds the end of a delivered stream.
+    SlowClose,
+    /// Resets a connection once something comes.
+    Reset,
+    /// Closes a connection by bytes or by time.
+    CloseAfter,
 }
 
 type Reader = fn(&str, Value, ReadFile<'_>) -> Result<RuleKind, SettingError>;
@@ -162,6 +191,12 @@ impl RuleKind {
         self.setting().timing()
     }
 
+    /// Returns true if the rule acts on the delivered streams of TCP connections, and not on
+    /// packets.
+    pub fn is_for_streams(&self) -> bool {
+        self.timing() == Timing::Stream
+    }
+
     /// Returns true if a packet that the rule chooses skips every wait behind it.
     pub fn skips_waits(&self) -> bool {
         self.setting().skips_waits()
@@ -180,6 +215,11 @@ impl RuleKind {
     /// Returns the same as named numbers: times in seconds, shares as fractions.
     pub fn numbers(&self, traffic: &Traffic) -> Value {
         self.setting().numbers(traffic)
+    }
+
+    /// Names the kind and what it is set to: `drop 20%`, `delay 40 ms`.
+    pub fn brief(&self) -> String {
+        format!("{} {}", self.name(), self.setting().brief())
     }
 
     /// Says the same in half a sentence: "loses 2% of packets".
@@ -210,5 +250,9 @@ impl RuleKind {
 
     pub(crate) fn build(&self, setup: Setup<'_>) -> Work {
         self.setting().build(setup)
+    }
+
+    pub(crate) fn build_stream(&self, setup: StreamSetup) -> Option<Box<dyn StreamRule>> {
+        self.setting().build_stream(setup)
     }
 }

@@ -3,6 +3,7 @@
 use super::promise::{Decision, Promise, Traffic};
 use super::shorthand::Shorthand;
 use super::source::Origin;
+use super::stream::{StreamRule, StreamSetup};
 use super::written::ReadFile;
 use crate::packet::Packet;
 use crate::stage::{Stage, Verdict};
@@ -65,11 +66,19 @@ pub(crate) trait RuleSetting: Any + Debug + Send + CloneBoxed {
     /// Builds the working side of the rule.
     fn build(&self, setup: Setup<'_>) -> Work;
 
+    /// Builds the working side of a rule that acts on delivered streams.
+    fn build_stream(&self, _: StreamSetup) -> Option<Box<dyn StreamRule>> {
+        None
+    }
+
     /// Returns what the rule does in the long run to packets that it looks at.
     fn promise(&self, traffic: &Traffic) -> Promise;
 
     /// Returns the same as an object of named numbers: times in seconds, shares as fractions.
     fn numbers(&self, traffic: &Traffic) -> Value;
+
+    /// Says what it is set to, in a few words: `20%`.
+    fn brief(&self) -> String;
 
     /// Says the same in half a sentence.
     fn words(&self, traffic: &Traffic) -> String;
@@ -106,6 +115,9 @@ pub enum Timing {
     Waiting,
     /// It lets every packet pass at once and sends others behind it.
     Trailing,
+    /// It acts on the delivered stream of each TCP connection, behind the link; packets are nothing
+    /// to it.
+    Stream,
 }
 
 impl Timing {
@@ -123,6 +135,23 @@ pub(crate) enum Work {
     Instant(Box<dyn InstantRule>),
     /// It holds packets, and lives on under a new setting.
     Holding(Box<dyn HoldingRule>),
+}
+
+impl Work {
+    /// Makes the work of a rule on streams, which lets packets pass. Links leave such rules out.
+    pub(crate) fn passing() -> Self {
+        Self::Instant(Box::new(Passing))
+    }
+}
+
+/// Lets every packet pass.
+#[derive(Debug)]
+struct Passing;
+
+impl InstantRule for Passing {
+    fn judge(&mut self, _: &mut Packet) -> Verdict {
+        Verdict::Pass
+    }
 }
 
 /// A rule that decides at once.
@@ -154,9 +183,9 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
     /// what it holds.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>);
 
-    /// Returns true if nothing more should come for now, and false if something may; `None` if it
-    /// bounds what it holds itself.
-    fn holds_back(&self) -> Option<bool> {
+    /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
+    /// for it; `None` if the rule bounds what it holds itself.
+    fn room(&self, _flow: u32) -> Option<usize> {
         None
     }
 

@@ -1,5 +1,6 @@
 //! The shorthands of the command line: rules without a file.
 
+use super::drop::BurstLength;
 use super::rate::queue::Queue;
 use jostle_common::units::{BitRate, Probability, Span};
 
@@ -9,9 +10,8 @@ use jostle_common::units::{BitRate, Probability, Span};
 pub struct Shorthand {
     /// `--drop`: the share of packets lost.
     pub drop: Option<Probability>,
-    /// `--burst`: the mean number of packets lost in a row; without it each packet is lost on its
-    /// own.
-    pub burst: Option<f64>,
+    /// `--burst`: the mean length of bursts of loss; without it each packet is lost on its own.
+    pub burst: Option<BurstLength>,
     /// `--duplicate`: the share of packets copied.
     pub duplicate: Option<Probability>,
     /// `--corrupt`: the share of packets with one bit flipped.

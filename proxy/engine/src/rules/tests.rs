@@ -100,7 +100,7 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
     let half = Probability::new(0.5);
     let all = Shorthand {
         drop: half,
-        burst: Some(3.0),
+        burst: Some(BurstLength::Packets(3.0)),
         duplicate: half,
         corrupt: half,
         rate: BitRate::new(1000),

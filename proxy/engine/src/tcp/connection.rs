@@ -29,6 +29,9 @@ pub(super) const WINDOW: u64 = 6 << 20;
 /// The most pieces one direction holds, so that a stream pushed byte by byte is bounded too.
 const PIECES_MAX: usize = 8192;
 
+/// The memory that a piece costs besides its bytes.
+const PIECE_BYTES: u64 = 200;
+
 /// The outlet for what comes out of a connection.
 pub(super) struct Outlet<'a> {
     pub(super) now: Instant,
@@ -60,6 +63,8 @@ pub(super) struct Connection {
     halves: [Half; 2],
     /// The ends that have reset the connection and are no more.
     gone: [bool; 2],
+    /// True if one end had no answer for as long as Linux waits: the connection timed out.
+    given_up: bool,
     memory: Memory,
     pub(super) timer: Entry,
 }
@@ -76,14 +81,6 @@ struct Half {
     ended: bool,
     /// True if there was room when it was last looked at.
     has_room: bool,
-}
-
-impl Half {
-    /// Notes that it holds so many bytes from now on.
-    fn hold(&mut self, bytes: u64, memory: &Memory) {
-        memory.settle(self.held, bytes);
-        self.held = bytes;
-    }
 }
 
 impl Connection {
@@ -116,7 +113,8 @@ impl Connection {
             has_room: true,
         };
         let (halves, gone) = ([half(), half()], [false; 2]);
-        Self { client, server, halves, gone, memory, timer: Entry::default() }
+        let (given_up, timer) = (false, Entry::default());
+        Self { client, server, halves, gone, given_up, memory, timer }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {
@@ -147,7 +145,8 @@ impl Connection {
             return 0;
         }
         let buffer = half.sender.room().min(WINDOW.saturating_sub(half.held));
-        let room = if buffer == 0 { 0 } else { buffer.min(self.memory.room(half.held)) };
+        let cost = half.held + half.stream.pieces() as u64 * PIECE_BYTES;
+        let room = if buffer == 0 { 0 } else { buffer.min(self.memory.room(cost)) };
         // Less than a segment is no room, or a stream would trickle in tiny segments (RFC 9293
         // §3.8.6.2.2).
         if room < u64::from(PAYLOAD_MAX) { 0 } else { room }
@@ -178,9 +177,9 @@ impl Connection {
         }
         let length = bytes.len() as u64;
         let half = &mut self.halves[direction.index()];
-        half.hold(half.held + length, &self.memory);
+        half.held += length;
         half.sender.write(length);
-        half.stream.push(bytes);
+        half.stream.push(self.memory.charge(bytes));
         self.transmit(direction, out);
     }
 
@@ -196,7 +195,7 @@ impl Connection {
         // Only bytes that were handed out can have been taken.
         let waiting = half.stream.end() - half.stream.start();
         let bytes = bytes.min(half.held.saturating_sub(waiting));
-        half.hold(half.held - bytes, &self.memory);
+        half.held -= bytes;
         // Whoever says so looks for room by itself.
         self.half(direction).has_room = self.room(direction) > 0;
     }
@@ -219,7 +218,7 @@ impl Connection {
         let end = half.stream.end();
         half.stream.truncate(offset);
         let freed = (end - half.stream.end()).min(half.held);
-        half.hold(half.held - freed, &self.memory);
+        half.held -= freed;
     }
 
     /// Takes in a segment that crossed the link of `direction` whole.
@@ -297,6 +296,10 @@ impl Connection {
 
     /// Does what is due.
     pub(super) fn handle_timers(&mut self, out: &mut Outlet<'_>) {
+        if !self.is_gone(Direction::Up) && self.client.has_given_up(out.now) {
+            self.given_up = true;
+            return;
+        }
         if !self.is_gone(Direction::Up) && self.client.handle_timer(out.now) {
             out.send(Direction::Up, Segment::Syn { sent: out.now });
         }
@@ -307,7 +310,12 @@ impl Connection {
         }
         for direction in Direction::BOTH {
             if !self.is_gone(direction) {
-                self.half(direction).sender.handle_timer(out.now);
+                let sender = &mut self.half(direction).sender;
+                sender.handle_timer(out.now);
+                if sender.has_given_up() {
+                    self.given_up = true;
+                    return;
+                }
                 self.transmit(direction, out);
             }
             if !self.is_gone(direction.opposite()) {
@@ -356,9 +364,10 @@ impl Connection {
         }
     }
 
-    /// Returns true if both streams have ended, were acknowledged and consumed.
+    /// Returns true if both streams have ended, were acknowledged and consumed, or an end has given
+    /// up.
     pub(super) fn is_closed(&self) -> bool {
-        self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
+        self.given_up || self.halves.iter().all(|half| half.sender.is_done() && half.held == 0)
     }
 
     /// Returns true if nothing is under way: it stands, what was pushed was acknowledged and
@@ -374,13 +383,5 @@ impl Connection {
         let mut counters = *self.halves[0].sender.counters();
         counters += *self.halves[1].sender.counters();
         counters
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        for half in &self.halves {
-            self.memory.settle(half.held, 0);
-        }
     }
 }

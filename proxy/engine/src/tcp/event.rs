@@ -1,10 +1,11 @@
-//! The events that the TCP model tells the shell.
+//! The events that the TCP model tells the shell, and those of the rules behind it.
 
+use crate::packet::Packet;
 use crate::stage::Output;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 
-/// Something that happened in a [`super::Model`].
+/// Something that happened in a [`super::Model`], or in a [carrier](crate::carrier::Carrier).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The handshake has crossed the links: the server would accept the connection now.
@@ -43,12 +44,28 @@ pub enum Event {
         /// The direction in which the reset crossed.
         direction: Direction,
     },
-    /// Both streams have ended and were consumed, or a reset has crossed: nothing more will come of
-    /// the connection.
+    /// Both streams have ended and were consumed, or a reset has crossed, or an end has given up as
+    /// nothing came back (ETIMEDOUT): nothing more will come of the connection.
     Closed {
         /// The id of the connection.
         id: u32,
     },
+    /// A rule closes the connection: both sides are told so (FIN), behind the bytes that they were
+    /// given. Nothing more will come of it, and nothing it says is heard.
+    CloseBoth {
+        /// The id of the connection.
+        id: u32,
+    },
+    /// A rule tears the connection down (RST) towards both sides, at once. Nothing more will come
+    /// of it.
+    ResetBoth {
+        /// The id of the connection.
+        id: u32,
+    },
+    /// A rule discarded bytes of the delivered stream of this direction. The packet has them, its
+    /// `flow` is the connection, and its trace tells the rule; it crossed no link and has no
+    /// number. They are consumed.
+    Discarded(Direction, Box<Packet>),
     /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is
     /// the connection.
     Packet(Direction, Output),

@@ -1,6 +1,7 @@
 //! The handshake: SYN, SYN-ACK and the acknowledgement, repeated until they cross.
 //!
-//! Neither side gives up: a connection that neither program ended is not ended here.
+//! The client gives up when nothing came back for as long as Linux waits; its server, which nobody
+//! at the sockets waits for, goes on until then.
 
 use super::rtt::RTO_MAX;
 use jostle_common::time::{Instant, nanos};
@@ -10,6 +11,11 @@ use jostle_common::time::{Instant, nanos};
 const LINEAR_REPETITIONS: u32 = 4;
 
 const WAIT_NANOS: u64 = 1_000_000_000;
+
+/// Repetitions of a SYN after which the client waits once more and gives up: Linux's
+/// tcp_syn_retries of 6, on top of the linear ones. The tenth goes after 67 s, and the connection
+/// has timed out after 131 s (`Documentation/networking/ip-sysctl.rst`).
+const REPETITIONS_MAX: u32 = LINEAR_REPETITIONS + 6;
 
 /// A timer that fires again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,11 @@ impl ClientHandshake {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.repeat.map(|repeat| repeat.at)
+    }
+
+    /// Returns true if the last repetition had no answer by `now` either.
+    pub(super) fn has_given_up(&self, now: Instant) -> bool {
+        self.repeat.is_some_and(|repeat| repeat.count >= REPETITIONS_MAX && repeat.at <= now)
     }
 
     /// Returns true if a SYN is to be sent again at `now`.
@@ -159,19 +170,35 @@ mod tests {
     const MS: fn(u64) -> Instant = Instant::from_millis;
 
     #[test]
-    fn a_syn_is_repeated_five_times_each_second_then_ever_more_slowly() {
+    fn a_syn_is_repeated_five_times_each_second_then_ever_more_slowly_and_then_given_up() {
         let mut client = ClientHandshake::new(MS(0));
         let mut seconds = Vec::new();
-        for _ in 0..16 {
+        while !client.has_given_up(client.deadline().unwrap()) {
             let at = client.deadline().unwrap();
             assert!(!client.handle_timer(at - std::time::Duration::from_nanos(1)));
             assert!(client.handle_timer(at));
             seconds.push(at.as_nanos() / 1_000_000_000);
         }
-        assert_eq!(seconds[..8], [1, 2, 3, 4, 5, 7, 11, 19]);
-        assert_eq!(seconds[15] - seconds[14], 120, "the longest wait");
-        assert_eq!(client.handle_syn_ack(), Some(16));
+        assert_eq!(seconds, [1, 2, 3, 4, 5, 7, 11, 19, 35, 67]);
+        assert_eq!(client.deadline(), Some(MS(131_000)));
+        assert!(!client.has_given_up(MS(130_999)), "an answer may still come");
+        assert_eq!(client.handle_syn_ack(), Some(10));
         assert_eq!((client.handle_syn_ack(), client.deadline()), (None, None));
+        assert!(!client.has_given_up(MS(1_000_000)), "it stands");
+    }
+
+    #[test]
+    fn a_syn_ack_waits_two_minutes_at_most_for_its_acknowledgement() {
+        let mut server = ServerHandshake::Listening;
+        server.handle_syn(MS(0), MS(0));
+        let due = |server: &mut ServerHandshake| {
+            let at = server.deadline().unwrap();
+            assert!(server.handle_timer(at).is_some());
+            at.as_nanos() / 1_000_000_000
+        };
+        let seconds: Vec<u64> = (0..9).map(|_| due(&mut server)).collect();
+        assert_eq!(seconds[..6], [1, 3, 7, 15, 31, 63]);
+        assert_eq!(seconds[8] - seconds[7], 120, "the longest wait");
     }
 
     #[test]

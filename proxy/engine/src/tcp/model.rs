@@ -4,7 +4,7 @@ use super::connection::{Connection, Outlet};
 use super::counters::Counters;
 use super::event::Event;
 use super::timers::Timers;
-use crate::link::Link;
+use crate::link::{Link, SEGMENT_BYTES};
 use crate::memory::Memory;
 use crate::packet::{Body, Packet};
 use crate::profile::Timeline;
@@ -68,7 +68,8 @@ macro_rules! outlet {
 
 impl Model {
     /// Creates a model over these links, up first. `memory` is shared by all models of the process.
-    pub fn new(links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
+    pub fn new(mut links: [Link; 2], control: CongestionControl, memory: Memory) -> Self {
+        links.iter_mut().for_each(|link| link.charge_to(&memory, SEGMENT_BYTES));
         Self {
             due: links.each_ref().map(Link::deadline),
             links,
@@ -87,6 +88,23 @@ impl Model {
     /// Returns the link of one direction.
     pub const fn link(&self, direction: Direction) -> &Link {
         &self.links[direction.index()]
+    }
+
+    /// Returns both links, up first.
+    pub(crate) const fn links_mut(&mut self) -> [&mut Link; 2] {
+        let [up, down] = &mut self.links;
+        [up, down]
+    }
+
+    /// Returns the ids of all connections.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// Forgets a connection without an event. Its segments that are under way reach nobody.
+    pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        self.forget(id);
     }
 
     /// Returns the number of connections.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub(crate) mod fit;
+pub(crate) mod streams;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;

@@ -6,7 +6,7 @@ use crate::file::tcp::{TcpFileServer, TcpFileServerSettings};
 use crate::file::udp::UdpFileServer;
 use crate::options::{ListenOptions, span, transport};
 use crate::protocol::file::{NaiveSettings, ReceivedFile, UdpFileReceiverSettings, intact_bytes};
-use crate::storage::Directory;
+use crate::storage::{Directory, Quota, remove_stale_parts};
 use clap::Args;
 use jostle_common::transport::Transport;
 use jostle_common::units::ByteSize;
@@ -19,8 +19,8 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Receives files into a folder: received.mp3, then received-2.mp3. What is incomplete stays apart
-/// as received.mp3.part.
+/// Receives files into a folder: received.mp3, then received-2.mp3. What is incomplete leaves
+/// nothing.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-server file --over tcp --dir incoming
@@ -45,10 +45,17 @@ pub struct FileReceiveArgs {
     /// The largest file to accept
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
     max_size: ByteSize,
+    /// The most to store in all, over the files of this run
+    #[arg(long, value_name = "SIZE", default_value = Quota::DEFAULT)]
+    max_total: ByteSize,
     /// How many senders may be served at once
     #[arg(long, value_name = "N", default_value = "64",
         value_parser = clap::value_parser!(u16).range(1..))]
     max_clients: u16,
+    /// Over UDP: how many files one source may send at once
+    #[arg(long, value_name = "N", default_value = "16",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    max_per_source: u16,
     /// End after one file; the status tells whether it was stored
     #[arg(long)]
     once: bool,
@@ -66,17 +73,19 @@ impl FileReceiveArgs {
             return Err(Usage::error("--naive takes bare datagrams; write --over udp --naive"));
         }
         let listen = self.serving.address(self.over.name())?;
-        let folder = Directory::open(&self.dir, &self.name)?;
+        let folder =
+            Directory::open(&self.dir, &self.name)?.within(Quota::new(self.max_total.bytes()));
+        remove_stale_parts(&self.dir);
         let printer = self.serving.printer();
         let printing = Printing::start(printer)?;
         let tell = |received: &ReceivedFile| self.print(&printing, received);
         let ready = |address| printer.ready("file", &format!("{}://{address}", self.over.name()));
-        let (stored, failed) = match self.over {
+        let (stored, failed, yielded) = match self.over {
             Transport::Tcp => {
                 let server = TcpFileServer::bind(listen, self.tcp_settings(), folder)?;
                 ready(server.address());
                 let totals = server.run(stop, tell)?;
-                (totals.stored, totals.failed)
+                (totals.stored, totals.failed, totals.yielded)
             }
             Transport::Udp => {
                 let report = if self.naive {
@@ -88,11 +97,11 @@ impl FileReceiveArgs {
                     ready(server.address());
                     server.run(stop, tell)?
                 };
-                (report.stored, report.failed)
+                (report.stored, report.failed, report.yielded)
             }
         };
-        let fields =
-            json!({ "kind": "file", "over": self.over.name(), "stored": stored, "failed": failed });
+        let fields = json!({ "kind": "file", "over": self.over.name(), "stored": stored, "failed": failed,
+            "yielded": yielded });
         printing.finish("summary", fields, || format!("stored {stored} failed {failed}"));
         Ok(!self.once || failed == 0)
     }
@@ -112,6 +121,7 @@ impl FileReceiveArgs {
         UdpFileReceiverSettings {
             size_max: self.max_size.bytes(),
             transfers_max: self.max_clients.into(),
+            per_source_max: self.max_per_source.into(),
             idle: self.idle.unwrap_or(defaults.idle),
             once: self.once,
             ..defaults

@@ -60,7 +60,7 @@ pub struct FileSendArgs {
 struct SendSummary<'a> {
     ending: &'a Ending,
     size: u64,
-    digest: Digest,
+    digest: Option<Digest>,
     seconds: f64,
     bytes: u64,
     /// The part that only one of them has, as fields and as text.
@@ -147,12 +147,12 @@ impl FileSendArgs {
                     text = format!("{text}\n{name} chunks: {ranges}");
                 }
             }
-            let state = if is_equal == Some(true) { "whole" } else { "damaged" };
-            text = format!(
-                "{text}\nstored as {}, {state}: sha256 {}",
-                escaped(&arrival.name),
-                arrival.digest
-            );
+            let stored = match (is_equal, escaped(&arrival.name)) {
+                (_, name) if name.is_empty() => "nothing of it arrived".to_owned(),
+                (Some(true), name) => format!("stored as {name}, whole"),
+                (_, name) => format!("stored as {name}, damaged"),
+            };
+            text = format!("{text}\n{stored}: sha256 {}", arrival.digest);
         }
         let summary = SendSummary {
             ending: &sent.ending,
@@ -185,8 +185,9 @@ impl FileSendArgs {
                 Ending::Failed(_) => "failed",
             };
             let text = if text.is_empty() { text } else { format!("{text}\n") };
+            let digest = digest.map_or_else(String::new, |digest| format!("sha256 {digest}\n"));
             format!(
-                "{name}: {} bytes, {state}\nsha256 {digest}\n{text}time {seconds:.3} s, goodput {}",
+                "{name}: {} bytes, {state}\n{digest}{text}time {seconds:.3} s, goodput {}",
                 grouped(size),
                 terminal::rate(rate)
             )

@@ -7,7 +7,7 @@ use super::{
 use clap::{Args, Subcommand};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
-use jostle_common::units::parse_duration;
+use jostle_common::units::{ByteSize, parse_duration};
 use jostle_common::words::grouped;
 use jostle_console::exit::Usage;
 use jostle_console::progress;
@@ -48,6 +48,9 @@ enum MethodArgs {
         /// Begin anew, whatever an earlier run has left
         #[arg(long)]
         fresh: bool,
+        /// The largest file to accept
+        #[arg(long, value_name = "SIZE", default_value = "64GiB")]
+        max_size: ByteSize,
         #[command(flatten)]
         common: Common,
     },
@@ -113,6 +116,14 @@ impl MethodArgs {
         }
     }
 
+    /// Returns the largest file to fetch.
+    const fn size_max(&self) -> u64 {
+        match self {
+            Self::Get { max_size, .. } => max_size.bytes(),
+            Self::Post { .. } | Self::Put { .. } | Self::Head { .. } => u64::MAX,
+        }
+    }
+
     const fn name(&self) -> &'static str {
         match self {
             Self::Get { .. } => "get",
@@ -148,6 +159,7 @@ impl HttpClientArgs {
         let mut client = HttpClient::new(HttpClientSettings {
             timeout: common.timeout,
             retries: common.retries,
+            size_max: self.method.size_max(),
         });
         let clock = Clock::start();
         let mut sums = Sums::default();

@@ -5,7 +5,7 @@ use super::report::{Head, HttpReport};
 use super::{HttpClient, HttpFailure, Url, persist};
 use crate::http::digest_field::{self, WANT_REPR_DIGEST};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, Request};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -44,7 +44,10 @@ pub(super) fn request(url: &Url, method: Method) -> Request<Body> {
     let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *request.method_mut() = method;
     *request.uri_mut() = url.path().parse().expect("the URL was read from a path");
-    request.headers_mut().insert(WANT_REPR_DIGEST, HeaderValue::from_static("sha-256=1"));
+    let headers = request.headers_mut();
+    headers.insert(WANT_REPR_DIGEST, HeaderValue::from_static("sha-256=1"));
+    // What comes packed is not the file, and its length and digest are not the file's.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     request
 }
 

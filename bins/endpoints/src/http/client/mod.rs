@@ -13,10 +13,12 @@
 mod chained_body;
 pub mod command;
 mod connection;
+mod content_range;
 mod download;
 mod failure;
 mod head;
 mod part;
+mod reception;
 mod report;
 mod upload;
 mod url;
@@ -41,11 +43,13 @@ pub struct HttpClientSettings {
     pub timeout: Duration,
     /// The number of times to try again, for each file.
     pub retries: u32,
+    /// The largest file that is fetched, in bytes.
+    pub size_max: u64,
 }
 
 impl Default for HttpClientSettings {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), retries: 3 }
+        Self { timeout: Duration::from_secs(30), retries: 3, size_max: 64 << 30 }
     }
 }
 

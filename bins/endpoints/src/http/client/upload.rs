@@ -7,10 +7,10 @@ use super::connection::{Body, HttpConnection};
 use super::report::{DigestCheck, Head, HttpReport};
 use super::{HttpClient, HttpFailure, Url, persist};
 use crate::http::digest_field::{self, REPR_DIGEST};
+use crate::http::disposition;
 use crate::http::file_body::FileBody;
-use crate::http::names;
-use crate::protocol::storage::Source as _;
-use crate::storage::FileSource;
+use crate::http::read_ahead::ReadAhead;
+use crate::storage::HashedFile;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -19,7 +19,6 @@ use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use serde_json::Value;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +26,9 @@ use std::time::Duration;
 
 /// The time between two moves of the bar.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The memory for the pieces of the one file that is sent.
+const READ_AHEAD_BYTES: u64 = 1 << 20;
 
 /// The way in which a file is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +76,11 @@ impl Send<'_> {
     async fn attempt(&mut self) -> Result<(), HttpFailure> {
         let named = |error: std::io::Error| HttpFailure::Final(error.to_string());
         // Read once for the digest, which the server checks as the bytes come in.
-        let source = FileSource::open(self.path).map_err(named)?;
-        let (size, digest) = (source.size(), source.digest());
+        let HashedFile { file, size, digest, .. } = HashedFile::open(self.path).map_err(named)?;
         (self.report.size, self.report.digest) = (size, Some(digest));
-        let file = File::open(self.path).map_err(named)?;
-        let body = FileBody::open(Arc::new(file), 0..size).await.map_err(named)?;
+        let shared = Arc::new(ReadAhead::new(READ_AHEAD_BYTES));
+        let body = FileBody::open(Arc::new(file), 0..size, Clock::start(), shared);
+        let body = body.await.map_err(named)?;
         let request = self.request(body, digest)?;
         let sent = Arc::new(AtomicU64::new(0));
         self.bar.set_length(size);
@@ -151,7 +153,7 @@ impl Send<'_> {
         }
         if self.sending == Sending::Post {
             headers.extend(
-                HeaderValue::try_from(names::disposition(&name))
+                HeaderValue::try_from(disposition::attachment(&name))
                     .map(|value| (CONTENT_DISPOSITION, value)),
             );
         }

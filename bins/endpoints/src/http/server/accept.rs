@@ -4,20 +4,23 @@
 
 use super::connection;
 use super::handler::Context;
+use super::places::Places;
+use super::watched::Activity;
 use crate::accept_errors::AcceptErrors;
+use crate::http::read_ahead::PIECE_LEAST;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// Connections that may wait to be accepted; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 /// The unsent data that the system holds for a connection. More would hide from us the peers that
-/// do not read.
-const UNSENT_BYTES_MAX: u32 = 128 << 10;
+/// do not read, and cost memory for each of them; what is on its way has the room that it needs.
+const UNSENT_BYTES_MAX: u32 = PIECE_LEAST as u32;
 
 /// Binds the listener. The error names its address.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -51,27 +54,29 @@ pub(super) async fn serve(
     context: &Arc<Context>,
     mut is_stopping: watch::Receiver<bool>,
 ) -> Connections {
-    let room = Arc::new(Semaphore::new(context.limits.connections));
+    let places = Places::new(context.limits.connections);
     let (open, connections) = mpsc::channel(1);
     let mut errors = AcceptErrors::default();
     loop {
         let accepted = async {
-            // Never closed: this function holds it.
-            let place = room.clone().acquire_owned().await;
-            (listener.accept().await, place)
+            let (stream, peer) = listener.accept().await?;
+            // One is accepted before it has a place, or nobody would know that it waits.
+            let activity = Arc::new(Activity::new(context.clock));
+            let place = places.take(context, &activity).await;
+            io::Result::Ok((stream, peer, activity, place))
         };
-        let (accepted, place) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             _ = is_stopping.wait_for(|stopping| *stopping) => break,
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok((stream, peer, activity, place)) => {
                 prepare(&stream);
                 let once = context.limits.once;
                 let (context, stop, open) = (context.clone(), is_stopping.clone(), open.clone());
                 let serving = tokio::spawn(async move {
-                    connection::serve(stream, peer, context, stop).await;
+                    connection::serve(stream, peer, context, (activity, &place), stop).await;
                     drop((place, open));
                 });
                 if once {

@@ -3,7 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
 use super::caught::caught;
+use super::framing::BadRequest;
 use super::handler::{Body, Context, Exchange, HttpEvent};
+use super::peer_watch::PeerWatch;
+use super::places::Place;
 use super::watched::{Activity, Expiry, WatchedConnection};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -15,16 +18,17 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 const HEADERS_MAX: usize = 100;
+/// The bytes of a request's body that are read at once, and of an answer's that wait to be written.
+const BUFFER_BYTES: usize = 16 << 10;
 /// The time that a client that is still sending may take to read the answer that refuses it.
 const LINGER: Duration = Duration::from_secs(2);
 const TOO_SLOW: &[u8] =
@@ -32,17 +36,19 @@ const TOO_SLOW: &[u8] =
 const PROGRAM: HeaderValue =
     HeaderValue::from_static(concat!("jostle/", env!("CARGO_PKG_VERSION")));
 
-/// Serves a connection to its end.
+/// Serves a connection to its end, or until it has to leave its place to another.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     context: Arc<Context>,
+    (course, place): (Arc<Activity>, &Place),
     mut is_stopping: watch::Receiver<bool>,
 ) {
     context.counts.connections.add(1);
-    let course = Arc::new(Activity::default());
-    let watched = WatchedConnection::new(stream, context.clone(), course.clone());
-    let exchange = Exchange { peer, context: context.clone() };
+    let stream = Arc::new(stream);
+    let watched = WatchedConnection::new(stream.clone(), context.clone(), course.clone());
+    let watch = PeerWatch::new(&stream);
+    let exchange = Exchange { peer, context: context.clone(), watch };
     let service = service_fn(|request| {
         course.begin();
         Box::pin(respond(request, exchange.clone(), AnswerEnd(course.clone())))
@@ -51,12 +57,23 @@ pub(super) async fn serve(
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_header_size(context.limits.head_bytes)
+        // Nothing waits in front of the socket but a piece of the answer; a head must fit.
+        .max_buf_size(context.limits.head_bytes.max(BUFFER_BYTES))
         // The watched connection bounds the heads itself, and tells the reasons apart.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut stop = pin!(is_stopping.wait_for(|stopping| *stopping));
-    let mut stopped = false;
+    let mut leave = pin!(place.leave.notified());
+    let (mut stopped, mut has_left) = (false, false);
     let result = poll_fn(|task| {
+        // One that asks after all is answered.
+        if !has_left && leave.as_mut().poll(task).is_ready() {
+            has_left = course.idle().is_some();
+            if has_left {
+                return Poll::Ready(Ok(()));
+            }
+            leave.set(place.leave.notified());
+        }
         if !stopped && stop.as_mut().poll(task).is_ready() {
             stopped = true;
             Pin::new(&mut connection).graceful_shutdown();
@@ -64,19 +81,26 @@ pub(super) async fn serve(
         connection.poll_without_shutdown(task)
     });
     let result = result.await;
-    let watched = connection.into_parts().io.into_inner();
-    let expired = watched.expired();
-    let mut stream = watched.into_stream();
+    let expired = connection.into_parts().io.into_inner().expired();
+    if has_left {
+        return;
+    }
     match expired {
         Some(Expiry::Idle) => drop(context.counts.idle.add(1)),
         Some(Expiry::Head) => {
             context.counts.slow_heads.add(1);
             let _ = stream.try_write(TOO_SLOW);
         }
+        Some(Expiry::Malformed(wrong)) => {
+            context.counts.malformed.add(1);
+            context.counts.status(wrong.status.as_u16());
+            log::debug!("{peer}: {}", wrong.reason);
+            let _ = stream.try_write(refusal(wrong).as_bytes());
+        }
         Some(Expiry::Reader) => {
             context.counts.slow_readers.add(1);
             // A peer that does not read would not see a proper end either.
-            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
             return;
         }
         None => {
@@ -84,21 +108,39 @@ pub(super) async fn serve(
                 log::debug!("{peer}: {error}");
                 // Broken answers must not look whole: a reset says so where the length does not.
                 if error.is_user() || error.is_body_write_aborted() {
-                    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                    let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
                     return;
                 }
             }
         }
     }
-    let _ = tokio::time::timeout(LINGER, linger(&mut stream)).await;
+    let _ = tokio::time::timeout(LINGER, linger(&stream)).await;
+}
+
+/// Returns the answer to what is no request, which no handler has seen.
+fn refusal(wrong: BadRequest) -> String {
+    let (status, reason) = (wrong.status, wrong.reason);
+    let text = format!("{status}: {reason}\n");
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+         Content-Length: {}\r\n\r\n{text}",
+        text.len()
+    )
 }
 
 /// Ends our half, and waits for the other's end: closing over unread bytes is a reset, which may
 /// overtake the answer.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &TcpStream) {
     let mut sink = [0; 4096];
-    if stream.shutdown().await.is_ok() {
-        while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+    if socket2::SockRef::from(stream).shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut sink) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return,
+        }
     }
 }
 

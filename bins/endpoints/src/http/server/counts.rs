@@ -26,9 +26,12 @@ pub(in crate::http) struct HttpCounts {
     pub(in crate::http) unstored: Count,
     pub(in crate::http) panics: Count,
     pub(in crate::http) idle: Count,
+    pub(in crate::http) malformed: Count,
+    pub(in crate::http) yielded: Count,
     pub(in crate::http) slow_heads: Count,
     pub(in crate::http) slow_bodies: Count,
     pub(in crate::http) slow_readers: Count,
+    pub(in crate::http) undigested: Count,
     pub(in crate::http) accept_paused: Count,
 }
 
@@ -53,9 +56,13 @@ impl HttpCounts {
             unstored: self.unstored.now(),
             panics: self.panics.now(),
             idle: self.idle.now(),
+            malformed: self.malformed.now(),
+            yielded: self.yielded.now(),
             slow_heads: self.slow_heads.now(),
             slow_bodies: self.slow_bodies.now(),
             slow_readers: self.slow_readers.now(),
+            undigested: self.undigested.now(),
+            read_ahead_full: 0,
             accept_paused: self.accept_paused.now(),
         }
     }
@@ -86,12 +93,20 @@ pub struct HttpTotals {
     pub panics: u64,
     /// Connections closed because nothing was asked.
     pub idle: u64,
+    /// Connections closed because what came is no request (RFC 9112).
+    pub malformed: u64,
+    /// Connections closed because nothing was asked and another needed the place.
+    pub yielded: u64,
     /// Connections closed because a request's head took too long.
     pub slow_heads: u64,
     /// Uploads that came too slowly.
     pub slow_bodies: u64,
     /// Connections closed because the answer was not read.
     pub slow_readers: u64,
+    /// Answers without the digest that they should have, as it took too long or its client had gone.
+    pub undigested: u64,
+    /// Pieces of files that were read small, as all memory for large ones was in use.
+    pub read_ahead_full: u64,
     /// The number of times that there was no descriptor left for a connection.
     pub accept_paused: u64,
 }

@@ -2,6 +2,8 @@
 
 use super::counts::HttpCounts;
 use super::limits::Limits;
+use super::peer_watch::PeerWatch;
+use crate::http::read_ahead::ReadAhead;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -45,6 +47,8 @@ pub struct Exchange {
     pub peer: SocketAddr,
     /// The context that all connections share.
     pub(in crate::http) context: Arc<Context>,
+    /// The client, as long as it waits.
+    pub(in crate::http) watch: PeerWatch,
 }
 
 /// An event that a user of the server may want to know.
@@ -80,6 +84,7 @@ pub enum HttpEvent {
 pub(in crate::http) struct Context {
     pub(in crate::http) limits: Limits,
     pub(in crate::http) clock: Clock,
+    pub(in crate::http) read_ahead: Arc<ReadAhead>,
     pub(in crate::http) counts: HttpCounts,
     pub(in crate::http) handler: Arc<dyn Handler>,
     pub(in crate::http) on_event: OnEvent,
@@ -93,7 +98,9 @@ impl Context {
         handler: Arc<dyn Handler>,
         on_event: OnEvent,
     ) -> Self {
-        Self { limits, clock: Clock::start(), counts: HttpCounts::default(), handler, on_event }
+        let read_ahead = Arc::new(ReadAhead::new(limits.read_ahead_bytes));
+        let (clock, counts) = (Clock::start(), HttpCounts::default());
+        Self { limits, clock, read_ahead, counts, handler, on_event }
     }
 }
 

@@ -22,6 +22,11 @@ pub struct Limits {
     pub least: Least,
     /// The largest upload, in bytes.
     pub body_bytes: u64,
+    /// The memory for large pieces of files on their way to quick readers, over all connections, in
+    /// bytes. Each reader has less than 64 KiB besides.
+    pub read_ahead_bytes: u64,
+    /// The bytes of all uploads that are stored.
+    pub stored_bytes: u64,
     /// The threads that serve.
     pub threads: usize,
     /// True to end when the first connection has ended.
@@ -44,6 +49,8 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             least: Least { bytes: 7500, within: Duration::from_secs(60) },
             body_bytes: 4 << 30,
+            read_ahead_bytes: 32 << 20,
+            stored_bytes: 64 << 30,
             threads: std::thread::available_parallelism().map_or(2, Into::into),
             once: false,
             log: false,

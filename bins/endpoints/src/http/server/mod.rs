@@ -6,8 +6,11 @@ mod accept;
 mod caught;
 mod connection;
 mod counts;
+mod framing;
 mod handler;
 mod limits;
+mod peer_watch;
+mod places;
 mod watched;
 
 pub(super) use handler::Context;
@@ -80,6 +83,6 @@ impl HttpServer {
         });
         // What does not end by itself now is dropped where it stands: half an upload is removed.
         self.runtime.shutdown_timeout(Duration::from_millis(500));
-        context.counts.totals()
+        HttpTotals { read_ahead_full: context.read_ahead.full(), ..context.counts.totals() }
     }
 }

@@ -1,12 +1,15 @@
-//! A connection's bytes, with an eye on the clock: a peer that asks nothing, asks too slowly, or
-//! does not read, is let go.
+//! A connection's bytes, with an eye on the clock and on the shape of requests: a peer that asks
+//! nothing, asks too slowly, asks what cannot be read in one way, or does not read, is let go.
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
+use super::framing::{BadRequest, RequestFraming};
 use super::handler::Context;
 use crate::http::pace::Pace;
+use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +20,29 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// The progress of a connection's requests; shared by its bytes and its answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Activity {
+    clock: Clock,
     begun: AtomicU64,
     ended: AtomicU64,
+    /// The time at which the last answer was complete, or the connection began, in nanoseconds.
+    since: AtomicU64,
 }
 
 impl Activity {
+    /// Creates the activity of a connection that begins now.
+    pub(super) fn new(clock: Clock) -> Self {
+        let since = AtomicU64::new(clock.now().as_nanos());
+        Self { clock, begun: AtomicU64::new(0), ended: AtomicU64::new(0), since }
+    }
+
+    /// Returns the number of answers that are complete and the time since when nothing is asked,
+    /// if none is being made.
+    pub(super) fn idle(&self) -> Option<(u64, Instant)> {
+        let answers = self.between()?;
+        Some((answers, Instant::from_nanos(self.since.load(Ordering::Relaxed))))
+    }
+
     /// Notes that a request's head was read.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -31,6 +50,7 @@ impl Activity {
 
     /// Notes that its answer is complete, or dropped.
     pub(super) fn end(&self) {
+        self.since.store(self.clock.now().as_nanos(), Ordering::Relaxed);
         self.ended.fetch_add(1, Ordering::Release);
     }
 
@@ -50,11 +70,13 @@ pub(super) enum Expiry {
     Head,
     /// The answer was not read.
     Reader,
+    /// A request is not one.
+    Malformed(BadRequest),
 }
 
-/// A TCP stream that ends when its peer takes too long.
+/// A TCP stream that ends when its peer takes too long, or sends what is no request.
 pub(super) struct WatchedConnection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     context: Arc<Context>,
     course: Arc<Activity>,
     /// The number of answers after which this wait for a request began, the time of its beginning,
@@ -62,23 +84,25 @@ pub(super) struct WatchedConnection {
     waiting: Option<(u64, Instant, Option<Instant>)>,
     reader: Pace,
     timer: Option<Pin<Box<Sleep>>>,
+    framing: RequestFraming,
     expired: Option<Expiry>,
 }
 
 impl WatchedConnection {
-    pub(super) fn new(stream: TcpStream, context: Arc<Context>, course: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        stream: Arc<TcpStream>,
+        context: Arc<Context>,
+        course: Arc<Activity>,
+    ) -> Self {
         let reader = Pace::new(context.limits.least);
-        Self { stream, context, course, waiting: None, reader, timer: None, expired: None }
+        let framing = RequestFraming::new(context.limits.head_bytes);
+        let (waiting, timer, expired) = (None, None, None);
+        Self { stream, context, course, waiting, reader, timer, framing, expired }
     }
 
     /// Returns the reason why it was let go, if it was.
     pub(super) const fn expired(&self) -> Option<Expiry> {
         self.expired
-    }
-
-    /// Returns the stream.
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
     }
 
     /// Returns ready when `deadline` is over; wakes the task then.
@@ -165,31 +189,71 @@ impl AsyncRead for WatchedConnection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(task, buffer) {
+        if let Some(wrong) = self.framing.wrong() {
+            return Poll::Ready(match wrong.is_in_body {
+                // Whoever reads the body is told that it broke off.
+                true => Err(io::Error::new(io::ErrorKind::InvalidData, wrong.reason)),
+                false => {
+                    self.expired = Some(Expiry::Malformed(wrong));
+                    Ok(())
+                }
+            });
+        }
+        match poll_read(&self.stream, task, buffer) {
             Poll::Pending => {
                 self.expired = Some(ready!(self.poll_patience(task)));
                 // To the reader of requests this is the end: nothing more will come.
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Ok(())) => {
-                if buffer.filled().len() > before {
-                    self.note_read();
-                }
-                Poll::Ready(Ok(()))
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                self.note_read();
+                let passed = self.framing.follow(&buffer.filled()[before..]);
+                buffer.set_filled(before + passed);
+                // Nothing passed on is the end to the reader, and its reason is told.
+                if passed == 0 { self.poll_read(task, buffer) } else { Poll::Ready(Ok(())) }
             }
-            broken => broken,
+            ended => ended,
+        }
+    }
+}
+
+/// Reads what has come, as `TcpStream` does for its only owner.
+fn poll_read(
+    stream: &TcpStream,
+    task: &mut Task<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(task))?;
+        match stream.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return Poll::Ready(read.map(drop)),
+        }
+    }
+}
+
+/// Writes what the system takes, in the same way.
+fn poll_write(
+    stream: &TcpStream,
+    task: &mut Task<'_>,
+    pieces: &[io::IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(task))?;
+        match stream.try_write_vectored(pieces) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
         }
     }
 }
 
 impl AsyncWrite for WatchedConnection {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         task: &mut Task<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(task, bytes);
-        self.note_write(task, written)
+        self.poll_write_vectored(task, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -197,19 +261,21 @@ impl AsyncWrite for WatchedConnection {
         task: &mut Task<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(task, pieces);
+        let written = poll_write(&self.stream, task, pieces);
         self.note_write(task, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(task)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(task)
+    /// Ends our half; what the peer has ended already cannot be ended again, which is no error.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
+        let _ = socket2::SockRef::from(&*self.stream).shutdown(Shutdown::Write);
+        Poll::Ready(Ok(()))
     }
 }

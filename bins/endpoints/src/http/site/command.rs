@@ -5,6 +5,7 @@ use crate::http::PORT;
 use crate::http::pace::Least;
 use crate::http::server::{HttpEvent, HttpTotals, Limits};
 use crate::options::{ListenOptions, span};
+use crate::storage::Quota;
 use clap::Args;
 use jostle_common::units::{BitRate, ByteSize};
 use jostle_common::words::grouped;
@@ -44,8 +45,9 @@ pub struct HttpServeArgs {
     /// Show what is in a folder without an index.html
     #[arg(long)]
     listing: bool,
-    /// A name by which browsers may upload, besides localhost and addresses; may be given again
-    #[arg(long = "host", value_name = "NAME")]
+    /// A public name by which the server may be asked for, besides addresses, localhost and the
+    /// names of a local network; may be given again
+    #[arg(long = "allow-host", alias = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Print every answer, and not only what is stored
     #[arg(long)]
@@ -58,6 +60,9 @@ pub struct HttpServeArgs {
     /// The largest upload
     #[arg(long, value_name = "SIZE", default_value = "4GiB", help_heading = "Limits")]
     max_size: ByteSize,
+    /// The most to store in all, over the uploads of this run
+    #[arg(long, value_name = "SIZE", default_value = Quota::DEFAULT, help_heading = "Limits")]
+    max_total: ByteSize,
     /// How many connections are served at once; further ones wait
     #[arg(long, value_name = "N", default_value_t = Limits::CONNECTIONS as u32,
         value_parser = clap::value_parser!(u32).range(1..),
@@ -130,8 +135,10 @@ impl HttpServeArgs {
             head_bytes: self.max_head.bytes() as usize,
             head_time: self.head_time,
             idle: self.idle,
+            read_ahead_bytes: defaults.read_ahead_bytes,
             least: Least { bytes: self.min_rate.bytes_in(self.patience), within: self.patience },
             body_bytes: self.max_size.bytes(),
+            stored_bytes: self.max_total.bytes(),
             threads: self.threads.map_or(defaults.threads, Into::into),
             once: self.once,
             log: self.log,
@@ -183,15 +190,17 @@ fn summary(printing: &Printing, totals: &HttpTotals) {
         unstored,
         ..
     } = *totals;
-    let HttpTotals { panics, idle, slow_heads, slow_bodies, slow_readers, accept_paused, .. } =
-        *totals;
+    let HttpTotals { panics, idle, yielded, malformed, .. } = *totals;
+    let HttpTotals { slow_heads, slow_bodies, slow_readers, .. } = *totals;
+    let HttpTotals { undigested, read_ahead_full, accept_paused, .. } = *totals;
     let fields = json!({ "kind": "http", "connections": connections, "requests": requests,
         "succeeded": succeeded,
         "redirected": redirected, "refused": refused, "failed": failed, "bytes": bytes,
         "stored": stored, "unstored": unstored,
-        "panics": panics, "idle": idle, "slow_heads": slow_heads, "slow_bodies": slow_bodies,
-        "slow_readers": slow_readers,
-        "accept_paused": accept_paused });
+        "panics": panics, "idle": idle, "yielded": yielded,
+        "malformed": malformed, "slow_heads": slow_heads,
+        "slow_bodies": slow_bodies, "slow_readers": slow_readers, "undigested": undigested,
+        "read_ahead_full": read_ahead_full, "accept_paused": accept_paused });
     printing.finish("summary", fields, || {
         let mut text = format!(
             "connections {connections} requests {requests}: succeeded {succeeded} redirected \
@@ -201,9 +210,13 @@ fn summary(printing: &Printing, totals: &HttpTotals) {
         );
         let odd = [
             ("idle", idle),
+            ("yielded", yielded),
+            ("malformed", malformed),
             ("slow heads", slow_heads),
             ("slow bodies", slow_bodies),
             ("slow readers", slow_readers),
+            ("without digest", undigested),
+            ("read-ahead full", read_ahead_full),
             ("panics", panics),
             ("accept paused", accept_paused),
         ];

@@ -9,10 +9,10 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The marks that tell one version of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Validators {
-    /// The strong entity tag, with its quotes.
+    /// The entity tag, with its quotes; a weak one begins with `W/`.
     pub(super) etag: String,
-    /// The time of its last change, in whole seconds since 1970.
-    pub(super) modified: u64,
+    /// The time of its last change, in whole seconds since 1970, if it is known.
+    pub(super) modified: Option<u64>,
 }
 
 /// The verdict of the conditions.
@@ -31,8 +31,7 @@ pub(super) enum ConditionVerdict {
 
 /// Judges a GET or HEAD at the calendar time `now`.
 pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> ConditionVerdict {
-    let is_modified_since =
-        |name: &HeaderName| date(headers, name).map(|date| file.modified > date);
+    let is_modified_since = |name: &HeaderName| Some(file.modified? > date(headers, name)?);
     if headers.contains_key(IF_MATCH) {
         if !lists(headers, &IF_MATCH, &file.etag, false) {
             return ConditionVerdict::Failed;
@@ -49,9 +48,13 @@ pub(super) fn judge(headers: &HeaderMap, file: &Validators, now: Duration) -> Co
     }
     let range = match headers.get(IF_RANGE).map(|value| value.to_str().unwrap_or_default().trim()) {
         None => true,
-        Some(tag) if tag.contains('"') => tag == file.etag,
+        // Weak tags name no bytes, whoever has them.
+        Some(tag) if tag.contains('"') => tag == file.etag && !tag.starts_with("W/"),
         // A date is exact only when the file cannot have changed twice within its second.
-        Some(_) => date(headers, &IF_RANGE) == Some(file.modified) && file.modified < now.as_secs(),
+        Some(_) => {
+            file.modified.is_some_and(|modified| modified < now.as_secs())
+                && date(headers, &IF_RANGE) == file.modified
+        }
     };
     ConditionVerdict::Proceed { range }
 }
@@ -62,8 +65,12 @@ fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool
     let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
     // Our tags contain no comma, so one in another's tag can hide nothing of ours.
     fields.flat_map(|field| field.split(',')).map(str::trim).any(|tag| {
-        let bare = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
-        tag == "*" || bare == etag
+        let bare = |tag| str::strip_prefix(tag, "W/").unwrap_or(tag);
+        tag == "*"
+            || match weak {
+                true => bare(tag) == bare(etag),
+                false => tag == etag && !etag.starts_with("W/"),
+            }
     })
 }
 
@@ -90,7 +97,11 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
-        judge(&headers, &Validators { etag: "\"tag\"".to_owned(), modified: 784_111_777 }, NOW)
+        judge(
+            &headers,
+            &Validators { etag: "\"tag\"".to_owned(), modified: Some(784_111_777) },
+            NOW,
+        )
     }
 
     #[test]
@@ -125,6 +136,26 @@ mod tests {
     }
 
     #[test]
+    fn a_weak_tag_of_ours_saves_the_body_and_joins_nothing() {
+        let file = Validators { etag: "W/\"tag\"".to_owned(), modified: None };
+        for (name, value, expected) in [
+            (IF_NONE_MATCH, "W/\"tag\"", ConditionVerdict::NotModified),
+            (IF_NONE_MATCH, "\"tag\"", ConditionVerdict::NotModified),
+            (IF_MATCH, "W/\"tag\"", ConditionVerdict::Failed),
+            (IF_MATCH, "\"tag\"", ConditionVerdict::Failed),
+            (IF_MATCH, "*", RANGE),
+            (IF_RANGE, "W/\"tag\"", WHOLE),
+            (IF_RANGE, AT, WHOLE),
+            // Without a date of ours these say nothing.
+            (IF_MODIFIED_SINCE, AFTER, RANGE),
+            (IF_UNMODIFIED_SINCE, BEFORE, RANGE),
+        ] {
+            let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(value))]);
+            assert_eq!(judge(&headers, &file, NOW), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
     fn tags_go_before_dates() {
         let both = [(IF_NONE_MATCH, "\"other\""), (IF_MODIFIED_SINCE, AFTER)];
         assert_eq!(verdict(&both), RANGE);
@@ -138,7 +169,7 @@ mod tests {
     #[test]
     fn a_file_of_this_second_has_no_exact_date() {
         let headers = HeaderMap::from_iter([(IF_RANGE, HeaderValue::from_static(AT))]);
-        let file = Validators { etag: "\"tag\"".to_owned(), modified: 784_111_777 };
+        let file = Validators { etag: "\"tag\"".to_owned(), modified: Some(784_111_777) };
         assert_eq!(judge(&headers, &file, Duration::from_millis(784_111_777_900)), WHOLE);
         assert_eq!(judge(&headers, &file, Duration::from_millis(784_111_778_000)), RANGE);
     }

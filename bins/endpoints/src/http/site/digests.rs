@@ -1,115 +1,177 @@
 //! The digests of the files that are served, each computed once for a version of a file, off the
 //! threads that answer.
+//!
+//! However many ask for the digest of a version, one task computes it, with one descriptor. They
+//! wait for a bounded time, and no longer than their clients do.
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
+use super::version::FileVersion;
 use crate::http::blocking;
+use jostle_common::clock::Clock;
 use jostle_common::digest::{Digest, Hasher};
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 /// The number of versions that are remembered.
 const REMEMBERED_MAX: usize = 16_384;
+/// The number of versions that are being read, or wait for it; each holds a descriptor.
+const PENDING_MAX: usize = 64;
 /// The number of files that are read for their digest at once: more would only take the disk from
 /// each other.
 const READERS: usize = 2;
 /// The time that an answer waits for a digest that was not asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The time that it waits for one that was: a digest is no file, and goes without.
+const PATIENCE_ASKED: Duration = Duration::from_secs(30);
+/// The time that a client is waited for that has ended its half, and may have gone.
+const PATIENCE_ENDED: Duration = Duration::from_millis(20);
 const PIECE: usize = 256 << 10;
 
-/// The marks that tell one version of a file from another without reading it: device, inode, size,
-/// and the times of both kinds of change. The second cannot be set back by anyone.
-type DigestedVersion = (u64, u64, u64, (i64, i64), (i64, i64));
-
 /// The digests that are known, or being computed.
+#[derive(Clone, Debug)]
+pub(super) struct Digests(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct Digests {
+struct Shared {
     known: Mutex<Known>,
-    readers: Arc<Semaphore>,
+    readers: Semaphore,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    cells: BTreeMap<DigestedVersion, Arc<OnceCell<Digest>>>,
-    order: VecDeque<DigestedVersion>,
+    digests: BTreeMap<FileVersion, Digest>,
+    order: VecDeque<FileVersion>,
+    pending: BTreeMap<FileVersion, watch::Receiver<Option<Digest>>>,
 }
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { known: Mutex::default(), readers: Arc::new(Semaphore::new(READERS)) }
+        let readers = Semaphore::new(READERS);
+        Self(Arc::new(Shared { known: Mutex::default(), readers }))
     }
 }
 
 impl Digests {
-    /// Returns the digest of an open file. When it takes long and was not asked for (`insist`), the
-    /// answer goes without, and the next has it.
+    /// Returns the digest of an open file. When it takes long, longer if it was asked for (`insist`),
+    /// the answer goes without, and the next has it. `ended` is ready when the client may have gone.
     pub(super) async fn of(
         &self,
         file: &Arc<File>,
-        metadata: &Metadata,
+        version: FileVersion,
         insist: bool,
+        ended: impl Future<Output = ()>,
     ) -> Option<Digest> {
-        let version = version(metadata);
-        let cell = self.cell(version);
-        if let Some(digest) = cell.get() {
-            return Some(*digest);
-        }
-        let (file, readers) = (file.clone(), self.readers.clone());
-        // A task of its own: it goes on when the client has gone, so that no client can make us
-        // begin again and again.
-        let computing = tokio::spawn(async move {
-            let compute = || async {
-                let _place = readers.acquire().await;
-                blocking(move || compute(&file, version)).await
-            };
-            cell.get_or_try_init(compute).await.copied()
-        });
-        let computed = if insist {
-            Ok(computing.await)
-        } else {
-            tokio::time::timeout(PATIENCE, computing).await
-        };
-        match computed.ok()? {
-            Ok(Ok(digest)) => Some(digest),
-            Ok(Err(error)) => {
-                log::warn!("no digest: {error}");
-                None
+        let mut pending = match self.0.ask(version) {
+            Asked::Known(digest) => return Some(digest),
+            Asked::Pending(pending) => pending,
+            Asked::New(computing) => {
+                let pending = computing.done.subscribe();
+                // A task of its own: it goes on when the client has gone, so that no client can
+                // make us begin again and again.
+                tokio::spawn(computing.run(file.clone()));
+                pending
             }
-            Err(_) => None,
+            Asked::Full => return None,
+        };
+        // The sender goes without a word when the file cannot be read.
+        let computed = pending.wait_for(Option::is_some);
+        let most = if insist { PATIENCE_ASKED } else { PATIENCE };
+        let given_up = async {
+            if tokio::time::timeout(most, ended).await.is_ok() {
+                tokio::time::sleep(PATIENCE_ENDED).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            computed = computed => computed.ok().and_then(|digest| *digest),
+            () = given_up => None,
         }
     }
+}
 
-    fn cell(&self, version: DigestedVersion) -> Arc<OnceCell<Digest>> {
-        // Whole whatever a panicking holder did: at worst a version stands in the order without a
-        // cell.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cell) = known.cells.get(&version) {
-            return cell.clone();
+/// What is known when a digest is asked for.
+enum Asked {
+    Known(Digest),
+    Pending(watch::Receiver<Option<Digest>>),
+    New(Computing),
+    /// Too many are pending already.
+    Full,
+}
+
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(self: &Arc<Self>, version: FileVersion) -> Asked {
+        let mut known = self.known();
+        if let Some(digest) = known.digests.get(&version) {
+            return Asked::Known(*digest);
         }
-        if known.cells.len() >= REMEMBERED_MAX
-            && let Some(oldest) = known.order.pop_front()
+        if let Some(pending) = known.pending.get(&version) {
+            return Asked::Pending(pending.clone());
+        }
+        if known.pending.len() >= PENDING_MAX {
+            return Asked::Full;
+        }
+        let (done, pending) = watch::channel(None);
+        known.pending.insert(version, pending);
+        Asked::New(Computing { shared: self.clone(), version, done })
+    }
+}
+
+impl Known {
+    fn remember(&mut self, version: FileVersion, digest: Digest) {
+        if self.digests.insert(version, digest).is_some() {
+            return;
+        }
+        self.order.push_back(version);
+        if self.order.len() > REMEMBERED_MAX
+            && let Some(oldest) = self.order.pop_front()
         {
-            known.cells.remove(&oldest);
+            self.digests.remove(&oldest);
         }
-        let cell = Arc::new(OnceCell::new());
-        known.cells.insert(version, cell.clone());
-        known.order.push_back(version);
-        cell
     }
 }
 
-fn version(found: &Metadata) -> DigestedVersion {
-    let (modified, changed) =
-        ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
-    (found.dev(), found.ino(), found.size(), modified, changed)
+/// A digest that is being computed; pending until it is dropped, whatever becomes of it.
+struct Computing {
+    shared: Arc<Shared>,
+    version: FileVersion,
+    done: watch::Sender<Option<Digest>>,
 }
 
-fn compute(file: &File, expected: DigestedVersion) -> io::Result<Digest> {
+impl Computing {
+    async fn run(self, file: Arc<File>) {
+        let _place = self.shared.readers.acquire().await;
+        let version = self.version;
+        match blocking(move || compute(&file, version)).await {
+            Ok((digest, is_settled)) => {
+                if is_settled {
+                    self.shared.known().remember(version, digest);
+                }
+                self.done.send_replace(Some(digest));
+            }
+            Err(error) => log::warn!("no digest: {error}"),
+        }
+    }
+}
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        self.shared.known().pending.remove(&self.version);
+    }
+}
+
+/// Reads a file. Returns its digest, and true if the version stands for these bytes alone.
+fn compute(file: &File, expected: FileVersion) -> io::Result<(Digest, bool)> {
+    let is_settled = expected.is_settled(Clock::wall());
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; PIECE];
     let mut offset = 0;
@@ -121,8 +183,8 @@ fn compute(file: &File, expected: DigestedVersion) -> io::Result<Digest> {
         hasher.update(&buffer[..length]);
         offset += length as u64;
     }
-    match version(&file.metadata()?) == expected && offset == expected.2 {
-        true => Ok(hasher.finish()),
+    match FileVersion::of(&file.metadata()?) == expected && offset == expected.size() {
+        true => Ok((hasher.finish(), is_settled)),
         false => Err(io::Error::other("the file was changed while it was read")),
     }
 }
@@ -130,43 +192,81 @@ fn compute(file: &File, expected: DigestedVersion) -> io::Result<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::{pending, ready};
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test)
+    }
+
+    /// A file whose time of change is long past, as far as a test can say: the version alone.
+    fn old(n: u64) -> FileVersion {
+        FileVersion::for_test(n, 0)
+    }
 
     #[test]
     fn a_version_is_read_once_and_the_next_version_anew() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        run(async {
             let digests = Digests::default();
             let file = tempfile::NamedTempFile::new().unwrap();
             for text in ["one", "three"] {
                 std::fs::write(file.path(), text).unwrap();
                 let open = Arc::new(File::open(file.path()).unwrap());
-                let metadata = open.metadata().unwrap();
+                let version = FileVersion::of(&open.metadata().unwrap());
                 for _ in 0..2 {
-                    assert_eq!(
-                        digests.of(&open, &metadata, true).await,
-                        Some(Digest::of(text.as_bytes()))
-                    );
+                    let found = digests.of(&open, version, true, pending()).await;
+                    assert_eq!(found, Some(Digest::of(text.as_bytes())));
                 }
             }
-            assert_eq!(digests.known.lock().unwrap().cells.len(), 2);
             // A version that is no more has no digest.
             let open = Arc::new(File::open(file.path()).unwrap());
-            let metadata = open.metadata().unwrap();
+            let version = FileVersion::of(&open.metadata().unwrap());
             std::fs::write(file.path(), "others").unwrap();
             let fresh = Digests::default();
-            assert_eq!(fresh.of(&open, &metadata, true).await, None);
+            assert_eq!(fresh.of(&open, version, true, pending()).await, None);
+            assert!(fresh.0.known().pending.is_empty());
         });
     }
 
     #[test]
     fn the_oldest_is_forgotten_first() {
-        let digests = Digests::default();
-        let number = |n: usize| (0, n as u64, 0, (0, 0), (0, 0));
-        for n in 0..=REMEMBERED_MAX {
-            digests.cell(number(n));
+        let mut known = Known::default();
+        for n in 0..=REMEMBERED_MAX as u64 {
+            known.remember(old(n), Digest::of(b""));
+            known.remember(old(n), Digest::of(b""));
         }
-        let known = digests.known.lock().unwrap();
-        assert_eq!((known.cells.len(), known.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
-        assert!(!known.cells.contains_key(&number(0)) && known.cells.contains_key(&number(1)));
+        assert_eq!((known.digests.len(), known.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+        assert!(!known.digests.contains_key(&old(0)) && known.digests.contains_key(&old(1)));
+    }
+
+    #[test]
+    fn any_number_may_ask_and_one_reads() {
+        run(async {
+            let digests = Digests::default();
+            // Nothing is read: all places are taken.
+            let _places = digests.0.readers.acquire_many(READERS as u32).await.unwrap();
+            let file = Arc::new(tempfile::tempfile().unwrap());
+            // Each waits for its client, which has ended its half, all at the same time.
+            let asking = |versions: Vec<FileVersion>| async {
+                let mut tasks = tokio::task::JoinSet::new();
+                for version in versions {
+                    let (digests, file) = (digests.clone(), file.clone());
+                    tasks.spawn(async move { digests.of(&file, version, true, ready(())).await });
+                }
+                assert!(tasks.join_all().await.iter().all(Option::is_none));
+            };
+            asking(vec![old(1); 1000]).await;
+            // The task that would read, and this test: nobody who has gone holds the file.
+            assert_eq!(Arc::strong_count(&file), 2);
+            asking((2..=PENDING_MAX as u64).map(old).collect()).await;
+            let all = PENDING_MAX + 1;
+            assert_eq!(
+                (digests.0.known().pending.len(), Arc::strong_count(&file)),
+                (PENDING_MAX, all)
+            );
+            // One more goes without, at once, though its client would wait.
+            assert_eq!(digests.of(&file, old(0), true, pending()).await, None);
+            assert_eq!(Arc::strong_count(&file), all);
+        });
     }
 }

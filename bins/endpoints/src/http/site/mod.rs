@@ -1,12 +1,13 @@
 //! The files below a root folder, uploads into another, and the pages around them.
 //!
 //! What is decided without a socket is in files of its own, as functions of values: `target`,
-//! `range`, `conditions`, `same_site`, and [`super::pace`].
+//! `range`, `conditions`, `version`, `hosts`, `same_site`, and [`super::pace`].
 
 mod answer;
 pub mod command;
 mod conditions;
 mod digests;
+mod hosts;
 mod listing;
 mod pages;
 mod range;
@@ -17,6 +18,7 @@ mod served_file;
 mod settings;
 mod target;
 mod upload;
+mod version;
 
 pub use settings::SiteSettings;
 
@@ -25,13 +27,15 @@ use super::server::{Answering, Body, Exchange, Handler, HttpServer};
 use answer::{page, text};
 use anyhow::Context as _;
 use digests::Digests;
+use hosts::Hosts;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING};
+use hyper::header::{ALLOW, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode};
 use pages::UPLOAD_PATH;
 use refusal::Refusal;
 use root::{Root, RootEntry};
+use std::fs::{File, Metadata};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +43,8 @@ use target::{RequestTarget, Wrong};
 use upload::Uploads;
 
 const INDEX: &[u8] = b"index.html";
+/// The policy of what anyone may have sent: it runs nothing, and is of no site.
+const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");
 /// Paths of ours, which no file can have.
 const OURS: &[u8] = b"_jostle";
 
@@ -48,6 +54,7 @@ pub struct Site {
     root: Arc<Root>,
     digests: Digests,
     uploads: Option<Uploads>,
+    hosts: Hosts,
     listing: bool,
 }
 
@@ -68,6 +75,7 @@ impl Site {
             root: Arc::new(root),
             digests: Digests::default(),
             uploads,
+            hosts: Hosts::new(&settings.hosts, machine_name().as_deref()),
             listing: settings.listing,
         })
     }
@@ -84,25 +92,13 @@ impl Site {
         request: Request<Incoming>,
         exchange: &Exchange,
     ) -> Result<Response<Body>, Refusal> {
-        if request.version() == Version::HTTP_11
-            && request.headers().get_all(HOST).iter().count() != 1
-        {
-            return Err(Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "a request has exactly one Host (RFC 9112, section 3.2)",
-            ));
-        }
-        // What gzip packed on the way would be stored packed. hyper has seen to it that `chunked`
-        // comes last.
-        let mut codings = request.headers().get_all(TRANSFER_ENCODING).into_iter();
-        if codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-            return Err(Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "of transfer codings only chunked is known here (RFC 9112, section 6.1)",
-            ));
-        }
+        // CONNECT names whom to connect to, which nobody here does.
+        let target = request.uri().authority().filter(|_| request.method() != Method::CONNECT);
+        self.hosts
+            .check(target.map(|authority| authority.as_str()), request.headers())
+            .map_err(|reason| Refusal::new(StatusCode::MISDIRECTED_REQUEST, reason).closing())?;
         match (request.method(), &self.uploads) {
-            (&Method::GET | &Method::HEAD, _) => self.show(&request.into_parts().0).await,
+            (&Method::GET | &Method::HEAD, _) => self.show(&request.into_parts().0, exchange).await,
             (&Method::POST | &Method::PUT, Some(uploads)) => {
                 uploads.accept(request, exchange).await
             }
@@ -131,9 +127,10 @@ impl Site {
         })
     }
 
-    async fn show(&self, request: &Parts) -> Result<Response<Body>, Refusal> {
+    async fn show(&self, request: &Parts, exchange: &Exchange) -> Result<Response<Body>, Refusal> {
         let target = RequestTarget::parse(request.uri.path()).map_err(|wrong| match wrong {
             Wrong::Malformed => Refusal::new(StatusCode::BAD_REQUEST, "this is not a path"),
+            Wrong::TooLong => Refusal::new(StatusCode::URI_TOO_LONG, "no file has so long a path"),
             Wrong::Hidden => Refusal::new(StatusCode::NOT_FOUND, "there is no such file here"),
         })?;
         if target.segments.first().is_some_and(|name| name == OURS) {
@@ -146,8 +143,7 @@ impl Site {
                 Err(io::Error::from(rustix::io::Errno::NOTDIR).into())
             }
             RootEntry::File(file, metadata) => {
-                let name = target.segments.last().map_or(&[][..], Vec::as_slice);
-                served_file::serve(request, file, &metadata, name, &self.digests).await
+                self.show_file(request, exchange, file, &metadata, &target.segments).await
             }
             RootEntry::Folder(_) if !target.is_folder => Ok(redirect(request, &target)),
             RootEntry::Folder(folder) => {
@@ -155,12 +151,34 @@ impl Site {
                 names.push(INDEX.to_vec());
                 match blocking(move || root.find(&names)).await {
                     Ok(RootEntry::File(file, metadata)) => {
-                        served_file::serve(request, file, &metadata, INDEX, &self.digests).await
+                        let mut names = target.segments.clone();
+                        names.push(INDEX.to_vec());
+                        self.show_file(request, exchange, file, &metadata, &names).await
                     }
                     _ => self.show_folder(request, &target, folder).await,
                 }
             }
         }
+    }
+
+    /// Answers with an open file, found by these names.
+    async fn show_file(
+        &self,
+        request: &Parts,
+        exchange: &Exchange,
+        file: File,
+        metadata: &Metadata,
+        names: &[Vec<u8>],
+    ) -> Result<Response<Body>, Refusal> {
+        let name = names.last().map_or(&[][..], Vec::as_slice);
+        let is_upload = self.uploads.as_ref().is_some_and(|uploads| uploads.holds(&file, names));
+        let mut response =
+            served_file::serve(request, file, metadata, name, &self.digests, exchange).await?;
+        if is_upload {
+            // Anyone may have sent it: a page among the uploads must not speak as one of ours.
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, SANDBOX);
+        }
+        Ok(response)
     }
 
     /// Answers with a folder that has no index.
@@ -247,6 +265,12 @@ pub fn serve(
     let site = Site::open(settings)?;
     let remarks = site.remarks();
     Ok((HttpServer::bind(listen, settings.limits, Arc::new(site))?, remarks))
+}
+
+/// Returns the name that the system gives this machine, where there is a file that says it.
+fn machine_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
 }
 
 /// Redirects to a folder's path with a slash, without which the links in its page lead astray.

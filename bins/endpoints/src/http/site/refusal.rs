@@ -2,7 +2,7 @@
 //! elsewhere.
 
 use hyper::StatusCode;
-use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
 use rustix::io::Errno;
 use std::io;
 
@@ -25,10 +25,15 @@ impl Refusal {
         self
     }
 
+    /// Ends the connection behind the answer.
+    pub(super) fn closing(self) -> Self {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// Returns the refusal of an upload beyond `limit` bytes.
     pub(super) fn too_large(limit: u64) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {limit} bytes are stored"))
-            .with(HeaderName::from_static("connection"), HeaderValue::from_static("close"))
+            .closing()
     }
 
     /// Returns the refusal of a request when something inside went wrong; the log says what.

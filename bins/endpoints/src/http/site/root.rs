@@ -5,16 +5,13 @@
 //! all others, without a race. Where it is missing, each name is opened by itself and no link is
 //! followed at all.
 
+use crate::storage::{FolderEntry, open_entry};
 use rustix::fs::{self, Dir, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-
-/// Never waits for the other end of a pipe, and never becomes anyone's terminal.
-const FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// A folder and a way to open what is below it.
 #[derive(Debug)]
@@ -53,22 +50,21 @@ impl Root {
         self.way != Way::StepByStep
     }
 
-    /// Opens what `names` lead to: a regular file or a folder. Anything else is not there.
+    /// Opens what `names` lead to: a regular file or a folder. Anything else is not there, and is
+    /// not opened to find that out.
     pub(super) fn find(&self, names: &[Vec<u8>]) -> io::Result<RootEntry> {
-        let file = File::from(self.descend(names)?);
-        let metadata = file.metadata()?;
-        match metadata.file_type() {
-            kind if kind.is_file() => Ok(RootEntry::File(file, metadata)),
-            kind if kind.is_dir() => Ok(RootEntry::Folder(file.into())),
-            _ => Err(Errno::NOENT.into()),
+        match open_entry(|flags| self.descend(names, flags))? {
+            FolderEntry::File(file, metadata) => Ok(RootEntry::File(file, metadata)),
+            FolderEntry::Folder(folder) => Ok(RootEntry::Folder(folder)),
+            FolderEntry::Other => Err(Errno::NOENT.into()),
         }
     }
 
-    fn descend(&self, names: &[Vec<u8>]) -> io::Result<OwnedFd> {
+    fn descend(&self, names: &[Vec<u8>], flags: OFlags) -> io::Result<OwnedFd> {
         match self.way {
             #[cfg(target_os = "linux")]
-            Way::Beneath => beneath(&self.folder, &names.join(&b'/')),
-            Way::StepByStep => step_by_step(&self.folder, names),
+            Way::Beneath => beneath(&self.folder, &names.join(&b'/'), flags),
+            Way::StepByStep => step_by_step(&self.folder, names, flags),
         }
     }
 }
@@ -91,7 +87,7 @@ pub(super) fn names(folder: &OwnedFd, most: usize) -> io::Result<Vec<Vec<u8>>> {
 #[cfg(target_os = "linux")]
 fn way(folder: &OwnedFd) -> Way {
     // A kernel before 5.6 does not know the call; a sandbox may forbid what it does not know.
-    match beneath(folder, b"") {
+    match beneath(folder, b"", OFlags::RDONLY | OFlags::CLOEXEC) {
         Ok(_) => Way::Beneath,
         Err(_) => Way::StepByStep,
     }
@@ -103,7 +99,7 @@ fn way(_: &OwnedFd) -> Way {
 }
 
 #[cfg(target_os = "linux")]
-fn beneath(folder: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
+fn beneath(folder: &OwnedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
     /// The kernel gives up when something is renamed under it, which says nothing about the path.
     const TRIES: u32 = 8;
@@ -111,7 +107,7 @@ fn beneath(folder: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut result = Err(Errno::AGAIN);
     for _ in 0..TRIES {
-        result = fs::openat2(folder, path, FLAGS, Mode::empty(), resolve);
+        result = fs::openat2(folder, path, flags, Mode::empty(), resolve);
         if result.as_ref().err() != Some(&Errno::AGAIN) {
             break;
         }
@@ -119,16 +115,16 @@ fn beneath(folder: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
     Ok(result?)
 }
 
-fn step_by_step(folder: &OwnedFd, names: &[Vec<u8>]) -> io::Result<OwnedFd> {
-    let mut found = fs::openat(folder, ".", FLAGS, Mode::empty())?;
+fn step_by_step(folder: &OwnedFd, names: &[Vec<u8>], flags: OFlags) -> io::Result<OwnedFd> {
+    let step = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+    let mut found = fs::openat(folder, ".", step, Mode::empty())?;
     for (place, name) in names.iter().enumerate() {
         // Checked before it came here; a second look costs nothing.
         if name == b".." || name.contains(&b'/') {
             return Err(Errno::NOENT.into());
         }
-        let kind = if place + 1 < names.len() { OFlags::DIRECTORY } else { OFlags::empty() };
-        found =
-            fs::openat(&found, name.as_slice(), FLAGS | OFlags::NOFOLLOW | kind, Mode::empty())?;
+        let flags = if place + 1 < names.len() { step } else { flags };
+        found = fs::openat(&found, name.as_slice(), flags | OFlags::NOFOLLOW, Mode::empty())?;
     }
     Ok(found)
 }

@@ -12,7 +12,8 @@ pub struct SiteSettings {
     pub uploads: Option<PathBuf>,
     /// True if a folder without an index shows what is in it.
     pub listing: bool,
-    /// Names by which browsers may reach the server to upload, besides localhost and addresses.
+    /// Names by which the server may be asked for, besides addresses and names without a public
+    /// meaning.
     pub hosts: Vec<String>,
     /// The limits of its server.
     pub limits: Limits,

@@ -21,22 +21,34 @@ pub(super) struct RequestTarget {
 pub(super) enum Wrong {
     /// It is no path that a client could mean.
     Malformed,
+    /// It is longer than any path to a file.
+    TooLong,
     /// It names something that is never served: a hidden file, or a way up.
     Hidden,
 }
 
 impl RequestTarget {
-    /// Reads the path of a request, percent-encoded as it came.
+    /// Reads the path of a request, percent-encoded as it came. Dot segments lead where they say
+    /// (RFC 3986, section 5.2.4), but not out of the root.
     pub(super) fn parse(path: &str) -> Result<Self, Wrong> {
         let rest = path.strip_prefix('/').ok_or(Wrong::Malformed)?;
         let mut segments = Vec::new();
-        // Empty segments mean nothing, as in every file system.
-        for segment in rest.split('/').filter(|segment| !segment.is_empty()) {
-            segments.push(decode(segment)?);
-        }
-        let is_folder = rest.is_empty() || rest.ends_with('/');
-        if segments.len() > SEGMENTS_MAX {
-            return Err(Wrong::Malformed);
+        let mut is_folder = true;
+        for segment in rest.split('/') {
+            let name = decode(segment)?;
+            is_folder = matches!(name.as_slice(), b"" | b"." | b"..");
+            match name.as_slice() {
+                // Empty segments mean nothing, as in every file system.
+                b"" | b"." => {}
+                b".." => drop(segments.pop().ok_or(Wrong::Hidden)?),
+                hidden if hidden[0] == b'.' => return Err(Wrong::Hidden),
+                long if long.len() > SEGMENT_BYTES_MAX => return Err(Wrong::TooLong),
+                odd if !is_servable(odd) => return Err(Wrong::Malformed),
+                _ => segments.push(name),
+            }
+            if segments.len() > SEGMENTS_MAX {
+                return Err(Wrong::TooLong);
+            }
         }
         Ok(Self { segments, is_folder })
     }
@@ -57,11 +69,7 @@ fn decode(segment: &str) -> Result<Vec<u8>, Wrong> {
     if (0..bytes.len()).any(|place| bytes[place] == b'%' && !is_encoded(place)) {
         return Err(Wrong::Malformed);
     }
-    let name: Vec<u8> = percent_decode_str(segment).collect();
-    if name.first() == Some(&b'.') {
-        return Err(Wrong::Hidden);
-    }
-    if is_servable(&name) { Ok(name) } else { Err(Wrong::Malformed) }
+    Ok(percent_decode_str(segment).collect())
 }
 
 /// Returns true if a file of this name can be asked for.
@@ -88,6 +96,14 @@ mod tests {
             ("/my%20song%c3%bc.mp3", &["my songü.mp3"], false),
             ("/%2541", &["%41"], false),
             ("/a..b/c.", &["a..b", "c."], false),
+            ("/./a", &["a"], false),
+            ("/a/./b/.", &["a", "b"], true),
+            ("/%2e/a", &["a"], false),
+            ("/.", &[], true),
+            ("/a/../b", &["b"], false),
+            ("/a/b/..", &["a"], true),
+            ("/a/%2E./b/./../c", &["c"], false),
+            ("/a//../b", &["b"], false),
         ] {
             let target = RequestTarget::parse(path).unwrap();
             let found: Vec<_> =
@@ -107,12 +123,13 @@ mod tests {
         for path in [
             "/..",
             "/../a",
-            "/a/../b",
+            "/a/../../a",
+            "/./../a",
             "/%2e%2e/a",
             "/.%2e",
-            "/.",
             "/.git/config",
             "/a/.ssh",
+            "/a/../.ssh",
             "/%2ehtaccess",
             "/..%2fa",
             "/..%5ca",
@@ -125,7 +142,13 @@ mod tests {
         {
             assert_eq!(RequestTarget::parse(path), Err(Wrong::Malformed), "{path}");
         }
-        assert_eq!(RequestTarget::parse(&"/a".repeat(SEGMENTS_MAX + 1)), Err(Wrong::Malformed));
-        assert_eq!(RequestTarget::parse(&format!("/{}", "a".repeat(256))), Err(Wrong::Malformed));
+        for (path, wrong) in [
+            ("/a".repeat(SEGMENTS_MAX), None),
+            ("/a".repeat(SEGMENTS_MAX + 1), Some(Wrong::TooLong)),
+            (format!("/{}", "a".repeat(255)), None),
+            (format!("/{}", "a".repeat(256)), Some(Wrong::TooLong)),
+        ] {
+            assert_eq!(RequestTarget::parse(&path).err(), wrong, "{path}");
+        }
     }
 }

@@ -109,6 +109,11 @@ impl ChunkAccount {
         self.cells.get(number as usize).copied().unwrap_or_default()
     }
 
+    /// Returns the number of chunks up to the last that arrived; behind it all are missing.
+    pub(super) fn known(&self) -> u32 {
+        self.cells.len() as u32
+    }
+
     /// Counts a copy of chunk `number`, which must be in the file.
     pub(super) fn note(&mut self, number: u32, intact: bool) -> Keep {
         let place = number as usize;

@@ -1,6 +1,7 @@
 //! The control datagrams, each of which is repeated until it is answered.
 
 use super::account::ChunkCounts;
+use crate::protocol::cookie::Cookie;
 use crate::protocol::wire::{CRC_SIZE, DatagramFields, Unreadable, open, seal};
 use bytes::Bytes;
 use jostle_common::digest::Digest;
@@ -20,6 +21,7 @@ pub const REASON_MAX: usize = 200;
 const START: &[u8; 4] = b"FILE";
 const DONE: &[u8; 4] = b"DONE";
 const BYE: &[u8; 4] = b"BYE.";
+const PROVE: &[u8; 4] = b"COOK";
 const ACCEPT: &[u8; 4] = b"OKAY";
 const WAIT: &[u8; 4] = b"WAIT";
 const REFUSE: &[u8; 4] = b"NOPE";
@@ -28,14 +30,16 @@ const REPORT: &[u8; 4] = b"REPT";
 /// A control datagram of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientControl {
-    /// A file of `size` bytes and this digest will come.
+    /// A file of `size` bytes will come.
     Start {
         /// The transfer, by a random number that the client chose.
         transfer: u64,
         /// The size of the file in bytes.
         size: u64,
-        /// The digest of the file.
-        digest: Digest,
+        /// The digest of the file, if it is known by now.
+        digest: Option<Digest>,
+        /// The cookie that the server gave to this address.
+        cookie: Option<Cookie>,
     },
     /// All chunks were sent; asks for a page of the report.
     Done {
@@ -43,6 +47,8 @@ pub enum ClientControl {
         transfer: u64,
         /// The page that is asked for, from 0.
         page: u32,
+        /// The digest of the file: it may have become known while it was sent.
+        digest: Option<Digest>,
     },
     /// The report has arrived: the server may forget the transfer. Never answered.
     Bye {
@@ -56,16 +62,18 @@ impl ClientControl {
     pub fn encode(&self) -> Bytes {
         let mut datagram = Vec::with_capacity(CLIENT_CONTROL_SIZE);
         match self {
-            Self::Start { transfer, size, digest } => {
+            Self::Start { transfer, size, digest, cookie } => {
                 datagram.extend_from_slice(START);
                 datagram.extend_from_slice(&transfer.to_be_bytes());
                 datagram.extend_from_slice(&size.to_be_bytes());
-                datagram.extend_from_slice(&digest.0);
+                datagram.extend_from_slice(&written(*digest));
+                datagram.extend_from_slice(&Cookie::bytes(*cookie));
             }
-            Self::Done { transfer, page } => {
+            Self::Done { transfer, page, digest } => {
                 datagram.extend_from_slice(DONE);
                 datagram.extend_from_slice(&transfer.to_be_bytes());
                 datagram.extend_from_slice(&page.to_be_bytes());
+                datagram.extend_from_slice(&written(*digest));
             }
             Self::Bye { transfer } => {
                 datagram.extend_from_slice(BYE);
@@ -88,18 +96,40 @@ impl ClientControl {
         let (magic, transfer) = (fields.array::<4>()?, fields.u64()?);
         match &magic {
             START => {
-                Some(Self::Start { transfer, size: fields.u64()?, digest: Digest(fields.array()?) })
+                let (size, digest) = (fields.u64()?, known(fields.array()?));
+                let cookie = Cookie::read(fields.array()?);
+                Some(Self::Start { transfer, size, digest, cookie })
             }
-            DONE => Some(Self::Done { transfer, page: fields.u32()? }),
+            DONE => {
+                let (page, digest) = (fields.u32()?, known(fields.array()?));
+                Some(Self::Done { transfer, page, digest })
+            }
             BYE => Some(Self::Bye { transfer }),
             _ => None,
         }
     }
 }
 
+/// Returns the bytes that stand for a digest that is known, or not yet.
+fn written(digest: Option<Digest>) -> [u8; 32] {
+    digest.map_or([0; 32], |digest| digest.0)
+}
+
+/// Reads a digest; zeros stand for one that is not known yet.
+fn known(bytes: [u8; 32]) -> Option<Digest> {
+    (bytes != [0; 32]).then_some(Digest(bytes))
+}
+
 /// A control datagram of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerControl {
+    /// The transfer may begin once it is announced with this cookie.
+    Prove {
+        /// The transfer.
+        transfer: u64,
+        /// The cookie of the address from which it was announced.
+        cookie: Cookie,
+    },
     /// The transfer may begin.
     Accept {
         /// The transfer.
@@ -135,9 +165,9 @@ pub struct ReportPage {
     pub counts: ChunkCounts,
     /// From the first data datagram to the last, in nanoseconds.
     pub nanos: u64,
-    /// The digest of the file as it was stored, holes filled with zeros.
+    /// The digest of the chunks that arrived, in their order; of the file if all did.
     pub digest: Digest,
-    /// The name that the file got.
+    /// The name that the file got; empty when nothing of it arrived, so that none was made.
     pub name: String,
     /// Two chunks per byte, the first in the high half: see [`super::ChunkFate::code`].
     pub map: Vec<u8>,
@@ -148,6 +178,7 @@ impl ServerControl {
     /// beyond their bounds are cut.
     pub fn encode(&self) -> Bytes {
         let (magic, transfer) = match self {
+            Self::Prove { transfer, .. } => (PROVE, transfer),
             Self::Accept { transfer } => (ACCEPT, transfer),
             Self::Wait { transfer } => (WAIT, transfer),
             Self::Refuse { transfer, .. } => (REFUSE, transfer),
@@ -156,6 +187,9 @@ impl ServerControl {
         let mut datagram = [&magic[..], &transfer.to_be_bytes()].concat();
         match self {
             Self::Accept { .. } | Self::Wait { .. } => {}
+            Self::Prove { cookie, .. } => {
+                datagram.extend_from_slice(&Cookie::bytes(Some(*cookie)));
+            }
             Self::Refuse { reason, .. } => {
                 datagram.extend_from_slice(cut(reason, REASON_MAX).as_bytes())
             }
@@ -175,6 +209,7 @@ impl ServerControl {
         let mut fields = DatagramFields::new(body);
         let (magic, transfer) = (fields.array::<4>()?, fields.u64()?);
         match &magic {
+            PROVE => Some(Self::Prove { transfer, cookie: Cookie::read(fields.array()?)? }),
             ACCEPT => Some(Self::Accept { transfer }),
             WAIT => Some(Self::Wait { transfer }),
             REFUSE => Some(Self::Refuse {
@@ -246,10 +281,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(transfer: u64, size: u64, page: u32, reason in ".{0,50}",
-            map in prop::collection::vec(any::<u8>(), 0..=800)) {
+            map in prop::collection::vec(any::<u8>(), 0..=800), mut cookie: [u8; 16], known: bool) {
+            cookie[0] |= 1;
+            let (digest, cookie) = (known.then(|| Digest::of(b"")), Cookie::read(cookie));
             for control in [
-                ClientControl::Start { transfer, size, digest: Digest::of(b"") },
-                ClientControl::Done { transfer, page },
+                ClientControl::Start { transfer, size, digest, cookie },
+                ClientControl::Done { transfer, page, digest },
                 ClientControl::Bye { transfer },
             ] {
                 let datagram = control.encode();
@@ -257,6 +294,7 @@ mod tests {
                 prop_assert_eq!(ClientControl::decode(&datagram), Ok(control));
             }
             for control in [
+                ServerControl::Prove { transfer, cookie: cookie.unwrap() },
                 ServerControl::Accept { transfer },
                 ServerControl::Wait { transfer },
                 ServerControl::Refuse { transfer, reason: reason.clone() },
@@ -269,8 +307,8 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_a_reader_panic(body: Vec<u8>, kind in 0usize..8) {
-            let magic: &[u8] = [START, DONE, BYE, ACCEPT, WAIT, REFUSE, REPORT, b"\0\0\0\0"][kind];
+        fn no_bytes_make_a_reader_panic(body: Vec<u8>, kind in 0usize..9) {
+            let magic: &[u8] = [START, DONE, BYE, PROVE, ACCEPT, WAIT, REFUSE, REPORT, b"\0\0\0\0"][kind];
             for datagram in [seal([magic, &body].concat()), body.into()] {
                 let _ = (ClientControl::decode(&datagram), ServerControl::decode(&datagram));
             }

@@ -2,6 +2,7 @@
 //! falls silent.
 
 use super::received::{ReceivedFile, UdpFileReceiverReport};
+use crate::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::{Endpoint, Transmit};
 use jostle_common::digest::Hasher;
@@ -47,6 +48,7 @@ pub struct NaiveReceiver<F: Folder> {
     settings: NaiveSettings,
     folder: F,
     streams: BTreeMap<SocketAddr, BareStream<F::File>>,
+    finishing: Vec<(Finishing, ReceivedFile)>,
     received: VecDeque<ReceivedFile>,
     report: UdpFileReceiverReport,
 }
@@ -55,7 +57,8 @@ impl<F: Folder> NaiveReceiver<F> {
     /// Creates a receiver that stores what it gets in `folder`.
     pub fn new(settings: NaiveSettings, folder: F) -> Self {
         let (received, report) = (VecDeque::new(), UdpFileReceiverReport::default());
-        Self { settings, folder, streams: BTreeMap::new(), received, report }
+        let (streams, finishing) = (BTreeMap::new(), Vec::new());
+        Self { settings, folder, streams, finishing, received, report }
     }
 
     /// Returns the report so far.
@@ -101,13 +104,33 @@ impl<F: Folder> NaiveReceiver<F> {
         while let Some(peer) = self.next_due().filter(|(due, _)| *due <= now).map(|(_, peer)| peer)
         {
             let Some(stream) = self.streams.remove(&peer) else { return };
-            let received = stream.finish(peer);
-            match received.stored {
-                Ok(_) => self.report.stored += 1,
-                Err(_) => self.report.failed += 1,
+            let (finishing, received) = stream.finish(peer);
+            match finishing {
+                Some(finishing) => self.finishing.push((finishing, received)),
+                None => self.tell(received),
             }
-            self.received.push_back(received);
         }
+        for (mut finishing, received) in std::mem::take(&mut self.finishing) {
+            match finishing.poll(now) {
+                Some(result) => self.handle_finished(received, result),
+                None => self.finishing.push((finishing, received)),
+            }
+        }
+    }
+
+    fn handle_finished(&mut self, received: ReceivedFile, result: io::Result<StoredFile>) {
+        let stored = result
+            .map(|stored| (stored.name, stored.digest))
+            .map_err(|error| format!("cannot store the file: {error}"));
+        self.tell(ReceivedFile { stored, ..received });
+    }
+
+    fn tell(&mut self, received: ReceivedFile) {
+        match received.stored {
+            Ok(_) => self.report.stored += 1,
+            Err(_) => self.report.failed += 1,
+        }
+        self.received.push_back(received);
     }
 
     fn next_due(&self) -> Option<(Instant, SocketAddr)> {
@@ -116,24 +139,24 @@ impl<F: Folder> NaiveReceiver<F> {
 }
 
 impl<P: Partial> BareStream<P> {
-    fn finish(self, peer: SocketAddr) -> ReceivedFile {
-        let stored = match (self.failure, self.file) {
-            (None, Some(file)) => file
-                .finish()
-                .map(|name| (name, self.hasher.finish()))
-                .map_err(|error| format!("cannot store the file: {error}")),
-            (failure, _) => Err(failure.unwrap_or_default()),
-        };
+    /// Ends the file. What there is to tell is complete once it has its name, if it gets one.
+    fn finish(self, peer: SocketAddr) -> (Option<Finishing>, ReceivedFile) {
+        let stored = Err(self.failure.clone().unwrap_or_default());
         let elapsed = self.last.since(self.started);
-        ReceivedFile { peer, stored, size: self.size, sent: None, elapsed, account: None }
+        let received =
+            ReceivedFile { peer, stored, size: self.size, sent: None, elapsed, account: None };
+        match (self.failure, self.file) {
+            (None, Some(file)) => (Some(file.finish(RestOfDigest::nothing(self.hasher))), received),
+            _ => (None, received),
+        }
     }
 }
 
 impl<F: Folder> Endpoint for NaiveReceiver<F> {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         self.advance(now);
-        let is_full =
-            self.streams.len() >= self.settings.transfers_max && !self.streams.contains_key(&from);
+        let open = self.streams.len() + self.finishing.len();
+        let is_full = open >= self.settings.transfers_max && !self.streams.contains_key(&from);
         if datagram.is_empty() || is_full {
             self.report.ignored += 1;
             return;
@@ -152,13 +175,17 @@ impl<F: Folder> Endpoint for NaiveReceiver<F> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.next_due().map(|(due, _)| due)
+        let finishing = self.finishing.iter().map(|(finishing, _)| finishing.deadline());
+        finishing.chain(self.next_due().map(|(due, _)| due)).min()
     }
 
     /// Finishes the files that are open: silence would have ended them, and so does the request to
     /// stop.
     fn handle_stop(&mut self, now: Instant) {
         self.advance(now + self.settings.idle);
+        for (finishing, received) in std::mem::take(&mut self.finishing) {
+            self.handle_finished(received, finishing.wait());
+        }
     }
 
     fn is_finished(&self) -> bool {

@@ -11,8 +11,12 @@ use std::time::Duration;
 pub struct UdpFileReceiverSettings {
     /// The largest file it accepts, in bytes.
     pub size_max: u64,
-    /// The most transfers that may be open at once.
+    /// The most transfers of which chunks may come at once.
     pub transfers_max: usize,
+    /// The most transfers that one source may have open at once.
+    pub per_source_max: usize,
+    /// The secret of the cookies; random where strangers may send.
+    pub secret: [u8; 32],
     /// The silence after which an unfinished transfer is given up.
     pub idle: Duration,
     /// The time that it waits, after the sender is done and after the last chunk, for chunks that
@@ -29,6 +33,8 @@ impl Default for UdpFileReceiverSettings {
         Self {
             size_max: 4 << 30,
             transfers_max: 64,
+            per_source_max: 16,
+            secret: [0; 32],
             idle: Duration::from_secs(60),
             settle: Duration::from_millis(500),
             // The client asks every 200 ms: fifty requests would have to be lost in a row.
@@ -62,7 +68,7 @@ impl ReceivedFile {
         Self { peer, stored, size, sent: None, elapsed, account: None }
     }
 
-    /// Returns true if what was stored is what was sent; false when that is not known.
+    /// Returns true if all of what was sent was stored; false when that is not known.
     pub fn is_equal(&self) -> bool {
         matches!((&self.stored, self.sent), (Ok((_, stored)), Some(sent)) if *stored == sent)
     }
@@ -86,8 +92,14 @@ pub struct UdpFileReceiverReport {
     pub damaged: u64,
     /// Datagrams that were whole and made no sense.
     pub ignored: u64,
-    /// Announcements that were refused.
+    /// Announcements from a source that had yet to prove its address.
+    pub unproved: u64,
+    /// Files that were refused.
     pub refused: u64,
+    /// Announcements that were forgotten, since there were too many without a chunk.
+    pub forgotten: u64,
+    /// Transfers that gave their place to another, since their sender was silent.
+    pub yielded: u64,
     /// Transfers that ended with a stored file.
     pub stored: u64,
     /// Transfers that failed.

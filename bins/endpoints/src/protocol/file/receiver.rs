@@ -1,26 +1,44 @@
 //! The receiver of files over plain UDP: any number of senders at once, up to a bound.
+//!
+//! Nothing is kept for a source that has not proved its address with a cookie, no place is taken
+//! before a chunk of the file has come, and one source gets a share of the places only.
 
 use super::control::{ClientControl, ServerControl};
 use super::data::{Copy, DATA_SIZE};
 use super::received::{ReceivedFile, UdpFileReceiverReport, UdpFileReceiverSettings};
 use super::transfer::{Announced, UdpTransfer};
+use crate::protocol::cookie::{Cookie, CookieJar};
 use crate::protocol::storage::Folder;
 use crate::protocol::wire::Unreadable;
-use crate::protocol::{Endpoint, Transmit, chunks_in};
+use crate::protocol::{Endpoint, Transmit, chunks_in, is_loopback};
+use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The most answers that may wait for the socket; further ones are not made, and the client asks
 /// again.
 const OUTBOX_MAX: usize = 256;
+/// The most files that may be announced without a chunk that came: beyond, the one that has been
+/// announced longest is forgotten.
+const ANNOUNCED_MAX: usize = 1024;
+/// The silence after which a transfer gives its place to another that needs one.
+const YIELD_AFTER: Duration = Duration::from_secs(5);
+const BUSY: &str = "the server is busy with other files; try again later";
+
+/// A transfer is known by its sender's address and its number.
+type TransferKey = (SocketAddr, u64);
 
 /// Receives files into a [`Folder`].
 #[derive(Debug)]
 pub struct UdpFileReceiver<F: Folder> {
     settings: UdpFileReceiverSettings,
+    jar: CookieJar,
     folder: F,
-    transfers: BTreeMap<(SocketAddr, u64), UdpTransfer<F::File>>,
+    transfers: BTreeMap<TransferKey, UdpTransfer<F::File>>,
+    /// No transfer has something to do before; `None`: there is nothing to wait for.
+    due: Option<Instant>,
     outbox: VecDeque<Transmit>,
     received: VecDeque<ReceivedFile>,
     report: UdpFileReceiverReport,
@@ -29,9 +47,16 @@ pub struct UdpFileReceiver<F: Folder> {
 impl<F: Folder> UdpFileReceiver<F> {
     /// Creates a receiver that stores what it gets in `folder`.
     pub fn new(settings: UdpFileReceiverSettings, folder: F) -> Self {
-        let report = UdpFileReceiverReport::default();
-        let (outbox, received) = (VecDeque::new(), VecDeque::new());
-        Self { settings, folder, transfers: BTreeMap::new(), outbox, received, report }
+        Self {
+            settings,
+            jar: CookieJar::new(settings.secret),
+            folder,
+            transfers: BTreeMap::new(),
+            due: None,
+            outbox: VecDeque::new(),
+            received: VecDeque::new(),
+            report: UdpFileReceiverReport::default(),
+        }
     }
 
     /// Returns the report so far.
@@ -66,22 +91,31 @@ impl<F: Folder> UdpFileReceiver<F> {
         let Some(copy) = Copy::decode(datagram) else {
             return self.handle_unknown(now, from);
         };
-        let transfer =
-            self.transfers.get_mut(&(from, copy.transfer)).filter(|transfer| transfer.is_open());
+        let key = (from, copy.transfer);
+        let transfer = self.transfers.get(&key).filter(|transfer| transfer.is_open());
         let Some(transfer) = transfer else {
             self.report.stray += 1;
             return;
         };
-        if transfer.handle_copy(now, &copy, &mut self.folder) {
+        if !transfer.fits(&copy) {
+            self.report.ignored += 1;
+            return;
+        }
+        let has_place = transfer.has_data() || self.make_place(now);
+        let Some(transfer) = self.transfers.get_mut(&key) else { return };
+        if has_place {
+            transfer.handle_copy(now, &copy, &mut self.folder);
             self.report.data += 1;
         } else {
-            self.report.ignored += 1;
+            self.report.refused += 1;
+            transfer.refuse(BUSY);
         }
         if transfer.is_over() {
             // It failed while storing: the sender learns it now, not when it is done.
             let answer = transfer.answer(0);
             self.answer(from, &answer);
         }
+        self.touch(key);
     }
 
     /// Takes in a datagram whose copies of the header are both damaged: the address tells the
@@ -90,12 +124,13 @@ impl<F: Folder> UdpFileReceiver<F> {
         let mut open = self
             .transfers
             .range_mut((from, 0)..=(from, u64::MAX))
-            .map(|(_, transfer)| transfer)
-            .filter(|transfer| transfer.is_open());
+            .filter(|(_, transfer)| transfer.is_open());
         match (open.next(), open.next()) {
-            (Some(transfer), None) => {
+            (Some((key, transfer)), None) => {
                 transfer.handle_unknown(now);
                 self.report.data += 1;
+                let key = *key;
+                self.touch(key);
             }
             _ => self.report.damaged += 1,
         }
@@ -103,74 +138,144 @@ impl<F: Folder> UdpFileReceiver<F> {
 
     fn handle_control(&mut self, now: Instant, from: SocketAddr, control: &ClientControl) {
         match *control {
-            ClientControl::Start { transfer, size, digest } => {
-                self.handle_start(now, from, transfer, Announced { size, digest });
+            ClientControl::Start { transfer, size, digest, cookie } => {
+                let announced = Announced { size, digest };
+                let answer = self.handle_start(now, from, transfer, announced, cookie);
+                answer.into_iter().for_each(|answer| self.answer(from, &answer));
             }
-            ClientControl::Done { transfer, page } => {
-                let answer = match self.transfers.get_mut(&(from, transfer)) {
-                    Some(found) => {
-                        found.handle_done(now, page);
-                        // What that makes due is done before it is answered: a clean transfer ends
-                        // with its first answer.
-                        self.advance(now);
-                        self.transfers
-                            .get_mut(&(from, transfer))
-                            .map(|found| found.handle_done(now, page))
-                    }
-                    None => None,
-                };
+            ClientControl::Done { transfer, page, digest } => {
                 let reason = || "the server does not know this transfer (any more)".to_owned();
-                let answer =
-                    answer.unwrap_or_else(|| ServerControl::Refuse { transfer, reason: reason() });
+                let answer = self
+                    .handle_done(now, (from, transfer), page, digest)
+                    .unwrap_or_else(|| ServerControl::Refuse { transfer, reason: reason() });
                 self.answer(from, &answer);
             }
             ClientControl::Bye { transfer } => {
-                if let Some(found) = self.transfers.get_mut(&(from, transfer)) {
+                let key = (from, transfer);
+                if let Some(found) = self.transfers.get_mut(&key) {
                     found.handle_bye();
+                    self.touch(key);
                 }
             }
         }
     }
 
-    fn handle_start(&mut self, now: Instant, from: SocketAddr, id: u64, announced: Announced) {
+    /// Returns the answer to a sender that is done; `None` when it is not known.
+    fn handle_done(
+        &mut self,
+        now: Instant,
+        key: TransferKey,
+        page: u32,
+        digest: Option<Digest>,
+    ) -> Option<ServerControl> {
+        self.transfers.get_mut(&key)?.handle_done(now, page, digest);
+        // What that makes due is done before it is answered: a clean transfer ends with its first
+        // answer.
+        self.touch(key);
+        self.advance(now);
+        Some(self.transfers.get_mut(&key)?.handle_done(now, page, digest))
+    }
+
+    fn handle_start(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        id: u64,
+        announced: Announced,
+        cookie: Option<Cookie>,
+    ) -> Option<ServerControl> {
         if let Some(known) = self.transfers.get_mut(&(from, id)) {
             // A repeat, whose answer was lost, announces the same file.
-            if known.announced() == announced {
-                let answer = known.handle_start(now);
-                self.answer(from, &answer);
-            } else {
+            if known.announced().size != announced.size {
                 self.report.ignored += 1;
+                return None;
             }
-            return;
+            return Some(known.handle_start(now));
         }
-        let answer = match self.admit(announced.size) {
+        if !cookie.is_some_and(|cookie| self.jar.knows(now, from, cookie)) {
+            self.report.unproved += 1;
+            return Some(ServerControl::Prove { transfer: id, cookie: self.jar.cookie(now, from) });
+        }
+        Some(match self.admit(now, from, announced.size) {
             Ok(chunks) => {
+                self.forget_oldest_announced();
                 let transfer = UdpTransfer::new(now, from, id, announced, chunks);
                 self.transfers.insert((from, id), transfer);
+                self.touch((from, id));
                 ServerControl::Accept { transfer: id }
             }
             Err(reason) => {
                 self.report.refused += 1;
                 ServerControl::Refuse { transfer: id, reason }
             }
-        };
-        self.answer(from, &answer);
+        })
     }
 
     /// Returns the number of chunks of one more file, or the reason why there is no room for it.
-    fn admit(&mut self, size: u64) -> Result<u32, String> {
+    fn admit(&self, now: Instant, from: SocketAddr, size: u64) -> Result<u32, String> {
         let limit = self.settings.size_max;
         let chunks = chunks_in(size).filter(|_| size <= limit);
         let chunks =
             chunks.ok_or_else(|| format!("the file has {size} bytes, the server takes {limit}"))?;
-        if self.transfers.len() >= self.settings.transfers_max {
-            // One that has ended and only lingers makes room.
-            let over =
-                self.transfers.iter().find(|(_, transfer)| transfer.is_over()).map(|(key, _)| *key);
-            let over = over.ok_or_else(|| "the server is busy with other files".to_owned())?;
-            self.transfers.remove(&over);
+        let room = self.folder.room();
+        if size > room {
+            return Err(format!("the file has {size} bytes, the server has room for {room} more"));
+        }
+        let source = source(from);
+        let open = self.transfers.iter().filter(|((peer, _), _)| self::source(*peer) == source);
+        let open = open.filter(|(_, transfer)| !transfer.is_over()).count();
+        let share = self.settings.per_source_max;
+        if open >= share {
+            return Err(format!("you send {open} files at once, the server takes {share}"));
+        }
+        if self.places_taken() >= self.settings.transfers_max && self.yielding(now).is_none() {
+            return Err(BUSY.to_owned());
         }
         Ok(chunks)
+    }
+
+    fn places_taken(&self) -> usize {
+        self.transfers.values().filter(|transfer| transfer.has_data()).count()
+    }
+
+    /// Returns the transfer that makes room: one that has ended and only lingers, or the one whose
+    /// sender has been silent longest and for long.
+    fn yielding(&self, now: Instant) -> Option<TransferKey> {
+        let rank = |transfer: &UdpTransfer<F::File>| (!transfer.is_over(), transfer.heard());
+        let placed = self.transfers.iter().filter(|(_, transfer)| transfer.has_data());
+        let (key, transfer) = placed.min_by_key(|(_, transfer)| rank(transfer))?;
+        let is_silent = transfer.is_open() && transfer.heard() + YIELD_AFTER <= now;
+        (transfer.is_over() || is_silent).then_some(*key)
+    }
+
+    /// Makes room for one more transfer of which a chunk came. Returns false if there is none.
+    fn make_place(&mut self, now: Instant) -> bool {
+        if self.places_taken() < self.settings.transfers_max {
+            return true;
+        }
+        let Some(key) = self.yielding(now) else { return false };
+        let Some(mut yielding) = self.transfers.remove(&key) else { return false };
+        if yielding.is_open() {
+            self.report.yielded += 1;
+            yielding.yield_place();
+            let answer = yielding.answer(0);
+            self.answer(key.0, &answer);
+        }
+        if let Some(received) = yielding.advance(now, &self.settings, &mut self.folder) {
+            self.tell(received, true);
+        }
+        true
+    }
+
+    fn forget_oldest_announced(&mut self) {
+        let bare = || self.transfers.iter().filter(|(_, transfer)| !transfer.has_data());
+        if bare().count() >= ANNOUNCED_MAX
+            && let Some((key, _)) = bare().min_by_key(|(_, transfer)| transfer.heard())
+        {
+            let key = *key;
+            self.transfers.remove(&key);
+            self.report.forgotten += 1;
+        }
     }
 
     fn answer(&mut self, to: SocketAddr, control: &ServerControl) {
@@ -179,33 +284,55 @@ impl<F: Folder> UdpFileReceiver<F> {
         }
     }
 
+    /// Takes in that something about a transfer has changed.
+    fn touch(&mut self, key: TransferKey) {
+        if let Some(transfer) = self.transfers.get(&key) {
+            let deadline = transfer.deadline(&self.settings);
+            self.due = Some(self.due.map_or(deadline, |due| due.min(deadline)));
+        }
+    }
+
+    fn tell(&mut self, received: ReceivedFile, is_news: bool) {
+        match &received.stored {
+            Ok(_) => self.report.stored += 1,
+            Err(_) if !is_news => return,
+            Err(_) => self.report.failed += 1,
+        }
+        self.received.push_back(received);
+    }
+
     /// Does what is due, and forgets what is over.
     fn advance(&mut self, now: Instant) {
+        if self.due.is_none_or(|due| now < due) {
+            return;
+        }
         let settings = self.settings;
+        let mut told = Vec::new();
         for transfer in self.transfers.values_mut() {
             let Some(received) = transfer.advance(now, &settings, &mut self.folder) else {
                 continue;
             };
             // The sender learns it now, and not when it next asks. With the answer it got when it
             // was done this stays within three times what it sent.
-            if transfer.is_finished() && self.outbox.len() < OUTBOX_MAX {
-                self.outbox.push_back(Transmit {
-                    to: received.peer,
-                    payload: transfer.answer(0).encode(),
-                });
-            }
-            match &received.stored {
-                Ok(_) => self.report.stored += 1,
-                // An announcement that nothing followed, as from a sender that was stopped at once,
-                // is no news.
-                Err(_) if !transfer.has_data() => continue,
-                Err(_) => self.report.failed += 1,
-            }
-            self.received.push_back(received);
+            let answer = transfer.is_reported().then(|| transfer.answer(0));
+            // An announcement that nothing followed, as from a sender that was stopped at once, is
+            // no news.
+            told.push((received, answer, transfer.has_data() || transfer.is_reported()));
+        }
+        for (received, answer, is_news) in told {
+            answer.into_iter().for_each(|answer| self.answer(received.peer, &answer));
+            self.tell(received, is_news);
         }
         self.transfers
             .retain(|_, transfer| !(transfer.is_over() && transfer.deadline(&settings) <= now));
+        self.due = self.transfers.values().map(|transfer| transfer.deadline(&settings)).min();
     }
+}
+
+/// Returns what counts as one source: a host. On this machine it is a socket, since a proxy in
+/// front makes all clients look local.
+const fn source(address: SocketAddr) -> SocketAddr {
+    if is_loopback(address) { address } else { SocketAddr::new(address.ip(), 0) }
 }
 
 impl<F: Folder> Endpoint for UdpFileReceiver<F> {
@@ -234,12 +361,19 @@ impl<F: Folder> Endpoint for UdpFileReceiver<F> {
         if !self.outbox.is_empty() {
             return Some(Instant::START);
         }
-        self.transfers.values().map(|transfer| transfer.deadline(&self.settings)).min()
+        self.due
     }
 
     fn is_finished(&self) -> bool {
         let ended = self.report.stored + self.report.failed > 0;
         // A transfer that lingers still answers a sender that missed the report.
         self.settings.once && ended && self.transfers.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Ends the transfers that are open: what is whole gets its name.
+    fn handle_stop(&mut self, now: Instant) {
+        self.transfers.values_mut().for_each(UdpTransfer::handle_stop);
+        self.due = Some(now);
+        self.advance(now);
     }
 }

@@ -4,12 +4,13 @@
 use super::account::{ChunkCounts, ChunkFate, unpacked};
 use super::control::{ClientControl, PAGE_CHUNKS, ReportPage, ServerControl};
 use super::data::ChunkDatagram;
+use crate::protocol::cookie::Cookie;
 use crate::protocol::pacer::Pacer;
 use crate::protocol::storage::Source;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
 use crate::protocol::{CHUNK, CHUNK_BYTES, Endpoint, Redirect, Transmit, chunk_length, chunks_in};
-use jostle_common::digest::Digest;
+use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, format_duration};
 use std::io;
@@ -81,9 +82,10 @@ pub enum UdpFileFailure {
 /// The fate of the file, as the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpFileArrival {
-    /// The name that the server gave it; not to be printed without escaping.
+    /// The name that the server gave it, empty when nothing of it arrived; not to be printed
+    /// without escaping.
     pub name: String,
-    /// The digest of what the server stored.
+    /// The digest of the chunks that the server got, in their order; of the file if it got all.
     pub digest: Digest,
     /// The counts of the chunks by their fate.
     pub counts: ChunkCounts,
@@ -126,6 +128,11 @@ pub struct UdpFileSender<F> {
     settings: UdpFileSenderSettings,
     source: F,
     chunks: u32,
+    /// The digest of the file, once it is known: else it is made while the file is sent.
+    digest: Option<Digest>,
+    hasher: Hasher,
+    /// The cookie that the server has given.
+    cookie: Option<Cookie>,
     phase: SendingPhase,
     pacer: Pacer,
     timer: RetransmissionTimer,
@@ -147,6 +154,13 @@ impl<F: Source> UdpFileSender<F> {
         Self {
             chunks: chunks.unwrap_or(0),
             phase: if outcome.is_none() { SendingPhase::Opening } else { SendingPhase::Over },
+            // A file that may change is reported as what was sent of it.
+            digest: match chunks {
+                Some(0) => Some(Digest::of(b"")),
+                _ => source.digest().filter(|_| source.is_immutable()),
+            },
+            hasher: Hasher::new(),
+            cookie: None,
             pacer: Pacer::new(settings.rate),
             timer: RetransmissionTimer::new(Timing::Adaptive),
             settings,
@@ -165,9 +179,9 @@ impl<F: Source> UdpFileSender<F> {
         &self.report
     }
 
-    /// Returns the file it sends.
-    pub const fn source(&self) -> &F {
-        &self.source
+    /// Returns the digest of what was sent, once that is all.
+    pub const fn digest(&self) -> Option<Digest> {
+        self.digest
     }
 
     /// Returns the outcome, if it has ended.
@@ -190,7 +204,8 @@ impl<F: Source> UdpFileSender<F> {
 
     fn handle_control(&mut self, now: Instant, control: ServerControl) {
         let transfer = match &control {
-            ServerControl::Accept { transfer }
+            ServerControl::Prove { transfer, .. }
+            | ServerControl::Accept { transfer }
             | ServerControl::Wait { transfer }
             | ServerControl::Refuse { transfer, .. }
             | ServerControl::Report { transfer, .. } => *transfer,
@@ -198,6 +213,9 @@ impl<F: Source> UdpFileSender<F> {
         if transfer != self.settings.transfer {
             self.report.ignored += 1;
             return;
+        }
+        if let ServerControl::Prove { cookie, .. } = control {
+            return self.handle_cookie(now, cookie);
         }
         self.heard = now;
         self.refusals = 0;
@@ -212,8 +230,25 @@ impl<F: Source> UdpFileSender<F> {
             }
             ServerControl::Report { page, .. } => self.handle_page(now, page),
             // A late copy of what was answered before.
-            ServerControl::Accept { .. } | ServerControl::Wait { .. } => {}
+            ServerControl::Prove { .. }
+            | ServerControl::Accept { .. }
+            | ServerControl::Wait { .. } => {}
         }
+    }
+
+    /// Announces the file anew, at once, with the cookie that came.
+    fn handle_cookie(&mut self, now: Instant, cookie: Cookie) {
+        self.refusals = 0;
+        // A copy of one that was answered, or a server that does not take its own, waits its turn.
+        if self.phase != SendingPhase::Opening || self.cookie == Some(cookie) {
+            return;
+        }
+        // Only the first is a sign of a server that goes on: an endless row of them is none.
+        if self.cookie.is_none() {
+            self.heard = now;
+        }
+        (self.cookie, self.next) = (Some(cookie), None);
+        self.timer.reset();
     }
 
     /// Takes the page of the report that was asked for, and asks for the next one.
@@ -249,6 +284,12 @@ impl<F: Source> UdpFileSender<F> {
             self.end(now, Err(UdpFileFailure::Storage(error)));
             return None;
         }
+        if self.digest.is_none() {
+            self.hasher.update(chunk);
+            if number + 1 == self.chunks {
+                self.digest = Some(std::mem::take(&mut self.hasher).finish());
+            }
+        }
         let payload = ChunkDatagram { transfer: self.settings.transfer, number, chunk }.encode();
         self.pacer.note(now, payload.len());
         self.report.packets += 1;
@@ -258,12 +299,12 @@ impl<F: Source> UdpFileSender<F> {
 
     /// Sends `control` when it is due, and again until it is answered.
     fn control(&mut self, now: Instant, control: &ClientControl) -> Option<Transmit> {
+        let UdpFileSenderSettings { server, patience, .. } = self.settings;
+        if now >= self.heard + patience {
+            self.end(now, Err(UdpFileFailure::Silence { server, patience }));
+            return None;
+        }
         match self.next {
-            Some(_) if now >= self.heard + self.settings.patience => {
-                let UdpFileSenderSettings { server, patience, .. } = self.settings;
-                self.end(now, Err(UdpFileFailure::Silence { server, patience }));
-                return None;
-            }
             Some(next) if now < next => return None,
             Some(_) => self.timer.back_off(),
             None => {}
@@ -314,12 +355,13 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
         }
         match &self.phase {
             SendingPhase::Opening => {
-                let (size, digest) = (self.source.size(), self.source.digest());
-                self.control(now, &ClientControl::Start { transfer, size, digest })
+                let (size, digest, cookie) = (self.source.size(), self.digest, self.cookie);
+                self.control(now, &ClientControl::Start { transfer, size, digest, cookie })
             }
             SendingPhase::Asking(cells) => {
                 let page = cells.len() as u32 / PAGE_CHUNKS;
-                self.control(now, &ClientControl::Done { transfer, page })
+                let digest = self.digest;
+                self.control(now, &ClientControl::Done { transfer, page, digest })
             }
             SendingPhase::Sending(_) => None,
             SendingPhase::Over => {

@@ -1,7 +1,9 @@
 //! Sender and receiver against each other, over a wire whose every datagram a test may touch.
 
 use super::*;
-use crate::protocol::storage::{Folder, Memory, MemoryFile, MemoryFolder, Partial};
+use crate::protocol::cookie::{Cookie, CookieJar};
+use crate::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
+use crate::protocol::storage::{Folder, Memory, MemoryFile, MemoryFolder, Partial, Source};
 use crate::protocol::{CHUNK, Endpoint};
 use jostle_common::digest::Digest;
 use jostle_common::time::Instant;
@@ -34,11 +36,22 @@ fn receiver() -> (UdpFileReceiver<MemoryFolder>, MemoryFolder) {
     (UdpFileReceiver::new(UdpFileReceiverSettings::default(), folder.clone()), folder)
 }
 
+/// The cookie that a receiver with the default settings gives.
+fn cookie_of(now: Instant, source: SocketAddr) -> Cookie {
+    CookieJar::new(UdpFileReceiverSettings::default().secret).cookie(now, source)
+}
+
+/// An announcement from a source that has its cookie.
+fn announce(now: Instant, source: SocketAddr, transfer: u64, size: u64) -> bytes::Bytes {
+    let cookie = Some(cookie_of(now, source));
+    ClientControl::Start { transfer, size, digest: None, cookie }.encode()
+}
+
 /// Lets the two talk, a millisecond per hop, until both have nothing more to say. `touch` gets each
 /// datagram from the sender, and says what arrives of it: now, and later (after the sender's next
 /// one).
-fn run<F: Folder>(
-    sender: &mut UdpFileSender<Memory>,
+fn run<F: Folder, S: Source>(
+    sender: &mut UdpFileSender<S>,
     receiver: &mut UdpFileReceiver<F>,
     mut touch: impl FnMut(&[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>),
 ) -> Instant {
@@ -141,7 +154,8 @@ fn every_fate_is_told_and_holes_stay_in_place() {
     // The header of a data datagram has 28 bytes.
     expected[2 * CHUNK + 1000 - 28] ^= 1;
     assert_eq!(folder.finished(), [expected.clone()]);
-    assert_eq!(arrival.digest, Digest::of(&expected));
+    let arrived = [&expected[..CHUNK], &expected[2 * CHUNK..9 * CHUNK]].concat();
+    assert_eq!(arrival.digest, Digest::of(&arrived), "what is missing is not hashed");
 }
 
 #[test]
@@ -247,7 +261,7 @@ impl Partial for FullFile {
         self.0.set_size(size)
     }
 
-    fn finish(self) -> io::Result<String> {
+    fn finish(self, _: RestOfDigest) -> Finishing {
         panic!("a file that could not be stored gets no name")
     }
 }
@@ -264,31 +278,257 @@ fn a_full_disk_is_told_to_the_sender_at_once() {
     assert!(receiver.next_received().unwrap().stored.is_err());
 }
 
+/// What a receiver answers to one datagram.
+fn answer<F: Folder>(
+    receiver: &mut UdpFileReceiver<F>,
+    now: Instant,
+    from: SocketAddr,
+    datagram: &[u8],
+) -> Option<ServerControl> {
+    receiver.handle(now, from, datagram);
+    let answer = receiver.poll(now)?;
+    assert_eq!((answer.to, receiver.poll(now)), (from, None));
+    assert!(answer.payload.len() <= 3 * datagram.len());
+    Some(ServerControl::decode(&answer.payload).unwrap())
+}
+
+fn chunk(transfer: u64, number: u32) -> bytes::Bytes {
+    ChunkDatagram { transfer, number, chunk: &[1; CHUNK] }.encode()
+}
+
 #[test]
 fn a_silent_sender_leaves_no_file_and_its_place_is_free_again() {
     let settings =
         UdpFileReceiverSettings { transfers_max: 1, ..UdpFileReceiverSettings::default() };
     let folder = MemoryFolder::default();
     let mut receiver = UdpFileReceiver::new(settings, folder.clone());
-    let start =
-        |transfer| ClientControl::Start { transfer, size: 9000, digest: Digest::of(b"") }.encode();
-    receiver.handle(Instant::START, peer(), &start(1));
-    receiver.handle(
-        Instant::START,
-        peer(),
-        &ChunkDatagram { transfer: 1, number: 0, chunk: &[1; CHUNK] }.encode(),
-    );
-    receiver.handle(Instant::START, peer(), &start(2));
+    let start = |transfer| announce(Instant::START, peer(), transfer, 9000);
+    let mut ask = |now, datagram: &[u8]| answer(&mut receiver, now, peer(), datagram);
+    let accepted = Some(ServerControl::Accept { transfer: 1 });
+    assert_eq!(ask(Instant::START, &start(1)), accepted);
+    assert_eq!(ask(Instant::START, &chunk(1, 0)), None);
+    assert!(matches!(ask(Instant::START, &start(2)), Some(ServerControl::Refuse { .. })));
     assert_eq!(receiver.report().refused, 1);
     let end = Instant::START + settings.idle;
-    assert_eq!(receiver.poll(Instant::START).map(|_| ()), Some(()));
-    assert_eq!(receiver.poll(Instant::START).map(|_| ()), Some(()));
     assert_eq!(receiver.deadline(), Some(end));
     receiver.poll(end);
     assert_eq!(receiver.next_received().unwrap().stored.unwrap_err(), "the sender went silent");
     assert!(folder.finished().is_empty());
-    receiver.handle(end, peer(), &start(2));
-    assert_eq!((receiver.report().refused, receiver.transfers_open()), (1, 1));
+    let started = answer(&mut receiver, end, peer(), &start(2));
+    assert_eq!(started, Some(ServerControl::Accept { transfer: 2 }));
+}
+
+#[test]
+fn nothing_is_kept_for_a_source_without_a_cookie_whatever_it_sends() {
+    let (mut receiver, folder) = receiver();
+    let other: SocketAddr = "192.0.2.9:5555".parse().unwrap();
+    for (transfer, cookie) in (0..300).zip(
+        [
+            None,
+            Some(cookie_of(Instant::START, other)),
+            Some(CookieJar::new([1; 32]).cookie(Instant::START, peer())),
+        ]
+        .into_iter()
+        .cycle(),
+    ) {
+        let start = ClientControl::Start { transfer, size: 4 << 30, digest: None, cookie }.encode();
+        let Some(ServerControl::Prove { cookie, .. }) =
+            answer(&mut receiver, Instant::START, peer(), &start)
+        else {
+            panic!("{transfer}")
+        };
+        assert_eq!(cookie, cookie_of(Instant::START, peer()));
+        receiver.handle(Instant::START, peer(), &chunk(transfer, 0));
+        let done = ClientControl::Done { transfer, page: 0, digest: None }.encode();
+        let refused = answer(&mut receiver, Instant::START, peer(), &done);
+        assert!(matches!(refused, Some(ServerControl::Refuse { .. })), "{refused:?}");
+        assert_eq!((receiver.transfers_open(), receiver.deadline()), (0, None));
+    }
+    assert_eq!((receiver.report().unproved, receiver.report().stray), (300, 300));
+    assert!(folder.finished().is_empty());
+}
+
+#[test]
+fn announcements_take_no_places_and_are_bounded() {
+    let (mut receiver, _) = receiver();
+    let source = |number: u64| SocketAddr::from(([127, 0, 0, 1], 10_000 + (number / 16) as u16));
+    for number in 0..5000 {
+        let start = announce(Instant::START, source(number), number, 4 << 30);
+        let accepted = answer(&mut receiver, Instant::START, source(number), &start);
+        assert_eq!(accepted, Some(ServerControl::Accept { transfer: number }));
+    }
+    assert_eq!((receiver.transfers_open(), receiver.report().forgotten), (1024, 5000 - 1024));
+    let mut honest = sender(3 * CHUNK);
+    run(&mut honest, &mut receiver, clean);
+    assert!(matches!(honest.outcome(), Some(Ok(()))));
+}
+
+#[test]
+fn one_source_gets_its_share_and_not_all_places() {
+    for (sources, is_shared) in [
+        // On this machine a source is a socket: a proxy makes all clients local.
+        (["127.0.0.1:5000", "127.0.0.1:5001"], false),
+        (["192.0.2.1:5000", "192.0.2.1:5001"], true),
+        (["192.0.2.1:5000", "192.0.2.2:5000"], false),
+    ] {
+        let (mut receiver, _) = receiver();
+        let [first, second] = sources.map(|source| source.parse().unwrap());
+        let mut taken = |from, transfer| {
+            let start = announce(Instant::START, from, transfer, 9000);
+            let accepted = answer(&mut receiver, Instant::START, from, &start);
+            receiver.handle(Instant::START, from, &chunk(transfer, 0));
+            matches!(accepted, Some(ServerControl::Accept { .. }))
+        };
+        let share = UdpFileReceiverSettings::default().per_source_max as u64;
+        assert!((0..share).all(|transfer| taken(first, transfer)));
+        assert!(!taken(first, share) && taken(first, 0), "a repeat is no second file");
+        assert_eq!(taken(second, 0), !is_shared, "{sources:?}");
+    }
+}
+
+#[test]
+fn a_sender_that_has_long_been_silent_yields_and_an_active_one_does_not() {
+    let settings =
+        UdpFileReceiverSettings { transfers_max: 2, ..UdpFileReceiverSettings::default() };
+    let mut receiver = UdpFileReceiver::new(settings, MemoryFolder::default());
+    let begin = |receiver: &mut UdpFileReceiver<MemoryFolder>, millis, transfer| {
+        let now = Instant::from_millis(millis);
+        let accepted = answer(receiver, now, peer(), &announce(now, peer(), transfer, 9000));
+        receiver.handle(now, peer(), &chunk(transfer, 0));
+        matches!(accepted, Some(ServerControl::Accept { .. }))
+    };
+    assert!(begin(&mut receiver, 0, 1) && begin(&mut receiver, 1000, 2));
+    assert!(!begin(&mut receiver, 4999, 3));
+    // The older of the two is heard again, so the other yields when it has been silent for 5 s.
+    receiver.handle(Instant::from_millis(4999), peer(), &chunk(1, 1));
+    assert!(!begin(&mut receiver, 5999, 3) && begin(&mut receiver, 6000, 3));
+    assert_eq!(receiver.report().yielded, 1);
+    let yielded = receiver.next_received().unwrap().stored.unwrap_err();
+    assert!(yielded.contains("another needed its place"), "{yielded}");
+    assert_eq!(receiver.transfers_open(), 2);
+}
+
+#[test]
+fn a_file_of_which_nothing_arrives_is_reported_and_not_made() {
+    let (mut sender, (mut receiver, folder)) = (sender(10 * CHUNK), receiver());
+    run(&mut sender, &mut receiver, |datagram| match number(datagram) {
+        Some(_) => (vec![], vec![]),
+        None => clean(datagram),
+    });
+    let arrival = sender.report().arrival.clone().unwrap();
+    assert_eq!((arrival.counts.missing, &*arrival.name), (10, ""));
+    assert_eq!(receiver.next_received().unwrap().stored.unwrap_err(), "nothing of it arrived");
+    assert!(folder.finished().is_empty());
+}
+
+#[test]
+fn a_far_chunk_alone_costs_no_walk_through_the_hole_before_it() {
+    let size = (4u64 << 30) - 5;
+    let last = (size / CHUNK as u64) as u32;
+    let counted = Sparse(std::rc::Rc::default());
+    let settings = UdpFileReceiverSettings::default();
+    let mut sparse = UdpFileReceiver::new(settings, counted.clone());
+    answer(&mut sparse, Instant::START, peer(), &announce(Instant::START, peer(), 1, size));
+    let bytes = vec![7; CHUNK - 5];
+    let far = ChunkDatagram { transfer: 1, number: last, chunk: &bytes }.encode();
+    sparse.handle(Instant::START, peer(), &far);
+    let done = ClientControl::Done { transfer: 1, page: 0, digest: None }.encode();
+    sparse.handle(Instant::START, peer(), &done);
+    sparse.poll(Instant::from_secs(1));
+    let (_, digest) = sparse.next_received().unwrap().stored.unwrap();
+    assert_eq!(digest, Digest::of(&bytes));
+    assert_eq!(counted.0.get(), (size, bytes.len() as u64), "made so long, read so much");
+}
+
+/// A folder for one file that holds its last chunk, and counts its size and what is read of it.
+#[derive(Clone, Debug)]
+struct Sparse(std::rc::Rc<std::cell::Cell<(u64, u64)>>);
+
+impl Folder for Sparse {
+    type File = Self;
+
+    fn create(&mut self) -> io::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl Partial for Sparse {
+    fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&mut self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+        buffer.fill(7);
+        self.0.set((self.0.get().0, self.0.get().1 + buffer.len() as u64));
+        Ok(())
+    }
+
+    fn set_size(&mut self, size: u64) -> io::Result<()> {
+        self.0.set((size, 0));
+        Ok(())
+    }
+
+    fn finish(mut self, rest: RestOfDigest) -> Finishing {
+        let stored = |digest| StoredFile { name: "sparse".to_owned(), digest };
+        Finishing::ended(rest.read(&mut self).map(stored))
+    }
+}
+
+/// A file whose digest nobody knows before it has been read.
+#[derive(Debug)]
+struct Unread(Memory);
+
+impl Source for Unread {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        None
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+}
+
+#[test]
+fn a_file_is_announced_before_it_is_read_and_its_digest_follows() {
+    for size in [0, 1, 10 * CHUNK + 100] {
+        let (mut receiver, folder) = receiver();
+        let source = Unread(Memory::new(file(size)));
+        let settings = UdpFileSenderSettings::new(server(), 77);
+        let mut sender = UdpFileSender::new(settings, source);
+        run(&mut sender, &mut receiver, |datagram| {
+            if let Ok(ClientControl::Start { digest, .. }) = ClientControl::decode(datagram) {
+                assert_eq!(digest.is_some(), size == 0);
+            }
+            clean(datagram)
+        });
+        assert_eq!(sender.digest(), Some(Digest::of(&file(size))));
+        let received = receiver.next_received().unwrap();
+        assert_eq!((received.sent, received.is_equal()), (sender.digest(), true));
+        assert_eq!(folder.finished(), [file(size)]);
+    }
+}
+
+#[test]
+fn a_server_that_never_takes_its_own_cookies_is_given_up() {
+    let mut sender = sender(1);
+    let mut now = Instant::START;
+    for number in 0u64..100_000 {
+        if let Some(transmit) = sender.poll(now) {
+            assert_eq!(transmit.payload.len(), CLIENT_CONTROL_SIZE);
+            let cookie = CookieJar::new([0; 32]).cookie(Instant::from_secs(number * 60), peer());
+            let prove = ServerControl::Prove { transfer: 77, cookie }.encode();
+            now += HOP;
+            sender.handle(now, server(), &prove);
+        }
+        if sender.is_finished() {
+            break;
+        }
+    }
+    assert!(matches!(sender.outcome(), Some(Err(UdpFileFailure::Silence { .. }))));
 }
 
 #[test]
@@ -338,16 +578,15 @@ proptest! {
         let (mut receiver, _) = receiver();
         let mut naive = NaiveReceiver::new(NaiveSettings::default(), MemoryFolder::default());
         for (at, (noise, kind, value)) in (0..).zip(datagrams) {
+            let now = Instant::from_millis(at * 10);
             let datagram = match kind {
-                0 => ClientControl::Start { transfer: 1, size: u64::from(value) << (value % 30),
-                    digest: Digest::of(b"") }.encode(),
-                1 => ClientControl::Done { transfer: 1, page: value }.encode(),
+                0 => announce(now, peer(), 1, u64::from(value) << (value % 30)),
+                1 => ClientControl::Done { transfer: 1, page: value, digest: None }.encode(),
                 2 => ChunkDatagram { transfer: 1, number: value % 9, chunk: &noise }.encode(),
                 3 => ChunkDatagram { transfer: 1, number: value, chunk: &[3; CHUNK] }.encode(),
                 4 => crate::protocol::wire::seal(noise),
                 _ => noise.into(),
             };
-            let now = Instant::from_millis(at * 10);
             receiver.handle(now, peer(), &datagram);
             naive.handle(now, peer(), &datagram);
             receiver.poll(now);

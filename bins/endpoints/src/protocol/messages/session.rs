@@ -190,6 +190,10 @@ impl StreamEndpoint for Session {
         self.ended = Some(if self.said_goodbye() { SessionEnd::Goodbye } else { SessionEnd::Left });
     }
 
+    fn handle_yield(&mut self, _now: Instant) {
+        self.ended.get_or_insert(SessionEnd::Silent);
+    }
+
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
         if self.replies.is_empty() && self.deadline().is_some_and(|at| at <= now) {
             self.ended =

@@ -78,10 +78,11 @@ impl<F: Source> SawServer<F> {
 
     fn handle_request(&mut self, now: Instant, from: SocketAddr, request: Request, size: usize) {
         self.report.requests += 1;
-        if self.outbox.len() >= OUTBOX_MAX || !self.source.refresh(now) {
+        let is_ready = self.outbox.len() < OUTBOX_MAX && self.source.refresh(now);
+        let Some(digest) = self.source.digest().filter(|_| is_ready) else {
             self.report.unanswered += 1;
             return;
-        }
+        };
         let mut buffer = [0; CHUNK];
         // Beyond the end this is empty, and the answer still tells the size and the digest.
         let data = &mut buffer[..chunk_length(self.source.size(), request.number)];
@@ -91,13 +92,7 @@ impl<F: Source> SawServer<F> {
             return;
         }
         let Request { number, attempt } = request;
-        let answer = Answer {
-            number,
-            attempt,
-            size: self.source.size(),
-            digest: self.source.digest(),
-            data,
-        };
+        let answer = Answer { number, attempt, size: self.source.size(), digest, data };
         let mut payload = answer.encode();
         // The sender may be forged: its owner must not get more than a small multiple of what came.
         if payload.len() > size * AMPLIFICATION_MAX && !is_loopback(from) {

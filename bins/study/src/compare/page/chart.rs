@@ -1,17 +1,41 @@
-//! Goodput against loss, a line per protocol, as SVG in the colours of the page.
+//! Goodput against loss, a line per protocol: for the page, and as a picture of its own.
 
 use super::super::finished::{Comparison, FileProtocol};
-use crate::page::{chart, theme};
+use crate::page::{Figure, Key, LegendEntry, Panel, theme};
 use jostle_common::words::ticks::{percent_label, rate_label};
 use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
-use maud::Markup;
 use std::sync::Arc;
 
-const SIZE: (f64, f64) = (560.0, 320.0);
+/// On a page that is wide, and on a telephone.
+pub(super) const WIDE: (f64, f64) = (960.0, 400.0);
+pub(super) const SMALL: (f64, f64) = (460.0, 300.0);
+
+/// Returns the figure as a picture of its own; `None` when there is no line to draw.
+pub(super) fn figure(comparison: &Comparison) -> Option<Figure> {
+    let drawn = FileProtocol::ALL.into_iter().filter(|one| !comparison.of(*one).is_empty());
+    let entry = |protocol: FileProtocol| {
+        let marker = match protocol {
+            FileProtocol::Tcp => r#"<circle cx="13" cy="7" r="4.5"/>"#,
+            FileProtocol::Udp => r#"<path d="M9 3h8v8H9z"/>"#,
+            FileProtocol::Saw => r#"<path d="M13 2l5 9H8z"/>"#,
+        };
+        LegendEntry::new(Key::Marked(marker, false), protocol.name(), protocol.heading())
+    };
+    Some(Figure {
+        title: format!("Goodput of {} against loss", comparison.file),
+        notes: vec![NOTE.to_owned()],
+        legend: drawn.map(entry).collect(),
+        panels: vec![(String::new(), draw(comparison, WIDE)?)],
+        styles: vec![super::STYLE],
+    })
+}
+
+/// What is shown.
+pub(super) const NOTE: &str = "Undamaged bytes of the file per second, on a logarithmic scale.";
 
 /// Draws the chart; `None` when there is no line to draw: fewer than two loss rates, or nothing
 /// measured.
-pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
+pub(super) fn draw(comparison: &Comparison, size: (f64, f64)) -> Option<Panel> {
     if comparison.losses().len() < 2 {
         return None;
     }
@@ -54,14 +78,14 @@ pub(super) fn draw(comparison: &Comparison) -> Option<Markup> {
         .with_x_axis_min(-margin)
         .with_x_axis_max(comparison.losses().last()?.as_f64() * 100.0 + margin)
         .with_x_label("packets lost, each way")
+        .with_y_label("goodput")
         .with_x_tick_format(TickFormat::Custom(Arc::new(percent_label)))
         .with_y_tick_format(TickFormat::Custom(Arc::new(rate_label)))
         .with_tick_size(14)
-        .with_label_size(15)
-        .with_force_margins(92.0, 10.0)
+        .with_label_size(14)
+        .with_force_margins(110.0, 10.0)
         .with_force_margins_y(14.0, 58.0);
-    // The page writes the legend itself, and scales the chart to the width there is.
-    Some(chart(plots, layout, SIZE, "Goodput against loss"))
+    Some(Panel::new(plots, layout, size))
 }
 
 /// Returns loss in percent, and goodput in bits per second. A row without goodput has no place on a

@@ -4,11 +4,11 @@
 mod chart;
 mod picture;
 
-use super::finished::{Comparison, FileProtocol, FinishedRow, Saved};
+use super::finished::{Comparison, FinishedRow, Saved};
 use super::verdict::ComparisonVerdict;
 use crate::page;
 use jostle_common::words::{count, duration, grouped, percent, rate, seconds, share};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -37,6 +37,9 @@ fn opening(comparison: &Comparison, title: &str) -> Markup {
                 }
                 ", sent " (count(comparison.rows.len() as u64, "time"))
                 " at once through a network with " (comparison.weather) "."
+                @if let Some(reason) = comparison.not_judged {
+                    " Not judged as music: " (reason.to_string()) "."
+                }
             }
             p.lead { (verdict.headline) }
         }
@@ -108,35 +111,49 @@ fn outcome(finished: &FinishedRow) -> String {
 }
 
 fn goodput(comparison: &Comparison) -> Markup {
+    const NAME: &str = "Goodput against loss";
+    let figure = chart::figure(comparison).zip(chart::draw(comparison, chart::SMALL));
     html! {
-        @if let Some(chart) = chart::draw(comparison) {
-            h2 { "Goodput against loss" }
-            p.soft { "Undamaged bytes of the file per second, on a logarithmic scale." }
-            div.chart {
-                p.legend { (markers(comparison)) }
-                (chart)
+        @if let Some((figure, small)) = figure {
+            h2 { (NAME) }
+            p.soft { (chart::NOTE) }
+            (page::legend(&figure.legend))
+            div.chart.wide-only { (figure.panels[0].1.inline(NAME)) }
+            div.chart.narrow-only { (small.inline(NAME)) }
+            p.links {
+                "This figure: "
+                (page::download("goodput.svg", "image/svg+xml", &figure.svg(), "SVG"))
+                ". Its numbers: "
+                (page::download("rows.csv", "text/csv", &csv(comparison), "CSV"))
             }
         }
     }
 }
 
-/// Explains the markers of the chart.
-fn markers(comparison: &Comparison) -> Markup {
-    let shape = |protocol| match protocol {
-        FileProtocol::Tcp => r#"<circle cx="7" cy="7" r="5"/>"#,
-        FileProtocol::Udp => r#"<rect x="2" y="2" width="10" height="10"/>"#,
-        FileProtocol::Saw => r#"<path d="M7 1.5 13 12H1z"/>"#,
-    };
-    let drawn = FileProtocol::ALL.into_iter().filter(|one| !comparison.of(*one).is_empty());
-    html! {
-        @for protocol in drawn {
-            span.(protocol.name()) {
-                svg viewBox="0 0 14 14" aria-hidden="true" { (PreEscaped(shape(protocol))) }
-                " " (protocol.heading())
-            }
-            " "
-        }
+/// Writes the numbers of the table as comma-separated values, in base units; what is not known is
+/// empty.
+fn csv(comparison: &Comparison) -> String {
+    let mut text = "loss_share,protocol,ok,seconds,goodput_bps,intact,missing,damaged,doubled,\
+                    late,packets,retransmissions\n"
+        .to_owned();
+    for FinishedRow { row, .. } in &comparison.rows {
+        let known = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
+        let seconds = row.seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+        let counts = [
+            row.goodput_bps,
+            row.intact,
+            row.missing,
+            row.damaged,
+            row.doubled,
+            row.late,
+            row.packets,
+            row.retransmissions,
+        ];
+        let counts: Vec<String> = counts.into_iter().map(known).collect();
+        let (loss, protocol, ok) = (row.loss.as_f64(), &row.protocol, row.ok);
+        text += &format!("{loss},{protocol},{ok},{seconds},{}\n", counts.join(","));
     }
+    text
 }
 
 fn table(comparison: &Comparison) -> Markup {

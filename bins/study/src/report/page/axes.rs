@@ -12,8 +12,25 @@ use jostle_common::words::ticks::{
 /// stand side by side instead.
 const CROWDED: f64 = 0.2;
 
-/// Returns the level axis, for a parameter that varies.
-pub(super) fn across(dimension: &Dimension) -> Across {
+/// Returns the level axis of a parameter that varies, and its name.
+pub(super) fn across(dimension: &Dimension) -> (Across, String) {
+    (places(dimension), across_name(dimension))
+}
+
+/// Names the quantity on the level axis, with what its numbers do not say themselves.
+fn across_name(dimension: &Dimension) -> String {
+    let unit = match (dimension.name, dimension.unit()) {
+        ("burst" | "up-burst" | "down-burst", "") => "mean length in packets",
+        ("burst" | "up-burst" | "down-burst", _) => "mean length",
+        ("loss", _) => "share of packets, each way",
+        ("delay", _) => "one way",
+        (_, "packets") => "packets",
+        _ => return dimension.name.to_owned(),
+    };
+    format!("{} ({unit})", dimension.name)
+}
+
+fn places(dimension: &Dimension) -> Across {
     let values: Option<Vec<f64>> = dimension.levels.iter().map(|level| level.value).collect();
     let Some(values) = values.filter(|values| dimension.is_ordered && !is_crowded(values)) else {
         let names = dimension.levels.iter().map(|level| level.text.clone()).collect();

@@ -1,19 +1,21 @@
-//! One chart: a curve per series with the interval around each mean, as SVG in the colours of the
-//! page.
+//! One chart: a curve per series with the interval around each mean, the median and the middle of
+//! the values, as SVG in the colours of the page.
 
 use super::scale::Scale;
 use super::style::Style;
-use crate::page::{chart, theme};
-use jostle_common::statistics::Estimate;
+use crate::page::{Panel, theme};
+use jostle_common::statistics::{Estimate, Interval};
 use kuva::AxisLabelOverlap;
 use kuva::prelude::{BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
-use maud::Markup;
 use std::sync::Arc;
 
-/// So small that its letters can be read on a telephone.
-const SIZE: (f64, f64) = (420.0, 280.0);
-/// Left for the labels of the upright axis, and right for half of the last label of the level one.
-const MARGINS: (f64, f64) = (84.0, 26.0);
+/// One that shares a row with others, or stands on a telephone: its letters can be read there.
+pub(super) const SMALL: (f64, f64) = (460.0, 300.0);
+/// One that has the width of a page for itself.
+pub(super) const WIDE: (f64, f64) = (960.0, 400.0);
+/// Left for the labels of the upright axis and its name, and right for half of the last label of
+/// the level one.
+const MARGINS: (f64, f64) = (106.0, 26.0);
 /// Left for the labels of the level axis and for its name.
 const BELOW: f64 = 52.0;
 const TICK_SIZE: u32 = 14;
@@ -49,6 +51,8 @@ pub(super) struct Axes {
     pub(super) across: Across,
     /// The name of the quantity on the level axis.
     pub(super) across_name: String,
+    /// The name of the quantity on the upright axis.
+    pub(super) upright_name: String,
     /// The upright axis.
     pub(super) scale: Scale,
     /// The texts at its ticks.
@@ -62,6 +66,10 @@ pub(super) struct Mark {
     pub(super) x: f64,
     /// The mean and its interval; `None` when there is no value.
     pub(super) estimate: Option<Estimate>,
+    /// The median, and the values between which eight tenths of all lie; `None` of few values.
+    pub(super) middle: Option<(f64, Interval)>,
+    /// The values themselves, if they are few.
+    pub(super) few: Vec<f64>,
     /// True if some of its rows failed.
     pub(super) has_failed: bool,
     /// The text that a pointer over it shows, as plain text.
@@ -77,8 +85,8 @@ pub(super) struct Curve {
     pub(super) marks: Vec<Mark>,
 }
 
-/// Draws the chart. `name` is for those who cannot see it.
-pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
+/// Draws the chart.
+pub(super) fn draw(axes: &Axes, curves: &[Curve], size: (f64, f64)) -> Panel {
     let joined = !matches!(axes.across, Across::Places { are_ordered: false, .. });
     let mut plots = Vec::new();
     let mut over = Vec::new();
@@ -88,6 +96,8 @@ pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
         for run in curve.marks.split(|mark| mark.estimate.is_none()).filter(|run| !run.is_empty()) {
             line(axes, curve.style, run, joined, aside, &mut plots);
         }
+        middles(axes, curve, joined, aside, &mut plots);
+        singles(axes, curve, aside, &mut plots);
         markers(axes, curve, aside, &mut over);
         if curve.marks.iter().any(|mark| mark.estimate.is_none() && mark.has_failed) {
             crosses(axes, curve, aside, crossed, &mut over);
@@ -95,8 +105,8 @@ pub(super) fn draw(axes: &Axes, curves: &[Curve], name: &str) -> Markup {
         }
     }
     plots.append(&mut over);
-    let (layout, size) = layout(axes, &plots);
-    chart(plots, layout, size, name)
+    let (layout, size) = layout(axes, &plots, size);
+    Panel::new(plots, layout, size)
 }
 
 /// Returns the distance of a series from a place that it shares with others.
@@ -129,12 +139,54 @@ fn line(axes: &Axes, style: Style, run: &[Mark], joined: bool, aside: f64, plots
                 BandPlot::new(x, low, high).with_color(style.color()).with_opacity(BAND).into(),
             );
         } else {
-            for (x, low, high) in ends {
+            for (x, low, high) in ends.filter(|(_, low, high)| low < high) {
                 let bar =
                     LinePlot::new().with_data([(x, low), (x, high)]).with_color(style.color());
                 plots.push(bar.with_stroke_width(1.6).into());
             }
         }
+    }
+}
+
+/// Draws the medians, joined by dots, and upright lines from where a tenth of the values lies below
+/// to where a tenth lies above.
+fn middles(axes: &Axes, curve: &Curve, joined: bool, aside: f64, plots: &mut Vec<Plot>) {
+    let scale = axes.scale;
+    let known: Vec<(f64, f64, Interval)> = curve
+        .marks
+        .iter()
+        .filter_map(|mark| mark.middle.map(|(median, tenths)| (mark.x + aside, median, tenths)))
+        .collect();
+    if joined && known.len() > 1 {
+        let data = known.iter().map(|(x, median, _)| (*x, scale.clamp(*median)));
+        let path = LinePlot::new().with_data(data).with_color(curve.style.color());
+        plots.push(path.with_stroke_width(1.5).with_dotted().into());
+    }
+    // So many lines would be an area that says nothing.
+    if known.len() > MARKERS_MAX {
+        return;
+    }
+    for (x, _, Interval { low, high }) in known {
+        if low >= high {
+            continue;
+        }
+        let ends = [(x, scale.clamp(low)), (x, scale.clamp(high))];
+        let bar = LinePlot::new().with_data(ends).with_color(curve.style.color());
+        plots.push(bar.with_stroke_width(1.0).into());
+    }
+}
+
+/// Draws few values one by one: they need no statistics.
+fn singles(axes: &Axes, curve: &Curve, aside: f64, plots: &mut Vec<Plot>) {
+    let values: Vec<(f64, f64)> = curve
+        .marks
+        .iter()
+        .flat_map(|mark| mark.few.iter().map(move |value| (mark.x + aside, *value)))
+        .map(|(x, value)| (x, axes.scale.clamp(value)))
+        .collect();
+    if !values.is_empty() {
+        let dots = ScatterPlot::new().with_data(values).with_color(curve.style.color());
+        plots.push(dots.with_size(2.4).with_marker_opacity(0.55).into());
     }
 }
 
@@ -174,7 +226,7 @@ fn with_tips<'a>(dots: ScatterPlot, marks: impl Iterator<Item = &'a Mark>) -> Sc
     if tips.is_empty() { dots } else { dots.with_tooltips().with_tooltip_labels(tips) }
 }
 
-fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
+fn layout(axes: &Axes, plots: &[Plot], size: (f64, f64)) -> (Layout, (f64, f64)) {
     let layout = Layout::auto_from_plots(plots)
         .with_theme(theme())
         .with_ticks(5)
@@ -182,6 +234,7 @@ fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
         .with_label_size(TICK_SIZE)
         .with_force_margins(MARGINS.0, MARGINS.1)
         .with_x_label(plain(&axes.across_name))
+        .with_y_label(plain(&axes.upright_name))
         .with_y_axis_min(axes.scale.at(-ROOM))
         .with_y_axis_max(axes.scale.at(1.0 + ROOM))
         .with_y_tick_format(TickFormat::Custom(Arc::new(axes.label)));
@@ -194,7 +247,7 @@ fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
             (layout.with_x_tick_format(TickFormat::Custom(Arc::new(*label))), BELOW)
         }
         Across::Places { names, .. } => {
-            let (names, slope) = names_below(names);
+            let (names, slope) = names_below(names, size.0);
             let rotated = slope > 0.0;
             let layout = layout
                 .with_x_axis_min(0.5)
@@ -203,13 +256,13 @@ fn layout(axes: &Axes, plots: &[Plot]) -> (Layout, (f64, f64)) {
             (if rotated { layout.with_x_tick_rotate(-35.0) } else { layout }, BELOW + slope)
         }
     };
-    let size = (SIZE.0, SIZE.1 + below - BELOW);
+    let size = (size.0, size.1 + below - BELOW);
     (layout.with_force_margins_y(12.0, below), size)
 }
 
 /// Returns the names as they fit below the axis, and how much deeper they reach when they stand
 /// aslant.
-fn names_below(names: &[String]) -> (Vec<String>, f64) {
+fn names_below(names: &[String], width: f64) -> (Vec<String>, f64) {
     let every = names.len().div_ceil(NAMES_MAX);
     let cut = |name: &String| {
         if name.chars().count() <= NAME_MAX {
@@ -223,7 +276,7 @@ fn names_below(names: &[String]) -> (Vec<String>, f64) {
         .map(|(index, name)| if index % every == 0 { cut(name) } else { String::new() })
         .collect();
     let longest = shown.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * LETTER;
-    let room = (SIZE.0 - MARGINS.0 - MARGINS.1) / names.len().div_ceil(every).max(1) as f64;
+    let room = (width - MARGINS.0 - MARGINS.1) / names.len().div_ceil(every).max(1) as f64;
     // The sine of 35 degrees.
     let slope = if longest + LETTER > room { (longest * 0.574).round() } else { 0.0 };
     (shown, slope)

@@ -62,7 +62,10 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
     html! {
         section.maps {
             h2 { (super::capital(plan.columns.name)) " and " (plan.rows.name) " together" }
-            p.soft { "The mean " (what.title) " as a colour, the same scale for all." }
+            p.soft {
+                "The " @if what.is_log { "geometric " } "mean of " (what.title)
+                " as a colour, the same scale for all."
+            }
             (heat::legend(scale, upright(what.unit)))
             @for (place, cells) in maps {
                 @if let Some(maps) = plan.maps { h3 { (named(maps, place)) } }
@@ -75,10 +78,10 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
 fn grid(gathered: &Gathered, plan: &MapPlan<'_>, map: usize) -> Vec<Vec<HeatCell>> {
     let mut cells = vec![vec![HeatCell::Empty; plan.columns.levels.len()]; plan.rows.levels.len()];
     for point in gathered.points.iter().filter(|point| (plan.map_of)(point) == map) {
-        let estimate = point.estimates[0].filter(|estimate| estimate.mean.is_finite());
-        let words = tip(gathered, 0, point, estimate);
-        let cell = match estimate {
-            Some(estimate) => HeatCell::Mean(estimate.mean, words),
+        let centre = point.estimates[0].map(|found| found.centre(&gathered.metrics[0]).mean);
+        let words = tip(gathered, 0, point);
+        let cell = match centre.filter(|mean| mean.is_finite()) {
+            Some(mean) => HeatCell::Mean(mean, words),
             None if point.failed == point.rows => HeatCell::Failed(words),
             None => HeatCell::Empty,
         };

@@ -16,7 +16,7 @@ mod verdict;
 
 use super::gate::Gate;
 use super::gather::Gathered;
-use crate::page::document;
+use crate::page::{Figure, document, stacked};
 use maud::html;
 
 const STYLE: &str = include_str!("page.css");
@@ -35,6 +35,16 @@ pub(super) fn draw(gathered: &Gathered, gate: Option<&Gate>) -> String {
         (origin::section(gathered))
     };
     document(&format!("{title} · jostle report"), STYLE, "img-src 'none'", &body)
+}
+
+/// Draws the figures of all metrics as one SVG that stands alone; `None` when there are none.
+pub(super) fn figures(gathered: &Gathered) -> Option<String> {
+    let mut figures: Vec<Figure> =
+        (0..gathered.metrics.len()).filter_map(|metric| figure::figure(gathered, metric)).collect();
+    let first = figures.first_mut()?;
+    first.notes.extend(gathered.origin.abouts.iter().cloned());
+    first.notes.push(gathered.opening());
+    Some(stacked(&figures))
 }
 
 /// Returns the text with a capital letter at the beginning.

@@ -8,6 +8,7 @@ use super::names::dimensions;
 use super::verdict;
 use jostle_common::words::{count, grouped};
 use maud::{Markup, html};
+use std::collections::BTreeSet;
 
 /// More kinds of errors than this are counted, not shown.
 const ERRORS_SHOWN: usize = 30;
@@ -18,7 +19,13 @@ const LEVELS_SHOWN: usize = 6;
 pub(super) fn section(gathered: &Gathered, gate: Option<&Gate>, title: &str) -> Markup {
     html! {
         header {
-            h1 { (title) }
+            @if gathered.origin.abouts.is_empty() {
+                h1 { (title) }
+            } @else {
+                // What was asked comes first, then what is shown.
+                h1 { (list(&gathered.origin.abouts)) }
+                p.subtitle { (title) }
+            }
             p.lead { (summary(gathered)) }
             dl.facts {
                 @for (name, text) in facts(gathered) { dt { (name) } dd { (text) } }
@@ -27,6 +34,11 @@ pub(super) fn section(gathered: &Gathered, gate: Option<&Gate>, title: &str) -> 
         @if let Some(gate) = gate { (verdict::section(gate)) }
         (remarks(gathered))
     }
+}
+
+/// Writes the questions behind each other.
+fn list(abouts: &BTreeSet<String>) -> String {
+    abouts.iter().cloned().collect::<Vec<_>>().join(" · ")
 }
 
 /// Describes the amount of rows, in a sentence or two.

@@ -1,10 +1,14 @@
 //! The making of a report's rows.
 
+use super::super::formats;
 use super::super::gather::Gathered;
 use super::super::origin::Origin;
+use crate::page::download;
 use jostle_common::words::{grouped, number};
 use maud::{Markup, html};
 
+/// The JSON of more points than this would be most of the page; CSV is a third of it.
+const JSON_POINTS_MAX: usize = 400;
 /// More seeds than this are counted, not shown.
 const SEEDS_SHOWN: usize = 5;
 
@@ -30,16 +34,45 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
             }
             p {
                 "Under one seed, two protocols and two loss rates meet the same chances: a packet \
-                 that is lost at a low rate is lost at every higher one. A mean is the arithmetic \
-                 mean over the rows of a point; its interval holds the true mean with 95% \
-                 confidence if they are independent and roughly normal (Student's t). A row that \
-                 failed is in no mean, and counted where it stands."
+                 that is lost at a low rate is lost at every higher one. A row that failed is in no \
+                 mean, and counted where it stands."
+            }
+            p {
+                "On a linear axis a mean is the arithmetic one; its interval holds the true mean \
+                 with 95% confidence if the rows are independent and roughly normal (Student, \
+                 Biometrika 1908). On a logarithmic axis it is the geometric one, and its interval \
+                 Student's in the logarithm (Bland and Altman, BMJ 1996;312:1079), which never \
+                 reaches 0. A mean of rates hides what took long: so beside it stand the median \
+                 and the tenths, between which eight tenths of all values lie (quantiles of type \
+                 7, Hyndman and Fan 1996)."
+            }
+            p.links {
+                "The points of this report: "
+                (download("points.csv", "text/csv", &formats::csv(gathered), "CSV")) " "
+                @if gathered.points.len() <= JSON_POINTS_MAX {
+                    (download("points.json", "application/json", &points(gathered), "JSON"))
+                }
             }
             dl {
+                @for (name, text) in commands(gathered) { dt { (name) } dd { code { (text) } } }
                 @for (name, text) in facts(gathered) { dt { (name) } dd.num { (text) } }
             }
         }
     }
+}
+
+fn points(gathered: &Gathered) -> String {
+    formats::json(gathered, None).to_string() + "\n"
+}
+
+/// Returns the commands that make the rows and the report again.
+fn commands(gathered: &Gathered) -> Vec<(&'static str, String)> {
+    let mut commands = Vec::new();
+    commands.extend(gathered.sweep_again().map(|command| ("the rows again", command)));
+    if !gathered.command.is_empty() {
+        commands.push(("this report again", gathered.command.clone()));
+    }
+    commands
 }
 
 fn facts(gathered: &Gathered) -> Vec<(&'static str, String)> {

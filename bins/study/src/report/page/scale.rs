@@ -14,9 +14,6 @@ pub(super) struct Scale {
     pub(super) is_log: bool,
 }
 
-/// Means that differ by less than this factor are shown on a linear axis, whatever the metric
-/// likes.
-const LOG_FROM: f64 = 8.0;
 /// An interval may stretch a linear axis by this factor beyond the means, a wider one is cut: two
 /// repeats may have an interval 6 times the mean.
 const STRETCH: f64 = 1.5;
@@ -25,7 +22,7 @@ const STRETCH: f64 = 1.5;
 /// readable.
 pub(super) fn scale<'a>(
     estimates: impl Iterator<Item = &'a Estimate> + Clone,
-    likes_log: bool,
+    is_log: bool,
 ) -> Option<Scale> {
     let means = || estimates.clone().map(|estimate| estimate.mean).filter(|mean| mean.is_finite());
     let highest = means().reduce(f64::max)?;
@@ -36,7 +33,7 @@ pub(super) fn scale<'a>(
         .map(|interval| interval.high)
         .filter(|high| high.is_finite())
         .fold(highest, f64::max);
-    if let Some(least) = least.filter(|least| likes_log && highest / least >= LOG_FROM) {
+    if let Some(least) = least.filter(|_| is_log) {
         let below =
             intervals().map(|interval| interval.low).filter(|low| *low > 0.0).fold(least, f64::min);
         // Wide intervals are cut, so that the means keep their room.
@@ -96,10 +93,10 @@ mod tests {
     use super::*;
     use jostle_common::statistics::{Interval, mean_interval};
 
-    fn of(means: &[f64], likes_log: bool) -> Option<Scale> {
+    fn of(means: &[f64], is_log: bool) -> Option<Scale> {
         let estimates: Vec<Estimate> =
             means.iter().filter_map(|mean| mean_interval(&[*mean], 0.95)).collect();
-        scale(estimates.iter(), likes_log)
+        scale(estimates.iter(), is_log)
     }
 
     #[test]
@@ -108,7 +105,7 @@ mod tests {
         assert!(is_log && (low - 0.02).abs() < 1e-9 && (high - 5.0).abs() < 1e-9, "{low} {high}");
         let Scale { low, high, .. } = of(&[0.1, 100.0], true).unwrap();
         assert!((low - 0.1).abs() < 1e-9 && (high - 100.0).abs() < 1e-9, "{low} {high}");
-        assert!(!of(&[0.03, 4.0], false).unwrap().is_log && !of(&[3.0, 4.0], true).unwrap().is_log);
+        assert!(!of(&[0.03, 4.0], false).unwrap().is_log);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The look of a series: its colour, its marker and its dashes, the same in every chart and legend
 //! of the page.
 
+use crate::page::{Key, LegendEntry};
 use kuva::prelude::MarkerShape;
-use maud::{Markup, PreEscaped, html};
 
 /// Colours of the page's style, `--s1` to `--s8`, and as many markers.
 const LOOKS: usize = 8;
@@ -50,9 +50,15 @@ impl Style {
         self.0 / LOOKS % 2 == 1
     }
 
-    /// Draws the line and the marker that stand next to a name in the legend.
-    pub(super) fn key(self) -> Markup {
-        let shape = match self.0 % LOOKS {
+    /// Returns its entry in a legend.
+    pub(super) fn entry(self, text: String) -> LegendEntry {
+        let key = Key::Marked(self.shape(), self.is_dashed());
+        LegendEntry { key, color: self.color(), text }
+    }
+
+    /// Returns its marker as a fragment of SVG, in the middle of a key.
+    const fn shape(self) -> &'static str {
+        match self.0 % LOOKS {
             0 => r#"<circle cx="13" cy="7" r="4.5"/>"#,
             1 => r#"<path d="M9 3h8v8H9z"/>"#,
             2 => r#"<path d="M13 2l5 9H8z"/>"#,
@@ -66,13 +72,6 @@ impl Style {
                 )
             }
             _ => r#"<path d="M13 2l4.3 2.5v5L13 12 8.7 9.5v-5z"/>"#,
-        };
-        let dashes = self.is_dashed().then_some("5 3");
-        html! {
-            svg.key viewBox="0 0 26 14" aria-hidden="true" style={ "color:" (self.color()) } {
-                path d="M0 7h26" stroke-width="2" stroke-dasharray=[dashes] {}
-                (PreEscaped(shape))
-            }
         }
     }
 }
@@ -92,7 +91,8 @@ mod tests {
     fn sixteen_series_can_be_told_apart() {
         let names: Vec<String> = (0..16).map(|number| number.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let keys = styles(&names).into_iter().map(|style| style.key().into_string());
+        let keys =
+            styles(&names).into_iter().map(|style| format!("{:?}", style.entry(String::new())));
         let keys: BTreeSet<String> = keys.collect();
         assert_eq!(keys.len(), 16);
     }

@@ -2,8 +2,7 @@
 
 use super::super::dimension::Dimension;
 use super::super::gather::{Gathered, Point};
-use super::super::metric::MetricUnit;
-use jostle_common::statistics::Interval;
+use super::super::summary::range;
 use jostle_common::words::{count, grouped};
 use maud::{Markup, html};
 
@@ -23,9 +22,7 @@ pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> Markup 
                     thead {
                         tr;
                         @for dimension in &dimensions { th; (dimension.name) }
-                        @for head in ["rows", "failed", "n", "mean", "95% interval"] {
-                            th; (head)
-                        }
+                        @for head in heads(gathered.metrics[metric].is_log) { th; (head) }
                     }
                     tbody {
                         @for point in points {
@@ -42,40 +39,28 @@ pub(super) fn draw(gathered: &Gathered, metric: usize, is_open: bool) -> Markup 
     }
 }
 
+/// Returns the headings of the numbers of a metric.
+const fn heads(is_log: bool) -> [&'static str; 7] {
+    let mean = if is_log { "geometric mean" } else { "mean" };
+    ["rows", "failed", "n", mean, "95% interval", "median", "tenths"]
+}
+
 fn cells(gathered: &Gathered, metric: usize, point: &Point) -> Markup {
-    let unit = gathered.metrics[metric].unit;
-    let estimate = point.estimates[metric].as_ref();
+    let what = &gathered.metrics[metric];
+    let unit = what.unit;
+    let found = point.estimates[metric].as_ref();
+    let centre = found.map(|found| found.centre(what));
     let unknown = || "–".to_owned();
-    let interval = estimate.and_then(|estimate| estimate.interval);
+    let interval = centre.and_then(|centre| centre.interval);
+    let middle = found.and_then(|found| found.middle());
     html! {
         td; (grouped(point.rows))
         td class=[(point.failed > 0).then_some("bad")]; (grouped(point.failed))
-        td; (grouped(estimate.map_or(0, |estimate| estimate.count)))
-        td; (estimate.map_or_else(unknown, |estimate| unit.words(estimate.mean)))
+        td; (grouped(found.map_or(0, |found| found.count())))
+        td; (centre.map_or_else(unknown, |centre| unit.words(centre.mean)))
         td; (interval.map_or_else(unknown, |interval| range(unit, interval)))
+        td; (found.map_or_else(unknown, |found| unit.words(found.median)))
+        td; (middle.map_or_else(unknown, |(_, tenths)| range(unit, tenths)))
         "\n"
-    }
-}
-
-/// Writes `8.68 to 9.05 Mbit/s`: a unit that both ends have stands once.
-fn range(unit: MetricUnit, interval: Interval) -> String {
-    let (low, high) = (unit.words(interval.low), unit.words(interval.high));
-    match (low.split_once(' '), high.split_once(' ')) {
-        (Some((number, unit)), Some((_, other))) if unit == other => format!("{number} to {high}"),
-        _ => format!("{low} to {high}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_unit_that_both_ends_have_stands_once() {
-        let range = |unit, low, high| range(unit, Interval { low, high });
-        assert_eq!(range(MetricUnit::BitsPerSecond, 8.68e6, 9.05e6), "8.68 to 9.05 Mbit/s");
-        assert_eq!(range(MetricUnit::BitsPerSecond, 9e5, 1.1e6), "900 kbit/s to 1.10 Mbit/s");
-        assert_eq!(range(MetricUnit::Share, 0.05, 0.06), "5% to 6%");
-        assert_eq!(range(MetricUnit::Count, 5.0, 6.0), "5 to 6");
     }
 }

@@ -1,20 +1,19 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
 use super::super::finished::SimulatedLink;
-use crate::page::{chart, theme};
+use crate::page::{Panel, theme};
 use crate::probe::Bin;
 use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_label};
 use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
-use maud::Markup;
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
-const SIZE: (f64, f64) = (440.0, 270.0);
+const SIZE: (f64, f64) = (480.0, 290.0);
 /// Runs of losses beyond this length are too rare for a picture.
 const LENGTHS_MAX: usize = 40;
 
 /// Draws each drawn packet's delay at the time it came; lost ones at the bottom.
-pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
+pub(super) fn delays(one: &SimulatedLink) -> Option<Panel> {
     let samples = one.tally.samples();
     let arrived: Vec<(f64, f64)> =
         samples.iter().filter_map(|sample| Some((sample.at, sample.delay?))).collect();
@@ -38,11 +37,11 @@ pub(super) fn delays(one: &SimulatedLink) -> Option<Markup> {
         let crosses = ScatterPlot::new().with_data(lost).with_color("var(--lost)").with_size(4.0);
         plots.push(crosses.with_marker(MarkerShape::Cross).into());
     }
-    Some(over_time(one, plots, top, seconds_label, "Delay of packets over time"))
+    Some(over_time(one, plots, top, seconds_label, "delay of packets"))
 }
 
 /// Draws the number of runs of losses of each length, and the number that the formula expects.
-pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
+pub(super) fn bursts(one: &SimulatedLink) -> Option<Panel> {
     let lengths = one.tally.runs().lengths();
     let total = one.tally.runs().count();
     if total == 0 {
@@ -80,6 +79,7 @@ pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
     }
     let layout = layout(&plots)
         .with_x_label("packets lost in a row")
+        .with_y_label("number of times")
         .with_x_axis_min(0.5)
         .with_x_axis_max(shown as f64 + 0.5)
         .with_x_tick_step((shown as f64 / 10.0).ceil())
@@ -87,11 +87,11 @@ pub(super) fn bursts(one: &SimulatedLink) -> Option<Markup> {
         .with_y_axis_min(0.0)
         .with_y_axis_max(top * 1.06)
         .with_y_tick_format(TickFormat::Custom(Arc::new(count_label)));
-    Some(chart(plots, layout, SIZE, "Losses in a row"))
+    Some(Panel::new(plots, layout, SIZE))
 }
 
 /// Draws the bits per second that came and that arrived.
-pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
+pub(super) fn throughput(one: &SimulatedLink) -> Option<Panel> {
     let rate = |of: fn(&Bin) -> u64| line(one, |bin, width| Some(of(bin) as f64 * 8.0 / width));
     let (sent, arrived) = (rate(|bin| bin.offered_bytes), rate(|bin| bin.delivered_bytes));
     let top = sent.iter().chain(&arrived).map(|(_, rate)| *rate).fold(0.0, f64::max);
@@ -106,12 +106,12 @@ pub(super) fn throughput(one: &SimulatedLink) -> Option<Markup> {
         vec![sent.into(), arrived.into()],
         top * 1.08,
         rate_label,
-        "Throughput over time",
+        "payload per second",
     ))
 }
 
 /// Draws the most packets inside in each bin.
-pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
+pub(super) fn held(one: &SimulatedLink) -> Option<Panel> {
     let mut level = 0;
     let points = line(one, |bin, _| {
         // Where nothing comes or goes it stays as it was.
@@ -124,13 +124,7 @@ pub(super) fn held(one: &SimulatedLink) -> Option<Markup> {
         return None;
     }
     let held = LinePlot::new().with_data(points).with_color("var(--tone)").with_stroke_width(2.0);
-    Some(over_time(
-        one,
-        vec![held.into()],
-        (top * 1.08).max(4.0),
-        count_label,
-        "Packets inside over time",
-    ))
+    Some(over_time(one, vec![held.into()], (top * 1.08).max(4.0), count_label, "packets inside"))
 }
 
 /// Returns a point in the middle of each bin that has a value.
@@ -152,17 +146,18 @@ fn over_time(
     top: f64,
     label: fn(f64) -> String,
     name: &str,
-) -> Markup {
+) -> Panel {
     let end = one.tally.last().as_secs_f64().max(1e-6);
     let layout = layout(&plots)
         .with_x_label("time")
+        .with_y_label(name)
         .with_x_axis_min(0.0)
         .with_x_axis_max(end)
         .with_x_tick_format(TickFormat::Custom(Arc::new(seconds_label)))
         .with_y_axis_min(0.0)
         .with_y_axis_max(top)
         .with_y_tick_format(TickFormat::Custom(Arc::new(label)));
-    chart(plots, layout, SIZE, name)
+    Panel::new(plots, layout, SIZE)
 }
 
 fn layout(plots: &[Plot]) -> Layout {
@@ -172,6 +167,6 @@ fn layout(plots: &[Plot]) -> Layout {
         .with_tick_size(13)
         .with_label_size(13)
         .with_clamp_axis()
-        .with_force_margins(78.0, 16.0)
+        .with_force_margins(98.0, 16.0)
         .with_force_margins_y(10.0, 48.0)
 }

@@ -4,7 +4,7 @@ mod charts;
 
 use super::finished::{Simulated, SimulatedLink};
 use super::report;
-use crate::page::document;
+use crate::page::{self, Figure, Key, LegendEntry, document};
 use jostle_common::chance::Direction;
 use jostle_common::words::{fine_percent, time};
 use maud::{Markup, html};
@@ -68,38 +68,70 @@ fn card(one: &SimulatedLink) -> Markup {
     }
 }
 
+/// Draws the figures of one direction.
+pub(super) fn figures(one: &SimulatedLink) -> Vec<Figure> {
+    let entry = LegendEntry::new;
+    let mut expected = vec![entry(Key::Column, "tone", "how often")];
+    if one.expected_lengths().is_some() {
+        expected.push(entry(Key::Dashes, "model", "by formula"));
+    }
+    let all = [
+        (
+            "Delay of packets",
+            charts::delays(one),
+            vec![entry(Key::Dot, "tone", "a packet"), entry(Key::Cross, "lost", "lost")],
+        ),
+        ("Losses in a row", charts::bursts(one), expected),
+        (
+            "Throughput",
+            charts::throughput(one),
+            vec![entry(Key::Line, "tone", "arrived"), entry(Key::Line, "sent", "sent")],
+        ),
+        (
+            "Packets inside",
+            charts::held(one),
+            vec![entry(Key::Line, "tone", "the most of each moment")],
+        ),
+    ];
+    let tone = match one.direction {
+        Direction::Up => "--tone: var(--up)",
+        Direction::Down => "--tone: var(--down)",
+    };
+    all.into_iter()
+        .filter_map(|(title, panel, legend)| {
+            Some(Figure {
+                title: title.to_owned(),
+                notes: Vec::new(),
+                legend,
+                panels: vec![(String::new(), panel?)],
+                styles: vec![STYLE, tone],
+            })
+        })
+        .collect()
+}
+
 fn section(one: &SimulatedLink) -> Markup {
     let name = one.direction.name();
-    let has_model = one.expected_lengths().is_some();
     html! {
         h2.(name) { (heading(one.direction)) }
         div.charts.(name) {
-            (figure("Delay of packets", charts::delays(one), &html! {
-                span { i.dot {} " a packet" } " " span { i.cross {} " lost" }
-            }))
-            (figure("Losses in a row", charts::bursts(one), &html! {
-                span { i.bar {} " how often" }
-                @if has_model { " " span { i.line.model {} " by formula" } }
-            }))
-            (figure("Throughput", charts::throughput(one), &html! {
-                span { i.line {} " arrived" } " " span { i.line.faint {} " sent" }
-            }))
-            (figure("Packets inside", charts::held(one), &html! {
-                span { i.line {} " the most of each moment" }
-            }))
+            @for figure in figures(one) {
+                figure.chart {
+                    figcaption { b { (figure.title) } (page::legend(&figure.legend)) }
+                    @for (_, panel) in &figure.panels { (panel.inline(&figure.title)) }
+                    p.links { (svg_of(&figure, one.direction)) }
+                }
+            }
         }
     }
 }
 
-fn figure(title: &str, chart: Option<Markup>, legend: &Markup) -> Markup {
-    html! {
-        @if let Some(chart) = chart {
-            figure.chart {
-                figcaption { b { (title) } " " span.legend { (legend) } }
-                (chart)
-            }
-        }
-    }
+/// Draws the link to a figure as a picture of its own, whose title says which direction it is.
+fn svg_of(figure: &Figure, direction: Direction) -> Markup {
+    let name = figure.title.to_lowercase().replace(' ', "-");
+    let title = format!("{}, {direction}", figure.title);
+    let svg = Figure { title, ..figure.clone() }.svg();
+    page::download(&format!("{name}-{direction}.svg"), "image/svg+xml", &svg, "SVG")
 }
 
 fn table(directions: &[SimulatedLink]) -> Markup {
@@ -121,6 +153,20 @@ fn table(directions: &[SimulatedLink]) -> Markup {
     }
 }
 
+/// Writes the table of the page as comma-separated values.
+fn csv(directions: &[SimulatedLink]) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.trim().replace('"', "\"\""));
+    let mut text = String::from("what");
+    directions.iter().for_each(|one| text += &format!(",{}", one.direction));
+    text.push('\n');
+    for (name, cells) in report::rows(directions) {
+        let cells = cells.iter().map(|cell| quoted(cell));
+        let line: Vec<String> = [quoted(&name)].into_iter().chain(cells).collect();
+        text += &(line.join(",") + "\n");
+    }
+    text
+}
+
 fn origin(simulated: &Simulated) -> Markup {
     html! {
         h2 { "How this was made" }
@@ -130,7 +176,17 @@ fn origin(simulated: &Simulated) -> Markup {
              arrivals. The delay of one packet in so many is drawn, chosen by number. Losses in a \
              row are counted in the order in which packets were sent."
         }
+        p.links {
+            "All numbers: "
+            (page::download("simulation.csv", "text/csv", &csv(&simulated.directions), "CSV")) " "
+            (page::download(
+                "simulation.json", "application/json", &report::json(simulated).to_string(), "JSON",
+            ))
+        }
         dl {
+            @if !simulated.command.is_empty() {
+                dt { "again" } dd { code { (simulated.command) } }
+            }
             dt { "stream" } dd { (simulated.stream) }
             dt { "seed" } dd.num { (simulated.seed) }
             dt { "route" } dd { (simulated.route) }

@@ -8,7 +8,7 @@ use super::identity::Identity;
 use super::output::RowOutput;
 use super::plan::SweepPlan;
 use super::resume::Found;
-use crate::rows::Row;
+use crate::rows::{ABOUT, Row};
 use crate::trial::Trial;
 use crate::trial::simulated;
 use anyhow::Context;
@@ -51,8 +51,12 @@ struct Line {
 }
 
 impl Line {
-    fn new(row: &Row) -> Self {
-        let text = serde_json::to_string(row).expect("a row has no keys but texts");
+    /// Writes a row, with the question that its sweep answers.
+    fn new(mut row: Row, about: &str) -> Self {
+        if !about.is_empty() {
+            row.host.insert(ABOUT.to_owned(), about.into());
+        }
+        let text = serde_json::to_string(&row).expect("a row has no keys but texts");
         Self { text: text + "\n", ok: row.ok }
     }
 }
@@ -63,18 +67,20 @@ impl Work {
     /// # Errors
     /// When a row cannot be written, or the machine refuses a thread or a process.
     pub(super) fn run(&self, output: &mut RowOutput, stop: &Stop) -> anyhow::Result<Tally> {
+        let about = self.plan.sweep.about.clone();
         if self.plan.sweep.base.is_virtual {
             let contents = self.contents.clone();
             let run = move |trial: Trial| {
-                Ok(Some(Line::new(&simulated::run(&trial, &contents.of(&trial)))))
+                Ok(Some(Line::new(simulated::run(&trial, &contents.of(&trial)), &about)))
             };
             let pool = Pool::start(self.trials(stop), self.jobs, ResultOrder::OfItems, run);
             // A cell in virtual time cannot be interrupted: it ends with this process.
             return self.collect(&mut pool.context("cannot start a thread")?, output, stop);
         }
         let processes = Processes::new(self.contents.clone(), self.jobs, stop.clone())?;
-        let run =
-            move |trial: Trial| processes.run(&trial).map(|row| row.map(|row| Line::new(&row)));
+        let run = move |trial: Trial| {
+            processes.run(&trial).map(|row| row.map(|row| Line::new(row, &about)))
+        };
         let pool = Pool::start(self.trials(stop), self.jobs, ResultOrder::OfResults, run);
         let mut pool = pool.context("cannot start a thread")?;
         let tally = self.collect(&mut pool, output, stop);

@@ -1,7 +1,7 @@
 //! The outcome of a file transfer, judged by the received bytes themselves.
 
 use super::transfer::Outcome;
-use crate::audit::Audit;
+use crate::audit::{Audit, NotJudged};
 use crate::rows::Row;
 use crate::subject::Subject;
 use crate::trial::FileResult;
@@ -35,6 +35,8 @@ pub(crate) struct Judged {
     pub(crate) result: FileResult,
     /// The loss that a listener hears; `None` unless the original is music and something arrived.
     pub(crate) audit: Option<Audit>,
+    /// The reason why there is none, when the original looks like music.
+    pub(crate) not_judged: Option<NotJudged>,
 }
 
 impl Judged {
@@ -69,7 +71,7 @@ impl Judged {
         // An equal file need not be decoded to know how it sounds.
         let audit =
             heard.map(|(music, equal)| if equal { music.intact() } else { music.compare(&bytes) });
-        Ok(Self { result, audit })
+        Ok(Self { result, audit, not_judged: subject.not_judged })
     }
 
     /// Writes it into the row of its trial.
@@ -84,6 +86,9 @@ impl Judged {
                 ("music_seconds_lost", audit.seconds_lost.into()),
             ];
             row.more.extend(heard.map(|(key, value): (_, Value)| (key.to_owned(), value)));
+        }
+        if let Some(reason) = self.not_judged {
+            row.more.insert("music_not_judged".to_owned(), reason.to_string().into());
         }
     }
 

@@ -153,7 +153,8 @@ impl<'a> Transfer<'a> {
         subject: &'a Subject,
         folder: PathBuf,
     ) -> anyhow::Result<Self> {
-        let directory = || Directory::open(&folder, RECEIVED);
+        // Incomplete files are looked at too.
+        let directory = || Directory::open(&folder, RECEIVED).map(Directory::keeping_parts);
         let idle = settings.patience();
         let server = match settings.protocol {
             FileProtocol::Tcp => {

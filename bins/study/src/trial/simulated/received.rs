@@ -3,6 +3,7 @@
 
 use super::Content;
 use jostle_endpoints::protocol::file::ChunkState;
+use jostle_endpoints::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
 use jostle_endpoints::protocol::storage::{Folder, Partial, Sink, Source};
 use jostle_endpoints::protocol::{CHUNK_BYTES, chunk_length, chunks_in};
 use std::cell::{Ref, RefCell};
@@ -106,8 +107,9 @@ impl Partial for AppendedFolder {
         Ok(())
     }
 
-    fn finish(self) -> io::Result<String> {
-        Ok("received".to_owned())
+    fn finish(mut self, rest: RestOfDigest) -> Finishing {
+        let stored = |digest| StoredFile { name: "received".to_owned(), digest };
+        Finishing::ended(rest.read(&mut self).map(stored))
     }
 }
 
@@ -192,8 +194,9 @@ impl Partial for Inbox {
         Ok(())
     }
 
-    fn finish(self) -> io::Result<String> {
-        Ok("received".to_owned())
+    fn finish(mut self, rest: RestOfDigest) -> Finishing {
+        let stored = |digest| StoredFile { name: "received".to_owned(), digest };
+        Finishing::ended(rest.read(&mut self).map(stored))
     }
 }
 

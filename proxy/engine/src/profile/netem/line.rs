@@ -1,5 +1,6 @@
 //! Reads a netem line into its options, as tc's `q_netem.c` does: options in any order, their names
-//! as short as a prefix, numbers behind them as long as there are numbers.
+//! as short as a prefix, numbers behind them as long as there are numbers. What tc prints of a qdisc
+//! is read as well: it has a head of its own, and names in front of some numbers.
 
 use super::quantity::{self, Time};
 use jostle_common::setting::SettingError;
@@ -22,6 +23,8 @@ pub(super) struct Netem {
     pub(super) rate: Option<Rate>,
     pub(super) slot: Option<Slot>,
     pub(super) seed: Option<u64>,
+    /// True if tc printed it: then it says nothing of a distribution.
+    pub(super) is_shown: bool,
 }
 
 /// `delay TIME [JITTER [CORRELATION]]`.
@@ -97,15 +100,18 @@ const BARE_DELAY_NANOS: f64 = 1e3;
 const BARE_SLOT_NANOS: f64 = 1.0;
 
 impl Netem {
-    /// Reads a line: netem's options, with or without `tc qdisc add dev DEVICE root netem` in
-    /// front.
-    pub(super) fn parse(line: &str) -> Result<Self, SettingError> {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (device, options) = after_netem(&words)?;
+    /// Reads the words of a line: netem's options, with or without
+    /// `tc qdisc add dev DEVICE root netem` in front, or what `tc qdisc show` prints.
+    pub(super) fn parse(words: &[&str]) -> Result<Self, SettingError> {
+        let (device, mut words) = after_netem(words)?;
         let mut netem = Self { device, ..Self::default() };
-        let mut words = Words { rest: options };
+        netem.take_head(&mut words);
         let mut seen = Vec::new();
         while let Some(word) = words.next() {
+            // Behind the options tc -s prints counters.
+            if netem.is_shown && word == "Sent" {
+                break;
+            }
             let option = option(word)?;
             if seen.contains(&option) {
                 return Err(SettingError::new(option, "it is here a second time; write it once"));
@@ -115,6 +121,35 @@ impl Netem {
         }
         netem.check()?;
         Ok(netem)
+    }
+
+    /// Reads what tc prints between the word netem and the options:
+    /// `8001: dev eth0 root refcnt 2`.
+    fn take_head(&mut self, words: &mut Words<'_>) {
+        let is_handle = |word: &&&str| {
+            word.strip_suffix(':').is_some_and(|number| u16::from_str_radix(number, 16).is_ok())
+        };
+        if words.rest.first().filter(is_handle).is_none() {
+            return;
+        }
+        self.is_shown = true;
+        words.next();
+        loop {
+            match words.rest.first() {
+                Some(&"dev") => {
+                    words.next();
+                    self.device = words.next().map(str::to_owned);
+                }
+                Some(&("parent" | "refcnt" | "ingress_block" | "egress_block")) => {
+                    words.next();
+                    words.next();
+                }
+                Some(&("root" | "offloaded")) => {
+                    words.next();
+                }
+                _ => return,
+            }
+        }
     }
 
     fn take(&mut self, option: &'static str, words: &mut Words<'_>) -> Result<(), SettingError> {
@@ -165,17 +200,13 @@ impl Netem {
                 "there is no jitter to distribute; write delay 100ms 10ms, say",
             );
         }
-        if spread && !delayed {
-            let problem = "half of the jitter around a delay of 0 is before the packet came; for 0 \
-                           to 10 ms write delay 5ms 5ms";
-            return refuse("delay", problem);
-        }
         Ok(())
     }
 }
 
-/// Returns the device and the options of a whole `tc` command, or just the options.
-fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str]), SettingError> {
+/// Returns the device and what stands behind the word netem in a whole `tc` command, or just the
+/// options.
+fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, Words<'a>), SettingError> {
     // Only a whole command names netem; what stands in front of the word is tc's.
     let Some(at) = words.iter().position(|word| *word == "netem") else {
         return match words.first() {
@@ -183,21 +214,23 @@ fn after_netem<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str
                 "tc",
                 "no netem is in this command; write tc qdisc add dev eth0 root netem …",
             )),
-            Some(_) => Ok((None, words)),
+            Some(_) => Ok((None, Words { rest: words })),
             None => {
                 Err(SettingError::new("", "the line is empty; write delay 100ms 10ms loss 1%, say"))
             }
         };
     };
     let front = &words[..at];
-    if let Some(word) = front.first().filter(|word| !["tc", "sudo", "qdisc"].contains(word)) {
+    let is_tc = |word: &&str| matches!(*word, "tc" | "qdisc") || word.ends_with("/tc");
+    if let Some(word) = front.first().filter(|_| !front.iter().any(is_tc)) {
         return Err(SettingError::new(
             *word,
             "in front of netem belongs tc qdisc add dev eth0 root, or nothing; leave it out",
         ));
     }
     let device = front.iter().position(|word| *word == "dev").and_then(|dev| front.get(dev + 1));
-    Ok((device.map(|device| (*device).to_owned()), &words[at + 1..]))
+    let device = device.map(|device| (*device).to_owned());
+    Ok((device, Words { rest: &words[at + 1..] }))
 }
 
 /// Returns the full name of an option, by tc's rule that any prefix will do.
@@ -249,6 +282,14 @@ impl<'a> Words<'a> {
                 format!("its value is missing; write {option} {example}, say"),
             )),
         }
+    }
+
+    /// Reads a percentage if one comes next, with or without its name in front.
+    fn named(&mut self, option: &str, name: &str) -> Result<Option<f64>, SettingError> {
+        if self.takes(name) {
+            return self.value(option, "1%", quantity::percentage).map(Some);
+        }
+        self.number(option, &[], quantity::percentage)
     }
 
     /// Reads a number if one comes next, which is so if the word starts with a digit (or `also`).
@@ -303,21 +344,23 @@ fn delay(words: &mut Words<'_>) -> Result<Delay, SettingError> {
 }
 
 fn loss(words: &mut Words<'_>) -> Result<Loss, SettingError> {
-    let percent =
-        |words: &mut Words<'_>, place: &str| words.number(place, &[], quantity::percentage);
     if words.takes("state") {
-        let p13 = words.value("loss state", "1%", quantity::percentage)?;
-        let p31 = percent(words, "loss state")?.unwrap_or(1.0 - p13);
-        let p32 = percent(words, "loss state")?.unwrap_or(0.0);
-        let p23 = percent(words, "loss state")?.unwrap_or(1.0);
-        let p14 = percent(words, "loss state")?.unwrap_or(0.0);
+        let place = "loss state";
+        words.takes("p13");
+        let p13 = words.value(place, "1%", quantity::percentage)?;
+        let p31 = words.named(place, "p31")?.unwrap_or(1.0 - p13);
+        let p32 = words.named(place, "p32")?.unwrap_or(0.0);
+        let p23 = words.named(place, "p23")?.unwrap_or(1.0);
+        let p14 = words.named(place, "p14")?.unwrap_or(0.0);
         return Ok(Loss::State { p13, p31, p32, p23, p14 });
     }
     if words.takes("gemodel") {
-        let p = words.value("loss gemodel", "1%", quantity::percentage)?;
-        let r = percent(words, "loss gemodel")?.unwrap_or(1.0 - p);
-        let loss_bad = percent(words, "loss gemodel")?.unwrap_or(1.0);
-        let loss_good = percent(words, "loss gemodel")?.unwrap_or(0.0);
+        let place = "loss gemodel";
+        words.takes("p");
+        let p = words.value(place, "1%", quantity::percentage)?;
+        let r = words.named(place, "r")?.unwrap_or(1.0 - p);
+        let loss_bad = words.named(place, "1-h")?.unwrap_or(1.0);
+        let loss_good = words.named(place, "1-k")?.unwrap_or(0.0);
         return Ok(Loss::Gemodel { p, r, loss_bad, loss_good });
     }
     words.takes("random");
@@ -326,14 +369,17 @@ fn loss(words: &mut Words<'_>) -> Result<Loss, SettingError> {
 
 fn rate(words: &mut Words<'_>) -> Result<Rate, SettingError> {
     let bits = words.value("rate", "10mbit", quantity::rate)?;
-    let mut next = |also: &[char]| -> Result<i64, SettingError> {
+    let mut next = |name: &str, also: &[char]| -> Result<i64, SettingError> {
+        if words.takes(name) {
+            return words.value("rate", "10mbit 14", quantity::integer);
+        }
         Ok(words.number("rate", also, quantity::integer)?.unwrap_or(0))
     };
     let rate = Rate {
         bits,
-        packet_overhead: next(&['-'])?,
-        cell_size: next(&[])?,
-        cell_overhead: next(&['-'])?,
+        packet_overhead: next("packetoverhead", &['-'])?,
+        cell_size: next("cellsize", &[])?,
+        cell_overhead: next("celloverhead", &['-'])?,
     };
     if rate.cell_size > 0 && rate.cell_size + rate.cell_overhead <= 0 {
         return Err(SettingError::new(
@@ -347,8 +393,14 @@ fn rate(words: &mut Words<'_>) -> Result<Rate, SettingError> {
 fn slot(words: &mut Words<'_>) -> Result<Slot, SettingError> {
     let time = |word: &str| quantity::time(word, BARE_SLOT_NANOS).map(|time| time.value);
     let times = if words.takes("distribution") {
-        let name = words.value("slot distribution", "normal 10ms 2ms", name)?;
+        // tc prints the times alone.
+        let is_time = |word: &&&str| word.starts_with(|c: char| c.is_ascii_digit());
+        let name = match words.rest.first().filter(is_time) {
+            Some(_) => "unnamed".to_owned(),
+            None => words.value("slot distribution", "normal 10ms 2ms", name)?,
+        };
         let delay = words.value("slot distribution", "normal 10ms 2ms", time)?;
+        words.takes("jitter");
         let jitter = words.value("slot distribution", "normal 10ms 2ms", time)?;
         SlotTimes::Distribution { name, delay, jitter }
     } else {

@@ -7,12 +7,15 @@ mod chances;
 mod correlated;
 mod line;
 mod quantity;
+mod shell;
+mod tables;
 mod timing;
 
 use super::Profile;
 use jostle_common::setting::SettingError;
 use jostle_common::units::{Probability, Span};
 use line::Netem;
+use shell::Command;
 use std::time::Duration;
 
 /// A netem line as a profile.
@@ -25,12 +28,23 @@ pub struct Translation {
     pub remarks: Vec<String>,
 }
 
+/// What jitter may do to the order of packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JitterOrder {
+    /// Packets overtake each other where they do in netem.
+    #[default]
+    AsInNetem,
+    /// Packets keep their order.
+    Kept,
+}
+
 /// Translates the options of a netem line (`delay 100ms 10ms loss 1% 25%`), with or without
-/// `tc qdisc add dev eth0 root netem` in front.
+/// `tc qdisc add dev eth0 root netem` in front, as it stands in a script; or what `tc qdisc show`
+/// prints of it.
 ///
 /// ```
-/// use jostle_engine::profile::netem::from_netem;
-/// let translation = from_netem("delay 100ms loss 5% 25%").unwrap();
+/// use jostle_engine::profile::netem::{JitterOrder, from_netem};
+/// let translation = from_netem("delay 100ms loss 5% 25%", JitterOrder::AsInNetem).unwrap();
 /// assert!(translation.profile.contains(r#""mean": "5%""#));
 /// assert!(translation.remarks.iter().any(|remark| remark.contains("netem loses 0.19%")));
 /// ```
@@ -38,9 +52,14 @@ pub struct Translation {
 /// # Errors
 /// When tc would refuse the line, or nothing here is like what it asks for; the place is the
 /// option.
-pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
-    let netem = Netem::parse(line)?;
-    let mut draft = Draft::default();
+pub fn from_netem(line: &str, order: JitterOrder) -> Result<Translation, SettingError> {
+    let Command { words, is_one_of_several } = shell::command(line)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let netem = Netem::parse(&words)?;
+    let mut draft = Draft { order, ..Draft::default() };
+    if is_one_of_several {
+        draft.remark("The other commands beside it are read over.");
+    }
     // netem's order: duplicate, lose, corrupt, then either jump ahead or wait; the rate comes
     // behind the delay, the slots behind both.
     draft.duplicate(&netem);
@@ -51,7 +70,7 @@ pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
     draft.rate(&netem);
     draft.slot(&netem);
     draft.whole_line(&netem);
-    let profile = draft.profile(line, netem.device.as_deref());
+    let profile = draft.profile(&words.join(" "), netem.device.as_deref());
     // The user who keeps the profile puts the table's file in its place; any numbers will do here.
     let a_table = |_: &str| Ok("0".to_owned());
     Profile::from_json_with(&profile, &a_table).map_err(|error| {
@@ -63,6 +82,7 @@ pub fn from_netem(line: &str) -> Result<Translation, SettingError> {
 /// A translation that is being written.
 #[derive(Default)]
 struct Draft {
+    order: JitterOrder,
     rules: Vec<String>,
     remarks: Vec<String>,
 }
@@ -99,7 +119,6 @@ impl Draft {
 
     /// Returns the profile, in the layout of those that are built in.
     fn profile(&self, line: &str, device: Option<&str>) -> String {
-        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let about = format!("Translated from netem: {line}. {}", self.remarks.join(" "));
         let list = if device == Some("lo") { "both" } else { "up" };
         let rules = match self.rules.as_slice() {

@@ -1,13 +1,137 @@
 //! Lines that people write, and what they become.
 
 use super::*;
+use crate::profile::{Rule, RuleKind};
+use crate::rules::{Delay, DrawnDelay};
 
 /// Returns the rules of a translation, and its remarks in one text.
 fn translated(line: &str) -> (Vec<String>, String) {
-    let translation = from_netem(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let translation =
+        from_netem(line, JitterOrder::AsInNetem).unwrap_or_else(|error| panic!("{line}: {error}"));
     let rules = translation.profile.lines().filter(|line| line.starts_with("    {"));
     let rules = rules.map(|rule| rule.trim().trim_end_matches(',').to_owned()).collect();
     (rules, translation.remarks.join("\n"))
+}
+
+/// What jitter of 10 ms around 100 ms becomes.
+const JITTER: &str = r#"{ "rule": "delay", "time": "100ms", "jitter": "10ms", "reorder": true }"#;
+
+#[test]
+fn what_tc_shows_of_a_qdisc_is_read_as_what_was_typed() {
+    for (shown, typed) in [
+        (
+            "qdisc netem 1: root refcnt 2 limit 1000 delay 100.0ms 10.0ms 50% loss 50% rate 2Mbit",
+            "delay 100ms 10ms 50% loss 50% rate 2mbit limit 1000",
+        ),
+        ("qdisc netem 1: root refcnt 17 limit 1000 delay 8.0ms  1.0ms", "delay 8ms 1ms"),
+        (
+            "qdisc netem 8001: dev eth0 root refcnt 2 limit 1000 delay 100ms  10ms loss 1%",
+            "tc qdisc add dev eth0 root netem delay 100ms 10ms loss 1%",
+        ),
+        (
+            "qdisc netem 8001: dev lo root refcnt 2 limit 1000 delay 100ms",
+            "tc qdisc add dev lo root netem delay 100ms",
+        ),
+        (
+            "qdisc netem 1: root refcnt 17 limit 1000 delay 100us seed 15392644102542209689",
+            "delay 100us seed 15392644102542209689",
+        ),
+        (
+            "qdisc netem 800b: parent 1:5 limit 1000 delay 10.0ms  15.0ms 1% loss 10% 6.3% reorder \
+             6% 0.6% corrupt 3.4% gap 1",
+            "delay 10ms 15ms 1% loss 10% 6.3% reorder 6% 0.6% corrupt 3.4%",
+        ),
+        (
+            "qdisc netem 800c: root refcnt 2 limit 10 loss gemodel p 90% r 10% 1-h 100% 1-k 0%",
+            "loss gemodel 90% 10% 100% 0% limit 10",
+        ),
+        (
+            "qdisc netem 1: root refcnt 2 limit 1000 delay 100ms  10ms loss state p13 1% p31 99% p32 \
+             0% p23 100% p14 0%",
+            "delay 100ms 10ms loss state 1% 99% 0% 100% 0%",
+        ),
+        (
+            "qdisc netem 1: root refcnt 2 limit 1000 rate 1Mbit packetoverhead 10 cellsize 48 \
+             celloverhead 5",
+            "rate 1mbit 10 48 5",
+        ),
+        (
+            "qdisc netem 1: dev eth0 parent ffff: offloaded refcnt 2 limit 1000 slot 800us 10ms \
+             packets 42 bytes 64",
+            "slot 800us 10ms packets 42 bytes 64",
+        ),
+        (
+            "qdisc netem 1: dev eth0 root slot distribution 10ms jitter 2ms",
+            "slot distribution normal 10ms 2ms",
+        ),
+        (
+            "qdisc noqueue 0: dev lo root refcnt 2\n\
+             qdisc netem 8004: dev eth0 root refcnt 2 limit 1000 loss 2%\n \
+             Sent 5318 bytes 48 pkt (dropped 0, overlimits 0 requeues 0)\n \
+             backlog 0b 0p requeues 0\n",
+            "loss 2%",
+        ),
+    ] {
+        let (rules, remarks) = translated(shown);
+        assert_eq!(rules, translated(typed).0, "{shown}");
+        assert!(!rules.is_empty(), "{shown}");
+        let jitter = rules.iter().any(|rule| rule.contains("jitter"));
+        assert_eq!(remarks.contains("tc does not show a distribution"), jitter, "{shown}");
+    }
+    let shown = from_netem("qdisc netem 1: dev lo root delay 1ms", JitterOrder::Kept).unwrap();
+    assert!(shown.profile.contains("\"both\""), "it is the loopback device: {}", shown.profile);
+}
+
+#[test]
+fn jitter_below_zero_is_sent_at_once_as_netem_does() {
+    // Mean, deviation, 99th percentile in ms and share at once: what tc's own tables give.
+    for (line, mean, sd, p99, at_once) in [
+        ("delay 1ms 5ms distribution normal", 2.53, 3.25, 12.6, 0.42),
+        ("delay 8ms 20ms distribution pareto", 8.59, 15.6, 88.0, 0.42),
+        ("delay 10ms 10ms distribution paretonormal", 9.77, 8.31, 45.8, 0.02),
+        ("delay 20ms 30ms distribution pareto", 19.0, 24.6, 140.0, 0.0),
+        ("delay 10ms 20ms", 11.25, 9.92, 29.6, 0.25),
+        ("delay 10.0ms 15.0ms", 10.42, 8.07, 24.7, 1.0 / 6.0),
+        ("delay 0 10ms", 2.5, 3.2275, 9.8, 0.5),
+    ] {
+        let translation = from_netem(line, JitterOrder::AsInNetem).unwrap();
+        let profile = Profile::from_json(&translation.profile).unwrap();
+        let RuleKind::Delay(setting) = &profile.up.phases[0].rules[0].kind else {
+            panic!("{line}")
+        };
+        assert!(setting.reorder, "{line}");
+        let drawn = DrawnDelay::new(setting);
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        let close = |time: Duration, wanted: f64| (millis(time) / wanted - 1.0).abs() < 0.02;
+        assert!(close(drawn.mean(), mean), "{line}: mean {}", millis(drawn.mean()));
+        assert!(close(drawn.sd(), sd), "{line}: sd {}", millis(drawn.sd()));
+        assert!(close(drawn.quantile(0.99), p99), "{line}: p99 {}", millis(drawn.quantile(0.99)));
+        let draws = 2000;
+        let share = |n: u32| (f64::from(n) + 0.5) / f64::from(draws);
+        let zeros = (0..draws).filter(|n| drawn.quantile(share(*n)).is_zero()).count();
+        assert!((zeros as f64 / f64::from(draws) - at_once).abs() < 0.005, "{line}: {zeros}");
+    }
+}
+
+#[test]
+fn order_is_kept_where_that_is_asked_for() {
+    for (line, reorders) in [
+        ("delay 100ms 10ms", true),
+        ("delay 100ms 10ms distribution normal", true),
+        ("delay 10ms 20ms distribution pareto", true),
+        ("delay 100ms 10ms rate 1mbit", false),
+        ("delay 100ms", false),
+    ] {
+        let overtakes = |order| {
+            let translation = from_netem(line, order).unwrap();
+            let profile = Profile::from_json(&translation.profile).unwrap();
+            let is_delay = |rule: &&Rule| rule.kind.name() == "delay";
+            let delay = profile.up.rules().find(is_delay).expect(line).kind.clone();
+            matches!(delay, RuleKind::Delay(Delay { reorder: true, .. }))
+        };
+        assert_eq!(overtakes(JitterOrder::AsInNetem), reorders, "{line}");
+        assert!(!overtakes(JitterOrder::Kept), "{line}");
+    }
 }
 
 #[test]
@@ -16,39 +140,37 @@ fn lines_become_the_rules_that_were_asked_for() {
         ("delay 100ms", &[r#"{ "rule": "delay", "time": "100ms" }"#]),
         ("latency 20ms", &[r#"{ "rule": "delay", "time": "20ms" }"#]),
         ("delay 250", &[r#"{ "rule": "delay", "time": "250us" }"#]),
-        ("delay 100ms 10ms", &[r#"{ "rule": "delay", "time": "100ms", "jitter": "10ms" }"#]),
-        ("delay 100ms 10ms 25%", &[r#"{ "rule": "delay", "time": "100ms", "jitter": "10ms" }"#]),
-        ("delay 10ms 20ms", &[r#"{ "rule": "delay", "time": "10ms", "jitter": "10ms" }"#]),
+        ("delay 100ms 10ms", &[JITTER]),
+        ("delay 100ms 10ms 25%", &[JITTER]),
         (
-            "delay 100ms 20ms distribution normal",
-            &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "normal" }"#],
+            "delay 100ms 10ms rate 1mbit",
+            &[
+                r#"{ "rule": "delay", "time": "100ms", "jitter": "10ms" }"#,
+                r#"{ "rule": "rate", "limit": "1Mbit/s", "queue": "1000 packets", "overhead": 42 }"#,
+            ],
         ),
         (
-            "delay 10ms 10ms dist normal",
-            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "5ms 700us", "shape": "normal" }"#],
+            "delay 100ms 20ms distribution normal",
+            &[
+                r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "normal", "reorder": true }"#,
+            ],
         ),
         (
             "delay 100ms 20ms distribution pareto",
-            &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "pareto" }"#],
+            &[
+                r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "pareto", "reorder": true }"#,
+            ],
         ),
         (
             "delay 100ms 20ms distribution paretonormal",
-            &[r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "paretonormal" }"#],
-        ),
-        (
-            "delay 10ms 20ms distribution pareto",
-            &[r#"{ "rule": "delay", "time": "10ms", "jitter": "14ms 400us", "shape": "pareto" }"#],
-        ),
-        (
-            "delay 10ms 10ms distribution paretonormal",
             &[
-                r#"{ "rule": "delay", "time": "10ms", "jitter": "7ms 200us", "shape": "paretonormal" }"#,
+                r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "paretonormal", "reorder": true }"#,
             ],
         ),
         (
             "delay 100ms 20ms distribution experimental",
             &[
-                r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "table", "table": "experimental.dist" }"#,
+                r#"{ "rule": "delay", "time": "100ms", "jitter": "20ms", "shape": "table", "table": "experimental.dist", "reorder": true }"#,
             ],
         ),
         ("loss 1%", &[r#"{ "rule": "drop", "chance": "1%" }"#]),
@@ -173,10 +295,10 @@ fn remarks_say_what_netem_would_really_have_done() {
         ("delay 100ms 10ms rate 1mbit", "With a rate netem's jitter does not reorder"),
         (
             "delay 10ms 20ms",
-            "send 25% of the packets at once, as their time lies in the past, and the mean delay \
-             11ms 250us",
+            "sends those packets at once: 25% of them. So it is here, by a table in place: the \
+             mean delay is 11ms 250us, its standard deviation 9ms 922us",
         ),
-        ("delay 10ms 10ms dist normal", "5ms 700us is the widest that fits"),
+        ("delay 10ms 10ms dist normal", "15.8% of them"),
         ("delay 100ms 20ms distribution pareto", "no long tail"),
         ("delay 100ms 20ms distribution experimental", "experimental.dist is tc's"),
         ("delay 100ms", "drops whatever is above 10000 packets/s (121 Mbit/s of full frames)"),
@@ -199,7 +321,8 @@ fn remarks_say_what_netem_would_really_have_done() {
 
 #[test]
 fn the_profile_is_json_with_the_line_and_the_remarks_in_about() {
-    let translation = from_netem("tc qdisc add dev lo root   netem  delay 5ms").unwrap();
+    let translation =
+        from_netem("tc qdisc add dev lo root   netem  delay 5ms", JitterOrder::Kept).unwrap();
     assert!(
         translation
             .profile
@@ -262,11 +385,6 @@ fn mistakes_name_the_option_and_the_remedy() {
             "distribution: \"../../etc/passwd\" is not the name of a distribution; write normal, \
              pareto or paretonormal, say",
         ),
-        (
-            "delay 0 10ms",
-            "delay: half of the jitter around a delay of 0 is before the packet came; for 0 to 10 \
-             ms write delay 5ms 5ms",
-        ),
         ("slot 10ms 1ms", "slot: its longest time is shorter than its shortest; swap them"),
         (
             "jitter 5ms",
@@ -286,7 +404,11 @@ fn mistakes_name_the_option_and_the_remedy() {
             "limit: \"many\" is not a number; write 1000, say (k and m are 1024 and 1024·1024)",
         ),
     ] {
-        assert_eq!(from_netem(line).unwrap_err().to_string(), expected, "{line}");
+        assert_eq!(
+            from_netem(line, JitterOrder::AsInNetem).unwrap_err().to_string(),
+            expected,
+            "{line}"
+        );
     }
 }
 
@@ -341,7 +463,7 @@ mod properties {
         let lines = prop::sample::subsequence(&PHRASES[..], 1..7).prop_shuffle();
         let translated = Cell::new(0);
         let seen = TestRunner::new(ProptestConfig::with_cases(2_000)).run(&lines, |phrases| {
-            if let Ok(translation) = from_netem(&phrases.join(" ")) {
+            if let Ok(translation) = from_netem(&phrases.join(" "), JitterOrder::AsInNetem) {
                 translated.set(translated.get() + 1);
                 let table = |_: &str| Ok("0".to_owned());
                 prop_assert!(Profile::from_json_with(&translation.profile, &table).is_ok());
@@ -356,7 +478,7 @@ mod properties {
     proptest! {
         #[test]
         fn no_text_at_all_does_harm(line in "\\PC{0,60}") {
-            let _ = from_netem(&line);
+            let _ = from_netem(&line, JitterOrder::Kept);
         }
     }
 }

@@ -2,7 +2,8 @@
 //! `limit` over all of them.
 
 use super::line::{Netem, Rate, SlotTimes};
-use super::{Draft, percent, quoted, span};
+use super::tables::{Distribution, Spread};
+use super::{Draft, JitterOrder, percent, quoted, span};
 use crate::rules::Shape;
 use jostle_common::units::BitRate;
 use std::time::Duration;
@@ -16,8 +17,12 @@ const FRAME_FULL_BITS: f64 = 1514.0 * 8.0;
 
 impl Draft {
     pub(super) fn delay(&mut self, netem: &Netem) {
-        let Some(delay) = netem.delay.filter(|delay| !delay.time.value.is_zero()) else { return };
+        let Some(delay) = netem.delay else { return };
         let time = delay.time.value;
+        let jitter = delay.jitter.map_or(Duration::ZERO, |jitter| jitter.value);
+        if time.is_zero() && jitter.is_zero() {
+            return;
+        }
         if delay.time.is_bare || delay.jitter.is_some_and(|jitter| jitter.is_bare) {
             self.remark(
                 "A delay without a unit is read as microseconds, as tc has done for long; newer \
@@ -25,19 +30,14 @@ impl Draft {
             );
         }
         let mut fields = vec![("rule", quoted("delay")), ("time", quoted(&span(time)))];
-        if let Some(jitter) =
-            delay.jitter.map(|jitter| jitter.value).filter(|jitter| !jitter.is_zero())
-        {
+        if !jitter.is_zero() {
             fields.extend(self.jitter(time, jitter, netem.distribution.as_deref()));
-            if netem.rate.is_some() {
-                self.remark("With a rate netem's jitter does not reorder; nor does it here.");
-            } else {
-                self.remark(format!(
-                    "netem's jitter reorders: packets that are closer together than {} overtake \
-                     each other. Here order is kept; write \"reorder\": true in the delay rule to \
-                     have that.",
-                    span(jitter)
-                ));
+            fields.extend(self.order_of_the_jitter(jitter, netem.rate.is_some()));
+            if netem.is_shown {
+                self.remark(
+                    "tc does not show a distribution; if one was set, write it behind the jitter: \
+                     distribution normal, say.",
+                );
             }
         }
         self.rule(&fields);
@@ -50,8 +50,39 @@ impl Draft {
                 percent(delay.correlation)
             ));
         }
-        if netem.rate.is_none() {
+        if netem.rate.is_none() && !time.is_zero() {
             self.limit_of_the_delay(netem.limit, time);
+        }
+    }
+
+    /// Returns the field that lets packets overtake, where netem does.
+    fn order_of_the_jitter(
+        &mut self,
+        jitter: Duration,
+        has_rate: bool,
+    ) -> Option<(&'static str, String)> {
+        if has_rate {
+            self.remark("With a rate netem's jitter does not reorder; nor does it here.");
+            return None;
+        }
+        let overtake =
+            format!("packets that are closer together than {} overtake each other", span(jitter));
+        match self.order {
+            JitterOrder::AsInNetem => {
+                self.remark(format!(
+                    "netem's jitter reorders: {overtake}. So it is here; for a network that keeps \
+                     their order, as most do, leave \"reorder\" out (from-netem --in-order)."
+                ));
+                Some(("reorder", "true".into()))
+            }
+            JitterOrder::Kept => {
+                self.remark(format!(
+                    "netem's jitter reorders: {overtake}. Here order is kept, which narrows the \
+                     jitter of packets that come close together; write \"reorder\": true in the \
+                     delay rule to have netem's."
+                ));
+                None
+            }
         }
     }
 
@@ -62,13 +93,14 @@ impl Draft {
         jitter: Duration,
         distribution: Option<&str>,
     ) -> Vec<(&'static str, String)> {
-        let field = |jitter: Duration| ("jitter", quoted(&span(jitter)));
+        let field = ("jitter", quoted(&span(jitter)));
+        let fits = |share: f64| jitter <= time.mul_f64(share);
         match distribution {
             None | Some("uniform") => {
                 if distribution.is_some() {
                     self.remark(
                         "tc has no table called uniform and refuses the word; an even \
-                                 distribution is what there is without it.",
+                         distribution is what there is without it.",
                     );
                 }
                 self.remark(format!(
@@ -77,79 +109,82 @@ impl Draft {
                     span(jitter),
                     span(thousandths(jitter.mul_f64(0.577_350_27)))
                 ));
-                if jitter <= time {
-                    return vec![field(jitter)];
+                if fits(1.0) {
+                    return vec![field];
                 }
-                let (j, t) = (jitter.as_secs_f64(), time.as_secs_f64());
-                self.remark(format!(
-                    "A jitter of {} around {} makes netem send {} of the packets at once, as their \
-                     time lies in the past, and the mean delay {}. Here the jitter is at most the \
-                     delay, so the mean is {}.",
-                    span(jitter),
-                    span(time),
-                    percent(libm::round((j - t) / (2.0 * j) * 1000.0) / 1000.0),
-                    span(thousandths(Duration::from_secs_f64((t + j) * (t + j) / (4.0 * j)))),
-                    span(time)
-                ));
-                vec![field(time)]
+                vec![field, self.below_zero(time, jitter, Distribution::Even)]
             }
             Some("normal") => {
-                let fits = jitter.min(widest(time, Shape::NORMAL_JITTER_MAX));
-                if fits < jitter {
-                    self.remark(format!(
-                        "A Gaussian of {} around {} reaches far below zero; netem sends those \
-                         packets at once. Here it is cut at 0 and at twice the delay, and {} is \
-                         the widest that fits.",
-                        span(jitter),
-                        span(time),
-                        span(fits)
-                    ));
-                } else {
-                    self.remark(
-                        "netem's normal table is cut at 4 standard deviations, and what \
-                                 falls below zero is sent at once; here the Gaussian is cut at 0 \
-                                 and at twice the delay and still has the standard deviation asked \
-                                 for.",
-                    );
+                if !fits(Shape::NORMAL_JITTER_MAX) {
+                    return vec![field, self.below_zero(time, jitter, Distribution::Normal)];
                 }
-                vec![field(fits), ("shape", quoted("normal"))]
+                self.remark(
+                    "netem's normal table is cut at 4 standard deviations, and what falls below \
+                     zero is sent at once; here the Gaussian is cut at 0 and at twice the delay \
+                     and still has the standard deviation asked for.",
+                );
+                vec![field, ("shape", quoted("normal"))]
             }
             Some(name @ ("pareto" | "paretonormal")) => {
-                let (mean, sd, top, share) = match name {
-                    "pareto" => ("0.034", "0.82", "4.0", Shape::PARETO_JITTER_MAX),
-                    _ => ("0.025", "0.83", "3.9", Shape::PARETO_NORMAL_JITTER_MAX),
+                let (mean, sd, top, share, distribution) = match name {
+                    "pareto" => {
+                        ("0.034", "0.82", "4.0", Shape::PARETO_JITTER_MAX, Distribution::Pareto)
+                    }
+                    _ => (
+                        "0.025",
+                        "0.83",
+                        "3.9",
+                        Shape::PARETO_NORMAL_JITTER_MAX,
+                        Distribution::ParetoNormal,
+                    ),
                 };
-                let fits = jitter.min(widest(time, share));
-                if fits < jitter {
-                    self.remark(format!(
-                        "A jitter of {} around {} reaches below zero; netem sends those packets at \
-                         once. Here {} is the widest that fits.",
-                        span(jitter),
-                        span(time),
-                        span(fits)
-                    ));
+                let table = format!(
+                    "netem's {name} table has a mean of −{mean} and a standard deviation of {sd} \
+                     times the jitter, and nothing beyond {top} times: there is no long tail."
+                );
+                if !fits(share) {
+                    self.remark(table);
+                    return vec![field, self.below_zero(time, jitter, distribution)];
                 }
                 self.remark(format!(
-                    "netem's {name} table has a mean of −{mean} and a standard deviation of {sd} \
-                     times the jitter, and nothing beyond {top} times: there is no long tail. Here \
-                     {} is the mean and {} the standard deviation.",
+                    "{table} Here {} is the mean and {} the standard deviation.",
                     span(time),
-                    span(fits)
+                    span(jitter)
                 ));
-                vec![field(fits), ("shape", quoted(name))]
+                vec![field, ("shape", quoted(name))]
             }
             Some(name) => {
                 self.remark(format!(
                     "The table {name}.dist is tc's: copy it from /usr/lib/tc (Debian: \
                      /usr/lib/x86_64-linux-gnu/tc) beside the profile."
                 ));
-                vec![
-                    field(jitter),
-                    ("shape", quoted("table")),
-                    ("table", quoted(&format!("{name}.dist"))),
-                ]
+                vec![field, ("shape", quoted("table")), ("table", quoted(&format!("{name}.dist")))]
             }
         }
+    }
+
+    /// Returns the table of a jitter that reaches below zero, and says what comes of it.
+    fn below_zero(
+        &mut self,
+        time: Duration,
+        jitter: Duration,
+        distribution: Distribution,
+    ) -> (&'static str, String) {
+        let list = distribution.list();
+        let Spread { mean, sd, at_once } =
+            Spread::of(&list, time.as_secs_f64(), jitter.as_secs_f64());
+        let [mean, sd] =
+            [mean, sd].map(|seconds| span(thousandths(Duration::from_secs_f64(seconds))));
+        self.remark(format!(
+            "A jitter of {} around {} reaches below zero, and netem sends those packets at once: \
+             {} of them. So it is here, by a table in place: the mean delay is {mean}, its \
+             standard deviation {sd}.",
+            span(jitter),
+            span(time),
+            percent(libm::round(at_once * 1000.0) / 1000.0),
+        ));
+        let entries: Vec<String> = list.iter().map(i16::to_string).collect();
+        ("table", format!("[{}]", entries.join(", ")))
     }
 
     /// Remarks that a limit covers the packets in the delay too, which caps their rate.
@@ -264,12 +299,6 @@ impl Draft {
              together.{drawn}"
         ));
     }
-}
-
-/// Returns the widest jitter of a shape that spreads to `share` of its delay.
-fn widest(time: Duration, share: f64) -> Duration {
-    let most = time.mul_f64(share);
-    Some(thousandths(most)).filter(|rounded| *rounded <= most).unwrap_or(most)
 }
 
 /// Rounds to microseconds, or to a thousandth where microseconds are finer than anyone reads.

@@ -1,7 +1,9 @@
 //! Reads one rule, and numbers the rules of a direction.
 
 use crate::packet::Trace;
-use crate::rules::{DUPLICATE_RULES_MAX, KINDS, RawSelection, ReadFile, Rule, RuleKind, Selection};
+use crate::rules::{
+    DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection,
+};
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 
@@ -68,7 +70,7 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
             );
             return Err(SettingError::new(within(&place, "name"), problem));
         }
-        rules.push(Rule { key, ordinal, selection, kind });
+        rules.push(Rule { key, ordinal, selection, kind, toxic: None });
     }
     Ok(rules)
 }
@@ -103,9 +105,35 @@ fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, Sett
         ));
     };
     let name = rule_name(&place, &mut fields)?;
-    let selection = RawSelection::taken_from(&place, &mut fields)?.selection(&place)?;
+    let per_link = fields.get("per").is_some_and(|per| per == "link");
+    let mut selection = RawSelection::taken_from(&place, &mut fields)?.selection(&place)?;
     let kind = (entry.read)(&place, Value::Object(fields), read)?;
+    if kind.is_for_streams() {
+        check_stream_selection(&place, entry.name, per_link, &selection)?;
+        selection.per = Per::Flow;
+    }
     Ok(RawRule { place, name, selection, kind })
+}
+
+/// Refuses what a rule on delivered streams cannot heed.
+fn check_stream_selection(
+    place: &str,
+    kind: &str,
+    per_link: bool,
+    selection: &Selection,
+) -> Result<(), SettingError> {
+    if selection.matching.is_some() {
+        let problem = format!(
+            "{kind} acts on the stream of a TCP connection, which has no packets to look at; leave \
+             it out, or choose connections by \"flows\""
+        );
+        return Err(SettingError::new(within(place, "match"), problem));
+    }
+    if per_link {
+        let problem = format!("{kind} acts on each connection for itself; leave it out");
+        return Err(SettingError::new(within(place, "per"), problem));
+    }
+    Ok(())
 }
 
 fn rule_name(place: &str, fields: &mut Map<String, Value>) -> Result<Option<String>, SettingError> {

@@ -77,6 +77,10 @@ impl RuleSetting for Batch {
         promise::numbers(self, traffic)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, traffic: &Traffic) -> String {
         promise::words(self, traffic)
     }

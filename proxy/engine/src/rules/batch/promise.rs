@@ -34,6 +34,11 @@ pub(super) fn numbers(setting: &Batch, traffic: &Traffic) -> Value {
     })
 }
 
+/// Says in a few words how long it gathers.
+pub(super) fn brief(setting: &Batch) -> String {
+    time(setting.window.as_secs_f64())
+}
+
 pub(super) fn words(setting: &Batch, traffic: &Traffic) -> String {
     let share = gathered(setting, traffic).map_or_else(
         || "packets".to_owned(),

@@ -85,6 +85,10 @@ impl RuleSetting for Corrupt {
         promise::numbers(self, traffic)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, traffic: &Traffic) -> String {
         promise::words(self, traffic)
     }

@@ -34,6 +34,14 @@ pub(super) fn numbers(setting: &Corrupt, traffic: &Traffic) -> Value {
     json!({ "damaged": share, "bits": bits })
 }
 
+/// Says in a few words how often it flips bits.
+pub(super) fn brief(setting: &Corrupt) -> String {
+    match setting.flips {
+        Flips::Bits { chance, .. } => fine_percent(chance.as_f64()),
+        Flips::Rate(rate) => format!("{} of bits", fine_percent(rate.as_f64())),
+    }
+}
+
 pub(super) fn words(setting: &Corrupt, traffic: &Traffic) -> String {
     let Damage { share, bits } = damage(setting, traffic);
     format!(

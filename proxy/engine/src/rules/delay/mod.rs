@@ -9,6 +9,7 @@ mod trace;
 mod written;
 
 pub use drawn::DrawnDelay;
+pub(crate) use drawn::gaussian_quantile;
 pub use trace::DelayTrace;
 
 use super::promise::{Decision, Promise, Traffic};
@@ -28,6 +29,9 @@ pub struct Delay {
     pub source: DelaySource,
     /// True if jitter may let a packet overtake another.
     pub reorder: bool,
+    /// True if the end of a stream on a raw route takes as long as a packet. It is, for whatever a
+    /// profile says; Toxiproxy's latency lets ends pass at once, behind the data.
+    pub holds_ends: bool,
 }
 
 /// The source of a packet's delay.
@@ -60,6 +64,7 @@ impl Delay {
         Self {
             source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO },
             reorder: false,
+            holds_ends: true,
         }
     }
 
@@ -189,6 +194,10 @@ impl RuleSetting for Delay {
 
     fn numbers(&self, traffic: &Traffic) -> Value {
         promise::numbers(self, traffic)
+    }
+
+    fn brief(&self) -> String {
+        promise::brief(self)
     }
 
     fn words(&self, traffic: &Traffic) -> String {

@@ -60,6 +60,19 @@ pub(super) fn numbers(setting: &Delay, traffic: &Traffic) -> Value {
     })
 }
 
+/// Says in a few words how long it holds packets.
+pub(super) fn brief(setting: &Delay) -> String {
+    match &setting.source {
+        DelaySource::Drawn { time: mean, jitter, .. } if jitter.is_zero() => {
+            time(mean.as_secs_f64())
+        }
+        DelaySource::Drawn { time: mean, jitter, .. } => {
+            format!("{} ± {}", time(mean.as_secs_f64()), time(jitter.as_secs_f64()))
+        }
+        DelaySource::Trace(_) => format!("by a trace, {}", time(Drawn::of(setting).mean)),
+    }
+}
+
 pub(super) fn words(setting: &Delay, traffic: &Traffic) -> String {
     let Drawn { mean, sd, percentiles, memory } = Drawn::of(setting);
     let mut words = format!("holds packets for {}", time(mean));

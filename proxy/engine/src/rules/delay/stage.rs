@@ -26,6 +26,8 @@ pub(super) struct DelayStage {
     floor: Instant,
     /// The latest due time given so far, which marks wait for.
     latest: Instant,
+    /// Set if marks take as long as packets.
+    holds_ends: bool,
 }
 
 /// The source of a packet's delay.
@@ -98,7 +100,8 @@ impl DelayStage {
         let delays = Delays::new(setting, setup);
         let line = Line::new(delays.are_constant(), setting.reorder);
         let (floor, latest) = (Instant::START, Instant::START);
-        Self { origin: setup.origin, delays, line, floor, latest }
+        let holds_ends = setting.holds_ends;
+        Self { origin: setup.origin, delays, line, floor, latest, holds_ends }
     }
 }
 
@@ -111,6 +114,7 @@ impl HoldingRule for DelayStage {
         // Its time goes on from when it began.
         self.delays = Delays::new(setting, Setup { origin: self.origin, ..setup });
         self.line = Line::new(self.delays.are_constant(), setting.reorder);
+        self.holds_ends = setting.holds_ends;
         if let Some(last) = inside.last() {
             self.floor = last.at;
         }
@@ -135,9 +139,14 @@ impl Stage for DelayStage {
     #[inline]
     fn handle(&mut self, packet: Packet) {
         let due = if packet.is_mark() {
-            let due = packet.at.plus_nanos(self.delays.of_mark(packet.at, self.origin));
+            let delay = match self.holds_ends {
+                true => self.delays.of_mark(packet.at, self.origin),
+                false => 0,
+            };
+            let due = packet.at.plus_nanos(delay);
             // A mark stays behind everything that came before it, also where packets overtake.
-            if self.line.may_overtake() { due.max(self.latest) } else { due }
+            let may_overtake = self.line.may_overtake() || !self.holds_ends;
+            if may_overtake { due.max(self.latest) } else { due }
         } else {
             packet.at.plus_nanos(self.delays.of(&packet, self.origin))
         };

@@ -83,7 +83,7 @@ pub(super) fn read(place: &str, raw: &RawDelay, read: ReadFile<'_>) -> Result<De
         .transpose()?;
     let drawn = raw.time.map(|time| drawn(place, time.0, raw, read)).transpose()?;
     let source = exactly_one(place, "delay", [("time", drawn), ("trace", trace)])?;
-    let delay = Delay { source, reorder: raw.reorder };
+    let delay = Delay { source, reorder: raw.reorder, holds_ends: true };
     delay.check().map_err(|problem| SettingError::new(within(place, "jitter"), problem))?;
     Ok(delay)
 }

@@ -12,10 +12,15 @@ use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
 use super::shorthand::Shorthand;
 use super::written::ReadFile;
 use jostle_common::setting::SettingError;
-use jostle_common::units::Probability;
+use jostle_common::units::{Probability, Span, parse_duration};
 use serde_json::Value;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Shorter bursts than this are over before the next packet comes.
+const BURST_TIME_MIN: Duration = Duration::from_millis(1);
 
 /// The setting of a `drop` rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +66,30 @@ pub enum BurstLength {
     Time(Duration),
 }
 
+impl FromStr for BurstLength {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim().parse().ok().filter(|number| f64::is_finite(*number));
+        let time = || parse_duration(text).map(Self::Time);
+        number.map(Self::Packets).map_or_else(time, Ok).map_err(|_| {
+            format!(
+                "\"{text}\" is no length; write a number of packets such as 3, or a time such as \
+                 \"200ms\""
+            )
+        })
+    }
+}
+
+impl fmt::Display for BurstLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packets(packets) => packets.fmt(f),
+            Self::Time(time) => Span(*time).fmt(f),
+        }
+    }
+}
+
 /// Transitions of the four-state model, per packet; a packet's fate is the state that it enters.
 /// State 1 is the gap between bursts, 3 a loss within a burst, 2 an arrival within a burst, 4 a
 /// loss on its own, which always returns to 1.
@@ -104,6 +133,31 @@ impl Drop {
         }
         Ok(Self::Burst { mean, length: BurstLength::Packets(length) })
     }
+
+    /// Creates a rule of bursts of a mean length, in packets or in time.
+    ///
+    /// # Errors
+    /// When no such bursts exist: the field that is wrong (`length` or `mean`), and the problem.
+    pub fn burst_of(
+        mean: Probability,
+        length: BurstLength,
+    ) -> Result<Self, (&'static str, String)> {
+        let time = match length {
+            BurstLength::Packets(length) => return Self::burst(mean, length),
+            BurstLength::Time(time) => time,
+        };
+        if time < BURST_TIME_MIN {
+            let problem =
+                format!("{} is too short; write at least {}", Span(time), Span(BURST_TIME_MIN));
+            return Err(("length", problem));
+        }
+        if mean == Probability::ALWAYS {
+            let problem = "bursts that last all the time never end; write \"chance\": \"100%\" \
+                           instead";
+            return Err(("mean", problem.to_owned()));
+        }
+        Ok(Self::Burst { mean, length })
+    }
 }
 
 impl RuleSyntax for Drop {
@@ -126,7 +180,7 @@ impl RuleSyntax for Drop {
             (None, Some(_)) => Err(refuse("there is no loss to shape; add --drop 5%, say".into())),
             (Some(chance), None) => Ok(Some(Self::Chance(chance))),
             (Some(mean), Some(length)) => {
-                Self::burst(mean, length).map(Some).map_err(|(_, problem)| refuse(problem))
+                Self::burst_of(mean, length).map(Some).map_err(|(_, problem)| refuse(problem))
             }
         }
     }
@@ -149,8 +203,16 @@ impl RuleSetting for Drop {
         promise::numbers(self, traffic)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, traffic: &Traffic) -> String {
         promise::words(self, traffic)
+    }
+
+    fn warnings(&self, traffic: &Traffic) -> Vec<String> {
+        promise::warning(self, traffic).into_iter().collect()
     }
 
     fn decision(&self) -> Option<Decision> {

@@ -112,6 +112,27 @@ pub(super) fn numbers(setting: &Drop, traffic: &Traffic) -> Value {
     }
 }
 
+/// Says in a few words what it loses.
+pub(super) fn brief(setting: &Drop) -> String {
+    let percent = |chance: Probability| fine_percent(chance.as_f64());
+    match setting {
+        Drop::Chance(chance) => percent(*chance),
+        Drop::Burst { mean, length: BurstLength::Packets(length) } => {
+            format!("{} in bursts of {length}", percent(*mean))
+        }
+        Drop::Burst { mean, length: BurstLength::Time(length) } => {
+            format!("{} in bursts of {}", percent(*mean), time(length.as_secs_f64()))
+        }
+        Drop::Every(1) => "all".to_owned(),
+        Drop::Every(n) => format!("1 of {n}"),
+        Drop::Packets(list) => format!("{} by number", list.len()),
+        Drop::GilbertElliott { .. } | Drop::FourState(_) | Drop::Pattern(_) => {
+            let share = model(setting, None).map_or(0.0, |model| model.losses().share);
+            format!("{} in bursts", fine_percent(share))
+        }
+    }
+}
+
 pub(super) fn words(setting: &Drop, traffic: &Traffic) -> String {
     match losses(setting, traffic) {
         Ok(losses) => losses.words(),
@@ -122,6 +143,46 @@ pub(super) fn words(setting: &Drop, traffic: &Traffic) -> String {
             time(burst)
         ),
     }
+}
+
+/// The SYNs of a handshake that is given up: the first, four a second apart and six of Linux's
+/// tcp_syn_retries.
+const SYNS: usize = 11;
+
+/// A share of handshakes below this is not worth a warning, among those that open into a burst.
+const TIMED_OUT_MIN: f64 = 0.05;
+
+/// Warns of bursts that silence does not end: while one packet goes per timeout, they last.
+pub(super) fn warning(setting: &Drop, traffic: &Traffic) -> Option<String> {
+    let counted = match setting {
+        Drop::Burst { length: BurstLength::Packets(_), .. }
+        | Drop::GilbertElliott { .. }
+        | Drop::FourState(_)
+        | Drop::Pattern(_) => model(setting, traffic.gap())?.losses(),
+        _ => return None,
+    };
+    let timed_out = share_before_losses(&counted.lengths, SYNS);
+    (timed_out >= TIMED_OUT_MIN).then(|| {
+        format!(
+            "its bursts are counted in packets, so silence does not end one: of the TCP \
+             connections that open into one, {} lose all {SYNS} SYNs of 131 s and time out; for a \
+             burst that passes write a time, \"burst\": {{ \"mean\": \"{}\", \"length\": \
+             \"200ms\" }}",
+            fine_percent(timed_out),
+            fine_percent(counted.share),
+        )
+    })
+}
+
+/// Returns the share of lost packets with which `count` losses in a row begin, by the distribution
+/// of run lengths.
+fn share_before_losses(lengths: &[f64], count: usize) -> f64 {
+    let sum = |from: usize| -> f64 {
+        let runs = lengths.iter().enumerate().skip(from);
+        runs.map(|(index, share)| (index + 1 - from) as f64 * share).sum()
+    };
+    let all = sum(0);
+    if all > 0.0 { sum(count - 1) / all } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -192,6 +253,35 @@ mod tests {
         );
         let sum = p13 * p23 + p14 * p23 * p31 + p23 * p31 + p13 * p32;
         assert!(close(full.share, (p13 * p23 + p14 * p23 * p31) / sum), "{full:?}");
+    }
+
+    #[test]
+    fn bursts_that_a_handshake_does_not_outlast_are_warned_of() {
+        let warned = |rule: &str| {
+            let fields = parse_json(&format!("{{ {rule} }}")).unwrap();
+            let drop = Drop::read("", decode("", fields).unwrap(), &no_files).unwrap();
+            let traffic = Traffic { packets_per_second: Some(1000.0), ..Traffic::of_size(1200) };
+            warning(&drop, &traffic)
+        };
+        // Of geometric runs the share is (1 − 1/length)^10: 5.63 % of 4, 34.9 % of 10.
+        for (rule, share) in [
+            (r#""burst": { "mean": "2%", "length": 4 }"#, "5.63%"),
+            (r#""burst": { "mean": "2%", "length": 10 }"#, "34.9%"),
+            (r#""gilbert_elliott": { "p": "1%", "r": "10%" }"#, "34.9%"),
+            (r#""pattern": ["1%", "90%"]"#, "34.9%"),
+        ] {
+            let text = warned(rule).unwrap();
+            assert!(text.contains(&format!("open into one, {share} lose all 11 SYNs")), "{text}");
+        }
+        for rule in [
+            r#""burst": { "mean": "2%", "length": 3 }"#,
+            r#""burst": { "mean": "2%", "length": "200ms" }"#,
+            r#""chance": "90%""#,
+            r#""every": 2"#,
+            r#""gilbert_elliott": { "p": "1%", "r": "10%", "loss_bad": "50%" }"#,
+        ] {
+            assert_eq!(warned(rule), None, "{rule}");
+        }
     }
 
     #[test]

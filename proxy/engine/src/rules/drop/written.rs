@@ -3,15 +3,12 @@
 use super::{BurstLength, Drop, FourState};
 use crate::rules::written::exactly_one;
 use jostle_common::setting::{Object, SettingError, within};
-use jostle_common::units::{Probability, Span, parse_duration};
+use jostle_common::units::Probability;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::time::Duration;
 
 /// A chain this slow has sojourns of ten million packets; recomputing a fate walks that far.
 const TRANSITIONS_MIN: f64 = 1e-7;
-/// Shorter bursts than this are over before the next packet comes.
-const BURST_TIME_MIN: Duration = Duration::from_millis(1);
 /// More packets than a person lists.
 const PACKETS_MAX: usize = 1_000_000;
 /// A pattern that remembers more losses than this says nothing new.
@@ -121,35 +118,19 @@ pub(super) fn read(place: &str, raw: RawDrop) -> Result<Drop, SettingError> {
 
 fn burst(place: &str, raw: &RawBurst) -> Result<Drop, SettingError> {
     let refuse = |field: &str, problem: String| SettingError::new(within(place, field), problem);
-    let time = match &raw.length {
-        RawLength::Packets(length) => {
-            return Drop::burst(raw.mean, *length)
-                .map_err(|(field, problem)| refuse(field, problem));
-        }
-        RawLength::Time(text) => parse_duration(text).map_err(|_| {
-            refuse(
-                "length",
-                format!(
-                    "\"{text}\" is no length; write a number of \
-                                                   packets such as 3, or a time such as \
-                                                   \"200ms\""
-                ),
-            )
-        })?,
+    let length = match &raw.length {
+        RawLength::Packets(length) => BurstLength::Packets(*length),
+        // A number in quotes is no time.
+        RawLength::Time(text) => match text.parse() {
+            Ok(length @ BurstLength::Time(_)) => length,
+            Ok(BurstLength::Packets(_)) => {
+                let problem = format!("\"{text}\" is a text; write {text} without quotes");
+                return Err(refuse("length", problem));
+            }
+            Err(problem) => return Err(refuse("length", problem)),
+        },
     };
-    if time < BURST_TIME_MIN {
-        return Err(refuse(
-            "length",
-            format!("{} is too short; write at least {}", Span(time), Span(BURST_TIME_MIN)),
-        ));
-    }
-    if raw.mean == Probability::ALWAYS {
-        return Err(refuse(
-            "mean",
-            "bursts that last all the time never end; write \"chance\": \"100%\" instead".into(),
-        ));
-    }
-    Ok(Drop::Burst { mean: raw.mean, length: BurstLength::Time(time) })
+    Drop::burst_of(raw.mean, length).map_err(|(field, problem)| refuse(field, problem))
 }
 
 fn gilbert_elliott(place: &str, raw: &RawGilbertElliott) -> Result<Drop, SettingError> {

@@ -9,6 +9,11 @@ pub(super) fn numbers(setting: &Duplicate) -> Value {
     json!({ "copied": chance.as_f64(), "copies": copies, "gap": gap.as_secs_f64() })
 }
 
+/// Says in a few words how often it copies.
+pub(super) fn brief(setting: &Duplicate) -> String {
+    fine_percent(setting.chance.as_f64())
+}
+
 pub(super) fn words(setting: &Duplicate) -> String {
     let Duplicate { chance, copies, gap } = setting;
     let apart =

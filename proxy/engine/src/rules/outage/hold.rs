@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 pub(super) struct Hold {
     /// `None` once the rule was removed: nothing is held any more.
     spans: Option<Sojourns>,
+    /// Set if the link never works.
+    is_endless: bool,
     /// In order of arrival, which is that of leaving; each `at` says when. All of them wait for the
     /// same time.
     packets: VecDeque<Packet>,
@@ -21,11 +23,15 @@ pub(super) struct Hold {
 
 impl Hold {
     pub(super) fn new(setting: &Outage, origin: Origin) -> Self {
-        Self { spans: Some(setting.spans(origin)), packets: VecDeque::new() }
+        let is_endless = setting.up.is_zero();
+        Self { spans: Some(setting.spans(origin)), is_endless, packets: VecDeque::new() }
     }
 
     /// Returns the time at which a packet that is here at `now` goes.
     fn release(&mut self, now: Instant) -> Instant {
+        if self.is_endless {
+            return Instant::from_nanos(u64::MAX);
+        }
         match self.spans.as_mut().map(|spans| spans.at(now)) {
             Some((false, end)) => end,
             Some((true, _)) | None => now,
@@ -37,7 +43,9 @@ impl HoldingRule for Hold {
     /// Changes the setting at `now`: what waits goes when the link works by the new one, at once if
     /// it is removed.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
-        self.spans = of_kind(setting).map(|setting: &Outage| setting.spans(setup.origin));
+        let setting = of_kind::<Outage>(setting);
+        self.is_endless = setting.is_some_and(|setting| setting.up.is_zero());
+        self.spans = setting.map(|setting| setting.spans(setup.origin));
         let at = self.release(now);
         self.packets.iter_mut().for_each(|packet| packet.at = at);
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The setting of an `outage` rule: up first, then down, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// The time for which it works.
+    /// The time for which it works; zero, which a profile cannot say, if it never does.
     pub up: Duration,
     /// The time for which it does not.
     pub down: Duration,
@@ -64,6 +64,10 @@ impl RuleSetting for Outage {
 
     fn numbers(&self, _: &Traffic) -> Value {
         promise::numbers(self)
+    }
+
+    fn brief(&self) -> String {
+        promise::brief(self)
     }
 
     fn words(&self, _: &Traffic) -> String {

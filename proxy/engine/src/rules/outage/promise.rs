@@ -36,6 +36,12 @@ pub(super) fn numbers(setting: &Outage) -> Value {
     })
 }
 
+/// Says in a few words when it cuts the link.
+pub(super) fn brief(setting: &Outage) -> String {
+    let (up, down) = (setting.up.as_secs_f64(), setting.down.as_secs_f64());
+    format!("{} after {}", time(down), time(up))
+}
+
 pub(super) fn words(setting: &Outage) -> String {
     format!(
         "is cut {} of the time, {} at a time; packets {}",

@@ -3,7 +3,7 @@
 use super::{QUEUE_PACKETS_DEFAULT, QUEUE_TIME_DEFAULT, Queue, Rate, RateSource};
 use crate::rules::promise::{Limit, Traffic};
 use jostle_common::time::nanos;
-use jostle_common::words::{bytes, percent, rate, time};
+use jostle_common::words::{bytes, percent, rate, short_rate, time};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -40,6 +40,16 @@ pub(super) fn numbers(setting: &Rate, traffic: &Traffic) -> Value {
         "queue_seconds": queue,
         "load": load,
     })
+}
+
+/// Says in a few words how fast it is.
+pub(super) fn brief(setting: &Rate) -> String {
+    match &setting.source {
+        RateSource::Limit(limit) => short_rate(limit.bits_per_second() as f64),
+        RateSource::Trace(trace) => {
+            format!("by a trace, {}", short_rate(trace.mean_bits_per_second()))
+        }
+    }
 }
 
 pub(super) fn words(setting: &Rate, traffic: &Traffic) -> String {

@@ -48,6 +48,11 @@ impl Serial {
         Self { rate, burst, lead: lead(rate, burst), free: Point::default() }
     }
 
+    /// Returns the rate.
+    pub(super) const fn rate(&self) -> BitRate {
+        self.rate
+    }
+
     /// Returns the same line at another rate and with another bucket. `busy` is the time at which
     /// the packet in service will have left, by which the bucket is empty; without one the time
     /// since it was empty counts at the new rate.

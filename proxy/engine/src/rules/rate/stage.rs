@@ -18,6 +18,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The most bytes that are asked for in one go: many times that and the queue would be full long
+/// before it says so.
+const PIECE: usize = 4 << 10;
+
+/// The time that those bytes take at most: a slow line carries something all the time, and a piece
+/// in service does not long outlive a change of the rate.
+const PIECE_TIME: Duration = Duration::from_millis(100);
+
 /// A `rate` rule at work.
 #[derive(Debug)]
 pub(super) struct RateStage {
@@ -239,7 +247,7 @@ fn discarded(mut packet: Packet, now: Instant, reason: Reason) -> Output {
 }
 
 impl HoldingRule for RateStage {
-    fn holds_back(&self) -> Option<bool> {
+    fn room(&self, _: u32) -> Option<usize> {
         if !self.waits {
             return None;
         }
@@ -253,7 +261,16 @@ impl HoldingRule for RateStage {
             (Bound::Bytes(bound), _) => waiting.bytes >= bound,
             (Bound::Packets(bound), _) => waiting.packets >= bound,
         };
-        Some(is_full && waiting.packets >= self.packets_least)
+        if is_full && waiting.packets >= self.packets_least {
+            return Some(0);
+        }
+        Some(match &self.line {
+            Line::Constant(line) => {
+                let bytes = usize::try_from(line.rate().bytes_in(PIECE_TIME)).unwrap_or(PIECE);
+                bytes.clamp(1, PIECE)
+            }
+            Line::Trace(_) | Line::Open => PIECE,
+        })
     }
 
     /// Changes the setting at `now`, or removes the limit: the packet in service keeps its end,

@@ -20,6 +20,11 @@ pub(super) fn numbers(setting: &Reorder) -> Value {
     })
 }
 
+/// Says in a few words how often it reorders.
+pub(super) fn brief(setting: &Reorder) -> String {
+    fine_percent(setting.chance().as_f64())
+}
+
 pub(super) fn words(setting: &Reorder) -> String {
     let share = fine_percent(setting.chance().as_f64());
     match setting {

@@ -45,6 +45,10 @@ impl RuleSetting for Size {
         promise::numbers(self, traffic)
     }
 
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
     fn words(&self, traffic: &Traffic) -> String {
         promise::words(self, traffic)
     }

@@ -23,6 +23,11 @@ pub(super) fn numbers(setting: &Size, traffic: &Traffic) -> Value {
     json!({ "max": setting.max, "loses_this_size": loses(setting, traffic) })
 }
 
+/// Says in a few words what is too large.
+pub(super) fn brief(setting: &Size) -> String {
+    format!("above {} bytes", grouped(u64::from(setting.max)))
+}
+
 pub(super) fn words(setting: &Size, traffic: &Traffic) -> String {
     let hit = if loses(setting, traffic) { "; those of this size are lost" } else { "" };
     format!("loses packets of more than {} bytes{hit}", grouped(u64::from(setting.max)))

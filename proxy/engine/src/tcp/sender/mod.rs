@@ -68,6 +68,9 @@ pub(in crate::tcp) struct Sender {
     timer: Option<Timer>,
     /// Timeouts since the last advance.
     timeouts: u32,
+    /// The time of the first of them.
+    silent_since: Instant,
+    given_up: bool,
     /// The time at which a segment was last sent.
     last_sent: Instant,
     /// True if new data was sent since the last probe timer was set.
@@ -93,6 +96,8 @@ impl Sender {
             probing: false,
             timer: None,
             timeouts: 0,
+            silent_since: Instant::START,
+            given_up: false,
             last_sent: Instant::START,
             sent_new: false,
             counters: Counters::default(),
@@ -149,6 +154,11 @@ impl Sender {
     /// Returns the end of what was ever sent, without the end's own place.
     pub(in crate::tcp) fn sent(&self) -> u64 {
         self.board.next().min(self.written)
+    }
+
+    /// Returns true if nothing was acknowledged for so long that the connection has timed out.
+    pub(in crate::tcp) const fn has_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// Returns the time at which `handle_timer` has something to do.

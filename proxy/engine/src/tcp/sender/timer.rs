@@ -5,6 +5,12 @@ use super::{Phase, Sender};
 use crate::tcp::rack::TIMER_SLACK_NANOS;
 use crate::tcp::tlp;
 use jostle_common::time::Instant;
+use std::time::Duration;
+
+/// The silence after its first timeout at which a sender gives up, at the next one. Linux's
+/// tcp_retries2 of 15 stands for the time that so many timeouts take when the first lasts 200 ms:
+/// ten that double up to 102.4 s are 204.6 s, six more of 120 s each are 720 s.
+const PATIENCE: Duration = Duration::from_millis(924_600);
 
 /// The one timer, and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,12 @@ impl Sender {
     fn time_out(&mut self, now: Instant) {
         if self.board.head().is_none() {
             self.timer = None;
+            return;
+        }
+        if self.timeouts == 0 {
+            self.silent_since = now;
+        } else if now.since(self.silent_since) >= PATIENCE {
+            (self.given_up, self.timer) = (true, None);
             return;
         }
         self.board.mark_timed_out(now, &self.clock.with_patience(0));

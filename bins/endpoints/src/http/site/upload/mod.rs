@@ -12,27 +12,30 @@ use super::pages::{self, UPLOAD_PATH};
 use super::refusal::Refusal;
 use super::same_site;
 use super::settings::SiteSettings;
-use super::target::RequestTarget;
+use super::target::{RequestTarget, Wrong};
 use crate::http::server::{Body, Exchange, HttpEvent};
-use crate::http::{digest_field, names};
+use crate::http::{digest_field, disposition, names};
+use crate::storage::{Quota, remove_stale_parts};
 use anyhow::Context as _;
 use body::PacedBody;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue,
+    LOCATION, TRANSFER_ENCODING,
 };
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
-use save::{Naming, StoredUpload};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use save::{Naming, StoreLimits, StoredUpload};
 use serde_json::json;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 /// The folder of the uploads, and the rules for them.
 #[derive(Debug)]
 pub(super) struct Uploads {
     folder: PathBuf,
-    limit: u64,
-    hosts: Vec<String>,
+    limits: StoreLimits,
     /// The path under which the folder is served, if it is: the names below the root.
     served_as: Option<RequestTarget>,
 }
@@ -48,17 +51,27 @@ impl Uploads {
                 below.iter().map(|name| names::encoded_bytes(name.as_encoded_bytes())).collect();
             RequestTarget::parse(&format!("/{}", names.join("/"))).ok()
         });
-        Ok(Self {
-            folder: real,
-            limit: settings.limits.body_bytes,
-            hosts: settings.hosts.clone(),
-            served_as,
-        })
+        remove_stale_parts(&real);
+        let limits = StoreLimits {
+            size_max: settings.limits.body_bytes,
+            quota: Quota::new(settings.limits.stored_bytes),
+        };
+        Ok(Self { folder: real, limits, served_as })
+    }
+
+    /// Returns true if an open file, found by `names` below the root, may be an upload: it is in the
+    /// folder, also when a link led there.
+    pub(super) fn holds(&self, file: &File, names: &[Vec<u8>]) -> bool {
+        let Some(served) = &self.served_as else { return false };
+        let is_below = names.split_last().is_some_and(|(_, above)| served.segments == above);
+        // Where the system does not say where a file is, no link is followed either.
+        let path = Path::new("/proc/self/fd").join(file.as_raw_fd().to_string());
+        is_below || path.read_link().is_ok_and(|path| path.parent() == Some(&self.folder))
     }
 
     /// Returns the largest upload, in bytes.
     pub(super) const fn limit(&self) -> u64 {
-        self.limit
+        self.limits.size_max
     }
 
     /// Stores what a POST or PUT brings.
@@ -81,8 +94,7 @@ impl Uploads {
     ) -> Result<Response<Body>, Refusal> {
         let (head, incoming) = request.into_parts();
         let headers = &head.headers;
-        same_site::check(headers, &self.hosts)
-            .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+        same_site::check(headers).map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
         // A server that ignored it would store the part as the whole file (RFC 9110, 14.5).
         if headers.contains_key(CONTENT_RANGE) {
             return Err(Refusal::new(
@@ -96,12 +108,21 @@ impl Uploads {
                 "files are stored as they come: send them without an encoding",
             ));
         }
-        let boundary = (head.method == Method::POST).then(|| form::boundary(headers)).flatten();
+        expect_length(&head)?;
+        let boundary = form::boundary(headers)?;
+        if boundary.is_some() && head.method == Method::PUT {
+            let reason = "PUT brings one file as it is; a form is POSTed";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+        }
         let size = incoming.size_hint().exact();
         // The length of a form is that of all its parts and their heads.
         let around = if boundary.is_some() { form::AROUND_MAX } else { 0 };
-        if size.is_some_and(|size| size > self.limit.saturating_add(around)) {
-            return Err(Refusal::too_large(self.limit));
+        if size.is_some_and(|size| size > self.limit().saturating_add(around)) {
+            return Err(Refusal::too_large(self.limit()));
+        }
+        let quota = &self.limits.quota;
+        if size.is_some_and(|size| size > quota.room().saturating_add(around)) {
+            return Err(quota.exceeded().into());
         }
         let (named, naming) = self.name(&head)?;
         // Before the body is read: a client that waits for 100 Continue need not send it.
@@ -111,7 +132,7 @@ impl Uploads {
         let mut body = PacedBody::new(incoming, exchange.context.clone());
         let stored = match boundary {
             Some(boundary) => {
-                form::save(&self.folder, self.limit, body, boundary, |file| {
+                form::save(&self.folder, &self.limits, body, boundary, |file| {
                     announce(exchange, file)
                 })
                 .await?
@@ -119,7 +140,7 @@ impl Uploads {
             None => {
                 let expected = digest_field::parse(headers);
                 let file =
-                    save::save(&self.folder, self.limit, &named, naming, expected, &mut body)
+                    save::save(&self.folder, &self.limits, &named, naming, expected, &mut body)
                         .await?;
                 announce(exchange, &file);
                 vec![file]
@@ -133,8 +154,12 @@ impl Uploads {
         let path = head.uri.path();
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
         if head.method == Method::PUT {
-            let target = RequestTarget::parse(path)
-                .map_err(|_| bad("this is not the path of an upload".to_owned()))?;
+            let target = RequestTarget::parse(path).map_err(|wrong| match wrong {
+                Wrong::TooLong => {
+                    Refusal::new(StatusCode::URI_TOO_LONG, "no file has so long a path")
+                }
+                _ => bad("this is not the path of an upload".to_owned()),
+            })?;
             let above = target.segments.split_last().map_or(&[][..], |(_, above)| above);
             let is_ours = above.is_empty()
                 || self.served_as.as_ref().is_some_and(|served| served.segments == above);
@@ -154,11 +179,9 @@ impl Uploads {
                 None => Err(bad("uploads have no folders; PUT it as /NAME".to_owned())),
             };
         }
-        let said = head
-            .headers
-            .get(CONTENT_DISPOSITION)
-            .and_then(|field| std::str::from_utf8(field.as_bytes()).ok());
-        let said = said.and_then(names::of_disposition).and_then(|name| names::safe(&name));
+        let said = head.headers.get(CONTENT_DISPOSITION);
+        let said = said.and_then(|field| disposition::file_name(field.as_bytes()));
+        let said = said.and_then(|name| names::safe(&name));
         let last = || {
             let target = RequestTarget::parse(path).ok().filter(|_| path != UPLOAD_PATH)?;
             std::str::from_utf8(target.segments.last()?).ok().and_then(names::safe)
@@ -215,6 +238,21 @@ impl Uploads {
         let served = self.served_as.as_ref()?;
         Some(format!("{}{}", served.path(true), names::encoded(&stored.name)))
     }
+}
+
+/// Refuses an upload that does not say how long it is: it would be taken for an empty file.
+fn expect_length(head: &Parts) -> Result<(), Refusal> {
+    let fields = &head.headers;
+    if fields.contains_key(CONTENT_LENGTH) || fields.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    // HTTP/1.0 ends a request's body in no other way (RFC 1945, section 7.2.2).
+    let status = match head.version {
+        Version::HTTP_10 => StatusCode::BAD_REQUEST,
+        _ => StatusCode::LENGTH_REQUIRED,
+    };
+    let reason = "an upload needs a Content-Length, or comes in chunks";
+    Err(Refusal::new(status, reason).closing())
 }
 
 /// Counts and tells that a file was stored: also the first of a form whose second breaks off.

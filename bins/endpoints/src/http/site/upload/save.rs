@@ -4,19 +4,21 @@
 use crate::http::blocking;
 use crate::http::site::refusal::Refusal;
 use crate::protocol::storage::{Folder as _, Partial as _};
-use crate::storage::{Directory, PartFile};
+use crate::storage::{Directory, PartFile, Quota, open_regular};
 use bytes::Bytes;
 use hyper::StatusCode;
 use jostle_common::digest::{Digest, Hasher};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The name of an upload that has none.
 pub(super) const NAMELESS: &str = "upload";
 
-/// The number of bytes that are gathered before they are written.
-const BATCH: usize = 256 << 10;
+/// The number of bytes that are gathered before they are written: all that an upload holds, however
+/// small its pieces are.
+const BATCH: usize = 64 << 10;
+/// The number of bytes that are read at once to compare a file.
+const COMPARED: usize = 256 << 10;
 
 /// The firmness with which a name is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,37 +70,44 @@ fn conflict() -> Refusal {
     Refusal::new(StatusCode::CONFLICT, reason)
 }
 
-/// Stores what `pieces` bring, at most `limit` bytes, of the digest that was announced if one was.
+/// The most that is stored.
+#[derive(Clone, Debug)]
+pub(super) struct StoreLimits {
+    /// The largest file, in bytes.
+    pub(super) size_max: u64,
+    /// The bytes of all files.
+    pub(super) quota: Quota,
+}
+
+/// Stores what `pieces` bring, within the limits, of the digest that was announced if one was.
 pub(super) async fn save(
     folder: &Path,
-    limit: u64,
+    limits: &StoreLimits,
     name: &str,
     naming: Naming,
     expected: Option<Digest>,
     pieces: &mut impl Pieces,
 ) -> Result<StoredUpload, Refusal> {
     let (folder, name) = (folder.to_owned(), name.to_owned());
-    let mut writing = blocking(move || Writing::create(folder, name)).await?;
-    let (mut batch, mut gathered, mut size) = (Vec::new(), 0, 0);
+    let (limit, quota) = (limits.size_max, limits.quota.clone());
+    let mut writing = blocking(move || Writing::create(folder, name, quota)).await?;
+    let (mut batch, mut size) = (Vec::new(), 0);
     while let Some(piece) = pieces.piece().await? {
         size += piece.len() as u64;
         if size > limit {
             return Err(Refusal::too_large(limit));
         }
-        gathered += piece.len();
-        batch.push(piece);
-        if gathered >= BATCH {
-            let full = std::mem::take(&mut batch);
-            writing = blocking(move || writing.append(&full)).await?;
-            gathered = 0;
+        batch.extend_from_slice(&piece);
+        if batch.len() >= BATCH {
+            (writing, batch) = blocking(move || writing.append(batch)).await?;
         }
     }
-    blocking(move || Ok(writing.append(&batch)?.finish(naming, expected))).await?
+    blocking(move || Ok(writing.append(batch)?.0.finish(naming, expected))).await?
 }
 
 /// A file in the making; dropped, it leaves nothing.
 struct Writing {
-    part: Option<PartFile>,
+    part: PartFile,
     folder: PathBuf,
     name: String,
     hasher: Hasher,
@@ -106,24 +115,25 @@ struct Writing {
 }
 
 impl Writing {
-    fn create(folder: PathBuf, name: String) -> io::Result<Self> {
-        let mut directory = Directory::open(&folder, &name).map_err(io::Error::other)?;
-        let part = Some(directory.create()?);
+    fn create(folder: PathBuf, name: String, quota: Quota) -> io::Result<Self> {
+        let directory = Directory::open(&folder, &name).map_err(io::Error::other)?;
+        let part = directory.within(quota).create()?;
         Ok(Self { part, folder, name, hasher: Hasher::new(), size: 0 })
     }
 
-    fn append(mut self, pieces: &[Bytes]) -> io::Result<Self> {
-        let part = self.part.as_mut().expect("the part is there until the end");
-        for piece in pieces {
-            part.write_at(self.size, piece)?;
-            self.hasher.update(piece);
-            self.size += piece.len() as u64;
-        }
-        Ok(self)
+    /// Writes what was gathered. Returns its memory, for what comes next.
+    fn append(mut self, mut batch: Vec<u8>) -> io::Result<(Self, Vec<u8>)> {
+        self.part.write_at(self.size, &batch)?;
+        self.hasher.update(&batch);
+        self.size += batch.len() as u64;
+        batch.clear();
+        Ok((self, batch))
     }
 
-    fn finish(mut self, naming: Naming, expected: Option<Digest>) -> Result<StoredUpload, Refusal> {
-        let digest = std::mem::take(&mut self.hasher).finish();
+    /// Gives it its name. It is on the disk when the client is told of it.
+    fn finish(self, naming: Naming, expected: Option<Digest>) -> Result<StoredUpload, Refusal> {
+        let Self { part, folder, name, hasher, size } = self;
+        let digest = hasher.finish();
         if expected.is_some_and(|expected| expected != digest) {
             // The problem that RFC 9530 names "digest mismatching values".
             let reason = format!(
@@ -132,17 +142,15 @@ impl Writing {
             );
             return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
         }
-        let part = self.part.take().expect("the part is there until the end");
-        let (name, size) = (std::mem::take(&mut self.name), self.size);
         let taken = match naming {
-            Naming::Counted => part.finish_or_discard(),
-            Naming::Exact => part.finish_as_named().map(|()| name.clone()),
+            Naming::Counted => part.store(),
+            Naming::Exact => part.store_as_named().map(|()| name.clone()),
         };
         match taken {
             Ok(name) => Ok(StoredUpload { name, size, digest, is_new: true }),
             // A client that asks again because it missed our answer finds what it sent.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match is_same(&self.folder.join(&name), size, digest) {
+                match is_same(&folder.join(&name), size, digest) {
                     Ok(true) => Ok(StoredUpload { name, size, digest, is_new: false }),
                     _ => Err(conflict()),
                 }
@@ -152,20 +160,13 @@ impl Writing {
     }
 }
 
-impl Drop for Writing {
-    fn drop(&mut self) {
-        if let Some(part) = self.part.take() {
-            part.discard();
-        }
-    }
-}
-
 fn is_same(path: &Path, size: u64, digest: Digest) -> io::Result<bool> {
     let found = path.symlink_metadata()?;
     if !found.is_file() || found.len() != size {
         return Ok(false);
     }
-    let (mut file, mut hasher, mut buffer) = (File::open(path)?, Hasher::new(), vec![0; BATCH]);
+    let (mut file, mut hasher) = (open_regular(path)?, Hasher::new());
+    let mut buffer = vec![0; COMPARED];
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish() == digest),

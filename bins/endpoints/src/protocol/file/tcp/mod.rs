@@ -46,7 +46,7 @@ impl StoredLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::storage::{Memory, MemoryFolder, Source as _};
+    use crate::protocol::storage::{Memory, MemoryFolder};
     use crate::protocol::stream::StreamEndpoint;
     use jostle_common::time::Instant;
     use std::time::Duration;

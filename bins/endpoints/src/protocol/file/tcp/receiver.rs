@@ -1,6 +1,7 @@
 //! The receiver: one file from one connection.
 
 use super::{PIECE, StoredLine};
+use crate::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
 use crate::protocol::storage::{Folder, Partial};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ enum ReceivingPhase<P> {
         file: Option<P>,
         hasher: Hasher,
     },
+    /// The file is whole, and gets its name.
+    Finishing(Finishing),
     /// The file has its name, and the line is still to be sent.
     Answering(Bytes),
     Over {
@@ -95,12 +98,24 @@ impl<F: Folder> TcpFileReceiver<F> {
 
     /// Gives the file up. The sender must not take the end of the connection for success.
     fn fail(&mut self, now: Instant, reason: String) {
-        let must_reset = matches!(self.phase, ReceivingPhase::Receiving { .. });
+        let must_reset =
+            matches!(self.phase, ReceivingPhase::Receiving { .. } | ReceivingPhase::Finishing(_));
         self.phase = ReceivingPhase::Over { must_reset };
         if must_reset && self.has_data {
             self.tell(now, Err(reason));
         } else if must_reset {
             log::info!("a connection without a byte: {reason}");
+        }
+    }
+
+    fn handle_finished(&mut self, now: Instant, result: io::Result<StoredFile>) {
+        match result {
+            Ok(StoredFile { name, digest }) => {
+                let line = StoredLine::encode(&name, self.size, digest);
+                self.phase = ReceivingPhase::Answering(line.into());
+                self.tell(now, Ok((name, digest)));
+            }
+            Err(error) => self.fail(now, error.to_string()),
         }
     }
 }
@@ -120,27 +135,22 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
         }
     }
 
-    fn handle_end(&mut self, now: Instant) {
+    fn handle_end(&mut self, _now: Instant) {
         let ReceivingPhase::Receiving { file, hasher } = &mut self.phase else { return };
         let Some(file) = file.take() else {
             // A port probe.
             self.phase = ReceivingPhase::Over { must_reset: false };
             return;
         };
-        let digest = std::mem::take(hasher).finish();
-        match file.finish() {
-            Ok(name) => {
-                let line = StoredLine::encode(&name, self.size, digest);
-                self.phase = ReceivingPhase::Answering(line.into());
-                self.tell(now, Ok((name, digest)));
-            }
-            Err(error) => self.fail(now, error.to_string()),
-        }
+        let rest = RestOfDigest::nothing(std::mem::take(hasher));
+        self.phase = ReceivingPhase::Finishing(file.finish(rest));
     }
 
     fn handle_break(&mut self, now: Instant, reason: &str) {
-        // A sender that has closed without waiting for the line changes nothing.
-        self.fail(now, reason.to_owned());
+        // A sender that has closed without waiting for the line changes nothing: its file is whole.
+        if !matches!(self.phase, ReceivingPhase::Finishing(_)) {
+            self.fail(now, reason.to_owned());
+        }
     }
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
@@ -150,6 +160,11 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
                     self.fail(now, "the sender went silent".to_owned());
                 }
                 None
+            }
+            ReceivingPhase::Finishing(finishing) => {
+                let result = finishing.poll(now)?;
+                self.handle_finished(now, result);
+                self.poll(now)
             }
             ReceivingPhase::Answering(line) => {
                 let line = std::mem::take(line);
@@ -163,6 +178,7 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             ReceivingPhase::Receiving { .. } => Some(self.heard + self.settings.idle?),
+            ReceivingPhase::Finishing(finishing) => Some(finishing.deadline()),
             ReceivingPhase::Answering(_) => Some(Instant::START),
             ReceivingPhase::Over { .. } => None,
         }
@@ -170,6 +186,22 @@ impl<F: Folder> StreamEndpoint for TcpFileReceiver<F> {
 
     fn is_finished(&self) -> bool {
         matches!(self.phase, ReceivingPhase::Over { .. })
+    }
+
+    fn may_yield(&self) -> bool {
+        // A file that is whole has its sender's attention, and the disk's.
+        matches!(self.phase, ReceivingPhase::Receiving { .. })
+    }
+
+    fn handle_stop(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.phase, ReceivingPhase::Over { must_reset: true }) {
+            // What is whole gets its name.
+            ReceivingPhase::Finishing(finishing) => self.handle_finished(now, finishing.wait()),
+            phase => {
+                self.phase = phase;
+                self.fail(now, "the server was stopped".to_owned());
+            }
+        }
     }
 
     fn must_reset(&self) -> bool {

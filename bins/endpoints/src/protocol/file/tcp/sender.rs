@@ -45,7 +45,8 @@ pub struct TcpFileSender<F> {
     sent: u64,
     /// The hasher of what was sent, where the source cannot promise that it stays the same.
     hasher: Option<Hasher>,
-    digest: Digest,
+    /// The digest of the whole file, once it is known.
+    digest: Option<Digest>,
     /// The time to wait for the answer; for ever when `None`.
     patience: Option<Duration>,
     /// The time since which the answer is waited for, and nothing of it came.
@@ -62,8 +63,8 @@ impl<F: Source> TcpFileSender<F> {
         Self {
             size: source.size(),
             sent: 0,
+            digest: source.digest().filter(|_| hasher.is_none()),
             hasher,
-            digest: source.digest(),
             source,
             patience,
             waiting: None,
@@ -79,7 +80,7 @@ impl<F: Source> TcpFileSender<F> {
     }
 
     /// Returns the digest of what was sent, once that is all.
-    pub const fn digest(&self) -> Digest {
+    pub const fn digest(&self) -> Option<Digest> {
         self.digest
     }
 
@@ -102,7 +103,8 @@ impl<F: Source> TcpFileSender<F> {
         let Some(stored) = StoredLine::decode(&self.line) else {
             return self.fail(TcpFileFailure::NotStored);
         };
-        let is_equal = stored.size == self.size && stored.digest == self.digest.to_string();
+        let digest = self.digest.map(|digest| digest.to_string());
+        let is_equal = stored.size == self.size && digest.as_ref() == Some(&stored.digest);
         self.stored = Some(stored);
         self.outcome = Some(if is_equal { Ok(()) } else { Err(TcpFileFailure::Different) });
     }
@@ -123,7 +125,7 @@ impl<F: Source> TcpFileSender<F> {
         if self.sent == self.size
             && let Some(hasher) = self.hasher.take()
         {
-            self.digest = hasher.finish();
+            self.digest = Some(hasher.finish());
         }
         Some(piece)
     }

@@ -34,7 +34,7 @@ pub(super) fn variate(bits: u64) -> f64 {
 
 /// Computes the normal quantile function, exact to 1 part in 10^16: algorithm AS 241 (PPND16),
 /// Wichura, Applied Statistics 37, 1988.
-pub(super) fn quantile(p: f64) -> f64 {
+pub(crate) fn quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
         return q * ratio(0.180625 - q * q, &CENTRE);

@@ -5,6 +5,7 @@ mod latent;
 mod quantiles;
 mod shapes;
 
+pub(crate) use gaussian::quantile as gaussian_quantile;
 pub(super) use latent::Latent;
 
 use super::{Delay, DelaySource, DelayTrace, Shape};
@@ -34,10 +35,11 @@ pub struct DrawnDelay(Distribution);
 #[derive(Clone, Debug)]
 enum Distribution {
     Constant(u64),
-    /// Evenly from `least` over so many values.
+    /// Evenly from `least` over so many values, less `cut`, but at least 0.
     Uniform {
         least: u64,
         values: u64,
+        cut: u64,
     },
     Quantiles(Quantiles),
     /// Evenly from these, which ascend.
@@ -64,14 +66,13 @@ impl DrawnDelay {
         let (mean, sd) = (time as f64, jitter as f64);
         Self(match shape {
             _ if jitter == 0 => Distribution::Constant(time),
-            Shape::Uniform => {
-                // The profile refuses a jitter above the time.
-                let jitter = jitter.min(time);
-                Distribution::Uniform {
-                    least: time - jitter,
-                    values: jitter.saturating_mul(2).saturating_add(1),
-                }
-            }
+            // A profile refuses a jitter above the time; Toxiproxy does not, and what would be
+            // below 0 goes at once.
+            Shape::Uniform => Distribution::Uniform {
+                least: time.saturating_sub(jitter),
+                values: jitter.saturating_mul(2).saturating_add(1),
+                cut: jitter.saturating_sub(time),
+            },
             Shape::Normal => {
                 Distribution::Quantiles(Quantiles::new(mean, sd, shapes::cut_normal(mean / sd)))
             }
@@ -103,7 +104,9 @@ impl DrawnDelay {
     pub(crate) fn at(&self, bits: u64) -> u64 {
         match &self.0 {
             Distribution::Constant(time) => *time,
-            Distribution::Uniform { least, values } => least + below(bits, *values),
+            Distribution::Uniform { least, values, cut } => {
+                least.saturating_add(below(bits, *values)).saturating_sub(*cut)
+            }
             Distribution::Quantiles(quantiles) => quantiles.at(bits),
             Distribution::Entries(entries) => entries[below(bits, entries.len() as u64) as usize],
             Distribution::Steps(steps) => {
@@ -141,7 +144,15 @@ impl DrawnDelay {
     fn moments(&self) -> (f64, f64) {
         match &self.0 {
             Distribution::Constant(time) => (*time as f64, 0.0),
-            Distribution::Uniform { least, values } => {
+            Distribution::Uniform { values, cut, .. } if *cut > 0 => {
+                // The part above 0 of a width w is p long: its mean is p²/2w, that of its square
+                // p³/3w.
+                let width = *values as f64 - 1.0;
+                let part = width - *cut as f64;
+                let (mean, square) = (part * part / width / 2.0, part * part * part / width / 3.0);
+                (mean, libm::sqrt((square - mean * mean).max(0.0)))
+            }
+            Distribution::Uniform { least, values, .. } => {
                 let values = *values as f64;
                 (*least as f64 + (values - 1.0) / 2.0, libm::sqrt((values * values - 1.0) / 12.0))
             }
@@ -248,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn a_jitter_wider_than_the_time_is_cut_at_0() {
+        let drawn = drawn(10 * MS, 30 * MS, Shape::Uniform);
+        assert_eq!(drawn.quantile(1.0), 40 * MS);
+        // A third of -20 to 40 ms is below 0.
+        assert_eq!(drawn.quantile(0.33), Duration::ZERO);
+        assert!(drawn.quantile(0.34) > Duration::ZERO);
+        assert!(drawn.quantile(0.5).abs_diff(10 * MS).as_nanos() <= 1);
+        // 40²/120 ms and, of the square, 40³/180 ms².
+        let (mean, square) = (40.0 * 40.0 / 120.0, 40.0 * 40.0 * 40.0 / 180.0);
+        let sd = f64::sqrt(square - mean * mean);
+        assert!((drawn.mean().as_secs_f64() * 1e3 - mean).abs() < 1e-5);
+        assert!((drawn.sd().as_secs_f64() * 1e3 - sd).abs() < 1e-5);
+    }
+
+    #[test]
     fn delays_stay_in_their_ranges() {
         let range = |jitter: f64, shape| {
             let drawn = drawn(50 * MS, MS.mul_f64(jitter), shape);
@@ -284,8 +310,11 @@ mod tests {
     #[test]
     fn a_trace_counts_each_delay_by_its_time() {
         let trace = DelayTrace::parse("0 20\n100 60\n125 40\n200 0").unwrap();
-        let found =
-            DrawnDelay::new(&Delay { source: DelaySource::Trace(Arc::new(trace)), reorder: false });
+        let found = DrawnDelay::new(&Delay {
+            source: DelaySource::Trace(Arc::new(trace)),
+            reorder: false,
+            holds_ends: true,
+        });
         // 20 ms for 100 ms, 40 for 75, 60 for 25.
         assert_eq!(found.mean(), Duration::from_micros(32_500));
         assert_eq!(

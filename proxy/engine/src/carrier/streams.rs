@@ -1,5 +1,5 @@
-//! The carrier of a route's streams over its links: the rules on the stream itself, or the TCP
-//! model. Both speak alike.
+//! The streams of a route over its links: the rules on the stream itself, or the TCP model. Both
+//! speak alike.
 
 use crate::link::Link;
 use crate::memory::Memory;
@@ -15,7 +15,7 @@ use jostle_common::time::Instant;
 
 /// A route's streams and links.
 #[derive(Debug)]
-pub enum Carrier {
+pub(super) enum Streams {
     /// The rules act on the stream.
     Raw(RawStreams),
     /// The rules act on the segments of a modelled sender.
@@ -32,10 +32,16 @@ macro_rules! either {
     };
 }
 
-impl Carrier {
-    /// Creates a carrier over the links of `profile`, with the draws that a route called `route`
-    /// has under `seed`. `memory` is shared by all carriers of the process.
-    pub fn new(profile: &Profile, mode: TcpMode, seed: u64, route: &str, memory: Memory) -> Self {
+impl Streams {
+    /// Creates streams over the links of `profile`, with the draws that a route called `route`
+    /// has under `seed`. `memory` is shared by all streams of the process.
+    pub(super) fn new(
+        profile: &Profile,
+        mode: TcpMode,
+        seed: u64,
+        route: &str,
+        memory: Memory,
+    ) -> Self {
         match mode {
             TcpMode::Raw(unit) => {
                 let [up, down] = Direction::BOTH
@@ -50,13 +56,28 @@ impl Carrier {
     }
 
     /// Returns the link of a direction.
-    pub const fn link(&self, direction: Direction) -> &Link {
+    pub(super) const fn link(&self, direction: Direction) -> &Link {
         either!(self, link(direction))
+    }
+
+    /// Returns both links, up first.
+    pub(super) const fn links_mut(&mut self) -> [&mut Link; 2] {
+        either!(self, links_mut())
+    }
+
+    /// Returns the ids of all connections.
+    pub(super) fn ids(&self) -> Vec<u32> {
+        either!(self, ids())
+    }
+
+    /// Forgets a connection, whatever is under way, without an event.
+    pub(super) fn abandon(&mut self, now: Instant, id: u32) {
+        either!(self, abandon(now, id));
     }
 
     /// Returns the counters of the modelled senders and the round trips that they sampled; `None`
     /// when nothing is modelled.
-    pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {
+    pub(super) fn senders(&self) -> Option<(Counters, &RoundTrips)> {
         match self {
             Self::Raw(_) => None,
             Self::Model(model) => Some((model.counters(), model.round_trips())),
@@ -64,7 +85,7 @@ impl Carrier {
     }
 
     /// Changes the rules of one direction.
-    pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
+    pub(super) fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         match self {
             // A speed limit is no reason for bytes to vanish, unless a queue was asked for.
             Self::Raw(raw) => {
@@ -75,30 +96,30 @@ impl Carrier {
     }
 
     /// Takes in a connection, whose id is new.
-    pub fn open(&mut self, now: Instant, id: u32) {
+    pub(super) fn open(&mut self, now: Instant, id: u32) {
         either!(self, open(now, id));
     }
 
     /// Takes in a connection that stands already, between two programs that go on talking: it
     /// needs no handshake.
-    pub fn adopt(&mut self, now: Instant, id: u32) {
+    pub(super) fn adopt(&mut self, now: Instant, id: u32) {
         either!(self, adopt(now, id));
     }
 
     /// Lets go of a connection of which nothing is under way, and forgets it without an event.
     /// Returns false if something is, or waits to be [consumed](Self::consumed).
-    pub fn release(&mut self, now: Instant, id: u32) -> bool {
+    pub(super) fn release(&mut self, now: Instant, id: u32) -> bool {
         either!(self, release(now, id))
     }
 
     /// Returns the number of bytes that a connection takes in this direction now.
-    pub fn room(&self, id: u32, direction: Direction) -> usize {
+    pub(super) fn room(&self, id: u32, direction: Direction) -> usize {
         either!(self, room(id, direction))
     }
 
     /// Returns true if a connection takes nothing in this direction because a modelled sender has
     /// yet to send what it holds: [`Event::Room`] tells when it has.
-    pub fn is_sending(&self, id: u32, direction: Direction) -> bool {
+    pub(super) fn is_sending(&self, id: u32, direction: Direction) -> bool {
         match self {
             Self::Raw(_) => false,
             Self::Model(model) => model.is_sending(id, direction),
@@ -106,38 +127,38 @@ impl Carrier {
     }
 
     /// Takes bytes that the sender of this direction wrote, no more than there is room for.
-    pub fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
+    pub(super) fn push(&mut self, now: Instant, id: u32, direction: Direction, bytes: Bytes) {
         either!(self, push(now, id, direction, bytes));
     }
 
     /// Takes the end of the sender's stream in this direction (FIN).
-    pub fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
+    pub(super) fn finish(&mut self, now: Instant, id: u32, direction: Direction) {
         either!(self, finish(now, id, direction));
     }
 
     /// Takes the sender's reset of the connection in this direction (RST).
-    pub fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
+    pub(super) fn reset(&mut self, now: Instant, id: u32, direction: Direction) {
         either!(self, reset(now, id, direction));
     }
 
     /// Notes that the receiver of this direction has taken `bytes` of those that came out.
-    pub fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
+    pub(super) fn consumed(&mut self, now: Instant, id: u32, direction: Direction, bytes: usize) {
         either!(self, consumed(now, id, direction, bytes));
     }
 
     /// Returns the next event at or before `now`.
-    pub fn poll(&mut self, now: Instant) -> Option<Event> {
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Event> {
         either!(self, poll(now))
     }
 
     /// Returns when `poll` may next have something; `None`: not before another call.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         either!(self, deadline())
     }
 
     /// Returns true if nothing is under way. A modelled connection has something under way as long
     /// as a segment or a timer is.
-    pub fn is_drained(&self) -> bool {
+    pub(super) fn is_drained(&self) -> bool {
         match self {
             Self::Raw(raw) => raw.is_drained(),
             Self::Model(model) => {

@@ -1,0 +1,107 @@
+//! Toxiproxy's own files: the array that it takes with `-config` and at `/populate`, and the object
+//! that it prints at `/proxies`, names in front of the proxies.
+//!
+//! It reads JSON as Go does: keys in any case, keys that it does not know read over, `null` for
+//! what is not said. What is read over here is told. Toxics are applied, which Toxiproxy itself does
+//! not do with those in a file.
+
+use super::raw::ROUTE_KEYS;
+use super::{Toxic, ToxicError, ToxicKind};
+use crate::packet::Trace;
+use jostle_common::setting::{SettingError, one_of, within};
+use serde_json::{Map, Value};
+
+/// The most toxics of a proxy: a link has a place for so many rules.
+const RULES_MAX: usize = Trace::PLACES_MAX;
+
+/// The keys of a proxy, as Toxiproxy prints them.
+const KEYS: [&str; 5] = ["name", "listen", "upstream", "enabled", "toxics"];
+
+/// Any address and a port that the system picks: what a proxy listens on that does not say.
+const LISTEN_DEFAULT: &str = ":0";
+
+/// Returns true for what Toxiproxy prints at `/proxies`: an object for each name. The routes of
+/// jostle's own object are a list.
+pub(super) fn is_listing(object: &Map<String, Value>) -> bool {
+    let is_own = object.contains_key("seed") || object.keys().all(|key| key == "proxies");
+    !object.is_empty() && !is_own && object.values().all(Value::is_object)
+}
+
+/// Returns the entries of such an object, each with its place and its name.
+pub(super) fn entries(object: Map<String, Value>) -> Vec<(String, Value)> {
+    let named = |(name, mut value): (String, Value)| {
+        if let Value::Object(fields) = &mut value
+            && !fields.keys().any(|key| key.eq_ignore_ascii_case("name"))
+        {
+            fields.insert("name".to_owned(), name.clone().into());
+        }
+        (name, value)
+    };
+    object.into_iter().map(named).collect()
+}
+
+/// Makes an entry one of jostle's: a route's own keys stay as they are, so an array may hold what
+/// only jostle knows. What is read over is added to `remarks`.
+pub(super) fn tidied(place: &str, value: Value, remarks: &mut Vec<String>) -> Value {
+    let Value::Object(fields) = value else { return value };
+    let mut tidy = Map::new();
+    for (key, value) in fields {
+        let known = KEYS.into_iter().find(|known| key.eq_ignore_ascii_case(known));
+        let own = known.or_else(|| ROUTE_KEYS.into_iter().find(|own| *own == key));
+        match own {
+            // Go leaves what it is at.
+            Some(_) if value.is_null() => {}
+            Some(own) => {
+                tidy.insert(own.to_owned(), value);
+            }
+            None => remarks.push(format!(
+                "{}: Toxiproxy reads over this key, and so does jostle",
+                within(place, &key)
+            )),
+        }
+    }
+    if tidy.get("listen").is_none_or(|listen| listen == "") {
+        tidy.insert("listen".to_owned(), LISTEN_DEFAULT.into());
+    }
+    Value::Object(tidy)
+}
+
+/// Takes the toxics out of an entry.
+pub(super) fn take_toxics(place: &str, value: &mut Value) -> Result<Vec<Toxic>, SettingError> {
+    let Some(toxics) = value.as_object_mut().and_then(|fields| fields.remove("toxics")) else {
+        return Ok(Vec::new());
+    };
+    let place = within(place, "toxics");
+    let values = match toxics {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(values) => values,
+        _ => return Err(SettingError::new(place, "here belongs a list; write []")),
+    };
+    let mut toxics: Vec<Toxic> = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let is_taken = |name: &str| toxics.iter().any(|toxic| toxic.name == name);
+        let toxic = Toxic::from_value(value, is_taken).map_err(|error| {
+            let problem = format!("{error}; {}", remedy(&error));
+            SettingError::new(format!("{place}[{index}]"), problem)
+        })?;
+        toxics.push(toxic);
+        if toxics.len() > RULES_MAX {
+            let problem = format!("more than {RULES_MAX} toxics are too many; leave some out");
+            return Err(SettingError::new(place, problem));
+        }
+    }
+    Ok(toxics)
+}
+
+/// Says what to write instead of what is no toxic.
+fn remedy(error: &ToxicError) -> String {
+    match error {
+        ToxicError::Body(_) => "write whole numbers, without quotes".to_owned(),
+        ToxicError::Stream => "write one of them".to_owned(),
+        ToxicError::Kind => {
+            let names = ToxicKind::ALL.map(ToxicKind::name);
+            format!("write \"type\": {}", one_of(&names))
+        }
+        ToxicError::Taken => "give each toxic of a proxy its own name".to_owned(),
+    }
+}

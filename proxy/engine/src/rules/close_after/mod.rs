@@ -1,0 +1,64 @@
+//! `close_after`: closes a connection after so many bytes of a delivered stream, or so long after
+//! it opened.
+
+mod promise;
+mod rule;
+mod written;
+
+use super::promise::{Loss, Promise, Traffic};
+use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
+use super::stream::{StreamRule, StreamSetup};
+use super::written::ReadFile;
+use jostle_common::setting::SettingError;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The setting of a `close_after` rule: one bound at least, and the first that is reached counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseAfter {
+    /// The bytes after which the connection is closed.
+    pub bytes: Option<u64>,
+    /// The time after which it is closed.
+    pub time: Option<Duration>,
+}
+
+impl RuleSyntax for CloseAfter {
+    type Raw = written::RawCloseAfter;
+
+    const NAME: &'static str = "close_after";
+    const EXAMPLE: &'static str = r#""bytes": "64KiB", "time": "30s""#;
+
+    fn read(place: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
+        written::read(place, &raw)
+    }
+}
+
+impl RuleSetting for CloseAfter {
+    fn timing(&self) -> Timing {
+        Timing::Stream
+    }
+
+    fn build(&self, _: Setup<'_>) -> Work {
+        Work::passing()
+    }
+
+    fn build_stream(&self, setup: StreamSetup) -> Option<Box<dyn StreamRule>> {
+        Some(Box::new(rule::Closing::new(*self, setup.since)))
+    }
+
+    fn promise(&self, _: &Traffic) -> Promise {
+        Promise { loss: Loss::Unknown, ..Promise::default() }
+    }
+
+    fn numbers(&self, _: &Traffic) -> Value {
+        promise::numbers(self)
+    }
+
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
+    fn words(&self, _: &Traffic) -> String {
+        promise::words(self)
+    }
+}

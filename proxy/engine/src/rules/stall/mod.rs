@@ -1,0 +1,64 @@
+//! `stall`: discards what comes out of a delivered stream, and may close the connection when it
+//! falls silent.
+
+mod promise;
+mod rule;
+mod written;
+
+use super::promise::{Loss, Promise, Traffic};
+use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
+use super::stream::{StreamRule, StreamSetup};
+use super::written::ReadFile;
+use jostle_common::setting::SettingError;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The setting of a `stall` rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stall {
+    /// The bytes that pass before it begins.
+    pub after: u64,
+    /// The silence after which it closes the connection; `None`: never.
+    pub close: Option<Duration>,
+}
+
+impl RuleSyntax for Stall {
+    type Raw = written::RawStall;
+
+    const NAME: &'static str = "stall";
+    const EXAMPLE: &'static str = r#""after": "10KiB", "close": "5s""#;
+
+    fn read(_: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
+        Ok(written::read(&raw))
+    }
+}
+
+impl RuleSetting for Stall {
+    fn timing(&self) -> Timing {
+        Timing::Stream
+    }
+
+    fn build(&self, _: Setup<'_>) -> Work {
+        Work::passing()
+    }
+
+    fn build_stream(&self, setup: StreamSetup) -> Option<Box<dyn StreamRule>> {
+        Some(Box::new(rule::Stalled::new(*self, setup.since)))
+    }
+
+    fn promise(&self, _: &Traffic) -> Promise {
+        Promise { loss: Loss::Unknown, ..Promise::default() }
+    }
+
+    fn numbers(&self, _: &Traffic) -> Value {
+        promise::numbers(self)
+    }
+
+    fn brief(&self) -> String {
+        promise::brief(self)
+    }
+
+    fn words(&self, _: &Traffic) -> String {
+        promise::words(self)
+    }
+}
