@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn received(bytes: &[u8], segment: Option<usize>) -> Received<'_> {
-        Received { bytes, segment, from: None, asked: None, stamp: None, missed: None }
+        Received { bytes, segment, from: None, asked: None, hops: None, stamp: None, missed: None }
     }
 
     #[test]
