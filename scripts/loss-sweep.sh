@@ -2,7 +2,7 @@
 # How does loss change what a protocol can do? One trial per protocol, loss rate and repetition, and a picture at the end.
 #
 #   scripts/loss-sweep.sh [ROWS.jsonl]
-#   PROTOCOLS="saw" LOSSES="0% 10% 20%" REPEATS=10 TRIAL="--delay 50ms --size 64KiB" scripts/loss-sweep.sh
+#   PROTOCOLS="saw" LOSSES="0% 10% 20%" REPEATS=20 TRIAL="--delay 50ms --size 64KiB" scripts/loss-sweep.sh
 #   TRIAL="--virtual --delay 10ms" scripts/loss-sweep.sh      # the same in simulated time: no waiting
 #
 # A trial is a client, a server and the proxy between them, over real sockets. Each prints one line of JSON. The seed is the number of
@@ -13,7 +13,7 @@ rows=${1:-loss-sweep.jsonl}
 read -ra protocols <<<"${PROTOCOLS:-tcp udp saw}"
 read -ra losses <<<"${LOSSES:-0% 1% 2% 5% 10%}"
 read -ra trial <<<"${TRIAL:---delay 5ms --size 256KiB}"
-repeats=${REPEATS:-3}
+repeats=${REPEATS:-10}
 
 : >"$rows"
 for repeat in $(seq "$repeats"); do

@@ -31,3 +31,10 @@ run() {
 
 run README.md 4
 run docs/sweeps.md 8
+
+# What they show must be what is printed.
+if command -v python3 >/dev/null; then
+  python3 "$root/scripts/sample-outputs.py"
+else
+  echo "the sample outputs were not compared: python3 is not installed" >&2
+fi

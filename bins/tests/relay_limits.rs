@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 /// A quarter is kept in reserve, one is the listener's: 59 are left.
 const DESCRIPTORS: &str = "80";
 
-/// A command that runs what is appended to it with so many descriptors.
+/// A command that runs what is appended to it with so many descriptors, and stderr where a shell
+/// is told so.
 fn limited(descriptors: &str, stderr: &str) -> Command {
-    let script = format!("ulimit -n {descriptors}; exec \"$@\" 2>>{stderr}");
+    let script = format!("ulimit -n {descriptors}; exec \"$@\" 2{stderr}");
     let program = jostle().get_program().to_owned();
     let mut command = Command::new("sh");
     command.args(["-c", &script, "sh"]).arg(program);
@@ -27,7 +28,7 @@ fn limited(descriptors: &str, stderr: &str) -> Command {
 fn start(route: &str, more: &[&str]) -> Jostle {
     let listeners = if route.starts_with("both") { 2 } else { 1 };
     let arguments = [&[route, "--seed", "7"], more].concat();
-    Jostle::start_with(limited(DESCRIPTORS, "/dev/null"), &arguments, listeners)
+    Jostle::start_with(limited(DESCRIPTORS, ">/dev/null"), &arguments, listeners)
 }
 
 /// Processor time that a process has taken.
@@ -77,7 +78,7 @@ fn is_served(client: &mut TcpStream, patience: Duration) -> Result<(), ErrorKind
 
 /// Starts it with so few descriptors and returns how many it says it needs, if it does not start.
 fn needed(route: &str, descriptors: usize) -> Option<usize> {
-    let mut command = limited(&descriptors.to_string(), "&1");
+    let mut command = limited(&descriptors.to_string(), ">&1");
     command.args(["proxy", route, "--for", "1ms"]);
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -104,9 +105,10 @@ fn too_few_for_one_client_is_refused_and_said_how_many_are_needed() {
 #[test]
 fn clients_without_a_descriptor_wait_in_the_backlog() {
     let folder = tempfile::tempdir().unwrap();
-    let stderr = folder.path().join("stderr").display().to_string();
+    let stderr = folder.path().join("stderr");
+    let redirect = format!(">{}", stderr.display());
     let route = format!("tcp://127.0.0.1:0={}", echo());
-    let jostle = Jostle::start_with(limited(DESCRIPTORS, &stderr), &[&route, "--seed", "7"], 1);
+    let jostle = Jostle::start_with(limited(DESCRIPTORS, &redirect), &[&route, "--seed", "7"], 1);
     let address = jostle.address("tcp");
     // No address has half of all.
     let mut clients: Vec<TcpStream> = (0..60).map(|n| client(1 + n % 6, address)).collect();
@@ -144,8 +146,9 @@ fn the_longest_silent_flow_makes_room() {
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let jostle = start(&format!("udp://127.0.0.1:0={}", server.local_addr().unwrap()), &[]);
     let address = jostle.address("udp");
-    let clients: Vec<UdpSocket> =
-        (0..64).map(|n| UdpSocket::bind(([127, 0, 0, 1 + n % 6], 0)).unwrap()).collect();
+    let clients: Vec<UdpSocket> = (0..64)
+        .map(|n| UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1 + n % 6], 0))).unwrap())
+        .collect();
     let ask = |client: &UdpSocket| {
         client.send_to(b"hello", address).unwrap();
         server.recv_from(&mut [0; 10]).unwrap().1
@@ -169,7 +172,7 @@ fn udp_flows_leave_tcp_its_share_and_idle_ones_make_room_for_it() {
     let [udp, tcp] = ["udp", "tcp"].map(|scheme| jostle.address(scheme));
     let flood = || {
         for n in 0..100 {
-            let client = UdpSocket::bind(([127, 0, 0, 1 + n % 6], 0)).unwrap();
+            let client = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1 + n % 6], 0))).unwrap();
             client.send_to(b"x", udp).unwrap();
         }
     };

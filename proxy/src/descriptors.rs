@@ -144,6 +144,11 @@ impl Descriptors {
         self.of_clients[place(transport)] -= cost(transport);
     }
 
+    /// Returns true if few are left.
+    pub(crate) const fn is_short(&self) -> bool {
+        is_short(self.taken, self.limit)
+    }
+
     /// Returns false if an address has as many clients as it may have: as many as were set, or half
     /// of all while few are left for others.
     pub(crate) fn may_have_another(&mut self, source: IpAddr) -> bool {
@@ -198,9 +203,14 @@ impl Descriptors {
 }
 
 /// Returns true if one that has `own` of `limit` places, of which `taken` are taken, is to leave the
-/// rest to others: at most a quarter is free, and it has half of all.
+/// rest to others: few are free, and it has half of all.
 const fn is_too_much(own: usize, taken: usize, limit: usize) -> bool {
-    4 * taken >= 3 * limit && 2 * own >= limit
+    is_short(taken, limit) && 2 * own >= limit
+}
+
+/// Returns true if at most a quarter is free.
+const fn is_short(taken: usize, limit: usize) -> bool {
+    4 * taken >= 3 * limit
 }
 
 /// The clients by address, with the places that they take.

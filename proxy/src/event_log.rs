@@ -11,9 +11,9 @@ use jostle_common::transport::Transport;
 use jostle_engine::link::Link;
 use jostle_engine::stage::Output;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The size of what is handed to the writer in one go.
@@ -27,6 +27,28 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
 /// The time that the end of a run waits for the writer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The time until a writer that takes nothing at the moment is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// What became of the log in the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogEnd {
+    /// Lines that were not written.
+    pub(crate) lost: u64,
+    /// The reason why writing ended early.
+    pub(crate) error: Option<String>,
+}
+
+/// What the writer tells the loop.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Lines written.
+    written: AtomicU64,
+    /// Set when the run is over: who cannot write now need not wait for better times.
+    is_over: AtomicBool,
+    error: OnceLock<String>,
+}
 
 /// Lines that travel together.
 #[derive(Debug, Default)]
@@ -44,8 +66,7 @@ pub(crate) struct EventLog {
     /// Lines handed to the writer.
     queued: u64,
     skipped: u64,
-    /// Lines that the writer has written.
-    written: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     /// Closed when the writer ends.
     ended: Receiver<()>,
 }
@@ -58,14 +79,14 @@ impl EventLog {
     pub(crate) fn start(file: Box<dyn Write + Send>) -> io::Result<Self> {
         let (queue, chunks) = mpsc::sync_channel(CHUNKS_MAX);
         let (alive, ended) = mpsc::sync_channel(0);
-        let written = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&written);
+        let progress = Arc::new(Progress::default());
+        let told = Arc::clone(&progress);
         std::thread::Builder::new().name("event log".into()).spawn(move || {
-            write_chunks(file, &chunks, &count);
+            write_chunks(file, &chunks, &told);
             drop(alive);
         })?;
         let chunk = Chunk::default();
-        Ok(Self { chunk, due: None, queue, queued: 0, skipped: 0, written, ended })
+        Ok(Self { chunk, due: None, queue, queued: 0, skipped: 0, progress, ended })
     }
 
     /// Returns how many lines found no room in the queue.
@@ -113,46 +134,67 @@ impl EventLog {
         true
     }
 
-    /// Waits for the writer, for two seconds at most, and returns how many lines were not written.
-    pub(crate) fn finish(mut self) -> u64 {
-        if !self.hand_on() {
+    /// Waits for the writer, for two seconds at most, and returns what became of the log.
+    pub(crate) fn finish(mut self) -> LogEnd {
+        if self.chunk.lines > 0 && !self.hand_on() {
             self.skipped += self.chunk.lines;
         }
-        let Self { queue, queued, skipped, written, ended, .. } = self;
+        let Self { queue, queued, skipped, progress, ended, .. } = self;
+        progress.is_over.store(true, Ordering::Release);
         // Without us the writer ends behind the last chunk.
         drop(queue);
         if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             log::error!("the event log ends here, the file takes nothing any more");
         }
-        skipped + queued - written.load(Ordering::Acquire)
+        let lost = skipped + queued - progress.written.load(Ordering::Acquire);
+        LogEnd { lost, error: progress.error.get().cloned() }
     }
 }
 
 /// Writes chunks until there are no more, or one cannot be written: a full disk stays full for the
 /// next one.
-fn write_chunks(mut file: Box<dyn Write + Send>, chunks: &Receiver<Chunk>, written: &AtomicU64) {
+fn write_chunks(
+    mut file: Box<dyn Write + Send>,
+    chunks: &Receiver<Chunk>,
+    Progress { written, is_over, error: reason }: &Progress,
+) {
     for Chunk { bytes, lines } in chunks {
-        let (done, result) = write_counted(&mut file, &bytes);
+        let (done, result) = write_counted(&mut file, &bytes, is_over);
         let whole = match &result {
             Ok(()) => lines,
             Err(_) => bytes[..done].iter().filter(|byte| **byte == b'\n').count() as u64,
         };
         written.fetch_add(whole, Ordering::Release);
         if let Err(error) = result {
-            return log::error!("the event log ends here, it cannot be written: {error}");
+            log::error!("the event log ends here, it cannot be written: {error}");
+            // The only one to set it.
+            let _ = reason.set(error.to_string());
+            return;
         }
     }
 }
 
-/// Writes `bytes`, and returns how many were taken.
-fn write_counted(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+/// Writes `bytes`, and returns how many were taken. What would block is tried again: a pipe that is
+/// full, or that nobody has opened yet ([`NotConnected`](io::ErrorKind::NotConnected)), which at the
+/// end of the run is not waited for.
+fn write_counted(
+    file: &mut impl Write,
+    bytes: &[u8],
+    is_over: &AtomicBool,
+) -> (usize, io::Result<()>) {
     let mut done = 0;
     while done < bytes.len() {
         match file.write(&bytes[done..]) {
             Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
             Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (done, Err(error)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => std::thread::park_timeout(RETRY),
+                io::ErrorKind::NotConnected if !is_over.load(Ordering::Acquire) => {
+                    std::thread::park_timeout(RETRY);
+                }
+                _ => return (done, Err(error)),
+            },
         }
     }
     (done, file.flush())
@@ -216,7 +258,7 @@ mod tests {
     use jostle_engine::packet::{Body, Packet};
     use jostle_engine::profile::Timeline;
     use jostle_engine::stage::Stage;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     fn link() -> Link {
         Link::new(
@@ -296,7 +338,9 @@ mod tests {
             for _ in 0..1000 {
                 log.record(&settled);
             }
-            assert_eq!(log.finish(), 1000 - written, "{room} bytes of room");
+            let LogEnd { lost, error } = log.finish();
+            assert_eq!(lost, 1000 - written, "{room} bytes of room");
+            assert_eq!(error.is_some(), lost > 0, "{error:?}");
         }
     }
 
@@ -329,6 +373,59 @@ mod tests {
         let most = (CHUNKS_MAX + 2) * CHUNK_BYTES / 150;
         assert!(skipped > 100_000 - most as u64 && skipped < 100_000, "{skipped}");
         drop(wake);
-        assert!(log.finish() >= skipped, "what could not be queued at the end is lost too");
+        let LogEnd { lost, error } = log.finish();
+        assert!(lost >= skipped, "what could not be queued at the end is lost too");
+        assert_eq!(error, None, "it was slow, that is all");
+    }
+
+    /// A pipe that somebody opens at the so-manieth attempt to write, if ever, and that is full at
+    /// every other.
+    struct Pipe {
+        attempts: usize,
+        opened_at: usize,
+        taken: Arc<Mutex<usize>>,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.attempts += 1;
+            if self.attempts < self.opened_at {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            if self.attempts.is_multiple_of(2) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let count = bytes.len().min(4096);
+            *self.taken.lock().unwrap() += count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_waited_for_as_long_as_the_run_goes_on() {
+        let mut link = link();
+        let output = output(&mut link);
+        let settled = settled(&link, &output);
+        for (opened_at, comes) in [(1, true), (5, true), (usize::MAX, false)] {
+            let taken = Arc::default();
+            let pipe = Pipe { attempts: 0, opened_at, taken: Arc::clone(&taken) };
+            let mut log = EventLog::start(Box::new(pipe)).unwrap();
+            for _ in 0..100 {
+                log.record(&settled);
+            }
+            log.flush(Instant::from_secs(10));
+            for _ in 0..10_000 {
+                if *taken.lock().unwrap() > 0 || !comes {
+                    break;
+                }
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            let LogEnd { lost, error } = log.finish();
+            assert_eq!((lost, error.is_some()), (if comes { 0 } else { 100 }, !comes));
+        }
     }
 }

@@ -25,8 +25,13 @@ pub enum Loss {
     NoRoom,
     /// No socket to the upstream could be had.
     NoUpstream,
-    /// It came to a following flow from somewhere else than the upstream's address.
+    /// It is an answer from somewhere else than the upstream's address, or its port unless answers
+    /// from others are followed.
     Foreign,
+    /// It claims to come from a socket of the proxy itself, or had gone round too often.
+    Looped,
+    /// Its receiver has not shown that it is there, and would have got several times what it sent.
+    Amplified,
     /// Its flow was closed when it came out of the link, as happens to late copies.
     Orphaned,
     /// The socket's send buffer was full.
@@ -41,10 +46,12 @@ pub enum Loss {
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 8] = [
+    pub const AROUND: [Self; 10] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
+        Self::Looped,
+        Self::Amplified,
         Self::Orphaned,
         Self::NoBuffer,
         Self::TooBig,
@@ -67,6 +74,8 @@ impl Loss {
             Self::NoRoom => "no_room",
             Self::NoUpstream => "no_upstream",
             Self::Foreign => "foreign",
+            Self::Looped => "looped",
+            Self::Amplified => "amplified",
             Self::Orphaned => "orphaned",
             Self::NoBuffer => "no_buffer",
             Self::TooBig => "too_big",
@@ -82,11 +91,13 @@ impl Loss {
             Self::NoRoom => 0,
             Self::NoUpstream => 1,
             Self::Foreign => 2,
-            Self::Orphaned => 3,
-            Self::NoBuffer => 4,
-            Self::TooBig => 5,
-            Self::SendFailed => 6,
-            Self::Stream => 7,
+            Self::Looped => 3,
+            Self::Amplified => 4,
+            Self::Orphaned => 5,
+            Self::NoBuffer => 6,
+            Self::TooBig => 7,
+            Self::SendFailed => 8,
+            Self::Stream => 9,
         };
         Reason::ALL.len() + around
     }

@@ -87,6 +87,11 @@ impl Fleet {
         self.agenda.touch(owner.relay);
     }
 
+    /// Returns true if a relay is still there.
+    pub(crate) fn has(&self, id: RelayId) -> bool {
+        self.members.get(id.index).is_some_and(|member| member.id == id)
+    }
+
     /// Passes on what the resolver found for a relay that may be gone.
     pub(crate) fn set_addresses(&mut self, id: RelayId, addresses: Vec<SocketAddr>) {
         if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {

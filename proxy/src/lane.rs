@@ -71,7 +71,7 @@ impl Lane {
         sinks: &mut Sinks,
     ) -> u32 {
         let count = received.datagrams().count() as u64;
-        if self.shares_runs && self.memory.has_room(received.bytes.len(), count * PACKET_BYTES) {
+        if self.shares_runs && self.memory.has_room(received.bytes.len(), self.link.cost(count)) {
             let discarded = self.link.counters().discarded_total();
             let run = self.memory.hold(received.bytes);
             for range in received.datagrams() {
@@ -84,7 +84,7 @@ impl Lane {
         let (mut entered, discarded) = (0, self.link.counters().discarded_total());
         for range in received.datagrams() {
             let payload = &received.bytes[range];
-            if self.memory.has_room(payload.len(), PACKET_BYTES) {
+            if self.memory.has_room(payload.len(), self.link.cost(1)) {
                 self.let_in(flow, stamp, self.memory.hold(payload));
                 entered += 1;
             } else {
@@ -141,6 +141,11 @@ impl Lane {
         self.link.set_timeline(self.floor, timeline);
     }
 
+    /// Returns true if so much has left the link that it is to be sent before more is read.
+    pub(crate) fn has_many_outputs(&self) -> bool {
+        self.outputs.len() >= OUTPUTS_MAX
+    }
+
     /// Returns true if nothing is inside.
     pub(crate) fn is_empty(&self) -> bool {
         self.outputs.is_empty() && self.link.held() == 0
@@ -165,7 +170,7 @@ mod tests {
     }
 
     fn received(bytes: &[u8], segment: Option<usize>) -> Received<'_> {
-        Received { bytes, segment, from: None, asked: None, stamp: None, missed: None }
+        Received { bytes, segment, from: None, asked: None, hops: None, stamp: None, missed: None }
     }
 
     #[test]

@@ -36,6 +36,7 @@
 //! Multicast and broadcast are not relayed.
 
 mod account;
+mod alarm;
 mod client;
 mod control;
 mod delays;
@@ -49,6 +50,7 @@ mod lateness;
 mod listener;
 mod network;
 mod orders;
+mod own;
 mod past;
 mod proxy;
 mod reactor;

@@ -4,7 +4,7 @@ use crate::resolve::resolve;
 use crate::settings::StartError;
 use jostle_common::transport::Transport;
 use jostle_engine::route::{HostPort, Route};
-use jostle_sys::{DatagramOptions, prepare_datagram_socket};
+use jostle_sys::{DatagramOptions, note_hops, prepare_datagram_socket};
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 use std::fmt;
@@ -200,7 +200,8 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
     match transport {
         Transport::Udp => {
             let asked_address = address.ip().is_unspecified();
-            let options = DatagramOptions { portable, asked_address, ipv6: address.is_ipv6() };
+            let ipv6 = address.is_ipv6();
+            let options = DatagramOptions { portable, asked_address, ipv6, hops: true };
             prepare_datagram_socket(&socket, options)?;
             socket.bind(&address.into())?;
         }
@@ -211,6 +212,9 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
             #[cfg(unix)]
             socket.set_reuse_address(true)?;
             keep_urgent_bytes(&socket)?;
+            if !portable && let Err(error) = note_hops(&socket) {
+                log::debug!("TCP_SAVE_SYN: {error}");
+            }
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;
         }

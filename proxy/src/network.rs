@@ -1,11 +1,13 @@
 //! The routes of a proxy and the relays made of them, and how they are changed: each change whole
 //! or not at all.
 
+use crate::alarm::Alarm;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
+use crate::reactor::RelayId;
 use crate::relay::{Ending, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::routes::{RouteEntry, RouteNode, Routes};
@@ -18,6 +20,7 @@ use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule, Timeline};
 use jostle_engine::route::Route;
 use std::io;
+use std::net::SocketAddr;
 
 /// This share of the process's memory is a route's: one of many flows is bounded by its lanes, one
 /// of many connections by each one's share.
@@ -127,7 +130,17 @@ impl Network {
                 }
             }
         }
-        Ok(self.routes.add(|id| RouteEntry { id, route, upstream, listeners, relays, memory }))
+        own_addresses(&listeners).for_each(|address| turn.own.add(address));
+        let circles = Alarm::default();
+        Ok(self.routes.add(|id| RouteEntry {
+            id,
+            route,
+            upstream,
+            listeners,
+            relays,
+            memory,
+            circles,
+        }))
     }
 
     fn make(
@@ -156,6 +169,7 @@ impl Network {
     ) -> Result<(), OrderError> {
         let entry = self.routes.remove(id)?;
         turn.descriptors.give(entry.listeners.len());
+        own_addresses(&entry.listeners).for_each(|address| turn.own.remove(address));
         for (_, index) in entry.relays {
             self.fleet.leave(index, until, turn);
         }
@@ -231,6 +245,8 @@ impl Network {
         }
         // From here on nothing fails.
         turn.descriptors.give(given_up);
+        own_addresses(&self.routes.get(id)?.listeners).for_each(|address| turn.own.remove(address));
+        own_addresses(&listeners).for_each(|address| turn.own.add(address));
         for (transport, index) in before {
             if !relays.contains(&(transport, index)) {
                 self.fleet.leave(index, until, turn);
@@ -245,7 +261,9 @@ impl Network {
             }
             relay.follow(&route, self.rules_on, turn);
         }
-        *self.routes.get_mut(id)? = RouteEntry { id, route, upstream, listeners, relays, memory };
+        let circles = Alarm::default();
+        *self.routes.get_mut(id)? =
+            RouteEntry { id, route, upstream, listeners, relays, memory, circles };
         Ok(())
     }
 
@@ -369,6 +387,16 @@ impl Network {
         }
     }
 
+    /// Takes what the resolver found for a relay, which may be gone. An address that leads back to
+    /// the relay's route is left out.
+    pub(crate) fn learn(&mut self, relay: RelayId, addresses: Vec<SocketAddr>, now: Instant) {
+        if !self.fleet.has(relay) {
+            return;
+        }
+        let addresses = self.routes.learn(relay.index, addresses, now);
+        self.fleet.set_addresses(relay, addresses);
+    }
+
     /// Does what is due.
     pub(crate) fn work(&mut self, turn: &mut Turn) {
         let Self { fleet, past, .. } = self;
@@ -401,6 +429,12 @@ impl Network {
     pub(crate) const fn seed(&self) -> u64 {
         self.seed
     }
+}
+
+/// Returns those of a route's listeners that datagrams could claim to come from.
+fn own_addresses(listeners: &[Listener]) -> impl Iterator<Item = SocketAddr> {
+    let udp = listeners.iter().filter(|listener| listener.protocol == Transport::Udp);
+    udp.map(|listener| listener.address)
 }
 
 /// Returns true if the draws and the carrier of the one are those of the other.

@@ -2,10 +2,11 @@
 
 use crate::control::Control;
 use crate::descriptors::Descriptors;
-use crate::event_log::EventLog;
+use crate::event_log::{EventLog, LogEnd};
 use crate::listener::Listener;
 use crate::network::Network;
 use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply};
+use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
 use crate::relay::RelayReport;
 use crate::resolve::Names;
@@ -52,7 +53,7 @@ impl Proxy {
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
-        let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
+        let Settings { spin, connect_timeout, memory, per_source, amplification, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -67,9 +68,10 @@ impl Proxy {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
             },
+            own: OwnAddresses::default(),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-            options: LoopOptions { portable, connect_timeout },
+            options: LoopOptions { portable, connect_timeout, amplification },
             warned_of_memory: false,
         };
         let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));
@@ -125,7 +127,9 @@ impl Proxy {
             self.obey();
             self.serve(&mut reports);
             if draining_since.is_none() && self.flags.stopped().is_some() {
-                draining_since = Some(now);
+                // The turn began before it was asked to end: what came meanwhile came in time.
+                self.turn.now = self.turn.reactor.now();
+                draining_since = Some(self.turn.now);
                 self.network.fleet.drain(&mut self.turn);
             }
             self.network.work(&mut self.turn);
@@ -147,7 +151,7 @@ impl Proxy {
             self.carry_out(order);
         }
         while let Some((relay, addresses)) = self.turn.names.answer() {
-            self.network.fleet.set_addresses(relay, addresses);
+            self.network.learn(relay, addresses, self.turn.now);
         }
     }
 
@@ -243,7 +247,8 @@ impl Proxy {
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
         let mut summary = self.summary(0);
-        summary.events_lost = self.turn.sinks.finish();
+        let LogEnd { lost, error } = self.turn.sinks.finish();
+        (summary.events_lost, summary.events_error) = (lost, error);
         summary
     }
 }

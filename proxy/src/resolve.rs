@@ -1,6 +1,7 @@
 //! Names become addresses, never on the event loop: before it starts, and later on a thread of its
 //! own.
 
+use crate::own::hears;
 use crate::reactor::RelayId;
 use jostle_common::time::Instant;
 use jostle_engine::route::HostPort;
@@ -97,6 +98,16 @@ impl Upstream {
         addresses
     }
 
+    /// The same upstream with none but this address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { addresses: vec![address], ..self.clone() }
+    }
+
+    /// Returns true if `address` is one of its own.
+    pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
     /// Returns true if what is sent to it comes to `listener`, as far as the addresses tell.
     pub(crate) fn leads_to(&self, listener: SocketAddr) -> bool {
         self.addresses.iter().any(|&address| leads_to(address, listener))
@@ -180,12 +191,7 @@ impl LookUps {
 
 /// Returns true if what is sent to `address` comes to `listener`, as far as the addresses tell.
 fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
-    let (to, at) = (address.ip(), listener.ip());
-    // A wildcard hears loopback, and what is sent to a wildcard goes to loopback.
-    let same = to == at
-        || (at.is_unspecified() && to.is_loopback())
-        || (to.is_unspecified() && (at.is_loopback() || at.is_unspecified()));
-    address.port() == listener.port() && same
+    address.port() == listener.port() && hears(listener.ip(), address.ip())
 }
 
 /// Looks names up on a thread of its own, which starts with the first question.

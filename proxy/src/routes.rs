@@ -1,9 +1,11 @@
 //! The table of routes, and the walk that finds those which lead to themselves.
 
+use crate::alarm::Alarm;
 use crate::listener::Listener;
 use crate::orders::{OrderError, RouteId, RouteState};
 use crate::resolve::Upstream;
 use crate::settings::StartError;
+use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
@@ -21,13 +23,15 @@ pub(crate) struct Routes {
 pub(crate) struct RouteEntry {
     pub(crate) id: RouteId,
     pub(crate) route: Route,
-    /// The addresses of its upstream when it was added; none when it is disabled.
+    /// The addresses of its upstream as they were last learned; none when it is disabled.
     pub(crate) upstream: Option<Upstream>,
     pub(crate) listeners: Vec<Listener>,
     /// Its relays, by their place in the fleet.
     pub(crate) relays: Vec<(Transport, usize)>,
     /// The memory that its relays' bytes are charged to.
     pub(crate) memory: Memory,
+    /// Tells of addresses of its upstream that lead back to it.
+    pub(crate) circles: Alarm,
 }
 
 impl RouteEntry {
@@ -105,6 +109,39 @@ impl Routes {
         refuse_circle(&nodes, nodes.len() - 1..nodes.len())
     }
 
+    /// Takes new addresses for the upstream of a route, of which `relay` is one relay by its place in
+    /// the fleet. Returns those that do not lead back to it.
+    pub(crate) fn learn(
+        &mut self,
+        relay: usize,
+        addresses: Vec<SocketAddr>,
+        now: Instant,
+    ) -> Vec<SocketAddr> {
+        let is_its = |entry: &&RouteEntry| entry.relays.iter().any(|(_, index)| *index == relay);
+        let Some(entry) = self.iter().find(is_its) else { return addresses };
+        let (id, Some(known)) = (entry.id, &entry.upstream) else { return addresses };
+        let leads_on = |address: &SocketAddr| {
+            let RouteEntry { route, listeners, .. } = entry;
+            let node = RouteNode { route, upstream: &known.at(*address), listeners };
+            self.refuse_circle(node, Some(id)).is_ok()
+        };
+        let (kept, circles): (Vec<_>, Vec<_>) = addresses.into_iter().partition(leads_on);
+        let Ok(entry) = self.get_mut(id) else { return kept };
+        if let Some(upstream) = &mut entry.upstream {
+            upstream.set_addresses(kept.clone());
+        }
+        match circles.first() {
+            None => entry.circles.clear(),
+            Some(circle) if entry.circles.raise(now) => log::warn!(
+                "route {}: {} is {circle} now, which leads back to this route; it is not used",
+                entry.route.name,
+                entry.route.upstream
+            ),
+            Some(_) => {}
+        }
+        kept
+    }
+
     fn nodes(&self, except: Option<RouteId>) -> impl Iterator<Item = RouteNode<'_>> {
         self.iter().filter(move |entry| Some(entry.id) != except).filter_map(|entry| {
             let RouteEntry { route, upstream, listeners, .. } = entry;
@@ -147,4 +184,56 @@ fn refuse_circle(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_engine::route::Configuration;
+
+    /// A route that listens at an address, with one relay, and whose upstream has an address.
+    fn entry(id: RouteId, name: &str, listen: &str, upstream: &str, relay: usize) -> RouteEntry {
+        let text = format!(
+            r#"{{ "proxies": [ {{ "name": "{name}", "listen": "udp://{listen}",
+                "upstream": "name.invalid:1" }} ] }}"#
+        );
+        let no_files = |name: &str| Err(format!("{name}: tests read no files"));
+        let route = Configuration::from_json(&text, &no_files).unwrap().routes.remove(0);
+        let mut known = Upstream::without_address(&route.upstream);
+        known.set_addresses(vec![upstream.parse().unwrap()]);
+        RouteEntry {
+            id,
+            upstream: Some(known),
+            listeners: vec![Listener {
+                route: name.into(),
+                protocol: Transport::Udp,
+                address: listen.parse().unwrap(),
+            }],
+            relays: vec![(Transport::Udp, relay)],
+            memory: Memory::default(),
+            circles: Alarm::default(),
+            route,
+        }
+    }
+
+    #[test]
+    fn a_name_that_comes_to_lead_back_is_not_followed() {
+        let mut routes = Routes::default();
+        routes.add(|id| entry(id, "a", "0.0.0.0:7001", "198.51.100.1:53", 4));
+        routes.add(|id| entry(id, "b", "127.0.0.1:7002", "127.0.0.1:7001", 5));
+        let now = Instant::from_secs(1);
+        let mut learn = |relay, addresses: &[&str]| -> Vec<String> {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            let kept = routes.learn(relay, addresses, now);
+            kept.iter().map(SocketAddr::to_string).collect()
+        };
+        assert!(learn(4, &["127.0.0.1:7001"]).is_empty(), "to itself");
+        assert!(learn(4, &["127.9.9.9:7001"]).is_empty(), "its wildcard hears all that is ours");
+        assert!(learn(4, &["127.0.0.1:7002"]).is_empty(), "by way of the other");
+        let good = ["198.51.100.2:7001", "127.0.0.1:7003"];
+        assert_eq!(learn(4, &["127.0.0.1:7002", good[0], good[1]]), good);
+        // The other one may lead to this one as long as that leads on.
+        assert_eq!(learn(5, &["127.0.0.5:7001"]), ["127.0.0.5:7001"]);
+        assert_eq!(learn(9, &["127.0.0.1:7001"]), ["127.0.0.1:7001"], "no relay of a route");
+    }
 }

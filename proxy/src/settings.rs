@@ -17,7 +17,8 @@ pub struct Settings {
     /// millisecond. Arrivals are stamped when they are read, what the kernel dropped is not told,
     /// and a wildcard listener answers from the address that the system chooses.
     pub portable: bool,
-    /// The event log: each packet's fate is written to it, a line each.
+    /// The event log: each packet's fate is written to it, a line each, on a thread of its own. A
+    /// writer that says `WouldBlock`, or `NotConnected` while the run goes on, is tried again.
     pub events: Option<Box<dyn Write + Send>>,
     /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,
@@ -28,6 +29,10 @@ pub struct Settings {
     pub spin: Duration,
     /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
+    /// The most bytes that a UDP client gets per byte from it until it has shown that it is there,
+    /// by sending something after it was answered; `None`: any number. Clients on loopback need not
+    /// show it.
+    pub amplification: Option<u32>,
     /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
     /// senders wait.
     pub memory: u64,
@@ -43,6 +48,9 @@ impl Settings {
     /// The spin at which the median lateness of a 20 ms delay stops falling (30 µs without, 5 µs
     /// with it).
     pub const SPIN_DEFAULT: Duration = Duration::from_micros(50);
+
+    /// What QUIC allows towards an address that is not validated (RFC 9000 §8.1).
+    pub const AMPLIFICATION_DEFAULT: Option<u32> = Some(3);
 
     /// The bytes that all routes together hold at most.
     pub const MEMORY_DEFAULT: u64 = LIMIT_DEFAULT;
@@ -61,6 +69,7 @@ impl Settings {
             on_client: None,
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            amplification: Self::AMPLIFICATION_DEFAULT,
             memory: Self::MEMORY_DEFAULT,
             per_source: None,
         }

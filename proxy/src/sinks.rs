@@ -1,6 +1,6 @@
 //! The sinks of fates: all that is told of a packet besides the counters.
 
-use crate::event_log::EventLog;
+use crate::event_log::{EventLog, LogEnd};
 use crate::fate::Settled;
 use jostle_common::time::Instant;
 
@@ -61,9 +61,9 @@ impl Sinks {
         self.others.retain(|sink| !sink.is_over());
     }
 
-    /// Lets the event log end, and returns how many of its lines were not written.
-    pub(crate) fn finish(self) -> u64 {
-        self.log.map_or(0, EventLog::finish)
+    /// Lets the event log end, and returns what became of it.
+    pub(crate) fn finish(self) -> LogEnd {
+        self.log.map(EventLog::finish).unwrap_or_default()
     }
 
     /// Returns how many lines the event log has skipped so far.

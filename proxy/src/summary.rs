@@ -18,6 +18,9 @@ pub struct Summary {
     pub seconds: f64,
     /// Lines of the event log that could not be written.
     pub events_lost: u64,
+    /// The reason why the event log ended before the run did.
+    #[serde(skip)]
+    pub events_error: Option<String>,
     /// The memory that what it held took.
     pub memory: MemorySummary,
     /// The fates of packets: two entries, up and down, for each route and protocol.

@@ -2,6 +2,7 @@
 
 use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
+use crate::own::OwnAddresses;
 use crate::reactor::Reactor;
 use crate::resolve::Names;
 use crate::sinks::Sinks;
@@ -26,6 +27,8 @@ pub(crate) struct Turn {
     pub(crate) descriptors: Descriptors,
     /// The ways in and out of datagrams.
     pub(crate) datagrams: Datagrams,
+    /// The addresses that the proxy listens on with UDP.
+    pub(crate) own: OwnAddresses,
     /// The buffer that streams are read into.
     pub(crate) scratch: Vec<u8>,
     /// The time at which this turn began. What a turn reads arrived before or during it.
@@ -87,6 +90,8 @@ pub(crate) struct LoopOptions {
     pub(crate) portable: bool,
     /// The time that an upstream has to answer a TCP connect.
     pub(crate) connect_timeout: Duration,
+    /// The most bytes that an unproved UDP client gets per byte from it.
+    pub(crate) amplification: Option<u32>,
 }
 
 /// The size of the buffer that streams are read into: larger than the socket buffers, so that one

@@ -303,9 +303,9 @@ fn rules_on_streams_work_behind_a_modelled_link_and_are_written_down() {
     let summary = pair.proxy.stop();
     assert_conserved(&summary);
     let down = summary.link("1", Transport::Tcp, Direction::Down).unwrap();
-    // What was not read by then never will be.
-    assert!((10_000..=30_000).contains(&down.bytes_in), "{down:?}");
     assert_eq!(down.bytes_out, 10_000);
+    // How much more was read depends on how soon the window opens; the rest never will be.
+    assert!((10_000..=30_000).contains(&down.bytes_in), "{}", down.bytes_in);
     let discarded = down.bytes_discarded["enough"];
     assert!((1..=20_000).contains(&discarded), "{discarded}");
     let told = log.fates();

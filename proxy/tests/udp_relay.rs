@@ -352,3 +352,96 @@ fn what_is_inside_is_delivered_before_the_end() {
     assert_eq!(links(&summary)[0].held, 1);
     assert_conserved(&summary);
 }
+
+#[test]
+fn what_clients_send_by_turns_arrives_by_turns() {
+    const CLIENTS: usize = 10;
+    const BURSTS: usize = 40;
+    for (profile, portable) in [
+        ("", false),
+        ("", true),
+        (r#", "profile": { "up": [ { "rule": "delay", "time": "5ms" } ] }"#, false),
+        (
+            r#", "profile": { "up": [ { "rule": "rate", "limit": "200Mbit/s", "queue": "1s" } ] }"#,
+            false,
+        ),
+    ] {
+        let server = socket("127.0.0.1:0");
+        let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), profile, portable);
+        let address = proxy.address(Transport::Udp);
+        let clients: Vec<UdpSocket> = (0..CLIENTS).map(|_| client(address)).collect();
+        let (mut sent, mut back) = (0u32, 0u32);
+        for burst in 0..BURSTS {
+            // One after the other, and now and then two of one client.
+            let mut due = Vec::new();
+            for place in 0..100 {
+                let who = (place + place / 7 + burst) % CLIENTS;
+                clients[who].send(&sent.to_be_bytes()).unwrap();
+                due.push(sent);
+                sent += 1;
+            }
+            let came: Vec<u32> = (0..100)
+                .map(|_| u32::from_be_bytes(receive(&server).try_into().unwrap()))
+                .collect();
+            back += came.windows(2).filter(|pair| pair[1] < pair[0]).count() as u32;
+            let mut sorted = came;
+            sorted.sort_unstable();
+            assert_eq!(sorted, due, "all came");
+        }
+        assert_eq!(back, 0, "{profile}: steps back among {sent}");
+        assert_eq!(links(&proxy.stop())[0].delivered, u64::from(sent));
+    }
+}
+
+#[test]
+fn who_has_not_shown_that_it_is_there_gets_three_times_what_it_sent() {
+    // A client that is not on loopback, if the machine has another address.
+    let abroad = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("198.51.100.1:9")?;
+        socket.local_addr()
+    });
+    let Some(own) = abroad.ok().filter(|address| !address.ip().is_loopback()) else {
+        eprintln!("SKIPPED: the machine has no address but loopback");
+        return;
+    };
+    let own = own.ip();
+    for (limit, ip, right) in [
+        (Some(3), own, 3),
+        (Some(1), own, 1),
+        (None, own, 10),
+        (Some(3), "127.0.0.1".parse().unwrap(), 10),
+    ] {
+        let server = socket("127.0.0.1:0");
+        let mut settings = support::settings(&format!(
+            r#"{{ "listen": "udp://0.0.0.0:0", "upstream": "{}" }}"#,
+            server.local_addr().unwrap()
+        ));
+        settings.amplification = limit;
+        let proxy = Running::with(settings);
+        let port = proxy.address(Transport::Udp).port();
+        let client = socket(&SocketAddr::new(ip, 0).to_string());
+        client.connect((ip, port)).unwrap();
+        let mut buffer = [0; 1000];
+        client.send(&[1; 100]).unwrap();
+        let (_, flow) = server.recv_from(&mut buffer).unwrap();
+        // One question, ten answers of its size; then one more of each.
+        (0..10).for_each(|_| assert_eq!(server.send_to(&[2; 100], flow).unwrap(), 100));
+        support::wait_until("the answers", || {
+            let counters = proxy.control.counters().unwrap();
+            links(&counters)[1].entered == 10 && links(&counters)[1].held == 0
+        });
+        for _ in 0..right {
+            assert_eq!(receive(&client), [2; 100]);
+        }
+        client.send(&[3; 100]).unwrap();
+        assert_eq!(server.recv(&mut buffer).unwrap(), 100);
+        (0..10).for_each(|_| assert_eq!(server.send_to(&[4; 100], flow).unwrap(), 100));
+        for _ in 0..10 {
+            assert_eq!(receive(&client), [4; 100], "{limit:?} {ip}: it has answered");
+        }
+        let summary = proxy.stop();
+        assert_conserved(&summary);
+        let withheld = links(&summary)[1].discarded.get("amplified").copied();
+        assert_eq!(withheld.unwrap_or(0), 10 - right, "{limit:?} {ip}");
+    }
+}

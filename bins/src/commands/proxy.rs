@@ -110,6 +110,11 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "The relays")]
     per_source: Option<u32>,
+    /// Send a UDP client no more than so many times what it sent, until it has answered something;
+    /// or "off". Clients on loopback need not show that they are there
+    #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = plan::amplification,
+        help_heading = "The relays")]
+    amplification: plan::Amplification,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -141,6 +146,7 @@ impl ProxyArgs {
         settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
         settings.connect_timeout = self.connect_timeout.0;
+        settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
         let mut outputs = Outputs::open(&self)?;
@@ -204,7 +210,13 @@ impl ProxyArgs {
             None => printer.line(&text),
         }
         report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
-        Ok(status)
+        match summary.events_error {
+            // A command that has failed has more to say.
+            Some(error) if status == ExitCode::SUCCESS => {
+                Err(anyhow::anyhow!("the event log is not whole: {error}"))
+            }
+            _ => Ok(status),
+        }
     }
 
     /// Returns where results go: not to stdout when that is the command's or the event log's.

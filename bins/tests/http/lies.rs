@@ -253,6 +253,36 @@ fn a_server_that_never_sends_the_whole_is_a_failure_and_leaves_no_file() {
 }
 
 #[test]
+fn a_version_of_two_sizes_is_never_called_whole() {
+    let half = |head: &str| {
+        let body = &file()[..SIZE / 2];
+        answer(&format!("HTTP/1.1 200 OK\nETag: \"v1\"\n{head}"), body)
+    };
+    let by_length = half(&format!("Content-Length: {}", SIZE / 2));
+    let to_the_end = half("Connection: close");
+    for later in [by_length, to_the_end] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let address = serve(true, move |asked| match asked.number {
+            0 => broken_off(),
+            _ => later.clone(),
+        });
+        let run = get(address, "/x", &out);
+        assert_eq!((run.status, out.exists()), (Some(1), false), "{}", run.stderr);
+    }
+    // Under another tag it is another version, and a file may become shorter.
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let address = serve(true, |asked| match asked.number {
+        0 => broken_off(),
+        _ => answer("HTTP/1.1 200 OK\nETag: \"v2\"\nContent-Length: 7", b"shorter"),
+    });
+    let run = get(address, "/x", &out);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert_eq!(std::fs::read(&out).unwrap(), b"shorter");
+}
+
+#[test]
 fn the_part_of_one_address_is_never_joined_to_the_file_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");

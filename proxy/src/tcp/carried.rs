@@ -189,7 +189,7 @@ impl TcpRelay {
                     self.counts.starved += 1;
                     turn.warn_of_memory(&self.memory);
                 }
-                if !std::mem::replace(&mut source.listed, true) {
+                if source.stand_in_line() {
                     self.carriage.starved.push_back((index, id, direction));
                 }
                 return;
@@ -336,10 +336,12 @@ impl TcpRelay {
             let Some((index, id, direction)) = self.carriage.starved.pop_front() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
             let Some(source) = connection.source(direction) else { continue };
+            source.leave_line();
             let carrier = self.carriage.carrier.as_ref();
-            source.listed = source.is_starved()
+            let waits = source.is_starved()
                 && carrier.is_some_and(|carrier| carrier.room(id, direction) == 0);
-            if source.listed {
+            if waits {
+                source.stand_in_line();
                 self.carriage.starved.push_back((index, id, direction));
             } else {
                 self.resume(index, direction, turn);

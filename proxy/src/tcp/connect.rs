@@ -11,7 +11,8 @@ use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Admission;
-use jostle_sys::is_out_of_descriptors;
+use jostle_engine::route::Route;
+use jostle_sys::{hops_of_client, is_out_of_descriptors, set_hops};
 use mio::Interest;
 use mio::net::TcpStream;
 use rustix::io::Errno;
@@ -25,6 +26,12 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 
 /// The time between such questions.
 const PROBE_EACH: Duration = Duration::from_secs(10);
+
+/// The most hops that are left to begin with: a circle is closed after so many connections.
+const HOPS_MAX: u8 = 64;
+
+/// The cause that is told when nobody listens at the upstream.
+const REFUSED: &str = "nobody listens there; is the server running?";
 
 /// Connections accepted before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -150,7 +157,12 @@ impl TcpRelay {
             client = client.with_buffer(restrained);
         }
         let (carried, now) = (self.carriage.is_in_force(), turn.now);
-        let make = |id| RelayedConnection::new(id, address, client, carried, admission, now);
+        let hops = hops_of_client(&SockRef::from(&client.stream));
+        let make = |id| {
+            let mut made = RelayedConnection::new(id, address, client, carried, admission, now);
+            made.hops = hops;
+            made
+        };
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
         match self.carriage.of(carried) {
@@ -164,6 +176,10 @@ impl TcpRelay {
     pub(super) fn connect(&mut self, index: usize, turn: &mut Turn) {
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);
+        if connection.hops.is_some_and(|hops| hops <= 1) {
+            self.counts.looped += 1;
+            return self.refuse(index, "it leads back here", turn);
+        }
         connection.progress = Progress::Connecting;
         connection.addresses = self.upstream.addresses(connection.client_address).into();
         let until = turn.now + turn.options.connect_timeout;
@@ -173,10 +189,14 @@ impl TcpRelay {
 
     /// Tries the next of the upstream's addresses; without one the client is refused.
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
+        // One less than the client's, as behind a router: so whatever goes round a circle of proxies
+        // dies out.
+        let hops = self.connections.at(index).hops.map(|hops| hops.min(HOPS_MAX) - 1);
+        let mut cause = "there is no address".to_owned();
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
-            let begun = begin_connect(address, restrains).and_then(|(socket, restrained)| {
+            let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {
                 let mut stream = TcpStream::from_std(socket.into());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 let token = turn.reactor.add(&mut stream, owner, interest)?;
@@ -193,6 +213,7 @@ impl TcpRelay {
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
+                    cause = error.to_string();
                     if is_out_of_descriptors(&error) {
                         turn.descriptors.warn("TCP clients are refused");
                         break;
@@ -201,13 +222,13 @@ impl TcpRelay {
                         && self.connections.at(index).addresses.is_empty()
                     {
                         self.counts.refused += 1;
-                        return self.refuse(index, turn);
+                        return self.refuse(index, REFUSED, turn);
                     }
                 }
             }
         }
         self.counts.connect_failed += 1;
-        self.refuse(index, turn);
+        self.refuse(index, &cause, turn);
     }
 
     /// The upstream has answered, one way or the other.
@@ -215,7 +236,12 @@ impl TcpRelay {
         let connection = self.connections.at(index);
         let Some(upstream) = connection.source(Direction::Down) else { return };
         let outcome = match upstream.stream.take_error() {
-            Ok(None) => upstream.stream.peer_addr().map(drop),
+            // Where nobody listens a socket may by chance get the very port that it connects to, and is
+            // then connected to itself.
+            Ok(None) => upstream.stream.peer_addr().and_then(|peer| {
+                let is_itself = peer == upstream.stream.local_addr()?;
+                if is_itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
+            }),
             Ok(Some(error)) | Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| error.kind());
@@ -226,6 +252,7 @@ impl TcpRelay {
                     upstream.break_off();
                 }
                 upstream.set_connected();
+                self.unreached.clear();
                 connection.progress = Progress::Open;
                 connection.addresses.clear();
                 self.flush(index, Direction::Up, turn);
@@ -242,10 +269,10 @@ impl TcpRelay {
                 }
                 if kind == io::ErrorKind::ConnectionRefused {
                     self.counts.refused += 1;
-                } else {
-                    self.counts.connect_failed += 1;
+                    return self.refuse(index, REFUSED, turn);
                 }
-                self.refuse(index, turn);
+                self.counts.connect_failed += 1;
+                self.refuse(index, &kind.to_string(), turn);
             }
         }
     }
@@ -256,13 +283,17 @@ impl TcpRelay {
         if connection.id == id && connection.progress == Progress::Connecting {
             self.counts.timed_out += 1;
             connection.drop_source(Direction::Down, turn);
-            self.refuse(index, turn);
+            self.refuse(index, "it does not answer", turn);
         }
     }
 
     /// Tells the client that the upstream is not there, as a host without a listener would: with a
     /// reset. The next client may find it elsewhere.
-    fn refuse(&mut self, index: usize, turn: &mut Turn) {
+    fn refuse(&mut self, index: usize, cause: &str, turn: &mut Turn) {
+        if self.unreached.raise(turn.now) {
+            let Route { name, upstream, .. } = &self.route;
+            log::warn!("route {name}: cannot reach tcp://{upstream}: {cause}");
+        }
         self.upstream.doubt(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);
         connection.progress = Progress::Open;
@@ -297,10 +328,17 @@ impl TcpRelay {
 }
 
 /// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
-fn begin_connect(address: SocketAddr, restrains: bool) -> io::Result<(Socket, bool)> {
+fn begin_connect(
+    address: SocketAddr,
+    hops: Option<u8>,
+    restrains: bool,
+) -> io::Result<(Socket, bool)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     keep_urgent_bytes(&socket)?;
+    if let Some(hops) = hops {
+        set_hops(&socket, address.is_ipv6(), hops)?;
+    }
     let restrained = restrains && restrain(&socket);
     let is_under_way = |error: &io::Error| {
         Errno::from_io_error(error) == Some(Errno::INPROGRESS)

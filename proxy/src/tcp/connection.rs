@@ -17,6 +17,8 @@ pub(super) struct RelayedConnection {
     pub(super) progress: Progress,
     /// The last time at which one of its sockets had something to say or was written to.
     pub(super) last: Instant,
+    /// The hops that its client's first packet had left, if that is known.
+    pub(super) hops: Option<u8>,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
     /// Set while its bytes cross the links.
@@ -59,6 +61,7 @@ impl RelayedConnection {
             client_address,
             progress: Progress::Opening,
             last: now,
+            hops: None,
             addresses: VecDeque::new(),
             carried,
             straight: [0; 2],

@@ -19,6 +19,8 @@ pub(super) struct TcpCounts {
     pub(super) timed_out: u64,
     /// Connections that did not reach the upstream for another reason.
     pub(super) connect_failed: u64,
+    /// Connections that had gone round too often.
+    pub(super) looped: u64,
     /// Accepts that failed.
     pub(super) accept_failed: u64,
     /// Times that clients were left in the system's backlog for want of descriptors.
@@ -50,6 +52,7 @@ impl TcpCounts {
             ("refused_by_upstream", self.refused),
             ("connect_timed_out", self.timed_out),
             ("connect_failed", self.connect_failed),
+            ("looped", self.looped),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
             ("turned_away", self.turned_away),

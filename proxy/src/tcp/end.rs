@@ -31,6 +31,8 @@ pub(crate) struct End {
     ready: Readiness,
     /// Set while the relay waits to be called again for it.
     pub(crate) again: bool,
+    /// Set while it is in the line of those that wait for room.
+    in_line: bool,
     peer: Peer,
     input: Incoming,
     output: Outgoing,
@@ -39,8 +41,6 @@ pub(crate) struct End {
     fixed: Option<bool>,
     /// The bytes read since its sender was last held back.
     flowed: usize,
-    /// Set while it is on the list of those that wait for room.
-    pub(crate) listed: bool,
 }
 
 /// The state of the other side.
@@ -98,13 +98,13 @@ impl End {
             token,
             ready: Readiness::default(),
             again: false,
+            in_line: false,
             peer: Peer::Connecting,
             input: Incoming::Open,
             output: Outgoing::Open,
             pending: VecDeque::new(),
             fixed: None,
             flowed: 0,
-            listed: false,
         }
     }
 
@@ -167,6 +167,16 @@ impl End {
             self.input = Incoming::Starved;
         }
         news
+    }
+
+    /// Puts it into the line of those that wait for room. Returns false if it is there already.
+    pub(crate) const fn stand_in_line(&mut self) -> bool {
+        !std::mem::replace(&mut self.in_line, true)
+    }
+
+    /// Takes it out of that line.
+    pub(crate) const fn leave_line(&mut self) {
+        self.in_line = false;
     }
 
     /// Returns true if it was not read for want of room.

@@ -15,6 +15,7 @@ mod restraint;
 mod silence;
 
 use crate::account::Account;
+use crate::alarm::Alarm;
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
@@ -57,6 +58,8 @@ pub(crate) struct TcpRelay {
     closing: VecDeque<(Instant, usize, u32)>,
     silences: Silences,
     counts: TcpCounts,
+    /// Tells that the upstream cannot be reached.
+    unreached: Alarm,
     draining: bool,
 }
 
@@ -113,6 +116,7 @@ impl TcpRelay {
             closing: VecDeque::new(),
             silences: Silences::default(),
             counts: TcpCounts::default(),
+            unreached: Alarm::default(),
             draining: false,
         };
         relay.set_silence(route.idle);

@@ -18,6 +18,8 @@ pub(super) struct UdpCounts {
     pub(super) open_at_end: usize,
     /// Reads that failed.
     pub(super) receive_failed: u64,
+    /// Unproved sources forgotten to make room for another.
+    pub(super) sources_forgotten: u64,
 }
 
 impl UdpCounts {
@@ -40,6 +42,9 @@ impl UdpCounts {
             ("receive_failed", self.receive_failed),
             ("no_upstream", lost(Loss::NoUpstream)),
             ("foreign", lost(Loss::Foreign)),
+            ("looped", lost(Loss::Looped)),
+            ("amplified", lost(Loss::Amplified)),
+            ("sources_forgotten", self.sources_forgotten),
             ("orphaned", lost(Loss::Orphaned)),
         ])
     }

@@ -38,12 +38,12 @@ pub(crate) struct Flow {
     pub(crate) peer: Option<SocketAddr>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
-    /// The datagrams to be sent in the current pass: places among the outputs of the lane.
-    pub(crate) staged: Vec<usize>,
     /// Set while the system takes runs of datagrams, per direction.
     pub(crate) runs: [bool; 2],
     /// The kernel's drop count of the socket when last told.
     pub(crate) missed: u32,
+    /// Set once its client needs no further proof that it is there.
+    pub(crate) is_proved: bool,
     /// Set while the relay waits to read the socket again.
     pub(crate) again: bool,
     last: Instant,
@@ -124,9 +124,9 @@ impl Flows {
             token,
             peer,
             inside: 0,
-            staged: Vec::new(),
             runs: [true; 2],
             missed: 0,
+            is_proved: false,
             again: false,
             last: now,
             older: None,

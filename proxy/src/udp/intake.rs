@@ -1,6 +1,7 @@
 //! The way in: from what a socket had to the link, with a flow for each client.
 
 use super::flows::FlowClient;
+use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
 use crate::client::NewClient;
 use crate::descriptors::Descriptors;
@@ -13,7 +14,7 @@ use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_sys::{
-    DatagramOptions, Inbox, Received, is_out_of_descriptors, prepare_datagram_socket,
+    DatagramOptions, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
 };
 use mio::Interest;
 use mio::net::UdpSocket;
@@ -24,6 +25,9 @@ use std::time::Duration;
 
 /// The most flows of a relay: half the ports that its sockets can have.
 const FLOWS_MAX: usize = 16_384;
+
+/// The most hops that are left to begin with: a circle is gone after so many datagrams.
+const HOPS_MAX: u8 = 64;
 
 /// The time of a read, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -54,15 +58,15 @@ impl UdpRelay {
         let goes_on = !turn.datagrams.inbox.received().any(late);
         match part {
             UdpPart::Listener(index) => self.take_from_clients(index, at, turn),
-            UdpPart::Flow(index) => {
-                self.take_from_upstream(index, at, &turn.datagrams.inbox, &mut turn.sinks);
-            }
+            UdpPart::Flow(index) => self.take_from_upstream(index, at, turn),
+            UdpPart::Stray => self.take_strays(at, turn),
         }
         goes_on
     }
 
     fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, names, descriptors, options, sinks, on_client, .. } = turn;
+        let Turn { datagrams, reactor, names, descriptors, options, .. } = turn;
+        let Turn { sinks, own, on_client, .. } = turn;
         self.upstream.refresh(self.id, at.now, names);
         for received in datagrams.inbox.received() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
@@ -71,41 +75,89 @@ impl UdpRelay {
             }
             let Some(address) = received.from else { continue };
             let client = FlowClient { address, listener: index, asked: received.asked };
-            let flow = match self.flows.find(&client) {
-                Some(flow) => Ok(flow),
-                None => {
-                    if let Some(hook) = on_client {
-                        hook(NewClient {
-                            route: &self.route.name,
-                            transport: Transport::Udp,
-                            address,
-                        });
-                    }
-                    self.open(client, at.now, reactor, descriptors, options.portable)
+            let mut open = |relay: &mut Self| {
+                let hops = one_less(received.hops)?;
+                if let Some(hook) = on_client {
+                    let route = &relay.route.name;
+                    hook(NewClient { route, transport: Transport::Udp, address });
                 }
+                relay.open(client, hops, at.now, reactor, descriptors, options.portable)
+            };
+            let flow = match self.flows.find(&client) {
+                _ if own.contain(address) => Err(Loss::Looped),
+                Some(flow) => Ok(flow),
+                None => open(self),
             };
             match flow {
-                Ok(flow) => self.enter(flow, Direction::Up, at, received, sinks),
-                Err(loss) => self.refuse(0, Direction::Up, at, received, loss, sinks),
+                Ok(flow) => {
+                    self.hear(flow, at, received);
+                    self.enter(flow, Direction::Up, at, received, sinks);
+                }
+                Err(loss) => {
+                    if loss == Loss::Looped {
+                        self.alarms.tell_of_loop(&self.route.name, address, at.now);
+                    }
+                    self.refuse(0, Direction::Up, at, received, loss, sinks);
+                }
             }
         }
     }
 
-    fn take_from_upstream(&mut self, index: usize, at: ReadAt, inbox: &Inbox, sinks: &mut Sinks) {
-        for received in inbox.received() {
+    fn take_from_upstream(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
+        let Turn { datagrams, reactor, descriptors, sinks, own, .. } = turn;
+        for received in datagrams.inbox.received() {
             let Some(flow) = self.flows.get_mut(index) else { return };
             self.lanes[Direction::Down.index()].missed(&mut flow.missed, received.missed);
             if let Some(peer) = &mut flow.peer {
-                match received.from {
-                    Some(from) if from.ip() == peer.ip() => *peer = from,
-                    _ => {
-                        let ordinal = flow.ordinal;
-                        self.refuse(ordinal, Direction::Down, at, received, Loss::Foreign, sinks);
+                let ordinal = flow.ordinal;
+                let loss = match received.from {
+                    // A socket of ours at the upstream's address is no server's other port.
+                    Some(from) if own.contain(from) && !self.upstream.is_at(from) => Loss::Looped,
+                    Some(from) if from.ip() == peer.ip() => {
+                        *peer = from;
+                        self.answered(reactor, descriptors);
+                        self.enter(index, Direction::Down, at, received, sinks);
                         continue;
                     }
+                    _ => Loss::Foreign,
+                };
+                if loss == Loss::Foreign {
+                    self.alarms.tell_of_foreign(&self.route, received.from, at.now);
                 }
+                self.refuse(ordinal, Direction::Down, at, received, loss, sinks);
+                continue;
             }
+            self.answered(reactor, descriptors);
             self.enter(index, Direction::Down, at, received, sinks);
+        }
+    }
+
+    /// Notes that the upstream has answered.
+    fn answered(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
+        self.alarms.clear();
+        self.upstream_spoke = true;
+        self.close_stray(reactor, descriptors);
+    }
+
+    /// Takes what came to a flow's port from elsewhere than its upstream. One look is enough.
+    fn take_strays(&mut self, at: ReadAt, turn: &mut Turn) {
+        let Turn { datagrams, reactor, descriptors, sinks, .. } = turn;
+        let Some(flow) = self.stray.as_ref().map(|stray| stray.flow) else { return };
+        let Some(ordinal) = self.flows.get_mut(flow).map(|flow| flow.ordinal) else { return };
+        for received in datagrams.inbox.received() {
+            self.alarms.tell_of_foreign(&self.route, received.from, at.now);
+            self.refuse(ordinal, Direction::Down, at, received, Loss::Foreign, sinks);
+        }
+        self.upstream_spoke = true;
+        self.close_stray(reactor, descriptors);
+    }
+
+    /// Takes note of what a client sent, as long as it has to show that it is there.
+    fn hear(&mut self, index: usize, at: ReadAt, received: Received<'_>) {
+        let flow = self.flows.get_mut(index).expect("the caller just found it");
+        if !flow.is_proved {
+            let (bytes, stamp) = (received.bytes.len() as u64, at.arrival(received.stamp));
+            flow.is_proved = self.sources.hear(flow.client.address.ip(), bytes, stamp);
         }
     }
 
@@ -149,6 +201,7 @@ impl UdpRelay {
     fn open(
         &mut self,
         client: FlowClient,
+        hops: Option<u8>,
         now: Instant,
         reactor: &mut Reactor,
         descriptors: &mut Descriptors,
@@ -179,13 +232,17 @@ impl UdpRelay {
         let part = UdpPart::Flow(self.flows.next_index());
         let owner = Owner { relay: self.id.index, socket: part.key() };
         for address in addresses {
-            match connect(address, self.route.follow, portable) {
+            match connect(address, self.route.follow, hops, portable) {
                 Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
                     Ok(token) => {
                         self.counts.opened += 1;
                         descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
-                        return Ok(self.flows.add(client, socket, token, peer, now));
+                        let index = self.flows.add(client, socket, token, peer, now);
+                        if peer.is_none() && !portable && !self.upstream_spoke {
+                            self.look_for_strays(index, reactor, descriptors);
+                        }
+                        return Ok(index);
                     }
                     Err(error) => log::debug!("route {}: {error}", self.route.name),
                 },
@@ -202,13 +259,58 @@ impl UdpRelay {
         descriptors.give_for(Transport::Udp);
         Err(loss)
     }
+
+    /// Lets a second socket listen on the port of a flow, unless there is one.
+    fn look_for_strays(
+        &mut self,
+        flow: usize,
+        reactor: &mut Reactor,
+        descriptors: &mut Descriptors,
+    ) {
+        if self.stray.is_some() || !descriptors.take(1) {
+            return;
+        }
+        let owner = Owner { relay: self.id.index, socket: UdpPart::Stray.key() };
+        let connected = &self.flows.get_mut(flow).expect("it was just added").socket;
+        let opened = stray::beside(connected).and_then(|mut socket| {
+            let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
+            Ok(Stray { socket, token, flow, again: false })
+        });
+        match opened {
+            Ok(stray) => self.stray = Some(stray),
+            Err(error) => {
+                descriptors.give(1);
+                log::debug!("route {}: a second socket: {error}", self.route.name);
+            }
+        }
+    }
+}
+
+/// Returns how many hops a flow's datagrams may take if its client's had so many left: one less, as
+/// behind a router. So whatever goes round a circle of proxies dies out, though each of them takes it
+/// for something new.
+fn one_less(hops: Option<u8>) -> Result<Option<u8>, Loss> {
+    match hops {
+        None => Ok(None),
+        Some(0 | 1) => Err(Loss::Looped),
+        Some(hops) => Ok(Some(hops.min(HOPS_MAX) - 1)),
+    }
 }
 
 /// Opens a socket to the upstream. If answers may come from other ports it cannot be connected.
-fn connect(address: SocketAddr, follow: bool, portable: bool) -> io::Result<UdpSocket> {
+fn connect(
+    address: SocketAddr,
+    follow: bool,
+    hops: Option<u8>,
+    portable: bool,
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    let options = DatagramOptions { portable, asked_address: false, ipv6: address.is_ipv6() };
+    let ipv6 = address.is_ipv6();
+    let options = DatagramOptions { portable, asked_address: false, ipv6, hops: false };
     prepare_datagram_socket(&socket, options)?;
+    if let Some(hops) = hops {
+        set_hops(&socket, ipv6, hops)?;
+    }
     if follow {
         let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
         socket.bind(&SocketAddr::new(any, 0).into())?;

@@ -1,12 +1,15 @@
 //! The UDP relay of a route: a socket to the upstream for each client, one link per direction for
 //! all of them.
 
+mod alarms;
 mod counts;
 mod flows;
 mod intake;
 mod listening;
 mod release;
 mod send;
+mod sources;
+mod stray;
 
 use crate::descriptors::Descriptors;
 use crate::fate::Fate;
@@ -16,6 +19,7 @@ use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
+use alarms::UdpAlarms;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
 use jostle_common::chance::Direction;
@@ -26,8 +30,10 @@ use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
 use jostle_sys::{SLOTS, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
+use sources::Sources;
 use std::io;
 use std::net::SocketAddr;
+use stray::Stray;
 
 /// Full reads that a socket gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
@@ -40,8 +46,17 @@ pub(crate) struct UdpRelay {
     upstream: Upstream,
     lanes: [Lane; 2],
     flows: Flows,
-    /// Flows with something staged.
-    dirty: Vec<usize>,
+    /// The sources that have to show that they are there.
+    sources: Sources,
+    /// Set once the upstream has said something.
+    upstream_spoke: bool,
+    /// The second socket of a flow, as long as it has not.
+    stray: Option<Stray>,
+    alarms: UdpAlarms,
+    /// The datagrams to be sent in the current pass: places among the outputs of the lane.
+    staged: Vec<usize>,
+    /// The same as runs of one flow: its place, and the run's end among those.
+    runs: Vec<(usize, usize)>,
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
     counts: UdpCounts,
@@ -58,6 +73,8 @@ enum UdpPart {
     Listener(usize),
     /// The socket to the upstream of a flow.
     Flow(usize),
+    /// The second socket of the flow that has one.
+    Stray,
 }
 
 impl UdpPart {
@@ -65,11 +82,16 @@ impl UdpPart {
         SocketKey(match self {
             Self::Listener(index) => 2 * index,
             Self::Flow(index) => 2 * index + 1,
+            Self::Stray => usize::MAX,
         })
     }
 
     const fn of(SocketKey(key): SocketKey) -> Self {
-        if key.is_multiple_of(2) { Self::Listener(key / 2) } else { Self::Flow(key / 2) }
+        match key {
+            usize::MAX => Self::Stray,
+            key if key.is_multiple_of(2) => Self::Listener(key / 2),
+            key => Self::Flow(key / 2),
+        }
     }
 }
 
@@ -99,7 +121,12 @@ impl UdpRelay {
             upstream,
             lanes,
             flows: Flows::default(),
-            dirty: Vec::new(),
+            sources: Sources::new(turn.options.amplification),
+            upstream_spoke: false,
+            stray: None,
+            alarms: UdpAlarms::default(),
+            staged: Vec::new(),
+            runs: Vec::new(),
             fates: Vec::new(),
             counts: UdpCounts::default(),
             draining: None,
@@ -118,6 +145,10 @@ impl UdpRelay {
                 Some(flow) => (flow.token, &mut flow.again),
                 None => return,
             },
+            UdpPart::Stray => match &mut self.stray {
+                Some(stray) => (stray.token, &mut stray.again),
+                None => return,
+            },
         };
         if !std::mem::replace(again, true) {
             reactor.again(token);
@@ -125,12 +156,45 @@ impl UdpRelay {
     }
 
     fn close(&mut self, index: usize, reactor: &mut Reactor, descriptors: &mut Descriptors) {
+        if self.stray.as_ref().is_some_and(|stray| stray.flow == index) {
+            self.close_stray(reactor, descriptors);
+        }
         let Flow { mut socket, token, ordinal, mut missed, client, .. } = self.flows.remove(index);
         let told = datagrams_missed(&socket, self.portable);
         self.lanes[Direction::Down.index()].missed(&mut missed, told);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
         reactor.remove(&mut socket, token);
         descriptors.remove_client(Transport::Udp, client.address.ip());
+    }
+
+    /// Sends what may go before more is read, if there is much of it, or if flows are to make room
+    /// for others: those with a packet inside cannot.
+    fn let_go(&mut self, turn: &mut Turn) {
+        if turn.descriptors.is_short() || self.lanes.iter().any(Lane::has_many_outputs) {
+            self.send(turn);
+        }
+    }
+
+    /// Sends what may go.
+    fn send(&mut self, turn: &mut Turn) {
+        for direction in Direction::BOTH {
+            self.lanes[direction.index()].poll(turn.now);
+            self.flush(direction, turn);
+        }
+    }
+
+    fn close_stray(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
+        if let Some(Stray { mut socket, token, .. }) = self.stray.take() {
+            reactor.remove(&mut socket, token);
+            descriptors.give(1);
+        }
+    }
+
+    /// Notes reports that nobody listens at the upstream.
+    fn note_refusals(&mut self, count: u64, turn: &mut Turn) {
+        self.counts.refused += count;
+        self.alarms.tell_of_refusal(&self.route, turn.now);
+        self.upstream.doubt(self.id, turn.now, &mut turn.names);
     }
 
     /// Counts what the kernel has dropped at a listener.
@@ -219,21 +283,24 @@ impl Relay for UdpRelay {
                     Some(flow) => (&flow.socket, &mut flow.again),
                     None => return,
                 },
+                UdpPart::Stray => match &mut self.stray {
+                    Some(stray) => (&stray.socket, &mut stray.again),
+                    None => return,
+                },
             };
             *again = false;
             match turn.datagrams.inbox.receive(socket, SLOTS) {
                 Ok(count) => {
-                    if !self.take(part, turn) || count < SLOTS {
+                    let goes_on = self.take(part, turn);
+                    self.let_go(turn);
+                    if !goes_on || count < SLOTS {
                         return;
                     }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionRefused => {
-                        self.counts.refused += 1;
-                        self.upstream.doubt(self.id, turn.now, &mut turn.names);
-                    }
+                    io::ErrorKind::ConnectionRefused => self.note_refusals(1, turn),
                     _ => {
                         log::debug!("route {}: receiving: {error}", self.route.name);
                         self.counts.receive_failed += 1;
@@ -245,10 +312,7 @@ impl Relay for UdpRelay {
     }
 
     fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
-        for direction in Direction::BOTH {
-            self.lanes[direction.index()].poll(turn.now);
-            self.flush(direction, turn);
-        }
+        self.send(turn);
         self.close_idle(turn);
         if self.draining.is_none() {
             self.close_retired(turn);
@@ -332,13 +396,14 @@ impl Relay for UdpRelay {
     fn report(&self) -> RelayReport {
         let lost = |loss| self.lanes.iter().map(|lane| lane.account.lost(loss)).sum();
         let open = self.flows.len().max(self.counts.open_at_end);
+        let counts = UdpCounts { sources_forgotten: self.sources.forgotten, ..self.counts };
         let mut links = self.lanes.each_ref().map(Lane::report);
         links.iter_mut().zip(self.missed_since()).for_each(|(link, more)| link.missed(more));
         RelayReport {
             route: self.route.name.clone(),
             transport: Transport::Udp,
             links,
-            counts: self.counts.named(open, lost),
+            counts: counts.named(open, lost),
             round_trips: None,
         }
     }

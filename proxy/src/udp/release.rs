@@ -4,18 +4,22 @@ use super::UdpRelay;
 use super::send::{Way, send};
 use crate::fate::{Fate, Loss};
 use crate::lane::Lane;
-use crate::turn::{Transmit, Turn};
+use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::stage::Output;
 
+/// The outputs for which memory is kept from one pass to the next: many routes have had a burst, and
+/// few have one.
+const OUTPUTS_KEPT: usize = 1024;
+
 impl UdpRelay {
-    /// Sends what a link has let go, by flow, and then writes each one's fate down.
+    /// Sends what a link has let go, in its order, and then writes each one's fate down.
     pub(super) fn flush(&mut self, direction: Direction, turn: &mut Turn) {
         let mut outputs = std::mem::take(&mut self.lanes[direction.index()].outputs);
         if !outputs.is_empty() {
-            self.stage(&outputs, turn.now);
-            self.send_staged(direction, &outputs, &*turn.datagrams.outbox);
+            self.stage(direction, &outputs, turn.now);
+            self.send_staged(direction, &outputs, turn);
             let released = turn.reactor.now();
             let Lane { link, account, .. } = &mut self.lanes[direction.index()];
             for (output, &fate) in outputs.iter().zip(&self.fates) {
@@ -26,13 +30,16 @@ impl UdpRelay {
                 account.settle(link, packet, fate, released, &mut turn.sinks);
             }
             outputs.clear();
+            outputs.shrink_to(OUTPUTS_KEPT);
+            self.fates.clear();
+            self.fates.shrink_to(OUTPUTS_KEPT);
         }
         self.lanes[direction.index()].outputs = outputs;
     }
 
-    /// Puts each delivered datagram with its flow, and notes the fates as they are if nothing
-    /// happens on the way out.
-    fn stage(&mut self, outputs: &[Output], now: Instant) {
+    /// Notes which datagrams are to be sent, as runs of one flow after the other, and the fates as they
+    /// are if nothing happens on the way out.
+    fn stage(&mut self, direction: Direction, outputs: &[Output], now: Instant) {
         self.fates.clear();
         // Those of one flow often come in a row, and need be looked for once.
         let mut last: Option<(u32, usize)> = None;
@@ -55,19 +62,33 @@ impl UdpRelay {
             if packet.copy == 0 {
                 flow.inside -= 1;
             }
-            if fate == Fate::Delivered {
-                if flow.staged.is_empty() {
-                    self.dirty.push(index);
+            if fate != Fate::Delivered {
+                self.fates.push(fate);
+                continue;
+            }
+            if direction == Direction::Down && !flow.is_proved {
+                let receiver = flow.client.address;
+                if !self.sources.may_send(receiver.ip(), packet.body.size().into(), now) {
+                    self.fates.push(Fate::Discarded(Loss::Amplified));
+                    self.alarms.tell_of_amplification(&self.route.name, receiver, now);
+                    continue;
                 }
-                flow.staged.push(place);
             }
             self.fates.push(fate);
+            self.staged.push(place);
+            match self.runs.last_mut() {
+                Some((flow, end)) if *flow == index => *end = self.staged.len(),
+                _ => self.runs.push((index, self.staged.len())),
+            }
         }
     }
 
     /// Sends what is staged, and corrects the fates of what the system did not take.
-    fn send_staged(&mut self, direction: Direction, outputs: &[Output], outbox: &dyn Transmit) {
-        for index in self.dirty.drain(..) {
+    fn send_staged(&mut self, direction: Direction, outputs: &[Output], turn: &mut Turn) {
+        // Whoever merges flows at the other end sees them in the link's order: a flow's datagrams go
+        // with one call only as far as no other's are between them.
+        let (mut start, mut refused) = (0, 0);
+        for (index, end) in self.runs.drain(..) {
             let flow = self
                 .flows
                 .get_mut(index)
@@ -83,8 +104,15 @@ impl UdpRelay {
             let runs = &mut flow.runs[direction.index()];
             let fates = &mut self.fates;
             let lost = |place: usize, loss| fates[place] = Fate::Discarded(loss);
-            self.counts.refused += send(outbox, way, outputs, &flow.staged, runs, lost);
-            flow.staged.clear();
+            let places = &self.staged[start..end];
+            refused += send(&*turn.datagrams.outbox, way, outputs, places, runs, lost);
+            start = end;
+        }
+        self.staged.clear();
+        self.staged.shrink_to(OUTPUTS_KEPT);
+        self.runs.shrink_to(OUTPUTS_KEPT);
+        if refused > 0 {
+            self.note_refusals(refused, turn);
         }
     }
 }

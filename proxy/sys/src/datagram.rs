@@ -22,6 +22,8 @@ pub struct Received<'a> {
     pub from: Option<SocketAddr>,
     /// The address of ours that it was sent to, when the socket was asked to tell.
     pub asked: Option<IpAddr>,
+    /// The hops that it had left (TTL), when the socket was asked to tell.
+    pub hops: Option<u8>,
     /// The calendar time at which the kernel took it in.
     pub stamp: Option<Duration>,
     /// The number of datagrams that the kernel has dropped on this socket so far, for want of
@@ -46,6 +48,7 @@ pub(super) struct Note {
     pub(super) segment: Option<usize>,
     pub(super) from: Option<SocketAddr>,
     pub(super) asked: Option<IpAddr>,
+    pub(super) hops: Option<u8>,
     pub(super) stamp: Option<Duration>,
     pub(super) missed: Option<u32>,
 }

@@ -69,6 +69,7 @@ impl Inbox {
             segment: note.segment,
             from: note.from,
             asked: note.asked,
+            hops: note.hops,
             stamp: note.stamp,
             missed: note.missed,
         })

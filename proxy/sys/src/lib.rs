@@ -21,7 +21,7 @@ pub use limits::{
     is_out_of_descriptors, is_readable, is_too_big, open_descriptors, raise_descriptor_limit,
 };
 pub use outbox::Outbox;
-pub use stream::{ask_for_segments, fix_receive_buffer};
+pub use stream::{ask_for_segments, fix_receive_buffer, hops_of_client, note_hops};
 pub use timer::Timer;
 
 use mio::net::UdpSocket;
@@ -37,6 +37,8 @@ pub struct DatagramOptions {
     pub asked_address: bool,
     /// The socket speaks IPv6.
     pub ipv6: bool,
+    /// Tell how many hops a datagram had left.
+    pub hops: bool,
 }
 
 /// Bytes that a UDP socket may hold for us, asked for: a burst of 4 MiB at 10 Gbit/s is 3 ms of not
@@ -55,6 +57,12 @@ pub fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions) -> io:
     let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
     Ok(())
+}
+
+/// Sets how many hops may be taken by what a socket of the family of `ipv6` sends.
+pub fn set_hops(socket: &Socket, ipv6: bool, hops: u8) -> io::Result<()> {
+    let hops = u32::from(hops);
+    if ipv6 { socket.set_unicast_hops_v6(hops) } else { socket.set_ttl_v4(hops) }
 }
 
 /// Returns true if the system tells how many datagrams it dropped before they could be read.

@@ -15,8 +15,8 @@ use std::time::Duration;
 use std::{io, ptr};
 
 /// Room for the control messages that come with one datagram, aligned as they must be: the stamp,
-/// both kinds of address, the drop count and the segment size take 152 bytes.
-type ControlIn = [u64; 24];
+/// both kinds of address and of hops left, the drop count and the segment size take 200 bytes.
+type ControlIn = [u64; 26];
 
 /// Room for the control messages that go with one: segment size and IPv6 address take 64 bytes.
 type ControlOut = [u64; 8];
@@ -33,7 +33,7 @@ impl Beside {
     pub(super) fn new() -> Box<Self> {
         // SAFETY: a plain C struct of integers, for which zero is a value.
         let name = unsafe { mem::zeroed() };
-        Box::new(Self { names: [name; SLOTS], controls: [[0; 24]; SLOTS] })
+        Box::new(Self { names: [name; SLOTS], controls: [[0; 26]; SLOTS] })
     }
 }
 
@@ -59,6 +59,35 @@ pub(super) fn fix_receive_buffer(socket: &Socket, fixed: bool) -> io::Result<()>
     set_int(socket, libc::SOL_SOCKET, libc::SO_BUF_LOCK, locks)
 }
 
+/// Lets the connections that a listening socket accepts remember the packet that began them.
+pub(super) fn note_hops(socket: &Socket) -> io::Result<()> {
+    set_int(socket, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, 1)
+}
+
+/// Returns how many hops the packet had left that began a connection.
+pub(super) fn hops_of_client(socket: &Socket) -> Option<u8> {
+    // Both headers with all their options.
+    let mut packet = [0u8; 256];
+    let mut length = packet.len() as libc::socklen_t;
+    // SAFETY: the pointers name a writable array and its length in bytes for the duration of the
+    // call; the kernel writes no more than that and says how much it wrote.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            packet.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    // The version is in the first four bits, and says where the field is (RFC 791, RFC 8200).
+    match packet[0] >> 4 {
+        4 if result == 0 && length >= 20 => Some(packet[8]),
+        6 if result == 0 && length >= 40 => Some(packet[7]),
+        _ => None,
+    }
+}
+
 /// Sets what Linux offers on a UDP socket; what it refuses is done without.
 pub(super) fn prepare_datagram_socket(
     socket: &Socket,
@@ -82,6 +111,12 @@ pub(super) fn prepare_datagram_socket(
         wanted.push((libc::IPPROTO_IP, libc::IP_PKTINFO));
         if options.ipv6 {
             wanted.push((libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO));
+        }
+    }
+    if options.hops {
+        wanted.push((libc::IPPROTO_IP, libc::IP_RECVTTL));
+        if options.ipv6 {
+            wanted.push((libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT));
         }
     }
     for (level, name) in wanted {
@@ -196,6 +231,9 @@ fn read_control(header: &libc::msghdr, note: &mut Note) {
                     // can leave from.
                     note.asked =
                         Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+                }
+                (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                    note.hops = u8::try_from(data.cast::<i32>().read_unaligned()).ok();
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();

@@ -26,6 +26,21 @@ pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
     PossibleValuesParser::new(modes).try_map(|name| name.parse())
 }
 
+/// The limit on what a UDP client gets that has not shown that it is there; `None`: no limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amplification(pub(super) Option<u32>);
+
+/// Reads a value of `--amplification`.
+pub(super) fn amplification(text: &str) -> Result<Amplification, String> {
+    if text == "off" {
+        return Ok(Amplification(None));
+    }
+    let factor = text.parse().ok().filter(|factor| *factor > 0);
+    factor
+        .map(|factor| Amplification(Some(factor)))
+        .ok_or_else(|| "write a whole number from 1, or off".to_owned())
+}
+
 /// The routes and the seed that a command line asks for.
 #[derive(Debug)]
 pub(super) struct Plan {

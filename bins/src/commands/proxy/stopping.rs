@@ -1,10 +1,12 @@
 //! What ends the run: signals, and time.
 
 use anyhow::Context;
+use jostle_common::transport::Transport;
+use jostle_common::words::grouped;
 use jostle_console::child::ChildEnd;
 use jostle_console::terminal::note;
 use jostle_console::{keys, signals, status};
-use jostle_proxy::Control;
+use jostle_proxy::{Control, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -59,6 +61,24 @@ impl Wishes {
     }
 }
 
+/// The time in which an end needs no explanation.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// Returns what is still open, in words; `None` if nothing is.
+fn left_open(summary: &Summary) -> Option<String> {
+    let tcp = summary.sockets.iter().filter(|sockets| sockets.protocol == Transport::Tcp);
+    let connections: u64 = tcp.filter_map(|sockets| sockets.counts.get("connections_open")).sum();
+    let udp = summary.links.iter().filter(|link| link.protocol == Transport::Udp);
+    let datagrams: u64 = udp.map(|link| link.held).sum();
+    let counted = |count: u64, one: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        (count > 0).then(|| format!("{} {one}{plural}", grouped(count)))
+    };
+    let parts = [counted(connections, "connection"), counted(datagrams, "datagram")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" and "))
+}
+
 impl Stopper {
     pub(super) fn new(control: Control, drain: Duration) -> Self {
         Self {
@@ -109,6 +129,29 @@ impl Stopper {
             command.ask();
         }
         self.control.stop_within(self.drain);
+        self.tell_of_wait();
+    }
+
+    /// Says once what the end waits for, if it is not there at once.
+    fn tell_of_wait(&self) {
+        let (control, drain) = (self.control(), self.drain);
+        let tell = move || {
+            // Nothing is ever sent: it is a sleep that needs no clock.
+            let (_sender, receiver) = mpsc::channel::<()>();
+            let _ = receiver.recv_timeout(QUICK);
+            // A proxy that has ended has no counters.
+            let open = control.counters().ok().and_then(|summary| left_open(&summary));
+            if let Some(open) = open {
+                note(&format!(
+                    "waiting up to {drain:?} for {open}; a second signal ends it at once"
+                ));
+            }
+        };
+        if drain > QUICK
+            && let Err(error) = std::thread::Builder::new().name("drain".into()).spawn(tell)
+        {
+            log::debug!("nobody says what the end waits for: {error}");
+        }
     }
 
     /// SIGINT, SIGTERM and SIGHUP end the run, a second SIGINT or SIGTERM at once; SIGUSR1 switches

@@ -28,6 +28,7 @@
 mod arrivals;
 mod explain;
 mod reordering;
+mod replay;
 mod runs;
 mod series;
 mod tally;
@@ -36,6 +37,7 @@ pub use arrivals::{Arrival, Pace, PacketStream, Spread};
 pub use explain::{Explanation, Left, Step, explain};
 pub use jostle_engine::link::Drawn;
 pub use reordering::Reordering;
+pub use replay::{Seen, replay};
 pub use runs::Runs;
 pub use series::{Bin, Series};
 pub use tally::{Sample, Tally};

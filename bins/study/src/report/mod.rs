@@ -26,6 +26,7 @@ mod fixtures;
 
 pub use options::ReportArgs;
 
+use crate::simulate::{LiveRun, is_event_log};
 use anyhow::Context as _;
 use gate::Gate;
 use gather::{Gathered, gather};
@@ -34,6 +35,7 @@ use jostle_console::exit::Usage;
 use jostle_console::terminal::{self, escaped};
 use options::{ReportFormat, ReportTarget};
 use read::{Record, RowSource, load};
+use std::path::Path;
 
 impl ReportArgs {
     /// Reports. Returns true unless something got worse than in older rows, or nothing could be
@@ -43,6 +45,12 @@ impl ReportArgs {
     /// Wrong usage; a file that cannot be read or written; no rows.
     pub fn run(&self) -> anyhow::Result<bool> {
         let target = self.target()?;
+        if let [only] = self.rows.as_slice()
+            && self.against.is_empty()
+            && is_event_log(only)
+        {
+            return live(only, target.as_ref()).map(|()| true);
+        }
         let mut interner = Interner::default();
         // Stdin may be one of both, but only once.
         let all: Vec<_> = self.rows.iter().chain(&self.against).cloned().collect();
@@ -69,6 +77,30 @@ impl ReportArgs {
         write(&gathered, gate.as_ref(), target.as_ref())?;
         Ok(gate.is_none_or(|gate| gate.passed()))
     }
+}
+
+/// Draws the event log of a live run as a simulation draws its own.
+fn live(log: &Path, target: Option<&ReportTarget>) -> anyhow::Result<()> {
+    let run = LiveRun::read(log, &crate::page::command_line())?;
+    let format = target.map_or(ReportFormat::Md, |target| target.format);
+    let text = match format {
+        ReportFormat::Html => run.page(),
+        ReportFormat::Md => run.text(),
+        _ => {
+            return Err(Usage::error(
+                "an event log is drawn as a page, or as a table; write -o NAME.html, or nothing",
+            ));
+        }
+    };
+    match target.and_then(|target| target.file.as_ref()) {
+        Some(file) => {
+            let cannot = || format!("cannot write {}", file.display());
+            std::fs::write(file, text).with_context(cannot)?;
+            terminal::note(&escaped(&format!("written: {}", file.display())));
+        }
+        None => terminal::text(&text)?,
+    }
+    Ok(())
 }
 
 /// Writes the report, and says of it what the target does not: remarks on stderr, the judgement

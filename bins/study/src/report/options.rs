@@ -17,6 +17,7 @@ Examples:
   jostle report a.jsonl b.jsonl --x loss --by tcp --over delay --metric goodput,rtt-p99 -o page.html
   jostle report rows.jsonl --metric goodput -o goodput.svg   the figure alone; or goodput.png
   jostle report rows.jsonl --format csv > points.csv
+  jostle report events.jsonl -o run.html                what proxy --events wrote, packet by packet
   jostle report new.jsonl --against old.jsonl --fail-if 'goodput < 0.9' --fail-if 'rtt-p99 > 1.2'
 
 A ratio is new / old of the same cells: same parameters, repeat and seed. The status is 1 when a
@@ -28,7 +29,8 @@ nothing to compare. Failed cells are in no mean, and counted everywhere.";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReportArgs {
-    /// Files of rows; - is stdin
+    /// Files of rows; - is stdin. Or the event log of proxy --events, which is drawn as simulate
+    /// --html draws its own
     #[arg(value_name = "ROWS", required = true)]
     pub(super) rows: Vec<PathBuf>,
 

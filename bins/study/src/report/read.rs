@@ -218,7 +218,7 @@ fn no_row(place: &str, error: &serde_json::Error) -> anyhow::Error {
     let problem = problem.strip_suffix(&at).unwrap_or(&problem);
     Usage::error(format!(
         "{place}: this is no result row: {problem} (column {}); give files that compare, trial or \
-         sweep wrote, or delete the line",
+         sweep wrote, or an event log alone, or delete the line",
         error.column()
     ))
 }

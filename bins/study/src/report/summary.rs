@@ -136,11 +136,17 @@ pub(super) fn estimate(metric: &Metric, found: Option<&PointEstimate>) -> String
     let Some(centre) = found.map(|found| found.centre(metric)) else { return "-".to_owned() };
     let mean = metric.unit.words(centre.mean);
     match centre.interval {
-        Some(interval) if interval.low < interval.high => {
-            format!("{mean} ({})", range(metric.unit, interval))
-        }
-        _ => mean,
+        Some(interval) => with_range(metric.unit, mean, interval),
+        None => mean,
     }
+}
+
+/// Adds a range in brackets, unless both of its ends read alike.
+fn with_range(unit: MetricUnit, text: String, interval: Interval) -> String {
+    if unit.words(interval.low) == unit.words(interval.high) {
+        return text;
+    }
+    format!("{text} ({})", range(unit, interval))
 }
 
 /// Writes the median and the tenths, `8.35 Mbit/s (8.00 to 8.70 Mbit/s)`; of few values the values,
@@ -149,10 +155,8 @@ pub(super) fn middle(metric: &Metric, found: Option<&PointEstimate>) -> String {
     let Some(found) = found.filter(|found| found.count() > 1) else { return String::new() };
     let median = metric.unit.words(found.median);
     match found.middle() {
-        Some((_, tenths)) if tenths.low < tenths.high => {
-            format!("{median} ({})", range(metric.unit, tenths))
-        }
-        _ => median,
+        Some((_, tenths)) => with_range(metric.unit, median, tenths),
+        None => median,
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) struct Simulated {
     /// The stream in words, and for machines.
     pub(super) stream: String,
     pub(super) stream_json: Value,
-    pub(super) seed: u64,
+    /// The seed of its draws; `None` of a run that was live.
+    pub(super) seed: Option<u64>,
     pub(super) route: String,
     pub(super) directions: Vec<SimulatedLink>,
 }
@@ -35,6 +36,8 @@ pub(super) struct SimulatedLink {
     pub(super) direction: Direction,
     pub(super) tally: Tally,
     pub(super) counters: Counters,
+    /// The reasons why packets and copies were discarded, and how often each occurs.
+    pub(super) reasons: Vec<(String, u64)>,
     /// The number of packets and copies that each rule chose.
     pub(super) chosen: Vec<(String, u64)>,
     /// The loss of the rules by formula, if one says all.
@@ -71,7 +74,13 @@ impl SimulatedLink {
         // Queues that overflow lose what no formula here says.
         let queues = counters.discarded(Reason::QueueFull) + counters.discarded(Reason::QueueDelay);
         let expected = expected(profile, key.direction, stream).filter(|_| queues == 0);
-        Self { direction: key.direction, counters, chosen: chosen.collect(), expected, tally }
+        let reasons = Reason::ALL
+            .into_iter()
+            .map(|reason| (reason.name().to_owned(), counters.discarded(reason)))
+            .filter(|(_, times)| *times > 0)
+            .collect();
+        let (direction, chosen) = (key.direction, chosen.collect());
+        Self { direction, counters, reasons, chosen, expected, tally }
     }
 
     /// Returns the share of packets lost.

@@ -2,10 +2,13 @@
 
 mod capture;
 mod finished;
+mod live;
 mod packet;
 mod page;
 mod report;
 pub mod stream;
+
+pub(crate) use live::{LiveRun, is_event_log};
 
 use crate::forecast::{SeenDelays, Warning, narrowed};
 use crate::profiles;
@@ -159,7 +162,7 @@ impl SimulateArgs {
             command: crate::page::command_line(),
             stream: self.stream.words(),
             stream_json: with_reading(self.stream.json(), reading.as_ref()),
-            seed,
+            seed: Some(seed),
             route: self.route.clone(),
             directions,
         };

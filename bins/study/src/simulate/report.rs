@@ -1,11 +1,11 @@
 //! The result of a simulation, as a table and as JSON.
 
 use super::finished::{Simulated, SimulatedLink};
+use super::live::span;
 use crate::probe::{Bin, Series};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use jostle_common::words::{count, fine_percent, grouped, rate, time};
 use jostle_console::terminal::escaped;
-use jostle_engine::stage::Reason;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
@@ -32,7 +32,11 @@ pub(super) fn opening(simulated: &Simulated) -> String {
         .iter()
         .map(|one| format!("{} {}", count(one.tally.entered(), "packet"), one.direction))
         .collect();
-    format!("{name}: {} {}; seed {}", packets.join(", "), simulated.stream, simulated.seed)
+    let end = match simulated.seed {
+        Some(seed) => format!("; seed {seed}"),
+        None => format!(", in {}", span(&simulated.directions)),
+    };
+    format!("{name}: {} {}{end}", packets.join(", "), simulated.stream)
 }
 
 fn table(directions: &[SimulatedLink]) -> String {
@@ -80,9 +84,17 @@ pub(super) fn rows(directions: &[SimulatedLink]) -> Vec<(String, Vec<String>)> {
         losses.burst.map(|burst| format!("{burst:.2}"))
     });
     row("  in a row, most", &|one| some(one.tally.runs().longest()));
-    for reason in Reason::ALL {
-        let name = format!("discarded: {}", reason.name());
-        row(&name, &|one| some(one.counters.discarded(reason)));
+    // In the order in which they are met, up before down.
+    let mut reasons: Vec<&str> = Vec::new();
+    for (reason, _) in directions.iter().flat_map(|one| &one.reasons) {
+        if !reasons.contains(&reason.as_str()) {
+            reasons.push(reason);
+        }
+    }
+    for reason in reasons {
+        row(&format!("discarded: {reason}"), &|one| {
+            one.reasons.iter().find(|(own, _)| own == reason).map(|(_, times)| grouped(*times))
+        });
     }
     row("delay, mean", &|one| delay(one).map(|_| time(one.tally.delay_moments().mean())));
     row("  sd", &|one| delay(one).map(|_| time(one.tally.delay_moments().sd())));
@@ -169,11 +181,8 @@ fn direction(one: &SimulatedLink) -> Value {
     let (tally, counters, runs) = (&one.tally, &one.counters, one.tally.runs());
     let (low, high) = one.loss_interval();
     let expected = one.expected.as_ref();
-    let discarded: Map<String, Value> = Reason::ALL
-        .into_iter()
-        .filter(|reason| counters.discarded(*reason) > 0)
-        .map(|reason| (reason.name().to_owned(), counters.discarded(reason).into()))
-        .collect();
+    let discarded: Map<String, Value> =
+        one.reasons.iter().map(|(reason, times)| (reason.clone(), (*times).into())).collect();
     let mut delay = Map::new();
     delay.insert("mean".into(), tally.delay_moments().mean().into());
     delay.insert("sd".into(), tally.delay_moments().sd().into());

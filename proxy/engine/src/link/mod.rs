@@ -110,6 +110,11 @@ impl Link {
         self.settle_charge();
     }
 
+    /// Returns what so many more packets cost at most, besides their bytes.
+    pub fn cost(&self, packets: u64) -> u64 {
+        self.charge.as_ref().map_or(0, |(_, each)| (packets + CHARGED_AT_ONCE) * each)
+    }
+
     /// Charges what the packets inside cost. In steps: not every packet is worth the counting.
     #[inline]
     fn settle_charge(&mut self) {

@@ -51,6 +51,8 @@ struct Fetch<'a> {
     expected: Option<Digest>,
     /// The size of that version, if the server names one.
     total: Option<u64>,
+    /// The last version whose size was named, also when nothing is there of it any more.
+    named: Option<PartVersion>,
     /// The name that the last answer gives to the file; not safe.
     disposition: Option<String>,
 }
@@ -77,6 +79,7 @@ pub async fn download(
         part: None,
         expected: None,
         total: None,
+        named: None,
         disposition: None,
     };
     let mut retries = 0;
@@ -205,7 +208,21 @@ impl Fetch<'_> {
             }
             Reception::Whole { etag, total } => {
                 let url = self.report.url.to_string();
-                self.restart(etag.map(|etag| PartVersion { etag, url, total }))?;
+                let mut version = etag.map(|etag| PartVersion { etag, url, total });
+                if let (Some(version), Some(named)) = (&mut version, &self.named)
+                    && (&version.etag, &version.url) == (&named.etag, &named.url)
+                {
+                    version.total = version.total.or(named.total);
+                    // One version of two sizes: nobody knows which is whole.
+                    if version.total != named.total {
+                        return self.anew(Misfit::OtherTotal);
+                    }
+                }
+                let total = version.as_ref().map_or(total, |version| version.total);
+                if let Some(version) = version.as_ref().filter(|version| version.total.is_some()) {
+                    self.named = Some(version.clone());
+                }
+                self.restart(version)?;
                 (self.expected, self.total) = (digest, total);
                 Ok(total)
             }

@@ -30,6 +30,33 @@ pub(super) fn draw(simulated: &Simulated) -> String {
     document(&format!("{name} · jostle simulate"), STYLE, "img-src 'none'", &body)
 }
 
+/// Draws the page of a live run: a part for each route.
+pub(super) fn draw_live(runs: &[Simulated], remarks: &[String]) -> String {
+    let body = html! {
+        @for run in runs {
+            header {
+                h1 { (run.name.as_deref().unwrap_or("a live run")) }
+                p.soft { (report::opening(run)) }
+            }
+            div.cards { @for one in &run.directions { (card(one)) } }
+            @for one in &run.directions { (section(one)) }
+            (table(&run.directions))
+        }
+        h2 { "How this was made" }
+        p {
+            "These packets crossed a proxy; its event log tells when each came, when it went on and \
+             what became of it. The delay is from a packet's arrival until it was sent, lateness of \
+             the machine included. Losses in a row are counted in the order in which packets came."
+        }
+        @for remark in remarks { p { (remark) } }
+        dl {
+            @if let Some(run) = runs.first() { dt { "again" } dd { code { (run.command) } } }
+            dt { "made by" } dd { "jostle " (env!("CARGO_PKG_VERSION")) }
+        }
+    };
+    document("A live run · jostle report", STYLE, "img-src 'none'", &body)
+}
+
 const fn heading(direction: Direction) -> &'static str {
     match direction {
         Direction::Up => "Up: from client to server",
@@ -188,7 +215,7 @@ fn origin(simulated: &Simulated) -> Markup {
                 dt { "again" } dd { code { (simulated.command) } }
             }
             dt { "stream" } dd { (simulated.stream) }
-            dt { "seed" } dd.num { (simulated.seed) }
+            @if let Some(seed) = simulated.seed { dt { "seed" } dd.num { (seed) } }
             dt { "route" } dd { (simulated.route) }
             dt { "made by" } dd { "jostle " (env!("CARGO_PKG_VERSION")) }
         }

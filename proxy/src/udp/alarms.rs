@@ -1,0 +1,73 @@
+//! The warnings of a UDP relay: each once, until it is well again.
+
+use crate::alarm::Alarm;
+use jostle_common::time::Instant;
+use jostle_engine::route::Route;
+use std::net::SocketAddr;
+
+/// What there may be to warn of.
+#[derive(Debug, Default)]
+pub(super) struct UdpAlarms {
+    refusal: Alarm,
+    foreign: Alarm,
+    loop_: Alarm,
+    amplification: Alarm,
+}
+
+impl UdpAlarms {
+    /// Nobody listens at the upstream.
+    pub(super) fn tell_of_refusal(&mut self, Route { name, upstream, .. }: &Route, now: Instant) {
+        if self.refusal.raise(now) {
+            log::warn!("route {name}: nobody listens at udp://{upstream}; is the server running?");
+        }
+    }
+
+    /// Something came from elsewhere than the upstream.
+    pub(super) fn tell_of_foreign(
+        &mut self,
+        route: &Route,
+        from: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        if !self.foreign.raise(now) {
+            return;
+        }
+        let Route { name, upstream, follow, .. } = route;
+        let from = from.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
+        if *follow {
+            log::warn!("route {name}: dropped an answer from {from}, which is not {upstream}'s");
+        } else {
+            log::warn!(
+                "route {name}: {upstream} is asked and {from} answers, as with TFTP; such answers \
+                 are dropped: add --follow, or \"follow\": true in the route"
+            );
+        }
+    }
+
+    /// The upstream has answered as it should.
+    pub(super) const fn clear(&mut self) {
+        self.refusal.clear();
+        self.foreign.clear();
+    }
+
+    /// Something came from ourselves, or round a circle.
+    pub(super) fn tell_of_loop(&mut self, name: &str, from: SocketAddr, now: Instant) {
+        if self.loop_.raise(now) {
+            log::warn!(
+                "route {name}: dropped what came from {from}: a socket of this proxy, or a circle \
+                 of proxies; does the upstream lead back here?"
+            );
+        }
+    }
+
+    /// An answer was withheld.
+    pub(super) fn tell_of_amplification(&mut self, name: &str, to: SocketAddr, now: Instant) {
+        if self.amplification.raise(now) {
+            log::warn!(
+                "route {name}: withheld an answer much larger than the question from {}, which may \
+                 be forged; --amplification off sends all",
+                to.ip()
+            );
+        }
+    }
+}
