@@ -21,7 +21,8 @@ fn commands(program: &str, above: &[&str]) -> Vec<String> {
     let listed = help.split("Commands:").nth(1).unwrap_or_default();
     let names = listed.lines().skip(1).take_while(|line| !line.is_empty());
     let names = names.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    let names = names.map(|line| line.split_whitespace().next().unwrap().to_owned());
+    names.filter(|name| name != "help").collect()
 }
 
 #[test]
@@ -34,7 +35,8 @@ fn help_fits_a_terminal_of_any_width() {
                     let mut command = Command::new(program);
                     let help =
                         said(command.args([&name, form]).env("COLUMNS", columns.to_string()));
-                    for line in help.lines() {
+                    // A usage is one line, however long.
+                    for line in help.lines().filter(|line| !line.starts_with("Usage")) {
                         assert!(line.chars().count() <= columns, "{name} {form} {columns}: {line}");
                     }
                     seen += 1;
@@ -52,7 +54,7 @@ fn paragraphs_behind_the_options_fill_their_lines() {
     let prose = help.split("While it runs,").nth(1).unwrap();
     let lines: Vec<&str> = prose.trim_end().lines().skip(1).collect();
     let (last, full) = lines.split_last().unwrap();
-    assert!(full.len() > 4 && !last.is_empty(), "{prose}");
+    assert!(full.len() >= 4 && !last.is_empty(), "{prose}");
     for line in full {
         assert!(line.len() > 60, "ragged: {line:?} in\n{prose}");
     }
@@ -79,7 +81,7 @@ fn manual_pages_cover_all_programs_and_commands() {
         assert!(page(name).contains(".SH NAME"), "{name}");
         let below = commands(program, &[]);
         assert!(below.len() > 5, "{below:?}");
-        for below in below.iter().filter(|below| *below != "help") {
+        for below in &below {
             assert!(page(&format!("{name}-{below}")).contains(".SH SYNOPSIS"), "{name}-{below}");
         }
     }

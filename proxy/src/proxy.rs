@@ -125,7 +125,9 @@ impl Proxy {
             self.obey();
             self.serve(&mut reports);
             if draining_since.is_none() && self.flags.stopped().is_some() {
-                draining_since = Some(now);
+                // The turn began before it was asked to end: what came meanwhile came in time.
+                self.turn.now = self.turn.reactor.now();
+                draining_since = Some(self.turn.now);
                 self.network.fleet.drain(&mut self.turn);
             }
             self.network.work(&mut self.turn);

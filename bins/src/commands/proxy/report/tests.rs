@@ -134,6 +134,7 @@ fn a_run_without_traffic_is_two_lines() {
     run.links = vec![link("dns", Direction::Up, 0), link("dns", Direction::Down, 0)];
     run.sockets = vec![sockets("dns", 0)];
     run.events_lost = 0;
+    run.memory = MemorySummary::default();
     assert_eq!(text(&run, &routes("{}")), "no traffic: dns udp\nseed 7, 12.3 s");
     // A client that was refused is traffic, though no packet came of it.
     run.sockets = vec![sockets("dns", 1)];
