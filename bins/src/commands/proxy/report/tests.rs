@@ -64,6 +64,7 @@ fn run() -> Summary {
         seed: 7,
         seconds: 12.34,
         events_lost: 1,
+        events_error: None,
         memory: MemorySummary { peak: 100 << 20, bound: 1 << 30, ..Default::default() },
         links: links.concat(),
         sockets: vec![sockets("other", 0), sockets("dns", 1), sockets("last", 0)],
