@@ -26,7 +26,7 @@ fn what_slices_hold_is_bounded_by_the_window_and_charged() {
             }
         }
         assert_eq!((run.carrier.room(1, UP), run.bytes[0].len()), (0, 1), "{mode:?}");
-        assert!(pushed <= (6 << 20) + 1 && pushed >= 1 << 20, "{mode:?}: {pushed}");
+        assert!((1 << 20..=(6 << 20) + 1).contains(&pushed), "{mode:?}: {pushed}");
         assert!(run.memory.used() + (64 << 10) >= pushed as u64 - 1, "{mode:?}");
         // Removed, it lets all go at once.
         run.set("");

@@ -33,7 +33,7 @@ impl Hint {
         let shown = String::from_utf8_lossy(&said[..size.min(EXCERPT_BYTES)]);
         let said = match size {
             0 => "an empty line".to_owned(),
-            ..=EXCERPT_BYTES => format!("\"{shown}\""),
+            1..=EXCERPT_BYTES => format!("\"{shown}\""),
             _ => format!("\"{shown}\" … ({size} bytes)"),
         };
         Self(format!("does not understand {said}; {remedy}").into())

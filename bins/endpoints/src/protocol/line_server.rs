@@ -7,7 +7,7 @@
 //! service as it stands, first after [`SILENCE`] and once more after [`LONG_SILENCE`].
 
 use super::hint::Hint;
-use super::lines::{Line, Lines, Overlong, SILENCE, late_newline};
+use super::lines::{LONG_SILENCE, Line, Lines, Overlong, SILENCE, Silence, late_newline};
 use super::stream::StreamEndpoint;
 use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;
@@ -15,18 +15,6 @@ use std::time::Duration;
 
 /// The bytes that are taken in at once: in the worst case as many empty lines.
 const PIECE: usize = 4 << 10;
-
-/// The silence behind a piece of a line after which its rest is not waited for any longer.
-const LONG_SILENCE: Duration = Duration::from_secs(2);
-
-/// The length of a silence behind a line without a newline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// A whole text may be taken for a line.
-    Short,
-    /// Whatever came is all that will come.
-    Long,
-}
 
 /// A service that answers lines.
 pub trait LineService {

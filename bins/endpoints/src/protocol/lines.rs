@@ -7,6 +7,18 @@ use std::time::Duration;
 /// network is very bad; what follows is then taken as the owner of the lines sees fit.
 pub const SILENCE: Duration = Duration::from_millis(200);
 
+/// The silence behind a piece of a line after which its rest is not waited for any longer.
+pub const LONG_SILENCE: Duration = Duration::from_secs(2);
+
+/// The length of a silence behind a line without a newline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// A whole text may be taken for a line.
+    Short,
+    /// Whatever came is all that will come.
+    Long,
+}
+
 /// The longest text in bytes that is taken for a line without a newline. What is longer comes in
 /// several segments, and is a part of a line.
 pub const UNFINISHED_BYTES_MAX: usize = 1024;
@@ -14,8 +26,8 @@ pub const UNFINISHED_BYTES_MAX: usize = 1024;
 /// What people are shown of a line that was too long, of which nothing is kept.
 pub const TOO_LONG: &[u8] = b"a line that is too long";
 
-/// Returns the newline that `bytes` begin with, as long as it is: that of a line which was taken for
-/// whole before it came.
+/// Returns the newline that `bytes` begin with, if they do: that of a line which was taken for whole
+/// before it came.
 pub fn late_newline(bytes: &[u8]) -> &[u8] {
     match bytes {
         [b'\r', b'\n', ..] => &bytes[..2],

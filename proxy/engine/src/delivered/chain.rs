@@ -9,12 +9,16 @@ use std::sync::Arc;
 /// One direction of a connection: what has come out of its links, and the rules that it meets.
 ///
 /// Work that is due first is done first; at the same time that of the rule nearest to the exit, and
-/// what came out of the links last.
+/// then what came out of the links, in the order in which it came.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
-    input: VecDeque<(Instant, Item)>,
+    input: VecDeque<(Due, Item)>,
     elements: Vec<Element>,
 }
+
+/// A place in the order of work: a time, and at that time 0 for the work of rules, or the number of
+/// an arrival.
+pub(super) type Due = (Instant, u64);
 
 /// A rule that is in force.
 #[derive(Clone, Debug)]
@@ -53,27 +57,34 @@ impl Chain {
         self.input.is_empty() && self.elements.iter().all(|element| element.work.is_empty())
     }
 
-    /// Takes what came out of the links at `at`.
-    pub(super) fn push(&mut self, at: Instant, item: Item) {
-        self.input.push_back((at, item));
+    /// Takes what came out of the links at `due`.
+    pub(super) fn push(&mut self, due: Due, item: Item) {
+        self.input.push_back((due, item));
     }
 
     /// Returns when there is work next.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Due> {
         let works = self.elements.iter().filter_map(|element| element.work.deadline());
-        works.chain(self.input.front().map(|(at, _)| *at)).min()
+        works.map(|at| (at, 0)).chain(self.input.front().map(|(due, _)| *due)).min()
     }
 
-    /// Does the piece of work that is due next, at `at`, which [`deadline`](Self::deadline) told.
-    pub(super) fn step(&mut self, at: Instant, leaving: &mut Vec<Leaving>) {
+    /// Returns true if its sender's reset comes in next, at `due`.
+    pub(super) fn is_reset_at(&self, due: Due) -> bool {
+        self.input.front().is_some_and(|(at, item)| *at == due && *item == Item::Reset)
+    }
+
+    /// Does the piece of work that is due next, which [`deadline`](Self::deadline) told.
+    pub(super) fn step(&mut self, due: Due, leaving: &mut Vec<Leaving>) {
+        let (at, _) = due;
+        if let Some((_, item)) = self.input.pop_front_if(|(came, _)| *came == due) {
+            return self.pass(at, 0, item, leaving);
+        }
         let is_due = |element: &Element| element.work.deadline().is_some_and(|due| due <= at);
         if let Some(index) = self.elements.iter().rposition(is_due) {
             let element = &mut self.elements[index];
             let (mut deeds, place) = (Deeds::new(), element.setting.place);
             element.work.work(at, &mut deeds);
             self.carry_out(at, (index + 1, place), deeds, leaving);
-        } else if let Some((_, item)) = self.input.pop_front_if(|(came, _)| *came <= at) {
-            self.pass(at, 0, item, leaving);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::profile::{Start, Timeline};
 use crate::rules::{Item, Rule, StreamSetup};
 use crate::tcp::Event;
 use bytes::Bytes;
-use chain::{Chain, Element, InForce, Leaving};
+use chain::{Chain, Due, Element, InForce, Leaving};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,7 +26,9 @@ pub(crate) struct Delivered {
     directions: [Rules; 2],
     connections: BTreeMap<u32, Connection>,
     /// The time at which each chain has work, the earliest first.
-    due: BTreeSet<(Instant, u32, Direction)>,
+    due: BTreeSet<(Due, u32, Direction)>,
+    /// The number of things that came out of the links and had to wait for earlier work.
+    arrivals: u64,
     events: VecDeque<Event>,
 }
 
@@ -48,7 +50,7 @@ struct Connection {
     /// The time at which it was established; `None` while its handshake is under way.
     since: Option<Instant>,
     chains: [Chain; 2],
-    due: [Option<Instant>; 2],
+    due: [Option<Due>; 2],
     /// Set once the carrier has forgotten it.
     is_forgotten: bool,
 }
@@ -76,6 +78,7 @@ impl Delivered {
             directions,
             connections: BTreeMap::new(),
             due: BTreeSet::new(),
+            arrivals: 0,
             events: VecDeque::new(),
         }
     }
@@ -187,23 +190,25 @@ impl Delivered {
         match event {
             Event::Data { id, direction, bytes } => self.push(at, id, direction, Item::Data(bytes)),
             Event::End { id, direction } => self.push(at, id, direction, Item::End),
-            Event::Reset { id, direction } => {
-                // Nobody is there to read what comes from the other side.
-                self.drop_chain(id, direction.opposite());
-                self.push(at, id, direction, Item::Reset);
-            }
+            Event::Reset { id, direction } => self.push(at, id, direction, Item::Reset),
             Event::Closed { id } => self.forgotten(id),
             other => self.events.push_back(other),
         }
     }
 
     fn push(&mut self, at: Instant, id: u32, direction: Direction, item: Item) {
+        // What is due before may close the connection, or be a change of rules.
+        let is_next = self.next_work().is_none_or(|due| due > at);
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let chain = &mut connection.chains[direction.index()];
-        if chain.is_straight() {
+        if chain.is_straight() && is_next {
+            if item == Item::Reset {
+                self.drop_chain(id, direction.opposite());
+            }
             return self.give_out(id, direction, item);
         }
-        chain.push(at, item);
+        self.arrivals += 1;
+        chain.push((at, self.arrivals), item);
         self.refresh(id, direction);
     }
 
@@ -228,23 +233,32 @@ impl Delivered {
     pub(crate) fn next_work(&self) -> Option<Instant> {
         let changes = self.directions.iter().filter_map(|rules| rules.change);
         let changes = changes.filter(|_| !self.connections.is_empty());
-        changes.chain(self.due.first().map(|(at, ..)| *at)).min()
+        changes.chain(self.due.first().map(|((at, _), ..)| *at)).min()
     }
 
-    /// Does the next piece of work, which is due at `at`: that of a chain before a change of rules.
+    /// Does the next piece of work, which is due at `at`: at the same time that of rules, then a change
+    /// of rules, then what came out of the links.
     pub(crate) fn step(&mut self, at: Instant, links: [&mut Link; 2], demands: &mut Vec<Demand>) {
-        if let Some(&(due, id, direction)) = self.due.first().filter(|(due, ..)| *due <= at) {
-            let Some(connection) = self.connections.get_mut(&id) else { return };
-            let mut leaving = Vec::new();
-            connection.chains[direction.index()].step(due, &mut leaving);
-            return self.settle(due, id, direction, leaving, demands);
-        }
         for link in links {
             let rules = &self.directions[link.key().direction.index()];
-            if rules.change.is_some_and(|change| change <= at) {
+            let is_first = |change: &Instant| {
+                let due = self.due.first().map(|(due, ..)| *due);
+                *change <= at && due.is_none_or(|due| (*change, 1) <= due)
+            };
+            if rules.change.as_ref().is_some_and(is_first) {
                 return self.apply(at, link, demands);
             }
         }
+        let Some(&(due, id, direction)) = self.due.first() else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.chains[direction.index()].is_reset_at(due) {
+            // Nobody is there to read what comes from the other side.
+            self.drop_chain(id, direction.opposite());
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let mut leaving = Vec::new();
+        connection.chains[direction.index()].step(due, &mut leaving);
+        self.settle(due.0, id, direction, leaving, demands);
     }
 
     /// Carries out what left a chain, and notes when it has work next.

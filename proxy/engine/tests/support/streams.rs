@@ -110,6 +110,12 @@ impl Run {
         self.carrier.push(self.now, id, direction, bytes);
     }
 
+    /// Pushes bytes that follow the first `start`.
+    pub(crate) fn push_from(&mut self, id: u32, direction: Direction, start: usize, count: usize) {
+        let bytes: Bytes = (start..start + count).map(|at| at as u8).collect();
+        self.carrier.push(self.now, id, direction, bytes);
+    }
+
     pub(crate) fn finish(&mut self, direction: Direction) {
         self.carrier.finish(self.now, 1, direction);
     }

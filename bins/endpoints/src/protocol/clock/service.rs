@@ -2,8 +2,8 @@
 
 use super::{ERROR, LINE_BYTES_MAX, QUESTION, TimeFormat, answer};
 use crate::protocol::hint::Hint;
-use crate::protocol::line_server::{LineService, Silence};
-use crate::protocol::lines::{Line, Overlong, TOO_LONG};
+use crate::protocol::line_server::LineService;
+use crate::protocol::lines::{Line, Overlong, Silence, TOO_LONG};
 use bytes::BytesMut;
 use std::time::Duration;
 

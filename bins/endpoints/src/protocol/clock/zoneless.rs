@@ -1,5 +1,5 @@
-//! Times without a zone, as simple programs write them: `2001-09-09 01:46:40.5`, `Sun Sep  9 01:46:40
-//! 2001` or `01:46:40`.
+//! Times without a zone, as simple programs write them: `2001-09-09 01:46:40.5`,
+//! `Sun Sep  9 01:46:40 2001` or `01:46:40`.
 //!
 //! Zones differ from UTC by whole quarters of an hour. So such a time says where the clock's hand
 //! stands within one, and the quarter that is nearest to our own clock is taken.

@@ -3,8 +3,10 @@
 use super::{EchoClient, MESSAGE_BYTES_MAX};
 use crate::protocol::Endpoint as _;
 use crate::protocol::hint::Hint;
-use crate::protocol::line_server::{LineService, Silence};
-use crate::protocol::lines::{Line, Lines, Overlong, SILENCE, UNFINISHED_BYTES_MAX, late_newline};
+use crate::protocol::line_server::LineService;
+use crate::protocol::lines::{
+    Line, Lines, Overlong, SILENCE, Silence, UNFINISHED_BYTES_MAX, late_newline,
+};
 use crate::protocol::stream::StreamEndpoint;
 use bytes::{Bytes, BytesMut};
 use jostle_common::time::Instant;

@@ -217,7 +217,7 @@ mod tests {
             receiver.poll(at(ends - 1));
             assert!(folder.finished().is_empty(), "{size}");
             receiver.poll(at(ends));
-            assert_eq!(folder.finished(), [bytes.clone()]);
+            assert_eq!(folder.finished(), std::slice::from_ref(&bytes));
             let received = receiver.next_received().unwrap();
             assert_eq!((received.bare, received.counts()), (Some(last - 9), None));
             assert_eq!(received.stored.unwrap().1, Digest::of(&bytes));

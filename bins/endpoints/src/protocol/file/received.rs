@@ -96,6 +96,8 @@ pub struct UdpFileReceiverReport {
     pub ignored: u64,
     /// Announcements from a source that had yet to prove its address.
     pub unproved: u64,
+    /// Announcements left unanswered, since a place may soon be free.
+    pub waiting: u64,
     /// Files that were refused.
     pub refused: u64,
     /// Announcements that were forgotten, since there were too many without a chunk.

@@ -23,8 +23,11 @@ const OUTBOX_MAX: usize = 256;
 /// The most files that may be announced without a chunk that came: beyond, the one that has been
 /// announced longest is forgotten.
 const ANNOUNCED_MAX: usize = 1024;
-/// The silence after which a transfer gives its place to another that needs one.
-const YIELD_AFTER: Duration = Duration::from_secs(5);
+/// The silence after which a transfer gives its place to another that needs one. A chunk takes as
+/// long at 3 kbit/s.
+const YIELD_AFTER: Duration = Duration::from_secs(10);
+/// The silence from which on a transfer may be about to yield, so that waiting is worth while.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
 const BUSY: &str = "the server is busy with other files; try again later";
 
 /// A transfer is known by its sender's address and its number.
@@ -201,6 +204,11 @@ impl<F: Folder> UdpFileReceiver<F> {
             self.report.unproved += 1;
             return Some(ServerControl::Prove { transfer: id, cookie: self.jar.cookie(now, from) });
         }
+        if self.is_full_of_silence(now) {
+            // The sender announces it again, and there may be a place by then.
+            self.report.waiting += 1;
+            return None;
+        }
         Some(match self.admit(now, from, announced.size) {
             Ok(chunks) => {
                 self.forget_oldest_announced();
@@ -237,6 +245,16 @@ impl<F: Folder> UdpFileReceiver<F> {
             return Err(BUSY.to_owned());
         }
         Ok(chunks)
+    }
+
+    /// Returns true if there is no place, and one whose sender is silent may soon be free.
+    fn is_full_of_silence(&self, now: Instant) -> bool {
+        let is_silent = |transfer: &UdpTransfer<F::File>| {
+            transfer.has_data() && transfer.is_open() && transfer.heard() + SILENT_AFTER <= now
+        };
+        self.places_taken() >= self.settings.transfers_max
+            && self.yielding(now).is_none()
+            && self.transfers.values().any(is_silent)
     }
 
     fn places_taken(&self) -> usize {

@@ -397,11 +397,15 @@ fn a_sender_that_has_long_been_silent_yields_and_an_active_one_does_not() {
         receiver.handle(now, peer(), &chunk(transfer, 0));
         matches!(accepted, Some(ServerControl::Accept { .. }))
     };
-    assert!(begin(&mut receiver, 0, 1) && begin(&mut receiver, 1000, 2));
-    assert!(!begin(&mut receiver, 4999, 3));
-    // The older of the two is heard again, so the other yields when it has been silent for 5 s.
-    receiver.handle(Instant::from_millis(4999), peer(), &chunk(1, 1));
-    assert!(!begin(&mut receiver, 5999, 3) && begin(&mut receiver, 6000, 3));
+    assert!(begin(&mut receiver, 0, 1) && begin(&mut receiver, 500, 2));
+    // While all are active the next is refused; when one is silent it is left to ask again.
+    assert!(!begin(&mut receiver, 600, 3));
+    assert_eq!((receiver.report().refused, receiver.report().waiting), (1, 0));
+    assert!(!begin(&mut receiver, 9999, 3));
+    assert_eq!((receiver.report().refused, receiver.report().waiting), (1, 1));
+    // The older of the two is heard again, so the other yields when it has been silent for 10 s.
+    receiver.handle(Instant::from_millis(9999), peer(), &chunk(1, 1));
+    assert!(!begin(&mut receiver, 10_499, 3) && begin(&mut receiver, 10_500, 3));
     assert_eq!(receiver.report().yielded, 1);
     let yielded = receiver.next_received().unwrap().stored.unwrap_err();
     assert!(yielded.contains("another needed its place"), "{yielded}");

@@ -156,7 +156,10 @@ impl Checksums {
     /// Returns those that `field` is, of a message with this number.
     pub(super) fn of(field: &[u8], number: &[u8], message: &[u8]) -> Self {
         let decimal = read(field, 10);
-        let digits = field.strip_prefix(b"0x").or(field.strip_prefix(b"0X")).unwrap_or(field);
+        let digits = match field {
+            [b'0', b'x' | b'X', digits @ ..] => digits,
+            digits => digits,
+        };
         let hexadecimal = read(digits, 16);
         let is_digest = hexadecimal.is_none() && digits.iter().all(u8::is_ascii_hexdigit);
         let mut found = 0;

@@ -19,8 +19,8 @@ const REPLY_BYTES_MAX: usize = 1024;
 const WAITING_MAX: usize = 1024;
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// The number of `NACK`s before any `ACK`, or of lines that are no reply before any, at which people
-/// are told.
+/// The number of `NACK`s before any `ACK`, or of lines that are no reply before any, at which
+/// people are told.
 const REMARK_AT: u64 = 4;
 
 /// The settings of a [`MessagesClient`].

@@ -326,7 +326,8 @@ mod tests {
             let reader = Reader::default();
             for part in line.split(|byte| *byte == b'\n') {
                 let read = reader.read(part);
-                prop_assert!(read.is_none_or(|read| read.message == message.as_bytes()), "{read:?}");
+                let is_right = read.is_none_or(|read| read.message == message.as_bytes());
+                prop_assert!(is_right, "{read:?}");
             }
         }
     }

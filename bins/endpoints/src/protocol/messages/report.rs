@@ -1,4 +1,4 @@
-//! What a client tells: the messages that are acknowledged, its counts, and the reason of a failure.
+//! What a client tells: acknowledged messages, its counts, and the reason of a failure.
 
 use bytes::Bytes;
 use jostle_common::statistics::RoundTrips;

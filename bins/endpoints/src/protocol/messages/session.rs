@@ -4,7 +4,8 @@ use super::dialect::{Dialect, Reader, ValidLine, is_beginning, resembles_ours};
 use super::wire::{GOODBYE, LINE_BYTES_MAX, Reply, ReplyVerdict};
 use crate::protocol::hint::Hint;
 use crate::protocol::lines::{
-    Line, Lines, Overlong, SILENCE, TOO_LONG, UNFINISHED_BYTES_MAX, late_newline,
+    LONG_SILENCE, Line, Lines, Overlong, SILENCE, Silence, TOO_LONG, UNFINISHED_BYTES_MAX,
+    late_newline,
 };
 use crate::protocol::stream::StreamEndpoint;
 use bytes::{Bytes, BytesMut};
@@ -90,8 +91,9 @@ pub struct Session {
     is_last_damaged: bool,
     /// True if a newline came.
     has_newline: bool,
-    /// The time at which the client has been silent behind a text without a newline.
-    silent_at: Option<Instant>,
+    /// The time at which the client has been silent behind a text without a newline, and the
+    /// length of that silence.
+    silent_at: Option<(Instant, Silence)>,
     /// True if the last line was taken before its newline came.
     is_ahead: bool,
     /// True if replies are the bare words: the client did not understand the documented ones.
@@ -230,7 +232,7 @@ impl Session {
     fn refuse(&mut self, line: &[u8]) {
         self.is_last_damaged = true;
         self.report.damaged += 1;
-        self.hint = self.reader.refuse(line).or(self.hint.take());
+        self.hint = self.reader.refuse(line).or_else(|| self.hint.take());
         self.reply(ReplyVerdict::Nack, self.expected);
     }
 
@@ -248,19 +250,22 @@ impl Session {
     }
 
     /// Takes the text without a newline, behind which the client is silent, for a line if it is
-    /// valid so, or if it comes from a program that sends no newlines and cannot be a part of a
-    /// line of ours.
-    fn take_unfinished(&mut self) {
+    /// valid so, or if it comes from a program that sends no newlines: at once if it cannot be a
+    /// part of a line of ours.
+    fn take_unfinished(&mut self, silence: Silence) {
+        self.silent_at = None;
         let text = self.lines.unfinished();
         let is_valid = self.reader.read(text).is_some() || !self.reader.parts(text).is_empty();
-        let is_others = self.reader.may_be_other()
-            && !self.has_newline
-            && text.len() <= UNFINISHED_BYTES_MAX
-            && !resembles_ours(text);
+        let is_others =
+            self.reader.may_be_other() && !self.has_newline && text.len() <= UNFINISHED_BYTES_MAX;
         let is_goodbye = text == GOODBYE && !self.is_last_damaged;
-        if (is_valid || is_others || is_goodbye)
-            && let Some(line) = self.lines.finish()
-        {
+        let is_whole = is_valid
+            || is_goodbye
+            || is_others && (!resembles_ours(text) || silence == Silence::Long);
+        if !is_whole {
+            let is_first = is_others && silence == Silence::Short;
+            self.silent_at = is_first.then(|| (self.heard + LONG_SILENCE, Silence::Long));
+        } else if let Some(line) = self.lines.finish() {
             self.handle_line(Line::Whole(&line));
             self.is_ahead = true;
         }
@@ -292,8 +297,11 @@ impl StreamEndpoint for Session {
         let mut lines = self.lines.take();
         lines.push(bytes, |line| self.handle_line(line));
         self.lines = lines;
-        let text = self.lines.unfinished();
-        self.silent_at = (!text.is_empty() && !is_beginning(text)).then(|| now + SILENCE);
+        self.silent_at = match self.lines.unfinished() {
+            [] => None,
+            text if is_beginning(text) => Some((now + LONG_SILENCE, Silence::Long)),
+            _ => Some((now + SILENCE, Silence::Short)),
+        };
     }
 
     fn handle_end(&mut self, _now: Instant) {
@@ -312,8 +320,11 @@ impl StreamEndpoint for Session {
     }
 
     fn poll(&mut self, now: Instant) -> Option<Bytes> {
-        if self.ended.is_none() && self.silent_at.take_if(|at| *at <= now).is_some() {
-            self.take_unfinished();
+        if let Some((at, silence)) = self.silent_at
+            && at <= now
+            && self.ended.is_none()
+        {
+            self.take_unfinished(silence);
         }
         if self.replies.is_empty() && self.ends_at().is_some_and(|at| at <= now) {
             self.ended =
@@ -324,7 +335,7 @@ impl StreamEndpoint for Session {
 
     fn deadline(&self) -> Option<Instant> {
         let silent_at = self.silent_at.filter(|_| self.ended.is_none());
-        self.ends_at().into_iter().chain(silent_at).min()
+        self.ends_at().into_iter().chain(silent_at.map(|(at, _)| at)).min()
     }
 
     fn is_finished(&self) -> bool {

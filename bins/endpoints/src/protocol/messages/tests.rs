@@ -424,9 +424,13 @@ fn lines_without_newlines_are_taken_after_a_silence() {
     // Part of a line of ours waits for its rest; what cannot be one is refused.
     let mut cut = session();
     assert_eq!(answer(&mut cut, at(0), b"0 c2912e81 hel"), "");
-    assert_eq!((cut.poll(at(200)), cut.deadline()), (None, None));
+    assert_eq!((cut.poll(at(200)), cut.deadline()), (None, Some(at(2000))));
     let mut begun = session();
-    assert_eq!((answer(&mut begun, at(0), b"0 90706"), begun.deadline()), (String::new(), None));
+    assert_eq!(answer(&mut begun, at(0), b"0 90706"), "");
+    assert_eq!((begun.poll(at(1999)), begun.poll(at(2000))), (None, Some(nack(0))));
+    let mut alike = session();
+    assert_eq!(answer(&mut alike, at(0), b"0 deadbeef hello"), "");
+    assert_eq!((alike.poll(at(1999)), alike.poll(at(2000))), (None, Some(nack(0))));
     assert_eq!(answer(&mut cut, at(900), b"lo\n"), String::from_utf8_lossy(&ack(0)));
     assert_eq!(answer(&mut cut, at(900), b"rubbish"), "");
     assert_eq!(cut.poll(at(5000)), None, "a client of ours sends newlines");

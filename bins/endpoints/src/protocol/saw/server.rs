@@ -273,7 +273,7 @@ mod tests {
         // To another machine only as much as it sent allows.
         assert_eq!(ask("192.0.2.1:7777", b"0"), None);
         assert_eq!(
-            ask("192.0.2.1:7777", &[b"0".repeat(1), vec![b' '; 1400]].concat()).unwrap(),
+            ask("192.0.2.1:7777", &[&b"0"[..], &[b' '; 1400]].concat()).unwrap(),
             &bytes[..CHUNK]
         );
         assert_eq!(ask("192.0.2.1:7777", b"3").unwrap(), "");
