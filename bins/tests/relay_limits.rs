@@ -27,7 +27,7 @@ fn limited(descriptors: &str, stderr: &str) -> Command {
 
 fn start(route: &str, more: &[&str]) -> Jostle {
     let listeners = if route.starts_with("both") { 2 } else { 1 };
-    let arguments = [&[route, "--seed", "7"], more].concat();
+    let arguments = [&[route, "--seed", "7", "--drain", "100ms"], more].concat();
     Jostle::start_with(limited(DESCRIPTORS, ">/dev/null"), &arguments, listeners)
 }
 
@@ -108,7 +108,11 @@ fn clients_without_a_descriptor_wait_in_the_backlog() {
     let stderr = folder.path().join("stderr");
     let redirect = format!(">{}", stderr.display());
     let route = format!("tcp://127.0.0.1:0={}", echo());
-    let jostle = Jostle::start_with(limited(DESCRIPTORS, &redirect), &[&route, "--seed", "7"], 1);
+    let jostle = Jostle::start_with(
+        limited(DESCRIPTORS, &redirect),
+        &[&route, "--seed", "7", "--drain", "100ms"],
+        1,
+    );
     let address = jostle.address("tcp");
     // No address has half of all.
     let mut clients: Vec<TcpStream> = (0..60).map(|n| client(1 + n % 6, address)).collect();
@@ -172,7 +176,7 @@ fn udp_flows_leave_tcp_its_share_and_idle_ones_make_room_for_it() {
     let [udp, tcp] = ["udp", "tcp"].map(|scheme| jostle.address(scheme));
     let flood = || {
         for n in 0..100 {
-            let client = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1 + n % 6], 0))).unwrap();
+            let client = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1 + n % 2], 0))).unwrap();
             client.send_to(b"x", udp).unwrap();
         }
     };

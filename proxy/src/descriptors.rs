@@ -34,8 +34,9 @@ pub(crate) struct Descriptors {
     of_clients: [usize; 2],
     /// The relays, by transport.
     relays: [usize; 2],
-    sources: Sources,
-    /// The most clients of one address, if that was set.
+    /// The clients of each transport: forged datagrams must not bar an address's connections.
+    sources: [Sources; 2],
+    /// The most clients of one address, per transport, if that was set.
     per_source: Option<usize>,
     /// Until when TCP clients have precedence.
     tcp_waits_until: Option<Instant>,
@@ -67,7 +68,7 @@ impl Descriptors {
             taken: 0,
             of_clients: [0; 2],
             relays: [0; 2],
-            sources: Sources::default(),
+            sources: Default::default(),
             per_source,
             tcp_waits_until: None,
             tcp_waits: false,
@@ -111,21 +112,24 @@ impl Descriptors {
         self.taken -= amount;
     }
 
-    /// Takes what another client of a transport needs, if it may have that.
-    pub(crate) fn take_for(&mut self, transport: Transport, now: Instant) -> bool {
-        let has_precedence =
-            transport == Transport::Tcp || self.tcp_waits_until.is_none_or(|until| until <= now);
+    /// Returns how many of those that are free are kept for the other transport.
+    fn kept_from(&self, transport: Transport) -> usize {
         let other = match transport {
             Transport::Udp => Transport::Tcp,
             Transport::Tcp => Transport::Udp,
         };
-        let kept = if self.relays[place(other)] > 0 {
-            let share = (self.limit / TRANSPORT_SHARE).max(cost(other));
-            share.saturating_sub(self.of_clients[place(other)])
-        } else {
-            0
-        };
-        let enough = self.taken + cost(transport) + kept <= self.limit;
+        if self.relays[place(other)] == 0 {
+            return 0;
+        }
+        let share = (self.limit / TRANSPORT_SHARE).max(cost(other));
+        share.saturating_sub(self.of_clients[place(other)])
+    }
+
+    /// Takes what another client of a transport needs, if it may have that.
+    pub(crate) fn take_for(&mut self, transport: Transport, now: Instant) -> bool {
+        let has_precedence =
+            transport == Transport::Tcp || self.tcp_waits_until.is_none_or(|until| until <= now);
+        let enough = self.taken + cost(transport) + self.kept_from(transport) <= self.limit;
         if has_precedence && enough {
             self.take_in_place(transport);
         }
@@ -144,15 +148,15 @@ impl Descriptors {
         self.of_clients[place(transport)] -= cost(transport);
     }
 
-    /// Returns true if few are left.
-    pub(crate) const fn is_short(&self) -> bool {
-        is_short(self.taken, self.limit)
+    /// Returns true if few are left for flows.
+    pub(crate) fn is_short_of_flows(&self) -> bool {
+        is_short(self.taken + self.kept_from(Transport::Udp), self.limit)
     }
 
-    /// Returns false if an address has as many clients as it may have: as many as were set, or half
+    /// Returns false if an address has as many clients of a transport as it may have: as many as were set, or half
     /// of all while few are left for others.
-    pub(crate) fn may_have_another(&mut self, source: IpAddr) -> bool {
-        let (clients, sockets) = self.sources.of(source);
+    pub(crate) fn may_have_another(&mut self, transport: Transport, source: IpAddr) -> bool {
+        let (clients, sockets) = self.sources[place(transport)].of(source);
         let enough = match self.per_source {
             Some(most) => clients < most,
             None => !is_too_much(sockets, self.taken, self.limit),
@@ -160,8 +164,8 @@ impl Descriptors {
         if !enough && !std::mem::replace(&mut self.has_warned_of_source, true) {
             let most = clients.max(1);
             log::warn!(
-                "{source} has {most} flows and connections, and gets no more of the places that \
-                 are left; raise the limit (ulimit -n), or state another (--per-source)"
+                "{source} has {most} {transport} clients and gets no more of the places that are \
+                 left; raise the limit (ulimit -n), or state another (--per-source)"
             );
         }
         enough
@@ -169,12 +173,12 @@ impl Descriptors {
 
     /// Notes that a client is there, which has taken what it needs.
     pub(crate) fn add_client(&mut self, transport: Transport, source: IpAddr) {
-        self.sources.add(source, cost(transport));
+        self.sources[place(transport)].add(source, cost(transport));
     }
 
     /// Gives back what a client had that is gone.
     pub(crate) fn remove_client(&mut self, transport: Transport, source: IpAddr) {
-        self.sources.remove(source, cost(transport));
+        self.sources[place(transport)].remove(source, cost(transport));
         self.give_for(transport);
     }
 
@@ -283,7 +287,9 @@ mod tests {
 
     fn fill(descriptors: &mut Descriptors, transport: Transport, source: IpAddr) -> usize {
         let mut clients = 0;
-        while descriptors.may_have_another(source) && descriptors.take_for(transport, NOW) {
+        while descriptors.may_have_another(transport, source)
+            && descriptors.take_for(transport, NOW)
+        {
             descriptors.add_client(transport, source);
             clients += 1;
         }
@@ -348,7 +354,7 @@ mod tests {
             for _ in 0..places / 2 {
                 descriptors.remove_client(transport, source(1));
             }
-            assert!(descriptors.may_have_another(source(1)), "there is enough again");
+            assert!(descriptors.may_have_another(transport, source(1)), "there is enough again");
         }
     }
 
@@ -356,10 +362,11 @@ mod tests {
     fn a_number_that_was_set_holds_whatever_is_left() {
         let mut descriptors = Descriptors::new(1024, 9, Some(5));
         assert_eq!(fill(&mut descriptors, Tcp, source(1)), 5);
-        assert_eq!(fill(&mut descriptors, Udp, source(1)), 0);
+        assert_eq!(fill(&mut descriptors, Tcp, source(1)), 0);
+        assert_eq!(fill(&mut descriptors, Udp, source(1)), 5);
         assert_eq!(fill(&mut descriptors, Udp, source(2)), 5);
         descriptors.remove_client(Tcp, source(1));
-        assert_eq!(fill(&mut descriptors, Udp, source(1)), 1);
+        assert_eq!(fill(&mut descriptors, Tcp, source(1)), 1);
         // Of IPv6 a network counts, and a mapped address is the one it stands for.
         for (one, other) in [("2001:db8::1", "2001:db8::9:1"), ("::ffff:9.9.9.9", "9.9.9.9")] {
             let [one, other] = [one, other].map(|text| text.parse().unwrap());

@@ -36,7 +36,7 @@ pub struct Settings {
     /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
     /// senders wait.
     pub memory: u64,
-    /// The most UDP flows and TCP connections of one address (of IPv6, a network of 64 bits);
+    /// The most UDP flows, and TCP connections, of one address (of IPv6, a network of 64 bits);
     /// `None`: half of what the process may have open, while less than a quarter of that is free.
     pub per_source: Option<usize>,
 }

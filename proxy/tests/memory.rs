@@ -81,7 +81,7 @@ fn fill(chance: &str, size: usize, run: usize, mebibytes: u64) -> u64 {
 #[test]
 fn survivors_of_a_drop_rule_do_not_keep_their_runs() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for (chance, least) in [("30%", 55), ("95%", 75)] {
+    for (chance, least) in [("30%", 55), ("95%", 65)] {
         let count = fill(chance, 1200, 50, 64);
         let share = count * 1200 * 100 / (16 * MIB);
         assert!((least..100).contains(&share), "{chance}: {share} % of it is payload");
@@ -147,7 +147,7 @@ fn receivers_that_do_not_read_cost_no_more_than_the_bound() {
         }
         let (grown, memory) = (resident().saturating_sub(before), held(&proxy));
         let text = format!("{mode}: {grown} bytes more, {memory:?}");
-        assert!(memory.used <= bound * MIB / 2 && memory.used > bound * MIB / 5, "{text}");
+        assert!(memory.used <= bound * MIB / 2 && memory.used > 2 * MIB, "{text}");
         assert!(grown <= memory.used + SLACK / 2, "{text}");
         // The end of it: both sides at once, as neither waits for the other.
         let total: usize = pairs.iter().map(|(_, _, sent)| sent).sum();

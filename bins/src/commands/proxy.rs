@@ -105,8 +105,8 @@ pub struct ProxyArgs {
     /// wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
     memory: ByteSize,
-    /// Let one address have at most so many UDP flows and TCP connections; unless stated, half of
-    /// the places while few are left
+    /// Let one address have at most so many UDP flows, and as many TCP connections; unless stated,
+    /// half of the places while few are left
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "The relays")]
     per_source: Option<u32>,

@@ -78,7 +78,9 @@ impl TcpRelay {
                 return false;
             }
             let kept = match self.acceptor.accept(index) {
-                Ok((stream, address)) if !turn.descriptors.may_have_another(address.ip()) => {
+                Ok((stream, address))
+                    if !turn.descriptors.may_have_another(Transport::Tcp, address.ip()) =>
+                {
                     self.turn_away(stream, turn);
                     continue;
                 }

@@ -213,8 +213,8 @@ impl UdpRelay {
         }
         // One address must not take all places: when it has many, a flow of its own makes room.
         let source = client.address.ip();
-        let has_share =
-            self.flows.has_too_much(source, FLOWS_MAX) || !descriptors.may_have_another(source);
+        let has_share = self.flows.has_too_much(source, FLOWS_MAX)
+            || !descriptors.may_have_another(Transport::Udp, source);
         let is_free =
             !has_share && self.flows.len() < FLOWS_MAX && descriptors.take_for(Transport::Udp, now);
         if !is_free {

@@ -170,7 +170,7 @@ impl UdpRelay {
     /// Sends what may go before more is read, if there is much of it, or if flows are to make room
     /// for others: those with a packet inside cannot.
     fn let_go(&mut self, turn: &mut Turn) {
-        if turn.descriptors.is_short() || self.lanes.iter().any(Lane::has_many_outputs) {
+        if turn.descriptors.is_short_of_flows() || self.lanes.iter().any(Lane::has_many_outputs) {
             self.send(turn);
         }
     }

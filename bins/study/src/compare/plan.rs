@@ -170,8 +170,8 @@ fn effects(shorthand: &Shorthand, way: &str) -> Vec<String> {
         let jitter = shorthand.jitter.map(|Span(jitter)| format!(" ± {}", duration(jitter)));
         let jitter = jitter.unwrap_or_default();
         let shape = shorthand.shape.filter(|shape| *shape != JitterShape::default());
-        let jitter = shape.map_or(jitter.clone(), |shape| format!("{jitter} ({shape})"));
-        parts.push(format!("{}{jitter} of delay {way}", duration(delay)));
+        let shape = shape.map_or_else(String::new, |shape| format!(" ({shape})"));
+        parts.push(format!("{}{jitter}{shape} of delay {way}", duration(delay)));
     }
     // What is not said of one way holds each way.
     let aside = if way == "each way" { String::new() } else { format!(" {way}") };

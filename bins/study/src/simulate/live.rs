@@ -180,7 +180,7 @@ impl RunLog {
                 name: Some(name),
                 about: String::new(),
                 command: command.to_owned(),
-                stream: format!("what the event log {file} tells of {protocol}"),
+                stream: format!("over {protocol}"),
                 stream_json: Value::Null,
                 seed: None,
                 route,

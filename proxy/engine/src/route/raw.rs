@@ -120,7 +120,8 @@ struct RawModel {
 /// Returns the JSON Schema of configurations (draft 7), as text with a line end.
 pub fn schema() -> String {
     schema_of::<RawConfiguration>("jostle proxy --config", |schema| {
-        let words = "What Toxiproxy would do; it is ignored here.";
+        let words = "Toxiproxy's toxics, instead of a profile; without \"tcp\" the route is raw, in \
+                     units of what was read.";
         let toxics = json!({ "type": "array", "description": words });
         if let Some(fields) = schema.pointer_mut("/definitions/RawRoute/properties")
             && let Some(fields) = fields.as_object_mut()

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::profile::Profile;
-use crate::rules::{CloseAfter, Delay, Outage, Rate, Reset, RuleKind, Shape, Slice, Stall};
+use crate::rules::{
+    CloseAfter, Delay, Outage, Rate, Reset, RuleKind, Shape, Slice, Stall, Traffic,
+};
 use jostle_common::units::BitRate;
 use std::time::Duration;
 
@@ -161,6 +163,29 @@ fn attributes_mean_what_they_do_in_toxiproxy() {
         toxic(&text).unwrap().rule().selection.flows.as_f64()
     };
     assert_eq!(["2", "-1", "0.5"].map(toxicity), [1.0, 0.0, 0.5]);
+}
+
+#[test]
+fn what_a_toxic_does_can_be_said_whatever_its_numbers() {
+    let traffic = Traffic { packets_per_second: Some(100.0), ..Traffic::of_size(1200) };
+    for kind in ToxicKind::ALL {
+        for value in [0, 1, -1, i64::MAX, i64::MIN] {
+            let values = [value; ATTRIBUTES_MAX];
+            let toxic = Toxic {
+                name: "n".to_owned(),
+                kind,
+                direction: Direction::Up,
+                stream: "upstream".to_owned(),
+                toxicity: 1.0,
+                values,
+            };
+            let rule = toxic.rule().kind;
+            assert!(!rule.words(&traffic).is_empty() && !rule.brief().is_empty());
+            assert!(rule.numbers(&traffic).is_object());
+            let (promise, warnings) = (rule.promise(&traffic), rule.warnings(&traffic));
+            assert!(promise.delay >= 0.0 && warnings.len() < 10, "{promise:?}");
+        }
+    }
 }
 
 #[test]

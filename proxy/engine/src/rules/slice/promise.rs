@@ -32,7 +32,11 @@ pub(super) fn words(setting: &Slice) -> String {
     let Slice { size, spread, gap } = setting;
     let size = match spread {
         0 => grouped(*size),
-        _ => format!("{} to {}", grouped((size - spread).max(1)), grouped(size + spread)),
+        _ => format!(
+            "{} to {}",
+            grouped(size.saturating_sub(*spread).max(1)),
+            grouped(size.saturating_add(*spread))
+        ),
     };
     let gap = match gap.is_zero() {
         true => String::new(),
