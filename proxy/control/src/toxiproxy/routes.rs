@@ -38,7 +38,7 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
         // What answers GET would answer HEAD as well.
         methods.head(method_not_allowed).fallback(method_not_allowed)
     };
-    Router::new()
+    let routes = Router::new()
         .route("/version", one(get(version)))
         .route("/proxies", one(get(all).post(create)))
         .route("/populate", one(post(populate)))
@@ -51,9 +51,10 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
         )
         .route_layer(middleware::from_fn_with_state(shared.clone(), routed))
         .fallback(no_route)
-        .layer(middleware::map_response(without_allow))
         .layer(DefaultBodyLimit::max(go_json::BODY_BYTES_MAX))
-        .with_state(shared)
+        .with_state(shared);
+    // axum adds it behind all layers of the routes themselves.
+    Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))
 }
 
 /// Guards what is routed, gives it a time and a number.
