@@ -163,7 +163,11 @@ fn wrong_usage_is_refused_with_place_and_remedy() {
             2,
             "these are the rows themselves",
         ),
-        (vec!["old.jsonl", "-o", "page.pdf"], 2, "write report.html, .md, .csv, .json, .svg or .png"),
+        (
+            vec!["old.jsonl", "-o", "page.pdf"],
+            2,
+            "write report.html, .md, .csv, .json, .svg or .png",
+        ),
         (vec!["old.jsonl", "-o", "nowhere/page.html"], 1, "cannot write nowhere/page.html"),
         (vec!["old.jsonl", "--format", "pdf"], 2, "possible values: html, md, csv, json"),
         (
