@@ -5,7 +5,7 @@ use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
 use crate::listener::Listener;
 use crate::network::Network;
-use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply};
+use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
 use crate::relay::RelayReport;
@@ -98,6 +98,11 @@ impl Proxy {
     /// Returns the sockets that it listened on when it was bound, route by route, UDP first.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
+    }
+
+    /// Returns the routes that it was bound with.
+    pub fn routes(&self) -> Vec<RouteState> {
+        self.network.states()
     }
 
     /// Returns a handle to change it, to switch its rules or to stop it.

@@ -17,14 +17,17 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
+use jostle_control::{Server, ServerError};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
+use serde_json::json;
 use status::Status;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use stopping::Stopper;
@@ -37,6 +40,7 @@ use stopping::Stopper;
   jostle proxy both://127.0.0.1:15201=127.0.0.1:5201 --seed 7 --for 30s --events fates.jsonl
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
+  jostle proxy --api
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it: it
@@ -46,7 +50,7 @@ the proxy ends when the command does, and a second Ctrl-C ends both. The status 
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
-    #[arg(value_name = "ROUTE", required_unless_present = "config")]
+    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api"])]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
     /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
@@ -115,6 +119,11 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = plan::amplification,
         help_heading = "The relays")]
     amplification: plan::Amplification,
+    /// Answer Toxiproxy's API, so that its clients create, change and remove routes, on
+    /// 127.0.0.1:8474 or at another address of this machine: --api=127.0.0.1:9000
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
+        default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
+    api: Option<SocketAddr>,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -163,6 +172,16 @@ impl ProxyArgs {
                 });
             }
         };
+        let api = match self.api.map(|address| Server::start(address, &proxy)).transpose() {
+            Ok(api) => api,
+            Err(error) => {
+                outputs.withdraw();
+                return Err(match error {
+                    ServerError::Open { .. } => Usage::error(error.to_string()),
+                    error => error.into(),
+                });
+            }
+        };
         outputs.begin();
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
@@ -186,6 +205,10 @@ impl ProxyArgs {
                 route.map_or_else(|| url.clone(), |route| ready::line(route, url))
             });
         }
+        if let Some(api) = &api {
+            let address = api.address().to_string();
+            printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
+        }
         if keys.is_some() && !self.json {
             note(status::KEYS);
         }
@@ -199,6 +222,7 @@ impl ProxyArgs {
         // A command prints to the terminal as it likes.
         let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
         let summary = proxy.run();
+        drop(api);
         drop(status);
         drop(keys);
         // Whichever ended first, the command's status is ours.

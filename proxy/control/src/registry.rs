@@ -78,20 +78,17 @@ fn upstream_of(text: &str) -> HostPort {
 }
 
 impl Registry {
-    /// Creates the registry of a running proxy, with the routes that it has.
-    ///
-    /// # Errors
-    /// When the proxy has ended.
-    pub fn new(control: Control) -> Result<Self, OrderError> {
+    /// Creates the registry of a proxy that has these routes.
+    pub fn new(control: Control, routes: Vec<RouteState>) -> Self {
         let mut proxies = BTreeMap::new();
-        for state in control.routes()? {
+        for state in routes {
             let bound = state.listeners.first().map(|listener| listener.address);
             let running = bound.map(|bound| Running { id: state.id, bound });
             let listen = bound.map_or_else(|| state.route.listen.to_string(), |at| at.to_string());
             let (name, upstream) = (state.route.name.clone(), state.route.upstream.to_string());
             proxies.insert(name, Entry { listen, upstream, route: state.route, running });
         }
-        Ok(Self { control, proxies: Mutex::new(proxies) })
+        Self { control, proxies: Mutex::new(proxies) }
     }
 
     /// Locks the table for one change, or to look at it.

@@ -2,7 +2,7 @@
 
 use crate::registry::Registry;
 use crate::toxiproxy;
-use jostle_proxy::{Control, OrderError};
+use jostle_proxy::Proxy;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,22 +32,31 @@ pub enum ServerError {
         /// The system's error.
         cause: io::Error,
     },
+    /// Anyone could reach it.
+    #[error(
+        "the API cannot listen on {address}: whoever reaches it may change everything, and it knows \
+         no password; write a loopback address"
+    )]
+    Open {
+        /// The address that it was to listen on.
+        address: SocketAddr,
+    },
     /// Its threads could not be started.
     #[error("the API cannot start: {0}")]
     Start(#[from] io::Error),
-    /// The proxy has ended.
-    #[error(transparent)]
-    Proxy(#[from] OrderError),
 }
 
 impl Server {
-    /// Answers on `address` from now on; port 0 is one that the system picks. The proxy that
-    /// `control` belongs to has to run, or to run soon: its routes are asked for first.
+    /// Answers on `address` from now on; port 0 is one that the system picks. Changes wait until
+    /// the proxy runs.
     ///
     /// # Errors
-    /// When the address is taken or the proxy has ended.
-    pub fn start(address: SocketAddr, control: Control) -> Result<Self, ServerError> {
-        let registry = Arc::new(Registry::new(control)?);
+    /// When the address is no loopback address, or taken.
+    pub fn start(address: SocketAddr, proxy: &Proxy) -> Result<Self, ServerError> {
+        if !address.ip().is_loopback() {
+            return Err(ServerError::Open { address });
+        }
+        let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
         let listener = std::net::TcpListener::bind(address)
             .map_err(|cause| ServerError::Listen { address, cause })?;
         listener.set_nonblocking(true)?;

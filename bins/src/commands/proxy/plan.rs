@@ -61,7 +61,7 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
         route.profile =
             args.weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
     }
-    if !routes.iter().any(|route| route.enabled) {
+    if args.api.is_none() && !routes.iter().any(|route| route.enabled) {
         return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
     }
     let given = args.seed.or(seed);
@@ -111,6 +111,9 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
         };
         route.check_rules().map_err(Usage::error)?;
         routes.push(route);
+    }
+    if routes.is_empty() {
+        return Ok(routes);
     }
     if args.tcp.is_some() && !routes.iter().any(|route| route.transport.has_tcp()) {
         return Err(Usage::error("--tcp is for TCP, and no route relays it; leave it out"));

@@ -25,9 +25,9 @@ impl Running {
     pub(crate) fn start() -> Self {
         let proxy = Proxy::bind(Settings::new(Vec::new(), 7)).expect("no route, no failure");
         let control = proxy.control();
-        let proxy = std::thread::spawn(move || drop(proxy.run()));
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::start(any, control.clone()).expect("a free port");
+        let server = Server::start(any, &proxy).expect("a free port");
+        let proxy = std::thread::spawn(move || drop(proxy.run()));
         Self { api: server.address(), control, server: Some(server), proxy: Some(proxy) }
     }
 
