@@ -199,7 +199,9 @@ fn the_first_packet_of_a_route_is_told_once_and_the_delay_is_summed_up() {
     let mut command = jostle();
     command.stderr(std::fs::File::create(&said).unwrap());
     // People are told, machines are not.
-    let arguments = ["udp://127.0.0.1:0=127.0.0.1:9", "--delay", "30ms", "--seed", "7"];
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let route = format!("udp://127.0.0.1:0={}", server.local_addr().unwrap());
+    let arguments = [route.as_str(), "--delay", "30ms", "--seed", "7"];
     let quiet = Jostle::start_with(command, &arguments, 1);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for _ in 0..20 {
@@ -217,7 +219,7 @@ fn the_first_packet_of_a_route_is_told_once_and_the_delay_is_summed_up() {
     assert_eq!(std::fs::read_to_string(&said).unwrap(), "");
 
     let mut child = jostle()
-        .args(["proxy", "udp://127.0.0.1:0=127.0.0.1:9", "--seed", "7"])
+        .args(["proxy", route.as_str(), "--seed", "7"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

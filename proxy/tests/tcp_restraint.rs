@@ -1,6 +1,7 @@
 //! A sender on a route with rules is ahead of its receiver by what its kernel would let it be, not by
 //! megabytes.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 
 mod support;
 

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Of the copies of a datagram from one source, the number that is answered in a row.
-pub const REPEATS_MAX: u32 = 4096;
+pub const REPEATS_MAX: u32 = 16_384;
 /// The number of different datagrams that are watched for each source.
 const WATCHED: usize = 64;
 /// A datagram that has not come for so long is watched no more.
