@@ -58,6 +58,7 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
 }
 
 /// Guards what is routed, gives it a time and a number.
+#[expect(clippy::disallowed_methods, reason = "the one deadline of the API, which decides nothing")]
 async fn routed(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let refused = request.method() == Method::HEAD;
     let mut response = if is_browser(request.headers()) {
