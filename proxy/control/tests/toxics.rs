@@ -1,11 +1,15 @@
 //! Toxics through the API: what is said, what is kept, and what it does to live connections.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{PATIENCE, Running, echo_server};
 
 const TOXICS: &str = "/proxies/p/toxics";
@@ -22,12 +26,6 @@ fn echo(client: &mut TcpStream, text: &[u8]) -> std::io::Result<()> {
     client.read_exact(&mut answer)?;
     assert_eq!(answer, text);
     Ok(())
-}
-
-/// The time since `begun`, for people's clocks.
-#[expect(clippy::disallowed_methods, reason = "a test of time on sockets")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[test]
@@ -112,9 +110,9 @@ fn latency_comes_and_goes_on_a_live_connection() {
     echo(&mut client, b"quick").unwrap();
     let body = r#"{"type":"latency","attributes":{"latency":200}}"#;
     assert_eq!(running.ask("POST", TOXICS, body).status, 200);
-    let begun = now();
+    let begun = Clock::start();
     echo(&mut client, b"slow").unwrap();
-    assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert!(begun.now().since(Instant::START) >= Duration::from_millis(200));
     let body = r#"{"attributes":{"latency":0}}"#;
     assert_eq!(running.ask("PATCH", "/proxies/p/toxics/latency_downstream", body).status, 200);
     assert_eq!(running.ask("DELETE", "/proxies/p/toxics/latency_downstream", "").status, 204);

@@ -1,5 +1,7 @@
 //! What Toxiproxy's clients see: statuses, headers and bodies, word for word.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use serde_json::json;
