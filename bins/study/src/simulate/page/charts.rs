@@ -1,7 +1,7 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
 use super::super::finished::SimulatedLink;
-use crate::page::{NAME_ASIDE, Panel, theme};
+use crate::page::{Panel, theme};
 use crate::probe::Bin;
 use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_label};
 use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
@@ -167,7 +167,6 @@ fn layout(plots: &[Plot]) -> Layout {
         .with_tick_size(13)
         .with_label_size(13)
         .with_clamp_axis()
-        .with_y_label_offset(NAME_ASIDE, 0.0)
         .with_force_margins(108.0, 16.0)
         .with_force_margins_y(10.0, 48.0)
 }
