@@ -7,11 +7,13 @@ mod figure;
 mod legend;
 mod picture;
 mod shell;
+mod unbroken;
 
 pub(crate) use figure::{Figure, download, stacked};
 pub(crate) use legend::{Key, LegendEntry, legend};
 pub(crate) use picture::png;
-pub(crate) use shell::{command_line, quoted};
+pub(crate) use shell::{command, command_line, quoted};
+pub(crate) use unbroken::unbroken;
 
 use kuva::prelude::{Layout, Plot, Theme, render_to_svg};
 use maud::{Markup, PreEscaped, html};
