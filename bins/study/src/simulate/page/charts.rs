@@ -8,7 +8,7 @@ use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot,
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
-const SIZE: (f64, f64) = (480.0, 290.0);
+const SIZE: (f64, f64) = (440.0, 280.0);
 /// Runs of losses beyond this length are too rare for a picture.
 const LENGTHS_MAX: usize = 40;
 
@@ -147,7 +147,8 @@ fn over_time(
     label: fn(f64) -> String,
     name: &str,
 ) -> Panel {
-    let end = one.tally.last().as_secs_f64().max(1e-6);
+    // With room for half of a mark at the end.
+    let end = one.tally.last().as_secs_f64().max(1e-6) * 1.02;
     let layout = layout(&plots)
         .with_x_label("time")
         .with_y_label(name)
