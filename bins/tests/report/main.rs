@@ -84,4 +84,9 @@ fn chromium_shows_the_page_without_complaint() {
         (&nothing, &390.into()),
         "the tables scroll in their boxes"
     );
+    let sheet = &seen["sheet"];
+    assert_eq!([&sheet["clipped"], &sheet["overlaps"], &sheet["wide"]], [&nothing; 3], "{sheet}");
+    assert_eq!(sheet["paper"], "rgb(255, 255, 255)", "paper is white: {sheet}");
+    let two = serde_json::json!(2);
+    assert_eq!([&sheet["facts"], &sheet["charts"]], [&two; 2], "paper has two columns: {sheet}");
 }

@@ -11,7 +11,8 @@ from chromium import Chromium
 
 program, file, folder = sys.argv[1:4]
 address = pathlib.Path(file).resolve().as_uri()
-# Texts of charts that reach beyond their picture, and pairs of labels of one axis that lie on each other.
+# Texts of charts that reach beyond their picture, and pairs of texts that lie on each other. Those aslant are left out: their boxes meet
+# where they do not.
 CLIPPED = """Array.from(document.querySelectorAll('figure svg')).flatMap(svg => {
     const frame = svg.getBoundingClientRect();
     return Array.from(svg.querySelectorAll('text')).filter(text => {
@@ -20,7 +21,7 @@ CLIPPED = """Array.from(document.querySelectorAll('figure svg')).flatMap(svg => 
     }).map(text => text.textContent);
 })"""
 OVERLAPS = """Array.from(document.querySelectorAll('figure svg')).flatMap(svg => {
-    const texts = Array.from(svg.querySelectorAll('text')).filter(text => text.textContent && !/rotate/.test(text.getAttribute('transform')));
+    const texts = Array.from(svg.querySelectorAll('text')).filter(text => text.textContent && !/rotate\\(-(?!90)/.test(text.getAttribute('transform')));
     const boxes = texts.map(text => [text.textContent, text.getBoundingClientRect()]);
     return boxes.flatMap(([a, one], index) => boxes.slice(index + 1).filter(([b, two]) =>
         one.left < two.right && two.left < one.right && one.top + 2 < two.bottom && two.top + 2 < one.bottom).map(([b]) => a + ' / ' + b));
@@ -48,6 +49,17 @@ with Chromium(program, folder) as page:
         height = page.value("document.documentElement.scrollHeight")
         page.picture(os.path.join(folder, f"page-{width}-{scheme}.png"), captureBeyondViewport=True,
                      clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
+    # A sheet of A4 between its margins, printed from a dark screen.
+    page.call("Emulation.setDeviceMetricsOverride", width=688, height=1017, deviceScaleFactor=1, mobile=False)
+    page.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    seen["sheet"] = {
+        "paper": page.value("getComputedStyle(document.body).backgroundColor"), "wide": page.value(WIDE),
+        "clipped": page.value(CLIPPED), "overlaps": page.value(OVERLAPS),
+        "facts": page.value("getComputedStyle(document.querySelector('dl')).gridTemplateColumns.split(' ').length"),
+        "charts": page.value("getComputedStyle(document.querySelector('.charts')).gridTemplateColumns.split(' ').length"),
+    }
+    page.call("Emulation.setEmulatedMedia", media="", features=[])
+    page.call("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True)
     page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
     seen["opened"] = {"scroll": page.value("document.documentElement.scrollWidth"), "wide": page.value(WIDE)}
     told = [event for event in page.events if event.get("method") in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")]

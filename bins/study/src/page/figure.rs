@@ -21,7 +21,7 @@ const TITLE: f64 = 20.0;
 const PANEL_TITLE: f64 = 15.0;
 const TEXT: f64 = 13.0;
 /// The mean width of a letter, as a share of its size: that of DejaVu Sans, which is a wide one.
-const LETTER: f64 = 0.62;
+pub(super) const LETTER: f64 = 0.62;
 /// The height of a line, as a share of the size of its letters.
 const LINE: f64 = 1.4;
 

@@ -1,23 +1,22 @@
 //! The parts that the HTML pages of all commands share: one file that needs nothing but itself, no
 //! script, no network; light and dark, on a screen and on paper.
 
+mod axis_name;
 mod colors;
 mod figure;
 mod legend;
 mod picture;
 mod shell;
+mod unbroken;
 
 pub(crate) use figure::{Figure, download, stacked};
 pub(crate) use legend::{Key, LegendEntry, legend};
 pub(crate) use picture::png;
-pub(crate) use shell::{command_line, quoted};
+pub(crate) use shell::{command, command_line, quoted};
+pub(crate) use unbroken::unbroken;
 
 use kuva::prelude::{Layout, Plot, Theme, render_to_svg};
 use maud::{Markup, PreEscaped, html};
-
-/// How much further left the name of the upright axis stands than the library has it, which does
-/// not know the units behind the numbers at the ticks.
-pub(crate) const NAME_ASIDE: f64 = -14.0;
 
 const STYLE: &str = include_str!("base.css");
 
@@ -55,7 +54,8 @@ impl Panel {
     /// Draws the plots.
     pub(crate) fn new(plots: Vec<Plot>, layout: Layout, size: (f64, f64)) -> Self {
         let layout = layout.with_width(size.0).with_height(size.1);
-        Self { svg: rounded(&render_to_svg(plots, layout)), size }
+        let svg = axis_name::beside_ticks(&render_to_svg(plots, layout));
+        Self { svg: rounded(&svg), size }
     }
 
     /// Returns the chart as a part of a page that takes the width there is, with a name for those

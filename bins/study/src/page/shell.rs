@@ -1,5 +1,7 @@
 //! Commands as a person would type them.
 
+use maud::{Markup, html};
+
 /// Returns a word as a shell takes it for one.
 pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=%+@".contains(c);
@@ -16,9 +18,29 @@ pub(crate) fn command_line() -> String {
     words.join(" ")
 }
 
+/// Draws a command line on a page; a line ends between its words, not within an option.
+pub(crate) fn command(line: &str) -> Markup {
+    html! {
+        code.command {
+            @for (place, word) in line.split(' ').enumerate() {
+                @if place > 0 { " " }
+                @if word.contains('-') { span { (word) } } @else { (word) }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{command, quoted};
+
+    #[test]
+    fn an_option_is_one_piece() {
+        assert_eq!(
+            command("jostle report --x loss '<b>'").into_string(),
+            "<code class=\"command\">jostle report <span>--x</span> loss '&lt;b&gt;'</code>"
+        );
+    }
 
     #[test]
     fn words_are_quoted_only_where_a_shell_would_read_them_otherwise() {

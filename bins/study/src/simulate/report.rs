@@ -27,6 +27,11 @@ pub(super) fn text(simulated: &Simulated) -> String {
 /// Describes the stream and the profile it was sent through.
 pub(super) fn opening(simulated: &Simulated) -> String {
     let name = simulated.name.as_deref().unwrap_or("the weather of the command line");
+    format!("{name}: {}", sent(simulated))
+}
+
+/// Describes the stream: how many packets each way, of what size, how fast.
+pub(super) fn sent(simulated: &Simulated) -> String {
     let packets: Vec<String> = simulated
         .directions
         .iter()
@@ -36,7 +41,7 @@ pub(super) fn opening(simulated: &Simulated) -> String {
         Some(seed) => format!("; seed {seed}"),
         None => format!(", in {}", span(&simulated.directions)),
     };
-    format!("{name}: {} {}{end}", packets.join(", "), simulated.stream)
+    format!("{} {}{end}", packets.join(", "), simulated.stream)
 }
 
 fn table(directions: &[SimulatedLink]) -> String {

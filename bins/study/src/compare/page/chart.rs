@@ -1,7 +1,7 @@
 //! Goodput against loss, a line per protocol: for the page, and as a picture of its own.
 
 use super::super::finished::{Comparison, FileProtocol};
-use crate::page::{Figure, Key, LegendEntry, NAME_ASIDE, Panel, theme};
+use crate::page::{Figure, Key, LegendEntry, Panel, theme};
 use jostle_common::words::ticks::{percent_label, rate_label};
 use kuva::prelude::{Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
 use std::sync::Arc;
@@ -79,7 +79,6 @@ pub(super) fn draw(comparison: &Comparison, size: (f64, f64)) -> Option<Panel> {
         .with_x_axis_max(comparison.losses().last()?.as_f64() * 100.0 + margin)
         .with_x_label("packets lost, each way")
         .with_y_label("goodput")
-        .with_y_label_offset(NAME_ASIDE, 0.0)
         .with_x_tick_format(TickFormat::Custom(Arc::new(percent_label)))
         .with_y_tick_format(TickFormat::Custom(Arc::new(rate_label)))
         .with_tick_size(14)

@@ -41,11 +41,11 @@ fn opening(comparison: &Comparison, title: &str) -> Markup {
                     " Not judged as music: " (reason.to_string()) "."
                 }
             }
-            p.lead { (verdict.headline) }
+            p.lead { (page::unbroken(&verdict.headline)) }
         }
         div.cards {
             @for (protocol, text) in &verdict.parts {
-                div.card.(protocol.name()) { h3 { (protocol.heading()) } p { (text) } }
+                div.card.(protocol.name()) { h3 { (protocol.heading()) } p { (page::unbroken(text)) } }
             }
         }
     }
@@ -232,7 +232,7 @@ fn origin(comparison: &Comparison) -> Markup {
             }
         }
         dl {
-            dt { "again" } dd { code { (comparison.command) } }
+            dt { "again" } dd { (page::command(&comparison.command)) }
             dt { "seed" } dd.num { (comparison.seed) }
             dt { "file" } dd { code { (comparison.file) } }
             dt { "its SHA-256" } dd { code { (comparison.digest) } }

@@ -3,7 +3,7 @@
 
 use super::scale::Scale;
 use super::style::Style;
-use crate::page::{NAME_ASIDE, Panel, theme};
+use crate::page::{Panel, theme};
 use jostle_common::statistics::{Estimate, Interval};
 use kuva::AxisLabelOverlap;
 use kuva::prelude::{BandPlot, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
@@ -235,7 +235,6 @@ fn layout(axes: &Axes, plots: &[Plot], size: (f64, f64)) -> (Layout, (f64, f64))
         .with_force_margins(MARGINS.0, MARGINS.1)
         .with_x_label(plain(&axes.across_name))
         .with_y_label(plain(&axes.upright_name))
-        .with_y_label_offset(NAME_ASIDE, 0.0)
         .with_y_axis_min(axes.scale.at(-ROOM))
         .with_y_axis_max(axes.scale.at(1.0 + ROOM))
         .with_y_tick_format(TickFormat::Custom(Arc::new(axes.label)));

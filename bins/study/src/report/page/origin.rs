@@ -3,7 +3,7 @@
 use super::super::formats;
 use super::super::gather::Gathered;
 use super::super::origin::Origin;
-use crate::page::download;
+use crate::page::{command, download};
 use jostle_common::words::{grouped, number};
 use maud::{Markup, html};
 
@@ -54,7 +54,7 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
                 }
             }
             dl {
-                @for (name, text) in commands(gathered) { dt { (name) } dd { code { (text) } } }
+                @for (name, text) in commands(gathered) { dt { (name) } dd { (command(&text)) } }
                 @for (name, text) in facts(gathered) { dt { (name) } dd.num { (text) } }
             }
         }

@@ -1,14 +1,14 @@
 //! The four charts of a direction, as SVG in the colours of the page.
 
 use super::super::finished::SimulatedLink;
-use crate::page::{NAME_ASIDE, Panel, theme};
+use crate::page::{Panel, theme};
 use crate::probe::Bin;
 use jostle_common::words::ticks::{count_label, rate_label, seconds_label, whole_label};
 use kuva::prelude::{Histogram, Layout, LinePlot, MarkerShape, Plot, ScatterPlot, TickFormat};
 use std::sync::Arc;
 
 /// So small that its letters can be read on a telephone.
-const SIZE: (f64, f64) = (480.0, 290.0);
+const SIZE: (f64, f64) = (440.0, 280.0);
 /// Runs of losses beyond this length are too rare for a picture.
 const LENGTHS_MAX: usize = 40;
 
@@ -147,7 +147,8 @@ fn over_time(
     label: fn(f64) -> String,
     name: &str,
 ) -> Panel {
-    let end = one.tally.last().as_secs_f64().max(1e-6);
+    // With room for half of a mark at the end.
+    let end = one.tally.last().as_secs_f64().max(1e-6) * 1.02;
     let layout = layout(&plots)
         .with_x_label("time")
         .with_y_label(name)
@@ -167,7 +168,6 @@ fn layout(plots: &[Plot]) -> Layout {
         .with_tick_size(13)
         .with_label_size(13)
         .with_clamp_axis()
-        .with_y_label_offset(NAME_ASIDE, 0.0)
         .with_force_margins(108.0, 16.0)
         .with_force_margins_y(10.0, 48.0)
 }

@@ -13,14 +13,14 @@ const STYLE: &str = include_str!("page.css");
 
 /// Draws the page.
 pub(super) fn draw(simulated: &Simulated) -> String {
-    let name = simulated.name.as_deref().unwrap_or("the weather of a command line");
+    let name = simulated.name.as_deref().unwrap_or("The weather of a command line");
     let body = html! {
         header {
             h1 { (name) ", simulated" }
             @if !simulated.about.is_empty() {
                 p.lead { (simulated.about) }
             }
-            p.soft { (report::opening(simulated)) }
+            p.soft { (report::sent(simulated)) }
         }
         div.cards { @for one in &simulated.directions { (card(one)) } }
         @for one in &simulated.directions { (section(one)) }
@@ -36,7 +36,7 @@ pub(super) fn draw_live(runs: &[Simulated], remarks: &[String]) -> String {
         @for run in runs {
             header {
                 h1 { (run.name.as_deref().unwrap_or("a live run")) }
-                p.soft { (report::opening(run)) }
+                p.soft { (report::sent(run)) }
             }
             div.cards { @for one in &run.directions { (card(one)) } }
             @for one in &run.directions { (section(one)) }
@@ -50,7 +50,7 @@ pub(super) fn draw_live(runs: &[Simulated], remarks: &[String]) -> String {
         }
         @for remark in remarks { p { (remark) } }
         dl {
-            @if let Some(run) = runs.first() { dt { "again" } dd { code { (run.command) } } }
+            @if let Some(run) = runs.first() { dt { "again" } dd { (page::command(&run.command)) } }
             dt { "made by" } dd { "jostle " (env!("CARGO_PKG_VERSION")) }
         }
     };
@@ -90,7 +90,7 @@ fn card(one: &SimulatedLink) -> Markup {
     html! {
         div.card.(one.direction.name()) {
             h3 { (heading(one.direction)) }
-            p { (parts.join(" ")) }
+            p { (page::unbroken(&parts.join(" "))) }
         }
     }
 }
@@ -212,7 +212,7 @@ fn origin(simulated: &Simulated) -> Markup {
         }
         dl {
             @if !simulated.command.is_empty() {
-                dt { "again" } dd { code { (simulated.command) } }
+                dt { "again" } dd { (page::command(&simulated.command)) }
             }
             dt { "stream" } dd { (simulated.stream) }
             @if let Some(seed) = simulated.seed { dt { "seed" } dd.num { (seed) } }
