@@ -23,6 +23,7 @@ fn rows(folder: &Path, line: &str) -> Vec<Value> {
     let run = jostle(folder, &format!("compare --json {line}"));
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{line}: {err}{out}");
+    assert!(!err.contains("WARN"), "nothing is wrong: {err}");
     out.lines().map(|line| serde_json::from_str(line).expect("every line is a row")).collect()
 }
 

@@ -12,14 +12,20 @@ pub(crate) struct Alarm {
     raised: bool,
     /// The time before which nothing is said again.
     quiet_until: Option<Instant>,
+    muted: bool,
 }
 
 impl Alarm {
+    /// Creates one that speaks, or one that never does.
+    pub(crate) const fn new(speaks: bool) -> Self {
+        Self { raised: false, quiet_until: None, muted: !speaks }
+    }
+
     /// Notes that it is so at `now`. Returns true if that is to be said.
     #[must_use]
     pub(crate) fn raise(&mut self, now: Instant) -> bool {
         let is_news = !std::mem::replace(&mut self.raised, true);
-        let speaks = is_news && self.quiet_until.is_none_or(|until| until <= now);
+        let speaks = !self.muted && is_news && self.quiet_until.is_none_or(|until| until <= now);
         if speaks {
             self.quiet_until = Some(now + PAUSE);
         }

@@ -53,7 +53,8 @@ impl Proxy {
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
-        let Settings { spin, connect_timeout, memory, per_source, amplification, .. } = settings;
+        let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -71,7 +72,7 @@ impl Proxy {
             own: OwnAddresses::default(),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-            options: LoopOptions { portable, connect_timeout, amplification },
+            options: LoopOptions { portable, connect_timeout, amplification, tells_of_upstreams },
             warned_of_memory: false,
         };
         let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));

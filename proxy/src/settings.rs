@@ -33,6 +33,9 @@ pub struct Settings {
     /// by sending something after it was answered; `None`: any number. Clients on loopback need not
     /// show it.
     pub amplification: Option<u32>,
+    /// Warn in the log when an upstream cannot be reached, or answers from elsewhere. Whoever starts
+    /// and ends the servers knows better.
+    pub tells_of_upstreams: bool,
     /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
     /// senders wait.
     pub memory: u64,
@@ -70,6 +73,7 @@ impl Settings {
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             amplification: Self::AMPLIFICATION_DEFAULT,
+            tells_of_upstreams: true,
             memory: Self::MEMORY_DEFAULT,
             per_source: None,
         }

@@ -92,6 +92,8 @@ pub(crate) struct LoopOptions {
     pub(crate) connect_timeout: Duration,
     /// The most bytes that an unproved UDP client gets per byte from it.
     pub(crate) amplification: Option<u32>,
+    /// Warn of upstreams that cannot be reached.
+    pub(crate) tells_of_upstreams: bool,
 }
 
 /// The size of the buffer that streams are read into: larger than the socket buffers, so that one

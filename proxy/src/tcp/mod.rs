@@ -116,7 +116,7 @@ impl TcpRelay {
             closing: VecDeque::new(),
             silences: Silences::default(),
             counts: TcpCounts::default(),
-            unreached: Alarm::default(),
+            unreached: Alarm::new(turn.options.tells_of_upstreams),
             draining: false,
         };
         relay.set_silence(route.idle);

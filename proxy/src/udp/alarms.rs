@@ -6,7 +6,7 @@ use jostle_engine::route::Route;
 use std::net::SocketAddr;
 
 /// What there may be to warn of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct UdpAlarms {
     refusal: Alarm,
     foreign: Alarm,
@@ -15,6 +15,16 @@ pub(super) struct UdpAlarms {
 }
 
 impl UdpAlarms {
+    /// Creates them, all well; those about an upstream speak if `tells_of_upstreams`.
+    pub(super) const fn new(tells_of_upstreams: bool) -> Self {
+        Self {
+            refusal: Alarm::new(tells_of_upstreams),
+            foreign: Alarm::new(tells_of_upstreams),
+            loop_: Alarm::new(true),
+            amplification: Alarm::new(true),
+        }
+    }
+
     /// Nobody listens at the upstream.
     pub(super) fn tell_of_refusal(&mut self, Route { name, upstream, .. }: &Route, now: Instant) {
         if self.refusal.raise(now) {

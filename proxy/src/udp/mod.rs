@@ -124,7 +124,7 @@ impl UdpRelay {
             sources: Sources::new(turn.options.amplification),
             upstream_spoke: false,
             stray: None,
-            alarms: UdpAlarms::default(),
+            alarms: UdpAlarms::new(turn.options.tells_of_upstreams),
             staged: Vec::new(),
             runs: Vec::new(),
             fates: Vec::new(),

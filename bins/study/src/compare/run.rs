@@ -59,6 +59,7 @@ pub(super) fn run(
         .map(|(row, transfer)| route(row, transfer.address()))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut settings = Settings::new(routes, plan.seed);
+    settings.tells_of_upstreams = false;
     if events {
         let path = folder.join(EVENTS);
         let file =

@@ -40,7 +40,9 @@ pub(super) fn cross<C, S: Send>(
     serve: impl FnOnce(&Stop) -> S + Send,
     client: impl FnOnce(SocketAddr, &Stop) -> anyhow::Result<C>,
 ) -> anyhow::Result<Crossed<C, S>> {
-    let proxy = Proxy::bind(Settings::new(vec![trial.route(server)?], trial.seed))?;
+    let mut settings = Settings::new(vec![trial.route(server)?], trial.seed);
+    settings.tells_of_upstreams = false;
+    let proxy = Proxy::bind(settings)?;
     let door = proxy.listeners().first().context("a route has a listener")?.address;
     let (limit, served) = (trial.limit(), Stop::new());
     std::thread::scope(|scope| {
