@@ -58,7 +58,7 @@ pub struct ProxyArgs {
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
     /// Take the routes from a JSON file: { "seed": 7, "proxies": [ { "listen":
-    /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "satellite" } ] }
+    /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "geo-satellite" } ] }
     /// (docs/config.md; "profile schema --config" prints its schema)
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]

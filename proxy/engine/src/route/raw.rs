@@ -184,7 +184,7 @@ impl Configuration {
             if is_toxiproxy {
                 value = toxiproxy::tidied(&place, value, &mut remarks);
             }
-            let route = route(&place, index + 1, value, read)?;
+            let route = route(&place, index + 1, value, read, &mut remarks)?;
             if !names.insert(route.name.clone()) {
                 let place = within(&place, "name");
                 if !is_toxiproxy {
@@ -212,8 +212,9 @@ fn route(
     ordinal: usize,
     mut value: Value,
     read: ReadFile<'_>,
+    remarks: &mut Vec<String>,
 ) -> Result<Route, SettingError> {
-    let toxics = toxiproxy::take_toxics(place, &mut value)?;
+    let toxics = toxiproxy::take_toxics(place, &mut value, remarks)?;
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let name = raw.name.unwrap_or_else(|| ordinal.to_string());

@@ -98,6 +98,14 @@ fn what_toxiproxy_prints_and_takes_beside_is_read() {
         [("db", "pg:5432".to_owned(), false), ("web", "localhost:80".to_owned(), true)]
     );
     assert_eq!(listing.remarks, ["web.Logger: Toxiproxy reads over this key, and so does jostle"]);
+    let typo = read(
+        r#"[ { "name": "a", "listen": ":1", "upstream": "b:2", "toxics": [
+            { "type": "latency", "attributes": { "latncy": 500 } } ] } ]"#,
+    );
+    assert_eq!(
+        typo.unwrap().remarks,
+        ["[0].toxics[0].attributes.latncy: latency has no such attribute; write latency or jitter"]
+    );
     // Keys in other case, what is not said, nothing to listen on, ports by name.
     let taken = read(
         r#"[ { "Name": "a", "UPSTREAM": "localhost:http-alt", "Enabled": null, "Toxics": null },

@@ -66,8 +66,12 @@ pub(super) fn tidied(place: &str, value: Value, remarks: &mut Vec<String>) -> Va
     Value::Object(tidy)
 }
 
-/// Takes the toxics out of an entry.
-pub(super) fn take_toxics(place: &str, value: &mut Value) -> Result<Vec<Toxic>, SettingError> {
+/// Takes the toxics out of an entry. Attributes that are read over are added to `remarks`.
+pub(super) fn take_toxics(
+    place: &str,
+    value: &mut Value,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Toxic>, SettingError> {
     let Some(toxics) = value.as_object_mut().and_then(|fields| fields.remove("toxics")) else {
         return Ok(Vec::new());
     };
@@ -84,6 +88,7 @@ pub(super) fn take_toxics(place: &str, value: &mut Value) -> Result<Vec<Toxic>, 
             let problem = format!("{error}; {}", remedy(&error));
             SettingError::new(format!("{place}[{index}]"), problem)
         })?;
+        remarks.extend(unknown_attributes(&format!("{place}[{index}]"), value, toxic.kind));
         toxics.push(toxic);
         if toxics.len() > RULES_MAX {
             let problem = format!("more than {RULES_MAX} toxics are too many; leave some out");
@@ -91,6 +96,25 @@ pub(super) fn take_toxics(place: &str, value: &mut Value) -> Result<Vec<Toxic>, 
         }
     }
     Ok(toxics)
+}
+
+/// Names the attributes that a toxic of this kind does not have.
+fn unknown_attributes(place: &str, value: &Value, kind: ToxicKind) -> Vec<String> {
+    let fields = value.as_object().into_iter().flatten();
+    let given = fields.filter(|(key, _)| key.eq_ignore_ascii_case("attributes"));
+    let keys = given.filter_map(|(_, attributes)| attributes.as_object()).flat_map(Map::keys);
+    let unknown =
+        keys.filter(|key| !kind.attributes().iter().any(|known| key.eq_ignore_ascii_case(known)));
+    let told = unknown.map(|key| {
+        let place = within(&within(place, "attributes"), key);
+        match kind.attributes() {
+            [] => format!("{place}: {} has no attributes", kind.name()),
+            known => {
+                format!("{place}: {} has no such attribute; write {}", kind.name(), one_of(known))
+            }
+        }
+    });
+    told.collect()
 }
 
 /// Says what to write instead of what is no toxic.

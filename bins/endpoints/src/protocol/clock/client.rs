@@ -200,7 +200,13 @@ impl StreamEndpoint for ClockClient {
     }
 
     fn handle_end(&mut self, _now: Instant) {
-        self.fail("the server closed the connection".to_owned());
+        // What was said without a newline ends with the connection.
+        if self.question.as_ref().is_some_and(|question| !question.line.is_empty()) {
+            self.take_unfinished();
+        }
+        if self.outcome.is_none() {
+            self.fail("the server closed the connection".to_owned());
+        }
     }
 
     fn handle_break(&mut self, _now: Instant, reason: &str) {
@@ -339,5 +345,20 @@ mod tests {
         assert!(ended(&|client| client.handle(at(1), b"noon\n")).contains("\"noon\", which is no"));
         assert!(ended(&|client| client.handle(at(1), &[b'1'; 1024])).contains("more than 1024"));
         assert!(ended(&|client| client.handle_end(at(1))).ends_with("closed the connection"));
+    }
+
+    #[test]
+    fn an_answer_without_newline_ends_with_the_connection() {
+        for (count, failed) in [(1, None), (2, Some("no answer to question 2"))] {
+            let mut client = client(count);
+            client.poll(at(0));
+            client.handle(at(1), b"2026-03-01T12:00:00Z");
+            client.handle_end(at(2));
+            let (report, outcome) = client.into_parts();
+            assert_eq!(report.answered, 1);
+            let error = outcome.unwrap().err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), failed.is_some(), "{error:?}");
+            assert!(error.unwrap_or_default().starts_with(failed.unwrap_or_default()));
+        }
     }
 }

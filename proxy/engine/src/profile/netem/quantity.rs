@@ -15,7 +15,18 @@ const SECONDS_MAX: f64 = 1e6;
 
 /// Splits into a number and its unit in lower case.
 fn split(word: &str) -> Option<(f64, String)> {
-    let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+    let digits = |text: &str, more: &[char]| {
+        text.find(|c: char| !c.is_ascii_digit() && !more.contains(&c)).unwrap_or(text.len())
+    };
+    let mut end = digits(word, &['.']);
+    // tc prints large and small numbers with an exponent: 1e+03ms.
+    if let Some(exponent) = word[end..].strip_prefix(['e', 'E']) {
+        let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        let length = digits(unsigned, &[]);
+        if length > 0 {
+            end += 1 + exponent.len() - unsigned.len() + length;
+        }
+    }
     let number: f64 = word[..end].parse().ok()?;
     Some((number, word[end..].to_ascii_lowercase()))
 }
@@ -136,6 +147,9 @@ mod tests {
             ("10msec", 10_000_000),
             ("7usecs", 7_000),
             ("3ns", 3),
+            ("1e+03ms", 1_000_000_000),
+            ("1e3us", 1_000_000),
+            ("2.5e-1s", 250_000_000),
             ("250", 250_000),
             ("0", 0),
         ] {
@@ -172,7 +186,8 @@ mod tests {
         assert_eq!(percentage("1%").unwrap(), 0.01);
         assert_eq!(percentage("1").unwrap(), 0.01);
         assert_eq!(percentage(".5%").unwrap(), 0.005);
-        for word in ["", "101", "-1%", "1ms", "%"] {
+        assert_eq!(percentage("1e-2%").unwrap(), 0.0001);
+        for word in ["", "101", "-1%", "1ms", "%", "1e%", "1e+%", "e5%"] {
             assert!(percentage(word).is_err(), "{word}");
         }
     }
