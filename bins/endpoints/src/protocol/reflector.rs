@@ -170,6 +170,7 @@ impl Endpoint for Reflector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::repeats::REPEATS_MAX;
     use proptest::prelude::*;
 
     fn reflector() -> Reflector {
@@ -247,7 +248,7 @@ mod tests {
         let mut hops = 0u32;
         while let Some(datagram) = flying.take() {
             hops += 1;
-            assert!(hops < 10_000, "it goes round for ever");
+            assert!(hops < 2 * REPEATS_MAX + 3, "it goes round for ever");
             now += Duration::from_millis(20);
             servers[at].handle(now, addresses[1 - at], &datagram);
             flying = servers[at].poll(now).map(|transmit| transmit.payload);
