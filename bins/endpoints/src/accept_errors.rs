@@ -1,4 +1,4 @@
-//! The meaning of a failed accept(2), the same for every listener.
+//! The descriptors that every listener needs, and the meaning of a failed accept(2).
 
 use jostle_sys::is_out_of_descriptors;
 use std::io;
@@ -7,6 +7,10 @@ use std::time::Duration;
 /// The pause before accepting again when the process has no descriptor left, or the network has a
 /// problem that is no listener's.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// The descriptors that must be left when a server has begun to listen: a client's socket, its file
+/// and the file's folder, and what the process opens for itself a little later.
+const DESCRIPTORS_LEAST: usize = 8;
 
 /// Judges the errors of one listener, and says each kind once.
 #[derive(Debug, Default)]
@@ -29,6 +33,22 @@ impl AcceptErrors {
         }
         Some(RETRY)
     }
+}
+
+/// Checks that a server which listens now can take a client at all.
+///
+/// # Errors
+/// When so few descriptors are left that it could not, with the number that is needed.
+pub(crate) fn check_descriptors() -> io::Result<()> {
+    let limit = jostle_sys::raise_descriptor_limit();
+    let needed = jostle_sys::open_descriptors().unwrap_or(0) + DESCRIPTORS_LEAST;
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{limit} open descriptors are too few: to serve a client it needs {needed}; raise the limit \
+         (ulimit -n {needed})"
+    )))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::support::{Server, names};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 fn connect(server: &Server) -> TcpStream {
@@ -78,4 +79,29 @@ fn a_client_that_talks_keeps_its_place_and_the_next_one_waits() {
     waiting.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     assert_eq!(ask(&waiting, b""), "wait\n");
     assert_eq!(server.terminate().1.last().unwrap()["yielded"], 0);
+}
+
+#[test]
+fn a_server_that_could_take_no_client_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    for kind in [
+        vec!["clock"],
+        vec!["messages"],
+        vec!["echo", "--over", "tcp"],
+        vec!["file", "--over", "tcp", "--dir", dir],
+        vec!["http", "--root", dir],
+    ] {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 12; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_jostle-server")])
+            .args(&kind)
+            .args(["--listen", "127.0.0.1:0"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{kind:?}: {said}");
+        assert!(output.stdout.is_empty(), "{kind:?}: it does not listen");
+        assert!(said.contains("open descriptors are too few"), "{kind:?}: {said}");
+        assert!(said.contains("raise the limit (ulimit -n "), "{kind:?}: {said}");
+    }
 }

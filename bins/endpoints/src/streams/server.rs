@@ -6,6 +6,7 @@
 use super::accept::Acceptor;
 use super::conversation::{Conversation, Step};
 use super::{PIECE_BYTES_MAX, TURN};
+use crate::accept_errors::check_descriptors;
 use crate::hints::Hints;
 use crate::protocol::stream::StreamEndpoint;
 use jostle_common::clock::Clock;
@@ -72,6 +73,7 @@ impl StreamServer {
     pub fn bind(listen: SocketAddr, settings: StreamServerSettings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let acceptor = Acceptor::bind(listen, &poll, LISTENER)?;
+        check_descriptors()?;
         Ok(Self { settings, acceptor, poll })
     }
 

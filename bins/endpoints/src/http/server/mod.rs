@@ -19,6 +19,7 @@ pub use counts::HttpTotals;
 pub use handler::{Answering, Body, Exchange, Handler, HttpEvent};
 pub use limits::Limits;
 
+use crate::accept_errors::check_descriptors;
 use jostle_console::stop::Stop;
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ impl HttpServer {
         let _inside = runtime.enter();
         let listener = accept::listen(listen)?;
         let address = listener.local_addr()?;
+        check_descriptors()?;
         drop(_inside);
         Ok(Self { runtime, listener, address, limits, handler })
     }

@@ -141,6 +141,10 @@ impl<F: Source> SawServer<F> {
         self.expect_the_end(now, number);
         let payload = Bytes::copy_from_slice(&buffer[..length]);
         self.outbox.push_back(Transmit { to: from, payload });
+        if length == 0 {
+            // It has asked beyond the end, which is all that its end says.
+            self.handle_thanks(from);
+        }
     }
 
     /// Takes in a datagram that is none of ours, unless it was damaged.
@@ -232,6 +236,20 @@ mod tests {
         let request = Request { number, attempt: 1 }.encode(padded);
         server.handle(Instant::START, from.parse().unwrap(), &request);
         server.poll(Instant::START).unwrap()
+    }
+
+    #[test]
+    fn a_client_of_bare_numbers_has_finished_when_it_asks_beyond_the_end() {
+        let mut server = server();
+        let from = "127.0.0.1:7".parse().unwrap();
+        for number in 0..=3 {
+            server.handle(Instant::START, from, number.to_string().as_bytes());
+            assert!(!server.is_finished(), "{number}");
+            let sent = server.poll(Instant::START).unwrap().payload.len();
+            assert_eq!(sent, if number < 3 { CHUNK } else { 0 });
+        }
+        assert!(server.is_finished());
+        assert_eq!((server.report().plain, server.report().finished), (4, 1));
     }
 
     #[test]
@@ -353,8 +371,9 @@ mod tests {
                 server.handle(Instant::START, "127.0.0.1:7".parse().unwrap(), &datagram);
             }
             let report = server.report();
-            prop_assert_eq!(report.damaged + report.ignored + report.requests + report.finished,
-                count);
+            // A bare request beyond the end is a request and the end of a client.
+            let thanks = if sealed { report.finished } else { 0 };
+            prop_assert_eq!(report.damaged + report.ignored + report.requests + thanks, count);
         }
     }
 }
