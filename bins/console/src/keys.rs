@@ -123,7 +123,7 @@ fn stop_or_go_on(signal: i32) {
     }
 }
 
-/// Returns keys that were pressed; `None` when the terminal has gone.
+/// Returns keys that were pressed; `None` when the terminal has gone, or was given back.
 fn next_keys(stdin: &Stdin) -> Option<Vec<u8>> {
     let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
     loop {
@@ -141,6 +141,12 @@ fn next_keys(stdin: &Stdin) -> Option<Vec<u8>> {
             }
             std::thread::park_timeout(LOOK);
             continue;
+        }
+        // Once the terminal is given back, what is typed is for whoever comes next: held until it is
+        // read, so that nobody gives it back in between.
+        let modes = modes();
+        if !modes.wanted {
+            return None;
         }
         let mut keys = vec![0; 64];
         let count = rustix::io::read(stdin, &mut keys).ok()?;
