@@ -148,7 +148,7 @@ fn internet(message: &[u8]) -> u16 {
     !(sum as u16)
 }
 
-/// A set of checksums, each in a notation: two bits for each of [`SUMS`], decimal and hexadecimal.
+/// A set of checksums, each in a notation: two bits for each kind, decimal and hexadecimal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checksums(u32);
 
