@@ -175,13 +175,13 @@ fn udp_flows_leave_tcp_its_share_and_idle_ones_make_room_for_it() {
     let upstream = echo();
     let jostle = start(&format!("both://127.0.0.1:0={upstream}"), &[]);
     let [udp, tcp] = ["udp", "tcp"].map(|scheme| jostle.address(scheme));
-    let flood = || {
-        for n in 0..100 {
-            let client = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1 + n % 2], 0))).unwrap();
-            client.send_to(b"x", udp).unwrap();
-        }
-    };
-    flood();
+    // All at once, or a port would come again.
+    let flood: Vec<UdpSocket> = (0..100)
+        .map(|n| UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1 + n % 2], 0))).unwrap())
+        .collect();
+    for client in &flood {
+        client.send_to(b"x", udp).unwrap();
+    }
     // A quarter is TCP's, at once: 15 descriptors of 60, for seven clients.
     let mut served: Vec<TcpStream> = (0..7).map(|n| client(1 + n, tcp)).collect();
     for client in &mut served {
@@ -239,9 +239,10 @@ fn an_address_with_many_flows_gives_up_its_own() {
     };
     let other = UdpSocket::bind("127.0.0.2:0").unwrap();
     let peer = ask(&other);
-    for _ in 0..100 {
-        ask(&UdpSocket::bind("127.0.0.1:0").unwrap());
-    }
+    // All at once, or a port would come again.
+    let clients: Vec<UdpSocket> =
+        (0..100).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    clients.iter().for_each(|client| drop(ask(client)));
     assert_eq!(ask(&other), peer, "the flow of another address is left alone, old as it is");
     let summary = jostle.stop();
     assert_eq!(summary.sockets("udp", "flows_open"), 11);
