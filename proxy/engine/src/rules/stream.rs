@@ -5,10 +5,13 @@
 //! does. What it holds was not consumed yet, so that the sender's window bounds it; what it
 //! discards counts as consumed at once.
 
-use super::setting::RuleSetting;
+use super::promise::{Promise, Traffic};
+use super::setting::{RuleSetting, Setup, Timing, Work};
 use super::source::Source;
 use bytes::Bytes;
 use jostle_common::time::Instant;
+use serde_json::Value;
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 
@@ -59,6 +62,55 @@ pub(crate) trait StreamRule: Debug + Send {
     /// Returns true if it holds nothing.
     fn is_empty(&self) -> bool {
         true
+    }
+}
+
+/// The setting of a kind of rule on the stream. It is a [`RuleSetting`] whose promise needs no
+/// traffic, and which does nothing to packets.
+pub(crate) trait StreamSetting: Any + Debug + Send + Clone {
+    /// Builds the working side of the rule.
+    fn build_stream(&self, setup: StreamSetup) -> Box<dyn StreamRule>;
+
+    /// Returns what the rule does in the long run.
+    fn promise(&self) -> Promise;
+
+    /// Returns the same as an object of named numbers.
+    fn numbers(&self) -> Value;
+
+    /// Says what it is set to, in a few words.
+    fn brief(&self) -> String;
+
+    /// Says the same in half a sentence.
+    fn words(&self) -> String;
+}
+
+impl<S: StreamSetting> RuleSetting for S {
+    fn timing(&self) -> Timing {
+        Timing::Stream
+    }
+
+    fn build(&self, _: Setup<'_>) -> Work {
+        Work::passing()
+    }
+
+    fn build_stream(&self, setup: StreamSetup) -> Option<Box<dyn StreamRule>> {
+        Some(StreamSetting::build_stream(self, setup))
+    }
+
+    fn promise(&self, _: &Traffic) -> Promise {
+        StreamSetting::promise(self)
+    }
+
+    fn numbers(&self, _: &Traffic) -> Value {
+        StreamSetting::numbers(self)
+    }
+
+    fn brief(&self) -> String {
+        StreamSetting::brief(self)
+    }
+
+    fn words(&self, _: &Traffic) -> String {
+        StreamSetting::words(self)
     }
 }
 

@@ -5,9 +5,9 @@ mod promise;
 mod rule;
 mod written;
 
-use super::promise::{Loss, Promise, Traffic};
-use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
-use super::stream::{StreamRule, StreamSetup};
+use super::promise::{Loss, Promise};
+use super::setting::RuleSyntax;
+use super::stream::{StreamRule, StreamSetting, StreamSetup};
 use super::written::ReadFile;
 use jostle_common::setting::SettingError;
 use serde_json::Value;
@@ -31,24 +31,16 @@ impl RuleSyntax for Reset {
     }
 }
 
-impl RuleSetting for Reset {
-    fn timing(&self) -> Timing {
-        Timing::Stream
+impl StreamSetting for Reset {
+    fn build_stream(&self, _: StreamSetup) -> Box<dyn StreamRule> {
+        Box::new(rule::Resetting::new(*self))
     }
 
-    fn build(&self, _: Setup<'_>) -> Work {
-        Work::passing()
-    }
-
-    fn build_stream(&self, _: StreamSetup) -> Option<Box<dyn StreamRule>> {
-        Some(Box::new(rule::Resetting::new(*self)))
-    }
-
-    fn promise(&self, _: &Traffic) -> Promise {
+    fn promise(&self) -> Promise {
         Promise { loss: Loss::Unknown, ..Promise::default() }
     }
 
-    fn numbers(&self, _: &Traffic) -> Value {
+    fn numbers(&self) -> Value {
         promise::numbers(self)
     }
 
@@ -56,7 +48,7 @@ impl RuleSetting for Reset {
         promise::brief(self)
     }
 
-    fn words(&self, _: &Traffic) -> String {
+    fn words(&self) -> String {
         promise::words(self)
     }
 }

@@ -4,9 +4,9 @@ mod promise;
 mod rule;
 mod written;
 
-use super::promise::{Promise, Traffic};
-use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
-use super::stream::{StreamRule, StreamSetup};
+use super::promise::Promise;
+use super::setting::RuleSyntax;
+use super::stream::{StreamRule, StreamSetting, StreamSetup};
 use super::written::ReadFile;
 use jostle_common::setting::SettingError;
 use serde_json::Value;
@@ -34,24 +34,16 @@ impl RuleSyntax for Slice {
     }
 }
 
-impl RuleSetting for Slice {
-    fn timing(&self) -> Timing {
-        Timing::Stream
+impl StreamSetting for Slice {
+    fn build_stream(&self, setup: StreamSetup) -> Box<dyn StreamRule> {
+        Box::new(rule::Slicer::new(*self, setup.source))
     }
 
-    fn build(&self, _: Setup<'_>) -> Work {
-        Work::passing()
-    }
-
-    fn build_stream(&self, setup: StreamSetup) -> Option<Box<dyn StreamRule>> {
-        Some(Box::new(rule::Slicer::new(*self, setup.source)))
-    }
-
-    fn promise(&self, _: &Traffic) -> Promise {
+    fn promise(&self) -> Promise {
         Promise::default()
     }
 
-    fn numbers(&self, _: &Traffic) -> Value {
+    fn numbers(&self) -> Value {
         promise::numbers(self)
     }
 
@@ -59,7 +51,7 @@ impl RuleSetting for Slice {
         promise::brief(self)
     }
 
-    fn words(&self, _: &Traffic) -> String {
+    fn words(&self) -> String {
         promise::words(self)
     }
 }

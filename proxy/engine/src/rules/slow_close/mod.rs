@@ -4,9 +4,9 @@ mod promise;
 mod rule;
 mod written;
 
-use super::promise::{Promise, Traffic};
-use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
-use super::stream::{StreamRule, StreamSetup};
+use super::promise::Promise;
+use super::setting::RuleSyntax;
+use super::stream::{StreamRule, StreamSetting, StreamSetup};
 use super::written::ReadFile;
 use jostle_common::setting::SettingError;
 use serde_json::Value;
@@ -30,24 +30,16 @@ impl RuleSyntax for SlowClose {
     }
 }
 
-impl RuleSetting for SlowClose {
-    fn timing(&self) -> Timing {
-        Timing::Stream
+impl StreamSetting for SlowClose {
+    fn build_stream(&self, _: StreamSetup) -> Box<dyn StreamRule> {
+        Box::new(rule::SlowEnd::new(*self))
     }
 
-    fn build(&self, _: Setup<'_>) -> Work {
-        Work::passing()
-    }
-
-    fn build_stream(&self, _: StreamSetup) -> Option<Box<dyn StreamRule>> {
-        Some(Box::new(rule::SlowEnd::new(*self)))
-    }
-
-    fn promise(&self, _: &Traffic) -> Promise {
+    fn promise(&self) -> Promise {
         Promise { is_idle: self.delay.is_zero(), ..Promise::default() }
     }
 
-    fn numbers(&self, _: &Traffic) -> Value {
+    fn numbers(&self) -> Value {
         promise::numbers(self)
     }
 
@@ -55,7 +47,7 @@ impl RuleSetting for SlowClose {
         promise::brief(self)
     }
 
-    fn words(&self, _: &Traffic) -> String {
+    fn words(&self) -> String {
         promise::words(self)
     }
 }

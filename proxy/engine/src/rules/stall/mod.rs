@@ -5,9 +5,9 @@ mod promise;
 mod rule;
 mod written;
 
-use super::promise::{Loss, Promise, Traffic};
-use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
-use super::stream::{StreamRule, StreamSetup};
+use super::promise::{Loss, Promise};
+use super::setting::RuleSyntax;
+use super::stream::{StreamRule, StreamSetting, StreamSetup};
 use super::written::ReadFile;
 use jostle_common::setting::SettingError;
 use serde_json::Value;
@@ -33,24 +33,16 @@ impl RuleSyntax for Stall {
     }
 }
 
-impl RuleSetting for Stall {
-    fn timing(&self) -> Timing {
-        Timing::Stream
+impl StreamSetting for Stall {
+    fn build_stream(&self, setup: StreamSetup) -> Box<dyn StreamRule> {
+        Box::new(rule::Stalled::new(*self, setup.since))
     }
 
-    fn build(&self, _: Setup<'_>) -> Work {
-        Work::passing()
-    }
-
-    fn build_stream(&self, setup: StreamSetup) -> Option<Box<dyn StreamRule>> {
-        Some(Box::new(rule::Stalled::new(*self, setup.since)))
-    }
-
-    fn promise(&self, _: &Traffic) -> Promise {
+    fn promise(&self) -> Promise {
         Promise { loss: Loss::Unknown, ..Promise::default() }
     }
 
-    fn numbers(&self, _: &Traffic) -> Value {
+    fn numbers(&self) -> Value {
         promise::numbers(self)
     }
 
@@ -58,7 +50,7 @@ impl RuleSetting for Stall {
         promise::brief(self)
     }
 
-    fn words(&self, _: &Traffic) -> String {
+    fn words(&self) -> String {
         promise::words(self)
     }
 }
