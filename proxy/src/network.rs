@@ -17,7 +17,7 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
-use jostle_engine::profile::{Profile, Rule, Timeline};
+use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
 use std::io;
 use std::net::SocketAddr;
@@ -341,7 +341,7 @@ impl Network {
         turn: &mut Turn,
     ) -> Result<(), OrderError> {
         let mut profile = self.routes.get(id)?.route.profile.clone();
-        let timeline = timeline_mut(&mut profile, direction);
+        let timeline = profile.timeline_mut(direction);
         let has = timeline.rules().any(|one| one.key == rule.key);
         for phase in &mut timeline.phases {
             match phase.rules.iter_mut().find(|one| one.key == rule.key) {
@@ -363,7 +363,7 @@ impl Network {
     ) -> Result<(), OrderError> {
         let entry = self.routes.get(id)?;
         let mut profile = entry.route.profile.clone();
-        let timeline = timeline_mut(&mut profile, direction);
+        let timeline = profile.timeline_mut(direction);
         if !timeline.rules().any(|rule| rule.key == key) {
             let (route, key) = (entry.route.name.clone(), key.to_owned());
             return Err(OrderError::NoRule { route, key, direction });
@@ -441,11 +441,4 @@ fn own_addresses(listeners: &[Listener]) -> impl Iterator<Item = SocketAddr> {
 fn is_same_stream(old: &Route, new: &Route) -> bool {
     let key = |route: &Route| (route.name.clone(), route.paired.clone(), route.seed, route.tcp);
     key(old) == key(new)
-}
-
-const fn timeline_mut(profile: &mut Profile, direction: Direction) -> &mut Timeline {
-    match direction {
-        Direction::Up => &mut profile.up,
-        Direction::Down => &mut profile.down,
-    }
 }

@@ -32,17 +32,11 @@ pub struct Entry {
     pub upstream: String,
     /// Its settings; where it listens and leads is only what they began with.
     pub route: Route,
-    /// What runs; `None` while it is disabled.
-    pub running: Option<Running>,
-}
-
-/// A proxy that listens.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Running {
-    /// Its route.
-    pub id: RouteId,
-    /// Its first listening address.
-    pub bound: SocketAddr,
+    /// Its first listening address; `None` while it is disabled.
+    pub bound: Option<SocketAddr>,
+    /// The route that the proxy has of it: a disabled one is kept there only if it was configured
+    /// so.
+    pub id: Option<RouteId>,
 }
 
 impl Entry {
@@ -62,12 +56,13 @@ impl Entry {
             follow: false,
             idle: None,
         };
-        Self { listen: listen.to_owned(), upstream: upstream.to_owned(), route, running: None }
+        let (listen, upstream) = (listen.to_owned(), upstream.to_owned());
+        Self { listen, upstream, route, bound: None, id: None }
     }
 
     /// Returns true if it listens.
     pub const fn is_enabled(&self) -> bool {
-        self.running.is_some()
+        self.bound.is_some()
     }
 }
 
@@ -83,10 +78,10 @@ impl Registry {
         let mut proxies = BTreeMap::new();
         for state in routes {
             let bound = state.listeners.first().map(|listener| listener.address);
-            let running = bound.map(|bound| Running { id: state.id, bound });
             let listen = bound.map_or_else(|| state.route.listen.to_string(), |at| at.to_string());
             let (name, upstream) = (state.route.name.clone(), state.route.upstream.to_string());
-            proxies.insert(name, Entry { listen, upstream, route: state.route, running });
+            let (route, id) = (state.route, Some(state.id));
+            proxies.insert(name, Entry { listen, upstream, route, bound, id });
         }
         Self { control, proxies: Mutex::new(proxies) }
     }
@@ -129,11 +124,14 @@ impl Table<'_> {
     /// # Errors
     /// When it cannot; it stays disabled then.
     pub fn enable(&mut self, name: &str, listen: HostPort) -> Result<(), OrderError> {
-        let Some(entry) = self.proxies.get_mut(name).filter(|entry| !entry.is_enabled()) else {
+        if self.get(name).is_none_or(Entry::is_enabled) {
             return Ok(());
-        };
+        }
+        // What the proxy keeps of it would have its name.
+        self.disable(name)?;
+        let entry = self.proxies.get_mut(name).expect("it is there");
         let upstream = upstream_of(&entry.upstream);
-        let route = Route { listen, upstream, ..entry.route.clone() };
+        let route = Route { listen, upstream, enabled: true, ..entry.route.clone() };
         let RouteState { id, listeners, .. } =
             self.control.add_patiently(route.clone(), NAME_PATIENCE)?;
         let bound = listeners.first().expect("an enabled route listens").address;
@@ -141,21 +139,22 @@ impl Table<'_> {
             listen: bound.to_string(),
             upstream: entry.upstream.clone(),
             route,
-            running: Some(Running { id, bound }),
+            bound: Some(bound),
+            id: Some(id),
         };
         Ok(())
     }
 
-    /// Closes a proxy's listener and all its connections. Does nothing if it does not listen.
+    /// Closes a proxy's listener and all its connections. Does nothing if it has none.
     ///
     /// # Errors
     /// When the proxy has ended.
     pub fn disable(&mut self, name: &str) -> Result<(), OrderError> {
         let Some(entry) = self.proxies.get_mut(name) else { return Ok(()) };
-        if let Some(running) = entry.running {
-            match self.control.close(running.id) {
-                // It is gone already.
-                Ok(()) | Err(OrderError::NoRoute(_)) => entry.running = None,
+        if let Some(id) = entry.id {
+            match self.control.close(id) {
+                // It may be gone already.
+                Ok(()) | Err(OrderError::NoRoute(_)) => (entry.bound, entry.id) = (None, None),
                 Err(error) => return Err(error),
             }
         }
@@ -187,8 +186,8 @@ impl Table<'_> {
         let Some(entry) = self.proxies.get_mut(name) else { return Ok(()) };
         let route = Route { profile, ..entry.route.clone() };
         route.check_rules().map_err(OrderError::Rules)?;
-        if let Some(running) = entry.running {
-            self.control.set_profile(running.id, route.profile.clone())?;
+        if let Some(id) = entry.id {
+            self.control.set_profile(id, route.profile.clone())?;
         }
         entry.route = route;
         Ok(())

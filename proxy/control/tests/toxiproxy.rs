@@ -4,6 +4,7 @@
 
 mod support;
 
+use jostle_engine::route::Configuration;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -185,6 +186,24 @@ fn a_disabled_proxy_keeps_its_text_and_listens_again_on_its_port() {
     again.write_all(b"again").unwrap();
     again.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"again");
+}
+
+#[test]
+fn a_route_that_was_configured_is_enabled_and_disabled_like_any_other() {
+    let text = format!(
+        r#"[ {{ "name": "a", "listen": "127.0.0.1:0", "upstream": "{}", "enabled": false }} ]"#,
+        echo_server()
+    );
+    let configuration = Configuration::from_json(&text, &|_| Err("no files".into())).unwrap();
+    let running = Running::with(configuration.routes);
+    assert_eq!(running.ask("GET", "/proxies/a", "").json()["enabled"], json!(false));
+    let enabled = running.ask("POST", "/proxies/a", r#"{"enabled":true}"#);
+    assert_eq!((enabled.status, &enabled.json()["enabled"]), (200, &json!(true)));
+    let listen = enabled.json()["listen"].as_str().unwrap().to_owned();
+    let mut client = TcpStream::connect(listen).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"hello").unwrap();
+    client.read_exact(&mut [0; 5]).unwrap();
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Answers as Toxiproxy writes them.
 
-use super::go_json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jostle_engine::route::go_json;
 use serde_json::{Value, json};
 
 const TEXT: &str = "text/plain; charset=utf-8";

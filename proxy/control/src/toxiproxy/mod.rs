@@ -5,7 +5,7 @@
 //! 201.
 
 mod answer;
-mod go_json;
+mod body;
 mod listen;
 mod proxies;
 mod request_id;

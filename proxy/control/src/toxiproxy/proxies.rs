@@ -1,12 +1,12 @@
 //! Creating, changing and removing proxies, as Toxiproxy does.
 
 use super::answer::Refusal;
-use super::go_json::{self, Fields};
+use super::body::Fields;
 use super::listen::{is_same, parse};
 use super::toxics;
 use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
-use jostle_engine::route::{HostPort, service_port};
+use jostle_engine::route::{HostPort, go_json, service_port};
 use jostle_proxy::{OrderError, StartError};
 use serde_json::Value;
 use std::io;
@@ -44,8 +44,8 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads one from a body; `place` says which of several it is.
     fn read(value: Value, place: &str) -> Result<Self, Refusal> {
-        let mut fields = Fields::of(value).map_err(Refusal::bad_body)?;
-        let mut text = |name| fields.text(name).map_err(Refusal::bad_body);
+        let fields = Fields::of(value).map_err(Refusal::bad_body)?;
+        let text = |name| fields.text(name).map_err(Refusal::bad_body);
         let (name, listen, upstream) = (text("name")?, text("listen")?, text("upstream")?);
         let enabled = fields.flag("enabled").map_err(Refusal::bad_body)?.unwrap_or(true);
         let required = |field: &str, value: Option<String>| {
@@ -87,7 +87,7 @@ fn add(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
 /// Changes a proxy as a body says.
 pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<String, Refusal> {
     let entry = table.get(name).ok_or_else(|| Refusal::missing("proxy"))?.clone();
-    let mut fields = Fields::of(body).map_err(Refusal::bad_body)?;
+    let fields = Fields::of(body).map_err(Refusal::bad_body)?;
     let listen = fields.text("listen").map_err(Refusal::bad_body)?;
     let listen = listen.filter(|text| !text.is_empty()).unwrap_or_else(|| entry.listen.clone());
     let upstream = fields.text("upstream").map_err(Refusal::bad_body)?;
@@ -116,8 +116,8 @@ pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<S
 
 /// Returns true if a proxy is asked to listen or lead elsewhere.
 fn differs(entry: &Entry, listen: &str, upstream: &str) -> bool {
-    let same_place = match entry.running {
-        Some(running) => listen_on(listen).is_ok_and(|asked| is_same(&asked, running.bound)),
+    let same_place = match entry.bound {
+        Some(bound) => listen_on(listen).is_ok_and(|asked| is_same(&asked, bound)),
         None => entry.listen == listen,
     };
     !same_place || entry.upstream != upstream
@@ -159,7 +159,7 @@ fn replace(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
     add(table, asked).inspect_err(|_| {
         if let Some(old) = old {
             // Nothing is closed by it, so nothing fails.
-            let _ = table.put(Entry { running: None, ..old });
+            let _ = table.put(Entry { bound: None, id: None, ..old });
         }
     })
 }

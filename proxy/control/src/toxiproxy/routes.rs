@@ -2,7 +2,7 @@
 
 use super::answer::{Refusal, not_found, plain, timed_out, typed, with_json};
 use super::request_id::RequestIds;
-use super::{go_json, proxies, toxics};
+use super::{body, proxies, toxics};
 use crate::registry::{Registry, Table};
 use axum::Router;
 use axum::body::Bytes;
@@ -12,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use jostle_common::clock::Clock;
+use jostle_engine::route::go_json;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
         )
         .route_layer(middleware::from_fn_with_state(shared.clone(), routed))
         .fallback(no_route)
-        .layer(DefaultBodyLimit::max(go_json::BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))
         .with_state(shared);
     // axum adds it behind all layers of the routes themselves.
     Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))
@@ -141,8 +142,8 @@ async fn answered(
     }
 }
 
-fn read(body: &Bytes) -> Result<Value, Refusal> {
-    go_json::parse(body).map_err(Refusal::bad_body)
+fn read(bytes: &Bytes) -> Result<Value, Refusal> {
+    body::parse(bytes).map_err(Refusal::bad_body)
 }
 
 async fn version() -> Response {

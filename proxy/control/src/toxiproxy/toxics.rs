@@ -7,7 +7,7 @@ use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
 use jostle_common::chance::Direction;
 use jostle_engine::packet::Trace;
-use jostle_engine::profile::{Profile, Timeline};
+use jostle_engine::profile::Timeline;
 use jostle_engine::route::{Toxic, ToxicError, toxics_of_profile};
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ pub(super) fn create(table: &mut Table<'_>, proxy: &str, body: &Value) -> Result
         rules.into_iter().any(|rule| rule.key == name)
     };
     let toxic = Toxic::from_value(body, is_taken).map_err(said)?;
-    let timeline = timeline_mut(&mut profile, toxic.direction);
+    let timeline = profile.timeline_mut(toxic.direction);
     if timeline.phases.iter().any(|phase| phase.rules.len() >= Trace::PLACES_MAX) {
         return Err(Refusal::bad(format!(
             "a direction has room for {} toxics; remove one first",
@@ -81,7 +81,7 @@ pub(super) fn remove_all(table: &mut Table<'_>, proxy: &str) -> Result<(), Refus
     let Some(entry) = table.get(proxy) else { return Ok(()) };
     let mut profile = entry.route.profile.clone();
     for direction in Direction::BOTH {
-        for phase in &mut timeline_mut(&mut profile, direction).phases {
+        for phase in &mut profile.timeline_mut(direction).phases {
             phase.rules.retain(|rule| Toxic::of_rule(rule, direction).is_none());
         }
     }
@@ -96,7 +96,7 @@ fn change(
 ) -> Result<(), Refusal> {
     let entry = table.get(proxy).ok_or_else(|| Refusal::missing("proxy"))?;
     let mut profile = entry.route.profile.clone();
-    work(timeline_mut(&mut profile, toxic.direction));
+    work(profile.timeline_mut(toxic.direction));
     table.set_profile(proxy, profile).map_err(refused)
 }
 
@@ -106,11 +106,4 @@ fn said(error: ToxicError) -> Refusal {
         ToxicError::Body(_) | ToxicError::Stream | ToxicError::Kind => StatusCode::BAD_REQUEST,
     };
     Refusal::new(status, error.to_string())
-}
-
-const fn timeline_mut(profile: &mut Profile, direction: Direction) -> &mut Timeline {
-    match direction {
-        Direction::Up => &mut profile.up,
-        Direction::Down => &mut profile.down,
-    }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use jostle_control::Server;
+use jostle_engine::route::Route;
 use jostle_proxy::{Control, Proxy, Settings};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -23,7 +24,12 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start() -> Self {
-        let proxy = Proxy::bind(Settings::new(Vec::new(), 7)).expect("no route, no failure");
+        Self::with(Vec::new())
+    }
+
+    /// The same with routes of its own.
+    pub(crate) fn with(routes: Vec<Route>) -> Self {
+        let proxy = Proxy::bind(Settings::new(routes, 7)).expect("free ports");
         let control = proxy.control();
         let any = "127.0.0.1:0".parse().expect("an address");
         let server = Server::start(any, &proxy).expect("a free port");

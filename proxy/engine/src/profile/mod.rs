@@ -40,6 +40,14 @@ impl Profile {
         }
     }
 
+    /// Returns the rules of one direction, to be changed.
+    pub const fn timeline_mut(&mut self, direction: Direction) -> &mut Timeline {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        }
+    }
+
     /// Returns true if the profile does nothing at all.
     pub fn is_empty(&self) -> bool {
         self.up.is_empty() && self.down.is_empty()

@@ -27,11 +27,7 @@ impl Profile {
     /// When a shorthand asks for something impossible; the place is the option.
     pub fn with_shorthands(mut self, up: Shorthand, down: Shorthand) -> Result<Self, SettingError> {
         for (direction, shorthand) in [(Direction::Up, up), (Direction::Down, down)] {
-            let timeline = match direction {
-                Direction::Up => &mut self.up,
-                Direction::Down => &mut self.down,
-            };
-            put_in_front(timeline, &kinds(&shorthand)?);
+            put_in_front(self.timeline_mut(direction), &kinds(&shorthand)?);
         }
         Ok(self)
     }

@@ -1,5 +1,6 @@
 //! The task of a proxy: routes, each with a listener, an upstream and a profile.
 
+pub mod go_json;
 mod raw;
 mod services;
 mod toxics;

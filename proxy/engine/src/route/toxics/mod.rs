@@ -8,6 +8,7 @@ mod mapping;
 
 pub use mapping::{profile_of_toxics, toxics_of_profile};
 
+use super::go_json;
 use jostle_common::chance::Direction;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
@@ -181,11 +182,7 @@ impl Toxic {
             let comma = if place > 0 { "," } else { "" };
             let _ = write!(text, r#"{comma}"{name}":{value}"#);
         }
-        let quoted = |words: &str| {
-            let words = Value::from(words).to_string();
-            // As Go does, so that a page may hold it.
-            words.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-        };
+        let quoted = |words: &str| go_json::write(&words.into());
         let _ = write!(
             text,
             r#"}},"name":{},"type":"{}","stream":{},"toxicity":{}}}"#,
@@ -218,10 +215,8 @@ fn object(value: &Value) -> Result<Option<&Map<String, Value>>, ToxicError> {
     }
 }
 
-/// Finds a field, in any case; the last of several counts, and `null` is none.
 fn field<'a>(fields: Option<&'a Map<String, Value>>, name: &str) -> Option<&'a Value> {
-    let own = fields?.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-    own.map(|(_, value)| value).rfind(|value| !value.is_null())
+    go_json::field(fields?, name)
 }
 
 fn text<'a>(
