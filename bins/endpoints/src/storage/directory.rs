@@ -174,16 +174,8 @@ pub fn take_free_name(part: &Path, path: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::protocol::storage::Partial as _;
+    use crate::storage::tests::names;
     use std::cell::Cell;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
 
     #[test]
     fn names_are_counted_up_and_never_taken_twice() {

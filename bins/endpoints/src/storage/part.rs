@@ -187,18 +187,10 @@ fn is_stale(path: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::protocol::storage::Folder as _;
+    use crate::storage::tests::names;
     use crate::storage::{NAME, Quota};
     use jostle_common::digest::{Digest, Hasher};
     use std::time::SystemTime;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
 
     fn part(directory: &Directory, bytes: &[u8]) -> PartFile {
         let mut part = directory.clone().create().unwrap();
