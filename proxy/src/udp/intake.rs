@@ -84,8 +84,11 @@ impl UdpRelay {
                 relay.open(client, hops, at.now, reactor, descriptors, options.portable)
             };
             let flow = match self.flows.find(&client) {
-                _ if own.contain(address) => Err(Loss::Looped),
+                // Whoever has a flow was no address of ours when it began, and no socket of ours can
+                // be bound where its own is.
                 Some(flow) => Ok(flow),
+                // That may ask the system.
+                None if own.contain(address) => Err(Loss::Looped),
                 None => open(self),
             };
             match flow {
@@ -112,7 +115,7 @@ impl UdpRelay {
                 let ordinal = flow.ordinal;
                 let loss = match received.from {
                     // A socket of ours at the upstream's address is no server's other port.
-                    Some(from) if own.contain(from) && !self.upstream.is_at(from) => Loss::Looped,
+                    Some(from) if !self.upstream.is_at(from) && own.contain(from) => Loss::Looped,
                     Some(from) if from.ip() == peer.ip() => {
                         *peer = from;
                         self.answered(reactor, descriptors);
@@ -157,7 +160,7 @@ impl UdpRelay {
         let flow = self.flows.get_mut(index).expect("the caller just found it");
         if !flow.is_proved {
             let (bytes, stamp) = (received.bytes.len() as u64, at.arrival(received.stamp));
-            flow.is_proved = self.sources.hear(flow.client.address.ip(), bytes, stamp);
+            flow.is_proved = self.proofs.hear(flow.client.address.ip(), bytes, stamp);
         }
     }
 

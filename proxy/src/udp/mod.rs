@@ -6,9 +6,9 @@ mod counts;
 mod flows;
 mod intake;
 mod listening;
+mod proofs;
 mod release;
 mod send;
-mod sources;
 mod stray;
 
 use crate::descriptors::Descriptors;
@@ -30,7 +30,7 @@ use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
 use jostle_sys::{SLOTS, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
-use sources::Sources;
+use proofs::Proofs;
 use std::io;
 use std::net::SocketAddr;
 use stray::Stray;
@@ -46,8 +46,8 @@ pub(crate) struct UdpRelay {
     upstream: Upstream,
     lanes: [Lane; 2],
     flows: Flows,
-    /// The sources that have to show that they are there.
-    sources: Sources,
+    /// Which sources have shown that they are there.
+    proofs: Proofs,
     /// Set once the upstream has said something.
     upstream_spoke: bool,
     /// The second socket of a flow, as long as it has not.
@@ -121,7 +121,7 @@ impl UdpRelay {
             upstream,
             lanes,
             flows: Flows::default(),
-            sources: Sources::new(turn.options.amplification),
+            proofs: Proofs::new(turn.options.amplification),
             upstream_spoke: false,
             stray: None,
             alarms: UdpAlarms::new(turn.options.tells_of_upstreams),
@@ -396,7 +396,7 @@ impl Relay for UdpRelay {
     fn report(&self) -> RelayReport {
         let lost = |loss| self.lanes.iter().map(|lane| lane.account.lost(loss)).sum();
         let open = self.flows.len().max(self.counts.open_at_end);
-        let counts = UdpCounts { sources_forgotten: self.sources.forgotten, ..self.counts };
+        let counts = UdpCounts { sources_forgotten: self.proofs.forgotten, ..self.counts };
         let mut links = self.lanes.each_ref().map(Lane::report);
         links.iter_mut().zip(self.missed_since()).for_each(|(link, more)| link.missed(more));
         RelayReport {

@@ -68,7 +68,7 @@ impl UdpRelay {
             }
             if direction == Direction::Down && !flow.is_proved {
                 let receiver = flow.client.address;
-                if !self.sources.may_send(receiver.ip(), packet.body.size().into(), now) {
+                if !self.proofs.may_send(receiver.ip(), packet.body.size().into(), now) {
                     self.fates.push(Fate::Discarded(Loss::Amplified));
                     self.alarms.tell_of_amplification(&self.route.name, receiver, now);
                     continue;

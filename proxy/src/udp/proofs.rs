@@ -14,9 +14,9 @@ use std::net::IpAddr;
 /// The most sources that are remembered; of those forgotten a proof is wanted anew.
 const SOURCES_MAX: usize = 4096;
 
-/// The sources of a relay that are not on loopback.
+/// What is known of the sources of a relay that are not on loopback.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(super) struct Proofs {
     /// The bytes sent per byte received; `None`: any number.
     limit: Option<u32>,
     sources: BTreeMap<IpAddr, Source>,
@@ -35,7 +35,7 @@ struct Source {
     is_proved: bool,
 }
 
-impl Sources {
+impl Proofs {
     pub(super) const fn new(limit: Option<u32>) -> Self {
         Self { limit, sources: BTreeMap::new(), order: VecDeque::new(), forgotten: 0 }
     }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn who_has_not_answered_gets_three_times_what_it_sent() {
         for limit in [1, 3, 10] {
-            let mut sources = Sources::new(Some(limit));
+            let mut sources = Proofs::new(Some(limit));
             assert!(!sources.hear(ip(1), 100, AT(0)));
             assert!(!sources.may_send(ip(1), 100 * u64::from(limit) + 1, AT(1)));
             // What was refused is no answer, however often it is asked for.
@@ -106,17 +106,17 @@ mod tests {
 
     #[test]
     fn loopback_needs_no_proof_and_without_a_limit_nobody_does() {
-        let mut sources = Sources::new(Some(3));
+        let mut sources = Proofs::new(Some(3));
         for loopback in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert!(sources.hear(loopback.parse().unwrap(), 1, AT(0)));
         }
-        let mut sources = Sources::new(None);
+        let mut sources = Proofs::new(None);
         assert!(sources.hear(ip(1), 1, AT(0)) && sources.may_send(ip(1), 1 << 30, AT(0)));
     }
 
     #[test]
     fn the_number_of_sources_is_bounded_and_the_oldest_go_first() {
-        let mut sources = Sources::new(Some(3));
+        let mut sources = Proofs::new(Some(3));
         let nth = |n: usize| IpAddr::from((n as u32).to_be_bytes());
         for n in 1..=SOURCES_MAX + 10 {
             sources.hear(nth(n), 100, AT(0));
