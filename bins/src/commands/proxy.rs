@@ -17,7 +17,7 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Server, ServerError};
+use jostle_control::{Registry, Server, ServerError};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
@@ -30,6 +30,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use stopping::Stopper;
 
 /// Relay UDP and TCP through bad weather
@@ -172,7 +173,9 @@ impl ProxyArgs {
                 });
             }
         };
-        let api = match self.api.map(|address| Server::start(address, &proxy)).transpose() {
+        let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
+        let api = self.api.map(|address| Server::start(address, Arc::clone(&registry)));
+        let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
                 outputs.withdraw();

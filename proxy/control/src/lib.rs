@@ -5,9 +5,11 @@
 //! What is configured stands in the [`Registry`]: proxies by name, with their toxics; each change
 //! is carried out whole, or refused and nothing is different.
 
+mod context;
 mod registry;
+mod routes;
 mod server;
 mod toxiproxy;
 
-pub use registry::Registry;
+pub use registry::{Origin, Registry, Table};
 pub use server::{Server, ServerError};

@@ -15,6 +15,23 @@ use std::time::Duration;
 /// clients are refused until it has an address.
 const NAME_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Who asks for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The routes that the proxy started with.
+    Start,
+    /// A client of the API.
+    Api,
+    /// The panel.
+    Panel,
+    /// The configuration file, read again.
+    File,
+    /// A key at the terminal.
+    Key,
+    /// A signal.
+    Signal,
+}
+
 /// All proxies by name.
 #[derive(Debug)]
 pub struct Registry {
@@ -87,10 +104,10 @@ impl Registry {
     }
 
     /// Locks the table for one change, or to look at it.
-    pub fn open(&self) -> Table<'_> {
+    pub fn open(&self, origin: Origin) -> Table<'_> {
         // A change that panicked was not carried out.
         let proxies = self.proxies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Table { control: &self.control, proxies }
+        Table { control: &self.control, proxies, origin }
     }
 }
 
@@ -98,6 +115,7 @@ impl Registry {
 pub struct Table<'a> {
     control: &'a Control,
     proxies: MutexGuard<'a, BTreeMap<String, Entry>>,
+    origin: Origin,
 }
 
 impl Table<'_> {
@@ -115,6 +133,7 @@ impl Table<'_> {
     pub fn put(&mut self, entry: Entry) -> Result<(), OrderError> {
         let name = entry.route.name.clone();
         self.disable(&name)?;
+        self.changed(&name, "created");
         self.proxies.insert(name, entry);
         Ok(())
     }
@@ -142,6 +161,7 @@ impl Table<'_> {
             bound: Some(bound),
             id: Some(id),
         };
+        self.changed(name, "enabled");
         Ok(())
     }
 
@@ -157,6 +177,7 @@ impl Table<'_> {
                 Ok(()) | Err(OrderError::NoRoute(_)) => (entry.bound, entry.id) = (None, None),
                 Err(error) => return Err(error),
             }
+            self.changed(name, "disabled");
         }
         Ok(())
     }
@@ -175,7 +196,11 @@ impl Table<'_> {
     /// When the proxy has ended.
     pub fn remove(&mut self, name: &str) -> Result<bool, OrderError> {
         self.disable(name)?;
-        Ok(self.proxies.remove(name).is_some())
+        let removed = self.proxies.remove(name).is_some();
+        if removed {
+            self.changed(name, "removed");
+        }
+        Ok(removed)
     }
 
     /// Replaces the rules of a proxy, whether it listens or not.
@@ -190,6 +215,12 @@ impl Table<'_> {
             self.control.set_profile(id, route.profile.clone())?;
         }
         entry.route = route;
+        self.changed(name, "profile");
         Ok(())
+    }
+
+    /// Tells of a change that was carried out.
+    fn changed(&self, name: &str, what: &str) {
+        log::info!("proxy {name}: {what} ({:?})", self.origin);
     }
 }

@@ -1,8 +1,8 @@
 //! The HTTP server of the API, on threads of its own.
 
+use crate::context::Context;
 use crate::registry::Registry;
-use crate::toxiproxy;
-use jostle_proxy::Proxy;
+use crate::routes;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,11 +52,10 @@ impl Server {
     ///
     /// # Errors
     /// When the address is no loopback address, or taken.
-    pub fn start(address: SocketAddr, proxy: &Proxy) -> Result<Self, ServerError> {
+    pub fn start(address: SocketAddr, registry: Arc<Registry>) -> Result<Self, ServerError> {
         if !address.ip().is_loopback() {
             return Err(ServerError::Open { address });
         }
-        let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
         let listener = std::net::TcpListener::bind(address)
             .map_err(|cause| ServerError::Listen { address, cause })?;
         listener.set_nonblocking(true)?;
@@ -86,7 +85,7 @@ async fn serve(
     registry: Arc<Registry>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let router = toxiproxy::router(registry);
+    let router = routes::router(Context::new(registry));
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return log::error!("the API cannot start: {error}"),

@@ -75,7 +75,7 @@ pub(super) fn typed(status: StatusCode, kind: &'static str, body: String) -> Res
 }
 
 /// The page that is not there.
-pub(super) fn not_found() -> Response {
+pub(crate) fn not_found() -> Response {
     plain(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 

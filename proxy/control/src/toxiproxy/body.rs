@@ -5,9 +5,6 @@
 use jostle_engine::route::go_json::field;
 use serde_json::{Map, Value};
 
-/// The largest body that is read, in bytes.
-pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
-
 /// Reads the first value of a body. The error is what Go says of it, as far as clients look.
 pub(super) fn parse(body: &[u8]) -> Result<Value, String> {
     let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();

@@ -12,4 +12,6 @@ mod request_id;
 mod routes;
 mod toxics;
 
-pub(crate) use routes::router;
+pub(crate) use answer::{Refusal, not_found};
+pub(crate) use request_id::RequestIds;
+pub(crate) use routes::routes;

@@ -8,7 +8,7 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 /// Makes the ids of one server.
 #[derive(Debug)]
-pub(super) struct RequestIds {
+pub(crate) struct RequestIds {
     /// Which server: of those on one machine each has another process.
     process: u32,
     next: AtomicU32,
@@ -16,12 +16,12 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     /// Creates the ids of this process.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { process: std::process::id(), next: AtomicU32::new(0) }
     }
 
     /// Returns the next id, at so many seconds since 1970: 12 bytes of time, process and count.
-    pub(super) fn next(&self, seconds: u64) -> String {
+    pub(crate) fn next(&self, seconds: u64) -> String {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
         let bits =
             u128::from(seconds as u32) << 64 | u128::from(self.process) << 32 | u128::from(count);

@@ -2,12 +2,13 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-use jostle_control::Server;
+use jostle_control::{Registry, Server};
 use jostle_engine::route::Route;
 use jostle_proxy::{Control, Proxy, Settings};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ impl Running {
         let proxy = Proxy::bind(Settings::new(routes, 7)).expect("free ports");
         let control = proxy.control();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::start(any, &proxy).expect("a free port");
+        let server = Server::start(any, Arc::new(Registry::new(proxy.control(), proxy.routes())))
+            .expect("a free port");
         let proxy = std::thread::spawn(move || drop(proxy.run()));
         Self { api: server.address(), control, server: Some(server), proxy: Some(proxy) }
     }
