@@ -5,11 +5,18 @@
 //! What is configured stands in the [`Registry`]: proxies by name, with their toxics; each change
 //! is carried out whole, or refused and nothing is different.
 
+mod connection;
 mod context;
+mod course;
+mod guard;
+mod places;
 mod registry;
 mod routes;
 mod server;
+mod settings;
 mod toxiproxy;
 
+pub use guard::{Token, TokenError};
 pub use registry::{Origin, Registry, Table};
 pub use server::{Server, ServerError};
+pub use settings::{Patience, ServerSettings};
