@@ -93,9 +93,15 @@ impl Fleet {
     }
 
     /// Passes on what the resolver found for a relay that may be gone.
-    pub(crate) fn set_addresses(&mut self, id: RelayId, addresses: Vec<SocketAddr>) {
+    pub(crate) fn set_addresses(
+        &mut self,
+        id: RelayId,
+        addresses: Vec<SocketAddr>,
+        turn: &mut Turn,
+    ) {
         if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
-            member.relay.set_addresses(addresses);
+            member.relay.set_addresses(addresses, turn);
+            self.agenda.touch(id.index);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The orders that a running proxy takes, and how they are answered.
 
 use crate::listener::{Listener, Wanted};
-use crate::resolve::{LookUps, Upstream};
+use crate::resolve::Upstream;
 use crate::settings::StartError;
 use crate::sinks::Sink;
 use crate::summary::Summary;
@@ -117,17 +117,13 @@ impl Prepared {
         })
     }
 
-    /// The same, waiting for the upstream's name for so long and no longer.
-    pub(crate) fn patiently(
-        route: Route,
-        patience: Duration,
-        look_ups: &LookUps,
-    ) -> Result<Self, StartError> {
+    /// The same without looking up the upstream's name, which the route's relays ask for.
+    pub(crate) fn promptly(route: Route) -> Result<Self, StartError> {
         if !route.enabled {
             return Ok(Self { route, reach: None });
         }
         let wanted = Wanted::new(&route)?;
-        let upstream = Upstream::within(&route.upstream, patience, look_ups);
+        let upstream = Upstream::unasked(&route.upstream);
         Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
     }
 

@@ -156,8 +156,8 @@ impl Proxy {
             let Ok(order) = self.mailbox.try_recv() else { break };
             self.carry_out(order);
         }
-        while let Some((relay, addresses)) = self.turn.names.answer() {
-            self.network.learn(relay, addresses, self.turn.now);
+        while let Some(answer) = self.turn.names.answer() {
+            self.network.learn(answer, &mut self.turn);
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct RelayedConnection {
 /// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// The name of the upstream is being looked up, and nothing is known of it in the links.
+    Naming,
     /// Its handshake is crossing the links.
     Opening,
     /// The upstream has yet to answer.
@@ -52,18 +54,17 @@ impl RelayedConnection {
         id: u32,
         client_address: SocketAddr,
         client: End,
-        carried: bool,
         admission: Admission,
         now: Instant,
     ) -> Self {
         Self {
             id,
             client_address,
-            progress: Progress::Opening,
+            progress: Progress::Naming,
             last: now,
             hops: None,
             addresses: VecDeque::new(),
-            carried,
+            carried: false,
             straight: [0; 2],
             lingers: false,
             _admission: admission,

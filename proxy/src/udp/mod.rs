@@ -336,7 +336,7 @@ impl Relay for UdpRelay {
         self.upstream = upstream;
     }
 
-    fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>, _: &mut Turn) {
         self.upstream.set_addresses(addresses);
     }
 
