@@ -189,7 +189,7 @@ impl Control {
     }
 
     /// Puts an order into the mailbox and waits for the answer.
-    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
+    pub(crate) fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
         let (reply, answer) = mpsc::sync_channel(1);
         self.mailbox.try_send(order(reply)).map_err(|error| match error {
             TrySendError::Full(_) => OrderError::Full,

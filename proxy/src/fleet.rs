@@ -52,6 +52,11 @@ impl Fleet {
         &mut *self.members[index].relay
     }
 
+    /// Returns a relay that is there, to look at it.
+    pub(crate) fn at(&self, index: usize) -> &dyn Relay {
+        &*self.members[index].relay
+    }
+
     /// Lets a relay drain until it is over, or until `until`.
     pub(crate) fn leave(&mut self, index: usize, until: Instant, turn: &mut Turn) {
         let member = &mut self.members[index];

@@ -1,6 +1,8 @@
 //! The routes of a proxy and the relays made of them, and how they are changed: each change whole
 //! or not at all.
 
+mod flows;
+
 use crate::alarm::Alarm;
 use crate::fleet::Fleet;
 use crate::kinds;

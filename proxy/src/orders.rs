@@ -1,5 +1,6 @@
 //! The orders that a running proxy takes, and how they are answered.
 
+use crate::flow::{FlowId, FlowOrder};
 use crate::listener::{Listener, Wanted};
 use crate::resolve::Upstream;
 use crate::settings::StartError;
@@ -65,6 +66,9 @@ pub enum OrderError {
         /// The direction in which it was looked for.
         direction: Direction,
     },
+    /// The route has no such flow, or not any more.
+    #[error("there is no flow {0}; it may have ended")]
+    NoFlow(FlowId),
     /// A rule cannot act on what the route relays.
     #[error("{0}")]
     Rules(String),
@@ -151,6 +155,7 @@ pub(crate) enum Order {
     SetRule(RouteId, Direction, Box<Rule>, Reply<()>),
     RemoveRule(RouteId, Direction, String, Reply<()>),
     Routes(Reply<Vec<RouteState>>),
+    Flow(RouteId, FlowOrder),
     Counters(Reply<Summary>),
     AddSink(Box<dyn Sink>, Reply<()>),
 }

@@ -3,6 +3,7 @@
 use crate::control::Control;
 use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
+use crate::flow::FlowOrder;
 use crate::listener::Listener;
 use crate::network::Network;
 use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply, RouteState};
@@ -184,6 +185,15 @@ impl Proxy {
             }
             Order::RemoveRule(id, direction, key, reply) => {
                 answer(&reply, network.remove_rule(id, direction, &key, turn));
+            }
+            Order::Flow(id, FlowOrder::List(after, reply)) => {
+                answer(&reply, network.flows(id, after, now));
+            }
+            Order::Flow(id, FlowOrder::Find(flow, reply)) => {
+                answer(&reply, network.flow(id, flow, now));
+            }
+            Order::Flow(id, FlowOrder::End(flow, ending, reply)) => {
+                answer(&reply, network.end_flow(id, flow, ending, turn));
             }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
             Order::Counters(reply) => {

@@ -5,6 +5,7 @@
 //! orders; it never blocks.
 
 use crate::account::LinkReport;
+use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::resolve::Upstream;
@@ -76,6 +77,15 @@ pub(crate) trait Relay: Send {
 
     /// Closes that flow.
     fn close_idlest(&mut self, _: &mut Turn) {}
+
+    /// Returns a page of its flows or connections: those with the lowest numbers above `after`.
+    fn flows(&self, after: u32, now: Instant) -> FlowPage;
+
+    /// Returns the flow or connection with this number, unless it has ended.
+    fn flow(&self, number: u32, now: Instant) -> Option<FlowState>;
+
+    /// Ends a flow or connection. Returns false if it has ended already.
+    fn end_flow(&mut self, number: u32, ending: Ending, turn: &mut Turn) -> bool;
 
     /// Closes everything at once.
     fn cut(&mut self, ending: Ending, turn: &mut Turn);

@@ -219,6 +219,7 @@ impl TcpRelay {
         let hops = self.connections.at(index).hops.map(|hops| hops.min(HOPS_MAX) - 1);
         let mut cause = "there is no address".to_owned();
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
+            self.connections.at(index).upstream_address = Some(address);
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
             let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {

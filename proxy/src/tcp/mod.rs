@@ -9,6 +9,7 @@ mod connection;
 mod connections;
 mod counts;
 mod end;
+mod flow_orders;
 mod handover;
 mod plain;
 mod restraint;
@@ -16,6 +17,7 @@ mod silence;
 
 use crate::account::Account;
 use crate::alarm::Alarm;
+use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
@@ -320,6 +322,18 @@ impl Relay for TcpRelay {
 
     fn is_over(&self) -> bool {
         self.draining && self.connections.len() == 0 && self.carriage.is_drained()
+    }
+
+    fn flows(&self, after: u32, now: Instant) -> FlowPage {
+        self.page(after, now)
+    }
+
+    fn flow(&self, number: u32, now: Instant) -> Option<FlowState> {
+        self.state(number, now)
+    }
+
+    fn end_flow(&mut self, number: u32, ending: Ending, turn: &mut Turn) -> bool {
+        self.end(number, ending, turn)
     }
 
     /// Ends what is still connected.
