@@ -1,9 +1,13 @@
 //! The handle with which other threads change a running proxy.
 
-use crate::orders::{Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState};
+use crate::orders::{
+    Began, Carried, Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState,
+};
 use crate::sinks::Sink;
 use crate::summary::Summary;
 use jostle_common::chance::Direction;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
 use mio::Waker;
@@ -25,11 +29,22 @@ pub struct Control {
     flags: Arc<Flags>,
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
+    clock: Clock,
 }
 
 impl Control {
-    pub(crate) fn new(flags: Arc<Flags>, mailbox: SyncSender<Order>, waker: Arc<Waker>) -> Self {
-        Self { flags, mailbox, waker }
+    pub(crate) fn new(
+        flags: Arc<Flags>,
+        mailbox: SyncSender<Order>,
+        waker: Arc<Waker>,
+        clock: Clock,
+    ) -> Self {
+        Self { flags, mailbox, waker, clock }
+    }
+
+    /// Returns the time of the run, as the event log tells it.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Lets the proxy finish what is open, for two seconds at most, and end.
@@ -54,6 +69,15 @@ impl Control {
         on
     }
 
+    /// Switches all rules on or off, and tells when that was, and when the time of each route's
+    /// rules began.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn switch_rules(&self, on: bool) -> Result<Carried<Vec<(RouteId, Began)>>, OrderError> {
+        self.order(|reply| Order::Switch(on, reply))
+    }
+
     /// Returns true unless the rules are switched off.
     pub fn rules_are_on(&self) -> bool {
         self.flags.rules_on()
@@ -66,7 +90,7 @@ impl Control {
     /// or the order could not be given.
     pub fn add(&self, route: Route) -> Result<RouteId, OrderError> {
         let prepared = prepare(route)?;
-        Ok(self.order(|reply| Order::Add(prepared, reply))?.id)
+        Ok(self.order(|reply| Order::Add(prepared, reply))?.outcome.id)
     }
 
     /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
@@ -76,7 +100,7 @@ impl Control {
     ///
     /// # Errors
     /// As for [`add`](Self::add), but for the upstream's name.
-    pub fn add_promptly(&self, route: Route) -> Result<RouteState, OrderError> {
+    pub fn add_promptly(&self, route: Route) -> Result<Carried<RouteState>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Add(prepared, reply))
@@ -85,11 +109,17 @@ impl Control {
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
     /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
-    /// which drains for `drain` at most, as does a transport that is given up.
+    /// which drains for `drain` at most, as does a transport that is given up. Returns the route as
+    /// it is then.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.
-    pub fn replace(&self, id: RouteId, route: Route, drain: Duration) -> Result<(), OrderError> {
+    pub fn replace(
+        &self,
+        id: RouteId,
+        route: Route,
+        drain: Duration,
+    ) -> Result<Carried<RouteState>, OrderError> {
         let prepared = prepare(route)?;
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
@@ -104,7 +134,7 @@ impl Control {
         id: RouteId,
         route: Route,
         drain: Duration,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<RouteState>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
@@ -116,7 +146,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such route, or the order could not be given.
-    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<(), OrderError> {
+    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::Remove(id, drain, reply))
     }
 
@@ -125,7 +155,7 @@ impl Control {
     ///
     /// # Errors
     /// As for [`remove`](Self::remove).
-    pub fn close(&self, id: RouteId) -> Result<(), OrderError> {
+    pub fn close(&self, id: RouteId) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::Close(id, reply))
     }
 
@@ -133,7 +163,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such route, a rule cannot act on it, or the order could not be given.
-    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<(), OrderError> {
+    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::SetProfile(id, Box::new(profile), reply))
     }
 
@@ -147,7 +177,7 @@ impl Control {
         id: RouteId,
         direction: Direction,
         rule: Rule,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::SetRule(id, direction, Box::new(rule), reply))
     }
 
@@ -160,7 +190,7 @@ impl Control {
         id: RouteId,
         direction: Direction,
         key: &str,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::RemoveRule(id, direction, key.to_owned(), reply))
     }
 

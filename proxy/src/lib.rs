@@ -74,7 +74,7 @@ pub use fate::{Fate, Loss, Settled};
 pub use flow::{FlowCounts, FlowId, FlowPage, FlowState};
 pub use lateness::LatenessSummary;
 pub use listener::Listener;
-pub use orders::{OrderError, RouteId, RouteState};
+pub use orders::{Began, Carried, OrderError, RouteId, RouteState};
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};
 pub use sinks::Sink;

@@ -6,7 +6,7 @@ use crate::event_log::{EventLog, LogEnd};
 use crate::flow::FlowOrder;
 use crate::listener::Listener;
 use crate::network::Network;
-use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply, RouteState};
+use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
 use crate::relay::RelayReport;
@@ -109,7 +109,8 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker))
+        let clock = self.turn.reactor.clock();
+        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker), clock)
     }
 
     /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
@@ -168,23 +169,37 @@ impl Proxy {
         match order {
             Order::Add(route, reply) => {
                 let added = network.add(*route, turn).and_then(|id| network.state(id));
-                answer(&reply, added);
+                answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
-                answer(&reply, network.replace(id, *route, now + drain, turn));
+                let replaced = network.replace(id, *route, now + drain, turn);
+                answer(&reply, carried(now, replaced.and_then(|()| network.state(id))));
             }
             Order::Remove(id, drain, reply) => {
-                answer(&reply, network.remove(id, now + drain, turn));
+                let began = network.began(id);
+                let removed = network.remove(id, now + drain, turn);
+                answer(&reply, carried(now, removed.and(began)));
             }
-            Order::Close(id, reply) => answer(&reply, network.close(id, turn)),
+            Order::Close(id, reply) => {
+                let began = network.began(id);
+                answer(&reply, carried(now, network.close(id, turn).and(began)));
+            }
             Order::SetProfile(id, profile, reply) => {
-                answer(&reply, network.set_profile(id, *profile, turn));
+                let set = network.set_profile(id, *profile, turn);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id))));
             }
             Order::SetRule(id, direction, rule, reply) => {
-                answer(&reply, network.set_rule(id, direction, &rule, turn));
+                let set = network.set_rule(id, direction, &rule, turn);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id))));
             }
             Order::RemoveRule(id, direction, key, reply) => {
-                answer(&reply, network.remove_rule(id, direction, &key, turn));
+                let removed = network.remove_rule(id, direction, &key, turn);
+                answer(&reply, carried(now, removed.and_then(|()| network.began(id))));
+            }
+            Order::Switch(on, reply) => {
+                self.flags.switch(on);
+                network.switch(on, turn);
+                answer(&reply, carried(now, Ok(network.all_began())));
             }
             Order::Flow(id, FlowOrder::List(after, reply)) => {
                 answer(&reply, network.flows(id, after, now));
@@ -269,8 +284,12 @@ impl Proxy {
     }
 }
 
+fn carried<T>(at: Instant, result: Result<T, OrderError>) -> Result<Carried<T>, OrderError> {
+    result.map(|outcome| Carried { at, outcome })
+}
+
 /// A caller that does not wait any more needs no answer.
-fn answer<T>(reply: &Reply<T>, result: Result<T, crate::orders::OrderError>) {
+fn answer<T>(reply: &Reply<T>, result: Result<T, OrderError>) {
     let _ = reply.try_send(result);
 }
 

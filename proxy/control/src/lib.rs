@@ -11,5 +11,5 @@ mod routes;
 mod server;
 mod toxiproxy;
 
-pub use registry::{Origin, Registry, Table};
+pub use registry::{Change, Changed, Deed, Entry, Origin, Registry, Table, Watcher};
 pub use server::{Server, ServerError};
