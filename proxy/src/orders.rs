@@ -4,7 +4,7 @@ use crate::listener::{Listener, Wanted};
 use crate::resolve::{LookUps, Upstream};
 use crate::settings::StartError;
 use crate::sinks::Sink;
-use crate::summary::Summary;
+use crate::snapshot::Reading;
 use jostle_common::chance::Direction;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
@@ -155,7 +155,7 @@ pub(crate) enum Order {
     SetRule(RouteId, Direction, Box<Rule>, Reply<()>),
     RemoveRule(RouteId, Direction, String, Reply<()>),
     Routes(Reply<Vec<RouteState>>),
-    Counters(Reply<Summary>),
+    Read(Reply<Reading>),
     AddSink(Box<dyn Sink>, Reply<()>),
 }
 
