@@ -103,6 +103,11 @@ impl Registry {
         Self { control, proxies: Mutex::new(proxies) }
     }
 
+    /// Returns the handle of the proxy, for what changes nothing that is configured.
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Locks the table for one change, or to look at it.
     pub fn open(&self, origin: Origin) -> Table<'_> {
         // A change that panicked was not carried out.
