@@ -1,7 +1,6 @@
 //! The handle with which other threads change a running proxy.
 
 use crate::orders::{Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState};
-use crate::resolve::LookUps;
 use crate::sinks::Sink;
 use crate::snapshot::{Reading, Snapshot};
 use crate::summary::Summary;
@@ -27,12 +26,11 @@ pub struct Control {
     flags: Arc<Flags>,
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
-    look_ups: LookUps,
 }
 
 impl Control {
     pub(crate) fn new(flags: Arc<Flags>, mailbox: SyncSender<Order>, waker: Arc<Waker>) -> Self {
-        Self { flags, mailbox, waker, look_ups: LookUps::default() }
+        Self { flags, mailbox, waker }
     }
 
     /// Lets the proxy finish what is open, for two seconds at most, and end.
@@ -72,19 +70,16 @@ impl Control {
         Ok(self.order(|reply| Order::Add(prepared, reply))?.id)
     }
 
-    /// Adds a route whatever its upstream is: the name is waited for as long as `patience`, and
-    /// without an address the route's clients are refused until there is one. Returns where it
-    /// listens, too.
+    /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
+    /// clients that come meanwhile wait for the answer, no longer than for a connect; datagrams have
+    /// no upstream until then. Returns where it listens, too. Does not block when it is to listen at
+    /// an address or `localhost`.
     ///
     /// # Errors
     /// As for [`add`](Self::add), but for the upstream's name.
-    pub fn add_patiently(
-        &self,
-        route: Route,
-        patience: Duration,
-    ) -> Result<RouteState, OrderError> {
+    pub fn add_promptly(&self, route: Route) -> Result<RouteState, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
-        let prepared = Box::new(Prepared::patiently(route, patience, &self.look_ups)?);
+        let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Add(prepared, reply))
     }
 
@@ -97,6 +92,22 @@ impl Control {
     /// As for [`add`](Self::add), or when there is no such route.
     pub fn replace(&self, id: RouteId, route: Route, drain: Duration) -> Result<(), OrderError> {
         let prepared = prepare(route)?;
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+    }
+
+    /// Replaces a route as [`replace`](Self::replace) does, and waits for its upstream's name no more
+    /// than [`add_promptly`](Self::add_promptly).
+    ///
+    /// # Errors
+    /// As for [`add_promptly`](Self::add_promptly), or when there is no such route.
+    pub fn replace_promptly(
+        &self,
+        id: RouteId,
+        route: Route,
+        drain: Duration,
+    ) -> Result<(), OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
 
@@ -188,7 +199,7 @@ impl Control {
     }
 
     /// Puts an order into the mailbox and waits for the answer.
-    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
+    pub(crate) fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
         let (reply, answer) = mpsc::sync_channel(1);
         self.mailbox.try_send(order(reply)).map_err(|error| match error {
             TrySendError::Full(_) => OrderError::Full,

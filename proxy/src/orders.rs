@@ -1,7 +1,8 @@
 //! The orders that a running proxy takes, and how they are answered.
 
+use crate::flow::{FlowId, FlowOrder};
 use crate::listener::{Listener, Wanted};
-use crate::resolve::{LookUps, Upstream};
+use crate::resolve::Upstream;
 use crate::settings::StartError;
 use crate::sinks::Sink;
 use crate::snapshot::Reading;
@@ -65,6 +66,9 @@ pub enum OrderError {
         /// The direction in which it was looked for.
         direction: Direction,
     },
+    /// The route has no such flow, or not any more.
+    #[error("there is no flow {0}; it may have ended")]
+    NoFlow(FlowId),
     /// A rule cannot act on what the route relays.
     #[error("{0}")]
     Rules(String),
@@ -117,17 +121,13 @@ impl Prepared {
         })
     }
 
-    /// The same, waiting for the upstream's name for so long and no longer.
-    pub(crate) fn patiently(
-        route: Route,
-        patience: Duration,
-        look_ups: &LookUps,
-    ) -> Result<Self, StartError> {
+    /// The same without looking up the upstream's name, which the route's relays ask for.
+    pub(crate) fn promptly(route: Route) -> Result<Self, StartError> {
         if !route.enabled {
             return Ok(Self { route, reach: None });
         }
         let wanted = Wanted::new(&route)?;
-        let upstream = Upstream::within(&route.upstream, patience, look_ups);
+        let upstream = Upstream::unasked(&route.upstream);
         Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
     }
 
@@ -156,6 +156,7 @@ pub(crate) enum Order {
     RemoveRule(RouteId, Direction, String, Reply<()>),
     Routes(Reply<Vec<RouteState>>),
     Read(Reply<Reading>),
+    Flow(RouteId, FlowOrder),
     AddSink(Box<dyn Sink>, Reply<()>),
 }
 

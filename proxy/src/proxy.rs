@@ -3,6 +3,7 @@
 use crate::control::Control;
 use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
+use crate::flow::FlowOrder;
 use crate::listener::Listener;
 use crate::network::Network;
 use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply, RouteState};
@@ -155,8 +156,8 @@ impl Proxy {
             let Ok(order) = self.mailbox.try_recv() else { break };
             self.carry_out(order);
         }
-        while let Some((relay, addresses)) = self.turn.names.answer() {
-            self.network.learn(relay, addresses, self.turn.now);
+        while let Some(answer) = self.turn.names.answer() {
+            self.network.learn(answer, &mut self.turn);
         }
     }
 
@@ -183,6 +184,15 @@ impl Proxy {
             }
             Order::RemoveRule(id, direction, key, reply) => {
                 answer(&reply, network.remove_rule(id, direction, &key, turn));
+            }
+            Order::Flow(id, FlowOrder::List(after, reply)) => {
+                answer(&reply, network.flows(id, after, now));
+            }
+            Order::Flow(id, FlowOrder::Find(flow, reply)) => {
+                answer(&reply, network.flow(id, flow, now));
+            }
+            Order::Flow(id, FlowOrder::End(flow, ending, reply)) => {
+                answer(&reply, network.end_flow(id, flow, ending, turn));
             }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
             Order::Read(reply) => {

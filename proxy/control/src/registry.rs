@@ -9,11 +9,6 @@ use jostle_proxy::{Control, OrderError, RouteId, RouteState};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
-
-/// The time for which an upstream's name is waited for when a proxy is created; after that its
-/// clients are refused until it has an address.
-const NAME_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who asks for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +151,7 @@ impl Table<'_> {
         let entry = self.proxies.get_mut(name).expect("it is there");
         let upstream = upstream_of(&entry.upstream);
         let route = Route { listen, upstream, enabled: true, ..entry.route.clone() };
-        let RouteState { id, listeners, .. } =
-            self.control.add_patiently(route.clone(), NAME_PATIENCE)?;
+        let RouteState { id, listeners, .. } = self.control.add_promptly(route.clone())?;
         let bound = listeners.first().expect("an enabled route listens").address;
         *entry = Entry {
             listen: bound.to_string(),
