@@ -4,6 +4,7 @@ use crate::orders::{
     Began, Carried, Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState,
 };
 use crate::sinks::Sink;
+use crate::snapshot::{Reading, Snapshot};
 use crate::summary::Summary;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
@@ -207,7 +208,16 @@ impl Control {
     /// # Errors
     /// When the order could not be given.
     pub fn counters(&self) -> Result<Summary, OrderError> {
-        self.order(Order::Counters)
+        Ok(self.order(Order::Read)?.summary())
+    }
+
+    /// Returns the same with the distributions of times, and what the proxy is doing now. Sinks are
+    /// told that the counters were read.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn snapshot(&self) -> Result<Snapshot, OrderError> {
+        self.order(Order::Read).map(Reading::into_snapshot)
     }
 
     /// Tells `sink` of every fate from now on.

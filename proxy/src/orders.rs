@@ -5,7 +5,7 @@ use crate::listener::{Listener, Wanted};
 use crate::resolve::Upstream;
 use crate::settings::StartError;
 use crate::sinks::Sink;
-use crate::summary::Summary;
+use crate::snapshot::Reading;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
@@ -179,8 +179,8 @@ pub(crate) enum Order {
     RemoveRule(RouteId, Direction, String, Reply<Carried<Began>>),
     Switch(bool, Reply<Carried<Vec<(RouteId, Began)>>>),
     Routes(Reply<Vec<RouteState>>),
+    Read(Reply<Reading>),
     Flow(RouteId, FlowOrder),
-    Counters(Reply<Summary>),
     AddSink(Box<dyn Sink>, Reply<()>),
 }
 

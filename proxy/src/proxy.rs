@@ -9,13 +9,12 @@ use crate::network::Network;
 use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
-use crate::relay::RelayReport;
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::summary::{MemorySummary, SocketSummary, Summary};
+use crate::snapshot::Reading;
+use crate::summary::{MemorySummary, Summary};
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
-use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
@@ -211,9 +210,9 @@ impl Proxy {
                 answer(&reply, network.end_flow(id, flow, ending, turn));
             }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
-            Order::Counters(reply) => {
-                let lost = turn.sinks.lines_skipped();
-                answer(&reply, Ok(self.summary(lost)));
+            Order::Read(reply) => {
+                turn.sinks.counters_read();
+                answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
                 turn.sinks.add(sink);
@@ -253,31 +252,25 @@ impl Proxy {
         self.turn.reactor.agains() == 0 && self.network.fleet.is_over()
     }
 
-    fn summary(&self, events_lost: u64) -> Summary {
-        let seconds = self.turn.reactor.now().since(self.started).as_secs_f64();
+    fn read(&self) -> Reading {
+        let at = self.turn.reactor.now();
         let memory = self.network.memory();
         let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
-        let mut summary = Summary {
+        Reading {
+            at,
             seed: self.network.seed(),
-            seconds,
-            events_lost,
+            seconds: at.since(self.started).as_secs_f64(),
+            events_lost: self.turn.sinks.lines_skipped(),
             memory: MemorySummary { used, peak, bound, waiting: 0 },
-            ..Summary::default()
-        };
-        for report in self.network.reports() {
-            let RelayReport { route, transport, links, counts, round_trips } = report;
-            summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
-            for (direction, link) in Direction::BOTH.into_iter().zip(&links) {
-                summary.links.push(link.summary(&route, transport, direction));
-            }
-            summary.sockets.push(SocketSummary { route, protocol: transport, counts, round_trips });
+            is_draining: self.flags.stopped().is_some(),
+            rules_on: self.flags.rules_on(),
+            reports: self.network.reports(),
         }
-        summary
     }
 
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
-        let mut summary = self.summary(0);
+        let mut summary = self.read().summary();
         let LogEnd { lost, error } = self.turn.sinks.finish();
         (summary.events_lost, summary.events_error) = (lost, error);
         summary

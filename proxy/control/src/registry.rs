@@ -104,6 +104,11 @@ impl Registry {
         Self { control, state: Mutex::new(State { proxies, ..State::default() }) }
     }
 
+    /// Returns the handle of the proxy, for what changes nothing that is configured.
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Locks the table for one change, or to look at it.
     pub fn open(&self, origin: Origin) -> Table<'_> {
         // A change that panicked was not carried out.
