@@ -34,6 +34,17 @@ pub struct Control {
     clock: Clock,
 }
 
+/// A route whose names are looked up.
+#[derive(Clone, Debug)]
+pub struct PreparedRoute(Prepared);
+
+impl PreparedRoute {
+    /// Returns the route.
+    pub const fn route(&self) -> &Route {
+        &self.0.route
+    }
+}
+
 impl Control {
     pub(crate) fn new(
         flags: Arc<Flags>,
@@ -109,6 +120,40 @@ impl Control {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::patiently(route, patience, &self.look_ups)?);
         self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Looks up the names of a route, so that an order that is given later looks up none. Waits for
+    /// the upstream's name as long as `patience`; without an address the route's clients are refused
+    /// until there is one.
+    ///
+    /// # Errors
+    /// When the name to listen at has no address, or a rule cannot act on the route.
+    pub fn prepare(&self, route: Route, patience: Duration) -> Result<PreparedRoute, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        Ok(PreparedRoute(Prepared::patiently(route, patience, &self.look_ups)?))
+    }
+
+    /// Adds a route that was prepared.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add), but for names.
+    pub fn add_prepared(&self, route: &PreparedRoute) -> Result<Carried<RouteState>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Replaces a route by one that was prepared, as [`replace`](Self::replace) does.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace), but for names.
+    pub fn replace_prepared(
+        &self,
+        id: RouteId,
+        route: &PreparedRoute,
+        drain: Duration,
+    ) -> Result<Carried<RouteState>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
 
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with

@@ -106,6 +106,7 @@ pub enum OrderError {
 pub(crate) type Reply<T> = SyncSender<Result<T, OrderError>>;
 
 /// A route with its names looked up, so that the loop need not.
+#[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) route: Route,
     /// `None` when it is disabled.
@@ -113,6 +114,7 @@ pub(crate) struct Prepared {
 }
 
 /// The addresses of a route.
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     pub(crate) wanted: Wanted,
     pub(crate) upstream: Upstream,

@@ -88,7 +88,7 @@ fn an_order_that_cannot_be_carried_out_changes_nothing() {
     );
     let listens = |result| matches!(result, Err(OrderError::Start(StartError::Listen { .. })));
     assert!(listens(add(&busy).map(drop)));
-    assert!(listens(proxy.control.replace(id, route(&busy), SECOND)));
+    assert!(listens(proxy.control.replace(id, route(&busy), SECOND).map(drop)));
     // The UDP half of it, which could be opened, is free again.
     UdpSocket::bind(blocker.local_addr().unwrap()).unwrap();
     let back = format!(r#"{{ "name": "a", "listen": "{taken}", "upstream": "{taken}" }}"#);
