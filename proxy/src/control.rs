@@ -151,7 +151,7 @@ impl Control {
         id: RouteId,
         route: &PreparedRoute,
         drain: Duration,
-    ) -> Result<Carried<RouteState>, OrderError> {
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = Box::new(route.0.clone());
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
@@ -160,7 +160,7 @@ impl Control {
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
     /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
     /// which drains for `drain` at most, as does a transport that is given up. Returns the route as
-    /// it is then.
+    /// it is then, and when the time of the rules that it had before began.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.
@@ -169,7 +169,7 @@ impl Control {
         id: RouteId,
         route: Route,
         drain: Duration,
-    ) -> Result<Carried<RouteState>, OrderError> {
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = prepare(route)?;
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }

@@ -173,7 +173,7 @@ impl Prepared {
 /// An order to the loop.
 pub(crate) enum Order {
     Add(Box<Prepared>, Reply<Carried<RouteState>>),
-    Replace(RouteId, Box<Prepared>, Duration, Reply<Carried<RouteState>>),
+    Replace(RouteId, Box<Prepared>, Duration, Reply<Carried<(RouteState, Began)>>),
     Remove(RouteId, Duration, Reply<Carried<Began>>),
     Close(RouteId, Reply<Carried<Began>>),
     SetProfile(RouteId, Box<Profile>, Reply<Carried<Began>>),

@@ -11,5 +11,7 @@ mod routes;
 mod server;
 mod toxiproxy;
 
-pub use registry::{Change, Changed, Deed, Entry, Origin, Registry, Table, Watcher};
+pub use registry::{
+    Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
+};
 pub use server::{Server, ServerError};
