@@ -3,8 +3,8 @@
 use crate::orders::{
     Began, Carried, Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState,
 };
-use crate::resolve::LookUps;
 use crate::sinks::Sink;
+use crate::snapshot::{Reading, Snapshot};
 use crate::summary::Summary;
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
@@ -30,7 +30,6 @@ pub struct Control {
     flags: Arc<Flags>,
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
-    look_ups: LookUps,
     clock: Clock,
 }
 
@@ -52,7 +51,7 @@ impl Control {
         waker: Arc<Waker>,
         clock: Clock,
     ) -> Self {
-        Self { flags, mailbox, waker, look_ups: LookUps::default(), clock }
+        Self { flags, mailbox, waker, clock }
     }
 
     /// Returns the time of the run, as the event log tells it.
@@ -106,19 +105,16 @@ impl Control {
         Ok(self.order(|reply| Order::Add(prepared, reply))?.outcome.id)
     }
 
-    /// Adds a route whatever its upstream is: the name is waited for as long as `patience`, and
-    /// without an address the route's clients are refused until there is one. Returns where it
-    /// listens, too.
+    /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
+    /// clients that come meanwhile wait for the answer, no longer than for a connect; datagrams have
+    /// no upstream until then. Returns where it listens, too. Does not block when it is to listen at
+    /// an address or `localhost`.
     ///
     /// # Errors
     /// As for [`add`](Self::add), but for the upstream's name.
-    pub fn add_patiently(
-        &self,
-        route: Route,
-        patience: Duration,
-    ) -> Result<Carried<RouteState>, OrderError> {
+    pub fn add_promptly(&self, route: Route) -> Result<Carried<RouteState>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
-        let prepared = Box::new(Prepared::patiently(route, patience, &self.look_ups)?);
+        let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Add(prepared, reply))
     }
 
@@ -171,6 +167,22 @@ impl Control {
         drain: Duration,
     ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = prepare(route)?;
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+    }
+
+    /// Replaces a route as [`replace`](Self::replace) does, and waits for its upstream's name no more
+    /// than [`add_promptly`](Self::add_promptly).
+    ///
+    /// # Errors
+    /// As for [`add_promptly`](Self::add_promptly), or when there is no such route.
+    pub fn replace_promptly(
+        &self,
+        id: RouteId,
+        route: Route,
+        drain: Duration,
+    ) -> Result<Carried<RouteState>, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
 
@@ -241,7 +253,16 @@ impl Control {
     /// # Errors
     /// When the order could not be given.
     pub fn counters(&self) -> Result<Summary, OrderError> {
-        self.order(Order::Counters)
+        Ok(self.order(Order::Read)?.summary())
+    }
+
+    /// Returns the same with the distributions of times, and what the proxy is doing now. Sinks are
+    /// told that the counters were read.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn snapshot(&self) -> Result<Snapshot, OrderError> {
+        self.order(Order::Read).map(Reading::into_snapshot)
     }
 
     /// Tells `sink` of every fate from now on.
@@ -253,7 +274,7 @@ impl Control {
     }
 
     /// Puts an order into the mailbox and waits for the answer.
-    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
+    pub(crate) fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
         let (reply, answer) = mpsc::sync_channel(1);
         self.mailbox.try_send(order(reply)).map_err(|error| match error {
             TrySendError::Full(_) => OrderError::Full,

@@ -1,15 +1,16 @@
 //! The routes of a proxy and the relays made of them, and how they are changed: each change whole
 //! or not at all.
 
+mod flows;
+
 use crate::alarm::Alarm;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::reactor::RelayId;
 use crate::relay::{Ending, RelayPlan, RelayReport};
-use crate::resolve::Upstream;
+use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
@@ -180,6 +181,7 @@ impl Network {
     pub(crate) fn close(&mut self, id: RouteId, turn: &mut Turn) -> Result<(), OrderError> {
         let entry = self.routes.remove(id)?;
         turn.descriptors.give(entry.listeners.len());
+        own_addresses(&entry.listeners).for_each(|address| turn.own.remove(address));
         for (_, index) in entry.relays {
             self.past.add(self.fleet.remove(index, Ending::Close, turn));
         }
@@ -221,6 +223,7 @@ impl Network {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
                 let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
+                let upstream = upstream.or_as_known(old.upstream.as_ref());
                 self.refuse_circle(&route, &upstream, &listening, Some(id))?;
                 (Some(upstream), listening)
             }
@@ -404,12 +407,14 @@ impl Network {
 
     /// Takes what the resolver found for a relay, which may be gone. An address that leads back to
     /// the relay's route is left out.
-    pub(crate) fn learn(&mut self, relay: RelayId, addresses: Vec<SocketAddr>, now: Instant) {
+    pub(crate) fn learn(&mut self, answer: Answer, turn: &mut Turn) {
+        let relay = answer.relay;
         if !self.fleet.has(relay) {
             return;
         }
-        let addresses = self.routes.learn(relay.index, addresses, now);
-        self.fleet.set_addresses(relay, addresses);
+        if let Some(addresses) = self.routes.learn(answer, turn.now) {
+            self.fleet.set_addresses(relay, addresses, turn);
+        }
     }
 
     /// Does what is due.

@@ -1,10 +1,11 @@
 //! The orders that a running proxy takes, and how they are answered.
 
+use crate::flow::{FlowId, FlowOrder};
 use crate::listener::{Listener, Wanted};
-use crate::resolve::{LookUps, Upstream};
+use crate::resolve::Upstream;
 use crate::settings::StartError;
 use crate::sinks::Sink;
-use crate::summary::Summary;
+use crate::snapshot::Reading;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
@@ -88,6 +89,9 @@ pub enum OrderError {
         /// The direction in which it was looked for.
         direction: Direction,
     },
+    /// The route has no such flow, or not any more.
+    #[error("there is no flow {0}; it may have ended")]
+    NoFlow(FlowId),
     /// A rule cannot act on what the route relays.
     #[error("{0}")]
     Rules(String),
@@ -142,17 +146,13 @@ impl Prepared {
         })
     }
 
-    /// The same, waiting for the upstream's name for so long and no longer.
-    pub(crate) fn patiently(
-        route: Route,
-        patience: Duration,
-        look_ups: &LookUps,
-    ) -> Result<Self, StartError> {
+    /// The same without looking up the upstream's name, which the route's relays ask for.
+    pub(crate) fn promptly(route: Route) -> Result<Self, StartError> {
         if !route.enabled {
             return Ok(Self { route, reach: None });
         }
         let wanted = Wanted::new(&route)?;
-        let upstream = Upstream::within(&route.upstream, patience, look_ups);
+        let upstream = Upstream::unasked(&route.upstream);
         Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
     }
 
@@ -181,7 +181,8 @@ pub(crate) enum Order {
     RemoveRule(RouteId, Direction, String, Reply<Carried<Began>>),
     Switch(bool, Reply<Carried<Vec<(RouteId, Began)>>>),
     Routes(Reply<Vec<RouteState>>),
-    Counters(Reply<Summary>),
+    Read(Reply<Reading>),
+    Flow(RouteId, FlowOrder),
     AddSink(Box<dyn Sink>, Reply<()>),
 }
 

@@ -3,18 +3,18 @@
 use crate::control::Control;
 use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
+use crate::flow::FlowOrder;
 use crate::listener::Listener;
 use crate::network::Network;
 use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
-use crate::relay::RelayReport;
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::summary::{MemorySummary, SocketSummary, Summary};
+use crate::snapshot::Reading;
+use crate::summary::{MemorySummary, Summary};
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
-use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
@@ -157,8 +157,8 @@ impl Proxy {
             let Ok(order) = self.mailbox.try_recv() else { break };
             self.carry_out(order);
         }
-        while let Some((relay, addresses)) = self.turn.names.answer() {
-            self.network.learn(relay, addresses, self.turn.now);
+        while let Some(answer) = self.turn.names.answer() {
+            self.network.learn(answer, &mut self.turn);
         }
     }
 
@@ -202,10 +202,19 @@ impl Proxy {
                 network.switch(on, turn);
                 answer(&reply, carried(now, Ok(network.all_began())));
             }
+            Order::Flow(id, FlowOrder::List(after, reply)) => {
+                answer(&reply, network.flows(id, after, now));
+            }
+            Order::Flow(id, FlowOrder::Find(flow, reply)) => {
+                answer(&reply, network.flow(id, flow, now));
+            }
+            Order::Flow(id, FlowOrder::End(flow, ending, reply)) => {
+                answer(&reply, network.end_flow(id, flow, ending, turn));
+            }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
-            Order::Counters(reply) => {
-                let lost = turn.sinks.lines_skipped();
-                answer(&reply, Ok(self.summary(lost)));
+            Order::Read(reply) => {
+                turn.sinks.counters_read();
+                answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
                 turn.sinks.add(sink);
@@ -245,31 +254,25 @@ impl Proxy {
         self.turn.reactor.agains() == 0 && self.network.fleet.is_over()
     }
 
-    fn summary(&self, events_lost: u64) -> Summary {
-        let seconds = self.turn.reactor.now().since(self.started).as_secs_f64();
+    fn read(&self) -> Reading {
+        let at = self.turn.reactor.now();
         let memory = self.network.memory();
         let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
-        let mut summary = Summary {
+        Reading {
+            at,
             seed: self.network.seed(),
-            seconds,
-            events_lost,
+            seconds: at.since(self.started).as_secs_f64(),
+            events_lost: self.turn.sinks.lines_skipped(),
             memory: MemorySummary { used, peak, bound, waiting: 0 },
-            ..Summary::default()
-        };
-        for report in self.network.reports() {
-            let RelayReport { route, transport, links, counts, round_trips } = report;
-            summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
-            for (direction, link) in Direction::BOTH.into_iter().zip(&links) {
-                summary.links.push(link.summary(&route, transport, direction));
-            }
-            summary.sockets.push(SocketSummary { route, protocol: transport, counts, round_trips });
+            is_draining: self.flags.stopped().is_some(),
+            rules_on: self.flags.rules_on(),
+            reports: self.network.reports(),
         }
-        summary
     }
 
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
-        let mut summary = self.summary(0);
+        let mut summary = self.read().summary();
         let LogEnd { lost, error } = self.turn.sinks.finish();
         (summary.events_lost, summary.events_error) = (lost, error);
         summary

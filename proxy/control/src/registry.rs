@@ -17,11 +17,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
-
-/// The time for which an upstream's name is waited for when a proxy is created; after that its
-/// clients are refused until it has an address.
-const NAME_PATIENCE: Duration = Duration::from_secs(1);
 
 /// All proxies by name.
 #[derive(Debug)]
@@ -116,6 +111,11 @@ impl Registry {
         Self { control, state: Mutex::new(State { proxies, ..State::default() }) }
     }
 
+    /// Returns the handle of the proxy, for what changes nothing that is configured.
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Locks the table for one change, or to look at it.
     pub fn open(&self, origin: Origin) -> Table<'_> {
         // A change that panicked was not carried out.
@@ -178,7 +178,7 @@ impl Table<'_> {
         let entry = self.state.proxies.get_mut(name).expect("it is there");
         let upstream = upstream_of(&entry.upstream);
         let route = Route { listen, upstream, enabled: true, ..entry.route.clone() };
-        let Carried { at, outcome } = self.control.add_patiently(route.clone(), NAME_PATIENCE)?;
+        let Carried { at, outcome } = self.control.add_promptly(route.clone())?;
         let RouteState { id, listeners, began, .. } = outcome;
         let bound = listeners.first().expect("an enabled route listens").address;
         (entry.listen, entry.route) = (bound.to_string(), route);
