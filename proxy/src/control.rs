@@ -118,15 +118,14 @@ impl Control {
         self.order(|reply| Order::Add(prepared, reply))
     }
 
-    /// Looks up the names of a route, so that an order that is given later looks up none. Waits for
-    /// the upstream's name as long as `patience`; without an address the route's clients are refused
-    /// until there is one.
+    /// Looks up where a route is to listen, so that an order that is given later does not; its
+    /// upstream's name is looked up as [`add_promptly`](Self::add_promptly) does.
     ///
     /// # Errors
     /// When the name to listen at has no address, or a rule cannot act on the route.
-    pub fn prepare(&self, route: Route, patience: Duration) -> Result<PreparedRoute, OrderError> {
+    pub fn prepare(&self, route: Route) -> Result<PreparedRoute, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
-        Ok(PreparedRoute(Prepared::patiently(route, patience, &self.look_ups)?))
+        Ok(PreparedRoute(Prepared::promptly(route)?))
     }
 
     /// Adds a route that was prepared.
@@ -180,7 +179,7 @@ impl Control {
         id: RouteId,
         route: Route,
         drain: Duration,
-    ) -> Result<Carried<RouteState>, OrderError> {
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))

@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-/// The time for which the name of a new upstream is waited for.
-const NAME_PATIENCE: Duration = Duration::from_secs(1);
-
 /// How often a plan is made anew because the table changed while its names were looked up.
 const PLANS_MAX: usize = 5;
 
@@ -163,7 +160,7 @@ impl Registry {
             };
             plan(file, routes, proxies).into_iter().map(with_entry).collect()
         };
-        let prepare = |route: &Route| self.control.prepare(route.clone(), NAME_PATIENCE);
+        let prepare = |route: &Route| self.control.prepare(route.clone());
         let prepared = steps.into_iter().map(|(step, before)| {
             let route = match &step {
                 Step::Add(route) | Step::Replace(route) => Some(prepare(route)?),
