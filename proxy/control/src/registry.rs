@@ -103,6 +103,12 @@ impl Registry {
         Self { control, proxies: Mutex::new(proxies) }
     }
 
+    /// Returns the handle to the proxy, to look at what it does, or to change what is no
+    /// configuration.
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Locks the table for one change, or to look at it.
     pub fn open(&self, origin: Origin) -> Table<'_> {
         // A change that panicked was not carried out.
