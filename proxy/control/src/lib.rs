@@ -7,10 +7,11 @@
 
 mod context;
 mod flows;
+mod live;
 mod registry;
 mod routes;
 mod server;
 mod toxiproxy;
 
-pub use registry::{Origin, Registry, Table};
+pub use registry::{Change, Changed, Deed, Entry, Origin, Registry, Table, Watcher};
 pub use server::{Server, ServerError};

@@ -1,7 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::{flows, toxiproxy};
+use crate::{flows, live, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -17,6 +17,7 @@ pub(crate) fn router(context: Context) -> Router {
     let routes = Router::new()
         .merge(toxiproxy::routes(&context))
         .merge(flows::routes())
+        .merge(live::routes(&context))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);

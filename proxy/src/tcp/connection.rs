@@ -44,6 +44,8 @@ pub(super) struct RelayedConnection {
 /// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// The name of the upstream is being looked up, and nothing is known of it in the links.
+    Naming,
     /// Its handshake is crossing the links.
     Opening,
     /// The upstream has yet to answer.
@@ -59,7 +61,6 @@ impl RelayedConnection {
         id: u32,
         client_address: SocketAddr,
         client: End,
-        carried: bool,
         admission: Admission,
         now: Instant,
     ) -> Self {
@@ -67,12 +68,12 @@ impl RelayedConnection {
             id,
             client_address,
             upstream_address: None,
-            progress: Progress::Opening,
+            progress: Progress::Naming,
             since: now,
             last: now,
             hops: None,
             addresses: VecDeque::new(),
-            carried,
+            carried: false,
             straight: [0; 2],
             counts: Default::default(),
             lingers: false,

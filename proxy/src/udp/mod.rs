@@ -338,7 +338,7 @@ impl Relay for UdpRelay {
         self.upstream = upstream;
     }
 
-    fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>, _: &mut Turn) {
         self.upstream.set_addresses(addresses);
     }
 
@@ -406,6 +406,10 @@ impl Relay for UdpRelay {
             self.count_missed(index);
         }
         self.listeners.close(&mut turn.reactor);
+    }
+
+    fn began(&self) -> Option<Instant> {
+        self.lanes[Direction::Up.index()].link.epoch()
     }
 
     fn report(&self) -> RelayReport {
