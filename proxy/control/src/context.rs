@@ -1,6 +1,7 @@
 //! What all handlers share.
 
 use crate::guard::{Bodies, Guard};
+use crate::live::Live;
 use crate::registry::{Origin, Registry, Table};
 use crate::toxiproxy::{Refusal, RequestIds};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -21,14 +22,16 @@ tokio::task_local! {
 pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) request_ids: Arc<RequestIds>,
+    pub(crate) live: Arc<Live>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) bodies: Bodies,
 }
 
 impl Context {
     pub(crate) fn new(registry: Arc<Registry>, guard: Guard, bodies: Bodies) -> Self {
+        let live = Arc::new(Live::new(Arc::clone(&registry)));
         let request_ids = Arc::new(RequestIds::new());
-        Self { registry, request_ids, guard: Arc::new(guard), bodies }
+        Self { registry, request_ids, live, guard: Arc::new(guard), bodies }
     }
 
     /// Gives an answer its number.

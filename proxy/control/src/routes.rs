@@ -1,8 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::guard;
-use crate::toxiproxy;
+use crate::{flows, guard, live, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -15,6 +14,8 @@ pub(crate) fn router(context: Context) -> Router {
     let guarded = middleware::from_fn_with_state(context.clone(), guard::guarded);
     let routes = Router::new()
         .merge(toxiproxy::routes(&context))
+        .merge(flows::routes())
+        .merge(live::routes(&context))
         .fallback(no_route)
         // The guard has read the whole body, and bounds it.
         .layer(DefaultBodyLimit::disable())

@@ -1,6 +1,7 @@
-//! Reads what every rule may say about the packets it looks at: `per`, `flows` and `match`.
+//! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and `enabled`.
 
 use super::{Match, MatchBytes, Per, Selection};
+use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
 use jostle_common::setting::{Object, SettingError, decode, within};
 use jostle_common::units::{ByteSize, Probability};
@@ -23,6 +24,9 @@ pub(crate) struct RawSelection {
     /// What a packet must be like for the rule to look at it.
     #[schemars(with = "Option<RawMatch>")]
     r#match: Option<Value>,
+    /// Whether it does anything; it does unless stated. One that does not keeps its name and its
+    /// draws for later.
+    enabled: Option<bool>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -78,10 +82,15 @@ impl RawSelection {
         place: &str,
         fields: &mut Map<String, Value>,
     ) -> Result<Self, SettingError> {
-        let own = ["per", "flows", "match"]
+        let own = ["per", "flows", "match", "enabled"]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), fields.remove(name)?)));
         decode(place, Value::Object(own.collect()))
+    }
+
+    /// Returns true if the rule does anything.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(true)
     }
 
     pub(crate) fn selection(self, place: &str) -> Result<Selection, SettingError> {
@@ -185,4 +194,42 @@ fn from_hex(text: &str) -> Result<Vec<u8>, String> {
         return Err(refuse());
     }
     Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+/// Writes `per`, `flows` and `match`. A rule on streams is one per flow without saying so.
+pub(crate) fn write(fields: Fields, selection: &Selection, is_for_streams: bool) -> Fields {
+    let per_flow = selection.per == Per::Flow && !is_for_streams;
+    fields
+        .with_some("per", per_flow.then_some("flow"))
+        .unless("flows", selection.flows, Probability::ALWAYS, share)
+        .with_some("match", selection.matching.as_ref().map(written_match))
+}
+
+fn written_match(matching: &Match) -> Fields {
+    let size = |bytes: &u32| text(ByteSize::new(u64::from(*bytes)));
+    let sizes = Fields::default().unless("min", matching.size.start(), &0, size).unless(
+        "max",
+        matching.size.end(),
+        &u32::MAX,
+        size,
+    );
+    let (after, first) = (*matching.number.start() - 1, *matching.number.end());
+    let fields = Fields::default()
+        .with_some("size", (!sizes.is_empty()).then_some(sizes))
+        .unless("after", after, 0, Into::into)
+        .unless("first", first, u64::MAX, Into::into)
+        .with_some("bytes", matching.bytes.as_ref().map(written_bytes));
+    // It has to say something.
+    if fields.is_empty() { fields.with("after", 0) } else { fields }
+}
+
+fn written_bytes(bytes: &MatchBytes) -> Fields {
+    let fields = Fields::default().with("offset", bytes.offset);
+    match std::str::from_utf8(&bytes.value) {
+        Ok(text) if !text.contains(char::is_control) => fields.with("text", text),
+        _ => {
+            let hex: String = bytes.value.iter().map(|byte| format!("{byte:02x}")).collect();
+            fields.with("hex", hex)
+        }
+    }
 }
