@@ -3,7 +3,8 @@
 # Debian and Ubuntu, as root; elsewhere it only says what is missing.
 set -uo pipefail
 programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
-  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tftp:tftp-hpa in.tftpd:tftpd-hpa)
+  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tftp:tftp-hpa in.tftpd:tftpd-hpa
+  node:nodejs npm:npm)
 missing=()
 for entry in "${programs[@]}"; do
   PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
@@ -21,12 +22,23 @@ else
   echo "not installed, so the tests that need them will skip: ${missing[*]}" >&2
 fi
 
-# HTTP/3 for Python and the schema of Kubernetes, in an environment of its own under target/. Without a package index the tests that
-# need them skip.
+# HTTP/3 for Python, the schema of Kubernetes and a client of Toxiproxy, in an environment of its own under target/. Without a package
+# index the tests that need them skip.
 environment="$(dirname "$0")/../target/python"
-if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate' 2>/dev/null; then
+if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, toxiproxy' 2>/dev/null; then
   { python3 -m venv "$environment" &&
-    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31'; } ||
-    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate" >&2
+    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31' 'toxiproxy-python==0.1.1'; } ||
+    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate toxiproxy-python" >&2
 fi
+
+# Toxiproxy's client for Node.
+node="$(dirname "$0")/../target/node"
+if command -v npm >/dev/null && [ ! -e "$node/node_modules/toxiproxy-node-client" ]; then
+  { mkdir -p "$node" && npm install --silent --no-audit --no-fund --prefix "$node" toxiproxy-node-client@4.1.0 >/dev/null; } ||
+    echo "not installed, so the tests that need it will skip: toxiproxy-node-client" >&2
+fi
+
+# Toxiproxy's client for Rust: its own tests, as they are published, and a program of theirs for whoever has the ports they are written for.
+"$(dirname "$0")/toxiproxy-rust-tests.sh" ||
+  echo "not built, so the tests that need it will skip: the tests of toxiproxy_rust" >&2
 exit 0
