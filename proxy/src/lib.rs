@@ -37,6 +37,7 @@
 
 mod account;
 mod alarm;
+pub mod capture;
 mod client;
 mod control;
 mod delays;
@@ -49,6 +50,7 @@ mod lane;
 mod lateness;
 mod listener;
 mod network;
+mod observed;
 mod orders;
 mod own;
 mod past;
@@ -72,6 +74,7 @@ pub use event_log::write_event;
 pub use fate::{Fate, Loss, Settled};
 pub use lateness::LatenessSummary;
 pub use listener::Listener;
+pub use observed::{Crossing, FlowEvent, Observed};
 pub use orders::{OrderError, RouteId, RouteState};
 pub use proxy::Proxy;
 pub use settings::{Settings, StartError};

@@ -6,6 +6,7 @@ use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
 use crate::client::NewClient;
 use crate::listener::keep_urgent_bytes;
+use crate::observed::FlowEvent;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -160,6 +161,7 @@ impl TcpRelay {
         }
         let (carried, now) = (self.carriage.is_in_force(), turn.now);
         let hops = hops_of_client(&SockRef::from(&client.stream));
+        let listener = client.stream.local_addr();
         let make = |id| {
             let mut made = RelayedConnection::new(id, address, client, carried, admission, now);
             made.hops = hops;
@@ -167,6 +169,10 @@ impl TcpRelay {
         };
         let id = self.connections.add(make);
         self.silences.watch(turn.now, index, id);
+        if let Ok(listener) = listener {
+            let crossing = self.crossing(carried);
+            self.observe(id, FlowEvent::Opened { client: address, listener, crossing }, turn);
+        }
         match self.carriage.of(carried) {
             Some(carrier) => carrier.open(turn.now, id),
             None => self.connect(index, turn),
@@ -211,7 +217,13 @@ impl TcpRelay {
                     if !turn.options.portable {
                         end = end.with_buffer(restrained);
                     }
-                    return self.connections.at(index).set_upstream(end);
+                    let connection = self.connections.at(index);
+                    let (id, local) = (connection.id, end.stream.local_addr());
+                    connection.set_upstream(end);
+                    if let Ok(local) = local {
+                        self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
+                    }
+                    return;
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
@@ -257,6 +269,8 @@ impl TcpRelay {
                 self.unreached.clear();
                 connection.progress = Progress::Open;
                 connection.addresses.clear();
+                let id = connection.id;
+                self.observe(id, FlowEvent::Connected, turn);
                 self.flush(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Down, turn);

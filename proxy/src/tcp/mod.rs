@@ -17,6 +17,7 @@ mod silence;
 use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::listener::Opened;
+use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
@@ -199,6 +200,7 @@ impl TcpRelay {
     /// Closes both sockets.
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
+        self.observe(connection.id, FlowEvent::Closed, turn);
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
         }
@@ -213,6 +215,8 @@ impl TcpRelay {
                 end.reset_on_close();
             }
         }
+        let id = self.connections.at(index).id;
+        self.observe(id, FlowEvent::TornDown, turn);
         self.close(index, turn);
     }
 }

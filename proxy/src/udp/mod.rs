@@ -15,6 +15,7 @@ use crate::descriptors::Descriptors;
 use crate::fate::Fate;
 use crate::lane::Lane;
 use crate::listener::Opened;
+use crate::observed::FlowEvent;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
@@ -60,6 +61,8 @@ pub(crate) struct UdpRelay {
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
     counts: UdpCounts,
+    /// The flows that were closed since who observes them was told.
+    closed: Vec<u32>,
     /// The time since which it takes in nothing new.
     draining: Option<Instant>,
     /// Set when it keeps to what every system has.
@@ -129,6 +132,7 @@ impl UdpRelay {
             runs: Vec::new(),
             fates: Vec::new(),
             counts: UdpCounts::default(),
+            closed: Vec::new(),
             draining: None,
             portable,
         })
@@ -163,6 +167,7 @@ impl UdpRelay {
         let told = datagrams_missed(&socket, self.portable);
         self.lanes[Direction::Down.index()].missed(&mut missed, told);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
+        self.closed.push(ordinal);
         reactor.remove(&mut socket, token);
         descriptors.remove_client(Transport::Udp, client.address.ip());
     }
@@ -181,6 +186,17 @@ impl UdpRelay {
             self.lanes[direction.index()].poll(turn.now);
             self.flush(direction, turn);
         }
+    }
+
+    /// Tells who observes flows of those that were closed.
+    fn tell_of_closed(&mut self, turn: &mut Turn) {
+        if turn.sinks.are_observers() {
+            let account = &self.lanes[Direction::Up.index()].account;
+            for ordinal in &self.closed {
+                account.observe(*ordinal, turn.now, FlowEvent::Closed, &mut turn.sinks);
+            }
+        }
+        self.closed.clear();
     }
 
     fn close_stray(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
@@ -317,6 +333,7 @@ impl Relay for UdpRelay {
         if self.draining.is_none() {
             self.close_retired(turn);
         }
+        self.tell_of_closed(turn);
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
