@@ -81,7 +81,8 @@ fn name(event: &Value) -> String {
         0 => String::new(),
         copy => format!(" copy {copy}"),
     };
-    let (route, direction) = (event["route"].as_str().unwrap(), event["direction"].as_str().unwrap());
+    let (route, direction) =
+        (event["route"].as_str().unwrap(), event["direction"].as_str().unwrap());
     format!("route {route} {direction}: packet {}{copy}, flow {}", event["packet"], event["flow"])
 }
 
@@ -105,8 +106,12 @@ fn assert_agreement(frames: &[Frame], events: &[Value], summary: &Summary, proto
         if !is_delivered && !is_copy {
             let reason = format!("discarded: {}", event["reason"].as_str().unwrap());
             assert!(seen[0][2].contains(&reason), "{event}: {seen:?}");
-            let rules: Vec<&str> =
-                event["rules"].as_array().unwrap().iter().map(|rule| rule.as_str().unwrap()).collect();
+            let rules: Vec<&str> = event["rules"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|rule| rule.as_str().unwrap())
+                .collect();
             assert!(rules.iter().all(|rule| seen[0][2].contains(rule)), "{event}: {seen:?}");
         }
         let flipped = event["flipped_bits"].as_u64().unwrap();
@@ -158,14 +163,22 @@ fn datagrams_are_on_the_side_where_they_came_in_with_what_became_of_them() {
         let route = format!("udp://{host}={server}");
         let arguments = [
             route.as_str(),
-            "--seed", "7",
-            "--drop", "10%",
-            "--corrupt", "10%",
-            "--duplicate", "10%",
-            "--delay", "30ms",
-            "--jitter", "5ms",
-            "--pcap", capture.to_str().unwrap(),
-            "--events", log.to_str().unwrap(),
+            "--seed",
+            "7",
+            "--drop",
+            "10%",
+            "--corrupt",
+            "10%",
+            "--duplicate",
+            "10%",
+            "--delay",
+            "30ms",
+            "--jitter",
+            "5ms",
+            "--pcap",
+            capture.to_str().unwrap(),
+            "--events",
+            log.to_str().unwrap(),
         ];
         let jostle = Jostle::start(&arguments, 1);
         let address = jostle.address("udp");
@@ -183,7 +196,8 @@ fn datagrams_are_on_the_side_where_they_came_in_with_what_became_of_them() {
         assert_agreement(&frames, &events, &summary, "udp");
         assert_eq!(complaints(&capture), [""; 0]);
         // The addresses are those of the sockets, and what came in is what was sent.
-        let ends = [client.local_addr().unwrap().port(), address.port()].map(|port| port.to_string());
+        let ends =
+            [client.local_addr().unwrap().port(), address.port()].map(|port| port.to_string());
         let came: Vec<&Frame> =
             frames.iter().filter(|frame| frame[0] == "0" && frame[3..5] == ends).collect();
         assert_eq!(came.len(), 400);
@@ -199,10 +213,14 @@ fn datagrams_are_on_the_side_where_they_came_in_with_what_became_of_them() {
         assert!(times.is_sorted());
         let named = |side: &str, number: u64| {
             let name = format!("route 1 up: packet {number},");
-            frames.iter().position(|one| one[0] == side && one[2].starts_with(&name)).map(|at| times[at])
+            frames
+                .iter()
+                .position(|one| one[0] == side && one[2].starts_with(&name))
+                .map(|at| times[at])
         };
-        let crossed: Vec<f64> =
-            (1..=400).filter_map(|number| Some(named("1", number)? - named("0", number)?)).collect();
+        let crossed: Vec<f64> = (1..=400)
+            .filter_map(|number| Some(named("1", number)? - named("0", number)?))
+            .collect();
         assert!(crossed.len() > 300 && crossed.iter().all(|time| *time >= 0.0249), "{crossed:?}");
         UdpSocket::bind(host).unwrap().send_to(b"end", server).unwrap();
         simulate(&capture);
@@ -269,13 +287,14 @@ fn a_modelled_stream_is_shown_as_its_segments() {
         return;
     }
     for host in ["127.0.0.1:0", "[::1]:0"] {
-        let Some((frames, told, events, summary)) = stream(host, &["--delay", "5ms"]) else { continue };
+        let Some((frames, told, events, summary)) = stream(host, &["--delay", "5ms"]) else {
+            continue;
+        };
         assert_eq!(told, [""; 0], "{host}");
         assert_agreement(&frames, &events, &summary, "tcp");
         assert_eq!([payload(&frames, "0"), payload(&frames, "1")], [150_000; 2]);
-        let [syns, fins] = ["0x0002", "0x0012"].map(|flags| {
-            frames.iter().filter(|frame| frame[9] == flags).count()
-        });
+        let [syns, fins] = ["0x0002", "0x0012"]
+            .map(|flags| frames.iter().filter(|frame| frame[9] == flags).count());
         assert_eq!((syns, fins), (2, 2), "a handshake on either side");
     }
 }
@@ -291,7 +310,11 @@ fn what_the_model_sends_again_is_seen_and_nothing_else_is_complained_about() {
     assert!(summary.sockets("tcp", "retransmissions") > 0);
     // What any capture of a network that loses has.
     let usual = [
-        "retransmission", "Duplicate ACK", "Previous segment", "out-of-order", "ACKed segment",
+        "retransmission",
+        "Duplicate ACK",
+        "Previous segment",
+        "out-of-order",
+        "ACKed segment",
         "Retransmission",
     ];
     let unusual: Vec<&String> =

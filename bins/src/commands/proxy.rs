@@ -11,6 +11,8 @@ mod report;
 mod status;
 mod stopping;
 
+pub(crate) use ready::weather;
+
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
