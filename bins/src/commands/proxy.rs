@@ -5,12 +5,15 @@ mod access;
 mod child;
 mod first;
 mod output;
+mod pcap;
 mod plan;
 mod ready;
 mod reload;
 mod report;
 mod status;
 mod stopping;
+
+pub(crate) use ready::weather;
 
 use access::Access;
 use anyhow::Context;
@@ -22,10 +25,12 @@ use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
 use jostle_control::{Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
+use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
+use pcap::{Pcap, PcapArgs};
 use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
@@ -83,6 +88,8 @@ pub struct ProxyArgs {
     /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    pcap: PcapArgs,
     /// Write the summary to a file instead of printing it
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     summary: Option<PathBuf>,
@@ -181,6 +188,16 @@ impl ProxyArgs {
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
         }
+        let capture = match outputs.pcap.as_ref().map(Pcap::start).transpose() {
+            Ok(started) => started.map(|(capture, sink)| {
+                settings.sinks.push(sink);
+                capture
+            }),
+            Err(error) => {
+                outputs.withdraw();
+                return Err(error);
+            }
+        };
         let proxy = match Proxy::bind(settings) {
             Ok(proxy) => proxy,
             Err(error) => {
@@ -254,7 +271,9 @@ impl ProxyArgs {
         }
         // A command prints to the terminal as it likes.
         let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
-        let summary = proxy.run();
+        let mut summary = proxy.run();
+        let captured = capture.map(Capture::finish).unwrap_or_default();
+        summary.capture_lost = captured.lost;
         drop(api);
         drop(status);
         drop(keys);
@@ -271,6 +290,10 @@ impl ProxyArgs {
             // A command that has failed has more to say.
             Some(error) if status == ExitCode::SUCCESS => {
                 Err(anyhow::anyhow!("the event log is not whole: {error}"))
+            }
+            _ if captured.error.is_some() && status == ExitCode::SUCCESS => {
+                let error = captured.error.unwrap_or_default();
+                Err(anyhow::anyhow!("the capture is not whole: {error}"))
             }
             _ => Ok(status),
         }
@@ -297,13 +320,15 @@ impl ProxyArgs {
 struct Outputs {
     events: Option<Output>,
     summary: Option<Output>,
+    pcap: Option<Pcap>,
 }
 
 impl Outputs {
     fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
-        let mut outputs = Self { events: None, summary: None };
+        let mut outputs = Self { events: None, summary: None, pcap: None };
         let opened = (|| {
             outputs.events = args.events.as_deref().map(Output::open).transpose()?;
+            outputs.pcap = args.pcap.open()?;
             outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
             anyhow::Ok(())
         })();
@@ -319,6 +344,7 @@ impl Outputs {
     }
 
     fn withdraw(self) {
-        self.events.into_iter().chain(self.summary).for_each(Output::withdraw);
+        let pcap = self.pcap.map(|pcap| pcap.output);
+        self.events.into_iter().chain(self.summary).chain(pcap).for_each(Output::withdraw);
     }
 }
