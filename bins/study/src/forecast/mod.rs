@@ -161,11 +161,9 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
             return None;
         }
         let whole_stream = rule.selection.flows == Probability::ALWAYS
-            && rule
-                .selection
-                .matching
-                .as_ref()
-                .is_none_or(|matching| matching.number == (1..=u64::MAX));
+            && rule.selection.matching.as_ref().is_none_or(|matching| {
+                matching.number == (1..=u64::MAX) && matching.flow.is_none()
+            });
         // The share that such a rule meets is a mean over many flows; one stream may differ from
         // it.
         if stream.is_some() && !whole_stream {
