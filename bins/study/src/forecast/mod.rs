@@ -245,6 +245,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_disabled_counts_for_nothing_and_numbered_flows_for_their_share() {
+        let of = |rules: &str| forecast(rules, None);
+        let quarter = of(
+            r#"{ "rule": "drop", "chance": "90%", "enabled": false }, { "rule": "duplicate", "chance": "1%", "enabled": false },
+               { "rule": "drop", "chance": "40%", "match": { "flow": "every 4th" } }, { "rule": "drop", "chance": "50%", "match": { "flow": 3 } }"#,
+        );
+        let up = &quarter.phases[0].directions[0];
+        let keys: Vec<&str> = up.rules.iter().map(|rule| rule.key.as_str()).collect();
+        assert_eq!(keys, ["drop#2", "drop#3"]);
+        assert_eq!([up.rules[0].looks_at, up.rules[1].looks_at], [Some(0.25), Some(0.0)]);
+        let share = up.loss.as_ref().unwrap().share;
+        assert!((share - 0.1).abs() < 1e-12, "{share}");
+        let off = of(r#"{ "rule": "drop", "chance": "0%", "enabled": false }"#);
+        assert!(off.warnings.is_empty() && off.phases[0].directions[0].rules.is_empty());
+        assert!(!of(r#"{ "rule": "drop", "chance": "0%" }"#).warnings.is_empty());
+    }
+
+    #[test]
     fn of_a_cut_at_fixed_times_only_the_share_is_foretold() {
         let forecast =
             forecast(r#"{ "rule": "outage", "up": "300ms", "down": "100ms" }"#, Some("1000/s"));
