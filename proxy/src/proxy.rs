@@ -176,8 +176,10 @@ impl Proxy {
                 answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
+                let began = network.began(id);
                 let replaced = network.replace(id, *route, now + drain, turn);
-                answer(&reply, carried(now, replaced.and_then(|()| network.state(id))));
+                let state = replaced.and_then(|()| Ok((network.state(id)?, began?)));
+                answer(&reply, carried(now, state));
             }
             Order::Remove(id, drain, reply) => {
                 let began = network.began(id);
