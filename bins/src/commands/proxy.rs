@@ -1,6 +1,7 @@
 //! `jostle proxy`: routes real programs through bad weather until it is stopped, and says what it
 //! did.
 
+mod access;
 mod child;
 mod first;
 mod output;
@@ -11,6 +12,7 @@ mod report;
 mod status;
 mod stopping;
 
+use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
@@ -18,7 +20,7 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Origin, Registry, Server, ServerError};
+use jostle_control::{Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
@@ -131,6 +133,8 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
         default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
     api: Option<SocketAddr>,
+    #[command(flatten)]
+    access: Access,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -165,6 +169,14 @@ impl ProxyArgs {
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
+        // The API's are its own: neither it nor the traffic can take the other's.
+        let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
+        let api_settings = self.access.settings(kept)?;
+        if self.api.is_some() {
+            settings.kept_descriptors = kept;
+        } else if self.access.is_said() {
+            return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
+        }
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
@@ -180,7 +192,9 @@ impl ProxyArgs {
             }
         };
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let api = self.api.map(|address| Server::start(address, Arc::clone(&registry)));
+        let start =
+            |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
+        let api = self.api.map(start);
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
