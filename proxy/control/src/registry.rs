@@ -202,6 +202,8 @@ impl Table<'_> {
         };
         let was_enabled = entry.is_enabled();
         (entry.bound, entry.id) = (None, None);
+        // Its flows are gone, and others will have their numbers.
+        entry.route.profile.remove_all_flow_rules();
         if was_enabled {
             self.done(name, Deed::Disabled, at, began);
         }
