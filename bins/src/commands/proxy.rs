@@ -3,6 +3,7 @@
 
 mod child;
 mod first;
+mod journal;
 mod output;
 mod plan;
 mod ready;
@@ -18,7 +19,7 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Origin, Registry, Server, ServerError};
+use jostle_control::{Journal, Origin, Registry, Server, ServerError};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
@@ -81,6 +82,10 @@ pub struct ProxyArgs {
     /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    /// Write each change of the configuration, who asked for it and what holds since, a JSON object
+    /// per line; "profile from-journal" makes a profile of it
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    journal: Option<PathBuf>,
     /// Write the summary to a file instead of printing it
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     summary: Option<PathBuf>,
@@ -196,6 +201,11 @@ impl ProxyArgs {
             registry.begin_with_file(&routes);
         }
         outputs.begin();
+        let journal = outputs.journal.as_ref().map(|file| -> anyhow::Result<Journal> {
+            let file = file.writer().context("the journal")?;
+            Journal::start(&registry, plan.seed, file).context("the journal")
+        });
+        let journal = journal.transpose()?;
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
         }
@@ -242,21 +252,30 @@ impl ProxyArgs {
         let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
         let summary = proxy.run();
         drop(api);
+        let journal = journal.map(Journal::finish);
         drop(status);
         drop(keys);
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
         stopper.yield_to_signal();
-        let text = report::summary(printer, &summary, &routes);
+        let mut text = report::summary(printer, &summary, &routes);
+        if let Some(end) = &journal {
+            text = format!("{text}\n{}", journal::summary(printer, end));
+        }
         match &mut outputs.summary {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
         report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
-        match summary.events_error {
+        let errors = [
+            ("the event log", summary.events_error),
+            ("the journal", journal.and_then(|end| end.error)),
+        ];
+        let error = errors.into_iter().find_map(|(what, error)| Some((what, error?)));
+        match error {
             // A command that has failed has more to say.
-            Some(error) if status == ExitCode::SUCCESS => {
-                Err(anyhow::anyhow!("the event log is not whole: {error}"))
+            Some((what, error)) if status == ExitCode::SUCCESS => {
+                Err(anyhow::anyhow!("{what} is not whole: {error}"))
             }
             _ => Ok(status),
         }
@@ -282,14 +301,16 @@ impl ProxyArgs {
 /// The files that a run writes. They keep what they held until the proxy has started.
 struct Outputs {
     events: Option<Output>,
+    journal: Option<Output>,
     summary: Option<Output>,
 }
 
 impl Outputs {
     fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
-        let mut outputs = Self { events: None, summary: None };
+        let mut outputs = Self { events: None, journal: None, summary: None };
         let opened = (|| {
             outputs.events = args.events.as_deref().map(Output::open).transpose()?;
+            outputs.journal = args.journal.as_deref().map(Output::open).transpose()?;
             outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
             anyhow::Ok(())
         })();
@@ -301,10 +322,12 @@ impl Outputs {
     }
 
     fn begin(&self) {
-        self.events.iter().chain(&self.summary).for_each(Output::begin);
+        let all = self.events.iter().chain(&self.journal).chain(&self.summary);
+        all.for_each(Output::begin);
     }
 
     fn withdraw(self) {
-        self.events.into_iter().chain(self.summary).for_each(Output::withdraw);
+        let all = self.events.into_iter().chain(self.journal).chain(self.summary);
+        all.for_each(Output::withdraw);
     }
 }

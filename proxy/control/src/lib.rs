@@ -6,6 +6,7 @@
 //! is carried out whole, or refused and nothing is different.
 
 mod context;
+mod journal;
 mod live;
 mod registry;
 mod routes;
@@ -13,6 +14,9 @@ mod server;
 mod toxiproxy;
 mod watch;
 
+pub use journal::{
+    Event, History, Journal, JournalEnd, JournalError, Recorded, Replay, ReplayError,
+};
 pub use registry::{
     Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
 };
