@@ -4,6 +4,7 @@
 mod access;
 mod child;
 mod first;
+mod journal;
 mod output;
 mod pcap;
 mod plan;
@@ -23,7 +24,7 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Origin, Registry, Server, ServerError, ServerSettings};
+use jostle_control::{Journal, Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Settings, StartError};
@@ -90,6 +91,10 @@ pub struct ProxyArgs {
     events: Option<PathBuf>,
     #[command(flatten)]
     pcap: PcapArgs,
+    /// Write each change of the configuration, who asked for it and what holds since, a JSON object
+    /// per line; "profile from-journal" makes a profile of it
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    journal: Option<PathBuf>,
     /// Write the summary to a file instead of printing it
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     summary: Option<PathBuf>,
@@ -227,6 +232,11 @@ impl ProxyArgs {
             registry.begin_with_file(&routes);
         }
         outputs.begin();
+        let journal = outputs.journal.as_ref().map(|file| -> anyhow::Result<Journal> {
+            let file = file.writer().context("the journal")?;
+            Journal::start(&registry, plan.seed, file).context("the journal")
+        });
+        let journal = journal.transpose()?;
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
         }
@@ -275,25 +285,31 @@ impl ProxyArgs {
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;
         drop(api);
+        let journal = journal.map(Journal::finish);
         drop(status);
         drop(keys);
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
         stopper.yield_to_signal();
-        let text = report::summary(printer, &summary, &routes);
+        let mut text = report::summary(printer, &summary, &routes);
+        if let Some(end) = &journal {
+            text = format!("{text}\n{}", journal::summary(printer, end));
+        }
         match &mut outputs.summary {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
         report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
-        match summary.events_error {
+        let errors = [
+            ("the event log", summary.events_error),
+            ("the journal", journal.and_then(|end| end.error)),
+            ("the capture", captured.error),
+        ];
+        let error = errors.into_iter().find_map(|(what, error)| Some((what, error?)));
+        match error {
             // A command that has failed has more to say.
-            Some(error) if status == ExitCode::SUCCESS => {
-                Err(anyhow::anyhow!("the event log is not whole: {error}"))
-            }
-            _ if captured.error.is_some() && status == ExitCode::SUCCESS => {
-                let error = captured.error.unwrap_or_default();
-                Err(anyhow::anyhow!("the capture is not whole: {error}"))
+            Some((what, error)) if status == ExitCode::SUCCESS => {
+                Err(anyhow::anyhow!("{what} is not whole: {error}"))
             }
             _ => Ok(status),
         }
@@ -319,16 +335,18 @@ impl ProxyArgs {
 /// The files that a run writes. They keep what they held until the proxy has started.
 struct Outputs {
     events: Option<Output>,
+    journal: Option<Output>,
     summary: Option<Output>,
     pcap: Option<Pcap>,
 }
 
 impl Outputs {
     fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
-        let mut outputs = Self { events: None, summary: None, pcap: None };
+        let mut outputs = Self { events: None, journal: None, summary: None, pcap: None };
         let opened = (|| {
             outputs.events = args.events.as_deref().map(Output::open).transpose()?;
             outputs.pcap = args.pcap.open()?;
+            outputs.journal = args.journal.as_deref().map(Output::open).transpose()?;
             outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
             anyhow::Ok(())
         })();
@@ -340,11 +358,13 @@ impl Outputs {
     }
 
     fn begin(&self) {
-        self.events.iter().chain(&self.summary).for_each(Output::begin);
+        let all = self.events.iter().chain(&self.journal).chain(&self.summary);
+        all.for_each(Output::begin);
     }
 
     fn withdraw(self) {
         let pcap = self.pcap.map(|pcap| pcap.output);
-        self.events.into_iter().chain(self.summary).chain(pcap).for_each(Output::withdraw);
+        let all = self.events.into_iter().chain(self.journal).chain(self.summary).chain(pcap);
+        all.for_each(Output::withdraw);
     }
 }

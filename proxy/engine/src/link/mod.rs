@@ -21,7 +21,7 @@ use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
-use schedule::Schedule;
+pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
