@@ -6,6 +6,7 @@
 //! is carried out whole, or refused and nothing is different.
 
 mod context;
+mod panel;
 mod registry;
 mod routes;
 mod server;

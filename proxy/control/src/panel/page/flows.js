@@ -1,0 +1,56 @@
+// The flows and connections of the open tab, each with its own counters.
+import { ask, path } from "./api.js";
+import { byId, el, fill, setText } from "./dom.js";
+import { act } from "./edits.js";
+import { bytes, count, millis, seconds } from "./units.js";
+import { current, on, store } from "./store.js";
+
+const PERIOD = 2000;
+const ROWS_MAX = 100;
+const section = byId("flows");
+let asking = false;
+
+async function look() {
+  const proxy = current();
+  if (asking || !proxy || !section.open || document.hidden || !store.online) return;
+  asking = true;
+  try {
+    const { value } = await ask("GET", path(proxy.name, "flows"));
+    if (proxy === current()) draw(proxy, value.flows ?? []);
+  } catch (error) {
+    setText(byId("flows-note"), `Not known: ${error.message}`);
+  } finally {
+    asking = false;
+  }
+}
+
+function draw(proxy, flows) {
+  const newest = flows.slice(-ROWS_MAX).reverse();
+  const more = flows.length > newest.length ? ` The newest ${newest.length} of ${flows.length} are shown.` : "";
+  setText(byId("flows-note"), flows.length ? `${count(flows.length)} open.${more}` : "Nobody is connected.");
+  fill(byId("flow-rows"), newest.map((flow) => row(proxy, flow)));
+}
+
+const way = (counts) => (counts ? `${count(counts.packets)} · ${bytes(counts.bytes)}${counts.discarded ? ` · ${count(counts.discarded)} lost` : ""}` : "–");
+
+function row(proxy, flow) {
+  const name = `${flow.protocol} ${flow.client}`;
+  const close = el("button", { type: "button", "data-key": `close-${flow.id}`, "aria-label": `Close ${name}`, onclick: () => end(`${name} closed`, "DELETE", path(proxy.name, "flows", flow.id)) }, "Close");
+  const reset = flow.protocol === "tcp" ? el("button", { type: "button", class: "danger", "data-key": `reset-${flow.id}`, "aria-label": `Reset ${name}`, onclick: () => end(`${name} reset`, "POST", path(proxy.name, "flows", flow.id, "reset")) }, "Reset") : null;
+  const cells = [flow.id, flow.protocol, flow.client, seconds(flow.age_s), seconds(flow.idle_s), way(flow.up), way(flow.down), flow.rtt_ms == null ? "–" : millis(flow.rtt_ms)];
+  return el("tr", {}, ...cells.map((cell) => el("td", {}, String(cell))), el("td", { class: "buttons" }, close, reset));
+}
+
+async function end(label, method, where) {
+  await act(label, () => ask(method, where, method === "POST" ? {} : undefined));
+  look();
+}
+
+setInterval(look, PERIOD);
+section.addEventListener("toggle", look);
+on("selection", () => {
+  byId("flow-rows").replaceChildren();
+  setText(byId("flows-note"), "");
+  look();
+});
+on("connection", look);
