@@ -8,6 +8,7 @@ use crate::delays::Delays;
 use crate::fate::{Fate, Loss, Settled};
 use crate::lateness::Lateness;
 use crate::sinks::Sinks;
+use crate::snapshot::LinkTimes;
 use crate::summary::LinkSummary;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
@@ -192,6 +193,11 @@ impl LinkReport {
         }
         self.lateness.absorb(&other.lateness);
         self.delays.absorb(&other.delays);
+    }
+
+    /// Returns the distributions of what it delivered.
+    pub(crate) fn times(&self) -> LinkTimes {
+        LinkTimes { delay: self.delays.distribution(), lateness: self.lateness.distribution() }
     }
 
     /// Returns the line of the summary. The link's reasons are always there, the others when they

@@ -1,15 +1,16 @@
 //! The routes of a proxy and the relays made of them, and how they are changed: each change whole
 //! or not at all.
 
+mod flows;
+
 use crate::alarm::Alarm;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
-use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
+use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::reactor::RelayId;
 use crate::relay::{Ending, RelayPlan, RelayReport};
-use crate::resolve::Upstream;
+use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
@@ -180,6 +181,7 @@ impl Network {
     pub(crate) fn close(&mut self, id: RouteId, turn: &mut Turn) -> Result<(), OrderError> {
         let entry = self.routes.remove(id)?;
         turn.descriptors.give(entry.listeners.len());
+        own_addresses(&entry.listeners).for_each(|address| turn.own.remove(address));
         for (_, index) in entry.relays {
             self.past.add(self.fleet.remove(index, Ending::Close, turn));
         }
@@ -188,7 +190,22 @@ impl Network {
 
     /// Returns a route.
     pub(crate) fn state(&self, id: RouteId) -> Result<RouteState, OrderError> {
-        self.routes.get(id).map(RouteEntry::state)
+        self.routes.get(id).map(|entry| entry.state(self.began_of(entry)))
+    }
+
+    /// Returns when the time of a route's rules began.
+    pub(crate) fn began(&self, id: RouteId) -> Result<Began, OrderError> {
+        self.routes.get(id).map(|entry| self.began_of(entry))
+    }
+
+    /// Returns the same of all routes.
+    pub(crate) fn all_began(&self) -> Vec<(RouteId, Began)> {
+        self.routes.iter().map(|entry| (entry.id, self.began_of(entry))).collect()
+    }
+
+    fn began_of(&self, entry: &RouteEntry) -> Began {
+        let of = |transport| self.fleet.began(entry.relay(transport)?);
+        Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
     }
 
     /// Replaces a route; relays that are given up drain until `until`.
@@ -206,6 +223,7 @@ impl Network {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
                 let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
+                let upstream = upstream.or_as_known(old.upstream.as_ref());
                 self.refuse_circle(&route, &upstream, &listening, Some(id))?;
                 (Some(upstream), listening)
             }
@@ -389,12 +407,14 @@ impl Network {
 
     /// Takes what the resolver found for a relay, which may be gone. An address that leads back to
     /// the relay's route is left out.
-    pub(crate) fn learn(&mut self, relay: RelayId, addresses: Vec<SocketAddr>, now: Instant) {
+    pub(crate) fn learn(&mut self, answer: Answer, turn: &mut Turn) {
+        let relay = answer.relay;
         if !self.fleet.has(relay) {
             return;
         }
-        let addresses = self.routes.learn(relay.index, addresses, now);
-        self.fleet.set_addresses(relay, addresses);
+        if let Some(addresses) = self.routes.learn(answer, turn.now) {
+            self.fleet.set_addresses(relay, addresses, turn);
+        }
     }
 
     /// Does what is due.
@@ -413,7 +433,7 @@ impl Network {
 
     /// Returns the routes.
     pub(crate) fn states(&self) -> Vec<RouteState> {
-        self.routes.iter().map(RouteEntry::state).collect()
+        self.routes.iter().map(|entry| entry.state(self.began_of(entry))).collect()
     }
 
     /// Returns what all relays did, those that are gone included.

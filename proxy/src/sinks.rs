@@ -12,6 +12,10 @@ pub trait Sink: Send {
     /// Takes note of a packet. Its bytes are lent for the call.
     fn record(&mut self, settled: &Settled<'_>);
 
+    /// Is told that the counters have just been read: they have all fates that it was told of, and
+    /// no others.
+    fn counters_read(&mut self) {}
+
     /// Returns true if it wants to be told nothing any more. It is dropped then.
     fn is_over(&self) -> bool {
         false
@@ -45,6 +49,13 @@ impl Sinks {
         }
         for sink in &mut self.others {
             sink.record(settled);
+        }
+    }
+
+    /// Tells them that the counters have been read.
+    pub(crate) fn counters_read(&mut self) {
+        for sink in &mut self.others {
+            sink.counters_read();
         }
     }
 

@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use crate::live::Live;
 use crate::registry::{Origin, Registry, Table};
 use crate::toxiproxy::{Refusal, RequestIds};
 use axum::http::StatusCode;
@@ -10,11 +11,13 @@ use std::sync::Arc;
 pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) request_ids: Arc<RequestIds>,
+    pub(crate) live: Arc<Live>,
 }
 
 impl Context {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, request_ids: Arc::new(RequestIds::new()) }
+        let live = Arc::new(Live::new(Arc::clone(&registry)));
+        Self { registry, request_ids: Arc::new(RequestIds::new()), live }
     }
 
     /// Does something with the table on a thread that may wait.

@@ -6,11 +6,12 @@
 //! is carried out whole, or refused and nothing is different.
 
 mod context;
+mod live;
 mod panel;
 mod registry;
 mod routes;
 mod server;
 mod toxiproxy;
 
-pub use registry::{Origin, Registry, Table};
+pub use registry::{Change, Changed, Deed, Entry, Origin, Registry, Table, Watcher};
 pub use server::{Server, ServerError};

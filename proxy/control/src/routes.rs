@@ -1,6 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
+use crate::live;
 use crate::toxiproxy;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -16,6 +17,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 pub(crate) fn router(context: Context) -> Router {
     let routes = Router::new()
         .merge(toxiproxy::routes(&context))
+        .merge(live::routes(&context))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);

@@ -194,6 +194,94 @@ fn disciplines_change_without_moving_anyone() {
     assert!((3..12).contains(&dropped.len()), "{dropped:?}");
 }
 
+/// What becomes of each packet: its number, its time in microseconds, its damage and the reason if it
+/// is lost.
+fn fates(link: &mut Link) -> Vec<(u64, u32, u64, u32, Option<Reason>)> {
+    let of = |output: &Output| {
+        let (packet, reason) = match output {
+            Output::Deliver(packet) => (packet, None),
+            Output::Discard(packet, reason) => (packet, Some(*reason)),
+        };
+        let micros = packet.at.as_nanos() / 1000;
+        (packet.number, packet.copy, micros, packet.trace.flipped_bits, reason)
+    };
+    let mut fates: Vec<_> = drain_all(link).iter().map(of).collect();
+    fates.sort_unstable_by_key(|(number, copy, ..)| (*number, *copy));
+    fates
+}
+
+#[test]
+fn switching_a_rule_off_and_on_moves_no_draw_of_another() {
+    const RULES: [&str; 5] = [
+        r#"{ "rule": "drop", "chance": "10%""#,
+        r#"{ "rule": "drop", "burst": { "mean": "10%", "length": 3 }"#,
+        r#"{ "rule": "duplicate", "chance": "20%""#,
+        r#"{ "rule": "corrupt", "chance": "10%""#,
+        r#"{ "rule": "delay", "time": "20ms", "jitter": "9ms", "reorder": true"#,
+    ];
+    let written = |is_off: &dyn Fn(usize) -> bool| {
+        let off = |index| if is_off(index) { r#", "enabled": false }"# } else { " }" };
+        let rules = RULES.iter().enumerate().map(|(index, rule)| format!("{rule}{}", off(index)));
+        rules.collect::<Vec<_>>().join(",")
+    };
+    // Rules that are left out keep no place for others of their kind: they are given their names.
+    let left_out = |gone: usize| {
+        let names = ["drop", "drop#2", "duplicate", "corrupt", "delay"];
+        let named = RULES.iter().zip(names).enumerate().filter(|(index, _)| *index != gone);
+        let named = named.map(|(_, (rule, name))| format!(r#"{rule}, "name": "{name}" }}"#));
+        named.collect::<Vec<_>>().join(",")
+    };
+    let all = written(&|_| false);
+    let run = |json: &str, changes: &[(u64, &str)]| {
+        let mut link = loaded(json, 0..1000);
+        for (at, json) in changes {
+            change(&mut link, *at, json);
+            for millis in *at..*at + 500 {
+                link.handle(packet(millis * MS, 1000));
+            }
+        }
+        fates(&mut link)
+    };
+    for off in 0..RULES.len() {
+        let without = written(&|index| index == off);
+        assert_eq!(run(&without, &[]), run(&left_out(off), &[]), "{}", RULES[off]);
+        assert_ne!(run(&without, &[]), run(&all, &[]), "{}", RULES[off]);
+        // Off for half a second, and on again: whatever came before and after is as if nothing had been.
+        let switched = run(&all, &[(1000, &without), (1500, &all)]);
+        let steady = run(&all, &[(1000, &all), (1500, &all)]);
+        let lone = run(&without, &[(1000, &without), (1500, &without)]);
+        let part = |fates: &[(u64, u32, u64, u32, Option<Reason>)],
+                    numbers: std::ops::Range<u64>| {
+            fates
+                .iter()
+                .filter(|(number, ..)| numbers.contains(number))
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        // What is in the delay when it is switched off leaves at its time all the same.
+        assert_eq!(part(&switched, 1..1001), part(&steady, 1..1001), "{}", RULES[off]);
+        assert_eq!(part(&switched, 1501..2001), part(&steady, 1501..2001), "{}", RULES[off]);
+        if RULES[off].contains("drop") {
+            assert_eq!(part(&switched, 1001..1501), part(&lone, 1001..1501), "{}", RULES[off]);
+        }
+        assert!(part(&lone, 1001..1501).len() > 300);
+    }
+}
+
+#[test]
+fn a_stage_that_is_switched_off_lets_go_in_order_and_goes_on_when_it_is_switched_on() {
+    let off = SLOW.replace(" }", r#", "enabled": false }"#);
+    let mut link = loaded(SLOW, [0; 4]);
+    change(&mut link, 3, &off);
+    link.handle(packet(4 * MS, 1000));
+    assert_eq!(delivered(&mut link), [1, 2, 3, 4, 5].map(|number| (number, 8000)));
+    assert!(link.is_transparent());
+    let mut link = loaded(SLOW, [0; 3]);
+    change(&mut link, 3, &off);
+    change(&mut link, 4, SLOW);
+    assert_eq!(delivered(&mut link), [(1, 8000), (2, 16_000), (3, 24_000)]);
+}
+
 #[test]
 fn every_removed_stage_empties_in_order() {
     for (json, last) in [

@@ -197,6 +197,7 @@ impl TcpRelay {
             match source.read(&mut turn.scratch[..room]) {
                 Found::Bytes(count) => {
                     self.accounts[direction.index()].read(count);
+                    connection.counts[direction.index()].bytes += count as u64;
                     carrier.push(
                         turn.now,
                         id,
@@ -228,11 +229,13 @@ impl TcpRelay {
     /// Takes out of the links what is due, hands it to the sockets, and writes the fates down.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
         // Bytes go out as they come; fates are kept until all sends have returned, for their time.
+        let mut counted = 0;
         for _ in 0..EVENTS_PER_TURN {
             let carrier = self.carriage.carrier.as_mut();
             let Some(event) = carrier.and_then(|carrier| carrier.poll(turn.now)) else { break };
             match event {
                 Event::Packet(direction, output) => {
+                    counted = self.count(direction, &output, counted);
                     self.carriage.fates.push((direction, output));
                 }
                 Event::Established { id } => {
@@ -292,6 +295,21 @@ impl TcpRelay {
             let released = turn.reactor.now();
             self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
         }
+    }
+
+    /// Counts a packet that left a link for its connection, which may be gone, and returns that
+    /// one's place: `guess` is where to look first, as those of one connection often come in a row.
+    fn count(&mut self, direction: Direction, output: &Output, guess: usize) -> usize {
+        let packet = output.packet();
+        let is_there = self.connections.get(guess).is_some_and(|one| one.id == packet.flow);
+        let place = if is_there { Some(guess) } else { self.connections.place(packet.flow) };
+        let Some(place) = place else { return guess };
+        if !packet.is_mark() {
+            let is_delivered = matches!(output, Output::Deliver(_));
+            let counts = &mut self.connections.at(place).counts[direction.index()];
+            counts.left(packet.copy > 0, is_delivered);
+        }
+        place
     }
 
     /// Hands bytes to the receiver of `direction`.

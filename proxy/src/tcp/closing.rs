@@ -75,7 +75,14 @@ impl TcpRelay {
         if Direction::BOTH.iter().all(|&direction| is_over(connection.source(direction))) {
             return self.close(index, turn);
         }
-        if !std::mem::replace(&mut connection.lingers, true) {
+        self.let_linger(index, id, turn);
+    }
+
+    /// Gives a connection that is closing a moment, unless it has it already.
+    pub(super) fn let_linger(&mut self, index: usize, id: u32, turn: &Turn) {
+        if let Some(connection) = self.connections.get_same(index, id)
+            && !std::mem::replace(&mut connection.lingers, true)
+        {
             self.closing.push_back((turn.now + LINGER, index, id));
         }
     }

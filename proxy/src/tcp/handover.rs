@@ -2,6 +2,7 @@
 //! when it loses the last one: with bytes in flight, none of them lost or out of order.
 
 use super::TcpRelay;
+use super::connection::Progress;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_engine::carrier::Carrier;
@@ -40,6 +41,10 @@ impl TcpRelay {
         for index in self.connections.indices() {
             let connection = self.connections.at(index);
             let id = connection.id;
+            if connection.progress == Progress::Naming {
+                // It begins in the links.
+                continue;
+            }
             // One that had not left the links yet is still in them.
             if !std::mem::replace(&mut connection.carried, true) {
                 let ended = Direction::BOTH.map(|direction| {

@@ -18,7 +18,7 @@ impl TcpRelay {
             if connection.progress != Progress::Open {
                 return;
             }
-            let (Some(source), Some(target)) = connection.pair(direction) else { return };
+            let Some((source, target, counts)) = connection.pair(direction) else { return };
             if source.is_read_out() {
                 // A reset may still follow the end: an event tells, or a write that failed.
                 if source.has_failed() || source.is_broken() {
@@ -49,6 +49,8 @@ impl TcpRelay {
                     account.written(written);
                     target.keep(self.memory.hold(&turn.scratch[written..count]), &self.memory);
                     account.passed();
+                    counts.bytes += count as u64;
+                    counts.left(false, true);
                     if written < count {
                         turn.warn_of_memory(&self.memory);
                     }

@@ -179,7 +179,10 @@ impl UdpRelay {
         // The first packet starts the clock of both directions.
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
         let lane = &mut self.lanes[direction.index()];
-        flow.inside += lane.enter(flow.ordinal, stamp, received, sinks);
+        let (packets, bytes) = (received.datagrams().count() as u64, received.bytes.len() as u64);
+        let entered = lane.enter(flow.ordinal, stamp, received, sinks);
+        flow.inside += entered;
+        flow.counts[direction.index()].came(packets, bytes, packets - u64::from(entered));
     }
 
     /// Writes down what was read and goes no further.
@@ -193,6 +196,11 @@ impl UdpRelay {
         sinks: &mut Sinks,
     ) {
         let stamp = at.arrival(received.stamp);
+        if let Some(flow) = self.flows.by_ordinal(flow).and_then(|one| self.flows.get_mut(one)) {
+            let packets = received.datagrams().count() as u64;
+            let counts = &mut flow.counts[direction.index()];
+            counts.came(packets, received.bytes.len() as u64, packets);
+        }
         for range in received.datagrams() {
             let payload = &received.bytes[range];
             self.lanes[direction.index()].refuse(flow, stamp, payload, loss, sinks);
@@ -241,7 +249,7 @@ impl UdpRelay {
                         self.counts.opened += 1;
                         descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
-                        let index = self.flows.add(client, socket, token, peer, now);
+                        let index = self.flows.add(client, address, (socket, token), peer, now);
                         if peer.is_none() && !portable && !self.upstream_spoke {
                             self.look_for_strays(index, reactor, descriptors);
                         }

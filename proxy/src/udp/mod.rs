@@ -3,6 +3,7 @@
 
 mod alarms;
 mod counts;
+mod flow_orders;
 mod flows;
 mod intake;
 mod listening;
@@ -13,6 +14,7 @@ mod stray;
 
 use crate::descriptors::Descriptors;
 use crate::fate::Fate;
+use crate::flow::{FlowPage, FlowState};
 use crate::lane::Lane;
 use crate::listener::Opened;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
@@ -336,7 +338,7 @@ impl Relay for UdpRelay {
         self.upstream = upstream;
     }
 
-    fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>, _: &mut Turn) {
         self.upstream.set_addresses(addresses);
     }
 
@@ -382,6 +384,19 @@ impl Relay for UdpRelay {
         }
     }
 
+    fn flows(&self, after: u32, now: Instant) -> FlowPage {
+        self.page(after, now)
+    }
+
+    fn flow(&self, number: u32, now: Instant) -> Option<FlowState> {
+        self.state(number, now)
+    }
+
+    /// Forgets the flow, whichever way it is to end: there is no packet that says so.
+    fn end_flow(&mut self, number: u32, _: Ending, turn: &mut Turn) -> bool {
+        self.forget(number, turn)
+    }
+
     fn cut(&mut self, _: Ending, turn: &mut Turn) {
         self.counts.open_at_end = self.flows.len();
         for index in self.flows.indices() {
@@ -391,6 +406,10 @@ impl Relay for UdpRelay {
             self.count_missed(index);
         }
         self.listeners.close(&mut turn.reactor);
+    }
+
+    fn began(&self) -> Option<Instant> {
+        self.lanes[Direction::Up.index()].link.epoch()
     }
 
     fn report(&self) -> RelayReport {

@@ -32,7 +32,7 @@ pub(super) fn weather(profile: &Profile) -> String {
 
 /// The rules of one direction, if there are any.
 fn rules(profile: &Profile, direction: Direction) -> Option<String> {
-    let timeline = profile.timeline(direction);
+    let timeline = profile.timeline(direction).in_force();
     if timeline.is_empty() {
         return None;
     }

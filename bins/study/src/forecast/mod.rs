@@ -92,6 +92,7 @@ pub struct DirectionForecast {
 impl Forecast {
     /// Forecasts the effects of a profile on packets such as `load`.
     pub fn of(profile: &Profile, load: &Load) -> Self {
+        let profile = &profile.in_force();
         let (up, down) = (&profile.up.phases, &profile.down.phases);
         let count = up.len().min(PHASES_MAX);
         // Phases and directions share the packets, so that many phases take little longer than one.

@@ -28,6 +28,7 @@ pub struct SeenDelays {
 /// Returns a warning for each rule whose jitter was narrowed. Of rules that change, and of those
 /// for some packets, no run tells it.
 pub fn narrowed(timeline: &Timeline, direction: Direction, seen: &SeenDelays) -> Vec<Warning> {
+    let timeline = timeline.in_force();
     let [phase] = timeline.phases.as_slice() else { return Vec::new() };
     let traffic = Traffic { packets_per_second: seen.packets_per_second, ..Traffic::of_size(0) };
     let jitter = |rule: &Rule| rule.kind.promise(&traffic).jitter;

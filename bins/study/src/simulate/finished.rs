@@ -110,7 +110,8 @@ impl SimulatedLink {
 /// Returns the loss of the rules by formula; none for rules that change, and for streams whose
 /// packets differ.
 fn expected(profile: &Profile, direction: Direction, stream: &StreamArgs) -> Option<Losses> {
-    let [phase] = profile.timeline(direction).phases.as_slice() else { return None };
+    let timeline = profile.timeline(direction).in_force();
+    let [phase] = timeline.phases.as_slice() else { return None };
     let described = stream.described()?;
     let load = Load { size: described.size, stream: Some(described) };
     Some(loss_model(&phase.rules, &load)?.losses())

@@ -48,6 +48,12 @@ impl Profile {
         }
     }
 
+    /// Returns the same profile without the rules that are disabled, which does the same.
+    #[must_use]
+    pub fn in_force(&self) -> Self {
+        Self { about: self.about.clone(), up: self.up.in_force(), down: self.down.in_force() }
+    }
+
     /// Returns true if the profile does nothing at all.
     pub fn is_empty(&self) -> bool {
         self.up.is_empty() && self.down.is_empty()

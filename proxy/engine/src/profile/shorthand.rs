@@ -42,7 +42,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
                 phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
             let key = format!("--{}", kind.name());
             let (selection, kind) = (Selection::default(), kind.clone());
-            Rule { key, ordinal, selection, kind, toxic: None }
+            Rule { key, ordinal, selection, kind, enabled: true, toxic: None }
         });
         let front: Vec<Rule> = front.collect();
         phase.rules.splice(0..0, front);

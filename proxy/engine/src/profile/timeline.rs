@@ -59,29 +59,41 @@ impl Timeline {
         Self { start: Start::default(), then: Then::default(), phases: vec![phase] }
     }
 
-    /// Returns true if there is no rule at any time.
+    /// Returns true if no rule does anything at any time.
     pub fn is_empty(&self) -> bool {
-        self.rules().next().is_none()
+        self.enabled_rules().next().is_none()
     }
 
-    /// Returns the rules of all phases, one after the other.
+    /// Returns the rules of all phases, one after the other, those that are disabled too.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.phases.iter().flat_map(|phase| &phase.rules)
     }
 
-    /// Returns true if a rule acts on delivered streams.
+    /// Returns the rules of all phases that are enabled.
+    pub fn enabled_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules().filter(|rule| rule.enabled)
+    }
+
+    /// Returns the same timeline without the rules that are disabled, which does the same.
+    #[must_use]
+    pub fn in_force(&self) -> Self {
+        self.filtered(|rule| rule.enabled)
+    }
+
+    /// Returns true if a rule that is enabled acts on delivered streams.
     pub fn has_stream_rules(&self) -> bool {
-        self.rules().any(|rule| rule.kind.is_for_streams())
+        self.enabled_rules().any(|rule| rule.kind.is_for_streams())
     }
 
-    /// Returns the same timeline with those rules alone that act on packets.
+    /// Returns the same timeline with those rules alone that act on packets, and are enabled.
     pub(crate) fn for_packets(&self) -> Self {
-        self.filtered(|rule| !rule.kind.is_for_streams())
+        self.filtered(|rule| rule.enabled && !rule.kind.is_for_streams())
     }
 
-    /// Returns the same timeline with those rules alone that act on delivered streams.
+    /// Returns the same timeline with those rules alone that act on delivered streams, and are
+    /// enabled.
     pub(crate) fn for_streams(&self) -> Self {
-        let mut timeline = self.filtered(|rule| rule.kind.is_for_streams());
+        let mut timeline = self.filtered(|rule| rule.enabled && rule.kind.is_for_streams());
         // Phases that differ in the rules on packets alone change nothing here.
         let first = timeline.phases[0].rules.clone();
         let is_constant = timeline.then != Then::Clear
@@ -109,8 +121,8 @@ impl Timeline {
         self
     }
 
-    /// Returns true if a rule makes copies of packets.
+    /// Returns true if a rule that is enabled makes copies of packets.
     pub fn makes_copies(&self) -> bool {
-        self.rules().any(|rule| rule.kind.copies_max() > 0)
+        self.enabled_rules().any(|rule| rule.kind.copies_max() > 0)
     }
 }

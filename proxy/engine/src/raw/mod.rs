@@ -127,6 +127,11 @@ impl RawStreams {
         self.forget(id);
     }
 
+    /// Drops the events of a connection that were not polled yet; the fates of packets stay.
+    pub(crate) fn drop_events(&mut self, id: u32) {
+        self.events.retain(|event| event.connection() != Some(id));
+    }
+
     /// Takes in a connection, whose `id` is new and the ordinal of its flow. It is established at
     /// once.
     pub fn open(&mut self, now: Instant, id: u32) {

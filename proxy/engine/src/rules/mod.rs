@@ -78,6 +78,9 @@ pub struct Rule {
     pub selection: Selection,
     /// Says what it does.
     pub kind: RuleKind,
+    /// False if it does nothing for now: it keeps its key, its ordinal and its setting, and the
+    /// link works as if it were not there.
+    pub enabled: bool,
     /// The toxic that it was written as, if it was.
     pub toxic: Option<Arc<Toxic>>,
 }
@@ -86,7 +89,7 @@ impl Rule {
     /// Makes the only rule of its kind, for every packet.
     pub fn only(kind: RuleKind) -> Self {
         let key = kind.name().to_owned();
-        Self { key, ordinal: 0, selection: Selection::default(), kind, toxic: None }
+        Self { key, ordinal: 0, selection: Selection::default(), kind, enabled: true, toxic: None }
     }
 }
 

@@ -70,3 +70,21 @@ pub enum Event {
     /// the connection.
     Packet(Direction, Output),
 }
+
+impl Event {
+    /// Returns the connection that something happened to; `None` when it happened to a packet of
+    /// one, which is told whatever becomes of the connection.
+    pub(crate) const fn connection(&self) -> Option<u32> {
+        match self {
+            Self::Established { id }
+            | Self::Data { id, .. }
+            | Self::Room { id, .. }
+            | Self::End { id, .. }
+            | Self::Reset { id, .. }
+            | Self::Closed { id }
+            | Self::CloseBoth { id }
+            | Self::ResetBoth { id } => Some(*id),
+            Self::Discarded(..) | Self::Packet(..) => None,
+        }
+    }
+}

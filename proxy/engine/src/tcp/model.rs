@@ -15,6 +15,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Modelled TCP over two links, sans-I/O.
 ///
@@ -105,6 +106,17 @@ impl Model {
     pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
         self.catch_up(now);
         self.forget(id);
+    }
+
+    /// Drops the events of a connection that were not polled yet; the fates of packets stay.
+    pub(crate) fn drop_events(&mut self, id: u32) {
+        self.events.retain(|event| event.connection() != Some(id));
+    }
+
+    /// Returns the smoothed round-trip time of a connection, as the sender has it that sent more;
+    /// `None` before its first sample.
+    pub fn round_trip(&self, id: u32) -> Option<Duration> {
+        self.connections.get(&id)?.round_trip().map(Duration::from_nanos)
     }
 
     /// Returns the number of connections.

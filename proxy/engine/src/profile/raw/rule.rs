@@ -20,6 +20,7 @@ pub(super) struct RawRule {
     name: Option<String>,
     selection: Selection,
     kind: RuleKind,
+    enabled: bool,
 }
 
 pub(super) fn rules(
@@ -44,7 +45,7 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
     }
     let mut rules: Vec<Rule> = Vec::new();
     let mut packets_of_one = 1;
-    for RawRule { place, name, selection, kind } in raw {
+    for RawRule { place, name, selection, kind, enabled } in raw {
         let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
         if kind.copies_max() > 0 && ordinal >= DUPLICATE_RULES_MAX {
             return Err(SettingError::new(
@@ -70,7 +71,7 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
             );
             return Err(SettingError::new(within(&place, "name"), problem));
         }
-        rules.push(Rule { key, ordinal, selection, kind, toxic: None });
+        rules.push(Rule { key, ordinal, selection, kind, enabled, toxic: None });
     }
     Ok(rules)
 }
@@ -106,13 +107,15 @@ fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, Sett
     };
     let name = rule_name(&place, &mut fields)?;
     let per_link = fields.get("per").is_some_and(|per| per == "link");
-    let mut selection = RawSelection::taken_from(&place, &mut fields)?.selection(&place)?;
+    let common = RawSelection::taken_from(&place, &mut fields)?;
+    let enabled = common.is_enabled();
+    let mut selection = common.selection(&place)?;
     let kind = (entry.read)(&place, Value::Object(fields), read)?;
     if kind.is_for_streams() {
         check_stream_selection(&place, entry.name, per_link, &selection)?;
         selection.per = Per::Flow;
     }
-    Ok(RawRule { place, name, selection, kind })
+    Ok(RawRule { place, name, selection, kind, enabled })
 }
 
 /// Refuses what a rule on delivered streams cannot heed.

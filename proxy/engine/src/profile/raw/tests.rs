@@ -231,3 +231,28 @@ fn whole_directions_are_bounded() {
          copies, for 64 in all"
     );
 }
+
+#[test]
+fn a_rule_that_is_disabled_keeps_its_key_and_does_nothing() {
+    let text = r#"{ "both": [ { "rule": "drop", "chance": "1%", "enabled": false },
+                              { "rule": "drop", "chance": "2%", "enabled": true },
+                              { "rule": "duplicate", "chance": "1%", "enabled": false },
+                              { "rule": "stall", "enabled": false } ] }"#;
+    let profile = Profile::from_json(text).unwrap();
+    let rules = &profile.up.phases[0].rules;
+    assert_eq!(
+        rules.iter().map(|rule| rule.enabled).collect::<Vec<_>>(),
+        [false, true, false, false]
+    );
+    assert_eq!((rules[1].key.as_str(), rules[1].ordinal), ("drop#2", 1));
+    let in_force = profile.in_force();
+    assert_eq!(in_force.up.rules().collect::<Vec<_>>(), [&rules[1]]);
+    assert!(!profile.up.makes_copies() && !profile.up.has_stream_rules());
+    assert!(!profile.is_empty());
+    let off = text.replace("true", "false");
+    assert!(Profile::from_json(&off).unwrap().is_empty());
+    assert_eq!(
+        error(r#"{ "up": [ { "rule": "drop", "chance": "1%", "enabled": 0 } ] }"#),
+        "up[0].enabled: 0 does not belong here; write true or false"
+    );
+}

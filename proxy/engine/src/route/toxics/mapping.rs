@@ -28,6 +28,7 @@ impl Toxic {
             ordinal: 0,
             selection: Selection { per: Per::Flow, flows, matching: None },
             kind: self.rule_kind(),
+            enabled: true,
             toxic: Some(Arc::new(self.clone())),
         }
     }

@@ -1,4 +1,4 @@
-//! Reads what every rule may say about the packets it looks at: `per`, `flows` and `match`.
+//! Reads what every rule may say besides its own fields: `per`, `flows`, `match` and `enabled`.
 
 use super::{Match, MatchBytes, Per, Selection};
 use bytes::Bytes;
@@ -23,6 +23,9 @@ pub(crate) struct RawSelection {
     /// What a packet must be like for the rule to look at it.
     #[schemars(with = "Option<RawMatch>")]
     r#match: Option<Value>,
+    /// Whether it does anything; it does unless stated. One that does not keeps its name and its
+    /// draws for later.
+    enabled: Option<bool>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -78,10 +81,15 @@ impl RawSelection {
         place: &str,
         fields: &mut Map<String, Value>,
     ) -> Result<Self, SettingError> {
-        let own = ["per", "flows", "match"]
+        let own = ["per", "flows", "match", "enabled"]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), fields.remove(name)?)));
         decode(place, Value::Object(own.collect()))
+    }
+
+    /// Returns true if the rule does anything.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(true)
     }
 
     pub(crate) fn selection(self, place: &str) -> Result<Selection, SettingError> {
