@@ -4,6 +4,7 @@
 mod child;
 mod first;
 mod output;
+mod panel;
 mod plan;
 mod ready;
 mod report;
@@ -42,6 +43,7 @@ use stopping::Stopper;
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
   jostle proxy --api
+  jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --panel --open
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it: it
@@ -51,7 +53,7 @@ the proxy ends when the command does, and a second Ctrl-C ends both. The status 
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
-    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api"])]
+    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api", "panel"])]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
     /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
@@ -125,6 +127,8 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
         default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
     api: Option<SocketAddr>,
+    #[command(flatten)]
+    panel: panel::PanelOptions,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -147,6 +151,7 @@ impl ProxyArgs {
 
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
+        let address = self.panel.address(self.api)?;
         let plan = plan::plan(&self)?;
         let routes = plan.routes.clone();
         let upstreams: BTreeMap<String, String> =
@@ -174,7 +179,7 @@ impl ProxyArgs {
             }
         };
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let api = self.api.map(|address| Server::start(address, Arc::clone(&registry)));
+        let api = address.map(|address| Server::start(address, Arc::clone(&registry)));
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
@@ -211,6 +216,9 @@ impl ProxyArgs {
         if let Some(api) = &api {
             let address = api.address().to_string();
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
+        }
+        if let Some(api) = &api {
+            self.panel.ready(printer, api.address());
         }
         if keys.is_some() && !self.json {
             note(status::KEYS);

@@ -61,7 +61,7 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
         route.profile =
             args.weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
     }
-    if args.api.is_none() && !routes.iter().any(|route| route.enabled) {
+    if args.api.is_none() && !args.panel.is_served() && !routes.iter().any(|route| route.enabled) {
         return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
     }
     let given = args.seed.or(seed);

@@ -11,11 +11,14 @@ export function loss(way) {
   return came > 0 ? Math.min(1, sum(way.discarded) / came) : null;
 }
 
+/** Bits per second of what came, or went, in a span that need not be a second. */
+const rate = (field) => (way, span) => (way[field] * 8) / span;
+
 const line = (label, way, of, dash) => ({ label, way, of, dash });
 const CHARTS = [
   { id: "rate", title: "Rate", write: bits, lines: [
-    line("up in", "up", (way) => way.bytes_in * 8, true), line("up out", "up", (way) => way.bytes_out * 8),
-    line("down in", "down", (way) => way.bytes_in * 8, true), line("down out", "down", (way) => way.bytes_out * 8)] },
+    line("up in", "up", rate("bytes_in"), true), line("up out", "up", rate("bytes_out")),
+    line("down in", "down", rate("bytes_in"), true), line("down out", "down", rate("bytes_out"))] },
   { id: "loss", title: "Loss", write: percent, least: 0.01, most: 1, lines: [line("up", "up", loss), line("down", "down", loss)] },
   { id: "delay", title: "Delay as applied", write: millis, least: 1, lines: [
     line("up p50", "up", (way) => way.delay_ms?.p50 ?? null), line("up p99", "up", (way) => way.delay_ms?.p99 ?? null, true),
@@ -30,14 +33,21 @@ export function series(id, name = store.selected) {
   const chart = CHARTS.find((one) => one.id === id);
   const now = store.history.at(-1)?.t ?? 0;
   const span = store.minutes * 60;
-  const seconds = store.history.filter((second) => second.t > now - span - 0.5);
-  const value = ({ way, of }, second) => {
+  const first = store.history.findIndex((second) => second.t > now - span - 0.5);
+  const seconds = store.history.slice(Math.max(first, 0));
+  const value = ({ way, of }, second, index) => {
     const proxy = second.proxies?.[name];
     const from = way ? proxy?.[way] : proxy;
-    return from ? of(from) ?? null : null;
+    return from ? of(from, spanOf(seconds, index)) ?? null : null;
   };
-  return [seconds.map((second) => second.t - now), ...chart.lines.map((one) => seconds.map((second) => value(one, second)))];
+  return [seconds.map((second) => second.t - now), ...chart.lines.map((one) => seconds.map((second, index) => value(one, second, index)))];
 }
+
+/** How long a second of the history was: the first one after a pause is longer. */
+const spanOf = (seconds, index) => (index > 0 ? Math.max(0.1, seconds[index].t - seconds[index - 1].t) : 1);
+
+/** How long the last one was. */
+export const lastSpan = () => spanOf(store.history, store.history.length - 1);
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const tone = (one) => (one.way === "up" ? "--up" : one.way === "down" ? "--down" : "--ink");

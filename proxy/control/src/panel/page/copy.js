@@ -1,16 +1,14 @@
 // Every state as text: the profile, a command line that begins with it, a curl call that sets it.
-import { byId, complain, say, setText } from "./dom.js";
+import { byId, complain, setText } from "./dom.js";
 import { path } from "./api.js";
-import { compact } from "./profile.js";
+import { compact, laidOut } from "./profile.js";
 import { current, shown, store } from "./store.js";
 
 /** A word for a shell, in quotes where it needs them. */
 export const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
-const pretty = (value) => JSON.stringify(value, null, 2);
-
 export function profileJson(proxy) {
-  return pretty(compact(shown(proxy)));
+  return laidOut(compact(shown(proxy)));
 }
 
 /** A whole configuration: the draws follow the seed and the route's name, so only this repeats each fate. */
@@ -23,7 +21,7 @@ function configuration(proxy) {
 
 export function commandLine(proxy) {
   // The word that ends the document stands nowhere in it on a line of its own.
-  return `cat > jostle.json <<'JSON'\n${pretty(configuration(proxy))}\nJSON\njostle proxy --config jostle.json`;
+  return `cat > jostle.json <<'JSON'\n${laidOut(configuration(proxy))}\nJSON\njostle proxy --config jostle.json`;
 }
 
 export function curl(proxy) {
@@ -47,16 +45,15 @@ export async function copy(form) {
   text.value = write(proxy);
   setText(byId("copied-title"), title);
   setText(byId("copied-about"), about);
-  let copied = false;
-  try {
-    await navigator.clipboard.writeText(text.value);
-    copied = true;
-  } catch { /* a page may not be allowed to */ }
-  setText(byId("copied-note"), copied ? "It is on the clipboard." : "Press Ctrl-C to copy it.");
-  say(copied ? `${title}: copied.` : "");
+  setText(byId("copied-note"), "Press Ctrl-C to copy it.");
   dialog.showModal();
   text.focus();
   text.select();
+  try {
+    // A browser may ask the person first, and need not answer.
+    await navigator.clipboard.writeText(text.value);
+    setText(byId("copied-note"), "It is on the clipboard.");
+  } catch { /* a page may not be allowed to */ }
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) {

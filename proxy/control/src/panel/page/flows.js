@@ -37,8 +37,8 @@ function row(proxy, flow) {
   const name = `${flow.protocol} ${flow.client}`;
   const close = el("button", { type: "button", "data-key": `close-${flow.id}`, "aria-label": `Close ${name}`, onclick: () => end(`${name} closed`, "DELETE", path(proxy.name, "flows", flow.id)) }, "Close");
   const reset = flow.protocol === "tcp" ? el("button", { type: "button", class: "danger", "data-key": `reset-${flow.id}`, "aria-label": `Reset ${name}`, onclick: () => end(`${name} reset`, "POST", path(proxy.name, "flows", flow.id, "reset")) }, "Reset") : null;
-  const cells = [flow.id, flow.protocol, flow.client, seconds(flow.age_s), seconds(flow.idle_s), way(flow.up), way(flow.down), flow.rtt_ms == null ? "–" : millis(flow.rtt_ms)];
-  return el("tr", {}, ...cells.map((cell) => el("td", {}, String(cell))), el("td", { class: "buttons" }, close, reset));
+  const cells = [seconds(flow.age_s), seconds(flow.idle_s), way(flow.up), way(flow.down), flow.rtt_ms == null ? "–" : millis(flow.rtt_ms)];
+  return el("tr", {}, el("td", {}, String(flow.id)), el("td", {}, name), el("td", { class: "buttons" }, close, reset), ...cells.map((cell) => el("td", {}, cell)));
 }
 
 async function end(label, method, where) {

@@ -33,9 +33,17 @@ function setOnline(online) {
   if (changed || !online) tell("connection");
 }
 
+// A browser has six connections to a host, for all of its tabs: one that nobody looks at needs none.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) source.close();
+  else if (source.readyState === EventSource.CLOSED) connect();
+});
+
 setInterval(() => {
+  if (document.hidden) return;
   const silent = Date.now() - heard > SILENCE_MAX;
   if (silent) setOnline(false);
+  // What the answer was that ended it, the browser does not say.
   if (source.readyState === EventSource.CLOSED || silent) connect();
 }, RETRY);
 

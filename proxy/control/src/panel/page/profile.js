@@ -45,6 +45,17 @@ export function setOn(rule, on) {
   else rule.enabled = false;
 }
 
+/** JSON as a person lays it out: what fits stands on one line. */
+export function laidOut(value, indent = "") {
+  if (!value || typeof value !== "object") return JSON.stringify(value);
+  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
+  const parts = Object.entries(value).filter(([, one]) => one !== undefined)
+    .map(([name, one]) => `${Array.isArray(value) ? "" : `${JSON.stringify(name)}: `}${laidOut(one, `${indent}  `)}`);
+  const line = parts.length ? `${open} ${parts.join(", ")} ${close}` : open + close;
+  if (indent && line.length + indent.length <= 92 && !line.includes("\n")) return line;
+  return `${open}\n${parts.map((part) => `${indent}  ${part}`).join(",\n")}\n${indent}${close}`;
+}
+
 /** Says in a few words what a rule is set to. */
 export function words(rule) {
   const word = (value) => {

@@ -43,7 +43,7 @@ export function makeRow(way, row, number) {
   const box = el("input", { type: "checkbox", id, "data-row": row.kind, "aria-describedby": `${id}-note` });
   const title = el("label", { for: id, class: "title", title: `${row.about} (key ${number})` },
     el("span", { class: "clumsy" }, row.clumsy), el("code", {}, row.kind), el("span", { class: "sr" }, `, ${way}`));
-  const field = el("input", { type: "text", class: "field num", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": `${name}: ${row.main}` });
+  const field = el("input", { type: "text", class: "field num", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": `${name}: ${row.main}`, placeholder: "as JSON" });
   const slider = el("input", { type: "range", min: 0, max: scale.length - 1, step: 1, "aria-label": `${name}: ${row.main}` });
   const further = el("div", { class: "further", id: `${id}-further`, hidden: true });
   const more = el("button", { type: "button", class: "more", "aria-expanded": "false", "aria-controls": `${id}-further`, "aria-label": `More settings: ${name}` }, "⋯");

@@ -2,7 +2,7 @@
 import { byId, complain, el, fill, setText } from "./dom.js";
 import { edit } from "./edits.js";
 import { ROWS, STREAM_KINDS, isOn, ruleIndex } from "./kinds.js";
-import { WAYS, canonical, clone, compact, expand, keyOf, setOn, words } from "./profile.js";
+import { WAYS, canonical, clone, compact, expand, keyOf, laidOut, setOn, words } from "./profile.js";
 import { makeRow } from "./row.js";
 import { current, on, remember, shown, store } from "./store.js";
 
@@ -47,7 +47,7 @@ function furtherItem(found, proxy) {
   box.checked = isOn(rule);
   box.addEventListener("change", () => change(`${key} ${box.checked ? "on" : "off"}`, (profile) => setOn(listAt(profile, found)[found.index], box.checked)));
   const text = el("textarea", { rows: 3, spellcheck: "false", "aria-label": `${key} as JSON`, "data-key": `${id}-text` });
-  text.value = JSON.stringify(rule, null, 1).replace(/\n\s*/g, " ");
+  text.value = laidOut(rule, " ");
   const apply = el("button", { type: "button", onclick: () => {
     const value = parsed(text.value);
     if (value) {
@@ -93,7 +93,7 @@ const json = byId("profile-json");
 const jsonChanged = () => json.dataset.shown !== undefined && json.value !== json.dataset.shown;
 
 function drawJson(profile) {
-  const text = JSON.stringify(compact(profile), null, 2);
+  const text = laidOut(compact(profile));
   if (jsonChanged()) return;
   json.value = json.dataset.shown = text;
 }

@@ -4,7 +4,7 @@ import { bits, percent } from "./units.js";
 import { byId, el, fill, setText } from "./dom.js";
 import { act, switchProxy } from "./edits.js";
 import { current, on, select, store } from "./store.js";
-import { loss } from "./charts.js";
+import { lastSpan, loss } from "./charts.js";
 
 const list = byId("tabs");
 let drawn = "";
@@ -55,7 +55,7 @@ function figures() {
     const passes = up && up.packets_in + down.packets_in > 0;
     button.classList.toggle("hit", Boolean(passes));
     const lost = passes ? Math.max(loss(up) ?? 0, loss(down) ?? 0) : 0;
-    setText(button.lastElementChild, passes ? `${bits((up.bytes_out + down.bytes_out) * 8)}${lost > 0 ? ` −${percent(lost)}` : ""}` : "");
+    setText(button.lastElementChild, passes ? `${bits(((up.bytes_out + down.bytes_out) * 8) / lastSpan())}${lost > 0 ? ` −${percent(lost)}` : ""}` : "");
   }
 }
 
