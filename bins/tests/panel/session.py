@@ -94,6 +94,9 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
             page.open(base + "/#ping")
             seen["tabs"] = page.value("Array.from(document.querySelectorAll('[role=tab] .name'), (name) => name.textContent)")
 
+            with open(os.path.join(os.path.dirname(__file__), "checks.js"), encoding="utf-8") as checks:
+                seen["checks"] = page.value(checks.read())
+
             # A preset, by its name and by the keyboard.
             page.key("p")
             page.wait("document.querySelectorAll('#preset-list li').length > 90", "the networks")
