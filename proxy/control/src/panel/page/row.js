@@ -7,6 +7,8 @@ import { nearest } from "./units.js";
 import { current, shown, store } from "./store.js";
 
 let gestures = 0;
+/** Steps of a slider that follow each other so quickly, in milliseconds, are one change. */
+const PAUSE = 800;
 
 /** The directions that a change of one is for. */
 export const waysOf = (way) => (store.linked ? [way, other(way)] : [way]);
@@ -36,6 +38,7 @@ export function makeRow(way, row, number) {
   const name = `${row.clumsy}, ${way}`;
   const id = `${way}-${row.kind}`;
   let gesture = null;
+  let ended = 0;
   let dragging = false;
 
   const lamp = el("span", { class: "lamp", "aria-hidden": "true" });
@@ -55,12 +58,12 @@ export function makeRow(way, row, number) {
 
   const set = (value, ofGesture) => change(way, row, write(value), (rules) => setMain(rules, row, write(value)), ofGesture);
   slider.addEventListener("input", () => {
-    gesture ??= `slide-${(gestures += 1)}`;
+    if (!dragging && Date.now() - ended > PAUSE) gesture = `slide-${(gestures += 1)}`;
     dragging = true;
     set(scale[slider.value], gesture);
   });
   slider.addEventListener("change", () => {
-    [gesture, dragging] = [null, false];
+    [ended, dragging] = [Date.now(), false];
   });
   field.addEventListener("change", () => {
     const value = typed(field.value);

@@ -4,6 +4,9 @@ import { expand } from "./profile.js";
 /** How many seconds are kept. */
 export const SECONDS_MAX = 600;
 
+/** How long a state may be under way, in milliseconds. */
+const ANSWER_LEAD = 2000;
+
 export const store = {
   version: "", seed: null, rulesOn: true,
   /** By name: what `/state` says of each, its profile with a list of rules per direction. */
@@ -43,8 +46,8 @@ export function takeState(state) {
   store.proxies = new Map(state.proxies.map((told) => {
     const known = before.get(told.name);
     const proxy = known ?? { local: null };
-    // An answer to a request of ours may have come before a state that was made earlier.
-    const older = known && known.revision > told.revision;
+    // The answer to a request of ours may have come before a state that was made earlier.
+    const older = known?.revision > told.revision && Date.now() - known.answered < ANSWER_LEAD;
     if (!older) Object.assign(proxy, told, { profile: expand(told.profile) });
     return [told.name, proxy];
   }));
@@ -55,6 +58,7 @@ export function takeState(state) {
 /** Knows what a request of ours answered. */
 export function takeProfile(proxy, profile, revision) {
   proxy.profile = expand(profile);
+  proxy.answered = Date.now();
   if (revision) proxy.revision = revision;
 }
 
@@ -75,6 +79,7 @@ export function select(name) {
   store.selected = name;
   // The address is that of the tab, so that a reload comes back to it.
   if (name !== null) history.replaceState(null, "", `#${encodeURIComponent(name)}`);
+  document.title = name === null ? "jostle" : `${name} · jostle`;
   tell("selection");
 }
 
