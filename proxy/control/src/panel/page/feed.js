@@ -7,12 +7,14 @@ const ROWS_MAX = 200;
 /** More in a second than anybody reads: from there on only a part is asked for. */
 const EVENTS_MAX = 400;
 const DRAW = 250;
+const RETRY = 5000;
 
 let source = null;
 let every = 1;
 let waiting = [];
 let inSecond = 0;
 let passed = 0;
+let refused = false;
 
 const body = byId("feed-rows");
 const [fate, way, rule, pause, section] = ["feed-fate", "feed-way", "feed-rule", "feed-pause", "feed"].map(byId);
@@ -29,10 +31,16 @@ function open() {
   if (fate.value) query.set("fate", fate.value);
   if (every > 1) query.set("every", every);
   source = new EventSource(`/events?${query}`);
+  refused = false;
   source.onmessage = (event) => take(JSON.parse(event.data));
+  source.onerror = (event) => {
+    // Only so many may read events at once; the browser does not say what it was answered.
+    refused = event.target.readyState === EventSource.CLOSED && event.target === source;
+    note();
+  };
   source.addEventListener("lost", (event) => {
     const told = JSON.parse(event.data);
-    passed += typeof told === "number" ? told : told.lost ?? 0;
+    passed += told.lost;
   });
   note();
 }
@@ -55,7 +63,8 @@ function row(event) {
 function note() {
   const thin = every > 1 ? ` One packet in ${every} is shown: there are too many to read.` : "";
   const missed = passed > 0 ? ` ${passed.toLocaleString("en")} went by unseen.` : "";
-  setText(byId("feed-note"), paused() ? "Paused." : `The newest first.${thin}${missed}`);
+  const first = refused ? "The proxy tells no more of events now; it is asked again." : "The newest first.";
+  setText(byId("feed-note"), paused() ? "Paused." : `${first}${thin}${missed}`);
 }
 
 setInterval(() => {
@@ -73,6 +82,8 @@ setInterval(() => {
   }
   inSecond = 0;
 }, 1000);
+
+setInterval(() => refused && open(), RETRY);
 
 function again() {
   every = 1;
