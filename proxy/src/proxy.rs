@@ -54,7 +54,7 @@ impl Proxy {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
-        let Settings { amplification, tells_of_upstreams, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -64,7 +64,11 @@ impl Proxy {
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
-            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
+            descriptors: Descriptors::new(
+                limit.saturating_sub(kept_descriptors),
+                open_descriptors().unwrap_or(0),
+                per_source,
+            ),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),

@@ -1,6 +1,7 @@
 //! `jostle proxy`: routes real programs through bad weather until it is stopped, and says what it
 //! did.
 
+mod access;
 mod child;
 mod first;
 mod output;
@@ -12,6 +13,7 @@ mod report;
 mod status;
 mod stopping;
 
+use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
@@ -19,7 +21,7 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Origin, Registry, Server, ServerError};
+use jostle_control::{Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
@@ -135,6 +137,8 @@ pub struct ProxyArgs {
     api: Option<SocketAddr>,
     #[command(flatten)]
     panel: panel::PanelOptions,
+    #[command(flatten)]
+    access: Access,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -170,6 +174,15 @@ impl ProxyArgs {
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
+        // The API's are its own: neither it nor the traffic can take the other's.
+        let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
+        let mut api_settings = self.access.settings(kept)?;
+        api_settings.panel = self.panel.is_served();
+        if address.is_some() {
+            settings.kept_descriptors = kept;
+        } else if self.access.is_said() {
+            return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
+        }
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
@@ -185,7 +198,9 @@ impl ProxyArgs {
             }
         };
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let api = address.map(|address| Server::start(address, Arc::clone(&registry)));
+        let start =
+            |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
+        let api = address.map(start);
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {

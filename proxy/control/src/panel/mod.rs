@@ -59,7 +59,7 @@ const FILES: &[File] = files! {
 };
 
 /// Returns the page's routes.
-pub(crate) fn routes(_: &Context) -> Router<Context> {
+pub(crate) fn routes() -> Router<Context> {
     FILES.iter().fold(Router::new(), |router, file| {
         let answer = move || async move {
             let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type))];
