@@ -59,6 +59,9 @@ impl Proxy {
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
         let log = events.map(EventLog::start).transpose()?;
+        let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
+        let mut sinks = sinks;
+        sinks.iter_mut().for_each(|sink| sink.begin(epoch));
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             reactor,
@@ -226,6 +229,9 @@ impl Proxy {
                 answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
+                let mut sink = sink;
+                let epoch = turn.reactor.now().since(Instant::START);
+                sink.begin(Clock::wall().saturating_sub(epoch));
                 turn.sinks.add(sink);
                 answer(&reply, Ok(()));
             }

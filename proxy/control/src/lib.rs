@@ -10,6 +10,7 @@ mod context;
 mod course;
 mod flows;
 mod guard;
+mod journal;
 mod live;
 mod panel;
 mod places;
@@ -21,6 +22,9 @@ mod toxiproxy;
 mod watch;
 
 pub use guard::{Token, TokenError};
+pub use journal::{
+    Event, History, Journal, JournalEnd, JournalError, Recorded, Replay, ReplayError,
+};
 pub use registry::{
     Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
 };

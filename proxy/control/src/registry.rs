@@ -11,7 +11,7 @@ pub use reload::{ReloadError, Reloaded};
 
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports, parse_listen};
 use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -89,6 +89,17 @@ impl Entry {
         let listen = bound.map_or_else(|| route.listen.to_string(), |at| at.to_string());
         let upstream = route.upstream.to_string();
         Self { listen, upstream, route, bound, id: Some(id), revision }
+    }
+
+    /// Returns the route that it is now: where it listens and leads, and whether it does.
+    pub fn as_route(&self) -> Route {
+        let listen = match self.bound {
+            Some(bound) => HostPort { host: bound.ip().to_string(), port: bound.port() },
+            None => parse_listen(&self.listen)
+                .map_or_else(|_| self.route.listen.clone(), |(_, listen)| listen),
+        };
+        let (upstream, enabled) = (upstream_of(&self.upstream), self.is_enabled());
+        Route { listen, upstream, enabled, ..self.route.clone() }
     }
 
     /// Returns true if it listens.
@@ -202,6 +213,8 @@ impl Table<'_> {
         };
         let was_enabled = entry.is_enabled();
         (entry.bound, entry.id) = (None, None);
+        // Its flows are gone, and others will have their numbers.
+        entry.route.profile.remove_all_flow_rules();
         if was_enabled {
             self.done(name, Deed::Disabled, at, began);
         }

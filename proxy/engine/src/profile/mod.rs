@@ -8,6 +8,7 @@
 mod layout;
 pub mod library;
 pub mod netem;
+mod one_flow;
 mod raw;
 mod shorthand;
 mod timeline;
