@@ -15,7 +15,8 @@ export function profileJson(proxy) {
 function configuration(proxy) {
   const tcp = proxy.protocol === "udp" || !proxy.tcp ? {} : { tcp: proxy.tcp === "raw" ? "raw" : { model: proxy.tcp } };
   const unit = proxy.tcp === "raw" && proxy.unit ? { unit: proxy.unit } : {};
-  const entry = { name: proxy.name, listen: `${proxy.protocol}://${proxy.listen}`, upstream: proxy.upstream, ...tcp, ...unit, profile: compact(shown(proxy)) };
+  const seed = proxy.seed == null ? {} : { seed: proxy.seed };
+  const entry = { name: proxy.name, listen: `${proxy.protocol}://${proxy.listen}`, upstream: proxy.upstream, ...seed, ...tcp, ...unit, profile: compact(shown(proxy)) };
   return { ...(store.seed == null ? {} : { seed: store.seed }), proxies: [entry] };
 }
 
