@@ -12,6 +12,7 @@ mod flows;
 mod guard;
 mod journal;
 mod live;
+mod panel;
 mod places;
 mod registry;
 mod routes;

@@ -1,7 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::{flows, guard, live, toxiproxy};
+use crate::{flows, guard, live, panel, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -12,7 +12,9 @@ use axum::routing::MethodRouter;
 /// Builds the API.
 pub(crate) fn router(context: Context) -> Router {
     let guarded = middleware::from_fn_with_state(context.clone(), guard::guarded);
+    let page = if context.guard.serves_panel() { panel::routes() } else { Router::new() };
     let routes = Router::new()
+        .merge(page)
         .merge(toxiproxy::routes(&context))
         .merge(flows::routes())
         .merge(live::routes(&context))
