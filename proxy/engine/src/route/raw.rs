@@ -226,7 +226,7 @@ fn route(
     let upstream = parse_upstream(&raw.upstream)
         .map_err(|problem| SettingError::new(at("upstream"), problem))?;
     let tcp = match (&raw.tcp, &raw.unit) {
-        (None, None) if !toxics.is_empty() => TcpMode::TOXIPROXY,
+        (None, None) if !toxics.is_empty() => TcpMode::for_rules(&profile_of_toxics(&toxics)),
         _ => tcp_mode(place, raw.tcp, raw.unit.as_deref())?,
     };
     if !toxics.is_empty() && !raw.profile.is_null() {
