@@ -11,6 +11,7 @@ pub mod netem;
 mod raw;
 mod shorthand;
 mod timeline;
+mod written;
 
 pub use crate::rules::{
     BurstLength, JitterShape, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files,

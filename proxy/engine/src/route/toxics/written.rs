@@ -51,8 +51,11 @@ impl WrittenRule {
 
     /// Makes one of a rule that a profile has.
     pub(super) fn of_rule(rule: &Rule) -> Option<Self> {
-        let _ = rule;
-        None
+        let Value::Object(mut fields) = rule.to_value() else { return None };
+        for (field, _) in ELSEWHERE {
+            fields.remove(field);
+        }
+        Some(Self { fields, rule: Rule { toxic: None, ..rule.clone() } })
     }
 
     fn of_fields(entry: &KindEntry, mut fields: Map<String, Value>) -> Result<Self, ToxicError> {
