@@ -155,7 +155,12 @@ impl Proxy {
         self.network.switch(self.flags.rules_on(), &mut self.turn);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
+            // To look through all flows of a route takes a good part of a turn.
+            let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
             self.carry_out(order);
+            if is_long {
+                break;
+            }
         }
         while let Some(answer) = self.turn.names.answer() {
             self.network.learn(answer, &mut self.turn);
@@ -171,8 +176,10 @@ impl Proxy {
                 answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
+                let began = network.began(id);
                 let replaced = network.replace(id, *route, now + drain, turn);
-                answer(&reply, carried(now, replaced.and_then(|()| network.state(id))));
+                let state = replaced.and_then(|()| Ok((network.state(id)?, began?)));
+                answer(&reply, carried(now, state));
             }
             Order::Remove(id, drain, reply) => {
                 let began = network.began(id);

@@ -6,6 +6,7 @@ mod first;
 mod output;
 mod plan;
 mod ready;
+mod reload;
 mod report;
 mod status;
 mod stopping;
@@ -17,12 +18,13 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Registry, Server, ServerError};
+use jostle_control::{Origin, Registry, Server, ServerError};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
+use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
 use std::collections::BTreeMap;
@@ -44,8 +46,8 @@ use stopping::Stopper;
   jostle proxy --api
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
-While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it: it
-listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
+While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
+file of --config again; Ctrl-C ends it: it listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
 stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then the command's too:
 the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125 when
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
@@ -64,6 +66,10 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
     config: Option<PathBuf>,
+    /// Read the file of --config again whenever it is written, and each profile that it names; SIGHUP
+    /// has it read again without that. What did not change goes on undisturbed
+    #[arg(long, requires = "config", help_heading = "The run")]
+    watch: bool,
     /// The weather: a JSON file or the name of a built-in profile
     #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
@@ -185,13 +191,23 @@ impl ProxyArgs {
                 });
             }
         };
+        let has_file = plan.source.is_some();
+        if has_file {
+            registry.begin_with_file(&routes);
+        }
         outputs.begin();
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
         }
-        let stopper = Stopper::new(proxy.control(), self.drain.0);
+        let changer =
+            Changer::new(Arc::clone(&registry), plan.source, plan.seed, self.watch, self.drain.0);
+        let stopper =
+            Stopper::new(proxy.control(), self.drain.0, Wishes::start(changer)?, has_file);
         stopper.listen_to_signals()?;
-        let keys = if self.command.is_empty() { keys::on_space(stopper.toggler()) } else { None };
+        let keys = match self.command.as_slice() {
+            [] => keys::on_space(stopper.toggler(Origin::Key)),
+            _ => None,
+        };
         let listening: Vec<RouteAddresses> = proxy
             .listeners()
             .iter()

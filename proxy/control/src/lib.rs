@@ -6,11 +6,16 @@
 //! is carried out whole, or refused and nothing is different.
 
 mod context;
+mod flows;
 mod live;
 mod registry;
 mod routes;
 mod server;
 mod toxiproxy;
+mod watch;
 
-pub use registry::{Change, Changed, Deed, Entry, Origin, Registry, Table, Watcher};
+pub use registry::{
+    Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
+};
 pub use server::{Server, ServerError};
+pub use watch::{BROKEN_AFTER, FileWatch, LOOK_EVERY, Look, SETTLES_AFTER, Sighting};

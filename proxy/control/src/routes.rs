@@ -1,8 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::live;
-use crate::toxiproxy;
+use crate::{flows, live, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -17,6 +16,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 pub(crate) fn router(context: Context) -> Router {
     let routes = Router::new()
         .merge(toxiproxy::routes(&context))
+        .merge(flows::routes())
         .merge(live::routes(&context))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -6,6 +6,7 @@
 //! remedy.
 
 mod bounds;
+mod layout;
 pub mod library;
 pub mod netem;
 mod raw;
@@ -16,6 +17,7 @@ mod written;
 pub use crate::rules::{
     BurstLength, JitterShape, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files,
 };
+pub(crate) use layout::laid_out;
 pub use raw::schema;
 pub(crate) use raw::{RawProfile, one_rule, schema_of};
 pub use timeline::{Phase, Start, Then, Timeline};

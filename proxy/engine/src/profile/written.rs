@@ -5,7 +5,7 @@
 //! `both` as far as they are the same in front, those of all phases stand in front of the phases, and
 //! each quantity has one spelling.
 
-use super::{Profile, Rule, Start, Then, Timeline};
+use super::{Profile, Rule, Start, Then, Timeline, laid_out};
 use crate::rules::{NamedFile, write_selection};
 use jostle_common::units::Span;
 use serde_json::{Map, Value};
@@ -67,6 +67,11 @@ impl Profile {
             fields.extend(word.map(|word| (name.to_owned(), word.into())));
         }
         Value::Object(fields)
+    }
+
+    /// Returns the same as text, laid out as people do it: with a rule on each line.
+    pub fn to_text(&self) -> String {
+        laid_out(&self.to_value())
     }
 
     /// Returns the text of a file that a rule of the profile was read from, so that the profile can be

@@ -4,7 +4,7 @@ use super::{
     Configuration, CongestionControl, Route, TcpMode, Toxic, Unit, profile_of_toxics,
     toxics_of_profile,
 };
-use crate::profile::Profile;
+use crate::profile::{Profile, laid_out};
 use jostle_common::units::{ByteSize, Span};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,11 @@ impl Configuration {
         let routes = self.routes.iter().map(Route::to_value);
         fields.insert("proxies".to_owned(), routes.collect());
         Value::Object(fields)
+    }
+
+    /// Returns the same as text, laid out as people do it.
+    pub fn to_text(&self) -> String {
+        laid_out(&self.to_value())
     }
 }
 
