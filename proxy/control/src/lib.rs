@@ -8,6 +8,8 @@
 mod context;
 mod flows;
 mod live;
+mod openapi;
+mod profiles;
 mod registry;
 mod routes;
 mod server;

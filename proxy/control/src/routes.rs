@@ -1,7 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::{flows, live, toxiproxy};
+use crate::{flows, live, openapi, profiles, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -14,15 +14,22 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Builds the API.
 pub(crate) fn router(context: Context) -> Router {
-    let routes = Router::new()
-        .merge(toxiproxy::routes(&context))
-        .merge(flows::routes())
-        .merge(live::routes(&context))
+    let routes = all(&context)
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
     // axum adds it behind all layers of the routes themselves.
     Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))
+}
+
+/// Returns the routes of all rooms.
+pub(crate) fn all(context: &Context) -> Router<Context> {
+    Router::new()
+        .merge(toxiproxy::routes(context))
+        .merge(flows::routes())
+        .merge(live::routes(context))
+        .merge(openapi::routes())
+        .merge(profiles::routes())
 }
 
 /// Refuses all other methods.
