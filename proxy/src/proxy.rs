@@ -54,17 +54,24 @@ impl Proxy {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
-        let Settings { amplification, tells_of_upstreams, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
         let log = events.map(EventLog::start).transpose()?;
+        let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
+        let mut sinks = sinks;
+        sinks.iter_mut().for_each(|sink| sink.begin(epoch));
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
-            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
+            descriptors: Descriptors::new(
+                limit.saturating_sub(kept_descriptors),
+                open_descriptors().unwrap_or(0),
+                per_source,
+            ),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
@@ -223,6 +230,9 @@ impl Proxy {
                 answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
+                let mut sink = sink;
+                let epoch = turn.reactor.now().since(Instant::START);
+                sink.begin(Clock::wall().saturating_sub(epoch));
                 turn.sinks.add(sink);
                 answer(&reply, Ok(()));
             }

@@ -23,12 +23,14 @@ async fn show() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::{Bodies, Guard};
     use crate::registry::Registry;
     use crate::routes;
     use jostle_proxy::{Proxy, Settings};
     use serde_json::Value;
     use std::collections::BTreeSet;
     use std::sync::Arc;
+    use std::time::Duration;
 
     /// The methods that a description may have. Answers to HEAD and OPTIONS are refusals.
     const METHODS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
@@ -46,7 +48,10 @@ mod tests {
     fn routed() -> BTreeSet<String> {
         let proxy = Proxy::bind(Settings::new(Vec::new(), 7)).unwrap();
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let shown = format!("{:?}", routes::all(&Context::new(registry)));
+        let address = "127.0.0.1:1".parse().unwrap();
+        let guard = Guard::new(address, &[], None, false, &[7; 24]);
+        let context = Context::new(registry, guard, Bodies { patience: Duration::from_secs(1) });
+        let shown = format!("{:?}", routes::all(&context));
         let (endpoints, paths) = shown.split_once("Node { paths: {").expect("the paths come last");
         // `RouteId(3): "/proxies/{proxy}"`, by the place of its methods among all.
         let paths: Vec<(usize, &str)> = paths

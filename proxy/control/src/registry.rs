@@ -11,7 +11,7 @@ pub use reload::{ReloadError, Reloaded};
 
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports, parse_listen};
 use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -109,6 +109,17 @@ impl Entry {
         let is_plain = |mode| mode == TcpMode::TOXIPROXY;
         let tcp_follows = is_plain(route.tcp) && is_plain(TcpMode::for_rules(&route.profile));
         Self { listen, upstream, route, bound, id: Some(id), revision, tcp_follows }
+    }
+
+    /// Returns the route that it is now: where it listens and leads, and whether it does.
+    pub fn as_route(&self) -> Route {
+        let listen = match self.bound {
+            Some(bound) => HostPort { host: bound.ip().to_string(), port: bound.port() },
+            None => parse_listen(&self.listen)
+                .map_or_else(|_| self.route.listen.clone(), |(_, listen)| listen),
+        };
+        let (upstream, enabled) = (upstream_of(&self.upstream), self.is_enabled());
+        Route { listen, upstream, enabled, ..self.route.clone() }
     }
 
     /// Returns true if it listens.
@@ -222,6 +233,8 @@ impl Table<'_> {
         };
         let was_enabled = entry.is_enabled();
         (entry.bound, entry.id) = (None, None);
+        // Its flows are gone, and others will have their numbers.
+        entry.route.profile.remove_all_flow_rules();
         if was_enabled {
             self.done(name, Deed::Disabled, at, began);
         }

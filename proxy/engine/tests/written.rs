@@ -140,7 +140,7 @@ fn every_example_and_every_shorthand_is_written_as_it_was_read() {
 }
 
 /// Profiles, and how they are written.
-const FORMS: [(&str, &str); 15] = [
+const FORMS: [(&str, &str); 16] = [
     ("{}", "{}"),
     (
         r#"{ "about": "x", "up": [ { "rule": "drop", "chance": 0.02 } ], "down": [ { "rule": "drop", "chance": "2%", "name": "drop" } ] }"#,
@@ -190,6 +190,11 @@ const FORMS: [(&str, &str); 15] = [
                      { "rule": "drop", "every": 1, "match": { "bytes": { "offset": 0, "text": "a\u0001" } } } ] }"#,
         r#"{"up":[{"rule":"drop","every":1,"per":"flow","flows":0.333333333333333,"match":{"size":{"min":"2000B"},"after":3,"first":9,"bytes":{"offset":1,"text":"GET"}},"enabled":false},{"rule":"drop","every":1,"match":{"bytes":{"offset":0,"hex":"6101"}}}]}"#,
     ),
+    (
+        r#"{ "up": [ { "rule": "drop", "every": 1, "match": { "flow": "3 - 3" } }, { "rule": "drop", "every": 1, "match": { "flow": " 3-" } },
+                     { "rule": "reset", "after": "0", "match": { "flow": "every 3" } } ] }"#,
+        r#"{"up":[{"rule":"drop","every":1,"match":{"flow":3}},{"rule":"drop","every":1,"match":{"flow":"3-"}},{"rule":"reset","after":"0s","match":{"flow":"every 3rd"}}]}"#,
+    ),
     // Odd numbers are exact, even ones as people write them.
     (
         r#"{ "up": [ { "rule": "drop", "chance": 0.073 }, { "rule": "drop", "chance": 0.0730000000000001 },
@@ -225,7 +230,7 @@ fn the_written_form_is_short_and_people_can_read_it() {
 
 #[test]
 fn files_keep_their_names_and_can_be_read_where_there_are_none() {
-    let (text, _) = FORMS[13];
+    let (text, _) = FORMS[14];
     let read = profile(text);
     let known = |name: &str| read.file(name).ok_or_else(|| no_files(name).unwrap_err());
     let again = Profile::from_value("", read.to_value(), &known).unwrap();
@@ -401,8 +406,14 @@ fn rule() -> impl Strategy<Value = Value> {
         }),
     ];
     let flows = prop_oneof![3 => Just(Value::Null), 1 => share()];
-    (fields(), name, matching, flows, any::<bool>(), any::<bool>()).prop_map(
-        |(mut rule, name, matching, flows, per_flow, enabled)| {
+    let flow = prop_oneof![
+        4 => Just(None),
+        1 => (1u32..).prop_map(|flow| Some(json!(flow))),
+        1 => (1u32..99, 99u32..).prop_map(|(first, last)| Some(json!(format!("{first} - {last}")))),
+        1 => (1u32..).prop_map(|nth| Some(json!(format!("every {nth}")))),
+    ];
+    (fields(), name, matching, flows, flow, any::<bool>(), any::<bool>()).prop_map(
+        |(mut rule, name, matching, flows, flow, per_flow, enabled)| {
             let is_for_streams = ["slice", "stall", "slow_close", "reset", "close_after"]
                 .iter()
                 .any(|kind| rule["rule"] == **kind);
@@ -410,6 +421,9 @@ fn rule() -> impl Strategy<Value = Value> {
                 if !value.is_null() && !(field == "match" && is_for_streams) {
                     rule[field] = value;
                 }
+            }
+            if let Some(flow) = flow {
+                rule["match"]["flow"] = flow;
             }
             if per_flow {
                 rule["per"] = "flow".into();

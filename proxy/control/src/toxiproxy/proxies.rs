@@ -4,7 +4,7 @@ use super::answer::Refusal;
 use super::asked::Asked;
 use super::body::Fields;
 use super::listen::is_same;
-use super::places::Places;
+use super::looked_up::LookedUp;
 use super::toxics;
 use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
@@ -51,18 +51,18 @@ pub(super) fn all_to_json(table: &Table<'_>) -> String {
 pub(super) fn create(
     table: &mut Table<'_>,
     asked: &Asked,
-    places: &Places,
+    found: &LookedUp,
 ) -> Result<String, Refusal> {
     if table.get(&asked.name).is_some() {
         return Err(Refusal::taken("proxy"));
     }
-    add(table, asked, places)
+    add(table, asked, found)
 }
 
 /// Adds a proxy, in place of one that has its name. If it cannot listen there is none.
-fn add(table: &mut Table<'_>, asked: &Asked, places: &Places) -> Result<String, Refusal> {
+fn add(table: &mut Table<'_>, asked: &Asked, found: &LookedUp) -> Result<String, Refusal> {
     let Asked { name, listen, enabled, .. } = asked;
-    let address = enabled.then(|| places.listen_on(listen)).transpose()?;
+    let address = enabled.then(|| found.listen_on(listen)).transpose()?;
     table.put(asked.entry()).map_err(refused)?;
     if let Some(address) = address
         && let Err(error) = table.enable(name, address)
@@ -98,16 +98,16 @@ pub(super) fn update(
     table: &mut Table<'_>,
     name: &str,
     asked: Update,
-    places: &Places,
+    found: &LookedUp,
 ) -> Result<String, Refusal> {
     let entry = table.get(name).ok_or_else(|| Refusal::missing("proxy"))?.clone();
     let listen = asked.listen.unwrap_or_else(|| entry.listen.clone());
     let upstream = asked.upstream.unwrap_or_else(|| entry.upstream.clone());
     let enabled = asked.enabled.unwrap_or_else(|| entry.is_enabled());
-    if differs(&entry, &listen, &upstream, places) {
+    if differs(&entry, &listen, &upstream, found) {
         if entry.is_enabled() {
             // What cannot be read changes nothing.
-            places.listen_on(&listen).map_err(|refusal| Refusal {
+            found.listen_on(&listen).map_err(|refusal| Refusal {
                 message: refusal.message.trim_start_matches("listen tcp: ").to_owned(),
                 ..refusal
             })?;
@@ -116,7 +116,7 @@ pub(super) fn update(
         table.set_texts(name, &listen, &upstream);
     }
     if enabled {
-        let address = places.listen_on(&listen)?;
+        let address = found.listen_on(&listen)?;
         table.enable(name, address).map_err(refused)?;
     } else {
         table.disable(name).map_err(refused)?;
@@ -125,9 +125,9 @@ pub(super) fn update(
 }
 
 /// Returns true if a proxy is asked to listen or lead elsewhere.
-fn differs(entry: &Entry, listen: &str, upstream: &str, places: &Places) -> bool {
+fn differs(entry: &Entry, listen: &str, upstream: &str, found: &LookedUp) -> bool {
     let same_place = match entry.bound {
-        Some(bound) => places.listen_on(listen).is_ok_and(|asked| is_same(&asked, bound)),
+        Some(bound) => found.listen_on(listen).is_ok_and(|asked| is_same(&asked, bound)),
         None => entry.listen == listen,
     };
     !same_place || entry.upstream != upstream
@@ -149,18 +149,18 @@ pub(super) fn read_list(body: Value) -> Result<Vec<Asked>, Refusal> {
 pub(super) fn populate(
     table: &mut Table<'_>,
     list: &[Asked],
-    places: &Places,
+    found: &LookedUp,
 ) -> Result<Vec<String>, (Refusal, Vec<String>)> {
     let mut done = Vec::new();
     for asked in list {
         let is_known = |entry: &Entry| {
             let protocol = asked.protocol.unwrap_or(entry.route.transport);
             protocol == entry.route.transport
-                && !differs(entry, &asked.listen, &asked.upstream, places)
+                && !differs(entry, &asked.listen, &asked.upstream, found)
         };
         let proxy = match table.get(&asked.name) {
             Some(entry) if is_known(entry) => Ok(shown(table, &asked.name)),
-            _ => replace(table, asked, places),
+            _ => replace(table, asked, found),
         };
         match proxy {
             Ok(proxy) => done.push(proxy),
@@ -172,10 +172,10 @@ pub(super) fn populate(
 
 /// Puts a proxy in the place of one that is asked to be another. If the new one cannot listen the
 /// old one stays, disabled.
-fn replace(table: &mut Table<'_>, asked: &Asked, places: &Places) -> Result<String, Refusal> {
+fn replace(table: &mut Table<'_>, asked: &Asked, found: &LookedUp) -> Result<String, Refusal> {
     let old = table.get(&asked.name).cloned();
     table.disable(&asked.name).map_err(refused)?;
-    add(table, asked, places).inspect_err(|_| {
+    add(table, asked, found).inspect_err(|_| {
         if let Some(old) = old {
             // Nothing is closed by it, so nothing fails.
             let _ = table.put(Entry { bound: None, id: None, ..old });
@@ -184,12 +184,12 @@ fn replace(table: &mut Table<'_>, asked: &Asked, places: &Places) -> Result<Stri
 }
 
 /// Enables all proxies and removes their toxics.
-pub(super) fn reset(table: &mut Table<'_>, places: &Places) -> Result<(), Refusal> {
+pub(super) fn reset(table: &mut Table<'_>, found: &LookedUp) -> Result<(), Refusal> {
     let names: Vec<String> = table.iter().map(|(name, _)| name.to_owned()).collect();
     for name in names {
         let listen = table.get(&name).map(|entry| entry.listen.clone()).unwrap_or_default();
         if !table.get(&name).is_some_and(Entry::is_enabled) {
-            let address = places.listen_on(&listen)?;
+            let address = found.listen_on(&listen)?;
             table.enable(&name, address).map_err(refused)?;
         }
         toxics::remove_all(table, &name)?;

@@ -21,7 +21,7 @@ use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
-use schedule::Schedule;
+pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
@@ -237,6 +237,12 @@ impl Link {
     /// Returns true if a rule makes copies, now or later.
     pub fn makes_copies(&self) -> bool {
         self.schedule.makes_copies()
+    }
+
+    /// Returns `packet` with the number that it gets if it enters next.
+    pub fn numbered(&self, packet: &Packet) -> Packet {
+        let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
+        Packet { number, ..packet.clone() }
     }
 
     /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait

@@ -9,6 +9,7 @@ mod bounds;
 mod layout;
 pub mod library;
 pub mod netem;
+mod one_flow;
 mod raw;
 mod shorthand;
 mod timeline;

@@ -152,10 +152,15 @@ impl TcpMode {
     pub const TOXIPROXY: Self = Self::Raw(Unit::Read);
 
     /// Returns the mode of a route with toxics that says none: as Toxiproxy's, unless a rule would
-    /// break raw streams; where TCP is modelled that costs time instead.
+    /// break raw streams; where TCP is modelled that costs time instead. One that is disabled does
+    /// not, and one for a single flow may: whoever picks a flow out wants that one to go on.
     pub fn for_rules(profile: &Profile) -> Self {
-        let mut rules = profile.up.rules().chain(profile.down.rules());
-        match rules.any(|rule| rule.kind.breaks_streams()) {
+        let breaks = |rule: &Rule| {
+            let matching = rule.selection.matching.as_ref();
+            let is_of_one_flow = matching.is_some_and(|matching| matching.flow.is_some());
+            rule.enabled && rule.kind.breaks_streams() && !is_of_one_flow
+        };
+        match profile.up.rules().chain(profile.down.rules()).any(breaks) {
             true => Self::default(),
             false => Self::TOXIPROXY,
         }

@@ -152,10 +152,10 @@ fn check_stream_selection(
     per_link: bool,
     selection: &Selection,
 ) -> Result<(), SettingError> {
-    if selection.matching.is_some() {
+    if selection.matching.as_ref().is_some_and(|matching| !matching.is_of_flows_alone()) {
         let problem = format!(
-            "{kind} acts on the stream of a TCP connection, which has no packets to look at; leave \
-             it out, or choose connections by \"flows\""
+            "{kind} acts on the stream of a TCP connection, which has no packets to look at; choose \
+             connections by {{ \"flow\": 3 }} alone or by \"flows\", or leave it out"
         );
         return Err(SettingError::new(within(place, "match"), problem));
     }

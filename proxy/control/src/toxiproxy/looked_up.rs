@@ -22,20 +22,20 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// What names were found to be.
 #[derive(Default)]
-pub(super) struct Places(BTreeMap<String, Result<IpAddr, String>>);
+pub(super) struct LookedUp(BTreeMap<String, Result<IpAddr, String>>);
 
-impl Places {
+impl LookedUp {
     /// Looks up the names in these texts; may take a moment for each.
     pub(super) fn look_up<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut places = Self::default();
+        let mut found = Self::default();
         for text in texts {
             let Ok(HostPort { host, .. }) = parse(text, service_port) else { continue };
-            if needs_look_up(&host) && !places.0.contains_key(&host) {
-                let found = look_up(&host);
-                places.0.insert(host, found);
+            if needs_look_up(&host) && !found.0.contains_key(&host) {
+                let ip = look_up(&host);
+                found.0.insert(host, ip);
             }
         }
-        places
+        found
     }
 
     /// Reads where to listen.
@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn names_are_looked_up_beforehand_and_addresses_need_it_not() {
         let texts = ["127.0.0.1:1", ":80", "localhost:2", "LOCALHOST:3", "no-such-host.invalid:4"];
-        let places = Places::look_up(texts);
-        assert_eq!(places.0.len(), 2, "the last two are names");
-        let read = |text: &str| places.listen_on(text).map(|at| at.to_string());
+        let found = LookedUp::look_up(texts);
+        assert_eq!(found.0.len(), 2, "the last two are names");
+        let read = |text: &str| found.listen_on(text).map(|at| at.to_string());
         assert_eq!(read("localhost:2").unwrap(), "localhost:2");
         assert_eq!(read("LOCALHOST:9").unwrap(), "127.0.0.1:9");
         let said = read("no-such-host.invalid:4").unwrap_err().message;
