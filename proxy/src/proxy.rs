@@ -115,8 +115,9 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        let clock = self.turn.reactor.clock();
-        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker), clock)
+        let (clock, seed) = (self.turn.reactor.clock(), self.network.seed());
+        let (flags, waker) = (Arc::clone(&self.flags), Arc::clone(&self.waker));
+        Control::new(flags, self.orders.clone(), waker, clock, seed)
     }
 
     /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
