@@ -33,6 +33,17 @@ pub struct Control {
     clock: Clock,
 }
 
+/// A route whose names are looked up.
+#[derive(Clone, Debug)]
+pub struct PreparedRoute(Prepared);
+
+impl PreparedRoute {
+    /// Returns the route.
+    pub const fn route(&self) -> &Route {
+        &self.0.route
+    }
+}
+
 impl Control {
     pub(crate) fn new(
         flags: Arc<Flags>,
@@ -107,11 +118,44 @@ impl Control {
         self.order(|reply| Order::Add(prepared, reply))
     }
 
+    /// Looks up where a route is to listen, so that an order that is given later does not; its
+    /// upstream's name is looked up as [`add_promptly`](Self::add_promptly) does.
+    ///
+    /// # Errors
+    /// When the name to listen at has no address, or a rule cannot act on the route.
+    pub fn prepare(&self, route: Route) -> Result<PreparedRoute, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        Ok(PreparedRoute(Prepared::promptly(route)?))
+    }
+
+    /// Adds a route that was prepared.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add), but for names.
+    pub fn add_prepared(&self, route: &PreparedRoute) -> Result<Carried<RouteState>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Replaces a route by one that was prepared, as [`replace`](Self::replace) does.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace), but for names.
+    pub fn replace_prepared(
+        &self,
+        id: RouteId,
+        route: &PreparedRoute,
+        drain: Duration,
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+    }
+
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
     /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
     /// which drains for `drain` at most, as does a transport that is given up. Returns the route as
-    /// it is then.
+    /// it is then, and when the time of the rules that it had before began.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.
@@ -120,7 +164,7 @@ impl Control {
         id: RouteId,
         route: Route,
         drain: Duration,
-    ) -> Result<Carried<RouteState>, OrderError> {
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = prepare(route)?;
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
@@ -135,7 +179,7 @@ impl Control {
         id: RouteId,
         route: Route,
         drain: Duration,
-    ) -> Result<Carried<RouteState>, OrderError> {
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))

@@ -222,6 +222,7 @@ impl Network {
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
+                let upstream = upstream.knowing(old.upstream.as_ref());
                 let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
                 let upstream = upstream.or_as_known(old.upstream.as_ref());
                 self.refuse_circle(&route, &upstream, &listening, Some(id))?;

@@ -110,6 +110,7 @@ pub enum OrderError {
 pub(crate) type Reply<T> = SyncSender<Result<T, OrderError>>;
 
 /// A route with its names looked up, so that the loop need not.
+#[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) route: Route,
     /// `None` when it is disabled.
@@ -117,6 +118,7 @@ pub(crate) struct Prepared {
 }
 
 /// The addresses of a route.
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     pub(crate) wanted: Wanted,
     pub(crate) upstream: Upstream,
@@ -171,7 +173,7 @@ impl Prepared {
 /// An order to the loop.
 pub(crate) enum Order {
     Add(Box<Prepared>, Reply<Carried<RouteState>>),
-    Replace(RouteId, Box<Prepared>, Duration, Reply<Carried<RouteState>>),
+    Replace(RouteId, Box<Prepared>, Duration, Reply<Carried<(RouteState, Began)>>),
     Remove(RouteId, Duration, Reply<Carried<Began>>),
     Close(RouteId, Reply<Carried<Began>>),
     SetProfile(RouteId, Box<Profile>, Reply<Carried<Began>>),

@@ -54,7 +54,7 @@ impl Proxy {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
-        let Settings { amplification, tells_of_upstreams, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -67,7 +67,11 @@ impl Proxy {
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
-            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
+            descriptors: Descriptors::new(
+                limit.saturating_sub(kept_descriptors),
+                open_descriptors().unwrap_or(0),
+                per_source,
+            ),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
@@ -158,7 +162,12 @@ impl Proxy {
         self.network.switch(self.flags.rules_on(), &mut self.turn);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
+            // To look through all flows of a route takes a good part of a turn.
+            let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
             self.carry_out(order);
+            if is_long {
+                break;
+            }
         }
         while let Some(answer) = self.turn.names.answer() {
             self.network.learn(answer, &mut self.turn);
@@ -174,8 +183,10 @@ impl Proxy {
                 answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
+                let began = network.began(id);
                 let replaced = network.replace(id, *route, now + drain, turn);
-                answer(&reply, carried(now, replaced.and_then(|()| network.state(id))));
+                let state = replaced.and_then(|()| Ok((network.state(id)?, began?)));
+                answer(&reply, carried(now, state));
             }
             Order::Remove(id, drain, reply) => {
                 let began = network.began(id);

@@ -4,8 +4,10 @@
 //! proxy refuses changes nothing here either. Those who watch are told of each change.
 
 mod change;
+mod reload;
 
 pub use change::{Change, Changed, Deed, Origin, Watcher};
+pub use reload::{ReloadError, Reloaded};
 
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
@@ -29,6 +31,8 @@ struct State {
     proxies: BTreeMap<String, Entry>,
     /// The highest revision that a proxy had which is gone: no other proxy of its name has it again.
     revision_gone: u64,
+    /// What the configuration file said when it was last taken over, by name.
+    file: BTreeMap<String, Route>,
     watchers: Vec<Watcher>,
 }
 
@@ -78,6 +82,15 @@ impl Entry {
         Self { listen, upstream, route, bound: None, id: None, revision: 0 }
     }
 
+    /// Describes a route that the proxy has.
+    fn of(state: RouteState, revision: u64) -> Self {
+        let RouteState { id, route, listeners, .. } = state;
+        let bound = listeners.first().map(|listener| listener.address);
+        let listen = bound.map_or_else(|| route.listen.to_string(), |at| at.to_string());
+        let upstream = route.upstream.to_string();
+        Self { listen, upstream, route, bound, id: Some(id), revision }
+    }
+
     /// Returns true if it listens.
     pub const fn is_enabled(&self) -> bool {
         self.bound.is_some()
@@ -93,14 +106,8 @@ fn upstream_of(text: &str) -> HostPort {
 impl Registry {
     /// Creates the registry of a proxy that has these routes.
     pub fn new(control: Control, routes: Vec<RouteState>) -> Self {
-        let mut proxies = BTreeMap::new();
-        for state in routes {
-            let bound = state.listeners.first().map(|listener| listener.address);
-            let listen = bound.map_or_else(|| state.route.listen.to_string(), |at| at.to_string());
-            let (name, upstream) = (state.route.name.clone(), state.route.upstream.to_string());
-            let (route, id) = (state.route, Some(state.id));
-            proxies.insert(name, Entry { listen, upstream, route, bound, id, revision: 1 });
-        }
+        let entry = |state: RouteState| (state.route.name.clone(), Entry::of(state, 1));
+        let proxies = routes.into_iter().map(entry).collect();
         Self { control, state: Mutex::new(State { proxies, ..State::default() }) }
     }
 
@@ -152,8 +159,7 @@ impl Table<'_> {
     pub fn put(&mut self, mut entry: Entry) -> Result<(), OrderError> {
         let name = entry.route.name.clone();
         self.disable(&name)?;
-        let before = self.get(&name).map_or(self.state.revision_gone, |entry| entry.revision);
-        entry.revision = before;
+        entry.revision = self.revision_of(&name);
         self.state.proxies.insert(name.clone(), entry);
         self.done(&name, Deed::Created, self.control.now(), Began::default());
         Ok(())
@@ -261,6 +267,11 @@ impl Table<'_> {
             self.tell(at, Changed::Rules { on, began: &began });
         }
         Ok(())
+    }
+
+    /// Returns the number that the next change of a proxy counts from.
+    fn revision_of(&self, name: &str) -> u64 {
+        self.get(name).map_or(self.state.revision_gone, |entry| entry.revision)
     }
 
     /// Counts a change that was carried out, and tells of it.

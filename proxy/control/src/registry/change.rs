@@ -44,7 +44,7 @@ impl Origin {
 /// What was done to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// It is there, and does not listen yet; one that had its name is gone.
+    /// It is there; one that had its name is gone.
     Created,
     /// It listens.
     Enabled,
