@@ -6,6 +6,7 @@ mod child;
 mod first;
 mod journal;
 mod output;
+mod panel;
 mod pcap;
 mod plan;
 mod ready;
@@ -52,6 +53,7 @@ use stopping::Stopper;
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
   jostle proxy --api
+  jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --panel --open
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
@@ -61,7 +63,7 @@ the proxy ends when the command does, and a second Ctrl-C ends both. The status 
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
-    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api"])]
+    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api", "panel"])]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
     /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
@@ -146,6 +148,8 @@ pub struct ProxyArgs {
         default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
     api: Option<SocketAddr>,
     #[command(flatten)]
+    panel: panel::PanelOptions,
+    #[command(flatten)]
     access: Access,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
@@ -169,6 +173,7 @@ impl ProxyArgs {
 
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
+        let address = self.panel.address(self.api)?;
         let plan = plan::plan(&self)?;
         let routes = plan.routes.clone();
         let upstreams: BTreeMap<String, String> =
@@ -183,8 +188,9 @@ impl ProxyArgs {
         settings.per_source = self.per_source.map(|most| most as usize);
         // The API's are its own: neither it nor the traffic can take the other's.
         let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
-        let api_settings = self.access.settings(kept)?;
-        if self.api.is_some() {
+        let mut api_settings = self.access.settings(kept)?;
+        api_settings.panel = self.panel.is_served();
+        if address.is_some() {
             settings.kept_descriptors = kept;
         } else if self.access.is_said() {
             return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
@@ -216,7 +222,7 @@ impl ProxyArgs {
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
         let start =
             |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
-        let api = self.api.map(start);
+        let api = address.map(start);
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
@@ -268,6 +274,9 @@ impl ProxyArgs {
         if let Some(api) = &api {
             let address = api.address().to_string();
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
+        }
+        if let Some(api) = &api {
+            self.panel.ready(printer, api.address());
         }
         if keys.is_some() && !self.json {
             note(status::KEYS);

@@ -13,6 +13,7 @@ mod guard;
 mod journal;
 mod live;
 mod openapi;
+mod panel;
 mod places;
 mod profiles;
 mod registry;
