@@ -195,7 +195,7 @@ fn whatever_is_asked_is_answered_and_what_is_refused_changes_nothing() {
             "{method} {path} {body}: {answer:?}"
         );
         if (400..500).contains(&answer.status) {
-            prop_assert_eq!(before, after, "{} {} {}: {:?}", method, path, body, answer);
+            prop_assert_eq!(&before, &after, "{} {} {}: {:?}", method, path, body, answer);
             prop_assert!(answer.json()["error"].as_str().is_some_and(|text| !text.is_empty()));
         } else if answer.status < 300 {
             let read: Value = serde_json::from_str(&after).unwrap();
