@@ -24,7 +24,7 @@ pub(crate) fn router(context: Context) -> Router {
     Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))
 }
 
-/// Returns the routes of all rooms.
+/// Returns the routes of all rooms but the page.
 pub(crate) fn all(context: &Context) -> Router<Context> {
     Router::new()
         .merge(toxiproxy::routes(context))
