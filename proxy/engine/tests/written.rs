@@ -5,7 +5,6 @@
 
 mod support;
 
-use jostle_common::chance::Direction;
 use jostle_common::units::{BitRate, Probability, Span};
 use jostle_engine::profile::{
     BurstLength, JitterShape, Profile, Queue, Rule, Shorthand, library, no_files,
