@@ -31,14 +31,16 @@ if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, toxiprox
     echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate toxiproxy-python" >&2
 fi
 
-# Toxiproxy's client for Node.
+# What looks at the panel's page for people who cannot see it or use no mouse, and Toxiproxy's client for Node. Both at once: each
+# installation removes what it does not name.
 node="$(dirname "$0")/../target/node"
-if command -v npm >/dev/null && [ ! -e "$node/node_modules/toxiproxy-node-client" ]; then
-  { mkdir -p "$node" && npm install --silent --no-audit --no-fund --prefix "$node" toxiproxy-node-client@4.1.0 >/dev/null; } ||
-    echo "not installed, so the tests that need it will skip: toxiproxy-node-client" >&2
+if [ ! -e "$node/node_modules/axe-core/axe.min.js" ] || [ ! -e "$node/node_modules/toxiproxy-node-client" ]; then
+  { command -v npm >/dev/null && mkdir -p "$node" &&
+    npm install --prefix "$node" --no-save --no-audit --no-fund --silent 'axe-core@^4.10' toxiproxy-node-client@4.1.0; } ||
+    echo "not installed, so the tests that need them will skip: axe-core toxiproxy-node-client" >&2
 fi
 
-# Toxiproxy's client for Rust: its own tests, as they are published, and a program of theirs for whoever has the ports they are written for.
+# The tests of Toxiproxy's client for Rust, as they are published.
 "$(dirname "$0")/toxiproxy-rust-tests.sh" ||
   echo "not built, so the tests that need it will skip: the tests of toxiproxy_rust" >&2
 exit 0
