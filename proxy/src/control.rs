@@ -1,10 +1,14 @@
 //! The handle with which other threads change a running proxy.
 
-use crate::orders::{Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState};
-use crate::resolve::LookUps;
+use crate::orders::{
+    Began, Carried, Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState,
+};
 use crate::sinks::Sink;
+use crate::snapshot::{Reading, Snapshot};
 use crate::summary::Summary;
 use jostle_common::chance::Direction;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
 use mio::Waker;
@@ -26,12 +30,40 @@ pub struct Control {
     flags: Arc<Flags>,
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
-    look_ups: LookUps,
+    clock: Clock,
+    seed: u64,
+}
+
+/// A route whose names are looked up.
+#[derive(Clone, Debug)]
+pub struct PreparedRoute(Prepared);
+
+impl PreparedRoute {
+    /// Returns the route.
+    pub const fn route(&self) -> &Route {
+        &self.0.route
+    }
 }
 
 impl Control {
-    pub(crate) fn new(flags: Arc<Flags>, mailbox: SyncSender<Order>, waker: Arc<Waker>) -> Self {
-        Self { flags, mailbox, waker, look_ups: LookUps::default() }
+    pub(crate) fn new(
+        flags: Arc<Flags>,
+        mailbox: SyncSender<Order>,
+        waker: Arc<Waker>,
+        clock: Clock,
+        seed: u64,
+    ) -> Self {
+        Self { flags, mailbox, waker, clock, seed }
+    }
+
+    /// Returns the seed of the run, for the routes that have none of their own.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Returns the time of the run, as the event log tells it.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Lets the proxy finish what is open, for two seconds at most, and end.
@@ -56,6 +88,15 @@ impl Control {
         on
     }
 
+    /// Switches all rules on or off, and tells when that was, and when the time of each route's
+    /// rules began.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn switch_rules(&self, on: bool) -> Result<Carried<Vec<(RouteId, Began)>>, OrderError> {
+        self.order(|reply| Order::Switch(on, reply))
+    }
+
     /// Returns true unless the rules are switched off.
     pub fn rules_are_on(&self) -> bool {
         self.flags.rules_on()
@@ -68,34 +109,86 @@ impl Control {
     /// or the order could not be given.
     pub fn add(&self, route: Route) -> Result<RouteId, OrderError> {
         let prepared = prepare(route)?;
-        Ok(self.order(|reply| Order::Add(prepared, reply))?.id)
+        Ok(self.order(|reply| Order::Add(prepared, reply))?.outcome.id)
     }
 
-    /// Adds a route whatever its upstream is: the name is waited for as long as `patience`, and
-    /// without an address the route's clients are refused until there is one. Returns where it
-    /// listens, too.
+    /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
+    /// clients that come meanwhile wait for the answer, no longer than for a connect; datagrams have
+    /// no upstream until then. Returns where it listens, too. Does not block when it is to listen at
+    /// an address or `localhost`.
     ///
     /// # Errors
     /// As for [`add`](Self::add), but for the upstream's name.
-    pub fn add_patiently(
-        &self,
-        route: Route,
-        patience: Duration,
-    ) -> Result<RouteState, OrderError> {
+    pub fn add_promptly(&self, route: Route) -> Result<Carried<RouteState>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
-        let prepared = Box::new(Prepared::patiently(route, patience, &self.look_ups)?);
+        let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Looks up where a route is to listen, so that an order that is given later does not; its
+    /// upstream's name is looked up as [`add_promptly`](Self::add_promptly) does.
+    ///
+    /// # Errors
+    /// When the name to listen at has no address, or a rule cannot act on the route.
+    pub fn prepare(&self, route: Route) -> Result<PreparedRoute, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        Ok(PreparedRoute(Prepared::promptly(route)?))
+    }
+
+    /// Adds a route that was prepared.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add), but for names.
+    pub fn add_prepared(&self, route: &PreparedRoute) -> Result<Carried<RouteState>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Replaces a route by one that was prepared, as [`replace`](Self::replace) does.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace), but for names.
+    pub fn replace_prepared(
+        &self,
+        id: RouteId,
+        route: &PreparedRoute,
+        drain: Duration,
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
 
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
     /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
-    /// which drains for `drain` at most, as does a transport that is given up.
+    /// which drains for `drain` at most, as does a transport that is given up. Returns the route as
+    /// it is then, and when the time of the rules that it had before began.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.
-    pub fn replace(&self, id: RouteId, route: Route, drain: Duration) -> Result<(), OrderError> {
+    pub fn replace(
+        &self,
+        id: RouteId,
+        route: Route,
+        drain: Duration,
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = prepare(route)?;
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+    }
+
+    /// Replaces a route as [`replace`](Self::replace) does, and waits for its upstream's name no more
+    /// than [`add_promptly`](Self::add_promptly).
+    ///
+    /// # Errors
+    /// As for [`add_promptly`](Self::add_promptly), or when there is no such route.
+    pub fn replace_promptly(
+        &self,
+        id: RouteId,
+        route: Route,
+        drain: Duration,
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
 
@@ -105,7 +198,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such route, or the order could not be given.
-    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<(), OrderError> {
+    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::Remove(id, drain, reply))
     }
 
@@ -114,7 +207,7 @@ impl Control {
     ///
     /// # Errors
     /// As for [`remove`](Self::remove).
-    pub fn close(&self, id: RouteId) -> Result<(), OrderError> {
+    pub fn close(&self, id: RouteId) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::Close(id, reply))
     }
 
@@ -122,7 +215,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such route, a rule cannot act on it, or the order could not be given.
-    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<(), OrderError> {
+    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::SetProfile(id, Box::new(profile), reply))
     }
 
@@ -136,7 +229,7 @@ impl Control {
         id: RouteId,
         direction: Direction,
         rule: Rule,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::SetRule(id, direction, Box::new(rule), reply))
     }
 
@@ -149,7 +242,7 @@ impl Control {
         id: RouteId,
         direction: Direction,
         key: &str,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::RemoveRule(id, direction, key.to_owned(), reply))
     }
 
@@ -166,7 +259,16 @@ impl Control {
     /// # Errors
     /// When the order could not be given.
     pub fn counters(&self) -> Result<Summary, OrderError> {
-        self.order(Order::Counters)
+        Ok(self.order(Order::Read)?.summary())
+    }
+
+    /// Returns the same with the distributions of times, and what the proxy is doing now. Sinks are
+    /// told that the counters were read.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn snapshot(&self) -> Result<Snapshot, OrderError> {
+        self.order(Order::Read).map(Reading::into_snapshot)
     }
 
     /// Tells `sink` of every fate from now on.
@@ -178,7 +280,7 @@ impl Control {
     }
 
     /// Puts an order into the mailbox and waits for the answer.
-    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
+    pub(crate) fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
         let (reply, answer) = mpsc::sync_channel(1);
         self.mailbox.try_send(order(reply)).map_err(|error| match error {
             TrySendError::Full(_) => OrderError::Full,

@@ -1,6 +1,7 @@
 //! The delays that rules gave to packets: the time from when a packet came in to when it was due
 //! to leave.
 
+use crate::distribution::Distribution;
 use hdrhistogram::Histogram;
 use jostle_common::statistics::Moments;
 use jostle_common::time::nanos;
@@ -55,6 +56,14 @@ impl Delays {
                 least: Duration::MAX,
                 most: Duration::ZERO,
             })
+        })
+    }
+
+    /// Returns it for [`Snapshot`](crate::Snapshot).
+    pub(crate) fn distribution(&self) -> Distribution {
+        self.0.as_ref().map_or_else(Distribution::default, |drawn| {
+            let sum = drawn.moments.mean() * drawn.moments.count() as f64;
+            Distribution::of(&drawn.histogram, Some(sum), Some((drawn.least, drawn.most)))
         })
     }
 

@@ -52,6 +52,16 @@ impl Fleet {
         &mut *self.members[index].relay
     }
 
+    /// Returns a relay that is there, to look at it.
+    pub(crate) fn at(&self, index: usize) -> &dyn Relay {
+        &*self.members[index].relay
+    }
+
+    /// Returns when the time of a relay's rules began.
+    pub(crate) fn began(&self, index: usize) -> Option<Instant> {
+        self.members[index].relay.began()
+    }
+
     /// Lets a relay drain until it is over, or until `until`.
     pub(crate) fn leave(&mut self, index: usize, until: Instant, turn: &mut Turn) {
         let member = &mut self.members[index];
@@ -93,9 +103,15 @@ impl Fleet {
     }
 
     /// Passes on what the resolver found for a relay that may be gone.
-    pub(crate) fn set_addresses(&mut self, id: RelayId, addresses: Vec<SocketAddr>) {
+    pub(crate) fn set_addresses(
+        &mut self,
+        id: RelayId,
+        addresses: Vec<SocketAddr>,
+        turn: &mut Turn,
+    ) {
         if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
-            member.relay.set_addresses(addresses);
+            member.relay.set_addresses(addresses, turn);
+            self.agenda.touch(id.index);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The lateness of releases: the time between when a packet was due and when its send had
 //! returned.
 
+use crate::distribution::Distribution;
 use hdrhistogram::Histogram;
 use jostle_common::time::nanos;
 use serde::Serialize;
@@ -33,6 +34,12 @@ impl Lateness {
             let histogram = Histogram::new_with_max(nanos(LATEST), 2);
             Box::new(histogram.expect("2 digits and a maximum above 2 are valid"))
         })
+    }
+
+    /// Returns it for [`Snapshot`](crate::Snapshot).
+    pub(crate) fn distribution(&self) -> Distribution {
+        let read = |histogram: &Histogram<u64>| Distribution::of(histogram, None, None);
+        self.0.as_deref().map_or_else(Distribution::default, read)
     }
 
     pub(crate) fn summary(&self) -> LatenessSummary {

@@ -3,18 +3,18 @@
 use crate::control::Control;
 use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
+use crate::flow::FlowOrder;
 use crate::listener::Listener;
 use crate::network::Network;
-use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply, RouteState};
+use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
-use crate::relay::RelayReport;
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::summary::{MemorySummary, SocketSummary, Summary};
+use crate::snapshot::Reading;
+use crate::summary::{MemorySummary, Summary};
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
-use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
@@ -54,17 +54,24 @@ impl Proxy {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
-        let Settings { amplification, tells_of_upstreams, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
         let log = events.map(EventLog::start).transpose()?;
+        let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
+        let mut sinks = sinks;
+        sinks.iter_mut().for_each(|sink| sink.begin(epoch));
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
-            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
+            descriptors: Descriptors::new(
+                limit.saturating_sub(kept_descriptors),
+                open_descriptors().unwrap_or(0),
+                per_source,
+            ),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
@@ -108,7 +115,9 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker))
+        let (clock, seed) = (self.turn.reactor.clock(), self.network.seed());
+        let (flags, waker) = (Arc::clone(&self.flags), Arc::clone(&self.waker));
+        Control::new(flags, self.orders.clone(), waker, clock, seed)
     }
 
     /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
@@ -154,10 +163,15 @@ impl Proxy {
         self.network.switch(self.flags.rules_on(), &mut self.turn);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
+            // To look through all flows of a route takes a good part of a turn.
+            let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
             self.carry_out(order);
+            if is_long {
+                break;
+            }
         }
-        while let Some((relay, addresses)) = self.turn.names.answer() {
-            self.network.learn(relay, addresses, self.turn.now);
+        while let Some(answer) = self.turn.names.answer() {
+            self.network.learn(answer, &mut self.turn);
         }
     }
 
@@ -167,30 +181,58 @@ impl Proxy {
         match order {
             Order::Add(route, reply) => {
                 let added = network.add(*route, turn).and_then(|id| network.state(id));
-                answer(&reply, added);
+                answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
-                answer(&reply, network.replace(id, *route, now + drain, turn));
+                let began = network.began(id);
+                let replaced = network.replace(id, *route, now + drain, turn);
+                let state = replaced.and_then(|()| Ok((network.state(id)?, began?)));
+                answer(&reply, carried(now, state));
             }
             Order::Remove(id, drain, reply) => {
-                answer(&reply, network.remove(id, now + drain, turn));
+                let began = network.began(id);
+                let removed = network.remove(id, now + drain, turn);
+                answer(&reply, carried(now, removed.and(began)));
             }
-            Order::Close(id, reply) => answer(&reply, network.close(id, turn)),
+            Order::Close(id, reply) => {
+                let began = network.began(id);
+                answer(&reply, carried(now, network.close(id, turn).and(began)));
+            }
             Order::SetProfile(id, profile, reply) => {
-                answer(&reply, network.set_profile(id, *profile, turn));
+                let set = network.set_profile(id, *profile, turn);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id))));
             }
             Order::SetRule(id, direction, rule, reply) => {
-                answer(&reply, network.set_rule(id, direction, &rule, turn));
+                let set = network.set_rule(id, direction, &rule, turn);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id))));
             }
             Order::RemoveRule(id, direction, key, reply) => {
-                answer(&reply, network.remove_rule(id, direction, &key, turn));
+                let removed = network.remove_rule(id, direction, &key, turn);
+                answer(&reply, carried(now, removed.and_then(|()| network.began(id))));
+            }
+            Order::Switch(on, reply) => {
+                self.flags.switch(on);
+                network.switch(on, turn);
+                answer(&reply, carried(now, Ok(network.all_began())));
+            }
+            Order::Flow(id, FlowOrder::List(after, reply)) => {
+                answer(&reply, network.flows(id, after, now));
+            }
+            Order::Flow(id, FlowOrder::Find(flow, reply)) => {
+                answer(&reply, network.flow(id, flow, now));
+            }
+            Order::Flow(id, FlowOrder::End(flow, ending, reply)) => {
+                answer(&reply, network.end_flow(id, flow, ending, turn));
             }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
-            Order::Counters(reply) => {
-                let lost = turn.sinks.lines_skipped();
-                answer(&reply, Ok(self.summary(lost)));
+            Order::Read(reply) => {
+                turn.sinks.counters_read();
+                answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
+                let mut sink = sink;
+                let epoch = turn.reactor.now().since(Instant::START);
+                sink.begin(Clock::wall().saturating_sub(epoch));
                 turn.sinks.add(sink);
                 answer(&reply, Ok(()));
             }
@@ -228,39 +270,37 @@ impl Proxy {
         self.turn.reactor.agains() == 0 && self.network.fleet.is_over()
     }
 
-    fn summary(&self, events_lost: u64) -> Summary {
-        let seconds = self.turn.reactor.now().since(self.started).as_secs_f64();
+    fn read(&self) -> Reading {
+        let at = self.turn.reactor.now();
         let memory = self.network.memory();
         let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
-        let mut summary = Summary {
+        Reading {
+            at,
             seed: self.network.seed(),
-            seconds,
-            events_lost,
+            seconds: at.since(self.started).as_secs_f64(),
+            events_lost: self.turn.sinks.lines_skipped(),
             memory: MemorySummary { used, peak, bound, waiting: 0 },
-            ..Summary::default()
-        };
-        for report in self.network.reports() {
-            let RelayReport { route, transport, links, counts, round_trips } = report;
-            summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
-            for (direction, link) in Direction::BOTH.into_iter().zip(&links) {
-                summary.links.push(link.summary(&route, transport, direction));
-            }
-            summary.sockets.push(SocketSummary { route, protocol: transport, counts, round_trips });
+            is_draining: self.flags.stopped().is_some(),
+            rules_on: self.flags.rules_on(),
+            reports: self.network.reports(),
         }
-        summary
     }
 
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
-        let mut summary = self.summary(0);
+        let mut summary = self.read().summary();
         let LogEnd { lost, error } = self.turn.sinks.finish();
         (summary.events_lost, summary.events_error) = (lost, error);
         summary
     }
 }
 
+fn carried<T>(at: Instant, result: Result<T, OrderError>) -> Result<Carried<T>, OrderError> {
+    result.map(|outcome| Carried { at, outcome })
+}
+
 /// A caller that does not wait any more needs no answer.
-fn answer<T>(reply: &Reply<T>, result: Result<T, crate::orders::OrderError>) {
+fn answer<T>(reply: &Reply<T>, result: Result<T, OrderError>) {
     let _ = reply.try_send(result);
 }
 

@@ -5,6 +5,7 @@
 //! orders; it never blocks.
 
 use crate::account::LinkReport;
+use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::resolve::Upstream;
@@ -31,7 +32,7 @@ pub(crate) struct RelayPlan<'a> {
 
 /// The sockets of one transport of one route.
 ///
-/// After each of `serve`, `follow`, `drain` and `listen` the loop calls `work` in the same turn.
+/// After each of `serve`, `follow`, `drain`, `listen` and `set_addresses` the loop calls `work` in the same turn.
 pub(crate) trait Relay: Send {
     /// Notes an event and asks the reactor for a turn; the work is done in `serve`.
     fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn);
@@ -49,8 +50,8 @@ pub(crate) trait Relay: Send {
     /// Sets the upstream of new flows and connections.
     fn set_upstream(&mut self, upstream: Upstream);
 
-    /// Takes the resolver's answer.
-    fn set_addresses(&mut self, addresses: Vec<SocketAddr>);
+    /// Takes the resolver's answer, and serves those who waited for it.
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>, turn: &mut Turn);
 
     /// Listens on more sockets, on all of them or none.
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()>;
@@ -77,8 +78,20 @@ pub(crate) trait Relay: Send {
     /// Closes that flow.
     fn close_idlest(&mut self, _: &mut Turn) {}
 
+    /// Returns a page of its flows or connections: those with the lowest numbers above `after`.
+    fn flows(&self, after: u32, now: Instant) -> FlowPage;
+
+    /// Returns the flow or connection with this number, unless it has ended.
+    fn flow(&self, number: u32, now: Instant) -> Option<FlowState>;
+
+    /// Ends a flow or connection. Returns false if it has ended already.
+    fn end_flow(&mut self, number: u32, ending: Ending, turn: &mut Turn) -> bool;
+
     /// Closes everything at once.
     fn cut(&mut self, ending: Ending, turn: &mut Turn);
+
+    /// Returns when the time of its rules began to count; `None`: it has not.
+    fn began(&self) -> Option<Instant>;
 
     /// Returns what it did so far.
     fn report(&self) -> RelayReport;

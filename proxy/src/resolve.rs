@@ -1,4 +1,4 @@
-//! Names become addresses, never on the event loop: before it starts, and later on a thread of its
+//! Names become addresses, never on the event loop: before it starts, and later on threads of their
 //! own.
 
 use crate::own::hears;
@@ -7,10 +7,10 @@ use jostle_common::time::Instant;
 use jostle_engine::route::HostPort;
 use mio::Waker;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The age up to which a new flow or connection uses an answer without asking again.
@@ -26,7 +26,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The most questions that wait for the resolver. What is not asked now is asked with a later flow.
 const QUESTIONS_MAX: usize = 1024;
 
-/// The most look-ups with a patience that are under way at once.
+/// The most look-ups that are under way at once: names whose servers do not answer hold up no other
+/// until there are so many of them.
 const LOOK_UPS_MAX: usize = 16;
 
 /// The most addresses of a name that are tried.
@@ -56,38 +57,70 @@ pub(crate) struct Upstream {
     target: HostPort,
     addresses: Vec<SocketAddr>,
     is_name: bool,
-    asked: Instant,
+    /// The time of the last question.
+    asked: Option<Instant>,
     /// Set while a question is on its way.
     waits: bool,
+    /// Set once there was an answer, whatever it was.
+    answered: bool,
 }
 
 impl Upstream {
     /// Looks up the name, if it is one; blocks.
     pub(crate) fn new(target: &HostPort) -> io::Result<Self> {
-        Ok(Self { addresses: resolve(target)?, ..Self::without_address(target) })
+        Ok(Self {
+            addresses: resolve(target)?,
+            asked: Some(Instant::START),
+            answered: true,
+            ..Self::unasked(target)
+        })
     }
 
-    /// Looks up the name, if it is one, for as long as `patience`; blocks. Without an answer in that
-    /// time it has no address yet.
-    pub(crate) fn within(target: &HostPort, patience: Duration, look_ups: &LookUps) -> Self {
-        if target.host.parse::<IpAddr>().is_ok() {
-            return Self {
-                addresses: resolve(target).unwrap_or_default(),
-                ..Self::without_address(target)
-            };
-        }
-        Self { addresses: look_ups.resolve(target, patience), ..Self::without_address(target) }
-    }
-
-    /// An upstream whose name has no address yet.
+    /// An upstream whose name was looked up in vain.
     pub(crate) fn without_address(target: &HostPort) -> Self {
+        Self { asked: Some(Instant::START), answered: true, ..Self::unasked(target) }
+    }
+
+    /// An upstream whose name, if it is one, is yet to be looked up: its relay asks for it when it
+    /// begins. What is no name, or `localhost`, has its addresses now.
+    pub(crate) fn unasked(target: &HostPort) -> Self {
+        let addresses = match target.host.parse::<IpAddr>() {
+            Ok(ip) => vec![ip],
+            // It names this machine, whatever the system's tables say (RFC 6761, 6.3).
+            Err(_) if target.host == "localhost" => {
+                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            }
+            Err(_) => Vec::new(),
+        };
         Self {
             target: target.clone(),
-            addresses: Vec::new(),
-            is_name: target.host.parse::<IpAddr>().is_err(),
-            asked: Instant::START,
+            is_name: addresses.is_empty(),
+            addresses: addresses.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect(),
+            asked: None,
             waits: false,
+            answered: false,
         }
+    }
+
+    /// Takes over what is known of the same name.
+    pub(crate) fn or_as_known(self, known: Option<&Self>) -> Self {
+        match known {
+            Some(known) if known.target == self.target && self.addresses.is_empty() => {
+                // Questions of another relay are answered there.
+                Self { waits: false, ..known.clone() }
+            }
+            _ => self,
+        }
+    }
+
+    /// Returns true if it leads to `target`.
+    pub(crate) fn is_for(&self, target: &HostPort) -> bool {
+        self.target == *target
+    }
+
+    /// Returns true while there is no address, and an answer that may bring one is still to come.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.addresses.is_empty() && self.is_name && (self.waits || !self.answered)
     }
 
     /// Returns the addresses to try in order: those of the client's own family first, as
@@ -96,6 +129,12 @@ impl Upstream {
         let mut addresses = self.addresses.clone();
         addresses.sort_by_key(|address| address.is_ipv4() != client.is_ipv4());
         addresses
+    }
+
+    /// The same upstream with what `other` knows of it, if that leads to the same name.
+    pub(crate) fn knowing(self, other: Option<&Self>) -> Self {
+        let known = other.filter(|other| other.target == self.target);
+        known.filter(|known| !known.addresses.is_empty()).cloned().unwrap_or(self)
     }
 
     /// The same upstream with none but this address.
@@ -136,12 +175,12 @@ impl Upstream {
             return None;
         }
         self.ask_if_older(RETRY, relay, now, names);
-        Some(if self.waits { now + RETRY } else { self.asked + RETRY })
+        Some(if self.waits { now + RETRY } else { self.asked.unwrap_or(now) + RETRY })
     }
 
     fn ask_if_older(&mut self, age: Duration, relay: RelayId, now: Instant, names: &mut Names) {
-        if self.is_name && !self.waits && self.asked + age <= now {
-            self.asked = now;
+        if self.is_name && !self.waits && self.asked.is_none_or(|asked| asked + age <= now) {
+            self.asked = Some(now);
             self.waits = names.ask(relay, self.target.clone());
         }
     }
@@ -150,42 +189,14 @@ impl Upstream {
     /// are kept then.
     pub(crate) fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
         self.waits = false;
+        let first = !std::mem::replace(&mut self.answered, true);
         if addresses.is_empty() {
             return;
         }
-        if self.addresses.is_empty() {
+        if self.addresses.is_empty() && !first {
             log::info!("{} has an address now", self.target);
         }
         self.addresses = addresses;
-    }
-}
-
-/// Look-ups that are waited for no longer than a caller's patience, each on a thread of its own.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LookUps(Arc<AtomicUsize>);
-
-impl LookUps {
-    /// Looks a name up, and gives up waiting after `patience`. The thread ends with the look-up;
-    /// with many that hang no more are begun.
-    fn resolve(&self, target: &HostPort, patience: Duration) -> Vec<SocketAddr> {
-        let under_way = Arc::clone(&self.0);
-        if under_way.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_MAX {
-            under_way.fetch_sub(1, Ordering::Relaxed);
-            return Vec::new();
-        }
-        let (found, answer) = mpsc::sync_channel(1);
-        let asked = target.clone();
-        let thread = std::thread::Builder::new().name("look-up".into()).spawn(move || {
-            let addresses = resolve(&asked).unwrap_or_default();
-            under_way.fetch_sub(1, Ordering::Relaxed);
-            // Nobody may wait for it any more.
-            let _ = found.send(addresses);
-        });
-        if thread.is_err() {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-            return Vec::new();
-        }
-        answer.recv_timeout(patience).unwrap_or_default()
     }
 }
 
@@ -194,7 +205,18 @@ fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     address.port() == listener.port() && hears(listener.ip(), address.ip())
 }
 
-/// Looks names up on a thread of its own, which starts with the first question.
+/// What was found for a name.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The relay that asked.
+    pub(crate) relay: RelayId,
+    /// What it asked for.
+    pub(crate) target: HostPort,
+    /// None if the name has no address now.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Looks names up on threads of its own, which start with the first questions.
 pub(crate) struct Names {
     waker: Arc<Waker>,
     resolver: Option<Resolver>,
@@ -209,44 +231,73 @@ impl Names {
     /// Asks for a name. Returns true if there will be an answer: with a full queue the question is
     /// left out, and the next new flow may ask it again.
     fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
-        if self.resolver.is_none() {
-            match Resolver::start(Arc::clone(&self.waker)) {
-                Ok(resolver) => self.resolver = Some(resolver),
-                Err(error) => log::warn!("names keep their addresses, no thread: {error}"),
-            }
-        }
-        let Some(resolver) = &self.resolver else { return false };
-        resolver.questions.try_send((relay, target)).is_ok()
+        let resolver = self.resolver.get_or_insert_with(|| Resolver::new(Arc::clone(&self.waker)));
+        resolver.ask(relay, target)
     }
 
-    /// Returns the next answer: for which relay, and the addresses, if there are any.
-    pub(crate) fn answer(&self) -> Option<(RelayId, Vec<SocketAddr>)> {
+    /// Returns the next answer.
+    pub(crate) fn answer(&self) -> Option<Answer> {
         self.resolver.as_ref()?.answers.try_recv().ok()
     }
 }
 
+/// Threads that look names up, as many as there are questions at once.
 struct Resolver {
     questions: SyncSender<(RelayId, HostPort)>,
-    answers: Receiver<(RelayId, Vec<SocketAddr>)>,
+    answers: Receiver<Answer>,
+    threads: usize,
+    /// The questions without an answer.
+    open: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Receiver<(RelayId, HostPort)>>>,
+    answered: Sender<Answer>,
+    waker: Arc<Waker>,
 }
 
 impl Resolver {
-    /// Starts the thread. It ends with the resolver, or when its current look-up does.
-    fn start(waker: Arc<Waker>) -> io::Result<Self> {
-        let (questions, asked) = mpsc::sync_channel::<(RelayId, HostPort)>(QUESTIONS_MAX);
+    fn new(waker: Arc<Waker>) -> Self {
+        let (questions, asked) = mpsc::sync_channel(QUESTIONS_MAX);
         let (answered, answers) = mpsc::channel();
+        let (open, asked) = (Arc::default(), Arc::new(Mutex::new(asked)));
+        Self { questions, answers, threads: 0, open, asked, answered, waker }
+    }
+
+    fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
+        if self.open.load(Ordering::Relaxed) >= self.threads && self.threads < LOOK_UPS_MAX {
+            match self.start_thread() {
+                Ok(()) => self.threads += 1,
+                Err(error) => log::warn!("no thread to look up {target}: {error}"),
+            }
+        }
+        if self.threads == 0 {
+            return false;
+        }
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let asked = self.questions.try_send((relay, target)).is_ok();
+        if !asked {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        asked
+    }
+
+    /// Starts a thread. It ends with the resolver, or when its current look-up does.
+    fn start_thread(&self) -> io::Result<()> {
+        let (open, asked) = (Arc::clone(&self.open), Arc::clone(&self.asked));
+        let (answered, waker) = (self.answered.clone(), Arc::clone(&self.waker));
         std::thread::Builder::new().name("resolver".into()).spawn(move || {
-            for (relay, target) in asked {
+            let next = || asked.lock().ok()?.recv().ok();
+            while let Some((relay, target)) = next() {
                 let addresses = resolve(&target).unwrap_or_else(|error| {
                     log::debug!("{target}: {error}; keeping the addresses from before");
                     Vec::new()
                 });
-                if answered.send((relay, addresses)).is_err() || waker.wake().is_err() {
+                open.fetch_sub(1, Ordering::Relaxed);
+                let answer = Answer { relay, target, addresses };
+                if answered.send(answer).is_err() || waker.wake().is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { questions, answers })
+        Ok(())
     }
 }
 
@@ -262,6 +313,24 @@ mod tests {
             upstream.addresses("127.0.0.1:1".parse().unwrap()),
             ["[::1]:53".parse().unwrap()]
         );
+    }
+
+    #[test]
+    fn what_needs_no_look_up_is_known_at_once_and_a_name_is_awaited() {
+        let unasked = |host: &str| Upstream::unasked(&HostPort { host: host.into(), port: 53 });
+        let local = unasked("localhost");
+        assert!(!local.is_awaited() && !unasked("192.0.2.1").is_awaited());
+        assert_eq!(
+            local.addresses("[::1]:1".parse().unwrap()),
+            ["[::1]:53".parse().unwrap(), "127.0.0.1:53".parse().unwrap()]
+        );
+        let mut named = unasked("host.example");
+        assert!(named.is_awaited() && named.is_for(&named.target.clone()));
+        named.set_addresses(Vec::new());
+        assert!(!named.is_awaited(), "it has none, which is known");
+        named.set_addresses(vec!["192.0.2.1:53".parse().unwrap()]);
+        assert!(!unasked("host.example").or_as_known(Some(&named)).is_awaited());
+        assert!(unasked("other.example").or_as_known(Some(&named)).is_awaited());
     }
 
     #[test]
@@ -287,8 +356,8 @@ mod tests {
             let asked = upstream.waits;
             while asked && upstream.waits {
                 poll.poll(&mut mio::Events::with_capacity(1), None).unwrap();
-                while let Some((_, addresses)) = names.answer() {
-                    upstream.set_addresses(addresses);
+                while let Some(answer) = names.answer() {
+                    upstream.set_addresses(answer.addresses);
                 }
             }
             asked

@@ -2,8 +2,8 @@
 
 use crate::alarm::Alarm;
 use crate::listener::Listener;
-use crate::orders::{OrderError, RouteId, RouteState};
-use crate::resolve::Upstream;
+use crate::orders::{Began, OrderError, RouteId, RouteState};
+use crate::resolve::{Answer, Upstream};
 use crate::settings::StartError;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -45,9 +45,9 @@ impl RouteEntry {
         self.listeners.iter().map(|listener| (listener.protocol, listener.address)).collect()
     }
 
-    pub(crate) fn state(&self) -> RouteState {
+    pub(crate) fn state(&self, began: Began) -> RouteState {
         let Self { id, route, listeners, .. } = self;
-        RouteState { id: *id, route: route.clone(), listeners: listeners.clone() }
+        RouteState { id: *id, route: route.clone(), listeners: listeners.clone(), began }
     }
 }
 
@@ -109,24 +109,25 @@ impl Routes {
         refuse_circle(&nodes, nodes.len() - 1..nodes.len())
     }
 
-    /// Takes new addresses for the upstream of a route, of which `relay` is one relay by its place in
-    /// the fleet. Returns those that do not lead back to it.
-    pub(crate) fn learn(
-        &mut self,
-        relay: usize,
-        addresses: Vec<SocketAddr>,
-        now: Instant,
-    ) -> Vec<SocketAddr> {
-        let is_its = |entry: &&RouteEntry| entry.relays.iter().any(|(_, index)| *index == relay);
-        let Some(entry) = self.iter().find(is_its) else { return addresses };
-        let (id, Some(known)) = (entry.id, &entry.upstream) else { return addresses };
+    /// Takes new addresses for the upstream of the route that one of its relays asked for. Returns
+    /// those that do not lead back to it, or `None` if the route leads elsewhere by now.
+    pub(crate) fn learn(&mut self, answer: Answer, now: Instant) -> Option<Vec<SocketAddr>> {
+        let Answer { relay, target, addresses } = answer;
+        let is_its =
+            |entry: &&RouteEntry| entry.relays.iter().any(|(_, index)| *index == relay.index);
+        let Some(entry) = self.iter().find(is_its) else { return Some(addresses) };
+        let (id, Some(known)) = (entry.id, &entry.upstream) else { return Some(addresses) };
+        if !known.is_for(&target) {
+            // It leads elsewhere since it asked.
+            return None;
+        }
         let leads_on = |address: &SocketAddr| {
             let RouteEntry { route, listeners, .. } = entry;
             let node = RouteNode { route, upstream: &known.at(*address), listeners };
             self.refuse_circle(node, Some(id)).is_ok()
         };
         let (kept, circles): (Vec<_>, Vec<_>) = addresses.into_iter().partition(leads_on);
-        let Ok(entry) = self.get_mut(id) else { return kept };
+        let Ok(entry) = self.get_mut(id) else { return Some(kept) };
         if let Some(upstream) = &mut entry.upstream {
             upstream.set_addresses(kept.clone());
         }
@@ -139,7 +140,7 @@ impl Routes {
             ),
             Some(_) => {}
         }
-        kept
+        Some(kept)
     }
 
     fn nodes(&self, except: Option<RouteId>) -> impl Iterator<Item = RouteNode<'_>> {
@@ -189,7 +190,8 @@ fn refuse_circle(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jostle_engine::route::Configuration;
+    use crate::reactor::RelayId;
+    use jostle_engine::route::{Configuration, HostPort};
 
     /// A route that listens at an address, with one relay, and whose upstream has an address.
     fn entry(id: RouteId, name: &str, listen: &str, upstream: &str, relay: usize) -> RouteEntry {
@@ -222,11 +224,16 @@ mod tests {
         routes.add(|id| entry(id, "a", "0.0.0.0:7001", "198.51.100.1:53", 4));
         routes.add(|id| entry(id, "b", "127.0.0.1:7002", "127.0.0.1:7001", 5));
         let now = Instant::from_secs(1);
-        let mut learn = |relay, addresses: &[&str]| -> Vec<String> {
+        let mut ask = |relay, host: &str, addresses: &[&str]| -> Option<Vec<String>> {
             let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-            let kept = routes.learn(relay, addresses, now);
-            kept.iter().map(SocketAddr::to_string).collect()
+            let target = HostPort { host: host.into(), port: 1 };
+            let relay = RelayId { index: relay, serial: 1 };
+            let kept = routes.learn(Answer { relay, target, addresses }, now)?;
+            Some(kept.iter().map(SocketAddr::to_string).collect())
         };
+        let late = ask(4, "before.invalid", &["198.51.100.9:1"]);
+        assert_eq!(late, None, "an answer about where it led before");
+        let mut learn = |relay, addresses: &[&str]| ask(relay, "name.invalid", addresses).unwrap();
         assert!(learn(4, &["127.0.0.1:7001"]).is_empty(), "to itself");
         assert!(learn(4, &["127.9.9.9:7001"]).is_empty(), "its wildcard hears all that is ours");
         assert!(learn(4, &["127.0.0.1:7002"]).is_empty(), "by way of the other");

@@ -6,3 +6,44 @@
     reason = "looked up for every packet; nothing depends on its order"
 )]
 pub(crate) type Table<K> = std::collections::HashMap<K, usize>;
+
+/// Returns those of a table by number with the lowest numbers above `after`, at most `most` of
+/// them and in order, and whether there are more.
+pub(crate) fn lowest(table: &Table<u32>, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
+    let above = table.iter().filter(|(number, _)| **number > after);
+    let mut found: Vec<(u32, usize)> = above.map(|(number, place)| (*number, *place)).collect();
+    let more = found.len() > most;
+    if more {
+        found.select_nth_unstable(most);
+        found.truncate(most);
+    }
+    found.sort_unstable();
+    (found, more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_each_number_once_and_in_order() {
+        // Every third number, so that the places are others.
+        let table: Table<u32> = (1..=1000).map(|n| (3 * n, n as usize)).collect();
+        let (mut after, mut all, mut pages) = (0, Vec::new(), 0);
+        loop {
+            let (found, more) = lowest(&table, after, 64);
+            assert!(found.len() == 64 || !more);
+            after = found.last().map_or(after, |(number, _)| *number);
+            all.extend(found);
+            pages += 1;
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(pages, 16);
+        assert_eq!(all, (1..=1000).map(|n| (3 * n, n as usize)).collect::<Vec<_>>());
+        assert_eq!(lowest(&table, 2997, 64), (vec![(3000, 1000)], false));
+        assert_eq!(lowest(&table, 3000, 64), (vec![], false));
+        assert_eq!(lowest(&table, u32::MAX, 64), (vec![], false));
+    }
+}

@@ -88,7 +88,7 @@ fn an_order_that_cannot_be_carried_out_changes_nothing() {
     );
     let listens = |result| matches!(result, Err(OrderError::Start(StartError::Listen { .. })));
     assert!(listens(add(&busy).map(drop)));
-    assert!(listens(proxy.control.replace(id, route(&busy), SECOND)));
+    assert!(listens(proxy.control.replace(id, route(&busy), SECOND).map(drop)));
     // The UDP half of it, which could be opened, is free again.
     UdpSocket::bind(blocker.local_addr().unwrap()).unwrap();
     let back = format!(r#"{{ "name": "a", "listen": "{taken}", "upstream": "{taken}" }}"#);
@@ -374,4 +374,64 @@ fn a_name_that_comes_later_is_looked_up() {
         .unwrap();
     let _client = TcpStream::connect(address(&proxy, id, Transport::Tcp)).unwrap();
     listener.accept().unwrap();
+}
+
+#[test]
+fn a_route_is_added_without_waiting_for_a_name_and_its_first_client_waits_for_it() {
+    let proxy = empty();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || stream.write_all(b"hello"));
+        }
+    });
+    let profiles = ["{}", r#"{ "both": [ { "rule": "delay", "time": "1ms" } ] }"#];
+    for (number, profile) in profiles.into_iter().cycle().take(20).enumerate() {
+        // In capitals it is a name like any other, which every system knows.
+        let text = format!(
+            r#"{{ "name": "r{number}", "listen": "127.0.0.1:0", "upstream": "LOCALHOST:{port}",
+                  "profile": {profile} }}"#
+        );
+        let state = proxy.control.add_promptly(route(&text)).unwrap();
+        let mut client = TcpStream::connect(state.outcome.listeners[0].address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = [0; 5];
+        client.read_exact(&mut answer).expect("it waited, and was not refused");
+        assert_eq!(&answer, b"hello");
+    }
+    // What nobody has refuses the clients of its route, and no order waits for it.
+    let text = r#"{ "name": "x", "listen": "127.0.0.1:0", "upstream": "no-such-host.invalid:1" }"#;
+    let state = proxy.control.add_promptly(route(text)).unwrap();
+    let mut client = TcpStream::connect(state.outcome.listeners[0].address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(client.read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    // Its upstream stays known when only its rules change.
+    let named = proxy.control.routes().unwrap().remove(0);
+    let changed = profiles[1].replace("1ms", "2ms");
+    let profile = Profile::from_json(&changed).unwrap();
+    let other = jostle_engine::route::Route { profile, ..named.route };
+    proxy.control.replace_promptly(named.id, other, SECOND).unwrap();
+    let mut client = TcpStream::connect(named.listeners[0].address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.read_exact(&mut [0; 5]).unwrap();
+}
+
+#[test]
+fn whoever_takes_over_a_closed_route_s_port_is_a_client_like_any_other() {
+    let proxy = empty();
+    let server = udp("127.0.0.1:0");
+    let upstream = server.local_addr().unwrap();
+    let text = |name: &str| {
+        route(&format!(
+            r#"{{ "name": "{name}", "listen": "udp://127.0.0.1:0", "upstream": "{upstream}" }}"#
+        ))
+    };
+    let (one, other) =
+        (proxy.control.add(text("a")).unwrap(), proxy.control.add(text("b")).unwrap());
+    let (port, to) = (address(&proxy, one, Transport::Udp), address(&proxy, other, Transport::Udp));
+    proxy.control.close(one).unwrap();
+    let client = udp(&port.to_string());
+    client.send_to(b"hello", to).unwrap();
+    assert_eq!(receive(&server).0, "hello");
 }

@@ -5,7 +5,6 @@
 
 mod support;
 
-use jostle_common::chance::Direction;
 use jostle_common::units::{BitRate, Probability, Span};
 use jostle_engine::profile::{
     BurstLength, JitterShape, Profile, Queue, Rule, Shorthand, library, no_files,
@@ -302,9 +301,9 @@ fn a_toxic_is_written_as_the_rule_that_it_is_whatever_its_numbers() {
         let toxic = Toxic::from_value(&value, |_| false).unwrap();
         let profile = profile_of_toxics(std::slice::from_ref(&toxic));
         let read = Profile::from_value("", profile.to_value(), &no_files).unwrap();
-        let shown = &toxics_of_profile(&read)[0];
+        let shown = &toxics_of_profile(&read)[0].toxic;
         let expected = if kind == ToxicKind::Noop { ToxicKind::SlowClose } else { kind };
-        assert_eq!((shown.kind, shown.direction), (expected, Direction::Down));
+        assert_eq!((shown.kind(), shown.stream.text()), (Some(expected), "downstream"));
         if kind != ToxicKind::Noop {
             assert_eq!(shown.to_json(), toxic.to_json());
         }

@@ -8,6 +8,7 @@
 use super::TcpRelay;
 use super::connection::Progress;
 use super::end::{End, Found};
+use crate::observed::FlowEvent;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 use std::time::Duration;
@@ -28,6 +29,11 @@ impl TcpRelay {
             connection.addresses.clear();
         }
         connection.progress = Progress::Closing;
+        let id = connection.id;
+        for direction in Direction::BOTH {
+            self.observe(id, FlowEvent::Ended(direction), turn);
+        }
+        let connection = self.connections.at(index);
         for direction in Direction::BOTH {
             let Some(end) = connection.source(direction) else { continue };
             // It may have waited for room in the links.
@@ -75,7 +81,14 @@ impl TcpRelay {
         if Direction::BOTH.iter().all(|&direction| is_over(connection.source(direction))) {
             return self.close(index, turn);
         }
-        if !std::mem::replace(&mut connection.lingers, true) {
+        self.let_linger(index, id, turn);
+    }
+
+    /// Gives a connection that is closing a moment, unless it has it already.
+    pub(super) fn let_linger(&mut self, index: usize, id: u32, turn: &Turn) {
+        if let Some(connection) = self.connections.get_same(index, id)
+            && !std::mem::replace(&mut connection.lingers, true)
+        {
             self.closing.push_back((turn.now + LINGER, index, id));
         }
     }

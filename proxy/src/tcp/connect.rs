@@ -6,9 +6,11 @@ use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
 use crate::client::NewClient;
 use crate::listener::keep_urgent_bytes;
+use crate::observed::FlowEvent;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Admission;
 use jostle_engine::route::Route;
@@ -158,20 +160,58 @@ impl TcpRelay {
         if !turn.options.portable {
             client = client.with_buffer(restrained);
         }
-        let (carried, now) = (self.carriage.is_in_force(), turn.now);
+        let now = turn.now;
         let hops = hops_of_client(&SockRef::from(&client.stream));
         let make = |id| {
-            let mut made = RelayedConnection::new(id, address, client, carried, admission, now);
+            let mut made = RelayedConnection::new(id, address, client, admission, now);
             made.hops = hops;
             made
         };
         let id = self.connections.add(make);
-        self.silences.watch(turn.now, index, id);
+        self.connections.at(index).look = self.silences.watch(turn.now, index, id);
+        self.upstream.refresh(self.id, turn.now, &mut turn.names);
+        if self.upstream.is_awaited() {
+            self.nameless.push_back((index, id));
+            self.give_up_at(now + turn.options.connect_timeout, index, id);
+        } else {
+            self.begin(index, turn);
+        }
+        Ok(())
+    }
+
+    /// Begins the way to the upstream: across the links, if there are rules.
+    pub(super) fn begin(&mut self, index: usize, turn: &mut Turn) {
+        let connection = self.connections.at(index);
+        connection.progress = Progress::Opening;
+        connection.carried = self.carriage.is_in_force();
+        // An event may have told of bytes while it waited for a name.
+        if let Some(client) = connection.source(Direction::Up).filter(|end| end.is_readable()) {
+            client.ask_again(&mut turn.reactor);
+        }
+        let (id, carried) = (connection.id, connection.carried);
+        self.tell_of_client(index, turn);
         match self.carriage.of(carried) {
             Some(carrier) => carrier.open(turn.now, id),
             None => self.connect(index, turn),
         }
-        Ok(())
+    }
+
+    /// Tells who observes flows of a client.
+    fn tell_of_client(&mut self, index: usize, turn: &mut Turn) {
+        if !turn.sinks.are_observers() {
+            return;
+        }
+        let connection = self.connections.at(index);
+        let (id, client, carried) = (connection.id, connection.client_address, connection.carried);
+        let end = connection.source(Direction::Up);
+        if let Some(Ok(listener)) = end.map(|end| end.stream.local_addr()) {
+            let crossing = self.crossing(carried);
+            self.observe(id, FlowEvent::Opened { client, listener, crossing }, turn);
+        }
+    }
+
+    fn give_up_at(&mut self, until: Instant, index: usize, id: u32) {
+        self.connecting.push_back((until, index, id));
     }
 
     /// Begins to connect to the upstream.
@@ -184,8 +224,8 @@ impl TcpRelay {
         }
         connection.progress = Progress::Connecting;
         connection.addresses = self.upstream.addresses(connection.client_address).into();
-        let until = turn.now + turn.options.connect_timeout;
-        self.connecting.push_back((until, index, connection.id));
+        let (until, id) = (turn.now + turn.options.connect_timeout, connection.id);
+        self.give_up_at(until, index, id);
         self.connect_next(index, turn);
     }
 
@@ -196,6 +236,7 @@ impl TcpRelay {
         let hops = self.connections.at(index).hops.map(|hops| hops.min(HOPS_MAX) - 1);
         let mut cause = "there is no address".to_owned();
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
+            self.connections.at(index).upstream_address = Some(address);
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
             let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {
@@ -211,7 +252,13 @@ impl TcpRelay {
                     if !turn.options.portable {
                         end = end.with_buffer(restrained);
                     }
-                    return self.connections.at(index).set_upstream(end);
+                    let connection = self.connections.at(index);
+                    let (id, local) = (connection.id, end.stream.local_addr());
+                    connection.set_upstream(end);
+                    if let Ok(local) = local {
+                        self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
+                    }
+                    return;
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
@@ -257,6 +304,8 @@ impl TcpRelay {
                 self.unreached.clear();
                 connection.progress = Progress::Open;
                 connection.addresses.clear();
+                let id = connection.id;
+                self.observe(id, FlowEvent::Connected, turn);
                 self.flush(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Down, turn);
@@ -279,14 +328,21 @@ impl TcpRelay {
         }
     }
 
-    /// The upstream has not answered in time.
+    /// The upstream has not answered in time, or its name was not found.
     pub(super) fn time_out(&mut self, index: usize, id: u32, turn: &mut Turn) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.id == id && connection.progress == Progress::Connecting {
-            self.counts.timed_out += 1;
-            connection.drop_source(Direction::Down, turn);
-            self.refuse(index, "it does not answer", turn);
+        // Those that wait for a name do so in the same order.
+        if self.nameless.front() == Some(&(index, id)) {
+            self.nameless.pop_front();
         }
+        let Some(connection) = self.connections.get_same(index, id) else { return };
+        let cause = match connection.progress {
+            Progress::Naming => "the look-up of its name takes too long",
+            Progress::Connecting => "it does not answer",
+            _ => return,
+        };
+        self.counts.timed_out += 1;
+        connection.drop_source(Direction::Down, turn);
+        self.refuse(index, cause, turn);
     }
 
     /// Tells the client that the upstream is not there, as a host without a listener would: with a

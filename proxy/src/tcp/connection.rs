@@ -1,6 +1,7 @@
 //! One relayed connection: its two sockets, and the progress that it has made.
 
 use super::end::End;
+use crate::flow::FlowCounts;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -14,9 +15,15 @@ pub(super) struct RelayedConnection {
     /// From 1, in the order of appearance.
     pub(super) id: u32,
     pub(super) client_address: SocketAddr,
+    /// The upstream's address that was tried last.
+    pub(super) upstream_address: Option<SocketAddr>,
     pub(super) progress: Progress,
+    /// The time at which it was accepted.
+    pub(super) since: Instant,
     /// The last time at which one of its sockets had something to say or was written to.
     pub(super) last: Instant,
+    /// The time at which to look whether it has been silent for too long.
+    pub(super) look: Option<Instant>,
     /// The hops that its client's first packet had left, if that is known.
     pub(super) hops: Option<u8>,
     /// The upstream's addresses that are still to be tried.
@@ -26,6 +33,8 @@ pub(super) struct RelayedConnection {
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
+    /// What it did, up and down.
+    pub(super) counts: [FlowCounts; 2],
     /// Set while its sides, which were told of its end, have a moment to end too.
     pub(super) lingers: bool,
     /// Its place in the memory of the route.
@@ -37,6 +46,8 @@ pub(super) struct RelayedConnection {
 /// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// The name of the upstream is being looked up, and nothing is known of it in the links.
+    Naming,
     /// Its handshake is crossing the links.
     Opening,
     /// The upstream has yet to answer.
@@ -52,19 +63,22 @@ impl RelayedConnection {
         id: u32,
         client_address: SocketAddr,
         client: End,
-        carried: bool,
         admission: Admission,
         now: Instant,
     ) -> Self {
         Self {
             id,
             client_address,
-            progress: Progress::Opening,
+            upstream_address: None,
+            progress: Progress::Naming,
+            since: now,
             last: now,
+            look: None,
             hops: None,
             addresses: VecDeque::new(),
-            carried,
+            carried: false,
             straight: [0; 2],
+            counts: Default::default(),
             lingers: false,
             _admission: admission,
             ends: [Some(client), None],
@@ -86,13 +100,19 @@ impl RelayedConnection {
         self.ends[direction.opposite().index()].as_mut()
     }
 
-    /// Returns both ends: the one that writes `direction`, and the one that reads it.
-    pub(super) fn pair(&mut self, direction: Direction) -> (Option<&mut End>, Option<&mut End>) {
+    /// Returns both ends, the one that writes `direction` and the one that reads it, and what was
+    /// counted of that direction; `None` unless both are there.
+    pub(super) fn pair(
+        &mut self,
+        direction: Direction,
+    ) -> Option<(&mut End, &mut End, &mut FlowCounts)> {
         let [client, upstream] = &mut self.ends;
-        match direction {
-            Direction::Up => (client.as_mut(), upstream.as_mut()),
-            Direction::Down => (upstream.as_mut(), client.as_mut()),
-        }
+        let (client, upstream) = (client.as_mut()?, upstream.as_mut()?);
+        let counts = &mut self.counts[direction.index()];
+        Some(match direction {
+            Direction::Up => (client, upstream, counts),
+            Direction::Down => (upstream, client, counts),
+        })
     }
 
     /// Returns true if bytes wait for the end that reads `direction`.

@@ -1,7 +1,7 @@
 //! The connections of a relay: found by place, and by the number that the links know them by.
 
 use super::connection::RelayedConnection;
-use crate::table::Table;
+use crate::table::{Table, lowest};
 use slab::Slab;
 
 /// All connections of a relay.
@@ -54,6 +54,12 @@ impl Connections {
     /// Returns the place of the connection with this number, unless it was closed.
     pub(super) fn place(&self, id: u32) -> Option<usize> {
         self.by_id.get(&id).copied()
+    }
+
+    /// Returns the places of the connections with the lowest numbers above `after`, at most `most`
+    /// of them and in order, and whether there are more.
+    pub(super) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
+        lowest(&self.by_id, after, most)
     }
 
     /// Removes the connection at a place.

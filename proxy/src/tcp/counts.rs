@@ -35,6 +35,10 @@ pub(super) struct TcpCounts {
     pub(super) closed_by_rule: u64,
     /// Connections that a rule reset.
     pub(super) reset_by_rule: u64,
+    /// Connections closed by hand.
+    pub(super) closed_by_hand: u64,
+    /// Connections reset by hand.
+    pub(super) reset_by_hand: u64,
     /// Connections torn down because the proxy ended.
     pub(super) cut: u64,
 }
@@ -61,6 +65,8 @@ impl TcpCounts {
             ("idle", self.idle),
             ("closed_by_rule", self.closed_by_rule),
             ("reset_by_rule", self.reset_by_rule),
+            ("closed_by_hand", self.closed_by_hand),
+            ("reset_by_hand", self.reset_by_hand),
             ("cut", self.cut),
         ])
     }

@@ -9,6 +9,7 @@ mod connection;
 mod connections;
 mod counts;
 mod end;
+mod flow_orders;
 mod handover;
 mod plain;
 mod restraint;
@@ -16,7 +17,9 @@ mod silence;
 
 use crate::account::Account;
 use crate::alarm::Alarm;
+use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
+use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
@@ -50,9 +53,11 @@ pub(crate) struct TcpRelay {
     carriage: Carriage,
     accounts: [Account; 2],
     connections: Connections,
-    /// Connections whose upstream has yet to answer, and until when. All have the same time, so the
+    /// Connections whose upstream has yet to be found or to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
+    /// Connections that wait for the name of the upstream.
+    nameless: VecDeque<(usize, u32)>,
     /// Connections that a rule closed and whose sides were told so, and until when they are waited
     /// for.
     closing: VecDeque<(Instant, usize, u32)>,
@@ -113,6 +118,7 @@ impl TcpRelay {
             accounts: Direction::BOTH.map(account),
             connections: Connections::default(),
             connecting: VecDeque::new(),
+            nameless: VecDeque::new(),
             closing: VecDeque::new(),
             silences: Silences::default(),
             counts: TcpCounts::default(),
@@ -199,6 +205,9 @@ impl TcpRelay {
     /// Closes both sockets.
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
+        self.observe(connection.id, FlowEvent::Closed, turn);
+        self.silences.forget(connection.look, index, connection.id);
+        debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
         }
@@ -213,6 +222,8 @@ impl TcpRelay {
                 end.reset_on_close();
             }
         }
+        let id = self.connections.at(index).id;
+        self.observe(id, FlowEvent::TornDown, turn);
         self.close(index, turn);
     }
 }
@@ -287,8 +298,14 @@ impl Relay for TcpRelay {
         self.upstream = upstream;
     }
 
-    fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+    fn set_addresses(&mut self, addresses: Vec<SocketAddr>, turn: &mut Turn) {
         self.upstream.set_addresses(addresses);
+        for (index, id) in std::mem::take(&mut self.nameless) {
+            let connection = self.connections.get_same(index, id);
+            if connection.is_some_and(|connection| connection.progress == Progress::Naming) {
+                self.begin(index, turn);
+            }
+        }
     }
 
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()> {
@@ -313,6 +330,18 @@ impl Relay for TcpRelay {
         self.draining && self.connections.len() == 0 && self.carriage.is_drained()
     }
 
+    fn flows(&self, after: u32, now: Instant) -> FlowPage {
+        self.page(after, now)
+    }
+
+    fn flow(&self, number: u32, now: Instant) -> Option<FlowState> {
+        self.state(number, now)
+    }
+
+    fn end_flow(&mut self, number: u32, ending: Ending, turn: &mut Turn) -> bool {
+        self.end(number, ending, turn)
+    }
+
     /// Ends what is still connected.
     fn cut(&mut self, ending: Ending, turn: &mut Turn) {
         for index in self.acceptor.others(&[]) {
@@ -326,6 +355,10 @@ impl Relay for TcpRelay {
             }
         }
         self.carriage.empty(turn, &mut self.accounts);
+    }
+
+    fn began(&self) -> Option<Instant> {
+        self.carriage.carrier()?.link(Direction::Up).epoch()
     }
 
     fn report(&self) -> RelayReport {

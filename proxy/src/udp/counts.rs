@@ -12,6 +12,8 @@ pub(super) struct UdpCounts {
     pub(super) idle: u64,
     /// Flows closed to make room for another.
     pub(super) evicted: u64,
+    /// Flows closed by hand.
+    pub(super) closed_by_hand: u64,
     /// Reports that the upstream refused a datagram (ICMP port unreachable).
     pub(super) refused: u64,
     /// Flows that were open when the relay was cut.
@@ -34,6 +36,7 @@ impl UdpCounts {
             ("flows_open", open as u64),
             ("flows_idle", self.idle),
             ("flows_evicted", self.evicted),
+            ("flows_closed_by_hand", self.closed_by_hand),
             ("no_room", lost(Loss::NoRoom)),
             ("refused_by_upstream", self.refused),
             ("no_send_buffer", lost(Loss::NoBuffer)),

@@ -5,7 +5,8 @@
 //! and a linked hash map would look the client up once more for that.
 
 use crate::descriptors::{Sources, is_same_source};
-use crate::table::Table;
+use crate::flow::FlowCounts;
+use crate::table::{Table, lowest};
 use jostle_common::time::Instant;
 use mio::Token;
 use mio::net::UdpSocket;
@@ -30,6 +31,8 @@ pub(crate) struct Flow {
     /// From 1, in the order of appearance.
     pub(crate) ordinal: u32,
     pub(crate) client: FlowClient,
+    /// The upstream's address that it was opened with.
+    pub(crate) upstream: SocketAddr,
     /// The socket to the upstream, connected unless `peer` is set.
     pub(crate) socket: UdpSocket,
     pub(crate) token: Token,
@@ -46,9 +49,24 @@ pub(crate) struct Flow {
     pub(crate) is_proved: bool,
     /// Set while the relay waits to read the socket again.
     pub(crate) again: bool,
+    /// What it did, up and down.
+    pub(crate) counts: [FlowCounts; 2],
+    since: Instant,
     last: Instant,
     older: Option<usize>,
     newer: Option<usize>,
+}
+
+impl Flow {
+    /// Returns when it appeared.
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Returns when it was last alive.
+    pub(crate) const fn last(&self) -> Instant {
+        self.last
+    }
 }
 
 /// All flows of a relay.
@@ -92,6 +110,17 @@ impl Flows {
         self.by_client.get(client).copied()
     }
 
+    /// Returns the flow at `index`, to look at it.
+    pub(crate) fn get(&self, index: usize) -> Option<&Flow> {
+        self.slab.get(index)
+    }
+
+    /// Returns the places of the flows with the lowest ordinals above `after`, at most `most` of
+    /// them and in order, and whether there are more.
+    pub(crate) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
+        lowest(&self.by_ordinal, after, most)
+    }
+
     /// Returns the flow with this ordinal, unless it was closed.
     pub(crate) fn by_ordinal(&self, ordinal: u32) -> Option<usize> {
         self.by_ordinal.get(&ordinal).copied()
@@ -111,15 +140,17 @@ impl Flows {
     pub(crate) fn add(
         &mut self,
         client: FlowClient,
-        socket: UdpSocket,
-        token: Token,
+        upstream: SocketAddr,
+        socket: (UdpSocket, Token),
         peer: Option<SocketAddr>,
         now: Instant,
     ) -> usize {
+        let (socket, token) = socket;
         self.last_ordinal = self.last_ordinal.wrapping_add(1).max(1);
         let index = self.slab.insert(Flow {
             ordinal: self.last_ordinal,
             client,
+            upstream,
             socket,
             token,
             peer,
@@ -128,6 +159,8 @@ impl Flows {
             missed: 0,
             is_proved: false,
             again: false,
+            counts: Default::default(),
+            since: now,
             last: now,
             older: None,
             newer: None,
@@ -218,7 +251,7 @@ mod tests {
                 FlowClient { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
             let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let at = Instant::from_millis(u64::from(port));
-            flows.add(client, socket, Token(0), None, at);
+            flows.add(client, ([127, 0, 0, 1], 1).into(), (socket, Token(0)), None, at);
         }
         flows
     }

@@ -6,6 +6,7 @@ use super::{UdpPart, UdpRelay};
 use crate::client::NewClient;
 use crate::descriptors::Descriptors;
 use crate::fate::Loss;
+use crate::observed::{Crossing, FlowEvent};
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
 use crate::turn::Turn;
@@ -89,7 +90,13 @@ impl UdpRelay {
                 Some(flow) => Ok(flow),
                 // That may ask the system.
                 None if own.contain(address) => Err(Loss::Looped),
-                None => open(self),
+                None => {
+                    let opened = open(self);
+                    if sinks.are_observers() {
+                        self.tell_of_flow(&opened, client, at.now, sinks);
+                    }
+                    opened
+                }
             };
             match flow {
                 Ok(flow) => {
@@ -103,6 +110,34 @@ impl UdpRelay {
                     self.refuse(0, Direction::Up, at, received, loss, sinks);
                 }
             }
+        }
+    }
+
+    /// Tells who observes flows where the one of `client` leads, or that there is none.
+    fn tell_of_flow(
+        &mut self,
+        opened: &Result<usize, Loss>,
+        client: FlowClient,
+        now: Instant,
+        sinks: &mut Sinks,
+    ) {
+        let heard = self.listeners.get_mut(client.listener).map(|one| one.socket.local_addr());
+        let Some(Ok(mut listener)) = heard else { return };
+        if let Some(asked) = client.asked {
+            listener.set_ip(asked);
+        }
+        let flow = opened.as_ref().ok().and_then(|index| self.flows.get_mut(*index));
+        let ordinal = flow.as_ref().map_or(0, |flow| flow.ordinal);
+        let ends = flow.and_then(|flow| {
+            let upstream = flow.peer.or_else(|| flow.socket.peer_addr().ok())?;
+            Some((flow.socket.local_addr().ok()?, upstream))
+        });
+        let account = &self.lanes[Direction::Up.index()].account;
+        let crossing = Crossing::Pieces;
+        let opened = FlowEvent::Opened { client: client.address, listener, crossing };
+        account.observe(ordinal, now, opened, sinks);
+        if let Some((local, upstream)) = ends {
+            account.observe(ordinal, now, FlowEvent::Reached { local, upstream }, sinks);
         }
     }
 
@@ -177,9 +212,13 @@ impl UdpRelay {
         let flow = self.flows.get_mut(index).expect("the caller just found it");
         let stamp = at.arrival(received.stamp);
         // The first packet starts the clock of both directions.
-        self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
+        let first = self.lanes[direction.index()].arrival(stamp);
+        self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
         let lane = &mut self.lanes[direction.index()];
-        flow.inside += lane.enter(flow.ordinal, stamp, received, sinks);
+        let (packets, bytes) = (received.datagrams().count() as u64, received.bytes.len() as u64);
+        let entered = lane.enter(flow.ordinal, stamp, received, sinks);
+        flow.inside += entered;
+        flow.counts[direction.index()].came(packets, bytes, packets - u64::from(entered));
     }
 
     /// Writes down what was read and goes no further.
@@ -193,6 +232,11 @@ impl UdpRelay {
         sinks: &mut Sinks,
     ) {
         let stamp = at.arrival(received.stamp);
+        if let Some(flow) = self.flows.by_ordinal(flow).and_then(|one| self.flows.get_mut(one)) {
+            let packets = received.datagrams().count() as u64;
+            let counts = &mut flow.counts[direction.index()];
+            counts.came(packets, received.bytes.len() as u64, packets);
+        }
         for range in received.datagrams() {
             let payload = &received.bytes[range];
             self.lanes[direction.index()].refuse(flow, stamp, payload, loss, sinks);
@@ -241,7 +285,7 @@ impl UdpRelay {
                         self.counts.opened += 1;
                         descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
-                        let index = self.flows.add(client, socket, token, peer, now);
+                        let index = self.flows.add(client, address, (socket, token), peer, now);
                         if peer.is_none() && !portable && !self.upstream_spoke {
                             self.look_for_strays(index, reactor, descriptors);
                         }

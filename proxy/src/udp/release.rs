@@ -49,7 +49,7 @@ impl UdpRelay {
             let found =
                 known.map(|(_, index)| index).or_else(|| self.flows.by_ordinal(packet.flow));
             let Some(index) = found else {
-                // Only a copy can be late for its flow.
+                // A copy can be late for its flow; any packet, if that was closed by hand.
                 let orphaned = Fate::Discarded(Loss::Orphaned);
                 self.fates.push(if fate == Fate::Delivered { orphaned } else { fate });
                 continue;
@@ -63,12 +63,14 @@ impl UdpRelay {
                 flow.inside -= 1;
             }
             if fate != Fate::Delivered {
+                flow.counts[direction.index()].discarded += 1;
                 self.fates.push(fate);
                 continue;
             }
             if direction == Direction::Down && !flow.is_proved {
                 let receiver = flow.client.address;
                 if !self.proofs.may_send(receiver.ip(), packet.body.size().into(), now) {
+                    flow.counts[direction.index()].discarded += 1;
                     self.fates.push(Fate::Discarded(Loss::Amplified));
                     self.alarms.tell_of_amplification(&self.route.name, receiver, now);
                     continue;
@@ -103,9 +105,16 @@ impl UdpRelay {
             };
             let runs = &mut flow.runs[direction.index()];
             let fates = &mut self.fates;
-            let lost = |place: usize, loss| fates[place] = Fate::Discarded(loss);
+            let mut failed = 0;
+            let lost = |place: usize, loss| {
+                fates[place] = Fate::Discarded(loss);
+                failed += 1;
+            };
             let places = &self.staged[start..end];
             refused += send(&*turn.datagrams.outbox, way, outputs, places, runs, lost);
+            let counts = &mut flow.counts[direction.index()];
+            counts.delivered += places.len() as u64 - failed;
+            counts.discarded += failed;
             start = end;
         }
         self.staged.clear();

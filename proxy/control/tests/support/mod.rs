@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod sse;
+
 use jostle_control::{Registry, Server};
 use jostle_engine::route::Route;
 use jostle_proxy::{Control, Proxy, Settings};
@@ -30,7 +32,12 @@ impl Running {
 
     /// The same with routes of its own.
     pub(crate) fn with(routes: Vec<Route>) -> Self {
-        let proxy = Proxy::bind(Settings::new(routes, 7)).expect("free ports");
+        Self::with_settings(Settings::new(routes, 7))
+    }
+
+    /// The same with settings of its own.
+    pub(crate) fn with_settings(settings: Settings) -> Self {
+        let proxy = Proxy::bind(settings).expect("free ports");
         let control = proxy.control();
         let any = "127.0.0.1:0".parse().expect("an address");
         let server = Server::start(any, Arc::new(Registry::new(proxy.control(), proxy.routes())))

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
+use std::time::Duration;
 use streams::Streams;
 
 /// The most pieces of work that are caught up with before the rules change: those on streams that
@@ -55,6 +56,11 @@ impl Carrier {
         self.streams.senders()
     }
 
+    /// Tells of each packet and mark that enters a link from now on, as [`Event::Arrived`].
+    pub fn tell_arrivals(&mut self) {
+        self.streams.tell_arrivals();
+    }
+
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);
@@ -84,6 +90,23 @@ impl Carrier {
             let link = if direction == Direction::Up { up } else { down };
             delivered.set_timeline(now, link, timeline, demands);
         });
+    }
+
+    /// Returns the smoothed round-trip time of a connection, as the modelled sender has it that sent
+    /// more; `None` before its first sample, and when nothing is modelled.
+    pub fn round_trip(&self, id: u32) -> Option<Duration> {
+        self.streams.round_trip(id)
+    }
+
+    /// Forgets a connection, whatever is under way: that reaches nobody. Of its packets the fates
+    /// are still told, of itself nothing.
+    pub fn abandon(&mut self, now: Instant, id: u32) {
+        self.catch_up(now);
+        if let Some(delivered) = &mut self.delivered {
+            delivered.abandon(id);
+        }
+        self.streams.abandon(now, id);
+        self.streams.drop_events(id);
     }
 
     /// Takes in a connection, whose id is new.

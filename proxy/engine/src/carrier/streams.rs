@@ -12,6 +12,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
+use std::time::Duration;
 
 /// A route's streams and links.
 #[derive(Debug)]
@@ -70,9 +71,19 @@ impl Streams {
         either!(self, ids())
     }
 
+    /// Tells of each packet and mark that enters a link from now on.
+    pub(super) fn tell_arrivals(&mut self) {
+        either!(self, tell_arrivals());
+    }
+
     /// Forgets a connection, whatever is under way, without an event.
     pub(super) fn abandon(&mut self, now: Instant, id: u32) {
         either!(self, abandon(now, id));
+    }
+
+    /// Drops the events of a connection that were not polled yet; the fates of packets stay.
+    pub(super) fn drop_events(&mut self, id: u32) {
+        either!(self, drop_events(id));
     }
 
     /// Returns the counters of the modelled senders and the round trips that they sampled; `None`
@@ -81,6 +92,14 @@ impl Streams {
         match self {
             Self::Raw(_) => None,
             Self::Model(model) => Some((model.counters(), model.round_trips())),
+        }
+    }
+
+    /// Returns the smoothed round-trip time of a connection, if its senders are modelled.
+    pub(super) fn round_trip(&self, id: u32) -> Option<Duration> {
+        match self {
+            Self::Raw(_) => None,
+            Self::Model(model) => model.round_trip(id),
         }
     }
 

@@ -352,6 +352,12 @@ impl Delivered {
         }
     }
 
+    /// Forgets a connection, and its events that were not given yet.
+    pub(crate) fn abandon(&mut self, id: u32) {
+        self.remove(id);
+        self.events.retain(|event| event.connection() != Some(id));
+    }
+
     /// Lets go of a connection of which nothing is inside. Returns false if something is.
     pub(crate) fn release(&mut self, id: u32) -> bool {
         let is_empty = self.is_empty(id);

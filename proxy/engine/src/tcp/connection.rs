@@ -378,6 +378,15 @@ impl Connection {
             && self.halves.iter().all(|half| half.sender.is_idle() && half.held == 0)
     }
 
+    /// Returns the smoothed round-trip time of the sender that sent more, or else of the other, in
+    /// nanoseconds.
+    pub(super) fn round_trip(&self) -> Option<u64> {
+        let [up, down] = self.halves.each_ref().map(|half| &half.sender);
+        let down_sent_more = down.counters().segments > up.counters().segments;
+        let (more, other) = if down_sent_more { (down, up) } else { (up, down) };
+        more.round_trip().or_else(|| other.round_trip())
+    }
+
     /// Returns the counters of what both senders did.
     pub(super) fn counters(&self) -> Counters {
         let mut counters = *self.halves[0].sender.counters();

@@ -66,7 +66,28 @@ pub enum Event {
     /// `flow` is the connection, and its trace tells the rule; it crossed no link and has no
     /// number. They are consumed.
     Discarded(Direction, Box<Packet>),
+    /// A segment, a piece or a mark enters the link of this direction; its `flow` is the connection.
+    /// Told only to [who asked](crate::carrier::Carrier::tell_arrivals).
+    Arrived(Direction, Box<Packet>),
     /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is
     /// the connection.
     Packet(Direction, Output),
+}
+
+impl Event {
+    /// Returns the connection that something happened to; `None` when it happened to a packet of
+    /// one, which is told whatever becomes of the connection.
+    pub(crate) const fn connection(&self) -> Option<u32> {
+        match self {
+            Self::Established { id }
+            | Self::Data { id, .. }
+            | Self::Room { id, .. }
+            | Self::End { id, .. }
+            | Self::Reset { id, .. }
+            | Self::Closed { id }
+            | Self::CloseBoth { id }
+            | Self::ResetBoth { id } => Some(*id),
+            Self::Discarded(..) | Self::Arrived(..) | Self::Packet(..) => None,
+        }
+    }
 }

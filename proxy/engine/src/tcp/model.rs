@@ -15,6 +15,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Modelled TCP over two links, sans-I/O.
 ///
@@ -39,6 +40,8 @@ pub struct Model {
     sends: VecDeque<(Direction, u32, Body)>,
     /// The time up to which everything is done.
     clock: Instant,
+    /// Set when the shell is to be told of each segment that enters a link.
+    tells_arrivals: bool,
     /// The counters of the connections that are gone.
     counters: Counters,
     /// Of all connections together, as a histogram is 36 KiB.
@@ -80,6 +83,7 @@ impl Model {
             events: VecDeque::new(),
             sends: VecDeque::new(),
             clock: Instant::START,
+            tells_arrivals: false,
             counters: Counters::default(),
             round_trips: RoundTrips::default(),
         }
@@ -96,6 +100,11 @@ impl Model {
         [up, down]
     }
 
+    /// Tells of each segment that enters a link from now on, as [`Event::Arrived`].
+    pub(crate) const fn tell_arrivals(&mut self) {
+        self.tells_arrivals = true;
+    }
+
     /// Returns the ids of all connections.
     pub(crate) fn ids(&self) -> Vec<u32> {
         self.connections.keys().copied().collect()
@@ -105,6 +114,17 @@ impl Model {
     pub(crate) fn abandon(&mut self, now: Instant, id: u32) {
         self.catch_up(now);
         self.forget(id);
+    }
+
+    /// Drops the events of a connection that were not polled yet; the fates of packets stay.
+    pub(crate) fn drop_events(&mut self, id: u32) {
+        self.events.retain(|event| event.connection() != Some(id));
+    }
+
+    /// Returns the smoothed round-trip time of a connection, as the sender has it that sent more;
+    /// `None` before its first sample.
+    pub fn round_trip(&self, id: u32) -> Option<Duration> {
+        self.connections.get(&id)?.round_trip().map(Duration::from_nanos)
     }
 
     /// Returns the number of connections.
@@ -365,7 +385,12 @@ impl Model {
         }
         for (direction, flow, body) in self.sends.drain(..) {
             self.links.iter_mut().for_each(|link| link.begin(self.clock));
-            self.links[direction.index()].handle(Packet::new(flow, self.clock, body));
+            let packet = Packet::new(flow, self.clock, body);
+            let link = &mut self.links[direction.index()];
+            if self.tells_arrivals {
+                self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));
+            }
+            link.handle(packet);
         }
         Direction::BOTH.into_iter().for_each(|direction| self.refresh(direction));
         true

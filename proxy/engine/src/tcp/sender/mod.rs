@@ -161,6 +161,11 @@ impl Sender {
         self.given_up
     }
 
+    /// Returns the smoothed round-trip time in nanoseconds; `None` before the first sample.
+    pub(in crate::tcp) fn round_trip(&self) -> Option<u64> {
+        self.rtt.smoothed()
+    }
+
     /// Returns the time at which `handle_timer` has something to do.
     pub(in crate::tcp) fn deadline(&self) -> Option<Instant> {
         self.timer.map(|timer| timer.at)

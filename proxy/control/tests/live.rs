@@ -1,0 +1,196 @@
+//! What those who watch are told: seconds that add up to the summary, and changes as they are made.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
+
+mod support;
+
+use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
+use jostle_engine::route::{Configuration, Route};
+use jostle_proxy::Summary;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+use support::sse::EventSource;
+use support::{PATIENCE, Running};
+
+const RULES: &str = r#"[
+    { "rule": "drop", "chance": "20%" },
+    { "rule": "corrupt", "chance": "5%" },
+    { "rule": "duplicate", "chance": "10%" },
+    { "rule": "delay", "time": "30ms", "jitter": "5ms" } ]"#;
+
+fn udp_route(upstream: SocketAddr) -> Route {
+    let text = format!(
+        r#"{{ "proxies": [ {{ "name": "web", "listen": "udp://127.0.0.1:0",
+            "upstream": "{upstream}", "profile": {{ "both": {RULES} }} }} ] }}"#
+    );
+    let no_files = |_: &str| Err("no files".to_owned());
+    Configuration::from_json(&text, &no_files).unwrap().routes.remove(0)
+}
+
+fn echo() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = socket.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2000];
+        while let Ok((size, from)) = server.recv_from(&mut buffer) {
+            if size == 0 || server.send_to(&buffer[..size], from).is_err() {
+                break;
+            }
+        }
+    });
+    (socket, address)
+}
+
+/// Waits until all that came in has its fate.
+fn settled(running: &Running, sent: u64) -> Summary {
+    let begun = Instant::now();
+    loop {
+        let summary = running.control.counters().unwrap();
+        let up = summary.link("web", Transport::Udp, Direction::Up).unwrap();
+        let down = summary.link("web", Transport::Udp, Direction::Down).unwrap();
+        if up.entered == sent && up.held + down.held == 0 && down.entered == up.delivered {
+            return summary;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{summary:?}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// The numbers of one direction, added up.
+#[derive(Debug, Default, PartialEq)]
+struct Sums {
+    counts: BTreeMap<String, u64>,
+    discarded: BTreeMap<String, u64>,
+    hits: BTreeMap<String, u64>,
+}
+
+const COUNTS: [&str; 6] =
+    ["packets_in", "packets_out", "bytes_in", "bytes_out", "corrupted", "copies"];
+
+impl Sums {
+    fn add(&mut self, way: &Value) {
+        for name in COUNTS {
+            *self.counts.entry(name.into()).or_default() += way[name].as_u64().unwrap();
+        }
+        for (sums, name) in [(&mut self.discarded, "discarded"), (&mut self.hits, "hits")] {
+            for (key, count) in way[name].as_object().unwrap() {
+                *sums.entry(key.clone()).or_default() += count.as_u64().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_seconds_add_up_to_the_summary() {
+    let (server, upstream) = echo();
+    let running = Running::with(vec![udp_route(upstream)]);
+    let listen: SocketAddr = running.control.routes().unwrap()[0].listeners[0].address;
+    let mut events = EventSource::open(running.api, "/live");
+    assert_eq!(events.status(), 200);
+    assert!(events.head.contains("content-type: text/event-stream"), "{}", events.head);
+    let (first, state) = events.next();
+    assert_eq!((first.as_str(), &state["proxies"][0]["name"]), ("state", &json!("web")));
+    assert_eq!(events.next(), ("history".into(), json!([])));
+    // From the first second on everything is in one.
+    let second = events.next_of("second");
+    assert_eq!(second["proxies"]["web"]["up"]["packets_in"], 0);
+    assert_eq!(second["proxies"]["web"]["up"]["delay_ms"], Value::Null);
+
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(listen).unwrap();
+    let sent = 2000;
+    for number in 0..sent {
+        client.send(format!("datagram {number}").as_bytes()).unwrap();
+        if number % 100 == 99 {
+            // No more at once than a socket holds.
+            settled(&running, number + 1);
+        }
+    }
+    let summary = settled(&running, sent);
+
+    let (mut up, mut down, mut seconds) = (Sums::default(), Sums::default(), Vec::new());
+    let delivered = |sums: &Sums| sums.counts.get("packets_out").copied().unwrap_or(0);
+    let told = [Direction::Up, Direction::Down]
+        .map(|direction| summary.link("web", Transport::Udp, direction).unwrap().clone());
+    while [delivered(&up), delivered(&down)] != [told[0].delivered, told[1].delivered] {
+        let second = events.next_of("second");
+        let web = &second["proxies"]["web"];
+        up.add(&web["up"]);
+        down.add(&web["down"]);
+        for way in [&web["up"], &web["down"]] {
+            if way["packets_out"] != 0 {
+                let delay = |name: &str| way["delay_ms"][name].as_f64().unwrap();
+                assert!((26.0..34.0).contains(&delay("p50")), "{way}");
+                assert!((delay("p50")..=35.2).contains(&delay("p99")), "{way}");
+            }
+        }
+        assert_eq!(web["flows"], 1);
+        assert!(second["memory"]["bound"].as_u64().unwrap() > 1 << 20);
+        seconds.push(second);
+        assert!(seconds.len() < 30, "{up:?} {down:?} {told:?}");
+    }
+    for (sums, link) in [(&up, &told[0]), (&down, &told[1])] {
+        let counts = [
+            link.entered,
+            link.delivered,
+            link.bytes_in,
+            link.bytes_out,
+            link.corrupted,
+            link.copies,
+        ];
+        assert_eq!(COUNTS.map(|name| sums.counts[name]), counts);
+        assert_eq!(sums.discarded, BTreeMap::from([("drop".into(), link.discarded["drop"])]));
+        assert_eq!(sums.hits["drop"], link.discarded["drop"]);
+        assert!(sums.hits["corrupt"] >= link.corrupted && sums.hits["duplicate"] >= link.copies);
+        assert!(link.delivered > 1000 && link.copies > 50 && link.corrupted > 20, "{link:?}");
+    }
+
+    // Who comes later sees the same seconds.
+    let history = EventSource::open(running.api, "/live").next_of("history");
+    let history = history.as_array().unwrap();
+    assert!(seconds.iter().all(|second| history.contains(second)), "{history:?}");
+    server.send_to(b"", upstream).unwrap();
+}
+
+#[test]
+fn changes_are_told_and_watchers_come_and_go() {
+    let running = Running::start();
+    let mut first = EventSource::open(running.api, "/live");
+    assert_eq!(first.next_of("state")["proxies"], json!([]));
+    for round in 0..3 {
+        let mut others: Vec<_> = (0..10).map(|_| EventSource::open(running.api, "/live")).collect();
+        let state = others.last_mut().unwrap().next_of("state");
+        assert_eq!(state["proxies"].as_array().unwrap().len(), round);
+        running.create(&format!("p{round}"), "127.0.0.1:9".parse().unwrap());
+        let told = loop {
+            let state = first.next_of("state");
+            let proxies = state["proxies"].as_array().unwrap().clone();
+            if proxies.len() > round {
+                break proxies;
+            }
+        };
+        assert_eq!(told[round]["name"], format!("p{round}"));
+        assert_eq!(told[round]["enabled"], true);
+    }
+}
+
+#[test]
+fn no_more_than_so_many_watch_at_once() {
+    let running = Running::start();
+    let open = || EventSource::open(running.api, "/live");
+    let begun = Instant::now();
+    let mut watchers: Vec<EventSource> = (0..32).map(|_| open()).collect();
+    assert!(watchers.iter().all(|one| one.status() == 200));
+    let refused = running.ask("GET", "/live", "");
+    assert_eq!((refused.status, refused.header("content-type")), (503, Some("application/json")));
+    assert_eq!(refused.json()["status"], 503);
+    watchers.truncate(16);
+    // Their places are free as soon as it was seen that they have gone.
+    while open().status() != 200 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+}

@@ -1,0 +1,77 @@
+//! What a proxy did up to a moment: read on the event loop, and put in order by whoever asked.
+
+use crate::distribution::Distribution;
+use crate::relay::RelayReport;
+use crate::summary::{MemorySummary, SocketSummary, Summary};
+use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
+
+/// The counters of a proxy, as the loop hands them out.
+pub(crate) struct Reading {
+    pub(crate) at: Instant,
+    pub(crate) seed: u64,
+    pub(crate) seconds: f64,
+    pub(crate) events_lost: u64,
+    pub(crate) memory: MemorySummary,
+    pub(crate) is_draining: bool,
+    pub(crate) rules_on: bool,
+    pub(crate) reports: Vec<RelayReport>,
+}
+
+impl Reading {
+    /// Returns the summary.
+    pub(crate) fn summary(&self) -> Summary {
+        let Self { seed, seconds, events_lost, memory, .. } = *self;
+        let mut summary = Summary { seed, seconds, events_lost, memory, ..Summary::default() };
+        for report in &self.reports {
+            let RelayReport { route, transport, links, counts, round_trips } = report;
+            summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
+            for (direction, link) in Direction::BOTH.into_iter().zip(links) {
+                summary.links.push(link.summary(route, *transport, direction));
+            }
+            summary.sockets.push(SocketSummary {
+                route: route.clone(),
+                protocol: *transport,
+                counts: counts.clone(),
+                round_trips: round_trips.clone(),
+            });
+        }
+        summary
+    }
+
+    /// Returns all there is.
+    pub(crate) fn into_snapshot(self) -> Snapshot {
+        let times = self.reports.iter().flat_map(|report| &report.links);
+        Snapshot {
+            at: self.at,
+            times: times.map(crate::account::LinkReport::times).collect(),
+            is_draining: self.is_draining,
+            rules_on: self.rules_on,
+            summary: self.summary(),
+        }
+    }
+}
+
+/// What a proxy did up to a moment, and what it is doing then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The moment, as the event log tells time.
+    pub at: Instant,
+    /// The counters.
+    pub summary: Summary,
+    /// The distributions of each of the [`links`](Summary::links), in the same order.
+    pub times: Vec<LinkTimes>,
+    /// Set when it was asked to end.
+    pub is_draining: bool,
+    /// Set unless the rules are switched off.
+    pub rules_on: bool,
+}
+
+/// The times of what one direction of a route delivered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinkTimes {
+    /// The delays that rules gave.
+    pub delay: Distribution,
+    /// How long after they were due packets were sent.
+    pub lateness: Distribution,
+}
