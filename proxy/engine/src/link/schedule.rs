@@ -24,6 +24,11 @@ impl Schedule {
         Self { ends: ends.collect(), timeline }
     }
 
+    /// Returns the number of its phases.
+    pub(super) const fn len(&self) -> usize {
+        self.timeline.phases.len()
+    }
+
     /// Returns true if no rule is in force at any time.
     pub(crate) fn is_empty(&self) -> bool {
         self.timeline.is_empty()
