@@ -21,13 +21,14 @@ else
   echo "not installed, so the tests that need them will skip: ${missing[*]}" >&2
 fi
 
-# HTTP/3 for Python and the schema of Kubernetes, in an environment of its own under target/. Without a package index the tests that
+# HTTP/3 for Python, the schemas of Kubernetes and of OpenAPI, in an environment of its own under target/. Without a package index the tests that
 # need them skip.
 environment="$(dirname "$0")/../target/python"
-if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate' 2>/dev/null; then
+if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, openapi_spec_validator' 2>/dev/null; then
   { python3 -m venv "$environment" &&
-    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31'; } ||
-    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate" >&2
+    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31' \
+      'openapi-spec-validator>=0.7,<1'; } ||
+    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate openapi-spec-validator" >&2
 fi
 
 # What looks at the panel's page for people who cannot see it or use no mouse.
