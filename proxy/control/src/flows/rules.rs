@@ -37,8 +37,9 @@ pub(super) async fn show(State(context): State<Context>, address: Address) -> Re
 /// Gives a flow these rules in place of those that it has for itself.
 pub(super) async fn set(State(context): State<Context>, address: Address, body: Bytes) -> Response {
     let (registry, kept) = (Arc::clone(&context.registry), Arc::clone(&context.flow_rules));
+    let asked = Arc::clone(&registry);
     let done = context.with_table(move |table| {
-        let found = address.find(registry.control(), route(table, &address.proxy)?)?;
+        let found = address.find(asked.control(), route(table, &address.proxy)?)?;
         let (route, FlowState { id: FlowId { number, .. }, .. }) = found;
         let rules = read(&body)?;
         let Some(entry) = table.get(&address.proxy) else { return Err(address.missing()) };
@@ -51,7 +52,7 @@ pub(super) async fn set(State(context): State<Context>, address: Address, body: 
     });
     let done = done.await.and_then(|result| result);
     answer(done.map(|(rules, owner)| {
-        kept.watch(owner, &registry);
+        kept.watch(owner, registry);
         rules
     }))
 }
@@ -98,11 +99,11 @@ struct Known {
 
 impl FlowRules {
     /// Looks for a flow until it is gone. Must be called on the API's runtime.
-    fn watch(self: &Arc<Self>, owner: Owner, registry: &Arc<Registry>) {
+    fn watch(self: &Arc<Self>, owner: Owner, registry: Arc<Registry>) {
         let mut known = self.known();
         known.owners.insert(owner);
         if !std::mem::replace(&mut known.is_looked_for, true) {
-            tokio::spawn(look(Arc::clone(self), Arc::clone(registry)));
+            tokio::spawn(look(Arc::clone(self), registry));
         }
     }
 
