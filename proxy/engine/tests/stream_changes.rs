@@ -244,7 +244,7 @@ fn a_rule_may_be_for_one_connection_by_its_number() {
     let told = |run: &Run, id| run.of(id).into_iter().map(|(_, told)| told).collect::<Vec<_>>();
     let stalled = Told::Discarded(UP, "stall".into(), 5);
     assert_eq!(told(&run, 1), [Told::Data(UP, 5)]);
-    assert_eq!(told(&run, 2), [stalled.clone()]);
+    assert_eq!(told(&run, 2), std::slice::from_ref(&stalled));
     assert_eq!(told(&run, 3), [Told::Discarded(UP, "reset".into(), 5), Told::ResetBoth]);
     assert_eq!(told(&run, 4), [stalled]);
     // A change of whom it is for holds at once, for connections that stand.

@@ -19,7 +19,7 @@ pub(super) fn line(route: &Route, url: &str) -> String {
 }
 
 /// Says in short what a profile does: `up: drop 5%; down: no rules`.
-pub(super) fn weather(profile: &Profile) -> String {
+pub(crate) fn weather(profile: &Profile) -> String {
     let [up, down] = Direction::BOTH.map(|direction| rules(profile, direction));
     match (up, down) {
         (None, None) => "no rules".to_owned(),

@@ -37,9 +37,9 @@ pub(super) async fn show(State(context): State<Context>, address: Address) -> Re
 /// Gives a flow these rules in place of those that it has for itself.
 pub(super) async fn set(State(context): State<Context>, address: Address, body: Bytes) -> Response {
     let (registry, kept) = (Arc::clone(&context.registry), Arc::clone(&context.flow_rules));
-    let asked = Arc::clone(&registry);
+    let control = registry.control().clone();
     let done = context.with_table(move |table| {
-        let found = address.find(asked.control(), route(table, &address.proxy)?)?;
+        let found = address.find(&control, route(table, &address.proxy)?)?;
         let (route, FlowState { id: FlowId { number, .. }, .. }) = found;
         let rules = read(&body)?;
         let Some(entry) = table.get(&address.proxy) else { return Err(address.missing()) };

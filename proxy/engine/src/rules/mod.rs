@@ -242,6 +242,18 @@ impl RuleKind {
         self.timing() == Timing::Stream
     }
 
+    /// Returns true if the rule takes pieces out of what it looks at, doubles or disorders them: to a
+    /// stream that costs time where TCP is modelled, and the stream where it is raw.
+    pub fn breaks_streams(&self) -> bool {
+        match self {
+            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Outage(outage) => !outage.hold,
+            Self::Batch(batch) => batch.then == BatchThen::Drop,
+            Self::Delay(delay) => delay.reorder,
+            _ => false,
+        }
+    }
+
     /// Returns true if a packet that the rule chooses skips every wait behind it.
     pub fn skips_waits(&self) -> bool {
         self.setting().skips_waits()
