@@ -54,17 +54,24 @@ impl Proxy {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
-        let Settings { amplification, tells_of_upstreams, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
         let log = events.map(EventLog::start).transpose()?;
+        let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
+        let mut sinks = sinks;
+        sinks.iter_mut().for_each(|sink| sink.begin(epoch));
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
-            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
+            descriptors: Descriptors::new(
+                limit.saturating_sub(kept_descriptors),
+                open_descriptors().unwrap_or(0),
+                per_source,
+            ),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
@@ -108,8 +115,9 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        let clock = self.turn.reactor.clock();
-        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker), clock)
+        let (clock, seed) = (self.turn.reactor.clock(), self.network.seed());
+        let (flags, waker) = (Arc::clone(&self.flags), Arc::clone(&self.waker));
+        Control::new(flags, self.orders.clone(), waker, clock, seed)
     }
 
     /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
@@ -155,7 +163,12 @@ impl Proxy {
         self.network.switch(self.flags.rules_on(), &mut self.turn);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
+            // To look through all flows of a route takes a good part of a turn.
+            let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
             self.carry_out(order);
+            if is_long {
+                break;
+            }
         }
         while let Some(answer) = self.turn.names.answer() {
             self.network.learn(answer, &mut self.turn);
@@ -217,6 +230,9 @@ impl Proxy {
                 answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
+                let mut sink = sink;
+                let epoch = turn.reactor.now().since(Instant::START);
+                sink.begin(Clock::wall().saturating_sub(epoch));
                 turn.sinks.add(sink);
                 answer(&reply, Ok(()));
             }

@@ -1,10 +1,13 @@
 //! `jostle proxy`: routes real programs through bad weather until it is stopped, and says what it
 //! did.
 
+mod access;
 mod child;
 mod first;
 mod journal;
 mod output;
+mod panel;
+mod pcap;
 mod plan;
 mod ready;
 mod reload;
@@ -12,6 +15,9 @@ mod report;
 mod status;
 mod stopping;
 
+pub(crate) use ready::weather;
+
+use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
@@ -19,12 +25,14 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Journal, Origin, Registry, Server, ServerError};
+use jostle_control::{Journal, Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
+use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
+use pcap::{Pcap, PcapArgs};
 use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
@@ -45,6 +53,7 @@ use stopping::Stopper;
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
   jostle proxy --api
+  jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --panel --open
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
@@ -54,7 +63,7 @@ the proxy ends when the command does, and a second Ctrl-C ends both. The status 
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
-    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api"])]
+    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api", "panel"])]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
     /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
@@ -82,6 +91,8 @@ pub struct ProxyArgs {
     /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    pcap: PcapArgs,
     /// Write each change of the configuration, who asked for it and what holds since, a JSON object
     /// per line; "profile from-journal" makes a profile of it
     #[arg(long, value_name = "FILE", help_heading = "The run")]
@@ -136,6 +147,10 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
         default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
     api: Option<SocketAddr>,
+    #[command(flatten)]
+    panel: panel::PanelOptions,
+    #[command(flatten)]
+    access: Access,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -158,6 +173,7 @@ impl ProxyArgs {
 
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
+        let address = self.panel.address(self.api)?;
         let plan = plan::plan(&self)?;
         let routes = plan.routes.clone();
         let upstreams: BTreeMap<String, String> =
@@ -170,10 +186,29 @@ impl ProxyArgs {
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
+        // The API's are its own: neither it nor the traffic can take the other's.
+        let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
+        let mut api_settings = self.access.settings(kept)?;
+        api_settings.panel = self.panel.is_served();
+        if address.is_some() {
+            settings.kept_descriptors = kept;
+        } else if self.access.is_said() {
+            return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
+        }
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
         }
+        let capture = match outputs.pcap.as_ref().map(Pcap::start).transpose() {
+            Ok(started) => started.map(|(capture, sink)| {
+                settings.sinks.push(sink);
+                capture
+            }),
+            Err(error) => {
+                outputs.withdraw();
+                return Err(error);
+            }
+        };
         let proxy = match Proxy::bind(settings) {
             Ok(proxy) => proxy,
             Err(error) => {
@@ -185,7 +220,9 @@ impl ProxyArgs {
             }
         };
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let api = self.api.map(|address| Server::start(address, Arc::clone(&registry)));
+        let start =
+            |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
+        let api = address.map(start);
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
@@ -238,6 +275,9 @@ impl ProxyArgs {
             let address = api.address().to_string();
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
         }
+        if let Some(api) = &api {
+            self.panel.ready(printer, api.address());
+        }
         if keys.is_some() && !self.json {
             note(status::KEYS);
         }
@@ -250,7 +290,9 @@ impl ProxyArgs {
         }
         // A command prints to the terminal as it likes.
         let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
-        let summary = proxy.run();
+        let mut summary = proxy.run();
+        let captured = capture.map(Capture::finish).unwrap_or_default();
+        summary.capture_lost = captured.lost;
         drop(api);
         let journal = journal.map(Journal::finish);
         drop(status);
@@ -270,6 +312,7 @@ impl ProxyArgs {
         let errors = [
             ("the event log", summary.events_error),
             ("the journal", journal.and_then(|end| end.error)),
+            ("the capture", captured.error),
         ];
         let error = errors.into_iter().find_map(|(what, error)| Some((what, error?)));
         match error {
@@ -303,13 +346,15 @@ struct Outputs {
     events: Option<Output>,
     journal: Option<Output>,
     summary: Option<Output>,
+    pcap: Option<Pcap>,
 }
 
 impl Outputs {
     fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
-        let mut outputs = Self { events: None, journal: None, summary: None };
+        let mut outputs = Self { events: None, journal: None, summary: None, pcap: None };
         let opened = (|| {
             outputs.events = args.events.as_deref().map(Output::open).transpose()?;
+            outputs.pcap = args.pcap.open()?;
             outputs.journal = args.journal.as_deref().map(Output::open).transpose()?;
             outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
             anyhow::Ok(())
@@ -327,7 +372,8 @@ impl Outputs {
     }
 
     fn withdraw(self) {
-        let all = self.events.into_iter().chain(self.journal).chain(self.summary);
+        let pcap = self.pcap.map(|pcap| pcap.output);
+        let all = self.events.into_iter().chain(self.journal).chain(self.summary).chain(pcap);
         all.for_each(Output::withdraw);
     }
 }

@@ -35,6 +35,19 @@ pub fn load(place: &str, name: &str) -> anyhow::Result<Profile> {
     named_profile(name, &|name| files.read(name)).map_err(|error| files.judge(place, &error))
 }
 
+/// Loads the profile that `name` names, with the files that it names called as it calls them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_as_written(name: &str) -> anyhow::Result<Profile> {
+    let files = ProfileFiles::new(PathBuf::new());
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
+    let read = |file: &str| files.read(&folder.join(file).to_string_lossy());
+    named_text(name, &|name| files.read(name))
+        .and_then(|text| Profile::from_json_with(&text, &read))
+        .map_err(|error| files.judge(&format!("{name}: "), &error))
+}
+
 /// Reads the JSON text of the profile that `name` names, unchecked.
 ///
 /// # Errors

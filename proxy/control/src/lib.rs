@@ -5,15 +5,25 @@
 //! What is configured stands in the [`Registry`]: proxies by name, with their toxics; each change
 //! is carried out whole, or refused and nothing is different.
 
+mod connection;
 mod context;
+mod course;
+mod flows;
+mod guard;
 mod journal;
 mod live;
+mod openapi;
+mod panel;
+mod places;
+mod profiles;
 mod registry;
 mod routes;
 mod server;
+mod settings;
 mod toxiproxy;
 mod watch;
 
+pub use guard::{Token, TokenError};
 pub use journal::{
     Event, History, Journal, JournalEnd, JournalError, Recorded, Replay, ReplayError,
 };
@@ -21,4 +31,5 @@ pub use registry::{
     Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
 };
 pub use server::{Server, ServerError};
+pub use settings::{Patience, ServerSettings};
 pub use watch::{BROKEN_AFTER, FileWatch, LOOK_EVERY, Look, SETTLES_AFTER, Sighting};

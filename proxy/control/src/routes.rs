@@ -1,8 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::live;
-use crate::toxiproxy;
+use crate::{flows, guard, live, openapi, panel, profiles, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -10,19 +9,29 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::MethodRouter;
 
-/// The largest body that is read, in bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
-
 /// Builds the API.
 pub(crate) fn router(context: Context) -> Router {
-    let routes = Router::new()
-        .merge(toxiproxy::routes(&context))
-        .merge(live::routes(&context))
+    let guarded = middleware::from_fn_with_state(context.clone(), guard::guarded);
+    let page = if context.guard.serves_panel() { panel::routes() } else { Router::new() };
+    let routes = all(&context)
+        .merge(page)
         .fallback(no_route)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // The guard has read the whole body, and bounds it.
+        .layer(DefaultBodyLimit::disable())
+        .layer(guarded)
         .with_state(context);
     // axum adds it behind all layers of the routes themselves.
     Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))
+}
+
+/// Returns the routes of all rooms but the page.
+pub(crate) fn all(context: &Context) -> Router<Context> {
+    Router::new()
+        .merge(toxiproxy::routes(context))
+        .merge(flows::routes())
+        .merge(live::routes(context))
+        .merge(openapi::routes())
+        .merge(profiles::routes())
 }
 
 /// Refuses all other methods.

@@ -380,7 +380,10 @@ mod tests {
             let bound = format!("127.0.0.1:{}", route.listen.port).parse().unwrap();
             let (listen, upstream) = (route.listen.to_string(), route.upstream.to_string());
             let bound = Some(bound).filter(|_| route.enabled);
-            (route.name.clone(), Entry { listen, upstream, route, bound, id: None, revision: 1 })
+            (
+                route.name.clone(),
+                Entry { revision: 1, bound, ..Entry::of_route(route, &listen, &upstream) },
+            )
         };
         routes(text).into_iter().map(entry).collect()
     }

@@ -1,6 +1,9 @@
 //! The routes of Toxiproxy's API, and what holds for all of them.
 
-use super::answer::{Refusal, plain, timed_out, typed, with_json};
+use super::answer::{Refusal, timed_out, typed, with_json};
+use super::asked::Asked;
+use super::looked_up::LookedUp;
+use super::proxies::Update;
 use super::{body, proxies, toxics};
 use crate::context::Context;
 use crate::registry::Table;
@@ -8,11 +11,10 @@ use crate::routes::only;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use jostle_common::clock::Clock;
 use jostle_engine::route::go_json;
 use serde_json::Value;
 use std::time::Duration;
@@ -22,8 +24,6 @@ const VERSION: &str = "2.12.0";
 
 /// The time after which an answer is given up, as Toxiproxy does.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(25);
-
-const REQUEST_ID: &str = "x-toxiproxy-request-id";
 
 /// Returns the API's routes.
 pub(crate) fn routes(context: &Context) -> Router<Context> {
@@ -41,28 +41,16 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         .route_layer(middleware::from_fn_with_state(context.clone(), routed))
 }
 
-/// Guards what is routed, gives it a time and a number.
-#[expect(clippy::disallowed_methods, reason = "the one deadline of the API, which decides nothing")]
+/// Gives what is routed a time and a number.
+#[expect(clippy::disallowed_methods, reason = "a deadline of the API, which decides nothing")]
 async fn routed(State(context): State<Context>, request: Request, next: Next) -> Response {
     let refused = request.method() == Method::HEAD;
-    let mut response = if is_browser(request.headers()) {
-        plain(StatusCode::FORBIDDEN, "User agent not allowed\n")
-    } else {
-        let answer = tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await;
-        answer.unwrap_or_else(|_| timed_out())
-    };
-    if !refused && response.status() != StatusCode::METHOD_NOT_ALLOWED {
-        let id = context.request_ids.next(Clock::wall().as_secs());
-        let id = HeaderValue::from_str(&id).expect("its digits are letters and numbers");
-        response.headers_mut().insert(REQUEST_ID, id);
+    let answer = tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await;
+    let response = answer.unwrap_or_else(|_| timed_out());
+    if refused || response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        return response;
     }
-    response
-}
-
-/// Returns true if a page in a browser asks: it must not reach what is meant for programs.
-fn is_browser(headers: &HeaderMap) -> bool {
-    let agent = headers.get(header::USER_AGENT);
-    agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+    context.numbered(response)
 }
 
 /// Does something with the table, and answers with the JSON that comes of it.
@@ -71,7 +59,11 @@ async fn answered(
     status: StatusCode,
     work: impl FnOnce(&mut Table<'_>) -> Result<String, Refusal> + Send + 'static,
 ) -> Response {
-    match context.with_table(work).await.and_then(|result| result) {
+    answer(status, context.with_table(work).await.and_then(|result| result))
+}
+
+fn answer(status: StatusCode, result: Result<String, Refusal>) -> Response {
+    match result {
         Ok(_) if status == StatusCode::NO_CONTENT => status.into_response(),
         Ok(text) => with_json(status, text),
         Err(refusal) => refusal.into_response(),
@@ -80,6 +72,13 @@ async fn answered(
 
 fn read(bytes: &Bytes) -> Result<Value, Refusal> {
     body::parse(bytes).map_err(Refusal::bad_body)
+}
+
+/// Looks up where to listen, on a thread that may wait.
+async fn look_up(texts: impl IntoIterator<Item = String>) -> LookedUp {
+    let texts: Vec<String> = texts.into_iter().collect();
+    let work = move || LookedUp::look_up(texts.iter().map(String::as_str));
+    tokio::task::spawn_blocking(work).await.unwrap_or_default()
 }
 
 async fn version() -> Response {
@@ -92,7 +91,14 @@ async fn all(State(context): State<Context>) -> Response {
 }
 
 async fn create(State(context): State<Context>, body: Bytes) -> Response {
-    answered(context, StatusCode::CREATED, move |table| proxies::create(table, read(&body)?)).await
+    let asked = match read(&body).and_then(|body| Asked::read(body, "")) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let listen = asked.enabled.then(|| asked.listen.clone());
+    let found = look_up(listen).await;
+    answered(context, StatusCode::CREATED, move |table| proxies::create(table, &asked, &found))
+        .await
 }
 
 async fn show(State(context): State<Context>, Path(name): Path<String>) -> Response {
@@ -104,10 +110,18 @@ async fn show(State(context): State<Context>, Path(name): Path<String>) -> Respo
 }
 
 async fn update(State(context): State<Context>, Path(name): Path<String>, body: Bytes) -> Response {
+    let asked = read(&body).and_then(Update::read);
+    let of_it = name.clone();
+    let present = context.clone().with_table(move |table| {
+        let entry = table.get(&of_it)?;
+        (!entry.is_enabled()).then(|| entry.listen.clone())
+    });
+    let listen = asked.as_ref().ok().and_then(|asked| asked.listen.clone());
+    let found = look_up(listen.into_iter().chain(present.await.ok().flatten())).await;
     answered(context, StatusCode::OK, move |table| {
         // Whether it is there comes before what the body says.
         table.get(&name).ok_or_else(|| Refusal::missing("proxy"))?;
-        proxies::update(table, &name, read(&body)?)
+        proxies::update(table, &name, asked?, &found)
     })
     .await
 }
@@ -121,9 +135,12 @@ async fn remove(State(context): State<Context>, Path(name): Path<String>) -> Res
 }
 
 async fn populate(State(context): State<Context>, body: Bytes) -> Response {
+    let list = read(&body).and_then(proxies::read_list);
+    let listens: Vec<String> = list.iter().flatten().map(|asked| asked.listen.clone()).collect();
+    let found = look_up(listens).await;
     let done = context.with_table(move |table| {
-        let nothing = |refusal| (refusal, Vec::new());
-        proxies::populate(table, read(&body).map_err(nothing)?)
+        let list = list.map_err(|refusal| (refusal, Vec::new()))?;
+        proxies::populate(table, &list, &found)
     });
     match done.await {
         Ok(Ok(proxies)) => {
@@ -141,8 +158,15 @@ async fn populate(State(context): State<Context>, body: Bytes) -> Response {
 }
 
 async fn reset(State(context): State<Context>) -> Response {
-    answered(context, StatusCode::NO_CONTENT, |table| proxies::reset(table).map(|()| String::new()))
-        .await
+    let listens = context.clone().with_table(|table| {
+        let disabled = table.iter().filter(|(_, entry)| !entry.is_enabled());
+        disabled.map(|(_, entry)| entry.listen.clone()).collect::<Vec<_>>()
+    });
+    let found = look_up(listens.await.unwrap_or_default()).await;
+    answered(context, StatusCode::NO_CONTENT, move |table| {
+        proxies::reset(table, &found).map(|()| String::new())
+    })
+    .await
 }
 
 async fn all_toxics(State(context): State<Context>, Path(proxy): Path<String>) -> Response {
@@ -169,7 +193,7 @@ async fn show_toxic(
     Path((proxy, name)): Path<(String, String)>,
 ) -> Response {
     answered(context, StatusCode::OK, move |table| {
-        toxics::find(table, &proxy, &name).map(|toxic| toxic.to_json())
+        toxics::find(table, &proxy, &name).map(|listed| listed.toxic.to_json())
     })
     .await
 }

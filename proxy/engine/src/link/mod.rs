@@ -252,6 +252,12 @@ impl Link {
         self.schedule.makes_copies()
     }
 
+    /// Returns `packet` with the number that it gets if it enters next.
+    pub fn numbered(&self, packet: &Packet) -> Packet {
+        let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
+        Packet { number, ..packet.clone() }
+    }
+
     /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
     /// for it; `None` if the link bounds what it holds itself.
     pub fn room(&self, flow: u32) -> Option<usize> {

@@ -5,7 +5,7 @@
 //! `both` as far as they are the same in front, those of all phases stand in front of the phases, and
 //! each quantity has one spelling.
 
-use super::{Profile, Rule, Start, Then, Timeline};
+use super::{Profile, Rule, Start, Then, Timeline, laid_out};
 use crate::rules::{NamedFile, write_selection};
 use jostle_common::units::Span;
 use serde_json::{Map, Value};
@@ -69,6 +69,11 @@ impl Profile {
         Value::Object(fields)
     }
 
+    /// Returns the same as text, laid out as people do it: with a rule on each line.
+    pub fn to_text(&self) -> String {
+        laid_out(&self.to_value())
+    }
+
     /// Returns the text of a file that a rule of the profile was read from, so that the profile can be
     /// read again where no files are: equal to it, not letter by letter.
     pub fn file(&self, name: &str) -> Option<String> {
@@ -116,7 +121,7 @@ impl Rule {
 /// Returns the rules of a phase as they are written, one behind the other. A direction with fewer
 /// phases stays in its last.
 fn written_rules(timeline: &Timeline, index: usize) -> Vec<Value> {
-    let phase = timeline.phases.get(index).or(timeline.phases.last());
+    let phase = timeline.phases.get(index).or_else(|| timeline.phases.last());
     let rules = phase.map_or(&[][..], |phase| &phase.rules);
     let written = rules.iter().enumerate().map(|(index, rule)| {
         let counts = |other: &&Rule| {

@@ -1,8 +1,8 @@
 //! Reads the phases of a profile.
 
 use super::Lists;
-use super::rule::RULES_MAX;
 use super::schema::AnyRule;
+use crate::profile::bounds::RULES_MAX;
 use crate::profile::{Phase, Start, Then, Timeline};
 use crate::rules::ReadFile;
 use jostle_common::setting::{SettingError, decode, within};
