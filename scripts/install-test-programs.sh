@@ -21,12 +21,12 @@ else
   echo "not installed, so the tests that need them will skip: ${missing[*]}" >&2
 fi
 
-# HTTP/3 for Python and the schema of Kubernetes, in an environment of its own under target/. Without a package index the tests that
+# HTTP/3 for Python, the schema of Kubernetes and Prometheus's parsers, in an environment of its own under target/. Without a package index the tests that
 # need them skip.
 environment="$(dirname "$0")/../target/python"
-if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate' 2>/dev/null; then
+if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, prometheus_client' 2>/dev/null; then
   { python3 -m venv "$environment" &&
-    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31'; } ||
-    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate" >&2
+    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31' 'prometheus-client>=0.22,<1'; } ||
+    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate prometheus-client" >&2
 fi
 exit 0

@@ -20,6 +20,7 @@ use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -424,6 +425,11 @@ impl Network {
     /// Returns what all relays did, those that are gone included.
     pub(crate) fn reports(&self) -> Vec<RelayReport> {
         self.past.with(self.fleet.reports())
+    }
+
+    /// Returns the bytes that each route holds, by name.
+    pub(crate) fn held_bytes(&self) -> BTreeMap<String, u64> {
+        self.routes.iter().map(|entry| (entry.route.name.clone(), entry.memory.used())).collect()
     }
 
     /// Returns the memory that all routes share.

@@ -52,13 +52,14 @@ impl Proxy {
     /// When a listener cannot be opened or the name to listen at has no address; the error names
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
+        let Settings { routes, seed, portable, events, events_only, .. } = settings;
+        let Settings { sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
         let Settings { amplification, tells_of_upstreams, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
-        let log = events.map(EventLog::start).transpose()?;
+        let log = events.map(|file| EventLog::start(file, events_only)).transpose()?;
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             reactor,
@@ -245,7 +246,8 @@ impl Proxy {
             at,
             seed: self.network.seed(),
             seconds: at.since(self.started).as_secs_f64(),
-            events_lost: self.turn.sinks.lines_skipped(),
+            events: self.turn.sinks.lines(),
+            held_bytes: self.network.held_bytes(),
             memory: MemorySummary { used, peak, bound, waiting: 0 },
             is_draining: self.flags.stopped().is_some(),
             rules_on: self.flags.rules_on(),
@@ -256,8 +258,9 @@ impl Proxy {
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
         let mut summary = self.read().summary();
-        let LogEnd { lost, error } = self.turn.sinks.finish();
+        let LogEnd { lost, left_out, error } = self.turn.sinks.finish();
         (summary.events_lost, summary.events_error) = (lost, error);
+        summary.events_left_out = left_out;
         summary
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::event_log::{EventLog, LogEnd};
 use crate::fate::Settled;
+use crate::snapshot::EventLines;
 use jostle_common::time::Instant;
 
 /// Is told of each packet's fate, once, on the event loop.
@@ -15,6 +16,14 @@ pub trait Sink: Send {
     /// Is told that the counters have just been read: they have all fates that it was told of, and
     /// no others.
     fn counters_read(&mut self) {}
+
+    /// Returns when [`flush`](Self::flush) has something to do; `None`: nothing.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Hands on what has waited long enough.
+    fn flush(&mut self, _now: Instant) {}
 
     /// Returns true if it wants to be told nothing any more. It is dropped then.
     fn is_over(&self) -> bool {
@@ -61,13 +70,18 @@ impl Sinks {
 
     /// Returns when [`flush`](Self::flush) has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.log.as_ref().and_then(EventLog::deadline)
+        let log = self.log.as_ref().and_then(EventLog::deadline);
+        let others = self.others.iter().filter_map(|sink| sink.deadline());
+        others.chain(log).min()
     }
 
     /// Hands on what has waited long enough, and drops the sinks that are over.
     pub(crate) fn flush(&mut self, now: Instant) {
         if let Some(log) = &mut self.log {
             log.flush(now);
+        }
+        for sink in &mut self.others {
+            sink.flush(now);
         }
         self.others.retain(|sink| !sink.is_over());
     }
@@ -77,8 +91,8 @@ impl Sinks {
         self.log.map(EventLog::finish).unwrap_or_default()
     }
 
-    /// Returns how many lines the event log has skipped so far.
-    pub(crate) fn lines_skipped(&self) -> u64 {
-        self.log.as_ref().map_or(0, EventLog::skipped)
+    /// Returns where the lines of the event log are, if there is one.
+    pub(crate) fn lines(&self) -> Option<EventLines> {
+        self.log.as_ref().map(EventLog::lines)
     }
 }

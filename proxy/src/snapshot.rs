@@ -5,13 +5,16 @@ use crate::relay::RelayReport;
 use crate::summary::{MemorySummary, SocketSummary, Summary};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use std::collections::BTreeMap;
 
 /// The counters of a proxy, as the loop hands them out.
 pub(crate) struct Reading {
     pub(crate) at: Instant,
     pub(crate) seed: u64,
     pub(crate) seconds: f64,
-    pub(crate) events_lost: u64,
+    pub(crate) events: Option<EventLines>,
+    /// What routes hold, by name.
+    pub(crate) held_bytes: BTreeMap<String, u64>,
     pub(crate) memory: MemorySummary,
     pub(crate) is_draining: bool,
     pub(crate) rules_on: bool,
@@ -21,8 +24,16 @@ pub(crate) struct Reading {
 impl Reading {
     /// Returns the summary.
     pub(crate) fn summary(&self) -> Summary {
-        let Self { seed, seconds, events_lost, memory, .. } = *self;
-        let mut summary = Summary { seed, seconds, events_lost, memory, ..Summary::default() };
+        let Self { seed, seconds, memory, events, .. } = *self;
+        let EventLines { lost, left_out, .. } = events.unwrap_or_default();
+        let mut summary = Summary {
+            seed,
+            seconds,
+            events_lost: lost,
+            events_left_out: left_out,
+            memory,
+            ..Summary::default()
+        };
         for report in &self.reports {
             let RelayReport { route, transport, links, counts, round_trips } = report;
             summary.memory.waiting += counts.get("waiting").copied().unwrap_or(0);
@@ -48,6 +59,8 @@ impl Reading {
             is_draining: self.is_draining,
             rules_on: self.rules_on,
             summary: self.summary(),
+            events: self.events,
+            held_bytes: self.held_bytes,
         }
     }
 }
@@ -61,10 +74,27 @@ pub struct Snapshot {
     pub summary: Summary,
     /// The distributions of each of the [`links`](Summary::links), in the same order.
     pub times: Vec<LinkTimes>,
+    /// Where the lines of the event log are, if there is one.
+    pub events: Option<EventLines>,
+    /// The bytes that each route holds, with what they cost besides themselves, by name.
+    pub held_bytes: BTreeMap<String, u64>,
     /// Set when it was asked to end.
     pub is_draining: bool,
     /// Set unless the rules are switched off.
     pub rules_on: bool,
+}
+
+/// Where the lines of the event log are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventLines {
+    /// Those that were written.
+    pub written: u64,
+    /// Those that wait for the writer.
+    pub waiting: u64,
+    /// Those that found no room, or could not be written.
+    pub lost: u64,
+    /// Those that were not to be written.
+    pub left_out: u64,
 }
 
 /// The times of what one direction of a route delivered.
