@@ -5,6 +5,7 @@ use super::*;
 use crate::fate::{Fate, Loss, Settled};
 use crate::sinks::Sink;
 use crate::turn::Transmit;
+use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Configuration;
 use jostle_sys::Message;
