@@ -1,10 +1,14 @@
 //! The handle with which other threads change a running proxy.
 
-use crate::orders::{Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState};
+use crate::orders::{
+    Began, Carried, Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState,
+};
 use crate::sinks::Sink;
 use crate::snapshot::{Reading, Snapshot};
 use crate::summary::Summary;
 use jostle_common::chance::Direction;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
 use mio::Waker;
@@ -26,11 +30,33 @@ pub struct Control {
     flags: Arc<Flags>,
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
+    clock: Clock,
+}
+
+/// A route whose names are looked up.
+#[derive(Clone, Debug)]
+pub struct PreparedRoute(Prepared);
+
+impl PreparedRoute {
+    /// Returns the route.
+    pub const fn route(&self) -> &Route {
+        &self.0.route
+    }
 }
 
 impl Control {
-    pub(crate) fn new(flags: Arc<Flags>, mailbox: SyncSender<Order>, waker: Arc<Waker>) -> Self {
-        Self { flags, mailbox, waker }
+    pub(crate) fn new(
+        flags: Arc<Flags>,
+        mailbox: SyncSender<Order>,
+        waker: Arc<Waker>,
+        clock: Clock,
+    ) -> Self {
+        Self { flags, mailbox, waker, clock }
+    }
+
+    /// Returns the time of the run, as the event log tells it.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Lets the proxy finish what is open, for two seconds at most, and end.
@@ -55,6 +81,15 @@ impl Control {
         on
     }
 
+    /// Switches all rules on or off, and tells when that was, and when the time of each route's
+    /// rules began.
+    ///
+    /// # Errors
+    /// When the order could not be given.
+    pub fn switch_rules(&self, on: bool) -> Result<Carried<Vec<(RouteId, Began)>>, OrderError> {
+        self.order(|reply| Order::Switch(on, reply))
+    }
+
     /// Returns true unless the rules are switched off.
     pub fn rules_are_on(&self) -> bool {
         self.flags.rules_on()
@@ -67,7 +102,7 @@ impl Control {
     /// or the order could not be given.
     pub fn add(&self, route: Route) -> Result<RouteId, OrderError> {
         let prepared = prepare(route)?;
-        Ok(self.order(|reply| Order::Add(prepared, reply))?.id)
+        Ok(self.order(|reply| Order::Add(prepared, reply))?.outcome.id)
     }
 
     /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
@@ -77,20 +112,59 @@ impl Control {
     ///
     /// # Errors
     /// As for [`add`](Self::add), but for the upstream's name.
-    pub fn add_promptly(&self, route: Route) -> Result<RouteState, OrderError> {
+    pub fn add_promptly(&self, route: Route) -> Result<Carried<RouteState>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Add(prepared, reply))
     }
 
+    /// Looks up where a route is to listen, so that an order that is given later does not; its
+    /// upstream's name is looked up as [`add_promptly`](Self::add_promptly) does.
+    ///
+    /// # Errors
+    /// When the name to listen at has no address, or a rule cannot act on the route.
+    pub fn prepare(&self, route: Route) -> Result<PreparedRoute, OrderError> {
+        route.check_rules().map_err(OrderError::Rules)?;
+        Ok(PreparedRoute(Prepared::promptly(route)?))
+    }
+
+    /// Adds a route that was prepared.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add), but for names.
+    pub fn add_prepared(&self, route: &PreparedRoute) -> Result<Carried<RouteState>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Add(prepared, reply))
+    }
+
+    /// Replaces a route by one that was prepared, as [`replace`](Self::replace) does.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace), but for names.
+    pub fn replace_prepared(
+        &self,
+        id: RouteId,
+        route: &PreparedRoute,
+        drain: Duration,
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
+        let prepared = Box::new(route.0.clone());
+        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+    }
+
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
     /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
-    /// which drains for `drain` at most, as does a transport that is given up.
+    /// which drains for `drain` at most, as does a transport that is given up. Returns the route as
+    /// it is then, and when the time of the rules that it had before began.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.
-    pub fn replace(&self, id: RouteId, route: Route, drain: Duration) -> Result<(), OrderError> {
+    pub fn replace(
+        &self,
+        id: RouteId,
+        route: Route,
+        drain: Duration,
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = prepare(route)?;
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
     }
@@ -105,7 +179,7 @@ impl Control {
         id: RouteId,
         route: Route,
         drain: Duration,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
         self.order(|reply| Order::Replace(id, prepared, drain, reply))
@@ -117,7 +191,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such route, or the order could not be given.
-    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<(), OrderError> {
+    pub fn remove(&self, id: RouteId, drain: Duration) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::Remove(id, drain, reply))
     }
 
@@ -126,7 +200,7 @@ impl Control {
     ///
     /// # Errors
     /// As for [`remove`](Self::remove).
-    pub fn close(&self, id: RouteId) -> Result<(), OrderError> {
+    pub fn close(&self, id: RouteId) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::Close(id, reply))
     }
 
@@ -134,7 +208,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such route, a rule cannot act on it, or the order could not be given.
-    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<(), OrderError> {
+    pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::SetProfile(id, Box::new(profile), reply))
     }
 
@@ -148,7 +222,7 @@ impl Control {
         id: RouteId,
         direction: Direction,
         rule: Rule,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::SetRule(id, direction, Box::new(rule), reply))
     }
 
@@ -161,7 +235,7 @@ impl Control {
         id: RouteId,
         direction: Direction,
         key: &str,
-    ) -> Result<(), OrderError> {
+    ) -> Result<Carried<Began>, OrderError> {
         self.order(|reply| Order::RemoveRule(id, direction, key.to_owned(), reply))
     }
 

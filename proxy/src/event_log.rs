@@ -7,15 +7,14 @@
 use crate::fate::{Fate, Settled};
 use crate::selection::Selection;
 use crate::snapshot::EventLines;
+use crate::spool::{Spool, SpoolEnd};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::link::Link;
 use jostle_engine::stage::Output;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 /// The size of what is handed to the writer in one go.
@@ -27,12 +26,6 @@ const CHUNKS_MAX: usize = 64;
 /// The longest a line waits for its chunk to fill.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
-/// The time that the end of a run waits for the writer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The time until a writer that takes nothing at the moment is tried again.
-const RETRY: Duration = Duration::from_millis(20);
-
 /// What became of the log in the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogEnd {
@@ -42,16 +35,6 @@ pub(crate) struct LogEnd {
     pub(crate) left_out: u64,
     /// The reason why writing ended early.
     pub(crate) error: Option<String>,
-}
-
-/// What the writer tells the loop.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Lines written.
-    written: AtomicU64,
-    /// Set when the run is over: who cannot write now need not wait for better times.
-    is_over: AtomicBool,
-    error: OnceLock<String>,
 }
 
 /// Lines that travel together.
@@ -69,13 +52,10 @@ pub(crate) struct EventLog {
     chunk: Chunk,
     /// The time at which the oldest line of the chunk is to be handed on.
     due: Option<Instant>,
-    queue: SyncSender<Chunk>,
+    spool: Spool<Chunk>,
     /// Lines handed to the writer.
     queued: u64,
     skipped: u64,
-    progress: Arc<Progress>,
-    /// Closed when the writer ends.
-    ended: Receiver<()>,
 }
 
 impl EventLog {
@@ -84,26 +64,17 @@ impl EventLog {
     /// # Errors
     /// When no thread can be had.
     pub(crate) fn start(file: Box<dyn Write + Send>, only: Selection) -> io::Result<Self> {
-        let (queue, chunks) = mpsc::sync_channel(CHUNKS_MAX);
-        let (alive, ended) = mpsc::sync_channel(0);
-        let progress = Arc::new(Progress::default());
-        let told = Arc::clone(&progress);
-        std::thread::Builder::new().name("event log".into()).spawn(move || {
-            write_chunks(file, &chunks, &told);
-            drop(alive);
-        })?;
-        let chunk = Chunk::default();
-        let (due, queued, skipped, left_out) = (None, 0, 0, 0);
-        Ok(Self { only, left_out, chunk, due, queue, queued, skipped, progress, ended })
+        let spool = Spool::start("event log", file, CHUNKS_MAX, |chunk: Chunk| chunk.bytes)?;
+        let (chunk, due, queued, skipped, left_out) = (Chunk::default(), None, 0, 0, 0);
+        Ok(Self { only, left_out, chunk, due, spool, queued, skipped })
     }
 
     /// Returns where its lines are.
     pub(crate) fn lines(&self) -> EventLines {
-        let written = self.progress.written.load(Ordering::Acquire);
+        let SpoolEnd { written, error } = self.spool.progress();
         let handed_on = self.queued.saturating_sub(written);
         // Who has ended writes none of those.
-        let (waiting, lost) =
-            if self.progress.error.get().is_some() { (0, handed_on) } else { (handed_on, 0) };
+        let (waiting, lost) = if error.is_some() { (0, handed_on) } else { (handed_on, 0) };
         EventLines {
             written,
             waiting: waiting + self.chunk.lines,
@@ -144,7 +115,7 @@ impl EventLog {
     fn hand_on(&mut self) -> bool {
         let chunk = std::mem::take(&mut self.chunk);
         let lines = chunk.lines;
-        match self.queue.try_send(chunk) {
+        match self.spool.offer(chunk) {
             Ok(()) => self.queued += lines,
             Err(TrySendError::Full(chunk)) => {
                 self.chunk = chunk;
@@ -161,65 +132,10 @@ impl EventLog {
         if self.chunk.lines > 0 && !self.hand_on() {
             self.skipped += self.chunk.lines;
         }
-        let Self { queue, queued, skipped, left_out, progress, ended, .. } = self;
-        progress.is_over.store(true, Ordering::Release);
-        // Without us the writer ends behind the last chunk.
-        drop(queue);
-        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            log::error!("the event log ends here, the file takes nothing any more");
-        }
-        let lost = skipped + queued - progress.written.load(Ordering::Acquire);
-        LogEnd { lost, left_out, error: progress.error.get().cloned() }
+        let SpoolEnd { written, error } = self.spool.finish();
+        let lost = self.skipped + self.queued - written;
+        LogEnd { lost, left_out: self.left_out, error }
     }
-}
-
-/// Writes chunks until there are no more, or one cannot be written: a full disk stays full for the
-/// next one.
-fn write_chunks(
-    mut file: Box<dyn Write + Send>,
-    chunks: &Receiver<Chunk>,
-    Progress { written, is_over, error: reason }: &Progress,
-) {
-    for Chunk { bytes, lines } in chunks {
-        let (done, result) = write_counted(&mut file, &bytes, is_over);
-        let whole = match &result {
-            Ok(()) => lines,
-            Err(_) => bytes[..done].iter().filter(|byte| **byte == b'\n').count() as u64,
-        };
-        written.fetch_add(whole, Ordering::Release);
-        if let Err(error) = result {
-            log::error!("the event log ends here, it cannot be written: {error}");
-            // The only one to set it.
-            let _ = reason.set(error.to_string());
-            return;
-        }
-    }
-}
-
-/// Writes `bytes`, and returns how many were taken. What would block is tried again: a pipe that is
-/// full, or that nobody has opened yet ([`NotConnected`](io::ErrorKind::NotConnected)), which at the
-/// end of the run is not waited for.
-fn write_counted(
-    file: &mut impl Write,
-    bytes: &[u8],
-    is_over: &AtomicBool,
-) -> (usize, io::Result<()>) {
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.write(&bytes[done..]) {
-            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => done += count,
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => std::thread::park_timeout(RETRY),
-                io::ErrorKind::NotConnected if !is_over.load(Ordering::Acquire) => {
-                    std::thread::park_timeout(RETRY);
-                }
-                _ => return (done, Err(error)),
-            },
-        }
-    }
-    (done, file.flush())
 }
 
 /// Writes the line of a packet that left a link in virtual time: released when it was due.
@@ -280,7 +196,8 @@ mod tests {
     use jostle_engine::packet::{Body, Packet};
     use jostle_engine::profile::Timeline;
     use jostle_engine::stage::Stage;
-    use std::sync::Mutex;
+    use std::sync::mpsc::{self, Receiver};
+    use std::sync::{Arc, Mutex};
 
     fn link() -> Link {
         Link::new(

@@ -57,6 +57,11 @@ impl Fleet {
         &*self.members[index].relay
     }
 
+    /// Returns when the time of a relay's rules began.
+    pub(crate) fn began(&self, index: usize) -> Option<Instant> {
+        self.members[index].relay.began()
+    }
+
     /// Lets a relay drain until it is over, or until `until`.
     pub(crate) fn leave(&mut self, index: usize, until: Instant, turn: &mut Turn) {
         let member = &mut self.members[index];

@@ -7,7 +7,7 @@ use crate::alarm::Alarm;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
-use crate::orders::{OrderError, Prepared, Reach, RouteId, RouteState};
+use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
 use crate::relay::{Ending, RelayPlan, RelayReport};
 use crate::resolve::{Answer, Upstream};
@@ -191,7 +191,22 @@ impl Network {
 
     /// Returns a route.
     pub(crate) fn state(&self, id: RouteId) -> Result<RouteState, OrderError> {
-        self.routes.get(id).map(RouteEntry::state)
+        self.routes.get(id).map(|entry| entry.state(self.began_of(entry)))
+    }
+
+    /// Returns when the time of a route's rules began.
+    pub(crate) fn began(&self, id: RouteId) -> Result<Began, OrderError> {
+        self.routes.get(id).map(|entry| self.began_of(entry))
+    }
+
+    /// Returns the same of all routes.
+    pub(crate) fn all_began(&self) -> Vec<(RouteId, Began)> {
+        self.routes.iter().map(|entry| (entry.id, self.began_of(entry))).collect()
+    }
+
+    fn began_of(&self, entry: &RouteEntry) -> Began {
+        let of = |transport| self.fleet.began(entry.relay(transport)?);
+        Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
     }
 
     /// Replaces a route; relays that are given up drain until `until`.
@@ -208,6 +223,7 @@ impl Network {
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
+                let upstream = upstream.knowing(old.upstream.as_ref());
                 let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
                 let upstream = upstream.or_as_known(old.upstream.as_ref());
                 self.refuse_circle(&route, &upstream, &listening, Some(id))?;
@@ -419,7 +435,7 @@ impl Network {
 
     /// Returns the routes.
     pub(crate) fn states(&self) -> Vec<RouteState> {
-        self.routes.iter().map(RouteEntry::state).collect()
+        self.routes.iter().map(|entry| entry.state(self.began_of(entry))).collect()
     }
 
     /// Returns what all relays did, those that are gone included.

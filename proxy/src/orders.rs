@@ -7,6 +7,7 @@ use crate::settings::StartError;
 use crate::sinks::Sink;
 use crate::snapshot::Reading;
 use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
 use std::fmt;
@@ -42,6 +43,28 @@ pub struct RouteState {
     pub route: Route,
     /// Its listening sockets; a disabled route has none.
     pub listeners: Vec<Listener>,
+    /// When the time of its rules began.
+    pub began: Began,
+}
+
+/// The moments at which the time of a route's rules began to count: with the first packet that
+/// crossed its links, or with the run. `None`: not yet, or there are no such links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Began {
+    /// Of the UDP links.
+    pub udp: Option<Instant>,
+    /// Of the TCP links, which there are from the first rule on.
+    pub tcp: Option<Instant>,
+}
+
+/// An order that was carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Carried<T> {
+    /// The moment, as the event log tells time: what enters a link from now on meets what was
+    /// ordered, and what entered before met what was there before.
+    pub at: Instant,
+    /// What came of it.
+    pub outcome: T,
 }
 
 /// The reason why an order was not carried out. Nothing was changed then.
@@ -87,6 +110,7 @@ pub enum OrderError {
 pub(crate) type Reply<T> = SyncSender<Result<T, OrderError>>;
 
 /// A route with its names looked up, so that the loop need not.
+#[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) route: Route,
     /// `None` when it is disabled.
@@ -94,6 +118,7 @@ pub(crate) struct Prepared {
 }
 
 /// The addresses of a route.
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     pub(crate) wanted: Wanted,
     pub(crate) upstream: Upstream,
@@ -147,13 +172,14 @@ impl Prepared {
 
 /// An order to the loop.
 pub(crate) enum Order {
-    Add(Box<Prepared>, Reply<RouteState>),
-    Replace(RouteId, Box<Prepared>, Duration, Reply<()>),
-    Remove(RouteId, Duration, Reply<()>),
-    Close(RouteId, Reply<()>),
-    SetProfile(RouteId, Box<Profile>, Reply<()>),
-    SetRule(RouteId, Direction, Box<Rule>, Reply<()>),
-    RemoveRule(RouteId, Direction, String, Reply<()>),
+    Add(Box<Prepared>, Reply<Carried<RouteState>>),
+    Replace(RouteId, Box<Prepared>, Duration, Reply<Carried<(RouteState, Began)>>),
+    Remove(RouteId, Duration, Reply<Carried<Began>>),
+    Close(RouteId, Reply<Carried<Began>>),
+    SetProfile(RouteId, Box<Profile>, Reply<Carried<Began>>),
+    SetRule(RouteId, Direction, Box<Rule>, Reply<Carried<Began>>),
+    RemoveRule(RouteId, Direction, String, Reply<Carried<Began>>),
+    Switch(bool, Reply<Carried<Vec<(RouteId, Began)>>>),
     Routes(Reply<Vec<RouteState>>),
     Read(Reply<Reading>),
     Flow(RouteId, FlowOrder),
@@ -188,6 +214,11 @@ impl Flags {
     /// Switches the rules and returns whether they are on now.
     pub(crate) fn toggle(&self) -> bool {
         !self.rules_on.fetch_xor(true, Ordering::Relaxed)
+    }
+
+    /// Switches the rules on or off.
+    pub(crate) fn switch(&self, on: bool) {
+        self.rules_on.store(on, Ordering::Relaxed);
     }
 
     pub(crate) fn rules_on(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::event_log::{EventLog, LogEnd};
 use crate::flow::FlowOrder;
 use crate::listener::Listener;
 use crate::network::Network;
-use crate::orders::{Flags, ORDERS_MAX, Order, Prepared, Reply, RouteState};
+use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
 use crate::resolve::Names;
@@ -55,7 +55,7 @@ impl Proxy {
         let Settings { routes, seed, portable, events, events_only, .. } = settings;
         let Settings { sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
-        let Settings { amplification, tells_of_upstreams, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -65,7 +65,11 @@ impl Proxy {
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
-            descriptors: Descriptors::new(limit, open_descriptors().unwrap_or(0), per_source),
+            descriptors: Descriptors::new(
+                limit.saturating_sub(kept_descriptors),
+                open_descriptors().unwrap_or(0),
+                per_source,
+            ),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
@@ -109,7 +113,8 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker))
+        let clock = self.turn.reactor.clock();
+        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker), clock)
     }
 
     /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
@@ -155,7 +160,12 @@ impl Proxy {
         self.network.switch(self.flags.rules_on(), &mut self.turn);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
+            // To look through all flows of a route takes a good part of a turn.
+            let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
             self.carry_out(order);
+            if is_long {
+                break;
+            }
         }
         while let Some(answer) = self.turn.names.answer() {
             self.network.learn(answer, &mut self.turn);
@@ -168,23 +178,39 @@ impl Proxy {
         match order {
             Order::Add(route, reply) => {
                 let added = network.add(*route, turn).and_then(|id| network.state(id));
-                answer(&reply, added);
+                answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
-                answer(&reply, network.replace(id, *route, now + drain, turn));
+                let began = network.began(id);
+                let replaced = network.replace(id, *route, now + drain, turn);
+                let state = replaced.and_then(|()| Ok((network.state(id)?, began?)));
+                answer(&reply, carried(now, state));
             }
             Order::Remove(id, drain, reply) => {
-                answer(&reply, network.remove(id, now + drain, turn));
+                let began = network.began(id);
+                let removed = network.remove(id, now + drain, turn);
+                answer(&reply, carried(now, removed.and(began)));
             }
-            Order::Close(id, reply) => answer(&reply, network.close(id, turn)),
+            Order::Close(id, reply) => {
+                let began = network.began(id);
+                answer(&reply, carried(now, network.close(id, turn).and(began)));
+            }
             Order::SetProfile(id, profile, reply) => {
-                answer(&reply, network.set_profile(id, *profile, turn));
+                let set = network.set_profile(id, *profile, turn);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id))));
             }
             Order::SetRule(id, direction, rule, reply) => {
-                answer(&reply, network.set_rule(id, direction, &rule, turn));
+                let set = network.set_rule(id, direction, &rule, turn);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id))));
             }
             Order::RemoveRule(id, direction, key, reply) => {
-                answer(&reply, network.remove_rule(id, direction, &key, turn));
+                let removed = network.remove_rule(id, direction, &key, turn);
+                answer(&reply, carried(now, removed.and_then(|()| network.began(id))));
+            }
+            Order::Switch(on, reply) => {
+                self.flags.switch(on);
+                network.switch(on, turn);
+                answer(&reply, carried(now, Ok(network.all_began())));
             }
             Order::Flow(id, FlowOrder::List(after, reply)) => {
                 answer(&reply, network.flows(id, after, now));
@@ -265,8 +291,12 @@ impl Proxy {
     }
 }
 
+fn carried<T>(at: Instant, result: Result<T, OrderError>) -> Result<Carried<T>, OrderError> {
+    result.map(|outcome| Carried { at, outcome })
+}
+
 /// A caller that does not wait any more needs no answer.
-fn answer<T>(reply: &Reply<T>, result: Result<T, crate::orders::OrderError>) {
+fn answer<T>(reply: &Reply<T>, result: Result<T, OrderError>) {
     let _ = reply.try_send(result);
 }
 

@@ -90,6 +90,9 @@ pub(crate) trait Relay: Send {
     /// Closes everything at once.
     fn cut(&mut self, ending: Ending, turn: &mut Turn);
 
+    /// Returns when the time of its rules began to count; `None`: it has not.
+    fn began(&self) -> Option<Instant>;
+
     /// Returns what it did so far.
     fn report(&self) -> RelayReport;
 }

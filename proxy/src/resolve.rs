@@ -131,6 +131,12 @@ impl Upstream {
         addresses
     }
 
+    /// The same upstream with what `other` knows of it, if that leads to the same name.
+    pub(crate) fn knowing(self, other: Option<&Self>) -> Self {
+        let known = other.filter(|other| other.target == self.target);
+        known.filter(|known| !known.addresses.is_empty()).cloned().unwrap_or(self)
+    }
+
     /// The same upstream with none but this address.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         Self { addresses: vec![address], ..self.clone() }

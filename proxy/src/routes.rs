@@ -2,7 +2,7 @@
 
 use crate::alarm::Alarm;
 use crate::listener::Listener;
-use crate::orders::{OrderError, RouteId, RouteState};
+use crate::orders::{Began, OrderError, RouteId, RouteState};
 use crate::resolve::{Answer, Upstream};
 use crate::settings::StartError;
 use jostle_common::time::Instant;
@@ -45,9 +45,9 @@ impl RouteEntry {
         self.listeners.iter().map(|listener| (listener.protocol, listener.address)).collect()
     }
 
-    pub(crate) fn state(&self) -> RouteState {
+    pub(crate) fn state(&self, began: Began) -> RouteState {
         let Self { id, route, listeners, .. } = self;
-        RouteState { id: *id, route: route.clone(), listeners: listeners.clone() }
+        RouteState { id: *id, route: route.clone(), listeners: listeners.clone(), began }
     }
 }
 

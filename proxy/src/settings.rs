@@ -45,6 +45,9 @@ pub struct Settings {
     /// The most UDP flows, and TCP connections, of one address (of IPv6, a network of 64 bits);
     /// `None`: half of what the process may have open, while less than a quarter of that is free.
     pub per_source: Option<usize>,
+    /// Descriptors that no client of the relays gets, besides those that are open already: those of
+    /// a control API, say.
+    pub kept_descriptors: usize,
 }
 
 impl Settings {
@@ -80,6 +83,7 @@ impl Settings {
             tells_of_upstreams: true,
             memory: Self::MEMORY_DEFAULT,
             per_source: None,
+            kept_descriptors: 0,
         }
     }
 }

@@ -88,7 +88,7 @@ fn an_order_that_cannot_be_carried_out_changes_nothing() {
     );
     let listens = |result| matches!(result, Err(OrderError::Start(StartError::Listen { .. })));
     assert!(listens(add(&busy).map(drop)));
-    assert!(listens(proxy.control.replace(id, route(&busy), SECOND)));
+    assert!(listens(proxy.control.replace(id, route(&busy), SECOND).map(drop)));
     // The UDP half of it, which could be opened, is free again.
     UdpSocket::bind(blocker.local_addr().unwrap()).unwrap();
     let back = format!(r#"{{ "name": "a", "listen": "{taken}", "upstream": "{taken}" }}"#);
@@ -394,7 +394,7 @@ fn a_route_is_added_without_waiting_for_a_name_and_its_first_client_waits_for_it
                   "profile": {profile} }}"#
         );
         let state = proxy.control.add_promptly(route(&text)).unwrap();
-        let mut client = TcpStream::connect(state.listeners[0].address).unwrap();
+        let mut client = TcpStream::connect(state.outcome.listeners[0].address).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answer = [0; 5];
         client.read_exact(&mut answer).expect("it waited, and was not refused");
@@ -403,7 +403,7 @@ fn a_route_is_added_without_waiting_for_a_name_and_its_first_client_waits_for_it
     // What nobody has refuses the clients of its route, and no order waits for it.
     let text = r#"{ "name": "x", "listen": "127.0.0.1:0", "upstream": "no-such-host.invalid:1" }"#;
     let state = proxy.control.add_promptly(route(text)).unwrap();
-    let mut client = TcpStream::connect(state.listeners[0].address).unwrap();
+    let mut client = TcpStream::connect(state.outcome.listeners[0].address).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(client.read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     // Its upstream stays known when only its rules change.

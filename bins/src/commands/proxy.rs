@@ -1,15 +1,18 @@
 //! `jostle proxy`: routes real programs through bad weather until it is stopped, and says what it
 //! did.
 
+mod access;
 mod child;
 mod first;
 mod output;
 mod plan;
 mod ready;
+mod reload;
 mod report;
 mod status;
 mod stopping;
 
+use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
@@ -17,12 +20,13 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Registry, Server, ServerError};
+use jostle_control::{Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::{Proxy, Settings, StartError};
 use jostle_study::profiles;
 use jostle_study::weather::Weather;
 use output::Output;
+use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
 use std::collections::BTreeMap;
@@ -44,8 +48,8 @@ use stopping::Stopper;
   jostle proxy --api
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
-While it runs, the space bar or SIGUSR1 switches all rules off and on again; Ctrl-C ends it: it
-listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
+While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
+file of --config again; Ctrl-C ends it: it listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
 stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then the command's too:
 the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125 when
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
@@ -64,6 +68,10 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
     config: Option<PathBuf>,
+    /// Read the file of --config again whenever it is written, and each profile that it names; SIGHUP
+    /// has it read again without that. What did not change goes on undisturbed
+    #[arg(long, requires = "config", help_heading = "The run")]
+    watch: bool,
     /// The weather: a JSON file or the name of a built-in profile
     #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
@@ -125,6 +133,8 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
         default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
     api: Option<SocketAddr>,
+    #[command(flatten)]
+    access: Access,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
     portable: bool,
@@ -159,6 +169,14 @@ impl ProxyArgs {
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
+        // The API's are its own: neither it nor the traffic can take the other's.
+        let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
+        let api_settings = self.access.settings(kept)?;
+        if self.api.is_some() {
+            settings.kept_descriptors = kept;
+        } else if self.access.is_said() {
+            return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
+        }
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
@@ -174,7 +192,9 @@ impl ProxyArgs {
             }
         };
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let api = self.api.map(|address| Server::start(address, Arc::clone(&registry)));
+        let start =
+            |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
+        let api = self.api.map(start);
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
@@ -185,13 +205,23 @@ impl ProxyArgs {
                 });
             }
         };
+        let has_file = plan.source.is_some();
+        if has_file {
+            registry.begin_with_file(&routes);
+        }
         outputs.begin();
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
         }
-        let stopper = Stopper::new(proxy.control(), self.drain.0);
+        let changer =
+            Changer::new(Arc::clone(&registry), plan.source, plan.seed, self.watch, self.drain.0);
+        let stopper =
+            Stopper::new(proxy.control(), self.drain.0, Wishes::start(changer)?, has_file);
         stopper.listen_to_signals()?;
-        let keys = if self.command.is_empty() { keys::on_space(stopper.toggler()) } else { None };
+        let keys = match self.command.as_slice() {
+            [] => keys::on_space(stopper.toggler(Origin::Key)),
+            _ => None,
+        };
         let listening: Vec<RouteAddresses> = proxy
             .listeners()
             .iter()

@@ -35,6 +35,19 @@ pub fn load(place: &str, name: &str) -> anyhow::Result<Profile> {
     named_profile(name, &|name| files.read(name)).map_err(|error| files.judge(place, &error))
 }
 
+/// Loads the profile that `name` names, with the files that it names called as it calls them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_as_written(name: &str) -> anyhow::Result<Profile> {
+    let files = ProfileFiles::new(PathBuf::new());
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
+    let read = |file: &str| files.read(&folder.join(file).to_string_lossy());
+    named_text(name, &|name| files.read(name))
+        .and_then(|text| Profile::from_json_with(&text, &read))
+        .map_err(|error| files.judge(&format!("{name}: "), &error))
+}
+
 /// Reads the JSON text of the profile that `name` names, unchecked.
 ///
 /// # Errors
@@ -49,12 +62,18 @@ pub fn text(name: &str) -> anyhow::Result<String> {
 pub struct ProfileFiles {
     folder: PathBuf,
     unreadable: RefCell<Option<String>>,
+    looked_for: RefCell<Vec<PathBuf>>,
 }
 
 impl ProfileFiles {
     /// Creates a reader of files next to a setting in `folder`.
     pub const fn new(folder: PathBuf) -> Self {
-        Self { folder, unreadable: RefCell::new(None) }
+        Self { folder, unreadable: RefCell::new(None), looked_for: RefCell::new(Vec::new()) }
+    }
+
+    /// Returns the files that were looked for so far, whether they are there or not.
+    pub fn looked_for(&self) -> Vec<PathBuf> {
+        self.looked_for.borrow().clone()
     }
 
     /// Reads the text of a file.
@@ -63,6 +82,7 @@ impl ProfileFiles {
     /// A description of the fault.
     pub fn read(&self, name: &str) -> Result<String, String> {
         let path = self.folder.join(name);
+        self.looked_for.borrow_mut().push(path.clone());
         files::read_text(&path).map_err(|error| {
             let looks_like_a_name = !name.contains(['/', '.']);
             if error.kind() == io::ErrorKind::NotFound && looks_like_a_name {

@@ -61,7 +61,9 @@ pub fn format_duration(duration: Duration) -> String {
     const UNITS: [(u128, &str); 4] =
         [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")];
     let nanos = duration.as_nanos();
-    if nanos == 0 || (duration.as_secs() >= 60 && duration.subsec_nanos() == 0) {
+    // A decimal number has 64 bits.
+    let is_long = nanos > u128::from(u64::MAX);
+    if nanos == 0 || is_long || (duration.as_secs() >= 60 && duration.subsec_nanos() == 0) {
         return humantime::format_duration(duration).to_string();
     }
     let fits = UNITS.into_iter().find(|(scale, _)| nanos >= *scale);
@@ -116,9 +118,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn prints_what_it_parses(nanos in 0u64..1 << 60) {
-            let duration = Duration::from_nanos(nanos);
-            prop_assert_eq!(parse_duration(&format_duration(duration)).unwrap(), duration);
+        fn prints_what_it_parses(nanos: u64, seconds in 0u64..1 << 60, part in 0u32..1_000_000_000) {
+            for duration in [Duration::from_nanos(nanos), Duration::new(seconds, part)] {
+                prop_assert_eq!(parse_duration(&format_duration(duration)).unwrap(), duration);
+            }
         }
     }
 }

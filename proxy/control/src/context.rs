@@ -1,10 +1,21 @@
 //! What all handlers share.
 
+use crate::guard::{Bodies, Guard};
 use crate::live::Live;
 use crate::registry::{Origin, Registry, Table};
 use crate::toxiproxy::{Refusal, RequestIds};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use jostle_common::clock::Clock;
 use std::sync::Arc;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-toxiproxy-request-id");
+
+tokio::task_local! {
+    /// Who asks, as the guard has found, while a request is answered. No handler hands it on, so
+    /// none can forget to.
+    pub(crate) static ORIGIN: Origin;
+}
 
 /// The state behind every route.
 #[derive(Clone)]
@@ -12,12 +23,23 @@ pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) request_ids: Arc<RequestIds>,
     pub(crate) live: Arc<Live>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) bodies: Bodies,
 }
 
 impl Context {
-    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, guard: Guard, bodies: Bodies) -> Self {
+        let request_ids = Arc::new(RequestIds::new());
         let live = Arc::new(Live::new(Arc::clone(&registry)));
-        Self { registry, request_ids: Arc::new(RequestIds::new()), live }
+        Self { registry, request_ids, live, guard: Arc::new(guard), bodies }
+    }
+
+    /// Gives an answer its number.
+    pub(crate) fn numbered(&self, mut response: Response) -> Response {
+        let id = self.request_ids.next(Clock::wall().as_secs());
+        let id = HeaderValue::from_str(&id).expect("its digits are letters and numbers");
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
     }
 
     /// Does something with the table on a thread that may wait.
@@ -26,7 +48,8 @@ impl Context {
         work: impl FnOnce(&mut Table<'_>) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let registry = self.registry;
-        let done = tokio::task::spawn_blocking(move || work(&mut registry.open(Origin::Api)));
+        let origin = ORIGIN.try_with(|origin| *origin).unwrap_or(Origin::Api);
+        let done = tokio::task::spawn_blocking(move || work(&mut registry.open(origin)));
         let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed");
         done.await.map_err(failed)
     }

@@ -5,12 +5,24 @@
 //! What is configured stands in the [`Registry`]: proxies by name, with their toxics; each change
 //! is carried out whole, or refused and nothing is different.
 
+mod connection;
 mod context;
+mod course;
+mod flows;
+mod guard;
 mod live;
+mod places;
 mod registry;
 mod routes;
 mod server;
+mod settings;
 mod toxiproxy;
+mod watch;
 
-pub use registry::{Origin, Registry, Table};
+pub use guard::{Token, TokenError};
+pub use registry::{
+    Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
+};
 pub use server::{Server, ServerError};
+pub use settings::{Patience, ServerSettings};
+pub use watch::{BROKEN_AFTER, FileWatch, LOOK_EVERY, Look, SETTLES_AFTER, Sighting};

@@ -1,37 +1,45 @@
 //! The configuration of a running proxy by name, and how it is changed.
 //!
 //! Whoever changes a proxy, the API or a file, does it here, one change after the other. What the
-//! proxy refuses changes nothing here either.
+//! proxy refuses changes nothing here either. Those who watch are told of each change.
 
+mod change;
+mod reload;
+
+pub use change::{Change, Changed, Deed, Origin, Watcher};
+pub use reload::{ReloadError, Reloaded};
+
+use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
-use jostle_proxy::{Control, OrderError, RouteId, RouteState};
+use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
-
-/// Who asks for a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The routes that the proxy started with.
-    Start,
-    /// A client of the API.
-    Api,
-    /// The panel.
-    Panel,
-    /// The configuration file, read again.
-    File,
-    /// A key at the terminal.
-    Key,
-    /// A signal.
-    Signal,
-}
 
 /// All proxies by name.
 #[derive(Debug)]
 pub struct Registry {
     control: Control,
-    proxies: Mutex<BTreeMap<String, Entry>>,
+    state: Mutex<State>,
+}
+
+/// What is configured, and who is told when it changes.
+#[derive(Default)]
+struct State {
+    proxies: BTreeMap<String, Entry>,
+    /// The highest revision that a proxy had which is gone: no other proxy of its name has it again.
+    revision_gone: u64,
+    /// What the configuration file said when it was last taken over, by name.
+    file: BTreeMap<String, Route>,
+    watchers: Vec<Watcher>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("proxies", &self.proxies).finish_non_exhaustive()
+    }
 }
 
 /// A proxy as it is configured.
@@ -49,6 +57,8 @@ pub struct Entry {
     /// The route that the proxy has of it: a disabled one is kept there only if it was configured
     /// so.
     pub id: Option<RouteId>,
+    /// Counts its changes, from 1; kept by the table.
+    pub revision: u64,
 }
 
 impl Entry {
@@ -69,7 +79,16 @@ impl Entry {
             idle: None,
         };
         let (listen, upstream) = (listen.to_owned(), upstream.to_owned());
-        Self { listen, upstream, route, bound: None, id: None }
+        Self { listen, upstream, route, bound: None, id: None, revision: 0 }
+    }
+
+    /// Describes a route that the proxy has.
+    fn of(state: RouteState, revision: u64) -> Self {
+        let RouteState { id, route, listeners, .. } = state;
+        let bound = listeners.first().map(|listener| listener.address);
+        let listen = bound.map_or_else(|| route.listen.to_string(), |at| at.to_string());
+        let upstream = route.upstream.to_string();
+        Self { listen, upstream, route, bound, id: Some(id), revision }
     }
 
     /// Returns true if it listens.
@@ -87,15 +106,9 @@ fn upstream_of(text: &str) -> HostPort {
 impl Registry {
     /// Creates the registry of a proxy that has these routes.
     pub fn new(control: Control, routes: Vec<RouteState>) -> Self {
-        let mut proxies = BTreeMap::new();
-        for state in routes {
-            let bound = state.listeners.first().map(|listener| listener.address);
-            let listen = bound.map_or_else(|| state.route.listen.to_string(), |at| at.to_string());
-            let (name, upstream) = (state.route.name.clone(), state.route.upstream.to_string());
-            let (route, id) = (state.route, Some(state.id));
-            proxies.insert(name, Entry { listen, upstream, route, bound, id });
-        }
-        Self { control, proxies: Mutex::new(proxies) }
+        let entry = |state: RouteState| (state.route.name.clone(), Entry::of(state, 1));
+        let proxies = routes.into_iter().map(entry).collect();
+        Self { control, state: Mutex::new(State { proxies, ..State::default() }) }
     }
 
     /// Returns the handle of the proxy, for what changes nothing that is configured.
@@ -106,35 +119,49 @@ impl Registry {
     /// Locks the table for one change, or to look at it.
     pub fn open(&self, origin: Origin) -> Table<'_> {
         // A change that panicked was not carried out.
-        let proxies = self.proxies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Table { control: &self.control, proxies, origin }
+        let state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Table { control: &self.control, state, origin }
     }
 }
 
 /// The table of proxies, for one who changes it.
 pub struct Table<'a> {
     control: &'a Control,
-    proxies: MutexGuard<'a, BTreeMap<String, Entry>>,
+    state: MutexGuard<'a, State>,
     origin: Origin,
 }
 
 impl Table<'_> {
     /// Returns a proxy.
     pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.proxies.get(name)
+        self.state.proxies.get(name)
     }
 
     /// Returns all of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.proxies.iter().map(|(name, entry)| (name.as_str(), entry))
+        self.state.proxies.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// Returns true unless all rules are switched off.
+    pub fn rules_are_on(&self) -> bool {
+        self.control.rules_are_on()
+    }
+
+    /// Tells `watcher` of each change from now on, until it breaks off.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.state.watchers.push(watcher);
     }
 
     /// Adds a proxy that does not listen yet, in place of one that has its name.
-    pub fn put(&mut self, entry: Entry) -> Result<(), OrderError> {
+    ///
+    /// # Errors
+    /// When the proxy has ended.
+    pub fn put(&mut self, mut entry: Entry) -> Result<(), OrderError> {
         let name = entry.route.name.clone();
         self.disable(&name)?;
-        self.changed(&name, "created");
-        self.proxies.insert(name, entry);
+        entry.revision = self.revision_of(&name);
+        self.state.proxies.insert(name.clone(), entry);
+        self.done(&name, Deed::Created, self.control.now(), Began::default());
         Ok(())
     }
 
@@ -148,19 +175,15 @@ impl Table<'_> {
         }
         // What the proxy keeps of it would have its name.
         self.disable(name)?;
-        let entry = self.proxies.get_mut(name).expect("it is there");
+        let entry = self.state.proxies.get_mut(name).expect("it is there");
         let upstream = upstream_of(&entry.upstream);
         let route = Route { listen, upstream, enabled: true, ..entry.route.clone() };
-        let RouteState { id, listeners, .. } = self.control.add_promptly(route.clone())?;
+        let Carried { at, outcome } = self.control.add_promptly(route.clone())?;
+        let RouteState { id, listeners, began, .. } = outcome;
         let bound = listeners.first().expect("an enabled route listens").address;
-        *entry = Entry {
-            listen: bound.to_string(),
-            upstream: entry.upstream.clone(),
-            route,
-            bound: Some(bound),
-            id: Some(id),
-        };
-        self.changed(name, "enabled");
+        (entry.listen, entry.route) = (bound.to_string(), route);
+        (entry.bound, entry.id) = (Some(bound), Some(id));
+        self.done(name, Deed::Enabled, at, began);
         Ok(())
     }
 
@@ -169,24 +192,31 @@ impl Table<'_> {
     /// # Errors
     /// When the proxy has ended.
     pub fn disable(&mut self, name: &str) -> Result<(), OrderError> {
-        let Some(entry) = self.proxies.get_mut(name) else { return Ok(()) };
-        if let Some(id) = entry.id {
-            match self.control.close(id) {
-                // It may be gone already.
-                Ok(()) | Err(OrderError::NoRoute(_)) => (entry.bound, entry.id) = (None, None),
-                Err(error) => return Err(error),
-            }
-            self.changed(name, "disabled");
+        let Some(entry) = self.state.proxies.get_mut(name) else { return Ok(()) };
+        let Some(id) = entry.id else { return Ok(()) };
+        let (at, began) = match self.control.close(id) {
+            Ok(Carried { at, outcome }) => (at, outcome),
+            // It may be gone already.
+            Err(OrderError::NoRoute(_)) => (self.control.now(), Began::default()),
+            Err(error) => return Err(error),
+        };
+        let was_enabled = entry.is_enabled();
+        (entry.bound, entry.id) = (None, None);
+        if was_enabled {
+            self.done(name, Deed::Disabled, at, began);
         }
         Ok(())
     }
 
     /// Sets the texts of a proxy that does not listen.
     pub fn set_texts(&mut self, name: &str, listen: &str, upstream: &str) {
-        if let Some(entry) = self.proxies.get_mut(name) {
-            entry.listen = listen.to_owned();
-            entry.upstream = upstream.to_owned();
+        let Some(entry) = self.state.proxies.get_mut(name) else { return };
+        if (entry.listen.as_str(), entry.upstream.as_str()) == (listen, upstream) {
+            return;
         }
+        entry.listen = listen.to_owned();
+        entry.upstream = upstream.to_owned();
+        self.done(name, Deed::Moved, self.control.now(), Began::default());
     }
 
     /// Removes a proxy with its connections. Returns false if it is not there.
@@ -195,31 +225,68 @@ impl Table<'_> {
     /// When the proxy has ended.
     pub fn remove(&mut self, name: &str) -> Result<bool, OrderError> {
         self.disable(name)?;
-        let removed = self.proxies.remove(name).is_some();
-        if removed {
-            self.changed(name, "removed");
-        }
-        Ok(removed)
+        let Some(entry) = self.state.proxies.remove(name) else { return Ok(false) };
+        self.state.revision_gone = self.state.revision_gone.max(entry.revision);
+        self.done(name, Deed::Removed, self.control.now(), Began::default());
+        Ok(true)
     }
 
-    /// Replaces the rules of a proxy, whether it listens or not.
+    /// Replaces the rules of a proxy, whether it listens or not. The rules that it has already
+    /// change nothing.
     ///
     /// # Errors
     /// When a rule cannot act on it; nothing has changed then.
     pub fn set_profile(&mut self, name: &str, profile: Profile) -> Result<(), OrderError> {
-        let Some(entry) = self.proxies.get_mut(name) else { return Ok(()) };
+        let Some(entry) = self.state.proxies.get_mut(name) else { return Ok(()) };
+        if entry.route.profile == profile {
+            return Ok(());
+        }
         let route = Route { profile, ..entry.route.clone() };
         route.check_rules().map_err(OrderError::Rules)?;
-        if let Some(id) = entry.id {
-            self.control.set_profile(id, route.profile.clone())?;
-        }
+        let (at, began) = match entry.id {
+            Some(id) => {
+                let Carried { at, outcome } =
+                    self.control.set_profile(id, route.profile.clone())?;
+                (at, outcome)
+            }
+            None => (self.control.now(), Began::default()),
+        };
         entry.route = route;
-        self.changed(name, "profile");
+        self.done(name, Deed::Profile, at, began);
         Ok(())
     }
 
-    /// Tells of a change that was carried out.
-    fn changed(&self, name: &str, what: &str) {
-        log::info!("proxy {name}: {what} ({:?})", self.origin);
+    /// Switches the rules of all proxies on or off. Does nothing if they are.
+    ///
+    /// # Errors
+    /// When the proxy has ended.
+    pub fn set_rules_on(&mut self, on: bool) -> Result<(), OrderError> {
+        if self.rules_are_on() != on {
+            let Carried { at, outcome: began } = self.control.switch_rules(on)?;
+            log::info!("rules {} ({})", if on { "on" } else { "off" }, self.origin.name());
+            self.tell(at, Changed::Rules { on, began: &began });
+        }
+        Ok(())
+    }
+
+    /// Returns the number that the next change of a proxy counts from.
+    fn revision_of(&self, name: &str) -> u64 {
+        self.get(name).map_or(self.state.revision_gone, |entry| entry.revision)
+    }
+
+    /// Counts a change that was carried out, and tells of it.
+    fn done(&mut self, name: &str, deed: Deed, at: Instant, began: Began) {
+        if let Some(entry) = self.state.proxies.get_mut(name) {
+            entry.revision += 1;
+        }
+        log::info!("proxy {name}: {} ({})", deed.name(), self.origin.name());
+        self.tell(at, Changed::Proxy { name, deed, began });
+    }
+
+    fn tell(&mut self, at: Instant, changed: Changed<'_>) {
+        let (origin, rules_on) = (self.origin, self.rules_are_on());
+        let State { proxies, watchers, .. } = &mut *self.state;
+        let change = Change { at, origin, changed, proxies, rules_on };
+        watchers.retain_mut(|watcher| watcher(&change).is_continue());
     }
 }

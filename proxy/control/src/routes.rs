@@ -1,8 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::live;
-use crate::toxiproxy;
+use crate::{flows, guard, live, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -10,16 +9,17 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::MethodRouter;
 
-/// The largest body that is read, in bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
-
 /// Builds the API.
 pub(crate) fn router(context: Context) -> Router {
+    let guarded = middleware::from_fn_with_state(context.clone(), guard::guarded);
     let routes = Router::new()
         .merge(toxiproxy::routes(&context))
+        .merge(flows::routes())
         .merge(live::routes(&context))
         .fallback(no_route)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // The guard has read the whole body, and bounds it.
+        .layer(DefaultBodyLimit::disable())
+        .layer(guarded)
         .with_state(context);
     // axum adds it behind all layers of the routes themselves.
     Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))

@@ -351,6 +351,10 @@ impl Relay for TcpRelay {
         self.carriage.empty(turn, &mut self.accounts);
     }
 
+    fn began(&self) -> Option<Instant> {
+        self.carriage.carrier()?.link(Direction::Up).epoch()
+    }
+
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
         let waiting = self.carriage.waiting(&self.connections);

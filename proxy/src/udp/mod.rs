@@ -408,6 +408,10 @@ impl Relay for UdpRelay {
         self.listeners.close(&mut turn.reactor);
     }
 
+    fn began(&self) -> Option<Instant> {
+        self.lanes[Direction::Up.index()].link.epoch()
+    }
+
     fn report(&self) -> RelayReport {
         let lost = |loss| self.lanes.iter().map(|lane| lane.account.lost(loss)).sum();
         let open = self.flows.len().max(self.counts.open_at_end);

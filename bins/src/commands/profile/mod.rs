@@ -16,6 +16,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   jostle profile list satellite
   jostle profile show webpagetest-3g > mine.json
+  jostle profile show --canonical mine.json
   jostle profile check mine.json --rate 1000/s
   jostle profile check configs/profiles/*.json --json
   jostle profile from-netem 'delay 100ms 10ms loss 1% 25%'

@@ -12,7 +12,8 @@ use jostle_engine::profile::Profile;
 use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
-use std::path::Path;
+use jostle_study::weather::Weather;
+use std::path::{Path, PathBuf};
 
 /// Returns the values of `--tcp`, each with what it means.
 pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
@@ -48,38 +49,85 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// Whether the seed was drawn just now.
     pub(super) drawn: bool,
+    /// The file of the routes, if they are from one.
+    pub(super) source: Option<Source>,
+}
+
+/// A configuration file, and what the command line adds to it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    weather: Weather,
+    /// All routes may be disabled, as others may come.
+    may_be_idle: bool,
+    /// The file and those that it named when it was last read.
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl Source {
+    /// Reads the file: the seed, and the routes with the command line's rules in front. What it
+    /// reads over is noted.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says something impossible; with the place and the remedy.
+    pub(super) fn read(&mut self) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
+        let path = &self.path;
+        self.files = vec![path.clone()];
+        let text = files::read_text(path)
+            .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+        // Profiles named in the file stand beside it.
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let files = ProfileFiles::new(folder);
+        let configuration = Configuration::from_json(&text, &|name| files.read(name));
+        self.files.extend(files.looked_for());
+        let configuration =
+            configuration.map_err(|error| files.judge(&format!("{}: ", path.display()), &error))?;
+        for remark in &configuration.remarks {
+            note(&escaped(&format!("jostle: {}: {remark}", path.display())));
+        }
+        let mut routes = configuration.routes;
+        self.put_in_front(&mut routes)?;
+        Ok((configuration.seed, routes))
+    }
+
+    fn put_in_front(&self, routes: &mut [Route]) -> anyhow::Result<()> {
+        put_in_front(self.weather, routes)?;
+        if !self.may_be_idle && !routes.iter().any(|route| route.enabled) {
+            return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the rules of the command line in front of the routes' own.
+fn put_in_front(weather: Weather, routes: &mut [Route]) -> anyhow::Result<()> {
+    for route in routes {
+        let profile = std::mem::take(&mut route.profile);
+        route.profile =
+            weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Checks the command line and reads the files it names.
 pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
-    let (seed, mut routes) = match &args.config {
-        Some(path) => from_file(path)?,
-        None => (None, from_arguments(args)?),
+    let mut source = args.config.as_ref().map(|path| Source {
+        path: path.clone(),
+        weather: args.weather,
+        may_be_idle: args.api.is_some(),
+        files: Vec::new(),
+    });
+    let (seed, routes) = match &mut source {
+        Some(source) => source.read()?,
+        None => {
+            let mut routes = from_arguments(args)?;
+            put_in_front(args.weather, &mut routes)?;
+            (None, routes)
+        }
     };
-    for route in &mut routes {
-        let profile = std::mem::take(&mut route.profile);
-        route.profile =
-            args.weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
-    }
-    if args.api.is_none() && !routes.iter().any(|route| route.enabled) {
-        return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
-    }
     let given = args.seed.or(seed);
-    Ok(Plan { routes, seed: given.unwrap_or_else(fresh_seed), drawn: given.is_none() })
-}
-
-fn from_file(path: &Path) -> anyhow::Result<(Option<u64>, Vec<Route>)> {
-    let text = files::read_text(path)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
-    // Profiles named in the file stand beside it.
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let files = ProfileFiles::new(folder);
-    let configuration = Configuration::from_json(&text, &|name| files.read(name))
-        .map_err(|error| files.judge(&format!("{}: ", path.display()), &error))?;
-    for remark in &configuration.remarks {
-        note(&escaped(&format!("jostle: {}: {remark}", path.display())));
-    }
-    Ok((configuration.seed, configuration.routes))
+    let seed = given.unwrap_or_else(fresh_seed);
+    Ok(Plan { routes, seed, drawn: given.is_none(), source })
 }
 
 fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {

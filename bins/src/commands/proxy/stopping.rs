@@ -1,13 +1,16 @@
 //! What ends the run: signals, and time.
 
+use super::reload::{self, Wishes as Changes};
 use anyhow::Context;
 use jostle_common::transport::Transport;
 use jostle_common::words::grouped;
 use jostle_console::child::ChildEnd;
 use jostle_console::terminal::note;
 use jostle_console::{keys, signals, status};
+use jostle_control::Origin;
 use jostle_proxy::{Control, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1};
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
@@ -23,12 +26,17 @@ pub(super) struct Stopper {
     /// Set when the signals' thread is about to end the process.
     abandoned: Arc<AtomicBool>,
     command: Arc<OnceLock<ChildEnd>>,
+    changes: Changes,
+    /// Whether there is a configuration file to be read again.
+    has_file: bool,
 }
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Toggle,
+    /// The configuration file is to be read again.
+    Reload,
     /// The command has got the signal too, and it decides.
     LeaveToCommand,
     Stop,
@@ -45,9 +53,13 @@ struct Wishes {
 }
 
 impl Wishes {
-    fn of(&mut self, signal: i32, command_runs: bool) -> Wish {
+    /// `reloads` says that SIGHUP is about the file.
+    fn of(&mut self, signal: i32, command_runs: bool, reloads: bool) -> Wish {
         if signal == SIGUSR1 {
             return Wish::Toggle;
+        }
+        if signal == SIGHUP && reloads {
+            return Wish::Reload;
         }
         if signal == SIGINT && command_runs && !self.left_to_command && !self.stopping {
             self.left_to_command = true;
@@ -80,10 +92,14 @@ fn left_open(summary: &Summary) -> Option<String> {
 }
 
 impl Stopper {
-    pub(super) fn new(control: Control, drain: Duration) -> Self {
+    /// Keys and signals that change the configuration make wishes among `changes`; `has_file` says
+    /// that there is a file which SIGHUP is about.
+    pub(super) fn new(control: Control, drain: Duration, changes: Changes, has_file: bool) -> Self {
         Self {
             control,
             drain,
+            changes,
+            has_file,
             expects_command: Arc::default(),
             abandoned: Arc::default(),
             command: Arc::default(),
@@ -119,9 +135,9 @@ impl Stopper {
     }
 
     /// Returns what switches the rules, and says so.
-    pub(super) fn toggler(&self) -> impl Fn() + Send + 'static {
-        let control = self.control();
-        move || note(if control.toggle() { "rules on" } else { "rules off" })
+    pub(super) fn toggler(&self, origin: Origin) -> impl Fn() + Send + 'static {
+        let changes = self.changes.clone();
+        move || changes.make(reload::Wish::Toggle(origin))
     }
 
     fn stop(&self) {
@@ -155,13 +171,21 @@ impl Stopper {
     }
 
     /// SIGINT, SIGTERM and SIGHUP end the run, a second SIGINT or SIGTERM at once; SIGUSR1 switches
-    /// the rules. The first SIGINT is the command's while one runs: Ctrl-C at a terminal reaches
+    /// the rules. With a configuration file SIGHUP has it read again, unless the terminal has gone
+    /// that the run was started from. The first SIGINT is the command's while one runs: Ctrl-C at a terminal reaches
     /// both.
     pub(super) fn listen_to_signals(&self) -> anyhow::Result<()> {
-        let (toggle, stopper) = (self.toggler(), self.clone());
+        let (toggle, stopper) = (self.toggler(Origin::Signal), self.clone());
         let mut wishes = Wishes::default();
-        let act = move |signal| match wishes.of(signal, stopper.command_runs()) {
+        let mut signals = [signals::ending(), vec![SIGUSR1]].concat();
+        let hangs_up = signals.contains(&SIGHUP) && has_terminal();
+        if self.has_file && !signals.contains(&SIGHUP) {
+            signals.push(SIGHUP);
+        }
+        let reloads = move |stopper: &Self| stopper.has_file && !(hangs_up && !has_terminal());
+        let act = move |signal| match wishes.of(signal, stopper.command_runs(), reloads(&stopper)) {
             Wish::Toggle => toggle(),
+            Wish::Reload => stopper.changes.make(reload::Wish::Reload),
             Wish::LeaveToCommand | Wish::Nothing => {}
             Wish::Stop => stopper.stop(),
             Wish::Abandon => {
@@ -174,8 +198,7 @@ impl Stopper {
                 std::process::exit(128 + signal);
             }
         };
-        signals::on(&[signals::ending(), vec![SIGUSR1]].concat(), act)
-            .context("cannot listen to signals")
+        signals::on(&signals, act).context("cannot listen to signals")
     }
 
     /// Ends the run after a time.
@@ -195,6 +218,11 @@ impl Stopper {
     }
 }
 
+/// Returns true if the process has a terminal, whatever its output is.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,10 +231,10 @@ mod tests {
     #[test]
     fn the_first_interrupt_is_the_command_s_and_the_second_ends_it() {
         let mut wishes = Wishes::default();
-        let told = [SIGINT, SIGINT, SIGINT].map(|signal| wishes.of(signal, true));
+        let told = [SIGINT, SIGINT, SIGINT].map(|signal| wishes.of(signal, true, false));
         assert_eq!(told, [Wish::LeaveToCommand, Wish::Stop, Wish::Abandon]);
         let mut wishes = Wishes::default();
-        let told = [SIGINT, SIGTERM, SIGHUP].map(|signal| wishes.of(signal, true));
+        let told = [SIGINT, SIGTERM, SIGHUP].map(|signal| wishes.of(signal, true, false));
         assert_eq!(told, [Wish::LeaveToCommand, Wish::Stop, Wish::Nothing]);
     }
 
@@ -214,8 +242,17 @@ mod tests {
     fn without_a_command_the_first_signal_ends_it_and_the_second_at_once() {
         for signal in [SIGINT, SIGTERM] {
             let mut wishes = Wishes::default();
-            let told = [SIGUSR1, SIGHUP, SIGHUP, signal].map(|signal| wishes.of(signal, false));
+            let told = [SIGUSR1, SIGHUP, SIGHUP, signal];
+            let told = told.map(|signal| wishes.of(signal, false, false));
             assert_eq!(told, [Wish::Toggle, Wish::Stop, Wish::Nothing, Wish::Abandon]);
         }
+    }
+
+    #[test]
+    fn with_a_file_a_hang_up_is_about_the_file_and_ends_nothing() {
+        let mut wishes = Wishes::default();
+        let told = [SIGHUP, SIGHUP, SIGTERM].map(|signal| wishes.of(signal, true, true));
+        assert_eq!(told, [Wish::Reload, Wish::Reload, Wish::Stop]);
+        assert_eq!(wishes.of(SIGHUP, true, false), Wish::Nothing, "the terminal goes, too");
     }
 }

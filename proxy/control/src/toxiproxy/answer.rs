@@ -54,7 +54,7 @@ impl IntoResponse for Refusal {
 }
 
 /// Answers with text that a browser takes for nothing else.
-pub(super) fn plain(status: StatusCode, body: impl Into<String>) -> Response {
+pub(crate) fn plain(status: StatusCode, body: impl Into<String>) -> Response {
     let mut response = (status, body.into()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TEXT));

@@ -12,6 +12,6 @@ mod request_id;
 mod routes;
 mod toxics;
 
-pub(crate) use answer::{Refusal, not_found};
+pub(crate) use answer::{Refusal, not_found, plain};
 pub(crate) use request_id::RequestIds;
 pub(crate) use routes::routes;

@@ -1,6 +1,6 @@
 //! The routes of Toxiproxy's API, and what holds for all of them.
 
-use super::answer::{Refusal, plain, timed_out, typed, with_json};
+use super::answer::{Refusal, timed_out, typed, with_json};
 use super::{body, proxies, toxics};
 use crate::context::Context;
 use crate::registry::Table;
@@ -8,11 +8,10 @@ use crate::routes::only;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use jostle_common::clock::Clock;
 use jostle_engine::route::go_json;
 use serde_json::Value;
 use std::time::Duration;
@@ -22,8 +21,6 @@ const VERSION: &str = "2.12.0";
 
 /// The time after which an answer is given up, as Toxiproxy does.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(25);
-
-const REQUEST_ID: &str = "x-toxiproxy-request-id";
 
 /// Returns the API's routes.
 pub(crate) fn routes(context: &Context) -> Router<Context> {
@@ -41,28 +38,16 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         .route_layer(middleware::from_fn_with_state(context.clone(), routed))
 }
 
-/// Guards what is routed, gives it a time and a number.
-#[expect(clippy::disallowed_methods, reason = "the one deadline of the API, which decides nothing")]
+/// Gives what is routed a time and a number.
+#[expect(clippy::disallowed_methods, reason = "a deadline of the API, which decides nothing")]
 async fn routed(State(context): State<Context>, request: Request, next: Next) -> Response {
     let refused = request.method() == Method::HEAD;
-    let mut response = if is_browser(request.headers()) {
-        plain(StatusCode::FORBIDDEN, "User agent not allowed\n")
-    } else {
-        let answer = tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await;
-        answer.unwrap_or_else(|_| timed_out())
-    };
-    if !refused && response.status() != StatusCode::METHOD_NOT_ALLOWED {
-        let id = context.request_ids.next(Clock::wall().as_secs());
-        let id = HeaderValue::from_str(&id).expect("its digits are letters and numbers");
-        response.headers_mut().insert(REQUEST_ID, id);
+    let answer = tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await;
+    let response = answer.unwrap_or_else(|_| timed_out());
+    if refused || response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        return response;
     }
-    response
-}
-
-/// Returns true if a page in a browser asks: it must not reach what is meant for programs.
-fn is_browser(headers: &HeaderMap) -> bool {
-    let agent = headers.get(header::USER_AGENT);
-    agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+    context.numbered(response)
 }
 
 /// Does something with the table, and answers with the JSON that comes of it.

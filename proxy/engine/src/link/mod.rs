@@ -225,7 +225,7 @@ impl Link {
     }
 
     /// Returns the time at which its timeline began to count, if it has.
-    pub(crate) const fn epoch(&self) -> Option<Instant> {
+    pub const fn epoch(&self) -> Option<Instant> {
         self.epoch
     }
 

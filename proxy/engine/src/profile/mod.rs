@@ -5,15 +5,18 @@
 //! checks. The text that a person writes is read by `raw` and refused there with the place and the
 //! remedy.
 
+mod layout;
 pub mod library;
 pub mod netem;
 mod raw;
 mod shorthand;
 mod timeline;
+mod written;
 
 pub use crate::rules::{
     BurstLength, JitterShape, Queue, ReadFile, Rule, RuleKind, Shorthand, no_files,
 };
+pub(crate) use layout::laid_out;
 pub use raw::schema;
 pub(crate) use raw::{RawProfile, schema_of};
 pub use timeline::{Phase, Start, Then, Timeline};

@@ -40,7 +40,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
             // Counted behind the profile's own, which keep their ordinals.
             let ordinal =
                 phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
-            let key = format!("--{}", kind.name());
+            let key = format!("{}{}", Rule::SHORTHAND, kind.name());
             let (selection, kind) = (Selection::default(), kind.clone());
             Rule { key, ordinal, selection, kind, enabled: true, toxic: None }
         });

@@ -5,6 +5,7 @@ mod raw;
 mod services;
 mod toxics;
 mod toxiproxy;
+mod written;
 
 pub use raw::{
     Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit,

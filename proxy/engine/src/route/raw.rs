@@ -284,7 +284,9 @@ pub fn named_profile(name: &str, read: ReadFile<'_>) -> Result<Profile, SettingE
     let text = named_text(name, read)?;
     // The files that a profile names stand in its own folder.
     let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
-    Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))
+    let profile =
+        Profile::from_json_with(&text, &|file| read(&folder.join(file).to_string_lossy()))?;
+    Ok(profile.within_folder(folder))
 }
 
 /// Returns the JSON text of the built-in profile called `name`, or else of the file of that name.

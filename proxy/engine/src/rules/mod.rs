@@ -35,7 +35,7 @@ mod written;
 pub use batch::{Batch, BatchThen, BatchTrigger};
 pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
-pub use delay::{Delay, DelaySource, DelayTrace, DrawnDelay, Shape};
+pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
@@ -53,12 +53,13 @@ pub use slow_close::SlowClose;
 pub use stall::Stall;
 pub use written::{ReadFile, no_files};
 
-pub(crate) use delay::gaussian_quantile;
+pub(crate) use delay::{TIME_MAX as DELAY_MAX, gaussian_quantile};
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
-pub(crate) use selection::RawSelection;
+pub(crate) use selection::{RawSelection, write as write_selection};
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
 pub(crate) use source::{Origin, Source};
 pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup};
+pub(crate) use written::{Fields, NamedFile};
 
 use crate::route::Toxic;
 use jostle_common::setting::{SettingError, decode};
@@ -86,6 +87,26 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The beginning of the keys of those that shorthands put in front of a profile. They are counted
+    /// behind its own.
+    pub(crate) const SHORTHAND: &'static str = "--";
+
+    /// Returns the key of a rule without a name that has so many of its kind in front of it.
+    pub fn key_of(kind: &str, ordinal: u32) -> String {
+        match ordinal {
+            0 => kind.to_owned(),
+            _ => format!("{kind}#{}", ordinal + 1),
+        }
+    }
+
+    /// Returns the ordinal that such a key says, if it is one.
+    pub(crate) fn ordinal_of(kind: &str, key: &str) -> Option<u32> {
+        match key.strip_prefix(kind)? {
+            "" => Some(0),
+            rest => rest.strip_prefix('#')?.parse::<u32>().ok()?.checked_sub(1),
+        }
+    }
+
     /// Makes the only rule of its kind, for every packet.
     pub fn only(kind: RuleKind) -> Self {
         let key = kind.name().to_owned();
@@ -124,6 +145,27 @@ macro_rules! kinds {
             pub const fn name(&self) -> &'static str {
                 match self {
                     $(Self::$kind(_) => <$kind as RuleSyntax>::NAME,)*
+                }
+            }
+
+            /// Returns its own fields as a profile has them.
+            pub(crate) fn write(&self) -> Fields {
+                match self {
+                    $(Self::$kind(setting) => setting.write(),)*
+                }
+            }
+
+            /// Returns the file that it names, if it does.
+            pub(crate) fn file(&self) -> Option<NamedFile> {
+                match self {
+                    $(Self::$kind(setting) => setting.file(),)*
+                }
+            }
+
+            /// Calls the file that it names, if it does, by another name.
+            pub(crate) fn rename_file(&mut self, rename: &dyn Fn(&str) -> String) {
+                match self {
+                    $(Self::$kind(setting) => setting.rename_file(rename),)*
                 }
             }
 

@@ -4,7 +4,7 @@ use super::promise::{Decision, Promise, Traffic};
 use super::shorthand::Shorthand;
 use super::source::Origin;
 use super::stream::{StreamRule, StreamSetup};
-use super::written::ReadFile;
+use super::written::{Fields, NamedFile, ReadFile};
 use crate::packet::Packet;
 use crate::stage::{Stage, Verdict};
 use jostle_common::setting::SettingError;
@@ -36,6 +36,17 @@ pub(crate) trait RuleSyntax: RuleSetting + Sized {
     /// Makes the setting of the rule at `place` from its fields, or refuses them with the place
     /// and the remedy.
     fn read(place: &str, raw: Self::Raw, read: ReadFile<'_>) -> Result<Self, SettingError>;
+
+    /// Writes the fields of the rule so that `read` makes the same setting of them.
+    fn write(&self) -> Fields;
+
+    /// Returns the file that the rule names, if it does.
+    fn file(&self) -> Option<NamedFile> {
+        None
+    }
+
+    /// Calls the file that the rule names, if it does, by another name.
+    fn rename_file(&mut self, _: &dyn Fn(&str) -> String) {}
 
     /// Makes the setting that the shorthands ask for, if they do.
     fn from_shorthand(_: &Shorthand) -> Result<Option<Self>, SettingError> {

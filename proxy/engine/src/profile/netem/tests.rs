@@ -8,6 +8,10 @@ use crate::rules::{Delay, DrawnDelay};
 fn translated(line: &str) -> (Vec<String>, String) {
     let translation =
         from_netem(line, JitterOrder::AsInNetem).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let profile = Profile::from_json_with(&translation.profile, &|_| Ok("1 2 3".to_owned()));
+    let profile = profile.unwrap_or_else(|error| panic!("{line}: {error}"));
+    let read = Profile::from_value("", profile.to_value(), &|_| Ok("1 2 3".to_owned()));
+    assert_eq!(read.as_ref(), Ok(&profile), "{line}: {}", profile.to_value());
     let rules = translation.profile.lines().filter(|line| line.starts_with("    {"));
     let rules = rules.map(|rule| rule.trim().trim_end_matches(',').to_owned()).collect();
     (rules, translation.remarks.join("\n"))

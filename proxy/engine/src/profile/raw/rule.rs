@@ -6,6 +6,7 @@ use crate::rules::{
 };
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// A link signs packets with one bit per rule.
 pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
@@ -45,8 +46,9 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
     }
     let mut rules: Vec<Rule> = Vec::new();
     let mut packets_of_one = 1;
-    for RawRule { place, name, selection, kind, enabled } in raw {
-        let ordinal = rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
+    let identities = identities(&raw);
+    for (rule, (key, ordinal)) in raw.into_iter().zip(identities) {
+        let RawRule { place, name: _, selection, kind, enabled } = rule;
         if kind.copies_max() > 0 && ordinal >= DUPLICATE_RULES_MAX {
             return Err(SettingError::new(
                 place,
@@ -61,10 +63,6 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
             );
             return Err(SettingError::new(within(&place, "copies"), problem));
         }
-        let key = name.unwrap_or_else(|| match ordinal {
-            0 => kind.name().into(),
-            _ => format!("{}#{}", kind.name(), ordinal + 1),
-        });
         if rules.iter().any(|rule| rule.key == key) {
             let problem = format!(
                 "a second rule is called \"{key}\"; give each rule of a direction its own name"
@@ -74,6 +72,37 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
         rules.push(Rule { key, ordinal, selection, kind, enabled, toxic: None });
     }
     Ok(rules)
+}
+
+/// Returns the key of each rule, and its ordinal among its kind.
+///
+/// A name that says the ordinal (`duplicate#2`) keeps it when rules in front are gone, and those that
+/// shorthands put in front (`--duplicate`) are counted behind the others, as they were when they
+/// came. So what was written from a profile reads as the same profile, the draws of copies included.
+fn identities(raw: &[RawRule]) -> Vec<(String, u32)> {
+    let is_shorthand =
+        |rule: &RawRule| rule.name.as_ref().is_some_and(|name| name.starts_with(Rule::SHORTHAND));
+    let count = |rules: &[RawRule], kind: &RuleKind, shorthands: bool| {
+        let own =
+            |rule: &&RawRule| rule.kind.name() == kind.name() && is_shorthand(rule) == shorthands;
+        rules.iter().filter(own).count() as u32
+    };
+    let mut taken: BTreeSet<(&str, u32)> = BTreeSet::new();
+    let mut identities = Vec::new();
+    for (index, rule) in raw.iter().enumerate() {
+        let (kind, before) = (rule.kind.name(), &raw[..index]);
+        let place = match is_shorthand(rule) {
+            true => count(raw, &rule.kind, false) + count(before, &rule.kind, true),
+            false => count(before, &rule.kind, false),
+        };
+        let said = rule.name.as_deref().and_then(|name| Rule::ordinal_of(kind, name));
+        let said = said.filter(|said| rule.kind.copies_max() == 0 || *said < DUPLICATE_RULES_MAX);
+        let mut wanted = said.into_iter().chain(place..);
+        let ordinal = wanted.find(|one| !taken.contains(&(kind, *one))).unwrap_or(place);
+        taken.insert((kind, ordinal));
+        identities.push((rule.name.clone().unwrap_or_else(|| Rule::key_of(kind, place)), ordinal));
+    }
+    identities
 }
 
 fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, SettingError> {

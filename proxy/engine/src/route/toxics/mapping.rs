@@ -3,8 +3,8 @@
 use super::{Toxic, ToxicKind};
 use crate::profile::{Profile, Rule, Timeline};
 use crate::rules::{
-    CloseAfter, Delay, DelaySource, Outage, Per, Rate, RateSource, Reset, RuleKind, Selection,
-    Shape, Slice, SlowClose, Stall,
+    CloseAfter, DELAY_MAX, Delay, DelaySource, Outage, Per, Rate, RateSource, Reset, RuleKind,
+    Selection, Shape, Slice, SlowClose, Stall,
 };
 use jostle_common::chance::Direction;
 use jostle_common::units::{BitRate, Probability};
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// A kilobyte of a bandwidth, in bits.
 const KILOBYTE_BITS: u64 = 8_000;
+
+/// A time that a profile can say and nobody waits for.
+const FOR_EVER: Duration = Duration::from_secs(100 * 31_557_600);
 
 /// The number of entries of a table of even jitter.
 const TABLE: i64 = 1 << 14;
@@ -84,12 +87,18 @@ impl Toxic {
                 (ToxicKind::Timeout, [close.map_or(Some(0), whole_millis)?, 0, 0])
             }
             RuleKind::Reset(reset) => (ToxicKind::ResetPeer, [whole_millis(reset.after)?, 0, 0]),
+            RuleKind::Slice(Slice { size: u64::MAX, spread: 0, gap }) => {
+                (ToxicKind::Slicer, [0, 0, whole(*gap, 1_000)?])
+            }
             RuleKind::Slice(Slice { size, spread, gap }) => {
                 let (size, spread) = (i64::try_from(*size).ok()?, i64::try_from(*spread).ok()?);
                 (ToxicKind::Slicer, [size, spread, whole(*gap, 1_000)?])
             }
             RuleKind::CloseAfter(CloseAfter { bytes: Some(bytes), time: None }) => {
                 (ToxicKind::LimitData, [i64::try_from(*bytes).ok()?, 0, 0])
+            }
+            RuleKind::Outage(Outage { up: Duration::ZERO, random: false, hold: true, .. }) => {
+                (ToxicKind::Bandwidth, [0; 3])
             }
             _ => return None,
         };
@@ -128,16 +137,18 @@ pub fn toxics_of_profile(profile: &Profile) -> Vec<Toxic> {
     Direction::BOTH.into_iter().flat_map(of).collect()
 }
 
-/// Returns the delay of each chunk: even over `time` ± `jitter` milliseconds, at least 0.
+/// Returns the delay of each chunk: even over `time` ± `jitter` milliseconds, at least 0 and no longer
+/// than a profile can say.
 fn latency(time: i64, jitter: i64) -> Delay {
-    let mut delay = Delay::drawn(millis(time), millis(jitter), Shape::Uniform);
+    let most = |number| millis(number).min(DELAY_MAX);
+    let mut delay = Delay::drawn(most(time), most(jitter), Shape::Uniform);
     if time < 0 && jitter > 0 {
         // A table in 8192nds of the jitter, moved down by the time.
         let moved = (i128::from(time) * i128::from(TABLE / 2) / i128::from(jitter))
             .max(i128::from(i16::MIN)) as i64;
         let entry = |step: i64| (step + moved).max(i64::from(i16::MIN)) as i16;
         let entries = (-TABLE / 2..TABLE / 2).map(entry).collect();
-        delay = Delay::drawn(Duration::ZERO, millis(jitter), Shape::Table(entries));
+        delay = Delay::drawn(Duration::ZERO, most(jitter), Shape::Table(entries));
     }
     delay.holds_ends = false;
     delay
@@ -150,7 +161,7 @@ fn bandwidth(rate: i64) -> RuleKind {
         Some(limit) => RuleKind::Rate(Rate::constant(limit)),
         None => RuleKind::Outage(Outage {
             up: Duration::ZERO,
-            down: Duration::MAX,
+            down: FOR_EVER,
             random: false,
             hold: true,
         }),

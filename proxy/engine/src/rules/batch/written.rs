@@ -1,6 +1,7 @@
-//! Reads a `batch` rule.
+//! Reads and writes a `batch` rule.
 
 use super::{Batch, BatchThen, BatchTrigger};
+use crate::rules::written::{Fields, share, text, time};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{ByteSize, Probability, Span};
 use schemars::JsonSchema;
@@ -55,4 +56,15 @@ pub(super) fn read(place: &str, raw: &RawBatch) -> Result<Batch, SettingError> {
         RawThen::Drop => BatchThen::Drop,
     };
     Ok(Batch { window: raw.window.0, trigger, then })
+}
+
+pub(super) fn write(batch: &Batch) -> Fields {
+    let fields = Fields::default().with("window", time(batch.window));
+    let fields = match batch.trigger {
+        BatchTrigger::Chance(chance) => fields.with("chance", share(chance)),
+        BatchTrigger::Slot { packets, bytes } => {
+            fields.with_some("packets", packets).with_some("bytes", bytes.map(text))
+        }
+    };
+    fields.with_some("then", (batch.then == BatchThen::Drop).then_some("drop"))
 }

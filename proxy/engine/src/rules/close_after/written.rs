@@ -1,6 +1,7 @@
-//! Reads a `close_after` rule.
+//! Reads and writes a `close_after` rule.
 
 use super::CloseAfter;
+use crate::rules::written::{self, Fields};
 use jostle_common::setting::SettingError;
 use jostle_common::units::{ByteSize, Span};
 use schemars::JsonSchema;
@@ -22,4 +23,9 @@ pub(super) fn read(place: &str, raw: &RawCloseAfter) -> Result<CloseAfter, Setti
         return Err(SettingError::new(place, problem));
     }
     Ok(CloseAfter { bytes: raw.bytes.map(ByteSize::bytes), time: raw.time.map(|time| time.0) })
+}
+
+pub(super) fn write(close: &CloseAfter) -> Fields {
+    let bytes = close.bytes.map(|bytes| written::text(ByteSize::new(bytes)));
+    Fields::default().with_some("bytes", bytes).with_some("time", close.time.map(written::time))
 }

@@ -8,7 +8,7 @@ mod written;
 use super::promise::{Decision, Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
 use super::shorthand::Shorthand;
-use super::written::ReadFile;
+use super::written::{Fields, ReadFile};
 use jostle_common::setting::SettingError;
 use jostle_common::units::Probability;
 use serde_json::Value;
@@ -60,6 +60,10 @@ impl RuleSyntax for Corrupt {
 
     fn read(place: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
         written::read(place, raw)
+    }
+
+    fn write(&self) -> Fields {
+        written::write(self)
     }
 
     fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {

@@ -1,7 +1,7 @@
-//! Reads a `corrupt` rule.
+//! Reads and writes a `corrupt` rule.
 
 use super::{BITS_DEFAULT, Corrupt, Flips};
-use crate::rules::written::exactly_one;
+use crate::rules::written::{Fields, exactly_one, share};
 use jostle_common::setting::{Object, SettingError, within};
 use jostle_common::units::Probability;
 use schemars::JsonSchema;
@@ -69,4 +69,22 @@ pub(super) fn read(place: &str, raw: RawCorrupt) -> Result<Corrupt, SettingError
         Some(Object(RawRange { offset, length })) => Some(offset..offset.saturating_add(length)),
     };
     Ok(Corrupt { flips, range })
+}
+
+pub(super) fn write(corrupt: &Corrupt) -> Fields {
+    let fields = match corrupt.flips {
+        Flips::Bits { chance, bits } => Fields::default().with("chance", share(chance)).unless(
+            "bits",
+            bits,
+            BITS_DEFAULT,
+            Into::into,
+        ),
+        Flips::Rate(rate) => Fields::default().with("bit_error_rate", share(rate)),
+    };
+    let range = corrupt.range.as_ref().map(|range| {
+        // One that ends with the last number there is has saturated.
+        let length = range.end.saturating_sub(range.start).max(1);
+        Fields::default().with("offset", range.start).with("length", length)
+    });
+    fields.with_some("where", range)
 }

@@ -5,22 +5,27 @@ mod drawn;
 mod line;
 mod promise;
 mod stage;
+mod table;
 mod trace;
 mod written;
 
 pub use drawn::DrawnDelay;
 pub(crate) use drawn::gaussian_quantile;
+pub use table::DelayTable;
 pub use trace::DelayTrace;
 
 use super::promise::{Decision, Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Tables, Timing, Work};
 use super::shorthand::{JitterShape, Shorthand};
-use super::written::ReadFile;
+use super::written::{Fields, NamedFile, ReadFile};
 use jostle_common::setting::SettingError;
 use jostle_common::units::Span;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The longest time and jitter. Light takes five hours to Pluto.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The setting of a `delay` rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +34,8 @@ pub struct Delay {
     pub source: DelaySource,
     /// True if jitter may let a packet overtake another.
     pub reorder: bool,
-    /// True if the end of a stream on a raw route takes as long as a packet. It is, for whatever a
-    /// profile says; Toxiproxy's latency lets ends pass at once, behind the data.
+    /// True if the end of a stream on a raw route takes as long as a packet. Toxiproxy's latency lets
+    /// ends pass at once, behind the data.
     pub holds_ends: bool,
 }
 
@@ -74,7 +79,7 @@ impl Delay {
         let DelaySource::Drawn { time, jitter, shape, .. } = &self.source else { return Ok(()) };
         let (time, jitter) = (*time, *jitter);
         match shape {
-            Shape::Uniform if jitter > time => Err(format!(
+            Shape::Uniform if jitter > time && self.holds_ends => Err(format!(
                 "{} of jitter around {} would be before the packet came; write a jitter of at \
                  most the time",
                 Span(jitter),
@@ -128,7 +133,7 @@ pub enum Shape {
     ParetoNormal,
     /// time + jitter · T/8192 for an entry T of the table, drawn evenly: tc's `.dist` format. At
     /// least 0.
-    Table(Arc<[i16]>),
+    Table(DelayTable),
 }
 
 /// The widest spread of each shape, as a share of the time, before it would begin below 0.
@@ -155,6 +160,35 @@ impl RuleSyntax for Delay {
 
     fn read(place: &str, raw: Self::Raw, read: ReadFile<'_>) -> Result<Self, SettingError> {
         written::read(place, &raw, read)
+    }
+
+    fn write(&self) -> Fields {
+        written::write(self)
+    }
+
+    fn file(&self) -> Option<NamedFile> {
+        let (name, text) = match &self.source {
+            DelaySource::Trace(trace) => (trace.file()?, trace.text()),
+            DelaySource::Drawn { shape: Shape::Table(table), .. } => (table.file()?, table.text()),
+            DelaySource::Drawn { .. } => return None,
+        };
+        Some(NamedFile { name: name.to_owned(), text })
+    }
+
+    fn rename_file(&mut self, rename: &dyn Fn(&str) -> String) {
+        match &mut self.source {
+            DelaySource::Trace(trace) => {
+                if let Some(name) = trace.file().map(rename) {
+                    *trace = Arc::new(DelayTrace::clone(trace).of_file(&name));
+                }
+            }
+            DelaySource::Drawn { shape: Shape::Table(table), .. } => {
+                if let Some(name) = table.file().map(rename) {
+                    *table = table.clone().of_file(&name);
+                }
+            }
+            DelaySource::Drawn { .. } => {}
+        }
     }
 
     fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {

@@ -2,6 +2,8 @@
 
 use crate::rules::written::{lines, shortened};
 use jostle_common::units::parse_duration;
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A delay that changes at given times; behind the last line the trace begins again.
@@ -11,6 +13,8 @@ pub struct DelayTrace {
     steps: Vec<(Duration, Duration)>,
     /// The time at which it begins again; later than the last step.
     period: Duration,
+    /// The file that it was read from.
+    file: Option<Arc<str>>,
 }
 
 impl DelayTrace {
@@ -32,7 +36,7 @@ impl DelayTrace {
             return Err("line 1: the trace begins at 0; write \"0 20\", say".into());
         }
         let (period, _) = steps.pop().expect("there are two or more");
-        Ok(Self { steps, period })
+        Ok(Self { steps, period, file: None })
     }
 
     /// Reads lines of two numbers: the millisecond from which on a delay holds, and the delay in
@@ -59,6 +63,31 @@ impl DelayTrace {
             }
         };
         Self::new(lines(text)?.map(step).collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the same trace as that of a file.
+    #[must_use]
+    pub fn of_file(self, name: &str) -> Self {
+        Self { file: Some(name.into()), ..self }
+    }
+
+    /// Returns the name of the file that it was read from, if it was.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
+    /// Returns it as the text of a file.
+    pub(super) fn text(&self) -> String {
+        let millis = |time: Duration| {
+            let nanos = time.as_nanos();
+            format!("{}.{:06}", nanos / 1_000_000, nanos % 1_000_000)
+        };
+        let last = self.steps.last().map_or(Duration::ZERO, |(_, delay)| *delay);
+        let steps = self.steps.iter().copied().chain([(self.period, last)]);
+        steps.fold(String::new(), |mut text, (from, delay)| {
+            let _ = writeln!(text, "{} {}", millis(from), millis(delay));
+            text
+        })
     }
 
     /// Returns the delay `elapsed` after the start.

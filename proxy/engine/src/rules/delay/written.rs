@@ -1,19 +1,17 @@
-//! Reads a `delay` rule.
+//! Reads and writes a `delay` rule.
 
-use super::{Delay, DelaySource, DelayTrace, Shape};
-use crate::rules::written::{ReadFile, exactly_one, shortened};
+use super::{Delay, DelaySource, DelayTable, DelayTrace, Shape, TIME_MAX};
+use crate::rules::written::{self, Fields, ReadFile, exactly_one, shortened};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most entries that the kernel takes (`NETEM_DIST_MAX`).
 const TABLE_MAX: usize = 16_384;
-
-/// Light takes five hours to Pluto.
-const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Holds packets for a time that is drawn, or that follows a trace.
 #[derive(Deserialize, JsonSchema)]
@@ -33,6 +31,10 @@ pub(crate) struct RawDelay {
     /// Whether jitter may let packets overtake each other; they keep their order unless stated.
     #[serde(default)]
     reorder: bool,
+    /// Whether the end of a stream on a raw route takes as long as a packet; it does unless stated.
+    /// Where it does not, as with Toxiproxy's latency, even jitter may be wider than the time: what
+    /// would be before a packet came is at once.
+    holds_ends: Option<bool>,
     /// Delays over time: a file beside the profile, or pairs of a millisecond and the delay from
     /// then on.
     trace: Option<RawTrace>,
@@ -69,7 +71,15 @@ enum RawTable {
 )]
 enum RawTrace {
     File(String),
-    List(Vec<(f64, Span)>),
+    List(Vec<(RawFrom, Span)>),
+}
+
+/// A time since the start: a number of milliseconds, or with its unit.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum RawFrom {
+    Millis(f64),
+    Time(Span),
 }
 
 pub(super) fn read(place: &str, raw: &RawDelay, read: ReadFile<'_>) -> Result<Delay, SettingError> {
@@ -83,7 +93,8 @@ pub(super) fn read(place: &str, raw: &RawDelay, read: ReadFile<'_>) -> Result<De
         .transpose()?;
     let drawn = raw.time.map(|time| drawn(place, time.0, raw, read)).transpose()?;
     let source = exactly_one(place, "delay", [("time", drawn), ("trace", trace)])?;
-    let delay = Delay { source, reorder: raw.reorder, holds_ends: true };
+    let holds_ends = raw.holds_ends.unwrap_or(true);
+    let delay = Delay { source, reorder: raw.reorder, holds_ends };
     delay.check().map_err(|problem| SettingError::new(within(place, "jitter"), problem))?;
     Ok(delay)
 }
@@ -163,7 +174,7 @@ fn drawn(
 
 /// Reads a table in tc's format: whole numbers between spaces and line ends, 8192 to a standard
 /// deviation; `#` begins a comment.
-fn table(place: &str, raw: &RawTable, read: ReadFile<'_>) -> Result<Arc<[i16]>, SettingError> {
+fn table(place: &str, raw: &RawTable, read: ReadFile<'_>) -> Result<DelayTable, SettingError> {
     let refuse = |problem: String| SettingError::new(place, problem);
     let numbers: Vec<i16> = match raw {
         RawTable::List(numbers) => numbers.clone(),
@@ -190,7 +201,11 @@ fn table(place: &str, raw: &RawTable, read: ReadFile<'_>) -> Result<Arc<[i16]>, 
             numbers.len()
         )));
     }
-    Ok(numbers.into())
+    let table = DelayTable::from(numbers);
+    Ok(match raw {
+        RawTable::List(_) => table,
+        RawTable::File(name) => table.of_file(name),
+    })
 }
 
 fn trace(place: &str, raw: &RawTrace, read: ReadFile<'_>) -> Result<DelaySource, SettingError> {
@@ -198,17 +213,85 @@ fn trace(place: &str, raw: &RawTrace, read: ReadFile<'_>) -> Result<DelaySource,
     let trace = match raw {
         RawTrace::File(name) => {
             let text = read(name).map_err(refuse)?;
-            DelayTrace::parse(&text).map_err(|problem| refuse(format!("{name}: {problem}")))?
+            DelayTrace::parse(&text)
+                .map_err(|problem| refuse(format!("{name}: {problem}")))?
+                .of_file(name)
         }
         RawTrace::List(list) => {
-            let steps = list.iter().map(|(millis, delay)| {
-                let from = Duration::try_from_secs_f64(*millis / 1000.0).map_err(|_| {
-                    refuse(format!("{millis} is not a number of milliseconds since the start"))
-                })?;
+            let steps = list.iter().map(|(from, delay)| {
+                let from = match from {
+                    RawFrom::Time(from) => from.0,
+                    RawFrom::Millis(millis) => from_millis(*millis).ok_or_else(|| {
+                        refuse(format!("{millis} is not a number of milliseconds since the start"))
+                    })?,
+                };
                 Ok((from, delay.0))
             });
             DelayTrace::new(steps.collect::<Result<_, _>>()?).map_err(refuse)?
         }
     };
     Ok(DelaySource::Trace(Arc::new(trace)))
+}
+
+fn from_millis(millis: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(millis / 1000.0).ok()
+}
+
+pub(super) fn write(delay: &Delay) -> Fields {
+    let fields = Fields::default();
+    let fields = match &delay.source {
+        DelaySource::Drawn { time, jitter, shape, memory } => {
+            let fields = fields.with("time", written::time(*time));
+            if jitter.is_zero() {
+                fields
+            } else {
+                let fields = fields.with("jitter", written::time(*jitter));
+                written_shape(fields, shape).unless(
+                    "memory",
+                    *memory,
+                    Duration::ZERO,
+                    written::time,
+                )
+            }
+        }
+        DelaySource::Trace(trace) => match trace.file() {
+            Some(name) => fields.with("trace", name),
+            None => fields.with("trace", steps(trace)),
+        },
+    };
+    fields.unless("reorder", delay.reorder, false, Into::into).unless(
+        "holds_ends",
+        delay.holds_ends,
+        true,
+        Into::into,
+    )
+}
+
+fn written_shape(fields: Fields, shape: &Shape) -> Fields {
+    match shape {
+        Shape::Uniform => fields,
+        Shape::Normal => fields.with("shape", "normal"),
+        Shape::Pareto => fields.with("shape", "pareto"),
+        Shape::ParetoNormal => fields.with("shape", "paretonormal"),
+        Shape::Table(table) => match table.file() {
+            Some(name) => fields.with("table", name),
+            None => fields.with("table", table.to_vec()),
+        },
+    }
+}
+
+/// Writes the steps of a trace, the end of the round last.
+fn steps(trace: &DelayTrace) -> Vec<Value> {
+    let last = trace.steps().last().map_or(Duration::ZERO, |(_, delay)| *delay);
+    let steps = trace.steps().iter().copied().chain([(trace.period(), last)]);
+    let step = |(from, delay): (Duration, Duration)| {
+        let millis = from.as_nanos() as f64 / 1e6;
+        let from = match from_millis(millis) {
+            Some(read) if read == from => written::number(millis),
+            // So far from the start milliseconds are too coarse.
+            _ => written::time(from),
+        };
+        Value::Array(vec![from, written::time(delay)])
+    };
+    steps.map(step).collect()
 }

@@ -1,11 +1,12 @@
-//! Reads a `drop` rule.
+//! Reads and writes a `drop` rule.
 
 use super::{BurstLength, Drop, FourState};
-use crate::rules::written::exactly_one;
+use crate::rules::written::{Fields, exactly_one, number, share, time};
 use jostle_common::setting::{Object, SettingError, within};
 use jostle_common::units::Probability;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A chain this slow has sojourns of ten million packets; recomputing a fate walks that far.
 const TRANSITIONS_MIN: f64 = 1e-7;
@@ -216,4 +217,42 @@ fn pattern(place: &str, list: Vec<Probability>) -> Result<Drop, SettingError> {
         return Err(SettingError::new(place, problem));
     }
     Ok(Drop::Pattern(list))
+}
+
+pub(super) fn write(drop: &Drop) -> Fields {
+    let fields = Fields::default();
+    match drop {
+        Drop::Chance(chance) => fields.with("chance", share(*chance)),
+        Drop::Burst { mean, length } => {
+            let length = match *length {
+                BurstLength::Packets(packets) => number(packets),
+                BurstLength::Time(length) => time(length),
+            };
+            fields
+                .with("burst", Fields::default().with("mean", share(*mean)).with("length", length))
+        }
+        Drop::GilbertElliott { p, r, loss_bad, loss_good } => {
+            let states = Fields::default()
+                .with("p", share(*p))
+                .with("r", share(*r))
+                .unless("loss_bad", *loss_bad, Probability::ALWAYS, share)
+                .unless("loss_good", *loss_good, Probability::NEVER, share);
+            fields.with("gilbert_elliott", states)
+        }
+        Drop::FourState(FourState { p13, p31, p32, p23, p14 }) => {
+            let states = Fields::default()
+                .with("p13", share(*p13))
+                .unless("p31", *p31, p13.complement(), share)
+                .unless("p32", *p32, Probability::NEVER, share)
+                .unless("p23", *p23, Probability::ALWAYS, share)
+                .unless("p14", *p14, Probability::NEVER, share);
+            fields.with("four_state", states)
+        }
+        Drop::Every(every) => fields.with("every", *every),
+        Drop::Packets(packets) => fields.with("packets", packets.to_vec()),
+        Drop::Pattern(chances) => {
+            let chances: Vec<Value> = chances.iter().copied().map(share).collect();
+            fields.with("pattern", chances)
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! Reads a `duplicate` rule.
+//! Reads and writes a `duplicate` rule.
 
 use super::{COPIES_DEFAULT, COPIES_MAX, Duplicate};
+use crate::rules::written::{Fields, share, time};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{Probability, Span};
 use schemars::JsonSchema;
@@ -28,4 +29,11 @@ pub(super) fn read(place: &str, raw: &RawDuplicate) -> Result<Duplicate, Setting
     }
     let gap = raw.gap.map_or(Duration::ZERO, |gap| gap.0);
     Ok(Duplicate { chance: raw.chance, copies, gap })
+}
+
+pub(super) fn write(duplicate: &Duplicate) -> Fields {
+    Fields::default()
+        .with("chance", share(duplicate.chance))
+        .unless("copies", duplicate.copies, COPIES_DEFAULT, Into::into)
+        .unless("gap", duplicate.gap, Duration::ZERO, time)
 }

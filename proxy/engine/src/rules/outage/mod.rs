@@ -9,7 +9,7 @@ use super::promise::{Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
 use super::sojourns::Sojourns;
 use super::source::Origin;
-use super::written::ReadFile;
+use super::written::{Fields, ReadFile};
 use jostle_common::setting::SettingError;
 use serde_json::Value;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The setting of an `outage` rule: up first, then down, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// The time for which it works; zero, which a profile cannot say, if it never does.
+    /// The time for which it works; zero, which goes with `hold` alone, if it never does.
     pub up: Duration,
     /// The time for which it does not.
     pub down: Duration,
@@ -42,6 +42,10 @@ impl RuleSyntax for Outage {
 
     fn read(place: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
         written::read(place, &raw)
+    }
+
+    fn write(&self) -> Fields {
+        written::write(self)
     }
 }
 

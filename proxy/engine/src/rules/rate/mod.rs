@@ -17,7 +17,7 @@ pub use trace::{OPPORTUNITY_BYTES, RateTrace};
 use super::promise::{Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
 use super::shorthand::Shorthand;
-use super::written::ReadFile;
+use super::written::{Fields, NamedFile, ReadFile};
 use jostle_common::setting::SettingError;
 use jostle_common::units::{BitRate, ByteSize};
 use serde_json::Value;
@@ -115,6 +115,23 @@ impl RuleSyntax for Rate {
 
     fn read(place: &str, raw: Self::Raw, read: ReadFile<'_>) -> Result<Self, SettingError> {
         written::read(place, raw, read)
+    }
+
+    fn write(&self) -> Fields {
+        written::write(self)
+    }
+
+    fn file(&self) -> Option<NamedFile> {
+        let RateSource::Trace(trace) = &self.source else { return None };
+        Some(NamedFile { name: trace.file()?.to_owned(), text: trace.text() })
+    }
+
+    fn rename_file(&mut self, rename: &dyn Fn(&str) -> String) {
+        if let RateSource::Trace(trace) = &mut self.source
+            && let Some(name) = trace.file().map(rename)
+        {
+            *trace = Arc::new(RateTrace::clone(trace).of_file(&name));
+        }
     }
 
     fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {

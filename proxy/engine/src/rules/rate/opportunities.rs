@@ -30,7 +30,7 @@ impl Opportunities {
 
     /// Returns true if it follows this trace.
     pub(super) fn follows(&self, trace: &Arc<RateTrace>) -> bool {
-        Arc::ptr_eq(&self.trace, trace) || self.trace == *trace
+        Arc::ptr_eq(&self.trace, trace) || self.trace.millis() == trace.millis()
     }
 
     /// Returns the time at which the next one comes.

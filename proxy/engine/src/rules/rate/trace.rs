@@ -1,6 +1,8 @@
 //! A trace of delivery opportunities: how a link's speed was over time, recorded and replayed.
 
 use crate::rules::written::{lines, shortened};
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bytes that one delivery opportunity carries: a full Ethernet packet and the four bytes that
@@ -14,6 +16,8 @@ pub const OPPORTUNITY_BYTES: u32 = 1504;
 pub struct RateTrace {
     /// Milliseconds since the start, ascending; the last is not 0.
     millis: Vec<u64>,
+    /// The file that it was read from.
+    file: Option<Arc<str>>,
 }
 
 impl RateTrace {
@@ -35,7 +39,7 @@ impl RateTrace {
             Some(last) if *last > u64::from(u32::MAX) => {
                 Err(format!("{last} ms are over 49 days; write a shorter trace"))
             }
-            Some(_) => Ok(Self { millis }),
+            Some(_) => Ok(Self { millis, file: None }),
         }
     }
 
@@ -54,6 +58,25 @@ impl RateTrace {
             })
         };
         Self::new(lines(text)?.map(number).collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the same trace as that of a file.
+    #[must_use]
+    pub fn of_file(self, name: &str) -> Self {
+        Self { file: Some(name.into()), ..self }
+    }
+
+    /// Returns the name of the file that it was read from, if it was.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
+    /// Returns it as the text of a file.
+    pub(super) fn text(&self) -> String {
+        self.millis.iter().fold(String::new(), |mut text, millis| {
+            let _ = writeln!(text, "{millis}");
+            text
+        })
     }
 
     /// Returns the milliseconds of one round.

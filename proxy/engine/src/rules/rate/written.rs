@@ -1,12 +1,12 @@
-//! Reads a `rate` rule.
+//! Reads and writes a `rate` rule.
 
 use super::{Discipline, Queue, Rate, RateSource, RateTrace};
-use crate::rules::written::{ReadFile, exactly_one};
+use crate::rules::written::{Fields, ReadFile, exactly_one, text, time};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{BitRate, ByteSize, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -133,7 +133,9 @@ fn trace(place: &str, raw: RawTrace, read: ReadFile<'_>) -> Result<RateSource, S
         RawTrace::List(millis) => RateTrace::new(millis).map_err(refuse)?,
         RawTrace::File(name) => {
             let text = read(&name).map_err(refuse)?;
-            RateTrace::parse(&text).map_err(|problem| refuse(format!("{name}: {problem}")))?
+            RateTrace::parse(&text)
+                .map_err(|problem| refuse(format!("{name}: {problem}")))?
+                .of_file(&name)
         }
     };
     Ok(RateSource::Trace(Arc::new(trace)))
@@ -155,4 +157,31 @@ fn discipline(place: &str, raw: &RawDiscipline) -> Result<Discipline, SettingErr
             Ok(Discipline::Codel { target: target.0, interval: interval.0 })
         }
     }
+}
+
+pub(super) fn write(rate: &Rate) -> Fields {
+    let fields = Fields::default();
+    let fields = match &rate.source {
+        RateSource::Limit(limit) => fields.with("limit", text(limit)),
+        RateSource::Trace(trace) => match trace.file() {
+            Some(name) => fields.with("trace", name),
+            None => fields.with("trace", trace.millis().to_vec()),
+        },
+    };
+    let discipline = match rate.discipline {
+        // Waiting is what a link makes of the tail, not what anybody wrote.
+        Discipline::Tail | Discipline::Wait => None,
+        Discipline::Head => Some("head".into()),
+        Discipline::CODEL_DEFAULT => Some("codel".into()),
+        Discipline::Codel { target, interval } => {
+            let codel =
+                Fields::default().with("target", time(target)).with("interval", time(interval));
+            Some(Value::from(Fields::default().with("codel", codel)))
+        }
+    };
+    fields
+        .with_some("queue", rate.queue.map(text))
+        .with_some("discipline", discipline)
+        .unless("overhead", rate.overhead, 0, Into::into)
+        .unless("burst", rate.burst, ByteSize::new(0), text)
 }

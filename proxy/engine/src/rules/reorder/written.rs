@@ -1,6 +1,7 @@
-//! Reads a `reorder` rule.
+//! Reads and writes a `reorder` rule.
 
 use super::{AT_MOST_DEFAULT, BEHIND_DEFAULT, Reorder};
+use crate::rules::written::{Fields, share, time};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{Probability, Span};
 use schemars::JsonSchema;
@@ -40,4 +41,14 @@ pub(super) fn read(place: &str, raw: &RawReorder) -> Result<Reorder, SettingErro
     }
     let at_most = raw.at_most.map_or(AT_MOST_DEFAULT, |at_most| at_most.0);
     Ok(Reorder::Behind { chance: raw.chance, behind, at_most })
+}
+
+pub(super) fn write(reorder: &Reorder) -> Fields {
+    let fields = Fields::default().with("chance", share(reorder.chance()));
+    match *reorder {
+        Reorder::Behind { behind, at_most, .. } => fields
+            .unless("behind", behind, BEHIND_DEFAULT, Into::into)
+            .unless("at_most", at_most, AT_MOST_DEFAULT, time),
+        Reorder::Ahead { .. } => fields.with("ahead", true),
+    }
 }

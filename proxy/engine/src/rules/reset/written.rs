@@ -1,6 +1,7 @@
-//! Reads a `reset` rule.
+//! Reads and writes a `reset` rule.
 
 use super::Reset;
+use crate::rules::written::{Fields, time};
 use jostle_common::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,4 +16,8 @@ pub(crate) struct RawReset {
 
 pub(super) const fn read(raw: &RawReset) -> Reset {
     Reset { after: raw.after.0 }
+}
+
+pub(super) fn write(reset: &Reset) -> Fields {
+    Fields::default().with("after", time(reset.after))
 }

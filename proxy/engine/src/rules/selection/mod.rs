@@ -2,7 +2,7 @@
 
 mod written;
 
-pub(crate) use written::RawSelection;
+pub(crate) use written::{RawSelection, write};
 
 use bytes::Bytes;
 use jostle_common::units::Probability;

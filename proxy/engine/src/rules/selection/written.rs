@@ -1,6 +1,7 @@
-//! Reads what every rule may say besides its own fields: `per`, `flows`, `match` and `enabled`.
+//! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and `enabled`.
 
 use super::{Match, MatchBytes, Per, Selection};
+use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
 use jostle_common::setting::{Object, SettingError, decode, within};
 use jostle_common::units::{ByteSize, Probability};
@@ -193,4 +194,42 @@ fn from_hex(text: &str) -> Result<Vec<u8>, String> {
         return Err(refuse());
     }
     Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+/// Writes `per`, `flows` and `match`. A rule on streams is one per flow without saying so.
+pub(crate) fn write(fields: Fields, selection: &Selection, is_for_streams: bool) -> Fields {
+    let per_flow = selection.per == Per::Flow && !is_for_streams;
+    fields
+        .with_some("per", per_flow.then_some("flow"))
+        .unless("flows", selection.flows, Probability::ALWAYS, share)
+        .with_some("match", selection.matching.as_ref().map(written_match))
+}
+
+fn written_match(matching: &Match) -> Fields {
+    let size = |bytes: &u32| text(ByteSize::new(u64::from(*bytes)));
+    let sizes = Fields::default().unless("min", matching.size.start(), &0, size).unless(
+        "max",
+        matching.size.end(),
+        &u32::MAX,
+        size,
+    );
+    let (after, first) = (*matching.number.start() - 1, *matching.number.end());
+    let fields = Fields::default()
+        .with_some("size", (!sizes.is_empty()).then_some(sizes))
+        .unless("after", after, 0, Into::into)
+        .unless("first", first, u64::MAX, Into::into)
+        .with_some("bytes", matching.bytes.as_ref().map(written_bytes));
+    // It has to say something.
+    if fields.is_empty() { fields.with("after", 0) } else { fields }
+}
+
+fn written_bytes(bytes: &MatchBytes) -> Fields {
+    let fields = Fields::default().with("offset", bytes.offset);
+    match std::str::from_utf8(&bytes.value) {
+        Ok(text) if !text.contains(char::is_control) => fields.with("text", text),
+        _ => {
+            let hex: String = bytes.value.iter().map(|byte| format!("{byte:02x}")).collect();
+            fields.with("hex", hex)
+        }
+    }
 }

@@ -6,7 +6,7 @@ mod written;
 
 use super::promise::{Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
-use super::written::ReadFile;
+use super::written::{Fields, ReadFile};
 use jostle_common::setting::SettingError;
 use serde_json::Value;
 
@@ -25,6 +25,10 @@ impl RuleSyntax for Size {
 
     fn read(place: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
         written::read(place, &raw)
+    }
+
+    fn write(&self) -> Fields {
+        written::write(self)
     }
 }
 

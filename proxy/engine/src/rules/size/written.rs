@@ -1,6 +1,7 @@
-//! Reads a `size` rule.
+//! Reads and writes a `size` rule.
 
 use super::Size;
+use crate::rules::written::{Fields, text};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::ByteSize;
 use schemars::JsonSchema;
@@ -19,4 +20,8 @@ pub(super) fn read(place: &str, raw: &RawSize) -> Result<Size, SettingError> {
         SettingError::new(within(place, "max"), "no packet is that large; write at most 64KiB")
     })?;
     Ok(Size { max })
+}
+
+pub(super) fn write(size: &Size) -> Fields {
+    Fields::default().with("max", text(ByteSize::new(u64::from(size.max))))
 }

@@ -1,6 +1,7 @@
-//! Reads a `slice` rule.
+//! Reads and writes a `slice` rule.
 
 use super::Slice;
+use crate::rules::written::{Fields, text, time};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{ByteSize, Span};
 use schemars::JsonSchema;
@@ -35,4 +36,14 @@ pub(super) fn read(place: &str, raw: &RawSlice) -> Result<Slice, SettingError> {
         return Err(SettingError::new(within(place, "spread"), problem));
     }
     Ok(Slice { size, spread, gap: raw.gap.map_or(Duration::ZERO, |gap| gap.0) })
+}
+
+pub(super) fn write(slice: &Slice) -> Fields {
+    let size = |bytes| text(ByteSize::new(bytes));
+    Fields::default().with("size", size(slice.size)).unless("spread", slice.spread, 0, size).unless(
+        "gap",
+        slice.gap,
+        Duration::ZERO,
+        time,
+    )
 }

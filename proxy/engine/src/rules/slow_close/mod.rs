@@ -7,7 +7,7 @@ mod written;
 use super::promise::Promise;
 use super::setting::RuleSyntax;
 use super::stream::{StreamRule, StreamSetting, StreamSetup};
-use super::written::ReadFile;
+use super::written::{Fields, ReadFile};
 use jostle_common::setting::SettingError;
 use serde_json::Value;
 use std::time::Duration;
@@ -27,6 +27,10 @@ impl RuleSyntax for SlowClose {
 
     fn read(_: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
         Ok(written::read(&raw))
+    }
+
+    fn write(&self) -> Fields {
+        written::write(self)
     }
 }
 

@@ -1,6 +1,7 @@
-//! Reads a `slow_close` rule.
+//! Reads and writes a `slow_close` rule.
 
 use super::SlowClose;
+use crate::rules::written::{Fields, time};
 use jostle_common::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,4 +16,8 @@ pub(crate) struct RawSlowClose {
 
 pub(super) const fn read(raw: &RawSlowClose) -> SlowClose {
     SlowClose { delay: raw.delay.0 }
+}
+
+pub(super) fn write(slow: &SlowClose) -> Fields {
+    Fields::default().with("delay", time(slow.delay))
 }

@@ -1,6 +1,7 @@
-//! Reads a `stall` rule.
+//! Reads and writes a `stall` rule.
 
 use super::Stall;
+use crate::rules::written::{Fields, text, time};
 use jostle_common::units::{ByteSize, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,4 +18,10 @@ pub(crate) struct RawStall {
 
 pub(super) fn read(raw: &RawStall) -> Stall {
     Stall { after: raw.after.map_or(0, ByteSize::bytes), close: raw.close.map(|close| close.0) }
+}
+
+pub(super) fn write(stall: &Stall) -> Fields {
+    Fields::default()
+        .unless("after", stall.after, 0, |bytes| text(ByteSize::new(bytes)))
+        .with_some("close", stall.close.map(time))
 }

@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_table_is_read_as_netem_reads_it_but_never_goes_below_zero() {
-        let table = drawn(10 * MS, 8 * MS, Shape::Table(Arc::new([8192, -16384, 0, 4096])));
+        let table = drawn(10 * MS, 8 * MS, Shape::Table(vec![8192, -16384, 0, 4096].into()));
         let at = |p| table.quantile(p).as_micros();
         assert_eq!([at(0.0), at(0.24), at(0.26), at(0.6), at(1.0)], [0, 0, 10_000, 14_000, 18_000]);
         assert_eq!(table.mean(), Duration::from_micros(10_500), "of what is drawn: -6 ms became 0");

@@ -1,0 +1,444 @@
+//! Taking over a configuration file that has been read again: what it changed, and nothing else,
+//! all of it or none.
+//!
+//! What counts is the file as it was when it was last taken over. A route that the file says anew
+//! becomes what it says; one that it left alone keeps what else was done to it; one that it left out
+//! goes, and those that were never in it stay.
+
+use super::{Deed, Entry, Origin, Registry, State, Table};
+use jostle_common::time::Instant;
+use jostle_engine::route::{HostPort, Route};
+use jostle_proxy::{Began, Carried, OrderError, PreparedRoute, RouteState, StartError};
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+/// How often a plan is made anew because the table changed while its names were looked up.
+const PLANS_MAX: usize = 5;
+
+/// What taking over a file changed, by the names of the routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Those that are new.
+    pub added: Vec<String>,
+    /// Those that are others than before.
+    pub changed: Vec<String>,
+    /// Those that are gone, and drain.
+    pub removed: Vec<String>,
+}
+
+impl Reloaded {
+    /// Returns true if nothing was to be done.
+    pub const fn is_nothing(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// The reason why a file was not taken over. Nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// A route could not be carried out; the error names it.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// Others changed the same routes all the while.
+    #[error("the routes changed while the file was taken over; try again")]
+    Busy,
+}
+
+/// A step from what is there to what the file says.
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    /// Adds a route.
+    Add(Route),
+    /// Sets other rules; nothing else differs.
+    Profile(Route),
+    /// Puts a route in the place of another of its name.
+    Replace(Route),
+    /// Lets a route drain.
+    Remove(String),
+}
+
+impl Step {
+    fn name(&self) -> &str {
+        match self {
+            Self::Add(route) | Self::Profile(route) | Self::Replace(route) => &route.name,
+            Self::Remove(name) => name,
+        }
+    }
+}
+
+/// Says what is to be done where a file that said `before` says `after`, and `proxies` are there.
+fn plan(
+    before: &BTreeMap<String, Route>,
+    after: &[Route],
+    proxies: &BTreeMap<String, Entry>,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for route in after.iter().filter(|route| before.get(&route.name) != Some(route)) {
+        let Some(entry) = proxies.get(&route.name) else {
+            steps.push(Step::Add(route.clone()));
+            continue;
+        };
+        let is_profile = is_but_for_rules(entry, route);
+        if is_profile && entry.route.profile != route.profile {
+            steps.push(Step::Profile(route.clone()));
+        } else if !is_profile {
+            steps.push(Step::Replace(route.clone()));
+        }
+    }
+    let stays = |name: &String| after.iter().any(|route| route.name == *name);
+    let gone = before.keys().filter(|name| !stays(name) && proxies.contains_key(*name));
+    steps.extend(gone.cloned().map(Step::Remove));
+    steps
+}
+
+/// Returns true if a proxy is what a route says, its rules aside.
+fn is_but_for_rules(entry: &Entry, route: &Route) -> bool {
+    let there =
+        Route { profile: route.profile.clone(), enabled: route.enabled, ..entry.route.clone() };
+    there == *route
+        && entry.is_enabled() == route.enabled
+        && entry.upstream == route.upstream.to_string()
+}
+
+/// A step with its names looked up, and what it changes.
+struct Prepared {
+    step: Step,
+    /// The new route, where one is added or replaced.
+    route: Option<PreparedRoute>,
+    /// The proxy as it is before, and the route that puts it back.
+    before: Option<(Entry, PreparedRoute)>,
+}
+
+/// A step that was carried out.
+struct Done {
+    /// What is to be told of it.
+    tell: Vec<(String, Deed, Instant, Began)>,
+    /// The proxy that is there since.
+    new: String,
+    /// What was there before.
+    before: Option<(Entry, PreparedRoute)>,
+}
+
+impl Registry {
+    /// Notes what the configuration file says of the routes that the proxy started with.
+    pub fn begin_with_file(&self, routes: &[Route]) {
+        self.open(Origin::Start).state.file = by_name(routes);
+    }
+
+    /// Takes over a file that says `routes` now: all that changed in it, or nothing. What did not
+    /// change keeps its connections and what it holds; what is removed drains for `drain` at most.
+    /// May wait for names, and others may change things meanwhile.
+    ///
+    /// # Errors
+    /// When a route cannot be carried out. What was done of it is undone.
+    pub fn reload(&self, routes: &[Route], drain: Duration) -> Result<Reloaded, ReloadError> {
+        for _ in 0..PLANS_MAX {
+            let steps = self.prepare(routes)?;
+            let mut table = self.open(Origin::File);
+            let is_as_planned = steps.iter().all(|one| {
+                let revision = one.before.as_ref().map(|(entry, _)| entry.revision);
+                table.get(one.step.name()).map(|entry| entry.revision) == revision
+            });
+            if is_as_planned {
+                let reloaded = table.carry_out(steps, drain)?;
+                table.state.file = by_name(routes);
+                return Ok(reloaded);
+            }
+        }
+        Err(ReloadError::Busy)
+    }
+
+    /// Makes the plan, and looks up the names while nobody waits.
+    fn prepare(&self, routes: &[Route]) -> Result<Vec<Prepared>, OrderError> {
+        let steps: Vec<(Step, Option<Entry>)> = {
+            let table = self.open(Origin::File);
+            let State { file, proxies, .. } = &*table.state;
+            let with_entry = |step: Step| {
+                let before = proxies.get(step.name()).cloned();
+                (step, before)
+            };
+            plan(file, routes, proxies).into_iter().map(with_entry).collect()
+        };
+        let prepare = |route: &Route| self.control.prepare(route.clone());
+        let prepared = steps.into_iter().map(|(step, before)| {
+            let route = match &step {
+                Step::Add(route) | Step::Replace(route) => Some(prepare(route)?),
+                Step::Profile(route) => {
+                    route.check_rules().map_err(OrderError::Rules)?;
+                    None
+                }
+                Step::Remove(_) => None,
+            };
+            let back = |entry: Entry| prepare(&as_it_is(&entry)).map(|back| (entry, back));
+            Ok(Prepared { step, route, before: before.map(back).transpose()? })
+        });
+        prepared.collect()
+    }
+}
+
+fn by_name(routes: &[Route]) -> BTreeMap<String, Route> {
+    routes.iter().map(|route| (route.name.clone(), route.clone())).collect()
+}
+
+/// Returns the route of a proxy with the address that it listens on now.
+fn as_it_is(entry: &Entry) -> Route {
+    let listen = match entry.bound {
+        Some(bound) => HostPort { host: bound.ip().to_string(), port: bound.port() },
+        None => entry.route.listen.clone(),
+    };
+    Route { listen, enabled: entry.is_enabled(), ..entry.route.clone() }
+}
+
+/// Returns true if a route could not listen because somebody else does.
+fn is_taken(error: &OrderError) -> bool {
+    matches!(error, OrderError::Start(StartError::Listen { cause, .. })
+        if cause.kind() == io::ErrorKind::AddrInUse)
+}
+
+impl Table<'_> {
+    /// Carries the steps out: first what may fail, which is undone if something does.
+    fn carry_out(&mut self, steps: Vec<Prepared>, drain: Duration) -> Result<Reloaded, OrderError> {
+        let is_removal = |one: &Prepared| matches!(one.step, Step::Remove(_));
+        let (mut leaving, coming): (Vec<_>, Vec<_>) = steps.into_iter().partition(is_removal);
+        let may_fail = |one: &Prepared| one.route.is_some();
+        let (coming, rules): (Vec<_>, Vec<_>) = coming.into_iter().partition(may_fail);
+        let mut done = Vec::new();
+        if let Err(error) = self.bring_in(coming, &mut leaving, &mut done, drain) {
+            self.undo(done, drain);
+            return Err(error);
+        }
+        for one in rules.into_iter().chain(leaving) {
+            match self.finish(one.step, drain) {
+                Ok(did) => done.extend(did),
+                // Only a proxy that has ended refuses these.
+                Err(error) => log::error!("the reload ends half done: {error}"),
+            }
+        }
+        let mut reloaded = Reloaded::default();
+        for (name, deed, at, began) in done.into_iter().flat_map(|did| did.tell) {
+            self.done(&name, deed, at, began);
+            match deed {
+                Deed::Created => reloaded.added.push(name),
+                Deed::Removed => reloaded.removed.push(name),
+                _ => reloaded.changed.push(name),
+            }
+        }
+        Ok(reloaded)
+    }
+
+    /// Lets new routes listen, and others elsewhere. An address may become free by another step, so
+    /// those that find it taken are tried again as long as others succeed; or it may be that of a
+    /// route which leaves, and hands its sockets over.
+    fn bring_in(
+        &mut self,
+        mut coming: Vec<Prepared>,
+        leaving: &mut Vec<Prepared>,
+        done: &mut Vec<Done>,
+        drain: Duration,
+    ) -> Result<(), OrderError> {
+        while !coming.is_empty() {
+            let (before, mut refused) = (coming.len(), None);
+            for one in std::mem::take(&mut coming) {
+                match self.enter(&one, drain) {
+                    Ok(did) => done.push(did),
+                    Err(error) if is_taken(&error) => {
+                        coming.push(one);
+                        refused = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(refused) = refused.filter(|_| coming.len() == before) else { continue };
+            let pair = coming.iter().enumerate().find_map(|(place, one)| {
+                let route = one.route.as_ref()?.route();
+                let new = one.before.is_none();
+                let is_there = |leaves: &Prepared| {
+                    let entry = leaves.before.as_ref().map(|(entry, _)| entry);
+                    let bound = entry.and_then(|entry| entry.bound);
+                    new && bound.is_some_and(|bound| bound.port() == route.listen.port)
+                };
+                Some((place, leaving.iter().position(is_there)?))
+            });
+            let Some((place, leaves)) = pair else { return Err(refused) };
+            let (new, old) = (coming.swap_remove(place), leaving.swap_remove(leaves));
+            done.push(self.succeed(new, old, drain)?);
+        }
+        Ok(())
+    }
+
+    /// Adds a route, or puts it in the place of the one of its name.
+    fn enter(&mut self, one: &Prepared, drain: Duration) -> Result<Done, OrderError> {
+        let route = one.route.as_ref().expect("only such steps come here");
+        let name = one.step.name().to_owned();
+        let id = one.before.as_ref().and_then(|(entry, _)| entry.id);
+        let (at, state, began) = match id {
+            Some(id) => {
+                let Carried { at, outcome: (state, began) } =
+                    self.control.replace_prepared(id, route, drain)?;
+                (at, state, began)
+            }
+            None => {
+                let Carried { at, outcome } = self.control.add_prepared(route)?;
+                (at, outcome, Began::default())
+            }
+        };
+        let deed = if one.before.is_some() { Deed::Replaced } else { Deed::Created };
+        self.put_in(state);
+        let tell = vec![(name.clone(), deed, at, began)];
+        Ok(Done { tell, new: name, before: one.before.clone() })
+    }
+
+    /// Adds a route that takes over the sockets of another one, which leaves.
+    fn succeed(
+        &mut self,
+        new: Prepared,
+        old: Prepared,
+        drain: Duration,
+    ) -> Result<Done, OrderError> {
+        let route = new.route.as_ref().expect("only such steps come here");
+        let id = old.before.as_ref().and_then(|(entry, _)| entry.id).expect("it listens");
+        let Carried { at, outcome: (state, began) } =
+            self.control.replace_prepared(id, route, drain)?;
+        let (gone, name) = (old.step.name().to_owned(), new.step.name().to_owned());
+        self.take_out(&gone);
+        self.put_in(state);
+        let tell = vec![
+            (gone, Deed::Removed, at, began),
+            (name.clone(), Deed::Created, at, Began::default()),
+        ];
+        Ok(Done { tell, new: name, before: old.before })
+    }
+
+    /// Sets rules, or lets a route go.
+    fn finish(&mut self, step: Step, drain: Duration) -> Result<Option<Done>, OrderError> {
+        let Some(entry) = self.state.proxies.get_mut(step.name()) else { return Ok(None) };
+        let (id, now) = (entry.id, self.control.now());
+        let nothing = Carried { at: now, outcome: Began::default() };
+        let (carried, deed) = match &step {
+            Step::Profile(Route { profile, .. }) => {
+                entry.route.profile = profile.clone();
+                let set = id.map(|id| self.control.set_profile(id, profile.clone()));
+                (set.transpose()?, Deed::Profile)
+            }
+            _ => {
+                let gone = id.map(|id| self.control.remove(id, drain)).transpose()?;
+                self.take_out(step.name());
+                (gone, Deed::Removed)
+            }
+        };
+        let Carried { at, outcome } = carried.unwrap_or(nothing);
+        let name = step.name().to_owned();
+        Ok(Some(Done { tell: vec![(name.clone(), deed, at, outcome)], new: name, before: None }))
+    }
+
+    /// Undoes steps, the last one first.
+    fn undo(&mut self, done: Vec<Done>, drain: Duration) {
+        for Done { new, before, .. } in done.into_iter().rev() {
+            let id = self.state.proxies.remove(&new).and_then(|entry| entry.id);
+            let undone = match (&before, id) {
+                (Some((entry, back)), Some(id)) if entry.id.is_some() => {
+                    self.control.replace_prepared(id, back, drain).map(drop)
+                }
+                (_, Some(id)) => self.control.close(id).map(drop),
+                (_, None) => Ok(()),
+            };
+            if let Err(error) = undone {
+                log::error!("route {new}: the reload could not be undone: {error}");
+            }
+            if let Some((entry, _)) = before {
+                self.state.proxies.insert(entry.route.name.clone(), entry);
+            }
+        }
+    }
+
+    /// Puts a route into the table, under the number of the one that was there.
+    fn put_in(&mut self, state: RouteState) {
+        let name = state.route.name.clone();
+        let revision = self.revision_of(&name);
+        self.state.proxies.insert(name, Entry::of(state, revision));
+    }
+
+    fn take_out(&mut self, name: &str) {
+        if let Some(entry) = self.state.proxies.remove(name) {
+            self.state.revision_gone = self.state.revision_gone.max(entry.revision);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_engine::route::Configuration;
+
+    fn routes(text: &str) -> Vec<Route> {
+        let text = format!(r#"{{ "proxies": [ {text} ] }}"#);
+        Configuration::from_json(&text, &|name| Err(name.into())).unwrap().routes
+    }
+
+    /// A route with a port, a delay in milliseconds, and something more.
+    fn route(name: &str, port: u16, delay: u32, more: &str) -> String {
+        format!(
+            r#"{{ "name": "{name}", "listen": "tcp://127.0.0.1:{port}", "upstream": "127.0.0.1:9",
+                "profile": {{ "up": [ {{ "rule": "delay", "time": "{delay}ms" }} ] }} {more} }}"#
+        )
+    }
+
+    fn there(text: &str) -> BTreeMap<String, Entry> {
+        let entry = |route: Route| {
+            let bound = format!("127.0.0.1:{}", route.listen.port).parse().unwrap();
+            let (listen, upstream) = (route.listen.to_string(), route.upstream.to_string());
+            let bound = Some(bound).filter(|_| route.enabled);
+            (route.name.clone(), Entry { listen, upstream, route, bound, id: None, revision: 1 })
+        };
+        routes(text).into_iter().map(entry).collect()
+    }
+
+    /// What is done, in words: `+a`, `~a` (rules), `=a` (replaced), `-a`.
+    fn planned(before: &str, after: &str, proxies: &str) -> String {
+        let steps = plan(&by_name(&routes(before)), &routes(after), &there(proxies));
+        let word = |step: &Step| {
+            let sign = match step {
+                Step::Add(_) => '+',
+                Step::Profile(_) => '~',
+                Step::Replace(_) => '=',
+                Step::Remove(_) => '-',
+            };
+            format!("{sign}{}", step.name())
+        };
+        steps.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_the_file_changed_is_done_and_nothing_else() {
+        let [a, b] = [route("a", 1, 10, ""), route("b", 2, 10, "")];
+        let both = format!("{a}, {b}");
+        let slow = route("a", 1, 20, "");
+        let moved = route("a", 3, 10, "");
+        let off = route("a", 1, 10, r#", "enabled": false"#);
+        for (before, after, proxies, done) in [
+            (&both, &both, &both, ""),
+            (&a, &both, &a, "+b"),
+            (&both, &a, &both, "-b"),
+            (&a, &slow, &a, "~a"),
+            (&a, &moved, &a, "=a"),
+            (&a, &off, &a, "=a"),
+            (&off, &a, &off, "=a"),
+            // Something else did what the file says now.
+            (&a, &slow, &slow, ""),
+            (&a, &off, &off, ""),
+            // What the file left alone keeps what was done to it, removal included.
+            (&a, &a, &slow, ""),
+            (&a, &both, &b, ""),
+            (&both, &both, &a, ""),
+            (&both, &a, &a, ""),
+            // What it changed becomes what it says, whatever was done to it.
+            (&a, &moved, &slow, "=a"),
+            (&a, &slow, &b, "+a"),
+            // What was never in it stays.
+            (&a, &a, &both, ""),
+        ] {
+            assert_eq!(planned(before, after, proxies), done, "{before} {after} {proxies}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Routes as a configuration file has them: the way back from valid ones to what is read.
+
+use super::{
+    Configuration, CongestionControl, Route, TcpMode, Unit, profile_of_toxics, toxics_of_profile,
+};
+use crate::profile::{Profile, laid_out};
+use jostle_common::units::{ByteSize, Span};
+use serde_json::{Map, Value, json};
+
+impl Configuration {
+    /// Returns the configuration as a file has it; reading that gives the same routes, if there are
+    /// any. What was read over is not in it.
+    pub fn to_value(&self) -> Value {
+        let mut fields = Map::new();
+        fields.extend(self.seed.map(|seed| ("seed".to_owned(), seed.into())));
+        let routes = self.routes.iter().map(Route::to_value);
+        fields.insert("proxies".to_owned(), routes.collect());
+        Value::Object(fields)
+    }
+
+    /// Returns the same as text, laid out as people do it.
+    pub fn to_text(&self) -> String {
+        laid_out(&self.to_value())
+    }
+}
+
+impl Route {
+    /// Returns the route as a configuration file has it, with its profile; `paired` is for callers of
+    /// the library alone. Rules that are toxics, and all there is, are written as toxics.
+    pub fn to_value(&self) -> Value {
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Value| {
+            fields.insert(name.to_owned(), value);
+        };
+        put("name", self.name.as_str().into());
+        put("listen", format!("{}://{}", self.transport.scheme(), self.listen).into());
+        put("upstream", self.upstream.to_string().into());
+        let toxics = self.toxics();
+        let plain = match &toxics {
+            Some(_) => TcpMode::TOXIPROXY,
+            None => TcpMode::default(),
+        };
+        if let Some(toxics) = toxics {
+            put("toxics", toxics);
+        } else if self.profile != Profile::default() {
+            put("profile", self.profile.to_value());
+        }
+        if let Some(seed) = self.seed {
+            put("seed", seed.into());
+        }
+        if !self.enabled {
+            put("enabled", false.into());
+        }
+        if self.tcp != plain {
+            let (tcp, unit) = written_mode(self.tcp);
+            put("tcp", tcp);
+            if let Some(unit) = unit {
+                put("unit", unit);
+            }
+        }
+        if self.follow {
+            put("follow", true.into());
+        }
+        if let Some(idle) = self.idle {
+            put("idle", Span(idle).to_string().into());
+        }
+        Value::Object(fields)
+    }
+
+    /// Returns its toxics as Toxiproxy prints them, if the profile is nothing else.
+    fn toxics(&self) -> Option<Value> {
+        let mut rules = self.profile.up.rules().chain(self.profile.down.rules()).peekable();
+        let are_toxics = rules.peek().is_some() && rules.all(|rule| rule.toxic.is_some());
+        if !are_toxics {
+            return None;
+        }
+        let toxics = toxics_of_profile(&self.profile);
+        if profile_of_toxics(&toxics) != self.profile {
+            return None;
+        }
+        toxics.iter().map(|toxic| serde_json::from_str::<Value>(&toxic.to_json()).ok()).collect()
+    }
+}
+
+/// Returns what is written as `tcp` and as `unit`.
+fn written_mode(mode: TcpMode) -> (Value, Option<Value>) {
+    match mode {
+        TcpMode::Model(CongestionControl::Cubic) => ("model".into(), None),
+        TcpMode::Model(CongestionControl::Reno) => (json!({ "model": "reno" }), None),
+        TcpMode::Raw(Unit::Line) => ("raw".into(), None),
+        TcpMode::Raw(Unit::Read) => ("raw".into(), Some("read".into())),
+        TcpMode::Raw(Unit::Bytes(bytes)) => {
+            ("raw".into(), Some(ByteSize::new(bytes).to_string().into()))
+        }
+    }
+}
