@@ -29,4 +29,12 @@ if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, promethe
     "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31' 'prometheus-client>=0.22,<1'; } ||
     echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate prometheus-client" >&2
 fi
+
+# What looks at the panel's page for people who cannot see it or use no mouse.
+node="$(dirname "$0")/../target/node"
+if [ ! -e "$node/node_modules/axe-core/axe.min.js" ]; then
+  { command -v npm >/dev/null && mkdir -p "$node" &&
+    npm install --prefix "$node" --no-save --no-audit --no-fund --silent 'axe-core@^4.10'; } ||
+    echo "not installed, so the tests that need it will skip: axe-core" >&2
+fi
 exit 0

@@ -7,6 +7,7 @@
 use crate::delays::Delays;
 use crate::fate::{Fate, Loss, Settled};
 use crate::lateness::Lateness;
+use crate::observed::{FlowEvent, Observed};
 use crate::sinks::Sinks;
 use crate::snapshot::LinkTimes;
 use crate::summary::LinkSummary;
@@ -67,6 +68,14 @@ impl Account {
         sinks: &mut Sinks,
     ) {
         if packet.is_mark() {
+            if sinks.are_observers() {
+                self.observe(
+                    packet.flow,
+                    packet.at,
+                    FlowEvent::Left(self.direction, packet),
+                    sinks,
+                );
+            }
             return;
         }
         self.settled += 1;
@@ -80,6 +89,19 @@ impl Account {
             Fate::Discarded(loss) => self.totals.discarded[loss.index()] += 1,
         }
         self.tell(link, packet, fate, released, sinks);
+    }
+
+    /// Tells who observes flows of a packet that enters the link.
+    pub(crate) fn arrive(&self, packet: &Packet, sinks: &mut Sinks) {
+        if sinks.are_observers() {
+            self.observe(packet.flow, packet.at, FlowEvent::Arrived(self.direction, packet), sinks);
+        }
+    }
+
+    /// Tells who observes flows what happened to one.
+    pub(crate) fn observe(&self, flow: u32, at: Instant, event: FlowEvent<'_>, sinks: &mut Sinks) {
+        let (route, transport) = (&self.route, self.transport);
+        sinks.observe(&Observed { route, transport, flow, at, event });
     }
 
     /// Writes down bytes of a delivered stream that a rule discarded. They crossed the link of

@@ -31,6 +31,7 @@ pub struct Control {
     mailbox: SyncSender<Order>,
     waker: Arc<Waker>,
     clock: Clock,
+    seed: u64,
 }
 
 /// A route whose names are looked up.
@@ -50,8 +51,14 @@ impl Control {
         mailbox: SyncSender<Order>,
         waker: Arc<Waker>,
         clock: Clock,
+        seed: u64,
     ) -> Self {
-        Self { flags, mailbox, waker, clock }
+        Self { flags, mailbox, waker, clock, seed }
+    }
+
+    /// Returns the seed of the run, for the routes that have none of their own.
+    pub const fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Returns the time of the run, as the event log tells it.

@@ -75,7 +75,7 @@ impl Lane {
             let discarded = self.link.counters().discarded_total();
             let run = self.memory.hold(received.bytes);
             for range in received.datagrams() {
-                self.let_in(flow, stamp, run.slice(range));
+                self.let_in(flow, stamp, run.slice(range), sinks);
             }
             let discarded = self.link.counters().discarded_total() - discarded;
             self.shares_runs = 2 * discarded <= count;
@@ -85,7 +85,7 @@ impl Lane {
         for range in received.datagrams() {
             let payload = &received.bytes[range];
             if self.memory.has_room(payload.len(), self.link.cost(1)) {
-                self.let_in(flow, stamp, self.memory.hold(payload));
+                self.let_in(flow, stamp, self.memory.hold(payload), sinks);
                 entered += 1;
             } else {
                 self.refuse(flow, stamp, payload, Loss::NoRoom, sinks);
@@ -96,13 +96,22 @@ impl Lane {
         entered as u32
     }
 
-    fn let_in(&mut self, flow: u32, stamp: Instant, payload: Bytes) {
+    fn let_in(&mut self, flow: u32, stamp: Instant, payload: Bytes, sinks: &mut Sinks) {
         self.account.read(payload.len());
         self.floor = self.floor.max(stamp);
         while let Some(output) = self.link.poll(self.floor) {
             self.outputs.push(output);
         }
-        self.link.handle(Packet::new(flow, self.floor, Body::Data(payload)));
+        let packet = Packet::new(flow, self.floor, Body::Data(payload));
+        if sinks.are_observers() {
+            self.account.arrive(&self.link.numbered(&packet), sinks);
+        }
+        self.link.handle(packet);
+    }
+
+    /// Returns when what arrived at `stamp` enters the link.
+    pub(crate) fn arrival(&self, stamp: Instant) -> Instant {
+        self.floor.max(stamp)
     }
 
     /// Counts what the kernel dropped on a socket since it last told.

@@ -37,6 +37,7 @@
 
 mod account;
 mod alarm;
+pub mod capture;
 mod client;
 mod control;
 mod delays;
@@ -51,6 +52,7 @@ mod lane;
 mod lateness;
 mod listener;
 mod network;
+mod observed;
 mod orders;
 mod own;
 mod past;
@@ -79,6 +81,7 @@ pub use fate::{Fate, Loss, Settled};
 pub use flow::{FlowCounts, FlowId, FlowPage, FlowState};
 pub use lateness::LatenessSummary;
 pub use listener::Listener;
+pub use observed::{Crossing, FlowEvent, Observed};
 pub use orders::{Began, Carried, OrderError, RouteId, RouteState};
 pub use proxy::Proxy;
 pub use selection::Selection;

@@ -60,6 +60,9 @@ impl Proxy {
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
         let log = events.map(|file| EventLog::start(file, events_only)).transpose()?;
+        let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
+        let mut sinks = sinks;
+        sinks.iter_mut().for_each(|sink| sink.begin(epoch));
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             reactor,
@@ -113,8 +116,9 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        let clock = self.turn.reactor.clock();
-        Control::new(Arc::clone(&self.flags), self.orders.clone(), Arc::clone(&self.waker), clock)
+        let (clock, seed) = (self.turn.reactor.clock(), self.network.seed());
+        let (flags, waker) = (Arc::clone(&self.flags), Arc::clone(&self.waker));
+        Control::new(flags, self.orders.clone(), waker, clock, seed)
     }
 
     /// Relays on this thread until it is stopped, then finishes what is open for as long as it was
@@ -227,6 +231,9 @@ impl Proxy {
                 answer(&reply, Ok(self.read()));
             }
             Order::AddSink(sink, reply) => {
+                let mut sink = sink;
+                let epoch = turn.reactor.now().since(Instant::START);
+                sink.begin(Clock::wall().saturating_sub(epoch));
                 turn.sinks.add(sink);
                 answer(&reply, Ok(()));
             }

@@ -2,8 +2,10 @@
 
 use crate::event_log::{EventLog, LogEnd};
 use crate::fate::Settled;
+use crate::observed::Observed;
 use crate::snapshot::EventLines;
 use jostle_common::time::Instant;
+use std::time::Duration;
 
 /// Is told of each packet's fate, once, on the event loop.
 ///
@@ -13,17 +15,34 @@ pub trait Sink: Send {
     /// Takes note of a packet. Its bytes are lent for the call.
     fn record(&mut self, settled: &Settled<'_>);
 
-    /// Is told that the counters have just been read: they have all fates that it was told of, and
-    /// no others.
-    fn counters_read(&mut self) {}
+    /// Is told when the run began: the time since 1970 at [`Instant::START`].
+    fn begin(&mut self, epoch: Duration) {
+        let _ = epoch;
+    }
 
-    /// Returns when [`flush`](Self::flush) has something to do; `None`: nothing.
+    /// Returns true if it wants to [observe](Self::observe) flows, too. It is asked once.
+    fn observes(&self) -> bool {
+        false
+    }
+
+    /// Takes note of what happened to a flow. What is in it is lent for the call.
+    fn observe(&mut self, observed: &Observed<'_>) {
+        let _ = observed;
+    }
+
+    /// Returns when it wants to be [flushed](Self::flush).
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
     /// Hands on what has waited long enough.
-    fn flush(&mut self, _now: Instant) {}
+    fn flush(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Is told that the counters have just been read: they have all fates that it was told of, and
+    /// no others.
+    fn counters_read(&mut self) {}
 
     /// Returns true if it wants to be told nothing any more. It is dropped then.
     fn is_over(&self) -> bool {
@@ -35,16 +54,32 @@ pub trait Sink: Send {
 pub(crate) struct Sinks {
     pub(crate) log: Option<EventLog>,
     others: Vec<Box<dyn Sink>>,
+    /// Set when one of them observes flows.
+    observed: bool,
 }
 
 impl Sinks {
     pub(crate) fn new(log: Option<EventLog>, others: Vec<Box<dyn Sink>>) -> Self {
-        Self { log, others }
+        let observed = others.iter().any(|sink| sink.observes());
+        Self { log, others, observed }
     }
 
     /// Adds one.
     pub(crate) fn add(&mut self, sink: Box<dyn Sink>) {
+        self.observed |= sink.observes();
         self.others.push(sink);
+    }
+
+    /// Returns true if one of them observes flows: nobody else is to be told of them.
+    pub(crate) const fn are_observers(&self) -> bool {
+        self.observed
+    }
+
+    /// Tells those that observe flows.
+    pub(crate) fn observe(&mut self, observed: &Observed<'_>) {
+        for sink in self.others.iter_mut().filter(|sink| sink.observes()) {
+            sink.observe(observed);
+        }
     }
 
     /// Returns true if there is none, and nothing needs to be told.
@@ -71,8 +106,7 @@ impl Sinks {
     /// Returns when [`flush`](Self::flush) has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let log = self.log.as_ref().and_then(EventLog::deadline);
-        let others = self.others.iter().filter_map(|sink| sink.deadline());
-        others.chain(log).min()
+        log.into_iter().chain(self.others.iter().filter_map(|sink| sink.deadline())).min()
     }
 
     /// Hands on what has waited long enough, and drops the sinks that are over.
@@ -80,9 +114,7 @@ impl Sinks {
         if let Some(log) = &mut self.log {
             log.flush(now);
         }
-        for sink in &mut self.others {
-            sink.flush(now);
-        }
+        self.others.iter_mut().for_each(|sink| sink.flush(now));
         self.others.retain(|sink| !sink.is_over());
     }
 

@@ -20,6 +20,8 @@ pub struct Summary {
     pub events_lost: u64,
     /// Fates that the event log was not to have.
     pub events_left_out: u64,
+    /// Packets that a capture should have and has not, on either side.
+    pub capture_lost: u64,
     /// The reason why the event log ended before the run did.
     #[serde(skip)]
     pub events_error: Option<String>,

@@ -1,6 +1,7 @@
 //! `jostle`: a middlebox that does to your packets what the network might.
 
 use super::{client, server};
+use crate::commands::ctl::{CtlArgs, toxiproxy_cli};
 use crate::commands::profile::ProfileArgs;
 use crate::commands::proxy::ProxyArgs;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -26,6 +27,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Proxy(Box<ProxyArgs>),
+    Ctl(Box<CtlArgs>),
     Compare(Box<CompareArgs>),
     Simulate(Box<SimulateArgs>),
     Trial(Box<TrialArgs>),
@@ -50,6 +52,9 @@ enum Command {
 
 /// Runs it.
 pub fn main() -> ExitCode {
+    if let Some(arguments) = toxiproxy_cli::called(std::env::args_os()) {
+        return toxiproxy_cli::run(&arguments);
+    }
     shell::complete(Arguments::command);
     // The MP3 decoder warns of every broken frame, and broken frames are what it is here for.
     logging::start("warn,symphonia=off");
@@ -70,6 +75,7 @@ fn wrong_usage() -> u8 {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Proxy(args) => args.run(),
+        Command::Ctl(args) => args.run(),
         Command::Compare(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),
         Command::Simulate(args) => args.run(),
         Command::Trial(args) => Ok(exit::status("jostle", args.run(&signals::stop()?))),

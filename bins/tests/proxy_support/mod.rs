@@ -82,6 +82,11 @@ impl Jostle {
         summary
     }
 
+    /// Waits for its end, which left it no time to say anything.
+    pub(crate) fn wait_killed(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Waits for it to end by itself.
     pub(crate) fn wait(mut self) -> (ExitStatus, Summary) {
         let rest: Vec<Value> =

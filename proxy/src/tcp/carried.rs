@@ -6,6 +6,7 @@ use super::connections::Connections;
 use super::end::{End, Found};
 use crate::account::Account;
 use crate::fate::Fate;
+use crate::observed::{Crossing, FlowEvent};
 use crate::sinks::Sinks;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
 use jostle_engine::packet::Packet;
+use jostle_engine::route::TcpMode;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::Event;
 use std::collections::VecDeque;
@@ -47,10 +49,19 @@ pub(super) struct Carriage {
     is_emptying: bool,
     /// Ends that were not read for want of room.
     starved: VecDeque<(usize, u32, Direction)>,
-    /// Packets that left the links in this pass and are not yet written down.
-    fates: Vec<(Direction, Output)>,
+    /// Packets that entered or left the links in this pass and are not yet told of.
+    crossed: Vec<(Direction, Crossed)>,
     /// Bytes that rules behind the links discarded in this pass.
     discards: Vec<(Direction, Packet)>,
+}
+
+/// A packet at one end of a link.
+#[derive(Debug)]
+enum Crossed {
+    /// It enters; only told to who observes flows.
+    In(Box<Packet>),
+    /// It has left.
+    Out(Output),
 }
 
 impl Carriage {
@@ -71,8 +82,11 @@ impl Carriage {
 
     /// Lets connections cross the links, and makes these if they are not there yet. Returns true if
     /// connections crossed them before.
-    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier) -> bool {
-        self.carrier.get_or_insert_with(make);
+    pub(super) fn put_in_force(&mut self, make: impl FnOnce() -> Carrier, observed: bool) -> bool {
+        let carrier = self.carrier.get_or_insert_with(make);
+        if observed {
+            carrier.tell_arrivals();
+        }
         std::mem::replace(&mut self.in_force, true)
     }
 
@@ -116,9 +130,15 @@ impl Carriage {
     /// Writes the fates down that were collected.
     fn settle(&mut self, released: Instant, accounts: &mut [Account; 2], sinks: &mut Sinks) {
         let Some(carrier) = &self.carrier else { return };
-        for (direction, output) in self.fates.drain(..) {
-            let (link, fate) = (carrier.link(direction), Fate::of(&output));
-            accounts[direction.index()].settle(link, output.packet(), fate, released, sinks);
+        for (direction, crossed) in self.crossed.drain(..) {
+            let account = &mut accounts[direction.index()];
+            match crossed {
+                Crossed::In(packet) => account.arrive(&packet, sinks),
+                Crossed::Out(output) => {
+                    let (link, fate) = (carrier.link(direction), Fate::of(&output));
+                    account.settle(link, output.packet(), fate, released, sinks);
+                }
+            }
         }
         for (direction, packet) in self.discards.drain(..) {
             accounts[direction.index()].discard(carrier.link(direction), &packet, released, sinks);
@@ -131,7 +151,12 @@ impl Carriage {
         let due = |carrier: &mut Carrier| carrier.poll(turn.now);
         while let Some(event) = self.carrier.as_mut().and_then(due) {
             match event {
-                Event::Packet(direction, output) => self.fates.push((direction, output)),
+                Event::Packet(direction, output) => {
+                    self.crossed.push((direction, Crossed::Out(output)));
+                }
+                Event::Arrived(direction, packet) => {
+                    self.crossed.push((direction, Crossed::In(packet)));
+                }
                 Event::Discarded(direction, packet) => self.discards.push((direction, *packet)),
                 _ => {}
             }
@@ -198,12 +223,12 @@ impl TcpRelay {
                 Found::Bytes(count) => {
                     self.accounts[direction.index()].read(count);
                     connection.counts[direction.index()].bytes += count as u64;
-                    carrier.push(
-                        turn.now,
-                        id,
-                        direction,
-                        Bytes::copy_from_slice(&turn.scratch[..count]),
-                    );
+                    let bytes = &turn.scratch[..count];
+                    if turn.sinks.are_observers() && matches!(self.route.tcp, TcpMode::Model(_)) {
+                        let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
+                        account.observe(id, turn.now, FlowEvent::Pushed(direction, bytes), sinks);
+                    }
+                    carrier.push(turn.now, id, direction, Bytes::copy_from_slice(bytes));
                     if entered(carrier) - before > PACKETS_PER_TURN {
                         break;
                     }
@@ -214,6 +239,18 @@ impl TcpRelay {
             }
         }
         self.ask_again(index, direction, turn);
+    }
+
+    /// Returns how a connection crosses the route.
+    pub(super) fn crossing(&self, carried: bool) -> Crossing {
+        if carried { Crossing::of(self.route.tcp) } else { Crossing::Straight }
+    }
+
+    /// Tells who observes flows what happened to a connection.
+    pub(super) fn observe(&self, id: u32, event: FlowEvent<'_>, turn: &mut Turn) {
+        if turn.sinks.are_observers() {
+            self.accounts[0].observe(id, turn.now, event, &mut turn.sinks);
+        }
     }
 
     /// The end that writes `direction` was torn down: the reset follows what it wrote.
@@ -236,7 +273,10 @@ impl TcpRelay {
             match event {
                 Event::Packet(direction, output) => {
                     counted = self.count(direction, &output, counted);
-                    self.carriage.fates.push((direction, output));
+                    self.carriage.crossed.push((direction, Crossed::Out(output)));
+                }
+                Event::Arrived(direction, packet) => {
+                    self.carriage.crossed.push((direction, Crossed::In(packet)));
                 }
                 Event::Established { id } => {
                     if let Some(index) = self.connections.place(id) {
@@ -291,7 +331,7 @@ impl TcpRelay {
                 }
             }
         }
-        if !self.carriage.fates.is_empty() || !self.carriage.discards.is_empty() {
+        if !self.carriage.crossed.is_empty() || !self.carriage.discards.is_empty() {
             let released = turn.reactor.now();
             self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
         }

@@ -8,6 +8,7 @@
 use super::TcpRelay;
 use super::connection::Progress;
 use super::end::{End, Found};
+use crate::observed::FlowEvent;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 use std::time::Duration;
@@ -28,6 +29,11 @@ impl TcpRelay {
             connection.addresses.clear();
         }
         connection.progress = Progress::Closing;
+        let id = connection.id;
+        for direction in Direction::BOTH {
+            self.observe(id, FlowEvent::Ended(direction), turn);
+        }
+        let connection = self.connections.at(index);
         for direction in Direction::BOTH {
             let Some(end) = connection.source(direction) else { continue };
             // It may have waited for room in the links.

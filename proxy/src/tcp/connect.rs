@@ -6,6 +6,7 @@ use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
 use crate::client::NewClient;
 use crate::listener::keep_urgent_bytes;
+use crate::observed::FlowEvent;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -167,7 +168,7 @@ impl TcpRelay {
             made
         };
         let id = self.connections.add(make);
-        self.silences.watch(turn.now, index, id);
+        self.connections.at(index).look = self.silences.watch(turn.now, index, id);
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
         if self.upstream.is_awaited() {
             self.nameless.push_back((index, id));
@@ -187,9 +188,25 @@ impl TcpRelay {
         if let Some(client) = connection.source(Direction::Up).filter(|end| end.is_readable()) {
             client.ask_again(&mut turn.reactor);
         }
-        match self.carriage.of(connection.carried) {
-            Some(carrier) => carrier.open(turn.now, connection.id),
+        let (id, carried) = (connection.id, connection.carried);
+        self.tell_of_client(index, turn);
+        match self.carriage.of(carried) {
+            Some(carrier) => carrier.open(turn.now, id),
             None => self.connect(index, turn),
+        }
+    }
+
+    /// Tells who observes flows of a client.
+    fn tell_of_client(&mut self, index: usize, turn: &mut Turn) {
+        if !turn.sinks.are_observers() {
+            return;
+        }
+        let connection = self.connections.at(index);
+        let (id, client, carried) = (connection.id, connection.client_address, connection.carried);
+        let end = connection.source(Direction::Up);
+        if let Some(Ok(listener)) = end.map(|end| end.stream.local_addr()) {
+            let crossing = self.crossing(carried);
+            self.observe(id, FlowEvent::Opened { client, listener, crossing }, turn);
         }
     }
 
@@ -235,7 +252,13 @@ impl TcpRelay {
                     if !turn.options.portable {
                         end = end.with_buffer(restrained);
                     }
-                    return self.connections.at(index).set_upstream(end);
+                    let connection = self.connections.at(index);
+                    let (id, local) = (connection.id, end.stream.local_addr());
+                    connection.set_upstream(end);
+                    if let Ok(local) = local {
+                        self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
+                    }
+                    return;
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
@@ -281,6 +304,8 @@ impl TcpRelay {
                 self.unreached.clear();
                 connection.progress = Progress::Open;
                 connection.addresses.clear();
+                let id = connection.id;
+                self.observe(id, FlowEvent::Connected, turn);
                 self.flush(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Down, turn);

@@ -3,6 +3,7 @@
 
 use super::TcpRelay;
 use super::connection::Progress;
+use crate::observed::{Crossing, FlowEvent};
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_engine::carrier::Carrier;
@@ -31,7 +32,7 @@ impl TcpRelay {
         if let Some(carrier) = self.carriage.of(true) {
             set(carrier, profile);
         }
-        if !self.carriage.put_in_force(make) {
+        if !self.carriage.put_in_force(make, turn.sinks.are_observers()) {
             self.adopt_connections(turn);
         }
     }
@@ -55,6 +56,7 @@ impl TcpRelay {
                     let waiting = connection.target(direction).map_or(0, |end| end.pending_bytes());
                     connection.straight[direction.index()] = waiting;
                 }
+                self.observe(id, FlowEvent::Crosses(self.crossing(true)), turn);
                 let carrier = self.carriage.of(true).expect("it was just put in force");
                 carrier.adopt(turn.now, id);
                 for direction in Direction::BOTH.into_iter().filter(|one| ended[one.index()]) {
@@ -85,6 +87,8 @@ impl TcpRelay {
             let connection = self.connections.at(index);
             connection.carried = false;
             connection.straight = [0; 2];
+            self.observe(id, FlowEvent::Crosses(Crossing::Straight), turn);
+            let connection = self.connections.at(index);
             for direction in Direction::BOTH {
                 // One that waited for room in the links waits no more.
                 if let Some(source) = connection.source(direction) {

@@ -19,6 +19,7 @@ use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
+use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
@@ -204,6 +205,9 @@ impl TcpRelay {
     /// Closes both sockets.
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
+        self.observe(connection.id, FlowEvent::Closed, turn);
+        self.silences.forget(connection.look, index, connection.id);
+        debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
         }
@@ -218,6 +222,8 @@ impl TcpRelay {
                 end.reset_on_close();
             }
         }
+        let id = self.connections.at(index).id;
+        self.observe(id, FlowEvent::TornDown, turn);
         self.close(index, turn);
     }
 }

@@ -3,6 +3,7 @@
 use super::TcpRelay;
 use super::connection::Progress;
 use super::end::Found;
+use crate::observed::FlowEvent;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 
@@ -18,11 +19,13 @@ impl TcpRelay {
             if connection.progress != Progress::Open {
                 return;
             }
+            let connection_id = connection.id;
             let Some((source, target, counts)) = connection.pair(direction) else { return };
             if source.is_read_out() {
                 // A reset may still follow the end: an event tells, or a write that failed.
                 if source.has_failed() || source.is_broken() {
                     self.reset_by(direction);
+                    self.observe(connection_id, FlowEvent::Reset(direction), turn);
                     self.tear_down(index, direction, turn);
                 }
                 return;
@@ -32,6 +35,7 @@ impl TcpRelay {
                 // does not read.
                 if source.has_failed() {
                     self.reset_by(direction);
+                    self.observe(connection_id, FlowEvent::Reset(direction), turn);
                     self.tear_down(index, direction, turn);
                 }
                 return;
@@ -45,6 +49,10 @@ impl TcpRelay {
                 Found::Bytes(count) => {
                     let account = &mut self.accounts[direction.index()];
                     account.read(count);
+                    if turn.sinks.are_observers() {
+                        let passed = FlowEvent::Passed(direction, &turn.scratch[..count]);
+                        account.observe(connection_id, turn.now, passed, &mut turn.sinks);
+                    }
                     let written = target.write_now(&turn.scratch[..count]);
                     account.written(written);
                     target.keep(self.memory.hold(&turn.scratch[written..count]), &self.memory);
@@ -62,10 +70,12 @@ impl TcpRelay {
                 Found::Nothing => return,
                 Found::End => {
                     target.end();
+                    self.observe(connection_id, FlowEvent::Ended(direction), turn);
                     return self.close_if_over(index, turn);
                 }
                 Found::Reset => {
                     self.reset_by(direction);
+                    self.observe(connection_id, FlowEvent::Reset(direction), turn);
                     return self.tear_down(index, direction, turn);
                 }
             }

@@ -6,6 +6,7 @@ use super::{UdpPart, UdpRelay};
 use crate::client::NewClient;
 use crate::descriptors::Descriptors;
 use crate::fate::Loss;
+use crate::observed::{Crossing, FlowEvent};
 use crate::reactor::{Owner, Reactor};
 use crate::sinks::Sinks;
 use crate::turn::Turn;
@@ -89,7 +90,13 @@ impl UdpRelay {
                 Some(flow) => Ok(flow),
                 // That may ask the system.
                 None if own.contain(address) => Err(Loss::Looped),
-                None => open(self),
+                None => {
+                    let opened = open(self);
+                    if sinks.are_observers() {
+                        self.tell_of_flow(&opened, client, at.now, sinks);
+                    }
+                    opened
+                }
             };
             match flow {
                 Ok(flow) => {
@@ -103,6 +110,34 @@ impl UdpRelay {
                     self.refuse(0, Direction::Up, at, received, loss, sinks);
                 }
             }
+        }
+    }
+
+    /// Tells who observes flows where the one of `client` leads, or that there is none.
+    fn tell_of_flow(
+        &mut self,
+        opened: &Result<usize, Loss>,
+        client: FlowClient,
+        now: Instant,
+        sinks: &mut Sinks,
+    ) {
+        let heard = self.listeners.get_mut(client.listener).map(|one| one.socket.local_addr());
+        let Some(Ok(mut listener)) = heard else { return };
+        if let Some(asked) = client.asked {
+            listener.set_ip(asked);
+        }
+        let flow = opened.as_ref().ok().and_then(|index| self.flows.get_mut(*index));
+        let ordinal = flow.as_ref().map_or(0, |flow| flow.ordinal);
+        let ends = flow.and_then(|flow| {
+            let upstream = flow.peer.or_else(|| flow.socket.peer_addr().ok())?;
+            Some((flow.socket.local_addr().ok()?, upstream))
+        });
+        let account = &self.lanes[Direction::Up.index()].account;
+        let crossing = Crossing::Pieces;
+        let opened = FlowEvent::Opened { client: client.address, listener, crossing };
+        account.observe(ordinal, now, opened, sinks);
+        if let Some((local, upstream)) = ends {
+            account.observe(ordinal, now, FlowEvent::Reached { local, upstream }, sinks);
         }
     }
 
@@ -177,7 +212,8 @@ impl UdpRelay {
         let flow = self.flows.get_mut(index).expect("the caller just found it");
         let stamp = at.arrival(received.stamp);
         // The first packet starts the clock of both directions.
-        self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
+        let first = self.lanes[direction.index()].arrival(stamp);
+        self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
         let lane = &mut self.lanes[direction.index()];
         let (packets, bytes) = (received.datagrams().count() as u64, received.bytes.len() as u64);
         let entered = lane.enter(flow.ordinal, stamp, received, sinks);

@@ -17,6 +17,7 @@ use crate::fate::Fate;
 use crate::flow::{FlowPage, FlowState};
 use crate::lane::Lane;
 use crate::listener::Opened;
+use crate::observed::FlowEvent;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
@@ -62,6 +63,8 @@ pub(crate) struct UdpRelay {
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
     counts: UdpCounts,
+    /// The flows that were closed since who observes them was told.
+    closed: Vec<u32>,
     /// The time since which it takes in nothing new.
     draining: Option<Instant>,
     /// Set when it keeps to what every system has.
@@ -131,6 +134,7 @@ impl UdpRelay {
             runs: Vec::new(),
             fates: Vec::new(),
             counts: UdpCounts::default(),
+            closed: Vec::new(),
             draining: None,
             portable,
         })
@@ -165,6 +169,7 @@ impl UdpRelay {
         let told = datagrams_missed(&socket, self.portable);
         self.lanes[Direction::Down.index()].missed(&mut missed, told);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
+        self.closed.push(ordinal);
         reactor.remove(&mut socket, token);
         descriptors.remove_client(Transport::Udp, client.address.ip());
     }
@@ -183,6 +188,17 @@ impl UdpRelay {
             self.lanes[direction.index()].poll(turn.now);
             self.flush(direction, turn);
         }
+    }
+
+    /// Tells who observes flows of those that were closed.
+    fn tell_of_closed(&mut self, turn: &mut Turn) {
+        if turn.sinks.are_observers() {
+            let account = &self.lanes[Direction::Up.index()].account;
+            for ordinal in &self.closed {
+                account.observe(*ordinal, turn.now, FlowEvent::Closed, &mut turn.sinks);
+            }
+        }
+        self.closed.clear();
     }
 
     fn close_stray(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
@@ -319,6 +335,7 @@ impl Relay for UdpRelay {
         if self.draining.is_none() {
             self.close_retired(turn);
         }
+        self.tell_of_closed(turn);
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);

@@ -54,6 +54,14 @@ impl Output {
         })
     }
 
+    /// Returns a second handle of a file; `None` if it is something else.
+    pub(super) fn file(&self) -> Option<io::Result<File>> {
+        match self {
+            Self::File { file, .. } => Some(file.try_clone()),
+            Self::Stdout | Self::Pipe(_) => None,
+        }
+    }
+
     /// Empties it.
     pub(super) fn begin(&self) {
         // A pipe or a terminal has no length.

@@ -29,9 +29,9 @@ fn objects(printer: Printer, summary: &Summary) -> String {
     let links = summary.links.iter().map(|link| object("link", of(serde_json::to_value(link))));
     let sockets = summary.sockets.iter();
     let sockets = sockets.map(|sockets| object("sockets", of(serde_json::to_value(sockets))));
-    let Summary { seed, seconds, events_lost, memory, .. } = summary;
+    let Summary { seed, seconds, events_lost, capture_lost, memory, .. } = summary;
     let run = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost,
-        "memory": memory });
+        "capture_lost": capture_lost, "memory": memory });
     let lines: Vec<String> = links.chain(sockets).chain([object("summary", run)]).collect();
     lines.join("\n")
 }
@@ -87,6 +87,9 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
     let mut run = format!("seed {seed}, {seconds:.1} s");
     if *events_lost > 0 {
         let _ = write!(run, ", {} of the event log lost", count(*events_lost, "line"));
+    }
+    if summary.capture_lost > 0 {
+        let _ = write!(run, ", {} of the capture lost", count(summary.capture_lost, "packet"));
     }
     // What never came near the bound is nobody's concern.
     if memory.peak > 0 && memory.peak >= memory.bound / MEMORY_SHARE {

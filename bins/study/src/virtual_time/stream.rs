@@ -113,7 +113,10 @@ impl<'a> StreamSimulation<'a> {
                     }
                 }
             }
-            Event::Established { .. } | Event::Room { .. } | Event::Discarded(..) => {}
+            Event::Established { .. }
+            | Event::Room { .. }
+            | Event::Arrived(..)
+            | Event::Discarded(..) => {}
         }
     }
 

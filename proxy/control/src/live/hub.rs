@@ -74,7 +74,6 @@ impl Live {
 
     /// Reads the counters each second from now on, whether somebody watches or not, so that who
     /// comes later sees the last ten minutes. Must be called on the API's runtime.
-    #[expect(dead_code, reason = "the panel will want it")]
     pub(crate) fn keep_history(self: &Arc<Self>) {
         self.keeps_history.store(true, Ordering::Relaxed);
         self.start_sampler(&mut self.lock());

@@ -21,6 +21,7 @@ use axum::Router;
 use axum::routing::get;
 
 pub(crate) use hub::Live;
+pub(crate) use state::current as current_state;
 
 /// Returns the routes of what happens.
 pub(crate) fn routes(_: &Context) -> Router<Context> {

@@ -56,6 +56,11 @@ impl Carrier {
         self.streams.senders()
     }
 
+    /// Tells of each packet and mark that enters a link from now on, as [`Event::Arrived`].
+    pub fn tell_arrivals(&mut self) {
+        self.streams.tell_arrivals();
+    }
+
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);

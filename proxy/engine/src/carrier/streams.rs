@@ -71,6 +71,11 @@ impl Streams {
         either!(self, ids())
     }
 
+    /// Tells of each packet and mark that enters a link from now on.
+    pub(super) fn tell_arrivals(&mut self) {
+        either!(self, tell_arrivals());
+    }
+
     /// Forgets a connection, whatever is under way, without an event.
     pub(super) fn abandon(&mut self, now: Instant, id: u32) {
         either!(self, abandon(now, id));

@@ -21,7 +21,7 @@ use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
-use schedule::Schedule;
+pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
@@ -175,6 +175,19 @@ impl Link {
         }
     }
 
+    /// Follows the timeline up to `now`, which an empty link has not done, before a packet enters.
+    /// Each phase has its turn, so that a rule which one of them lacks begins anew behind it, as it
+    /// does when somebody takes it away; over several rounds of a timeline one is as good as all.
+    fn follow_up(&mut self, now: Instant, epoch: Instant) {
+        for _ in 0..self.schedule.len() {
+            let Some(change) = self.change.filter(|change| *change <= now) else { return };
+            self.apply(change, epoch);
+        }
+        if self.change.is_some_and(|change| change <= now) {
+            self.apply(now, epoch);
+        }
+    }
+
     /// Puts the rules in force that the timeline has for `now`.
     fn apply(&mut self, now: Instant, epoch: Instant) {
         let schedule = Arc::clone(&self.schedule);
@@ -237,6 +250,12 @@ impl Link {
     /// Returns true if a rule makes copies, now or later.
     pub fn makes_copies(&self) -> bool {
         self.schedule.makes_copies()
+    }
+
+    /// Returns `packet` with the number that it gets if it enters next.
+    pub fn numbered(&self, packet: &Packet) -> Packet {
+        let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
+        Packet { number, ..packet.clone() }
     }
 
     /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
@@ -473,10 +492,7 @@ impl Stage for Link {
             None => self.begin(packet.at),
             Some(epoch) => {
                 self.catch_up(packet.at);
-                // An empty link has not followed the timeline, so it does before the packet enters.
-                if self.change.is_some_and(|change| change <= packet.at) {
-                    self.apply(packet.at, epoch);
-                }
+                self.follow_up(packet.at, epoch);
             }
         }
         if let Some(numbers) = &mut self.flow_numbers {

@@ -121,7 +121,7 @@ impl Rule {
 /// Returns the rules of a phase as they are written, one behind the other. A direction with fewer
 /// phases stays in its last.
 fn written_rules(timeline: &Timeline, index: usize) -> Vec<Value> {
-    let phase = timeline.phases.get(index).or(timeline.phases.last());
+    let phase = timeline.phases.get(index).or_else(|| timeline.phases.last());
     let rules = phase.map_or(&[][..], |phase| &phase.rules);
     let written = rules.iter().enumerate().map(|(index, rule)| {
         let counts = |other: &&Rule| {

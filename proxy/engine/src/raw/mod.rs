@@ -46,6 +46,8 @@ pub struct RawStreams {
     /// part of a block is due.
     timers: BTreeSet<(Instant, u32, Direction)>,
     events: VecDeque<Event>,
+    /// Set when the shell is to be told of each piece that enters a link.
+    tells_arrivals: bool,
     memory: Memory,
     /// Zeros of a block's size: the shape in which blocks cross the link.
     blank: Bytes,
@@ -73,12 +75,18 @@ impl RawStreams {
             connections: BTreeMap::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
+            tells_arrivals: false,
             memory,
             blank: vec![0; block].into(),
             copies,
             keeps: copies,
             keeping: BTreeSet::new(),
         }
+    }
+
+    /// Tells of each piece and mark that enters a link from now on, as [`Event::Arrived`].
+    pub(crate) const fn tell_arrivals(&mut self) {
+        self.tells_arrivals = true;
     }
 
     /// Changes the rules of one direction.
@@ -312,7 +320,11 @@ impl RawStreams {
         }
         // Both directions count time from the first packet of either.
         self.links.iter_mut().for_each(|link| link.begin(at));
-        self.links[direction.index()].handle(packet);
+        let link = &mut self.links[direction.index()];
+        if self.tells_arrivals {
+            self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));
+        }
+        link.handle(packet);
         while let Some(output) = self.links[direction.index()].poll(at) {
             self.take_output(direction, output);
         }

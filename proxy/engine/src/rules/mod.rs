@@ -44,7 +44,7 @@ pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
 pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{Match, MatchBytes, Per, Selection};
+pub use selection::{FlowMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -240,6 +240,18 @@ impl RuleKind {
     /// packets.
     pub fn is_for_streams(&self) -> bool {
         self.timing() == Timing::Stream
+    }
+
+    /// Returns true if the rule takes pieces out of what it looks at, doubles or disorders them: to a
+    /// stream that costs time where TCP is modelled, and the stream where it is raw.
+    pub fn breaks_streams(&self) -> bool {
+        match self {
+            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Outage(outage) => !outage.hold,
+            Self::Batch(batch) => batch.then == BatchThen::Drop,
+            Self::Delay(delay) => delay.reorder,
+            _ => false,
+        }
     }
 
     /// Returns true if a packet that the rule chooses skips every wait behind it.

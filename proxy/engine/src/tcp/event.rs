@@ -66,6 +66,9 @@ pub enum Event {
     /// `flow` is the connection, and its trace tells the rule; it crossed no link and has no
     /// number. They are consumed.
     Discarded(Direction, Box<Packet>),
+    /// A segment, a piece or a mark enters the link of this direction; its `flow` is the connection.
+    /// Told only to [who asked](crate::carrier::Carrier::tell_arrivals).
+    Arrived(Direction, Box<Packet>),
     /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is
     /// the connection.
     Packet(Direction, Output),
@@ -84,7 +87,7 @@ impl Event {
             | Self::Closed { id }
             | Self::CloseBoth { id }
             | Self::ResetBoth { id } => Some(*id),
-            Self::Discarded(..) | Self::Packet(..) => None,
+            Self::Discarded(..) | Self::Arrived(..) | Self::Packet(..) => None,
         }
     }
 }

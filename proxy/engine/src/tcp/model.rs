@@ -40,6 +40,8 @@ pub struct Model {
     sends: VecDeque<(Direction, u32, Body)>,
     /// The time up to which everything is done.
     clock: Instant,
+    /// Set when the shell is to be told of each segment that enters a link.
+    tells_arrivals: bool,
     /// The counters of the connections that are gone.
     counters: Counters,
     /// Of all connections together, as a histogram is 36 KiB.
@@ -81,6 +83,7 @@ impl Model {
             events: VecDeque::new(),
             sends: VecDeque::new(),
             clock: Instant::START,
+            tells_arrivals: false,
             counters: Counters::default(),
             round_trips: RoundTrips::default(),
         }
@@ -95,6 +98,11 @@ impl Model {
     pub(crate) const fn links_mut(&mut self) -> [&mut Link; 2] {
         let [up, down] = &mut self.links;
         [up, down]
+    }
+
+    /// Tells of each segment that enters a link from now on, as [`Event::Arrived`].
+    pub(crate) const fn tell_arrivals(&mut self) {
+        self.tells_arrivals = true;
     }
 
     /// Returns the ids of all connections.
@@ -377,7 +385,12 @@ impl Model {
         }
         for (direction, flow, body) in self.sends.drain(..) {
             self.links.iter_mut().for_each(|link| link.begin(self.clock));
-            self.links[direction.index()].handle(Packet::new(flow, self.clock, body));
+            let packet = Packet::new(flow, self.clock, body);
+            let link = &mut self.links[direction.index()];
+            if self.tells_arrivals {
+                self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));
+            }
+            link.handle(packet);
         }
         Direction::BOTH.into_iter().for_each(|direction| self.refresh(direction));
         true

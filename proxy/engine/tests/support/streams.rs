@@ -80,7 +80,10 @@ impl Run {
                     let rule = self.carrier.link(direction).rule_key(place).to_owned();
                     (packet.flow, Told::Discarded(direction, rule, packet.size as usize))
                 }
-                Event::Packet(..) | Event::Established { .. } | Event::Room { .. } => continue,
+                Event::Packet(..)
+                | Event::Arrived(..)
+                | Event::Established { .. }
+                | Event::Room { .. } => continue,
             };
             self.told.push((self.now, id, told));
         }

@@ -1,18 +1,12 @@
 //! Reads one rule, and numbers the rules of a direction.
 
-use crate::packet::Trace;
+use crate::profile::bounds::{PACKETS_OF_ONE_MAX, RULES_MAX};
 use crate::rules::{
     DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection,
 };
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-
-/// A link signs packets with one bit per rule.
-pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
-/// Copies of copies multiply: what one packet may become in a direction, in one turn of the program
-/// that drives the link.
-const PACKETS_OF_ONE_MAX: u64 = 64;
 
 /// A rule that does not yet know its place among its kind.
 #[derive(Clone)]
@@ -105,7 +99,11 @@ fn identities(raw: &[RawRule]) -> Vec<(String, u32)> {
     identities
 }
 
-fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, SettingError> {
+pub(super) fn rule(
+    place: String,
+    value: Value,
+    read: ReadFile<'_>,
+) -> Result<RawRule, SettingError> {
     let kinds = || one_of(&KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
     let Value::Object(mut fields) = value else {
         return Err(SettingError::new(
@@ -154,10 +152,10 @@ fn check_stream_selection(
     per_link: bool,
     selection: &Selection,
 ) -> Result<(), SettingError> {
-    if selection.matching.is_some() {
+    if selection.matching.as_ref().is_some_and(|matching| !matching.is_of_flows_alone()) {
         let problem = format!(
-            "{kind} acts on the stream of a TCP connection, which has no packets to look at; leave \
-             it out, or choose connections by \"flows\""
+            "{kind} acts on the stream of a TCP connection, which has no packets to look at; choose \
+             connections by {{ \"flow\": 3 }} alone or by \"flows\", or leave it out"
         );
         return Err(SettingError::new(within(place, "match"), problem));
     }

@@ -1,0 +1,90 @@
+//! The flows and connections of a proxy.
+
+use super::Teller;
+use super::client::Client;
+use super::proxies::table;
+use clap::{Args, Subcommand};
+use jostle_common::words::{grouped, time};
+use jostle_console::terminal::escaped;
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+/// List the flows and connections of a proxy, close or reset one
+#[derive(Args, Debug)]
+pub(super) struct FlowsArgs {
+    #[command(subcommand)]
+    command: FlowsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum FlowsCommand {
+    /// List those that are open
+    List {
+        /// The proxy
+        proxy: String,
+    },
+    /// Close one: a TCP connection ends (FIN), a UDP flow is forgotten
+    Close {
+        /// The proxy
+        proxy: String,
+        /// Its id, as listed
+        id: u64,
+    },
+    /// Reset one (RST)
+    Reset {
+        /// The proxy
+        proxy: String,
+        /// Its id, as listed
+        id: u64,
+    },
+}
+
+impl FlowsArgs {
+    pub(super) fn run(self, client: &Client, teller: Teller) -> anyhow::Result<()> {
+        match self.command {
+            FlowsCommand::List { proxy } => {
+                let found = client.get(&["proxies", &proxy, "flows"])?;
+                teller.tell(&found["flows"], || words(&found))
+            }
+            FlowsCommand::Close { proxy, id } => {
+                let number = id.to_string();
+                client.ask(Method::DELETE, &["proxies", &proxy, "flows", &number], None)?;
+                teller.tell(&json!({ "closed": id }), || format!("closed {id}"))
+            }
+            FlowsCommand::Reset { proxy, id } => {
+                let number = id.to_string();
+                client.ask(Method::POST, &["proxies", &proxy, "flows", &number, "reset"], None)?;
+                teller.tell(&json!({ "reset": id }), || format!("reset {id}"))
+            }
+        }
+    }
+}
+
+fn words(found: &Value) -> String {
+    let flows = found["flows"].as_array().map_or(&[][..], Vec::as_slice);
+    if flows.is_empty() {
+        return "no flows".to_owned();
+    }
+    let heads =
+        ["id", "protocol", "client", "upstream", "age", "idle", "bytes up", "bytes down", "rtt"];
+    let mut table = table(heads);
+    for flow in flows {
+        let text = |key: &str| escaped(flow[key].as_str().unwrap_or_default());
+        let seconds = |key: &str| time(flow[key].as_f64().unwrap_or(0.0));
+        let bytes = |way: &str| grouped(flow[way]["bytes"].as_u64().unwrap_or(0));
+        let rtt = flow["rtt_ms"].as_f64().map_or_else(|| "-".into(), |ms| time(ms / 1e3));
+        table.add_row([
+            flow["id"].to_string(),
+            text("protocol"),
+            text("client"),
+            text("upstream"),
+            seconds("age_s"),
+            seconds("idle_s"),
+            bytes("up"),
+            bytes("down"),
+            rtt,
+        ]);
+    }
+    let more = if found["next"].is_null() { "" } else { "\nand more" };
+    format!("{}{more}", table.trim_fmt())
+}

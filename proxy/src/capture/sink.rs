@@ -1,0 +1,223 @@
+//! The loop's end of a capture: it writes notes into chunks, and never waits.
+
+use super::note::{Chunk, Content, FlowKey, Note, Outcome, Span, What};
+use crate::fate::{Fate, Settled};
+use crate::observed::{FlowEvent, Observed};
+use crate::sinks::Sink;
+use jostle_common::time::Instant;
+use jostle_common::transport::Transport;
+use jostle_engine::packet::{Body, Packet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+/// The bytes after which a chunk is handed on.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The notes after which a chunk is handed on.
+const CHUNK_NOTES: usize = 1024;
+
+/// The most bytes of a chunk while the queue is full; what is more is lost.
+const CHUNK_BYTES_MAX: usize = 2 * CHUNK_BYTES;
+
+/// The most notes of a chunk while the queue is full.
+const CHUNK_NOTES_MAX: usize = 2 * CHUNK_NOTES;
+
+/// The longest a note waits for its chunk to fill.
+const FLUSH_AFTER: Duration = Duration::from_millis(20);
+
+/// What both threads count.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Packets that are not in the capture.
+    pub(super) lost: AtomicU64,
+    /// The time since 1970 at which the run began, in nanoseconds.
+    pub(super) epoch: AtomicU64,
+}
+
+/// The sink.
+pub(super) struct CaptureSink {
+    chunk: Chunk,
+    queue: SyncSender<Chunk>,
+    /// When the oldest note of the chunk is to be handed on.
+    due: Option<Instant>,
+    /// Set once the writer was told that the run has begun.
+    is_begun: bool,
+    routes: BTreeMap<String, u32>,
+    /// Set when notes were lost that the writer has not been told of.
+    is_missing: bool,
+    shared: Arc<Shared>,
+}
+
+impl CaptureSink {
+    pub(super) fn new(queue: SyncSender<Chunk>, shared: Arc<Shared>) -> Self {
+        let (chunk, routes) = (Chunk::default(), BTreeMap::new());
+        // Its first flush says that the run has begun.
+        let due = Some(Instant::START);
+        Self { chunk, queue, due, is_begun: false, routes, is_missing: false, shared }
+    }
+
+    /// Makes room for a note, and returns the key of its flow; `None` if there is none.
+    fn begin_note(
+        &mut self,
+        route: &str,
+        transport: Transport,
+        flow: u32,
+        at: Instant,
+    ) -> Option<FlowKey> {
+        if self.chunk.notes.len() >= CHUNK_NOTES || self.chunk.bytes.len() >= CHUNK_BYTES {
+            self.hand_on();
+            let full = self.chunk.notes.len() >= CHUNK_NOTES_MAX
+                || self.chunk.bytes.len() >= CHUNK_BYTES_MAX;
+            if full {
+                self.is_missing = true;
+                return None;
+            }
+        }
+        let known = self.routes.get(route).copied();
+        let number = known.unwrap_or(self.routes.len() as u32);
+        let key = FlowKey { route: number, transport, flow };
+        if known.is_none() {
+            self.routes.insert(route.to_owned(), number);
+            let name = self.chunk.keep(route.as_bytes());
+            self.chunk.notes.push(Note { key, at, what: What::Route(name) });
+        }
+        if std::mem::take(&mut self.is_missing) {
+            self.chunk.notes.push(Note { key, at, what: What::Missing });
+        }
+        Some(key)
+    }
+
+    fn add(&mut self, key: FlowKey, at: Instant, what: What) {
+        self.due = self.due.or(Some(at + FLUSH_AFTER));
+        self.chunk.notes.push(Note { key, at, what });
+    }
+
+    fn lose(&self, packets: u64) {
+        self.shared.lost.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Hands the chunk to the writer, unless the queue is full.
+    fn hand_on(&mut self) {
+        if self.chunk.notes.is_empty() && self.is_begun {
+            return;
+        }
+        self.is_begun = true;
+        match self.queue.try_send(std::mem::take(&mut self.chunk)) {
+            Ok(()) => self.due = None,
+            Err(TrySendError::Full(chunk)) => self.chunk = chunk,
+            Err(TrySendError::Disconnected(chunk)) => {
+                self.due = None;
+                self.lose(chunk.notes.iter().map(|note| note.what.packets()).sum());
+            }
+        }
+    }
+
+    fn content(&mut self, packet: &Packet) -> Content {
+        match &packet.body {
+            Body::Data(bytes) => Content::Bytes(self.chunk.keep(bytes)),
+            Body::Segment(segment) => Content::Segment(segment.clone()),
+            Body::End => Content::Finish,
+            Body::Reset => Content::Reset,
+        }
+    }
+
+    fn left(&mut self, packet: &Packet, fate: Fate, rules: Span) -> Outcome {
+        Outcome {
+            loss: match fate {
+                Fate::Delivered => None,
+                Fate::Discarded(loss) => Some(loss),
+            },
+            due: packet.at,
+            entered: packet.entered,
+            copy: packet.copy,
+            flipped_bits: packet.trace.flipped_bits,
+            rules,
+        }
+    }
+}
+
+impl Sink for CaptureSink {
+    fn begin(&mut self, epoch: Duration) {
+        self.shared.epoch.store(epoch.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn observes(&self) -> bool {
+        true
+    }
+
+    fn record(&mut self, settled: &Settled<'_>) {
+        let Settled { route, transport, direction, packet, fate, released, .. } = *settled;
+        let Some(key) = self.begin_note(route, transport, packet.flow, released) else {
+            return self.lose(1);
+        };
+        let start = self.chunk.bytes.len() as u32;
+        for rule in settled.rules() {
+            if self.chunk.bytes.len() as u32 > start {
+                self.chunk.bytes.extend_from_slice(b", ");
+            }
+            self.chunk.bytes.extend_from_slice(rule.as_bytes());
+        }
+        let rules = Span { start, length: self.chunk.bytes.len() as u32 - start };
+        let outcome = self.left(packet, fate, rules);
+        let content = self.content(packet);
+        self.add(key, released, What::Left(direction, packet.number, content, outcome));
+    }
+
+    fn observe(&mut self, observed: &Observed<'_>) {
+        let Observed { route, transport, flow, at, event } = *observed;
+        let Some(key) = self.begin_note(route, transport, flow, at) else {
+            let lost = match event {
+                FlowEvent::Arrived(_, packet) => u64::from(!packet.is_mark()),
+                FlowEvent::Passed(..) => 2,
+                _ => 0,
+            };
+            return self.lose(lost);
+        };
+        let what = match event {
+            FlowEvent::Opened { client, listener, crossing } => {
+                What::Opened { client, listener, crossing }
+            }
+            FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
+            FlowEvent::Connected => What::Connected,
+            FlowEvent::Crosses(crossing) => What::Crosses(crossing),
+            FlowEvent::Arrived(direction, packet) => {
+                let content = self.content(packet);
+                What::Arrived(direction, packet.number, content)
+            }
+            FlowEvent::Left(direction, packet) => {
+                let content = self.content(packet);
+                let outcome = self.left(packet, Fate::Delivered, Span::default());
+                What::Left(direction, 0, content, outcome)
+            }
+            FlowEvent::Pushed(direction, bytes) => What::Pushed(direction, self.chunk.keep(bytes)),
+            FlowEvent::Passed(direction, bytes) => What::Passed(direction, self.chunk.keep(bytes)),
+            FlowEvent::Ended(direction) => What::Ended(direction),
+            FlowEvent::Reset(direction) => What::Reset(direction),
+            FlowEvent::TornDown => What::TornDown,
+            FlowEvent::Closed => What::Closed,
+        };
+        self.add(key, at, what);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn flush(&mut self, now: Instant) {
+        if self.due.is_some_and(|at| at <= now) {
+            self.hand_on();
+            // A full queue is tried again then.
+            self.due = (!self.chunk.notes.is_empty()).then_some(now + FLUSH_AFTER);
+        }
+    }
+}
+
+impl Drop for CaptureSink {
+    fn drop(&mut self) {
+        self.hand_on();
+        self.lose(self.chunk.notes.iter().map(|note| note.what.packets()).sum());
+    }
+}
