@@ -1,6 +1,6 @@
 //! The proxy: all relays of a process on one event loop.
 
-use crate::control::Control;
+use crate::control::{Control, PAGE_RELAYS};
 use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
 use crate::flow::FlowOrder;
@@ -12,7 +12,7 @@ use crate::reactor::{Reactor, Readiness};
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::snapshot::Reading;
+use crate::snapshot::{Page, Reading};
 use crate::summary::{MemorySummary, Summary};
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
 use jostle_common::clock::Clock;
@@ -226,9 +226,12 @@ impl Proxy {
                 answer(&reply, network.end_flow(id, flow, ending, turn));
             }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
-            Order::Read(reply) => {
+            Order::Read(relays, reply) => {
                 turn.sinks.counters_read();
-                answer(&reply, Ok(self.read()));
+                answer(&reply, Ok(self.read(relays)));
+            }
+            Order::ReadOn(from, reply) => {
+                answer(&reply, Ok(Page::of(network, from, PAGE_RELAYS)));
             }
             Order::AddSink(sink, reply) => {
                 let mut sink = sink;
@@ -271,7 +274,8 @@ impl Proxy {
         self.turn.reactor.agains() == 0 && self.network.fleet.is_over()
     }
 
-    fn read(&self) -> Reading {
+    /// Reads the counters, of so many relays.
+    fn read(&self, relays: usize) -> Reading {
         let at = self.turn.reactor.now();
         let memory = self.network.memory();
         let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
@@ -284,13 +288,14 @@ impl Proxy {
             memory: MemorySummary { used, peak, bound, waiting: 0 },
             is_draining: self.flags.stopped().is_some(),
             rules_on: self.flags.rules_on(),
-            reports: self.network.reports(),
+            past: self.network.past().clone(),
+            page: Page::of(&self.network, 0, relays),
         }
     }
 
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
-        let mut summary = self.read().summary();
+        let mut summary = self.read(usize::MAX).summary();
         let LogEnd { lost, left_out, error } = self.turn.sinks.finish();
         (summary.events_lost, summary.events_error) = (lost, error);
         summary.events_left_out = left_out;

@@ -86,6 +86,11 @@ impl Selection {
         Ok(())
     }
 
+    /// Wants one packet of so many consecutive ones.
+    pub const fn sample(&mut self, every: u64) {
+        self.every = every;
+    }
+
     /// Returns true if it leaves nothing out.
     pub fn is_all(&self) -> bool {
         let Self { routes, directions, flows, fates, every } = self;
