@@ -1,8 +1,10 @@
 //! A proxy with its API, and a client that shows every byte of an answer.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 pub(crate) mod sse;
+pub(crate) mod weather;
 
 use jostle_control::{Registry, Server, ServerSettings};
 use jostle_engine::route::Route;
