@@ -3,6 +3,7 @@
 
 mod access;
 mod child;
+mod events;
 mod first;
 mod journal;
 mod output;
@@ -21,6 +22,7 @@ use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
+use events::EventArgs;
 use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
@@ -91,6 +93,8 @@ pub struct ProxyArgs {
     /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    event_choice: EventArgs,
     #[command(flatten)]
     pcap: PcapArgs,
     /// Write each change of the configuration, who asked for it and what holds since, a JSON object
@@ -198,6 +202,7 @@ impl ProxyArgs {
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
+            settings.events_only = self.event_choice.selection();
         }
         let capture = match outputs.pcap.as_ref().map(Pcap::start).transpose() {
             Ok(started) => started.map(|(capture, sink)| {

@@ -1,5 +1,5 @@
-//! The way back: whatever is read is written so that it reads as the same, and as short as it can be
-//! said.
+//! The way back: whatever is read is written so that it reads as the same, and as short as it can
+//! be said.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
