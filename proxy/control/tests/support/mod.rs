@@ -6,7 +6,7 @@
 pub(crate) mod sse;
 pub(crate) mod weather;
 
-use jostle_control::{Registry, Server};
+use jostle_control::{Registry, Server, ServerSettings};
 use jostle_engine::route::Route;
 use jostle_proxy::{Control, Proxy, Settings};
 use serde_json::Value;
@@ -34,16 +34,21 @@ impl Running {
 
     /// The same with routes of its own.
     pub(crate) fn with(routes: Vec<Route>) -> Self {
-        Self::with_settings(Settings::new(routes, 7))
+        Self::with_settings(Settings::new(routes, 7), ServerSettings::default())
     }
 
-    /// The same with settings of its own.
-    pub(crate) fn with_settings(settings: Settings) -> Self {
+    /// The same with settings of its own, and an API that serves many clients at once.
+    pub(crate) fn wide(settings: Settings) -> Self {
+        let api = ServerSettings { descriptors: 160, ..ServerSettings::default() };
+        Self::with_settings(settings, api)
+    }
+
+    fn with_settings(settings: Settings, api: ServerSettings) -> Self {
         let proxy = Proxy::bind(settings).expect("free ports");
         let control = proxy.control();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::start(any, Arc::new(Registry::new(proxy.control(), proxy.routes())))
-            .expect("a free port");
+        let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
+        let server = Server::start_with(any, registry, api).expect("a free port");
         let proxy = std::thread::spawn(move || drop(proxy.run()));
         Self { api: server.address(), control, server: Some(server), proxy: Some(proxy) }
     }
