@@ -1,11 +1,10 @@
-//! The way back: whatever is read is written so that it reads as the same, and as short as it can be
-//! said.
+//! The way back: whatever is read is written so that it reads as the same, and as short as it can
+//! be said.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use jostle_common::chance::Direction;
 use jostle_common::units::{BitRate, Probability, Span};
 use jostle_engine::profile::{
     BurstLength, JitterShape, Profile, Queue, Rule, Shorthand, library, no_files,

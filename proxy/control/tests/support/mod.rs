@@ -34,16 +34,21 @@ impl Running {
 
     /// The same with routes of its own.
     pub(crate) fn with(routes: Vec<Route>) -> Self {
-        Self::with_settings(Settings::new(routes, 7), ServerSettings::default())
+        Self::with_settings(Settings::new(routes, 7))
     }
 
-    /// The same with settings of its own, and an API that serves many clients at once.
+    /// The same with settings of its own.
+    pub(crate) fn with_settings(settings: Settings) -> Self {
+        Self::serving(settings, ServerSettings::default())
+    }
+
+    /// The same with an API that serves many clients at once.
     pub(crate) fn wide(settings: Settings) -> Self {
-        let api = ServerSettings { descriptors: 160, ..ServerSettings::default() };
-        Self::with_settings(settings, api)
+        Self::serving(settings, ServerSettings { descriptors: 160, ..ServerSettings::default() })
     }
 
-    fn with_settings(settings: Settings, api: ServerSettings) -> Self {
+    /// The same with settings of the API's own.
+    pub(crate) fn serving(settings: Settings, api: ServerSettings) -> Self {
         let proxy = Proxy::bind(settings).expect("free ports");
         let control = proxy.control();
         let any = "127.0.0.1:0".parse().expect("an address");
@@ -79,6 +84,20 @@ impl Running {
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("it answers in time, in UTF-8");
         Answer::read(&text)
+    }
+
+    /// Sends bytes as they are, and returns whatever comes until the connection ends.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.api).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        // It may have ended before it has read all.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("it hangs"),
+            _ => answer,
+        }
     }
 
     /// Creates a proxy, and returns where it listens.
