@@ -5,14 +5,14 @@ import base64, fcntl, json, os, subprocess, time
 class Chromium:
     """A browser with one page. `events` has what it told unasked: console messages, requests."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, *options):
         # The browser reads from descriptor 3 and writes to 4; ours stay out of the way.
         high = lambda fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20)
         (asks, self.ask), (self.tells, tell) = [tuple(high(fd) for fd in os.pipe()) for _ in range(2)]
         self.browser = subprocess.Popen(
             [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
              "--no-first-run", "--mute-audio", "--autoplay-policy=no-user-gesture-required", "--remote-debugging-pipe",
-             "--window-size=800,600", "--user-data-dir=" + os.path.join(folder, "profile"), "about:blank"],
+             "--window-size=800,600", "--user-data-dir=" + os.path.join(folder, "profile"), *options, "about:blank"],
             close_fds=False, preexec_fn=lambda: (os.dup2(asks, 3), os.dup2(tell, 4)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(asks), os.close(tell)
         self.number, self.pending, self.session, self.events = 0, b"", None, []

@@ -44,6 +44,39 @@ fn every_built_in_profile_is_listed_and_shown() {
 }
 
 #[test]
+fn the_canonical_form_is_short_reads_as_the_same_and_is_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    write("up.trace", "1\n5\n9\n");
+    let mine = write(
+        "mine.json",
+        r#"{ "up":   [ { "rule": "drop", "chance": 0.02, "per": "link" }, { "rule": "rate", "trace": "up.trace" } ],
+             "down": [ { "rule": "drop", "chance": "2%", "enabled": true } ] }"#,
+    );
+    let canonical = stdout(&["profile", "show", "--canonical", &mine]);
+    assert_eq!(
+        canonical,
+        r#"{
+  "both": [ { "rule": "drop", "chance": "2%" } ],
+  "up": [ { "rule": "rate", "trace": "up.trace" } ]
+}
+"#
+    );
+    let again = write("again.json", &canonical);
+    assert_eq!(stdout(&["profile", "show", "--canonical", &again]), canonical);
+    let simulated = |file: &str| {
+        stdout(&["simulate", file, "--seed", "7", "--send", "1000/s", "--count", "5000", "--json"])
+    };
+    assert_eq!(simulated(&mine).replace(&mine, &again), simulated(&again), "the same fates");
+    let wrong = write("wrong.json", r#"{ "up": [ { "rule": "drop", "chance": "5" } ] }"#);
+    refused(&["profile", "show", "--canonical", &wrong], 2, "write \"5%\"");
+    assert!(stdout(&["profile", "show", &wrong]).contains("chance"), "as it stands it is shown");
+}
+
+#[test]
 fn the_list_has_numbers_and_is_filtered() {
     let list = stdout(&["profile", "list", "WebPageTest-3g"]);
     let lines: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();

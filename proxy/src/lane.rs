@@ -109,6 +109,11 @@ impl Lane {
         self.link.handle(packet);
     }
 
+    /// Returns when what arrived at `stamp` enters the link.
+    pub(crate) fn arrival(&self, stamp: Instant) -> Instant {
+        self.floor.max(stamp)
+    }
+
     /// Counts what the kernel dropped on a socket since it last told.
     pub(crate) fn missed(&mut self, last: &mut u32, told: Option<u32>) {
         if let Some(told) = told {

@@ -1,6 +1,10 @@
 //! The routes of a proxy and the relays made of them, and how they are changed: each change whole
 //! or not at all.
+//!
+//! Here routes come and go, and their rules change; [`exchange`] puts one in the place of another,
+//! and [`flows`] passes on what is asked of single flows.
 
+mod exchange;
 mod flows;
 
 use crate::alarm::Alarm;
@@ -9,7 +13,7 @@ use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::relay::{Ending, RelayPlan, RelayReport};
+use crate::relay::{Ending, RelayPlan};
 use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
@@ -20,6 +24,7 @@ use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -208,132 +213,6 @@ impl Network {
         Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
     }
 
-    /// Replaces a route; relays that are given up drain until `until`.
-    pub(crate) fn replace(
-        &mut self,
-        id: RouteId,
-        prepared: Prepared,
-        until: Instant,
-        turn: &mut Turn,
-    ) -> Result<(), OrderError> {
-        let Prepared { route, reach } = prepared;
-        self.routes.refuse_taken(&route.name, Some(id))?;
-        let old = self.routes.get(id)?;
-        let (upstream, listening) = match reach {
-            None => (None, ListeningSet::default()),
-            Some(Reach { wanted, upstream }) => {
-                let upstream = upstream.knowing(old.upstream.as_ref());
-                let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
-                let upstream = upstream.or_as_known(old.upstream.as_ref());
-                self.refuse_circle(&route, &upstream, &listening, Some(id))?;
-                (Some(upstream), listening)
-            }
-        };
-        let sockets = listening.opened.len();
-        if !turn.descriptors.take(sockets) {
-            return Err(OrderError::NoDescriptors);
-        }
-        self.exchange(id, route, upstream, listening, until, turn)
-            .inspect_err(|_| turn.descriptors.give(sockets))
-    }
-
-    /// Puts a route in the place of another. What may fail comes first, and is undone if it does.
-    fn exchange(
-        &mut self,
-        id: RouteId,
-        route: Route,
-        upstream: Option<Upstream>,
-        mut listening: ListeningSet,
-        until: Instant,
-        turn: &mut Turn,
-    ) -> Result<(), OrderError> {
-        let listeners = listening.listeners(&route.name);
-        let old = self.routes.get(id)?;
-        let (memory, before) = (old.memory.clone(), old.relays.clone());
-        let given_up = old.listeners.len() + listening.opened.len() - listeners.len();
-        let mut relays = Vec::new();
-        for transport in Transport::ALL {
-            let made = self.relay_in_place(id, transport, &route, &upstream, &mut listening, turn);
-            match made {
-                Ok(index) => relays.extend(index.map(|index| (transport, index))),
-                Err(cause) => {
-                    self.undo(id, &relays, turn)?;
-                    return Err(StartError::from(cause).into());
-                }
-            }
-        }
-        // From here on nothing fails.
-        turn.descriptors.give(given_up);
-        own_addresses(&self.routes.get(id)?.listeners).for_each(|address| turn.own.remove(address));
-        own_addresses(&listeners).for_each(|address| turn.own.add(address));
-        for (transport, index) in before {
-            if !relays.contains(&(transport, index)) {
-                self.fleet.leave(index, until, turn);
-                continue;
-            }
-            let of_it = listeners.iter().filter(|listener| listener.protocol == transport);
-            let addresses: Vec<_> = of_it.map(|listener| listener.address).collect();
-            let relay = self.fleet.touch(index);
-            relay.listen_only(&addresses, turn);
-            if let Some(upstream) = &upstream {
-                relay.set_upstream(upstream.clone());
-            }
-            relay.follow(&route, self.rules_on, turn);
-        }
-        let circles = Alarm::default();
-        *self.routes.get_mut(id)? =
-            RouteEntry { id, route, upstream, listeners, relays, memory, circles };
-        Ok(())
-    }
-
-    /// Returns the relay of a transport for a route that replaces another: the same one, which
-    /// listens on more sockets from now on, or a new one; none if it does not listen.
-    fn relay_in_place(
-        &mut self,
-        id: RouteId,
-        transport: Transport,
-        route: &Route,
-        upstream: &Option<Upstream>,
-        listening: &mut ListeningSet,
-        turn: &mut Turn,
-    ) -> io::Result<Option<usize>> {
-        let (kept, mut opened) = (listening.kept(transport), listening.take(transport));
-        let Some(upstream) = upstream.clone().filter(|_| kept.len() + opened.len() > 0) else {
-            return Ok(None);
-        };
-        let old = self.routes.get(id).expect("the caller has found it");
-        let present = old.relay(transport);
-        if let Some(index) = present.filter(|_| is_same_stream(&old.route, route)) {
-            self.fleet.touch(index).listen(opened, turn)?;
-            return Ok(Some(index));
-        }
-        // The sockets that stay are shared until the old relay has drained.
-        let memory = old.memory.clone();
-        if let Some(index) = present {
-            opened.extend(self.fleet.touch(index).share(&kept)?);
-        }
-        self.make(transport, route, upstream, &memory, opened, turn).map(Some)
-    }
-
-    /// Undoes what [`relay_in_place`](Self::relay_in_place) did for `relays`.
-    fn undo(
-        &mut self,
-        id: RouteId,
-        relays: &[(Transport, usize)],
-        turn: &mut Turn,
-    ) -> Result<(), OrderError> {
-        let old = self.routes.get(id)?;
-        let addresses: Vec<_> = old.addresses().into_iter().map(|(_, address)| address).collect();
-        for relay in relays {
-            if old.relays.contains(relay) {
-                self.fleet.touch(relay.1).listen_only(&addresses, turn);
-            } else {
-                self.fleet.remove(relay.1, Ending::Reset, turn);
-            }
-        }
-        Ok(())
-    }
-
     /// Replaces the profile of a route.
     pub(crate) fn set_profile(
         &mut self,
@@ -437,9 +316,14 @@ impl Network {
         self.routes.iter().map(|entry| entry.state(self.began_of(entry))).collect()
     }
 
-    /// Returns what all relays did, those that are gone included.
-    pub(crate) fn reports(&self) -> Vec<RelayReport> {
-        self.past.with(self.fleet.reports())
+    /// Returns what relays did that are gone.
+    pub(crate) const fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// Returns the bytes that each route holds, by name.
+    pub(crate) fn held_bytes(&self) -> BTreeMap<String, u64> {
+        self.routes.iter().map(|entry| (entry.route.name.clone(), entry.memory.used())).collect()
     }
 
     /// Returns the memory that all routes share.
@@ -456,10 +340,4 @@ impl Network {
 fn own_addresses(listeners: &[Listener]) -> impl Iterator<Item = SocketAddr> {
     let udp = listeners.iter().filter(|listener| listener.protocol == Transport::Udp);
     udp.map(|listener| listener.address)
-}
-
-/// Returns true if the draws and the carrier of the one are those of the other.
-fn is_same_stream(old: &Route, new: &Route) -> bool {
-    let key = |route: &Route| (route.name.clone(), route.paired.clone(), route.seed, route.tcp);
-    key(old) == key(new)
 }

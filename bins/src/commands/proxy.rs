@@ -4,8 +4,11 @@
 mod access;
 mod child;
 mod dials;
+mod events;
 mod first;
+mod journal;
 mod output;
+mod panel;
 mod pcap;
 mod plan;
 mod ready;
@@ -20,11 +23,12 @@ use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
+use events::EventArgs;
 use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Registry, Server, ServerError, ServerSettings};
+use jostle_control::{Journal, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Settings, StartError};
@@ -52,6 +56,7 @@ use stopping::Stopper;
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
   jostle proxy --api
+  jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --panel --open
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
@@ -61,7 +66,7 @@ the proxy ends when the command does, and a second Ctrl-C ends both. The status 
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
-    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api"])]
+    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api", "panel"])]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
     /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
@@ -90,7 +95,13 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
     #[command(flatten)]
+    event_choice: EventArgs,
+    #[command(flatten)]
     pcap: PcapArgs,
+    /// Write each change of the configuration, who asked for it and what holds since, a JSON object
+    /// per line; "profile from-journal" makes a profile of it
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    journal: Option<PathBuf>,
     /// Write the summary to a file instead of printing it
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     summary: Option<PathBuf>,
@@ -142,6 +153,8 @@ pub struct ProxyArgs {
         default_missing_value = "127.0.0.1:8474", help_heading = "The run")]
     api: Option<SocketAddr>,
     #[command(flatten)]
+    panel: panel::PanelOptions,
+    #[command(flatten)]
     access: Access,
     /// Use nothing that only Linux has
     #[arg(long, help_heading = "The relays")]
@@ -165,6 +178,7 @@ impl ProxyArgs {
 
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
+        let address = self.panel.address(self.api)?;
         let plan = plan::plan(&self)?;
         let routes = plan.routes.clone();
         let upstreams: BTreeMap<String, String> =
@@ -179,8 +193,9 @@ impl ProxyArgs {
         settings.per_source = self.per_source.map(|most| most as usize);
         // The API's are its own: neither it nor the traffic can take the other's.
         let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
-        let api_settings = self.access.settings(kept)?;
-        if self.api.is_some() {
+        let mut api_settings = self.access.settings(kept)?;
+        api_settings.panel = self.panel.is_served();
+        if address.is_some() {
             settings.kept_descriptors = kept;
         } else if self.access.is_said() {
             return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
@@ -188,6 +203,7 @@ impl ProxyArgs {
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
+            settings.events_only = self.event_choice.selection();
         }
         let capture = match outputs.pcap.as_ref().map(Pcap::start).transpose() {
             Ok(started) => started.map(|(capture, sink)| {
@@ -212,7 +228,7 @@ impl ProxyArgs {
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
         let start =
             |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
-        let api = self.api.map(start);
+        let api = address.map(start);
         let api = match api.transpose() {
             Ok(api) => api,
             Err(error) => {
@@ -228,6 +244,11 @@ impl ProxyArgs {
             registry.begin_with_file(&routes);
         }
         outputs.begin();
+        let journal = outputs.journal.as_ref().map(|file| -> anyhow::Result<Journal> {
+            let file = file.writer().context("the journal")?;
+            Journal::start(&registry, plan.seed, file).context("the journal")
+        });
+        let journal = journal.transpose()?;
         if plan.drawn {
             note(&format!("seed {}", plan.seed));
         }
@@ -261,6 +282,9 @@ impl ProxyArgs {
             let address = api.address().to_string();
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
         }
+        if let Some(api) = &api {
+            self.panel.ready(printer, api.address());
+        }
         if keys.is_some() && !self.json {
             note(status::KEYS);
         }
@@ -278,25 +302,31 @@ impl ProxyArgs {
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;
         drop(api);
+        let journal = journal.map(Journal::finish);
         drop(status);
         drop(keys);
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
         stopper.yield_to_signal();
-        let text = report::summary(printer, &summary, &routes);
+        let mut text = report::summary(printer, &summary, &routes);
+        if let Some(end) = &journal {
+            text = format!("{text}\n{}", journal::summary(printer, end));
+        }
         match &mut outputs.summary {
             Some(file) => file.write(&(text + "\n"))?,
             None => printer.line(&text),
         }
         report::warnings(&summary, &routes).iter().for_each(|warning| note(warning));
-        match summary.events_error {
+        let errors = [
+            ("the event log", summary.events_error),
+            ("the journal", journal.and_then(|end| end.error)),
+            ("the capture", captured.error),
+        ];
+        let error = errors.into_iter().find_map(|(what, error)| Some((what, error?)));
+        match error {
             // A command that has failed has more to say.
-            Some(error) if status == ExitCode::SUCCESS => {
-                Err(anyhow::anyhow!("the event log is not whole: {error}"))
-            }
-            _ if captured.error.is_some() && status == ExitCode::SUCCESS => {
-                let error = captured.error.unwrap_or_default();
-                Err(anyhow::anyhow!("the capture is not whole: {error}"))
+            Some((what, error)) if status == ExitCode::SUCCESS => {
+                Err(anyhow::anyhow!("{what} is not whole: {error}"))
             }
             _ => Ok(status),
         }
@@ -322,16 +352,18 @@ impl ProxyArgs {
 /// The files that a run writes. They keep what they held until the proxy has started.
 struct Outputs {
     events: Option<Output>,
+    journal: Option<Output>,
     summary: Option<Output>,
     pcap: Option<Pcap>,
 }
 
 impl Outputs {
     fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
-        let mut outputs = Self { events: None, summary: None, pcap: None };
+        let mut outputs = Self { events: None, journal: None, summary: None, pcap: None };
         let opened = (|| {
             outputs.events = args.events.as_deref().map(Output::open).transpose()?;
             outputs.pcap = args.pcap.open()?;
+            outputs.journal = args.journal.as_deref().map(Output::open).transpose()?;
             outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
             anyhow::Ok(())
         })();
@@ -343,11 +375,13 @@ impl Outputs {
     }
 
     fn begin(&self) {
-        self.events.iter().chain(&self.summary).for_each(Output::begin);
+        let all = self.events.iter().chain(&self.journal).chain(&self.summary);
+        all.for_each(Output::begin);
     }
 
     fn withdraw(self) {
         let pcap = self.pcap.map(|pcap| pcap.output);
-        self.events.into_iter().chain(self.summary).chain(pcap).for_each(Output::withdraw);
+        let all = self.events.into_iter().chain(self.journal).chain(self.summary).chain(pcap);
+        all.for_each(Output::withdraw);
     }
 }

@@ -27,8 +27,8 @@ use tokio::net::TcpStream;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The time between two looks at how long the client makes wait.
 const LOOK: Duration = Duration::from_secs(1);
-/// The time that a client that is asked to leave may take for what it has begun.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// The time that the end of an answer may take to a client that has to leave.
+const FAREWELL: Duration = Duration::from_millis(100);
 /// The time that a client that is still sending may take to read the answer that refuses it.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -54,8 +54,10 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, course: Course, pat
         tokio::select! {
             _ = connection.as_mut() => break,
             () = course.is_to_leave() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = tokio::time::timeout(FAREWELL, connection).await;
+                if course.is_idle() {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = tokio::time::timeout(FAREWELL, connection).await;
+                }
                 return;
             }
             () = tokio::time::sleep(LOOK) => if course.is_overdue(&patience) { return },

@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use crate::flows::FlowRules;
 use crate::guard::{Bodies, Guard};
 use crate::live::Live;
 use crate::registry::{Origin, Registry, Table};
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) request_ids: Arc<RequestIds>,
     pub(crate) live: Arc<Live>,
+    pub(crate) flow_rules: Arc<FlowRules>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) bodies: Bodies,
 }
@@ -31,7 +33,8 @@ impl Context {
     pub(crate) fn new(registry: Arc<Registry>, guard: Guard, bodies: Bodies) -> Self {
         let request_ids = Arc::new(RequestIds::new());
         let live = Arc::new(Live::new(Arc::clone(&registry)));
-        Self { registry, request_ids, live, guard: Arc::new(guard), bodies }
+        let flow_rules = Arc::default();
+        Self { registry, request_ids, live, flow_rules, guard: Arc::new(guard), bodies }
     }
 
     /// Gives an answer its number.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The silence after which a connection may be closed for another that waits. Shorter, and who has
-/// just connected could not have asked yet.
-const SILENCE_LEAST: Duration = Duration::from_millis(100);
+/// The silence after which a connection may be closed for another that waits: between requests, and
+/// within one. Shorter, and who has just connected could not have asked yet.
+const IDLE_LEAST: Duration = Duration::from_millis(100);
+const SILENCE_LEAST: Duration = Duration::from_secs(1);
 
 /// The course of one connection, shared by its socket, its requests and those who wait for a place.
 #[derive(Clone, Debug)]
@@ -112,6 +113,16 @@ impl Course {
         self.state().silent_since(self.clock.now())
     }
 
+    /// Returns true between two requests.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().phase == Phase::Idle
+    }
+
+    /// Returns true if it was asked to end.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state().leaving
+    }
+
     /// Asks the connection to end.
     pub(crate) fn ask_to_leave(&self) {
         self.state().leaving = true;
@@ -138,11 +149,12 @@ impl State {
     }
 
     fn silent_since(&self, now: Instant) -> Option<Instant> {
-        let since = match self.phase {
-            Phase::Ours => self.stalled?,
-            Phase::Idle | Phase::Head | Phase::Body => self.since,
+        let (since, least) = match self.phase {
+            Phase::Ours => (self.stalled?, SILENCE_LEAST),
+            Phase::Head | Phase::Body => (self.since, SILENCE_LEAST),
+            Phase::Idle => (self.since, IDLE_LEAST),
         };
-        (!self.leaving && now.since(since) >= SILENCE_LEAST).then_some(since)
+        (!self.leaving && now.since(since) >= least).then_some(since)
     }
 }
 
@@ -198,7 +210,9 @@ mod tests {
             assert_eq!(state.silent_since(at(2.0)), since.map(at), "{state:?}");
             assert_eq!(State { leaving: true, ..state }.silent_since(at(2.0)), None);
         }
-        assert_eq!(state(Phase::Idle, None).silent_since(at(0.09)), None);
-        assert_eq!(state(Phase::Idle, None).silent_since(at(0.11)), Some(at(0.0)));
+        for (phase, least) in [(Phase::Idle, 0.1), (Phase::Head, 1.0), (Phase::Body, 1.0)] {
+            assert_eq!(state(phase, None).silent_since(at(least - 0.01)), None);
+            assert_eq!(state(phase, None).silent_since(at(least)), Some(at(0.0)));
+        }
     }
 }

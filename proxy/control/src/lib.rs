@@ -10,8 +10,12 @@ mod context;
 mod course;
 mod flows;
 mod guard;
+mod journal;
 mod live;
+mod openapi;
+mod panel;
 mod places;
+mod profiles;
 mod registry;
 mod routes;
 mod server;
@@ -20,6 +24,9 @@ mod toxiproxy;
 mod watch;
 
 pub use guard::{Token, TokenError};
+pub use journal::{
+    Event, History, Journal, JournalEnd, JournalError, Recorded, Replay, ReplayError,
+};
 pub use registry::{
     Change, Changed, Deed, Entry, Origin, Registry, ReloadError, Reloaded, Table, Watcher,
 };

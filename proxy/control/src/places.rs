@@ -68,6 +68,10 @@ impl Places {
 
     fn make_room(&self) {
         let taken = self.taken();
+        // One at a time: a place is as good as free then.
+        if taken.courses.values().any(Course::is_leaving) {
+            return;
+        }
         let silent = taken.courses.values().filter_map(|one| Some((one.silent_since()?, one)));
         if let Some((_, course)) = silent.min_by_key(|(since, _)| *since) {
             course.ask_to_leave();

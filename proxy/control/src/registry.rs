@@ -11,12 +11,13 @@ pub use reload::{ReloadError, Reloaded};
 
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports, parse_listen};
 use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 /// All proxies by name.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ pub struct Entry {
     pub id: Option<RouteId>,
     /// Counts its changes, from 1; kept by the table.
     pub revision: u64,
+    /// Set if nobody said what loss means on TCP: with the first rule that would break raw streams
+    /// they are modelled.
+    pub tcp_follows: bool,
 }
 
 impl Entry {
@@ -78,8 +82,21 @@ impl Entry {
             follow: false,
             idle: None,
         };
-        let (listen, upstream) = (listen.to_owned(), upstream.to_owned());
-        Self { listen, upstream, route, bound: None, id: None, revision: 0 }
+        Self { tcp_follows: true, ..Self::of_route(route, listen, upstream) }
+    }
+
+    /// Describes a proxy by its route, disabled as yet; where it listens and leads is what the texts
+    /// say.
+    pub fn of_route(route: Route, listen: &str, upstream: &str) -> Self {
+        Self {
+            listen: listen.to_owned(),
+            upstream: upstream.to_owned(),
+            route: Route { upstream: upstream_of(upstream), ..route },
+            bound: None,
+            id: None,
+            revision: 0,
+            tcp_follows: false,
+        }
     }
 
     /// Describes a route that the proxy has.
@@ -88,7 +105,21 @@ impl Entry {
         let bound = listeners.first().map(|listener| listener.address);
         let listen = bound.map_or_else(|| route.listen.to_string(), |at| at.to_string());
         let upstream = route.upstream.to_string();
-        Self { listen, upstream, route, bound, id: Some(id), revision }
+        // A route that reads as Toxiproxy's do was not asked for anything else.
+        let is_plain = |mode| mode == TcpMode::TOXIPROXY;
+        let tcp_follows = is_plain(route.tcp) && is_plain(TcpMode::for_rules(&route.profile));
+        Self { listen, upstream, route, bound, id: Some(id), revision, tcp_follows }
+    }
+
+    /// Returns the route that it is now: where it listens and leads, and whether it does.
+    pub fn as_route(&self) -> Route {
+        let listen = match self.bound {
+            Some(bound) => HostPort { host: bound.ip().to_string(), port: bound.port() },
+            None => parse_listen(&self.listen)
+                .map_or_else(|_| self.route.listen.clone(), |(_, listen)| listen),
+        };
+        let (upstream, enabled) = (upstream_of(&self.upstream), self.is_enabled());
+        Route { listen, upstream, enabled, ..self.route.clone() }
     }
 
     /// Returns true if it listens.
@@ -202,6 +233,8 @@ impl Table<'_> {
         };
         let was_enabled = entry.is_enabled();
         (entry.bound, entry.id) = (None, None);
+        // Its flows are gone, and others will have their numbers.
+        entry.route.profile.remove_all_flow_rules();
         if was_enabled {
             self.done(name, Deed::Disabled, at, began);
         }
@@ -232,7 +265,8 @@ impl Table<'_> {
     }
 
     /// Replaces the rules of a proxy, whether it listens or not. The rules that it has already
-    /// change nothing.
+    /// change nothing. One whose TCP was raw because nobody said anything models TCP from the first
+    /// rule on that would break raw streams, and its connections are reset.
     ///
     /// # Errors
     /// When a rule cannot act on it; nothing has changed then.
@@ -241,9 +275,20 @@ impl Table<'_> {
         if entry.route.profile == profile {
             return Ok(());
         }
-        let route = Route { profile, ..entry.route.clone() };
+        let mut route = Route { profile, ..entry.route.clone() };
+        if entry.tcp_follows && route.tcp == TcpMode::TOXIPROXY && route.transport.has_tcp() {
+            route.tcp = TcpMode::for_rules(&route.profile);
+        }
         route.check_rules().map_err(OrderError::Rules)?;
+        let becomes_another = route.tcp != entry.route.tcp;
         let (at, began) = match entry.id {
+            Some(id) if becomes_another => {
+                // Its connections have to begin anew: no rule acts on those that stand.
+                let route = Route { enabled: entry.is_enabled(), ..route.clone() };
+                let Carried { at, outcome } =
+                    self.control.replace_promptly(id, route, Duration::ZERO)?;
+                (at, outcome.1)
+            }
             Some(id) => {
                 let Carried { at, outcome } =
                     self.control.set_profile(id, route.profile.clone())?;
@@ -252,7 +297,8 @@ impl Table<'_> {
             None => (self.control.now(), Began::default()),
         };
         entry.route = route;
-        self.done(name, Deed::Profile, at, began);
+        let deed = if becomes_another { Deed::Replaced } else { Deed::Profile };
+        self.done(name, deed, at, began);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! All routes of the API, and what is answered where there is none.
 
 use crate::context::Context;
-use crate::{flows, guard, live, toxiproxy};
+use crate::{flows, guard, live, openapi, panel, profiles, toxiproxy};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
@@ -12,10 +12,9 @@ use axum::routing::MethodRouter;
 /// Builds the API.
 pub(crate) fn router(context: Context) -> Router {
     let guarded = middleware::from_fn_with_state(context.clone(), guard::guarded);
-    let routes = Router::new()
-        .merge(toxiproxy::routes(&context))
-        .merge(flows::routes())
-        .merge(live::routes(&context))
+    let page = if context.guard.serves_panel() { panel::routes() } else { Router::new() };
+    let routes = all(&context)
+        .merge(page)
         .fallback(no_route)
         // The guard has read the whole body, and bounds it.
         .layer(DefaultBodyLimit::disable())
@@ -23,6 +22,16 @@ pub(crate) fn router(context: Context) -> Router {
         .with_state(context);
     // axum adds it behind all layers of the routes themselves.
     Router::new().fallback_service(routes).layer(middleware::map_response(without_allow))
+}
+
+/// Returns the routes of all rooms but the page.
+pub(crate) fn all(context: &Context) -> Router<Context> {
+    Router::new()
+        .merge(toxiproxy::routes(context))
+        .merge(flows::routes())
+        .merge(live::routes(context))
+        .merge(openapi::routes())
+        .merge(profiles::routes())
 }
 
 /// Refuses all other methods.

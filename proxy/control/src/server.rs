@@ -98,12 +98,17 @@ impl Server {
         // Sessions of other runs are over.
         let key: Vec<u8> = (0..3).flat_map(|_| fresh_seed().to_le_bytes()).collect();
         let guard = Guard::new(bound, &hosts, token, panel, &key);
-        let router =
-            routes::router(Context::new(registry, guard, Bodies { patience: patience.body }));
+        let context = Context::new(registry, guard, Bodies { patience: patience.body });
+        // A page that is opened, or loaded anew, shows the minutes before.
+        let history = panel.then(|| Arc::clone(&context.live));
+        let router = routes::router(context);
         let connections = descriptors.max(ServerSettings::DESCRIPTORS_LEAST) - DESCRIPTORS_OWN;
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             let serving = serve(listener, router, Places::new(connections), patience);
             runtime.block_on(async {
+                if let Some(live) = history {
+                    live.keep_history();
+                }
                 tokio::select! {
                     () = serving => {}
                     _ = stopped => {}

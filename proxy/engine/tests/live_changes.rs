@@ -9,6 +9,7 @@ use jostle_common::time::Instant;
 use jostle_engine::link::Link;
 use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
+use std::ops::Range;
 use support::{drain, drain_all, link, packet, rules};
 
 const MS: u64 = 1_000_000;
@@ -194,9 +195,11 @@ fn disciplines_change_without_moving_anyone() {
     assert!((3..12).contains(&dropped.len()), "{dropped:?}");
 }
 
-/// What becomes of each packet: its number, its time in microseconds, its damage and the reason if it
-/// is lost.
-fn fates(link: &mut Link) -> Vec<(u64, u32, u64, u32, Option<Reason>)> {
+/// A packet's number, its copy's, its time in microseconds, its damage, and the reason if it is
+/// lost.
+type Fate = (u64, u32, u64, u32, Option<Reason>);
+
+fn fates(link: &mut Link) -> Vec<Fate> {
     let of = |output: &Output| {
         let (packet, reason) = match output {
             Output::Deliver(packet) => (packet, None),
@@ -242,27 +245,23 @@ fn switching_a_rule_off_and_on_moves_no_draw_of_another() {
         }
         fates(&mut link)
     };
-    for off in 0..RULES.len() {
+    for (off, rule) in RULES.iter().enumerate() {
         let without = written(&|index| index == off);
-        assert_eq!(run(&without, &[]), run(&left_out(off), &[]), "{}", RULES[off]);
-        assert_ne!(run(&without, &[]), run(&all, &[]), "{}", RULES[off]);
-        // Off for half a second, and on again: whatever came before and after is as if nothing had been.
+        assert_eq!(run(&without, &[]), run(&left_out(off), &[]), "{rule}");
+        assert_ne!(run(&without, &[]), run(&all, &[]), "{rule}");
+        // Off for half a second, and on again: before and after it is as if nothing had been.
         let switched = run(&all, &[(1000, &without), (1500, &all)]);
         let steady = run(&all, &[(1000, &all), (1500, &all)]);
         let lone = run(&without, &[(1000, &without), (1500, &without)]);
-        let part = |fates: &[(u64, u32, u64, u32, Option<Reason>)],
-                    numbers: std::ops::Range<u64>| {
-            fates
-                .iter()
-                .filter(|(number, ..)| numbers.contains(number))
-                .copied()
-                .collect::<Vec<_>>()
+        let part = |fates: &[Fate], numbers: Range<u64>| {
+            let own = fates.iter().filter(|(number, ..)| numbers.contains(number));
+            own.copied().collect::<Vec<_>>()
         };
         // What is in the delay when it is switched off leaves at its time all the same.
-        assert_eq!(part(&switched, 1..1001), part(&steady, 1..1001), "{}", RULES[off]);
-        assert_eq!(part(&switched, 1501..2001), part(&steady, 1501..2001), "{}", RULES[off]);
-        if RULES[off].contains("drop") {
-            assert_eq!(part(&switched, 1001..1501), part(&lone, 1001..1501), "{}", RULES[off]);
+        assert_eq!(part(&switched, 1..1001), part(&steady, 1..1001), "{rule}");
+        assert_eq!(part(&switched, 1501..2001), part(&steady, 1501..2001), "{rule}");
+        if rule.contains("drop") {
+            assert_eq!(part(&switched, 1001..1501), part(&lone, 1001..1501), "{rule}");
         }
         assert!(part(&lone, 1001..1501).len() > 300);
     }

@@ -213,6 +213,53 @@ fn match_and_per_count_within_the_flow() {
 }
 
 #[test]
+fn a_match_by_the_number_of_the_flow() {
+    let flows: Vec<u32> = (0..3).flat_map(|_| 1..=24).collect();
+    let of = |rule: &str| {
+        let lost = lost_of_flows(&mut link(1, &format!("{{ {rule} }}")), &flows);
+        lost.into_iter().map(|index| (index, flows[index])).collect::<Vec<_>>()
+    };
+    let matching = |flow: &str, more: &str| {
+        of(&format!(r#""rule": "drop", "chance": "100%", "match": {{ "flow": {flow}{more} }}"#))
+    };
+    let every_packet = |chosen: &dyn Fn(u32) -> bool| {
+        let all = flows.iter().copied().enumerate();
+        all.filter(|(_, flow)| chosen(*flow)).collect::<Vec<_>>()
+    };
+    assert_eq!(matching("1", ""), every_packet(&|flow| flow == 1));
+    assert_eq!(matching(r#""3""#, ""), every_packet(&|flow| flow == 3));
+    assert_eq!(matching(r#""3-5""#, ""), every_packet(&|flow| (3..=5).contains(&flow)));
+    assert_eq!(matching(r#""20-""#, ""), every_packet(&|flow| flow >= 20));
+    assert_eq!(matching(r#""every 10th""#, ""), every_packet(&|flow| flow % 10 == 0));
+    assert_eq!(matching("9", r#", "first": 24"#), [(8, 9)], "all that is given must hold");
+    // What the rule draws for a packet does not depend on whom it looks at.
+    let all = of(r#""rule": "drop", "chance": "40%""#);
+    let some = of(r#""rule": "drop", "chance": "40%", "match": { "flow": "7-12" }"#);
+    let expected: Vec<_> =
+        all.iter().filter(|(_, flow)| (7..=12).contains(flow)).copied().collect();
+    assert_eq!(some, expected);
+    assert!(some.len() > 3 && some.len() < 15, "{some:?}");
+    let both =
+        of(r#""rule": "drop", "chance": "100%", "flows": "50%", "match": { "flow": "every 2nd" }"#);
+    let shared = of(r#""rule": "drop", "chance": "100%", "flows": "50%""#);
+    let expected: Vec<_> = shared.into_iter().filter(|(_, flow)| flow % 2 == 0).collect();
+    assert_eq!(both, expected);
+}
+
+#[test]
+fn a_rule_for_one_flow_moves_no_draw_of_another_rule() {
+    let flows: Vec<u32> = (0..500).map(|index| index % 5 + 1).collect();
+    let rest = r#"{ "rule": "drop", "chance": "20%", "name": "rest" }"#;
+    let own = r#"{ "rule": "drop", "chance": "100%", "match": { "flow": 4 }, "per": "flow" }"#;
+    let of = |rules: &str| lost_of_flows(&mut link(6, rules), &flows);
+    let with: Vec<usize> =
+        of(&format!("{own}, {rest}")).into_iter().filter(|index| flows[*index] != 4).collect();
+    let without: Vec<usize> = of(rest).into_iter().filter(|index| flows[*index] != 4).collect();
+    assert_eq!(with, without);
+    assert!(with.len() > 40);
+}
+
+#[test]
 fn match_and_flows_must_both_hold() {
     let flows: Vec<u32> = (0..2).flat_map(|_| 1..=100).collect();
     let affected = lost_of_flows(

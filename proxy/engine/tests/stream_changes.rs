@@ -232,3 +232,49 @@ fn extreme_settings_are_borne() {
         }
     }
 }
+
+#[test]
+fn a_rule_may_be_for_one_connection_by_its_number() {
+    let third = r#"{ "rule": "reset", "after": "0s", "match": { "flow": 3 } }, { "rule": "stall", "match": { "flow": "every 2nd" } }"#;
+    let mut run = Run::new(third, RAW);
+    (2..=4).for_each(|id| run.open(id));
+    run.until(10);
+    (1..=4).for_each(|id| run.push_to(id, UP, 5));
+    run.until(20);
+    let told = |run: &Run, id| run.of(id).into_iter().map(|(_, told)| told).collect::<Vec<_>>();
+    let stalled = Told::Discarded(UP, "stall".into(), 5);
+    assert_eq!(told(&run, 1), [Told::Data(UP, 5)]);
+    assert_eq!(told(&run, 2), std::slice::from_ref(&stalled));
+    assert_eq!(told(&run, 3), [Told::Discarded(UP, "reset".into(), 5), Told::ResetBoth]);
+    assert_eq!(told(&run, 4), [stalled]);
+    // A change of whom it is for holds at once, for connections that stand.
+    run.set(r#"{ "rule": "reset", "after": "0s", "match": { "flow": "1-" } }"#);
+    run.push_to(1, UP, 5);
+    run.until(30);
+    assert_eq!(told(&run, 1).last(), Some(&Told::ResetBoth));
+}
+
+#[test]
+fn a_rule_on_streams_that_is_switched_off_acts_as_a_removed_one() {
+    let slice = r#"{ "rule": "slice", "size": "10B", "gap": "1h" }"#;
+    let off = slice.replace(" }", r#", "enabled": false }"#);
+    let mut run = Run::new(slice, RAW);
+    run.push(UP, 50);
+    run.until(10);
+    assert_eq!(run.bytes[0].len(), 10);
+    run.set(&off);
+    run.until(20);
+    assert_eq!(run.bytes[0].len(), 50, "it lets all go at once");
+    run.push(UP, 50);
+    run.until(30);
+    assert_eq!(run.bytes[0].len(), 100);
+    run.set(slice);
+    run.push(UP, 50);
+    run.until(40);
+    assert_eq!(run.bytes[0].len(), 110, "and goes on");
+    let mut run = Run::new(r#"{ "rule": "stall" }"#, RAW);
+    run.push(UP, 50);
+    run.until(10);
+    run.set(r#"{ "rule": "stall", "enabled": false }"#);
+    assert_eq!(run.seen().last().unwrap().1, Told::CloseBoth, "its bytes will never come");
+}

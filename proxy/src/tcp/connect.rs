@@ -168,7 +168,7 @@ impl TcpRelay {
             made
         };
         let id = self.connections.add(make);
-        self.silences.watch(turn.now, index, id);
+        self.connections.at(index).look = self.silences.watch(turn.now, index, id);
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
         if self.upstream.is_awaited() {
             self.nameless.push_back((index, id));

@@ -22,6 +22,8 @@ pub(super) struct RelayedConnection {
     pub(super) since: Instant,
     /// The last time at which one of its sockets had something to say or was written to.
     pub(super) last: Instant,
+    /// The time at which to look whether it has been silent for too long.
+    pub(super) look: Option<Instant>,
     /// The hops that its client's first packet had left, if that is known.
     pub(super) hops: Option<u8>,
     /// The upstream's addresses that are still to be tried.
@@ -71,6 +73,7 @@ impl RelayedConnection {
             progress: Progress::Naming,
             since: now,
             last: now,
+            look: None,
             hops: None,
             addresses: VecDeque::new(),
             carried: false,

@@ -206,6 +206,8 @@ impl TcpRelay {
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
         self.observe(connection.id, FlowEvent::Closed, turn);
+        self.silences.forget(connection.look, index, connection.id);
+        debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
         }

@@ -10,7 +10,7 @@ use jostle_common::time::Instant;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The times at which to look at connections: each one's place and number.
+/// The times at which to look at connections: each open one's place and number.
 #[derive(Debug, Default)]
 pub(super) struct Silences {
     times: BTreeSet<(Instant, usize, u32)>,
@@ -24,11 +24,24 @@ impl Silences {
         self.limit
     }
 
-    /// Looks at a connection that was heard of at `last` when its time is over.
-    pub(super) fn watch(&mut self, last: Instant, index: usize, id: u32) {
-        if let Some(limit) = self.limit {
-            self.times.insert((last + limit, index, id));
+    /// Looks at a connection that was heard of at `last` when its time is over, and returns when
+    /// that is. It keeps that for [`forget`](Self::forget).
+    pub(super) fn watch(&mut self, last: Instant, index: usize, id: u32) -> Option<Instant> {
+        let at = last + self.limit?;
+        self.times.insert((at, index, id));
+        Some(at)
+    }
+
+    /// Forgets a connection that is closed: a route may have many short ones, and a long limit.
+    pub(super) fn forget(&mut self, at: Option<Instant>, index: usize, id: u32) {
+        if let Some(at) = at {
+            self.times.remove(&(at, index, id));
         }
+    }
+
+    /// Returns how many connections are looked at.
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
     }
 
     /// Returns when to look at the next one.
@@ -52,7 +65,7 @@ impl TcpRelay {
         self.silences = Silences { times: BTreeSet::new(), limit };
         for index in self.connections.indices() {
             let connection = self.connections.at(index);
-            self.silences.watch(connection.last, index, connection.id);
+            connection.look = self.silences.watch(connection.last, index, connection.id);
         }
     }
 
@@ -62,7 +75,7 @@ impl TcpRelay {
             let Some(limit) = self.silences.limit() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
             if connection.last + limit > turn.now {
-                self.silences.watch(connection.last, index, id);
+                connection.look = self.silences.watch(connection.last, index, id);
                 continue;
             }
             self.counts.idle += 1;
@@ -71,5 +84,31 @@ impl TcpRelay {
             }
             self.give_up(index, turn);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_closed_leave_nothing() {
+        let limit = Duration::from_secs(3600);
+        let mut silences = Silences { limit: Some(limit), ..Silences::default() };
+        for id in 1..=1000 {
+            let at = silences.watch(Instant::from_millis(id.into()), 0, id);
+            assert_eq!(at, Some(Instant::from_millis(id.into()) + limit));
+            if id != 500 {
+                silences.forget(at, 0, id);
+            }
+        }
+        assert_eq!(silences.len(), 1);
+        assert_eq!(silences.deadline(), Some(Instant::from_millis(500) + limit));
+        assert_eq!(silences.pop_due(Instant::from_millis(499) + limit), None);
+        assert_eq!(silences.pop_due(Instant::from_millis(500) + limit), Some((0, 500)));
+        let mut none = Silences::default();
+        assert_eq!(none.watch(Instant::START, 0, 1), None);
+        none.forget(None, 0, 1);
+        assert_eq!((none.len(), none.deadline()), (0, None));
     }
 }

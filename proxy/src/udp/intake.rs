@@ -212,7 +212,8 @@ impl UdpRelay {
         let flow = self.flows.get_mut(index).expect("the caller just found it");
         let stamp = at.arrival(received.stamp);
         // The first packet starts the clock of both directions.
-        self.lanes.iter_mut().for_each(|lane| lane.link.begin(stamp));
+        let first = self.lanes[direction.index()].arrival(stamp);
+        self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
         let lane = &mut self.lanes[direction.index()];
         let (packets, bytes) = (received.datagrams().count() as u64, received.bytes.len() as u64);
         let entered = lane.enter(flow.ordinal, stamp, received, sinks);

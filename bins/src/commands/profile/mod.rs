@@ -1,6 +1,7 @@
 //! `jostle profile`: which profiles there are, what they do, and whether they are right.
 
 mod check;
+mod from_journal;
 mod from_netem;
 mod list;
 pub(super) mod numbers;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
   jostle profile check mine.json --rate 1000/s
   jostle profile check configs/profiles/*.json --json
   jostle profile from-netem 'delay 100ms 10ms loss 1% 25%'
+  jostle profile from-journal journal.jsonl > again.json
   jostle profile schema > profile.schema.json
   jostle profile schema --config > config.schema.json")]
 pub struct ProfileArgs {
@@ -43,6 +45,7 @@ enum Command {
         config: bool,
     },
     FromNetem(from_netem::FromNetemArgs),
+    FromJournal(from_journal::FromJournalArgs),
 }
 
 impl ProfileArgs {
@@ -57,6 +60,7 @@ impl ProfileArgs {
             Command::Show(args) => return args.run(),
             Command::Check(args) => return args.run(),
             Command::FromNetem(args) => args.run()?,
+            Command::FromJournal(args) => args.run()?,
             Command::Schema { config: false } => text(&jostle_engine::profile::schema())?,
             Command::Schema { config: true } => text(&jostle_engine::route::schema())?,
         }

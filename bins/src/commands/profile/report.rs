@@ -94,6 +94,9 @@ fn section(
 /// What a rule does, in words.
 fn says(rule: &RuleForecast) -> String {
     let words = &rule.words;
+    if let Some(flow) = rule.flow {
+        return format!("{words}; of {} alone", flow.words());
+    }
     match rule.looks_at {
         Some(1.0) => words.clone(),
         Some(0.0) => {
@@ -197,6 +200,7 @@ fn rule_json(rule: &RuleForecast) -> Value {
     object.insert("name".into(), rule.key.as_str().into());
     object.insert("rule".into(), rule.kind.into());
     object.insert("looks_at".into(), rule.looks_at.into());
+    object.extend(rule.flow.map(|flow| ("flow".to_owned(), flow.to_string().into())));
     if let Value::Object(numbers) = &rule.numbers {
         object.extend(numbers.clone());
     }

@@ -114,7 +114,7 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
     let mut source = args.config.as_ref().map(|path| Source {
         path: path.clone(),
         weather: args.weather,
-        may_be_idle: args.api.is_some(),
+        may_be_idle: args.api.is_some() || args.panel.is_served(),
         files: Vec::new(),
     });
     let (seed, routes) = match &mut source {

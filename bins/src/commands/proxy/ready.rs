@@ -69,6 +69,7 @@ mod tests {
         let front = "route 1: udp://127.0.0.1:4000 -> [::1]:53  ";
         for (profile, says) in [
             ("{}", "no rules"),
+            (r#"{ "up": [ { "rule": "drop", "every": 2, "enabled": false } ] }"#, "no rules"),
             (
                 r#"{ "both": [ { "rule": "drop", "chance": "20%" }, { "rule": "delay", "time": "40ms" } ] }"#,
                 "up, down: drop 20%, delay 40 ms",

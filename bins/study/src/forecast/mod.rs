@@ -161,11 +161,9 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
             return None;
         }
         let whole_stream = rule.selection.flows == Probability::ALWAYS
-            && rule
-                .selection
-                .matching
-                .as_ref()
-                .is_none_or(|matching| matching.number == (1..=u64::MAX));
+            && rule.selection.matching.as_ref().is_none_or(|matching| {
+                matching.number == (1..=u64::MAX) && matching.flow.is_none()
+            });
         // The share that such a rule meets is a mean over many flows; one stream may differ from
         // it.
         if stream.is_some() && !whole_stream {
@@ -244,6 +242,24 @@ mod tests {
         assert_eq!(rules[3].looks_at, Some(0.5));
         let loss = forecast.phases[0].directions[0].loss.as_ref().unwrap().share;
         assert!((loss - (1.0 - 0.95 * 0.9)).abs() < 1e-12, "{loss}");
+    }
+
+    #[test]
+    fn what_is_disabled_counts_for_nothing_and_numbered_flows_for_their_share() {
+        let of = |rules: &str| forecast(rules, None);
+        let quarter = of(
+            r#"{ "rule": "drop", "chance": "90%", "enabled": false }, { "rule": "duplicate", "chance": "1%", "enabled": false },
+               { "rule": "drop", "chance": "40%", "match": { "flow": "every 4th" } }, { "rule": "drop", "chance": "50%", "match": { "flow": 3 } }"#,
+        );
+        let up = &quarter.phases[0].directions[0];
+        let keys: Vec<&str> = up.rules.iter().map(|rule| rule.key.as_str()).collect();
+        assert_eq!(keys, ["drop#2", "drop#3"]);
+        assert_eq!([up.rules[0].looks_at, up.rules[1].looks_at], [Some(0.25), Some(0.0)]);
+        let share = up.loss.as_ref().unwrap().share;
+        assert!((share - 0.1).abs() < 1e-12, "{share}");
+        let off = of(r#"{ "rule": "drop", "chance": "0%", "enabled": false }"#);
+        assert!(off.warnings.is_empty() && off.phases[0].directions[0].rules.is_empty());
+        assert!(!of(r#"{ "rule": "drop", "chance": "0%" }"#).warnings.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::run;
 use crate::probe::{PacketStream, Spread};
-use jostle_engine::rules::{Promise, Rule, RuleKind, Traffic};
+use jostle_engine::rules::{FlowMatch, Promise, Rule, RuleKind, Traffic};
 use serde_json::Value;
 
 /// A rule and its effects.
@@ -15,6 +15,8 @@ pub struct RuleForecast {
     /// The share of packets that it looks at in the long run, by `flows` and `match`; `None` if
     /// that depends on what they hold.
     pub looks_at: Option<f64>,
+    /// The flows or connections that it looks at, if it chooses them by their numbers.
+    pub flow: Option<FlowMatch>,
     /// Its effect on those, as far as it bears on other rules.
     pub promise: Promise,
     /// Its effect on those, in half a sentence.
@@ -41,6 +43,7 @@ pub(super) fn forecast(
         key: rule.key.clone(),
         kind: kind.name(),
         looks_at: share_of(rule, size),
+        flow: rule.selection.matching.as_ref().and_then(|matching| matching.flow),
         words: kind.words(&traffic),
         numbers: kind.numbers(&traffic),
         warnings: kind.warnings(&traffic),
@@ -70,5 +73,6 @@ pub(super) fn share_of(rule: &Rule, size: u32) -> Option<f64> {
     if !matching.size.contains(&size) || *matching.number.end() < u64::MAX {
         return Some(0.0);
     }
-    matching.bytes.is_none().then_some(flows)
+    let numbered = matching.flow.map_or(1.0, FlowMatch::share);
+    matching.bytes.is_none().then_some(flows * numbered)
 }

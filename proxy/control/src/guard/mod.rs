@@ -85,6 +85,11 @@ impl Guard {
         Self { hosts: Hosts::new(bound.ip(), hosts), token, session, panel }
     }
 
+    /// Returns true if the panel is served.
+    pub(crate) const fn serves_panel(&self) -> bool {
+        self.panel
+    }
+
     /// Judges a request by its head. `routed` says whether there is anything at its path.
     pub(crate) fn judge(&self, parts: &Parts, routed: bool) -> Verdict {
         self.check(parts, routed).unwrap_or_else(Verdict::Refuse)

@@ -47,7 +47,7 @@ async fn follow(mut watcher: Watcher, events: mpsc::Sender<Bytes>) {
             second = watcher.seconds.recv() => match second {
                 Ok(second) => next.push(second),
                 Err(RecvError::Lagged(missed)) => {
-                    let lost = format!(r#"{{"seconds":{missed}}}"#);
+                    let lost = format!(r#"{{"lost":{missed}}}"#);
                     next.push(stream::event("lost", lost.as_bytes()));
                 }
                 Err(RecvError::Closed) => return,

@@ -1,5 +1,6 @@
 //! The one who reads the counters each second, and those who are told of it.
 
+use super::events::Readers;
 use super::history::History;
 use super::hits::HitReader;
 use super::second::Second;
@@ -32,6 +33,8 @@ pub(crate) struct Live {
     state: watch::Sender<Bytes>,
     watchers: AtomicUsize,
     keeps_history: AtomicBool,
+    /// Those who read the fates of packets.
+    pub(super) readers: Readers,
 }
 
 #[derive(Debug, Default)]
@@ -65,12 +68,12 @@ impl Live {
             state: watch::Sender::new(Bytes::new()),
             watchers: AtomicUsize::new(0),
             keeps_history: AtomicBool::new(false),
+            readers: Readers::default(),
         }
     }
 
     /// Reads the counters each second from now on, whether somebody watches or not, so that who
     /// comes later sees the last ten minutes. Must be called on the API's runtime.
-    #[expect(dead_code, reason = "the panel will want it")]
     pub(crate) fn keep_history(self: &Arc<Self>) {
         self.keeps_history.store(true, Ordering::Relaxed);
         self.start_sampler(&mut self.lock());
@@ -105,8 +108,13 @@ impl Live {
         self.told.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// Returns how many watch.
+    pub(super) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
+    }
+
     fn is_watched(&self) -> bool {
-        self.watchers.load(Ordering::Relaxed) > 0
+        self.watchers() > 0
     }
 
     fn start_sampler(self: &Arc<Self>, told: &mut Told) {

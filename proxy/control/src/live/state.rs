@@ -1,40 +1,49 @@
-//! The configuration as those who watch are told of it.
+//! The configuration at a glance, as `GET /state` tells it and those who watch are told of it.
 
-use crate::registry::{Origin, Registry};
-use jostle_engine::route::{TcpMode, Transports};
-use serde_json::{Value, json};
+use crate::registry::{Entry, Origin, Registry};
+use jostle_engine::route::{TcpMode, Unit};
+use serde_json::{Map, Value, json};
 
 /// Returns all that is configured, as JSON.
-pub(super) fn current(registry: &Registry) -> String {
-    let rules_on = registry.control().rules_are_on();
+pub(crate) fn current(registry: &Registry) -> String {
+    let control = registry.control();
+    let (seed, rules_on) = (control.seed(), control.rules_are_on());
     let table = registry.open(Origin::Api);
-    let proxies = table.iter().map(|(name, entry)| {
-        json!({
-            "name": name,
-            "listen": entry.listen,
-            "upstream": entry.upstream,
-            "enabled": entry.is_enabled(),
-            "protocol": protocol(entry.route.transport),
-            "tcp": tcp(entry.route.transport, entry.route.tcp),
-        })
-    });
-    let proxies: Vec<Value> = proxies.collect();
+    let proxies: Vec<Value> = table.iter().map(|(name, entry)| proxy(name, entry)).collect();
+    drop(table);
     let version = env!("CARGO_PKG_VERSION");
-    json!({ "version": version, "rules_on": rules_on, "proxies": proxies }).to_string()
+    json!({ "version": version, "seed": seed, "rules_on": rules_on, "proxies": proxies })
+        .to_string()
 }
 
-const fn protocol(transports: Transports) -> &'static str {
-    match transports {
-        Transports::Udp => "udp",
-        Transports::Tcp => "tcp",
-        Transports::Both => "both",
+fn proxy(name: &str, entry: &Entry) -> Value {
+    let route = &entry.route;
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    put("name", name.into());
+    put("listen", entry.listen.as_str().into());
+    put("upstream", entry.upstream.as_str().into());
+    put("enabled", entry.is_enabled().into());
+    put("protocol", route.transport.scheme().into());
+    let mode = Some(route.tcp).filter(|_| route.transport.has_tcp());
+    put("tcp", mode.map(TcpMode::name).into());
+    if let Some(TcpMode::Raw(unit)) = mode {
+        put("unit", unit_text(unit).into());
     }
+    if let Some(seed) = route.seed {
+        put("seed", seed.into());
+    }
+    put("revision", entry.revision.into());
+    put("profile", route.profile.to_value());
+    Value::Object(fields)
 }
 
-fn tcp(transports: Transports, mode: TcpMode) -> Value {
-    match (transports, mode) {
-        (Transports::Udp, _) => Value::Null,
-        (_, TcpMode::Raw(_)) => "raw".into(),
-        (_, mode) => json!(format!("{mode:?}").to_lowercase()),
+fn unit_text(unit: Unit) -> String {
+    match unit {
+        Unit::Line => "line".to_owned(),
+        Unit::Read => "read".to_owned(),
+        Unit::Bytes(bytes) => format!("{bytes}B"),
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{Deed, Entry, Origin, Registry, State, Table};
 use jostle_common::time::Instant;
-use jostle_engine::route::{HostPort, Route};
+use jostle_engine::route::Route;
 use jostle_proxy::{Began, Carried, OrderError, PreparedRoute, RouteState, StartError};
 use std::collections::BTreeMap;
 use std::io;
@@ -170,7 +170,7 @@ impl Registry {
                 }
                 Step::Remove(_) => None,
             };
-            let back = |entry: Entry| prepare(&as_it_is(&entry)).map(|back| (entry, back));
+            let back = |entry: Entry| prepare(&entry.as_route()).map(|back| (entry, back));
             Ok(Prepared { step, route, before: before.map(back).transpose()? })
         });
         prepared.collect()
@@ -179,15 +179,6 @@ impl Registry {
 
 fn by_name(routes: &[Route]) -> BTreeMap<String, Route> {
     routes.iter().map(|route| (route.name.clone(), route.clone())).collect()
-}
-
-/// Returns the route of a proxy with the address that it listens on now.
-fn as_it_is(entry: &Entry) -> Route {
-    let listen = match entry.bound {
-        Some(bound) => HostPort { host: bound.ip().to_string(), port: bound.port() },
-        None => entry.route.listen.clone(),
-    };
-    Route { listen, enabled: entry.is_enabled(), ..entry.route.clone() }
 }
 
 /// Returns true if a route could not listen because somebody else does.
@@ -389,7 +380,10 @@ mod tests {
             let bound = format!("127.0.0.1:{}", route.listen.port).parse().unwrap();
             let (listen, upstream) = (route.listen.to_string(), route.upstream.to_string());
             let bound = Some(bound).filter(|_| route.enabled);
-            (route.name.clone(), Entry { listen, upstream, route, bound, id: None, revision: 1 })
+            (
+                route.name.clone(),
+                Entry { revision: 1, bound, ..Entry::of_route(route, &listen, &upstream) },
+            )
         };
         routes(text).into_iter().map(entry).collect()
     }

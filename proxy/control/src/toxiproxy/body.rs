@@ -43,6 +43,11 @@ impl Fields {
         }
     }
 
+    /// Returns a value, whatever it is.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        field(&self.0, name)
+    }
+
     /// Returns a string.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, String> {
         match field(&self.0, name) {

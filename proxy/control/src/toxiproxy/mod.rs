@@ -5,13 +5,17 @@
 //! 201.
 
 mod answer;
+mod asked;
 mod body;
 mod listen;
+mod looked_up;
 mod proxies;
 mod request_id;
 mod routes;
 mod toxics;
 
 pub(crate) use answer::{Refusal, not_found, plain};
+pub(crate) use proxies::refused;
 pub(crate) use request_id::RequestIds;
 pub(crate) use routes::routes;
+pub(crate) use toxics::rules;

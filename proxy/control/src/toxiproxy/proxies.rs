@@ -1,27 +1,41 @@
 //! Creating, changing and removing proxies, as Toxiproxy does.
 
 use super::answer::Refusal;
+use super::asked::Asked;
 use super::body::Fields;
-use super::listen::{is_same, parse};
+use super::listen::is_same;
+use super::looked_up::LookedUp;
 use super::toxics;
 use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
-use jostle_engine::route::{HostPort, go_json, service_port};
+use jostle_engine::route::{Route, TcpMode, Transports, go_json};
 use jostle_proxy::{OrderError, StartError};
 use serde_json::Value;
 use std::io;
 
-/// Writes a proxy.
+/// Writes a proxy. What Toxiproxy does not know stands behind what it does, and only where there is
+/// something to say.
 pub(super) fn to_json(name: &str, entry: &Entry) -> String {
     let quoted = |text: &str| go_json::write(&text.into());
-    format!(
-        r#"{{"name":{},"listen":{},"upstream":{},"enabled":{},"toxics":{}}}"#,
+    let mut text = format!(
+        r#"{{"name":{},"listen":{},"upstream":{},"enabled":{},"toxics":{}"#,
         quoted(name),
         quoted(&entry.listen),
         quoted(&entry.upstream),
         entry.is_enabled(),
         toxics::list(entry)
-    )
+    );
+    let Route { transport, tcp, .. } = &entry.route;
+    if *transport != Transports::Tcp {
+        text += &format!(r#","protocol":"{}""#, transport.scheme());
+    }
+    if transport.has_tcp() && *tcp != TcpMode::TOXIPROXY {
+        text += &format!(r#","tcp":"{}""#, tcp.name());
+    }
+    if toxics::has_more(entry) {
+        text += &format!(r#","rules":{}"#, toxics::rules(entry));
+    }
+    text + "}"
 }
 
 /// Writes all proxies: an object by name.
@@ -33,48 +47,23 @@ pub(super) fn all_to_json(table: &Table<'_>) -> String {
     format!("{{{}}}", all.join(","))
 }
 
-/// A proxy as a body asks for it.
-pub(super) struct Asked {
-    name: String,
-    listen: String,
-    upstream: String,
-    enabled: bool,
-}
-
-impl Asked {
-    /// Reads one from a body; `place` says which of several it is.
-    fn read(value: Value, place: &str) -> Result<Self, Refusal> {
-        let fields = Fields::of(value).map_err(Refusal::bad_body)?;
-        let text = |name| fields.text(name).map_err(Refusal::bad_body);
-        let (name, listen, upstream) = (text("name")?, text("listen")?, text("upstream")?);
-        let enabled = fields.flag("enabled").map_err(Refusal::bad_body)?.unwrap_or(true);
-        let required = |field: &str, value: Option<String>| {
-            let missing = || Refusal::bad(format!("missing required field: {field}{place}"));
-            value.filter(|text| !text.is_empty()).ok_or_else(missing)
-        };
-        Ok(Self {
-            name: required("name", name)?,
-            upstream: required("upstream", upstream)?,
-            listen: listen.unwrap_or_default(),
-            enabled,
-        })
-    }
-}
-
-/// Creates the proxy that a body describes.
-pub(super) fn create(table: &mut Table<'_>, body: Value) -> Result<String, Refusal> {
-    let asked = Asked::read(body, "")?;
+/// Creates a proxy with all that it is asked to have, or nothing of it.
+pub(super) fn create(
+    table: &mut Table<'_>,
+    asked: &Asked,
+    found: &LookedUp,
+) -> Result<String, Refusal> {
     if table.get(&asked.name).is_some() {
         return Err(Refusal::taken("proxy"));
     }
-    add(table, &asked)
+    add(table, asked, found)
 }
 
 /// Adds a proxy, in place of one that has its name. If it cannot listen there is none.
-fn add(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
-    let Asked { name, listen, upstream, enabled } = asked;
-    let address = enabled.then(|| listen_on(listen)).transpose()?;
-    table.put(Entry::new(name, listen, upstream)).map_err(refused)?;
+fn add(table: &mut Table<'_>, asked: &Asked, found: &LookedUp) -> Result<String, Refusal> {
+    let Asked { name, listen, enabled, .. } = asked;
+    let address = enabled.then(|| found.listen_on(listen)).transpose()?;
+    table.put(asked.entry()).map_err(refused)?;
     if let Some(address) = address
         && let Err(error) = table.enable(name, address)
     {
@@ -84,20 +73,41 @@ fn add(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
     Ok(shown(table, name))
 }
 
-/// Changes a proxy as a body says.
-pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<String, Refusal> {
+/// What a body asks of a proxy that is there.
+pub(super) struct Update {
+    pub(super) listen: Option<String>,
+    upstream: Option<String>,
+    enabled: Option<bool>,
+}
+
+impl Update {
+    /// Reads it from a body.
+    pub(super) fn read(body: Value) -> Result<Self, Refusal> {
+        let fields = Fields::of(body).map_err(Refusal::bad_body)?;
+        let listen = fields.text("listen").map_err(Refusal::bad_body)?;
+        Ok(Self {
+            listen: listen.filter(|text| !text.is_empty()),
+            upstream: fields.text("upstream").map_err(Refusal::bad_body)?,
+            enabled: fields.flag("enabled").map_err(Refusal::bad_body)?,
+        })
+    }
+}
+
+/// Changes a proxy as it is asked for.
+pub(super) fn update(
+    table: &mut Table<'_>,
+    name: &str,
+    asked: Update,
+    found: &LookedUp,
+) -> Result<String, Refusal> {
     let entry = table.get(name).ok_or_else(|| Refusal::missing("proxy"))?.clone();
-    let fields = Fields::of(body).map_err(Refusal::bad_body)?;
-    let listen = fields.text("listen").map_err(Refusal::bad_body)?;
-    let listen = listen.filter(|text| !text.is_empty()).unwrap_or_else(|| entry.listen.clone());
-    let upstream = fields.text("upstream").map_err(Refusal::bad_body)?;
-    let upstream = upstream.unwrap_or_else(|| entry.upstream.clone());
-    let enabled = fields.flag("enabled").map_err(Refusal::bad_body)?;
-    let enabled = enabled.unwrap_or_else(|| entry.is_enabled());
-    if differs(&entry, &listen, &upstream) {
+    let listen = asked.listen.unwrap_or_else(|| entry.listen.clone());
+    let upstream = asked.upstream.unwrap_or_else(|| entry.upstream.clone());
+    let enabled = asked.enabled.unwrap_or_else(|| entry.is_enabled());
+    if differs(&entry, &listen, &upstream, found) {
         if entry.is_enabled() {
             // What cannot be read changes nothing.
-            listen_on(&listen).map_err(|refusal| Refusal {
+            found.listen_on(&listen).map_err(|refusal| Refusal {
                 message: refusal.message.trim_start_matches("listen tcp: ").to_owned(),
                 ..refusal
             })?;
@@ -106,7 +116,7 @@ pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<S
         table.set_texts(name, &listen, &upstream);
     }
     if enabled {
-        let address = listen_on(&listen)?;
+        let address = found.listen_on(&listen)?;
         table.enable(name, address).map_err(refused)?;
     } else {
         table.disable(name).map_err(refused)?;
@@ -115,34 +125,43 @@ pub(super) fn update(table: &mut Table<'_>, name: &str, body: Value) -> Result<S
 }
 
 /// Returns true if a proxy is asked to listen or lead elsewhere.
-fn differs(entry: &Entry, listen: &str, upstream: &str) -> bool {
+fn differs(entry: &Entry, listen: &str, upstream: &str, found: &LookedUp) -> bool {
     let same_place = match entry.bound {
-        Some(bound) => listen_on(listen).is_ok_and(|asked| is_same(&asked, bound)),
+        Some(bound) => found.listen_on(listen).is_ok_and(|asked| is_same(&asked, bound)),
         None => entry.listen == listen,
     };
     !same_place || entry.upstream != upstream
+}
+
+/// Reads a list of proxies.
+pub(super) fn read_list(body: Value) -> Result<Vec<Asked>, Refusal> {
+    let values = match body {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values,
+        _ => return Err(Refusal::bad_body("json: cannot unmarshal into a list")),
+    };
+    let read = |(index, value)| Asked::read(value, &format!(" at proxy {}", index + 1));
+    values.into_iter().enumerate().map(read).collect()
 }
 
 /// Creates what is not there of a list, and leaves what is there as it is asked for. The refusal
 /// comes with what was done before it.
 pub(super) fn populate(
     table: &mut Table<'_>,
-    body: Value,
+    list: &[Asked],
+    found: &LookedUp,
 ) -> Result<Vec<String>, (Refusal, Vec<String>)> {
-    let nothing = |refusal| (refusal, Vec::new());
-    let values = match body {
-        Value::Null => Vec::new(),
-        Value::Array(values) => values,
-        _ => return Err(nothing(Refusal::bad_body("json: cannot unmarshal into a list"))),
-    };
-    let read = |(index, value)| Asked::read(value, &format!(" at proxy {}", index + 1));
-    let asked: Result<Vec<Asked>, Refusal> = values.into_iter().enumerate().map(read).collect();
     let mut done = Vec::new();
-    for asked in asked.map_err(nothing)? {
-        let known = table
-            .get(&asked.name)
-            .is_some_and(|entry| !differs(entry, &asked.listen, &asked.upstream));
-        let proxy = if known { Ok(shown(table, &asked.name)) } else { replace(table, &asked) };
+    for asked in list {
+        let is_known = |entry: &Entry| {
+            let protocol = asked.protocol.unwrap_or(entry.route.transport);
+            protocol == entry.route.transport
+                && !differs(entry, &asked.listen, &asked.upstream, found)
+        };
+        let proxy = match table.get(&asked.name) {
+            Some(entry) if is_known(entry) => Ok(shown(table, &asked.name)),
+            _ => replace(table, asked, found),
+        };
         match proxy {
             Ok(proxy) => done.push(proxy),
             Err(refusal) => return Err((refusal, done)),
@@ -153,10 +172,10 @@ pub(super) fn populate(
 
 /// Puts a proxy in the place of one that is asked to be another. If the new one cannot listen the
 /// old one stays, disabled.
-fn replace(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
+fn replace(table: &mut Table<'_>, asked: &Asked, found: &LookedUp) -> Result<String, Refusal> {
     let old = table.get(&asked.name).cloned();
     table.disable(&asked.name).map_err(refused)?;
-    add(table, asked).inspect_err(|_| {
+    add(table, asked, found).inspect_err(|_| {
         if let Some(old) = old {
             // Nothing is closed by it, so nothing fails.
             let _ = table.put(Entry { bound: None, id: None, ..old });
@@ -165,12 +184,12 @@ fn replace(table: &mut Table<'_>, asked: &Asked) -> Result<String, Refusal> {
 }
 
 /// Enables all proxies and removes their toxics.
-pub(super) fn reset(table: &mut Table<'_>) -> Result<(), Refusal> {
+pub(super) fn reset(table: &mut Table<'_>, found: &LookedUp) -> Result<(), Refusal> {
     let names: Vec<String> = table.iter().map(|(name, _)| name.to_owned()).collect();
     for name in names {
         let listen = table.get(&name).map(|entry| entry.listen.clone()).unwrap_or_default();
         if !table.get(&name).is_some_and(Entry::is_enabled) {
-            let address = listen_on(&listen)?;
+            let address = found.listen_on(&listen)?;
             table.enable(&name, address).map_err(refused)?;
         }
         toxics::remove_all(table, &name)?;
@@ -182,13 +201,8 @@ fn shown(table: &Table<'_>, name: &str) -> String {
     table.get(name).map_or_else(String::new, |entry| to_json(name, entry))
 }
 
-/// Reads where to listen.
-fn listen_on(text: &str) -> Result<HostPort, Refusal> {
-    parse(text, service_port).map_err(|said| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, said))
-}
-
 /// Says why the proxy did not carry something out, as Go says what the system does.
-pub(super) fn refused(error: OrderError) -> Refusal {
+pub(crate) fn refused(error: OrderError) -> Refusal {
     let message = match &error {
         OrderError::Start(StartError::Listen { address, cause, .. }) => {
             let (scheme, address) = address.split_once("://").unwrap_or(("tcp", address));

@@ -1,6 +1,9 @@
 //! The routes of Toxiproxy's API, and what holds for all of them.
 
 use super::answer::{Refusal, timed_out, typed, with_json};
+use super::asked::Asked;
+use super::looked_up::LookedUp;
+use super::proxies::Update;
 use super::{body, proxies, toxics};
 use crate::context::Context;
 use crate::registry::Table;
@@ -56,7 +59,11 @@ async fn answered(
     status: StatusCode,
     work: impl FnOnce(&mut Table<'_>) -> Result<String, Refusal> + Send + 'static,
 ) -> Response {
-    match context.with_table(work).await.and_then(|result| result) {
+    answer(status, context.with_table(work).await.and_then(|result| result))
+}
+
+fn answer(status: StatusCode, result: Result<String, Refusal>) -> Response {
+    match result {
         Ok(_) if status == StatusCode::NO_CONTENT => status.into_response(),
         Ok(text) => with_json(status, text),
         Err(refusal) => refusal.into_response(),
@@ -65,6 +72,13 @@ async fn answered(
 
 fn read(bytes: &Bytes) -> Result<Value, Refusal> {
     body::parse(bytes).map_err(Refusal::bad_body)
+}
+
+/// Looks up where to listen, on a thread that may wait.
+async fn look_up(texts: impl IntoIterator<Item = String>) -> LookedUp {
+    let texts: Vec<String> = texts.into_iter().collect();
+    let work = move || LookedUp::look_up(texts.iter().map(String::as_str));
+    tokio::task::spawn_blocking(work).await.unwrap_or_default()
 }
 
 async fn version() -> Response {
@@ -77,7 +91,14 @@ async fn all(State(context): State<Context>) -> Response {
 }
 
 async fn create(State(context): State<Context>, body: Bytes) -> Response {
-    answered(context, StatusCode::CREATED, move |table| proxies::create(table, read(&body)?)).await
+    let asked = match read(&body).and_then(|body| Asked::read(body, "")) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let listen = asked.enabled.then(|| asked.listen.clone());
+    let found = look_up(listen).await;
+    answered(context, StatusCode::CREATED, move |table| proxies::create(table, &asked, &found))
+        .await
 }
 
 async fn show(State(context): State<Context>, Path(name): Path<String>) -> Response {
@@ -89,10 +110,18 @@ async fn show(State(context): State<Context>, Path(name): Path<String>) -> Respo
 }
 
 async fn update(State(context): State<Context>, Path(name): Path<String>, body: Bytes) -> Response {
+    let asked = read(&body).and_then(Update::read);
+    let of_it = name.clone();
+    let present = context.clone().with_table(move |table| {
+        let entry = table.get(&of_it)?;
+        (!entry.is_enabled()).then(|| entry.listen.clone())
+    });
+    let listen = asked.as_ref().ok().and_then(|asked| asked.listen.clone());
+    let found = look_up(listen.into_iter().chain(present.await.ok().flatten())).await;
     answered(context, StatusCode::OK, move |table| {
         // Whether it is there comes before what the body says.
         table.get(&name).ok_or_else(|| Refusal::missing("proxy"))?;
-        proxies::update(table, &name, read(&body)?)
+        proxies::update(table, &name, asked?, &found)
     })
     .await
 }
@@ -106,9 +135,12 @@ async fn remove(State(context): State<Context>, Path(name): Path<String>) -> Res
 }
 
 async fn populate(State(context): State<Context>, body: Bytes) -> Response {
+    let list = read(&body).and_then(proxies::read_list);
+    let listens: Vec<String> = list.iter().flatten().map(|asked| asked.listen.clone()).collect();
+    let found = look_up(listens).await;
     let done = context.with_table(move |table| {
-        let nothing = |refusal| (refusal, Vec::new());
-        proxies::populate(table, read(&body).map_err(nothing)?)
+        let list = list.map_err(|refusal| (refusal, Vec::new()))?;
+        proxies::populate(table, &list, &found)
     });
     match done.await {
         Ok(Ok(proxies)) => {
@@ -126,8 +158,15 @@ async fn populate(State(context): State<Context>, body: Bytes) -> Response {
 }
 
 async fn reset(State(context): State<Context>) -> Response {
-    answered(context, StatusCode::NO_CONTENT, |table| proxies::reset(table).map(|()| String::new()))
-        .await
+    let listens = context.clone().with_table(|table| {
+        let disabled = table.iter().filter(|(_, entry)| !entry.is_enabled());
+        disabled.map(|(_, entry)| entry.listen.clone()).collect::<Vec<_>>()
+    });
+    let found = look_up(listens.await.unwrap_or_default()).await;
+    answered(context, StatusCode::NO_CONTENT, move |table| {
+        proxies::reset(table, &found).map(|()| String::new())
+    })
+    .await
 }
 
 async fn all_toxics(State(context): State<Context>, Path(proxy): Path<String>) -> Response {
@@ -154,7 +193,7 @@ async fn show_toxic(
     Path((proxy, name)): Path<(String, String)>,
 ) -> Response {
     answered(context, StatusCode::OK, move |table| {
-        toxics::find(table, &proxy, &name).map(|toxic| toxic.to_json())
+        toxics::find(table, &proxy, &name).map(|listed| listed.toxic.to_json())
     })
     .await
 }

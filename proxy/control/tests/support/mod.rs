@@ -1,10 +1,12 @@
 //! A proxy with its API, and a client that shows every byte of an answer.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 pub(crate) mod sse;
+pub(crate) mod weather;
 
-use jostle_control::{Registry, Server};
+use jostle_control::{Registry, Server, ServerSettings};
 use jostle_engine::route::Route;
 use jostle_proxy::{Control, Proxy, Settings};
 use serde_json::Value;
@@ -37,11 +39,16 @@ impl Running {
 
     /// The same with settings of its own.
     pub(crate) fn with_settings(settings: Settings) -> Self {
+        Self::serving(settings, ServerSettings::default())
+    }
+
+    /// The same with settings of the API's own.
+    pub(crate) fn serving(settings: Settings, api: ServerSettings) -> Self {
         let proxy = Proxy::bind(settings).expect("free ports");
         let control = proxy.control();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::start(any, Arc::new(Registry::new(proxy.control(), proxy.routes())))
-            .expect("a free port");
+        let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
+        let server = Server::start_with(any, registry, api).expect("a free port");
         let proxy = std::thread::spawn(move || drop(proxy.run()));
         Self { api: server.address(), control, server: Some(server), proxy: Some(proxy) }
     }
@@ -72,6 +79,20 @@ impl Running {
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("it answers in time, in UTF-8");
         Answer::read(&text)
+    }
+
+    /// Sends bytes as they are, and returns whatever comes until the connection ends.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.api).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        // It may have ended before it has read all.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("it hangs"),
+            _ => answer,
+        }
     }
 
     /// Creates a proxy, and returns where it listens.

@@ -30,7 +30,9 @@ impl Gate {
 
     /// Returns true if the rule looks at packets of this flow.
     pub(super) fn admits_flow(&self, flow: u32) -> bool {
-        self.flows.as_ref().is_none_or(|(stream, share)| chooses_flow(*stream, *share, flow))
+        let chosen = self.matching.as_ref().and_then(|matching| matching.flow);
+        chosen.is_none_or(|chosen| chosen.admits(flow))
+            && self.flows.as_ref().is_none_or(|(stream, share)| chooses_flow(*stream, *share, flow))
     }
 
     /// Returns true if the rule looks at this packet. A mark goes where its flow goes, whatever it

@@ -24,7 +24,8 @@ impl LinkKey {
 
     /// Returns true if a rule of this link looks at a flow at all.
     pub(crate) fn chooses_flow(&self, rule: &Rule, flow: u32) -> bool {
-        gate::chooses_flow(self.stream(&rule.key), rule.selection.flows, flow)
+        rule.selection.matches_flow(flow)
+            && gate::chooses_flow(self.stream(&rule.key), rule.selection.flows, flow)
     }
 
     /// Returns the source of a rule's draws, whose time began to count at `epoch`.

@@ -21,7 +21,7 @@ use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
-use schedule::Schedule;
+pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use watch::Watch;
@@ -172,6 +172,19 @@ impl Link {
                     }
                 }
             }
+        }
+    }
+
+    /// Follows the timeline up to `now`, which an empty link has not done, before a packet enters.
+    /// Each phase has its turn, so that a rule which one of them lacks begins anew behind it, as it
+    /// does when somebody takes it away; over several rounds of a timeline one is as good as all.
+    fn follow_up(&mut self, now: Instant, epoch: Instant) {
+        for _ in 0..self.schedule.len() {
+            let Some(change) = self.change.filter(|change| *change <= now) else { return };
+            self.apply(change, epoch);
+        }
+        if self.change.is_some_and(|change| change <= now) {
+            self.apply(now, epoch);
         }
     }
 
@@ -479,10 +492,7 @@ impl Stage for Link {
             None => self.begin(packet.at),
             Some(epoch) => {
                 self.catch_up(packet.at);
-                // An empty link has not followed the timeline, so it does before the packet enters.
-                if self.change.is_some_and(|change| change <= packet.at) {
-                    self.apply(packet.at, epoch);
-                }
+                self.follow_up(packet.at, epoch);
             }
         }
         if let Some(numbers) = &mut self.flow_numbers {

@@ -6,7 +6,7 @@ use jostle_common::time::nanos;
 
 /// A timeline with the times at which its phases end.
 #[derive(Debug)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     timeline: Timeline,
     /// The time at which each phase ends, in nanoseconds after the start; one that lasts for ever
     /// has no end here.
@@ -14,13 +14,19 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(timeline: Timeline) -> Self {
+    /// Takes over a timeline.
+    pub fn new(timeline: Timeline) -> Self {
         let mut end = 0u64;
         let ends = timeline.phases.iter().map_while(|phase| {
             end = end.saturating_add(nanos(phase.length?));
             Some(end)
         });
         Self { ends: ends.collect(), timeline }
+    }
+
+    /// Returns the number of its phases.
+    pub(super) const fn len(&self) -> usize {
+        self.timeline.phases.len()
     }
 
     /// Returns true if no rule is in force at any time.
@@ -45,7 +51,7 @@ impl Schedule {
 
     /// Returns the rules in force `elapsed` nanoseconds after the start, and the time at which
     /// others follow, if ever.
-    pub(crate) fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
+    pub fn at(&self, elapsed: u64) -> (&[Rule], Option<u64>) {
         let phases = &self.timeline.phases;
         let round = match (self.timeline.then, self.ends.last()) {
             (Then::Repeat, Some(period)) if self.ends.len() == phases.len() => {

@@ -5,9 +5,11 @@
 //! checks. The text that a person writes is read by `raw` and refused there with the place and the
 //! remedy.
 
+mod bounds;
 mod layout;
 pub mod library;
 pub mod netem;
+mod one_flow;
 mod raw;
 mod shorthand;
 mod timeline;
@@ -18,7 +20,7 @@ pub use crate::rules::{
 };
 pub(crate) use layout::laid_out;
 pub use raw::schema;
-pub(crate) use raw::{RawProfile, schema_of};
+pub(crate) use raw::{RawProfile, one_rule, schema_of};
 pub use timeline::{Phase, Start, Then, Timeline};
 
 use jostle_common::chance::Direction;
@@ -55,6 +57,17 @@ impl Profile {
     #[must_use]
     pub fn in_force(&self) -> Self {
         Self { about: self.about.clone(), up: self.up.in_force(), down: self.down.in_force() }
+    }
+
+    /// Checks what the rules of a direction may be together: how many there are, and how many copies
+    /// they make of a packet.
+    ///
+    /// # Errors
+    /// When there are too many of them, with the direction and the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        Direction::BOTH.into_iter().try_for_each(|direction| {
+            bounds::check(self.timeline(direction)).map_err(|error| format!("{direction}: {error}"))
+        })
     }
 
     /// Returns true if the profile does nothing at all.

@@ -13,7 +13,10 @@ pub use raw::{
 };
 
 pub use services::service_port;
-pub use toxics::{Toxic, ToxicError, ToxicKind, profile_of_toxics, toxics_of_profile};
+pub use toxics::{
+    ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
+    profile_of_toxics, toxics_of_profile,
+};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
@@ -62,9 +65,11 @@ impl Route {
     /// Checks that each rule can act on what the route relays; the error names the rule.
     ///
     /// # Errors
-    /// When a rule looks for bytes in the segments of a modelled TCP stream, which carry none
+    /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
     /// through the links, or acts on TCP streams where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
+        let named = |problem: String| format!("route \"{}\": {problem}", self.name);
+        self.profile.check().map_err(named)?;
         let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
         if !self.transport.has_tcp()
             && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams())
@@ -145,6 +150,21 @@ impl TcpMode {
     /// The mode of a route with toxics: pieces are what was read, as in Toxiproxy, and nothing
     /// stands between them and the rules.
     pub const TOXIPROXY: Self = Self::Raw(Unit::Read);
+
+    /// Returns the mode of a route with toxics that says none: as Toxiproxy's, unless a rule would
+    /// break raw streams; where TCP is modelled that costs time instead. One that is disabled does
+    /// not, and one for a single flow may: whoever picks a flow out wants that one to go on.
+    pub fn for_rules(profile: &Profile) -> Self {
+        let breaks = |rule: &Rule| {
+            let matching = rule.selection.matching.as_ref();
+            let is_of_one_flow = matching.is_some_and(|matching| matching.flow.is_some());
+            rule.enabled && rule.kind.breaks_streams() && !is_of_one_flow
+        };
+        match profile.up.rules().chain(profile.down.rules()).any(breaks) {
+            true => Self::default(),
+            false => Self::TOXIPROXY,
+        }
+    }
 
     /// The modes that have a name of their own, in the order in which they are listed.
     pub const NAMED: [Self; 3] = [

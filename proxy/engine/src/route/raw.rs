@@ -6,7 +6,7 @@ use super::{
     toxiproxy,
 };
 use crate::limits;
-use crate::profile::{Profile, RawProfile, ReadFile, library, schema_of};
+use crate::profile::{Profile, RawProfile, ReadFile, library, no_files, schema_of};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
 use jostle_common::units::{ByteSize, Span};
 use schemars::JsonSchema;
@@ -94,7 +94,7 @@ enum RawNamedProfile {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is of use")]
 enum RawTcp {
-    /// "model" or "raw".
+    /// "model", "raw", or a congestion control.
     Named(RawTcpName),
     /// The model of a congestion control.
     Model(RawModel),
@@ -107,6 +107,8 @@ enum RawTcp {
 enum RawTcpName {
     Model,
     Raw,
+    Cubic,
+    Reno,
 }
 
 /// A modelled TCP.
@@ -207,6 +209,16 @@ impl Configuration {
     }
 }
 
+impl Route {
+    /// Reads a route as a configuration file has it, from an object that names no files.
+    ///
+    /// # Errors
+    /// When it says something impossible; with the place and the remedy.
+    pub fn from_value(value: Value) -> Result<Self, SettingError> {
+        route("", 1, value, &no_files, &mut Vec::new())
+    }
+}
+
 fn route(
     place: &str,
     ordinal: usize,
@@ -226,7 +238,7 @@ fn route(
     let upstream = parse_upstream(&raw.upstream)
         .map_err(|problem| SettingError::new(at("upstream"), problem))?;
     let tcp = match (&raw.tcp, &raw.unit) {
-        (None, None) if !toxics.is_empty() => TcpMode::TOXIPROXY,
+        (None, None) if !toxics.is_empty() => TcpMode::for_rules(&profile_of_toxics(&toxics)),
         _ => tcp_mode(place, raw.tcp, raw.unit.as_deref())?,
     };
     if !toxics.is_empty() && !raw.profile.is_null() {
@@ -367,12 +379,11 @@ fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMo
         None => TcpMode::default(),
         Some(Value::String(text)) => match text.as_str() {
             "model" => TcpMode::default(),
-            "raw" => TcpMode::Raw(Unit::default()),
-            _ => {
-                return Err(SettingError::new(
-                    place_tcp,
-                    format!("\"{text}\" is not a way to treat TCP; {REMEDY}"),
-                ));
+            name => {
+                TcpMode::NAMED.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
+                    let problem = format!("\"{text}\" is not a way to treat TCP; {REMEDY}");
+                    SettingError::new(place_tcp, problem)
+                })?
             }
         },
         Some(value @ Value::Object(_)) => {

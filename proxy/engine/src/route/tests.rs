@@ -153,9 +153,14 @@ fn toxics_are_applied_to_what_was_read() {
     for (toxics, problem) in [
         ("{}", "[0].toxics: here belongs a list; write []"),
         (
-            r#"[ { "type": "noop" }, { "type": "packet_loss" } ]"#,
+            r#"[ { "type": "noop" }, { "type": "packet_los" } ]"#,
             "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
-             timeout, reset_peer, slicer, limit_data or noop",
+             timeout, reset_peer, slicer, limit_data, noop, drop, corrupt, delay, duplicate, \
+             reorder, rate, batch, outage, size, slice, stall, reset or close_after",
+        ),
+        (
+            r#"[ { "type": "drop", "attributes": { "chance": "5" } } ]"#,
+            "[0].toxics[0].attributes.chance: \"5\" has no unit; write \"5%\"",
         ),
         (
             r#"[ { "type": "noop" }, { "type": "noop" } ]"#,

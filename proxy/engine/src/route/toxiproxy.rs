@@ -8,6 +8,7 @@
 use super::raw::ROUTE_KEYS;
 use super::{Toxic, ToxicError, ToxicKind};
 use crate::packet::Trace;
+use crate::rules::KINDS;
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 
@@ -85,10 +86,17 @@ pub(super) fn take_toxics(
     for (index, value) in values.iter().enumerate() {
         let is_taken = |name: &str| toxics.iter().any(|toxic| toxic.name == name);
         let toxic = Toxic::from_value(value, is_taken).map_err(|error| {
-            let problem = format!("{error}; {}", remedy(&error));
-            SettingError::new(format!("{place}[{index}]"), problem)
+            let place = format!("{place}[{index}]");
+            match error {
+                ToxicError::Attribute(SettingError { place: inner, problem }) => {
+                    SettingError::new(within(&place, &inner), problem)
+                }
+                error => SettingError::new(place, format!("{error}; {}", remedy(&error))),
+            }
         })?;
-        remarks.extend(unknown_attributes(&format!("{place}[{index}]"), value, toxic.kind));
+        if let Some(kind) = toxic.kind() {
+            remarks.extend(unknown_attributes(&format!("{place}[{index}]"), value, kind));
+        }
         toxics.push(toxic);
         if toxics.len() > RULES_MAX {
             let problem = format!("more than {RULES_MAX} toxics are too many; leave some out");
@@ -120,10 +128,14 @@ fn unknown_attributes(place: &str, value: &Value, kind: ToxicKind) -> Vec<String
 /// Says what to write instead of what is no toxic.
 fn remedy(error: &ToxicError) -> String {
     match error {
-        ToxicError::Body(_) => "write whole numbers, without quotes".to_owned(),
-        ToxicError::Stream => "write one of them".to_owned(),
+        ToxicError::Body(_) | ToxicError::Attribute(_) => {
+            "write whole numbers, without quotes".to_owned()
+        }
+        ToxicError::Stream => "write one of them, or \"both\"".to_owned(),
         ToxicError::Kind => {
-            let names = ToxicKind::ALL.map(ToxicKind::name);
+            let own = ToxicKind::ALL.map(ToxicKind::name);
+            let rules = KINDS.iter().map(|entry| entry.name).filter(|name| !own.contains(name));
+            let names: Vec<&str> = own.into_iter().chain(rules).collect();
             format!("write \"type\": {}", one_of(&names))
         }
         ToxicError::Taken => "give each toxic of a proxy its own name".to_owned(),

@@ -1,7 +1,8 @@
 //! Routes as a configuration file has them: the way back from valid ones to what is read.
 
 use super::{
-    Configuration, CongestionControl, Route, TcpMode, Unit, profile_of_toxics, toxics_of_profile,
+    Configuration, CongestionControl, Route, TcpMode, Toxic, Unit, profile_of_toxics,
+    toxics_of_profile,
 };
 use crate::profile::{Profile, laid_out};
 use jostle_common::units::{ByteSize, Span};
@@ -25,8 +26,8 @@ impl Configuration {
 }
 
 impl Route {
-    /// Returns the route as a configuration file has it, with its profile; `paired` is for callers of
-    /// the library alone. Rules that are toxics, and all there is, are written as toxics.
+    /// Returns the route as a configuration file has it, with its profile; `paired` is for callers
+    /// of the library alone. Rules that are toxics, and all there is, are written as toxics.
     pub fn to_value(&self) -> Value {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| {
@@ -37,7 +38,7 @@ impl Route {
         put("upstream", self.upstream.to_string().into());
         let toxics = self.toxics();
         let plain = match &toxics {
-            Some(_) => TcpMode::TOXIPROXY,
+            Some(_) => TcpMode::for_rules(&self.profile),
             None => TcpMode::default(),
         };
         if let Some(toxics) = toxics {
@@ -74,7 +75,8 @@ impl Route {
         if !are_toxics {
             return None;
         }
-        let toxics = toxics_of_profile(&self.profile);
+        let listed = toxics_of_profile(&self.profile);
+        let toxics: Vec<Toxic> = listed.into_iter().map(|listed| listed.toxic).collect();
         if profile_of_toxics(&toxics) != self.profile {
             return None;
         }

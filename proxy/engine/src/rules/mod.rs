@@ -2,9 +2,9 @@
 //!
 //! A kind's folder holds what is written (`written.rs`), its setting and defaults (`mod.rs`), what
 //! it does to packets (an instant rule or a stage), and what it promises, in numbers and in words
-//! (`promise.rs`). A few kinds act on the delivered stream of a TCP connection instead (`stream.rs`,
-//! `rule.rs` in their folders). Whatever needs to know the kinds asks the table here. `docs/adding-a-rule.md`
-//! walks through one of them.
+//! (`promise.rs`). A few kinds act on the delivered stream of a TCP connection instead
+//! (`stream.rs`, `rule.rs` in their folders). Whatever needs to know the kinds asks the table here.
+//! `docs/adding-a-rule.md` walks through one of them.
 
 mod batch;
 mod close_after;
@@ -44,7 +44,7 @@ pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
 pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{Match, MatchBytes, Per, Selection};
+pub use selection::{FlowMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -87,8 +87,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The beginning of the keys of those that shorthands put in front of a profile. They are counted
-    /// behind its own.
+    /// The beginning of the keys of those that shorthands put in front of a profile. They are
+    /// counted behind its own.
     pub(crate) const SHORTHAND: &'static str = "--";
 
     /// Returns the key of a rule without a name that has so many of its kind in front of it.
@@ -240,6 +240,18 @@ impl RuleKind {
     /// packets.
     pub fn is_for_streams(&self) -> bool {
         self.timing() == Timing::Stream
+    }
+
+    /// Returns true if the rule takes pieces out of what it looks at, doubles or disorders them: to a
+    /// stream that costs time where TCP is modelled, and the stream where it is raw.
+    pub fn breaks_streams(&self) -> bool {
+        match self {
+            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Outage(outage) => !outage.hold,
+            Self::Batch(batch) => batch.then == BatchThen::Drop,
+            Self::Delay(delay) => delay.reorder,
+            _ => false,
+        }
     }
 
     /// Returns true if a packet that the rule chooses skips every wait behind it.

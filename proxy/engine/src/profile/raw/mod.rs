@@ -12,7 +12,7 @@ use super::{Profile, ReadFile, Timeline, no_files};
 use jostle_common::chance::Direction;
 use jostle_common::setting::{SettingError, decode, parse_json, within};
 use phases::RawThen;
-use rule::{RawRule, numbered, rules};
+use rule::{RawRule, numbered, rule, rules};
 use schema::AnyRule;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -100,6 +100,16 @@ impl Profile {
         let timeline = |timeline| Timeline { start, ..timeline };
         Ok(Self { about: raw.about, up: timeline(up), down: timeline(down) })
     }
+}
+
+/// Reads a rule that stands for itself at `place`: the first of its kind.
+pub(crate) fn one_rule(
+    place: &str,
+    value: Value,
+    read: ReadFile<'_>,
+) -> Result<super::Rule, SettingError> {
+    let raw = rule(place.to_owned(), value, read)?;
+    Ok(numbered(place, vec![raw])?.remove(0))
 }
 
 /// The rules of a profile or of a phase, by direction, before they are numbered.

@@ -1,8 +1,8 @@
 //! Reads the phases of a profile.
 
 use super::Lists;
-use super::rule::RULES_MAX;
 use super::schema::AnyRule;
+use crate::profile::bounds::RULES_MAX;
 use crate::profile::{Phase, Start, Then, Timeline};
 use crate::rules::ReadFile;
 use jostle_common::setting::{SettingError, decode, within};
@@ -15,8 +15,10 @@ use std::time::Duration;
 
 /// A timeline of more phases is no longer written by hand.
 const PHASES_MAX: usize = 10_000;
-/// Shorter phases would be changed more often than packets come.
-const LENGTH_MIN: Duration = Duration::from_micros(100);
+/// Shorter phases that come again and again would be changed more often than packets come.
+const REPEATED_LENGTH_MIN: Duration = Duration::from_micros(100);
+/// The least that time can tell.
+const LENGTH_MIN: Duration = Duration::from_nanos(1);
 
 /// Rules for a span of time, behind those of the whole profile.
 #[derive(Deserialize, JsonSchema)]
@@ -124,12 +126,13 @@ fn length(
     is_last: bool,
     then: Then,
 ) -> Result<Option<Duration>, SettingError> {
+    let least = if then == Then::Repeat { REPEATED_LENGTH_MIN } else { LENGTH_MIN };
     match given {
-        Some(Span(length)) if length < LENGTH_MIN => {
+        Some(Span(length)) if length < least => {
             let problem = format!(
                 "{} is too short for a phase; write at least {}",
                 Span(length),
-                Span(LENGTH_MIN)
+                Span(least)
             );
             Err(SettingError::new(within(place, "for"), problem))
         }

@@ -1,18 +1,12 @@
 //! Reads one rule, and numbers the rules of a direction.
 
-use crate::packet::Trace;
+use crate::profile::bounds::{PACKETS_OF_ONE_MAX, RULES_MAX};
 use crate::rules::{
     DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection,
 };
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-
-/// A link signs packets with one bit per rule.
-pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
-/// Copies of copies multiply: what one packet may become in a direction, in one turn of the program
-/// that drives the link.
-const PACKETS_OF_ONE_MAX: u64 = 64;
 
 /// A rule that does not yet know its place among its kind.
 #[derive(Clone)]
@@ -76,9 +70,10 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
 
 /// Returns the key of each rule, and its ordinal among its kind.
 ///
-/// A name that says the ordinal (`duplicate#2`) keeps it when rules in front are gone, and those that
-/// shorthands put in front (`--duplicate`) are counted behind the others, as they were when they
-/// came. So what was written from a profile reads as the same profile, the draws of copies included.
+/// A name that says the ordinal (`duplicate#2`) keeps it when rules in front are gone, and those
+/// that shorthands put in front (`--duplicate`) are counted behind the others, as they were when
+/// they came. So what was written from a profile reads as the same profile, the draws of copies
+/// included.
 fn identities(raw: &[RawRule]) -> Vec<(String, u32)> {
     let is_shorthand =
         |rule: &RawRule| rule.name.as_ref().is_some_and(|name| name.starts_with(Rule::SHORTHAND));
@@ -105,7 +100,11 @@ fn identities(raw: &[RawRule]) -> Vec<(String, u32)> {
     identities
 }
 
-fn rule(place: String, value: Value, read: ReadFile<'_>) -> Result<RawRule, SettingError> {
+pub(super) fn rule(
+    place: String,
+    value: Value,
+    read: ReadFile<'_>,
+) -> Result<RawRule, SettingError> {
     let kinds = || one_of(&KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
     let Value::Object(mut fields) = value else {
         return Err(SettingError::new(
@@ -154,10 +153,10 @@ fn check_stream_selection(
     per_link: bool,
     selection: &Selection,
 ) -> Result<(), SettingError> {
-    if selection.matching.is_some() {
+    if selection.matching.as_ref().is_some_and(|matching| !matching.is_of_flows_alone()) {
         let problem = format!(
-            "{kind} acts on the stream of a TCP connection, which has no packets to look at; leave \
-             it out, or choose connections by \"flows\""
+            "{kind} acts on the stream of a TCP connection, which has no packets to look at; choose \
+             connections by {{ \"flow\": 3 }} alone or by \"flows\", or leave it out"
         );
         return Err(SettingError::new(within(place, "match"), problem));
     }

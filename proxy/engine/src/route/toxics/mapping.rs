@@ -1,12 +1,12 @@
 //! The rules that do what toxics do, and the toxics as which rules can be shown.
 
-use super::{Toxic, ToxicKind};
-use crate::profile::{Profile, Rule, Timeline};
+use super::written::WrittenRule;
+use super::{ATTRIBUTES_MAX, Action, Toxic, ToxicKind, ToxicStream};
+use crate::profile::Rule;
 use crate::rules::{
     CloseAfter, DELAY_MAX, Delay, DelaySource, Outage, Per, Rate, RateSource, Reset, RuleKind,
     Selection, Shape, Slice, SlowClose, Stall,
 };
-use jostle_common::chance::Direction;
 use jostle_common::units::{BitRate, Probability};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,115 +26,102 @@ impl Toxic {
     pub fn rule(&self) -> Rule {
         let toxicity = f64::from(self.toxicity).clamp(0.0, 1.0);
         let flows = Probability::new(toxicity).unwrap_or(Probability::NEVER);
+        let rule = match &self.action {
+            Action::Own(kind, values) => {
+                let selection = Selection { per: Per::Flow, ..Selection::default() };
+                Rule { selection, ..Rule::only(rule_kind(*kind, *values)) }
+            }
+            Action::Rule(written) => written.rule().clone(),
+            Action::PacketLoss(loss) => loss.rule().clone(),
+        };
+        let selection = Selection { flows, ..rule.selection };
         Rule {
             key: self.name.clone(),
-            ordinal: 0,
-            selection: Selection { per: Per::Flow, flows, matching: None },
-            kind: self.rule_kind(),
-            enabled: true,
+            selection,
             toxic: Some(Arc::new(self.clone())),
+            ordinal: 0,
+            ..rule
         }
     }
 
-    fn rule_kind(&self) -> RuleKind {
-        let [first, second, third] = self.values;
-        match self.kind {
-            ToxicKind::Latency => RuleKind::Delay(latency(first, second)),
-            ToxicKind::Bandwidth => bandwidth(first),
-            ToxicKind::SlowClose => RuleKind::SlowClose(SlowClose { delay: millis(first) }),
-            ToxicKind::Timeout => {
-                let close = (first > 0).then(|| millis(first));
-                RuleKind::Stall(Stall { after: 0, close })
-            }
-            ToxicKind::ResetPeer => RuleKind::Reset(Reset { after: millis(first) }),
-            ToxicKind::Slicer => RuleKind::Slice(slicer(first, second, third)),
-            ToxicKind::LimitData => {
-                let bytes = Some(natural(first));
-                RuleKind::CloseAfter(CloseAfter { bytes, time: None })
-            }
-            // An end that waits no time.
-            ToxicKind::Noop => RuleKind::SlowClose(SlowClose { delay: Duration::ZERO }),
-        }
-    }
-
-    /// Returns the toxic as which a rule can be shown: the one that it was written as, or one that
-    /// does exactly the same.
-    pub fn of_rule(rule: &Rule, direction: Direction) -> Option<Self> {
+    /// Returns the toxic as which a rule can be shown: the one that it was written as, one of
+    /// Toxiproxy's that does exactly the same, or its own kind.
+    pub(super) fn of_rule(rule: &Rule, stream: ToxicStream) -> Option<Self> {
         if let Some(toxic) = &rule.toxic {
-            return Some(Self::clone(toxic));
+            let mut toxic = Self::clone(toxic);
+            if !toxic.stream.is_same(&stream) {
+                toxic.stream = stream;
+            }
+            return Some(toxic);
         }
-        let Selection { per: Per::Flow, flows, matching: None } = rule.selection else {
-            return None;
+        let action = match own_of_rule(rule) {
+            Some((kind, values)) => Action::Own(kind, values),
+            None => Action::Rule(WrittenRule::of_rule(rule)?.into()),
         };
-        let (kind, values) = match &rule.kind {
-            RuleKind::Delay(Delay {
-                source: DelaySource::Drawn { time, jitter, shape: Shape::Uniform, memory },
-                reorder: false,
-                holds_ends: _,
-            }) if memory.is_zero() => {
-                (ToxicKind::Latency, [whole_millis(*time)?, whole_millis(*jitter)?, 0])
-            }
-            RuleKind::Rate(rate) => {
-                let RateSource::Limit(limit) = rate.source else { return None };
-                let bits = limit.bits_per_second();
-                if *rate != Rate::constant(limit) || !bits.is_multiple_of(KILOBYTE_BITS) {
-                    return None;
-                }
-                (ToxicKind::Bandwidth, [i64::try_from(bits / KILOBYTE_BITS).ok()?, 0, 0])
-            }
-            RuleKind::SlowClose(slow) => (ToxicKind::SlowClose, [whole_millis(slow.delay)?, 0, 0]),
-            RuleKind::Stall(Stall { after: 0, close }) => {
-                (ToxicKind::Timeout, [close.map_or(Some(0), whole_millis)?, 0, 0])
-            }
-            RuleKind::Reset(reset) => (ToxicKind::ResetPeer, [whole_millis(reset.after)?, 0, 0]),
-            RuleKind::Slice(Slice { size: u64::MAX, spread: 0, gap }) => {
-                (ToxicKind::Slicer, [0, 0, whole(*gap, 1_000)?])
-            }
-            RuleKind::Slice(Slice { size, spread, gap }) => {
-                let (size, spread) = (i64::try_from(*size).ok()?, i64::try_from(*spread).ok()?);
-                (ToxicKind::Slicer, [size, spread, whole(*gap, 1_000)?])
-            }
-            RuleKind::CloseAfter(CloseAfter { bytes: Some(bytes), time: None }) => {
-                (ToxicKind::LimitData, [i64::try_from(*bytes).ok()?, 0, 0])
-            }
-            RuleKind::Outage(Outage { up: Duration::ZERO, random: false, hold: true, .. }) => {
-                (ToxicKind::Bandwidth, [0; 3])
-            }
-            _ => return None,
-        };
-        let stream = match direction {
-            Direction::Up => "upstream",
-            Direction::Down => "downstream",
-        };
-        Some(Self {
-            name: rule.key.clone(),
-            kind,
-            direction,
-            stream: stream.to_owned(),
-            toxicity: flows.as_f64() as f32,
-            values,
-        })
+        let toxicity = rule.selection.flows.as_f64() as f32;
+        Some(Self { name: rule.key.clone(), stream, toxicity, action })
     }
 }
 
-/// Returns the profile of a proxy with these toxics, each direction in their order.
-pub fn profile_of_toxics(toxics: &[Toxic]) -> Profile {
-    let timeline = |direction| {
-        let own = toxics.iter().filter(|toxic| toxic.direction == direction);
-        Timeline::constant(own.map(Toxic::rule).collect())
-    };
-    let (up, down) = (timeline(Direction::Up), timeline(Direction::Down));
-    Profile { up, down, ..Profile::default() }
+fn rule_kind(kind: ToxicKind, [first, second, third]: [i64; ATTRIBUTES_MAX]) -> RuleKind {
+    match kind {
+        ToxicKind::Latency => RuleKind::Delay(latency(first, second)),
+        ToxicKind::Bandwidth => bandwidth(first),
+        ToxicKind::SlowClose => RuleKind::SlowClose(SlowClose { delay: millis(first) }),
+        ToxicKind::Timeout => {
+            let close = (first > 0).then(|| millis(first));
+            RuleKind::Stall(Stall { after: 0, close })
+        }
+        ToxicKind::ResetPeer => RuleKind::Reset(Reset { after: millis(first) }),
+        ToxicKind::Slicer => RuleKind::Slice(slicer(first, second, third)),
+        ToxicKind::LimitData => {
+            let bytes = Some(natural(first));
+            RuleKind::CloseAfter(CloseAfter { bytes, time: None })
+        }
+        // An end that waits no time.
+        ToxicKind::Noop => RuleKind::SlowClose(SlowClose { delay: Duration::ZERO }),
+    }
 }
 
-/// Returns the toxics as which the rules of a profile can be shown, as Toxiproxy lists them:
-/// upstream first.
-pub fn toxics_of_profile(profile: &Profile) -> Vec<Toxic> {
-    let of = |direction| {
-        let rules = profile.timeline(direction).rules();
-        rules.filter_map(move |rule| Toxic::of_rule(rule, direction))
-    };
-    Direction::BOTH.into_iter().flat_map(of).collect()
+/// Returns the one of Toxiproxy's toxics that does exactly what a rule does.
+fn own_of_rule(rule: &Rule) -> Option<(ToxicKind, [i64; ATTRIBUTES_MAX])> {
+    let Selection { per: Per::Flow, matching: None, .. } = rule.selection else { return None };
+    Some(match &rule.kind {
+        RuleKind::Delay(Delay {
+            source: DelaySource::Drawn { time, jitter, shape: Shape::Uniform, memory },
+            reorder: false,
+            holds_ends: _,
+        }) if memory.is_zero() => {
+            (ToxicKind::Latency, [whole_millis(*time)?, whole_millis(*jitter)?, 0])
+        }
+        RuleKind::Rate(rate) => {
+            let RateSource::Limit(limit) = rate.source else { return None };
+            let bits = limit.bits_per_second();
+            if *rate != Rate::constant(limit) || !bits.is_multiple_of(KILOBYTE_BITS) {
+                return None;
+            }
+            (ToxicKind::Bandwidth, [i64::try_from(bits / KILOBYTE_BITS).ok()?, 0, 0])
+        }
+        RuleKind::SlowClose(slow) => (ToxicKind::SlowClose, [whole_millis(slow.delay)?, 0, 0]),
+        RuleKind::Stall(Stall { after: 0, close }) => {
+            (ToxicKind::Timeout, [close.map_or(Some(0), whole_millis)?, 0, 0])
+        }
+        RuleKind::Reset(reset) => (ToxicKind::ResetPeer, [whole_millis(reset.after)?, 0, 0]),
+        RuleKind::Slice(Slice { size: u64::MAX, spread: 0, gap }) => {
+            (ToxicKind::Slicer, [0, 0, whole(*gap, 1_000)?])
+        }
+        RuleKind::Slice(Slice { size, spread, gap }) => {
+            let (size, spread) = (i64::try_from(*size).ok()?, i64::try_from(*spread).ok()?);
+            (ToxicKind::Slicer, [size, spread, whole(*gap, 1_000)?])
+        }
+        RuleKind::CloseAfter(CloseAfter { bytes: Some(bytes), time: None }) => {
+            (ToxicKind::LimitData, [i64::try_from(*bytes).ok()?, 0, 0])
+        }
+        RuleKind::Outage(Outage { up: Duration::ZERO, random: false, hold: true, .. }) => {
+            (ToxicKind::Bandwidth, [0; 3])
+        }
+        _ => return None,
+    })
 }
 
 /// Returns the delay of each chunk: even over `time` ± `jitter` milliseconds, at least 0 and no longer

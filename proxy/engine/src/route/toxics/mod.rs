@@ -2,18 +2,24 @@
 //!
 //! A toxic is what it says, to the letter: any number that Toxiproxy takes is kept and printed as it
 //! was, and means something that neither fails nor hangs. What a toxic does, a rule of its name
-//! does, which carries the toxic along; so the rules of a profile are the only list.
+//! does, which carries the toxic along; so the rules of a profile are the only list. Every other
+//! kind of rule is a toxic too, under its own name.
 
+mod list;
 mod mapping;
+mod stream;
+mod written;
 
-pub use mapping::{profile_of_toxics, toxics_of_profile};
+pub use list::{ListedToxic, add_toxic, is_toxic_name_taken, profile_of_toxics, toxics_of_profile};
+pub use stream::ToxicStream;
 
 use super::go_json;
-use jostle_common::chance::Direction;
+use jostle_common::setting::SettingError;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
+use written::{PacketLoss, WrittenRule};
 
-/// The most attributes of a toxic.
+/// The most attributes of one of Toxiproxy's toxics.
 const ATTRIBUTES_MAX: usize = 3;
 
 /// A toxic of a proxy.
@@ -32,19 +38,25 @@ const ATTRIBUTES_MAX: usize = 3;
 pub struct Toxic {
     /// The name, which no other toxic of the proxy has.
     pub name: String,
-    /// The kind.
-    pub kind: ToxicKind,
-    /// The direction.
-    pub direction: Direction,
-    /// The direction as it was written.
-    stream: String,
+    /// The directions.
+    pub stream: ToxicStream,
     /// The chance that a connection is affected: 1 and more is always, 0 and less never.
     pub toxicity: f32,
-    /// In the order of [`ToxicKind::attributes`].
-    values: [i64; ATTRIBUTES_MAX],
+    action: Action,
 }
 
-/// The kinds of toxics.
+/// What a toxic does.
+#[derive(Clone, Debug, PartialEq)]
+enum Action {
+    /// What one of Toxiproxy's does, its values in the order of [`ToxicKind::attributes`].
+    Own(ToxicKind, [i64; ATTRIBUTES_MAX]),
+    /// What a rule of the profile language does.
+    Rule(Box<WrittenRule>),
+    /// What a drop does, by Toxiproxy's later name.
+    PacketLoss(Box<PacketLoss>),
+}
+
+/// The kinds of toxics that Toxiproxy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToxicKind {
     /// Delays what was read.
@@ -70,7 +82,9 @@ pub enum ToxicKind {
 pub enum ToxicError {
     /// A value has the wrong type, or does not fit.
     Body(String),
-    /// The stream is neither of the two.
+    /// An attribute says something impossible; with its place and the remedy.
+    Attribute(SettingError),
+    /// The stream is none that there is.
     Stream,
     /// There is no such kind.
     Kind,
@@ -83,6 +97,7 @@ impl fmt::Display for ToxicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Body(detail) => write!(f, "bad request body: {detail}"),
+            Self::Attribute(error) => error.fmt(f),
             Self::Stream => f.write_str("stream was invalid, can be either upstream or downstream"),
             Self::Kind => f.write_str("invalid toxic type"),
             Self::Taken => f.write_str("toxic already exists"),
@@ -91,6 +106,12 @@ impl fmt::Display for ToxicError {
 }
 
 impl std::error::Error for ToxicError {}
+
+impl From<SettingError> for ToxicError {
+    fn from(error: SettingError) -> Self {
+        Self::Attribute(error)
+    }
+}
 
 impl ToxicKind {
     /// All kinds.
@@ -145,53 +166,93 @@ impl Toxic {
         let kind = text(fields, "type")?.unwrap_or_default();
         let stream = text(fields, "stream")?.unwrap_or("downstream");
         let toxicity = toxicity(fields)?.unwrap_or(1.0);
-        let direction = match stream {
-            _ if stream.eq_ignore_ascii_case("upstream") => Direction::Up,
-            _ if stream.eq_ignore_ascii_case("downstream") => Direction::Down,
-            _ => return Err(ToxicError::Stream),
-        };
+        let stream = ToxicStream::read(stream).ok_or(ToxicError::Stream)?;
         let name = match name {
-            "" => format!("{kind}_{stream}"),
+            "" => format!("{kind}_{}", stream.text()),
             name => name.to_owned(),
         };
-        let kind = ToxicKind::ALL.into_iter().find(|known| known.name() == kind);
-        let kind = kind.ok_or(ToxicError::Kind)?;
+        let attributes = field(fields, "attributes");
+        let own = ToxicKind::ALL.into_iter().find(|known| known.name() == kind);
+        let rule = written::kind(kind);
+        if own.is_none() && rule.is_none() && kind != PacketLoss::NAME {
+            return Err(ToxicError::Kind);
+        }
         if is_taken(&name) {
             return Err(ToxicError::Taken);
         }
-        let values = attributes(fields, kind, [0; ATTRIBUTES_MAX])?;
-        Ok(Self { name, kind, direction, stream: stream.to_owned(), toxicity, values })
+        let action = match (own, rule) {
+            (Some(own), _) => Action::Own(own, values(attributes, own, [0; ATTRIBUTES_MAX])?),
+            (None, Some(entry)) => Action::Rule(WrittenRule::read(entry, attributes)?.into()),
+            (None, None) => Action::PacketLoss(PacketLoss::read(attributes)?.into()),
+        };
+        Ok(Self { name, stream, toxicity, action })
     }
 
     /// Returns the toxic with other attributes and another toxicity, as far as `value` has some;
     /// its name, stream and kind stay.
     ///
     /// # Errors
-    /// When a value has the wrong type; then nothing of it holds.
+    /// When a value has the wrong type, or means nothing; then nothing of it holds.
     pub fn updated(&self, value: &Value) -> Result<Self, ToxicError> {
         let fields = object(value)?;
         let toxicity = toxicity(fields)?.unwrap_or(self.toxicity);
-        let values = attributes(fields, self.kind, self.values)?;
-        Ok(Self { toxicity, values, ..self.clone() })
+        let attributes = field(fields, "attributes");
+        let action = match &self.action {
+            Action::Own(kind, present) => Action::Own(*kind, values(attributes, *kind, *present)?),
+            Action::Rule(rule) => Action::Rule(rule.updated(attributes)?.into()),
+            Action::PacketLoss(loss) => Action::PacketLoss(loss.updated(attributes)?.into()),
+        };
+        Ok(Self { toxicity, action, ..self.clone() })
+    }
+
+    /// Returns the kind if it is one of Toxiproxy's.
+    pub const fn kind(&self) -> Option<ToxicKind> {
+        match &self.action {
+            Action::Own(kind, _) => Some(*kind),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the kind, as written after `"type":`.
+    pub fn type_name(&self) -> &'static str {
+        match &self.action {
+            Action::Own(kind, _) => kind.name(),
+            Action::Rule(written) => written.rule().kind.name(),
+            Action::PacketLoss(_) => PacketLoss::NAME,
+        }
+    }
+
+    /// Returns true if it is one that Toxiproxy itself could have: every client of its API can read
+    /// it.
+    pub fn is_toxiproxys(&self) -> bool {
+        self.kind().is_some() && self.stream.is_one()
     }
 
     /// Returns the toxic as Toxiproxy prints it.
     pub fn to_json(&self) -> String {
-        let mut text = String::from(r#"{"attributes":{"#);
-        for (place, (name, value)) in self.kind.attributes().iter().zip(self.values).enumerate() {
+        let quoted = |words: &str| go_json::write(&words.into());
+        format!(
+            r#"{{"attributes":{},"name":{},"type":"{}","stream":{},"toxicity":{}}}"#,
+            self.attributes_json(),
+            quoted(&self.name),
+            self.type_name(),
+            quoted(self.stream.text()),
+            shortest(self.toxicity)
+        )
+    }
+
+    fn attributes_json(&self) -> String {
+        let (kind, values) = match &self.action {
+            Action::Own(kind, values) => (kind, values),
+            Action::Rule(written) => return go_json::write(&written.fields().clone().into()),
+            Action::PacketLoss(loss) => return loss.attributes(),
+        };
+        let mut text = String::from("{");
+        for (place, (name, value)) in kind.attributes().iter().zip(values).enumerate() {
             let comma = if place > 0 { "," } else { "" };
             let _ = write!(text, r#"{comma}"{name}":{value}"#);
         }
-        let quoted = |words: &str| go_json::write(&words.into());
-        let _ = write!(
-            text,
-            r#"}},"name":{},"type":"{}","stream":{},"toxicity":{}}}"#,
-            quoted(&self.name),
-            self.kind.name(),
-            quoted(&self.stream),
-            shortest(self.toxicity)
-        );
-        text
+        text + "}"
     }
 }
 
@@ -237,12 +298,12 @@ fn toxicity(fields: Option<&Map<String, Value>>) -> Result<Option<f32>, ToxicErr
 }
 
 /// Reads the attributes that are given; the others stay as they are.
-fn attributes(
-    fields: Option<&Map<String, Value>>,
+fn values(
+    attributes: Option<&Value>,
     kind: ToxicKind,
     mut values: [i64; ATTRIBUTES_MAX],
 ) -> Result<[i64; ATTRIBUTES_MAX], ToxicError> {
-    let given = match field(fields, "attributes") {
+    let given = match attributes {
         None => return Ok(values),
         Some(Value::Object(given)) => given,
         Some(other) => return Err(wrong(other, "attributes")),

@@ -1,7 +1,9 @@
 //! The packets that a rule looks at: the fields that every rule may have besides its own.
 
+mod flow;
 mod written;
 
+pub use flow::FlowMatch;
 pub(crate) use written::{RawSelection, write};
 
 use bytes::Bytes;
@@ -44,6 +46,24 @@ pub struct Match {
     pub number: RangeInclusive<u64>,
     /// The bytes that stand in its payload.
     pub bytes: Option<MatchBytes>,
+    /// The flows or connections of which it is; `None`: any.
+    pub flow: Option<FlowMatch>,
+}
+
+impl Selection {
+    /// Returns true if the rule looks at packets of a flow of this number, `flows` apart.
+    pub(crate) fn matches_flow(&self, flow: u32) -> bool {
+        let chosen = self.matching.as_ref().and_then(|matching| matching.flow);
+        chosen.is_none_or(|chosen| chosen.admits(flow))
+    }
+}
+
+impl Match {
+    /// Returns true if it asks for nothing but flows, so that it can be heeded without packets.
+    pub fn is_of_flows_alone(&self) -> bool {
+        let Self { size, number, bytes, flow: _ } = self;
+        *size == (0..=u32::MAX) && *number == (1..=u64::MAX) && bytes.is_none()
+    }
 }
 
 /// Bytes that must stand at an offset of the payload.

@@ -1,6 +1,8 @@
-//! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and `enabled`.
+//! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and
+//! `enabled`.
 
-use super::{Match, MatchBytes, Per, Selection};
+use super::flow::RawFlows;
+use super::{FlowMatch, Match, MatchBytes, Per, Selection};
 use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
 use jostle_common::setting::{Object, SettingError, decode, within};
@@ -50,6 +52,8 @@ struct RawMatch {
     after: Option<u64>,
     /// What stands in its payload.
     bytes: Option<Object<RawBytes>>,
+    /// Of which flow or connection it is, by the order in which they opened.
+    flow: Option<RawFlows>,
 }
 
 /// A range of sizes.
@@ -116,11 +120,12 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
         return Err(SettingError::new(within(place, field), problem));
     }
     let raw: RawMatch = decode(place, value)?;
-    if raw.size.is_none() && raw.first.is_none() && raw.after.is_none() && raw.bytes.is_none() {
+    let of_packets = raw.size.is_none() && raw.first.is_none() && raw.after.is_none();
+    if of_packets && raw.bytes.is_none() && raw.flow.is_none() {
         return Err(SettingError::new(
             place,
-            "it says nothing about a packet; write \"size\", \"first\", \"after\" or \"bytes\", or \
-             leave it out",
+            "it says nothing about a packet; write \"size\", \"first\", \"after\", \"bytes\" or \
+             \"flow\", or leave it out",
         ));
     }
     let size = raw
@@ -141,7 +146,9 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
         return Err(SettingError::new(within(place, "after"), problem));
     }
     let bytes = raw.bytes.map(|Object(raw)| bytes(&within(place, "bytes"), raw)).transpose()?;
-    Ok(Match { size, number: after + 1..=first, bytes })
+    let flow = raw.flow.map(|flows| flows.read()).transpose();
+    let flow = flow.map_err(|problem| SettingError::new(within(place, "flow"), problem))?;
+    Ok(Match { size, number: after + 1..=first, bytes, flow })
 }
 
 fn size_range(place: &str, raw: &RawSizes) -> Result<std::ops::RangeInclusive<u32>, SettingError> {
@@ -218,7 +225,8 @@ fn written_match(matching: &Match) -> Fields {
         .with_some("size", (!sizes.is_empty()).then_some(sizes))
         .unless("after", after, 0, Into::into)
         .unless("first", first, u64::MAX, Into::into)
-        .with_some("bytes", matching.bytes.as_ref().map(written_bytes));
+        .with_some("bytes", matching.bytes.as_ref().map(written_bytes))
+        .with_some("flow", matching.flow.map(FlowMatch::written));
     // It has to say something.
     if fields.is_empty() { fields.with("after", 0) } else { fields }
 }

@@ -1,166 +1,29 @@
-//! The flows and connections of a proxy: listed with what they did, closed, reset.
+//! The list of flows: what is asked of it, and how it is written.
 
-use crate::context::Context;
-use crate::routes::only;
+use super::{Fields, refused};
 use crate::toxiproxy::Refusal;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
-use jostle_proxy::{Control, FlowId, FlowPage, FlowState, OrderError, RouteId};
+use jostle_proxy::{FlowPage, FlowState, OrderError};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How many flows a list has unless more are asked for, and the most that may be.
 const LIMIT_DEFAULT: usize = 1000;
 const LIMIT_MAX: usize = 10_000;
 
-/// The fields behind the question mark.
-type Fields = Query<BTreeMap<String, String>>;
-
-/// Returns the routes.
-pub(crate) fn routes() -> Router<Context> {
-    Router::new()
-        .route("/proxies/{proxy}/flows", only(get(list)))
-        .route("/proxies/{proxy}/flows/{flow}", only(get(show).merge(delete(close))))
-        .route("/proxies/{proxy}/flows/{flow}/reset", only(post(reset)))
-}
-
-async fn list(
-    State(context): State<Context>,
-    Path(proxy): Path<String>,
-    Query(fields): Fields,
-) -> Response {
-    answered(context, move |context| {
-        let asked = Asked::read(&fields)?;
-        let FlowPage { flows, next } = match context.route(&proxy)? {
-            Some(route) => asked.collect(|after| context.control().flows(route, after))?,
-            None => FlowPage::default(),
-        };
-        let flows: Vec<Value> = flows.iter().map(to_json).collect();
-        Ok(Json(json!({ "flows": flows, "next": next })).into_response())
-    })
-    .await
-}
-
-async fn show(
-    State(context): State<Context>,
-    Path((proxy, flow)): Path<(String, String)>,
-    Query(fields): Fields,
-) -> Response {
-    answered(context, move |context| {
-        let (_, found) = context.flow(&proxy, &flow, &fields)?;
-        Ok(Json(to_json(&found)).into_response())
-    })
-    .await
-}
-
-async fn close(
-    State(context): State<Context>,
-    Path((proxy, flow)): Path<(String, String)>,
-    Query(fields): Fields,
-) -> Response {
-    end(context, (proxy, flow, fields), Control::close_flow).await
-}
-
-async fn reset(
-    State(context): State<Context>,
-    Path((proxy, flow)): Path<(String, String)>,
-    Query(fields): Fields,
-) -> Response {
-    end(context, (proxy, flow, fields), Control::reset_flow).await
-}
-
-async fn end(
-    context: Context,
-    (proxy, flow, fields): (String, String, BTreeMap<String, String>),
-    order: impl FnOnce(&Control, RouteId, FlowId) -> Result<(), OrderError> + Send + 'static,
-) -> Response {
-    answered(context, move |context| {
-        let (route, found) = context.flow(&proxy, &flow, &fields)?;
-        order(context.control(), route, found.id).map_err(refused)?;
-        Ok(StatusCode::NO_CONTENT.into_response())
-    })
-    .await
-}
-
-/// Answers with what comes of some work, done on a thread that may wait.
-async fn answered(
-    context: Context,
-    work: impl FnOnce(&Context) -> Result<Response, Refusal> + Send + 'static,
-) -> Response {
-    let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed");
-    let done = tokio::task::spawn_blocking(move || work(&context)).await.map_err(failed);
-    done.and_then(|result| result)
-        .unwrap_or_else(|refusal| (refusal.status, Json(refusal.to_json())).into_response())
-}
-
-impl Context {
-    fn control(&self) -> &Control {
-        self.registry.control()
-    }
-
-    /// Returns the route of a proxy; `None` when it is disabled.
-    fn route(&self, proxy: &str) -> Result<Option<RouteId>, Refusal> {
-        let table = self.registry.open(crate::registry::Origin::Api);
-        table.get(proxy).map(|entry| entry.id).ok_or_else(|| {
-            let text = format!("there is no proxy \"{proxy}\"; GET /proxies lists those there are");
-            Refusal::new(StatusCode::NOT_FOUND, text)
-        })
-    }
-
-    /// Finds a flow of a proxy by its number, and by its protocol if that is said.
-    fn flow(
-        &self,
-        proxy: &str,
-        number: &str,
-        fields: &BTreeMap<String, String>,
-    ) -> Result<(RouteId, FlowState), Refusal> {
-        let missing = || {
-            let text = format!(
-                "proxy \"{proxy}\" has no flow {number}, or not any more; \
-                 GET /proxies/{proxy}/flows lists those there are"
-            );
-            Refusal::new(StatusCode::NOT_FOUND, text)
-        };
-        let protocol = protocol(fields)?;
-        let route = self.route(proxy)?.ok_or_else(missing)?;
-        let number: u32 = number.parse().map_err(|_| missing())?;
-        let mut found = Vec::new();
-        for transport in
-            Transport::ALL.into_iter().filter(|one| protocol.is_none_or(|is| is == *one))
-        {
-            match self.control().flow(route, FlowId { number, transport }) {
-                Ok(flow) => found.push(flow),
-                Err(OrderError::NoFlow(_)) => {}
-                Err(error) => return Err(refused(error)),
-            }
-        }
-        let flow = found.pop().ok_or_else(missing)?;
-        if !found.is_empty() {
-            let text = format!(
-                "proxy \"{proxy}\" has a flow {number} of UDP and one of TCP; \
-                 add ?protocol=udp or ?protocol=tcp"
-            );
-            return Err(Refusal::new(StatusCode::CONFLICT, text));
-        }
-        Ok((route, flow))
-    }
-}
-
 /// What a list is to have.
-struct Asked {
+pub(super) struct Asked {
     after: u32,
     limit: usize,
     protocol: Option<Transport>,
 }
 
 impl Asked {
-    fn read(fields: &BTreeMap<String, String>) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: &Fields) -> Result<Self, Refusal> {
         Ok(Self {
             after: number(fields, "after", 0..=u32::MAX)?.unwrap_or(0),
             limit: number(fields, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT),
@@ -170,7 +33,7 @@ impl Asked {
 
     /// Puts the list together from pages. Those of one number are listed together, so it may have
     /// one more.
-    fn collect(
+    pub(super) fn collect(
         &self,
         mut page: impl FnMut(u32) -> Result<FlowPage, OrderError>,
     ) -> Result<FlowPage, Refusal> {
@@ -197,10 +60,10 @@ impl Asked {
 }
 
 /// Reads a field that is a number.
-fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
-    fields: &BTreeMap<String, String>,
+fn number<T: FromStr + PartialOrd + Display>(
+    fields: &Fields,
     name: &str,
-    range: std::ops::RangeInclusive<T>,
+    range: RangeInclusive<T>,
 ) -> Result<Option<T>, Refusal> {
     let Some(text) = fields.get(name) else { return Ok(None) };
     let value = text.parse().ok().filter(|value| range.contains(value));
@@ -212,7 +75,7 @@ fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
 }
 
 /// Reads which protocol is meant.
-fn protocol(fields: &BTreeMap<String, String>) -> Result<Option<Transport>, Refusal> {
+pub(super) fn protocol(fields: &Fields) -> Result<Option<Transport>, Refusal> {
     let Some(text) = fields.get("protocol") else { return Ok(None) };
     let found = Transport::ALL.into_iter().find(|transport| transport.name() == text);
     let wrong = || Refusal::bad(format!("protocol: \"{text}\" is none; write udp or tcp"));
@@ -220,7 +83,7 @@ fn protocol(fields: &BTreeMap<String, String>) -> Result<Option<Transport>, Refu
 }
 
 /// Writes a flow.
-fn to_json(flow: &FlowState) -> Value {
+pub(super) fn to_json(flow: &FlowState) -> Value {
     let direction = |direction| {
         let counts = flow.counts(direction);
         json!({
@@ -248,19 +111,11 @@ fn thousandths(time: Duration, parts: u32) -> f64 {
     (time.as_secs_f64() * f64::from(parts) * 1000.0).round() / 1000.0
 }
 
-/// Says why the proxy did not carry something out.
-fn refused(error: OrderError) -> Refusal {
-    let status = match error {
-        OrderError::NoRoute(_) | OrderError::NoFlow(_) => StatusCode::NOT_FOUND,
-        OrderError::Full | OrderError::Ended => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    Refusal::new(status, error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::StatusCode;
+    use jostle_proxy::FlowId;
 
     fn state(number: u32, transport: Transport) -> FlowState {
         FlowState {
@@ -318,7 +173,7 @@ mod tests {
             ("limit", "10001"),
             ("protocol", "sctp"),
         ] {
-            let fields = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let fields = Fields::from([(name.to_owned(), value.to_owned())]);
             let Err(refusal) = Asked::read(&fields) else { panic!("{name}={value} is taken") };
             assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
             assert!(

@@ -1,0 +1,88 @@
+//! A proxy as a body asks for it: Toxiproxy's fields, and further ones as a configuration file has
+//! them.
+
+use super::answer::Refusal;
+use super::body::Fields;
+use crate::registry::Entry;
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
+use serde_json::{Map, Value};
+
+/// The fields beyond Toxiproxy's, but for the protocol.
+const FURTHER: [&str; 7] = ["tcp", "unit", "profile", "toxics", "seed", "idle", "follow"];
+
+/// A proxy as a body asks for it.
+pub(super) struct Asked {
+    pub(super) name: String,
+    pub(super) listen: String,
+    pub(super) upstream: String,
+    pub(super) enabled: bool,
+    /// The transport, if the body says one.
+    pub(super) protocol: Option<Transports>,
+    route: Route,
+    tcp_follows: bool,
+}
+
+impl Asked {
+    /// Reads one from a body; `place` says which of several it is.
+    pub(super) fn read(value: Value, place: &str) -> Result<Self, Refusal> {
+        let fields = Fields::of(value).map_err(Refusal::bad_body)?;
+        let text = |name| fields.text(name).map_err(Refusal::bad_body);
+        let (name, listen, upstream) = (text("name")?, text("listen")?, text("upstream")?);
+        let enabled = fields.flag("enabled").map_err(Refusal::bad_body)?.unwrap_or(true);
+        let required = |field: &str, value: Option<String>| {
+            let missing = || Refusal::bad(format!("missing required field: {field}{place}"));
+            value.filter(|text| !text.is_empty()).ok_or_else(missing)
+        };
+        let (name, upstream) = (required("name", name)?, required("upstream", upstream)?);
+        let protocol = protocol(text("protocol")?, place)?;
+        let (route, tcp_follows) = route(&name, protocol, &fields, place)?;
+        let listen = listen.unwrap_or_default();
+        Ok(Self { name, upstream, listen, enabled, protocol, route, tcp_follows })
+    }
+
+    /// Returns the proxy, disabled as yet.
+    pub(super) fn entry(&self) -> Entry {
+        let entry = Entry::of_route(self.route.clone(), &self.listen, &self.upstream);
+        Entry { tcp_follows: self.tcp_follows, ..entry }
+    }
+}
+
+fn protocol(text: Option<String>, place: &str) -> Result<Option<Transports>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    let all = [Transports::Udp, Transports::Tcp, Transports::Both];
+    let found = all.into_iter().find(|transports| transports.scheme() == text);
+    let refuse = || {
+        let problem = format!("protocol: {text:?} is not relayed; write udp, tcp or both{place}");
+        Refusal::bad(problem)
+    };
+    found.map(Some).ok_or_else(refuse)
+}
+
+/// Reads the further fields: what they mean stands with the configuration file.
+fn route(
+    name: &str,
+    protocol: Option<Transports>,
+    fields: &Fields,
+    place: &str,
+) -> Result<(Route, bool), Refusal> {
+    let further = FURTHER.into_iter().filter_map(|name| Some((name, fields.value(name)?)));
+    let mut written: Map<String, Value> =
+        further.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    // Nothing is no list, and so are no toxics.
+    written.retain(|name, value| name != "toxics" || *value != Value::Array(Vec::new()));
+    let says_tcp = ["tcp", "unit", "profile"].iter().any(|name| written.contains_key(*name));
+    let protocol = protocol.unwrap_or(Transports::Tcp);
+    // Where it listens and leads is Toxiproxy's affair: any text is right.
+    written.insert("listen".to_owned(), format!("{}://[::]:0", protocol.scheme()).into());
+    written.insert("upstream".to_owned(), "localhost:1".into());
+    let mut route = Route::from_value(written.into())
+        .map_err(|error| Refusal::bad(format!("{error}{place}")))?;
+    if !says_tcp {
+        route.tcp = TcpMode::for_rules(&route.profile);
+    }
+    let listen = HostPort { host: String::new(), port: 0 };
+    let route = Route { name: name.to_owned(), listen, ..route };
+    // The name is in errors of this kind.
+    route.check_rules().map_err(Refusal::bad)?;
+    Ok((route, !says_tcp))
+}

@@ -1,0 +1,257 @@
+//! Profiles as anybody might write them, in odd numbers and any order, many of which are right.
+
+use jostle_engine::profile::{Profile, no_files};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+type Values = BoxedStrategy<Value>;
+
+fn time() -> Values {
+    prop_oneof![
+        (0u64..86_400_000_000_000).prop_map(|nanos| json!(format!("{nanos}ns"))),
+        (0u32..10_000).prop_map(|millis| json!(format!("{millis}ms"))),
+        (0u32..86_400).prop_map(|seconds| json!(format!("{seconds}s"))),
+        Just(json!("0")),
+    ]
+    .boxed()
+}
+
+fn share() -> Values {
+    prop_oneof![
+        (0.0f64..=1.0).prop_map(Value::from),
+        (0.0f64..1e-6).prop_map(Value::from),
+        (0u32..=1000).prop_map(|tenths| json!(format!("{}.{}%", tenths / 10, tenths % 10))),
+        Just(json!(0)),
+        Just(json!(1)),
+    ]
+    .boxed()
+}
+
+fn bytes() -> Values {
+    prop_oneof![any::<u64>(), 0u64..5000].prop_map(|bytes| json!(format!("{bytes}B"))).boxed()
+}
+
+fn number() -> Values {
+    prop_oneof![any::<u64>(), 0u64..70].prop_map(Value::from).boxed()
+}
+
+fn small() -> Values {
+    (0u64..5).prop_map(Value::from).boxed()
+}
+
+fn flag() -> Values {
+    any::<bool>().prop_map(Value::from).boxed()
+}
+
+fn one_of(words: &'static [&'static str]) -> Values {
+    prop::sample::select(words).prop_map(Value::from).boxed()
+}
+
+fn list(values: Values) -> Values {
+    vec(values, 1..9).prop_map(Value::from).boxed()
+}
+
+/// The same, or nothing, in so many of a hundred cases.
+fn perhaps(percent: u32, values: Values) -> Values {
+    prop_oneof![percent => values, 100 - percent => Just(Value::Null)].boxed()
+}
+
+/// An object of these fields; what is null is left out.
+fn object<const N: usize>(fields: [(&'static str, Values); N]) -> Values {
+    let (names, values): (Vec<&str>, Vec<Values>) = fields.into_iter().unzip();
+    let object = move |values: Vec<Value>| {
+        let fields = names.iter().map(|name| (*name).to_owned()).zip(values);
+        Value::Object(fields.filter(|(_, value)| !value.is_null()).collect())
+    };
+    values.prop_map(object).boxed()
+}
+
+/// A rule of a kind with these fields.
+fn of_kind<const N: usize>(kind: &'static str, fields: [(&'static str, Values); N]) -> Values {
+    let with_kind = move |mut fields: Value| {
+        fields["rule"] = kind.into();
+        fields
+    };
+    object(fields).prop_map(with_kind).boxed()
+}
+
+fn drops() -> Values {
+    let packets = (1.0f64..50.0).prop_map(Value::from).boxed();
+    let burst = |length| object([("mean", share()), ("length", length)]);
+    let (bad, good) = (("loss_bad", perhaps(50, share())), ("loss_good", perhaps(50, share())));
+    let states = object([("p", share()), ("r", share()), bad, good]);
+    let four = [("p13", share()), ("p23", perhaps(50, share())), ("p14", perhaps(50, share()))];
+    prop_oneof![
+        of_kind("drop", [("chance", share())]),
+        of_kind("drop", [("burst", burst(packets))]),
+        of_kind("drop", [("burst", burst(time()))]),
+        of_kind("drop", [("gilbert_elliott", states)]),
+        of_kind("drop", [("four_state", object(four))]),
+        of_kind("drop", [("every", number())]),
+        of_kind("drop", [("packets", list(number()))]),
+        of_kind("drop", [("pattern", list(share()))]),
+    ]
+    .boxed()
+}
+
+fn delays() -> Values {
+    let shape = one_of(&["uniform", "normal", "pareto", "paretonormal"]);
+    let table = list(any::<i16>().prop_map(Value::from).boxed());
+    let drawn = |shape| {
+        let (memory, ends) = (("memory", perhaps(50, time())), ("holds_ends", perhaps(50, flag())));
+        let reorder = ("reorder", perhaps(50, flag()));
+        of_kind("delay", [("time", time()), ("jitter", time()), memory, shape, ends, reorder])
+    };
+    let steps = vec((0.0f64..1e9, time()), 1..5).prop_map(|mut steps| {
+        steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        steps.insert(0, (0.0, json!("1ns")));
+        json!(steps)
+    });
+    prop_oneof![
+        of_kind("delay", [("time", time())]),
+        drawn(("shape", perhaps(70, shape))),
+        drawn(("table", table)),
+        of_kind("delay", [("trace", steps.boxed()), ("reorder", flag())]),
+    ]
+    .boxed()
+}
+
+fn rates() -> Values {
+    let limit = (1u64..).prop_map(|bits| json!(format!("{bits}bit/s"))).boxed();
+    let packets = any::<u64>().prop_map(|count| json!(format!("{count} packets"))).boxed();
+    let queue = prop_oneof![time(), bytes(), packets];
+    let codel = object([("codel", object([("target", time()), ("interval", time())]))]);
+    let discipline = prop_oneof![one_of(&["tail", "head", "codel"]), codel].boxed();
+    let trace = list((0u64..9).prop_map(Value::from).boxed()).prop_map(|mut millis| {
+        let list = millis.as_array_mut().unwrap();
+        list.sort_by_key(Value::as_u64);
+        list.push(9.into());
+        millis
+    });
+    let queue = ("queue", perhaps(50, queue.boxed()));
+    let discipline = ("discipline", perhaps(50, discipline));
+    let overhead = ("overhead", perhaps(50, small()));
+    let (limit, trace) = (("limit", limit), ("trace", trace.boxed()));
+    let burst = ("burst", perhaps(50, bytes()));
+    let of_trace = [trace, queue.clone(), discipline.clone(), overhead.clone()];
+    prop_oneof![
+        of_kind("rate", [limit, queue, discipline, overhead, burst]),
+        of_kind("rate", of_trace)
+    ]
+    .boxed()
+}
+
+/// The fields of a rule of some kind, many of which go together.
+fn fields() -> Values {
+    let part = object([("offset", number()), ("length", number())]);
+    let corrupt =
+        [("chance", share()), ("bits", perhaps(50, small())), ("where", perhaps(50, part))];
+    let then = perhaps(50, one_of(&["release", "drop"]));
+    let slot = [("window", time()), ("packets", perhaps(50, number())), ("then", then)];
+    let outage = [("up", time()), ("down", time()), ("random", flag()), ("hold", flag())];
+    prop_oneof![
+        4 => drops(),
+        3 => delays(),
+        3 => rates(),
+        1 => of_kind("corrupt", corrupt),
+        1 => of_kind("corrupt", [("bit_error_rate", share())]),
+        2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
+        1 => of_kind("reorder", [("chance", share()), ("behind", small()), ("at_most", time())]),
+        1 => of_kind("reorder", [("chance", share()), ("ahead", flag())]),
+        1 => of_kind("batch", slot),
+        1 => of_kind("batch", [("window", time()), ("bytes", bytes())]),
+        1 => of_kind("batch", [("window", time()), ("chance", share())]),
+        1 => of_kind("outage", outage),
+        1 => of_kind("size", [("max", bytes())]),
+        1 => of_kind("slice", [("size", bytes()), ("spread", small()), ("gap", time())]),
+        1 => of_kind("slice", [("size", bytes()), ("spread", bytes())]),
+        1 => of_kind("stall", [("after", bytes()), ("close", time())]),
+        1 => of_kind("slow_close", [("delay", time())]),
+        1 => of_kind("reset", [("after", time())]),
+        1 => of_kind("close_after", [("bytes", bytes()), ("time", time())]),
+    ]
+    .boxed()
+}
+
+/// A rule with what every rule may say.
+fn rule() -> impl Strategy<Value = Value> {
+    let known = one_of(&["drop#2", "duplicate#3", "duplicate", "delay", "--drop", "--duplicate"]);
+    let name = prop_oneof![known, "\\PC{1,9}".prop_map(Value::from)].boxed();
+    let hex = vec(any::<u8>(), 1..9).prop_map(|bytes| {
+        json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    });
+    let flow = prop_oneof![
+        (1u32..).prop_map(Value::from),
+        (1u32..99, 99u32..).prop_map(|(first, last)| json!(format!("{first} - {last}"))),
+        (1u32..).prop_map(|nth| json!(format!("every {nth}"))),
+    ];
+    let flow = ("flow", perhaps(50, flow.boxed()));
+    let of_packets = object([
+        ("after", perhaps(50, small())),
+        ("first", perhaps(50, number())),
+        ("size", perhaps(50, object([("min", bytes())]))),
+        ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
+        flow.clone(),
+    ]);
+    let matching = prop_oneof![of_packets, object([flow])].boxed();
+    let common = object([
+        ("name", perhaps(25, name)),
+        ("per", perhaps(25, Just(json!("flow")).boxed())),
+        ("flows", perhaps(25, share())),
+        ("match", perhaps(25, matching)),
+        ("enabled", perhaps(50, flag())),
+    ]);
+    (fields(), common).prop_map(|(mut rule, common)| {
+        let fields = common.as_object().unwrap().clone();
+        rule.as_object_mut().unwrap().extend(fields);
+        rule
+    })
+}
+
+fn lists() -> impl Strategy<Value = [Vec<Value>; 3]> {
+    let rules = |most: usize| vec(rule(), 0..most);
+    (rules(3), rules(4), rules(3)).prop_map(|(both, up, down)| [both, up, down])
+}
+
+/// What is left of a list once the rules that no profile may have are gone.
+fn valid(rules: &[Value]) -> Vec<Value> {
+    let is_valid =
+        |rule: &&Value| Profile::from_value("", json!({ "up": [rule] }), &no_files).is_ok();
+    rules.iter().filter(is_valid).cloned().collect()
+}
+
+/// A profile of rules that are right each for itself.
+pub(crate) fn any_profile() -> impl Strategy<Value = Value> {
+    let written = |lists: &[Vec<Value>; 3]| {
+        let [both, up, down] = lists.each_ref().map(|rules| valid(rules));
+        json!({ "both": both, "up": up, "down": down })
+    };
+    let phases = vec((lists(), 100_000u64..1 << 50), 0..3);
+    let then = prop_oneof![Just("stay"), Just("repeat"), Just("clear")];
+    let start = prop_oneof![Just("packet"), Just("run")];
+    (lists(), phases, then, start, "\\PC{0,20}").prop_map(
+        move |(front, phases, then, start, about)| {
+            let mut value = written(&front);
+            (value["about"], value["start"]) = (about.into(), start.into());
+            if !phases.is_empty() {
+                let phases = phases.iter().map(|(lists, length)| {
+                    let mut phase = written(lists);
+                    phase["for"] = format!("{length}ns").into();
+                    phase
+                });
+                value["phases"] = phases.collect();
+                value["then"] = then.into();
+            }
+            value
+        },
+    )
+}
+
+/// The same without the rules of both directions.
+pub(crate) fn without_both(mut value: Value) -> Value {
+    value["both"] = json!([]);
+    let phases = value.get_mut("phases").and_then(Value::as_array_mut);
+    phases.into_iter().flatten().for_each(|phase| phase["both"] = json!([]));
+    value
+}
