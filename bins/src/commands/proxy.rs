@@ -283,7 +283,7 @@ impl ProxyArgs {
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
         }
         if let Some(api) = &api {
-            self.panel.ready(printer, api.address());
+            self.panel.ready(printer, api.address(), api_settings.token.as_ref());
         }
         if keys.is_some() && !self.json {
             note(status::KEYS);
