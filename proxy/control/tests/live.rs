@@ -9,10 +9,12 @@ use jostle_common::transport::Transport;
 use jostle_proxy::Settings;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Instant;
 use support::sse::EventSource;
 use support::weather::{RULES, Weather};
-use support::{PATIENCE, Running};
+use support::{PATIENCE, Running, echo_server};
 
 /// The numbers of one direction, added up.
 #[derive(Debug, Default, PartialEq)]
@@ -140,4 +142,30 @@ fn who_watches_leaves_most_of_the_api_to_others() {
         }
         drop(watchers);
     }
+}
+
+#[test]
+fn a_rule_that_ends_connections_shows_its_hits() {
+    let running = Running::wide(Settings::new(Vec::new(), 7));
+    let listen = running.create("p", echo_server());
+    let toxic =
+        r#"{"type":"reset_peer","name":"tear","stream":"upstream","attributes":{"timeout":0}}"#;
+    assert_eq!(running.ask("POST", "/proxies/p/toxics", toxic).status, 200);
+    let mut events = EventSource::open(running.api, "/live");
+    let second = events.next_of("second");
+    assert_eq!(second["proxies"]["p"]["up"]["hits"], json!({}));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(listen).unwrap();
+        client.write_all(b"torn").unwrap();
+        clients.push(client);
+    }
+    let begun = Instant::now();
+    let mut torn = 0;
+    while torn < 3 {
+        let second = events.next_of("second");
+        torn += second["proxies"]["p"]["up"]["hits"]["tear"].as_u64().unwrap_or(0);
+        assert!(begun.elapsed() < PATIENCE, "{second}");
+    }
+    assert_eq!(torn, 3);
 }

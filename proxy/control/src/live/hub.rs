@@ -1,5 +1,6 @@
 //! The one who reads the counters each second, and those who are told of it.
 
+use super::endings::Endings;
 use super::events::Readers;
 use super::history::History;
 use super::hits::HitReader;
@@ -8,7 +9,7 @@ use super::{state, stream};
 use crate::registry::{self, Origin, Registry};
 use axum::body::Bytes;
 use jostle_proxy::Snapshot;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -192,8 +193,7 @@ impl Sampler {
         let hits = self.hits.as_ref().map(HitReader::take);
         if let Some(before) = self.before.replace(now) {
             let now = self.before.as_ref().expect("it was just put there");
-            let present = names(&live.registry);
-            live.tell(&Second::between(&before, now, hits, |name| present.contains(name)));
+            live.tell(&Second::between(&before, now, hits, &present(&live.registry)));
         }
         self.count_hits(live);
         true
@@ -242,6 +242,7 @@ async fn follow_changes(live: Arc<Live>) {
     }
 }
 
-fn names(registry: &Registry) -> BTreeSet<String> {
-    registry.open(Origin::Api).iter().map(|(name, _)| name.to_owned()).collect()
+fn present(registry: &Registry) -> BTreeMap<String, Endings> {
+    let table = registry.open(Origin::Api);
+    table.iter().map(|(name, entry)| (name.to_owned(), Endings::of(entry))).collect()
 }
