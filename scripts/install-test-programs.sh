@@ -3,7 +3,7 @@
 # Debian and Ubuntu, as root; elsewhere it only says what is missing.
 set -uo pipefail
 programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
-  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tftp:tftp-hpa in.tftpd:tftpd-hpa
+  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tshark:tshark tftp:tftp-hpa in.tftpd:tftpd-hpa
   node:nodejs npm:npm)
 missing=()
 for entry in "${programs[@]}"; do
@@ -22,13 +22,13 @@ else
   echo "not installed, so the tests that need them will skip: ${missing[*]}" >&2
 fi
 
-# HTTP/3 for Python, the schema of Kubernetes and a client of Toxiproxy, in an environment of its own under target/. Without a package
-# index the tests that need them skip.
+# HTTP/3 for Python, the schemas of Kubernetes and of OpenAPI, Prometheus's parsers and a client of Toxiproxy, in an environment of its
+# own under target/. Without a package index the tests that need them skip.
 environment="$(dirname "$0")/../target/python"
-if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, toxiproxy' 2>/dev/null; then
-  { python3 -m venv "$environment" &&
-    "$environment/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'kubernetes-validate>=1.31' 'toxiproxy-python==0.1.1'; } ||
-    echo "not installed, so the tests that need them will skip: aioquic kubernetes-validate toxiproxy-python" >&2
+packages=('aioquic>=1.2,<2' 'kubernetes-validate>=1.31' 'openapi-spec-validator>=0.7,<1' 'prometheus-client>=0.22,<1' 'toxiproxy-python==0.1.1')
+if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, openapi_spec_validator, prometheus_client, toxiproxy' 2>/dev/null; then
+  { python3 -m venv "$environment" && "$environment/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"; } ||
+    echo "not installed, so the tests that need them will skip: ${packages[*]}" >&2
 fi
 
 # What looks at the panel's page for people who cannot see it or use no mouse, and Toxiproxy's client for Node. Both at once: each

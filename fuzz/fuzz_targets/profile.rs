@@ -1,4 +1,5 @@
-//! Profiles, traces and netem's lines as text. What is accepted is put to use.
+//! Profiles, traces and netem's lines as text. What is accepted is put to use, and is read back from
+//! what it is written as.
 #![no_main]
 
 use jostle_engine::profile::Profile;
@@ -12,6 +13,9 @@ fuzz_target!(|text: &str| {
     let read = |_: &str| Ok(text.to_owned());
     if let Ok(profile) = Profile::from_json_with(text, &read) {
         use_profile(&profile, &Profile::default());
+        let written = profile.to_text();
+        assert_eq!(Profile::from_json_with(&written, &read).as_ref(), Ok(&profile), "{written}");
+        assert_eq!(profile.in_force().is_empty(), profile.is_empty());
     }
     if let Ok(translation) = from_netem(text, JitterOrder::AsInNetem)
         // It may name a file of tc's.

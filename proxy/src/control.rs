@@ -19,6 +19,13 @@ use std::time::Duration;
 /// The time that a stopping proxy goes on with what is open unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// The most relays whose counters are read in one go: of one that has relayed something they are
+/// 130 KB to be copied.
+pub(crate) const PAGE_RELAYS: usize = 8;
+
+/// The attempts to read the counters page by page, while relays go.
+const READ_ATTEMPTS: usize = 3;
+
 /// A handle to a proxy, for any thread but the one that runs it.
 ///
 /// [`stop`](Self::stop) and [`toggle`](Self::toggle) always get through. The other methods put an
@@ -259,7 +266,7 @@ impl Control {
     /// # Errors
     /// When the order could not be given.
     pub fn counters(&self) -> Result<Summary, OrderError> {
-        Ok(self.order(Order::Read)?.summary())
+        Ok(self.read()?.summary())
     }
 
     /// Returns the same with the distributions of times, and what the proxy is doing now. Sinks are
@@ -268,7 +275,31 @@ impl Control {
     /// # Errors
     /// When the order could not be given.
     pub fn snapshot(&self) -> Result<Snapshot, OrderError> {
-        self.order(Order::Read).map(Reading::into_snapshot)
+        self.read().map(Reading::into_snapshot)
+    }
+
+    /// Reads the counters, of a few relays at a time: of thousands it takes milliseconds, which
+    /// nobody's packets shall wait for.
+    fn read(&self) -> Result<Reading, OrderError> {
+        for _ in 0..READ_ATTEMPTS {
+            let mut reading = self.order(|reply| Order::Read(PAGE_RELAYS, reply))?;
+            if self.read_on(&mut reading)? {
+                return Ok(reading);
+            }
+        }
+        self.order(|reply| Order::Read(usize::MAX, reply))
+    }
+
+    /// Reads the rest; false if a relay has gone meanwhile, which would be counted twice or not at
+    /// all.
+    fn read_on(&self, reading: &mut Reading) -> Result<bool, OrderError> {
+        while let Some(from) = reading.page.rest {
+            let page = self.order(|reply| Order::ReadOn(from, reply))?;
+            if !reading.go_on_with(page) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Tells `sink` of every fate from now on.

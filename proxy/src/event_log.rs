@@ -5,6 +5,8 @@
 //! and traffic goes on.
 
 use crate::fate::{Fate, Settled};
+use crate::selection::Selection;
+use crate::snapshot::EventLines;
 use crate::spool::{Spool, SpoolEnd};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -29,6 +31,8 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct LogEnd {
     /// Lines that were not written.
     pub(crate) lost: u64,
+    /// Fates that were not wanted.
+    pub(crate) left_out: u64,
     /// The reason why writing ended early.
     pub(crate) error: Option<String>,
 }
@@ -42,6 +46,9 @@ struct Chunk {
 
 /// The loop's end of the event log.
 pub(crate) struct EventLog {
+    only: Selection,
+    /// Fates that it does not want.
+    left_out: u64,
     chunk: Chunk,
     /// The time at which the oldest line of the chunk is to be handed on.
     due: Option<Instant>,
@@ -52,18 +59,28 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// Starts the writer.
+    /// Starts the writer of the fates that are wanted.
     ///
     /// # Errors
     /// When no thread can be had.
-    pub(crate) fn start(file: Box<dyn Write + Send>) -> io::Result<Self> {
+    pub(crate) fn start(file: Box<dyn Write + Send>, only: Selection) -> io::Result<Self> {
         let spool = Spool::start("event log", file, CHUNKS_MAX, |chunk: Chunk| chunk.bytes)?;
-        Ok(Self { chunk: Chunk::default(), due: None, spool, queued: 0, skipped: 0 })
+        let (chunk, due, queued, skipped, left_out) = (Chunk::default(), None, 0, 0, 0);
+        Ok(Self { only, left_out, chunk, due, spool, queued, skipped })
     }
 
-    /// Returns how many lines found no room in the queue.
-    pub(crate) const fn skipped(&self) -> u64 {
-        self.skipped
+    /// Returns where its lines are.
+    pub(crate) fn lines(&self) -> EventLines {
+        let SpoolEnd { written, error } = self.spool.progress();
+        let handed_on = self.queued.saturating_sub(written);
+        // Who has ended writes none of those.
+        let (waiting, lost) = if error.is_some() { (0, handed_on) } else { (handed_on, 0) };
+        EventLines {
+            written,
+            waiting: waiting + self.chunk.lines,
+            lost: lost + self.skipped,
+            left_out: self.left_out,
+        }
     }
 
     /// Returns when [`flush`](Self::flush) is due.
@@ -73,6 +90,10 @@ impl EventLog {
 
     /// Writes the fate of a packet.
     pub(crate) fn record(&mut self, settled: &Settled<'_>) {
+        if !self.only.wants(settled) {
+            self.left_out += 1;
+            return;
+        }
         if self.chunk.bytes.len() >= CHUNK_BYTES && !self.hand_on() {
             self.skipped += 1;
             return;
@@ -112,7 +133,8 @@ impl EventLog {
             self.skipped += self.chunk.lines;
         }
         let SpoolEnd { written, error } = self.spool.finish();
-        LogEnd { lost: self.skipped + self.queued - written, error }
+        let lost = self.skipped + self.queued - written;
+        LogEnd { lost, left_out: self.left_out, error }
     }
 }
 
@@ -134,7 +156,7 @@ pub fn write_event(
 }
 
 /// Times are seconds since the run began, with all nanoseconds.
-fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Result<()> {
+pub(crate) fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Result<()> {
     let Settled { route, transport, direction, packet, fate, released, .. } = *settled;
     write!(file, r#"{{"t":{},"route":"#, packet.at)?;
     serde_json::to_writer(&mut *file, route)?;
@@ -251,11 +273,11 @@ mod tests {
         // Room for a hundred lines and a half.
         for (room, written) in [(0, 0), (line.len() * 201 / 2, 100), (usize::MAX, 1000)] {
             let disk = Disk(Arc::new(Mutex::new(room)));
-            let mut log = EventLog::start(Box::new(disk)).unwrap();
+            let mut log = EventLog::start(Box::new(disk), Selection::ALL).unwrap();
             for _ in 0..1000 {
                 log.record(&settled);
             }
-            let LogEnd { lost, error } = log.finish();
+            let LogEnd { lost, error, .. } = log.finish();
             assert_eq!(lost, 1000 - written, "{room} bytes of room");
             assert_eq!(error.is_some(), lost > 0, "{error:?}");
         }
@@ -281,16 +303,17 @@ mod tests {
         let output = output(&mut link);
         let settled = settled(&link, &output);
         let (wake, asleep) = mpsc::channel();
-        let mut log = EventLog::start(Box::new(Stuck(asleep))).unwrap();
+        let mut log = EventLog::start(Box::new(Stuck(asleep)), Selection::ALL).unwrap();
         for _ in 0..100_000 {
             log.record(&settled);
         }
-        let skipped = log.skipped();
+        let EventLines { written, waiting, lost: skipped, .. } = log.lines();
+        assert_eq!(written + waiting + skipped, 100_000);
         // The queue, the chunk in front of it and the one in the writer's hands.
         let most = (CHUNKS_MAX + 2) * CHUNK_BYTES / 150;
         assert!(skipped > 100_000 - most as u64 && skipped < 100_000, "{skipped}");
         drop(wake);
-        let LogEnd { lost, error } = log.finish();
+        let LogEnd { lost, error, .. } = log.finish();
         assert!(lost >= skipped, "what could not be queued at the end is lost too");
         assert_eq!(error, None, "it was slow, that is all");
     }
@@ -330,7 +353,7 @@ mod tests {
         for (opened_at, comes) in [(1, true), (5, true), (usize::MAX, false)] {
             let taken = Arc::default();
             let pipe = Pipe { attempts: 0, opened_at, taken: Arc::clone(&taken) };
-            let mut log = EventLog::start(Box::new(pipe)).unwrap();
+            let mut log = EventLog::start(Box::new(pipe), Selection::ALL).unwrap();
             for _ in 0..100 {
                 log.record(&settled);
             }
@@ -341,7 +364,7 @@ mod tests {
                 }
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            let LogEnd { lost, error } = log.finish();
+            let LogEnd { lost, error, .. } = log.finish();
             assert_eq!((lost, error.is_some()), (if comes { 0 } else { 100 }, !comes));
         }
     }

@@ -1,11 +1,13 @@
 //! The fate of a packet: one type for counters, the event log and every other sink.
 
+use crate::event_log;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::stage::{Output, Reason};
+use std::io;
 
 /// The fate of a packet, from socket to socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +142,14 @@ impl<'a> Settled<'a> {
             Body::Data(bytes) => bytes,
             Body::Segment(_) | Body::End | Body::Reset => &[],
         }
+    }
+
+    /// Writes its line of the event log.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, to: &mut impl io::Write) -> io::Result<()> {
+        event_log::write_line(to, self)
     }
 
     /// Returns the keys of the rules that chose it: dropped, damaged, copied or held it back.

@@ -165,9 +165,12 @@ impl Fleet {
         report
     }
 
-    /// Returns what relays did that are there, those on their way out included.
-    pub(crate) fn reports(&self) -> impl Iterator<Item = RelayReport> {
-        self.members.iter().map(|(_, member)| member.relay.report())
+    /// Returns what `most` relays did that are there, from a place on and those on their way out
+    /// included, and the place of the next one, if there is one.
+    pub(crate) fn reports(&self, from: usize, most: usize) -> (Vec<RelayReport>, Option<usize>) {
+        let mut members = self.members.iter().filter(|(index, _)| *index >= from);
+        let reports = members.by_ref().take(most).map(|(_, member)| member.relay.report());
+        (reports.collect(), members.next().map(|(index, _)| index))
     }
 
     /// Cuts all relays.

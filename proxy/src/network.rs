@@ -13,7 +13,7 @@ use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
-use crate::relay::{Ending, RelayPlan, RelayReport};
+use crate::relay::{Ending, RelayPlan};
 use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
@@ -24,6 +24,7 @@ use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -315,9 +316,14 @@ impl Network {
         self.routes.iter().map(|entry| entry.state(self.began_of(entry))).collect()
     }
 
-    /// Returns what all relays did, those that are gone included.
-    pub(crate) fn reports(&self) -> Vec<RelayReport> {
-        self.past.with(self.fleet.reports())
+    /// Returns what relays did that are gone.
+    pub(crate) const fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// Returns the bytes that each route holds, by name.
+    pub(crate) fn held_bytes(&self) -> BTreeMap<String, u64> {
+        self.routes.iter().map(|entry| (entry.route.name.clone(), entry.memory.used())).collect()
     }
 
     /// Returns the memory that all routes share.

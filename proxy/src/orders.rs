@@ -5,7 +5,7 @@ use crate::listener::{Listener, Wanted};
 use crate::resolve::Upstream;
 use crate::settings::StartError;
 use crate::sinks::Sink;
-use crate::snapshot::Reading;
+use crate::snapshot::{Page, Reading};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
@@ -181,7 +181,10 @@ pub(crate) enum Order {
     RemoveRule(RouteId, Direction, String, Reply<Carried<Began>>),
     Switch(bool, Reply<Carried<Vec<(RouteId, Began)>>>),
     Routes(Reply<Vec<RouteState>>),
-    Read(Reply<Reading>),
+    /// Reads the counters, of so many relays.
+    Read(usize, Reply<Reading>),
+    /// Reads those of the relays from a place on.
+    ReadOn(usize, Reply<Page>),
     Flow(RouteId, FlowOrder),
     AddSink(Box<dyn Sink>, Reply<()>),
 }

@@ -3,6 +3,7 @@
 use crate::relay::RelayReport;
 use jostle_common::transport::Transport;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most names that are told apart; those of later names are added up.
 const NAMES_MAX: usize = 1024;
@@ -10,24 +11,34 @@ const NAMES_MAX: usize = 1024;
 /// The name under which they are added up.
 const OTHERS: &str = "(removed)";
 
-/// The reports of relays that are gone, added up by name and transport.
-#[derive(Debug, Default)]
-pub(crate) struct Past(BTreeMap<(String, Transport), RelayReport>);
+/// The reports of relays that are gone, added up by name and transport. A clone shares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    reports: BTreeMap<(String, Transport), Arc<RelayReport>>,
+    /// How many relays are in it.
+    pub(crate) relays: u64,
+}
 
 impl Past {
     /// Adds the numbers of a relay.
     pub(crate) fn add(&mut self, mut report: RelayReport) {
-        let known = |name: &str| self.0.contains_key(&(name.to_owned(), report.transport));
-        if self.0.len() >= NAMES_MAX && !known(&report.route) {
+        self.relays += 1;
+        let known = |name: &str| self.reports.contains_key(&(name.to_owned(), report.transport));
+        if self.reports.len() >= NAMES_MAX && !known(&report.route) {
             report.route = OTHERS.to_owned();
         }
-        add(&mut self.0, report);
+        match self.reports.get_mut(&(report.route.clone(), report.transport)) {
+            Some(known) => Arc::make_mut(known).absorb(&report),
+            None => {
+                self.reports.insert((report.route.clone(), report.transport), Arc::new(report));
+            }
+        }
     }
 
     /// Returns the reports with those of `present` relays added, which come first and in their
     /// order.
     pub(crate) fn with(&self, present: impl Iterator<Item = RelayReport>) -> Vec<RelayReport> {
-        let mut past = self.0.clone();
+        let mut past = self.reports.clone();
         let mut all: Vec<RelayReport> = Vec::new();
         let mut places: BTreeMap<(String, Transport), usize> = BTreeMap::new();
         for report in present {
@@ -43,17 +54,8 @@ impl Past {
             }
             all.push(report);
         }
-        all.extend(past.into_values());
+        all.extend(past.into_values().map(Arc::unwrap_or_clone));
         all
-    }
-}
-
-fn add(reports: &mut BTreeMap<(String, Transport), RelayReport>, report: RelayReport) {
-    match reports.get_mut(&(report.route.clone(), report.transport)) {
-        Some(known) => known.absorb(&report),
-        None => {
-            reports.insert((report.route.clone(), report.transport), report);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The proxy: all relays of a process on one event loop.
 
-use crate::control::Control;
+use crate::control::{Control, PAGE_RELAYS};
 use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
 use crate::flow::FlowOrder;
@@ -12,7 +12,7 @@ use crate::reactor::{Reactor, Readiness};
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::sinks::Sinks;
-use crate::snapshot::Reading;
+use crate::snapshot::{Page, Reading};
 use crate::summary::{MemorySummary, Summary};
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
 use jostle_common::clock::Clock;
@@ -52,13 +52,14 @@ impl Proxy {
     /// When a listener cannot be opened or the name to listen at has no address; the error names
     /// the route and the address.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { routes, seed, portable, events, sinks, on_client, .. } = settings;
+        let Settings { routes, seed, portable, events, events_only, .. } = settings;
+        let Settings { sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
         let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
-        let log = events.map(EventLog::start).transpose()?;
+        let log = events.map(|file| EventLog::start(file, events_only)).transpose()?;
         let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
         let mut sinks = sinks;
         sinks.iter_mut().for_each(|sink| sink.begin(epoch));
@@ -225,9 +226,12 @@ impl Proxy {
                 answer(&reply, network.end_flow(id, flow, ending, turn));
             }
             Order::Routes(reply) => answer(&reply, Ok(network.states())),
-            Order::Read(reply) => {
+            Order::Read(relays, reply) => {
                 turn.sinks.counters_read();
-                answer(&reply, Ok(self.read()));
+                answer(&reply, Ok(self.read(relays)));
+            }
+            Order::ReadOn(from, reply) => {
+                answer(&reply, Ok(Page::of(network, from, PAGE_RELAYS)));
             }
             Order::AddSink(sink, reply) => {
                 let mut sink = sink;
@@ -270,7 +274,8 @@ impl Proxy {
         self.turn.reactor.agains() == 0 && self.network.fleet.is_over()
     }
 
-    fn read(&self) -> Reading {
+    /// Reads the counters, of so many relays.
+    fn read(&self, relays: usize) -> Reading {
         let at = self.turn.reactor.now();
         let memory = self.network.memory();
         let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
@@ -278,19 +283,22 @@ impl Proxy {
             at,
             seed: self.network.seed(),
             seconds: at.since(self.started).as_secs_f64(),
-            events_lost: self.turn.sinks.lines_skipped(),
+            events: self.turn.sinks.lines(),
+            held_bytes: self.network.held_bytes(),
             memory: MemorySummary { used, peak, bound, waiting: 0 },
             is_draining: self.flags.stopped().is_some(),
             rules_on: self.flags.rules_on(),
-            reports: self.network.reports(),
+            past: self.network.past().clone(),
+            page: Page::of(&self.network, 0, relays),
         }
     }
 
     fn finish(mut self) -> Summary {
         self.network.fleet.cut(&mut self.turn);
-        let mut summary = self.read().summary();
-        let LogEnd { lost, error } = self.turn.sinks.finish();
+        let mut summary = self.read(usize::MAX).summary();
+        let LogEnd { lost, left_out, error } = self.turn.sinks.finish();
         (summary.events_lost, summary.events_error) = (lost, error);
+        summary.events_left_out = left_out;
         summary
     }
 }

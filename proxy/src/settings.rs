@@ -1,6 +1,7 @@
 //! The settings that a proxy is started with, and the reasons why it may not start.
 
 use crate::client::ClientHook;
+use crate::selection::Selection;
 use crate::sinks::Sink;
 use jostle_engine::memory::LIMIT_DEFAULT;
 use jostle_engine::route::{HostPort, Route};
@@ -20,6 +21,8 @@ pub struct Settings {
     /// The event log: each packet's fate is written to it, a line each, on a thread of its own. A
     /// writer that says `WouldBlock`, or `NotConnected` while the run goes on, is tried again.
     pub events: Option<Box<dyn Write + Send>>,
+    /// The fates that the event log has.
+    pub events_only: Selection,
     /// Further sinks that are told of each packet's fate.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Is told of each new client: a flow of UDP, a connection of TCP.
@@ -71,6 +74,7 @@ impl Settings {
             seed,
             portable: false,
             events: None,
+            events_only: Selection::ALL,
             sinks: Vec::new(),
             on_client: None,
             spin: Self::SPIN_DEFAULT,

@@ -3,6 +3,7 @@
 use crate::event_log::{EventLog, LogEnd};
 use crate::fate::Settled;
 use crate::observed::Observed;
+use crate::snapshot::EventLines;
 use jostle_common::time::Instant;
 use std::time::Duration;
 
@@ -122,8 +123,8 @@ impl Sinks {
         self.log.map(EventLog::finish).unwrap_or_default()
     }
 
-    /// Returns how many lines the event log has skipped so far.
-    pub(crate) fn lines_skipped(&self) -> u64 {
-        self.log.as_ref().map_or(0, EventLog::skipped)
+    /// Returns where the lines of the event log are, if there is one.
+    pub(crate) fn lines(&self) -> Option<EventLines> {
+        self.log.as_ref().map(EventLog::lines)
     }
 }

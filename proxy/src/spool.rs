@@ -75,6 +75,12 @@ impl<T: Send + 'static> Spool<T> {
         self.queue.try_send(item)
     }
 
+    /// Returns what has become of the file so far.
+    pub fn progress(&self) -> SpoolEnd {
+        let written = self.progress.written.load(Ordering::Acquire);
+        SpoolEnd { written, error: self.progress.error.get().cloned() }
+    }
+
     /// Waits for the writer, for two seconds at most, and returns what became of the file.
     pub fn finish(self) -> SpoolEnd {
         let Self { what, queue, progress, ended } = self;

@@ -18,6 +18,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Lines of the event log that could not be written.
     pub events_lost: u64,
+    /// Fates that the event log was not to have.
+    pub events_left_out: u64,
     /// Packets that a capture should have and has not, on either side.
     pub capture_lost: u64,
     /// The reason why the event log ended before the run did.

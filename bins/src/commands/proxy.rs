@@ -3,6 +3,8 @@
 
 mod access;
 mod child;
+mod dials;
+mod events;
 mod first;
 mod journal;
 mod output;
@@ -21,11 +23,12 @@ use access::Access;
 use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
+use events::EventArgs;
 use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Journal, Origin, Registry, Server, ServerError, ServerSettings};
+use jostle_control::{Journal, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Settings, StartError};
@@ -91,6 +94,8 @@ pub struct ProxyArgs {
     /// Write what became of each packet, a JSON object per line; "-" is stdout
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    event_choice: EventArgs,
     #[command(flatten)]
     pcap: PcapArgs,
     /// Write each change of the configuration, who asked for it and what holds since, a JSON object
@@ -198,6 +203,7 @@ impl ProxyArgs {
         let mut outputs = Outputs::open(&self)?;
         if let Some(events) = &outputs.events {
             settings.events = Some(events.writer().context("the event log")?);
+            settings.events_only = self.event_choice.selection();
         }
         let capture = match outputs.pcap.as_ref().map(Pcap::start).transpose() {
             Ok(started) => started.map(|(capture, sink)| {
@@ -248,11 +254,12 @@ impl ProxyArgs {
         }
         let changer =
             Changer::new(Arc::clone(&registry), plan.source, plan.seed, self.watch, self.drain.0);
+        let dials = changer.dials();
         let stopper =
             Stopper::new(proxy.control(), self.drain.0, Wishes::start(changer)?, has_file);
         stopper.listen_to_signals()?;
         let keys = match self.command.as_slice() {
-            [] => keys::on_space(stopper.toggler(Origin::Key)),
+            [] => keys::on(stopper.presser()),
             _ => None,
         };
         let listening: Vec<RouteAddresses> = proxy
@@ -289,7 +296,8 @@ impl ProxyArgs {
             stopper.stop_after(limit)?;
         }
         // A command prints to the terminal as it likes.
-        let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
+        let status = (self.command.is_empty() && !self.json)
+            .then(|| Status::start(&stopper, &registry, dials));
         let mut summary = proxy.run();
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;

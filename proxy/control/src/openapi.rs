@@ -28,7 +28,7 @@ mod tests {
     use crate::routes;
     use jostle_proxy::{Proxy, Settings};
     use serde_json::Value;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -45,23 +45,27 @@ mod tests {
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
         let address = "127.0.0.1:1".parse().unwrap();
         let guard = Guard::new(address, &[], None, false, &[7; 24]);
-        let context = Context::new(registry, guard, Bodies { patience: Duration::from_secs(1) });
+        let context =
+            Context::new(registry, guard, Bodies { patience: Duration::from_secs(1) }, 11);
         let shown = format!("{:?}", routes::all(&context));
-        let (endpoints, paths) = shown.split_once("Node { paths: {").expect("the paths come last");
-        // `RouteId(3): "/proxies/{proxy}"`, by the place of its methods among all.
-        let paths: Vec<(usize, &str)> = paths
-            .split("RouteId(")
-            .filter_map(|part| {
-                let (number, rest) = part.split_once("): \"")?;
-                Some((number.parse().ok()?, rest.split_once('"')?.0))
-            })
-            .collect();
+        let (own, _) = shown.split_once("fallback_router: ").expect("fallbacks come behind");
+        let (endpoints, paths) = own.split_once("Node { paths: {").expect("paths come last");
+        // `RouteId(3): MethodRouter(…)` and `RouteId(3): "/proxies/{proxy}"`, in no order.
+        let by_number = |text: &'_ str| -> BTreeMap<usize, String> {
+            let parts = text.split("RouteId(").skip(1);
+            let read = |part: &str| {
+                let (number, rest) = part.split_once("): ")?;
+                Some((number.parse().ok()?, rest.to_owned()))
+            };
+            parts.filter_map(read).collect()
+        };
+        let (endpoints, paths) = (by_number(endpoints), by_number(paths));
+        assert!(endpoints.keys().eq(paths.keys()), "each path has its methods: {shown}");
         let mut routed = BTreeSet::new();
-        let methods: Vec<&str> = endpoints.split("MethodRouter(").skip(1).collect();
-        assert_eq!(methods.len(), paths.len(), "each path has its methods: {shown}");
-        for (number, path) in paths {
+        for (number, path) in &paths {
+            let path = path.split('"').nth(1).expect("a path in quotes");
             for method in METHODS {
-                let shows = methods[number].split_once(&format!(" {method}: ")).unwrap().1;
+                let (_, shows) = endpoints[number].split_once(&format!(" {method}: ")).unwrap();
                 if !shows.starts_with("None") {
                     routed.insert(format!("{method} {path}"));
                 }

@@ -1,11 +1,16 @@
 //! The flows of a proxy over the API: listed, closed, reset, and refused when they are not there.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 mod support;
 
+use jostle_common::transport::Transport;
+use jostle_engine::profile::Profile;
+use jostle_engine::route::Configuration;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 use support::{Answer, PATIENCE, Running};
 
 /// A connection through a proxy, both of its ends.
@@ -144,4 +149,178 @@ fn one_is_cut_one_is_reset_and_the_rest_goes_on() {
     assert_eq!(running.ask("PATCH", "/proxies/web", r#"{"enabled": false}"#).status, 200);
     assert!(ids(&running.ask("GET", "/proxies/web/flows", "")).is_empty());
     assert_eq!(running.ask("DELETE", "/proxies/web/flows/1", "").status, 404);
+}
+
+/// A proxy with one route that was configured, and where it listens by transport.
+fn configured(route: &str) -> (Running, impl Fn(Transport) -> SocketAddr + use<>) {
+    let text = format!(r#"{{ "proxies": [ {route} ] }}"#);
+    let no_files = |name: &str| Err(format!("{name}: tests read no files"));
+    let running = Running::with(Configuration::from_json(&text, &no_files).unwrap().routes);
+    let listeners = running.control.routes().unwrap().remove(0).listeners;
+    let address = move |transport| {
+        let of_it = listeners.iter().find(|listener| listener.protocol == transport);
+        of_it.expect("it listens").address
+    };
+    (running, address)
+}
+
+fn udp() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn profile(running: &Running) -> Profile {
+    running.control.routes().unwrap().remove(0).route.profile
+}
+
+/// Waits until something is so, and panics if it takes too long.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what} does not come");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn one_udp_flow_has_weather_of_its_own_as_long_as_it_lives() {
+    let server = udp();
+    let upstream = server.local_addr().unwrap();
+    let (running, address) = configured(&format!(
+        r#"{{ "name": "dns", "listen": "udp://127.0.0.1:0", "upstream": "{upstream}",
+            "profile": {{ "up": [ {{ "rule": "size", "max": "1000B" }} ] }} }}"#
+    ));
+    let address = address(Transport::Udp);
+    let before = profile(&running);
+    let clients = [udp(), udp(), udp()];
+    // Each says its number; returns what arrives, up to the last one's.
+    let arrived = || {
+        clients.iter().enumerate().for_each(|(n, client)| {
+            client.send_to(&[n as u8 + 1], address).unwrap();
+        });
+        let (mut arrived, mut byte) = (Vec::new(), [0]);
+        while arrived.last() != Some(&3) {
+            server.recv_from(&mut byte).unwrap();
+            arrived.push(byte[0]);
+        }
+        arrived
+    };
+    assert_eq!(arrived(), [1, 2, 3]);
+    let put = |flow: u32, body: &str| {
+        running.ask("PUT", &format!("/proxies/dns/flows/{flow}/profile"), body)
+    };
+    let lose = r#"{"up": [{"rule": "drop", "chance": "100%"}]}"#;
+    let answer = put(2, lose);
+    assert_eq!((answer.status, answer.json()), (200, serde_json::from_str(lose).unwrap()));
+    assert_eq!(arrived(), [1, 3]);
+    let shown = running.ask("GET", "/proxies/dns/flows/2/profile", "");
+    assert_eq!(shown.json(), answer.json());
+    assert_eq!(running.ask("GET", "/proxies/dns/flows/1/profile", "").json(), json!({}));
+    let counts = running.ask("GET", "/proxies/dns/flows/2", "").json()["up"].clone();
+    assert_eq!(counts, json!({ "packets": 2, "bytes": 2, "delivered": 1, "discarded": 1 }));
+    // What cannot be set changes nothing.
+    let as_it_is = profile(&running);
+    for (body, said) in [
+        ("", "the body is empty"),
+        ("{", "JSON"),
+        ("[]", "an object"),
+        (r#"{"up": [{"rule": "drop", "chance": "5"}]}"#, "up[0].chance"),
+        (r#"{"up": [{"rule": "lose"}]}"#, "up[0].rule"),
+        (r#"{"up": [], "up": []}"#, "up"),
+        (r#"{"phases": [{"for": "1s"}, {}]}"#, "phases"),
+        (
+            r#"{"down": [{"rule": "size", "max": "9B", "match": {"flow": 1}}]}"#,
+            "down[0].match.flow",
+        ),
+        (r#"{"up": [{"rule": "rate", "trace": "/etc/passwd"}]}"#, "up[0].trace"),
+        (r#"{"up": [{"rule": "reset", "after": "1s"}]}"#, "reset"),
+    ] {
+        let answer = put(2, body);
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+        assert!(answer.json()["error"].as_str().unwrap().contains(said), "{body}: {answer:?}");
+    }
+    assert_eq!(put(4, lose).status, 404);
+    assert_eq!(running.ask("PUT", "/proxies/nobody/flows/1/profile", lose).status, 404);
+    assert_eq!(running.ask("POST", "/proxies/dns/flows/1/profile", lose).status, 405);
+    assert_eq!(profile(&running), as_it_is);
+    // They are replaced together, and removed.
+    assert_eq!(put(2, r#"{"down": [{"rule": "size", "max": "9B"}]}"#).status, 200);
+    assert_eq!(arrived(), [1, 2, 3]);
+    assert_eq!(put(2, "{}").json(), json!({}));
+    assert_eq!(profile(&running), before);
+    // They end with the flow: the client's next one is another.
+    assert_eq!((put(2, lose).status, put(3, lose).status), (200, 200));
+    assert_eq!(running.ask("DELETE", "/proxies/dns/flows/2", "").status, 204);
+    wait_until("the end of the rules", || profile(&running).flow_rules(2) == Profile::default());
+    assert_ne!(profile(&running), before, "another flow's stay");
+    assert_eq!(put(3, "{}").status, 200);
+    assert_eq!(profile(&running), before);
+    assert_eq!(arrived(), [1, 2, 3]);
+}
+
+#[test]
+fn one_connection_has_weather_of_its_own_and_none_of_the_next_inherits_it() {
+    let running = Running::start();
+    let (listener, upstream) = listener();
+    let proxy = running.create("web", upstream);
+    let ends: Vec<_> = (0..3).map(|_| connect(proxy, &listener)).collect();
+    ends.iter().for_each(|(client, server)| pass(client, server, 10));
+    let reset = r#"{"up": [{"rule": "reset", "after": "0s"}]}"#;
+    assert_eq!(running.ask("PUT", "/proxies/web/flows/2/profile", reset).status, 200);
+    (&ends[1].0).write_all(b"more").unwrap();
+    let read = |mut end: &TcpStream| end.read(&mut [0; 10]).map_err(|error| error.kind());
+    assert_eq!(read(&ends[1].0), Err(ErrorKind::ConnectionReset));
+    for (client, server) in [&ends[0], &ends[2]] {
+        pass(client, server, 10_000);
+        pass(server, client, 10_000);
+    }
+    assert_eq!(running.ask("PUT", "/proxies/web/flows/3/profile", reset).status, 200);
+    // Enabled again, the third connection is another one.
+    for enabled in [false, true] {
+        let body = json!({ "enabled": enabled }).to_string();
+        assert_eq!(running.ask("PATCH", "/proxies/web", &body).status, 200);
+    }
+    let listen = running.ask("GET", "/proxies/web", "").json()["listen"].clone();
+    let proxy = listen.as_str().unwrap().parse().unwrap();
+    for _ in 0..4 {
+        let (client, server) = connect(proxy, &listener);
+        pass(&client, &server, 100);
+        pass(&server, &client, 100);
+    }
+    assert!(profile(&running).is_empty());
+}
+
+#[test]
+fn a_number_that_is_there_twice_is_asked_for_by_its_protocol() {
+    let listener = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Another test may have the port.
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()) {
+            break (listener, socket);
+        }
+    };
+    let (listener, server) = listener;
+    let upstream = listener.local_addr().unwrap();
+    let (running, address) = configured(&format!(
+        r#"{{ "name": "both", "listen": "both://127.0.0.1:0", "upstream": "{upstream}" }}"#
+    ));
+    let client = udp();
+    client.send_to(b"question", address(Transport::Udp)).unwrap();
+    assert_eq!(server.recv(&mut [0; 10]).unwrap(), 8);
+    let (one, other) = connect(address(Transport::Tcp), &listener);
+    let path = "/proxies/both/flows/1";
+    let ask = |method: &str, query: &str| running.ask(method, &format!("{path}{query}"), "");
+    for method in ["GET", "DELETE"] {
+        let answer = ask(method, "");
+        assert_eq!(answer.status, 409);
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("add ?protocol=udp or ?protocol=tcp"), "{error}");
+    }
+    assert_eq!(ask("GET", "?protocol=tcp").json()["client"], one.local_addr().unwrap().to_string());
+    assert_eq!(ask("DELETE", "?protocol=udp").status, 204);
+    assert_eq!(ask("DELETE", "?protocol=udp").status, 404);
+    pass(&one, &other, 100);
+    assert_eq!(ask("DELETE", "").status, 204, "only one is left");
+    assert_eq!((&one).read(&mut [0]).unwrap(), 0);
 }

@@ -6,59 +6,15 @@ mod support;
 
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
-use jostle_engine::route::{Configuration, Route};
-use jostle_proxy::Summary;
+use jostle_proxy::Settings;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Instant;
 use support::sse::EventSource;
-use support::{PATIENCE, Running};
-
-const RULES: &str = r#"[
-    { "rule": "drop", "chance": "20%" },
-    { "rule": "corrupt", "chance": "5%" },
-    { "rule": "duplicate", "chance": "10%" },
-    { "rule": "delay", "time": "30ms", "jitter": "5ms" } ]"#;
-
-fn udp_route(upstream: SocketAddr) -> Route {
-    let text = format!(
-        r#"{{ "proxies": [ {{ "name": "web", "listen": "udp://127.0.0.1:0",
-            "upstream": "{upstream}", "profile": {{ "both": {RULES} }} }} ] }}"#
-    );
-    let no_files = |_: &str| Err("no files".to_owned());
-    Configuration::from_json(&text, &no_files).unwrap().routes.remove(0)
-}
-
-fn echo() -> (UdpSocket, SocketAddr) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    let server = socket.try_clone().unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 2000];
-        while let Ok((size, from)) = server.recv_from(&mut buffer) {
-            if size == 0 || server.send_to(&buffer[..size], from).is_err() {
-                break;
-            }
-        }
-    });
-    (socket, address)
-}
-
-/// Waits until all that came in has its fate.
-fn settled(running: &Running, sent: u64) -> Summary {
-    let begun = Instant::now();
-    loop {
-        let summary = running.control.counters().unwrap();
-        let up = summary.link("web", Transport::Udp, Direction::Up).unwrap();
-        let down = summary.link("web", Transport::Udp, Direction::Down).unwrap();
-        if up.entered == sent && up.held + down.held == 0 && down.entered == up.delivered {
-            return summary;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{summary:?}");
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
-}
+use support::weather::{RULES, Weather};
+use support::{PATIENCE, Running, echo_server};
 
 /// The numbers of one direction, added up.
 #[derive(Debug, Default, PartialEq)]
@@ -86,10 +42,9 @@ impl Sums {
 
 #[test]
 fn the_seconds_add_up_to_the_summary() {
-    let (server, upstream) = echo();
-    let running = Running::with(vec![udp_route(upstream)]);
-    let listen: SocketAddr = running.control.routes().unwrap()[0].listeners[0].address;
-    let mut events = EventSource::open(running.api, "/live");
+    let mut weather = Weather::start("web", RULES, |_| {});
+    let api = weather.running.api;
+    let mut events = EventSource::open(api, "/live");
     assert_eq!(events.status(), 200);
     assert!(events.head.contains("content-type: text/event-stream"), "{}", events.head);
     let (first, state) = events.next();
@@ -100,18 +55,7 @@ fn the_seconds_add_up_to_the_summary() {
     assert_eq!(second["proxies"]["web"]["up"]["packets_in"], 0);
     assert_eq!(second["proxies"]["web"]["up"]["delay_ms"], Value::Null);
 
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(listen).unwrap();
-    let sent = 2000;
-    for number in 0..sent {
-        client.send(format!("datagram {number}").as_bytes()).unwrap();
-        if number % 100 == 99 {
-            // No more at once than a socket holds.
-            settled(&running, number + 1);
-        }
-    }
-    let summary = settled(&running, sent);
-
+    let summary = weather.send(2000);
     let (mut up, mut down, mut seconds) = (Sums::default(), Sums::default(), Vec::new());
     let delivered = |sums: &Sums| sums.counts.get("packets_out").copied().unwrap_or(0);
     let told = [Direction::Up, Direction::Down]
@@ -150,18 +94,17 @@ fn the_seconds_add_up_to_the_summary() {
     }
 
     // Who comes later sees the same seconds.
-    let history = EventSource::open(running.api, "/live").next_of("history");
+    let history = EventSource::open(api, "/live").next_of("history");
     let history = history.as_array().unwrap();
     assert!(seconds.iter().all(|second| history.contains(second)), "{history:?}");
-    server.send_to(b"", upstream).unwrap();
 }
 
 #[test]
 fn changes_are_told_and_watchers_come_and_go() {
-    let running = Running::start();
+    let running = Running::wide(Settings::new(Vec::new(), 7));
     let mut first = EventSource::open(running.api, "/live");
     assert_eq!(first.next_of("state")["proxies"], json!([]));
-    for round in 0..3 {
+    for round in 0..10 {
         let mut others: Vec<_> = (0..10).map(|_| EventSource::open(running.api, "/live")).collect();
         let state = others.last_mut().unwrap().next_of("state");
         assert_eq!(state["proxies"].as_array().unwrap().len(), round);
@@ -179,18 +122,50 @@ fn changes_are_told_and_watchers_come_and_go() {
 }
 
 #[test]
-fn no_more_than_so_many_watch_at_once() {
+fn who_watches_leaves_most_of_the_api_to_others() {
+    // An API of 16 descriptors serves eleven clients at once.
     let running = Running::start();
-    let open = || EventSource::open(running.api, "/live");
-    let begun = Instant::now();
-    let mut watchers: Vec<EventSource> = (0..32).map(|_| open()).collect();
-    assert!(watchers.iter().all(|one| one.status() == 200));
-    let refused = running.ask("GET", "/live", "");
-    assert_eq!((refused.status, refused.header("content-type")), (503, Some("application/json")));
-    assert_eq!(refused.json()["status"], 503);
-    watchers.truncate(16);
-    // Their places are free as soon as it was seen that they have gone.
-    while open().status() != 200 {
-        assert!(begun.elapsed() < PATIENCE);
+    for path in ["/live", "/events"] {
+        let open = || EventSource::open(running.api, path);
+        let begun = Instant::now();
+        let mut watchers: Vec<EventSource> = (0..2).map(|_| open()).collect();
+        assert!(watchers.iter().all(|one| one.status() == 200));
+        let refused = running.ask("GET", path, "");
+        let kind = refused.header("content-type");
+        assert_eq!((refused.status, kind), (503, Some("application/json")), "{refused:?}");
+        assert_eq!(refused.json()["status"], 503);
+        assert_eq!(running.ask("GET", "/version", "").status, 200);
+        watchers.truncate(1);
+        // A place is free as soon as it was seen that somebody has gone.
+        while open().status() != 200 {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        drop(watchers);
     }
+}
+
+#[test]
+fn a_rule_that_ends_connections_shows_its_hits() {
+    let running = Running::wide(Settings::new(Vec::new(), 7));
+    let listen = running.create("p", echo_server());
+    let toxic =
+        r#"{"type":"reset_peer","name":"tear","stream":"upstream","attributes":{"timeout":0}}"#;
+    assert_eq!(running.ask("POST", "/proxies/p/toxics", toxic).status, 200);
+    let mut events = EventSource::open(running.api, "/live");
+    let second = events.next_of("second");
+    assert_eq!(second["proxies"]["p"]["up"]["hits"], json!({}));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(listen).unwrap();
+        client.write_all(b"torn").unwrap();
+        clients.push(client);
+    }
+    let begun = Instant::now();
+    let mut torn = 0;
+    while torn < 3 {
+        let second = events.next_of("second");
+        torn += second["proxies"]["p"]["up"]["hits"]["tear"].as_u64().unwrap_or(0);
+        assert!(begun.elapsed() < PATIENCE, "{second}");
+    }
+    assert_eq!(torn, 3);
 }

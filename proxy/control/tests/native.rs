@@ -262,7 +262,7 @@ fn a_reset_takes_toxics_away_and_leaves_the_proxy_its_own_weather() {
     let running = Running::start();
     let body = json!({ "name": "p", "upstream": "u:1", "listen": "127.0.0.1:0",
                        "profile": { "both": [ { "rule": "delay", "time": "5ms" } ],
-                                    "up": [ { "rule": "stall", "after": "1MB" } ] } });
+                                    "up": [ { "rule": "stall", "after": "1000B" } ] } });
     assert_eq!(ask(&running, "POST", "/proxies", &body).0, 201);
     for toxic in
         [json!({ "type": "latency" }), json!({ "type": "drop", "attributes": { "every": 9 } })]

@@ -195,7 +195,8 @@ fn disciplines_change_without_moving_anyone() {
     assert!((3..12).contains(&dropped.len()), "{dropped:?}");
 }
 
-/// A packet's number, its copy's, its time in microseconds, its damage, and the reason if it is lost.
+/// A packet's number, its copy's, its time in microseconds, its damage, and the reason if it is
+/// lost.
 type Fate = (u64, u32, u64, u32, Option<Reason>);
 
 fn fates(link: &mut Link) -> Vec<Fate> {

@@ -29,9 +29,10 @@ fn objects(printer: Printer, summary: &Summary) -> String {
     let links = summary.links.iter().map(|link| object("link", of(serde_json::to_value(link))));
     let sockets = summary.sockets.iter();
     let sockets = sockets.map(|sockets| object("sockets", of(serde_json::to_value(sockets))));
-    let Summary { seed, seconds, events_lost, capture_lost, memory, .. } = summary;
+    let Summary { seed, seconds, events_lost, events_left_out, .. } = summary;
+    let Summary { capture_lost, memory, .. } = summary;
     let run = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost,
-        "capture_lost": capture_lost, "memory": memory });
+        "events_left_out": events_left_out, "capture_lost": capture_lost, "memory": memory });
     let lines: Vec<String> = links.chain(sockets).chain([object("summary", run)]).collect();
     lines.join("\n")
 }
@@ -87,6 +88,10 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
     let mut run = format!("seed {seed}, {seconds:.1} s");
     if *events_lost > 0 {
         let _ = write!(run, ", {} of the event log lost", count(*events_lost, "line"));
+    }
+    if summary.events_left_out > 0 {
+        let left_out = grouped(summary.events_left_out);
+        let _ = write!(run, ", {left_out} left out of the event log");
     }
     if summary.capture_lost > 0 {
         let _ = write!(run, ", {} of the capture lost", count(summary.capture_lost, "packet"));

@@ -52,7 +52,7 @@ pub(super) async fn set(State(context): State<Context>, address: Address, body: 
     });
     let done = done.await.and_then(|result| result);
     answer(done.map(|(rules, owner)| {
-        kept.watch(owner, &registry);
+        kept.watch(owner, registry);
         rules
     }))
 }
@@ -99,11 +99,11 @@ struct Known {
 
 impl FlowRules {
     /// Looks for a flow until it is gone. Must be called on the API's runtime.
-    fn watch(self: &Arc<Self>, owner: Owner, registry: &Arc<Registry>) {
+    fn watch(self: &Arc<Self>, owner: Owner, registry: Arc<Registry>) {
         let mut known = self.known();
         known.owners.insert(owner);
         if !std::mem::replace(&mut known.is_looked_for, true) {
-            tokio::spawn(look(Arc::clone(self), Arc::clone(registry)));
+            tokio::spawn(look(Arc::clone(self), registry));
         }
     }
 

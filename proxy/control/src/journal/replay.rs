@@ -11,6 +11,7 @@ use jostle_common::time::Instant;
 use jostle_engine::link::Schedule;
 use jostle_engine::profile::{Phase, Profile, ReadFile, Start, Then, Timeline};
 use jostle_engine::route::Route;
+use jostle_engine::rules::Per;
 use jostle_proxy::Began;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -264,6 +265,13 @@ fn profile(life: &Life, end: Instant, remarks: &mut Vec<String>) -> Result<Profi
     if spans.iter().all(|(_, profile)| *profile == spans[0].1) {
         return Ok(last());
     }
+    if spans.iter().any(|(_, profile)| counts_flows(profile)) && !counts_flows(&spans[0].1) {
+        remarks.push(
+            "a rule that counts the packets of each flow came later; here they are counted from the \
+             start"
+                .into(),
+        );
+    }
     let mut lists = [Vec::new(), Vec::new()];
     for (index, (at, profile)) in spans.iter().enumerate() {
         let from = at.since(epoch);
@@ -284,6 +292,12 @@ fn profile(life: &Life, end: Instant, remarks: &mut Vec<String>) -> Result<Profi
     }
     let [up, down] = merged(lists).map(|phases| Timeline { start, then: Then::Stay, phases });
     Ok(Profile { about: about(route, spans), up, down })
+}
+
+/// Returns true if a rule counts the packets of each flow for itself.
+fn counts_flows(profile: &Profile) -> bool {
+    let mut rules = profile.up.rules().chain(profile.down.rules());
+    rules.any(|rule| rule.selection.per == Per::Flow && !rule.kind.is_for_streams())
 }
 
 fn about(route: &Route, spans: &[(Instant, Profile)]) -> String {

@@ -1,8 +1,10 @@
 //! A proxy with its API, and a client that shows every byte of an answer.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 pub(crate) mod sse;
+pub(crate) mod weather;
 
 use jostle_control::{Registry, Server, ServerSettings};
 use jostle_engine::route::Route;
@@ -38,6 +40,11 @@ impl Running {
     /// The same with settings of its own.
     pub(crate) fn with_settings(settings: Settings) -> Self {
         Self::serving(settings, ServerSettings::default())
+    }
+
+    /// The same with an API that serves many clients at once.
+    pub(crate) fn wide(settings: Settings) -> Self {
+        Self::serving(settings, ServerSettings { descriptors: 160, ..ServerSettings::default() })
     }
 
     /// The same with settings of the API's own.

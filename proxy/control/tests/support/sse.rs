@@ -15,10 +15,15 @@ impl EventSource {
     /// Asks, and reads the head of the answer.
     pub(crate) fn open(api: SocketAddr, path: &str) -> Self {
         let mut stream = TcpStream::connect(api).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         // To HTTP/1.0 the body comes without chunks.
         let request = format!("GET {path} HTTP/1.0\r\nHost: {api}\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("it reads");
+        Self::of(stream)
+    }
+
+    /// Reads the head of the answer to what was asked already.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let mut source = Self { lines: BufReader::new(stream), head: String::new() };
         loop {
             let line = source.line();

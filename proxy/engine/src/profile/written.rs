@@ -2,8 +2,8 @@
 //! from.
 //!
 //! The form is canonical: what its absence says too is left out, rules of both directions stand in
-//! `both` as far as they are the same in front, those of all phases stand in front of the phases, and
-//! each quantity has one spelling.
+//! `both` as far as they are the same in front, those of all phases stand in front of the phases,
+//! and each quantity has one spelling.
 
 use super::{Profile, Rule, Start, Then, Timeline, laid_out};
 use crate::rules::{NamedFile, write_selection};
@@ -74,8 +74,8 @@ impl Profile {
         laid_out(&self.to_value())
     }
 
-    /// Returns the text of a file that a rule of the profile was read from, so that the profile can be
-    /// read again where no files are: equal to it, not letter by letter.
+    /// Returns the text of a file that a rule of the profile was read from, so that the profile can
+    /// be read again where no files are: equal to it, not letter by letter.
     pub fn file(&self, name: &str) -> Option<String> {
         let rules = self.up.rules().chain(self.down.rules());
         let mut files = rules.filter_map(|rule| rule.kind.file());

@@ -94,7 +94,7 @@ enum RawNamedProfile {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is of use")]
 enum RawTcp {
-    /// "model" or "raw".
+    /// "model", "raw", or a congestion control.
     Named(RawTcpName),
     /// The model of a congestion control.
     Model(RawModel),
@@ -107,6 +107,8 @@ enum RawTcp {
 enum RawTcpName {
     Model,
     Raw,
+    Cubic,
+    Reno,
 }
 
 /// A modelled TCP.

@@ -26,8 +26,8 @@ impl Configuration {
 }
 
 impl Route {
-    /// Returns the route as a configuration file has it, with its profile; `paired` is for callers of
-    /// the library alone. Rules that are toxics, and all there is, are written as toxics.
+    /// Returns the route as a configuration file has it, with its profile; `paired` is for callers
+    /// of the library alone. Rules that are toxics, and all there is, are written as toxics.
     pub fn to_value(&self) -> Value {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| {

@@ -2,9 +2,9 @@
 //!
 //! A kind's folder holds what is written (`written.rs`), its setting and defaults (`mod.rs`), what
 //! it does to packets (an instant rule or a stage), and what it promises, in numbers and in words
-//! (`promise.rs`). A few kinds act on the delivered stream of a TCP connection instead (`stream.rs`,
-//! `rule.rs` in their folders). Whatever needs to know the kinds asks the table here. `docs/adding-a-rule.md`
-//! walks through one of them.
+//! (`promise.rs`). A few kinds act on the delivered stream of a TCP connection instead
+//! (`stream.rs`, `rule.rs` in their folders). Whatever needs to know the kinds asks the table here.
+//! `docs/adding-a-rule.md` walks through one of them.
 
 mod batch;
 mod close_after;
@@ -87,8 +87,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The beginning of the keys of those that shorthands put in front of a profile. They are counted
-    /// behind its own.
+    /// The beginning of the keys of those that shorthands put in front of a profile. They are
+    /// counted behind its own.
     pub(crate) const SHORTHAND: &'static str = "--";
 
     /// Returns the key of a rule without a name that has so many of its kind in front of it.

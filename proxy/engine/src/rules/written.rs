@@ -1,5 +1,5 @@
-//! The parts that the readers and writers of all kinds share: files that a profile names, choices of
-//! which exactly one is written, and fields as people write them.
+//! The parts that the readers and writers of all kinds share: files that a profile names, choices
+//! of which exactly one is written, and fields as people write them.
 
 use jostle_common::setting::{SettingError, one_of};
 use jostle_common::units::{Probability, Span};
@@ -44,8 +44,8 @@ pub(crate) struct NamedFile {
     pub(crate) text: String,
 }
 
-/// The fields of a rule or a part of one as they are written, in order. What its absence says too is
-/// left out.
+/// The fields of a rule or a part of one as they are written, in order. What its absence says too
+/// is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Map<String, Value>);
 

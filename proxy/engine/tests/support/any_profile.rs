@@ -5,16 +5,19 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn time() -> impl Strategy<Value = String> {
+type Values = BoxedStrategy<Value>;
+
+fn time() -> Values {
     prop_oneof![
-        (0u64..86_400_000_000_000).prop_map(|nanos| format!("{nanos}ns")),
-        (0u32..10_000).prop_map(|millis| format!("{millis}ms")),
-        (0u32..86_400).prop_map(|seconds| format!("{seconds}s")),
-        Just("0".to_owned()),
+        (0u64..86_400_000_000_000).prop_map(|nanos| json!(format!("{nanos}ns"))),
+        (0u32..10_000).prop_map(|millis| json!(format!("{millis}ms"))),
+        (0u32..86_400).prop_map(|seconds| json!(format!("{seconds}s"))),
+        Just(json!("0")),
     ]
+    .boxed()
 }
 
-fn share() -> impl Strategy<Value = Value> {
+fn share() -> Values {
     prop_oneof![
         (0.0f64..=1.0).prop_map(Value::from),
         (0.0f64..1e-6).prop_map(Value::from),
@@ -22,113 +25,188 @@ fn share() -> impl Strategy<Value = Value> {
         Just(json!(0)),
         Just(json!(1)),
     ]
+    .boxed()
 }
 
-fn bytes() -> impl Strategy<Value = String> {
-    prop_oneof![any::<u64>(), 0u64..5000].prop_map(|bytes| format!("{bytes}B"))
+fn bytes() -> Values {
+    prop_oneof![any::<u64>(), 0u64..5000].prop_map(|bytes| json!(format!("{bytes}B"))).boxed()
+}
+
+fn number() -> Values {
+    prop_oneof![any::<u64>(), 0u64..70].prop_map(Value::from).boxed()
+}
+
+fn small() -> Values {
+    (0u64..5).prop_map(Value::from).boxed()
+}
+
+fn flag() -> Values {
+    any::<bool>().prop_map(Value::from).boxed()
+}
+
+fn one_of(words: &'static [&'static str]) -> Values {
+    prop::sample::select(words).prop_map(Value::from).boxed()
+}
+
+fn list(values: Values) -> Values {
+    vec(values, 1..9).prop_map(Value::from).boxed()
+}
+
+/// The same, or nothing, in so many of a hundred cases.
+fn perhaps(percent: u32, values: Values) -> Values {
+    prop_oneof![percent => values, 100 - percent => Just(Value::Null)].boxed()
+}
+
+/// An object of these fields; what is null is left out.
+fn object<const N: usize>(fields: [(&'static str, Values); N]) -> Values {
+    let (names, values): (Vec<&str>, Vec<Values>) = fields.into_iter().unzip();
+    let object = move |values: Vec<Value>| {
+        let fields = names.iter().map(|name| (*name).to_owned()).zip(values);
+        Value::Object(fields.filter(|(_, value)| !value.is_null()).collect())
+    };
+    values.prop_map(object).boxed()
+}
+
+/// A rule of a kind with these fields.
+fn of_kind<const N: usize>(kind: &'static str, fields: [(&'static str, Values); N]) -> Values {
+    let with_kind = move |mut fields: Value| {
+        fields["rule"] = kind.into();
+        fields
+    };
+    object(fields).prop_map(with_kind).boxed()
+}
+
+fn drops() -> Values {
+    let packets = (1.0f64..50.0).prop_map(Value::from).boxed();
+    let burst = |length| object([("mean", share()), ("length", length)]);
+    let (bad, good) = (("loss_bad", perhaps(50, share())), ("loss_good", perhaps(50, share())));
+    let states = object([("p", share()), ("r", share()), bad, good]);
+    let four = [("p13", share()), ("p23", perhaps(50, share())), ("p14", perhaps(50, share()))];
+    prop_oneof![
+        of_kind("drop", [("chance", share())]),
+        of_kind("drop", [("burst", burst(packets))]),
+        of_kind("drop", [("burst", burst(time()))]),
+        of_kind("drop", [("gilbert_elliott", states)]),
+        of_kind("drop", [("four_state", object(four))]),
+        of_kind("drop", [("every", number())]),
+        of_kind("drop", [("packets", list(number()))]),
+        of_kind("drop", [("pattern", list(share()))]),
+    ]
+    .boxed()
+}
+
+fn delays() -> Values {
+    let shape = one_of(&["uniform", "normal", "pareto", "paretonormal"]);
+    let table = list(any::<i16>().prop_map(Value::from).boxed());
+    let drawn = |shape| {
+        let (memory, ends) = (("memory", perhaps(50, time())), ("holds_ends", perhaps(50, flag())));
+        let reorder = ("reorder", perhaps(50, flag()));
+        of_kind("delay", [("time", time()), ("jitter", time()), memory, shape, ends, reorder])
+    };
+    let steps = vec((0.0f64..1e9, time()), 1..5).prop_map(|mut steps| {
+        steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        steps.insert(0, (0.0, json!("1ns")));
+        json!(steps)
+    });
+    prop_oneof![
+        of_kind("delay", [("time", time())]),
+        drawn(("shape", perhaps(70, shape))),
+        drawn(("table", table)),
+        of_kind("delay", [("trace", steps.boxed()), ("reorder", flag())]),
+    ]
+    .boxed()
+}
+
+fn rates() -> Values {
+    let limit = (1u64..).prop_map(|bits| json!(format!("{bits}bit/s"))).boxed();
+    let packets = any::<u64>().prop_map(|count| json!(format!("{count} packets"))).boxed();
+    let queue = prop_oneof![time(), bytes(), packets];
+    let codel = object([("codel", object([("target", time()), ("interval", time())]))]);
+    let discipline = prop_oneof![one_of(&["tail", "head", "codel"]), codel].boxed();
+    let trace = list((0u64..9).prop_map(Value::from).boxed()).prop_map(|mut millis| {
+        let list = millis.as_array_mut().unwrap();
+        list.sort_by_key(Value::as_u64);
+        list.push(9.into());
+        millis
+    });
+    let queue = ("queue", perhaps(50, queue.boxed()));
+    let discipline = ("discipline", perhaps(50, discipline));
+    let overhead = ("overhead", perhaps(50, small()));
+    let (limit, trace) = (("limit", limit), ("trace", trace.boxed()));
+    let burst = ("burst", perhaps(50, bytes()));
+    let of_trace = [trace, queue.clone(), discipline.clone(), overhead.clone()];
+    prop_oneof![
+        of_kind("rate", [limit, queue, discipline, overhead, burst]),
+        of_kind("rate", of_trace)
+    ]
+    .boxed()
 }
 
 /// The fields of a rule of some kind, many of which go together.
-fn fields() -> impl Strategy<Value = Value> {
-    let number = || prop_oneof![any::<u64>(), 0u64..70];
-    let flag = any::<bool>;
-    let drop = prop_oneof![
-        share().prop_map(|chance| json!({ "chance": chance })),
-        (share(), 1.0f64..50.0).prop_map(|(mean, length)| json!({ "burst": { "mean": mean, "length": length } })),
-        (share(), time()).prop_map(|(mean, length)| json!({ "burst": { "mean": mean, "length": length } })),
-        (share(), share(), share(), share())
-            .prop_map(|(p, r, bad, good)| json!({ "gilbert_elliott": { "p": p, "r": r, "loss_bad": bad, "loss_good": good } })),
-        (share(), share(), share()).prop_map(|(p13, p23, p14)| json!({ "four_state": { "p13": p13, "p23": p23, "p14": p14 } })),
-        number().prop_map(|every| json!({ "every": every })),
-        vec(number(), 1..9).prop_map(|packets| json!({ "packets": packets })),
-        vec(share(), 1..9).prop_map(|pattern| json!({ "pattern": pattern })),
-    ];
-    let with = |kind: &'static str| {
-        move |mut fields: Value| {
-            fields["rule"] = kind.into();
-            fields
-        }
-    };
-    let shape = prop_oneof![Just("uniform"), Just("normal"), Just("pareto"), Just("paretonormal")];
-    let delay = (time(), time(), shape, time(), flag(), flag()).prop_map(|(time, jitter, shape, memory, reorder, ends)| {
-        json!({ "time": time, "jitter": jitter, "shape": shape, "memory": memory, "reorder": reorder, "holds_ends": ends })
-    });
-    let steps = vec((0.0f64..1e9, time()), 1..5).prop_map(|mut steps| {
-        steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        steps.insert(0, (0.0, "1ns".to_owned()));
-        json!({ "trace": steps })
-    });
-    let queue = prop_oneof![time(), bytes(), number().prop_map(|count| format!("{count} packets"))];
-    let rate = (1u64.., queue, 0u32..70_000, bytes(), prop_oneof![Just("tail"), Just("head"), Just("codel")]).prop_map(
-        |(limit, queue, overhead, burst, discipline)| {
-            json!({ "limit": format!("{limit}bit/s"), "queue": queue, "overhead": overhead, "burst": burst, "discipline": discipline })
-        },
-    );
+fn fields() -> Values {
+    let part = object([("offset", number()), ("length", number())]);
+    let corrupt =
+        [("chance", share()), ("bits", perhaps(50, small())), ("where", perhaps(50, part))];
+    let then = perhaps(50, one_of(&["release", "drop"]));
+    let slot = [("window", time()), ("packets", perhaps(50, number())), ("then", then)];
+    let outage = [("up", time()), ("down", time()), ("random", flag()), ("hold", flag())];
     prop_oneof![
-        4 => drop.prop_map(with("drop")),
-        2 => delay.prop_map(with("delay")),
-        1 => steps.prop_map(with("delay")),
-        2 => rate.prop_map(with("rate")),
-        1 => (share(), 0u32..300, number(), number()).prop_map(|(chance, bits, offset, length)| json!({ "chance": chance, "bits": bits, "where": { "offset": offset, "length": length } })).prop_map(with("corrupt")),
-        1 => share().prop_map(|rate| json!({ "bit_error_rate": rate })).prop_map(with("corrupt")),
-        2 => (share(), 1u32..5, time()).prop_map(|(chance, copies, gap)| json!({ "chance": chance, "copies": copies, "gap": gap })).prop_map(with("duplicate")),
-        1 => (share(), 0u32..1100, time()).prop_map(|(chance, behind, most)| json!({ "chance": chance, "behind": behind, "at_most": most })).prop_map(with("reorder")),
-        1 => (share(), flag()).prop_map(|(chance, ahead)| json!({ "chance": chance, "ahead": ahead })).prop_map(with("reorder")),
-        1 => (time(), number(), bytes(), flag()).prop_map(|(window, packets, bytes, drop)| json!({ "window": window, "packets": packets, "bytes": bytes, "then": if drop { "drop" } else { "release" } })).prop_map(with("batch")),
-        1 => (time(), share()).prop_map(|(window, chance)| json!({ "window": window, "chance": chance })).prop_map(with("batch")),
-        1 => (time(), time(), flag(), flag()).prop_map(|(up, down, random, hold)| json!({ "up": up, "down": down, "random": random, "hold": hold })).prop_map(with("outage")),
-        1 => bytes().prop_map(|max| json!({ "max": max })).prop_map(with("size")),
-        1 => (bytes(), bytes(), time()).prop_map(|(size, spread, gap)| json!({ "size": size, "spread": spread, "gap": gap })).prop_map(with("slice")),
-        1 => (bytes(), time()).prop_map(|(after, close)| json!({ "after": after, "close": close })).prop_map(with("stall")),
-        1 => time().prop_map(|delay| json!({ "delay": delay })).prop_map(with("slow_close")),
-        1 => time().prop_map(|after| json!({ "after": after })).prop_map(with("reset")),
-        1 => (bytes(), time()).prop_map(|(bytes, time)| json!({ "bytes": bytes, "time": time })).prop_map(with("close_after")),
+        4 => drops(),
+        3 => delays(),
+        3 => rates(),
+        1 => of_kind("corrupt", corrupt),
+        1 => of_kind("corrupt", [("bit_error_rate", share())]),
+        2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
+        1 => of_kind("reorder", [("chance", share()), ("behind", small()), ("at_most", time())]),
+        1 => of_kind("reorder", [("chance", share()), ("ahead", flag())]),
+        1 => of_kind("batch", slot),
+        1 => of_kind("batch", [("window", time()), ("bytes", bytes())]),
+        1 => of_kind("batch", [("window", time()), ("chance", share())]),
+        1 => of_kind("outage", outage),
+        1 => of_kind("size", [("max", bytes())]),
+        1 => of_kind("slice", [("size", bytes()), ("spread", small()), ("gap", time())]),
+        1 => of_kind("slice", [("size", bytes()), ("spread", bytes())]),
+        1 => of_kind("stall", [("after", bytes()), ("close", time())]),
+        1 => of_kind("slow_close", [("delay", time())]),
+        1 => of_kind("reset", [("after", time())]),
+        1 => of_kind("close_after", [("bytes", bytes()), ("time", time())]),
     ]
+    .boxed()
 }
 
 /// A rule with what every rule may say.
 fn rule() -> impl Strategy<Value = Value> {
-    let name = prop_oneof![
-        8 => Just(None),
-        1 => prop_oneof![Just("drop#2"), Just("duplicate#3"), Just("duplicate"), Just("delay"), Just("--drop"), Just("--duplicate")]
-            .prop_map(|name| Some(name.to_owned())),
-        2 => "\\PC{1,9}".prop_map(Some),
-    ];
-    let matching = prop_oneof![
-        3 => Just(Value::Null),
-        1 => (0u64..9, 10u64.., 0u32.., vec(any::<u8>(), 1..9)).prop_map(|(after, first, min, value)| {
-            let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-            json!({ "after": after, "first": first, "size": { "min": format!("{min}B") }, "bytes": { "offset": min, "hex": hex } })
-        }),
-    ];
-    let flows = prop_oneof![3 => Just(Value::Null), 1 => share()];
+    let known = one_of(&["drop#2", "duplicate#3", "duplicate", "delay", "--drop", "--duplicate"]);
+    let name = prop_oneof![known, "\\PC{1,9}".prop_map(Value::from)].boxed();
+    let hex = vec(any::<u8>(), 1..9).prop_map(|bytes| {
+        json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    });
     let flow = prop_oneof![
-        4 => Just(None),
-        1 => (1u32..).prop_map(|flow| Some(json!(flow))),
-        1 => (1u32..99, 99u32..).prop_map(|(first, last)| Some(json!(format!("{first} - {last}")))),
-        1 => (1u32..).prop_map(|nth| Some(json!(format!("every {nth}")))),
+        (1u32..).prop_map(Value::from),
+        (1u32..99, 99u32..).prop_map(|(first, last)| json!(format!("{first} - {last}"))),
+        (1u32..).prop_map(|nth| json!(format!("every {nth}"))),
     ];
-    (fields(), name, matching, flows, flow, any::<bool>(), any::<bool>()).prop_map(
-        |(mut rule, name, matching, flows, flow, per_flow, enabled)| {
-            let is_for_streams = ["slice", "stall", "slow_close", "reset", "close_after"]
-                .iter()
-                .any(|kind| rule["rule"] == **kind);
-            for (field, value) in [("name", json!(name)), ("match", matching), ("flows", flows)] {
-                let is_heeded = field != "match" || !is_for_streams;
-                if is_heeded && !value.is_null() {
-                    rule[field] = value;
-                }
-            }
-            if let Some(flow) = flow {
-                rule["match"]["flow"] = flow;
-            }
-            if per_flow {
-                rule["per"] = "flow".into();
-            }
-            rule["enabled"] = enabled.into();
-            rule
-        },
-    )
+    let flow = ("flow", perhaps(50, flow.boxed()));
+    let of_packets = object([
+        ("after", perhaps(50, small())),
+        ("first", perhaps(50, number())),
+        ("size", perhaps(50, object([("min", bytes())]))),
+        ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
+        flow.clone(),
+    ]);
+    let matching = prop_oneof![of_packets, object([flow])].boxed();
+    let common = object([
+        ("name", perhaps(25, name)),
+        ("per", perhaps(25, Just(json!("flow")).boxed())),
+        ("flows", perhaps(25, share())),
+        ("match", perhaps(25, matching)),
+        ("enabled", perhaps(50, flag())),
+    ]);
+    (fields(), common).prop_map(|(mut rule, common)| {
+        let fields = common.as_object().unwrap().clone();
+        rule.as_object_mut().unwrap().extend(fields);
+        rule
+    })
 }
 
 fn lists() -> impl Strategy<Value = [Vec<Value>; 3]> {

@@ -64,6 +64,7 @@ fn run() -> Summary {
         seed: 7,
         seconds: 12.34,
         events_lost: 1,
+        events_left_out: 0,
         capture_lost: 0,
         events_error: None,
         memory: MemorySummary { peak: 100 << 20, bound: 1 << 30, ..Default::default() },

@@ -3,6 +3,8 @@ import { expand } from "./profile.js";
 
 /** How many seconds are kept. */
 export const SECONDS_MAX = 600;
+/** How many seconds of a proxy are kept in all: of very many proxies fewer each. */
+const ENTRIES_MAX = 100_000;
 
 /** How long a state may be under way, in milliseconds. */
 const ANSWER_LEAD = 2000;
@@ -65,7 +67,9 @@ export function takeProfile(proxy, profile, revision) {
 export function takeSeconds(seconds, fromStart) {
   if (fromStart) store.history = [];
   store.history.push(...seconds);
-  store.history.splice(0, store.history.length - SECONDS_MAX);
+  const proxies = Object.keys(store.history.at(-1)?.proxies ?? {}).length;
+  const most = Math.min(SECONDS_MAX, Math.ceil(ENTRIES_MAX / Math.max(proxies, 1)));
+  store.history.splice(0, store.history.length - most);
   tell("second");
 }
 

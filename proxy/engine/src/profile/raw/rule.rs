@@ -70,9 +70,10 @@ pub(super) fn numbered(place: &str, raw: Vec<RawRule>) -> Result<Vec<Rule>, Sett
 
 /// Returns the key of each rule, and its ordinal among its kind.
 ///
-/// A name that says the ordinal (`duplicate#2`) keeps it when rules in front are gone, and those that
-/// shorthands put in front (`--duplicate`) are counted behind the others, as they were when they
-/// came. So what was written from a profile reads as the same profile, the draws of copies included.
+/// A name that says the ordinal (`duplicate#2`) keeps it when rules in front are gone, and those
+/// that shorthands put in front (`--duplicate`) are counted behind the others, as they were when
+/// they came. So what was written from a profile reads as the same profile, the draws of copies
+/// included.
 fn identities(raw: &[RawRule]) -> Vec<(String, u32)> {
     let is_shorthand =
         |rule: &RawRule| rule.name.as_ref().is_some_and(|name| name.starts_with(Rule::SHORTHAND));

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The entries of a distribution, of which one is drawn: deviations in 8192nds of the jitter. Shared,
-/// for a rule per flow has them many times.
+/// The entries of a distribution, of which one is drawn: deviations in 8192nds of the jitter.
+/// Shared, for a rule per flow has them many times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DelayTable {
     entries: Arc<[i16]>,

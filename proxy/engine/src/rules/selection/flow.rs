@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// The flows or connections of a route that a rule looks at, by their numbers: from 1, in the order in
-/// which they opened, UDP and TCP apart. Written `3`, `"3-5"`, `"3-"` or `"every 10th"`.
+/// The flows or connections of a route that a rule looks at, by their numbers: from 1, in the order
+/// in which they opened, UDP and TCP apart. Written `3`, `"3-5"`, `"3-"` or `"every 10th"`.
 ///
 /// ```
 /// use jostle_engine::rules::FlowMatch;

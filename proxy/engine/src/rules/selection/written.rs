@@ -1,4 +1,5 @@
-//! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and `enabled`.
+//! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and
+//! `enabled`.
 
 use super::flow::RawFlows;
 use super::{FlowMatch, Match, MatchBytes, Per, Selection};

@@ -1,0 +1,410 @@
+//! The counters for Prometheus: Toxiproxy's two by its names, and ours.
+
+use super::hub::Live;
+use super::stream;
+use crate::context::Context;
+use crate::registry::{Origin, Registry};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jostle_common::chance::Direction;
+use jostle_common::transport::Transport;
+use jostle_proxy::{Distribution, LinkSummary, LinkTimes, Snapshot};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet, prometheus_text, text,
+};
+use prometheus_client::metrics::MetricType;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The type of the newer format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The upper bounds of the classes of delays and latenesses, in nanoseconds: 1, 2 and 5 times the
+/// powers of ten from 1 µs to 50 s.
+const EDGES: [u64; 24] = edges();
+
+const fn edges() -> [u64; 24] {
+    let (mut edges, mut place, mut decade) = ([0; 24], 0, 1_000);
+    while place < edges.len() {
+        edges[place] = decade * [1, 2, 5][place % 3];
+        if place % 3 == 2 {
+            decade *= 10;
+        }
+        place += 1;
+    }
+    edges
+}
+
+/// Answers with the counters, in the format that is asked for.
+pub(super) async fn metrics(State(context): State<Context>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|one| one.to_str().ok());
+    let accept: Vec<&str> = accept.collect();
+    let open = wants_open_metrics(&accept.join(","));
+    let written = tokio::task::spawn_blocking(move || write(&context, open)).await;
+    match written {
+        Ok(Ok(text)) => {
+            let kind = if open { OPEN_METRICS } else { prometheus_text::CONTENT_TYPE };
+            ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+        }
+        Ok(Err(error)) => stream::refused(StatusCode::SERVICE_UNAVAILABLE, &error),
+        Err(_) => stream::refused(StatusCode::INTERNAL_SERVER_ERROR, "the counters are no text"),
+    }
+}
+
+/// Returns true if OpenMetrics is asked for, and no less than plain text.
+fn wants_open_metrics(accept: &str) -> bool {
+    let mut quality = [None::<f32>; 2];
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let place = match parts.next().map(str::to_ascii_lowercase).as_deref() {
+            Some("application/openmetrics-text") => 1,
+            Some("text/plain") => 0,
+            _ => continue,
+        };
+        let q = parts.find_map(|part| part.strip_prefix("q="));
+        let q = q.map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        quality[place] = Some(quality[place].unwrap_or(0.0).max(q));
+    }
+    quality[1].is_some_and(|q| q > 0.0 && q >= quality[0].unwrap_or(0.0))
+}
+
+fn write(context: &Context, open: bool) -> Result<String, String> {
+    let snapshot = context.registry.control().snapshot().map_err(|error| error.to_string())?;
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Scrape::new(snapshot, &context.registry, &context.live)));
+    let mut text = String::new();
+    let written = if open {
+        text::encode(&mut text, &registry)
+    } else {
+        prometheus_text::encode(&mut text, &registry)
+    };
+    written.map(|()| text).map_err(|error| error.to_string())
+}
+
+/// What is told once.
+#[derive(Debug)]
+struct Scrape {
+    snapshot: Snapshot,
+    /// The proxies that are configured: name, listener and upstream.
+    proxies: Vec<[String; 3]>,
+    watchers: u64,
+    readers: u64,
+    reader_lines_lost: u64,
+}
+
+impl Scrape {
+    fn new(snapshot: Snapshot, registry: &Registry, live: &Live) -> Self {
+        let table = registry.open(Origin::Api);
+        let proxies = table.iter();
+        let proxies = proxies
+            .map(|(name, entry)| [name.into(), entry.listen.clone(), entry.upstream.clone()]);
+        Self {
+            snapshot,
+            proxies: proxies.collect(),
+            watchers: live.watchers() as u64,
+            readers: live.readers.open() as u64,
+            reader_lines_lost: live.readers.lost(),
+        }
+    }
+
+    fn links(&self) -> impl Iterator<Item = (&LinkSummary, &LinkTimes)> {
+        self.snapshot.summary.links.iter().zip(&self.snapshot.times)
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families(encoder);
+        self.toxiproxys(&mut families)?;
+        self.packets(&mut families)?;
+        self.times(&mut families)?;
+        self.sockets(&mut families)?;
+        self.process(&mut families)
+    }
+}
+
+impl Scrape {
+    /// Toxiproxy's two counters, which it updates when a connection ends, and these at once.
+    fn toxiproxys(&self, families: &mut Families<'_>) -> fmt::Result {
+        let mut bytes: BTreeMap<(&str, Direction), [u64; 2]> = BTreeMap::new();
+        for (link, _) in self.links() {
+            let [came, went] = bytes.entry((&link.route, link.direction)).or_default();
+            *came += link.bytes_in;
+            *went += link.bytes_out;
+        }
+        for (place, name) in ["received", "sent"].into_iter().enumerate() {
+            let name = format!("toxiproxy_proxy_{name}_bytes");
+            let rows = Direction::BOTH.into_iter().flat_map(|direction| {
+                let toxiproxys = match direction {
+                    Direction::Up => "upstream",
+                    Direction::Down => "downstream",
+                };
+                let bytes = &bytes;
+                self.proxies.iter().map(move |[proxy, listener, upstream]| {
+                    let labels = vec![
+                        ("direction", toxiproxys),
+                        ("listener", listener.as_str()),
+                        ("proxy", proxy.as_str()),
+                        ("upstream", upstream.as_str()),
+                    ];
+                    let counts = bytes.get(&(proxy.as_str(), direction));
+                    (labels, counts.map_or(0, |counts| counts[place]))
+                })
+            });
+            families.counter(&name, "", rows)?;
+        }
+        Ok(())
+    }
+
+    fn packets(&self, families: &mut Families<'_>) -> fmt::Result {
+        let fates = self.links().flat_map(|(link, _)| {
+            let with = move |fate, reason, count| {
+                let mut labels = labels(link);
+                labels.extend([("fate", fate), ("reason", reason)]);
+                (labels, count)
+            };
+            let discarded = link.discarded.iter();
+            let discarded = discarded.map(move |(reason, count)| with("discarded", reason, *count));
+            std::iter::once(with("delivered", "", link.delivered)).chain(discarded)
+        });
+        families.counter("jostle_packets", "Packets and copies whose fate is known.", fates)?;
+        type Count = fn(&LinkSummary) -> u64;
+        let counts: [(&str, &str, Count); 5] = [
+            ("jostle_packets_received", "Packets that came in.", |link| link.entered),
+            ("jostle_packets_copied", "Copies that rules made.", |link| link.copies),
+            ("jostle_packets_corrupted", "Delivered packets in which bits were flipped.", |link| {
+                link.corrupted
+            }),
+            ("jostle_received_bytes", "Bytes read from the sender.", |link| link.bytes_in),
+            ("jostle_sent_bytes", "Bytes handed to the receiver's socket.", |link| link.bytes_out),
+        ];
+        for (name, help, count) in counts {
+            families.counter(
+                name,
+                help,
+                self.links().map(|(link, _)| (labels(link), count(link))),
+            )?;
+        }
+        let missed =
+            self.links().filter_map(|(link, _)| Some((labels(link), link.missed_by_kernel?)));
+        let help = "Datagrams that the system dropped before they could be read.";
+        families.counter("jostle_packets_missed_by_kernel", help, missed)?;
+        let streams = self.links().flat_map(|(link, _)| {
+            link.bytes_discarded.iter().map(move |(rule, bytes)| {
+                let mut labels = labels(link);
+                labels.push(("rule", rule));
+                (labels, *bytes)
+            })
+        });
+        let help = "Bytes that rules on delivered TCP streams discarded.";
+        families.counter("jostle_stream_discarded_bytes", help, streams)?;
+        let held = self.links().map(|(link, _)| (labels(link), link.held));
+        families.gauge("jostle_held_packets", "Packets and copies that are inside.", held)?;
+        let held = self.snapshot.held_bytes.iter();
+        let held = held.map(|(route, bytes)| (vec![("route", route.as_str())], *bytes));
+        let help = "Bytes that a route holds, with what they cost besides themselves.";
+        families.gauge("jostle_held_bytes", help, held)
+    }
+
+    fn times(&self, families: &mut Families<'_>) -> fmt::Result {
+        let delays = self.links().map(|(link, times)| (labels(link), &times.delay));
+        let help = "Delays that rules gave to delivered packets.";
+        families.histogram("jostle_delay_seconds", help, delays)?;
+        let lateness = self.links().map(|(link, times)| (labels(link), &times.lateness));
+        let help = "How long after they were due packets were sent.";
+        families.histogram("jostle_lateness_seconds", help, lateness)
+    }
+
+    fn sockets(&self, families: &mut Families<'_>) -> fmt::Result {
+        let of = |name: &'static str| {
+            self.snapshot.summary.sockets.iter().filter_map(move |sockets| {
+                let count = sockets.counts.get(name)?;
+                Some((vec![("route", sockets.route.as_str())], *count))
+            })
+        };
+        families.counter("jostle_flows", "UDP flows opened.", of("flows"))?;
+        families.gauge("jostle_flows_open", "UDP flows that are open.", of("flows_open"))?;
+        families.counter("jostle_connections", "TCP connections accepted.", of("connections"))?;
+        let help = "TCP connections that are open.";
+        families.gauge("jostle_connections_open", help, of("connections_open"))?;
+        let help = "Times that clients were left in the backlog for want of descriptors.";
+        families.counter("jostle_accept_paused", help, of("accept_paused"))?;
+        let help = "Sides of connections that are not read as their bytes have no room.";
+        families.gauge("jostle_connection_sides_waiting", help, of("waiting"))?;
+        let apart =
+            ["flows", "flows_open", "connections", "connections_open", "accept_paused", "waiting"];
+        let others = self.snapshot.summary.sockets.iter().flat_map(|sockets| {
+            let counts = sockets.counts.iter().filter(|(name, _)| !apart.contains(name));
+            counts.map(|(name, count)| {
+                let protocol = protocol(sockets.protocol);
+                let route = sockets.route.as_str();
+                (vec![("route", route), ("protocol", protocol), ("event", name)], *count)
+            })
+        });
+        families.counter("jostle_socket_events", "Events at the sockets, by name.", others)
+    }
+
+    fn process(&self, families: &mut Families<'_>) -> fmt::Result {
+        let Snapshot { summary, events, is_draining, rules_on, .. } = &self.snapshot;
+        let memory = &summary.memory;
+        let gauges = [
+            ("jostle_memory_used_bytes", "Bytes held by all routes.", memory.used),
+            ("jostle_memory_peak_bytes", "The most bytes that were ever held.", memory.peak),
+            ("jostle_memory_limit_bytes", "The most bytes that may be held.", memory.bound),
+            ("jostle_draining", "1 when the proxy was asked to end.", u64::from(*is_draining)),
+            ("jostle_rules_on", "0 while all rules are switched off.", u64::from(*rules_on)),
+            ("jostle_watchers", "Clients that watch /live.", self.watchers),
+            ("jostle_event_readers", "Clients that read /events.", self.readers),
+        ];
+        for (name, help, value) in gauges {
+            families.gauge(name, help, one(value))?;
+        }
+        let events = events.unwrap_or_default();
+        let help = "Lines of the event log that wait to be written.";
+        families.gauge("jostle_event_lines_queued", help, one(events.waiting))?;
+        let counters = [
+            ("jostle_event_lines_written", "Lines of the event log.", events.written),
+            ("jostle_event_lines_lost", "Lines of the event log that had no room.", events.lost),
+            (
+                "jostle_event_lines_left_out",
+                "Fates that the event log was not to have.",
+                events.left_out,
+            ),
+            (
+                "jostle_event_reader_lines_lost",
+                "Lines that slow readers of /events missed.",
+                self.reader_lines_lost,
+            ),
+        ];
+        for (name, help, value) in counters {
+            families.counter(name, help, one(value))?;
+        }
+        let uptime = std::iter::once((Vec::new(), summary.seconds));
+        families.gauge("jostle_uptime_seconds", "The time since the run began.", uptime)?;
+        let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+        families.gauge("jostle_build_info", "The program.", std::iter::once((version, 1_u64)))
+    }
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+fn one<'a>(value: u64) -> impl Iterator<Item = (Labels<'a>, u64)> {
+    std::iter::once((Vec::new(), value))
+}
+
+fn labels(link: &LinkSummary) -> Labels<'_> {
+    let direction = link.direction.name();
+    vec![
+        ("route", link.route.as_str()),
+        ("protocol", protocol(link.protocol)),
+        ("direction", direction),
+    ]
+}
+
+const fn protocol(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
+/// Writes families of metrics. What has no row is left out.
+struct Families<'a>(DescriptorEncoder<'a>);
+
+impl Families<'_> {
+    fn counter<'a, V: EncodeCounterValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl Iterator<Item = (Labels<'a>, V)>,
+    ) -> fmt::Result {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in rows {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauge<'a, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl Iterator<Item = (Labels<'a>, V)>,
+    ) -> fmt::Result {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in rows {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl Iterator<Item = (Labels<'a>, &'a Distribution)>,
+    ) -> fmt::Result {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        // Where one class ends in truth: times are told apart by steps.
+        let bounds = EDGES.iter().map(|edge| Distribution::edge(*edge) as f64 / 1e9);
+        let bounds: Vec<f64> = bounds.chain([f64::INFINITY]).collect();
+        for (labels, times) in rows {
+            let classes: Vec<(f64, u64)> =
+                bounds.iter().copied().zip(times.classes(&EDGES)).collect();
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                times.sum(),
+                times.count(),
+                &classes,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_what_is_asked_for() {
+        // What Prometheus asks for, newest first.
+        let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+            application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,\
+            text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for (accept, open) in [
+            (prometheus, true),
+            ("", false),
+            ("*/*", false),
+            ("text/plain;version=0.0.4;q=1,*/*;q=0.1", false),
+            ("text/html, text/plain", false),
+            ("application/openmetrics-text", true),
+            ("Application/OpenMetrics-Text; version=1.0.0 ; q=0.5, text/plain;q=0.5", true),
+            ("application/openmetrics-text;q=0.4, text/plain;q=0.5", false),
+            ("application/openmetrics-text;q=0", false),
+            ("application/openmetrics-text;q=nonsense", false),
+        ] {
+            assert_eq!(wants_open_metrics(accept), open, "{accept}");
+        }
+    }
+
+    #[test]
+    fn edges_go_from_a_microsecond_to_most_of_a_minute() {
+        assert_eq!((EDGES[0], EDGES[1], EDGES[2], EDGES[3]), (1_000, 2_000, 5_000, 10_000));
+        assert_eq!(EDGES[23], 50_000_000_000);
+    }
+}
