@@ -175,7 +175,7 @@ def main(folder):
     def curl_once():
         run = subprocess.run(["curl", "-sS", "--max-time", "60", "http://127.0.0.1:%d/" % ports["pages"]], capture_output=True)
         if run.returncode:
-            print("curl: %d after %d bytes: %s" % (run.returncode, len(run.stdout), run.stderr.decode()), file=sys.stderr)
+            print("curl: status %d after %d bytes: %s" % (run.returncode, len(run.stdout), run.stderr.decode()), file=sys.stderr)
         return run.returncode == 0 and hashlib.sha256(run.stdout).hexdigest() == expected
 
     def pgbench_once():
