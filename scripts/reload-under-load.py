@@ -2,7 +2,7 @@
 """A thousand reloads in a minute while wrk and iperf3 -u run through the proxy: no connection is lost,
 and no packet meets the rules of two configurations. Usage: scripts/reload-under-load.py [RELOADS [SECONDS]]
 
-Needs wrk and iperf3 (scripts/install-test-programs.sh)."""
+Needs wrk and iperf3 (scripts/install-test-programs.sh). PROGRAMS=target/debug takes programs that are built."""
 
 import json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, time
 
@@ -13,10 +13,9 @@ os.chdir(root)
 for program in ("wrk", "iperf3"):
     if shutil.which(program) is None:
         sys.exit(f"{program} is not installed")
-profile = os.environ.get("PROFILE", "release")
-build = ["cargo", "build", "--quiet", "--bin", "jostle", "--bin", "jostle-server"]
-subprocess.run(build + (["--release"] if profile == "release" else []), check=True)
-programs = root / "target" / profile
+if "PROGRAMS" not in os.environ:
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "jostle", "--bin", "jostle-server"], check=True)
+programs = root / os.environ.get("PROGRAMS", "target/release")
 
 
 def free_port():
