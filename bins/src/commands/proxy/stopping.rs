@@ -140,6 +140,16 @@ impl Stopper {
         move || changes.make(reload::Wish::Toggle(origin))
     }
 
+    /// Returns what does what a key is for.
+    pub(super) fn presser(&self) -> impl Fn(u8) + Send + 'static {
+        let changes = self.changes.clone();
+        move |key| match key {
+            b' ' => changes.make(reload::Wish::Toggle(Origin::Key)),
+            b'1'..=b'9' | b'+' | b'=' | b'-' => changes.make(reload::Wish::Press(key)),
+            _ => {}
+        }
+    }
+
     fn stop(&self) {
         if let Some(command) = self.command.get() {
             command.ask();
