@@ -11,7 +11,7 @@ import glob, hashlib, http.client, http.server, json, os, shutil, socket, subpro
 CLIENTS, TOXICS = 8, int(os.environ.get("TOXICS", 1000))
 CALLS, PROXIES = int(os.environ.get("CALLS", 100_000)), int(os.environ.get("PROXIES", 2000))
 jostle = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "../target/release/jostle"))
-failures, ended = [], []
+failures, ended, started = [], [], time.monotonic()
 
 
 def figure(name, value, holds=True):
@@ -52,7 +52,10 @@ class Api:
         self.connection.request(method, path, None if body is None else json.dumps(body))
         answer = self.connection.getresponse()
         text = answer.read()
-        self.times.append(time.monotonic() - began)
+        took = time.monotonic() - began
+        self.times.append(took)
+        if took > 1:
+            print("slow: %s %s took %.1f s, from %.1f s on" % (method, path, took, began - started), file=sys.stderr, flush=True)
         if status and answer.status != status:
             failures.append("%s %s: %d %r" % (method, path, answer.status, text))
         return json.loads(text) if text and answer.status < 300 else None
@@ -171,6 +174,8 @@ def main(folder):
 
     def curl_once():
         run = subprocess.run(["curl", "-sS", "--max-time", "60", "http://127.0.0.1:%d/" % ports["pages"]], capture_output=True)
+        if run.returncode:
+            print("curl: status %d after %d bytes: %s" % (run.returncode, len(run.stdout), run.stderr.decode()), file=sys.stderr)
         return run.returncode == 0 and hashlib.sha256(run.stdout).hexdigest() == expected
 
     def pgbench_once():
