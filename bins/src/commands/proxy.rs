@@ -334,6 +334,9 @@ impl ProxyArgs {
 
     /// Returns where results go: not to stdout when that is the command's or the event log's.
     fn printer(&self) -> anyhow::Result<Printer> {
+        if self.journal.as_deref().is_some_and(output::is_stdout) {
+            return Err(Usage::error("--journal -: stdout has the summary; write it to a file"));
+        }
         let printer = Printer::new(self.json);
         let events = self.events.as_deref().is_some_and(output::is_stdout);
         match (events, self.command.is_empty()) {

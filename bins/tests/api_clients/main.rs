@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod examples;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 
@@ -77,6 +78,21 @@ fn script(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "api_clients", name].iter().collect()
 }
 
+/// Returns a command that runs its arguments where every port is free; says aloud if there is none.
+fn in_a_network_of_its_own() -> Option<Command> {
+    let alone = || {
+        let mut command = Command::new("unshare");
+        let up = "ip link set lo up && exec \"$@\"";
+        command.args(["--map-root-user", "--net", "sh", "-c", up, "sh"]);
+        command
+    };
+    if alone().arg("true").output().is_ok_and(|output| output.status.success()) {
+        return Some(alone());
+    }
+    eprintln!("SKIPPED: no network of its own (unshare, ip)");
+    None
+}
+
 /// Runs a client to its end; it has to say that it is done.
 fn assert_done(command: &mut Command) {
     let output = command.output().unwrap();
@@ -116,20 +132,10 @@ fn the_client_for_node_finds_what_it_expects() {
 #[test]
 fn the_tests_of_the_client_for_rust_pass() {
     let Some(tests) = made("toxiproxy_rust/tests") else { return };
-    let alone = ["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"];
-    let unshared = |command: &[&str]| {
-        let mut all = Command::new("unshare");
-        all.args(alone).args(command);
-        all
-    };
-    let can = unshared(&["true"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no network of its own (unshare, ip) for the tests of toxiproxy_rust");
-        return;
-    }
+    let Some(mut command) = in_a_network_of_its_own() else { return };
     let jostle = env!("CARGO_BIN_EXE_jostle");
     let tests = tests.to_str().unwrap();
-    let output = unshared(&[jostle, "proxy", "--api", "--", tests, "--test-threads=1"]).output();
+    let output = command.args([jostle, "proxy", "--api", "--", tests, "--test-threads=1"]).output();
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
