@@ -22,6 +22,11 @@ use std::time::Duration;
 /// before it says so.
 const PIECE: usize = 4 << 10;
 
+/// A fast line takes larger pieces, of so much time and so many bytes: each costs a system call or
+/// two, and with small ones no line would be faster than these.
+const PIECE_TIME_LEAST: Duration = Duration::from_micros(200);
+const PIECE_MOST: usize = 64 << 10;
+
 /// The time that those bytes take at most: a slow line carries something all the time, and a piece
 /// in service does not long outlive a change of the rate.
 const PIECE_TIME: Duration = Duration::from_millis(100);
@@ -266,8 +271,10 @@ impl HoldingRule for RateStage {
         }
         Some(match &self.line {
             Line::Constant(line) => {
-                let bytes = usize::try_from(line.rate().bytes_in(PIECE_TIME)).unwrap_or(PIECE);
-                bytes.clamp(1, PIECE)
+                let bytes_in =
+                    |time| usize::try_from(line.rate().bytes_in(time)).unwrap_or(PIECE_MOST);
+                let most = bytes_in(PIECE_TIME_LEAST).clamp(PIECE, PIECE_MOST);
+                bytes_in(PIECE_TIME).clamp(1, most)
             }
             Line::Trace(_) | Line::Open => PIECE,
         })
