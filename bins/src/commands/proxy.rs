@@ -283,7 +283,7 @@ impl ProxyArgs {
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
         }
         if let Some(api) = &api {
-            self.panel.ready(printer, api.address());
+            self.panel.ready(printer, api.address(), api_settings.token.as_ref());
         }
         if keys.is_some() && !self.json {
             note(status::KEYS);
@@ -334,6 +334,9 @@ impl ProxyArgs {
 
     /// Returns where results go: not to stdout when that is the command's or the event log's.
     fn printer(&self) -> anyhow::Result<Printer> {
+        if self.journal.as_deref().is_some_and(output::is_stdout) {
+            return Err(Usage::error("--journal -: stdout has the summary; write it to a file"));
+        }
         let printer = Printer::new(self.json);
         let events = self.events.as_deref().is_some_and(output::is_stdout);
         match (events, self.command.is_empty()) {

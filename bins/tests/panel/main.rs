@@ -62,15 +62,17 @@ fn a_person_changes_the_weather_and_sees_what_it_does() {
 
     // The chart, the counters and the client agree.
     assert_eq!(seen["down"], Value::Null, "the other direction was not linked");
-    let shares: Vec<f64> =
-        seen["chart"].as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect();
-    assert_eq!(shares.len(), 3);
-    let mean = shares.iter().sum::<f64>() / 3.0;
-    // 750 datagrams at 20 %: five standard deviations are 7.3 %.
-    assert!((mean - 0.2).abs() < 0.073, "{shares:?}");
+    let chart = seen["chart"].as_array().unwrap();
+    assert!(chart.len() >= 2, "{chart:?}");
+    for second in chart {
+        let [share, packets] = [0, 1].map(|place| second[place].as_f64().unwrap());
+        let five_deviations = 5.0 * (0.2 * 0.8 / packets).sqrt();
+        assert!((share - 0.2).abs() < five_deviations, "{chart:?}");
+    }
     let ping = &seen["ping"];
-    assert!(ping["lost"].as_u64() > Some(100), "{ping}");
-    assert_eq!(seen["lost"], ping["lost"], "{ping}");
+    let [missing, lost, waiting] =
+        [&seen["lost"], &ping["lost"], &ping["waiting"]].map(|count| count.as_u64().unwrap());
+    assert!(lost > 50 && (lost..=lost + waiting).contains(&missing), "{missing}: {ping}");
 
     assert!(seen["complaint"].as_str().unwrap().contains("write "), "{}", seen["complaint"]);
     let delay = json!({ "rule": "delay", "time": "25ms", "jitter": "5ms" });

@@ -109,7 +109,7 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
 
             # Loss to 20 %, one way, while datagrams pass.
             page.click("#linked")
-            client = Started(program("jostle-client"), "ping", f"127.0.0.1:{listen}", "--interval", "4ms", "--deadline", "9s", "--json")
+            client = Started(program("jostle-client"), "ping", f"127.0.0.1:{listen}", "--interval", "4ms", "--deadline", "7s", "--json")
             until(lambda: (series("rate")[1] or [0])[-1], "datagrams in the chart")
             scale = page.value("import('/panel/units.js').then(({ SHARE }) => SHARE.scale)")
             page.drag(row("drop") + " input[type=range]", scale.index(0.2))
@@ -117,21 +117,15 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
             began = page.value("import('/panel/store.js').then(({ store }) => store.history.at(-1).t)")
             until(lambda: page.value(f"document.querySelector('{row('drop')}').classList.contains('hit')"), "a lit lamp")
             seen["down"] = rule("down", "drop")
-            until(lambda: page.value("import('/panel/store.js').then(({ store }) => store.history.at(-1).t)") > began + 4.5, "some seconds")
-            seconds, up, _ = series("loss")
+            until(lambda: page.value("import('/panel/store.js').then(({ store }) => store.history.at(-1).t)") > began + 3.5, "some seconds")
             # The first second has some datagrams of before.
-            seen["chart"] = [share for second, share in zip(seconds, up) if share is not None][-4:-1]
+            seconds = page.value("""Promise.all([import("/panel/charts.js"), import("/panel/store.js")]).then(([charts, { store }]) => {
+                const [times, up] = charts.series("loss", "ping");
+                return store.history.slice(-times.length).map((second, index) => [second.t, up[index], second.proxies.ping?.up.packets_in ?? 0]);
+            })""")
+            seen["chart"] = [[share, packets] for t, share, packets in seconds if t > began + 1.2 and packets]
             page.wait("document.querySelectorAll('#feed-rows tr.lost').length > 0", "lost packets in the feed")
             page.wait("document.querySelectorAll('#flow-rows tr').length > 0", "the flow of the client")
-            pictures = {}
-            for width, scheme in [(390, "light"), (390, "dark"), (1920, "light"), (1920, "dark"), (1280, "dark"), (1280, "light")]:
-                page.look(width, scheme)
-                page.wait(f"innerWidth == {width}", "another width")
-                time.sleep(0.2)
-                height = page.value("document.documentElement.scrollHeight")
-                page.picture(os.path.join(folder, f"panel-{width}-{scheme}.png"), captureBeyondViewport=True, clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
-                pictures[f"{width}-{scheme}"] = page.value("document.documentElement.scrollWidth")
-            seen["widths"] = pictures
             seen["ping"] = client.line("summary")
             client.process.wait()
             # What was said of the last second of traffic comes a second later.
@@ -176,7 +170,7 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
             seen["axe"] = [judge("rows")]
 
             # What others change is seen; what they wrote stays text.
-            mark = "<img src=x onerror=alert(1)>"
+            mark = "<img src=x onerror='alert(1)'>"
             changed = profile()
             changed.setdefault("up", []).append({"rule": "size", "max": "1400B", "name": mark})
             api("PUT", "/proxies/ping/profile", changed)
@@ -198,6 +192,23 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
             seen["copies"], seen["profile"] = copies, profile()
             subprocess.run(["sh", "-c", copies["curl"]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
             seen["curled"] = profile()
+
+            # By hand it is removed, under its switch. Then the page as it looks while datagrams pass.
+            page.click("#further-rules .editor summary")
+            page.click("#further-rules .editor .buttons button:last-child")
+            until(lambda: rule("up", "size") is None, "its end")
+            page.value("document.activeElement.blur()")
+            with Started(program("jostle-client"), "ping", f"127.0.0.1:{listen}", "--interval", "4ms", "--deadline", "20s", "--size", "400", "--json"):
+                page.wait("import('/panel/charts.js').then((charts) => charts.series('delay', 'ping')[1].filter((value) => value > 20).length > 3)", "delays in the chart")
+                pictures = {}
+                for width, scheme in [(390, "light"), (390, "dark"), (1920, "light"), (1920, "dark"), (1280, "dark"), (1280, "light")]:
+                    page.look(width, scheme)
+                    page.wait(f"innerWidth == {width}", "another width")
+                    time.sleep(0.2)
+                    height = page.value("document.documentElement.scrollHeight")
+                    page.picture(os.path.join(folder, f"panel-{width}-{scheme}.png"), captureBeyondViewport=True, clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
+                    pictures[f"{width}-{scheme}"] = page.value("document.documentElement.scrollWidth")
+                seen["widths"] = pictures
 
             # Other tabs, by the arrow keys, and what cannot act there.
             page.click("[role=tab][aria-selected=true]")

@@ -192,7 +192,7 @@ impl Stopper {
         if self.has_file && !signals.contains(&SIGHUP) {
             signals.push(SIGHUP);
         }
-        let reloads = move |stopper: &Self| stopper.has_file && !(hangs_up && !has_terminal());
+        let reloads = move |stopper: &Self| stopper.has_file && (!hangs_up || has_terminal());
         let act = move |signal| match wishes.of(signal, stopper.command_runs(), reloads(&stopper)) {
             Wish::Toggle => toggle(),
             Wish::Reload => stopper.changes.make(reload::Wish::Reload),

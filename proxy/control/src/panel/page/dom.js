@@ -34,10 +34,18 @@ export function say(text) {
   said.textContent = text;
 }
 
-/** Says what went wrong, until it is dismissed or something goes well. */
-export function complain(text) {
+let troubled = null;
+
+/** Says what went wrong with something, until it is dismissed or goes well. */
+export function complain(text, about = null) {
+  troubled = about;
   trouble.firstElementChild.textContent = text;
   trouble.hidden = !text;
+}
+
+/** Takes the complaint about something away, if it stands. */
+export function content(about) {
+  if (troubled === about) complain("");
 }
 
 trouble.lastElementChild.addEventListener("click", () => complain(""));

@@ -1,6 +1,6 @@
 // Changes: shown at once, sent one after the other, and undone.
 import { Refused, ask, path } from "./api.js";
-import { complain, say } from "./dom.js";
+import { complain, content, say } from "./dom.js";
 import { clone, compact, merge, same } from "./profile.js";
 import { shown, store, takeProfile, tell } from "./store.js";
 
@@ -92,7 +92,7 @@ async function send(proxy) {
           if (entry.before === sent) entry.before = proxy.profile;
         }
         if (proxy.changes === changes) proxy.local = null;
-        complain("");
+        content(proxy.name);
       } catch (error) {
         if (error.status !== 412 || (conflicts += 1) > CONFLICTS_MAX) throw error;
         const { value, revision } = await ask("GET", path(proxy.name, "profile"));
@@ -105,7 +105,7 @@ async function send(proxy) {
     // What did not happen is not undone.
     const last = done.at(-1);
     if (last?.name === proxy.name && !same(last.after, proxy.profile)) done.pop();
-    complain(error.message);
+    complain(error.message, proxy.name);
     tell("undo");
   } finally {
     proxy.sending = false;
@@ -117,11 +117,11 @@ async function send(proxy) {
 export async function act(label, doIt, undoIt) {
   try {
     await doIt();
-    complain("");
+    content("act");
     say(`${label}.`);
     if (undoIt) remember({ label, undo: undoIt, redo: doIt });
   } catch (error) {
-    complain(error.message);
+    complain(error.message, "act");
   }
 }
 

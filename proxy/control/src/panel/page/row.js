@@ -1,5 +1,5 @@
 // One row: a check box, a slider and a field for one function in one direction, and its lamp.
-import { el, setText, complain } from "./dom.js";
+import { complain, content, el, setText } from "./dom.js";
 import { edit } from "./edits.js";
 import { furtherOf, isOn, mainOf, remark, ruleIndex, setFurther, setMain, switchRow } from "./kinds.js";
 import { WAYS, keyOf, other, words } from "./profile.js";
@@ -70,10 +70,11 @@ export function makeRow(way, row, number) {
     const right = Number.isFinite(value) && (row.main !== "chance" || value <= 1) && (row.kind !== "rate" || value > 0);
     field.setAttribute("aria-invalid", String(!right));
     if (right) {
+      content(id);
       field.value = write(value);
       return set(value);
     }
-    complain(`${name}: “${field.value}” is no ${row.main}; write ${write(scale[Math.round(scale.length / 2)])}, say`);
+    complain(`${name}: “${field.value}” is no ${row.main}; write ${write(scale[Math.round(scale.length / 2)])}, say`, id);
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { field.removeAttribute("aria-invalid"); field.blur(); update(); }
