@@ -38,7 +38,11 @@ fn assert_passes(command: &[&str]) {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}{told}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{told}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     // Or nothing had gone through the proxy.
     assert!(told.contains("slow-web"), "{told}");
 }

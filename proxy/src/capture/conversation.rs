@@ -335,7 +335,8 @@ impl Conversation {
         let stamp = ((sent.as_nanos() / 1_000_000) as u32).wrapping_add(1);
         let view = &mut self.views[side.index()];
         view.stamp[direction.index()] = stamp;
-        let acknowledged = view.acknowledged[back.index()];
+        // What a handshake answers is the other's SYN, also one that is made up behind the bytes.
+        let acknowledged = offset.map_or(0, |_| view.acknowledged[back.index()]);
         let echo = if flags & flags::ACK == 0 { 0 } else { view.stamp[back.index()] };
         let mut options = Vec::with_capacity(36);
         if offset.is_none() {
