@@ -3,7 +3,7 @@
 # Debian and Ubuntu, as root; elsewhere it only says what is missing.
 set -uo pipefail
 programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
-  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tftp:tftp-hpa in.tftpd:tftpd-hpa
+  ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tshark:tshark tftp:tftp-hpa in.tftpd:tftpd-hpa
   node:nodejs npm:npm)
 missing=()
 for entry in "${programs[@]}"; do

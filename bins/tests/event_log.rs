@@ -138,3 +138,51 @@ fn an_end_that_waits_says_for_what() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "it ends once they are closed");
 }
+
+#[test]
+fn what_is_left_out_on_purpose_is_counted_apart() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let (child, address) = start(&[
+        &route(&server),
+        "--drop",
+        "100%",
+        "--events",
+        file.to_str().unwrap(),
+        "--events-only",
+        "direction=up,fate=drop,fate=no_room",
+        "--events-every",
+        "10",
+    ]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..100 {
+        client.send_to(b"there", &address).unwrap();
+    }
+    let (output, _) = end(child);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(", 90 left out of the event log"), "{said}");
+    assert!(!said.contains("lost, "), "{said}");
+    let lines = std::fs::read_to_string(file).unwrap();
+    let packets = lines.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&line["reason"], &line["rules"]), (&"drop".into(), &vec!["drop"].into()));
+        line["packet"].as_u64().unwrap()
+    });
+    let blocks: Vec<u64> = packets.map(|packet| (packet - 1) / 10).collect();
+    assert_eq!(blocks, (0..10).collect::<Vec<_>>(), "one of each ten");
+}
+
+#[test]
+fn a_choice_that_is_none_is_refused_with_the_remedy() {
+    let run = |filter: &str| {
+        let route = ["proxy", "udp://127.0.0.1:0=127.0.0.1:9", "--events", "-"];
+        jostle().args(route).args(["--events-only", filter]).output().unwrap()
+    };
+    let output = run("fate=eaten");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let told = "fate: \"eaten\" is none; write delivered, discarded, or a reason: drop";
+    assert!(said.contains(told), "{said}");
+}

@@ -179,7 +179,7 @@ fn what_did_not_change_goes_on_and_what_is_wrong_changes_nothing() {
     assert!(talks(&mut TcpStream::connect(address(3)).unwrap()), "it is here");
     assert!(talks(&mut TcpStream::connect(address(2)).unwrap()), "d listens where c did");
 
-    // What is off, is off, and comes back.
+    // A file that leaves nothing to do is a mistake.
     let mut off = slow.clone();
     off["enabled"] = false.into();
     assert_eq!(
@@ -188,6 +188,7 @@ fn what_did_not_change_goes_on_and_what_is_wrong_changes_nothing() {
         disabled; set \"enabled\": true in one"
     );
     drop((at_a, at_b, at_c));
+    wait_until("the journal", || running.changes().len() >= 5);
     let changes = running.changes();
     assert_eq!(
         changes,
@@ -304,9 +305,14 @@ fn reloads_under_load_lose_no_connection_and_mix_no_rules() {
         drop(stop);
         sender.join().unwrap()
     });
+    // What is open would be waited for at the end.
+    drop(streams);
+    wait_until("the journal", || running.changes().len() >= 2 * RELOADS);
     assert_eq!(running.changes().len(), 2 * RELOADS);
     let folder = running.folder;
-    running.jostle.stop().assert_conserved();
+    let summary = running.jostle.stop();
+    summary.assert_conserved();
+    let came = summary.link("udp", "up")["in"].as_u64().unwrap();
     let text = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
     let mut kinds = BTreeSet::new();
     let mut packets = 0;
@@ -322,7 +328,8 @@ fn reloads_under_load_lose_no_connection_and_mix_no_rules() {
         assert!(of.len() <= 1, "one packet met rules of two configurations: {line}");
         kinds.extend(of);
     }
-    assert_eq!(packets, sent, "none is missing");
+    assert_eq!(packets, came, "none is missing");
+    assert!(came > sent * 9 / 10 && came > 500, "{came} of {sent}");
     assert_eq!(kinds, BTreeSet::from(['a', 'b']));
 }
 
@@ -339,10 +346,11 @@ fn the_journal_of_a_run_becomes_a_profile_and_a_configuration() {
     client.send_to(b"first", running.jostle.address("udp")).unwrap();
     // That it has come is in the journal with the next change.
     wait_until("the first packet", || {
-        std::thread::park_timeout(Duration::from_millis(30));
-        let before = running.changes().len();
-        running.jostle.signal(Signal::USR1);
-        wait_until("the switch", || running.changes().len() > before);
+        for _ in 0..2 {
+            let before = running.changes().len();
+            running.jostle.signal(Signal::USR1);
+            wait_until("the switch", || running.changes().len() > before);
+        }
         running.read("journal.jsonl").lines().last().unwrap().contains("\"began\":{\"a\":{\"udp\":")
     });
     let lossy = json!({ "name": "a", "listen": "udp://127.0.0.1:0", "upstream": upstream.to_string(),

@@ -89,7 +89,7 @@ fn a_status_line_is_drawn_anew_steps_aside_and_is_cleared_at_the_end() {
     shell.shows(" -> 127.0.0.1:9  up: drop 100%");
     let ready = shell.transcript.split("route 1: udp://").nth(1).unwrap();
     let address = ready.split(" -> ").next().unwrap().to_owned();
-    shell.shows("space: rules off and on, Ctrl-C: end");
+    shell.shows("space: rules off and on, 1-9: one of them, + -: turn it, Ctrl-C: end");
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for _ in 0..3 {
         client.send_to(b"lost", &address).unwrap();
@@ -113,6 +113,39 @@ fn a_status_line_is_drawn_anew_steps_aside_and_is_cleared_at_the_end() {
             "{told}: {lines:#?}"
         );
     }
+}
+
+#[test]
+fn keys_switch_single_rules_and_turn_the_chosen_one() {
+    if !installed("script") || !installed("bash") {
+        return;
+    }
+    let mut shell = Shell::start();
+    let jostle = env!("CARGO_BIN_EXE_jostle");
+    shell.types("stty cols 80 rows 24\n");
+    shell.types(&format!(
+        "{jostle} proxy udp://127.0.0.1:0=127.0.0.1:9 --up-drop 2% --delay 40ms --seed 1\n"
+    ));
+    shell.shows("route 1: udp://");
+    shell.shows("up: 1 drop 2%, 2 delay 40 ms; down: 3 delay 40 ms");
+    shell.types("+");
+    shell.shows("choose a rule first: 1 to 9");
+    shell.types("1");
+    shell.shows("rule 1, 1 up: drop 2% (off)");
+    shell.shows("up: (>1 drop 2%), 2 delay 40 ms; down: 3 delay 40 ms");
+    shell.types("1++");
+    shell.shows("rule 1, 1 up: drop 2%");
+    shell.shows("rule 1, 1 up: drop 5%");
+    shell.shows("rule 1, 1 up: drop 10%");
+    shell.types("3-");
+    shell.shows("rule 3, 1 down: delay 40 ms (off)");
+    shell.shows("rule 3, 1 down: delay 20 ms (off)");
+    shell.shows("up: 1 drop 10%, 2 delay 40 ms; down: (>3 delay 20 ms)");
+    shell.types("9");
+    shell.shows("there is no rule 9");
+    shell.types("\u{3}");
+    shell.shows("seed 1, ");
+    shell.types("exit\n");
 }
 
 #[test]

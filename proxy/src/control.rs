@@ -19,8 +19,8 @@ use std::time::Duration;
 /// The time that a stopping proxy goes on with what is open unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The most relays whose counters are read in one go. Of one that has relayed something they are 130
-/// KB to be copied, some 15 µs.
+/// The most relays whose counters are read in one go: of one that has relayed something they are
+/// 130 KB to be copied.
 pub(crate) const PAGE_RELAYS: usize = 8;
 
 /// The attempts to read the counters page by page, while relays go.

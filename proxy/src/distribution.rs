@@ -137,7 +137,7 @@ mod tests {
         assert!((second.sum() - 40.5405).abs() < 0.4, "{}", second.sum());
         let nothing = both.since(&both);
         assert_eq!((nothing.count(), nothing.quantile(0.5)), (0, None));
-        let mut sum = first.clone();
+        let mut sum = first;
         sum.absorb(&second);
         assert_eq!((sum.count(), sum.quantile(0.5)), (both.count(), both.quantile(0.5)));
     }

@@ -1,4 +1,4 @@
-//! The space bar at a terminal, without Enter.
+//! Keys at a terminal, without Enter.
 //!
 //! The terminal is shared with the shell: it is set for keys only while the program is in its
 //! foreground, and given back when Ctrl-Z stops the program. In the background nothing is read from
@@ -34,9 +34,9 @@ struct Modes {
 #[derive(Debug)]
 pub struct Keys(());
 
-/// Calls `act` whenever space is pressed, if stdin is a terminal and ours to read; otherwise does
-/// nothing.
-pub fn on_space(act: impl Fn() + Send + 'static) -> Option<Keys> {
+/// Calls `act` with each key that is pressed, if stdin is a terminal and ours to read; otherwise does
+/// nothing. A key that sends several bytes is several keys.
+pub fn on(act: impl Fn(u8) + Send + 'static) -> Option<Keys> {
     let stdin = io::stdin();
     if !isatty(&stdin) || !is_ours(&stdin) {
         return None;
@@ -50,7 +50,7 @@ pub fn on_space(act: impl Fn() + Send + 'static) -> Option<Keys> {
     }
     let read = move || {
         while let Some(keys) = next_keys(&stdin) {
-            keys.iter().filter(|key| **key == b' ').for_each(|_| act());
+            keys.iter().for_each(|key| act(*key));
         }
     };
     std::thread::Builder::new().name("keys".into()).spawn(read).ok()?;

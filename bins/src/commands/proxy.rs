@@ -3,6 +3,7 @@
 
 mod access;
 mod child;
+mod dials;
 mod events;
 mod first;
 mod journal;
@@ -27,7 +28,7 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Journal, Origin, Registry, Server, ServerError, ServerSettings};
+use jostle_control::{Journal, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::route::{TcpMode, Unit};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Settings, StartError};
@@ -253,11 +254,12 @@ impl ProxyArgs {
         }
         let changer =
             Changer::new(Arc::clone(&registry), plan.source, plan.seed, self.watch, self.drain.0);
+        let dials = changer.dials();
         let stopper =
             Stopper::new(proxy.control(), self.drain.0, Wishes::start(changer)?, has_file);
         stopper.listen_to_signals()?;
         let keys = match self.command.as_slice() {
-            [] => keys::on_space(stopper.toggler(Origin::Key)),
+            [] => keys::on(stopper.presser()),
             _ => None,
         };
         let listening: Vec<RouteAddresses> = proxy
@@ -281,7 +283,7 @@ impl ProxyArgs {
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
         }
         if let Some(api) = &api {
-            self.panel.ready(printer, api.address());
+            self.panel.ready(printer, api.address(), api_settings.token.as_ref());
         }
         if keys.is_some() && !self.json {
             note(status::KEYS);
@@ -294,7 +296,8 @@ impl ProxyArgs {
             stopper.stop_after(limit)?;
         }
         // A command prints to the terminal as it likes.
-        let status = (self.command.is_empty() && !self.json).then(|| Status::start(&stopper));
+        let status = (self.command.is_empty() && !self.json)
+            .then(|| Status::start(&stopper, &registry, dials));
         let mut summary = proxy.run();
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;
@@ -331,6 +334,9 @@ impl ProxyArgs {
 
     /// Returns where results go: not to stdout when that is the command's or the event log's.
     fn printer(&self) -> anyhow::Result<Printer> {
+        if self.journal.as_deref().is_some_and(output::is_stdout) {
+            return Err(Usage::error("--journal -: stdout has the summary; write it to a file"));
+        }
         let printer = Printer::new(self.json);
         let events = self.events.as_deref().is_some_and(output::is_stdout);
         match (events, self.command.is_empty()) {

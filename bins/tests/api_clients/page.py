@@ -20,9 +20,12 @@ const reads = async (path, options) => {
   try {
     const answer = await fetch(api + path, options);
     // What a page may not look at has no type, no status and no text.
-    return answer.type == 'opaque' ? 'nothing' : 'read ' + answer.status + ' ' + await answer.text();
+    if (answer.type != 'opaque') return 'read ' + answer.status + ' ' + await answer.text();
+    arrived += 1;
+    return 'nothing';
   } catch { return 'nothing'; }
 };
+let arrived = 0;
 const loads = (tag, attributes) => patient((done) => {
   const one = Object.assign(document.createElement(tag), attributes);
   one.onload = () => done('loaded');
@@ -105,7 +108,7 @@ def proxies():
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 there = server.server_address[1]
-attempts = {}
+attempts, arrived = {}, []
 before = proxies()[1]
 options = [
     "--host-resolver-rules=MAP evil.test 127.0.0.1",
@@ -119,6 +122,7 @@ with Chromium(program, folder, *options) as page:
         page.wait("document.title == 'hostile' && document.readyState == 'complete'", "the hostile page")
         for name, result in page.value("seen()").items():
             attempts["%s from %s" % (name, host)] = result
+        arrived.append(page.value("arrived"))
     # Its name made to lead to the API: the page would be of the same origin.
     for path in ["/proxies", "/"]:
         page.call("Page.navigate", url="http://evil.test:%s%s" % (port, path))
@@ -128,10 +132,13 @@ with Chromium(program, folder, *options) as page:
     status = page.value("fetch('/proxies', { method: 'POST', headers: { 'Content-Type': 'application/json' }, "
                         "body: '{\"name\":\"smuggled\",\"upstream\":\"127.0.0.1:9\"}' }).then((answer) => answer.status)")
     attempts["a change under a name that leads here"] = "nothing" if status == 421 else str(status)
-    # The person at the browser types the address: an API without a panel has no page for them.
+    # The person at the browser types an address: nothing but the panel's page is for them.
     page.call("Page.navigate", url="http://127.0.0.1:%s/proxies" % port)
     page.wait("location.hostname == '127.0.0.1' && document.readyState == 'complete'", "the answer to a person")
     text = page.value("document.body.innerText")
     attempts["an address that was typed"] = "nothing" if "User agent not allowed" in text else text
+    page.call("Page.navigate", url="http://127.0.0.1:%s/" % port)
+    page.wait("location.pathname == '/' && document.readyState == 'complete'", "the panel")
+    panel = page.value("fetch('/proxies').then((answer) => answer.status)")
 honest, after = proxies()
-print(json.dumps({"before": before, "after": after, "honest": honest, "attempts": attempts}))
+print(json.dumps({"before": before, "after": after, "honest": honest, "panel": panel, "arrived": arrived, "attempts": attempts}))

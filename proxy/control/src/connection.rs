@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, course: Course, pat
     let connection = http1::Builder::new()
         // What it waits for is watched here, each wait with its own patience.
         .header_read_timeout(None)
+        // Who sends and then ends its side, as nc does, wants its answer.
+        .half_close(true)
         .max_header_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(connection);
@@ -60,7 +63,12 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, course: Course, pat
                 }
                 return;
             }
-            () = tokio::time::sleep(LOOK) => if course.is_overdue(&patience) { return },
+            () = tokio::time::sleep(LOOK) => {
+                course.sees_end(has_ended(&stream));
+                if course.is_overdue(&patience) {
+                    return;
+                }
+            }
         }
     }
     if course.has_unread() {
@@ -70,6 +78,12 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, course: Course, pat
             () = tokio::time::sleep(LINGER) => {}
         }
     }
+}
+
+/// Returns true if the client sends nothing more.
+fn has_ended(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    matches!(socket2::SockRef::from(stream).peek(&mut byte), Ok(0))
 }
 
 /// Asks the routes, and counts the answer as made when hyper has taken all of it.

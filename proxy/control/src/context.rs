@@ -30,9 +30,15 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(registry: Arc<Registry>, guard: Guard, bodies: Bodies) -> Self {
+    /// `connections` are those that are served at once.
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        guard: Guard,
+        bodies: Bodies,
+        connections: usize,
+    ) -> Self {
         let request_ids = Arc::new(RequestIds::new());
-        let live = Arc::new(Live::new(Arc::clone(&registry)));
+        let live = Arc::new(Live::new(Arc::clone(&registry), connections));
         let flow_rules = Arc::default();
         Self { registry, request_ids, live, flow_rules, guard: Arc::new(guard), bodies }
     }

@@ -26,6 +26,8 @@ struct State {
     since: Instant,
     /// Since when the client takes nothing more of what it asked for.
     stalled: Option<Instant>,
+    /// Since when it sends nothing more, and may be gone.
+    ended: Option<Instant>,
     /// Set while a request's body was not read to its end.
     unread: bool,
     leaving: bool,
@@ -50,6 +52,7 @@ impl Course {
             phase: Phase::Idle,
             since: clock.now(),
             stalled: None,
+            ended: None,
             unread: false,
             leaving: false,
         };
@@ -80,6 +83,13 @@ impl Course {
         let now = self.clock.now();
         let mut state = self.state();
         state.stalled = if takes { None } else { state.stalled.or(Some(now)) };
+    }
+
+    /// Notes whether the client has ended its side.
+    pub(crate) fn sees_end(&self, ended: bool) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.ended = if ended { state.ended.or(Some(now)) } else { None };
     }
 
     /// Notes that a request's head is there.
@@ -144,13 +154,18 @@ impl State {
             Phase::Body | Phase::Ours => None,
         };
         let is_late = limit.is_some_and(|limit| now.since(self.since) >= limit);
-        let is_stalled = self.stalled.is_some_and(|since| now.since(since) >= patience.write);
-        is_late || is_stalled
+        let waits_for_reader = self.deaf().is_some_and(|since| now.since(since) >= patience.write);
+        is_late || waits_for_reader
+    }
+
+    /// Returns since when nobody seems to read what is sent.
+    fn deaf(&self) -> Option<Instant> {
+        [self.stalled, self.ended].into_iter().flatten().min()
     }
 
     fn silent_since(&self, now: Instant) -> Option<Instant> {
         let (since, least) = match self.phase {
-            Phase::Ours => (self.stalled?, SILENCE_LEAST),
+            Phase::Ours => (self.deaf()?, SILENCE_LEAST),
             Phase::Head | Phase::Body => (self.since, SILENCE_LEAST),
             Phase::Idle => (self.since, IDLE_LEAST),
         };
@@ -174,7 +189,7 @@ mod tests {
     }
 
     fn state(phase: Phase, stalled: Option<Instant>) -> State {
-        State { phase, since: at(0.0), stalled, unread: false, leaving: false }
+        State { phase, since: at(0.0), stalled, ended: None, unread: false, leaving: false }
     }
 
     #[test]
@@ -195,6 +210,13 @@ mod tests {
                 None => assert!(!state.is_overdue(at(1000.0), &PATIENCE), "{state:?}"),
             }
         }
+    }
+
+    #[test]
+    fn who_has_ended_its_side_is_answered_and_not_for_ever() {
+        let state = State { ended: Some(at(1.0)), ..state(Phase::Ours, None) };
+        assert!(!state.is_overdue(at(8.9), &PATIENCE) && state.is_overdue(at(9.0), &PATIENCE));
+        assert_eq!(state.silent_since(at(2.0)), Some(at(1.0)));
     }
 
     #[test]

@@ -45,7 +45,8 @@ mod tests {
         let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
         let address = "127.0.0.1:1".parse().unwrap();
         let guard = Guard::new(address, &[], None, false, &[7; 24]);
-        let context = Context::new(registry, guard, Bodies { patience: Duration::from_secs(1) });
+        let context =
+            Context::new(registry, guard, Bodies { patience: Duration::from_secs(1) }, 11);
         let shown = format!("{:?}", routes::all(&context));
         let (own, _) = shown.split_once("fallback_router: ").expect("fallbacks come behind");
         let (endpoints, paths) = own.split_once("Node { paths: {").expect("paths come last");

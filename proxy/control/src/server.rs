@@ -98,11 +98,12 @@ impl Server {
         // Sessions of other runs are over.
         let key: Vec<u8> = (0..3).flat_map(|_| fresh_seed().to_le_bytes()).collect();
         let guard = Guard::new(bound, &hosts, token, panel, &key);
-        let context = Context::new(registry, guard, Bodies { patience: patience.body });
+        let connections = descriptors.max(ServerSettings::DESCRIPTORS_LEAST) - DESCRIPTORS_OWN;
+        let bodies = Bodies { patience: patience.body };
+        let context = Context::new(registry, guard, bodies, connections);
         // A page that is opened, or loaded anew, shows the minutes before.
         let history = panel.then(|| Arc::clone(&context.live));
         let router = routes::router(context);
-        let connections = descriptors.max(ServerSettings::DESCRIPTORS_LEAST) - DESCRIPTORS_OWN;
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             let serving = serve(listener, router, Places::new(connections), patience);
             runtime.block_on(async {

@@ -224,7 +224,7 @@ fn one_udp_flow_has_weather_of_its_own_as_long_as_it_lives() {
     for (body, said) in [
         ("", "the body is empty"),
         ("{", "JSON"),
-        ("[]", "expected"),
+        ("[]", "an object"),
         (r#"{"up": [{"rule": "drop", "chance": "5"}]}"#, "up[0].chance"),
         (r#"{"up": [{"rule": "lose"}]}"#, "up[0].rule"),
         (r#"{"up": [], "up": []}"#, "up"),

@@ -218,13 +218,17 @@ proptest! {
     fn no_journal_is_too_strange(
         place in any::<prop::sample::Index>(),
         length in 0usize..60,
+        checked in any::<bool>(),
         put in prop_oneof!["[\\PC\n]{0,40}", Just("\n".to_owned()), Just("null".to_owned()), Just("1e300".to_owned())],
     ) {
         static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
         let text = TEXT.get_or_init(some_journal);
         let from = place.index(text.len());
         let to = (from + length).min(text.len());
-        let strange = format!("{}{put}{}", &text[..from], &text[to..]);
+        let mut strange = format!("{}{put}{}", &text[..from], &text[to..]);
+        if !checked {
+            strange = strange.replace("sha256", "digest");
+        }
         match History::read(&strange, &no_files) {
             Ok(history) => for name in history.proxies().keys() {
                 let _ = history.replay(name, &no_files);

@@ -6,12 +6,15 @@ mod support;
 
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
+use jostle_proxy::Settings;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Instant;
 use support::sse::EventSource;
 use support::weather::{RULES, Weather};
-use support::{PATIENCE, Running};
+use support::{PATIENCE, Running, echo_server};
 
 /// The numbers of one direction, added up.
 #[derive(Debug, Default, PartialEq)]
@@ -98,10 +101,10 @@ fn the_seconds_add_up_to_the_summary() {
 
 #[test]
 fn changes_are_told_and_watchers_come_and_go() {
-    let running = Running::start();
+    let running = Running::wide(Settings::new(Vec::new(), 7));
     let mut first = EventSource::open(running.api, "/live");
     assert_eq!(first.next_of("state")["proxies"], json!([]));
-    for round in 0..3 {
+    for round in 0..10 {
         let mut others: Vec<_> = (0..10).map(|_| EventSource::open(running.api, "/live")).collect();
         let state = others.last_mut().unwrap().next_of("state");
         assert_eq!(state["proxies"].as_array().unwrap().len(), round);
@@ -119,18 +122,50 @@ fn changes_are_told_and_watchers_come_and_go() {
 }
 
 #[test]
-fn no_more_than_so_many_watch_at_once() {
+fn who_watches_leaves_most_of_the_api_to_others() {
+    // An API of 16 descriptors serves eleven clients at once.
     let running = Running::start();
-    let open = || EventSource::open(running.api, "/live");
-    let begun = Instant::now();
-    let mut watchers: Vec<EventSource> = (0..32).map(|_| open()).collect();
-    assert!(watchers.iter().all(|one| one.status() == 200));
-    let refused = running.ask("GET", "/live", "");
-    assert_eq!((refused.status, refused.header("content-type")), (503, Some("application/json")));
-    assert_eq!(refused.json()["status"], 503);
-    watchers.truncate(16);
-    // Their places are free as soon as it was seen that they have gone.
-    while open().status() != 200 {
-        assert!(begun.elapsed() < PATIENCE);
+    for path in ["/live", "/events"] {
+        let open = || EventSource::open(running.api, path);
+        let begun = Instant::now();
+        let mut watchers: Vec<EventSource> = (0..2).map(|_| open()).collect();
+        assert!(watchers.iter().all(|one| one.status() == 200));
+        let refused = running.ask("GET", path, "");
+        let kind = refused.header("content-type");
+        assert_eq!((refused.status, kind), (503, Some("application/json")), "{refused:?}");
+        assert_eq!(refused.json()["status"], 503);
+        assert_eq!(running.ask("GET", "/version", "").status, 200);
+        watchers.truncate(1);
+        // A place is free as soon as it was seen that somebody has gone.
+        while open().status() != 200 {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        drop(watchers);
     }
+}
+
+#[test]
+fn a_rule_that_ends_connections_shows_its_hits() {
+    let running = Running::wide(Settings::new(Vec::new(), 7));
+    let listen = running.create("p", echo_server());
+    let toxic =
+        r#"{"type":"reset_peer","name":"tear","stream":"upstream","attributes":{"timeout":0}}"#;
+    assert_eq!(running.ask("POST", "/proxies/p/toxics", toxic).status, 200);
+    let mut events = EventSource::open(running.api, "/live");
+    let second = events.next_of("second");
+    assert_eq!(second["proxies"]["p"]["up"]["hits"], json!({}));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(listen).unwrap();
+        client.write_all(b"torn").unwrap();
+        clients.push(client);
+    }
+    let begun = Instant::now();
+    let mut torn = 0;
+    while torn < 3 {
+        let second = events.next_of("second");
+        torn += second["proxies"]["p"]["up"]["hits"]["tear"].as_u64().unwrap_or(0);
+        assert!(begun.elapsed() < PATIENCE, "{second}");
+    }
+    assert_eq!(torn, 3);
 }

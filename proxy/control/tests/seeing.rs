@@ -164,18 +164,6 @@ fn wrong_questions_are_refused_with_the_remedy() {
     }
 }
 
-#[test]
-fn no_more_than_so_many_read_events_at_once() {
-    let running = Running::start();
-    let open = || EventSource::open(running.api, "/events");
-    let mut readers: Vec<EventSource> = (0..8).map(|_| open()).collect();
-    assert!(readers.iter().all(|one| one.status() == 200));
-    let refused = running.ask("GET", "/events", "");
-    assert_eq!((refused.status, &refused.json()["status"]), (503, &503.into()));
-    readers.clear();
-    wait_until("a free place", || open().status() == 200);
-}
-
 /// A reader that does not read, with little room in its kernel.
 fn stuck(running: &Running, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(running.api).unwrap();

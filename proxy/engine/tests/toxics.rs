@@ -72,6 +72,82 @@ fn latency_adds_to_each_chunk_and_not_to_the_end() {
 }
 
 #[test]
+fn a_changed_latency_holds_for_what_waits_and_a_removed_one_lets_all_go() {
+    let mut run = run(&[toxic("latency", "upstream", r#""latency": 3000"#)]);
+    for at in [0, 100, 150] {
+        run.until(at);
+        run.push(UP, 10);
+    }
+    run.until(200);
+    set(&mut run, &[toxic("latency", "upstream", r#""latency": 1500"#)]);
+    run.until(2000);
+    // What was waited for goes at once, the others 1500 ms after they came.
+    assert_eq!(times(&run), [200.0, 1600.0, 1650.0]);
+    run.push(UP, 10);
+    run.until(2010);
+    run.push(UP, 20);
+    run.finish(UP);
+    run.until(2100);
+    set(&mut run, &[]);
+    run.until(2101);
+    assert_eq!(times(&run)[3..], [2100.0, 2100.0]);
+    assert_eq!(run.seen().last(), Some(&(2100.0, Told::End(UP))), "and behind them the end");
+}
+
+/// Bulk data is in flight while toxics come, change, let other connections go, and leave.
+#[test]
+fn no_change_of_latency_or_bandwidth_loses_a_byte_or_its_place() {
+    for seed in 0..60_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) % below
+        };
+        let mut run = run(&[]);
+        let (mut toxics, mut at, mut pushed): (Vec<(u64, Toxic)>, u64, usize) = (Vec::new(), 0, 0);
+        for _ in 0..200 {
+            at += draw(4);
+            run.until(at);
+            let count = 1 + draw(3000) as usize;
+            run.push_from(1, UP, pushed, count);
+            pushed += count;
+            if draw(2) == 0 {
+                continue;
+            }
+            let name = draw(4);
+            let place = toxics.iter().position(|(other, _)| *other == name);
+            if let (Some(place), 0) = (place, draw(3)) {
+                toxics.remove(place);
+            } else {
+                let (kind, attributes) = match name % 2 {
+                    0 => ("latency", format!(r#""latency": {}, "jitter": {}"#, draw(20), draw(10))),
+                    _ => ("bandwidth", format!(r#""rate": {}"#, 1 + draw(2000))),
+                };
+                let toxicity = ["0", "0.3", "0.7", "1"][draw(4) as usize];
+                let text = format!(
+                    r#"{{ "name": "t{name}", "type": "{kind}", "stream": "upstream", "toxicity": {toxicity}, "attributes": {{ {attributes} }} }}"#
+                );
+                let toxic = Toxic::from_value(&serde_json::from_str(&text).unwrap(), |_| false);
+                match place {
+                    Some(place) => toxics[place].1 = toxic.unwrap(),
+                    None => toxics.push((name, toxic.unwrap())),
+                }
+            }
+            let all: Vec<Toxic> = toxics.iter().map(|(_, toxic)| toxic.clone()).collect();
+            set(&mut run, &all);
+        }
+        set(&mut run, &[]);
+        run.finish(UP);
+        run.until(at + 1_000_000);
+        let expected: Vec<u8> = (0..pushed).map(|at| at as u8).collect();
+        assert!(run.bytes[UP.index()] == expected, "seed {seed}");
+        assert_eq!(run.seen().last().unwrap().1, Told::End(UP), "seed {seed}");
+    }
+}
+
+#[test]
 fn jitter_is_even_and_cut_at_0() {
     for (latency, jitter, least, most, mean) in [
         (100, 50, 50.0, 150.0, 100.0),

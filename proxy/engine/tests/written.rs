@@ -323,4 +323,74 @@ proptest! {
             written(&profile);
         }
     }
+
+    #[test]
+    fn whatever_is_read_of_a_damaged_configuration_is_written_so_that_it_reads_as_the_same(
+        which in any::<prop::sample::Index>(),
+        damages in proptest::collection::vec((any::<prop::sample::Index>(), 0..DAMAGES.len()), 1..4),
+    ) {
+        let texts = texts();
+        let mut text = texts[which.index(texts.len())].clone();
+        for (place, damage) in damages {
+            // Where a value begins or ends.
+            let places: Vec<usize> = text.match_indices([':', ',', '[', '{', '}']).map(|(at, _)| at + 1).collect();
+            if places.is_empty() {
+                break;
+            }
+            let at = places[place.index(places.len())];
+            let end = text[at..].find([',', ']', '}']).map_or(at, |length| at + length);
+            text.replace_range(at..end, DAMAGES[damage]);
+        }
+        if let Ok(configuration) = Configuration::from_json(&text, &a_file) {
+            let again = configuration.to_text();
+            let read = Configuration::from_json(&again, &a_file).map(|read| (read.seed, read.routes));
+            prop_assert_eq!(read, Ok((configuration.seed, configuration.routes)), "{}", again);
+        }
+    }
+}
+
+/// What takes the place of a value.
+const DAMAGES: [&str; 24] = [
+    "",
+    " 0",
+    " 1",
+    " 0.3333333333333333",
+    " 18446744073709551615",
+    " \"0\"",
+    " \"33.3%\"",
+    " \"100%\"",
+    " \"7.3ms\"",
+    " \"1ns\"",
+    " \"9223372036854775807B\"",
+    " \"1bit/s\"",
+    " true",
+    " false",
+    " null",
+    " []",
+    " {}",
+    " \"up.trace\"",
+    " \"delays\"",
+    " \"drop\"",
+    " \"--drop\"",
+    " \"duplicate#2\"",
+    " \"both://[::]:0\"",
+    " \"every 3rd\"",
+];
+
+/// Configurations of all sorts, to be damaged.
+fn texts() -> &'static [String] {
+    static TEXTS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    TEXTS.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/proxies");
+        let files = std::fs::read_dir(folder).unwrap();
+        let files = files.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        let networks = library::names().map(|name| library::text(name).unwrap());
+        let route = |more: &str| format!(r#"{{ "proxies": [ {{ "name": "r", "listen": "tcp://:1", "upstream": "b:2", {more} }} ] }}"#);
+        let profiles = networks.chain(FORMS.map(|(text, _)| text)).map(|text| route(&format!(r#""tcp": "raw", "profile": {text}"#)));
+        let toxics = ToxicKind::ALL.map(|kind| {
+            let fields = kind.attributes().iter().map(|name| format!(r#""{name}": 5"#)).collect::<Vec<_>>().join(", ");
+            route(&format!(r#""toxics": [ {{ "type": "{}", "attributes": {{ {fields} }}, "toxicity": 0.5 }}, {{ "type": "noop", "stream": "upstream" }} ]"#, kind.name()))
+        });
+        files.chain(profiles).chain(toxics).collect()
+    })
 }

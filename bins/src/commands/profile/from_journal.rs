@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// A journal of a hundred thousand changes is no longer made by hand.
-const JOURNAL_BYTES_MAX: u64 = 256 << 20;
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 
 /// Make the phases of what was done by hand, from the journal of a run
 #[derive(Args, Debug)]

@@ -3,6 +3,7 @@
 use clap::Args;
 use jostle_console::exit::Usage;
 use jostle_console::terminal::{Printer, note};
+use jostle_control::Token;
 use serde_json::json;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -48,13 +49,18 @@ impl PanelOptions {
     }
 
     /// Says where the page is, and opens it if that was asked for.
-    pub(super) fn ready(&self, printer: Printer, address: SocketAddr) {
+    pub(super) fn ready(&self, printer: Printer, address: SocketAddr, token: Option<&Token>) {
         if !self.is_served() {
             return;
         }
         let url = format!("http://{address}/");
         printer.event("panel", json!({ "url": url }), || format!("panel {url}"));
-        if self.open && !open(&url) {
+        // What is printed stays on the screen and in logs; the browser signs in.
+        let page = match token {
+            Some(token) => format!("http://{address}{}", token.sign_in_path()),
+            None => url.clone(),
+        };
+        if self.open && !open(&page) {
             note(&format!("no browser could be started; open {url} yourself"));
         }
     }

@@ -1,6 +1,7 @@
 //! The thread that changes the configuration for keys, signals and files: nobody who listens to
 //! those waits for it.
 
+use super::dials::Dials;
 use super::plan::Source;
 use anyhow::Context;
 use jostle_common::time::Instant;
@@ -22,6 +23,8 @@ pub(super) enum Wish {
     Toggle(Origin),
     /// What the file says.
     Reload,
+    /// What a key for a single rule says.
+    Press(u8),
 }
 
 /// Takes wishes, from any thread, and waits for nothing.
@@ -59,6 +62,7 @@ pub(super) struct Changer {
     /// The time that routes may take to finish which the file has no more.
     drain: Duration,
     watch: FileWatch,
+    dials: Dials,
     /// Set from when the file was asked for until it could be read.
     asked: Option<Instant>,
 }
@@ -74,7 +78,13 @@ impl Changer {
     ) -> Self {
         let seen = source.as_ref().map(|source| Sighting::of(&source.files)).unwrap_or_default();
         let watch = FileWatch::new(registry.control().now(), seen);
-        Self { registry, source, seed, watches, drain, watch, asked: None }
+        let dials = Dials::default();
+        Self { registry, source, seed, watches, drain, watch, dials, asked: None }
+    }
+
+    /// Returns the rules that have keys.
+    pub(super) fn dials(&self) -> Dials {
+        self.dials.clone()
     }
 
     fn run(mut self, wishes: &Receiver<Wish>) {
@@ -86,6 +96,7 @@ impl Changer {
             };
             match wish {
                 Ok(Wish::Toggle(origin)) => self.toggle(origin),
+                Ok(Wish::Press(key)) => self.dials.press(key, &self.registry),
                 Ok(Wish::Reload) => {
                     self.asked.get_or_insert_with(|| self.registry.control().now());
                     self.look();

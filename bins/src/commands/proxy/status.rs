@@ -1,11 +1,14 @@
 //! The status line of a running proxy: what came in, how much of it was lost, what is inside and
 //! how fast it goes out, each way, drawn anew each second.
 
+use super::dials::Dials;
 use super::stopping::Stopper;
 use jostle_common::chance::Direction;
 use jostle_common::words::{grouped, share, short_rate, ticks::count_label};
 use jostle_console::status::StatusLine;
+use jostle_control::Registry;
 use jostle_proxy::{Control, Summary};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,7 +17,8 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The keys that a terminal offers, as the line and the note at the start name them.
-pub(super) const KEYS: &str = "space: rules off and on, Ctrl-C: end";
+pub(super) const KEYS: &str =
+    "space: rules off and on, 1-9: one of them, + -: turn it, Ctrl-C: end";
 
 /// Keeps the line being drawn; dropping it takes the line away.
 pub(super) struct Status {
@@ -24,8 +28,8 @@ pub(super) struct Status {
 
 impl Status {
     /// Begins to draw, if there is a terminal to draw on.
-    pub(super) fn start(stopper: &Stopper) -> Option<Self> {
-        let line = StatusLine::new()?;
+    pub(super) fn start(stopper: &Stopper, registry: &Arc<Registry>, dials: Dials) -> Option<Self> {
+        let (line, registry) = (StatusLine::new()?, Arc::clone(registry));
         let control = stopper.control();
         let (end, ended) = mpsc::channel();
         let draw = move || {
@@ -33,7 +37,8 @@ impl Status {
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 let Some(now) = totals(&control) else { break };
                 let on = control.rules_are_on();
-                line.show(|columns| text(&before, &now, on, columns));
+                let rules = dials.words(&registry);
+                line.show(|columns| text(&before, &now, on, &rules, columns));
                 before = now;
             }
         };
@@ -89,7 +94,7 @@ impl Totals {
 }
 
 /// Returns the line for so many columns: all there is to say, or what fits of it.
-fn text(before: &Totals, now: &Totals, rules_on: bool, columns: usize) -> String {
+fn text(before: &Totals, now: &Totals, rules_on: bool, rules: &str, columns: usize) -> String {
     let seconds = now.seconds - before.seconds;
     let pair = |of: &dyn Fn(Direction) -> String| {
         let [up, down] = Direction::BOTH.map(of);
@@ -109,13 +114,16 @@ fn text(before: &Totals, now: &Totals, rules_on: bool, columns: usize) -> String
     });
     let off = if rules_on { "" } else { "rules off  " };
     let full = format!("{off}up/down  in {}  lost {lost}  held {held}  {speed}", came(grouped));
-    let lines = [
-        format!("{full}  ({KEYS})"),
-        full,
-        format!("{off}up/down in {} lost {lost} held {held} {speed}", came(short_count)),
-        format!("{off}in {} lost {lost} {speed}", came(short_count)),
-        format!("{off}in {} lost {lost}", came(short_count)),
-    ];
+    let short = format!("{off}up/down in {} lost {lost} held {held} {speed}", came(short_count));
+    let shorter = format!("{off}in {} lost {lost} {speed}", came(short_count));
+    let shortest = format!("{off}in {} lost {lost}", came(short_count));
+    let numbers = [&full, &short, &shorter, &shortest];
+    // What the keys turn is worth more than the speed.
+    let with_rules = numbers.map(|line| format!("{line}  {rules}"));
+    let mut lines = vec![format!("{full}  ({KEYS})"), full.clone(), short, shorter, shortest];
+    if !rules.is_empty() {
+        lines.splice(0..1, [format!("{}  ({KEYS})", with_rules[0])].into_iter().chain(with_rules));
+    }
     let fits = |line: &&String| line.chars().count() <= columns;
     match lines.iter().find(fits) {
         Some(line) => line.clone(),
@@ -146,11 +154,15 @@ mod tests {
     fn it_says_what_is_lost_and_how_fast_the_last_second_was() {
         let (before, now) = now();
         let full = "up/down  in 12,000/9,604  lost 20%/0%  held 12/0  2 Mbit/s/1 Mbit/s";
-        assert_eq!(text(&before, &now, true, 200), format!("{full}  ({KEYS})"));
-        assert_eq!(text(&before, &now, true, 79), full);
-        assert!(text(&before, &now, false, 200).starts_with("rules off  up/down"));
+        assert_eq!(text(&before, &now, true, "", 200), format!("{full}  ({KEYS})"));
+        assert_eq!(text(&before, &now, true, "", 79), full);
+        assert!(text(&before, &now, false, "", 200).starts_with("rules off  up/down"));
+        let rules = "up: 1 drop 2%, >2 delay 40 ms";
+        assert_eq!(text(&before, &now, true, rules, 110), format!("{full}  {rules}"));
+        let short = format!("in 12,000/9,604 lost 20%/0%  {rules}");
+        assert_eq!(text(&before, &now, true, rules, 79), short);
         // Nothing went out between two looks at the same time.
-        assert!(text(&now, &now, true, 79).ends_with("0 bit/s/0 bit/s"));
+        assert!(text(&now, &now, true, "", 79).ends_with("0 bit/s/0 bit/s"));
     }
 
     #[test]
@@ -161,8 +173,10 @@ mod tests {
                 way.entered *= scale;
             }
             for columns in 0..140 {
-                let line = text(&before, &now, true, columns);
-                assert!(line.chars().count() <= columns, "{columns}: {line}");
+                for rules in ["", "up: 1 drop 2%, >2 delay 40 ms"] {
+                    let line = text(&before, &now, true, rules, columns);
+                    assert!(line.chars().count() <= columns, "{columns}: {line}");
+                }
             }
         }
         assert_eq!([99_999, 123_456, 2_000_000_000].map(short_count), ["99,999", "123k", "2,000M"]);

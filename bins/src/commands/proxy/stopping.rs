@@ -140,6 +140,16 @@ impl Stopper {
         move || changes.make(reload::Wish::Toggle(origin))
     }
 
+    /// Returns what does what a key is for.
+    pub(super) fn presser(&self) -> impl Fn(u8) + Send + 'static {
+        let changes = self.changes.clone();
+        move |key| match key {
+            b' ' => changes.make(reload::Wish::Toggle(Origin::Key)),
+            b'1'..=b'9' | b'+' | b'=' | b'-' => changes.make(reload::Wish::Press(key)),
+            _ => {}
+        }
+    }
+
     fn stop(&self) {
         if let Some(command) = self.command.get() {
             command.ask();
@@ -182,7 +192,7 @@ impl Stopper {
         if self.has_file && !signals.contains(&SIGHUP) {
             signals.push(SIGHUP);
         }
-        let reloads = move |stopper: &Self| stopper.has_file && !(hangs_up && !has_terminal());
+        let reloads = move |stopper: &Self| stopper.has_file && (!hangs_up || has_terminal());
         let act = move |signal| match wishes.of(signal, stopper.command_runs(), reloads(&stopper)) {
             Wish::Toggle => toggle(),
             Wish::Reload => stopper.changes.make(reload::Wish::Reload),

@@ -278,15 +278,16 @@ impl<'a> Reader<'a> {
         routes.pop().ok_or_else(|| "route: there is none".to_owned())
     }
 
-    /// Holds what was read against the digest that was written.
+    /// Holds what was read against the digest that was written, if there is one.
     fn compare(&self, written: Option<String>) -> Result<(), String> {
-        let (written, read) = (needed("sha256", written)?, self.texts.digest(self.history.seed));
-        if written == read.to_string() {
+        let read = self.texts.digest(self.history.seed);
+        if written.is_none_or(|written| written == read.to_string()) {
             return Ok(());
         }
         Err(format!(
             "sha256: the configuration that holds here is not the one that is written ({read}); a \
-             line is missing in front, or was changed"
+             line is missing in front, or was changed: take \"sha256\" out of those behind it to \
+             read it all the same"
         ))
     }
 }

@@ -76,7 +76,7 @@ enum What {
         name: String,
         revision: u64,
         began: Began,
-        route: Option<Route>,
+        route: Option<Box<Route>>,
     },
     Rules {
         origin: Origin,
@@ -138,7 +138,8 @@ impl Queue {
             Changed::Proxy { name, deed, began } => {
                 let entry = proxies.get(name);
                 let revision = entry.map_or(0, |entry| entry.revision);
-                let (name, route) = (name.to_owned(), entry.map(Entry::as_route));
+                let route = entry.map(Entry::as_route).map(Box::new);
+                let name = name.to_owned();
                 What::Proxy { origin, deed, name, revision, began, route }
             }
             Changed::Rules { on, began } => {

@@ -17,9 +17,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The most that read events at once: each costs the event loop a line per packet.
-pub(super) const READERS_MAX: usize = 8;
-
 /// The size of what is handed to a reader in one go.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -33,14 +30,20 @@ const FLUSH_AFTER: Duration = Duration::from_millis(100);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// Those who read events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Readers {
     open: AtomicUsize,
+    most: usize,
     /// Lines that found no room.
     lost: AtomicU64,
 }
 
 impl Readers {
+    /// No more than so many at once.
+    pub(super) const fn new(most: usize) -> Self {
+        Self { open: AtomicUsize::new(0), most, lost: AtomicU64::new(0) }
+    }
+
     /// Returns how many there are.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -57,8 +60,9 @@ struct Place(Arc<Live>);
 
 impl Place {
     fn take(live: &Arc<Live>) -> Option<Self> {
-        let more = |open| (open < READERS_MAX).then_some(open + 1);
-        live.readers.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        let Readers { open, most, .. } = &live.readers;
+        let more = |open| (open < *most).then_some(open + 1);
+        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Self(Arc::clone(live)))
     }
 }
@@ -79,7 +83,9 @@ pub(super) async fn events(
     if let Some(error) = bad {
         return stream::refused(StatusCode::BAD_REQUEST, &error);
     }
-    let Some(place) = Place::take(&context.live) else { return stream::too_many(READERS_MAX) };
+    let Some(place) = Place::take(&context.live) else {
+        return stream::too_many(context.live.readers.most);
+    };
     let (queue, chunks) = mpsc::channel(CHUNKS_MAX);
     let reader = Box::new(Reader::new(only, queue, Arc::clone(&context.live)));
     let registry = context.registry;

@@ -1,6 +1,6 @@
 //! What one who watches is sent: the configuration, what happened, and what happens.
 
-use super::hub::{WATCHERS_MAX, Watcher};
+use super::hub::Watcher;
 use super::stream;
 use crate::context::Context;
 use axum::body::Bytes;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 /// Answers with events without end.
 pub(super) async fn live(State(context): State<Context>) -> Response {
     let live = Arc::clone(&context.live);
-    let Some(watcher) = live.watch() else { return stream::too_many(WATCHERS_MAX) };
+    let Some(watcher) = live.watch() else { return stream::too_many(live.watchers_max) };
     let looked = Arc::clone(&live);
     // Somebody may be changing it.
     let looked = tokio::task::spawn_blocking(move || looked.look_at_state()).await;

@@ -1,18 +1,20 @@
 //! The one who reads the counters each second, and those who are told of it.
 
+use super::endings::Endings;
 use super::events::Readers;
 use super::history::History;
 use super::hits::HitReader;
 use super::second::Second;
 use super::{state, stream};
-use crate::registry::{Origin, Registry};
+use crate::registry::{self, Origin, Registry};
 use axum::body::Bytes;
 use jostle_proxy::Snapshot;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::MissedTickBehavior;
 
 /// The time from one reading of the counters to the next.
@@ -21,8 +23,14 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The seconds that wait for a watcher; of a slower one the oldest are lost.
 const SECONDS_WAITING: usize = 16;
 
-/// The most that watch at once.
-pub(super) const WATCHERS_MAX: usize = 32;
+/// The most that watch at once, and that read events: each of these costs the event loop a line per
+/// packet.
+const WATCHERS_MAX: usize = 32;
+const READERS_MAX: usize = 8;
+
+/// The time between two changes of the configuration that are told apart: many quick ones are told
+/// as one.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// What happens, for all who watch.
 #[derive(Debug)]
@@ -32,6 +40,8 @@ pub(crate) struct Live {
     seconds: broadcast::Sender<Bytes>,
     state: watch::Sender<Bytes>,
     watchers: AtomicUsize,
+    /// The most that watch at once.
+    pub(super) watchers_max: usize,
     keeps_history: AtomicBool,
     /// Those who read the fates of packets.
     pub(super) readers: Readers,
@@ -42,6 +52,8 @@ struct Told {
     history: History,
     /// Set while the sampler runs.
     is_sampled: bool,
+    /// Set since somebody first wanted to be told of changes.
+    is_followed: bool,
 }
 
 /// One who watches. Dropping it ends that.
@@ -60,15 +72,18 @@ impl Drop for Watcher {
 }
 
 impl Live {
-    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+    /// `connections` are those that the API has: who watches takes half of them at most.
+    pub(crate) fn new(registry: Arc<Registry>, connections: usize) -> Self {
+        let quarter = (connections / 4).max(1);
         Self {
             registry,
             told: Mutex::default(),
             seconds: broadcast::Sender::new(SECONDS_WAITING),
             state: watch::Sender::new(Bytes::new()),
             watchers: AtomicUsize::new(0),
+            watchers_max: quarter.min(WATCHERS_MAX),
             keeps_history: AtomicBool::new(false),
-            readers: Readers::default(),
+            readers: Readers::new(quarter.min(READERS_MAX)),
         }
     }
 
@@ -81,11 +96,14 @@ impl Live {
 
     /// Lets one more watch, unless there are too many.
     pub(super) fn watch(self: &Arc<Self>) -> Option<Watcher> {
-        let more = |watchers| (watchers < WATCHERS_MAX).then_some(watchers + 1);
+        let more = |watchers| (watchers < self.watchers_max).then_some(watchers + 1);
         self.watchers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         // Under the lock no second comes between the history and those that follow.
         let mut told = self.lock();
         self.start_sampler(&mut told);
+        if !std::mem::replace(&mut told.is_followed, true) {
+            tokio::spawn(follow_changes(Arc::clone(self)));
+        }
         Some(Watcher {
             live: Arc::clone(self),
             history: stream::event("history", &told.history.to_json()),
@@ -129,7 +147,7 @@ impl Live {
         let over = !self.is_watched() && !self.keeps_history.load(Ordering::Relaxed);
         if over {
             // What happens from now on is in no second.
-            *told = Told::default();
+            (told.history, told.is_sampled) = (History::default(), false);
         }
         over
     }
@@ -175,10 +193,8 @@ impl Sampler {
         let hits = self.hits.as_ref().map(HitReader::take);
         if let Some(before) = self.before.replace(now) {
             let now = self.before.as_ref().expect("it was just put there");
-            let present = names(&live.registry);
-            live.tell(&Second::between(&before, now, hits, |name| present.contains(name)));
+            live.tell(&Second::between(&before, now, hits, &present(&live.registry)));
         }
-        live.look_at_state();
         self.count_hits(live);
         true
     }
@@ -196,6 +212,37 @@ impl Sampler {
     }
 }
 
-fn names(registry: &Registry) -> BTreeSet<String> {
-    registry.open(Origin::Api).iter().map(|(name, _)| name.to_owned()).collect()
+/// Tells of the configuration each time that it has changed.
+async fn follow_changes(live: Arc<Live>) {
+    let changed = Arc::new(Notify::new());
+    let (registry, notified) = (Arc::clone(&live.registry), Arc::clone(&changed));
+    let watch = move || {
+        let watcher: registry::Watcher = Box::new(move |_| {
+            notified.notify_one();
+            ControlFlow::Continue(())
+        });
+        registry.open(Origin::Api).watch(watcher);
+        // It may have changed before.
+        live.look_at_state();
+        live
+    };
+    let Ok(live) = tokio::task::spawn_blocking(watch).await else { return };
+    let mut quiet = tokio::time::interval(QUIET);
+    quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        changed.notified().await;
+        quiet.tick().await;
+        if live.is_watched() {
+            let live = Arc::clone(&live);
+            let looked = tokio::task::spawn_blocking(move || live.look_at_state()).await;
+            if looked.is_err() {
+                log::error!("the configuration could not be read");
+            }
+        }
+    }
+}
+
+fn present(registry: &Registry) -> BTreeMap<String, Endings> {
+    let table = registry.open(Origin::Api);
+    table.iter().map(|(name, entry)| (name.to_owned(), Endings::of(entry))).collect()
 }

@@ -5,6 +5,7 @@
 //! watches, unless it is told to [keep the history](Live::keep_history). Watchers are told by
 //! channels that forget what they do not take in time, so a slow one costs itself alone.
 
+mod endings;
 mod events;
 mod feed;
 mod history;

@@ -1,8 +1,10 @@
 //! What happened between two readings of the counters, in numbers.
 
+use super::endings::Endings;
 use super::hits::Hits;
+use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
-use jostle_proxy::{Distribution, LinkSummary, LinkTimes, Snapshot};
+use jostle_proxy::{Distribution, LinkSummary, LinkTimes, Snapshot, SocketSummary};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -63,12 +65,12 @@ struct Delay {
 
 impl Second {
     /// Tells of the time from one reading to the next. `hits` are what was counted meanwhile, if
-    /// somebody watched; `present` says which proxies are there.
+    /// somebody watched; `present` are the proxies that are there.
     pub(super) fn between(
         before: &Snapshot,
         now: &Snapshot,
         hits: Option<Hits>,
-        present: impl Fn(&str) -> bool,
+        present: &BTreeMap<String, Endings>,
     ) -> Self {
         let memory = &now.summary.memory;
         let mut second = Self {
@@ -77,13 +79,15 @@ impl Second {
             memory: Memory { used: memory.used, bound: memory.bound },
         };
         second.add_links(before, now);
-        second.add_sockets(now);
         second.add_hits(hits);
+        second.add_sockets(before, now, present);
         for proxy in second.proxies.values_mut() {
             [&mut proxy.up, &mut proxy.down].into_iter().for_each(Way::take_delays);
         }
         let many = second.proxies.len() > PROXIES_SILENT_MAX;
-        second.proxies.retain(|name, proxy| !proxy.is_silent() || (present(name) && !many));
+        second
+            .proxies
+            .retain(|name, proxy| !proxy.is_silent() || (present.contains_key(name) && !many));
         second
     }
 
@@ -97,13 +101,28 @@ impl Second {
         }
     }
 
-    fn add_sockets(&mut self, now: &Snapshot) {
+    fn add_sockets(
+        &mut self,
+        before: &Snapshot,
+        now: &Snapshot,
+        present: &BTreeMap<String, Endings>,
+    ) {
         for sockets in &now.summary.sockets {
-            let proxy = self.proxies.entry(sockets.route.clone()).or_default();
-            let open = |name| sockets.counts.get(name).copied().unwrap_or(0);
-            match sockets.protocol {
-                Transport::Udp => proxy.flows += open("flows_open"),
-                Transport::Tcp => proxy.connections += open("connections_open"),
+            let SocketSummary { route, protocol, counts, .. } = sockets;
+            let proxy = self.proxies.entry(route.clone()).or_default();
+            let count = |name: &str| counts.get(name).copied().unwrap_or(0);
+            match protocol {
+                Transport::Udp => proxy.flows += count("flows_open"),
+                Transport::Tcp => proxy.connections += count("connections_open"),
+            }
+            let Some(endings) = present.get(route) else { continue };
+            let more = |name: &str| {
+                count(name).saturating_sub(before.summary.socket_count(route, *protocol, name))
+            };
+            for (way, direction) in proxy.ways().into_iter().zip(Direction::BOTH) {
+                if let Some(hits) = &mut way.hits {
+                    endings.add_to(hits, direction, more);
+                }
             }
         }
     }

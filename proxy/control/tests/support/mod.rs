@@ -42,6 +42,11 @@ impl Running {
         Self::serving(settings, ServerSettings::default())
     }
 
+    /// The same with an API that serves many clients at once.
+    pub(crate) fn wide(settings: Settings) -> Self {
+        Self::serving(settings, ServerSettings { descriptors: 160, ..ServerSettings::default() })
+    }
+
     /// The same with settings of the API's own.
     pub(crate) fn serving(settings: Settings, api: ServerSettings) -> Self {
         let proxy = Proxy::bind(settings).expect("free ports");

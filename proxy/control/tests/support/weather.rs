@@ -102,7 +102,7 @@ impl Weather {
         let log = Log::default();
         settings.events = Some(Box::new(log.clone()));
         change(&mut settings);
-        let running = Running::with_settings(settings);
+        let running = Running::wide(settings);
         let listen = running.control.routes().expect("it runs")[0].listeners[0].address;
         let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         client.connect(listen).expect("a socket");

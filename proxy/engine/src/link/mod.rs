@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::memory::{Charge, Memory};
 use crate::packet::{Body, Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{Origin, Per, Rule, Setup, Timing, Work, copy_number};
+use crate::rules::{Match, Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
 use gate::Gate;
 use jostle_common::chance::Direction;
@@ -551,10 +551,15 @@ enum Event {
 }
 
 impl Element {
-    /// Returns true if it can live on under this rule.
+    /// Returns true if it can live on under this rule. What holds packets of flows that the rule
+    /// does not look at has to drain instead, or later packets of these flows would overtake them.
     fn serves(&self, rule: &Rule) -> bool {
+        let (own, other) = (&self.rule.selection, &rule.selection);
+        let chosen = |matching: &Option<Match>| matching.as_ref().and_then(|one| one.flow);
         self.rule.key == rule.key
-            && self.rule.selection.per == rule.selection.per
+            && own.per == other.per
+            && own.flows == other.flows
+            && chosen(&own.matching) == chosen(&other.matching)
             && self.rule.kind.works_like(&rule.kind)
     }
 

@@ -81,6 +81,14 @@ impl Delays {
         }
     }
 
+    /// Returns the mean in nanoseconds; a trace has none.
+    const fn mean(&self) -> Option<u64> {
+        match self {
+            Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => Some(*mean),
+            Self::Traced(_) => None,
+        }
+    }
+
     /// Returns the delay of a mark that comes at `at`: nothing is drawn for it.
     fn of_mark(&self, at: Instant, origin: Origin) -> u64 {
         match self {
@@ -95,6 +103,17 @@ fn tabulated(tables: &Tables) -> Option<DrawnDelay> {
     tables.as_ref()?.downcast_ref().cloned()
 }
 
+/// Gives packets that wait the times of another mean delay: the first one goes now, and without
+/// another one all do.
+fn move_on(inside: &mut [Packet], now: Instant, before: u64, after: Option<u64>) {
+    for (index, packet) in inside.iter_mut().enumerate() {
+        let moved = after.filter(|_| index > 0).map_or(now, |after| {
+            Instant::from_nanos(packet.at.as_nanos().saturating_sub(before)).plus_nanos(after)
+        });
+        packet.at = moved.max(now);
+    }
+}
+
 impl DelayStage {
     pub(super) fn new(setting: &Delay, setup: Setup<'_>) -> Self {
         let delays = Delays::new(setting, setup);
@@ -107,14 +126,21 @@ impl DelayStage {
 
 impl HoldingRule for DelayStage {
     /// Changes the setting, or removes the delay: packets inside keep their times, later ones queue
-    /// behind.
-    fn retune(&mut self, _: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
+    /// behind. Where ends are not held, as by Toxiproxy, what is inside follows the change.
+    fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
+        let is_removed = setting.is_none();
         let setting = of_kind(setting).unwrap_or(&NONE);
-        let inside = self.line.take();
+        let mut inside = self.line.take();
+        let follows = (!self.holds_ends).then(|| self.delays.mean()).flatten();
         // Its time goes on from when it began.
         self.delays = Delays::new(setting, Setup { origin: self.origin, ..setup });
         self.line = Line::new(self.delays.are_constant(), setting.reorder);
         self.holds_ends = setting.holds_ends;
+        if let Some(before) = follows {
+            let after = if is_removed { None } else { self.delays.mean() };
+            move_on(&mut inside, now, before, after);
+            self.latest = inside.last().map_or(self.latest, |last| last.at);
+        }
         if let Some(last) = inside.last() {
             self.floor = last.at;
         }
