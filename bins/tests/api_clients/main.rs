@@ -194,6 +194,44 @@ fn with_few_descriptors_neither_traffic_nor_api_takes_the_other_s() {
     }
 }
 
+#[test]
+fn what_the_command_line_says_of_tokens_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        format!("@{}", path.display())
+    };
+    let (short, none) = (file("short", "secret\n"), "@/nowhere/at/all".to_owned());
+    for (arguments, says) in [
+        (vec!["--api=0.0.0.0:0"], "add --api-token"),
+        (vec!["--api", "--api-token", "secret"], "openssl rand"),
+        (vec!["--api", "--api-token", &short], "openssl rand"),
+        (vec!["--api", "--api-token", &none], "cannot read /nowhere/at/all"),
+        (vec!["--api", "--api-host", "http://a.test"], "without scheme and port"),
+        (vec!["tcp://127.0.0.1:0=127.0.0.1:9", "--api-token", "long-enough"], "add --api"),
+    ] {
+        let output = jostle().arg("proxy").args(&arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    let token = file("token", "the-token-of-a-file\nand no more\n");
+    let api = Api::start(&["--api-token", &token, "--api-host", "named.test"]);
+    let address = format!("127.0.0.1:{}", api.port);
+    for (host, token, status) in [
+        ("named.test", "the-token-of-a-file", "200"),
+        ("localhost", "the-token-of-a-file", "200"),
+        ("named.test", "another-token", "401"),
+        ("other.test", "the-token-of-a-file", "421"),
+    ] {
+        let asks = format!(
+            "GET /version HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        assert!(answers(&address, &asks, &format!("HTTP/1.1 {status}")), "{host} {token}");
+    }
+}
+
 /// A page of another origin tries what a page can: nothing is changed and nothing is read.
 #[test]
 fn a_hostile_page_reaches_nothing() {
