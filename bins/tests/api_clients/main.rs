@@ -45,7 +45,7 @@ impl Api {
             match value["event"].as_str() {
                 Some("api") => break address,
                 Some("listening") => {
-                    route.get_or_insert(address.replace("tcp://", ""));
+                    route.get_or_insert_with(|| address.replace("tcp://", ""));
                 }
                 _ => {}
             }
