@@ -74,7 +74,7 @@ impl Reloading {
         wait_until("the next reload", || self.reloads() > before);
         let text = self.read("stderr.txt");
         let said = text.lines().rfind(|line| line.starts_with("read ")).unwrap();
-        said.replace(&format!("read {} again", self.path("config.json").display()), "").clone()
+        said.replace(&format!("read {} again", self.path("config.json").display()), "")
     }
 
     /// The changes in the journal so far: what, and to which proxy.
@@ -131,14 +131,14 @@ fn what_did_not_change_goes_on_and_what_is_wrong_changes_nothing() {
         let place = usize::from(name.as_bytes()[0] - b'a');
         route(name, &listens[place], upstream, 1)
     });
-    let running = Reloading::start(&config(&[a.clone(), b.clone()]), 2, &["--drain", "2s"]);
+    let running = Reloading::start(&config(&[a, b.clone()]), 2, &["--drain", "2s"]);
     let address = |place: usize| listens[place].trim_start_matches("tcp://").to_owned();
     let [mut at_a, mut at_b] = [0, 1].map(|place| TcpStream::connect(address(place)).unwrap());
     assert!(talks(&mut at_a) && talks(&mut at_b));
 
     // A live change, a new route, and nothing.
     let slow = route("a", &listens[0], upstream, 3);
-    let both = config(&[slow.clone(), b.clone(), c.clone()]).to_string();
+    let both = config(&[slow.clone(), b, c]).to_string();
     assert_eq!(running.reload(&both), ": added c; changed a");
     assert!(talks(&mut at_a) && talks(&mut at_b));
     assert!(talks(&mut TcpStream::connect(address(2)).unwrap()));
@@ -180,7 +180,7 @@ fn what_did_not_change_goes_on_and_what_is_wrong_changes_nothing() {
     assert!(talks(&mut TcpStream::connect(address(2)).unwrap()), "d listens where c did");
 
     // A file that leaves nothing to do is a mistake.
-    let mut off = slow.clone();
+    let mut off = slow;
     off["enabled"] = false.into();
     assert_eq!(
         running.reload(&config(&[off]).to_string()),
@@ -341,7 +341,7 @@ fn from_journal(arguments: &[&str], folder: &Path) -> Output {
 fn the_journal_of_a_run_becomes_a_profile_and_a_configuration() {
     let upstream = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let [a, b] = ["a", "b"].map(|name| route(name, "udp://127.0.0.1:0", upstream, 2));
-    let running = Reloading::start(&config(&[a.clone(), b.clone()]), 2, &[]);
+    let running = Reloading::start(&config(&[a, b.clone()]), 2, &[]);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.send_to(b"first", running.jostle.address("udp")).unwrap();
     // That it has come is in the journal with the next change.

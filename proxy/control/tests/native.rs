@@ -142,7 +142,7 @@ fn a_proxy_comes_with_all_that_it_is_asked_to_have_or_not_at_all() {
     refused(json!({ "follow": true }), "follow: ");
     refused(
         json!({ "protocol": "udp", "toxics": [ { "type": "slicer" } ] }),
-        "profile: route \"1\": rule \"slicer_downstream\" acts on TCP streams",
+        "profile: route \"p\": rule \"slicer_downstream\" acts on TCP streams",
     );
     assert_eq!(running.ask("GET", "/proxies", "").body, "{}", "nothing of it was created");
 

@@ -335,7 +335,8 @@ impl Conversation {
         let stamp = ((sent.as_nanos() / 1_000_000) as u32).wrapping_add(1);
         let view = &mut self.views[side.index()];
         view.stamp[direction.index()] = stamp;
-        let acknowledged = view.acknowledged[back.index()];
+        // What a handshake answers is the other's SYN, also one that is made up behind the bytes.
+        let acknowledged = offset.map_or(0, |_| view.acknowledged[back.index()]);
         let echo = if flags & flags::ACK == 0 { 0 } else { view.stamp[back.index()] };
         let mut options = Vec::with_capacity(36);
         if offset.is_none() {
@@ -372,5 +373,114 @@ impl Conversation {
         if self.waiting.len() > WAITING_MAX {
             self.settle();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::transport::Transport;
+
+    fn open(crossing: Crossing) -> Conversation {
+        let key = FlowKey { route: 0, transport: Transport::Tcp, flow: 1 };
+        let ends = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        Conversation::open(key, ms(1), ends, crossing)
+    }
+
+    const fn ms(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn bytes(length: usize) -> Payload {
+        Payload::Bytes(vec![7; length])
+    }
+
+    /// The drafts of a side: time, direction, flags, relative numbers, payload.
+    fn told(drafts: &[Draft], side: Side) -> Vec<(u64, Direction, u8, u32, u32, u32)> {
+        let of_side: Vec<&Draft> = drafts.iter().filter(|draft| draft.side == side).collect();
+        let syn = |direction| {
+            let is_syn = |draft: &&&Draft| {
+                draft.direction == direction && draft.header.flags & flags::SYN != 0
+            };
+            of_side.iter().find(is_syn).map_or(0, |draft| draft.header.sequence)
+        };
+        let initial = Direction::BOTH.map(syn);
+        let told = of_side.iter().map(|draft| {
+            let TcpHeader { sequence, acknowledged, flags, .. } = draft.header;
+            let (forth, back) = (draft.direction.index(), draft.direction.opposite().index());
+            let acknowledged =
+                if flags & flags::ACK == 0 { 0 } else { acknowledged.wrapping_sub(initial[back]) };
+            let at = draft.at.as_nanos() / 1_000_000;
+            let sequence = sequence.wrapping_sub(initial[forth]);
+            (at, draft.direction, flags, sequence, acknowledged, draft.payload.len())
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn pieces_are_segments_behind_a_handshake_and_numbered_by_side() {
+        const UP: Direction = Direction::Up;
+        const DOWN: Direction = Direction::Down;
+        let mut stream = open(Crossing::Pieces);
+        stream.reach(ms(2), ("127.0.0.1:3".parse().unwrap(), "127.0.0.1:4".parse().unwrap()));
+        // The second of three is lost, and the first crosses before the upstream has answered.
+        for length in [100, 200, 300] {
+            stream.piece((Side::Client, UP), ms(3), bytes(length), Remark::default());
+        }
+        stream.piece((Side::Server, UP), ms(4), bytes(100), Remark::default());
+        stream.connect(ms(5));
+        stream.piece((Side::Server, UP), ms(6), bytes(300), Remark::default());
+        stream.finish(Side::Server, UP, ms(7));
+        stream.finish(Side::Server, UP, ms(8));
+        let drafts = stream.take_ready();
+        use flags::{ACK, FIN, PSH, SYN};
+        let client = [
+            (1, UP, SYN, 0, 0, 0),
+            (1, DOWN, SYN | ACK, 0, 1, 0),
+            (1, UP, ACK, 1, 1, 0),
+            (3, UP, PSH | ACK, 1, 1, 100),
+            (3, DOWN, ACK, 1, 101, 0),
+            (3, UP, PSH | ACK, 101, 1, 200),
+            (3, DOWN, ACK, 1, 301, 0),
+            (3, UP, PSH | ACK, 301, 1, 300),
+            (3, DOWN, ACK, 1, 601, 0),
+        ];
+        assert_eq!(told(&drafts, Side::Client), client);
+        let server = [
+            (2, UP, SYN, 0, 0, 0),
+            (5, DOWN, SYN | ACK, 0, 1, 0),
+            (5, UP, ACK, 1, 1, 0),
+            (5, UP, PSH | ACK, 1, 1, 100),
+            (5, DOWN, ACK, 1, 101, 0),
+            (6, UP, PSH | ACK, 101, 1, 300),
+            (6, DOWN, ACK, 1, 401, 0),
+            (7, UP, FIN | ACK, 401, 1, 0),
+            (7, DOWN, ACK, 1, 402, 0),
+        ];
+        assert_eq!(told(&drafts, Side::Server), server);
+    }
+
+    #[test]
+    fn an_upstream_that_refuses_answers_the_syn_with_a_reset() {
+        let mut stream = open(Crossing::Straight);
+        stream.reach(ms(2), ("127.0.0.1:3".parse().unwrap(), "127.0.0.1:4".parse().unwrap()));
+        stream.reset(Side::Server, Direction::Down, ms(3));
+        stream.reset(Side::Client, Direction::Down, ms(3));
+        stream.tear_down(ms(4));
+        let drafts = stream.take_ready();
+        let flags: Vec<u8> = told(&drafts, Side::Server).iter().map(|one| one.2).collect();
+        assert_eq!(flags, [flags::SYN, flags::RST | flags::ACK]);
+        assert_eq!(told(&drafts, Side::Client).len(), 4, "and the client is told once");
+    }
+
+    #[test]
+    fn a_piece_that_is_too_long_for_a_packet_is_several() {
+        let mut stream = open(Crossing::Blocks);
+        stream.take_ready();
+        let (way, remark) = ((Side::Client, Direction::Up), Remark::default());
+        stream.piece(way, ms(2), Payload::Unknown(150_000), remark);
+        let lengths: Vec<u32> =
+            stream.take_ready().iter().map(|draft| draft.payload.len()).collect();
+        assert_eq!(lengths, [65_000, 65_000, 20_000, 0]);
     }
 }

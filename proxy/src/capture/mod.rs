@@ -5,9 +5,9 @@
 //! is on the side where it came in, with a comment that says which it is and what became of it, and
 //! if it was delivered on the other side, when it left.
 //!
-//! The loop writes notes into chunks ([`sink`]), which wait for a thread in a bounded queue. There
-//! they become frames ([`translator`], [`conversation`], [`headers`]), are put in the order of their
-//! times ([`order`]), and are written ([`file`]). What found no room is counted.
+//! The loop writes notes into chunks (`sink`), which wait for a thread in a bounded queue. There
+//! they become frames (`translator`, `conversation`, `headers`), are put in the order of their
+//! times (`order`), and are written (`file`). What found no room is counted.
 
 mod conversation;
 mod file;

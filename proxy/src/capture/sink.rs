@@ -221,3 +221,61 @@ impl Drop for CaptureSink {
         self.lose(self.chunk.notes.iter().map(|note| note.what.packets()).sum());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jostle_common::chance::Direction;
+    use std::sync::mpsc::{self, Receiver};
+
+    fn passed(sink: &mut CaptureSink, count: usize, bytes: &[u8]) {
+        for number in 0..count {
+            let at = Instant::from_micros(number as u64);
+            let event = FlowEvent::Passed(Direction::Up, bytes);
+            let (route, transport) = ("web", Transport::Tcp);
+            sink.observe(&Observed { route, transport, flow: 1, at, event });
+        }
+    }
+
+    fn notes(chunks: &Receiver<Chunk>) -> Vec<What> {
+        chunks.try_iter().flat_map(|chunk| chunk.notes).map(|note| note.what).collect()
+    }
+
+    /// Nobody takes what is told: what finds no room is counted, and told of once there is room.
+    #[test]
+    fn a_writer_that_stands_still_costs_packets_and_stops_nothing() {
+        for (length, count) in [(1, 100_000), (60_000, 1_000)] {
+            let (queue, chunks) = mpsc::sync_channel(4);
+            let shared = Arc::new(Shared::default());
+            let mut sink = CaptureSink::new(queue, Arc::clone(&shared));
+            passed(&mut sink, count, &vec![7; length]);
+            let lost = shared.lost.load(Ordering::Relaxed);
+            let held = count as u64 - lost / 2;
+            let bytes = (4 * CHUNK_BYTES + CHUNK_BYTES_MAX + 5 * length) as u64;
+            let most = (4 * CHUNK_NOTES as u64 + CHUNK_NOTES_MAX as u64).min(bytes / length as u64);
+            assert!(held <= most && held > most / 2, "{length}: {held} of at most {most}");
+            let told = notes(&chunks);
+            assert!(!told.contains(&What::Missing));
+            // Now there is room.
+            passed(&mut sink, 1, b"x");
+            drop(sink);
+            let told = [told, notes(&chunks)].concat();
+            assert_eq!(told.iter().filter(|what| **what == What::Missing).count(), 1);
+            assert_eq!(told[0], What::Route(Span { start: 0, length: 3 }));
+            let all: u64 = told.iter().map(What::packets).sum();
+            assert_eq!(all, 2 * (held + 1), "the rest is counted");
+            assert_eq!(shared.lost.load(Ordering::Relaxed), lost);
+        }
+    }
+
+    #[test]
+    fn a_writer_that_has_gone_costs_all_that_comes() {
+        let (queue, chunks) = mpsc::sync_channel(4);
+        drop(chunks);
+        let shared = Arc::new(Shared::default());
+        let mut sink = CaptureSink::new(queue, Arc::clone(&shared));
+        passed(&mut sink, 5_000, b"x");
+        drop(sink);
+        assert_eq!(shared.lost.load(Ordering::Relaxed), 10_000);
+    }
+}

@@ -38,15 +38,18 @@ impl Client {
     /// # Errors
     /// When that is no address.
     pub(super) fn new(address: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let address = address.trim_end_matches('/');
         let wrong = |why: &str| {
             Usage::error(format!("the API at {address}: {why}; write 127.0.0.1:8474, say"))
         };
-        let base = match address.split_once("://") {
-            Some(("http", _)) => address.to_owned(),
+        let host = match address.split_once("://") {
+            Some(("http", host)) => host,
             Some(_) => return Err(wrong("it speaks plain HTTP only")),
-            None if address.starts_with(':') => format!("http://127.0.0.1{address}"),
-            None => format!("http://{address}"),
+            None => address,
+        };
+        let host = host.trim_end_matches('/');
+        let base = match host.starts_with(':') {
+            true => format!("http://127.0.0.1{host}"),
+            false => format!("http://{host}"),
         };
         let uri: ureq::http::Uri = base.parse().map_err(|_| wrong("that is no address"))?;
         if uri.host().is_none_or(str::is_empty) {

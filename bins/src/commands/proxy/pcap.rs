@@ -15,19 +15,25 @@ const SIZE_LEAST: u64 = 64 << 10;
 /// The options of a capture.
 #[derive(Args, Clone, Debug)]
 pub(super) struct PcapArgs {
-    /// Write what crosses both sides of the box to a pcapng file, for Wireshark: dropped packets
-    /// with the rule that did it, delayed ones when they leave
+    /// Capture both sides of the box as pcapng, with what became of each packet (more options:
+    /// --help)
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     pcap: Option<PathBuf>,
     /// Begin another file when one has so many bytes: FILE.pcapng, FILE.1.pcapng …
-    #[arg(long, value_name = "SIZE", requires = "pcap", help_heading = "The run")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        requires = "pcap",
+        hide_short_help = true,
+        help_heading = "The run"
+    )]
     pcap_size: Option<ByteSize>,
     /// Keep at most so many of these files, the newest
-    #[arg(long, value_name = "COUNT", requires = "pcap_size", default_value_t = 10,
+    #[arg(long, value_name = "COUNT", requires = "pcap_size", hide_short_help = true, default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(1..), help_heading = "The run")]
     pcap_files: u32,
     /// Write at most so many bytes of a packet, headers included
-    #[arg(long, value_name = "BYTES", requires = "pcap", default_value_t = 262_144,
+    #[arg(long, value_name = "BYTES", requires = "pcap", hide_short_help = true, default_value_t = 262_144,
         value_parser = clap::value_parser!(u32).range(40..=262_144), help_heading = "The run")]
     pcap_snap: u32,
 }

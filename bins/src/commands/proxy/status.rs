@@ -159,7 +159,7 @@ mod tests {
         assert!(text(&before, &now, false, "", 200).starts_with("rules off  up/down"));
         let rules = "up: 1 drop 2%, >2 delay 40 ms";
         assert_eq!(text(&before, &now, true, rules, 110), format!("{full}  {rules}"));
-        let short = format!("in 12,000/9,604 lost 20%/0%  {rules}");
+        let short = format!("in 12,000/9,604 lost 20%/0% 2 Mbit/s/1 Mbit/s  {rules}");
         assert_eq!(text(&before, &now, true, rules, 79), short);
         // Nothing went out between two looks at the same time.
         assert!(text(&now, &now, true, "", 79).ends_with("0 bit/s/0 bit/s"));

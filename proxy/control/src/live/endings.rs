@@ -56,9 +56,9 @@ mod tests {
     #[test]
     fn a_count_shows_at_the_rules_that_raise_it() {
         let profile = r#"{
-            "up":   [ { "rule": "reset", "name": "tear" }, { "rule": "drop", "chance": "1%" } ],
+            "up":   [ { "rule": "reset", "name": "tear", "after": "1s" }, { "rule": "drop", "chance": "1%" } ],
             "down": [ { "rule": "close_after", "bytes": "1KiB" },
-                      { "rule": "reset", "enabled": false } ] }"#;
+                      { "rule": "reset", "after": "1s", "enabled": false } ] }"#;
         let endings = Endings::in_profile(&Profile::from_json(profile).unwrap());
         let more = |count: &str| u64::from(count == "reset_by_rule") * 3;
         let mut hits = [BTreeMap::from([("tear".to_owned(), 1)]), BTreeMap::new()];

@@ -1,5 +1,6 @@
 //! The counters for Prometheus: Toxiproxy's two by its names, and ours.
 
+use super::families::{Families, Labels};
 use super::hub::Live;
 use super::stream;
 use crate::context::Context;
@@ -9,33 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
-use jostle_proxy::{Distribution, LinkSummary, LinkTimes, Snapshot};
+use jostle_proxy::{LinkSummary, LinkTimes, Snapshot};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet, prometheus_text, text,
-};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The type of the newer format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// The upper bounds of the classes of delays and latenesses, in nanoseconds: 1, 2 and 5 times the
-/// powers of ten from 1 µs to 50 s.
-const EDGES: [u64; 24] = edges();
-
-const fn edges() -> [u64; 24] {
-    let (mut edges, mut place, mut decade) = ([0; 24], 0, 1_000);
-    while place < edges.len() {
-        edges[place] = decade * [1, 2, 5][place % 3];
-        if place % 3 == 2 {
-            decade *= 10;
-        }
-        place += 1;
-    }
-    edges
-}
 
 /// Answers with the counters, in the format that is asked for.
 pub(super) async fn metrics(State(context): State<Context>, headers: HeaderMap) -> Response {
@@ -116,7 +98,7 @@ impl Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut families = Families(encoder);
+        let mut families = Families::new(encoder);
         self.toxiproxys(&mut families)?;
         self.packets(&mut families)?;
         self.times(&mut families)?;
@@ -288,8 +270,6 @@ impl Scrape {
     }
 }
 
-type Labels<'a> = Vec<(&'static str, &'a str)>;
-
 fn one<'a>(value: u64) -> impl Iterator<Item = (Labels<'a>, u64)> {
     std::iter::once((Vec::new(), value))
 }
@@ -307,72 +287,6 @@ const fn protocol(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
-    }
-}
-
-/// Writes families of metrics. What has no row is left out.
-struct Families<'a>(DescriptorEncoder<'a>);
-
-impl Families<'_> {
-    fn counter<'a, V: EncodeCounterValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl Iterator<Item = (Labels<'a>, V)>,
-    ) -> fmt::Result {
-        let mut rows = rows.peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in rows {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
-        }
-        Ok(())
-    }
-
-    fn gauge<'a, V: EncodeGaugeValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl Iterator<Item = (Labels<'a>, V)>,
-    ) -> fmt::Result {
-        let mut rows = rows.peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in rows {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn histogram<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl Iterator<Item = (Labels<'a>, &'a Distribution)>,
-    ) -> fmt::Result {
-        let mut rows = rows.peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        // Where one class ends in truth: times are told apart by steps.
-        let bounds = EDGES.iter().map(|edge| Distribution::edge(*edge) as f64 / 1e9);
-        let bounds: Vec<f64> = bounds.chain([f64::INFINITY]).collect();
-        for (labels, times) in rows {
-            let classes: Vec<(f64, u64)> =
-                bounds.iter().copied().zip(times.classes(&EDGES)).collect();
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-                times.sum(),
-                times.count(),
-                &classes,
-                None,
-            )?;
-        }
-        Ok(())
     }
 }
 
@@ -400,11 +314,5 @@ mod tests {
         ] {
             assert_eq!(wants_open_metrics(accept), open, "{accept}");
         }
-    }
-
-    #[test]
-    fn edges_go_from_a_microsecond_to_most_of_a_minute() {
-        assert_eq!((EDGES[0], EDGES[1], EDGES[2], EDGES[3]), (1_000, 2_000, 5_000, 10_000));
-        assert_eq!(EDGES[23], 50_000_000_000);
     }
 }

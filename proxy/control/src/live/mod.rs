@@ -7,6 +7,7 @@
 
 mod endings;
 mod events;
+mod families;
 mod feed;
 mod history;
 mod hits;

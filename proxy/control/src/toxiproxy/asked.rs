@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// The fields beyond Toxiproxy's, but for the protocol.
 const FURTHER: [&str; 7] = ["tcp", "unit", "profile", "toxics", "seed", "idle", "follow"];
 
+/// The longest name of a route in a file.
+const NAME_BYTES_MAX: usize = 64;
+
 /// A proxy as a body asks for it.
 pub(super) struct Asked {
     pub(super) name: String,
@@ -68,11 +71,15 @@ fn route(
     let further = FURTHER.into_iter().filter_map(|name| Some((name, fields.value(name)?)));
     let mut written: Map<String, Value> =
         further.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-    // Nothing is no list, and so are no toxics.
+    // Clients send an empty list with every proxy; it stands beside a profile.
     written.retain(|name, value| name != "toxics" || *value != Value::Array(Vec::new()));
     let says_tcp = ["tcp", "unit", "profile"].iter().any(|name| written.contains_key(*name));
     let protocol = protocol.unwrap_or(Transports::Tcp);
-    // Where it listens and leads is Toxiproxy's affair: any text is right.
+    // A file's routes have shorter names than Toxiproxy's may have. Errors say the name.
+    if (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control) {
+        written.insert("name".to_owned(), name.into());
+    }
+    // Where it listens and leads is read as Toxiproxy does, not as in a file.
     written.insert("listen".to_owned(), format!("{}://[::]:0", protocol.scheme()).into());
     written.insert("upstream".to_owned(), "localhost:1".into());
     let mut route = Route::from_value(written.into())
@@ -82,7 +89,7 @@ fn route(
     }
     let listen = HostPort { host: String::new(), port: 0 };
     let route = Route { name: name.to_owned(), listen, ..route };
-    // The name is in errors of this kind.
+    // Of the mode that it has now.
     route.check_rules().map_err(Refusal::bad)?;
     Ok((route, !says_tcp))
 }

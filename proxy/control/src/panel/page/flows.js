@@ -13,7 +13,7 @@ let asking = false;
 
 async function look() {
   const proxy = current();
-  if (asking || !proxy || !section.open || document.hidden || !store.online) return;
+  if (asking || !proxy || proxy.leaving || !section.open || document.hidden || !store.online) return;
   asking = true;
   try {
     const { value } = await ask("GET", `${path(proxy.name, "flows")}?limit=${ROWS_MAX}`);

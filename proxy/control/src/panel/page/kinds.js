@@ -10,9 +10,9 @@ const SELECTION = [text("flows", "Share of flows", "100%"), choice("per", "Count
 const damage = "A modelled TCP segment that is damaged is lost: its checksum would say so.";
 const units = "On this raw route a packet is a piece of the stream, and what is lost stays lost.";
 
-/** `main` is what the slider sets, `fresh` a rule that was not there before. */
+/** `main` is what the slider sets, `fresh` a rule that was not there before; `each`: it acts on every packet that passes. */
 export const ROWS = [
-  { kind: "delay", clumsy: "Lag", about: "holds each packet", main: "time", quantity: TIME, fresh: { time: "50ms" },
+  { kind: "delay", clumsy: "Lag", about: "holds each packet", main: "time", quantity: TIME, fresh: { time: "50ms" }, each: true,
     further: [text("jitter", "Jitter", "10ms"), choice("shape", "Shape", ["uniform", "normal", "pareto", "paretonormal"], "uniform"), text("memory", "Memory of the jitter", "50ms"), flag("reorder", "Jitter may reorder"), ...SELECTION] },
   { kind: "drop", clumsy: "Drop", about: "loses packets", main: "chance", quantity: SHARE, fresh: { chance: "10%" }, raw: units,
     further: [text("length", "Mean burst, in packets or time", "3 or 200ms"), ...SELECTION] },
@@ -24,7 +24,7 @@ export const ROWS = [
     further: [whole("behind", "Passed by", "1"), text("at_most", "Waits at most", "50ms"), flag("ahead", "Sends ahead instead"), ...SELECTION] },
   { kind: "corrupt", clumsy: "Tamper", about: "flips bits", main: "chance", quantity: SHARE, fresh: { chance: "10%" }, modelled: damage,
     further: [whole("bits", "Bits per packet", "1"), ...SELECTION] },
-  { kind: "rate", clumsy: "Bandwidth", about: "lets no more through", main: "limit", quantity: RATE, fresh: { limit: "1Mbit/s" },
+  { kind: "rate", clumsy: "Bandwidth", about: "lets no more through", main: "limit", quantity: RATE, fresh: { limit: "1Mbit/s" }, each: true,
     further: [text("queue", "Queue: time, bytes or packets", "100ms"), choice("discipline", "A full queue loses", ["tail", "head", "codel"], "tail"), text("burst", "Burst", "0B"), whole("overhead", "Overhead per packet, bytes", "0"), ...SELECTION] },
   { kind: "reset", clumsy: "Reset", about: "resets a TCP connection, so long after its first data", main: "after", quantity: TIME, fresh: { after: "1s" }, stream: true,
     further: [text("flows", "Share of connections", "100%")] },

@@ -128,7 +128,10 @@ export function makeRow(way, row, number) {
     const proxy = current();
     const rules = proxy ? shown(proxy)[way] : [];
     const index = ruleIndex(rules, row.kind);
-    const number = index < 0 ? 0 : second?.hits?.[keyOf(rules, index)] ?? 0;
+    const rule = rules[index];
+    // What is done to every packet is chosen by no draw, and so is no hit of its own.
+    const passed = row.each && rule && isOn(rule) && rule.flows === undefined && store.rulesOn ? second?.packets_out : 0;
+    const number = rule ? second?.hits?.[keyOf(rules, index)] ?? passed ?? 0 : 0;
     element.classList.toggle("hit", number > 0);
     setText(hits, number > 0 ? `${number > 9999 ? `${Math.round(number / 1000)}k` : number}/s` : "");
   }

@@ -112,8 +112,11 @@ byId("remove").addEventListener("click", () => {
 });
 byId("remove-sure").addEventListener("click", () => {
   const name = store.selected;
+  const proxy = current();
   removing.close();
-  act(`${name} removed`, () => ask("DELETE", path(name)));
+  // Nobody asks any more of what may be gone already.
+  proxy.leaving = true;
+  act(`${name} removed`, () => ask("DELETE", path(name)).finally(() => { proxy.leaving = false; }));
 });
 
 on("state", () => { draw(); open(); });
