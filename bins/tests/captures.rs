@@ -1,5 +1,6 @@
 //! `--pcap` as Wireshark's own dissectors read it: headers and checksums, what became of each packet,
 //! and that counters, event log and capture agree.
+#![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod proxy_support;
@@ -261,8 +262,16 @@ fn exchange(address: SocketAddr, listener: &TcpListener, up: usize, down: usize)
     serving.join().unwrap();
 }
 
+/// What was said of a stream.
+struct Said {
+    frames: Vec<Frame>,
+    complaints: Vec<String>,
+    events: Vec<Value>,
+    summary: Summary,
+}
+
 /// What a route does to a stream of TCP, and what the capture says of it.
-fn stream(host: &str, options: &[&str]) -> Option<(Vec<Frame>, Vec<String>, Vec<Value>, Summary)> {
+fn stream(host: &str, options: &[&str]) -> Option<Said> {
     let Ok(listener) = TcpListener::bind(host) else {
         eprintln!("SKIPPED: {host} is not there");
         return None;
@@ -276,7 +285,8 @@ fn stream(host: &str, options: &[&str]) -> Option<(Vec<Frame>, Vec<String>, Vec<
     let jostle = Jostle::start(&arguments, 1);
     exchange(jostle.address("tcp"), &listener, 100_000, 50_000);
     let summary = jostle.stop();
-    Some((frames(&capture), complaints(&capture), events(&log), summary))
+    let (frames, complaints, events) = (frames(&capture), complaints(&capture), events(&log));
+    Some(Said { frames, complaints, events, summary })
 }
 
 /// How many bytes of payload a side shows on their way to a port.
@@ -291,7 +301,9 @@ fn a_modelled_stream_is_shown_as_its_segments() {
         return;
     }
     for host in ["127.0.0.1:0", "[::1]:0"] {
-        let Some((frames, told, events, summary)) = stream(host, &["--delay", "5ms"]) else {
+        let Some(Said { frames, complaints: told, events, summary }) =
+            stream(host, &["--delay", "5ms"])
+        else {
             continue;
         };
         assert_eq!(told, [""; 0], "{host}");
@@ -309,7 +321,10 @@ fn what_the_model_sends_again_is_seen_and_nothing_else_is_complained_about() {
         return;
     }
     let options = ["--delay", "5ms", "--drop", "3%", "--corrupt", "2%"];
-    let Some((frames, told, events, summary)) = stream("127.0.0.1:0", &options) else { return };
+    let Some(Said { frames, complaints: told, events, summary }) = stream("127.0.0.1:0", &options)
+    else {
+        return;
+    };
     assert_agreement(&frames, &events, &summary, "tcp");
     assert!(summary.sockets("tcp", "retransmissions") > 0);
     // What any capture of a network that loses has.
@@ -335,7 +350,11 @@ fn the_pieces_of_a_raw_route_are_segments_of_either_side() {
     }
     for unit in ["read", "4KiB"] {
         let options = ["--tcp", "raw", "--unit", unit, "--drop", "10%", "--delay", "5ms"];
-        let Some((frames, told, events, summary)) = stream("127.0.0.1:0", &options) else { return };
+        let Some(Said { frames, complaints: told, events, summary }) =
+            stream("127.0.0.1:0", &options)
+        else {
+            return;
+        };
         assert_eq!(told, [""; 0], "{unit}");
         assert_agreement(&frames, &events, &summary, "tcp");
         assert!(payload(&frames, "0") >= 150_000 - 8192, "{unit}");
@@ -347,7 +366,7 @@ fn a_route_without_rules_is_captured_too() {
     if !installed("tshark") {
         return;
     }
-    let Some((frames, told, ..)) = stream("127.0.0.1:0", &[]) else { return };
+    let Some(Said { frames, complaints: told, .. }) = stream("127.0.0.1:0", &[]) else { return };
     assert_eq!(told, [""; 0]);
     assert_eq!([payload(&frames, "0"), payload(&frames, "1")], [150_000; 2]);
     let fins = frames.iter().filter(|frame| frame[9] == "0x0011");

@@ -167,7 +167,7 @@ fn what_is_left_out_on_purpose_is_counted_apart() {
     let lines = std::fs::read_to_string(file).unwrap();
     let packets = lines.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!((&line["reason"], &line["rules"]), (&"drop".into(), &vec!["drop"].into()));
+        assert_eq!((&line["reason"], &line["rules"]), (&"drop".into(), &vec!["--drop"].into()));
         line["packet"].as_u64().unwrap()
     });
     let blocks: Vec<u64> = packets.map(|packet| (packet - 1) / 10).collect();

@@ -91,7 +91,7 @@ pub struct ProxyArgs {
     /// The seed of all draws; without it one is drawn and printed
     #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
-    /// Write what became of each packet, a JSON object per line; "-" is stdout
+    /// Write what became of each packet, a JSON object per line; "-" is stdout (some of them: --help)
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
     #[command(flatten)]

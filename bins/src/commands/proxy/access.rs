@@ -15,7 +15,8 @@ pub(super) struct Access {
     api_token: Option<String>,
     /// Answer requests for this host too, besides localhost and the address that the API listens on;
     /// several may be given
-    #[arg(long, value_name = "NAME", value_parser = host, help_heading = "The run")]
+    #[arg(long, value_name = "NAME", value_parser = host, hide_short_help = true,
+        help_heading = "The run")]
     api_host: Vec<String>,
 }
 

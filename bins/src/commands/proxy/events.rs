@@ -9,11 +9,12 @@ pub(super) struct EventArgs {
     /// Of --events, write only some: route=web,direction=up,flow=3-5,fate=discarded (or a reason,
     /// such as drop); several values of one key are alternatives
     #[arg(long, value_name = "FILTER", requires = "events", value_parser = Selection::parse,
-        help_heading = "The run")]
+        hide_short_help = true, help_heading = "The run")]
     events_only: Option<Selection>,
     /// Of --events, write one packet of so many, the same ones in each run
     #[arg(long, value_name = "COUNT", requires = "events",
-        value_parser = clap::value_parser!(u64).range(1..), help_heading = "The run")]
+        value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true,
+        help_heading = "The run")]
     events_every: Option<u64>,
 }
 
