@@ -2,6 +2,7 @@
 //! digests and names.
 #![no_main]
 
+use jostle_common::http1::RequestFraming;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,25 +14,6 @@ mod http {
     pub(crate) mod digest_field;
     pub(crate) mod disposition;
     pub(crate) mod names;
-    #[path = "server"]
-    pub(crate) mod server {
-        pub(crate) mod framing;
-
-        use framing::RequestFraming;
-
-        /// However the bytes of a connection are cut, they mean the same.
-        pub(crate) fn requests_are_the_same_in_any_pieces(bytes: &[u8], step: usize) {
-            let (mut whole, mut pieces) = (RequestFraming::new(1024), RequestFraming::new(1024));
-            whole.follow(bytes);
-            for piece in bytes.chunks(step) {
-                if pieces.follow(piece) < piece.len() {
-                    break;
-                }
-            }
-            let status = |framing: &RequestFraming| framing.wrong().map(|wrong| wrong.status);
-            assert_eq!(status(&whole), status(&pieces));
-        }
-    }
     #[path = "site"]
     pub(crate) mod site {
         mod conditions;
@@ -205,8 +187,21 @@ fuzz_target!(|case: Case<'_>| {
     http::site::headers_are_judged(&case);
     http::site::a_name_is_safe(case.text);
     let step = usize::from(case.run.1).max(1);
-    http::server::requests_are_the_same_in_any_pieces(case.text.as_bytes(), step);
+    requests_are_the_same_in_any_pieces(case.text.as_bytes(), step);
     let (c, count) = case.run;
     let run: String = std::iter::repeat_n(c, count.into()).collect();
     http::site::a_name_is_safe(&format!("{}{run}{}", case.text, case.end));
 });
+
+/// However the bytes of a connection are cut, they mean the same.
+fn requests_are_the_same_in_any_pieces(bytes: &[u8], step: usize) {
+    let (mut whole, mut pieces) = (RequestFraming::new(1024), RequestFraming::new(1024));
+    whole.follow(bytes);
+    for piece in bytes.chunks(step) {
+        if pieces.follow(piece) < piece.len() {
+            break;
+        }
+    }
+    let status = |framing: &RequestFraming| framing.wrong().map(|wrong| wrong.status);
+    assert_eq!(status(&whole), status(&pieces));
+}

@@ -3,7 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
 use super::caught::caught;
-use super::framing::BadRequest;
 use super::handler::{Body, Context, Exchange, HttpEvent};
 use super::peer_watch::PeerWatch;
 use super::places::Place;
@@ -15,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use jostle_common::http1::BadRequest;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;

@@ -6,7 +6,6 @@ mod accept;
 mod caught;
 mod connection;
 mod counts;
-mod framing;
 mod handler;
 mod limits;
 mod peer_watch;

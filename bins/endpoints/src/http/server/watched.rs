@@ -3,10 +3,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "hyper runs on tokio, and so do its waits")]
 
-use super::framing::{BadRequest, RequestFraming};
 use super::handler::Context;
 use crate::http::pace::Pace;
 use jostle_common::clock::Clock;
+use jostle_common::http1::{BadRequest, RequestFraming};
 use jostle_common::time::Instant;
 use std::io;
 use std::net::Shutdown;

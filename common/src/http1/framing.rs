@@ -1,22 +1,17 @@
-//! The shape of requests, as RFC 9112 has it: where each begins and ends, and that no two readers
-//! could see it differently.
-//!
-//! It stands in front of hyper, which takes some of what it must not (two equal lengths, a length
-//! beside chunks, bare line feeds). It looks at the bytes in passing and holds none of them back
-//! but those of the first request that is wrong, so hyper never sees that one whole.
+//! Where each request of a connection begins and ends.
 
-mod head;
-
-pub(super) use head::BadRequest;
-use head::{BodyFraming, Head};
-use hyper::StatusCode;
+use super::head::{self, BadRequest, BodyFraming, Head};
+use http::StatusCode;
 
 /// The longest line of a chunk's size with its extensions, and all trailers together.
 const CHUNK_LINES_BYTES_MAX: usize = 16 << 10;
 
 /// The place in the requests of a connection.
+///
+/// It looks at the bytes in passing and holds none of them back but those of the first request that
+/// is wrong, so whoever reads behind it never sees that one whole.
 #[derive(Debug)]
-pub(super) struct RequestFraming {
+pub struct RequestFraming {
     head_bytes_max: usize,
     place: Place,
     /// The line that is not complete yet, without what has been dealt with.
@@ -39,20 +34,46 @@ enum Place {
 }
 
 impl RequestFraming {
-    pub(super) fn new(head_bytes_max: usize) -> Self {
+    /// Stands before the first request of a connection. A head has at most so many bytes.
+    pub fn new(head_bytes_max: usize) -> Self {
         Self { head_bytes_max, place: Place::Head(Head::default()), line: Vec::new(), wrong: None }
     }
 
+    /// Stands behind a head, in front of a body of this length.
+    pub fn of_body(body: BodyFraming) -> Self {
+        let place = match body {
+            BodyFraming::Length(0) => Place::Head(Head::default()),
+            BodyFraming::Length(length) => Place::Body(length),
+            BodyFraming::Chunked => Place::ChunkSize,
+        };
+        Self { place, ..Self::new(0) }
+    }
+
     /// Returns the request that is wrong, once its bytes have come.
-    pub(super) const fn wrong(&self) -> Option<BadRequest> {
+    pub const fn wrong(&self) -> Option<BadRequest> {
         self.wrong
     }
 
     /// Follows bytes that have come, and returns how many of them may be passed on: all, or those in
     /// front of what is wrong. Nothing more may be passed on after that.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> usize {
+    pub fn follow(&mut self, bytes: &[u8]) -> usize {
+        self.follow_while(bytes, |_| true)
+    }
+
+    /// Follows bytes up to the end of the request that they belong to, and returns how many these
+    /// are.
+    pub fn follow_one(&mut self, bytes: &[u8]) -> usize {
+        self.follow_while(bytes, |framing| !framing.is_between())
+    }
+
+    /// Returns true where no request has begun, or the last one has ended.
+    pub fn is_between(&self) -> bool {
+        matches!(&self.place, Place::Head(head) if head.bytes() == 0) && self.line.is_empty()
+    }
+
+    fn follow_while(&mut self, bytes: &[u8], go_on: impl Fn(&Self) -> bool) -> usize {
         let mut passed = 0;
-        while passed < bytes.len() && self.wrong.is_none() {
+        while passed < bytes.len() && self.wrong.is_none() && go_on(self) {
             let rest = &bytes[passed..];
             match &mut self.place {
                 Place::Body(left) | Place::Chunk(left) => {
@@ -97,9 +118,7 @@ impl RequestFraming {
                 head.count(line.len());
                 match head.line(text)? {
                     None => return Ok(taken),
-                    Some(BodyFraming::Length(0)) => Place::Head(Head::default()),
-                    Some(BodyFraming::Length(length)) => Place::Body(length),
-                    Some(BodyFraming::Chunked) => Place::ChunkSize,
+                    Some(body) => Self::of_body(body).place,
                 }
             }
             Place::ChunkEnd if text.is_empty() => Place::ChunkSize,
@@ -147,6 +166,3 @@ fn chunk_size(line: &[u8]) -> Result<u64, BadRequest> {
     let text = std::str::from_utf8(size).map_err(|_| bad)?;
     u64::from_str_radix(text, 16).map_err(|_| bad)
 }
-
-#[cfg(test)]
-mod tests;

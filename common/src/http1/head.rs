@@ -1,37 +1,43 @@
 //! The head of a request, line by line: what of it could be read in two ways, and how long the body
 //! behind it is.
 
-use hyper::StatusCode;
+use http::StatusCode;
 
 /// A request that is refused before it is one, with the connection: nothing behind it can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) struct BadRequest {
-    pub(in crate::http) status: StatusCode,
-    pub(in crate::http) reason: &'static str,
+pub struct BadRequest {
+    /// What it is answered with.
+    pub status: StatusCode,
+    /// What is wrong.
+    pub reason: &'static str,
     /// True if its head was right, and has been passed on.
-    pub(in crate::http) is_in_body: bool,
+    pub is_in_body: bool,
 }
 
 impl BadRequest {
-    pub(super) const fn new(status: StatusCode, reason: &'static str) -> Self {
+    /// Refuses a head.
+    pub const fn new(status: StatusCode, reason: &'static str) -> Self {
         Self { status, reason, is_in_body: false }
     }
 
-    pub(super) const fn bad(reason: &'static str) -> Self {
+    /// Refuses it as a bad request (400).
+    pub const fn bad(reason: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 }
 
 /// The length of a request's body (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyFraming {
+pub enum BodyFraming {
+    /// So many bytes.
     Length(u64),
+    /// Chunks, up to one of no bytes.
     Chunked,
 }
 
 /// The fields that have been read, which say how long the body is and whom the request is for.
-#[derive(Debug, Default)]
-pub(super) struct Head {
+#[derive(Clone, Debug, Default)]
+pub struct Head {
     bytes: usize,
     begun: bool,
     is_http_1_0: bool,
@@ -52,30 +58,32 @@ enum Codings {
 }
 
 impl Head {
-    pub(super) const fn bytes(&self) -> usize {
+    /// Returns how many bytes it has so far.
+    pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) const fn count(&mut self, bytes: usize) {
+    /// Counts bytes of it.
+    pub const fn count(&mut self, bytes: usize) {
         self.bytes += bytes;
     }
 
     /// Returns the refusal of a head that does not fit.
-    pub(super) const fn too_large(&self) -> BadRequest {
+    pub const fn too_large(&self) -> BadRequest {
         match self.begun {
             true => BadRequest::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "the head is larger than --max-head",
+                "the head is too large",
             ),
-            false => BadRequest::new(
-                StatusCode::URI_TOO_LONG,
-                "the request line is longer than --max-head",
-            ),
+            false => BadRequest::new(StatusCode::URI_TOO_LONG, "the request line is too long"),
         }
     }
 
     /// Takes a line without its end. Returns how long the body is when the line was the last.
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<Option<BodyFraming>, BadRequest> {
+    ///
+    /// # Errors
+    /// When two readers could read it differently.
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<BodyFraming>, BadRequest> {
         if !self.begun {
             // A client may send an empty line behind the last body (RFC 9112, section 2.2).
             if !line.is_empty() {
@@ -164,7 +172,10 @@ fn request_line(line: &[u8]) -> Result<bool, BadRequest> {
 
 /// Splits a field line: a token, a colon, and a value without control characters. A line that goes
 /// on the one before (RFC 9112, section 5.2) has no token.
-pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadRequest> {
+///
+/// # Errors
+/// When it is no field line.
+pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadRequest> {
     let colon = line.iter().position(|byte| *byte == b':');
     let (name, value) = colon
         .map(|colon| (&line[..colon], line[colon + 1..].trim_ascii()))

@@ -1,0 +1,14 @@
+//! The shape of HTTP/1 requests, as RFC 9112 has it, and that no two readers could see it
+//! differently.
+//!
+//! Parsers in common use take some of what they must not: two equal lengths, a length beside chunks,
+//! bare line feeds. What stands behind this sees none of that.
+
+mod framing;
+mod head;
+
+pub use framing::RequestFraming;
+pub use head::{BadRequest, BodyFraming, Head, field};
+
+#[cfg(test)]
+mod tests;
