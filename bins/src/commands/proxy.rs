@@ -8,6 +8,7 @@ mod events;
 mod first;
 mod journal;
 mod output;
+mod outputs;
 mod panel;
 mod pcap;
 mod plan;
@@ -29,17 +30,16 @@ use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
 use jostle_control::{Journal, Registry, Server, ServerError, ServerSettings};
-use jostle_engine::route::{TcpMode, Unit};
+use jostle_engine::route::{Route, TcpMode, Unit};
 use jostle_proxy::capture::Capture;
-use jostle_proxy::{Proxy, Settings, StartError};
+use jostle_proxy::{Proxy, Selection, Settings, StartError};
 use jostle_study::profiles;
 use jostle_study::weather::Weather;
-use output::Output;
+use outputs::Outputs;
 use pcap::{Pcap, PcapArgs};
 use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -178,67 +178,19 @@ impl ProxyArgs {
 
     fn relay(self) -> anyhow::Result<ExitCode> {
         let printer = self.printer()?;
-        let address = self.panel.address(self.api)?;
         let plan = plan::plan(&self)?;
-        let routes = plan.routes.clone();
-        let upstreams: BTreeMap<String, String> =
-            routes.iter().map(|route| (route.name.clone(), route.upstream.to_string())).collect();
-        let mut settings = Settings::new(plan.routes, plan.seed);
-        // Machines count; people want to see that anything comes at all.
-        settings.on_client = if self.json { None } else { first::hook() };
-        settings.portable = self.portable;
-        settings.connect_timeout = self.connect_timeout.0;
-        settings.amplification = self.amplification.0;
-        settings.memory = plan::memory(self.memory)?;
-        settings.per_source = self.per_source.map(|most| most as usize);
-        // The API's are its own: neither it nor the traffic can take the other's.
-        let kept = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
-        let mut api_settings = self.access.settings(kept)?;
-        api_settings.panel = self.panel.is_served();
-        if address.is_some() {
-            settings.kept_descriptors = kept;
-        } else if self.access.is_said() {
-            return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
-        }
+        let api = self.api_plan()?;
+        let (routes, seed) = (plan.routes, plan.seed);
+        let settings = self.settings(&routes, seed, &api)?;
         let mut outputs = Outputs::open(&self)?;
-        if let Some(events) = &outputs.events {
-            settings.events = Some(events.writer().context("the event log")?);
-            settings.events_only = self.event_choice.selection();
-        }
-        let capture = match outputs.pcap.as_ref().map(Pcap::start).transpose() {
-            Ok(started) => started.map(|(capture, sink)| {
-                settings.sinks.push(sink);
-                capture
-            }),
+        let started = match start(settings, &api, &outputs, self.event_choice.selection()) {
+            Ok(started) => started,
             Err(error) => {
                 outputs.withdraw();
                 return Err(error);
             }
         };
-        let proxy = match Proxy::bind(settings) {
-            Ok(proxy) => proxy,
-            Err(error) => {
-                outputs.withdraw();
-                return Err(match error {
-                    StartError::Circle { .. } => Usage::error(error.to_string()),
-                    error => error.into(),
-                });
-            }
-        };
-        let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
-        let start =
-            |address| Server::start_with(address, Arc::clone(&registry), api_settings.clone());
-        let api = address.map(start);
-        let api = match api.transpose() {
-            Ok(api) => api,
-            Err(error) => {
-                outputs.withdraw();
-                return Err(match error {
-                    ServerError::Open { .. } => Usage::error(error.to_string()),
-                    error => error.into(),
-                });
-            }
-        };
+        let Started { proxy, registry, server, capture } = started;
         let has_file = plan.source.is_some();
         if has_file {
             registry.begin_with_file(&routes);
@@ -246,44 +198,25 @@ impl ProxyArgs {
         outputs.begin();
         let journal = outputs.journal.as_ref().map(|file| -> anyhow::Result<Journal> {
             let file = file.writer().context("the journal")?;
-            Journal::start(&registry, plan.seed, file).context("the journal")
+            Journal::start(&registry, seed, file).context("the journal")
         });
         let journal = journal.transpose()?;
         if plan.drawn {
-            note(&format!("seed {}", plan.seed));
+            note(&format!("seed {seed}"));
         }
         let changer =
-            Changer::new(Arc::clone(&registry), plan.source, plan.seed, self.watch, self.drain.0);
+            Changer::new(Arc::clone(&registry), plan.source, seed, self.watch, self.drain.0);
         let dials = changer.dials();
         let stopper =
             Stopper::new(proxy.control(), self.drain.0, Wishes::start(changer)?, has_file);
         stopper.listen_to_signals()?;
-        let keys = match self.command.as_slice() {
-            [] => keys::on(stopper.presser()),
-            _ => None,
-        };
-        let listening: Vec<RouteAddresses> = proxy
-            .listeners()
-            .iter()
-            .map(|one| RouteAddresses {
-                url: format!("{}://{}", one.protocol, one.address),
-                listen: one.address.to_string(),
-                upstream: upstreams.get(&one.route).cloned().unwrap_or_default(),
-            })
-            .collect();
-        for (listener, addresses) in proxy.listeners().iter().zip(&listening) {
-            let route = routes.iter().find(|route| route.name == listener.route);
-            let url = &addresses.url;
-            printer.ready_as(&listener.route, url, || {
-                route.map_or_else(|| url.clone(), |route| ready::line(route, url))
-            });
-        }
-        if let Some(api) = &api {
-            let address = api.address().to_string();
+        let wraps = !self.command.is_empty();
+        let keys = if wraps { None } else { keys::on(stopper.presser()) };
+        let listening = announce(printer, &proxy, &routes);
+        if let Some(server) = &server {
+            let address = server.address().to_string();
             printer.event("api", json!({ "address": address }), || format!("API http://{address}"));
-        }
-        if let Some(api) = &api {
-            self.panel.ready(printer, api.address(), api_settings.token.as_ref());
+            self.panel.ready(printer, server.address(), api.settings.token.as_ref());
         }
         if keys.is_some() && !self.json {
             note(status::KEYS);
@@ -296,12 +229,11 @@ impl ProxyArgs {
             stopper.stop_after(limit)?;
         }
         // A command prints to the terminal as it likes.
-        let status = (self.command.is_empty() && !self.json)
-            .then(|| Status::start(&stopper, &registry, dials));
+        let status = (!wraps && !self.json).then(|| Status::start(&stopper, &registry, dials));
         let mut summary = proxy.run();
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;
-        drop(api);
+        drop(server);
         let journal = journal.map(Journal::finish);
         drop(status);
         drop(keys);
@@ -332,6 +264,34 @@ impl ProxyArgs {
         }
     }
 
+    /// Returns where the API is to answer, and how.
+    fn api_plan(&self) -> anyhow::Result<ApiPlan> {
+        let address = self.panel.address(self.api)?;
+        if address.is_none() && self.access.is_said() {
+            return Err(Usage::error("--api-token and --api-host are for the API; add --api"));
+        }
+        // The API's are its own: neither it nor the traffic can take the other's.
+        let descriptors = ServerSettings::descriptors(jostle_sys::raise_descriptor_limit());
+        let mut settings = self.access.settings(descriptors)?;
+        settings.panel = self.panel.is_served();
+        Ok(ApiPlan { address, descriptors, settings })
+    }
+
+    fn settings(&self, routes: &[Route], seed: u64, api: &ApiPlan) -> anyhow::Result<Settings> {
+        let mut settings = Settings::new(routes.to_vec(), seed);
+        // Machines count; people want to see that anything comes at all.
+        settings.on_client = if self.json { None } else { first::hook() };
+        settings.portable = self.portable;
+        settings.connect_timeout = self.connect_timeout.0;
+        settings.amplification = self.amplification.0;
+        settings.memory = plan::memory(self.memory)?;
+        settings.per_source = self.per_source.map(|most| most as usize);
+        if api.address.is_some() {
+            settings.kept_descriptors = api.descriptors;
+        }
+        Ok(settings)
+    }
+
     /// Returns where results go: not to stdout when that is the command's or the event log's.
     fn printer(&self) -> anyhow::Result<Printer> {
         if self.journal.as_deref().is_some_and(output::is_stdout) {
@@ -352,39 +312,62 @@ impl ProxyArgs {
     }
 }
 
-/// The files that a run writes. They keep what they held until the proxy has started.
-struct Outputs {
-    events: Option<Output>,
-    journal: Option<Output>,
-    summary: Option<Output>,
-    pcap: Option<Pcap>,
+/// The API as it is asked for.
+struct ApiPlan {
+    address: Option<SocketAddr>,
+    descriptors: usize,
+    settings: ServerSettings,
 }
 
-impl Outputs {
-    fn open(args: &ProxyArgs) -> anyhow::Result<Self> {
-        let mut outputs = Self { events: None, journal: None, summary: None, pcap: None };
-        let opened = (|| {
-            outputs.events = args.events.as_deref().map(Output::open).transpose()?;
-            outputs.pcap = args.pcap.open()?;
-            outputs.journal = args.journal.as_deref().map(Output::open).transpose()?;
-            outputs.summary = args.summary.as_deref().map(Output::open).transpose()?;
-            anyhow::Ok(())
-        })();
-        if let Err(error) = opened {
-            outputs.withdraw();
-            return Err(error);
+/// A proxy that listens, and what was started with it.
+struct Started {
+    proxy: Proxy,
+    registry: Arc<Registry>,
+    server: Option<Server>,
+    capture: Option<Capture>,
+}
+
+/// Starts all that may fail before the files of the run are touched.
+fn start(
+    mut settings: Settings,
+    api: &ApiPlan,
+    outputs: &Outputs,
+    events_only: Selection,
+) -> anyhow::Result<Started> {
+    if let Some(events) = &outputs.events {
+        settings.events = Some(events.writer().context("the event log")?);
+        settings.events_only = events_only;
+    }
+    let capture = outputs.pcap.as_ref().map(Pcap::start).transpose()?.map(|(capture, sink)| {
+        settings.sinks.push(sink);
+        capture
+    });
+    let proxy = Proxy::bind(settings).map_err(|error| match error {
+        StartError::Circle { .. } => Usage::error(error.to_string()),
+        error => error.into(),
+    })?;
+    let registry = Arc::new(Registry::new(proxy.control(), proxy.routes()));
+    let listen = |address| Server::start_with(address, Arc::clone(&registry), api.settings.clone());
+    let server = api.address.map(listen).transpose().map_err(|error| match error {
+        ServerError::Open { .. } => Usage::error(error.to_string()),
+        error => error.into(),
+    })?;
+    Ok(Started { proxy, registry, server, capture })
+}
+
+/// Says where each route listens, and returns the same for a command.
+fn announce(printer: Printer, proxy: &Proxy, routes: &[Route]) -> Vec<RouteAddresses> {
+    let addresses = proxy.listeners().iter().map(|listener| {
+        let route = routes.iter().find(|route| route.name == listener.route);
+        let url = format!("{}://{}", listener.protocol, listener.address);
+        printer.ready_as(&listener.route, &url, || {
+            route.map_or_else(|| url.clone(), |route| ready::line(route, &url))
+        });
+        RouteAddresses {
+            url,
+            listen: listener.address.to_string(),
+            upstream: route.map(|route| route.upstream.to_string()).unwrap_or_default(),
         }
-        Ok(outputs)
-    }
-
-    fn begin(&self) {
-        let all = self.events.iter().chain(&self.journal).chain(&self.summary);
-        all.for_each(Output::begin);
-    }
-
-    fn withdraw(self) {
-        let pcap = self.pcap.map(|pcap| pcap.output);
-        let all = self.events.into_iter().chain(self.journal).chain(self.summary).chain(pcap);
-        all.for_each(Output::withdraw);
-    }
+    });
+    addresses.collect()
 }
