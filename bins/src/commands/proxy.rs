@@ -29,7 +29,8 @@ use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
 use jostle_console::terminal::{Printer, note};
-use jostle_control::{Journal, Registry, Server, ServerError, ServerSettings};
+use jostle_control::{Journal, Origin, Registry, Server, ServerError, ServerSettings};
+use jostle_engine::profile::Profile;
 use jostle_engine::route::{Route, TcpMode, Unit};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Proxy, Selection, Settings, StartError};
@@ -240,6 +241,7 @@ impl ProxyArgs {
         // Whichever ended first, the command's status is ours.
         let status = child.map_or(ExitCode::SUCCESS, child::finish);
         stopper.yield_to_signal();
+        let routes = as_asked(routes, &registry);
         let mut text = report::summary(printer, &summary, &routes);
         if let Some(end) = &journal {
             text = format!("{text}\n{}", journal::summary(printer, end));
@@ -353,6 +355,18 @@ fn start(
         error => error.into(),
     })?;
     Ok(Started { proxy, registry, server, capture })
+}
+
+/// Takes the rules out of the routes that were changed since: what the summary is compared with did
+/// not hold all the time.
+fn as_asked(mut routes: Vec<Route>, registry: &Registry) -> Vec<Route> {
+    let table = registry.open(Origin::Start);
+    for route in &mut routes {
+        if table.get(&route.name).is_none_or(|entry| entry.revision > 1) {
+            route.profile = Profile::default();
+        }
+    }
+    routes
 }
 
 /// Says where each route listens, and returns the same for a command.

@@ -28,6 +28,9 @@ impl WatchArgs {
         let is_table = io::stdout().is_terminal() && !teller.json;
         let mut told = 0;
         client.events(&["live"], |event, data| {
+            if event == "state" && told == 0 {
+                self.check_names(&serde_json::from_str(data)?)?;
+            }
             if event != "second" {
                 return Ok(true);
             }
@@ -42,6 +45,20 @@ impl WatchArgs {
             told += 1;
             Ok(self.count.is_none_or(|count| told < count))
         })
+    }
+
+    /// Refuses names that no proxy has.
+    fn check_names(&self, state: &Value) -> anyhow::Result<()> {
+        let proxies = state["proxies"].as_array();
+        let is_there =
+            |name: &&String| proxies.into_iter().flatten().any(|proxy| proxy["name"] == **name);
+        match self.names.iter().find(|name| !is_there(name)) {
+            Some(name) => Err(anyhow::anyhow!(
+                "there is no proxy \"{}\"; \"jostle ctl list\" has them",
+                escaped(name)
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The directions of the proxies that are asked for.

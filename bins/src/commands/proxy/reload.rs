@@ -128,7 +128,11 @@ impl Changer {
             (None, _) => return,
         };
         let before = source.files.clone();
-        let read = source.read();
+        let read = match source.files.iter().find(|path| path.exists() && !path.is_file()) {
+            // Who opens a pipe waits for its writer.
+            Some(path) => Err(anyhow::anyhow!("{} is no regular file", path.display())),
+            None => source.read(),
+        };
         if source.files != before {
             seen = Sighting::of(&source.files);
         }

@@ -133,6 +133,13 @@ impl Journal {
 impl Queue {
     /// Notes a change, or counts it if there is no room.
     fn note(&mut self, change: &Change<'_>) {
+        // All that holds is a long line. It is written once those in front of it are, not for each
+        // place that becomes free.
+        if self.untold > 0 && self.spool.progress().written < self.queued {
+            self.lost += 1;
+            self.untold += 1;
+            return;
+        }
         let &Change { at, origin, changed, proxies, rules_on } = change;
         let what = match changed {
             Changed::Proxy { name, deed, began } => {

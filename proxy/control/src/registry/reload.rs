@@ -10,13 +10,19 @@ mod plan;
 use super::{Deed, Entry, Origin, Registry, State, Table};
 use jostle_common::time::Instant;
 use jostle_engine::route::Route;
-use jostle_proxy::{Began, Carried, OrderError, PreparedRoute, RouteState, StartError};
+use jostle_proxy::{Began, Carried, OrderError, PreparedRoute, RouteId, RouteState, StartError};
 use plan::{Step, by_name, plan};
 use std::io;
 use std::time::Duration;
 
 /// How often a plan is made anew because the table changed while its names were looked up.
 const PLANS_MAX: usize = 5;
+
+/// How often an address that is still taken is tried for again when a step is undone.
+const UNDO_TRIES: u32 = 200;
+
+/// The time between.
+const UNDO_PAUSE: Duration = Duration::from_millis(5);
 
 /// What taking over a file changed, by the names of the routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -265,22 +271,51 @@ impl Table<'_> {
         Ok(Some(Done { tell: vec![(name.clone(), deed, at, outcome)], new: name, before: None }))
     }
 
-    /// Undoes steps, the last one first.
+    /// Undoes steps, the last one first. What cannot be undone stays as it is, and the next reload
+    /// takes it for changed.
     fn undo(&mut self, done: Vec<Done>, drain: Duration) {
         for Done { new, before, .. } in done.into_iter().rev() {
-            let id = self.state.proxies.remove(&new).and_then(|entry| entry.id);
+            let there = self.state.proxies.remove(&new);
+            let id = there.as_ref().and_then(|entry| entry.id);
             let undone = match (&before, id) {
                 (Some((entry, back)), Some(id)) if entry.id.is_some() => {
-                    self.control.replace_prepared(id, back, drain).map(drop)
+                    self.put_back(id, back, drain)
                 }
                 (_, Some(id)) => self.control.close(id).map(drop),
                 (_, None) => Ok(()),
             };
-            if let Err(error) = undone {
-                log::error!("route {new}: the reload could not be undone: {error}");
+            match (undone, before) {
+                (Ok(()), Some((entry, _))) => {
+                    self.state.proxies.insert(entry.route.name.clone(), entry);
+                }
+                (Ok(()), None) => {}
+                (Err(error), before) => {
+                    log::error!("route {new}: the reload could not be undone: {error}");
+                    let names = before.map(|(entry, _)| entry.route.name);
+                    for name in names.into_iter().chain([new.clone()]) {
+                        self.state.file.remove(&name);
+                    }
+                    self.state.proxies.extend(there.map(|entry| (new, entry)));
+                }
             }
-            if let Some((entry, _)) = before {
-                self.state.proxies.insert(entry.route.name.clone(), entry);
+        }
+    }
+
+    /// Puts a route back in the place of another. Its sockets of datagrams are read out before they
+    /// are closed, so its address may be taken for a few turns of the loop yet.
+    fn put_back(
+        &self,
+        id: RouteId,
+        back: &PreparedRoute,
+        drain: Duration,
+    ) -> Result<(), OrderError> {
+        let mut tries = 0..UNDO_TRIES;
+        loop {
+            match self.control.replace_prepared(id, back, drain) {
+                Err(error) if is_taken(&error) && tries.next().is_some() => {
+                    std::thread::park_timeout(UNDO_PAUSE);
+                }
+                result => return result.map(drop),
             }
         }
     }

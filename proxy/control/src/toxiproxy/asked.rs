@@ -4,7 +4,7 @@
 use super::answer::Refusal;
 use super::body::Fields;
 use crate::registry::Entry;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports};
+use jostle_engine::route::{HostPort, Route, TcpMode, Transports, check_name};
 use serde_json::{Map, Value};
 
 /// The fields beyond Toxiproxy's, but for the protocol.
@@ -37,6 +37,7 @@ impl Asked {
             value.filter(|text| !text.is_empty()).ok_or_else(missing)
         };
         let (name, upstream) = (required("name", name)?, required("upstream", upstream)?);
+        check_name(&name).map_err(|problem| Refusal::bad(format!("name: {problem}{place}")))?;
         let protocol = protocol(text("protocol")?, place)?;
         let (route, tcp_follows) = route(&name, protocol, &fields, place)?;
         let listen = listen.unwrap_or_default();

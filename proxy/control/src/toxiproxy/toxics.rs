@@ -7,7 +7,7 @@ use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{
-    ListedToxic, Toxic, ToxicError, add_toxic, is_toxic_name_taken, toxics_of_profile,
+    ListedToxic, Toxic, ToxicError, add_toxic, check_name, is_toxic_name_taken, toxics_of_profile,
 };
 use serde_json::Value;
 
@@ -52,6 +52,7 @@ pub(super) fn create(table: &mut Table<'_>, proxy: &str, body: &Value) -> Result
     let entry = table.get(proxy).ok_or_else(|| Refusal::missing("proxy"))?;
     let is_taken = |name: &str| is_toxic_name_taken(&entry.route.profile, name);
     let toxic = Toxic::from_value(body, is_taken).map_err(said)?;
+    check_name(&toxic.name).map_err(|problem| Refusal::bad(format!("name: {problem}")))?;
     change(table, proxy, |profile| add_toxic(profile, &toxic))?;
     Ok(toxic)
 }

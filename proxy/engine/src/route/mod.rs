@@ -8,7 +8,7 @@ mod toxiproxy;
 mod written;
 
 pub use raw::{
-    Configuration, named_profile, named_text, parse_listen, parse_route, parse_unit,
+    Configuration, check_name, named_profile, named_text, parse_listen, parse_route, parse_unit,
     parse_upstream, schema,
 };
 

@@ -51,7 +51,7 @@ pub(super) const ROUTE_KEYS: [&str; 10] =
 #[serde(deny_unknown_fields)]
 struct RawRoute {
     /// Its name in counters, in the event log and in its draws; its ordinal from 1 unless stated.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 255))]
     name: Option<String>,
     /// Where it listens: udp://, tcp:// or both://HOST:PORT; without a scheme TCP.
     listen: String,
@@ -230,9 +230,7 @@ fn route(
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let name = raw.name.unwrap_or_else(|| ordinal.to_string());
-    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-        return Err(SettingError::new(at("name"), "a name has 1 to 64 printable characters"));
-    }
+    check_name(&name).map_err(|problem| SettingError::new(at("name"), problem))?;
     let (transport, listen) =
         parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
     let upstream = parse_upstream(&raw.upstream)
@@ -274,6 +272,15 @@ fn route(
     };
     route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
     Ok(route)
+}
+
+/// Checks the name of a route, or of a rule: it stands in logs, on terminals and in URLs.
+///
+/// # Errors
+/// When it is empty, has more than 255 bytes, or characters that cannot be printed.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    let is_name = (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
+    is_name.then_some(()).ok_or("a name has 1 to 255 printable characters")
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {

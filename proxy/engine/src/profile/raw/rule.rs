@@ -170,10 +170,10 @@ fn check_stream_selection(
 fn rule_name(place: &str, fields: &mut Map<String, Value>) -> Result<Option<String>, SettingError> {
     match fields.remove("name") {
         None => Ok(None),
-        Some(Value::String(name)) if !name.is_empty() && name.len() <= 64 => Ok(Some(name)),
+        Some(Value::String(name)) if !name.is_empty() && name.len() <= 255 => Ok(Some(name)),
         Some(other) => Err(SettingError::new(
             within(place, "name"),
-            format!("{other} is not a name; write 1 to 64 characters"),
+            format!("{other} is not a name; write 1 to 255 characters"),
         )),
     }
 }

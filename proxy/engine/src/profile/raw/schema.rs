@@ -126,7 +126,7 @@ fn rule(kind: &str, own: Schema, one_of: &[&str], generator: &mut SchemaGenerato
         }
     }
     let name = json!({
-        "type": "string", "minLength": 1, "maxLength": 64,
+        "type": "string", "minLength": 1, "maxLength": 255,
         "description": "Who the rule is, in its draws, in counters and in events; its kind and \
                         ordinal (drop, drop#2) unless stated.",
     });
