@@ -16,7 +16,7 @@ const rate = (field) => (way, span) => (way[field] * 8) / span;
 
 const line = (label, way, of, dash) => ({ label, way, of, dash });
 const CHARTS = [
-  { id: "rate", title: "Rate", write: bits, lines: [
+  { id: "rate", title: "Rate", write: bits, least: 1000, lines: [
     line("up in", "up", rate("bytes_in"), true), line("up out", "up", rate("bytes_out")),
     line("down in", "down", rate("bytes_in"), true), line("down out", "down", rate("bytes_out"))] },
   { id: "loss", title: "Loss", write: percent, least: 0.01, most: 1, lines: [line("up", "up", loss), line("down", "down", loss)] },
