@@ -224,7 +224,7 @@ fn both_formats_are_read_by_prometheuss_own_library() {
     // Names that a format could stumble over, TCP with a model, and what is gone.
     let mut weather = Weather::start(r#"a "b" \ é"#, RULES, |_| {});
     weather.send(100);
-    let name = r#"x\"y\\n{}\n,"#;
+    let name = r#"x\"y\\n{},"#;
     let echo = echo_server();
     let body = format!(r#"{{"name":"{name}","listen":"127.0.0.1:0","upstream":"{echo}"}}"#);
     assert_eq!(weather.running.ask("POST", "/proxies", &body).status, 201);
@@ -250,7 +250,7 @@ families = list(read(sys.stdin.read()))
 assert len(families) > 25, len(families)
 assert len({family.name for family in families}) == len(families)
 routes = {sample.labels["route"] for family in families for sample in family.samples if "route" in sample.labels}
-assert routes == {'a "b" \\ é', 'x"y\\n{}\n,', "gone"}, routes
+assert routes == {'a "b" \\ é', 'x"y\\n{},', "gone"}, routes
 kinds = {family.name: family.type for family in families}
 assert kinds["jostle_packets"] == kinds["toxiproxy_proxy_sent_bytes"] == "counter", kinds
 assert kinds["jostle_delay_seconds"] == "histogram" and kinds["jostle_held_packets"] == "gauge"
