@@ -439,7 +439,7 @@ fn what_cannot_be_captured_is_said_at_once() {
     for (options, right) in [
         (&["--pcap", "-"][..], "--pcap -: a capture goes to a file"),
         (&["--pcap", "/no/such/folder/x"][..], "cannot write /no/such/folder/x"),
-        (&["--pcap", "/tmp/x", "--pcap-size", "1KiB"][..], "--pcap-size: write 64KiB or more"),
+        (&["--pcap", "x.pcapng", "--pcap-size", "1KiB"][..], "--pcap-size: write 64KiB or more"),
         (&["--pcap-size", "1MiB"][..], "--pcap"),
     ] {
         let route = ["proxy", "udp://127.0.0.1:0=127.0.0.1:9", "--for", "0s"];
