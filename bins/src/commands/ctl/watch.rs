@@ -86,19 +86,8 @@ impl WatchArgs {
         ];
         let mut table = table(heads);
         for (name, direction, way) in self.ways(second) {
-            let numbers = Numbers::of(way);
-            table.add_row([
-                escaped(name),
-                direction.to_owned(),
-                grouped(numbers.entered),
-                grouped(numbers.left),
-                numbers.lost(),
-                short_rate(numbers.bytes[0] as f64 * 8.0),
-                short_rate(numbers.bytes[1] as f64 * 8.0),
-                numbers.delay("p50"),
-                numbers.delay("p99"),
-                grouped(numbers.held),
-            ]);
+            let cells = [escaped(name), direction.to_owned()];
+            table.add_row(cells.into_iter().chain(Numbers::of(way).cells()));
         }
         let at = second["t"].as_f64().unwrap_or(0.0);
         format!("{HOME}{at:.0} s\n{}\n", table.trim_fmt())
@@ -107,19 +96,11 @@ impl WatchArgs {
     fn lines(&self, second: &Value) -> Vec<String> {
         let at = second["t"].as_f64().unwrap_or(0.0);
         let line = |(name, direction, way): (&str, &str, &Value)| {
-            let numbers = Numbers::of(way);
+            let [entered, left, lost, rate_in, rate_out, p50, p99, held] = Numbers::of(way).cells();
             format!(
-                "{at:.1} {} {direction}: in {}, out {}, lost {}, {} in, {} out, delay {} (p99 {}), \
-                 held {}\n",
+                "{at:.1} {} {direction}: in {entered}, out {left}, lost {lost}, {rate_in} in, \
+                 {rate_out} out, delay {p50} (p99 {p99}), held {held}\n",
                 escaped(name),
-                grouped(numbers.entered),
-                grouped(numbers.left),
-                numbers.lost(),
-                short_rate(numbers.bytes[0] as f64 * 8.0),
-                short_rate(numbers.bytes[1] as f64 * 8.0),
-                numbers.delay("p50"),
-                numbers.delay("p99"),
-                grouped(numbers.held),
             )
         };
         self.ways(second).into_iter().map(line).collect()
@@ -150,6 +131,21 @@ impl<'a> Numbers<'a> {
             held: count("held"),
             delay_ms: &way["delay_ms"],
         }
+    }
+
+    /// Returns them in words, in the order of the table's columns.
+    fn cells(&self) -> [String; 8] {
+        let [rate_in, rate_out] = self.bytes.map(|bytes| short_rate(bytes as f64 * 8.0));
+        [
+            grouped(self.entered),
+            grouped(self.left),
+            self.lost(),
+            rate_in,
+            rate_out,
+            self.delay("p50"),
+            self.delay("p99"),
+            grouped(self.held),
+        ]
     }
 
     fn lost(&self) -> String {
