@@ -205,7 +205,10 @@ fn is_zombie(pid: Pid) -> bool {
 #[test]
 fn a_hang_up_ends_the_command_and_leaves_a_summary() {
     for signal in [Signal::HUP, Signal::TERM] {
-        let (wrapping, _) = Wrapping::start("echo ready; exec sleep 60");
+        // Whatever these tests themselves run under, a hang-up is not ignored here.
+        let mut listening = Command::new("env");
+        listening.arg("--default-signal=HUP").arg(jostle().get_program());
+        let (wrapping, _) = Wrapping::start_with(listening, "echo ready; exec sleep 60");
         kill_process(wrapping.pid(), signal).unwrap();
         let (status, _, stderr) = wrapping.wait();
         assert_eq!(status, Some(143));

@@ -5,6 +5,8 @@
 mod support;
 
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::{Running, wait_until};
 
@@ -30,23 +32,27 @@ fn what_is_read_while_routes_go_adds_up() {
     let control = running.control.clone();
     wait_until("a datagram for each", || entered(&control.counters().unwrap()) == ROUTES as u64);
 
-    let remover = running.control.clone();
+    let (remover, readings) = (running.control.clone(), Arc::new(AtomicUsize::new(0)));
+    let read = readings.clone();
     let removing = std::thread::spawn(move || {
-        for state in remover.routes().unwrap() {
+        for (number, state) in remover.routes().unwrap().into_iter().enumerate() {
+            // However the threads are scheduled, one reading ends between the first and the last.
+            if number == ROUTES / 2 {
+                wait_until("a reading", || read.load(Ordering::Acquire) > 0);
+            }
             remover.remove(state.id, Duration::ZERO).unwrap();
-            std::thread::yield_now();
         }
     });
-    let (mut readings, mut names) = (0, ROUTES);
+    let mut names = ROUTES;
     while !removing.is_finished() || names > 0 {
         let summary = control.counters().unwrap();
         assert_eq!(entered(&summary), ROUTES as u64, "{summary:?}");
         assert_eq!(summary.links.len(), 2 * ROUTES);
         names = control.routes().unwrap().len();
-        readings += 1;
+        readings.fetch_add(1, Ordering::Release);
     }
     removing.join().unwrap();
-    assert!(readings > 1);
+    assert!(readings.load(Ordering::Acquire) > 1, "none with all routes gone");
     let snapshot = control.snapshot().unwrap();
     assert_eq!((snapshot.times.len(), entered(&snapshot.summary)), (2 * ROUTES, ROUTES as u64));
     assert!(snapshot.held_bytes.is_empty() && !snapshot.is_draining && snapshot.rules_on);
