@@ -14,7 +14,7 @@ use jostle_proxy::{LinkSummary, Summary};
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, Running};
+use support::{PATIENCE, Running, vacant_address};
 
 fn socket(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
@@ -242,8 +242,8 @@ fn idle_flows_are_forgotten_but_not_with_packets_inside() {
 #[test]
 fn an_earlier_refusal_costs_no_datagram() {
     for portable in [false, true] {
-        let server = socket("127.0.0.1:0");
-        let address = server.local_addr().unwrap();
+        let address = vacant_address();
+        let server = socket(&address.to_string());
         let more = r#", "profile": { "up": [ { "rule": "delay", "time": "30ms" } ] }"#;
         let proxy = start("udp://127.0.0.1:0", address, more, portable);
         let client = client(proxy.address(Transport::Udp));
