@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+#[path = "udp_relay/ecn.rs"]
+#[cfg(target_os = "linux")]
+mod ecn;
 mod support;
 
 use jostle_common::chance::Direction;
