@@ -108,6 +108,9 @@ pub struct Trace {
     pub rules: u64,
     /// The number of bits that were flipped.
     pub flipped_bits: u32,
+    /// The path on which it left a rule that has changed its path since; 0: it takes whichever is
+    /// taken when it comes to a rule.
+    pub(crate) path: u32,
 }
 
 impl Trace {
