@@ -125,6 +125,9 @@ pub struct Trace {
     pub flipped_bits: u32,
     /// True if a rule set CE.
     pub marked: bool,
+    /// The path on which it left a rule that has changed its path since; 0: it takes whichever is
+    /// taken when it comes to a rule.
+    pub(crate) path: u32,
 }
 
 impl Trace {
