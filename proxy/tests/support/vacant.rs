@@ -12,7 +12,7 @@ const COUNT: u16 = 20_000;
 
 /// Returns an address of 127.0.0.1 at which nothing listens and nothing will by chance, over TCP or
 /// UDP; a different one each time.
-pub fn vacant_address() -> SocketAddr {
+pub(crate) fn vacant_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Each test program begins elsewhere.
     let begin = (std::process::id() % u32::from(COUNT)) as u16;
