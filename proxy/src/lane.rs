@@ -1,10 +1,11 @@
 //! One direction of a UDP relay: its link, and the rule that arrivals never go back in time.
 
-use crate::account::{Account, LinkReport};
+use crate::account::{Account, LinkReport, Refused};
 use crate::fate::Loss;
 use crate::sinks::Sinks;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::link::{Link, LinkKey, PACKET_BYTES};
@@ -70,12 +71,12 @@ impl Lane {
         received: Received<'_>,
         sinks: &mut Sinks,
     ) -> u32 {
-        let count = received.datagrams().count() as u64;
+        let (count, ecn) = (received.datagrams().count() as u64, received.ecn);
         if self.shares_runs && self.memory.has_room(received.bytes.len(), self.link.cost(count)) {
             let discarded = self.link.counters().discarded_total();
             let run = self.memory.hold(received.bytes);
             for range in received.datagrams() {
-                self.let_in(flow, stamp, run.slice(range), sinks);
+                self.let_in(flow, stamp, ecn, run.slice(range), sinks);
             }
             let discarded = self.link.counters().discarded_total() - discarded;
             self.shares_runs = 2 * discarded <= count;
@@ -85,10 +86,11 @@ impl Lane {
         for range in received.datagrams() {
             let payload = &received.bytes[range];
             if self.memory.has_room(payload.len(), self.link.cost(1)) {
-                self.let_in(flow, stamp, self.memory.hold(payload), sinks);
+                self.let_in(flow, stamp, ecn, self.memory.hold(payload), sinks);
                 entered += 1;
             } else {
-                self.refuse(flow, stamp, payload, Loss::NoRoom, sinks);
+                let refused = Refused { flow, at: stamp, ecn, payload };
+                self.refuse(refused, Loss::NoRoom, sinks);
             }
         }
         let discarded = self.link.counters().discarded_total() - discarded;
@@ -96,13 +98,13 @@ impl Lane {
         entered as u32
     }
 
-    fn let_in(&mut self, flow: u32, stamp: Instant, payload: Bytes, sinks: &mut Sinks) {
+    fn let_in(&mut self, flow: u32, stamp: Instant, ecn: Ecn, payload: Bytes, sinks: &mut Sinks) {
         self.account.read(payload.len());
         self.floor = self.floor.max(stamp);
         while let Some(output) = self.link.poll(self.floor) {
             self.outputs.push(output);
         }
-        let packet = Packet::new(flow, self.floor, Body::Data(payload));
+        let packet = Packet { ecn, ..Packet::new(flow, self.floor, Body::Data(payload)) };
         if sinks.are_observers() {
             self.account.arrive(&self.link.numbered(&packet), sinks);
         }
@@ -122,16 +124,9 @@ impl Lane {
         }
     }
 
-    /// Writes down a datagram that came in at `stamp` and goes no further.
-    pub(crate) fn refuse(
-        &mut self,
-        flow: u32,
-        stamp: Instant,
-        payload: &[u8],
-        loss: Loss,
-        sinks: &mut Sinks,
-    ) {
-        self.account.refuse(&self.link, (flow, stamp, payload), loss, sinks);
+    /// Writes down a datagram that goes no further.
+    pub(crate) fn refuse(&mut self, refused: Refused<'_>, loss: Loss, sinks: &mut Sinks) {
+        self.account.refuse(&self.link, refused, loss, sinks);
     }
 
     /// Works the link off up to `now`, and up to the last arrival, which may have come during the
@@ -179,7 +174,16 @@ mod tests {
     }
 
     fn received(bytes: &[u8], segment: Option<usize>) -> Received<'_> {
-        Received { bytes, segment, from: None, asked: None, hops: None, stamp: None, missed: None }
+        Received {
+            bytes,
+            segment,
+            from: None,
+            asked: None,
+            hops: None,
+            ecn: Ecn::NotEct,
+            stamp: None,
+            missed: None,
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::flows::FlowClient;
 use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
+use crate::account::Refused;
 use crate::client::NewClient;
 use crate::descriptors::Descriptors;
 use crate::fate::Loss;
@@ -239,7 +240,8 @@ impl UdpRelay {
         }
         for range in received.datagrams() {
             let payload = &received.bytes[range];
-            self.lanes[direction.index()].refuse(flow, stamp, payload, loss, sinks);
+            let refused = Refused { flow, at: stamp, ecn: received.ecn, payload };
+            self.lanes[direction.index()].refuse(refused, loss, sinks);
         }
     }
 

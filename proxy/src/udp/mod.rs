@@ -31,7 +31,7 @@ use jostle_common::transport::Transport;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
-use jostle_sys::{SLOTS, datagrams_missed, tells_missed};
+use jostle_sys::{SLOTS, carries_ecn, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
 use proofs::Proofs;
 use std::io;
@@ -116,6 +116,9 @@ impl UdpRelay {
             let mut lane = Lane::new(route, timeline, seed, direction, memory);
             if !tells_missed(portable) {
                 lane.account.missed_is_unknown();
+            }
+            if !carries_ecn(portable) {
+                lane.account.ecn_is_lost();
             }
             lane
         });
