@@ -1,7 +1,8 @@
-//! What a forward proxy reads from clients: SOCKS5, its datagrams, and HTTP.
+//! What is read of what clients ask for: SOCKS5, its datagrams, HTTP, and the names in TLS hellos.
 #![no_main]
 
 use jostle_common::http1::RequestFraming;
+use jostle_forward::hello::{Heard, HelloReader};
 use jostle_forward::{Allowed, Asked, Credentials, Progress, http, socks};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,10 +14,22 @@ fuzz_target!(|input: (u8, bool, Vec<u8>)| {
     let mut web = http::Negotiation::new(credentials);
     asked(&bytes, step, |piece, answer| socks.handle(piece, answer));
     asked(&bytes, step, |piece, answer| web.handle(piece, answer));
+    assert_eq!(heard(&bytes, step), heard(&bytes, bytes.len().max(1)));
     if let Ok((target, at)) = socks::datagram::read(&bytes) {
         assert!(at <= bytes.len() && target.port > 0);
     }
 });
+
+/// Returns what is heard in a stream that comes in pieces of a size.
+fn heard(bytes: &[u8], size: usize) -> Heard {
+    let mut reader = HelloReader::default();
+    let mut pieces = bytes.chunks(size).map(|piece| reader.handle(piece));
+    let heard = pieces.find(|heard| *heard != Heard::More).unwrap_or(Heard::More);
+    if let Heard::Name(name) = &heard {
+        assert!((1..=254).contains(&name.len()) && name.is_ascii());
+    }
+    heard
+}
 
 /// Follows a client up to its request, and checks that what is asked for can be written.
 fn asked(bytes: &[u8], step: usize, mut handle: impl FnMut(&[u8], &mut Vec<u8>) -> Progress) {

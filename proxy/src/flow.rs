@@ -36,7 +36,7 @@ pub struct FlowState {
     pub id: FlowId,
     /// Its client.
     pub client: SocketAddr,
-    /// Where it leads; `None` as long as no address of the upstream was tried.
+    /// Where it leads; `None` as long as no address of the upstream is known.
     pub upstream: Option<SocketAddr>,
     /// The time since it appeared.
     pub age: Duration,

@@ -15,6 +15,8 @@ use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
+use jostle_engine::flow::FlowFacts;
+use jostle_engine::route::HostPort;
 use jostle_sys::{
     DatagramOptions, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
 };
@@ -23,6 +25,7 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most flows of a relay: half the ports that its sockets can have.
@@ -93,6 +96,9 @@ impl UdpRelay {
                 None if own.contain(address) => Err(Loss::Looped),
                 None => {
                     let opened = open(self);
+                    if let Ok(index) = opened {
+                        self.tell_facts(index, at.arrival(received.stamp));
+                    }
                     if sinks.are_observers() {
                         self.tell_of_flow(&opened, client, at.now, sinks);
                     }
@@ -112,6 +118,16 @@ impl UdpRelay {
                 }
             }
         }
+    }
+
+    /// Tells the links what is known of a flow, whose first datagram arrived at `stamp`.
+    fn tell_facts(&mut self, index: usize, stamp: Instant) {
+        let Some(flow) = self.flows.get(index) else { return };
+        let since = self.lanes[Direction::Up.index()].arrival(stamp);
+        let HostPort { host, port } = &self.route.upstream;
+        let facts = FlowFacts::since(since).with_client(flow.client.address);
+        let facts = Arc::new(facts.with_target(host, *port).with_address(flow.upstream.ip()));
+        self.lanes.iter_mut().for_each(|lane| lane.link.tell(since, flow.ordinal, &facts));
     }
 
     /// Tells who observes flows where the one of `client` leads, or that there is none.
