@@ -13,6 +13,7 @@ mod delay;
 mod drop;
 mod duplicate;
 mod losses;
+mod mark;
 mod outage;
 mod promise;
 mod rate;
@@ -39,6 +40,7 @@ pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
+pub use mark::Mark;
 pub use outage::Outage;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
 pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
@@ -181,6 +183,8 @@ macro_rules! kinds {
 kinds! {
     /// Loses packets.
     Drop,
+    /// Marks packets as having met congestion, and loses those that cannot be marked.
+    Mark,
     /// Flips bits.
     Corrupt,
     /// Holds packets for a time.
@@ -246,7 +250,8 @@ impl RuleKind {
     /// stream that costs time where TCP is modelled, and the stream where it is raw.
     pub fn breaks_streams(&self) -> bool {
         match self {
-            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Drop(_) | Self::Mark(_) => true,
+            Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
             Self::Outage(outage) => !outage.hold,
             Self::Batch(batch) => batch.then == BatchThen::Drop,
             Self::Delay(delay) => delay.reorder,
