@@ -9,11 +9,13 @@ use crate::hints::Hints;
 use crate::protocol::{Endpoint, Redirect, Transmit};
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_console::stop::{STOP, Stop};
+use jostle_sys::{Inbox, Message, Outbox, note_ecn};
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ struct Driver {
     /// A datagram that the socket had no room for.
     waiting: Option<Transmit>,
     buffer: Box<[u8]>,
+    /// Set if it is told what IP headers say of congestion.
+    inbox: Option<Box<Inbox>>,
     hints: Hints,
 }
 
@@ -78,7 +82,7 @@ impl Driver {
         // A smaller buffer than asked for is no error; the system's own limit stands.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
         let (buffer, hints) = (vec![0; DATAGRAM_MAX].into(), Hints::default());
-        Ok(Self { socket, peer, poll, waiting: None, buffer, hints })
+        Ok(Self { socket, peer, poll, waiting: None, buffer, inbox: None, hints })
     }
 
     /// Lets `source` wake the loop too, for a watcher that reads from it.
@@ -129,6 +133,9 @@ impl Driver {
         clock: &Clock,
     ) -> io::Result<LoopEnd> {
         let _attached = stop.attach(&self.poll)?;
+        if driven.endpoint().hears_marks() {
+            self.hear_marks()?;
+        }
         let mut events = Events::with_capacity(8);
         loop {
             self.send_due(driven.endpoint(), clock);
@@ -155,6 +162,14 @@ impl Driver {
                 ),
             }
         }
+    }
+
+    /// Asks to be told what IP headers say of congestion.
+    fn hear_marks(&mut self) -> io::Result<()> {
+        let ipv6 = self.address()?.is_ipv6();
+        note_ecn(&socket2::SockRef::from(&self.socket), ipv6);
+        self.inbox = Some(Inbox::new(false).into());
+        Ok(())
     }
 
     /// Returns the time for which there is nothing to do. A full socket waits for its event,
@@ -190,6 +205,12 @@ impl Driver {
     }
 
     fn send(&self, transmit: &Transmit) -> io::Result<usize> {
+        if transmit.ecn.takes_marks() {
+            let (pieces, to) = ([IoSlice::new(&transmit.payload)], Some(transmit.to));
+            let (to, source, ecn) = (to.filter(|_| self.peer.is_none()), None, transmit.ecn);
+            let message = Message { pieces: &pieces, to, source, ecn };
+            return Outbox::new(false).send(&self.socket, &[message]);
+        }
         match self.peer {
             Some(_) => self.socket.send(&transmit.payload),
             None => self.socket.send_to(&transmit.payload, transmit.to),
@@ -204,16 +225,16 @@ impl Driver {
                 // Answers pile up in the kernel's queue of requests, not in ours of answers.
                 return true;
             }
-            let received = self.socket.recv_from(&mut self.buffer);
+            let received = self.read();
             if self.refused(&received, endpoint, clock) {
                 continue;
             }
             match received {
-                Ok((length, from)) => {
+                Ok((length, from, ecn)) => {
                     // The kernel lets only the peer through, but may write its address with another
                     // scope.
                     let from = self.peer.unwrap_or(from);
-                    endpoint.handle(clock.now(), from, &self.buffer[..length]);
+                    endpoint.handle_marked(clock.now(), from, ecn, &self.buffer[..length]);
                     if self.peer.is_none()
                         && let Some(hint) = endpoint.take_hint()
                     {
@@ -226,6 +247,19 @@ impl Driver {
             }
         }
         false
+    }
+
+    /// Reads a datagram into the buffer.
+    fn read(&mut self) -> io::Result<(usize, SocketAddr, Ecn)> {
+        let Some(inbox) = &mut self.inbox else {
+            let (length, from) = self.socket.recv_from(&mut self.buffer)?;
+            return Ok((length, from, Ecn::NotEct));
+        };
+        inbox.receive(&self.socket, 1)?;
+        let received = inbox.received().next().ok_or(io::ErrorKind::WouldBlock)?;
+        let from = received.from.or(self.peer).ok_or(io::ErrorKind::InvalidData)?;
+        self.buffer[..received.bytes.len()].copy_from_slice(received.bytes);
+        Ok((received.bytes.len(), from, received.ecn))
     }
 
     /// Returns true if a call reported that an earlier datagram was refused; the endpoint is told.
