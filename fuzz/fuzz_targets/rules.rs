@@ -20,6 +20,8 @@ const RULES: [&str; 38] = [
     r#""rule": "drop", "every": %n"#,
     r#""rule": "drop", "packets": [%n, %n, %n]"#,
     r#""rule": "drop", "pattern": [%p, %p, %p]"#,
+    r#""rule": "mark", "chance": %p"#,
+    r#""rule": "mark", "burst": { "mean": %p, "length": %t }"#,
     r#""rule": "corrupt", "chance": %p, "bits": %n"#,
     r#""rule": "corrupt", "chance": %p, "bits": %n, "where": { "offset": %n, "length": %n }"#,
     r#""rule": "corrupt", "bit_error_rate": %p"#,

@@ -42,13 +42,19 @@ impl EcnCounters {
     /// Counts a packet that is delivered.
     #[inline]
     pub const fn count(&mut self, packet: &Packet) {
-        match packet.ecn {
+        self.add(packet.ecn, packet.marked);
+    }
+
+    /// Counts a packet that says this; `marked` is true if a rule set CE.
+    #[inline]
+    pub const fn add(&mut self, ecn: Ecn, marked: bool) {
+        match ecn {
             Ecn::NotEct => {}
             Ecn::Ect0 => self.ect0 += 1,
             Ecn::Ect1 => self.ect1 += 1,
             Ecn::Ce => {
                 self.ce += 1;
-                self.marked += packet.marked as u64;
+                self.marked += marked as u64;
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::Link;
@@ -13,7 +14,7 @@ use jostle_engine::rules::{
     Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop,
     Duplicate, Flips, FourState, Outage, Per, Rate, RateSource, Reorder, Shape, Size,
 };
-use jostle_engine::rules::{DelayTrace, RateTrace};
+use jostle_engine::rules::{DelayTrace, Mark, RateTrace};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,7 +28,8 @@ fn probability() -> impl Strategy<Value = Probability> {
 }
 
 /// Rules that decide by packet number.
-fn drop() -> impl Strategy<Value = RuleKind> {
+/// The packets that a rule loses or marks.
+fn choice() -> impl Strategy<Value = Drop> {
     let burst = (0.0..0.5, 1.0..6.0)
         .prop_map(|(mean, length)| Drop::burst(Probability::new(mean).unwrap(), length).unwrap());
     let states = (0.01..1.0, 0.01..1.0, probability(), probability()).prop_map(
@@ -55,7 +57,14 @@ fn drop() -> impl Strategy<Value = RuleKind> {
         packets,
         pattern
     ]
-    .prop_map(RuleKind::Drop)
+}
+
+fn drop() -> impl Strategy<Value = RuleKind> {
+    choice().prop_map(RuleKind::Drop)
+}
+
+fn mark() -> impl Strategy<Value = RuleKind> {
+    choice().prop_map(|chosen| RuleKind::Mark(Mark { chosen }))
 }
 
 /// Rules that decide by the time at which a packet comes, or by its size.
@@ -187,7 +196,7 @@ fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
 fn any_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![
         2 => drop(), 1 => gate(), 1 => corrupt(), 2 => delay(any::<bool>()), 3 => rate(), 2 => duplicate(),
-        2 => reorder(), 2 => batch()
+        2 => reorder(), 2 => batch(), 1 => mark()
     ];
     (vec(kind, 0..6), any::<u8>()).prop_map(|(kinds, per_flow)| {
         let mut copying = 0;
@@ -214,14 +223,14 @@ fn ordered_rules() -> impl Strategy<Value = Timeline> {
     vec(kind, 0..6).prop_map(rules_of)
 }
 
-/// What comes: gap to the last arrival, flow, size; size 0 ends the flow.
+/// What comes: gap to the last arrival, flow, size, type of service; size 0 ends the flow.
 fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
     let gap = prop_oneof![Just(0u64), 0u64..100_000, 0u64..30_000_000];
-    vec((gap, 1u32..4, 0usize..1500), 1..200).prop_map(|steps| {
+    vec((gap, 1u32..4, 0usize..1500, any::<u8>()), 1..200).prop_map(|steps| {
         let mut at = Instant::START;
         let mut ended = BTreeSet::new();
         let mut packets = Vec::new();
-        for (gap, flow, size) in steps {
+        for (gap, flow, size, tos) in steps {
             at = at.plus_nanos(gap);
             if ended.contains(&flow) {
                 continue;
@@ -232,7 +241,7 @@ fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
             } else {
                 Body::Data(vec![flow as u8; size].into())
             };
-            packets.push(Packet::new(flow, at, body));
+            packets.push(Packet { ecn: Ecn::of_tos(tos), ..Packet::new(flow, at, body) });
         }
         packets
     })

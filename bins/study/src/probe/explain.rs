@@ -3,6 +3,7 @@
 use super::{Arrival, packet};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
+use jostle_engine::packet::Trace;
 use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
 
@@ -55,6 +56,8 @@ pub struct Left {
     pub discarded: Option<Reason>,
     /// The number of its bits that were flipped.
     pub flipped_bits: u32,
+    /// True if a rule set CE.
+    pub marked: bool,
 }
 
 /// Feeds the arrivals of a stream to a link until everything of packet `number` has left it. `None`
@@ -89,7 +92,7 @@ pub fn explain(
         }
         link.handle(packet(arrival));
     }
-    let Arrival { at, size, flow } = arrival_watched?;
+    let Arrival { at, size, flow, .. } = arrival_watched?;
     let steps = link.visits().iter().map(|visit| step(key, visit)).collect();
     Some(Explanation { number, flow, size, entered: at, steps, left })
 }
@@ -100,7 +103,8 @@ fn leave(output: &Output) -> Left {
         Output::Deliver(_) => None,
         Output::Discard(_, reason) => Some(*reason),
     };
-    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits: packet.trace.flipped_bits }
+    let Trace { flipped_bits, marked, .. } = packet.trace;
+    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits, marked }
 }
 
 fn step(key: &LinkKey, visit: &Visit) -> Step {
@@ -121,6 +125,7 @@ mod tests {
     use super::*;
     use crate::probe::{Pace, PacketStream, Spread, Tally, run};
     use jostle_common::chance::Direction;
+    use jostle_common::ecn::Ecn;
     use jostle_engine::profile::Profile;
     use std::time::Duration;
 
@@ -135,7 +140,8 @@ mod tests {
     fn parts() -> (LinkKey, Timeline, PacketStream) {
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
-        let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
+        let (spread, ecn) = (Spread::Constant, Ecn::NotEct);
+        let stream = PacketStream { pace, size: 1200, spread, flows: 1, ecn };
         (key, Profile::from_json(RULES).unwrap().up, stream)
     }
 

@@ -13,6 +13,7 @@ mod delay;
 mod drop;
 mod duplicate;
 mod losses;
+mod mark;
 mod outage;
 mod paths;
 mod promise;
@@ -40,6 +41,7 @@ pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
+pub use mark::Mark;
 pub use outage::Outage;
 pub use paths::PathName;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
@@ -184,6 +186,8 @@ macro_rules! kinds {
 kinds! {
     /// Loses packets.
     Drop,
+    /// Marks packets as having met congestion, and loses those that cannot be marked.
+    Mark,
     /// Flips bits.
     Corrupt,
     /// Holds packets for a time.
@@ -249,7 +253,8 @@ impl RuleKind {
     /// stream that costs time where TCP is modelled, and the stream where it is raw.
     pub fn breaks_streams(&self) -> bool {
         match self {
-            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Drop(_) | Self::Mark(_) => true,
+            Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
             Self::Outage(outage) => !outage.hold,
             Self::Batch(batch) => batch.then == BatchThen::Drop,
             Self::Delay(delay) => delay.reorder || delay.path.is_some(),

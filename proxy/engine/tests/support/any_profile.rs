@@ -99,6 +99,12 @@ fn path() -> (&'static str, Values) {
     ("path", perhaps(50, one_of(&["a", "b", "c d"])))
 }
 
+/// The fields of a `drop` rule as those of one that marks.
+fn marking(mut fields: Value) -> Value {
+    fields["rule"] = json!("mark");
+    fields
+}
+
 fn delays() -> Values {
     let shape = one_of(&["uniform", "normal", "pareto", "paretonormal"]);
     let table = list(any::<i16>().prop_map(Value::from).boxed());
@@ -159,6 +165,7 @@ fn fields() -> Values {
         4 => drops(),
         3 => delays(),
         3 => rates(),
+        1 => drops().prop_map(marking).boxed(),
         1 => of_kind("corrupt", corrupt),
         1 => of_kind("corrupt", [("bit_error_rate", share())]),
         2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
