@@ -7,6 +7,7 @@
 pub mod chance;
 pub mod clock;
 pub mod digest;
+pub mod ecn;
 pub mod http1;
 pub mod philox;
 pub mod setting;
