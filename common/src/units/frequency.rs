@@ -52,7 +52,10 @@ impl FromStr for Frequency {
                 return Err(UnitError::new(format!("\"{text}\" has no unit"), remedy));
             }
             unit => {
-                return Err(UnitError::new(format!("\"{unit}\" is not a unit of frequency"), REMEDY));
+                return Err(UnitError::new(
+                    format!("\"{unit}\" is not a unit of frequency"),
+                    REMEDY,
+                ));
             }
         }
         Self::new(number.as_f64()).ok_or_else(|| {

@@ -1,6 +1,8 @@
 //! Units in JSON: a string with a unit, or a number where that cannot be mistaken.
 
-use super::{BitRate, ByteSize, Frequency, Probability, UnitError, format_duration, parse_duration};
+use super::{
+    BitRate, ByteSize, Frequency, Probability, UnitError, format_duration, parse_duration,
+};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;

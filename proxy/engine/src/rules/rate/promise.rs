@@ -1,6 +1,6 @@
 //! The promise of a `rate` rule: a speed, and the queue that may wait for it.
 
-use super::{QUEUE_PACKETS_DEFAULT, QUEUE_TIME_DEFAULT, Queue, Rate, RateSource};
+use super::{Discipline, Queue, Rate, RateSource};
 use crate::rules::promise::{Limit, Traffic};
 use jostle_common::time::nanos;
 use jostle_common::words::{bytes, percent, rate, short_rate, time};
@@ -15,12 +15,18 @@ pub(super) fn limit(setting: &Rate, traffic: &Traffic) -> Limit {
     let packet_bytes = f64::from(traffic.size) + f64::from(setting.overhead);
     let bytes_per_second = bits_per_second / 8.0;
     let in_time = |time: Duration| nanos(time) as f64 / 1e9 * bytes_per_second;
-    let queue_bytes = match setting.queue {
-        None => in_time(QUEUE_TIME_DEFAULT).max(QUEUE_PACKETS_DEFAULT as f64 * packet_bytes),
-        Some(Queue::Time(time)) => in_time(time),
-        Some(Queue::Bytes(bytes)) => bytes.bytes() as f64,
-        Some(Queue::Packets(packets)) => packets as f64 * packet_bytes,
+    let (default, least) = setting.discipline.queue_default();
+    let least = if setting.queue.is_none() { least as f64 * packet_bytes } else { 0.0 };
+    let queue_bytes = match setting.queue.unwrap_or(default) {
+        Queue::Time(time) => in_time(time),
+        Queue::Bytes(bytes) => bytes.bytes() as f64,
+        Queue::Packets(packets) => packets as f64 * packet_bytes,
     };
+    let memory = match &setting.discipline {
+        Discipline::FqCodel(setting) => setting.memory.bytes() as f64,
+        _ => f64::INFINITY,
+    };
+    let queue_bytes = queue_bytes.max(least).min(memory);
     let offered = traffic.packets_per_second.map(|rate| rate * packet_bytes * 8.0);
     Limit {
         bits_per_second,
