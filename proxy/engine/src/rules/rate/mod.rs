@@ -151,6 +151,6 @@ impl RuleSetting for Rate {
     }
 
     fn warnings(&self, traffic: &Traffic) -> Vec<String> {
-        promise::warning(self, traffic).into_iter().collect()
+        promise::warnings(self, traffic)
     }
 }

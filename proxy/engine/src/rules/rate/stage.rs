@@ -156,13 +156,13 @@ impl RateStage {
                 Manager::Pie(pie)
             }
             (Discipline::Pie(setting), _) => {
-                Manager::Pie(Box::new(Pie::new(*setting, origin.epoch)))
+                Manager::Pie(Box::new(Pie::new(*setting, origin.epoch, now)))
             }
             (Discipline::FqCodel(setting), _) => {
                 Manager::Queues(Box::new(FlowQueues::new(*setting, origin.source, overhead)))
             }
             (Discipline::DualPi2(setting), _) => {
-                Manager::Queues(Box::new(DualQueue::new(*setting, origin.epoch, overhead)))
+                Manager::Queues(Box::new(DualQueue::new(*setting, origin.epoch, now, overhead)))
             }
         };
         if let Manager::Queues(queues) = &mut manager {

@@ -71,6 +71,16 @@ impl Waiting {
         self.line.iter().any(|packet| packet.flow == flow)
     }
 
+    /// Gives back the end of a stream, unless something of the stream waits here: then it waits
+    /// behind that.
+    pub(super) fn unless_behind(&mut self, mark: Packet) -> Option<Packet> {
+        if self.has_flow(mark.flow) {
+            self.push(mark);
+            return None;
+        }
+        Some(mark)
+    }
+
     /// Returns the number of those that take no bytes of the line.
     pub(super) fn free(&self) -> usize {
         self.line.iter().filter(|packet| self.bytes(packet) == 0).count()

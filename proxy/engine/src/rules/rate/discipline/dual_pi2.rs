@@ -70,17 +70,18 @@ impl Coupled {
 }
 
 impl DualQueue {
-    /// Creates two empty queues. The periods of their controller are counted from `epoch`.
+    /// Creates two empty queues at `now`. The periods of their controller are counted from `epoch`.
     pub(in crate::rules::rate) fn new(
         setting: DualPi2Setting,
         epoch: Instant,
+        now: Instant,
         overhead: u32,
     ) -> Self {
         let mut queue = Self {
             gains: setting.gains(),
             low: Coupled::new(overhead),
             classic: Coupled::new(overhead),
-            ticks: Ticks::new(epoch, setting.update()),
+            ticks: Ticks::after(epoch, now, setting.update()),
             base: 0.0,
             low_probability: 0.0,
             classic_probability: 0.0,
@@ -163,7 +164,7 @@ impl DualQueue {
     fn pop_low(&mut self, now: Instant, done: &mut VecDeque<Output>) -> Option<Packet> {
         let mut packet = self.low.waiting.pop()?;
         if packet.is_mark() {
-            return Some(packet);
+            return self.classic.waiting.unless_behind(packet);
         }
         let is_marked = if self.low_probability < SATURATED {
             let queued = self.low.waiting.amount().packets;
@@ -189,7 +190,10 @@ impl DualQueue {
     /// Takes a packet of the classic queue that is sent at `now`; `None` if it was discarded.
     fn pop_classic(&mut self, now: Instant, done: &mut VecDeque<Output>) -> Option<Packet> {
         let mut packet = self.classic.waiting.pop()?;
-        if !packet.is_mark() && self.classic.recurs(self.classic_probability) {
+        if packet.is_mark() {
+            return self.low.waiting.unless_behind(packet);
+        }
+        if self.classic.recurs(self.classic_probability) {
             let coupling = self.setting.coupling;
             let is_overload = self.classic_probability >= (1.0 / (coupling * coupling)).min(1.0);
             if !packet.ecn.takes_marks() || is_overload {
@@ -235,11 +239,8 @@ impl Queues for DualQueue {
     }
 
     fn pop_free(&mut self) -> Option<Packet> {
-        let queues = [&mut self.low.waiting, &mut self.classic.waiting];
-        queues.into_iter().find_map(|queue| {
-            let is_free = queue.front().is_some_and(|front| queue.bytes(front) == 0);
-            if is_free { queue.pop() } else { None }
-        })
+        let (low, classic) = (&mut self.low.waiting, &mut self.classic.waiting);
+        pop_free(low, classic).or_else(|| pop_free(classic, low))
     }
 
     fn amount(&self) -> Amount {
@@ -273,9 +274,23 @@ impl Queues for DualQueue {
         let (low, classic) = (self.low.waiting.take_all(), self.classic.waiting.take_all());
         let mut all: Vec<Packet> = low.into_iter().chain(classic).collect();
         // Stable: what came at one time keeps its order within each queue.
-        all.sort_by_key(|packet| packet.at);
+        all.sort_by_key(|packet| (packet.at, packet.is_mark()));
         all
     }
+}
+
+/// Takes the first of a queue if it has no bytes. The end of a stream moves behind what is left of
+/// its stream in the other queue.
+fn pop_free(queue: &mut Waiting, other: &mut Waiting) -> Option<Packet> {
+    while queue.front().is_some_and(|front| queue.bytes(front) == 0) {
+        let packet = queue.pop()?;
+        let is_mark = packet.is_mark();
+        let free = if is_mark { other.unless_behind(packet) } else { Some(packet) };
+        if free.is_some() {
+            return free;
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ fn beside_the_rfc(seed: u64, k: f64, shift: Option<u64>, shares: [u64; 2]) -> Se
     });
     let setting = DualPi2Setting { coupling: k, scheduler, ..DualPi2Setting::rfc() };
     let mut rfc = Rfc::new(k, shift.map(|millis| millis as f64 / 1e3));
-    let mut queue = DualQueue::new(setting, Instant::START, 0);
+    let mut queue = DualQueue::new(setting, Instant::START, Instant::START, 0);
     let (mut now, mut ticks, mut seen, mut done) = (0u64, 1u64, Seen::default(), VecDeque::new());
     for step in 0..120_000 {
         let draw = stream.draw(step, 0, 0);
@@ -244,7 +244,7 @@ fn the_gains_follow_from_the_round_trip() {
 
 #[test]
 fn an_end_of_a_stream_stays_behind_its_packets() {
-    let mut queue = DualQueue::new(DualPi2Setting::rfc(), Instant::START, 0);
+    let mut queue = DualQueue::new(DualPi2Setting::rfc(), Instant::START, Instant::START, 0);
     let packet = |flow, ecn| {
         let body = Body::Data(vec![0; 1000].into());
         Packet { ecn, ..Packet::new(flow, Instant::START, body) }

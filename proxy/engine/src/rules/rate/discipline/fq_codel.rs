@@ -255,7 +255,7 @@ impl Queues for FlowQueues {
         let queues = self.queues.iter_mut().flatten();
         let mut all: Vec<Packet> = queues.flat_map(|queue| queue.waiting.take_all()).collect();
         // Stable: what came at one time keeps its order within each queue.
-        all.sort_by_key(|packet| packet.at);
+        all.sort_by_key(|packet| (packet.at, packet.is_mark()));
         all
     }
 }

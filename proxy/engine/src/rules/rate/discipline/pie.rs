@@ -42,13 +42,13 @@ pub(in crate::rules::rate) struct Pie {
 }
 
 impl Pie {
-    /// Creates the controller of an empty queue. Its periods are counted from `epoch`.
-    pub(in crate::rules::rate) fn new(setting: PieSetting, epoch: Instant) -> Self {
+    /// Creates the controller of a queue as it is at `now`. Its periods are counted from `epoch`.
+    pub(in crate::rules::rate) fn new(setting: PieSetting, epoch: Instant, now: Instant) -> Self {
         Self {
             alpha: setting.alpha.hertz(),
             beta: setting.beta.hertz(),
             target: seconds(setting.target),
-            ticks: Ticks::new(epoch, setting.update),
+            ticks: Ticks::after(epoch, now, setting.update),
             drop_prob: 0.0,
             delay: 0.0,
             delay_old: 0.0,

@@ -140,7 +140,8 @@ struct Seen {
 fn beside_the_rfc(seed: u64, derandomize: bool, share: u64, least: u64) -> Seen {
     let stream = DrawStream::new(seed, "test", Direction::Up, "pie");
     let mut rfc = Rfc { derandomize, burst_allowance: MAX_BURST, ..Rfc::default() };
-    let mut pie = Pie::new(PieSetting { derandomize, ..PieSetting::rfc() }, Instant::START);
+    let mut pie =
+        Pie::new(PieSetting { derandomize, ..PieSetting::rfc() }, Instant::START, Instant::START);
     let (mut packets, mut queued) = (VecDeque::<Waiting>::new(), 0);
     let (mut now, mut ticks, mut seen) = (0u64, 1u64, Seen::default());
     for step in 0..120_000 {
@@ -215,7 +216,7 @@ fn it_does_what_the_rfc_does() {
 fn the_first_burst_passes_untouched() {
     // At 8 Mbit/s, 1000 bytes a millisecond, and twice as many that come.
     let setting = PieSetting::rfc();
-    let mut pie = Pie::new(setting, Instant::START);
+    let mut pie = Pie::new(setting, Instant::START, Instant::START);
     let first = (0u64..2000).find(|number| {
         let now = Instant::from_nanos(number * 500_000);
         if number % 2 == 1 {
@@ -231,7 +232,7 @@ fn the_first_burst_passes_untouched() {
 
 #[test]
 fn a_day_of_silence_takes_no_longer_than_a_minute_and_leaves_nothing() {
-    let mut pie = Pie::new(PieSetting::rfc(), Instant::START);
+    let mut pie = Pie::new(PieSetting::rfc(), Instant::START, Instant::START);
     pie.drop_prob = 1.0;
     let day = Instant::from_secs(86_400);
     assert_eq!(pie.judge(day, 1 << 20, false, || 0), Fate::Pass);

@@ -24,16 +24,18 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Creates the beats later than `epoch`, from which they are counted.
-    pub(super) fn new(epoch: Instant, period: Duration) -> Self {
-        Self { epoch, period: nanos(period.clamp(LEAST, MOST)), next: 1 }
+    /// Creates the beats later than `now`, counted from `epoch`.
+    pub(super) fn after(epoch: Instant, now: Instant, period: Duration) -> Self {
+        let mut ticks = Self { epoch, period: nanos(period.clamp(LEAST, MOST)), next: 1 };
+        ticks.skip_to(now);
+        ticks
     }
 
     /// Takes on another period; the next beat is the first later than `now`.
     pub(super) fn retune(&mut self, now: Instant, period: Duration) {
-        let retuned = Self::new(self.epoch, period);
+        let retuned = Self::after(self.epoch, now, period);
         if retuned.period != self.period {
-            *self = Self { next: nanos(now.since(self.epoch)) / retuned.period + 1, ..retuned };
+            *self = retuned;
         }
     }
 
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn beats_come_at_multiples_however_often_they_are_asked_for() {
-        let mut ticks = Ticks::new(MS(100), Duration::from_millis(15));
+        let mut ticks = Ticks::after(MS(100), MS(90), Duration::from_millis(15));
         assert!(all(&mut ticks, MS(114)).is_empty());
         assert_eq!(all(&mut ticks, MS(115)), [115]);
         assert_eq!(all(&mut ticks, MS(161)), [130, 145, 160]);
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_long_silence_costs_a_bounded_number() {
-        let mut ticks = Ticks::new(MS(0), Duration::from_millis(1));
+        let mut ticks = Ticks::after(MS(0), MS(0), Duration::from_millis(1));
         let all = all(&mut ticks, Instant::from_secs(86_400));
         assert_eq!(all.len() as u64, AT_ONCE + 1);
         assert_eq!(all.last(), Some(&86_400_000));
