@@ -133,7 +133,47 @@ fn rates() -> Values {
     let packets = any::<u64>().prop_map(|count| json!(format!("{count} packets"))).boxed();
     let queue = prop_oneof![time(), bytes(), packets];
     let codel = object([("codel", object([("target", time()), ("interval", time())]))]);
-    let discipline = prop_oneof![one_of(&["tail", "head", "codel"]), codel].boxed();
+    let hertz =
+        || (0u32..10_000).prop_map(|tenths| json!(format!("{}Hz", f64::from(tenths) / 10.0)));
+    let pie = [
+        ("target", perhaps(70, time())),
+        ("update", perhaps(50, (1u32..10_000).prop_map(|ms| json!(format!("{ms}ms"))).boxed())),
+        ("alpha", perhaps(50, hertz().boxed())),
+        ("beta", perhaps(50, hertz().boxed())),
+        ("burst", perhaps(50, time())),
+        ("packet", perhaps(30, bytes())),
+        ("ecn_below", perhaps(50, share())),
+        ("derandomize", perhaps(50, flag())),
+    ];
+    let fair = [
+        ("target", perhaps(50, time())),
+        ("interval", perhaps(50, time())),
+        ("ecn", perhaps(50, flag())),
+        ("ce_threshold", perhaps(50, time())),
+        ("queues", perhaps(50, small())),
+        ("quantum", perhaps(30, bytes())),
+        ("memory", perhaps(50, bytes())),
+        ("batch", perhaps(50, small())),
+    ];
+    let dual = [
+        ("target", perhaps(50, time())),
+        ("round_trip", perhaps(50, time())),
+        ("alpha", perhaps(50, hertz().boxed())),
+        ("beta", perhaps(50, hertz().boxed())),
+        ("coupling", perhaps(50, (0.1f64..9.0).prop_map(Value::from).boxed())),
+        ("threshold", perhaps(50, time())),
+        ("range", perhaps(50, time())),
+        ("threshold_packets", perhaps(50, small())),
+        ("classic_share", perhaps(30, share())),
+        ("time_shift", perhaps(30, time())),
+    ];
+    let named = one_of(&["tail", "head", "codel", "pie", "fq_codel", "dualpi2"]);
+    let (pie, fair, dual) = (
+        object([("pie", object(pie))]),
+        object([("fq_codel", object(fair))]),
+        object([("dualpi2", object(dual))]),
+    );
+    let discipline = prop_oneof![named, codel, pie, fair, dual].boxed();
     let trace = list((0u64..9).prop_map(Value::from).boxed()).prop_map(|mut millis| {
         let list = millis.as_array_mut().unwrap();
         list.sort_by_key(Value::as_u64);
