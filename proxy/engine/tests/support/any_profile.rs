@@ -237,16 +237,35 @@ fn rule() -> impl Strategy<Value = Value> {
         (1u32..).prop_map(Value::from),
         (1u32..99, 99u32..).prop_map(|(first, last)| json!(format!("{first} - {last}"))),
         (1u32..).prop_map(|nth| json!(format!("every {nth}"))),
+        (1u32..9, 1u32..).prop_map(|(one, nth)| json!([one, format!("every {nth}"), "7-"])),
+    ];
+    let client = one_of(&["127.0.0.2", "10.0.0.0/8:5000-5999", "*:53", "::1", "fd00::/8"]);
+    let target = prop_oneof![
+        one_of(&["example.org", "*.example.org:443", "10.0.0.0/8", "[::1]:80", "*:80"]),
+        Just(json!(["example.org", "[2001:db8::]/32:1-9"])),
+    ];
+    let age = prop_oneof![
+        (0u64..1 << 40).prop_map(|from| json!(format!("{from}ns.."))),
+        (1u64..1 << 40).prop_map(|until| json!(format!("..{until}ns"))),
+        (0u64..1 << 40, 1u64..).prop_map(|(from, more)| {
+            json!(format!("{from}ns..{}ns", from.saturating_add(more)))
+        }),
     ];
     let flow = ("flow", perhaps(50, flow.boxed()));
+    let client = ("client", perhaps(25, client));
+    let target = ("target", perhaps(25, target.boxed()));
+    let age = ("age", perhaps(25, age.boxed()));
     let of_packets = object([
         ("after", perhaps(50, small())),
         ("first", perhaps(50, number())),
         ("size", perhaps(50, object([("min", bytes())]))),
         ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
         flow.clone(),
+        client.clone(),
+        target.clone(),
+        age.clone(),
     ]);
-    let matching = prop_oneof![of_packets, object([flow])].boxed();
+    let matching = prop_oneof![of_packets, object([flow, client, target, age])].boxed();
     let common = object([
         ("name", perhaps(25, name)),
         ("per", perhaps(25, Just(json!("flow")).boxed())),
