@@ -48,7 +48,7 @@ impl EcnCounters {
             Ecn::Ect1 => self.ect1 += 1,
             Ecn::Ce => {
                 self.ce += 1;
-                self.marked += packet.trace.marked as u64;
+                self.marked += packet.marked as u64;
             }
         }
     }
