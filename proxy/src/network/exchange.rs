@@ -1,7 +1,7 @@
 //! The exchange of one route for another: what is the same goes on, what is not drains, and what
 //! fails is undone.
 
-use super::{Kept, Network, own_addresses};
+use super::{Kept, Network, own_addresses, warn_of_openness};
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
 use crate::listener::ListeningSet;
@@ -96,6 +96,7 @@ impl Network {
             }
             relay.follow(&route, self.rules_on, turn);
         }
+        warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
         *self.routes.get_mut(id)? =
             RouteEntry { id, route, upstream, listeners, relays, associations, memory, circles };
@@ -153,6 +154,10 @@ impl Network {
 
 /// Returns true if the draws and the carrier of the one are those of the other.
 fn is_same_stream(old: &Route, new: &Route) -> bool {
-    let key = |route: &Route| (route.name.clone(), route.paired.clone(), route.seed, route.tcp);
+    // What clients speak is no matter of a connection that stands, but of what waits for them.
+    let key = |route: &Route| {
+        let scheme = route.destination.forward().map(|forward| forward.protocol);
+        (route.name.clone(), route.paired.clone(), route.seed, route.tcp, scheme)
+    };
     key(old) == key(new)
 }
