@@ -3,7 +3,9 @@
 
 use super::answer::Refusal;
 use super::body::Fields;
+use crate::profiles::unknown;
 use crate::registry::Entry;
+use jostle_engine::profile::library;
 use jostle_engine::route::{HostPort, Route, TcpMode, Transports, check_name};
 use serde_json::{Map, Value};
 
@@ -74,6 +76,12 @@ fn route(
         further.map(|(name, value)| (name.to_owned(), value.clone())).collect();
     // Clients send an empty list with every proxy; it stands beside a profile.
     written.retain(|name, value| name != "toxics" || *value != Value::Array(Vec::new()));
+    // A name on the wire is never a file's.
+    if let Some(Value::String(name)) = written.get("profile")
+        && library::text(name).is_none()
+    {
+        return Err(Refusal::bad(format!("profile: {}{place}", unknown(name))));
+    }
     let says_tcp = ["tcp", "unit", "profile"].iter().any(|name| written.contains_key(*name));
     let protocol = protocol.unwrap_or(Transports::Tcp);
     // A file's routes have shorter names than Toxiproxy's may have. Errors say the name.
