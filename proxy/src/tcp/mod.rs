@@ -364,7 +364,8 @@ impl Relay for TcpRelay {
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
         let waiting = self.carriage.waiting(&self.connections);
-        let mut counts = self.counts.named(self.connections.len(), waiting);
+        let paused = self.acceptor.paused();
+        let mut counts = self.counts.named(self.connections.len(), waiting, paused);
         let mut round_trips = None;
         if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
             round_trips = (trips.count() > 0).then(|| trips.clone());
