@@ -24,7 +24,7 @@ fn asked(bytes: &[u8], step: usize, mut handle: impl FnMut(&[u8], &mut Vec<u8>) 
     for piece in bytes.chunks(step) {
         let target = match handle(piece, &mut answer) {
             Progress::More => continue,
-            Progress::Refused(_) | Progress::Asked(Asked::Associate) => return,
+            Progress::Refused(_) | Progress::Asked(Asked::Associate(_)) => return,
             Progress::Asked(Asked::Connect(target)) => target,
             Progress::Asked(Asked::Fetch { target, head }) => {
                 let mut framing = RequestFraming::new(1 << 20);

@@ -188,7 +188,7 @@ pub(crate) fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Re
         packet.trace.flipped_bits
     )?;
     if packet.ecn.takes_marks() {
-        write!(file, r#","ecn":"{}","marked":{}"#, packet.ecn, packet.trace.marked)?;
+        write!(file, r#","ecn":"{}","marked":{}"#, packet.ecn, packet.marked)?;
     }
     file.write_all(b"}\n")
 }

@@ -42,7 +42,7 @@ impl EcnCounters {
     /// Counts a packet that is delivered.
     #[inline]
     pub const fn count(&mut self, packet: &Packet) {
-        self.add(packet.ecn, packet.trace.marked);
+        self.add(packet.ecn, packet.marked);
     }
 
     /// Counts a packet that says this; `marked` is true if a rule set CE.

@@ -31,6 +31,8 @@ pub struct Packet {
     pub ahead: bool,
     /// What its IP header says of congestion: as it came, and from then on as rules marked it.
     pub ecn: Ecn,
+    /// True if a rule set CE.
+    pub marked: bool,
     /// The trace of what was done to it so far.
     pub trace: Trace,
     /// Its content.
@@ -54,6 +56,7 @@ impl Packet {
             size,
             ahead: false,
             ecn: Ecn::NotEct,
+            marked: false,
             trace: Trace::default(),
             body,
         }
@@ -80,7 +83,7 @@ impl Packet {
     pub const fn mark_congestion(&mut self) -> bool {
         if matches!(self.ecn, Ecn::Ect0 | Ecn::Ect1) {
             self.ecn = Ecn::Ce;
-            self.trace.marked = true;
+            self.marked = true;
         }
         self.ecn.takes_marks()
     }
@@ -123,8 +126,9 @@ pub struct Trace {
     pub rules: u64,
     /// The number of bits that were flipped.
     pub flipped_bits: u32,
-    /// True if a rule set CE.
-    pub marked: bool,
+    /// The path on which it left a rule that has changed its path since; 0: it takes whichever is
+    /// taken when it comes to a rule.
+    pub(crate) path: u32,
 }
 
 impl Trace {
@@ -173,7 +177,7 @@ mod tests {
             assert_eq!(packet.ecn, Ecn::NotEct);
             let mut packet = Packet { ecn, ..packet };
             assert_eq!(packet.mark_congestion(), told, "{ecn}");
-            assert_eq!((packet.ecn, packet.trace.marked), (after, marked), "{ecn}");
+            assert_eq!((packet.ecn, packet.marked), (after, marked), "{ecn}");
         }
     }
 }

@@ -126,8 +126,9 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
         });
         DelaySource::Trace(Arc::new(DelayTrace::new(steps.collect()).unwrap()))
     });
-    (prop_oneof![3 => drawn, 1 => trace], reorder)
-        .prop_map(|(source, reorder)| RuleKind::Delay(Delay { source, reorder, holds_ends: true }))
+    (prop_oneof![3 => drawn, 1 => trace], reorder).prop_map(|(source, reorder)| {
+        RuleKind::Delay(Delay { source, reorder, holds_ends: true, path: None })
+    })
 }
 
 fn rate() -> impl Strategy<Value = RuleKind> {
@@ -156,7 +157,7 @@ fn rate() -> impl Strategy<Value = RuleKind> {
     let burst = prop_oneof![2 => Just(0u64), 1 => 1u64..20_000].prop_map(ByteSize::new);
     (source, queue, discipline, 0u32..50, burst).prop_map(
         |(source, queue, discipline, overhead, burst)| {
-            RuleKind::Rate(Rate { source, queue, discipline, overhead, burst })
+            RuleKind::Rate(Rate { source, queue, discipline, overhead, burst, path: None })
         },
     )
 }

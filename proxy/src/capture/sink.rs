@@ -135,7 +135,7 @@ impl CaptureSink {
             copy: packet.copy,
             flipped_bits: packet.trace.flipped_bits,
             ecn: packet.ecn,
-            marked: packet.trace.marked,
+            marked: packet.marked,
             rules,
         }
     }

@@ -2,11 +2,11 @@
 
 use super::output::{counts, print_event, print_summary};
 use super::{PORT, ping, serve};
-use crate::address::resolve;
 use crate::options::{ListenOptions, span};
 use crate::protocol::ping::{PingClientSettings, PingPace, SIZE_MAX, SIZE_MIN};
 use crate::protocol::reflector::ReflectorReport;
 use crate::protocol::timer::Timing;
+use crate::way::WayOptions;
 use clap::Args;
 use jostle_common::ecn::Ecn;
 use jostle_common::units::ByteSize;
@@ -110,6 +110,8 @@ pub struct PingArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 fn parse_ecn(text: &str) -> Result<Ecn, String> {
@@ -158,7 +160,7 @@ impl PingArgs {
     /// # Errors
     /// When nothing is answered.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let servers = resolve(&self.server, "udp", PORT)?;
+        let servers = self.way.to(&self.server, "udp", PORT)?;
         let settings = self.settings(rand::random());
         let printer = Printer::new(self.json);
         let line = if self.flood { progress::line() } else { indicatif::ProgressBar::hidden() };

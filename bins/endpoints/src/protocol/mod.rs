@@ -22,6 +22,7 @@ pub mod ping;
 pub mod reflector;
 pub mod repeats;
 pub mod saw;
+pub mod socks5;
 pub mod storage;
 pub mod stream;
 pub mod timer;

@@ -46,6 +46,7 @@ impl Trial {
             retries: 0,
             timing: self.timeout(),
             deadline: None,
+            ecn: Ecn::NotEct,
             tell: false,
         }
     }

@@ -100,7 +100,7 @@ mod tests {
         let RuleKind::Delay(delay) = &mixed.up.phases[0].rules[5].kind else { panic!() };
         let [time, jitter, memory] = [5, 1, 50].map(Duration::from_millis);
         let source = DelaySource::Drawn { time, jitter, shape: Shape::Normal, memory };
-        assert_eq!(*delay, Delay { source, reorder: true, holds_ends: true });
+        assert_eq!(*delay, Delay { source, reorder: true, holds_ends: true, path: None });
     }
 
     #[test]

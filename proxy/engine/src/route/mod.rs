@@ -20,7 +20,7 @@ pub use toxics::{
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
-use crate::rules::Rule;
+use crate::rules::{Rule, RuleKind};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -71,15 +71,20 @@ impl Route {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
         let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
+        // What does nothing may stand anywhere: Toxiproxy's noop is such a rule.
+        let does_nothing =
+            |rule: &Rule| matches!(&rule.kind, RuleKind::SlowClose(slow) if slow.delay.is_zero());
         if !self.transport.has_tcp()
-            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams())
+            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams() && !does_nothing(rule))
         {
+            // The word that was written, which a toxic's need not be its rule's.
+            let toxic = rule.toxic.as_ref().map(|toxic| toxic.type_name());
             return Err(format!(
                 "route \"{}\": rule \"{}\" acts on TCP streams, and the route relays UDP alone; \
                  leave {} out, or listen on tcp:// or both://",
                 self.name,
                 rule.key,
-                rule.kind.name()
+                toxic.unwrap_or_else(|| rule.kind.name())
             ));
         }
         if self.transport != Transports::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {

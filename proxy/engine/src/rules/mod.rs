@@ -15,6 +15,7 @@ mod duplicate;
 mod losses;
 mod mark;
 mod outage;
+mod paths;
 mod promise;
 mod rate;
 mod reorder;
@@ -42,6 +43,7 @@ pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
 pub use mark::Mark;
 pub use outage::Outage;
+pub use paths::PathName;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
 pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
 pub use reorder::Reorder;
@@ -57,6 +59,7 @@ pub use written::{ReadFile, no_files};
 
 pub(crate) use delay::{TIME_MAX as DELAY_MAX, gaussian_quantile};
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
+pub(crate) use paths::PATHS_MAX;
 pub(crate) use selection::{RawSelection, write as write_selection};
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
 pub(crate) use source::{Origin, Source};
@@ -254,8 +257,18 @@ impl RuleKind {
             Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
             Self::Outage(outage) => !outage.hold,
             Self::Batch(batch) => batch.then == BatchThen::Drop,
-            Self::Delay(delay) => delay.reorder,
+            Self::Delay(delay) => delay.reorder || delay.path.is_some(),
+            Self::Rate(rate) => rate.path.is_some(),
             _ => false,
+        }
+    }
+
+    /// Returns the path that it stands on; `None` also if its kind knows none.
+    pub const fn path(&self) -> Option<&PathName> {
+        match self {
+            Self::Delay(delay) => delay.path.as_ref(),
+            Self::Rate(rate) => rate.path.as_ref(),
+            _ => None,
         }
     }
 

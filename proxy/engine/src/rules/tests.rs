@@ -132,6 +132,21 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
 }
 
 #[test]
+fn the_profiles_in_the_documents_are_profiles() {
+    let models = text("../../docs/models.md");
+    let blocks: Vec<&str> = models
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    for block in &blocks {
+        let profile = Profile::from_json(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        assert!(!profile.is_empty());
+    }
+    assert!(!blocks.is_empty());
+}
+
+#[test]
 fn each_kind_is_in_the_documents() {
     let (models, readme) = (text("../../docs/models.md"), text("../../README.md"));
     let adding = text("../../docs/adding-a-rule.md");

@@ -101,13 +101,18 @@ fn marking(mut fields: Value) -> Value {
     fields
 }
 
+fn path() -> (&'static str, Values) {
+    ("path", perhaps(50, one_of(&["a", "b", "c d"])))
+}
+
 fn delays() -> Values {
     let shape = one_of(&["uniform", "normal", "pareto", "paretonormal"]);
     let table = list(any::<i16>().prop_map(Value::from).boxed());
     let drawn = |shape| {
         let (memory, ends) = (("memory", perhaps(50, time())), ("holds_ends", perhaps(50, flag())));
         let reorder = ("reorder", perhaps(50, flag()));
-        of_kind("delay", [("time", time()), ("jitter", time()), memory, shape, ends, reorder])
+        let (time, jitter) = (("time", time()), ("jitter", time()));
+        of_kind("delay", [time, jitter, memory, shape, ends, reorder, path()])
     };
     let steps = vec((0.0f64..1e9, time()), 1..5).prop_map(|mut steps| {
         steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -115,7 +120,7 @@ fn delays() -> Values {
         json!(steps)
     });
     prop_oneof![
-        of_kind("delay", [("time", time())]),
+        of_kind("delay", [("time", time()), path()]),
         drawn(("shape", perhaps(70, shape))),
         drawn(("table", table)),
         of_kind("delay", [("trace", steps.boxed()), ("reorder", flag())]),
@@ -142,7 +147,7 @@ fn rates() -> Values {
     let burst = ("burst", perhaps(50, bytes()));
     let of_trace = [trace, queue.clone(), discipline.clone(), overhead.clone()];
     prop_oneof![
-        of_kind("rate", [limit, queue, discipline, overhead, burst]),
+        of_kind("rate", [limit, queue, discipline, overhead, burst, path()]),
         of_kind("rate", of_trace)
     ]
     .boxed()

@@ -33,7 +33,7 @@ const PIECE_TIME: Duration = Duration::from_millis(100);
 
 /// A `rate` rule at work.
 #[derive(Debug)]
-pub(super) struct RateStage {
+pub(in crate::rules) struct RateStage {
     line: Line,
     bound: Bound,
     /// So many packets have room whatever the bound says.

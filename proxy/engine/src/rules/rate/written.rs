@@ -1,6 +1,7 @@
 //! Reads and writes a `rate` rule.
 
 use super::{Discipline, Queue, Rate, RateSource, RateTrace};
+use crate::rules::paths::{self, PathName};
 use crate::rules::written::{Fields, ReadFile, exactly_one, text, time};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{BitRate, ByteSize, Span};
@@ -32,6 +33,9 @@ pub(crate) struct RawRate {
     overhead: Option<u32>,
     /// Bytes that pass at once after a pause.
     burst: Option<ByteSize>,
+    /// The path that it stands on: another one in another phase has a queue of its own.
+    #[schemars(length(min = 1, max = 64))]
+    path: Option<String>,
 }
 
 /// The bound of a queue: a time, bytes or packets.
@@ -124,7 +128,8 @@ pub(super) fn read(place: &str, raw: RawRate, read: ReadFile<'_>) -> Result<Rate
         return Err(SettingError::new(at("overhead"), problem));
     }
     let burst = raw.burst.unwrap_or(ByteSize::new(0));
-    Ok(Rate { source, queue, discipline, overhead, burst })
+    let path = paths::read(&at("path"), raw.path)?;
+    Ok(Rate { source, queue, discipline, overhead, burst, path })
 }
 
 fn trace(place: &str, raw: RawTrace, read: ReadFile<'_>) -> Result<RateSource, SettingError> {
@@ -184,4 +189,5 @@ pub(super) fn write(rate: &Rate) -> Fields {
         .with_some("discipline", discipline)
         .unless("overhead", rate.overhead, 0, Into::into)
         .unless("burst", rate.burst, ByteSize::new(0), text)
+        .with_some("path", rate.path.as_ref().map(PathName::as_str))
 }
