@@ -115,6 +115,14 @@ impl Fleet {
         }
     }
 
+    /// Tells a relay, which may be gone, that what a name leads to is known now.
+    pub(crate) fn tell_of_name(&mut self, id: RelayId, name: &str, turn: &mut Turn) {
+        if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
+            member.relay.take_name(name, turn);
+            self.agenda.touch(id.index);
+        }
+    }
+
     /// Does what is due. `gone` is told what those did that have left.
     pub(crate) fn work(&mut self, turn: &mut Turn, mut gone: impl FnMut(RelayReport)) {
         self.touch_called(turn);

@@ -52,6 +52,7 @@ mod kinds;
 mod lane;
 mod lateness;
 mod listener;
+mod lookups;
 mod network;
 mod observed;
 mod orders;

@@ -301,6 +301,13 @@ impl Network {
     /// Takes what the resolver found for a relay, which may be gone. An address that leads back to
     /// the relay's route is left out.
     pub(crate) fn learn(&mut self, answer: Answer, turn: &mut Turn) {
+        let answer = match turn.names.note(answer, turn.now) {
+            Ok((name, relays)) => {
+                relays.into_iter().for_each(|relay| self.fleet.tell_of_name(relay, &name, turn));
+                return;
+            }
+            Err(answer) => answer,
+        };
         let relay = answer.relay;
         if !self.fleet.has(relay) {
             return;

@@ -56,6 +56,9 @@ pub(crate) trait Relay: Send {
     /// Takes the resolver's answer, and serves those who waited for it.
     fn set_addresses(&mut self, addresses: Vec<SocketAddr>, turn: &mut Turn);
 
+    /// Serves those who wait for a name that they asked for: what it leads to is known now.
+    fn take_name(&mut self, _name: &str, _: &mut Turn) {}
+
     /// Listens on more sockets, on all of them or none.
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()>;
 
