@@ -40,13 +40,11 @@ impl SharedAssociations {
         self.lock().reader = Some(relay);
     }
 
-    #[expect(dead_code, reason = "nothing negotiates yet")]
     /// Begins one, unless there are too many.
     pub(crate) fn begin(&self, address: IpAddr, sender: &Sender) -> Option<AssociationId> {
         self.lock().list.begin(address, sender)
     }
 
-    #[expect(dead_code, reason = "nothing negotiates yet")]
     /// Ends one, and lets the relay of the datagrams look after its flows in this turn.
     pub(crate) fn end(&self, id: AssociationId, turn: &mut Turn) {
         let mut inner = self.lock();

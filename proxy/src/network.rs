@@ -12,6 +12,7 @@ use crate::associations::SharedAssociations;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
+use crate::look_ups::NameFound;
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
 use crate::relay::{Ending, RelayPlan};
@@ -301,19 +302,19 @@ impl Network {
     /// Takes what the resolver found for a relay, which may be gone. An address that leads back to
     /// the relay's route is left out.
     pub(crate) fn learn(&mut self, answer: Answer, turn: &mut Turn) {
-        let answer = match turn.names.note(answer, turn.now) {
-            Ok((name, relays)) => {
-                relays.into_iter().for_each(|relay| self.fleet.tell_of_name(relay, &name, turn));
-                return;
-            }
-            Err(answer) => answer,
-        };
         let relay = answer.relay;
         if !self.fleet.has(relay) {
             return;
         }
         if let Some(addresses) = self.routes.learn(answer, turn.now) {
             self.fleet.set_addresses(relay, addresses, turn);
+        }
+    }
+
+    /// Tells the relays that asked for a name what was found; some may be gone.
+    pub(crate) fn pass_on(&mut self, found: &NameFound, turn: &mut Turn) {
+        for &relay in &found.relays {
+            self.fleet.take_name(relay, found, turn);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Names become addresses, never on the event loop: before it starts, and later on threads of their
 //! own.
 
-use crate::lookups::{Found, Lookups};
 use crate::own::hears;
 use crate::reactor::RelayId;
 use jostle_common::time::Instant;
@@ -88,7 +87,11 @@ impl Upstream {
     pub(crate) fn unasked(target: &HostPort) -> Self {
         let addresses = match target.host.parse::<IpAddr>() {
             Ok(ip) => vec![ip],
-            Err(_) => of_this_machine(&target.host).unwrap_or_default(),
+            // It names this machine, whatever the system's tables say (RFC 6761, 6.3).
+            Err(_) if target.host == "localhost" => {
+                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            }
+            Err(_) => Vec::new(),
         };
         Self {
             target: Some(target.clone()),
@@ -211,12 +214,6 @@ impl Upstream {
     }
 }
 
-/// Returns the addresses of a name of this machine, whatever the system's tables say (RFC 6761,
-/// 6.3).
-fn of_this_machine(name: &str) -> Option<Vec<IpAddr>> {
-    (name == "localhost").then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
-}
-
 /// Returns true if what is sent to `address` comes to `listener`, as far as the addresses tell.
 pub(crate) fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     address.port() == listener.port() && hears(listener.ip(), address.ip())
@@ -237,46 +234,12 @@ pub(crate) struct Answer {
 pub(crate) struct Names {
     waker: Arc<Waker>,
     resolver: Option<Resolver>,
-    /// The names that clients ask for.
-    lookups: Lookups,
 }
-
-/// Asks for all relays that wait for a name which clients ask for.
-const ALL_WHO_WAIT: RelayId = RelayId { index: usize::MAX, serial: 0 };
 
 impl Names {
     /// `waker` tells the loop that there is an answer.
-    pub(crate) fn new(waker: Arc<Waker>) -> Self {
-        Self { waker, resolver: None, lookups: Lookups::default() }
-    }
-
-    /// Returns what is known of a name that a client of a relay asks for. If that is nothing, the
-    /// relay is told once it is known.
-    pub(crate) fn find(&mut self, name: &str, relay: RelayId, now: Instant) -> Found {
-        if let Some(addresses) = of_this_machine(name) {
-            return Found::Addresses(addresses);
-        }
-        let Self { waker, resolver, lookups } = self;
-        lookups.find(name, relay, now, || {
-            let resolver = resolver.get_or_insert_with(|| Resolver::new(Arc::clone(waker)));
-            resolver.ask(ALL_WHO_WAIT, HostPort { host: name.to_owned(), port: 0 })
-        })
-    }
-
-    /// Takes note of an answer about a name that clients ask for, and returns the relays that wait
-    /// for it; gives the answer back if it is one relay's own.
-    pub(crate) fn note(
-        &mut self,
-        answer: Answer,
-        now: Instant,
-    ) -> Result<(String, Vec<RelayId>), Answer> {
-        if answer.relay != ALL_WHO_WAIT {
-            return Err(answer);
-        }
-        let Answer { target: HostPort { host, .. }, addresses, .. } = answer;
-        let addresses = addresses.into_iter().map(|address| address.ip()).collect();
-        let waiting = self.lookups.answer(&host, addresses, now);
-        Ok((host, waiting))
+    pub(crate) const fn new(waker: Arc<Waker>) -> Self {
+        Self { waker, resolver: None }
     }
 
     /// Asks for a name. Returns true if there will be an answer: with a full queue the question is
@@ -288,12 +251,12 @@ impl Names {
 
     /// Returns the next answer.
     pub(crate) fn answer(&self) -> Option<Answer> {
-        self.resolver.as_ref()?.answers.try_recv().ok()
+        self.resolver.as_ref()?.next_answer()
     }
 }
 
 /// Threads that look names up, as many as there are questions at once.
-struct Resolver {
+pub(crate) struct Resolver {
     questions: SyncSender<(RelayId, HostPort)>,
     answers: Receiver<Answer>,
     threads: usize,
@@ -305,14 +268,20 @@ struct Resolver {
 }
 
 impl Resolver {
-    fn new(waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
         let (questions, asked) = mpsc::sync_channel(QUESTIONS_MAX);
         let (answered, answers) = mpsc::channel();
         let (open, asked) = (Arc::default(), Arc::new(Mutex::new(asked)));
         Self { questions, answers, threads: 0, open, asked, answered, waker }
     }
 
-    fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
+    /// Returns the next answer.
+    pub(crate) fn next_answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Asks for a name. Returns true if there will be an answer.
+    pub(crate) fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
         if self.open.load(Ordering::Relaxed) >= self.threads && self.threads < LOOK_UPS_MAX {
             match self.start_thread() {
                 Ok(()) => self.threads += 1,

@@ -10,7 +10,7 @@ use super::intake::{IntakeTurn, ReadAt};
 use super::waiting::{Waiting, WaitingDatagram};
 use crate::associations::SharedAssociations;
 use crate::fate::Loss;
-use crate::lookups::Found;
+use crate::look_ups::LookedUp;
 use crate::resolve::leads_to;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -184,13 +184,15 @@ impl UdpRelay {
         asked.allowed.judge(target).map_err(|_| Loss::NotAllowed)?;
         let found = match &target.host {
             Host::Address(address) => vec![*address],
-            Host::Name(name) => match turn.names.find(name, self.id, turn.now) {
-                Found::Addresses(addresses) => addresses,
-                Found::Nothing => return Err(Loss::NoUpstream.into()),
-                Found::Awaited => return Err(NoFlow::Awaited),
-                Found::Busy => return Err(Loss::NoRoom.into()),
+            Host::Name(name) => match turn.asked.look_up(name, self.id, turn.now) {
+                LookedUp::Found(addresses) => addresses,
+                LookedUp::Awaited => return Err(NoFlow::Awaited),
+                LookedUp::Busy => return Err(Loss::NoRoom.into()),
             },
         };
+        if found.is_empty() {
+            return Err(Loss::NoUpstream.into());
+        }
         let may = |address: &IpAddr| asked.allowed.judge_address(target, *address).is_ok();
         let allowed = found.into_iter().filter(may);
         let mut addresses: Vec<SocketAddr> =

@@ -38,7 +38,7 @@ use jostle_sys::{SLOTS, carries_ecn, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
 use proofs::Proofs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use stray::Stray;
 
 /// Full reads that a socket gets before the others have their turn.
@@ -254,7 +254,10 @@ impl UdpRelay {
     /// Takes over which targets its clients may ask for.
     fn allow(&mut self) {
         if let (Some(asked), Some(forward)) = (&mut self.asked, self.route.destination.forward()) {
-            asked.allowed = allowed_at(forward, self.listeners.addresses());
+            // One that listens no more keeps what was so.
+            if self.listeners.addresses().next().is_some() {
+                asked.allowed = allowed_at(forward, self.listeners.addresses());
+            }
         }
     }
 
@@ -390,7 +393,7 @@ impl Relay for UdpRelay {
         self.upstream.set_addresses(addresses);
     }
 
-    fn take_name(&mut self, name: &str, turn: &mut Turn) {
+    fn take_name(&mut self, name: &str, _: &[IpAddr], turn: &mut Turn) {
         self.serve_waiting(name, turn);
     }
 
