@@ -7,6 +7,7 @@ use crate::account::Refused;
 use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
 use crate::fate::Loss;
+use crate::look_ups::LookUps;
 use crate::observed::{Crossing, FlowEvent};
 use crate::own::OwnAddresses;
 use crate::reactor::{Owner, Reactor};
@@ -61,6 +62,7 @@ impl ReadAt {
 pub(super) struct IntakeTurn<'a> {
     pub(super) reactor: &'a mut Reactor,
     pub(super) names: &'a mut Names,
+    pub(super) asked: &'a mut LookUps,
     pub(super) descriptors: &'a mut Descriptors,
     pub(super) sinks: &'a mut Sinks,
     pub(super) own: &'a OwnAddresses,
@@ -75,9 +77,13 @@ impl<'a> IntakeTurn<'a> {
         turn: &'a mut Turn,
         now: Instant,
     ) -> (&'a Datagrams, Self) {
-        let Turn { datagrams, reactor, names, descriptors, sinks, own, on_client, .. } = turn;
+        let Turn { datagrams, reactor, names, descriptors, sinks, own, on_client, asked, .. } =
+            turn;
         let portable = turn.options.portable;
-        (datagrams, Self { reactor, names, descriptors, sinks, own, on_client, portable, now })
+        (
+            datagrams,
+            Self { reactor, names, asked, descriptors, sinks, own, on_client, portable, now },
+        )
     }
 }
 
@@ -180,6 +186,9 @@ impl UdpRelay {
         let crossing = Crossing::Pieces;
         let opened = FlowEvent::Opened { client: client.address, listener, crossing };
         account.observe(ordinal, now, opened, sinks);
+        if let Some(target) = &client.target {
+            account.observe(ordinal, now, FlowEvent::AskedFor(target), sinks);
+        }
         if let Some((local, upstream)) = ends {
             account.observe(ordinal, now, FlowEvent::Reached { local, upstream }, sinks);
         }

@@ -18,7 +18,7 @@ use crate::descriptors::Descriptors;
 use crate::fate::Fate;
 use crate::flow::{FlowPage, FlowState};
 use crate::lane::Lane;
-use crate::listener::Opened;
+use crate::listener::{Opened, allowed_at};
 use crate::observed::FlowEvent;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
@@ -38,7 +38,7 @@ use jostle_sys::{SLOTS, carries_ecn, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
 use proofs::Proofs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use stray::Stray;
 
 /// Full reads that a socket gets before the others have their turn.
@@ -114,6 +114,11 @@ impl UdpRelay {
         let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
+        let asked = route.destination.forward().map(|forward| {
+            associations.are_read_by(id);
+            let allowed = allowed_at(forward, listeners.addresses());
+            Asked::new(allowed, associations.clone())
+        });
         let none = Timeline::default();
         let portable = turn.options.portable;
         let lanes = Direction::BOTH.map(|direction| {
@@ -132,7 +137,7 @@ impl UdpRelay {
             route: route.clone(),
             listeners,
             upstream,
-            asked: None,
+            asked,
             lanes,
             flows: Flows::default(),
             proofs: Proofs::new(turn.options.amplification),
@@ -244,6 +249,16 @@ impl UdpRelay {
         let counts = |listener: &&UdpListener| self.draining.is_none() || !listener.shared;
         let up = self.listeners.iter().filter(counts).map(|one| since(&one.socket, one.missed));
         [up.sum(), self.flows.iter().map(|flow| since(&flow.socket, flow.missed)).sum()]
+    }
+
+    /// Takes over which targets its clients may ask for.
+    fn allow(&mut self) {
+        if let (Some(asked), Some(forward)) = (&mut self.asked, self.route.destination.forward()) {
+            // One that listens no more keeps what was so.
+            if self.listeners.addresses().next().is_some() {
+                asked.allowed = allowed_at(forward, self.listeners.addresses());
+            }
+        }
     }
 
     /// Returns true if datagrams wait for a name.
@@ -362,6 +377,7 @@ impl Relay for UdpRelay {
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
         self.route = route.clone();
+        self.allow();
         let none = Timeline::default();
         for direction in Direction::BOTH {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
@@ -377,8 +393,14 @@ impl Relay for UdpRelay {
         self.upstream.set_addresses(addresses);
     }
 
+    fn take_name(&mut self, name: &str, _: &[IpAddr], turn: &mut Turn) {
+        self.serve_waiting(name, turn);
+    }
+
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()> {
-        self.listeners.add(opened, self.id.index, &mut turn.reactor)
+        self.listeners.add(opened, self.id.index, &mut turn.reactor)?;
+        self.allow();
+        Ok(())
     }
 
     fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
@@ -387,6 +409,7 @@ impl Relay for UdpRelay {
 
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
         self.listeners.retire_others(addresses, &mut turn.reactor);
+        self.allow();
     }
 
     fn drain(&mut self, turn: &mut Turn) {
