@@ -44,11 +44,13 @@ pub enum Loss {
     SendFailed,
     /// A rule discarded these bytes of a delivered TCP stream.
     Stream,
+    /// It came to a socket that its flow had left by a rule.
+    OldAddress,
 }
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 10] = [
+    pub const AROUND: [Self; 11] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
@@ -59,6 +61,7 @@ impl Loss {
         Self::TooBig,
         Self::SendFailed,
         Self::Stream,
+        Self::OldAddress,
     ];
 
     /// The number of losses, the link's included.
@@ -83,6 +86,7 @@ impl Loss {
             Self::TooBig => "too_big",
             Self::SendFailed => "send_failed",
             Self::Stream => "stream",
+            Self::OldAddress => "old_address",
         }
     }
 
@@ -100,6 +104,7 @@ impl Loss {
             Self::TooBig => 7,
             Self::SendFailed => 8,
             Self::Stream => 9,
+            Self::OldAddress => 10,
         };
         Reason::ALL.len() + around
     }

@@ -181,6 +181,7 @@ impl Sink for CaptureSink {
                 What::Opened { client, listener, crossing }
             }
             FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
+            FlowEvent::Rebound { to: local, upstream, .. } => What::Reached { local, upstream },
             FlowEvent::Connected => What::Connected,
             FlowEvent::Crosses(crossing) => What::Crosses(crossing),
             FlowEvent::Arrived(direction, packet) => {

@@ -70,6 +70,8 @@ mod tests {
             id: FlowId { number, transport },
             client: ([127, 0, 0, 1], 1).into(),
             upstream: None,
+            local: None,
+            rebinds: 0,
             age: Duration::ZERO,
             idle: Duration::ZERO,
             counts: Default::default(),

@@ -37,6 +37,8 @@ fn state(flow: &Flow, now: Instant) -> FlowState {
         id: FlowId { number: flow.ordinal, transport: Transport::Udp },
         client: flow.client.address,
         upstream: Some(flow.peer.unwrap_or(flow.upstream)),
+        local: flow.socket.0.local_addr().ok(),
+        rebinds: flow.rebinds,
         age: now.since(flow.since()),
         idle: now.since(flow.last()),
         counts: flow.counts,

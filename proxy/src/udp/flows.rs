@@ -33,12 +33,15 @@ pub(crate) struct Flow {
     pub(crate) client: FlowClient,
     /// The upstream's address that it was opened with.
     pub(crate) upstream: SocketAddr,
-    /// The socket to the upstream, connected unless `peer` is set.
-    pub(crate) socket: UdpSocket,
-    pub(crate) token: Token,
+    /// The socket to the upstream, connected unless `peer` is set, and its token.
+    pub(crate) socket: (UdpSocket, Token),
     /// The destination when answers may come from any port of the upstream's address: the port
     /// that answered last.
     pub(crate) peer: Option<SocketAddr>,
+    /// The hops that what it sends may take, if that is known.
+    pub(crate) hops: Option<u8>,
+    /// How often it got a fresh socket.
+    pub(crate) rebinds: u32,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
     /// Set while the system takes runs of datagrams, per direction.
@@ -145,15 +148,15 @@ impl Flows {
         peer: Option<SocketAddr>,
         now: Instant,
     ) -> usize {
-        let (socket, token) = socket;
         self.last_ordinal = self.last_ordinal.wrapping_add(1).max(1);
         let index = self.slab.insert(Flow {
             ordinal: self.last_ordinal,
             client,
             upstream,
             socket,
-            token,
             peer,
+            hops: None,
+            rebinds: 0,
             inside: 0,
             runs: [true; 2],
             missed: 0,
