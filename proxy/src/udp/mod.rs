@@ -2,6 +2,7 @@
 //! all of them.
 
 mod alarms;
+mod asked;
 mod counts;
 mod flow_orders;
 mod flows;
@@ -13,6 +14,7 @@ mod rebind;
 mod release;
 mod send;
 mod stray;
+mod waiting;
 
 use crate::descriptors::Descriptors;
 use crate::fate::Fate;
@@ -25,6 +27,7 @@ use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use alarms::UdpAlarms;
+use asked::Asked;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
 use jostle_common::chance::Direction;
@@ -35,7 +38,7 @@ use jostle_engine::profile::Timeline;
 use jostle_engine::rebinding::Rebinding;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
-use jostle_sys::{SLOTS, datagrams_missed, tells_missed};
+use jostle_sys::{SLOTS, carries_ecn, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
 use old::OldSockets;
 use proofs::Proofs;
@@ -53,6 +56,8 @@ pub(crate) struct UdpRelay {
     route: Route,
     listeners: UdpListeners,
     upstream: Upstream,
+    /// Set if its clients say where they want to go.
+    asked: Option<Asked>,
     lanes: [Lane; 2],
     flows: Flows,
     /// When flows leave from fresh sockets.
@@ -120,7 +125,7 @@ impl UdpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
         check_addresses(route).map_err(io::Error::other)?;
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
@@ -132,6 +137,9 @@ impl UdpRelay {
             if !tells_missed(portable) {
                 lane.account.missed_is_unknown();
             }
+            if !carries_ecn(portable) {
+                lane.account.ecn_is_lost();
+            }
             lane
         });
         let key = LinkKey { seed, route: route.drawn_as().into(), direction: Direction::Up };
@@ -141,6 +149,7 @@ impl UdpRelay {
             route: route.clone(),
             listeners,
             upstream,
+            asked: None,
             lanes,
             flows: Flows::default(),
             rebinding,
@@ -271,6 +280,11 @@ impl UdpRelay {
         [up.sum(), down.chain(old).sum()]
     }
 
+    /// Returns true if datagrams wait for a name.
+    fn has_waiting(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| !asked.waiting.is_empty())
+    }
+
     /// Closes the flows that have been silent for longer than the route's idle time.
     fn close_idle(&mut self, turn: &mut Turn) {
         while let Some((index, last)) = self.flows.oldest()
@@ -321,6 +335,7 @@ impl Relay for UdpRelay {
     /// Reads a socket that has something, up to a fair share.
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
         let part = UdpPart::of(socket);
+        self.end_associations(turn);
         for _ in 0..READS_PER_TURN {
             let (socket, again) = match part {
                 UdpPart::Listener(index) => match self.listeners.get_mut(index) {
@@ -368,6 +383,8 @@ impl Relay for UdpRelay {
     }
 
     fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
+        self.end_associations(turn);
+        self.give_up_late(turn);
         self.send(turn);
         self.close_idle(turn);
         self.close_idle_old(turn);
@@ -379,7 +396,8 @@ impl Relay for UdpRelay {
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let rebinding = self.rebinding.deadline().into_iter().chain(self.old.deadline());
-        links.chain(idle).chain(sought).chain(rebinding).min()
+        let late = self.asked.as_ref().and_then(|asked| asked.waiting.deadline());
+        links.chain(idle).chain(sought).chain(late).chain(rebinding).min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
@@ -438,7 +456,10 @@ impl Relay for UdpRelay {
 
     fn is_over(&self) -> bool {
         let unread = self.listeners.any_again() || self.flows.any_again() || self.old.any_again();
-        self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
+        self.draining.is_some()
+            && !unread
+            && !self.has_waiting()
+            && self.lanes.iter().all(Lane::is_empty)
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -467,6 +488,7 @@ impl Relay for UdpRelay {
 
     fn cut(&mut self, _: Ending, turn: &mut Turn) {
         self.counts.open_at_end = self.flows.len();
+        self.give_up_waiting(turn);
         for index in self.flows.indices() {
             self.close(index, &mut turn.reactor, &mut turn.descriptors);
         }

@@ -5,6 +5,7 @@
 
 mod moments;
 
+use crate::flow::FlowFacts;
 use crate::link::{LinkKey, Schedule};
 use crate::profile::{Start, Timeline};
 use crate::rules::{REBIND_GAP_MIN, Rule, RuleKind};
@@ -12,6 +13,7 @@ use jostle_common::time::{Instant, nanos};
 use moments::Moments;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A flow is to leave from a fresh socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,7 @@ pub struct Rebinding {
 #[derive(Debug)]
 struct FlowClock {
     began: Instant,
+    facts: Arc<FlowFacts>,
     /// The last time at which it got a fresh socket.
     last: Option<Instant>,
     /// How often it did.
@@ -96,16 +99,28 @@ impl Rebinding {
         }
     }
 
-    /// Takes in a flow whose first packet came at `at`.
-    pub fn open(&mut self, flow: u32, at: Instant) {
+    /// Takes in a flow whose first packet came at `at`, and what is known of it.
+    pub fn open(&mut self, flow: u32, at: Instant, facts: Arc<FlowFacts>) {
         if self.flows.is_empty() && self.change.is_some_and(|change| change <= at) {
             // Without flows there was nobody to follow the phases for.
             self.apply(at);
         }
-        let rules = self.rules_of(flow, at);
-        let clock = FlowClock { began: at, last: None, count: 0, rules, next: None };
+        let rules = self.rules_of(flow, at, &facts);
+        let clock = FlowClock { began: at, facts, last: None, count: 0, rules, next: None };
         self.flows.insert(flow, clock);
         self.schedule_flow(flow, at);
+    }
+
+    /// Learns at `now` what else is known of a flow.
+    pub fn tell(&mut self, now: Instant, flow: u32, facts: &Arc<FlowFacts>) {
+        let Some(clock) = self.flows.get(&flow).filter(|clock| clock.facts != *facts) else {
+            return;
+        };
+        let rules = self.rules_of(flow, clock.began, facts);
+        if let Some(clock) = self.flows.get_mut(&flow) {
+            (clock.rules, clock.facts) = (rules, Arc::clone(facts));
+        }
+        self.schedule_flow(flow, now);
     }
 
     /// Forgets a flow.
@@ -182,8 +197,8 @@ impl Rebinding {
         let come: Vec<usize> = (0..self.in_force.len()).filter(|index| has_come(*index)).collect();
         let flows: Vec<u32> = self.flows.keys().copied().collect();
         for flow in flows {
-            let began = self.flows[&flow].began;
-            let mut rules = self.rules_of(flow, began);
+            let clock = &self.flows[&flow];
+            let mut rules = self.rules_of(flow, clock.began, &clock.facts);
             for (index, moments) in &mut rules {
                 if come.contains(index) {
                     moments.come_into_force(now);
@@ -197,11 +212,11 @@ impl Rebinding {
     }
 
     /// Returns the rules in force that act on a flow that began then.
-    fn rules_of(&self, flow: u32, began: Instant) -> Vec<(usize, Moments)> {
+    fn rules_of(&self, flow: u32, began: Instant, facts: &FlowFacts) -> Vec<(usize, Moments)> {
         let chosen = |(index, rule): (usize, &Rule)| {
             let RuleKind::Rebind(setting) = &rule.kind else { return None };
             let source = self.key.source(rule).of_flow(flow);
-            let chosen = self.key.chooses_flow(rule, flow);
+            let chosen = self.key.chooses_flow(rule, flow, Some(facts));
             chosen.then(|| (index, Moments::new(setting, source, began)))
         };
         self.in_force.iter().enumerate().filter_map(chosen).collect()
@@ -214,9 +229,11 @@ impl Rebinding {
             self.due.remove(&(at, flow));
         }
         let from = clock.last.map_or(from, |last| from.max(last + REBIND_GAP_MIN));
+        let (rules, since) = (&self.in_force, clock.facts.since);
         let next = clock.rules.iter_mut().filter_map(|(index, moments)| {
-            let at = moments.from(from)?;
-            Some((at, *index))
+            let age = rules[*index].selection.age();
+            let at = moments.from(age.map_or(from, |age| from.max(since + age.from)))?;
+            age.is_none_or(|age| age.admits(at.since(since))).then_some((at, *index))
         });
         clock.next = next.min();
         self.due.extend(clock.next.map(|(at, _)| (at, flow)));

@@ -24,11 +24,15 @@ fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
+fn facts(millis: u64) -> Arc<FlowFacts> {
+    Arc::new(FlowFacts::since(at(millis)))
+}
+
 /// Lets flows begin at these milliseconds.
 fn open(rebinding: &mut Rebinding, begins: &[(u32, u64)]) {
     for &(flow, begin) in begins {
         rebinding.begin(at(begin));
-        rebinding.open(flow, at(begin));
+        rebinding.open(flow, at(begin), facts(begin));
     }
 }
 
@@ -58,6 +62,8 @@ fn a_flow_is_rebound_so_long_after_its_begin_and_then_again_and_again() {
             vec![(1, 50), (2, 57), (1, 150), (2, 157), (1, 250)],
         ),
         (r#", "first": "50ms", "match": { "flow": 2 }"#, vec![(2, 57)]),
+        (r#", "every": "100ms", "match": { "age": "150ms.." }"#, vec![(1, 200), (2, 207)]),
+        (r#", "every": "100ms", "match": { "age": "..150ms" }"#, vec![(1, 100), (2, 107)]),
         ("", vec![]),
     ] {
         let mut rebinding = rebinding(1, &rule(fields));
@@ -176,7 +182,7 @@ fn phases_go_on_while_there_are_no_flows() {
     rebinding.forget(1);
     assert_eq!(rebinding.deadline(), None, "nobody waits for anything");
     // A day later, at which 864 million phases have passed.
-    rebinding.open(2, Instant::from_secs(86_400));
+    rebinding.open(2, Instant::from_secs(86_400), facts(86_400_000));
     assert_eq!(rebinding.deadline(), Some(Instant::from_secs(86_400) + Duration::from_micros(100)));
     // Nor does it take long to come back from standing still under a flow.
     let told = std::iter::from_fn(|| rebinding.poll(Instant::from_secs(2 * 86_400))).count();
@@ -228,4 +234,20 @@ fn several_rules_act_in_turn() {
         .map(|one| (one.at.as_nanos() / MS, one.rule.as_str(), one.address.is_some()))
         .collect();
     assert_eq!(seen, [(100, "rebind", false), (150, "rebind#2", true), (200, "rebind", false)]);
+}
+
+#[test]
+fn flows_are_chosen_by_what_is_known_of_them() {
+    let profile =
+        rule(r#", "every": "50ms", "match": { "client": "127.0.0.2", "target": "*.example.org" }"#);
+    let mut rebinding = rebinding(1, &profile);
+    let of = |client: [u8; 4]| FlowFacts::since(at(0)).with_client((client, 7).into());
+    rebinding.begin(at(0));
+    let second = of([127, 0, 0, 2]);
+    rebinding.open(1, at(0), Arc::new(of([127, 0, 0, 1]).with_target("a.example.org", 443)));
+    rebinding.open(2, at(0), Arc::new(second.clone()));
+    assert_eq!(rebinding.deadline(), None);
+    // The name of its server becomes known.
+    rebinding.tell(at(70), 2, &Arc::new(second.with_server_name("a.example.org")));
+    assert_eq!(millis(&all(&mut rebinding, 150)), [(2, 100), (2, 150)]);
 }

@@ -13,6 +13,7 @@ mod delay;
 mod drop;
 mod duplicate;
 mod losses;
+mod mark;
 mod outage;
 mod paths;
 mod promise;
@@ -41,14 +42,18 @@ pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
+pub use mark::Mark;
 pub use outage::Outage;
 pub use paths::PathName;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
-pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
+pub use rate::{
+    CodelSetting, Discipline, DualPi2Setting, DualScheduler, FqCodelSetting, OPPORTUNITY_BYTES,
+    PieSetting, Queue, Rate, RateSource, RateTrace,
+};
 pub use rebind::{Rebind, RebindAddresses};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{FlowMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -188,6 +193,8 @@ macro_rules! kinds {
 kinds! {
     /// Loses packets.
     Drop,
+    /// Marks packets as having met congestion, and loses those that cannot be marked.
+    Mark,
     /// Flips bits.
     Corrupt,
     /// Holds packets for a time.
@@ -265,7 +272,8 @@ impl RuleKind {
     /// stream that costs time where TCP is modelled, and the stream where it is raw.
     pub fn breaks_streams(&self) -> bool {
         match self {
-            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Drop(_) | Self::Mark(_) => true,
+            Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
             Self::Outage(outage) => !outage.hold,
             Self::Batch(batch) => batch.then == BatchThen::Drop,
             Self::Delay(delay) => delay.reorder || delay.path.is_some(),

@@ -160,8 +160,8 @@ fn check_flow_selection(
     };
     if selection.matching.as_ref().is_some_and(|matching| !matching.is_of_flows_alone()) {
         let problem = format!(
-            "{name} acts on {what}, which has no packets to look at; choose {some} by \
-             {{ \"flow\": 3 }} alone or by \"flows\", or leave it out"
+            "{name} acts on {what}, which has no packets to look at; choose {some} by \"flow\", \
+             \"client\", \"target\" and \"age\" alone or by \"flows\", or leave it out"
         );
         return Err(SettingError::new(within(place, "match"), problem));
     }

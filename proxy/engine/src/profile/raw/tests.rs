@@ -67,11 +67,11 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "chance": "2%" } ] }"#,
-            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
+            r#"up[0]: no "rule" says what it is; write "rule": drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
         ),
         (
             r#"{ "down": [ { "rule": "dorp" } ] }"#,
-            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
+            r#"down[0].rule: "dorp" is not a rule; write drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
         ),
         (
             r#"{ "both": [ { "rule": "rebind", "first": "1s" } ] }"#,
@@ -79,7 +79,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "rule": "rebind", "first": "1s", "match": { "size": { "min": "1B" } } } ] }"#,
-            r#"up[0].match: rebind acts on the socket of a UDP flow, which has no packets to look at; choose flows by { "flow": 3 } alone or by "flows", or leave it out"#,
+            r#"up[0].match: rebind acts on the socket of a UDP flow, which has no packets to look at; choose flows by "flow", "client", "target" and "age" alone or by "flows", or leave it out"#,
         ),
         (
             r#"{ "up": [ { "rule": "rebind", "first": "1s", "addresses": "0.0.0.0" } ] }"#,
