@@ -6,6 +6,8 @@
 #[path = "udp_relay/ecn.rs"]
 #[cfg(target_os = "linux")]
 mod ecn;
+#[path = "udp/rebind.rs"]
+mod rebind;
 mod support;
 
 use jostle_common::chance::Direction;

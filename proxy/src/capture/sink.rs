@@ -185,6 +185,7 @@ impl Sink for CaptureSink {
             FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
             // The addresses say where it went.
             FlowEvent::AskedFor(_) => return,
+            FlowEvent::Rebound { to: local, upstream, .. } => What::Reached { local, upstream },
             FlowEvent::Connected => What::Connected,
             FlowEvent::Crosses(crossing) => What::Crosses(crossing),
             FlowEvent::Arrived(direction, packet) => {

@@ -494,7 +494,7 @@ impl Link {
                     element.due = stage.take(packet);
                     let copies = match element.timing {
                         Timing::Trailing => stage.copies_made(),
-                        Timing::Instant | Timing::Waiting | Timing::Stream => 0,
+                        Timing::Instant | Timing::Waiting | Timing::Stream | Timing::Socket => 0,
                     };
                     if watched {
                         self.watch.held(copies);

@@ -25,7 +25,7 @@ impl Schedule {
     }
 
     /// Returns the number of its phases.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.timeline.phases.len()
     }
 
