@@ -3,7 +3,7 @@
 
 mod proxy_support;
 
-use proxy_support::{Background, jostle};
+use proxy_support::{Background, jostle, vacant_address};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -231,7 +231,7 @@ fn a_list_is_populated_and_seconds_are_watched() {
 
 #[test]
 fn nobody_there_is_said_with_the_remedy() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = vacant_address().to_string();
     let output = jostle().args(["ctl", "--api", &free, "list"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -180,13 +180,17 @@ pub(crate) fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Re
         serde_json::to_writer(&mut *file, rule)?;
     }
     let seconds = |duration: Duration| Instant::START + duration;
-    writeln!(
+    write!(
         file,
-        r#"],"delay":{},"lateness":{},"flipped_bits":{}}}"#,
+        r#"],"delay":{},"lateness":{},"flipped_bits":{}"#,
         seconds(packet.at.since(packet.entered)),
         seconds(released.since(packet.at)),
         packet.trace.flipped_bits
-    )
+    )?;
+    if packet.ecn.takes_marks() {
+        write!(file, r#","ecn":"{}","marked":{}"#, packet.ecn, packet.marked)?;
+    }
+    file.write_all(b"}\n")
 }
 
 #[cfg(test)]

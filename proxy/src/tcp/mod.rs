@@ -103,7 +103,7 @@ impl TcpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, memory, rules_on, .. } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);

@@ -70,6 +70,7 @@ impl Inbox {
             from: note.from,
             asked: note.asked,
             hops: note.hops,
+            ecn: note.ecn,
             stamp: note.stamp,
             missed: note.missed,
         })

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+mod vacant;
+
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_engine::profile::{Profile, Rule};
@@ -15,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+#[allow(unused_imports, reason = "every test file uses a part of it")]
+pub(crate) use vacant::vacant_address;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,7 +13,9 @@ mod delay;
 mod drop;
 mod duplicate;
 mod losses;
+mod mark;
 mod outage;
+mod paths;
 mod promise;
 mod rate;
 mod reorder;
@@ -39,12 +41,17 @@ pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
+pub use mark::Mark;
 pub use outage::Outage;
+pub use paths::PathName;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
-pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
+pub use rate::{
+    CodelSetting, Discipline, DualPi2Setting, DualScheduler, FqCodelSetting, OPPORTUNITY_BYTES,
+    PieSetting, Queue, Rate, RateSource, RateTrace,
+};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{FlowMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -55,6 +62,7 @@ pub use written::{ReadFile, no_files};
 
 pub(crate) use delay::{TIME_MAX as DELAY_MAX, gaussian_quantile};
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
+pub(crate) use paths::PATHS_MAX;
 pub(crate) use selection::{RawSelection, write as write_selection};
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
 pub(crate) use source::{Origin, Source};
@@ -181,6 +189,8 @@ macro_rules! kinds {
 kinds! {
     /// Loses packets.
     Drop,
+    /// Marks packets as having met congestion, and loses those that cannot be marked.
+    Mark,
     /// Flips bits.
     Corrupt,
     /// Holds packets for a time.
@@ -246,11 +256,22 @@ impl RuleKind {
     /// stream that costs time where TCP is modelled, and the stream where it is raw.
     pub fn breaks_streams(&self) -> bool {
         match self {
-            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Drop(_) | Self::Mark(_) => true,
+            Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
             Self::Outage(outage) => !outage.hold,
             Self::Batch(batch) => batch.then == BatchThen::Drop,
-            Self::Delay(delay) => delay.reorder,
+            Self::Delay(delay) => delay.reorder || delay.path.is_some(),
+            Self::Rate(rate) => rate.path.is_some(),
             _ => false,
+        }
+    }
+
+    /// Returns the path that it stands on; `None` also if its kind knows none.
+    pub const fn path(&self) -> Option<&PathName> {
+        match self {
+            Self::Delay(delay) => delay.path.as_ref(),
+            Self::Rate(rate) => rate.path.as_ref(),
+            _ => None,
         }
     }
 
