@@ -12,6 +12,7 @@ use crate::associations::SharedAssociations;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
+use crate::look_ups::NameFound;
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
 use crate::relay::{Ending, RelayPlan};
@@ -307,6 +308,13 @@ impl Network {
         }
         if let Some(addresses) = self.routes.learn(answer, turn.now) {
             self.fleet.set_addresses(relay, addresses, turn);
+        }
+    }
+
+    /// Tells the relays that asked for a name what was found; some may be gone.
+    pub(crate) fn pass_on(&mut self, found: &NameFound, turn: &mut Turn) {
+        for &relay in &found.relays {
+            self.fleet.take_name(relay, found, turn);
         }
     }
 

@@ -132,7 +132,16 @@ impl Driver {
         // A smaller buffer than asked for is no error; the system's own limit stands.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
         let (buffer, hints) = (vec![0; DATAGRAM_MAX].into(), Hints::default());
-        Ok(Self { socket, peer, association: None, poll, waiting: None, buffer, inbox: None, hints })
+        Ok(Self {
+            socket,
+            peer,
+            association: None,
+            poll,
+            waiting: None,
+            buffer,
+            inbox: None,
+            hints,
+        })
     }
 
     /// Lets `source` wake the loop too, for a watcher that reads from it.
@@ -275,7 +284,8 @@ impl Driver {
     fn send(&mut self, transmit: &Transmit) -> io::Result<usize> {
         let header = self.association.as_ref().map(|association| &association.header[..]);
         if transmit.ecn.takes_marks() {
-            let pieces = [IoSlice::new(header.unwrap_or_default()), IoSlice::new(&transmit.payload)];
+            let pieces =
+                [IoSlice::new(header.unwrap_or_default()), IoSlice::new(&transmit.payload)];
             let to = Some(transmit.to).filter(|_| self.peer.is_none());
             let message = Message { pieces: &pieces, to, source: None, ecn: transmit.ecn };
             return Outbox::new(false).send(&self.socket, &[message]);

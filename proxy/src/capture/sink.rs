@@ -183,6 +183,8 @@ impl Sink for CaptureSink {
                 What::Opened { client, listener, crossing }
             }
             FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
+            // The addresses say where it went.
+            FlowEvent::AskedFor(_) => return,
             FlowEvent::Connected => What::Connected,
             FlowEvent::Crosses(crossing) => What::Crosses(crossing),
             FlowEvent::Arrived(direction, packet) => {

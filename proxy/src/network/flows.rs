@@ -69,6 +69,7 @@ mod tests {
         let state = |&number: &u32| FlowState {
             id: FlowId { number, transport },
             client: ([127, 0, 0, 1], 1).into(),
+            target: None,
             upstream: None,
             age: Duration::ZERO,
             idle: Duration::ZERO,

@@ -29,6 +29,7 @@ impl TcpRelay {
         Some(FlowState {
             id: FlowId { number: id, transport: Transport::Tcp },
             client: client_address,
+            target: connection.request.as_deref().map(|request| request.target.clone()),
             upstream: upstream_address,
             age: now.since(connection.since),
             idle: now.since(connection.last),

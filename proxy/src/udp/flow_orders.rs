@@ -36,6 +36,7 @@ fn state(flow: &Flow, now: Instant) -> FlowState {
     FlowState {
         id: FlowId { number: flow.ordinal, transport: Transport::Udp },
         client: flow.client.address,
+        target: None,
         upstream: Some(flow.peer.unwrap_or(flow.upstream)),
         age: now.since(flow.since()),
         idle: now.since(flow.last()),

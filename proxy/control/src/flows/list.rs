@@ -97,6 +97,7 @@ pub(super) fn to_json(flow: &FlowState) -> Value {
         "id": flow.id.number,
         "protocol": flow.id.transport.name(),
         "client": flow.client.to_string(),
+        "target": flow.target.as_ref().map(ToString::to_string),
         "upstream": flow.upstream.map(|address| address.to_string()),
         "age_s": thousandths(flow.age, 1),
         "idle_s": thousandths(flow.idle, 1),
@@ -121,6 +122,7 @@ mod tests {
         FlowState {
             id: FlowId { number, transport },
             client: ([127, 0, 0, 1], 7).into(),
+            target: None,
             upstream: None,
             age: Duration::from_micros(1_234_567),
             idle: Duration::from_micros(500),
