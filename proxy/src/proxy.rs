@@ -90,6 +90,7 @@ impl Proxy {
                 amplification,
                 tells_of_upstreams,
             },
+            called: Vec::new(),
             warned_of_memory: false,
         };
         let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));

@@ -118,6 +118,7 @@ fn every_example_and_every_shorthand_is_written_as_it_was_read() {
     let all = Shorthand {
         drop: chance,
         burst: Some(BurstLength::Packets(3.25)),
+        mark: chance,
         duplicate: chance,
         corrupt: chance,
         rate: BitRate::new(1_000_001),

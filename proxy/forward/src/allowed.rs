@@ -175,7 +175,7 @@ impl FromStr for Entry {
         };
         let (hosts, port) = match colon {
             Some(colon) => {
-                let port = text[colon + 1..].parse().ok().filter(|port| *port != 0);
+                let port = number(&text[colon + 1..]).filter(|port| *port != 0);
                 (&text[..colon], Some(port.ok_or_else(refuse)?))
             }
             None => (text, None),
@@ -189,7 +189,7 @@ fn hosts_of(text: &str) -> Option<Hosts> {
         return Some(Hosts::All);
     }
     let (host, bits) = match text.split_once('/') {
-        Some((host, bits)) => (host, Some(bits.parse::<u32>().ok()?)),
+        Some((host, bits)) => (host, Some(number(bits)?)),
         None => (text, None),
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -208,6 +208,11 @@ fn hosts_of(text: &str) -> Option<Hosts> {
             (bits <= all).then_some(Hosts::Network(address, bits))
         }
     }
+}
+
+/// Reads a number of digits alone.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Returns true if an address has the first `bits` of a network's address.

@@ -23,6 +23,9 @@ pub(super) struct TcpCounts {
     pub(super) looped: u64,
     /// Clients that have said where they want to go.
     pub(super) asked: u64,
+    /// Associations begun, and those for which there was no place.
+    pub(super) associations: u64,
+    pub(super) associations_refused: u64,
     /// Those that spoke something else than their listener.
     pub(super) malformed: u64,
     /// Those that did not name the right user and password.
@@ -64,10 +67,12 @@ pub(super) struct TcpCounts {
 impl TcpCounts {
     /// Returns those of clients that say where they want to go, with the number of those that do
     /// so now.
-    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 10] {
+    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 12] {
         [
             ("negotiating", asking as u64),
             ("asked", self.asked),
+            ("associations", self.associations),
+            ("associations_refused", self.associations_refused),
             ("malformed", self.malformed),
             ("unauthorised", self.unauthorised),
             ("unsupported", self.unsupported),
@@ -79,9 +84,14 @@ impl TcpCounts {
         ]
     }
 
-    /// Returns the counts by name, with the number of connections that are open, and of their sides
-    /// that are waiting for room.
-    pub(super) fn named(&self, open: usize, waiting: usize) -> BTreeMap<&'static str, u64> {
+    /// Returns the counts by name, with the number of connections that are open, of their sides that
+    /// are waiting for room, and of listening sockets that accept nobody for the moment.
+    pub(super) fn named(
+        &self,
+        open: usize,
+        waiting: usize,
+        paused: usize,
+    ) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),
             ("connections_open", open as u64),
@@ -94,6 +104,7 @@ impl TcpCounts {
             ("looped", self.looped),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
+            ("accept_paused_now", paused as u64),
             ("turned_away", self.turned_away),
             ("starved", self.starved),
             ("waiting", waiting as u64),

@@ -24,7 +24,7 @@ pub use wanted::{parse_route, parse_targets, parse_user};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
-use crate::rules::Rule;
+use crate::rules::{Rule, RuleKind};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -70,17 +70,33 @@ impl Route {
     ///
     /// # Errors
     /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links, or acts on TCP streams where there are none.
+    /// through the links, or acts on TCP streams or on UDP flows where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
         let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
+        // What does nothing may stand anywhere: Toxiproxy's noop is such a rule.
+        let does_nothing =
+            |rule: &Rule| matches!(&rule.kind, RuleKind::SlowClose(slow) if slow.delay.is_zero());
         if !self.transport.has_tcp()
-            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams())
+            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams() && !does_nothing(rule))
         {
+            // The word that was written, which a toxic's need not be its rule's.
+            let toxic = rule.toxic.as_ref().map(|toxic| toxic.type_name());
             return Err(format!(
                 "route \"{}\": rule \"{}\" acts on TCP streams, and the route relays UDP alone; \
                  leave {} out, or listen on tcp:// or both://",
+                self.name,
+                rule.key,
+                toxic.unwrap_or_else(|| rule.kind.name())
+            ));
+        }
+        if !self.transport.has_udp()
+            && let Some(rule) = self.profile.up.rules().find(|rule| rule.kind.is_for_sockets())
+        {
+            return Err(format!(
+                "route \"{}\": rule \"{}\" acts on UDP flows, and the route relays TCP alone; leave \
+                 {} out, or listen on udp:// or both://",
                 self.name,
                 rule.key,
                 rule.kind.name()

@@ -236,6 +236,8 @@ fn route(
     read: ReadFile<'_>,
     remarks: &mut Vec<String>,
 ) -> Result<Route, SettingError> {
+    // A list without toxics beside a profile is as contradictory as one that has some.
+    let says_toxics = value.get("toxics").is_some_and(|toxics| !toxics.is_null());
     let toxics = toxiproxy::take_toxics(place, &mut value, remarks)?;
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
@@ -250,7 +252,7 @@ fn route(
         (None, None) if !toxics.is_empty() => TcpMode::for_rules(&profile_of_toxics(&toxics)),
         _ => tcp_mode(place, raw.tcp, raw.unit.as_deref())?,
     };
-    if !toxics.is_empty() && !raw.profile.is_null() {
+    if says_toxics && !raw.profile.is_null() {
         let problem = "the toxics are the route's profile already; leave one of both out";
         return Err(SettingError::new(at("profile"), problem));
     }
@@ -293,10 +295,15 @@ fn route(
 /// Checks the name of a route, or of a rule: it stands in logs, on terminals and in URLs.
 ///
 /// # Errors
-/// When it is empty, has more than 255 bytes, or characters that cannot be printed.
+/// When it is empty, has more than 255 bytes, or characters that cannot be printed; or when it is
+/// `.` or `..`, which browsers and curl take out of a URL however they are escaped (WHATWG URL, 4.4).
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let is_name = (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
-    is_name.then_some(()).ok_or("a name has 1 to 255 printable characters")
+    match name {
+        _ if !is_name => Err("a name has 1 to 255 printable characters"),
+        "." | ".." => Err("no URL can name \".\" or \"..\"; write a letter or a digit too"),
+        _ => Ok(()),
+    }
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {

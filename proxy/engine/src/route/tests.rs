@@ -158,8 +158,8 @@ fn toxics_are_applied_to_what_was_read() {
         (
             r#"[ { "type": "noop" }, { "type": "packet_los" } ]"#,
             "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
-             timeout, reset_peer, slicer, limit_data, noop, drop, corrupt, delay, duplicate, \
-             reorder, rate, batch, outage, size, slice, stall, reset or close_after",
+             timeout, reset_peer, slicer, limit_data, noop, drop, mark, corrupt, delay, \
+             duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, reset or close_after",
         ),
         (
             r#"[ { "type": "drop", "attributes": { "chance": "5" } } ]"#,
@@ -176,6 +176,10 @@ fn toxics_are_applied_to_what_was_read() {
         ),
         (
             r#"[ { "type": "noop" } ], "profile": "geo-satellite""#,
+            "[0].profile: the toxics are the route's profile already; leave one of both out",
+        ),
+        (
+            r#"[], "profile": {}"#,
             "[0].profile: the toxics are the route's profile already; leave one of both out",
         ),
     ] {
@@ -200,6 +204,49 @@ fn a_rule_on_streams_needs_streams() {
     let problem = "proxies[0].profile: route \"r\": rule \"hole\" acts on TCP streams, and the route \
                    relays UDP alone; leave stall out, or listen on tcp:// or both://";
     assert_eq!(route("udp://:1"), Err(problem.to_owned()));
+}
+
+#[test]
+fn a_toxic_on_streams_is_refused_by_its_own_word_and_what_does_nothing_is_not() {
+    let route = |toxic: &str| {
+        let text = format!(
+            r#"{{ "proxies": [ {{ "name": "r", "listen": "udp://:1", "upstream": "localhost:80",
+                 "toxics": [ {toxic} ] }} ] }}"#
+        );
+        read(&text).map(|mut read| read.routes.remove(0)).map_err(|error| error.to_string())
+    };
+    for (kind, word) in [
+        ("timeout", "leave timeout out"),
+        ("reset_peer", "leave reset_peer out"),
+        ("limit_data", "leave limit_data out"),
+        ("slicer", "leave slicer out"),
+        ("stall", "leave stall out"),
+    ] {
+        let problem = route(&format!(r#"{{ "type": "{kind}" }}"#)).unwrap_err();
+        assert!(problem.contains(word), "{kind}: {problem}");
+    }
+    let noop = route(r#"{ "type": "noop" }"#).unwrap();
+    // As a profile it does nothing either, and is read back.
+    let profile = noop.profile.to_value();
+    let text = format!(
+        r#"{{ "proxies": [ {{ "name": "r", "listen": "udp://:1", "upstream": "localhost:80",
+             "profile": {profile} }} ] }}"#
+    );
+    assert_eq!(read(&text).unwrap().routes[0].profile.down.rules().count(), 1);
+}
+
+#[test]
+fn a_name_is_one_that_urls_keep() {
+    for name in [".", ".."] {
+        let text = format!(
+            r#"[ {{ "name": "{name}", "listen": "127.0.0.1:1", "upstream": "localhost:80" }} ]"#
+        );
+        let problem = read(&text).unwrap_err().to_string();
+        let right = "[0].name: no URL can name \".\" or \"..\"; write a letter or a digit too";
+        assert_eq!(problem, right);
+        assert!(check_name(&format!("{name}.")).is_ok() || name == ".");
+    }
+    assert_eq!(check_name("..."), Ok(()));
 }
 
 #[test]
