@@ -91,7 +91,7 @@ pub(crate) fn send(
 fn payload(output: &Output) -> &[u8] {
     match &output.packet().body {
         Body::Data(bytes) => bytes,
-        Body::Segment(_) | Body::End | Body::Reset => &[],
+        Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
     }
 }
 

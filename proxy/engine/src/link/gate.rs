@@ -1,7 +1,7 @@
 //! The choice of the packets that a rule of the link looks at.
 
 use super::key::LinkKey;
-use crate::packet::{Body, Packet};
+use crate::packet::{Body, CROSS_FLOWS, Packet};
 use crate::rules::{Match, MatchBytes, Per, Rule};
 use jostle_common::chance::DrawStream;
 use jostle_common::units::Probability;
@@ -31,7 +31,7 @@ impl Gate {
     /// Returns true if the rule looks at packets of this flow.
     pub(super) fn admits_flow(&self, flow: u32) -> bool {
         let chosen = self.matching.as_ref().and_then(|matching| matching.flow);
-        chosen.is_none_or(|chosen| chosen.admits(flow))
+        chosen.is_none_or(|chosen| chosen.admits(flow) && flow < CROSS_FLOWS)
             && self.flows.as_ref().is_none_or(|(stream, share)| chooses_flow(*stream, *share, flow))
     }
 
@@ -48,7 +48,12 @@ impl Gate {
             Per::Link => packet.number,
             Per::Flow => packet.flow_number,
         };
-        matching.number.contains(&number)
+        // Cross traffic is behind no packet's number, nor in front of one.
+        let numbered = match packet.is_cross() {
+            true => matching.number == (1..=u64::MAX),
+            false => matching.number.contains(&number),
+        };
+        numbered
             && matching.size.contains(&packet.size)
             && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
     }
@@ -66,6 +71,6 @@ fn holds(body: &Body, bytes: &MatchBytes) -> bool {
         Body::Data(payload) => {
             payload.get(bytes.offset..).is_some_and(|rest| rest.starts_with(&bytes.value))
         }
-        Body::Segment(_) | Body::End | Body::Reset => false,
+        Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => false,
     }
 }

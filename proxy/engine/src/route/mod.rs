@@ -1,5 +1,6 @@
 //! The task of a proxy: routes, each with a listener, an upstream and a profile.
 
+mod from_toxiproxy;
 pub mod go_json;
 mod raw;
 mod services;
@@ -7,6 +8,7 @@ mod toxics;
 mod toxiproxy;
 mod written;
 
+pub use from_toxiproxy::{TranslatedProxies, from_toxiproxy};
 pub use raw::{
     Configuration, check_name, named_profile, named_text, parse_listen, parse_route, parse_unit,
     parse_upstream, schema,

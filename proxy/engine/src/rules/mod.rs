@@ -9,6 +9,7 @@
 mod batch;
 mod close_after;
 mod corrupt;
+mod cross;
 mod delay;
 mod drop;
 mod duplicate;
@@ -35,6 +36,7 @@ mod written;
 pub use batch::{Batch, BatchThen, BatchTrigger};
 pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
+pub use cross::{Cross, CrossTraffic};
 pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
@@ -197,6 +199,8 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
+    /// Sends traffic of others through what is behind it.
+    Cross,
     /// Lets a delivered stream out in small pieces.
     Slice,
     /// Discards a delivered stream.

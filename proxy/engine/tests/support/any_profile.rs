@@ -149,12 +149,16 @@ fn fields() -> Values {
         [("chance", share()), ("bits", perhaps(50, small())), ("where", perhaps(50, part))];
     let then = perhaps(50, one_of(&["release", "drop"]));
     let slot = [("window", time()), ("packets", perhaps(50, number())), ("then", then)];
+    let model = perhaps(50, one_of(&["cubic", "reno"]));
+    let cross = [("tcp", small()), ("model", model), ("return", perhaps(50, time()))];
+    let limit = (1u64..1 << 34).prop_map(|bits| json!(format!("{bits}bit/s"))).boxed();
     let outage = [("up", time()), ("down", time()), ("random", flag()), ("hold", flag())];
     prop_oneof![
         4 => drops(),
         3 => delays(),
         3 => rates(),
         1 => of_kind("corrupt", corrupt),
+        1 => of_kind("corrupt", [("chance", share()), ("bytes", small())]),
         1 => of_kind("corrupt", [("bit_error_rate", share())]),
         2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
         1 => of_kind("reorder", [("chance", share()), ("behind", small()), ("at_most", time())]),
@@ -164,6 +168,8 @@ fn fields() -> Values {
         1 => of_kind("batch", [("window", time()), ("chance", share())]),
         1 => of_kind("outage", outage),
         1 => of_kind("size", [("max", bytes())]),
+        1 => of_kind("cross", cross),
+        1 => of_kind("cross", [("rate", limit), ("size", perhaps(50, bytes())), ("start", time())]),
         1 => of_kind("slice", [("size", bytes()), ("spread", small()), ("gap", time())]),
         1 => of_kind("slice", [("size", bytes()), ("spread", bytes())]),
         1 => of_kind("stall", [("after", bytes()), ("close", time())]),

@@ -327,7 +327,9 @@ impl Stage for RateStage {
         if self.in_service.is_none() && self.waiting.is_empty() {
             return self.begin(packet);
         }
-        if !packet.is_mark() && !self.waits && self.is_full(self.waiting.amount(), &packet) {
+        // Nobody asks cross traffic to wait.
+        let may_drop = !self.waits || packet.is_cross();
+        if !packet.is_mark() && may_drop && self.is_full(self.waiting.amount(), &packet) {
             return self.overflow(packet);
         }
         self.waiting.push(packet);
