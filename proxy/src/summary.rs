@@ -6,7 +6,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::transport::Transport;
-use jostle_engine::counters::CrossCounters;
+use jostle_engine::counters::{CrossCounters, EcnCounters};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -102,6 +102,9 @@ pub struct LinkSummary {
     pub discarded: BTreeMap<&'static str, u64>,
     /// Of the delivered, how many had bits flipped.
     pub corrupted: u64,
+    /// What the IP headers of the delivered said of congestion; `None` where it is not carried
+    /// across.
+    pub ecn: Option<EcnCounters>,
     /// Packets and copies that were still inside when the run ended.
     pub held: u64,
     /// Datagrams that the kernel dropped before they could be read; `None` where it does not tell.

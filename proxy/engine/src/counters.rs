@@ -1,6 +1,8 @@
 //! Counters of what a link has done so far, kept where packets enter and leave it and nowhere else.
 
+use crate::packet::Packet;
 use crate::stage::{Output, Reason};
+use jostle_common::ecn::Ecn;
 use serde::Serialize;
 use std::ops::AddAssign;
 
@@ -16,6 +18,8 @@ pub struct Counters {
     pub delivered: u64,
     /// The number of those that had bits flipped.
     pub corrupted: u64,
+    /// What their IP headers said of congestion.
+    pub ecn: EcnCounters,
     /// Packets and copies still inside.
     pub held: u64,
     discarded: [u64; Reason::ALL.len()],
@@ -81,6 +85,55 @@ impl AddAssign for CrossCounters {
     }
 }
 
+/// Packets by what their IP headers said of congestion when they were delivered; all others said
+/// Not-ECT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EcnCounters {
+    /// Those that said ECT(0).
+    pub ect0: u64,
+    /// Those that said ECT(1).
+    pub ect1: u64,
+    /// Those that said CE.
+    pub ce: u64,
+    /// The number of these on which a rule set it.
+    pub marked: u64,
+}
+
+impl EcnCounters {
+    /// Counts a packet that is delivered.
+    #[inline]
+    pub const fn count(&mut self, packet: &Packet) {
+        self.add(packet.ecn, packet.marked);
+    }
+
+    /// Counts a packet that says this; `marked` is true if a rule set CE.
+    #[inline]
+    pub const fn add(&mut self, ecn: Ecn, marked: bool) {
+        match ecn {
+            Ecn::NotEct => {}
+            Ecn::Ect0 => self.ect0 += 1,
+            Ecn::Ect1 => self.ect1 += 1,
+            Ecn::Ce => {
+                self.ce += 1;
+                self.marked += marked as u64;
+            }
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub const fn absorb(&mut self, other: &Self) {
+        self.ect0 += other.ect0;
+        self.ect1 += other.ect1;
+        self.ce += other.ce;
+        self.marked += other.marked;
+    }
+
+    /// Returns true if all packets said Not-ECT.
+    pub const fn are_none(&self) -> bool {
+        self.ect0 + self.ect1 + self.ce == 0
+    }
+}
+
 impl Counters {
     /// Returns the number of packets and copies that were discarded for `reason`.
     pub const fn discarded(&self, reason: Reason) -> u64 {
@@ -115,6 +168,7 @@ impl Counters {
             Output::Deliver(packet) => {
                 self.delivered += 1;
                 self.corrupted += packet.is_damaged() as u64;
+                self.ecn.count(packet);
             }
             Output::Discard(_, reason) => self.discarded[*reason as usize] += 1,
         }

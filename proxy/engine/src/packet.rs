@@ -2,6 +2,7 @@
 
 use crate::segment::{Data, Segment};
 use bytes::Bytes;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 
 /// The first ordinal of the flows of cross traffic: no flow from outside has one of these.
@@ -31,6 +32,10 @@ pub struct Packet {
     pub size: u32,
     /// True if it skips every wait that is still in front of it.
     pub ahead: bool,
+    /// What its IP header says of congestion: as it came, and from then on as rules marked it.
+    pub ecn: Ecn,
+    /// True if a rule set CE.
+    pub marked: bool,
     /// The trace of what was done to it so far.
     pub trace: Trace,
     /// Its content.
@@ -53,6 +58,8 @@ impl Packet {
             at,
             size,
             ahead: false,
+            ecn: Ecn::NotEct,
+            marked: false,
             trace: Trace::default(),
             body,
         }
@@ -77,6 +84,17 @@ impl Packet {
     #[inline]
     pub const fn is_cross(&self) -> bool {
         matches!(self.body, Body::Cross(_))
+    }
+
+    /// Tells its receiver of congestion, as RFC 3168, section 5, has it, and returns true: it says CE
+    /// from now on, or did so before. Returns false if its sender takes no marks; then it has to be
+    /// dropped instead.
+    pub const fn mark_congestion(&mut self) -> bool {
+        if matches!(self.ecn, Ecn::Ect0 | Ecn::Ect1) {
+            self.ecn = Ecn::Ce;
+            self.marked = true;
+        }
+        self.ecn.takes_marks()
     }
 
     /// Returns true if a rule flipped bits in it.
@@ -134,6 +152,9 @@ pub struct Trace {
     pub rules: u64,
     /// The number of bits that were flipped.
     pub flipped_bits: u32,
+    /// The path on which it left a rule that has changed its path since; 0: it takes whichever is
+    /// taken when it comes to a rule.
+    pub(crate) path: u32,
 }
 
 impl Trace {
@@ -162,6 +183,27 @@ impl Trace {
     pub(crate) const fn sign(&mut self, place: u8) {
         if self.rules & Self::CHOSEN != 0 {
             self.rules = self.rules & !Self::CHOSEN | 1 << place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_set_once_and_only_where_it_is_taken() {
+        for (ecn, after, told, marked) in [
+            (Ecn::NotEct, Ecn::NotEct, false, false),
+            (Ecn::Ect0, Ecn::Ce, true, true),
+            (Ecn::Ect1, Ecn::Ce, true, true),
+            (Ecn::Ce, Ecn::Ce, true, false),
+        ] {
+            let packet = Packet::new(1, Instant::START, Body::Data(Bytes::new()));
+            assert_eq!(packet.ecn, Ecn::NotEct);
+            let mut packet = Packet { ecn, ..packet };
+            assert_eq!(packet.mark_congestion(), told, "{ecn}");
+            assert_eq!((packet.ecn, packet.marked), (after, marked), "{ecn}");
         }
     }
 }

@@ -46,8 +46,8 @@ pub enum Progress {
 pub enum Asked {
     /// A connection to a target.
     Connect(Target),
-    /// An association for datagrams.
-    Associate,
+    /// An association for datagrams, by a client that will send them from there.
+    Associate(socks::Sender),
     /// One HTTP request to a target, as it is to be written there, up to the end of its head.
     Fetch {
         /// Where it goes.

@@ -136,6 +136,8 @@ impl CaptureSink {
             entered: packet.entered,
             copy: packet.copy,
             flipped_bits: packet.trace.flipped_bits,
+            ecn: packet.ecn,
+            marked: packet.marked,
             rules,
         }
     }
@@ -183,11 +185,14 @@ impl Sink for CaptureSink {
                 What::Opened { client, listener, crossing }
             }
             FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
+            // The addresses say where it went.
+            FlowEvent::AskedFor(_) => return,
+            FlowEvent::Rebound { to: local, upstream, .. } => What::Reached { local, upstream },
             FlowEvent::Connected => What::Connected,
             FlowEvent::Crosses(crossing) => What::Crosses(crossing),
             FlowEvent::Arrived(direction, packet) => {
                 let content = self.content(packet);
-                What::Arrived(direction, packet.number, content)
+                What::Arrived(direction, packet.number, packet.ecn, content)
             }
             FlowEvent::Left(direction, packet) => {
                 let content = self.content(packet);

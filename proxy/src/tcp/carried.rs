@@ -250,7 +250,8 @@ impl TcpRelay {
 
     /// Tells who observes flows what happened to a connection.
     pub(super) fn observe(&self, id: u32, event: FlowEvent<'_>, turn: &mut Turn) {
-        if turn.sinks.are_observers() {
+        // What has no number is nothing that anybody knows of.
+        if id != 0 && turn.sinks.are_observers() {
             self.accounts[0].observe(id, turn.now, event, &mut turn.sinks);
         }
     }

@@ -232,6 +232,7 @@ mod tests {
     use super::super::Forecast;
     use super::*;
     use crate::probe::{Pace, PacketStream, Spread};
+    use jostle_common::ecn::Ecn;
 
     fn warnings(rules: &str, rate: Option<&str>) -> Vec<String> {
         let profile = Profile::from_json(&format!(r#"{{ "both": [ {rules} ] }}"#)).unwrap();
@@ -240,6 +241,7 @@ mod tests {
             size: 1200,
             spread: Spread::Constant,
             flows: 1,
+            ecn: Ecn::NotEct,
         });
         let forecast = Forecast::of(&profile, &Load { size: 1200, stream });
         forecast

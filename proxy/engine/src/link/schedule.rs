@@ -25,7 +25,7 @@ impl Schedule {
     }
 
     /// Returns the number of its phases.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.timeline.phases.len()
     }
 
@@ -37,6 +37,11 @@ impl Schedule {
     /// Returns true if a rule counts the packets of each flow.
     pub(super) fn counts_flows(&self) -> bool {
         self.timeline.rules().any(|rule| rule.selection.per == Per::Flow)
+    }
+
+    /// Returns true if a rule asks for the age of a flow.
+    pub(super) fn asks_for_age(&self) -> bool {
+        self.timeline.rules().any(|rule| rule.selection.age().is_some())
     }
 
     /// Returns true if a rule makes copies at any time.

@@ -136,6 +136,8 @@ pub enum Timing {
     /// It acts on the delivered stream of each TCP connection, behind the link; packets are nothing
     /// to it.
     Stream,
+    /// It acts on the sockets of UDP flows; packets are nothing to it.
+    Socket,
 }
 
 impl Timing {
@@ -156,7 +158,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Makes the work of a rule on streams, which lets packets pass. Links leave such rules out.
+    /// Makes the work of a rule on streams or sockets, which lets packets pass. Links leave such rules out.
     pub(crate) fn passing() -> Self {
         Self::Instant(Box::new(Passing))
     }

@@ -101,6 +101,7 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
     let all = Shorthand {
         drop: half,
         burst: Some(BurstLength::Packets(3.0)),
+        mark: half,
         duplicate: half,
         corrupt: half,
         rate: BitRate::new(1000),
@@ -128,6 +129,21 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
         .collect();
     fields.sort_unstable();
     assert_eq!(claimed, fields);
+}
+
+#[test]
+fn the_profiles_in_the_documents_are_profiles() {
+    let models = text("../../docs/models.md");
+    let blocks: Vec<&str> = models
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    for block in &blocks {
+        let profile = Profile::from_json(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        assert!(!profile.is_empty());
+    }
+    assert!(!blocks.is_empty());
 }
 
 #[test]

@@ -1,0 +1,142 @@
+//! What IP headers say of congestion crosses with the datagrams, and what rules mark arrives.
+
+use super::support::{PATIENCE, Running, assert_conserved};
+use super::{links, start};
+use jostle_common::ecn::Ecn;
+use jostle_common::transport::Transport;
+use jostle_engine::counters::EcnCounters;
+use jostle_sys::{DatagramOptions, Inbox, Message, Outbox, SLOTS, prepare_datagram_socket};
+use mio::net::UdpSocket;
+use socket2::{Domain, Socket, Type};
+use std::io::{ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A socket that says and hears what IP headers say of congestion.
+struct Peer {
+    socket: UdpSocket,
+    inbox: Inbox,
+}
+
+impl Peer {
+    fn bind(address: &str) -> Self {
+        let address: SocketAddr = address.parse().unwrap();
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None).unwrap();
+        let [asked_address, hops, portable] = [false; 3];
+        let ipv6 = address.is_ipv6();
+        let options = DatagramOptions { portable, asked_address, ipv6, hops };
+        prepare_datagram_socket(&socket, options).unwrap();
+        socket.bind(&address.into()).unwrap();
+        Self { socket: UdpSocket::from_std(socket.into()), inbox: Inbox::new(portable) }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// Sends datagrams in one message, as a sender does that leaves the cutting to the kernel.
+    fn send(&self, to: SocketAddr, ecn: Ecn, datagrams: &[&[u8]]) {
+        let pieces: Vec<IoSlice<'_>> = datagrams.iter().map(|one| IoSlice::new(one)).collect();
+        let message = Message { pieces: &pieces, to: Some(to), source: None, ecn };
+        assert_eq!(Outbox::new(false).send(&self.socket, &[message]).unwrap(), 1);
+    }
+
+    /// Waits for so many datagrams: what each says, and the last sender.
+    fn receive(&mut self, count: usize) -> (Vec<(Ecn, Vec<u8>)>, SocketAddr) {
+        let (begun, mut all, mut last) = (Instant::now(), Vec::new(), None);
+        while all.len() < count {
+            match self.inbox.receive(&self.socket, SLOTS) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    assert!(begun.elapsed() < PATIENCE, "{} of {count} came", all.len());
+                    std::thread::park_timeout(Duration::from_micros(200));
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            for received in self.inbox.received() {
+                last = received.from;
+                let datagrams = received.datagrams();
+                all.extend(datagrams.map(|range| (received.ecn, received.bytes[range].to_vec())));
+            }
+        }
+        (all, last.expect("a datagram has a sender"))
+    }
+}
+
+/// The listeners, clients and upstreams of which each must carry the two bits.
+const FAMILIES: [[&str; 3]; 6] = [
+    ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"],
+    ["[::1]:0", "[::1]:0", "[::1]:0"],
+    ["127.0.0.1:0", "127.0.0.1:0", "[::1]:0"],
+    ["[::1]:0", "[::1]:0", "127.0.0.1:0"],
+    // It hears both families, and answers IPv4 from an IPv6 socket.
+    ["[::]:0", "127.0.0.1:0", "[::1]:0"],
+    ["[::]:0", "[::1]:0", "127.0.0.1:0"],
+];
+
+fn counted(ect0: u64, ect1: u64, ce: u64, marked: u64) -> Option<EcnCounters> {
+    Some(EcnCounters { ect0, ect1, ce, marked })
+}
+
+/// The address at which a client reaches a proxy that may listen everywhere.
+fn reached(proxy: &Running, client: &Peer) -> SocketAddr {
+    SocketAddr::new(client.address().ip(), proxy.address(Transport::Udp).port())
+}
+
+#[test]
+fn both_bits_cross_both_ways_in_both_families() {
+    for [listen, client, server] in FAMILIES {
+        let (mut client, mut server) = (Peer::bind(client), Peer::bind(server));
+        let proxy = start(&format!("udp://{listen}"), server.address(), "", false);
+        let to = reached(&proxy, &client);
+        for ecn in Ecn::ALL {
+            client.send(to, ecn, &[b"up"]);
+            let (up, peer) = server.receive(1);
+            assert_eq!(up, [(ecn, b"up".to_vec())], "{listen}");
+            // The answer says something else.
+            let other = Ecn::of_tos(ecn.bits() + 1);
+            server.send(peer, other, &[b"down"]);
+            assert_eq!(client.receive(1).0, [(other, b"down".to_vec())], "{listen}");
+        }
+        let summary = proxy.stop();
+        for link in links(&summary) {
+            assert_eq!((link.delivered, link.ecn), (4, counted(1, 1, 1, 0)), "{listen}");
+        }
+    }
+}
+
+#[test]
+fn runs_of_datagrams_keep_what_each_says() {
+    let (mut server, mut client) = (Peer::bind("127.0.0.1:0"), Peer::bind("127.0.0.1:0"));
+    let proxy = start("udp://127.0.0.1:0", server.address(), "", false);
+    let to = reached(&proxy, &client);
+    let (large, small) = ([7; 500], [8; 100]);
+    let mut sent = Vec::new();
+    for ecn in [Ecn::Ect0, Ecn::Ce, Ecn::Ect1, Ecn::NotEct, Ecn::Ect0] {
+        client.send(to, ecn, &[&large, &large, &large, &small]);
+        sent.extend([(ecn, large.to_vec()), (ecn, large.to_vec()), (ecn, large.to_vec())]);
+        sent.push((ecn, small.to_vec()));
+    }
+    let (came, peer) = server.receive(sent.len());
+    assert!(came == sent, "{:?}", came.iter().map(|(ecn, _)| ecn).collect::<Vec<_>>());
+    server.send(peer, Ecn::Ect1, &[&large, &large, &small]);
+    assert!(client.receive(3).0.iter().all(|(ecn, _)| *ecn == Ecn::Ect1));
+    let summary = proxy.stop();
+    let [up, down] = links(&summary);
+    assert_eq!((up.ecn, down.ecn), (counted(8, 4, 4, 0), counted(0, 3, 0, 0)));
+    assert_conserved(&summary);
+}
+
+#[test]
+fn what_every_system_has_carries_none() {
+    let (mut client, mut server) = (Peer::bind("127.0.0.1:0"), Peer::bind("127.0.0.1:0"));
+    let proxy = start("udp://127.0.0.1:0", server.address(), "", true);
+    client.send(reached(&proxy, &client), Ecn::Ect0, &[b"up"]);
+    let (up, peer) = server.receive(1);
+    assert_eq!(up, [(Ecn::NotEct, b"up".to_vec())]);
+    server.send(peer, Ecn::Ce, &[b"down"]);
+    assert_eq!(client.receive(1).0, [(Ecn::NotEct, b"down".to_vec())]);
+    let summary = proxy.stop();
+    assert_eq!(links(&summary).map(|link| (link.delivered, link.ecn)), [(1, None); 2]);
+}
