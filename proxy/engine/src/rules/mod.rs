@@ -9,6 +9,7 @@
 mod batch;
 mod close_after;
 mod corrupt;
+mod cross;
 mod delay;
 mod drop;
 mod duplicate;
@@ -38,6 +39,7 @@ mod written;
 pub use batch::{Batch, BatchThen, BatchTrigger};
 pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
+pub use cross::{Cross, CrossTraffic};
 pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
@@ -211,6 +213,8 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
+    /// Sends traffic of others through what is behind it.
+    Cross,
     /// Lets a UDP flow leave from a fresh socket.
     Rebind,
     /// Lets a delivered stream out in small pieces.
