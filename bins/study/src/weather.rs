@@ -70,6 +70,8 @@ weather_options! {
     "loss" []: drop, Share, "SHARE", "Lose this share of the packets: 5%";
     "burst" []: burst, Burst, "LENGTH",
         "Lose them in bursts of this mean length, in packets or in time: 3 or 200ms";
+    "mark" []: mark, Share, "SHARE",
+        "Set CE in this share of the packets, and lose those that are Not-ECT";
     "duplicate" ["dup"]: duplicate, Share, "SHARE", "Copy this share of the packets";
     "corrupt" ["tamper"]: corrupt, Share, "SHARE", "Flip a bit in this share of the packets";
     "rate" ["bandwidth", "throttle"]: rate, Rate, "RATE", "Let no more through than this: 10Mbit/s";

@@ -1,5 +1,6 @@
 //! One relayed connection: its two sockets, and the progress that it has made.
 
+use super::asking::{Asking, Request};
 use super::end::End;
 use crate::flow::FlowCounts;
 use crate::turn::Turn;
@@ -7,8 +8,9 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::flow::FlowFacts;
 use jostle_engine::memory::Admission;
-use jostle_engine::route::HostPort;
+use jostle_engine::route::Destination;
 use jostle_forward::hello::{Heard, HelloReader};
+use jostle_forward::socks::AssociationId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 /// A connection.
 #[derive(Debug)]
 pub(super) struct RelayedConnection {
-    /// From 1, in the order of appearance.
+    /// From 1, in the order of appearance; 0 while the client says where it wants to go.
     pub(super) id: u32,
     pub(super) client_address: SocketAddr,
     /// The upstream's address that was tried last.
@@ -32,6 +34,12 @@ pub(super) struct RelayedConnection {
     pub(super) hops: Option<u8>,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
+    /// What is said of where it wants to go, while it says so.
+    pub(super) asking: Option<Box<Asking>>,
+    /// The association that it keeps.
+    pub(super) association: Option<AssociationId>,
+    /// What its client asked for; `None` where all go to one upstream.
+    pub(super) request: Option<Box<Request>>,
     /// Set while its bytes cross the links.
     pub(super) carried: bool,
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
@@ -54,6 +62,10 @@ pub(super) struct RelayedConnection {
 /// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// The client says where it wants to go, and nothing else is known of it.
+    Asking,
+    /// It keeps an association, and leads nowhere.
+    Associated,
     /// The name of the upstream is being looked up, and nothing is known of it in the links.
     Naming,
     /// Its handshake is crossing the links.
@@ -84,6 +96,9 @@ impl RelayedConnection {
             look: None,
             hops: None,
             addresses: VecDeque::new(),
+            asking: None,
+            association: None,
+            request: None,
             carried: false,
             straight: [0; 2],
             hello: Some(Box::default()),
@@ -107,10 +122,14 @@ impl RelayedConnection {
         self.server_name.is_some()
     }
 
-    /// Returns what is known of it, which leads to `target`.
-    pub(super) fn facts(&self, target: &HostPort) -> Arc<FlowFacts> {
-        let facts = FlowFacts::since(self.since).with_client(self.client_address);
-        let mut facts = facts.with_target(&target.host, target.port);
+    /// Returns what is known of it, on a route that leads there.
+    pub(super) fn facts(&self, destination: &Destination) -> Arc<FlowFacts> {
+        let mut facts = FlowFacts::since(self.since).with_client(self.client_address);
+        if let Some(Request { target, .. }) = self.request.as_deref() {
+            facts = facts.with_target(&target.host.to_plain(), target.port);
+        } else if let Some(upstream) = destination.upstream() {
+            facts = facts.with_target(&upstream.host, upstream.port);
+        }
         if let Some(address) = self.upstream_address {
             facts = facts.with_address(address.ip());
         }

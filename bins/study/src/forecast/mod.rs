@@ -181,6 +181,7 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
 mod tests {
     use super::*;
     use crate::probe::{Pace, Spread};
+    use jostle_common::ecn::Ecn;
     use jostle_common::statistics::{Z_999, proportion_interval};
     use jostle_engine::stage::Reason;
 
@@ -191,6 +192,7 @@ mod tests {
             size: 1200,
             spread: Spread::Constant,
             flows: 1,
+            ecn: Ecn::NotEct,
         });
         Forecast::of(&profile, &Load { size: 1200, stream })
     }

@@ -54,6 +54,8 @@ pub struct Left {
     pub discarded: Option<Reason>,
     /// The number of its bits that were flipped.
     pub flipped_bits: u32,
+    /// True if a rule set CE.
+    pub marked: bool,
 }
 
 /// Feeds the arrivals of a stream to a new link until everything of packet `number` has left it.
@@ -86,7 +88,7 @@ pub fn explain(
         }
         link.handle(packet(arrival));
     }
-    let Arrival { at, size, flow } = arrival_watched?;
+    let Arrival { at, size, flow, .. } = arrival_watched?;
     let steps = link.visits().iter().map(|visit| step(link.key(), visit)).collect();
     Some(Explanation { number, flow, size, entered: at, steps, left })
 }
@@ -97,7 +99,8 @@ fn leave(output: &Output) -> Left {
         Output::Deliver(_) => None,
         Output::Discard(_, reason) => Some(*reason),
     };
-    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits: packet.trace.flipped_bits }
+    let (flipped_bits, marked) = (packet.trace.flipped_bits, packet.marked);
+    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits, marked }
 }
 
 fn step(key: &LinkKey, visit: &Visit) -> Step {
@@ -118,6 +121,7 @@ mod tests {
     use super::*;
     use crate::probe::{Pace, PacketStream, Spread, Tally, run};
     use jostle_common::chance::Direction;
+    use jostle_common::ecn::Ecn;
     use jostle_engine::profile::{Profile, Timeline};
     use std::time::Duration;
 
@@ -132,7 +136,8 @@ mod tests {
     fn parts() -> (LinkKey, Timeline, PacketStream) {
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
-        let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
+        let (spread, ecn) = (Spread::Constant, Ecn::NotEct);
+        let stream = PacketStream { pace, size: 1200, spread, flows: 1, ecn };
         (key, Profile::from_json(RULES).unwrap().up, stream)
     }
 

@@ -147,8 +147,12 @@ impl<'a> Simulation<'a> {
             let Output::Deliver(packet) = output else { continue };
             let Body::Data(datagram) = packet.body else { continue };
             match direction {
-                Direction::Up => self.server.handle(packet.at, CLIENT, &datagram),
-                Direction::Down => self.client.handle(packet.at, SERVER, &datagram),
+                Direction::Up => {
+                    self.server.handle_marked(packet.at, CLIENT, packet.ecn, &datagram);
+                }
+                Direction::Down => {
+                    self.client.handle_marked(packet.at, SERVER, packet.ecn, &datagram);
+                }
             }
         }
         any
@@ -167,7 +171,8 @@ impl<'a> Simulation<'a> {
             self.links.iter_mut().for_each(|link| link.tell(now, FLOW, &facts));
         }
         self.links.iter_mut().for_each(|link| link.begin(now));
-        self.links[direction.index()].handle(Packet::new(FLOW, now, Body::Data(transmit.payload)));
+        let packet = Packet::new(FLOW, now, Body::Data(transmit.payload));
+        self.links[direction.index()].handle(Packet { ecn: transmit.ecn, ..packet });
         true
     }
 }

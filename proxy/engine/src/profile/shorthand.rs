@@ -8,7 +8,7 @@ use jostle_common::setting::SettingError;
 /// The order in which the rules apply, whatever their order on the line: what is lost needs no copy
 /// and no damage, and flying packets are no queue, so the delay stands behind the rate. Other kinds
 /// come last.
-const ORDER: [&str; 6] = ["drop", "duplicate", "corrupt", "rate", "delay", "reorder"];
+const ORDER: [&str; 7] = ["drop", "mark", "duplicate", "corrupt", "rate", "delay", "reorder"];
 
 /// Makes the rules that the shorthands ask for, in the order in which they apply.
 fn kinds(shorthand: &Shorthand) -> Result<Vec<RuleKind>, SettingError> {
@@ -92,6 +92,7 @@ mod tests {
         let all = Shorthand {
             drop: half(),
             burst: Some(BurstLength::Packets(3.0)),
+            mark: half(),
             duplicate: half(),
             corrupt: half(),
             rate: BitRate::new(1000),
@@ -111,6 +112,7 @@ mod tests {
             keys,
             [
                 "--drop",
+                "--mark",
                 "--duplicate",
                 "--corrupt",
                 "--rate",
@@ -122,9 +124,9 @@ mod tests {
             ]
         );
         assert!(mixed.down.is_empty());
-        let RuleKind::Rate(rate) = &mixed.up.phases[0].rules[3].kind else { panic!() };
+        let RuleKind::Rate(rate) = &mixed.up.phases[0].rules[4].kind else { panic!() };
         assert_eq!(rate.queue, Some(Queue::Packets(50)));
-        let RuleKind::Delay(delay) = &mixed.up.phases[0].rules[4].kind else { panic!() };
+        let RuleKind::Delay(delay) = &mixed.up.phases[0].rules[5].kind else { panic!() };
         let [time, jitter, memory] = [5, 1, 50].map(Duration::from_millis);
         let source = DelaySource::Drawn { time, jitter, shape: Shape::Normal, memory };
         assert_eq!(*delay, Delay { source, reorder: true, holds_ends: true, path: None });

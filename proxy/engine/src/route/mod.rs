@@ -1,15 +1,20 @@
-//! The task of a proxy: routes, each with a listener, an upstream and a profile.
+//! The task of a proxy: routes, each with a listener, a destination and a profile.
 
+mod destination;
+mod from_toxiproxy;
 pub mod go_json;
 mod raw;
 mod services;
 mod toxics;
 mod toxiproxy;
+mod wanted;
 mod written;
 
+pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
+pub use from_toxiproxy::{TranslatedProxies, from_toxiproxy};
 pub use raw::{
-    Configuration, check_name, named_profile, named_text, parse_listen, parse_route, parse_unit,
-    parse_upstream, schema,
+    Configuration, check_name, named_profile, named_text, parse_listen, parse_unit, parse_upstream,
+    schema,
 };
 
 pub use services::service_port;
@@ -17,6 +22,7 @@ pub use toxics::{
     ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
     profile_of_toxics, toxics_of_profile,
 };
+pub use wanted::{parse_route, parse_targets, parse_user};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
@@ -35,8 +41,8 @@ pub struct Route {
     pub transport: Transports,
     /// The address on which it listens.
     pub listen: HostPort,
-    /// The address to which the packets go.
-    pub upstream: HostPort,
+    /// The place to which the packets go.
+    pub destination: Destination,
     /// The profile of what happens to them.
     pub profile: Profile,
     /// The seed of its draws; the run's seed when `None`.
@@ -66,7 +72,7 @@ impl Route {
     ///
     /// # Errors
     /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links, or acts on TCP streams where there are none.
+    /// through the links, or acts on TCP streams or on UDP flows where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
@@ -87,6 +93,17 @@ impl Route {
                 toxic.unwrap_or_else(|| rule.kind.name())
             ));
         }
+        if !self.transport.has_udp()
+            && let Some(rule) = self.profile.up.rules().find(|rule| rule.kind.is_for_sockets())
+        {
+            return Err(format!(
+                "route \"{}\": rule \"{}\" acts on UDP flows, and the route relays TCP alone; leave \
+                 {} out, or listen on udp:// or both://",
+                self.name,
+                rule.key,
+                rule.kind.name()
+            ));
+        }
         if self.transport != Transports::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {
             return Ok(());
         }
@@ -100,6 +117,14 @@ impl Route {
                  add \"tcp\": \"raw\" (--tcp raw), or leave \"bytes\" out",
                 self.name, rule.key
             )),
+        }
+    }
+
+    /// Returns the scheme of its listeners.
+    pub const fn scheme(&self) -> Scheme {
+        match &self.destination {
+            Destination::Upstream(_) => Scheme::Plain(self.transport),
+            Destination::Asked(forward) => Scheme::Forward(forward.protocol),
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Shorthand {
     pub drop: Option<Probability>,
     /// `--burst`: the mean length of bursts of loss; without it each packet is lost on its own.
     pub burst: Option<BurstLength>,
+    /// `--mark`: the share of packets marked as having met congestion.
+    pub mark: Option<Probability>,
     /// `--duplicate`: the share of packets copied.
     pub duplicate: Option<Probability>,
     /// `--corrupt`: the share of packets with one bit flipped.
@@ -94,6 +96,7 @@ impl Shorthand {
         Self {
             drop: own.drop.or(self.drop),
             burst: own.burst.or(self.burst),
+            mark: own.mark.or(self.mark),
             duplicate: own.duplicate.or(self.duplicate),
             corrupt: own.corrupt.or(self.corrupt),
             rate: own.rate.or(self.rate),

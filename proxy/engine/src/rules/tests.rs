@@ -101,6 +101,7 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
     let all = Shorthand {
         drop: half,
         burst: Some(BurstLength::Packets(3.0)),
+        mark: half,
         duplicate: half,
         corrupt: half,
         rate: BitRate::new(1000),
