@@ -34,7 +34,7 @@ function draw(proxy, flows, next) {
 const way = (counts) => (counts ? `${count(counts.packets)} · ${bytes(counts.bytes)}${counts.discarded ? ` · ${count(counts.discarded)} lost` : ""}` : "–");
 
 function row(proxy, flow) {
-  const name = `${flow.protocol} ${flow.client}`;
+  const name = `${flow.protocol} ${flow.client}${flow.target == null ? "" : ` → ${flow.target}`}`;
   // On a route of both, a number may mean one of either.
   const where = (...parts) => `${path(proxy.name, "flows", flow.id, ...parts)}?protocol=${flow.protocol}`;
   const close = el("button", { type: "button", "data-key": `close-${flow.id}`, "aria-label": `Close ${name}`, onclick: () => end(`${name} closed`, "DELETE", where()) }, "Close");
