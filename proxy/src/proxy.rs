@@ -83,10 +83,6 @@ impl Proxy {
             own: OwnAddresses::default(),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-<<<<<<< HEAD
-            options: LoopOptions { portable, connect_timeout, amplification, tells_of_upstreams },
-            called: Vec::new(),
-=======
             options: LoopOptions {
                 portable,
                 connect_timeout,
@@ -94,7 +90,7 @@ impl Proxy {
                 amplification,
                 tells_of_upstreams,
             },
->>>>>>> room-forward
+            called: Vec::new(),
             warned_of_memory: false,
         };
         let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));

@@ -62,16 +62,6 @@ pub(super) struct TcpCounts {
 }
 
 impl TcpCounts {
-<<<<<<< HEAD
-    /// Returns the counts by name, with the number of connections that are open, of their sides that
-    /// are waiting for room, and of listening sockets that accept nobody for the moment.
-    pub(super) fn named(
-        &self,
-        open: usize,
-        waiting: usize,
-        paused: usize,
-    ) -> BTreeMap<&'static str, u64> {
-=======
     /// Returns those of clients that say where they want to go, with the number of those that do
     /// so now.
     pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 10] {
@@ -89,10 +79,14 @@ impl TcpCounts {
         ]
     }
 
-    /// Returns the counts by name, with the number of connections that are open, and of their sides
-    /// that are waiting for room.
-    pub(super) fn named(&self, open: usize, waiting: usize) -> BTreeMap<&'static str, u64> {
->>>>>>> room-forward
+    /// Returns the counts by name, with the number of connections that are open, of their sides that
+    /// are waiting for room, and of listening sockets that accept nobody for the moment.
+    pub(super) fn named(
+        &self,
+        open: usize,
+        waiting: usize,
+        paused: usize,
+    ) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),
             ("connections_open", open as u64),

@@ -397,16 +397,12 @@ impl Relay for TcpRelay {
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
         let waiting = self.carriage.waiting(&self.connections);
-<<<<<<< HEAD
         let paused = self.acceptor.paused();
-        let mut counts = self.counts.named(self.connections.len(), waiting, paused);
-=======
         let asking = self.askings.len();
-        let mut counts = self.counts.named(self.connections.len() - asking, waiting);
+        let mut counts = self.counts.named(self.connections.len() - asking, waiting, paused);
         if self.askings.are_wanted() {
             counts.extend(self.counts.of_asking(asking));
         }
->>>>>>> room-forward
         let mut round_trips = None;
         if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
             round_trips = (trips.count() > 0).then(|| trips.clone());
