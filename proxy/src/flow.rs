@@ -41,6 +41,10 @@ pub struct FlowState {
     pub target: Option<Target>,
     /// Where it leads; `None` as long as no address of the upstream was tried.
     pub upstream: Option<SocketAddr>,
+    /// The address from which a UDP flow leaves at present; `None` on TCP.
+    pub local: Option<SocketAddr>,
+    /// How often a rule let it leave from a fresh socket.
+    pub rebinds: u32,
     /// The time since it appeared.
     pub age: Duration,
     /// The time since one of its sockets had something to say, or was written to.

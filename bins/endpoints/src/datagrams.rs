@@ -132,16 +132,8 @@ impl Driver {
         // A smaller buffer than asked for is no error; the system's own limit stands.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
         let (buffer, hints) = (vec![0; DATAGRAM_MAX].into(), Hints::default());
-        Ok(Self {
-            socket,
-            peer,
-            association: None,
-            poll,
-            waiting: None,
-            buffer,
-            inbox: None,
-            hints,
-        })
+        let (association, inbox) = (None, None);
+        Ok(Self { socket, peer, association, poll, waiting: None, buffer, inbox, hints })
     }
 
     /// Lets `source` wake the loop too, for a watcher that reads from it.
@@ -226,6 +218,14 @@ impl Driver {
         }
     }
 
+    /// Asks to be told what IP headers say of congestion.
+    fn hear_marks(&mut self) -> io::Result<()> {
+        let ipv6 = self.address()?.is_ipv6();
+        note_ecn(&socket2::SockRef::from(&self.socket), ipv6);
+        self.inbox = Some(Inbox::new(false).into());
+        Ok(())
+    }
+
     /// Makes sure that the association stands: the proxy says nothing on its connection but that it
     /// has ended.
     ///
@@ -239,14 +239,6 @@ impl Driver {
             Ok(length) if length > 0 => Ok(()),
             _ => Err(io::Error::other("the SOCKS5 proxy has ended the association")),
         }
-    }
-
-    /// Asks to be told what IP headers say of congestion.
-    fn hear_marks(&mut self) -> io::Result<()> {
-        let ipv6 = self.address()?.is_ipv6();
-        note_ecn(&socket2::SockRef::from(&self.socket), ipv6);
-        self.inbox = Some(Inbox::new(false).into());
-        Ok(())
     }
 
     /// Returns the time for which there is nothing to do. A full socket waits for its event,
@@ -282,23 +274,24 @@ impl Driver {
     }
 
     fn send(&mut self, transmit: &Transmit) -> io::Result<usize> {
-        let header = self.association.as_ref().map(|association| &association.header[..]);
+        let payload: &[u8] = match &mut self.association {
+            Some(Association { header, framed, .. }) => {
+                framed.clear();
+                framed.extend_from_slice(header);
+                framed.extend_from_slice(&transmit.payload);
+                framed
+            }
+            None => &transmit.payload,
+        };
         if transmit.ecn.takes_marks() {
-            let pieces =
-                [IoSlice::new(header.unwrap_or_default()), IoSlice::new(&transmit.payload)];
-            let to = Some(transmit.to).filter(|_| self.peer.is_none());
-            let message = Message { pieces: &pieces, to, source: None, ecn: transmit.ecn };
+            let (to, pieces) = (Some(transmit.to), [IoSlice::new(payload)]);
+            let (to, source, ecn) = (to.filter(|_| self.peer.is_none()), None, transmit.ecn);
+            let message = Message { pieces: &pieces, to, source, ecn };
             return Outbox::new(false).send(&self.socket, &[message]);
         }
-        if let Some(Association { header, framed, .. }) = &mut self.association {
-            framed.clear();
-            framed.extend_from_slice(header);
-            framed.extend_from_slice(&transmit.payload);
-            return self.socket.send(framed);
-        }
         match self.peer {
-            Some(_) => self.socket.send(&transmit.payload),
-            None => self.socket.send_to(&transmit.payload, transmit.to),
+            Some(_) => self.socket.send(payload),
+            None => self.socket.send_to(payload, transmit.to),
         }
     }
 

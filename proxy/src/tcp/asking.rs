@@ -260,7 +260,7 @@ impl TcpRelay {
             }
             Asked::Connect(target) => (target, Answer::Tunnel, rest),
             Asked::Fetch { target, head } => (target, Answer::Fetch, [head, rest].concat()),
-            Asked::Associate => return self.take_association(index, turn),
+            Asked::Associate(sender) => return self.take_association(index, &sender, turn),
         };
         let number = self.connections.number(index);
         let connection = self.connections.at(index);
@@ -275,15 +275,6 @@ impl TcpRelay {
         }
         self.counts.asked += 1;
         self.find_target(index, turn);
-    }
-
-    /// A client wants its datagrams relayed.
-    fn take_association(&mut self, index: usize, turn: &mut Turn) {
-        self.counts.unsupported += 1;
-        if let Some(client) = self.connections.at(index).source(Direction::Up) {
-            client.say(&socks::failed(Failure::General));
-        }
-        self.close_gently(index, turn);
     }
 
     /// Looks for the addresses of a connection's target, and begins its way there once they are

@@ -7,6 +7,7 @@ use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Admission;
+use jostle_forward::socks::AssociationId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -31,6 +32,8 @@ pub(super) struct RelayedConnection {
     pub(super) addresses: VecDeque<SocketAddr>,
     /// What is said of where it wants to go, while it says so.
     pub(super) asking: Option<Box<Asking>>,
+    /// The association that it keeps.
+    pub(super) association: Option<AssociationId>,
     /// What its client asked for; `None` where all go to one upstream.
     pub(super) request: Option<Box<Request>>,
     /// Set while its bytes cross the links.
@@ -53,6 +56,8 @@ pub(super) struct RelayedConnection {
 pub(super) enum Progress {
     /// The client says where it wants to go, and nothing else is known of it.
     Asking,
+    /// It keeps an association, and leads nowhere.
+    Associated,
     /// The name of the upstream is being looked up, and nothing is known of it in the links.
     Naming,
     /// Its handshake is crossing the links.
@@ -84,6 +89,7 @@ impl RelayedConnection {
             hops: None,
             addresses: VecDeque::new(),
             asking: None,
+            association: None,
             request: None,
             carried: false,
             straight: [0; 2],

@@ -23,6 +23,9 @@ pub(super) struct TcpCounts {
     pub(super) looped: u64,
     /// Clients that have said where they want to go.
     pub(super) asked: u64,
+    /// Associations begun, and those for which there was no place.
+    pub(super) associations: u64,
+    pub(super) associations_refused: u64,
     /// Those that spoke something else than their listener.
     pub(super) malformed: u64,
     /// Those that did not name the right user and password.
@@ -64,10 +67,12 @@ pub(super) struct TcpCounts {
 impl TcpCounts {
     /// Returns those of clients that say where they want to go, with the number of those that do
     /// so now.
-    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 10] {
+    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 12] {
         [
             ("negotiating", asking as u64),
             ("asked", self.asked),
+            ("associations", self.associations),
+            ("associations_refused", self.associations_refused),
             ("malformed", self.malformed),
             ("unauthorised", self.unauthorised),
             ("unsupported", self.unsupported),

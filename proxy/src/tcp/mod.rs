@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod asking;
+mod association;
 mod carried;
 mod closing;
 mod connect;
@@ -27,6 +28,7 @@ use crate::resolve::Upstream;
 use crate::turn::Turn;
 use acceptor::Acceptor;
 use asking::Askings;
+use association::Kept;
 use carried::Carriage;
 use connection::Progress;
 use connections::Connections;
@@ -66,6 +68,8 @@ pub(crate) struct TcpRelay {
     silences: Silences,
     /// Clients that say where they want to go.
     askings: Askings,
+    /// The associations that connections keep.
+    kept: Kept,
     counts: TcpCounts,
     /// Tells that the upstream cannot be reached.
     unreached: Alarm,
@@ -107,7 +111,7 @@ impl TcpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on, .. } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -126,6 +130,7 @@ impl TcpRelay {
             closing: VecDeque::new(),
             silences: Silences::default(),
             askings: Askings::default(),
+            kept: Kept { associations: associations.clone(), count: 0 },
             counts: TcpCounts::default(),
             unreached: Alarm::new(turn.options.tells_of_upstreams),
             draining: false,
@@ -154,6 +159,8 @@ impl TcpRelay {
             self.ignore(index, direction, turn);
         } else if connection.progress == Progress::Asking {
             self.negotiate(index, turn);
+        } else if connection.progress == Progress::Associated {
+            self.watch_association(index, turn);
         } else if connection.carried {
             self.take_in(index, direction, turn);
         } else {
@@ -228,6 +235,10 @@ impl TcpRelay {
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
         self.leave_asking(connection.asking.as_deref());
+        if let Some(id) = connection.association {
+            self.kept.count -= 1;
+            self.kept.associations.end(id, turn);
+        }
         self.observe(connection.id, FlowEvent::Closed, turn);
         self.silences.forget(connection.look, index, connection.id);
         debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
@@ -305,7 +316,7 @@ impl Relay for TcpRelay {
         self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
-        let carried = self.carriage.deadline(turn.now);
+        let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];
@@ -349,6 +360,7 @@ impl Relay for TcpRelay {
 
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
         self.keep_listening(addresses, turn);
+        self.end_associations_but(addresses, turn);
         self.note_openness();
     }
 
@@ -357,6 +369,7 @@ impl Relay for TcpRelay {
         self.draining = true;
         self.keep_listening(&[], turn);
         self.end_silent_asking(turn);
+        self.end_associations_but(&[], turn);
     }
 
     fn is_over(&self) -> bool {
@@ -399,9 +412,11 @@ impl Relay for TcpRelay {
         let waiting = self.carriage.waiting(&self.connections);
         let paused = self.acceptor.paused();
         let asking = self.askings.len();
-        let mut counts = self.counts.named(self.connections.len() - asking, waiting, paused);
+        let open = self.connections.len() - asking - self.kept.count;
+        let mut counts = self.counts.named(open, waiting, paused);
         if self.askings.are_wanted() {
             counts.extend(self.counts.of_asking(asking));
+            counts.insert("associations_open", self.kept.count as u64);
         }
         let mut round_trips = None;
         if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {

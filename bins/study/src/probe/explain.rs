@@ -3,7 +3,6 @@
 use super::{Arrival, packet};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
-use jostle_engine::packet::Trace;
 use jostle_engine::stage::{Output, Reason, Stage};
 
 /// The course of one packet.
@@ -100,7 +99,7 @@ fn leave(output: &Output) -> Left {
         Output::Deliver(_) => None,
         Output::Discard(_, reason) => Some(*reason),
     };
-    let Trace { flipped_bits, marked, .. } = packet.trace;
+    let (flipped_bits, marked) = (packet.trace.flipped_bits, packet.marked);
     Left { copy: packet.copy, at: packet.at, discarded, flipped_bits, marked }
 }
 

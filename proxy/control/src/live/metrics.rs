@@ -169,8 +169,8 @@ impl Scrape {
                 self.links().map(|(link, _)| (labels(link), count(link))),
             )?;
         }
-        let ecn = self.links().filter_map(|(link, _)| Some((link, link.ecn?)));
-        let said = ecn.clone().flat_map(|(link, ecn)| {
+        let ecn = || self.links().filter_map(|(link, _)| Some((link, link.ecn?)));
+        let said = ecn().flat_map(|(link, ecn)| {
             [("ect0", ecn.ect0), ("ect1", ecn.ect1), ("ce", ecn.ce)].map(|(said, count)| {
                 let mut labels = labels(link);
                 labels.push(("ecn", said));
@@ -179,7 +179,7 @@ impl Scrape {
         });
         let help = "Delivered packets by what their IP headers said of congestion.";
         families.counter("jostle_packets_ecn", help, said)?;
-        let marked = ecn.map(|(link, ecn)| (labels(link), ecn.marked));
+        let marked = ecn().map(|(link, ecn)| (labels(link), ecn.marked));
         let help = "Delivered packets on which rules set CE.";
         families.counter("jostle_packets_marked", help, marked)?;
         let missed =

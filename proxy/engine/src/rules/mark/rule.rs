@@ -78,11 +78,11 @@ mod tests {
                 match (&marked, chosen, ecn) {
                     (Output::Discard(_, Reason::Mark), true, Ecn::NotEct) => {}
                     (Output::Deliver(packet), true, Ecn::Ect0 | Ecn::Ect1) => {
-                        assert_eq!((packet.ecn, packet.trace.marked), (Ecn::Ce, true), "{fields}");
+                        assert_eq!((packet.ecn, packet.marked), (Ecn::Ce, true), "{fields}");
                         assert!(packet.trace.is_signed(0), "{fields}: it is named");
                     }
                     (Output::Deliver(packet), ..) if !chosen || ecn == Ecn::Ce => {
-                        let unchanged = (packet.ecn, packet.trace.marked, packet.trace.rules);
+                        let unchanged = (packet.ecn, packet.marked, packet.trace.rules);
                         assert_eq!(unchanged, (ecn, false, 0), "{fields}");
                     }
                     _ => panic!("{fields}: {number} {ecn}: {marked:?}"),
