@@ -8,6 +8,8 @@
 mod ecn;
 #[path = "udp/rebind.rs"]
 mod rebind;
+#[path = "udp/scenarios.rs"]
+mod scenarios;
 mod support;
 
 use jostle_common::chance::Direction;
