@@ -10,6 +10,8 @@ mod ecn;
 mod rebind;
 #[path = "udp_relay/socks.rs"]
 mod socks;
+#[path = "udp_relay/scenarios.rs"]
+mod scenarios;
 mod support;
 
 use jostle_common::chance::Direction;
