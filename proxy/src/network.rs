@@ -23,7 +23,7 @@ use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule};
-use jostle_engine::route::Route;
+use jostle_engine::route::{Forward, Route};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -137,6 +137,7 @@ impl Network {
             }
         }
         own_addresses(&listeners).for_each(|address| turn.own.add(address));
+        warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
         Ok(self.routes.add(|id| RouteEntry {
             id,
@@ -333,6 +334,21 @@ impl Network {
 
     pub(crate) const fn seed(&self) -> u64 {
         self.seed
+    }
+}
+
+/// Warns of a route that anybody may go through.
+fn warn_of_openness(route: &Route, listeners: &[Listener]) {
+    let Some(Forward { protocol, user: None, .. }) = route.destination.forward() else { return };
+    let is_open = |listener: &&Listener| !listener.address.ip().to_canonical().is_loopback();
+    if let Some(listener) = listeners.iter().find(is_open) {
+        log::warn!(
+            "route {}: whoever reaches {}://{} goes through it to any public address; set a user \
+             (--user), or listen on 127.0.0.1",
+            route.name,
+            protocol.scheme(),
+            listener.address
+        );
     }
 }
 

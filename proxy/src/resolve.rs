@@ -54,7 +54,8 @@ pub(crate) fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
 /// the name has no address.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    target: HostPort,
+    /// `None` where each client says where it wants to go: there is nobody to relay to otherwise.
+    target: Option<HostPort>,
     addresses: Vec<SocketAddr>,
     is_name: bool,
     /// The time of the last question.
@@ -93,12 +94,24 @@ impl Upstream {
             Err(_) => Vec::new(),
         };
         Self {
-            target: target.clone(),
+            target: Some(target.clone()),
             is_name: addresses.is_empty(),
             addresses: addresses.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect(),
             asked: None,
             waits: false,
             answered: false,
+        }
+    }
+
+    /// The destination of a relay whose clients say where they want to go.
+    pub(crate) const fn asked_for() -> Self {
+        Self {
+            target: None,
+            addresses: Vec::new(),
+            is_name: false,
+            asked: None,
+            waits: false,
+            answered: true,
         }
     }
 
@@ -115,7 +128,7 @@ impl Upstream {
 
     /// Returns true if it leads to `target`.
     pub(crate) fn is_for(&self, target: &HostPort) -> bool {
-        self.target == *target
+        self.target.as_ref() == Some(target)
     }
 
     /// Returns true while there is no address, and an answer that may bring one is still to come.
@@ -181,7 +194,8 @@ impl Upstream {
     fn ask_if_older(&mut self, age: Duration, relay: RelayId, now: Instant, names: &mut Names) {
         if self.is_name && !self.waits && self.asked.is_none_or(|asked| asked + age <= now) {
             self.asked = Some(now);
-            self.waits = names.ask(relay, self.target.clone());
+            let target = self.target.clone();
+            self.waits = target.is_some_and(|target| names.ask(relay, target));
         }
     }
 
@@ -193,8 +207,8 @@ impl Upstream {
         if addresses.is_empty() {
             return;
         }
-        if self.addresses.is_empty() && !first {
-            log::info!("{} has an address now", self.target);
+        if let Some(target) = self.target.as_ref().filter(|_| self.addresses.is_empty() && !first) {
+            log::info!("{target} has an address now");
         }
         self.addresses = addresses;
     }
@@ -325,7 +339,9 @@ mod tests {
             ["[::1]:53".parse().unwrap(), "127.0.0.1:53".parse().unwrap()]
         );
         let mut named = unasked("host.example");
-        assert!(named.is_awaited() && named.is_for(&named.target.clone()));
+        assert!(
+            named.is_awaited() && named.is_for(&HostPort { host: "host.example".into(), port: 53 })
+        );
         named.set_addresses(Vec::new());
         assert!(!named.is_awaited(), "it has none, which is known");
         named.set_addresses(vec!["192.0.2.1:53".parse().unwrap()]);

@@ -136,7 +136,7 @@ impl Routes {
             Some(circle) if entry.circles.raise(now) => log::warn!(
                 "route {}: {} is {circle} now, which leads back to this route; it is not used",
                 entry.route.name,
-                entry.route.upstream
+                entry.route.destination
             ),
             Some(_) => {}
         }
@@ -176,8 +176,8 @@ fn refuse_circle(
             for _ in 0..nodes.len() {
                 let Some(to) = follow(at) else { break };
                 if to == start {
-                    let Route { name, upstream, .. } = nodes[start].route;
-                    let (route, upstream) = (name.clone(), upstream.clone());
+                    let Route { name, destination, .. } = nodes[start].route;
+                    let (route, upstream) = (name.clone(), destination.to_string());
                     return Err(StartError::Circle { route, upstream });
                 }
                 at = to;
@@ -201,7 +201,7 @@ mod tests {
         );
         let no_files = |name: &str| Err(format!("{name}: tests read no files"));
         let route = Configuration::from_json(&text, &no_files).unwrap().routes.remove(0);
-        let mut known = Upstream::without_address(&route.upstream);
+        let mut known = Upstream::without_address(route.destination.upstream().unwrap());
         known.set_addresses(vec![upstream.parse().unwrap()]);
         RouteEntry {
             id,

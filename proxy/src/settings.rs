@@ -4,7 +4,7 @@ use crate::client::ClientHook;
 use crate::selection::Selection;
 use crate::sinks::Sink;
 use jostle_engine::memory::LIMIT_DEFAULT;
-use jostle_engine::route::{HostPort, Route};
+use jostle_engine::route::Route;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ pub enum StartError {
         /// The route's name.
         route: String,
         /// The upstream that leads back.
-        upstream: HostPort,
+        upstream: String,
     },
     /// The process may not open as many sockets as one client needs.
     #[error(

@@ -97,7 +97,7 @@ fn all_that_is_told_of_a_run_agrees_packet_by_packet() {
         let toxiproxys = format!(
             r#"{{direction="{direction}",listener="{}",proxy="web",upstream="{}"}}"#,
             weather.listen(),
-            routes[0].route.upstream
+            routes[0].route.destination
         );
         let of = |name: &str| found[&format!("toxiproxy_proxy_{name}_bytes_total{toxiproxys}")];
         assert_eq!((of("received"), of("sent")), (link.bytes_in as f64, link.bytes_out as f64));

@@ -88,6 +88,8 @@ fn every_configuration_is_written_as_it_was_read() {
     }
     texts.push(
         r#"{ "seed": 3, "proxies": [ { "listen": "both://[::1]:0", "upstream": "a:1" },
+             { "listen": "socks5://[::1]:0", "tcp": "raw" },
+             { "listen": "http-proxy://:1", "target": [ "*.a:1", "10.0.0.0/8" ], "user": "a:b" },
              { "listen": "udp://localhost:5", "upstream": "a:1", "follow": true } ] }"#
             .to_owned(),
     );

@@ -1,6 +1,7 @@
 //! Which targets may be reached.
 
 use crate::target::{Host, Target};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use std::str::FromStr;
 ///
 /// It is asked twice: about the target as it was written, before any name is looked up, and about
 /// each address that the name turned out to have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     entries: Vec<Entry>,
     public_only: bool,
@@ -60,6 +61,22 @@ impl Allowed {
     ) -> Result<Self, String> {
         let entries = entries.into_iter().map(str::parse).collect::<Result<_, _>>()?;
         Ok(Self { entries, public_only })
+    }
+
+    /// The same list with `public_only` as it is said here.
+    #[must_use]
+    pub fn guarded(self, public_only: bool) -> Self {
+        Self { public_only, ..self }
+    }
+
+    /// Returns true if the list has every target.
+    pub fn is_any(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the entries as they are read; none if every target is on the list.
+    pub fn written(&self) -> Vec<String> {
+        self.entries.iter().map(Entry::to_string).collect()
     }
 
     /// Judges a target as it was written.
@@ -121,6 +138,21 @@ impl Entry {
     fn has_address(&self, address: IpAddr, port: u16) -> bool {
         matches!(self.hosts, Hosts::Network(network, bits) if has_prefix(address, network, bits))
             && self.has_port(port)
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hosts {
+            Hosts::All => f.write_str("*")?,
+            Hosts::Name(name) => f.write_str(name)?,
+            Hosts::Below(parent) => write!(f, "*.{parent}")?,
+            Hosts::Network(IpAddr::V4(address), 32) => address.fmt(f)?,
+            Hosts::Network(address @ IpAddr::V4(_), bits) => write!(f, "{address}/{bits}")?,
+            Hosts::Network(address, 128) => write!(f, "[{address}]")?,
+            Hosts::Network(address, bits) => write!(f, "[{address}]/{bits}")?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The exchange of one route for another: what is the same goes on, what is not drains, and what
 //! fails is undone.
 
-use super::{Network, own_addresses};
+use super::{Network, own_addresses, warn_of_openness};
 use crate::alarm::Alarm;
 use crate::listener::ListeningSet;
 use crate::orders::{OrderError, Prepared, Reach, RouteId};
@@ -88,6 +88,7 @@ impl Network {
             }
             relay.follow(&route, self.rules_on, turn);
         }
+        warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
         *self.routes.get_mut(id)? =
             RouteEntry { id, route, upstream, listeners, relays, memory, circles };

@@ -349,8 +349,8 @@ impl TcpRelay {
     /// reset. The next client may find it elsewhere.
     fn refuse(&mut self, index: usize, cause: &str, turn: &mut Turn) {
         if self.unreached.raise(turn.now) {
-            let Route { name, upstream, .. } = &self.route;
-            log::warn!("route {name}: cannot reach tcp://{upstream}: {cause}");
+            let Route { name, destination, .. } = &self.route;
+            log::warn!("route {name}: cannot reach tcp://{destination}: {cause}");
         }
         self.upstream.doubt(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);

@@ -26,9 +26,15 @@ impl UdpAlarms {
     }
 
     /// Nobody listens at the upstream.
-    pub(super) fn tell_of_refusal(&mut self, Route { name, upstream, .. }: &Route, now: Instant) {
+    pub(super) fn tell_of_refusal(
+        &mut self,
+        Route { name, destination, .. }: &Route,
+        now: Instant,
+    ) {
         if self.refusal.raise(now) {
-            log::warn!("route {name}: nobody listens at udp://{upstream}; is the server running?");
+            log::warn!(
+                "route {name}: nobody listens at udp://{destination}; is the server running?"
+            );
         }
     }
 
@@ -42,7 +48,7 @@ impl UdpAlarms {
         if !self.foreign.raise(now) {
             return;
         }
-        let Route { name, upstream, follow, .. } = route;
+        let Route { name, destination: upstream, follow, .. } = route;
         let from = from.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
         if *follow {
             log::warn!("route {name}: dropped an answer from {from}, which is not {upstream}'s");

@@ -9,7 +9,7 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
+use jostle_engine::route::{Configuration, Destination, Forward, Route, TcpMode, parse_route};
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
 use jostle_study::weather::Weather;
@@ -143,18 +143,27 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
     }
     let mut routes = Vec::new();
     for (index, text) in args.routes.iter().enumerate() {
-        let (transport, listen, upstream) = parse_route(text).map_err(Usage::error)?;
+        let (scheme, listen, upstream) = parse_route(text).map_err(Usage::error)?;
+        let forward = |protocol| Forward {
+            protocol,
+            allowed: args.allow.clone().unwrap_or_default(),
+            user: args.user.clone(),
+        };
+        let asked = scheme.forward().map(|protocol| Destination::Asked(forward(protocol)));
+        let Some(destination) = upstream.map(Destination::Upstream).or(asked) else {
+            return Err(Usage::error(format!("\"{text}\" does not say where the packets go")));
+        };
         let route = Route {
             name: (index + 1).to_string(),
-            transport,
+            transport: scheme.transports(),
             listen,
-            upstream,
+            destination,
             profile: profile.clone(),
             seed: None,
             paired: None,
             enabled: true,
             tcp,
-            follow: args.follow,
+            follow: args.follow && scheme.forward().is_none(),
             idle: args.idle.map(|Span(idle)| idle),
         };
         route.check_rules().map_err(Usage::error)?;
@@ -166,8 +175,19 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
     if args.tcp.is_some() && !routes.iter().any(|route| route.transport.has_tcp()) {
         return Err(Usage::error("--tcp is for TCP, and no route relays it; leave it out"));
     }
-    if args.follow && !routes.iter().any(|route| route.transport.has_udp()) {
-        return Err(Usage::error("--follow is for UDP, and no route relays it; leave it out"));
+    let is_forward = |route: &Route| route.scheme().forward().is_some();
+    for (option, is_said) in [("--allow", args.allow.is_some()), ("--user", args.user.is_some())] {
+        if is_said && !routes.iter().any(is_forward) {
+            return Err(Usage::error(format!(
+                "{option} is for clients that say where they want to go, and every route leads to \
+                 its upstream; leave it out, or listen on socks5:// or http-proxy://"
+            )));
+        }
+    }
+    if args.follow && !routes.iter().any(|route| route.follow) {
+        return Err(Usage::error(
+            "--follow is for UDP, and no route relays it to an upstream; leave it out",
+        ));
     }
     Ok(routes)
 }

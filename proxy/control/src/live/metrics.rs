@@ -80,8 +80,8 @@ impl Scrape {
     fn new(snapshot: Snapshot, registry: &Registry, live: &Live) -> Self {
         let table = registry.open(Origin::Api);
         let proxies = table.iter();
-        let proxies = proxies
-            .map(|(name, entry)| [name.into(), entry.listen.clone(), entry.upstream.clone()]);
+        let proxies =
+            proxies.map(|(name, entry)| [name.into(), entry.listen.clone(), entry.leads_to()]);
         Self {
             snapshot,
             proxies: proxies.collect(),

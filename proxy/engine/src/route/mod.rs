@@ -1,15 +1,18 @@
-//! The task of a proxy: routes, each with a listener, an upstream and a profile.
+//! The task of a proxy: routes, each with a listener, a destination and a profile.
 
+mod destination;
 pub mod go_json;
 mod raw;
 mod services;
 mod toxics;
 mod toxiproxy;
+mod wanted;
 mod written;
 
+pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
 pub use raw::{
-    Configuration, check_name, named_profile, named_text, parse_listen, parse_route, parse_unit,
-    parse_upstream, schema,
+    Configuration, check_name, named_profile, named_text, parse_listen, parse_unit, parse_upstream,
+    schema,
 };
 
 pub use services::service_port;
@@ -17,6 +20,7 @@ pub use toxics::{
     ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
     profile_of_toxics, toxics_of_profile,
 };
+pub use wanted::{parse_route, parse_targets, parse_user};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
@@ -35,8 +39,8 @@ pub struct Route {
     pub transport: Transports,
     /// The address on which it listens.
     pub listen: HostPort,
-    /// The address to which the packets go.
-    pub upstream: HostPort,
+    /// The place to which the packets go.
+    pub destination: Destination,
     /// The profile of what happens to them.
     pub profile: Profile,
     /// The seed of its draws; the run's seed when `None`.
@@ -100,6 +104,14 @@ impl Route {
                  add \"tcp\": \"raw\" (--tcp raw), or leave \"bytes\" out",
                 self.name, rule.key
             )),
+        }
+    }
+
+    /// Returns the scheme of its listeners.
+    pub const fn scheme(&self) -> Scheme {
+        match &self.destination {
+            Destination::Upstream(_) => Scheme::Plain(self.transport),
+            Destination::Asked(forward) => Scheme::Forward(forward.protocol),
         }
     }
 

@@ -95,14 +95,14 @@ fn drops() -> Values {
     .boxed()
 }
 
+fn path() -> (&'static str, Values) {
+    ("path", perhaps(50, one_of(&["a", "b", "c d"])))
+}
+
 /// The fields of a `drop` rule as those of one that marks.
 fn marking(mut fields: Value) -> Value {
     fields["rule"] = json!("mark");
     fields
-}
-
-fn path() -> (&'static str, Values) {
-    ("path", perhaps(50, one_of(&["a", "b", "c d"])))
 }
 
 fn delays() -> Values {
