@@ -44,11 +44,19 @@ pub enum Loss {
     SendFailed,
     /// A rule discarded these bytes of a delivered TCP stream.
     Stream,
+    /// Its sender has no association with this proxy.
+    NoAssociation,
+    /// It says in no way that can be read where it goes.
+    Malformed,
+    /// It is a fragment of a datagram, which are not put together here.
+    Fragment,
+    /// It goes where nobody may go from here.
+    NotAllowed,
 }
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 10] = [
+    pub const AROUND: [Self; 14] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
@@ -59,6 +67,10 @@ impl Loss {
         Self::TooBig,
         Self::SendFailed,
         Self::Stream,
+        Self::NoAssociation,
+        Self::Malformed,
+        Self::Fragment,
+        Self::NotAllowed,
     ];
 
     /// The number of losses, the link's included.
@@ -83,6 +95,10 @@ impl Loss {
             Self::TooBig => "too_big",
             Self::SendFailed => "send_failed",
             Self::Stream => "stream",
+            Self::NoAssociation => "no_association",
+            Self::Malformed => "malformed",
+            Self::Fragment => "fragment",
+            Self::NotAllowed => "not_allowed",
         }
     }
 
@@ -100,6 +116,10 @@ impl Loss {
             Self::TooBig => 7,
             Self::SendFailed => 8,
             Self::Stream => 9,
+            Self::NoAssociation => 10,
+            Self::Malformed => 11,
+            Self::Fragment => 12,
+            Self::NotAllowed => 13,
         };
         Reason::ALL.len() + around
     }

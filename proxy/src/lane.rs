@@ -15,6 +15,7 @@ use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::{Output, Stage};
 use jostle_sys::Received;
+use std::ops::Range;
 
 /// This share of its route's memory is a lane's.
 const SHARE: u64 = 2;
@@ -62,20 +63,21 @@ impl Lane {
         }
     }
 
-    /// Lets what was read for `flow` enter, which arrived at `stamp`: a datagram, or a run of them.
-    /// Refuses those for which there is no room. Returns how many entered.
+    /// Lets datagrams of what was read enter for `flow`, which arrived at `stamp`: each is a range of
+    /// the bytes. Refuses those for which there is no room. Returns how many entered.
     pub(crate) fn enter(
         &mut self,
         flow: u32,
         stamp: Instant,
         received: Received<'_>,
+        datagrams: impl Iterator<Item = Range<usize>> + Clone,
         sinks: &mut Sinks,
     ) -> u32 {
-        let (count, ecn) = (received.datagrams().count() as u64, received.ecn);
+        let (count, ecn) = (datagrams.clone().count() as u64, received.ecn);
         if self.shares_runs && self.memory.has_room(received.bytes.len(), self.link.cost(count)) {
             let discarded = self.link.counters().discarded_total();
             let run = self.memory.hold(received.bytes);
-            for range in received.datagrams() {
+            for range in datagrams {
                 self.let_in(flow, stamp, ecn, run.slice(range), sinks);
             }
             let discarded = self.link.counters().discarded_total() - discarded;
@@ -83,7 +85,7 @@ impl Lane {
             return count as u32;
         }
         let (mut entered, discarded) = (0, self.link.counters().discarded_total());
-        for range in received.datagrams() {
+        for range in datagrams {
             let payload = &received.bytes[range];
             if self.memory.has_room(payload.len(), self.link.cost(1)) {
                 self.let_in(flow, stamp, ecn, self.memory.hold(payload), sinks);
@@ -195,7 +197,8 @@ mod tests {
         let mut lane = Lane::new(&route, up, 7, Direction::Up, &memory);
         let at = Instant::from_millis;
         let mut enter = |ms: u64, lane: &mut Lane| {
-            lane.enter(1, at(ms), received(&[7; 1000], None), &mut sinks)
+            let received = received(&[7; 1000], None);
+            lane.enter(1, at(ms), received, received.datagrams(), &mut sinks)
         };
         let filled = (0..2000).map(|_| enter(0, &mut lane)).sum::<u32>();
         let (most, held) = ((512 << 10) / 1336, u64::from(filled));
@@ -230,7 +233,8 @@ mod tests {
             let mut lane = Lane::new(&route, &route.profile.up, 7, Direction::Up, &memory);
             let run = vec![7; 50 * 1200];
             for _ in 0..20_000 {
-                lane.enter(1, Instant::START, received(&run, Some(1200)), &mut sinks);
+                let received = received(&run, Some(1200));
+                lane.enter(1, Instant::START, received, received.datagrams(), &mut sinks);
                 lane.outputs.clear();
             }
             assert!(memory.used() <= 8 << 20, "{chance}: {}", memory.used());

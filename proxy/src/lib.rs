@@ -37,6 +37,7 @@
 
 mod account;
 mod alarm;
+mod associations;
 pub mod capture;
 mod client;
 mod control;

@@ -8,6 +8,7 @@ mod exchange;
 mod flows;
 
 use crate::alarm::Alarm;
+use crate::associations::SharedAssociations;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
@@ -31,6 +32,13 @@ use std::net::SocketAddr;
 /// This share of the process's memory is a route's: one of many flows is bounded by its lanes, one
 /// of many connections by each one's share.
 const ROUTE_SHARE: u64 = 2;
+
+/// What a route keeps while its relays come and go.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    memory: &'a Memory,
+    associations: &'a SharedAssociations,
+}
 
 /// The routes and their relays.
 pub(crate) struct Network {
@@ -119,13 +127,15 @@ impl Network {
     ) -> Result<RouteId, StartError> {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
+        let associations = SharedAssociations::default();
+        let kept = Kept { memory: &memory, associations: &associations };
         let mut relays = Vec::new();
         for transport in Transport::ALL {
             let opened = listening.take(transport);
             let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
                 continue;
             };
-            let made = self.make(transport, &route, upstream.clone(), &memory, opened, turn);
+            let made = self.make(transport, &route, upstream.clone(), kept, opened, turn);
             match made {
                 Ok(index) => relays.push((transport, index)),
                 Err(cause) => {
@@ -145,6 +155,7 @@ impl Network {
             upstream,
             listeners,
             relays,
+            associations,
             memory,
             circles,
         }))
@@ -155,13 +166,14 @@ impl Network {
         transport: Transport,
         route: &Route,
         upstream: Upstream,
-        memory: &Memory,
+        kept: Kept<'_>,
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<usize> {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
-        let plan = RelayPlan { id, route, seed, upstream, memory, rules_on };
+        let Kept { memory, associations } = kept;
+        let plan = RelayPlan { id, route, seed, upstream, associations, memory, rules_on };
         let relay = kinds::relay(transport, plan, opened, turn)?;
         turn.descriptors.add_relay(transport);
         Ok(self.fleet.add(relay))

@@ -81,6 +81,7 @@ impl Proxy {
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
             options: LoopOptions { portable, connect_timeout, amplification, tells_of_upstreams },
+            called: Vec::new(),
             warned_of_memory: false,
         };
         let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));

@@ -5,6 +5,7 @@
 //! orders; it never blocks.
 
 use crate::account::LinkReport;
+use crate::associations::SharedAssociations;
 use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
@@ -25,6 +26,8 @@ pub(crate) struct RelayPlan<'a> {
     pub(crate) route: &'a Route,
     pub(crate) seed: u64,
     pub(crate) upstream: Upstream,
+    /// What its clients may send by, if they ask for associations.
+    pub(crate) associations: &'a SharedAssociations,
     /// The process's memory for what is held.
     pub(crate) memory: &'a Memory,
     pub(crate) rules_on: bool,

@@ -215,7 +215,7 @@ impl Upstream {
 }
 
 /// Returns true if what is sent to `address` comes to `listener`, as far as the addresses tell.
-fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
+pub(crate) fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     address.port() == listener.port() && hears(listener.ip(), address.ip())
 }
 

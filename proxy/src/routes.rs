@@ -1,6 +1,7 @@
 //! The table of routes, and the walk that finds those which lead to themselves.
 
 use crate::alarm::Alarm;
+use crate::associations::SharedAssociations;
 use crate::listener::Listener;
 use crate::orders::{Began, OrderError, RouteId, RouteState};
 use crate::resolve::{Answer, Upstream};
@@ -26,6 +27,8 @@ pub(crate) struct RouteEntry {
     /// The addresses of its upstream as they were last learned; none when it is disabled.
     pub(crate) upstream: Option<Upstream>,
     pub(crate) listeners: Vec<Listener>,
+    /// Who may send datagrams to its relay, if clients ask for associations.
+    pub(crate) associations: SharedAssociations,
     /// Its relays, by their place in the fleet.
     pub(crate) relays: Vec<(Transport, usize)>,
     /// The memory that its relays' bytes are charged to.
@@ -212,6 +215,7 @@ mod tests {
                 address: listen.parse().unwrap(),
             }],
             relays: vec![(Transport::Udp, relay)],
+            associations: SharedAssociations::default(),
             memory: Memory::default(),
             circles: Alarm::default(),
             route,

@@ -3,7 +3,7 @@
 use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
 use crate::own::OwnAddresses;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, RelayId};
 use crate::resolve::Names;
 use crate::sinks::Sinks;
 use jostle_common::time::Instant;
@@ -34,6 +34,8 @@ pub(crate) struct Turn {
     /// The time at which this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
     pub(crate) options: LoopOptions,
+    /// The relays that others of their route have something for.
+    pub(crate) called: Vec<RelayId>,
     /// Set once it was said that the memory for streams is short.
     pub(crate) warned_of_memory: bool,
 }

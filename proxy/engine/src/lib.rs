@@ -7,6 +7,7 @@
 pub mod carrier;
 pub mod counters;
 mod delivered;
+pub mod flow;
 pub mod limits;
 pub mod link;
 pub mod memory;

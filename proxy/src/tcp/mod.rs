@@ -103,7 +103,7 @@ impl TcpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, memory, rules_on, .. } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -364,7 +364,8 @@ impl Relay for TcpRelay {
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
         let waiting = self.carriage.waiting(&self.connections);
-        let mut counts = self.counts.named(self.connections.len(), waiting);
+        let paused = self.acceptor.paused();
+        let mut counts = self.counts.named(self.connections.len(), waiting, paused);
         let mut round_trips = None;
         if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
             round_trips = (trips.count() > 0).then(|| trips.clone());

@@ -4,13 +4,15 @@ use super::flows::FlowClient;
 use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
 use crate::account::Refused;
-use crate::client::NewClient;
+use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
 use crate::fate::Loss;
 use crate::observed::{Crossing, FlowEvent};
+use crate::own::OwnAddresses;
 use crate::reactor::{Owner, Reactor};
+use crate::resolve::Names;
 use crate::sinks::Sinks;
-use crate::turn::Turn;
+use crate::turn::{Datagrams, Turn};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -23,6 +25,7 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 /// The most flows of a relay: half the ports that its sockets can have.
@@ -33,19 +36,48 @@ const HOPS_MAX: u8 = 64;
 
 /// The time of a read, on both clocks.
 #[derive(Clone, Copy, Debug)]
-struct ReadAt {
-    now: Instant,
+pub(super) struct ReadAt {
+    pub(super) now: Instant,
     /// The same moment as calendar time, in which the kernel stamps.
     wall: Duration,
 }
 
 impl ReadAt {
+    /// A read of what was not stamped.
+    pub(super) const fn unstamped(now: Instant) -> Self {
+        Self { now, wall: Duration::ZERO }
+    }
+
     /// Returns when a datagram arrived: at the kernel's stamp if there is one, never later than
     /// now. Calendar time may jump; both clocks are read together, so a jump can only move the
     /// datagrams that were under way.
     fn arrival(self, stamp: Option<Duration>) -> Instant {
         let age = stamp.and_then(|stamp| self.wall.checked_sub(stamp));
         age.map_or(self.now, |age| self.now - age)
+    }
+}
+
+/// The rest of a turn while its inbox is read.
+pub(super) struct IntakeTurn<'a> {
+    pub(super) reactor: &'a mut Reactor,
+    pub(super) names: &'a mut Names,
+    pub(super) descriptors: &'a mut Descriptors,
+    pub(super) sinks: &'a mut Sinks,
+    pub(super) own: &'a OwnAddresses,
+    pub(super) on_client: &'a mut Option<ClientHook>,
+    pub(super) portable: bool,
+    pub(super) now: Instant,
+}
+
+impl<'a> IntakeTurn<'a> {
+    /// Takes a turn apart.
+    pub(super) const fn beside_datagrams(
+        turn: &'a mut Turn,
+        now: Instant,
+    ) -> (&'a Datagrams, Self) {
+        let Turn { datagrams, reactor, names, descriptors, sinks, own, on_client, .. } = turn;
+        let portable = turn.options.portable;
+        (datagrams, Self { reactor, names, descriptors, sinks, own, on_client, portable, now })
     }
 }
 
@@ -59,6 +91,7 @@ impl UdpRelay {
         };
         let goes_on = !turn.datagrams.inbox.received().any(late);
         match part {
+            UdpPart::Listener(index) if self.asked.is_some() => self.take_asked(index, at, turn),
             UdpPart::Listener(index) => self.take_from_clients(index, at, turn),
             UdpPart::Flow(index) => self.take_from_upstream(index, at, turn),
             UdpPart::Stray => self.take_strays(at, turn),
@@ -67,58 +100,68 @@ impl UdpRelay {
     }
 
     fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, names, descriptors, options, .. } = turn;
-        let Turn { sinks, own, on_client, .. } = turn;
-        self.upstream.refresh(self.id, at.now, names);
+        let (datagrams, mut turn) = IntakeTurn::beside_datagrams(turn, at.now);
+        self.upstream.refresh(self.id, at.now, turn.names);
         for received in datagrams.inbox.received() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
             if self.draining.is_none() || !listener.shared {
                 self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
             }
             let Some(address) = received.from else { continue };
-            let client = FlowClient { address, listener: index, asked: received.asked };
-            let mut open = |relay: &mut Self| {
-                let hops = one_less(received.hops)?;
-                if let Some(hook) = on_client {
-                    let route = &relay.route.name;
-                    hook(NewClient { route, transport: Transport::Udp, address });
-                }
-                relay.open(client, hops, at.now, reactor, descriptors, options.portable)
-            };
+            let client =
+                FlowClient { address, listener: index, asked: received.asked, target: None };
             let flow = match self.flows.find(&client) {
                 // Whoever has a flow was no address of ours when it began, and no socket of ours can
                 // be bound where its own is.
                 Some(flow) => Ok(flow),
                 // That may ask the system.
-                None if own.contain(address) => Err(Loss::Looped),
+                None if turn.own.contain(address) => Err(Loss::Looped),
                 None => {
-                    let opened = open(self);
-                    if sinks.are_observers() {
-                        self.tell_of_flow(&opened, client, at.now, sinks);
-                    }
-                    opened
+                    let addresses = self.upstream.addresses(address);
+                    self.begin(&client, addresses, received.hops, &mut turn)
                 }
             };
             match flow {
                 Ok(flow) => {
                     self.hear(flow, at, received);
-                    self.enter(flow, Direction::Up, at, received, sinks);
+                    self.enter(flow, Direction::Up, at, received, turn.sinks);
                 }
                 Err(loss) => {
                     if loss == Loss::Looped {
                         self.alarms.tell_of_loop(&self.route.name, address, at.now);
                     }
-                    self.refuse(0, Direction::Up, at, received, loss, sinks);
+                    self.refuse(0, Direction::Up, at, received, loss, turn.sinks);
                 }
             }
         }
+    }
+
+    /// Begins the flow of a new client, and tells of it.
+    pub(super) fn begin(
+        &mut self,
+        client: &FlowClient,
+        addresses: Vec<SocketAddr>,
+        hops: Option<u8>,
+        turn: &mut IntakeTurn<'_>,
+    ) -> Result<usize, Loss> {
+        let opened = one_less(hops).and_then(|hops| {
+            if let Some(hook) = turn.on_client {
+                let (route, address) = (&self.route.name, client.address);
+                hook(NewClient { route, transport: Transport::Udp, address });
+            }
+            self.open(client.clone(), addresses, hops, turn)
+        });
+        if turn.sinks.are_observers() {
+            self.tell_of_flow(&opened, client, turn.now, turn.sinks);
+        }
+        opened
     }
 
     /// Tells who observes flows where the one of `client` leads, or that there is none.
     fn tell_of_flow(
         &mut self,
         opened: &Result<usize, Loss>,
-        client: FlowClient,
+        client: &FlowClient,
         now: Instant,
         sinks: &mut Sinks,
     ) {
@@ -209,6 +252,19 @@ impl UdpRelay {
         received: Received<'_>,
         sinks: &mut Sinks,
     ) {
+        self.enter_some(index, direction, at, received, received.datagrams(), sinks);
+    }
+
+    /// Lets some of the datagrams that were read enter the link: ranges of their bytes.
+    pub(super) fn enter_some(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        at: ReadAt,
+        received: Received<'_>,
+        datagrams: impl ExactSizeIterator<Item = Range<usize>> + Clone,
+        sinks: &mut Sinks,
+    ) {
         self.flows.touch(index, at.now);
         let flow = self.flows.get_mut(index).expect("the caller just found it");
         let stamp = at.arrival(received.stamp);
@@ -216,8 +272,9 @@ impl UdpRelay {
         let first = self.lanes[direction.index()].arrival(stamp);
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
         let lane = &mut self.lanes[direction.index()];
-        let (packets, bytes) = (received.datagrams().count() as u64, received.bytes.len() as u64);
-        let entered = lane.enter(flow.ordinal, stamp, received, sinks);
+        let packets = datagrams.len() as u64;
+        let bytes = datagrams.clone().map(|range| range.len() as u64).sum();
+        let entered = lane.enter(flow.ordinal, stamp, received, datagrams, sinks);
         flow.inside += entered;
         flow.counts[direction.index()].came(packets, bytes, packets - u64::from(entered));
     }
@@ -245,18 +302,34 @@ impl UdpRelay {
         }
     }
 
+    /// Writes down datagrams of clients without a flow, which go no further: ranges of what was read.
+    pub(super) fn refuse_some(
+        &mut self,
+        at: ReadAt,
+        received: Received<'_>,
+        datagrams: impl Iterator<Item = Range<usize>>,
+        loss: Loss,
+        sinks: &mut Sinks,
+    ) {
+        let stamp = at.arrival(received.stamp);
+        for range in datagrams {
+            let payload = &received.bytes[range];
+            let refused = Refused { flow: 0, at: stamp, ecn: received.ecn, payload };
+            self.lanes[Direction::Up.index()].refuse(refused, loss, sinks);
+        }
+    }
+
     /// Opens a flow for a new client, if need be in place of the one that has been silent for
     /// longest.
     fn open(
         &mut self,
         client: FlowClient,
+        addresses: Vec<SocketAddr>,
         hops: Option<u8>,
-        now: Instant,
-        reactor: &mut Reactor,
-        descriptors: &mut Descriptors,
-        portable: bool,
+        turn: &mut IntakeTurn<'_>,
     ) -> Result<usize, Loss> {
-        let addresses = self.upstream.addresses(client.address);
+        let IntakeTurn { reactor, descriptors, portable, now, .. } = turn;
+        let (portable, now) = (*portable, *now);
         if addresses.is_empty() {
             return Err(Loss::NoUpstream);
         }
@@ -287,8 +360,9 @@ impl UdpRelay {
                         self.counts.opened += 1;
                         descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
+                        let is_asked = client.target.is_some();
                         let index = self.flows.add(client, address, (socket, token), peer, now);
-                        if peer.is_none() && !portable && !self.upstream_spoke {
+                        if peer.is_none() && !is_asked && !portable && !self.upstream_spoke {
                             self.look_for_strays(index, reactor, descriptors);
                         }
                         return Ok(index);
@@ -338,7 +412,7 @@ impl UdpRelay {
 /// Returns how many hops a flow's datagrams may take if its client's had so many left: one less, as
 /// behind a router. So whatever goes round a circle of proxies dies out, though each of them takes it
 /// for something new.
-fn one_less(hops: Option<u8>) -> Result<Option<u8>, Loss> {
+pub(super) fn one_less(hops: Option<u8>) -> Result<Option<u8>, Loss> {
     match hops {
         None => Ok(None),
         Some(0 | 1) => Err(Loss::Looped),

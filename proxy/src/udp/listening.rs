@@ -26,6 +26,13 @@ pub(super) struct UdpListener {
     retired: bool,
 }
 
+impl UdpListener {
+    /// Returns its address.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct UdpListeners(Slab<UdpListener>);

@@ -2,6 +2,7 @@
 //! all of them.
 
 mod alarms;
+mod asked;
 mod counts;
 mod flow_orders;
 mod flows;
@@ -11,6 +12,7 @@ mod proofs;
 mod release;
 mod send;
 mod stray;
+mod waiting;
 
 use crate::descriptors::Descriptors;
 use crate::fate::Fate;
@@ -23,6 +25,7 @@ use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use alarms::UdpAlarms;
+use asked::Asked;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
 use jostle_common::chance::Direction;
@@ -47,6 +50,8 @@ pub(crate) struct UdpRelay {
     route: Route,
     listeners: UdpListeners,
     upstream: Upstream,
+    /// Set if its clients say where they want to go.
+    asked: Option<Asked>,
     lanes: [Lane; 2],
     flows: Flows,
     /// Which sources have shown that they are there.
@@ -106,7 +111,7 @@ impl UdpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
         let none = Timeline::default();
@@ -127,6 +132,7 @@ impl UdpRelay {
             route: route.clone(),
             listeners,
             upstream,
+            asked: None,
             lanes,
             flows: Flows::default(),
             proofs: Proofs::new(turn.options.amplification),
@@ -240,6 +246,11 @@ impl UdpRelay {
         [up.sum(), self.flows.iter().map(|flow| since(&flow.socket, flow.missed)).sum()]
     }
 
+    /// Returns true if datagrams wait for a name.
+    fn has_waiting(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| !asked.waiting.is_empty())
+    }
+
     /// Closes the flows that have been silent for longer than the route's idle time.
     fn close_idle(&mut self, turn: &mut Turn) {
         while let Some((index, last)) = self.flows.oldest()
@@ -290,6 +301,7 @@ impl Relay for UdpRelay {
     /// Reads a socket that has something, up to a fair share.
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
         let part = UdpPart::of(socket);
+        self.end_associations(turn);
         for _ in 0..READS_PER_TURN {
             let (socket, again) = match part {
                 UdpPart::Listener(index) => match self.listeners.get_mut(index) {
@@ -333,6 +345,8 @@ impl Relay for UdpRelay {
     }
 
     fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
+        self.end_associations(turn);
+        self.give_up_late(turn);
         self.send(turn);
         self.close_idle(turn);
         if self.draining.is_none() {
@@ -342,7 +356,8 @@ impl Relay for UdpRelay {
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
-        links.chain(idle).chain(sought).min()
+        let late = self.asked.as_ref().and_then(|asked| asked.waiting.deadline());
+        links.chain(idle).chain(sought).chain(late).min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
@@ -390,7 +405,10 @@ impl Relay for UdpRelay {
 
     fn is_over(&self) -> bool {
         let unread = self.listeners.any_again() || self.flows.any_again();
-        self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
+        self.draining.is_some()
+            && !unread
+            && !self.has_waiting()
+            && self.lanes.iter().all(Lane::is_empty)
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -419,6 +437,7 @@ impl Relay for UdpRelay {
 
     fn cut(&mut self, _: Ending, turn: &mut Turn) {
         self.counts.open_at_end = self.flows.len();
+        self.give_up_waiting(turn);
         for index in self.flows.indices() {
             self.close(index, &mut turn.reactor, &mut turn.descriptors);
         }

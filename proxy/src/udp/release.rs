@@ -96,11 +96,14 @@ impl UdpRelay {
                 .get_mut(index)
                 .expect("flows are not closed between staging and sending");
             let way = match direction {
-                Direction::Up => Way { socket: &flow.socket, to: flow.peer, source: None },
+                Direction::Up => {
+                    Way { socket: &flow.socket, to: flow.peer, source: None, header: &[] }
+                }
                 Direction::Down => {
                     let listener = self.listeners.get_mut(flow.client.listener);
                     let socket = &listener.expect("it outlives its flows").socket;
-                    Way { socket, to: Some(flow.client.address), source: flow.client.asked }
+                    let (to, source) = (Some(flow.client.address), flow.client.asked);
+                    Way { socket, to, source, header: &flow.header }
                 }
             };
             let runs = &mut flow.runs[direction.index()];

@@ -24,6 +24,8 @@ pub(crate) struct Way<'a> {
     pub(crate) to: Option<SocketAddr>,
     /// Which of our addresses it leaves from; `None` lets the system choose.
     pub(crate) source: Option<IpAddr>,
+    /// The bytes in front of each datagram.
+    pub(crate) header: &'a [u8],
 }
 
 impl Way<'_> {
@@ -49,12 +51,20 @@ pub(crate) fn send(
     let mut rest = staged;
     // A refusal is repeated once per datagram: the report was about an earlier one.
     let mut repeated = false;
+    let mut framed = Vec::new();
     while !rest.is_empty() {
         let batch = &rest[..rest.len().min(RUN_MAX)];
         let mut pieces = [IoSlice::new(&[]); RUN_MAX];
         let mut ecn = [Ecn::NotEct; RUN_MAX];
+        frame(way.header, outputs, batch, &mut framed);
+        let mut unsliced = framed.as_slice();
         for ((piece, ecn), &place) in pieces.iter_mut().zip(&mut ecn).zip(batch) {
-            *piece = IoSlice::new(payload(&outputs[place]));
+            let payload = payload(&outputs[place]);
+            let bytes = match way.header {
+                [] => payload,
+                header => unsliced.split_off(..header.len() + payload.len()).unwrap_or_default(),
+            };
+            *piece = IoSlice::new(bytes);
             *ecn = outputs[place].packet().ecn;
         }
         let (pieces, ecn) = (&pieces[..batch.len()], &ecn[..batch.len()]);
@@ -95,6 +105,18 @@ pub(crate) fn send(
         rest = &rest[done..];
     }
     refused
+}
+
+/// Fills `framed` with a header in front of each datagram, unless there is none.
+fn frame(header: &[u8], outputs: &[Output], batch: &[usize], framed: &mut Vec<u8>) {
+    framed.clear();
+    if header.is_empty() {
+        return;
+    }
+    for &place in batch {
+        framed.extend_from_slice(header);
+        framed.extend_from_slice(payload(&outputs[place]));
+    }
 }
 
 /// Returns the bytes of a datagram.

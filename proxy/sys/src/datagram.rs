@@ -37,7 +37,7 @@ pub struct Received<'a> {
 
 impl Received<'_> {
     /// Returns where each datagram is in [`bytes`](Self::bytes); an empty one is one too.
-    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    pub fn datagrams(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + use<> {
         let len = self.bytes.len();
         let size = self.segment.unwrap_or(len).max(1);
         let count = len.div_ceil(size).max(1);

@@ -278,7 +278,9 @@ mod tests {
                 said.extend(client.take_output());
                 rest = behind;
                 if piece.is_empty() || result != Ok(None) {
-                    return (said, result, rest.len());
+                    // Behind an error nothing is of use.
+                    let left = if result.is_ok() { rest.len() } else { 0 };
+                    return (said, result, left);
                 }
             }
         };

@@ -162,7 +162,7 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
         }
         let whole_stream = rule.selection.flows == Probability::ALWAYS
             && rule.selection.matching.as_ref().is_none_or(|matching| {
-                matching.number == (1..=u64::MAX) && matching.flow.is_none()
+                matching.number == (1..=u64::MAX) && matching.is_of_all_flows()
             });
         // The share that such a rule meets is a mean over many flows; one stream may differ from
         // it.

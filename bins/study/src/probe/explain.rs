@@ -3,7 +3,6 @@
 use super::{Arrival, packet};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
-use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
 
 /// The course of one packet.
@@ -59,15 +58,13 @@ pub struct Left {
     pub marked: bool,
 }
 
-/// Feeds the arrivals of a stream to a link until everything of packet `number` has left it. `None`
-/// if the stream has fewer packets.
+/// Feeds the arrivals of a stream to a new link until everything of packet `number` has left it.
+/// `None` if the stream has fewer packets.
 pub fn explain(
-    key: &LinkKey,
-    timeline: &Timeline,
+    mut link: Link,
     arrivals: impl Iterator<Item = Arrival>,
     number: u64,
 ) -> Option<Explanation> {
-    let mut link = Link::new(key.clone(), timeline);
     link.watch(number);
     let mut arrival_watched = None;
     let mut left = Vec::new();
@@ -92,7 +89,7 @@ pub fn explain(
         link.handle(packet(arrival));
     }
     let Arrival { at, size, flow, .. } = arrival_watched?;
-    let steps = link.visits().iter().map(|visit| step(key, visit)).collect();
+    let steps = link.visits().iter().map(|visit| step(link.key(), visit)).collect();
     Some(Explanation { number, flow, size, entered: at, steps, left })
 }
 
@@ -125,7 +122,7 @@ mod tests {
     use crate::probe::{Pace, PacketStream, Spread, Tally, run};
     use jostle_common::chance::Direction;
     use jostle_common::ecn::Ecn;
-    use jostle_engine::profile::Profile;
+    use jostle_engine::profile::{Profile, Timeline};
     use std::time::Duration;
 
     const RULES: &str = r#"{ "up": [
@@ -156,7 +153,7 @@ mod tests {
         let (mut dropped, mut copied, mut overtaken) = (0, 0, 0);
         for number in 1..=200 {
             let arrivals = stream.arrivals(7, Direction::Up).take(200);
-            let told = explain(&key, &timeline, arrivals, number).unwrap();
+            let told = explain(Link::new(key.clone(), &timeline), arrivals, number).unwrap();
             assert_eq!(told.left, left[number as usize], "{number}");
             assert_eq!(told.steps[0].rule, "drop");
             for step in told.steps.iter().filter(|step| step.looked) {
@@ -184,6 +181,13 @@ mod tests {
     #[test]
     fn a_packet_that_never_comes_is_not_explained() {
         let (key, timeline, stream) = parts();
-        assert_eq!(explain(&key, &timeline, stream.arrivals(7, Direction::Up).take(5), 6), None);
+        assert_eq!(
+            explain(
+                Link::new(key.clone(), &timeline),
+                stream.arrivals(7, Direction::Up).take(5),
+                6
+            ),
+            None
+        );
     }
 }

@@ -226,10 +226,19 @@ impl Scrape {
         families.gauge("jostle_connections_open", help, of("connections_open"))?;
         let help = "Times that clients were left in the backlog for want of descriptors.";
         families.counter("jostle_accept_paused", help, of("accept_paused"))?;
+        let help = "Listening sockets that leave clients in the backlog now.";
+        families.gauge("jostle_accept_paused_now", help, of("accept_paused_now"))?;
         let help = "Sides of connections that are not read as their bytes have no room.";
         families.gauge("jostle_connection_sides_waiting", help, of("waiting"))?;
-        let apart =
-            ["flows", "flows_open", "connections", "connections_open", "accept_paused", "waiting"];
+        let apart = [
+            "flows",
+            "flows_open",
+            "connections",
+            "connections_open",
+            "accept_paused",
+            "accept_paused_now",
+            "waiting",
+        ];
         let others = self.snapshot.summary.sockets.iter().flat_map(|sockets| {
             let counts = sockets.counts.iter().filter(|(name, _)| !apart.contains(name));
             counts.map(|(name, count)| {

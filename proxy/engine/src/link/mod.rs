@@ -5,6 +5,7 @@
 //! handled. Outputs come in the order of these events. The order depends on the arrivals alone,
 //! never on when the link was polled.
 
+mod flows;
 mod gate;
 mod key;
 mod per_flow;
@@ -12,11 +13,13 @@ pub(crate) mod schedule;
 mod watch;
 
 use crate::counters::Counters;
+use crate::flow::FlowFacts;
 use crate::memory::{Charge, Memory};
 use crate::packet::{Body, Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{Match, Origin, Per, Rule, Setup, Timing, Work, copy_number};
+use crate::rules::{Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
+use flows::KnownFlows;
 use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -51,6 +54,13 @@ pub struct Link {
     places: Vec<String>,
     /// The number of packets of each flow that have entered, if a rule counts them.
     flow_numbers: Option<BTreeMap<u32, u64>>,
+    /// The flows of which something was told, or noted for rules that ask for their age.
+    flows: KnownFlows,
+    /// Set if flows that nobody tells of are noted: a rule asks for their age, or something is
+    /// assumed of them.
+    notes_flows: bool,
+    /// The last time that it was told of.
+    clock: Instant,
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
@@ -85,6 +95,9 @@ impl Link {
             elements: Vec::new(),
             places: Vec::new(),
             flow_numbers: None,
+            flows: KnownFlows::default(),
+            notes_flows: false,
+            clock: Instant::START,
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
@@ -149,6 +162,7 @@ impl Link {
 
     /// Follows a new schedule from `now` on.
     fn follow_schedule(&mut self, now: Instant) {
+        self.notes_flows = self.schedule.asks_for_age() || self.flows.assumes();
         if self.flow_numbers.is_none() && self.schedule.counts_flows() {
             self.flow_numbers = Some(BTreeMap::new());
         }
@@ -159,8 +173,36 @@ impl Link {
         }
     }
 
+    /// Learns what is known of a flow at `now`: before its first packet, and again when another fact
+    /// becomes known. Of a flow that nobody tells of only the age is known, from its first packet on
+    /// if a rule asks for it then. The driver tells both links of a route, and has to
+    /// [forget](Self::forget) the flow when it is over.
+    pub fn tell(&mut self, now: Instant, flow: u32, facts: &Arc<FlowFacts>) {
+        self.clock = self.clock.max(now);
+        if self.flows.learn(flow, Arc::clone(facts)) {
+            self.elements.iter_mut().filter_map(|one| one.gate.as_mut()).for_each(|gate| {
+                gate.forget(flow);
+            });
+        }
+    }
+
+    /// Assumes this of each flow that nobody tells of, and that it begins with its first packet.
+    pub fn assume(&mut self, facts: FlowFacts) {
+        self.flows.assume(facts);
+        self.notes_flows = true;
+    }
+
+    /// Returns what is known of a flow.
+    pub fn facts(&self, flow: u32) -> Option<&Arc<FlowFacts>> {
+        self.flows.of(flow)
+    }
+
     /// Forgets a flow of which no packet will come any more.
     pub fn forget(&mut self, flow: u32) {
+        self.flows.forget(flow);
+        self.elements.iter_mut().filter_map(|one| one.gate.as_mut()).for_each(|gate| {
+            gate.forget(flow);
+        });
         if let Some(numbers) = &mut self.flow_numbers {
             numbers.remove(&flow);
             for element in &mut self.elements {
@@ -264,13 +306,18 @@ impl Link {
         if self.epoch.is_none() {
             // The first packet puts the rules in force, and already finds a line that is idle.
             let (rules, _) = self.schedule.at(0);
+            let facts = self.flows.of(flow).map(Arc::as_ref);
             let asked = rules.iter().filter(|rule| {
-                rule.kind.setting().lets_senders_wait() && self.key.chooses_flow(rule, flow)
+                rule.kind.setting().lets_senders_wait()
+                    && self.key.chooses_flow(rule, flow, facts)
+                    && rule.selection.age().is_none_or(|age| age.from.is_zero())
             });
             return asked.filter_map(|rule| self.idle_room(rule, flow)).min();
         }
         let asked = self.elements.iter().filter_map(|element| match &element.work {
-            Work::Holding(stage) if element.looks_at_flow(flow) => stage.room(flow),
+            Work::Holding(stage) if element.looks_at_flow(flow, &self.flows, self.clock) => {
+                stage.room(flow)
+            }
             Work::Holding(_) | Work::Instant(_) => None,
         });
         asked.min()
@@ -371,6 +418,7 @@ impl Link {
 
     /// Does all work due at or before `now`; what leaves the link waits among the outputs.
     fn catch_up(&mut self, now: Instant) {
+        self.clock = self.clock.max(now);
         while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
             if let Some(output) = self.happen(at, event) {
                 self.outputs.push_back(output);
@@ -420,7 +468,7 @@ impl Link {
         for index in start..self.elements.len() {
             let element = &mut self.elements[index];
             let watched = self.watch.is_on(&packet);
-            if element.is_passed_by(&packet) {
+            if element.is_passed_by(&packet, &self.flows) {
                 if watched {
                     self.watch.pass_by(&element.rule, &packet);
                 }
@@ -488,12 +536,16 @@ impl Link {
 
 impl Stage for Link {
     fn handle(&mut self, mut packet: Packet) {
+        self.clock = self.clock.max(packet.at);
         match self.epoch {
             None => self.begin(packet.at),
             Some(epoch) => {
                 self.catch_up(packet.at);
                 self.follow_up(packet.at, epoch);
             }
+        }
+        if self.notes_flows {
+            self.flows.note(packet.flow, packet.at);
         }
         if let Some(numbers) = &mut self.flow_numbers {
             let number = numbers.entry(packet.flow).or_default();
@@ -555,11 +607,9 @@ impl Element {
     /// does not look at has to drain instead, or later packets of these flows would overtake them.
     fn serves(&self, rule: &Rule) -> bool {
         let (own, other) = (&self.rule.selection, &rule.selection);
-        let chosen = |matching: &Option<Match>| matching.as_ref().and_then(|one| one.flow);
         self.rule.key == rule.key
             && own.per == other.per
-            && own.flows == other.flows
-            && chosen(&own.matching) == chosen(&other.matching)
+            && own.chooses_flows_like(other)
             && self.rule.kind.works_like(&rule.kind)
     }
 
@@ -590,14 +640,14 @@ impl Element {
         }
     }
 
-    /// Returns true if the rule may look at packets of this flow.
-    fn looks_at_flow(&self, flow: u32) -> bool {
-        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow))
+    /// Returns true if the rule may look at packets of this flow that come now.
+    fn looks_at_flow(&self, flow: u32, flows: &KnownFlows, now: Instant) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow, flows, now))
     }
 
     /// Returns true if the rule does not look at this packet.
     #[inline]
-    fn is_passed_by(&self, packet: &Packet) -> bool {
+    fn is_passed_by(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
         let skips = match &self.work {
             Work::Instant(_) => packet.is_mark(),
             Work::Holding(stage) => {
@@ -607,7 +657,7 @@ impl Element {
                     || self.retired && !stage.serves(packet.flow)
             }
         };
-        skips || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
+        skips || self.gate.as_mut().is_some_and(|gate| !gate.admits(packet, flows))
     }
 }
 

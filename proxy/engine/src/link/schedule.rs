@@ -39,6 +39,11 @@ impl Schedule {
         self.timeline.rules().any(|rule| rule.selection.per == Per::Flow)
     }
 
+    /// Returns true if a rule asks for the age of a flow.
+    pub(super) fn asks_for_age(&self) -> bool {
+        self.timeline.rules().any(|rule| rule.selection.age().is_some())
+    }
+
     /// Returns true if a rule makes copies at any time.
     pub(super) fn makes_copies(&self) -> bool {
         self.timeline.makes_copies()

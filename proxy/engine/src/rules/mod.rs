@@ -45,10 +45,13 @@ pub use mark::Mark;
 pub use outage::Outage;
 pub use paths::PathName;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
-pub use rate::{Discipline, OPPORTUNITY_BYTES, Queue, Rate, RateSource, RateTrace};
+pub use rate::{
+    CodelSetting, Discipline, DualPi2Setting, DualScheduler, FqCodelSetting, OPPORTUNITY_BYTES,
+    PieSetting, Queue, Rate, RateSource, RateTrace,
+};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{FlowMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;

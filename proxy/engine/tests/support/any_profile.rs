@@ -133,7 +133,47 @@ fn rates() -> Values {
     let packets = any::<u64>().prop_map(|count| json!(format!("{count} packets"))).boxed();
     let queue = prop_oneof![time(), bytes(), packets];
     let codel = object([("codel", object([("target", time()), ("interval", time())]))]);
-    let discipline = prop_oneof![one_of(&["tail", "head", "codel"]), codel].boxed();
+    let hertz =
+        || (0u32..10_000).prop_map(|tenths| json!(format!("{}Hz", f64::from(tenths) / 10.0)));
+    let pie = [
+        ("target", perhaps(70, time())),
+        ("update", perhaps(50, (1u32..10_000).prop_map(|ms| json!(format!("{ms}ms"))).boxed())),
+        ("alpha", perhaps(50, hertz().boxed())),
+        ("beta", perhaps(50, hertz().boxed())),
+        ("burst", perhaps(50, time())),
+        ("packet", perhaps(30, bytes())),
+        ("ecn_below", perhaps(50, share())),
+        ("derandomize", perhaps(50, flag())),
+    ];
+    let fair = [
+        ("target", perhaps(50, time())),
+        ("interval", perhaps(50, time())),
+        ("ecn", perhaps(50, flag())),
+        ("ce_threshold", perhaps(50, time())),
+        ("queues", perhaps(50, small())),
+        ("quantum", perhaps(30, bytes())),
+        ("memory", perhaps(50, bytes())),
+        ("batch", perhaps(50, small())),
+    ];
+    let dual = [
+        ("target", perhaps(50, time())),
+        ("round_trip", perhaps(50, time())),
+        ("alpha", perhaps(50, hertz().boxed())),
+        ("beta", perhaps(50, hertz().boxed())),
+        ("coupling", perhaps(50, (0.1f64..9.0).prop_map(Value::from).boxed())),
+        ("threshold", perhaps(50, time())),
+        ("range", perhaps(50, time())),
+        ("threshold_packets", perhaps(50, small())),
+        ("classic_share", perhaps(30, share())),
+        ("time_shift", perhaps(30, time())),
+    ];
+    let named = one_of(&["tail", "head", "codel", "pie", "fq_codel", "dualpi2"]);
+    let (pie, fair, dual) = (
+        object([("pie", object(pie))]),
+        object([("fq_codel", object(fair))]),
+        object([("dualpi2", object(dual))]),
+    );
+    let discipline = prop_oneof![named, codel, pie, fair, dual].boxed();
     let trace = list((0u64..9).prop_map(Value::from).boxed()).prop_map(|mut millis| {
         let list = millis.as_array_mut().unwrap();
         list.sort_by_key(Value::as_u64);
@@ -197,16 +237,35 @@ fn rule() -> impl Strategy<Value = Value> {
         (1u32..).prop_map(Value::from),
         (1u32..99, 99u32..).prop_map(|(first, last)| json!(format!("{first} - {last}"))),
         (1u32..).prop_map(|nth| json!(format!("every {nth}"))),
+        (1u32..9, 1u32..).prop_map(|(one, nth)| json!([one, format!("every {nth}"), "7-"])),
+    ];
+    let client = one_of(&["127.0.0.2", "10.0.0.0/8:5000-5999", "*:53", "::1", "fd00::/8"]);
+    let target = prop_oneof![
+        one_of(&["example.org", "*.example.org:443", "10.0.0.0/8", "[::1]:80", "*:80"]),
+        Just(json!(["example.org", "[2001:db8::]/32:1-9"])),
+    ];
+    let age = prop_oneof![
+        (0u64..1 << 40).prop_map(|from| json!(format!("{from}ns.."))),
+        (1u64..1 << 40).prop_map(|until| json!(format!("..{until}ns"))),
+        (0u64..1 << 40, 1u64..).prop_map(|(from, more)| {
+            json!(format!("{from}ns..{}ns", from.saturating_add(more)))
+        }),
     ];
     let flow = ("flow", perhaps(50, flow.boxed()));
+    let client = ("client", perhaps(25, client));
+    let target = ("target", perhaps(25, target.boxed()));
+    let age = ("age", perhaps(25, age.boxed()));
     let of_packets = object([
         ("after", perhaps(50, small())),
         ("first", perhaps(50, number())),
         ("size", perhaps(50, object([("min", bytes())]))),
         ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
         flow.clone(),
+        client.clone(),
+        target.clone(),
+        age.clone(),
     ]);
-    let matching = prop_oneof![of_packets, object([flow])].boxed();
+    let matching = prop_oneof![of_packets, object([flow, client, target, age])].boxed();
     let common = object([
         ("name", perhaps(25, name)),
         ("per", perhaps(25, Just(json!("flow")).boxed())),

@@ -156,7 +156,8 @@ fn check_stream_selection(
     if selection.matching.as_ref().is_some_and(|matching| !matching.is_of_flows_alone()) {
         let problem = format!(
             "{kind} acts on the stream of a TCP connection, which has no packets to look at; choose \
-             connections by {{ \"flow\": 3 }} alone or by \"flows\", or leave it out"
+             connections by \"flow\", \"client\", \"target\" and \"age\" alone or by \"flows\", or \
+             leave it out"
         );
         return Err(SettingError::new(within(place, "match"), problem));
     }

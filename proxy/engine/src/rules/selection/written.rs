@@ -1,8 +1,10 @@
 //! Reads and writes what every rule may say besides its own fields: `per`, `flows`, `match` and
 //! `enabled`.
 
+use super::age::RawAge;
 use super::flow::RawFlows;
-use super::{FlowMatch, Match, MatchBytes, Per, Selection};
+use super::hosts::RawHosts;
+use super::{FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
 use jostle_common::setting::{Object, SettingError, decode, within};
@@ -54,6 +56,13 @@ struct RawMatch {
     bytes: Option<Object<RawBytes>>,
     /// Of which flow or connection it is, by the order in which they opened.
     flow: Option<RawFlows>,
+    /// Of whose flow or connection it is: addresses and networks of clients.
+    client: Option<RawHosts>,
+    /// Where its flow or connection leads: the host that was asked for, by the client of a forward
+    /// listener or by the route, the address that it has, or the server that a TLS client names.
+    target: Option<RawHosts>,
+    /// How old its flow or connection is.
+    age: Option<RawAge>,
 }
 
 /// A range of sizes.
@@ -115,17 +124,19 @@ impl RawSelection {
 fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
     const PACKETS_ONLY: [&str; 3] = ["protocol", "port", "address"];
     if let Some(field) = PACKETS_ONLY.into_iter().find(|field| value.get(field).is_some()) {
-        let problem = "a route has one protocol and one upstream already; this is for IP packets. \
-                       Leave it out";
+        let problem = "a route has one protocol already, and hosts and ports are chosen by \
+                       \"client\" and \"target\"; leave it out";
         return Err(SettingError::new(within(place, field), problem));
     }
     let raw: RawMatch = decode(place, value)?;
-    let of_packets = raw.size.is_none() && raw.first.is_none() && raw.after.is_none();
-    if of_packets && raw.bytes.is_none() && raw.flow.is_none() {
+    let RawMatch { size, first, after, bytes, flow, client, target, age } = &raw;
+    let of_packets = size.is_some() || first.is_some() || after.is_some() || bytes.is_some();
+    let of_flows = flow.is_some() || client.is_some() || target.is_some() || age.is_some();
+    if !of_packets && !of_flows {
         return Err(SettingError::new(
             place,
-            "it says nothing about a packet; write \"size\", \"first\", \"after\", \"bytes\" or \
-             \"flow\", or leave it out",
+            "it says nothing about a packet; write \"size\", \"first\", \"after\", \"bytes\", \
+             \"flow\", \"client\", \"target\" or \"age\", or leave it out",
         ));
     }
     let size = raw
@@ -145,10 +156,22 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
         );
         return Err(SettingError::new(within(place, "after"), problem));
     }
-    let bytes = raw.bytes.map(|Object(raw)| bytes(&within(place, "bytes"), raw)).transpose()?;
-    let flow = raw.flow.map(|flows| flows.read()).transpose();
-    let flow = flow.map_err(|problem| SettingError::new(within(place, "flow"), problem))?;
-    Ok(Match { size, number: after + 1..=first, bytes, flow })
+    let refuse = |field| {
+        let place = within(place, field);
+        move |problem| SettingError::new(place, problem)
+    };
+    Ok(Match {
+        size,
+        number: after + 1..=first,
+        bytes: raw
+            .bytes
+            .map(|Object(raw)| self::bytes(&within(place, "bytes"), raw))
+            .transpose()?,
+        flow: raw.flow.map(|flows| flows.read()).transpose().map_err(refuse("flow"))?,
+        client: raw.client.map(|one| one.clients(&within(place, "client"))).transpose()?,
+        target: raw.target.map(|one| one.targets(&within(place, "target"))).transpose()?,
+        age: raw.age.map(|RawAge(text)| text.parse()).transpose().map_err(refuse("age"))?,
+    })
 }
 
 fn size_range(place: &str, raw: &RawSizes) -> Result<std::ops::RangeInclusive<u32>, SettingError> {
@@ -226,7 +249,10 @@ fn written_match(matching: &Match) -> Fields {
         .unless("after", after, 0, Into::into)
         .unless("first", first, u64::MAX, Into::into)
         .with_some("bytes", matching.bytes.as_ref().map(written_bytes))
-        .with_some("flow", matching.flow.map(FlowMatch::written));
+        .with_some("flow", matching.flow.as_ref().map(FlowMatch::written))
+        .with_some("client", matching.client.as_ref().map(HostMatch::written))
+        .with_some("target", matching.target.as_ref().map(HostMatch::written))
+        .with_some("age", matching.age.map(text));
     // It has to say something.
     if fields.is_empty() { fields.with("after", 0) } else { fields }
 }
