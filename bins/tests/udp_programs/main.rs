@@ -8,6 +8,7 @@
 mod proxy_support;
 
 use proxy_support::{Background, Jostle, free_port, installed, python_with};
+use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, UdpSocket};

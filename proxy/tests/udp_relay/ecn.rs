@@ -206,3 +206,77 @@ fn logged(log: &Log) -> ([u64; 4], u64) {
     }
     (said, marked)
 }
+
+/// A link of 4 ms per datagram, with more than it can take: by disciplines that mark, what takes marks
+/// is marked and not lost, and what does not is lost.
+#[test]
+fn an_overloaded_link_marks_and_loses_nothing_that_takes_marks() {
+    const FIRST: usize = 150;
+    const ALL: u64 = 250;
+    // PIE may mark however likely it is to (the RFC lets it drop above 10 %), and DualPI2 has its
+    // threshold alone, as no sender here slows down.
+    let disciplines = [
+        (r#""codel""#, Ecn::Ect0),
+        (r#""fq_codel""#, Ecn::Ect0),
+        (r#"{ "pie": { "ecn_below": "100%" } }"#, Ecn::Ect0),
+        (r#"{ "dualpi2": { "alpha": "0.001Hz", "beta": "0.001Hz" } }"#, Ecn::Ect1),
+    ];
+    let mut cases = Vec::new();
+    for [listen, client, server] in [FAMILIES[0], FAMILIES[1]] {
+        for (discipline, takes) in disciplines {
+            for ecn in [takes, Ecn::NotEct] {
+                cases.push((listen, discipline, ecn, Peer::bind(client), Peer::bind(server)));
+            }
+        }
+    }
+    let routes = cases.iter().enumerate().map(|(number, (listen, discipline, _, _, server))| {
+        format!(
+            r#"{{ "name": "{number}", "listen": "udp://{listen}", "upstream": "{}",
+                 "profile": {{ "up": [ {{ "rule": "rate", "limit": "1Mbit/s", "queue": "5s",
+                                        "discipline": {discipline} }} ] }} }}"#,
+            server.address()
+        )
+    });
+    let proxy = Running::start(&routes.collect::<Vec<_>>().join(","));
+    let up = |number: usize| {
+        let summary = proxy.control.counters().unwrap();
+        let up = summary.link(&number.to_string(), Transport::Udp, Direction::Up);
+        up.unwrap().clone()
+    };
+    let datagram = [7; 500];
+    let send = |number: usize, ecn, client: &Peer, runs: usize| {
+        let name = number.to_string();
+        let listeners = &proxy.listeners;
+        let listener = listeners.iter().find(|listener| listener.route == name).unwrap();
+        for _ in 0..runs {
+            client.send(listener.address, ecn, &[&datagram; 50]);
+        }
+    };
+    for (number, (_, _, ecn, client, _)) in cases.iter().enumerate() {
+        send(number, *ecn, client, FIRST / 50);
+    }
+    // Some judge what comes, by the wait that they have seen.
+    for (number, (_, _, ecn, client, _)) in cases.iter().enumerate() {
+        wait_until("a part", || up(number).delivered > 60);
+        send(number, *ecn, client, (ALL as usize - FIRST) / 50);
+    }
+    for (number, (listen, discipline, ecn, _, server)) in cases.iter_mut().enumerate() {
+        wait_until("the rest", || {
+            let up = up(number);
+            up.entered == ALL && up.held == 0
+        });
+        let up = up(number);
+        let case = format!("{listen} {discipline} {ecn}: {up:?}");
+        let [_, _, _, ce] = said(&server.receive(up.delivered as usize).0);
+        let counted = up.ecn.unwrap();
+        assert_eq!((ce, counted.ce), (counted.marked, counted.marked), "{case}");
+        if ecn.takes_marks() {
+            assert_eq!((up.delivered, up.discarded_total()), (ALL, 0), "{case}");
+            assert!(ce > 2, "{case}");
+        } else {
+            assert_eq!(ce, 0, "{case}");
+            let judged = up.discarded["queue_delay"];
+            assert!(judged > 0 || discipline.contains("dualpi2"), "{case}");
+        }
+    }
+}
