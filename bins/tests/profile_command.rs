@@ -153,6 +153,7 @@ const ALL_KINDS: &str = r#"{
           { "rule": "drop", "pattern": ["1%", "50%"], "name": "streaks" },
           { "rule": "drop", "burst": { "mean": "1%", "length": "200ms" }, "flows": "50%" },
           { "rule": "size", "max": "1400B" },
+          { "rule": "rebind", "first": "5s", "every": "30s" },
           { "rule": "duplicate", "chance": "1%", "gap": "2ms" },
           { "rule": "rate", "limit": "10Mbit/s", "queue": "20ms" },
           { "rule": "delay", "time": "40ms", "jitter": "10ms", "shape": "pareto", "memory": "50ms" } ],

@@ -1,5 +1,6 @@
 //! All relays of a loop, when each has something to do, and those that are on their way out.
 
+use crate::look_ups::NameFound;
 use crate::reactor::{Owner, Readiness, RelayId};
 use crate::relay::{Ending, Relay, RelayReport};
 use crate::turn::Turn;
@@ -111,6 +112,14 @@ impl Fleet {
     ) {
         if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
             member.relay.set_addresses(addresses, turn);
+            self.agenda.touch(id.index);
+        }
+    }
+
+    /// Passes on what was found for a name that clients of a relay asked for.
+    pub(crate) fn take_name(&mut self, id: RelayId, found: &NameFound, turn: &mut Turn) {
+        if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
+            member.relay.take_name(&found.name, &found.addresses, turn);
             self.agenda.touch(id.index);
         }
     }

@@ -3,7 +3,8 @@
 use crate::resolve::resolve;
 use crate::settings::StartError;
 use jostle_common::transport::Transport;
-use jostle_engine::route::{HostPort, Route};
+use jostle_engine::route::{Forward, HostPort, Route};
+use jostle_forward::Allowed;
 use jostle_sys::{DatagramOptions, note_hops, prepare_datagram_socket};
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
@@ -17,6 +18,16 @@ const BACKLOG: i32 = 65_535;
 
 /// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;
+
+/// Returns what the clients of a route may ask for that listens at these addresses: from beyond this
+/// machine nothing that is private, unless it is listed itself.
+pub(crate) fn allowed_at(
+    forward: &Forward,
+    addresses: impl IntoIterator<Item = SocketAddr>,
+) -> Allowed {
+    let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    forward.allowed.clone().guarded(addresses.into_iter().any(is_open))
+}
 
 /// A socket that a proxy listens on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

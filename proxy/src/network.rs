@@ -12,6 +12,7 @@ use crate::associations::SharedAssociations;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
+use crate::look_ups::NameFound;
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
 use crate::relay::{Ending, RelayPlan};
@@ -19,6 +20,7 @@ use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
+use crate::udp::check_addresses;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -236,6 +238,7 @@ impl Network {
         let entry = self.routes.get_mut(id)?;
         let route = Route { profile, ..entry.route.clone() };
         route.check_rules().map_err(OrderError::Rules)?;
+        check_addresses(&route).map_err(OrderError::Rules)?;
         entry.route = route;
         for &(_, index) in &entry.relays {
             self.fleet.touch(index).follow(&entry.route, self.rules_on, turn);
@@ -307,6 +310,13 @@ impl Network {
         }
         if let Some(addresses) = self.routes.learn(answer, turn.now) {
             self.fleet.set_addresses(relay, addresses, turn);
+        }
+    }
+
+    /// Tells the relays that asked for a name what was found; some may be gone.
+    pub(crate) fn pass_on(&mut self, found: &NameFound, turn: &mut Turn) {
+        for &relay in &found.relays {
+            self.fleet.take_name(relay, found, turn);
         }
     }
 

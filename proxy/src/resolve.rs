@@ -251,12 +251,12 @@ impl Names {
 
     /// Returns the next answer.
     pub(crate) fn answer(&self) -> Option<Answer> {
-        self.resolver.as_ref()?.answers.try_recv().ok()
+        self.resolver.as_ref()?.next_answer()
     }
 }
 
 /// Threads that look names up, as many as there are questions at once.
-struct Resolver {
+pub(crate) struct Resolver {
     questions: SyncSender<(RelayId, HostPort)>,
     answers: Receiver<Answer>,
     threads: usize,
@@ -268,14 +268,20 @@ struct Resolver {
 }
 
 impl Resolver {
-    fn new(waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
         let (questions, asked) = mpsc::sync_channel(QUESTIONS_MAX);
         let (answered, answers) = mpsc::channel();
         let (open, asked) = (Arc::default(), Arc::new(Mutex::new(asked)));
         Self { questions, answers, threads: 0, open, asked, answered, waker }
     }
 
-    fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
+    /// Returns the next answer.
+    pub(crate) fn next_answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Asks for a name. Returns true if there will be an answer.
+    pub(crate) fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
         if self.open.load(Ordering::Relaxed) >= self.threads && self.threads < LOOK_UPS_MAX {
             match self.start_thread() {
                 Ok(()) => self.threads += 1,

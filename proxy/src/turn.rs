@@ -2,6 +2,7 @@
 
 use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
+use crate::look_ups::LookUps;
 use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, RelayId};
 use crate::resolve::Names;
@@ -19,6 +20,8 @@ pub(crate) struct Turn {
     pub(crate) reactor: Reactor,
     /// Looks names up.
     pub(crate) names: Names,
+    /// Looks up what clients ask for.
+    pub(crate) asked: LookUps,
     /// The sinks of fates.
     pub(crate) sinks: Sinks,
     /// Is told of new clients.
@@ -94,6 +97,8 @@ pub(crate) struct LoopOptions {
     pub(crate) connect_timeout: Duration,
     /// The most bytes that an unproved UDP client gets per byte from it.
     pub(crate) amplification: Option<u32>,
+    /// The time that a client has to say where it wants to go.
+    pub(crate) negotiation_timeout: Duration,
     /// Warn of upstreams that cannot be reached.
     pub(crate) tells_of_upstreams: bool,
 }

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod packet;
 pub mod profile;
 pub mod raw;
+pub mod rebinding;
 pub mod route;
 pub mod rules;
 mod segment;

@@ -73,6 +73,11 @@ impl Acceptor {
         Ok(())
     }
 
+    /// Returns the addresses of the sockets.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|(_, listener)| listener.address).collect()
+    }
+
     /// Restrains the clients that come from now on, or lets them go.
     pub(super) fn restrain(&mut self, on: bool) {
         self.restrains = on;

@@ -1,18 +1,20 @@
 //! One relayed connection: its two sockets, and the progress that it has made.
 
+use super::asking::{Asking, Request};
 use super::end::End;
 use crate::flow::FlowCounts;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Admission;
+use jostle_forward::socks::AssociationId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct RelayedConnection {
-    /// From 1, in the order of appearance.
+    /// From 1, in the order of appearance; 0 while the client says where it wants to go.
     pub(super) id: u32,
     pub(super) client_address: SocketAddr,
     /// The upstream's address that was tried last.
@@ -28,6 +30,12 @@ pub(super) struct RelayedConnection {
     pub(super) hops: Option<u8>,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
+    /// What is said of where it wants to go, while it says so.
+    pub(super) asking: Option<Box<Asking>>,
+    /// The association that it keeps.
+    pub(super) association: Option<AssociationId>,
+    /// What its client asked for; `None` where all go to one upstream.
+    pub(super) request: Option<Box<Request>>,
     /// Set while its bytes cross the links.
     pub(super) carried: bool,
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
@@ -46,6 +54,10 @@ pub(super) struct RelayedConnection {
 /// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// The client says where it wants to go, and nothing else is known of it.
+    Asking,
+    /// It keeps an association, and leads nowhere.
+    Associated,
     /// The name of the upstream is being looked up, and nothing is known of it in the links.
     Naming,
     /// Its handshake is crossing the links.
@@ -76,6 +88,9 @@ impl RelayedConnection {
             look: None,
             hops: None,
             addresses: VecDeque::new(),
+            asking: None,
+            association: None,
+            request: None,
             carried: false,
             straight: [0; 2],
             counts: Default::default(),

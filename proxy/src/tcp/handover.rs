@@ -42,7 +42,10 @@ impl TcpRelay {
         for index in self.connections.indices() {
             let connection = self.connections.at(index);
             let id = connection.id;
-            if connection.progress == Progress::Naming {
+            if matches!(
+                connection.progress,
+                Progress::Asking | Progress::Naming | Progress::Associated
+            ) {
                 // It begins in the links.
                 continue;
             }

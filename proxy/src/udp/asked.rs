@@ -10,6 +10,7 @@ use super::intake::{IntakeTurn, ReadAt};
 use super::waiting::{Waiting, WaitingDatagram};
 use crate::associations::SharedAssociations;
 use crate::fate::Loss;
+use crate::look_ups::LookedUp;
 use crate::resolve::leads_to;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -40,6 +41,12 @@ enum NoFlow {
 impl From<Loss> for NoFlow {
     fn from(loss: Loss) -> Self {
         Self::Lost(loss)
+    }
+}
+
+impl Asked {
+    pub(super) fn new(allowed: Allowed, associations: SharedAssociations) -> Self {
+        Self { allowed, associations, waiting: Waiting::default() }
     }
 }
 
@@ -177,7 +184,11 @@ impl UdpRelay {
         asked.allowed.judge(target).map_err(|_| Loss::NotAllowed)?;
         let found = match &target.host {
             Host::Address(address) => vec![*address],
-            Host::Name(_) => return Err(NoFlow::Awaited),
+            Host::Name(name) => match turn.asked.look_up(name, self.id, turn.now) {
+                LookedUp::Found(addresses) => addresses,
+                LookedUp::Awaited => return Err(NoFlow::Awaited),
+                LookedUp::Busy => return Err(Loss::NoRoom.into()),
+            },
         };
         if found.is_empty() {
             return Err(Loss::NoUpstream.into());
@@ -200,9 +211,9 @@ impl UdpRelay {
         Ok(addresses)
     }
 
-    /// Serves the datagrams that waited for a host.
-    pub(super) fn serve_waiting(&mut self, host: &Host, turn: &mut Turn) {
-        let waiting = self.asked.as_mut().map(|asked| asked.waiting.take(host));
+    /// Serves the datagrams that waited for a name.
+    pub(super) fn serve_waiting(&mut self, name: &str, turn: &mut Turn) {
+        let waiting = self.asked.as_mut().map(|asked| asked.waiting.take(name));
         let now = turn.now;
         let (_, mut turn) = IntakeTurn::beside_datagrams(turn, now);
         for datagram in waiting.into_iter().flatten() {

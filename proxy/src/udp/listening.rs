@@ -113,6 +113,12 @@ impl UdpListeners {
         self.0.iter().map(|(_, listener)| listener)
     }
 
+    /// Returns the addresses of those that are read.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let read = self.iter().filter(|listener| !listener.retired);
+        read.map(|listener| listener.address)
+    }
+
     /// Returns the places of those that are read.
     pub(super) fn indices(&self) -> Vec<usize> {
         let read = self.0.iter().filter(|(_, listener)| !listener.retired);

@@ -52,6 +52,18 @@ struct Event {
     marked: bool,
 }
 
+/// A line of the log that is about something else than a packet, and is not drawn.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum OtherEvent {
+    /// A flow leaves from a fresh socket.
+    Rebind {},
+}
+
+fn is_other(line: &[u8]) -> bool {
+    serde_json::from_slice::<OtherEvent>(line).is_ok()
+}
+
 /// What was seen of one direction of a route.
 #[derive(Default)]
 struct LinkLog {
@@ -88,7 +100,7 @@ pub(crate) fn is_event_log(path: &Path) -> bool {
     }
     let mut line = Vec::new();
     let read = BufReader::new(file).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-    read.is_ok() && serde_json::from_slice::<Event>(&line).is_ok()
+    read.is_ok() && (serde_json::from_slice::<Event>(&line).is_ok() || is_other(&line))
 }
 
 impl LiveRun {
@@ -113,6 +125,7 @@ impl LiveRun {
                 // The log of a run that goes on may end within a line.
                 Err(error) if error.is_eof() && line.last() != Some(&b'\n') => break,
                 Err(_) if line.trim_ascii().is_empty() => {}
+                Err(_) if is_other(&line) => {}
                 Err(error) => {
                     return Err(Usage::error(format!(
                         "{name}:{number}: this is no event of a log: {error}; give a file that \
@@ -245,6 +258,7 @@ mod tests {
 
     const LOG: &str = r#"{"t":0.010,"route":"1","protocol":"udp","direction":"up","packet":1,"copy":0,"flow":1,"size":100,"fate":"delivered","rules":["delay"],"delay":0.01,"lateness":0.0001}
 {"t":0.011,"route":"1","protocol":"udp","direction":"up","packet":2,"copy":0,"flow":1,"size":100,"fate":"discarded","reason":"drop","rules":["drop"],"delay":0.0,"lateness":0.0}
+{"t":0.020000000,"event":"rebind","route":"1","protocol":"udp","flow":1,"rule":"rebind","from":"127.0.0.1:7","to":"127.0.0.1:8","old":"drop"}
 {"t":0.030,"route":"1","protocol":"udp","direction":"up","packet":3,"copy":0,"flow":1,"size":100,"fate":"delivered","rules":["delay"],"delay":0.01,"lateness":0.0,"flipped_bits":2,"ecn":"ce","marked":true}
 {"t":0.031,"route":"1","protocol":"udp","direction":"up","packet":0,"copy":0,"flow":0,"size":100,"fate":"discarded","reason":"no_room","rules":[]}
 {"t":0.040,"route":"1","protocol":"udp","direction":"down","packet":1,"copy":0,"flow":1,"size":50,"fate":"delivered","rules":[],"delay":0.0,"lateness":0.0}
@@ -277,7 +291,7 @@ mod tests {
         assert_eq!(drawn(&LOG[..LOG.len() - 20]).unwrap().runs.len(), 1);
         let broken = format!("{LOG}{{\"ok\":true}}\n");
         let Err(error) = drawn(&broken) else { panic!("it is no event") };
-        assert!(error.is::<Usage>() && error.to_string().contains(":6: this is no event"));
+        assert!(error.is::<Usage>() && error.to_string().contains(":7: this is no event"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod batch;
 mod close_after;
 mod corrupt;
+mod cross;
 mod delay;
 mod drop;
 mod duplicate;
@@ -18,6 +19,7 @@ mod outage;
 mod paths;
 mod promise;
 mod rate;
+mod rebind;
 mod reorder;
 mod reset;
 mod selection;
@@ -37,6 +39,7 @@ mod written;
 pub use batch::{Batch, BatchThen, BatchTrigger};
 pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
+pub use cross::{Cross, CrossTraffic};
 pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
@@ -49,6 +52,7 @@ pub use rate::{
     CodelSetting, Discipline, DualPi2Setting, DualScheduler, FqCodelSetting, OPPORTUNITY_BYTES,
     PieSetting, Queue, Rate, RateSource, RateTrace,
 };
+pub use rebind::{Rebind, RebindAddresses};
 pub use reorder::Reorder;
 pub use reset::Reset;
 pub use selection::{AgeMatch, EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
@@ -63,8 +67,10 @@ pub use written::{ReadFile, no_files};
 pub(crate) use delay::{TIME_MAX as DELAY_MAX, gaussian_quantile};
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
 pub(crate) use paths::PATHS_MAX;
+pub(crate) use rebind::GAP_MIN as REBIND_GAP_MIN;
 pub(crate) use selection::{RawSelection, write as write_selection};
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
+pub(crate) use sojourns::Sojourns;
 pub(crate) use source::{Origin, Source};
 pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup};
 pub(crate) use written::{Fields, NamedFile};
@@ -207,6 +213,10 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
+    /// Sends traffic of others through what is behind it.
+    Cross,
+    /// Lets a UDP flow leave from a fresh socket.
+    Rebind,
     /// Lets a delivered stream out in small pieces.
     Slice,
     /// Discards a delivered stream.
@@ -250,6 +260,16 @@ impl RuleKind {
     /// packets.
     pub fn is_for_streams(&self) -> bool {
         self.timing() == Timing::Stream
+    }
+
+    /// Returns true if the rule acts on the sockets of UDP flows, and not on packets.
+    pub fn is_for_sockets(&self) -> bool {
+        self.timing() == Timing::Socket
+    }
+
+    /// Returns true if the rule acts on packets in a link.
+    pub fn is_for_packets(&self) -> bool {
+        !self.is_for_streams() && !self.is_for_sockets()
     }
 
     /// Returns true if the rule takes pieces out of what it looks at, doubles or disorders them: to a

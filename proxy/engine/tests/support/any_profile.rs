@@ -200,13 +200,28 @@ fn fields() -> Values {
         [("chance", share()), ("bits", perhaps(50, small())), ("where", perhaps(50, part))];
     let then = perhaps(50, one_of(&["release", "drop"]));
     let slot = [("window", time()), ("packets", perhaps(50, number())), ("then", then)];
+    let model = perhaps(50, one_of(&["cubic", "reno"]));
+    let cross = [("tcp", small()), ("model", model), ("return", perhaps(50, time()))];
+    let limit = (1u64..1 << 34).prop_map(|bits| json!(format!("{bits}bit/s"))).boxed();
     let outage = [("up", time()), ("down", time()), ("random", flag()), ("hold", flag())];
+    let addresses = prop_oneof![
+        one_of(&["127.0.0.0/8", "10.1.2.3", "fd00::1/64"]),
+        list(one_of(&["127.0.0.2", "::1"])),
+    ];
+    let rebind = [
+        ("first", perhaps(50, time())),
+        ("every", perhaps(50, time())),
+        ("random", perhaps(50, flag())),
+        ("addresses", perhaps(50, addresses.boxed())),
+        ("old", perhaps(50, one_of(&["drop", "deliver"]))),
+    ];
     prop_oneof![
         4 => drops(),
         3 => delays(),
         3 => rates(),
         1 => drops().prop_map(marking).boxed(),
         1 => of_kind("corrupt", corrupt),
+        1 => of_kind("corrupt", [("chance", share()), ("bytes", small())]),
         1 => of_kind("corrupt", [("bit_error_rate", share())]),
         2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
         1 => of_kind("reorder", [("chance", share()), ("behind", small()), ("at_most", time())]),
@@ -216,6 +231,9 @@ fn fields() -> Values {
         1 => of_kind("batch", [("window", time()), ("chance", share())]),
         1 => of_kind("outage", outage),
         1 => of_kind("size", [("max", bytes())]),
+        1 => of_kind("cross", cross),
+        1 => of_kind("cross", [("rate", limit), ("size", perhaps(50, bytes())), ("start", time())]),
+        1 => of_kind("rebind", rebind),
         1 => of_kind("slice", [("size", bytes()), ("spread", small()), ("gap", time())]),
         1 => of_kind("slice", [("size", bytes()), ("spread", bytes())]),
         1 => of_kind("stall", [("after", bytes()), ("close", time())]),
@@ -291,16 +309,17 @@ fn lists() -> impl Strategy<Value = [Vec<Value>; 3]> {
 }
 
 /// What is left of a list once the rules that no profile may have are gone.
-fn valid(rules: &[Value]) -> Vec<Value> {
+fn valid(list: &str, rules: &[Value]) -> Vec<Value> {
     let is_valid =
-        |rule: &&Value| Profile::from_value("", json!({ "up": [rule] }), &no_files).is_ok();
+        |rule: &&Value| Profile::from_value("", json!({ list: [rule] }), &no_files).is_ok();
     rules.iter().filter(is_valid).cloned().collect()
 }
 
 /// A profile of rules that are right each for itself.
 pub(crate) fn any_profile() -> impl Strategy<Value = Value> {
     let written = |lists: &[Vec<Value>; 3]| {
-        let [both, up, down] = lists.each_ref().map(|rules| valid(rules));
+        let [both, up, down] = lists;
+        let (both, up, down) = (valid("both", both), valid("up", up), valid("down", down));
         json!({ "both": both, "up": up, "down": down })
     };
     let phases = vec((lists(), 100_000u64..1 << 50), 0..3);

@@ -37,7 +37,7 @@ pub(crate) struct RawRate {
     /// Bytes that pass at once after a pause.
     burst: Option<ByteSize>,
     /// The path that it stands on: another one in another phase has a queue of its own.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
     path: Option<String>,
 }
 

@@ -232,8 +232,8 @@ fn from_hex(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Writes `per`, `flows` and `match`. A rule on streams is one per flow without saying so.
-pub(crate) fn write(fields: Fields, selection: &Selection, is_for_streams: bool) -> Fields {
-    let per_flow = selection.per == Per::Flow && !is_for_streams;
+pub(crate) fn write(fields: Fields, selection: &Selection, is_per_flow: bool) -> Fields {
+    let per_flow = selection.per == Per::Flow && !is_per_flow;
     fields
         .with_some("per", per_flow.then_some("flow"))
         .unless("flows", selection.flows, Probability::ALWAYS, share)
