@@ -55,7 +55,7 @@ pub use rate::{
 pub use rebind::{Rebind, RebindAddresses};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{AgeMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
