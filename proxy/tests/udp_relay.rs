@@ -8,10 +8,10 @@
 mod ecn;
 #[path = "udp_relay/rebind.rs"]
 mod rebind;
-#[path = "udp_relay/socks.rs"]
-mod socks;
 #[path = "udp_relay/scenarios.rs"]
 mod scenarios;
+#[path = "udp_relay/socks.rs"]
+mod socks;
 mod support;
 
 use jostle_common::chance::Direction;
