@@ -316,7 +316,7 @@ impl Relay for TcpRelay {
         self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
-        let carried = self.carriage.deadline(turn.now);
+        let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];

@@ -365,10 +365,19 @@ impl Relay for UdpRelay {
                     Some(flow) => (&flow.socket.0, &mut flow.again),
                     None => return,
                 },
-                UdpPart::Old(index) => match self.old.get_mut(index) {
-                    Some(old) => (&old.socket, &mut old.again),
-                    None => return,
-                },
+                UdpPart::Old(index) => {
+                    let flow = self.old.flow(index).and_then(|flow| self.flows.get(flow));
+                    let is_over =
+                        flow.is_none_or(|flow| self.listeners.is_retired(flow.client.listener));
+                    match self.old.get_mut(index) {
+                        Some(old) if is_over => {
+                            old.again = false;
+                            return;
+                        }
+                        Some(old) => (&old.socket, &mut old.again),
+                        None => return,
+                    }
+                }
                 UdpPart::Stray => match &mut self.stray {
                     Some(stray) => (&stray.socket, &mut stray.again),
                     None => return,
@@ -407,7 +416,10 @@ impl Relay for UdpRelay {
             self.close_retired(turn);
         }
         self.tell_of_closed(turn);
+        let now = turn.now;
+        let kept_up = self.lanes.each_mut().map(|lane| lane.keep_up(now));
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
+        let links = links.chain(kept_up.into_iter().flatten());
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let rebinding = self.rebinding.deadline().into_iter().chain(self.old.deadline());

@@ -241,6 +241,13 @@ impl Carrier {
         self.streams.deadline().into_iter().chain(delivered.next_work()).min()
     }
 
+    /// Lets cross traffic go on up to `now` though nothing is under way, and returns when that is
+    /// worth doing again; `None`: there is none. Called when `poll` has nothing more.
+    pub fn keep_up(&mut self, now: Instant) -> Option<Instant> {
+        let links = self.streams.links_mut();
+        links.map(|link| link.keep_up(now)).into_iter().flatten().min()
+    }
+
     /// Returns true if nothing is under way. A modelled connection has something under way as long
     /// as a segment or a timer is.
     pub fn is_drained(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The task of a proxy: routes, each with a listener, a destination and a profile.
 
 mod destination;
+mod from_toxiproxy;
 pub mod go_json;
 mod raw;
 mod services;
@@ -10,6 +11,7 @@ mod wanted;
 mod written;
 
 pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
+pub use from_toxiproxy::{TranslatedProxies, from_toxiproxy};
 pub use raw::{
     Configuration, check_name, named_profile, named_text, parse_listen, parse_unit, parse_upstream,
     schema,

@@ -22,6 +22,7 @@ fn link(route: &str, direction: Direction, entered: u64) -> LinkSummary {
         bytes_in: 0,
         bytes_out: 0,
         bytes_discarded: Default::default(),
+        cross: None,
         lateness: LatenessSummary::default(),
         delay: DelaySummary::default(),
     }
