@@ -6,6 +6,7 @@
 
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
+mod socks5;
 
 use proxy_support::{Background, Jostle, free_port, installed, python_with};
 use std::fmt::Write as _;
