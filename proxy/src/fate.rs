@@ -52,11 +52,13 @@ pub enum Loss {
     Fragment,
     /// It goes where nobody may go from here.
     NotAllowed,
+    /// It came to a socket that its flow had left by a rule.
+    OldAddress,
 }
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 14] = [
+    pub const AROUND: [Self; 15] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
@@ -71,6 +73,7 @@ impl Loss {
         Self::Malformed,
         Self::Fragment,
         Self::NotAllowed,
+        Self::OldAddress,
     ];
 
     /// The number of losses, the link's included.
@@ -99,6 +102,7 @@ impl Loss {
             Self::Malformed => "malformed",
             Self::Fragment => "fragment",
             Self::NotAllowed => "not_allowed",
+            Self::OldAddress => "old_address",
         }
     }
 
@@ -120,6 +124,7 @@ impl Loss {
             Self::Malformed => 11,
             Self::Fragment => 12,
             Self::NotAllowed => 13,
+            Self::OldAddress => 14,
         };
         Reason::ALL.len() + around
     }
@@ -160,7 +165,7 @@ impl<'a> Settled<'a> {
     pub fn payload(&self) -> &'a [u8] {
         match &self.packet.body {
             Body::Data(bytes) => bytes,
-            Body::Segment(_) | Body::End | Body::Reset => &[],
+            Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
         }
     }
 

@@ -39,8 +39,12 @@ pub struct FlowState {
     pub client: SocketAddr,
     /// What its client asked for; `None` where all go to one upstream.
     pub target: Option<Target>,
-    /// Where it leads; `None` as long as no address of the upstream was tried.
+    /// Where it leads; `None` as long as no address of the upstream is known.
     pub upstream: Option<SocketAddr>,
+    /// The address from which a UDP flow leaves at present; `None` on TCP.
+    pub local: Option<SocketAddr>,
+    /// How often a rule let it leave from a fresh socket.
+    pub rebinds: u32,
     /// The time since it appeared.
     pub age: Duration,
     /// The time since one of its sockets had something to say, or was written to.

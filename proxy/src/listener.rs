@@ -60,6 +60,8 @@ pub(crate) struct Opened {
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     addresses: Vec<IpAddr>,
+    /// Set if no socket that is open already is to be kept.
+    afresh: bool,
 }
 
 /// All listening sockets of a route.
@@ -74,7 +76,12 @@ pub(crate) struct ListeningSet {
 impl Wanted {
     /// Looks up what the route listens on; may block.
     pub(crate) fn new(route: &Route) -> Result<Self, StartError> {
-        Ok(Self { addresses: addresses(route)? })
+        Ok(Self { addresses: addresses(route)?, afresh: false })
+    }
+
+    /// The same with sockets of its own, whatever is open already.
+    pub(crate) fn afresh(self) -> Self {
+        Self { afresh: true, ..self }
     }
 
     /// Opens all sockets of a route, on one port number, but for those that are `open` already.
@@ -91,7 +98,7 @@ impl Wanted {
         let transports: Vec<Transport> = Transport::ALL.into_iter().filter(listens).collect();
         let open: Vec<(Transport, SocketAddr)> = open
             .iter()
-            .filter(|(_, address)| [0, address.port()].contains(&route.listen.port))
+            .filter(|(_, address)| !self.afresh && [0, address.port()].contains(&route.listen.port))
             .copied()
             .collect();
         // With a socket kept, the port is settled.

@@ -20,6 +20,7 @@ use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
+use crate::udp::check_addresses;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -237,6 +238,7 @@ impl Network {
         let entry = self.routes.get_mut(id)?;
         let route = Route { profile, ..entry.route.clone() };
         route.check_rules().map_err(OrderError::Rules)?;
+        check_addresses(&route).map_err(OrderError::Rules)?;
         entry.route = route;
         for &(_, index) in &entry.relays {
             self.fleet.touch(index).follow(&entry.route, self.rules_on, turn);

@@ -45,6 +45,15 @@ pub enum FlowEvent<'a> {
         /// Where it leads.
         upstream: SocketAddr,
     },
+    /// A UDP flow leaves from a fresh socket from now on.
+    Rebound {
+        /// The address that it left from so far.
+        from: SocketAddr,
+        /// The address of the fresh socket.
+        to: SocketAddr,
+        /// Where both lead.
+        upstream: SocketAddr,
+    },
     /// The upstream has accepted the connection.
     Connected,
     /// From now on its bytes cross the route in this way.

@@ -146,6 +146,15 @@ impl Prepared {
         })
     }
 
+    /// Returns the same on a port that the system picks, whatever it listens on already.
+    pub(crate) fn on_any_port(mut self) -> Self {
+        self.route.listen.port = 0;
+        self.reach = self
+            .reach
+            .map(|Reach { wanted, upstream }| Reach { wanted: wanted.afresh(), upstream });
+        self
+    }
+
     /// The same without looking up the upstream's name, which the route's relays ask for.
     pub(crate) fn promptly(route: Route) -> Result<Self, StartError> {
         if !route.enabled {

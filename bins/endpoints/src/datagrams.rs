@@ -12,12 +12,14 @@ use crate::socks::{self, ByProxy};
 use crate::way::{SocksProxy, Way};
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_console::stop::{STOP, Stop};
+use jostle_sys::{Inbox, Message, Outbox, note_ecn};
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use std::io::{self, Read as _};
+use std::io::{self, IoSlice, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -61,6 +63,8 @@ struct Driver {
     /// A datagram that the socket had no room for.
     waiting: Option<Transmit>,
     buffer: Box<[u8]>,
+    /// Set if it is told what IP headers say of congestion.
+    inbox: Option<Box<Inbox>>,
     hints: Hints,
 }
 
@@ -128,7 +132,8 @@ impl Driver {
         // A smaller buffer than asked for is no error; the system's own limit stands.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
         let (buffer, hints) = (vec![0; DATAGRAM_MAX].into(), Hints::default());
-        Ok(Self { socket, peer, association: None, poll, waiting: None, buffer, hints })
+        let (association, inbox) = (None, None);
+        Ok(Self { socket, peer, association, poll, waiting: None, buffer, inbox, hints })
     }
 
     /// Lets `source` wake the loop too, for a watcher that reads from it.
@@ -179,6 +184,9 @@ impl Driver {
         clock: &Clock,
     ) -> io::Result<LoopEnd> {
         let _attached = stop.attach(&self.poll)?;
+        if driven.endpoint().hears_marks() {
+            self.hear_marks()?;
+        }
         let mut events = Events::with_capacity(8);
         loop {
             self.check_association()?;
@@ -208,6 +216,14 @@ impl Driver {
                 ),
             }
         }
+    }
+
+    /// Asks to be told what IP headers say of congestion.
+    fn hear_marks(&mut self) -> io::Result<()> {
+        let ipv6 = self.address()?.is_ipv6();
+        note_ecn(&socket2::SockRef::from(&self.socket), ipv6);
+        self.inbox = Some(Inbox::new(false).into());
+        Ok(())
     }
 
     /// Makes sure that the association stands: the proxy says nothing on its connection but that it
@@ -258,15 +274,24 @@ impl Driver {
     }
 
     fn send(&mut self, transmit: &Transmit) -> io::Result<usize> {
-        if let Some(Association { header, framed, .. }) = &mut self.association {
-            framed.clear();
-            framed.extend_from_slice(header);
-            framed.extend_from_slice(&transmit.payload);
-            return self.socket.send(framed);
+        let payload: &[u8] = match &mut self.association {
+            Some(Association { header, framed, .. }) => {
+                framed.clear();
+                framed.extend_from_slice(header);
+                framed.extend_from_slice(&transmit.payload);
+                framed
+            }
+            None => &transmit.payload,
+        };
+        if transmit.ecn.takes_marks() {
+            let (to, pieces) = (Some(transmit.to), [IoSlice::new(payload)]);
+            let (to, source, ecn) = (to.filter(|_| self.peer.is_none()), None, transmit.ecn);
+            let message = Message { pieces: &pieces, to, source, ecn };
+            return Outbox::new(false).send(&self.socket, &[message]);
         }
         match self.peer {
-            Some(_) => self.socket.send(&transmit.payload),
-            None => self.socket.send_to(&transmit.payload, transmit.to),
+            Some(_) => self.socket.send(payload),
+            None => self.socket.send_to(payload, transmit.to),
         }
     }
 
@@ -278,12 +303,12 @@ impl Driver {
                 // Answers pile up in the kernel's queue of requests, not in ours of answers.
                 return true;
             }
-            let received = self.socket.recv_from(&mut self.buffer);
+            let received = self.read();
             if self.refused(&received, endpoint, clock) {
                 continue;
             }
             match received {
-                Ok((length, from)) => {
+                Ok((length, from, ecn)) => {
                     // The kernel lets only the peer through, but may write its address with another
                     // scope.
                     let from = self.peer.unwrap_or(from);
@@ -296,7 +321,7 @@ impl Driver {
                         },
                         None => datagram,
                     };
-                    endpoint.handle(clock.now(), from, payload);
+                    endpoint.handle_marked(clock.now(), from, ecn, payload);
                     if self.peer.is_none()
                         && let Some(hint) = endpoint.take_hint()
                     {
@@ -309,6 +334,19 @@ impl Driver {
             }
         }
         false
+    }
+
+    /// Reads a datagram into the buffer.
+    fn read(&mut self) -> io::Result<(usize, SocketAddr, Ecn)> {
+        let Some(inbox) = &mut self.inbox else {
+            let (length, from) = self.socket.recv_from(&mut self.buffer)?;
+            return Ok((length, from, Ecn::NotEct));
+        };
+        inbox.receive(&self.socket, 1)?;
+        let received = inbox.received().next().ok_or(io::ErrorKind::WouldBlock)?;
+        let from = received.from.or(self.peer).ok_or(io::ErrorKind::InvalidData)?;
+        self.buffer[..received.bytes.len()].copy_from_slice(received.bytes);
+        Ok((received.bytes.len(), from, received.ecn))
     }
 
     /// Returns true if a call reported that an earlier datagram was refused; the endpoint is told.

@@ -7,6 +7,7 @@
 mod bit_rate;
 mod byte_size;
 mod duration;
+mod frequency;
 mod number;
 mod packet_rate;
 mod probability;
@@ -17,6 +18,7 @@ mod spelling;
 pub use bit_rate::BitRate;
 pub use byte_size::ByteSize;
 pub use duration::{format_duration, parse_duration};
+pub use frequency::Frequency;
 pub use packet_rate::PacketRate;
 pub use probability::Probability;
 pub use read::Span;

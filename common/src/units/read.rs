@@ -1,6 +1,8 @@
 //! Units in JSON: a string with a unit, or a number where that cannot be mistaken.
 
-use super::{BitRate, ByteSize, Probability, UnitError, format_duration, parse_duration};
+use super::{
+    BitRate, ByteSize, Frequency, Probability, UnitError, format_duration, parse_duration,
+};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
@@ -59,6 +61,7 @@ macro_rules! quantity {
 quantity!(Probability);
 quantity!(BitRate);
 quantity!(ByteSize);
+quantity!(Frequency);
 quantity!(Span);
 
 /// A time as settings hold it; [`Duration`] with a unit in its text.
@@ -129,5 +132,17 @@ impl Quantity for Span {
 
     fn from_number(number: f64) -> Result<Self, UnitError> {
         parse_duration(&number.to_string()).map(Self)
+    }
+}
+
+impl Quantity for Frequency {
+    const EXPECTED: &'static str = "a frequency such as \"0.125Hz\"";
+
+    fn from_text(text: &str) -> Result<Self, UnitError> {
+        text.parse()
+    }
+
+    fn from_number(number: f64) -> Result<Self, UnitError> {
+        number.to_string().parse()
     }
 }

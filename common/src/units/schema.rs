@@ -1,7 +1,7 @@
 //! The written forms of quantities, for editors. Whatever the readers take these take; a missing
 //! unit both refuse.
 
-use super::{BitRate, ByteSize, Probability, Span};
+use super::{BitRate, ByteSize, Frequency, Probability, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 
@@ -65,5 +65,17 @@ text_with_unit!(
             { "const": 0 }
         ],
         "examples": ["64KiB", "1500B"]
+    })
+);
+text_with_unit!(
+    Frequency,
+    "Frequency",
+    json_schema!({
+        "description": "A frequency with its unit: \"0.125Hz\".",
+        "anyOf": [
+            { "type": "string", "pattern": r"^\s*(0+(\.0+)?|\d+(\.\d+)?\s*(Hz|/s))\s*$" },
+            { "const": 0 }
+        ],
+        "examples": ["0.125Hz", "3Hz"]
     })
 );

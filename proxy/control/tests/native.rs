@@ -102,7 +102,10 @@ fn a_udp_proxy_is_created_with_its_rules_in_one_call() {
     let stall = json!({ "type": "timeout" });
     let (status, said) = ask(&running, "POST", TOXICS, &stall);
     assert_eq!(status, 400);
-    assert!(said["error"].as_str().unwrap().contains("relays UDP alone"), "{said}");
+    let said = said["error"].as_str().unwrap();
+    assert!(said.contains("relays UDP alone; leave timeout out"), "{said}");
+    let (status, said) = ask(&running, "POST", TOXICS, &json!({ "type": "noop" }));
+    assert_eq!(status, 200, "what does nothing may stand anywhere: {said}");
     assert_eq!(running.ask("DELETE", "/proxies/p", "").status, 204);
 }
 
@@ -121,8 +124,14 @@ fn a_proxy_comes_with_all_that_it_is_asked_to_have_or_not_at_all() {
         json!({ "protocol": "sctp" }),
         "protocol: \"sctp\" is not relayed; write udp, tcp or both",
     );
-    refused(json!({ "profile": "no-such-network" }), "profile: \"no-such-network\": ");
-    refused(json!({ "profile": "/etc/passwd" }), "profile: \"/etc/passwd\": ");
+    for name in ["no-such-network", "/etc/passwd"] {
+        let problem =
+            format!("profile: there is no built-in profile \"{name}\"; jostle profile list");
+        refused(json!({ "profile": name }), &problem);
+    }
+    for name in [".", ".."] {
+        refused(json!({ "name": name }), "name: no URL can name \".\" or \"..\"; write a letter");
+    }
     refused(
         json!({ "profile": { "up": [ { "rule": "drop", "chance": "5" } ] } }),
         "profile.up[0].chance: \"5\" has no unit; write \"5%\"",

@@ -175,8 +175,8 @@ fn disciplines_change_without_moving_anyone() {
     let limited =
         |discipline: &str| SLOW.replace(" }", &format!(r#", "discipline": "{discipline}" }}"#));
     let mut link = loaded(SLOW, [0; 5]);
-    for (millis, discipline) in [(1, "head"), (2, "codel"), (3, "tail"), (4, "codel"), (5, "head")]
-    {
+    let turns = ["head", "codel", "fq_codel", "pie", "dualpi2", "fq_codel", "tail", "pie", "head"];
+    for (millis, discipline) in (1..).zip(turns) {
         change(&mut link, millis, &limited(discipline));
     }
     let expected: Vec<_> = (1..=5).map(|number| (number, number * 8000)).collect();

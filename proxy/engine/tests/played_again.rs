@@ -15,7 +15,7 @@ use std::time::Duration;
 use support::{drain, drain_all, link, packet, rules};
 
 /// Rules to be switched on and off, each in two settings.
-const RULES: [[&str; 2]; 12] = [
+const RULES: [[&str; 2]; 14] = [
     [r#""rule": "drop", "chance": "10%""#, r#""rule": "drop", "chance": "50%""#],
     [
         r#""rule": "drop", "name": "burst", "burst": { "mean": "20%", "length": 3 }"#,
@@ -46,6 +46,14 @@ const RULES: [[&str; 2]; 12] = [
     [
         r#""rule": "rate", "name": "slow", "limit": "2Mbit/s", "queue": "100ms", "discipline": "codel""#,
         r#""rule": "rate", "name": "slow", "limit": "1Mbit/s", "queue": "20ms""#,
+    ],
+    [
+        r#""rule": "rate", "name": "kept", "limit": "1Mbit/s", "discipline": { "pie": { "target": "3ms", "burst": "9ms", "packet": "100B" } }"#,
+        r#""rule": "rate", "name": "kept", "limit": "2Mbit/s", "discipline": { "pie": { "target": "1ms", "update": "2ms", "packet": "100B" } }"#,
+    ],
+    [
+        r#""rule": "rate", "name": "fair", "limit": "2Mbit/s", "queue": "20 packets", "discipline": { "fq_codel": { "target": "2ms", "interval": "9ms" } }"#,
+        r#""rule": "rate", "name": "fair", "limit": "1Mbit/s", "discipline": { "dualpi2": { "target": "2ms", "round_trip": "9ms" } }"#,
     ],
     [r#""rule": "batch", "window": "13ms""#, r#""rule": "batch", "window": "29ms""#],
     [

@@ -4,16 +4,18 @@
 
 mod support;
 
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::{Queue, Rule, RuleKind, Timeline};
 use jostle_engine::rules::{
-    Batch, BatchThen, BatchTrigger, BurstLength, Corrupt, Delay, DelaySource, Discipline, Drop,
-    Duplicate, Flips, FourState, Outage, Per, Rate, RateSource, Reorder, Shape, Size,
+    Batch, BatchThen, BatchTrigger, BurstLength, CodelSetting, Corrupt, Delay, DelaySource,
+    Discipline, Drop, DualPi2Setting, DualScheduler, Duplicate, Flips, FourState, FqCodelSetting,
+    Outage, Per, PieSetting, Rate, RateSource, Reorder, Shape, Size,
 };
-use jostle_engine::rules::{DelayTrace, RateTrace};
+use jostle_engine::rules::{DelayTrace, Mark, RateTrace};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,7 +29,8 @@ fn probability() -> impl Strategy<Value = Probability> {
 }
 
 /// Rules that decide by packet number.
-fn drop() -> impl Strategy<Value = RuleKind> {
+/// The packets that a rule loses or marks.
+fn choice() -> impl Strategy<Value = Drop> {
     let burst = (0.0..0.5, 1.0..6.0)
         .prop_map(|(mean, length)| Drop::burst(Probability::new(mean).unwrap(), length).unwrap());
     let states = (0.01..1.0, 0.01..1.0, probability(), probability()).prop_map(
@@ -55,7 +58,14 @@ fn drop() -> impl Strategy<Value = RuleKind> {
         packets,
         pattern
     ]
-    .prop_map(RuleKind::Drop)
+}
+
+fn drop() -> impl Strategy<Value = RuleKind> {
+    choice().prop_map(RuleKind::Drop)
+}
+
+fn mark() -> impl Strategy<Value = RuleKind> {
+    choice().prop_map(|chosen| RuleKind::Mark(Mark { chosen }))
 }
 
 /// Rules that decide by the time at which a packet comes, or by its size.
@@ -85,8 +95,13 @@ fn batch() -> impl Strategy<Value = RuleKind> {
 
 fn corrupt() -> impl Strategy<Value = RuleKind> {
     let bits = (probability(), 1u32..20).prop_map(|(chance, bits)| Flips::Bits { chance, bits });
-    let flips =
-        prop_oneof![bits, (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))];
+    let bytes =
+        (probability(), 1u32..20).prop_map(|(chance, bytes)| Flips::Bytes { chance, bytes });
+    let flips = prop_oneof![
+        bits,
+        bytes,
+        (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))
+    ];
     let range = proptest::option::of(
         (0u64..100, 1u64..100).prop_map(|(offset, length)| offset..offset + length),
     );
@@ -122,6 +137,15 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
     })
 }
 
+fn codel(target: u64, more: u64) -> CodelSetting {
+    CodelSetting {
+        target: Duration::from_millis(target),
+        interval: Duration::from_millis(target + more),
+        ce_threshold: (target == 1).then_some(Duration::from_millis(more)),
+        ecn: more != 1,
+    }
+}
+
 fn rate() -> impl Strategy<Value = RuleKind> {
     let queue = prop_oneof![
         Just(None),
@@ -140,10 +164,30 @@ fn rate() -> impl Strategy<Value = RuleKind> {
     let discipline = prop_oneof![
         2 => Just(Discipline::Tail),
         1 => Just(Discipline::Head),
-        1 => (1u64..10, 1u64..10).prop_map(|(target, more)| Discipline::Codel {
-            target: Duration::from_millis(target),
-            interval: Duration::from_millis(target + more),
-        }),
+        1 => (1u64..10, 1u64..10).prop_map(|(target, more)| Discipline::Codel(codel(target, more))),
+        1 => (1u64..10, 1u64..20, 0u64..100, any::<bool>()).prop_map(
+            |(target, update, burst, derandomize)| {
+                let [target, update, burst] = [target, update, burst].map(Duration::from_millis);
+                let setting = PieSetting { target, update, burst, derandomize, ..PieSetting::rfc() };
+                Discipline::Pie(PieSetting { packet: ByteSize::new(100), ..setting })
+            }
+        ),
+        1 => (1u64..10, 1u64..10, 1u32..4, 256u32..3000, 1u32..9).prop_map(
+            |(target, more, queues, quantum, batch)| {
+                let (codel, memory) = (codel(target, more), ByteSize::new(9000));
+                Discipline::FqCodel(FqCodelSetting { codel, queues, quantum, memory, batch })
+            }
+        ),
+        1 => (1u64..10, 1u64..50, proptest::option::of(0u64..60)).prop_map(
+            |(target, round_trip, shift)| {
+                let [target, round_trip] = [target, round_trip].map(Duration::from_millis);
+                let rfc = DualPi2Setting::rfc();
+                let scheduler = shift.map_or(rfc.scheduler, |shift| {
+                    DualScheduler::TimeShift(Duration::from_millis(shift))
+                });
+                Discipline::DualPi2(DualPi2Setting { target, round_trip, scheduler, ..rfc })
+            }
+        ),
     ];
     let burst = prop_oneof![2 => Just(0u64), 1 => 1u64..20_000].prop_map(ByteSize::new);
     (source, queue, discipline, 0u32..50, burst).prop_map(
@@ -187,7 +231,7 @@ fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
 fn any_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![
         2 => drop(), 1 => gate(), 1 => corrupt(), 2 => delay(any::<bool>()), 3 => rate(), 2 => duplicate(),
-        2 => reorder(), 2 => batch()
+        2 => reorder(), 2 => batch(), 1 => mark()
     ];
     (vec(kind, 0..6), any::<u8>()).prop_map(|(kinds, per_flow)| {
         let mut copying = 0;
@@ -211,7 +255,18 @@ fn ordered_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![
         1 => drop(), 1 => gate(), 1 => corrupt(), 1 => delay(Just(false)), 3 => rate(), 1 => batch()
     ];
-    vec(kind, 0..6).prop_map(rules_of)
+    let is_ordered = |kind: &RuleKind| !matches!(kind, RuleKind::Rate(rate) if has_queues(rate));
+    vec(kind.prop_filter("one queue", is_ordered), 0..6).prop_map(rules_of)
+}
+
+/// Returns true if the rule has more queues than one, between which packets overtake.
+fn has_queues(rate: &Rate) -> bool {
+    matches!(rate.discipline, Discipline::FqCodel(_) | Discipline::DualPi2(_))
+}
+
+/// A rate with more queues than one.
+fn queues() -> impl Strategy<Value = RuleKind> {
+    rate().prop_filter("queues", |kind| matches!(kind, RuleKind::Rate(rate) if has_queues(rate)))
 }
 
 /// What comes: gap to the last arrival, flow, size; size 0 ends the flow.
@@ -232,7 +287,10 @@ fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
             } else {
                 Body::Data(vec![flow as u8; size].into())
             };
-            packets.push(Packet::new(flow, at, body));
+            // Each flow has its answer to marks, and one of them two.
+            let ecn = Ecn::ALL[flow as usize % 3 + usize::from(size % 7 == 0 && flow == 2)];
+            let ecn = if size == 0 { Ecn::NotEct } else { ecn };
+            packets.push(Packet { ecn, ..Packet::new(flow, at, body) });
         }
         packets
     })
@@ -375,6 +433,25 @@ proptest! {
             _ => None,
         }).collect();
         prop_assert!(delivered.is_sorted());
+    }
+
+    #[test]
+    fn several_queues_keep_the_order_of_each_flow(rate in queues(), arrivals in arrivals()) {
+        let is_dual = |packet: &Packet| matches!(packet.ecn, Ecn::Ect1 | Ecn::Ce);
+        let by_class = matches!(&rate, RuleKind::Rate(rate) if matches!(rate.discipline, Discipline::DualPi2(_)));
+        let came = |number: u64| {
+            arrivals.iter().filter(|packet| !packet.is_mark()).nth(number as usize - 1).unwrap()
+        };
+        let mut last: BTreeMap<(u32, bool), u64> = BTreeMap::new();
+        for output in run(&mut link(5, &rules_of(vec![rate.clone()])), &arrivals, 0) {
+            let packet = output.packet();
+            if packet.is_mark() || matches!(output, Output::Discard(..)) {
+                continue;
+            }
+            let class = by_class && is_dual(came(packet.number));
+            let before = last.insert((packet.flow, class), packet.number);
+            prop_assert!(before.is_none_or(|before| before < packet.number));
+        }
     }
 
     #[test]

@@ -119,6 +119,8 @@ impl CaptureSink {
         match &packet.body {
             Body::Data(bytes) => Content::Bytes(self.chunk.keep(bytes)),
             Body::Segment(segment) => Content::Segment(segment.clone()),
+            // It never leaves a link.
+            Body::Cross(_) => Content::Bytes(self.chunk.keep(&[])),
             Body::End => Content::Finish,
             Body::Reset => Content::Reset,
         }
@@ -185,6 +187,7 @@ impl Sink for CaptureSink {
             FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
             // The addresses say where it went.
             FlowEvent::AskedFor(_) => return,
+            FlowEvent::Rebound { to: local, upstream, .. } => What::Reached { local, upstream },
             FlowEvent::Connected => What::Connected,
             FlowEvent::Crosses(crossing) => What::Crosses(crossing),
             FlowEvent::Arrived(direction, packet) => {

@@ -11,6 +11,7 @@ use crate::resolve::Upstream;
 use crate::routes::RouteEntry;
 use crate::settings::StartError;
 use crate::turn::Turn;
+use crate::udp::check_addresses;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Route;
@@ -27,6 +28,7 @@ impl Network {
     ) -> Result<(), OrderError> {
         let Prepared { route, reach } = prepared;
         self.routes.refuse_taken(&route.name, Some(id))?;
+        check_addresses(&route).map_err(OrderError::Rules)?;
         let old = self.routes.get(id)?;
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),

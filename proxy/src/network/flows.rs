@@ -71,6 +71,8 @@ mod tests {
             client: ([127, 0, 0, 1], 1).into(),
             target: None,
             upstream: None,
+            local: None,
+            rebinds: 0,
             age: Duration::ZERO,
             idle: Duration::ZERO,
             counts: Default::default(),

@@ -91,6 +91,11 @@ impl Acceptor {
         self.sockets.get(index).is_some_and(|listener| listener.restraint.is_on())
     }
 
+    /// Returns the number of sockets whose clients are left in the backlog now.
+    pub(super) fn paused(&self) -> usize {
+        self.sockets.iter().filter(|(_, listener)| listener.paused_until.is_some()).count()
+    }
+
     /// Returns second handles of the sockets at these addresses.
     pub(super) fn share(&self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
         let listeners = self.sockets.iter().map(|(_, listener)| listener);

@@ -84,9 +84,14 @@ impl TcpCounts {
         ]
     }
 
-    /// Returns the counts by name, with the number of connections that are open, and of their sides
-    /// that are waiting for room.
-    pub(super) fn named(&self, open: usize, waiting: usize) -> BTreeMap<&'static str, u64> {
+    /// Returns the counts by name, with the number of connections that are open, of their sides that
+    /// are waiting for room, and of listening sockets that accept nobody for the moment.
+    pub(super) fn named(
+        &self,
+        open: usize,
+        waiting: usize,
+        paused: usize,
+    ) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),
             ("connections_open", open as u64),
@@ -99,6 +104,7 @@ impl TcpCounts {
             ("looped", self.looped),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
+            ("accept_paused_now", paused as u64),
             ("turned_away", self.turned_away),
             ("starved", self.starved),
             ("waiting", waiting as u64),

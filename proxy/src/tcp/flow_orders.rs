@@ -34,6 +34,8 @@ impl TcpRelay {
             age: now.since(connection.since),
             idle: now.since(connection.last),
             counts: connection.counts,
+            local: None,
+            rebinds: 0,
             round_trip: carrier.and_then(|carrier| carrier.round_trip(id)),
         })
     }

@@ -316,7 +316,7 @@ impl Relay for TcpRelay {
         self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
-        let carried = self.carriage.deadline(turn.now);
+        let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];
@@ -410,9 +410,10 @@ impl Relay for TcpRelay {
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
         let waiting = self.carriage.waiting(&self.connections);
+        let paused = self.acceptor.paused();
         let asking = self.askings.len();
         let open = self.connections.len() - asking - self.kept.count;
-        let mut counts = self.counts.named(open, waiting);
+        let mut counts = self.counts.named(open, waiting, paused);
         if self.askings.are_wanted() {
             counts.extend(self.counts.of_asking(asking));
             counts.insert("associations_open", self.kept.count as u64);

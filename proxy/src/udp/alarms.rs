@@ -3,7 +3,8 @@
 use crate::alarm::Alarm;
 use jostle_common::time::Instant;
 use jostle_engine::route::Route;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 /// What there may be to warn of.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) struct UdpAlarms {
     foreign: Alarm,
     loop_: Alarm,
     amplification: Alarm,
+    rebind: Alarm,
 }
 
 impl UdpAlarms {
@@ -22,6 +24,7 @@ impl UdpAlarms {
             foreign: Alarm::new(tells_of_upstreams),
             loop_: Alarm::new(true),
             amplification: Alarm::new(true),
+            rebind: Alarm::new(true),
         }
     }
 
@@ -72,6 +75,24 @@ impl UdpAlarms {
             log::warn!(
                 "route {name}: dropped what came from {from}: a socket of this proxy, or a circle \
                  of proxies; does the upstream lead back here?"
+            );
+        }
+    }
+
+    /// A flow could not leave from a fresh socket.
+    pub(super) fn tell_of_rebind(
+        &mut self,
+        name: &str,
+        rule: &str,
+        address: Option<IpAddr>,
+        error: &io::Error,
+        now: Instant,
+    ) {
+        if self.rebind.raise(now) {
+            let at = address.map_or_else(String::new, |address| format!(" at {address}"));
+            log::warn!(
+                "route {name}: rule {rule}: no fresh socket{at}: {error}; the flow keeps the one that \
+                 it has"
             );
         }
     }

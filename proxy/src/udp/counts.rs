@@ -16,6 +16,10 @@ pub(super) struct UdpCounts {
     pub(super) closed_by_hand: u64,
     /// Flows closed because their client's association ended.
     pub(super) dissociated: u64,
+    /// Fresh sockets that flows got by rules.
+    pub(super) rebinds: u64,
+    /// Fresh sockets that the system did not give.
+    pub(super) rebinds_failed: u64,
     /// Reports that the upstream refused a datagram (ICMP port unreachable).
     pub(super) refused: u64,
     /// Flows that were open when the relay was cut.
@@ -40,6 +44,9 @@ impl UdpCounts {
             ("flows_evicted", self.evicted),
             ("flows_closed_by_hand", self.closed_by_hand),
             ("flows_dissociated", self.dissociated),
+            ("rebinds", self.rebinds),
+            ("rebinds_failed", self.rebinds_failed),
+            ("old_address", lost(Loss::OldAddress)),
             ("no_room", lost(Loss::NoRoom)),
             ("refused_by_upstream", self.refused),
             ("no_send_buffer", lost(Loss::NoBuffer)),

@@ -37,12 +37,15 @@ pub(crate) struct Flow {
     pub(crate) client: FlowClient,
     /// The upstream's address that it was opened with.
     pub(crate) upstream: SocketAddr,
-    /// The socket to the upstream, connected unless `peer` is set.
-    pub(crate) socket: UdpSocket,
-    pub(crate) token: Token,
+    /// The socket to the upstream, connected unless `peer` is set, and its token.
+    pub(crate) socket: (UdpSocket, Token),
     /// The destination when answers may come from any port of the upstream's address: the port
     /// that answered last.
     pub(crate) peer: Option<SocketAddr>,
+    /// The hops that what it sends may take, if that is known.
+    pub(crate) hops: Option<u8>,
+    /// How often it got a fresh socket.
+    pub(crate) rebinds: u32,
     /// In front of each datagram to the client: nothing, unless it said where it wants to go.
     pub(crate) header: Vec<u8>,
     /// Packets in the links, copies not counted.
@@ -151,7 +154,6 @@ impl Flows {
         peer: Option<SocketAddr>,
         now: Instant,
     ) -> usize {
-        let (socket, token) = socket;
         // Who asked for an association has done so on a connection, from the same address.
         let is_proved = client.target.is_some();
         let header = client.target.as_ref().map_or_else(Vec::new, |_| datagram::header(upstream));
@@ -163,8 +165,9 @@ impl Flows {
             client,
             upstream,
             socket,
-            token,
             peer,
+            hops: None,
+            rebinds: 0,
             header,
             inside: 0,
             runs: [true; 2],

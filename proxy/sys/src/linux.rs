@@ -91,6 +91,18 @@ pub(super) fn hops_of_client(socket: &Socket) -> Option<u8> {
     }
 }
 
+/// Lets a UDP socket tell what IP headers say of congestion; an IPv6 one also of IPv4, which it may
+/// hear too.
+pub(super) fn note_ecn(socket: &Socket, ipv6: bool) {
+    let ip = (libc::IPPROTO_IP, libc::IP_RECVTOS);
+    let ipv6 = ipv6.then_some((libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS));
+    for (level, name) in std::iter::once(ip).chain(ipv6) {
+        if let Err(error) = set_int(socket, level, name, 1) {
+            log::debug!("socket option {level}/{name}: {error}");
+        }
+    }
+}
+
 /// Sets what Linux offers on a UDP socket; what it refuses is done without.
 pub(super) fn prepare_datagram_socket(
     socket: &Socket,
@@ -109,11 +121,8 @@ pub(super) fn prepare_datagram_socket(
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
         (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
         (libc::SOL_UDP, libc::UDP_GRO),
-        (libc::IPPROTO_IP, libc::IP_RECVTOS),
     ];
-    if options.ipv6 {
-        wanted.push((libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS));
-    }
+    note_ecn(socket, options.ipv6);
     if options.asked_address {
         wanted.push((libc::IPPROTO_IP, libc::IP_PKTINFO));
         if options.ipv6 {

@@ -146,14 +146,17 @@ impl Log {
         self.0.lock().unwrap().len()
     }
 
+    /// Its lines.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let bytes = self.0.lock().unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).expect("a whole line")).collect()
+    }
+
     /// What its lines say.
     pub(crate) fn fates(&self) -> Fates {
         let mut fates = Fates::new();
-        for line in self.0.lock().unwrap().split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            let line: serde_json::Value = serde_json::from_slice(line).expect("a whole line");
+        for line in self.lines() {
             let direction = Direction::BOTH
                 .into_iter()
                 .find(|direction| line["direction"] == direction.name())

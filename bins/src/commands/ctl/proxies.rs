@@ -353,13 +353,13 @@ fn words_of_state(proxy: &Value) -> String {
 }
 
 /// Says in short what a profile does. The words are ours, the names of rules are not in them.
-fn words_of_profile(profile: &Value) -> String {
+pub(super) fn words_of_profile(profile: &Value) -> String {
     let read = Profile::from_json(&profile.to_string());
     read.map_or_else(|_| "(rules that this version does not know)".into(), |one| weather(&one))
 }
 
 /// Reads what names a profile: JSON itself, a file, or the name of a built-in one.
-fn read_profile(text: &str) -> anyhow::Result<Value> {
+pub(super) fn read_profile(text: &str) -> anyhow::Result<Value> {
     let is_json = text.trim_start().starts_with('{');
     let path = Path::new(text);
     if is_json {

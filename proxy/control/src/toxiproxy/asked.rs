@@ -3,8 +3,10 @@
 
 use super::answer::Refusal;
 use super::body::Fields;
+use crate::profiles::unknown;
 use crate::registry::Entry;
 use jostle_common::setting::one_of;
+use jostle_engine::profile::library;
 use jostle_engine::route::{HostPort, Route, Scheme, TcpMode, Transports, check_name};
 use serde_json::{Map, Value};
 
@@ -92,6 +94,12 @@ fn route(
         further.map(|(name, value)| (name.to_owned(), value.clone())).collect();
     // Clients send an empty list with every proxy; it stands beside a profile.
     written.retain(|name, value| name != "toxics" || *value != Value::Array(Vec::new()));
+    // A name on the wire is never a file's.
+    if let Some(Value::String(name)) = written.get("profile")
+        && library::text(name).is_none()
+    {
+        return Err(Refusal::bad(format!("profile: {}{place}", unknown(name))));
+    }
     let says_tcp = ["tcp", "unit", "profile"].iter().any(|name| written.contains_key(*name));
     let scheme = protocol.unwrap_or(Scheme::Plain(Transports::Tcp));
     // A file's routes have shorter names than Toxiproxy's may have. Errors say the name.

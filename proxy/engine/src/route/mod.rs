@@ -1,6 +1,7 @@
 //! The task of a proxy: routes, each with a listener, a destination and a profile.
 
 mod destination;
+mod from_toxiproxy;
 pub mod go_json;
 mod raw;
 mod services;
@@ -10,6 +11,7 @@ mod wanted;
 mod written;
 
 pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
+pub use from_toxiproxy::{TranslatedProxies, from_toxiproxy};
 pub use raw::{
     Configuration, check_name, named_profile, named_text, parse_listen, parse_unit, parse_upstream,
     schema,
@@ -70,7 +72,7 @@ impl Route {
     ///
     /// # Errors
     /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links, or acts on TCP streams where there are none.
+    /// through the links, or acts on TCP streams or on UDP flows where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
@@ -89,6 +91,17 @@ impl Route {
                 self.name,
                 rule.key,
                 toxic.unwrap_or_else(|| rule.kind.name())
+            ));
+        }
+        if !self.transport.has_udp()
+            && let Some(rule) = self.profile.up.rules().find(|rule| rule.kind.is_for_sockets())
+        {
+            return Err(format!(
+                "route \"{}\": rule \"{}\" acts on UDP flows, and the route relays TCP alone; leave \
+                 {} out, or listen on udp:// or both://",
+                self.name,
+                rule.key,
+                rule.kind.name()
             ));
         }
         if self.transport != Transports::Tcp || !matches!(self.tcp, TcpMode::Model(_)) {

@@ -25,7 +25,7 @@ export const ROWS = [
   { kind: "corrupt", clumsy: "Tamper", about: "flips bits", main: "chance", quantity: SHARE, fresh: { chance: "10%" }, modelled: damage,
     further: [whole("bits", "Bits per packet", "1"), ...SELECTION] },
   { kind: "rate", clumsy: "Bandwidth", about: "lets no more through", main: "limit", quantity: RATE, fresh: { limit: "1Mbit/s" }, each: true,
-    further: [text("queue", "Queue: time, bytes or packets", "100ms"), choice("discipline", "A full queue loses", ["tail", "head", "codel"], "tail"), text("burst", "Burst", "0B"), whole("overhead", "Overhead per packet, bytes", "0"), ...SELECTION] },
+    further: [text("queue", "Queue: time, bytes or packets", "100ms"), choice("discipline", "Too much that waits loses", ["tail", "head", "codel", "pie", "fq_codel", "dualpi2"], "tail"), text("burst", "Burst", "0B"), whole("overhead", "Overhead per packet, bytes", "0"), ...SELECTION] },
   { kind: "reset", clumsy: "Reset", about: "resets a TCP connection, so long after its first data", main: "after", quantity: TIME, fresh: { after: "1s" }, stream: true,
     further: [text("flows", "Share of connections", "100%")] },
 ];

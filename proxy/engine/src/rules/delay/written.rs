@@ -41,7 +41,7 @@ pub(crate) struct RawDelay {
     trace: Option<RawTrace>,
     /// The path that it stands on: packets of one path keep their order; on another path, in another
     /// phase, they may overtake those that are still under way.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
     path: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `rate`: lets packets through one after the other, at a constant rate or at the opportunities of
 //! a trace, with a bounded queue in front.
 
-mod codel;
+mod discipline;
 mod opportunities;
 mod promise;
 pub(super) mod queue;
@@ -11,6 +11,9 @@ mod trace;
 mod waiting;
 mod written;
 
+pub use discipline::{
+    CodelSetting, Discipline, DualPi2Setting, DualScheduler, FqCodelSetting, PieSetting,
+};
 pub use queue::Queue;
 pub use trace::{OPPORTUNITY_BYTES, RateTrace};
 
@@ -72,32 +75,6 @@ pub enum RateSource {
     Limit(BitRate),
     /// Delivery opportunities in time.
     Trace(Arc<RateTrace>),
-}
-
-/// The choice of the packet that a queue discards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Discipline {
-    /// The one that finds it full.
-    #[default]
-    Tail,
-    /// The one that has waited longest, when another finds it full.
-    Head,
-    /// Those at its head, while the wait stays above a target (RFC 8289); the bound still holds.
-    Codel {
-        /// The wait that is acceptable for long.
-        target: Duration,
-        /// The time for which it may be exceeded, the order of a round trip.
-        interval: Duration,
-    },
-    /// None: what feeds the link is asked to wait. It is for streams whose bytes must not vanish,
-    /// and cannot be written in a profile.
-    Wait,
-}
-
-impl Discipline {
-    /// CoDel with the target of 5 ms and the interval of 100 ms of RFC 8289 §4.2 and §4.3.
-    pub const CODEL_DEFAULT: Self =
-        Self::Codel { target: Duration::from_millis(5), interval: Duration::from_millis(100) };
 }
 
 impl Rate {
@@ -190,6 +167,6 @@ impl RuleSetting for Rate {
     }
 
     fn warnings(&self, traffic: &Traffic) -> Vec<String> {
-        promise::warning(self, traffic).into_iter().collect()
+        promise::warnings(self, traffic)
     }
 }

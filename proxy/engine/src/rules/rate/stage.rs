@@ -4,14 +4,16 @@
 //! service when the last has left; a trace leaves it in the queue until an opportunity comes, as
 //! mahimahi does.
 
-use super::codel::Codel;
+use super::discipline::{
+    Codel, Discipline, DualQueue, Fate, FlowQueues, Pie, Queues, discarded, mark,
+};
 use super::opportunities::Opportunities;
 use super::serial::Serial;
 use super::waiting::{Amount, Waiting};
-use super::{Discipline, QUEUE_PACKETS_DEFAULT, QUEUE_TIME_DEFAULT, Queue, Rate, RateSource};
+use super::{Queue, Rate, RateSource};
 use crate::packet::Packet;
 use crate::rules::setting::{HoldingRule, RuleSetting, Setup, of_kind};
-use crate::rules::source::Origin;
+use crate::rules::source::{Origin, Source};
 use crate::stage::{Output, Reason, Stage};
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
@@ -41,7 +43,9 @@ pub(in crate::rules) struct RateStage {
     drops_head: bool,
     /// Set when a full queue discards nothing.
     waits: bool,
-    codel: Option<Box<Codel>>,
+    manager: Manager,
+    /// The draws of the managers that make any.
+    source: Source,
     /// Its `at` is when it will have left.
     in_service: Option<Packet>,
     waiting: Waiting,
@@ -56,6 +60,16 @@ enum Line {
     Trace(Box<Opportunities>),
     /// The rule was removed: everything passes, behind what is in service.
     Open,
+}
+
+/// Whoever keeps the queue short, besides its bound.
+#[derive(Debug)]
+enum Manager {
+    None,
+    Codel(Box<Codel>),
+    Pie(Box<Pie>),
+    /// It has queues of its own, in place of the one of the stage.
+    Queues(Box<dyn Queues>),
 }
 
 /// The bound on the packets that wait.
@@ -84,63 +98,144 @@ impl RateStage {
             packets_least: 0,
             drops_head: false,
             waits: false,
-            codel: None,
+            manager: Manager::None,
+            source: origin.source,
             in_service: None,
             waiting: Waiting::default(),
             done: VecDeque::new(),
         };
-        rate.set_queue(setting);
+        rate.set_queue(setting, origin, origin.epoch);
         rate
     }
 
-    fn set_queue(&mut self, setting: &Rate) {
+    fn set_queue(&mut self, setting: &Rate, origin: Origin, now: Instant) {
         self.waiting.set_overhead(setting.overhead);
+        if let Manager::Queues(queues) = &mut self.manager {
+            queues.set_overhead(setting.overhead);
+        }
         // With a trace it is not known how long a queue will take, so its bound is the bytes that
         // go by in that time on average.
         let time = |time| match &setting.source {
             RateSource::Limit(_) => Bound::Time(time),
             RateSource::Trace(trace) => Bound::Bytes(Opportunities::bytes_in(trace, time)),
         };
-        (self.bound, self.packets_least) = match setting.queue {
-            // Nothing is lost for want of a longer one: it only has to keep the line busy.
-            None if setting.discipline == Discipline::Wait => (time(QUEUE_TIME_DEFAULT), 1),
-            None => (time(QUEUE_TIME_DEFAULT), QUEUE_PACKETS_DEFAULT),
-            Some(Queue::Time(bound)) => (time(bound), 0),
-            Some(Queue::Bytes(bound)) => (Bound::Bytes(bound.bytes()), 0),
-            Some(Queue::Packets(bound)) => (Bound::Packets(bound), 0),
+        let (default, least) = setting.discipline.queue_default();
+        self.bound = match setting.queue.unwrap_or(default) {
+            Queue::Time(bound) => time(bound),
+            Queue::Bytes(bound) => Bound::Bytes(bound.bytes()),
+            Queue::Packets(bound) => Bound::Packets(bound),
         };
+        self.packets_least = if setting.queue.is_none() { least } else { 0 };
         self.drops_head = setting.discipline == Discipline::Head;
         self.waits = setting.discipline == Discipline::Wait;
-        self.codel = match (setting.discipline, self.codel.take()) {
-            (Discipline::Tail | Discipline::Head | Discipline::Wait, _) => None,
-            (Discipline::Codel { target, interval }, None) => {
-                Some(Box::new(Codel::new(target, interval)))
+        self.set_manager(&setting.discipline, origin, now);
+    }
+
+    /// Puts the queue under another manager, or gives the one it has other parameters. What waits
+    /// stays, though it may wait elsewhere.
+    fn set_manager(&mut self, discipline: &Discipline, origin: Origin, now: Instant) {
+        if let Manager::Queues(queues) = &mut self.manager {
+            if queues.retune(now, discipline) {
+                return;
             }
-            (Discipline::Codel { target, interval }, Some(mut codel)) => {
-                codel.retune(target, interval);
-                Some(codel)
+            for packet in queues.take_all() {
+                self.waiting.push(packet);
+            }
+        }
+        let (old, overhead) =
+            (std::mem::replace(&mut self.manager, Manager::None), self.waiting.overhead());
+        let mut manager = match (discipline, old) {
+            (Discipline::Tail | Discipline::Head | Discipline::Wait, _) => Manager::None,
+            (Discipline::Codel(setting), Manager::Codel(mut codel)) => {
+                codel.retune(*setting);
+                Manager::Codel(codel)
+            }
+            (Discipline::Codel(setting), _) => Manager::Codel(Box::new(Codel::new(*setting))),
+            (Discipline::Pie(setting), Manager::Pie(mut pie)) => {
+                pie.retune(now, *setting);
+                Manager::Pie(pie)
+            }
+            (Discipline::Pie(setting), _) => {
+                Manager::Pie(Box::new(Pie::new(*setting, origin.epoch, now)))
+            }
+            (Discipline::FqCodel(setting), _) => {
+                Manager::Queues(Box::new(FlowQueues::new(*setting, origin.source, overhead)))
+            }
+            (Discipline::DualPi2(setting), _) => {
+                Manager::Queues(Box::new(DualQueue::new(*setting, origin.epoch, now, overhead)))
             }
         };
+        if let Manager::Queues(queues) = &mut manager {
+            for packet in self.waiting.take_all() {
+                queues.push(packet);
+            }
+        }
+        self.manager = manager;
+    }
+
+    /// Returns the amount that waits.
+    #[inline]
+    fn amount(&self) -> Amount {
+        match &self.manager {
+            Manager::Queues(queues) => queues.amount(),
+            _ => self.waiting.amount(),
+        }
+    }
+
+    /// Returns true if nothing waits.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+            && match &self.manager {
+                Manager::Queues(queues) => queues.len() == 0,
+                _ => true,
+            }
     }
 
     /// Takes a packet that finds nothing in front of it, for which there is room always.
     #[inline]
     fn begin(&mut self, packet: Packet) {
         let (now, bytes) = (packet.at, self.waiting.bytes(&packet));
-        if let Some(codel) = &mut self.codel {
-            codel.empty();
+        let mut packet = packet;
+        match &mut self.manager {
+            Manager::None => {}
+            Manager::Codel(codel) => codel.empty(),
+            Manager::Pie(_) | Manager::Queues(_) if bytes == 0 => {}
+            Manager::Pie(pie) => {
+                pie.judge(now, 0, false, || 0);
+                if matches!(self.line, Line::Constant(_)) {
+                    pie.sent(now, now, true);
+                }
+            }
+            Manager::Queues(queues) => {
+                // Queues that went empty hear of it, and this packet begins anew.
+                let _ = queues.pop(now, &mut self.done);
+                queues.push(packet);
+                if matches!(self.line, Line::Trace(_)) {
+                    return self.miss_opportunity(now);
+                }
+                let Some(first) = queues.pop(now, &mut self.done) else { return };
+                packet = first;
+            }
         }
         match &mut self.line {
             Line::Constant(line) => {
                 let due = line.carry_idle(bytes, now);
                 self.put_in_service(packet, due);
             }
-            Line::Trace(line) if bytes > 0 => {
-                line.skip_to(now.plus_nanos(1));
+            Line::Trace(_) if bytes > 0 => {
                 self.waiting.push(packet);
+                self.miss_opportunity(now);
             }
             // What has no bytes needs no opportunity.
             Line::Trace(_) | Line::Open => self.done.push_back(Output::Deliver(packet)),
+        }
+    }
+
+    /// Lets the opportunity pass that comes at `now`: what is due then is done before a packet comes.
+    fn miss_opportunity(&mut self, now: Instant) {
+        if let Line::Trace(line) = &mut self.line {
+            line.skip_to(now.plus_nanos(1));
         }
     }
 
@@ -168,13 +263,13 @@ impl RateStage {
     /// Sends what the opportunities at `now` carry. The bytes left of them when nothing waits any
     /// more are lost.
     fn use_opportunities(&mut self, now: Instant) {
-        while let (Line::Trace(line), Some(first)) = (&mut self.line, self.waiting.front()) {
-            let next = if self.waiting.bytes(first) == 0 {
-                self.waiting.pop()
-            } else if line.is_open(now) {
-                self.take_next(now)
-            } else {
-                return;
+        while !self.is_empty() {
+            let next = match self.pop_free() {
+                Some(packet) => Some(packet),
+                None if matches!(&self.line, Line::Trace(line) if line.is_open(now)) => {
+                    self.take_next(now)
+                }
+                None => return,
             };
             let (Line::Trace(line), Some(packet)) = (&mut self.line, next) else { return };
             let due = line.carry(self.waiting.bytes(&packet), now);
@@ -185,70 +280,150 @@ impl RateStage {
         }
     }
 
-    /// Takes the next packet to be sent at `now`; those that CoDel drops instead are done with.
-    #[inline]
-    fn take_next(&mut self, now: Instant) -> Option<Packet> {
-        let Some(codel) = &mut self.codel else { return self.waiting.pop() };
-        while let Some(packet) = self.waiting.pop() {
-            let (bytes, behind) = (self.waiting.bytes(&packet), self.waiting.amount().bytes);
-            if packet.is_mark() || !codel.drops(now, packet.at, bytes, behind) {
-                return Some(packet);
+    /// Takes what is next if it has no bytes, and so needs no opportunity.
+    fn pop_free(&mut self) -> Option<Packet> {
+        match &mut self.manager {
+            Manager::Queues(queues) => queues.pop_free(),
+            _ if self.waiting.front().is_some_and(|first| self.waiting.bytes(first) == 0) => {
+                self.waiting.pop()
             }
-            self.done.push_back(discarded(packet, now, Reason::QueueDelay));
+            _ => None,
         }
-        codel.empty();
-        None
     }
 
-    /// Returns true if a queue in which so much waits has no room for this packet.
+    /// Takes the next packet to be sent at `now`; those that are dropped instead are done with.
     #[inline]
-    fn is_full(&self, waiting: Amount, packet: &Packet) -> bool {
+    fn take_next(&mut self, now: Instant) -> Option<Packet> {
+        match &mut self.manager {
+            Manager::None => self.waiting.pop(),
+            Manager::Codel(codel) => {
+                while let Some(mut packet) = self.waiting.pop() {
+                    let (bytes, behind) =
+                        (self.waiting.bytes(&packet), self.waiting.amount().bytes);
+                    let takes_marks = packet.ecn.takes_marks();
+                    if packet.is_mark() {
+                        return Some(packet);
+                    }
+                    match codel.judge(now, packet.at, bytes, behind, takes_marks) {
+                        Fate::Pass => return Some(packet),
+                        Fate::Mark => {
+                            mark(&mut packet);
+                            return Some(packet);
+                        }
+                        Fate::Drop => {
+                            self.done.push_back(discarded(packet, now, Reason::QueueDelay));
+                        }
+                    }
+                }
+                codel.empty();
+                None
+            }
+            Manager::Pie(pie) => {
+                let packet = self.waiting.pop()?;
+                if !packet.is_mark() {
+                    pie.sent(now, packet.at, self.waiting.amount().packets == 0);
+                }
+                Some(packet)
+            }
+            Manager::Queues(queues) => queues.pop(now, &mut self.done),
+        }
+    }
+
+    /// Returns true if a queue in which so much waits has no room for a packet of so many bytes that
+    /// comes at `now`.
+    #[inline]
+    fn is_full(&self, waiting: Amount, bytes: u64, now: Instant) -> bool {
+        if let Manager::Queues(queues) = &self.manager
+            && waiting.bytes + bytes > queues.bytes_max()
+        {
+            return true;
+        }
         if waiting.packets < self.packets_least {
             return false;
         }
         match (self.bound, &self.line) {
             (Bound::Time(bound), Line::Constant(line)) => {
-                let rest = self
-                    .in_service
-                    .as_ref()
-                    .map_or(Duration::ZERO, |first| first.at.since(packet.at));
+                let rest =
+                    self.in_service.as_ref().map_or(Duration::ZERO, |first| first.at.since(now));
                 line.takes_longer(rest, waiting.bytes, bound)
             }
             (Bound::Time(_), Line::Trace(_) | Line::Open) => false,
-            (Bound::Bytes(bound), _) => waiting.bytes + self.waiting.bytes(packet) > bound,
+            (Bound::Bytes(bound), _) => waiting.bytes + bytes > bound,
             (Bound::Packets(bound), _) => waiting.packets >= bound,
+        }
+    }
+
+    /// Lets a packet wait, for which there is room.
+    #[inline]
+    fn admit(&mut self, mut packet: Packet) {
+        match &mut self.manager {
+            Manager::None | Manager::Codel(_) => self.waiting.push(packet),
+            Manager::Pie(_) if packet.is_mark() => self.waiting.push(packet),
+            Manager::Pie(pie) => {
+                let (now, takes_marks) = (packet.at, packet.ecn.takes_marks());
+                let random = || self.source.draw(&packet).first();
+                match pie.judge(now, self.waiting.amount().bytes, takes_marks, random) {
+                    Fate::Pass => {}
+                    Fate::Mark => mark(&mut packet),
+                    Fate::Drop => {
+                        return self.done.push_back(discarded(packet, now, Reason::QueueDelay));
+                    }
+                }
+                self.waiting.push(packet);
+            }
+            Manager::Queues(queues) => queues.push(packet),
         }
     }
 
     /// Makes room for a packet that finds the queue full, or refuses it.
     fn overflow(&mut self, packet: Packet) {
-        let now = packet.at;
+        let (now, bytes) = (packet.at, self.waiting.bytes(&packet));
         // A packet that would not fit an empty queue drives no other out of a full one.
-        if !self.drops_head || self.is_full(Amount::default(), &packet) {
+        if self.is_full(Amount::default(), bytes, now) {
             return self.done.push_back(discarded(packet, now, Reason::QueueFull));
         }
-        while self.is_full(self.waiting.amount(), &packet) {
+        match &mut self.manager {
+            Manager::Queues(queues) if queues.sheds() => {
+                queues.push(packet);
+                return self.shed(now, bytes);
+            }
+            Manager::Pie(pie) => pie.note_full(),
+            _ => {}
+        }
+        if !self.drops_head {
+            return self.done.push_back(discarded(packet, now, Reason::QueueFull));
+        }
+        while self.is_full(self.waiting.amount(), bytes, now) {
             let Some(first) = self.waiting.pop_packet() else { break };
             self.done.push_back(discarded(first, now, Reason::QueueFull));
         }
         self.waiting.push(packet);
     }
 
+    /// Lets the queues discard until the packet of so many bytes that came in at `now` is none too
+    /// many.
+    fn shed(&mut self, now: Instant, bytes: u64) {
+        while let Manager::Queues(queues) = &mut self.manager {
+            queues.shed(now, &mut self.done);
+            let left = queues.amount();
+            let others = Amount {
+                packets: left.packets.saturating_sub(1),
+                bytes: left.bytes.saturating_sub(bytes),
+            };
+            if left.packets == 0 || !self.is_full(others, bytes, now) {
+                return;
+            }
+        }
+    }
+
     /// Returns the time of the next opportunity if a packet waits for it.
     #[inline]
     fn opportunity(&self) -> Option<Instant> {
         match &self.line {
-            Line::Trace(line) if self.in_service.is_none() && !self.waiting.is_empty() => {
-                Some(line.next())
-            }
+            Line::Trace(line) if self.in_service.is_none() && !self.is_empty() => Some(line.next()),
             _ => None,
         }
     }
-}
-
-fn discarded(mut packet: Packet, now: Instant, reason: Reason) -> Output {
-    packet.trace.choose();
-    Output::Discard(packet.moved_to(now), reason)
 }
 
 impl HoldingRule for RateStage {
@@ -256,7 +431,7 @@ impl HoldingRule for RateStage {
         if !self.waits {
             return None;
         }
-        let waiting = self.waiting.amount();
+        let waiting = self.amount();
         let is_full = match (self.bound, &self.line) {
             // What is in service counts as gone: it is one packet at most.
             (Bound::Time(bound), Line::Constant(line)) => {
@@ -305,9 +480,10 @@ impl HoldingRule for RateStage {
                     Line::Trace(Box::new(line))
                 }
             };
-            self.set_queue(setting);
+            self.set_queue(setting, setup.origin, now);
         } else {
-            (self.bound, self.codel, self.waits) = (Bound::Packets(u64::MAX), None, false);
+            (self.bound, self.waits) = (Bound::Packets(u64::MAX), false);
+            self.set_manager(&Discipline::Tail, setup.origin, now);
         }
         if self.in_service.is_none() && !matches!(self.line, Line::Trace(_)) {
             self.serve(now);
@@ -324,13 +500,16 @@ impl Stage for RateStage {
             self.done.push_back(Output::Deliver(first));
             self.serve(packet.at);
         }
-        if self.in_service.is_none() && self.waiting.is_empty() {
+        if self.in_service.is_none() && self.is_empty() {
             return self.begin(packet);
         }
-        if !packet.is_mark() && !self.waits && self.is_full(self.waiting.amount(), &packet) {
+        let bytes = self.waiting.bytes(&packet);
+        // Nobody asks cross traffic to wait.
+        let may_drop = !self.waits || packet.is_cross();
+        if !packet.is_mark() && may_drop && self.is_full(self.amount(), bytes, packet.at) {
             return self.overflow(packet);
         }
-        self.waiting.push(packet);
+        self.admit(packet);
     }
 
     #[inline]
@@ -357,6 +536,10 @@ impl Stage for RateStage {
     }
 
     fn held(&self) -> usize {
-        self.waiting.len() + self.done.len() + usize::from(self.in_service.is_some())
+        let queues = match &self.manager {
+            Manager::Queues(queues) => queues.len(),
+            _ => 0,
+        };
+        self.waiting.len() + queues + self.done.len() + usize::from(self.in_service.is_some())
     }
 }

@@ -22,6 +22,16 @@ pub(super) struct Amount {
 }
 
 impl Waiting {
+    /// Creates an empty queue.
+    pub(super) fn with_overhead(overhead: u32) -> Self {
+        Self { overhead, ..Self::default() }
+    }
+
+    /// Returns the bytes counted per packet on top of its size.
+    pub(super) const fn overhead(&self) -> u32 {
+        self.overhead
+    }
+
     /// Sets the bytes counted per packet on top of its size.
     pub(super) fn set_overhead(&mut self, overhead: u32) {
         if self.overhead != overhead {
@@ -54,6 +64,32 @@ impl Waiting {
 
     pub(super) fn front(&self) -> Option<&Packet> {
         self.line.front()
+    }
+
+    /// Returns true if something of a flow waits.
+    pub(super) fn has_flow(&self, flow: u32) -> bool {
+        self.line.iter().any(|packet| packet.flow == flow)
+    }
+
+    /// Gives back the end of a stream, unless something of the stream waits here: then it waits
+    /// behind that.
+    pub(super) fn unless_behind(&mut self, mark: Packet) -> Option<Packet> {
+        if self.has_flow(mark.flow) {
+            self.push(mark);
+            return None;
+        }
+        Some(mark)
+    }
+
+    /// Returns the number of those that take no bytes of the line.
+    pub(super) fn free(&self) -> usize {
+        self.line.iter().filter(|packet| self.bytes(packet) == 0).count()
+    }
+
+    /// Takes out everything, in order.
+    pub(super) fn take_all(&mut self) -> VecDeque<Packet> {
+        self.amount = Amount::default();
+        std::mem::take(&mut self.line)
     }
 
     #[inline]

@@ -1,8 +1,9 @@
 //! Reads and writes a `rate` rule.
 
-use super::{Discipline, Queue, Rate, RateSource, RateTrace};
+use super::discipline::written::RawDiscipline;
+use super::{Discipline, Queue, Rate, RateSource, RateTrace, discipline};
 use crate::rules::paths::{self, PathName};
-use crate::rules::written::{Fields, ReadFile, exactly_one, text, time};
+use crate::rules::written::{Fields, ReadFile, exactly_one, text};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{BitRate, ByteSize, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -23,18 +24,20 @@ pub(crate) struct RawRate {
     /// Delivery opportunities in mahimahi's format: a file beside the profile, or its milliseconds.
     trace: Option<RawTrace>,
     /// What may wait: a time ("100ms"), bytes ("64KiB") or packets ("50 packets"); 100 ms or 10
-    /// packets unless stated, whichever is more.
+    /// packets unless stated, whichever is more, and what its RFC says under pie, fq_codel and
+    /// dualpi2.
     #[schemars(with = "Option<QueueText>")]
     queue: Option<String>,
-    /// Which packet a full queue loses; the one that comes last unless stated.
-    discipline: Option<RawDiscipline>,
+    /// Which packet goes when too much waits; the one that finds the queue full unless stated.
+    #[schemars(with = "Option<RawDiscipline>")]
+    discipline: Option<Value>,
     /// Bytes counted per packet on top of its size.
     #[schemars(range(max = 65535))]
     overhead: Option<u32>,
     /// Bytes that pass at once after a pause.
     burst: Option<ByteSize>,
     /// The path that it stands on: another one in another phase has a queue of its own.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
     path: Option<String>,
 }
 
@@ -70,36 +73,6 @@ enum RawTrace {
     List(Vec<u64>),
 }
 
-/// A discipline by its name, or CoDel with its parameters.
-#[derive(Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "expected \"tail\", \"head\", \"codel\", or { \"codel\": { \"target\": \"5ms\", \
-                 \"interval\": \"100ms\" } }"
-)]
-enum RawDiscipline {
-    Name(RawName),
-    Codel { codel: RawCodel },
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum RawName {
-    Tail,
-    Head,
-    Codel,
-}
-
-/// CoDel's parameters (RFC 8289).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawCodel {
-    /// The wait that is acceptable for long: 5ms.
-    target: Span,
-    /// How long it may be exceeded, the order of a round trip: 100ms.
-    interval: Span,
-}
-
 pub(super) fn read(place: &str, raw: RawRate, read: ReadFile<'_>) -> Result<Rate, SettingError> {
     let at = |field: &str| within(place, field);
     let trace = raw.trace.map(|raw| trace(&at("trace"), raw, read)).transpose()?;
@@ -119,8 +92,9 @@ pub(super) fn read(place: &str, raw: RawRate, read: ReadFile<'_>) -> Result<Rate
     if is_trace && raw.burst.is_some() {
         return Err(SettingError::new(at("burst"), "a trace says when packets go; leave it out"));
     }
-    let discipline =
-        raw.discipline.map_or(Ok(Discipline::Tail), |raw| discipline(&at("discipline"), &raw))?;
+    let discipline = raw.discipline.map_or(Ok(Discipline::Tail), |value| {
+        discipline::written::read(&at("discipline"), value)
+    })?;
     let overhead = raw.overhead.unwrap_or(0);
     if overhead > OVERHEAD_MAX {
         let problem =
@@ -146,24 +120,6 @@ fn trace(place: &str, raw: RawTrace, read: ReadFile<'_>) -> Result<RateSource, S
     Ok(RateSource::Trace(Arc::new(trace)))
 }
 
-fn discipline(place: &str, raw: &RawDiscipline) -> Result<Discipline, SettingError> {
-    match raw {
-        RawDiscipline::Name(RawName::Tail) => Ok(Discipline::Tail),
-        RawDiscipline::Name(RawName::Head) => Ok(Discipline::Head),
-        RawDiscipline::Name(RawName::Codel) => Ok(Discipline::CODEL_DEFAULT),
-        RawDiscipline::Codel { codel: RawCodel { target, interval } } => {
-            if target.0.is_zero() || target > interval {
-                let problem = format!(
-                    "a target of {target} within an interval of {interval} is none; write 5ms and \
-                     100ms, say: the interval is a round trip"
-                );
-                return Err(SettingError::new(within(place, "codel"), problem));
-            }
-            Ok(Discipline::Codel { target: target.0, interval: interval.0 })
-        }
-    }
-}
-
 pub(super) fn write(rate: &Rate) -> Fields {
     let fields = Fields::default();
     let fields = match &rate.source {
@@ -173,20 +129,9 @@ pub(super) fn write(rate: &Rate) -> Fields {
             None => fields.with("trace", trace.millis().to_vec()),
         },
     };
-    let discipline = match rate.discipline {
-        // Waiting is what a link makes of the tail, not what anybody wrote.
-        Discipline::Tail | Discipline::Wait => None,
-        Discipline::Head => Some("head".into()),
-        Discipline::CODEL_DEFAULT => Some("codel".into()),
-        Discipline::Codel { target, interval } => {
-            let codel =
-                Fields::default().with("target", time(target)).with("interval", time(interval));
-            Some(Value::from(Fields::default().with("codel", codel)))
-        }
-    };
     fields
         .with_some("queue", rate.queue.map(text))
-        .with_some("discipline", discipline)
+        .with_some("discipline", discipline::written::write(&rate.discipline))
         .unless("overhead", rate.overhead, 0, Into::into)
         .unless("burst", rate.burst, ByteSize::new(0), text)
         .with_some("path", rate.path.as_ref().map(PathName::as_str))
