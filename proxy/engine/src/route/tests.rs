@@ -351,3 +351,15 @@ fn mistakes_are_named_with_place_and_remedy() {
         r#"proxies[1].name: a second route is called "a"; give each its own name"#
     );
 }
+
+#[test]
+fn the_examples_of_the_document_are_read_and_written() {
+    let document = include_str!("../../../../docs/config.md");
+    let examples: Vec<&str> = document.split("```json\n").skip(1).collect();
+    for example in &examples {
+        let example = example.split("```").next().unwrap();
+        let read = read(example).unwrap_or_else(|error| panic!("{error}: {example}"));
+        assert_eq!(Configuration::from_json(&read.to_text(), &no_files).unwrap(), read);
+    }
+    assert_eq!(examples.len(), 2);
+}
