@@ -164,11 +164,11 @@ fn marks_arrive_as_they_are_counted_and_logged() {
         settings.events = Some(Box::new(log.clone()));
         let proxy = Running::with(settings);
         let to = reached(&proxy, &client);
-        let datagram = [7; 300];
+        let datagram = &[7; 300][..];
         let mut came = Vec::new();
         let mut delivered = 0;
         for run in 0..RUNS {
-            client.send(to, Ecn::of_tos(run as u8), &[&datagram; 16]);
+            client.send(to, Ecn::of_tos(run as u8), &[datagram; 16]);
             let up = |summary: &jostle_proxy::Summary| links(summary)[0].clone();
             wait_until("the run", || {
                 let up = up(&proxy.control.counters().unwrap());
@@ -243,13 +243,13 @@ fn an_overloaded_link_marks_and_loses_nothing_that_takes_marks() {
         let up = summary.link(&number.to_string(), Transport::Udp, Direction::Up);
         up.unwrap().clone()
     };
-    let datagram = [7; 500];
+    let datagram = &[7; 500][..];
     let send = |number: usize, ecn, client: &Peer, runs: usize| {
         let name = number.to_string();
         let listeners = &proxy.listeners;
         let listener = listeners.iter().find(|listener| listener.route == name).unwrap();
         for _ in 0..runs {
-            client.send(listener.address, ecn, &[&datagram; 50]);
+            client.send(listener.address, ecn, &[datagram; 50]);
         }
     };
     for (number, (_, _, ecn, client, _)) in cases.iter().enumerate() {
