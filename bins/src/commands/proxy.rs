@@ -37,7 +37,7 @@ use jostle_forward::{Allowed, Credentials};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Listener, Proxy, Selection, Settings, StartError};
 use jostle_study::profiles;
-use jostle_study::weather::Weather;
+use jostle_study::weather::ChosenWeather;
 use outputs::Outputs;
 use pcap::{Pcap, PcapArgs};
 use reload::{Changer, Wishes};
@@ -93,7 +93,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
-    weather: Weather,
+    weather: ChosenWeather,
     /// The seed of all draws; without it one is drawn and printed
     #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,

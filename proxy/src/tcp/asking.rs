@@ -480,6 +480,11 @@ impl Request {
         self.failure = Some(failure);
     }
 
+    /// Returns the address that is tried first.
+    pub(super) fn first_address(&self) -> Option<SocketAddr> {
+        self.addresses.front().copied()
+    }
+
     /// Takes the addresses to try, in order.
     pub(super) fn take_addresses(&mut self) -> VecDeque<SocketAddr> {
         std::mem::take(&mut self.addresses)

@@ -230,7 +230,12 @@ impl TcpRelay {
                         let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
                         account.observe(id, turn.now, FlowEvent::Pushed(direction, bytes), sinks);
                     }
-                    carrier.push(turn.now, id, direction, Bytes::copy_from_slice(bytes));
+                    let bytes = Bytes::copy_from_slice(bytes);
+                    // A name that it says is known before these bytes enter.
+                    if direction == Direction::Up && connection.hear(&bytes) {
+                        carrier.tell(turn.now, id, &connection.facts(&self.route.destination));
+                    }
+                    carrier.push(turn.now, id, direction, bytes);
                     if entered(carrier) - before > PACKETS_PER_TURN {
                         break;
                     }

@@ -199,10 +199,26 @@ impl TcpRelay {
             client.ask_again(&mut turn.reactor);
         }
         let (id, carried) = (connection.id, connection.carried);
+        // Where it is going to lead, as far as that is known: rules choose by it.
+        connection.upstream_address = match connection.request.as_deref() {
+            Some(request) => request.first_address(),
+            None => self.upstream.addresses(connection.client_address).first().copied(),
+        };
         self.tell_of_client(index, turn);
+        let facts = self.connections.at(index).facts(&self.route.destination);
         match self.carriage.of(carried) {
-            Some(carrier) => carrier.open(turn.now, id),
+            Some(carrier) => carrier.open_known(turn.now, id, &facts),
             None => self.connect(index, turn),
+        }
+    }
+
+    /// Tells the links what is known of a connection.
+    pub(super) fn tell_facts(&mut self, index: usize, turn: &Turn) {
+        let connection = self.connections.at(index);
+        let (id, carried) = (connection.id, connection.carried);
+        if let Some(carrier) = self.carriage.of(carried) {
+            let facts = self.connections.at(index).facts(&self.route.destination);
+            carrier.tell(turn.now, id, &facts);
         }
     }
 
@@ -252,7 +268,9 @@ impl TcpRelay {
         let hops = self.connections.at(index).hops.map(|hops| hops.min(HOPS_MAX) - 1);
         let (mut failure, mut cause) = (Failure::General, "there is no address".to_owned());
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
-            self.connections.at(index).upstream_address = Some(address);
+            if self.connections.at(index).upstream_address.replace(address) != Some(address) {
+                self.tell_facts(index, turn);
+            }
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
             let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {

@@ -213,10 +213,10 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
-    /// Sends traffic of others through what is behind it.
-    Cross,
     /// Lets a UDP flow leave from a fresh socket.
     Rebind,
+    /// Sends traffic of others through what is behind it.
+    Cross,
     /// Lets a delivered stream out in small pieces.
     Slice,
     /// Discards a delivered stream.

@@ -10,10 +10,12 @@ pub use age::AgeMatch;
 pub use ecn::EcnMatch;
 pub use flow::FlowMatch;
 pub use hosts::HostMatch;
+use written::read_pairs;
 pub(crate) use written::{RawSelection, write};
 
 use crate::flow::FlowFacts;
 use bytes::Bytes;
+use jostle_common::setting::SettingError;
 use jostle_common::units::Probability;
 use std::ops::RangeInclusive;
 
@@ -116,6 +118,22 @@ impl Selection {
 }
 
 impl Match {
+    /// Reads what the option `name` of a command line chooses: pairs such as `client=127.0.0.2`,
+    /// `flow=3-5` or `age=2s..`, which all have to hold.
+    ///
+    /// ```
+    /// use jostle_engine::rules::{FlowMatch, Match};
+    /// let third = Match::from_pairs("--only", &["flow=3".to_owned()])?;
+    /// assert_eq!(third, Match { flow: Some(FlowMatch::one(3)), ..Match::default() });
+    /// # Ok::<(), jostle_common::setting::SettingError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a pair says something impossible, or a key is there twice; the place is the option.
+    pub fn from_pairs(name: &str, pairs: &[String]) -> Result<Self, SettingError> {
+        read_pairs(name, pairs)
+    }
+
     /// Returns true if it asks for nothing but flows and their age, so that it can be heeded
     /// without packets.
     pub fn is_of_flows_alone(&self) -> bool {

@@ -8,7 +8,7 @@ use super::hosts::RawHosts;
 use super::{EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
-use jostle_common::setting::{Object, SettingError, decode, within};
+use jostle_common::setting::{Object, SettingError, decode, one_of, within};
 use jostle_common::units::{ByteSize, Probability};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -122,6 +122,50 @@ impl RawSelection {
                 .transpose()?,
         })
     }
+}
+
+/// The keys of a choice on a command line: those whose values are lists, and those whose values are
+/// one text or number.
+const LISTS: [&str; 3] = ["client", "target", "flow"];
+const TEXTS: [&str; 1] = ["age"];
+const NUMBERS: [&str; 2] = ["first", "after"];
+
+/// Reads what the option `name` of a command line chooses: pairs such as `client=127.0.0.2`, which
+/// all have to hold; values with commas between are alternatives.
+pub(crate) fn read_pairs(name: &str, pairs: &[String]) -> Result<Match, SettingError> {
+    let refuse = |problem| SettingError::new(name, problem);
+    let keys = LISTS.into_iter().chain(TEXTS).chain(NUMBERS);
+    let mut fields = Map::new();
+    for pair in pairs {
+        let Some((key, value)) =
+            pair.split_once('=').map(|(key, value)| (key.trim(), value.trim()))
+        else {
+            return Err(refuse(format!("\"{pair}\" has no value; write client=127.0.0.2, say")));
+        };
+        let value: Value = match key {
+            key if LISTS.contains(&key) => value.split(',').map(str::trim).collect(),
+            key if TEXTS.contains(&key) => value.into(),
+            key if NUMBERS.contains(&key) => {
+                value.parse::<u64>().map(Value::from).map_err(|_| {
+                    refuse(format!("{key}: \"{value}\" is no number; write {key}=10, say"))
+                })?
+            }
+            _ => {
+                let keys = one_of(&keys.collect::<Vec<_>>());
+                return Err(refuse(format!("there is no \"{key}\" to choose by; write {keys}")));
+            }
+        };
+        if fields.insert(key.to_owned(), value).is_some() {
+            let problem = format!(
+                "{key} is here twice, and all that is given has to hold; write alternatives once, \
+                 with commas between"
+            );
+            return Err(refuse(problem));
+        }
+    }
+    matching("", Value::Object(fields)).map_err(|error| {
+        refuse(if error.place.is_empty() { error.problem } else { error.to_string() })
+    })
 }
 
 fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
