@@ -9,6 +9,7 @@ mod cross;
 mod flows;
 mod gate;
 mod key;
+mod outages;
 mod per_flow;
 pub(crate) mod schedule;
 mod watch;
@@ -25,6 +26,7 @@ use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
+use outages::Outages;
 pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -62,6 +64,7 @@ pub struct Link {
     notes_flows: bool,
     /// The last time that it was told of.
     clock: Instant,
+    outages: Outages,
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
@@ -108,6 +111,7 @@ impl Link {
             flows: KnownFlows::default(),
             notes_flows: false,
             clock: Instant::START,
+            outages: Outages::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
@@ -306,6 +310,14 @@ impl Link {
     /// Returns the time at which its timeline began to count, if it has.
     pub const fn epoch(&self) -> Option<Instant> {
         self.epoch
+    }
+
+    /// Returns true if an `outage` rule that looks at every packet cuts the link at `now`, which
+    /// never goes back, and the time at which that may change; before its timeline counts nothing
+    /// is cut.
+    pub fn is_cut_at(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let Self { outages, epoch, key, schedule, .. } = self;
+        epoch.map_or((false, None), |epoch| outages.at(now, epoch, key, schedule))
     }
 
     /// Returns true if packets cross unchanged and at once.
